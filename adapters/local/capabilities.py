@@ -1,0 +1,25 @@
+"""The local column of the parity table (PORTS.md, section 7). Each row is asserted by a conformance test."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from ...target import Capability
+
+_ROWS = (
+    Capability(name="traffic.resolution", level="native", value=Decimal("0.01"), why="the router's own weights"),
+    Capability(name="traffic.fenced", level="native", why="the split is written under compare-and-swap"),
+    Capability(name="invoke.variant", level="native", why="a request header"),
+    Capability(name="invoke.max_bytes", level="native", value=6_291_456, why="SageMaker's limit, kept here so that a model moves"),
+    Capability(name="shadow.native", level="refused", why="the gateway mirrors instead"),
+    Capability(name="guarded_replace", level="refused", why="rollouts move traffic between variants instead"),
+    Capability(name="metrics.delay", level="native", value=timedelta(0)),
+    Capability(name="metrics.percentiles", level="native", why="exact, from every request"),
+    Capability(name="events.delay", level="native", value=timedelta(0)),
+    Capability(name="warehouse.batch_atomic", level="refused", why="one file per date: a crash may leave part of a batch visible"),
+    Capability(name="online.sync", level="native", why="incremental"),
+    Capability(name="registry.alias", level="native"),
+)
+
+CAPABILITIES = {row.name: row for row in _ROWS}

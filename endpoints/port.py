@@ -1,0 +1,101 @@
+"""EndpointHost and MetricSource. `apply` owns the variants, `shift` the traffic: two verbs, because they have two owners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, Protocol
+
+import msgspec
+
+from ..events.port import Row
+from ..storage import Phase
+
+
+class VariantSpec(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    model: str
+    version: int
+    machine: str = ""
+    instances: tuple[int, int] = (1, 1)
+    attempt: int = 0  # deploy the same version again
+
+
+class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A new endpoint gives its first variant 100 %, the others 0."""
+
+    name: str
+    variants: tuple[VariantSpec, ...]
+    routing: Literal["weighted", "sticky"] = "weighted"
+    capture_percent: int = 0
+
+
+class VariantState(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    model: str
+    version: int
+    percent: Decimal  # serving now
+    target_percent: Decimal
+    instances: int
+    phase: Phase
+
+
+class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    phase: Phase
+    revision: str  # hash of the running variant set, without weights and counts; or foreign:<what>
+    token: str
+    variants: tuple[VariantState, ...]
+    failure: str | None = None
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    predictions: tuple[object, ...]
+    variant: str
+    version: int | None
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole minutes, [start, end)."""
+
+    start: datetime
+    end: datetime
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """One minute of one variant. It exists if and only if a request finished in that minute."""
+
+    start: datetime
+    requests: int
+    client_errors: int
+    server_errors: int
+    mean_ms: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+
+
+class EndpointHost(Protocol):
+    def apply(self, spec: EndpointSpec) -> EndpointState:
+        """Bring the variants nearer to the spec; return what it saw before acting.
+
+        Conflict: it would remove or change a variant that has traffic.
+        """
+        ...
+
+    def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
+        """Every variant, in percent, sum 100. Conflict, Busy, Unsupported."""
+        ...
+
+    def observe(self, endpoint: str) -> EndpointState | None: ...
+
+    def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:
+        """ModelError, Busy."""
+        ...
+
+
+class MetricSource(Protocol):
+    def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
+        """By variant. NotSettled: the window is too young."""
+        ...

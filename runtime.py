@@ -1,0 +1,122 @@
+"""An open project: what the verbs take. The one place where a description, a target and a clock meet."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from .errors import Busy
+from .storage import utc_milliseconds
+
+if TYPE_CHECKING:
+    from .project.specs import Description, ProjectSpec
+    from .target import CallLog, Target
+
+Progress = Callable[[str, int, int | None], None]  # what, done, of how many (None: unknown)
+
+
+def _silent(_what: str, _done: int, _total: int | None) -> None: ...
+
+
+@final
+class Project:
+    """`with isthmus.open("project.yaml") as project:`; rooms take it as their first argument."""
+
+    def __init__(
+        self, description: Description, target: Target, *, clock: Callable[[], datetime] | None = None, progress: Progress = _silent
+    ) -> None:
+        self.description = description
+        self.spec: ProjectSpec = description.spec
+        self.folder = Path(description.folder)
+        self.target = target
+        self.progress = progress
+        self._clock = clock or (lambda: datetime.now(UTC))
+
+    def now(self) -> datetime:
+        """The project's clock: `now:` of project.yaml (an old log), else the wall's. UTC, whole milliseconds."""
+        return utc_milliseconds(self.spec.now or self._clock())
+
+    def wall(self) -> datetime:
+        """The wall clock, for what really happens now: run times, leases. UTC, whole milliseconds."""
+        return utc_milliseconds(self._clock())
+
+    @contextmanager
+    def lock(self, command: str) -> Iterator[None]:
+        """One changing command at a time in a project's folder. Busy, naming the holder. The kernel frees it when its holder dies.
+
+        Two people in two checkouts are not held back by it: what they share is guarded by StateStore's compare-and-swap.
+        Taking it again in the same process (a verb that calls a verb) is allowed.
+        """
+        if _held.get(self.folder):
+            yield
+            return
+        path = self.folder / ".isthmus" / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = _holder(file.read())
+                raise Busy(
+                    f"another command holds this project: {holder}", remedy="wait for it to end, or stop it, and run this again"
+                ) from None
+            file.truncate(0)
+            file.write(json.dumps({"command": command, "pid": os.getpid(), "since": self.wall().isoformat(timespec="seconds")}))
+            file.flush()
+            _held[self.folder] = True
+            try:
+                yield
+            finally:
+                _held.pop(self.folder, None)
+                file.truncate(0)
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.target.close()
+
+
+_held: dict[Path, bool] = {}
+
+
+def _holder(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return "it has not said which"
+    return f"isthmus {found['command']} (process {found['pid']}, since {found['since']})"
+
+
+def open(  # noqa: A001  `isthmus.open` reads as it should
+    path: str | Path = "project.yaml",
+    *,
+    target: str | None = None,
+    offline: bool = False,
+    calls: CallLog | None = None,
+    progress: Progress = _silent,
+    **options: Any,
+) -> Project:
+    """Parse a project and open a target of its profiles.yaml (default: the `default` there, else `local`).
+
+    `options` overlay the profile's (None is ignored). ProjectError lists every problem at once; Unsupported and MissingDependency when the
+    target cannot be loaded. Nothing is called on a cloud before the first port is touched.
+    """
+    from .adapters import targets
+    from .project.load import load
+    from .project.profiles import profile
+
+    description = load(Path(path))
+    found = profile(description, target=target, offline=offline, options={k: v for k, v in options.items() if v is not None})
+    folder = description.folder
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # trainers and predictors are modules beside project.yaml
+    return Project(description, targets.load(found, calls=calls), progress=progress)

@@ -1,0 +1,21 @@
+"""The checkout is the package `isthmus`: see docs/architecture.md, "The root is the package"."""
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOMS = ["adapters", "cli", "endpoints", "events", "experiments", "feature_store", "lifecycle", "localstack", "pipelines", "project"]
+ROOT_MODULES = {"__init__", "__main__", "errors", "runtime", "storage", "target"}  # setup.py and noxfile.py never ship
+
+
+class BuildPy(build_py):
+    def find_package_modules(self, package, package_dir):
+        modules = super().find_package_modules(package, package_dir)
+        return [m for m in modules if package != "isthmus" or m[1] in ROOT_MODULES]
+
+
+rooms = find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")])
+setup(
+    packages=["isthmus", *(f"isthmus.{room}" for room in rooms), "isthmus.tests", "isthmus.tests.conformance"],
+    package_dir={"isthmus": "."},
+    cmdclass={"build_py": BuildPy},
+)

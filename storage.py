@@ -1,0 +1,139 @@
+"""The ports that every room uses: BlobStore, StateStore, Inventory; and `wait`, the one place that sleeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+
+from .errors import Unavailable
+
+Phase = Literal["creating", "ready", "updating", "deleting", "failed"]
+
+
+class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    uri: str
+    size: int  # bytes
+    modified: datetime
+
+
+class Versioned(msgspec.Struct, frozen=True, kw_only=True):
+    value: bytes
+    token: str
+    written: datetime  # the server's clock: shows skew, decides nothing
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    kind: str
+    name: str
+    native_id: str
+    hourly_cost: Decimal | None = None  # USD; None prints `unknown`
+    console_url: str | None = None
+
+
+class LogPage(msgspec.Struct, frozen=True, kw_only=True):
+    lines: tuple[str, ...]
+    cursor: str | None
+
+
+class BlobStore(Protocol):
+    """Bytes under URIs below `root`. A write is whole or absent; get and list see every finished write."""
+
+    root: str  # file:///..., s3://bucket/prefix, gs://bucket/prefix
+
+    def get(self, uri: str) -> bytes:
+        """NotFound."""
+        ...
+
+    def put(self, uri: str, data: bytes) -> None:
+        """Overwrite; the last writer wins."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[BlobInfo]:
+        """Everything below a prefix, in uri order."""
+        ...
+
+    def upload(self, folder: Path, prefix: str) -> None:
+        """Not atomic: `manifest.json` goes last and readers look for it first."""
+        ...
+
+    def download(self, prefix: str, folder: Path) -> None:
+        """NotFound when nothing is below the prefix."""
+        ...
+
+    def delete(self, uri: str) -> None:
+        """Absent is success."""
+        ...
+
+
+class StateStore(Protocol):
+    """Small documents with compare-and-swap; linearizable per key. At most 64 KiB a value and one write a second per key."""
+
+    def get(self, key: str) -> Versioned | None: ...
+
+    def put(self, key: str, value: bytes, *, expect: str | None) -> str:
+        """Write if the token is still `expect` (None: if absent); return the new token. Conflict."""
+        ...
+
+    def delete(self, key: str, *, expect: str) -> None:
+        """Conflict."""
+        ...
+
+    def keys(self, prefix: str) -> tuple[str, ...]: ...
+
+
+class Inventory(Protocol):
+    """What carries this project's tags: the truth for plan, status, `endpoints list`, destroy."""
+
+    def list(self, project: str) -> Iterator[Resource]:
+        """May lag creation by minutes: plan also observes every declared name."""
+        ...
+
+    def delete(self, resource: Resource) -> None:
+        """Return at once; absent is success; Busy while something uses it."""
+        ...
+
+
+class LogSource(Protocol):
+    """Optional: the lines that a resource wrote."""
+
+    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage: ...
+
+
+Seen = TypeVar("Seen")
+
+
+def wait(
+    observe: Callable[[], Seen],
+    until: Callable[[Seen], bool],
+    *,
+    deadline: timedelta,
+    what: str = "the change",
+    every: timedelta = timedelta(milliseconds=50),
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Seen:
+    """Observe until the predicate holds and return what was seen then.
+
+    Unavailable when `deadline` passes first: the work may still end, and observing again later is safe.
+    The pause doubles from `every` up to 2 s.
+    """
+    end = clock() + deadline.total_seconds()
+    pause = every.total_seconds()
+    while not until(seen := observe()):
+        if clock() >= end:
+            raise Unavailable(f"{what} did not settle within {deadline}", remedy="it may still: look again with `isthmus status`")
+        sleep(pause)
+        pause = min(pause * 1.5, 2.0)
+    return seen
+
+
+def utc_milliseconds(moment: datetime) -> datetime:
+    """Truncate to whole milliseconds in UTC: the one time resolution of every port (PORTS.md, rule 4)."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

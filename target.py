@@ -1,0 +1,162 @@
+"""A target: the ports of one adapter under one profile, built on first touch. It forwards nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import msgspec
+
+from .errors import DryRun, Unsupported
+
+if TYPE_CHECKING:
+    from .endpoints.port import EndpointHost, MetricSource
+    from .events.port import EventLog
+    from .feature_store.port import OnlineStore, Warehouse
+    from .pipelines.port import ModelRegistry, PipelineEngine
+    from .storage import BlobStore, Inventory, LogSource, StateStore
+
+
+class Capability(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the parity table. `known` says how: only a run on a real account may write `account`."""
+
+    name: str
+    level: Literal["native", "emulated", "refused"]
+    value: Decimal | timedelta | int | None = None
+    why: str = ""
+    known: Literal["run", "sdk", "docs", "guess", "account"] = "run"
+    tests: tuple[str, ...] = ()
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a target is. No secrets: the SDKs' own credential chains are used."""
+
+    name: str
+    adapter: str
+    project: str  # the project's name, for tags and resource names
+    options: dict[str, Any]  # of the adapter; local: {"home": "<absolute path of .isthmus>"}
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    operation: str  # the provider's word, e.g. UpdateEndpointWeightsAndCapacities; local: room.verb
+    resource: str
+    mutating: bool
+
+
+class CallLog:
+    """Every provider call of a target, in order; where `--dry-run` stops and tests cut.
+
+    An adapter wraps each effect: `with calls.mutating("warehouse.append", table): ...`. Reads are logged by `calls.reading(...)`.
+    """
+
+    def __init__(self, *, dry_run: bool = False) -> None:
+        self.calls: list[Call] = []
+        self.dry_run = dry_run
+        self.listeners: list[Callable[[Call], None]] = []  # the CLI prints with these
+        self.before: Callable[[Call], None] | None = None  # a test raises here: cut before the effect
+        self.after: Callable[[Call], None] | None = None  # ... and here: cut after it
+
+    def reading(self, operation: str, resource: str) -> None:
+        self._record(Call(operation=operation, resource=resource, mutating=False))
+
+    @contextmanager
+    def mutating(self, operation: str, resource: str) -> Iterator[None]:
+        call = Call(operation=operation, resource=resource, mutating=True)
+        if self.dry_run:
+            raise DryRun(f"would call {operation} on {resource}; nothing was changed")
+        self._record(call)
+        if self.before:
+            self.before(call)
+        yield
+        if self.after:
+            self.after(call)
+
+    def _record(self, call: Call) -> None:
+        self.calls.append(call)
+        for listener in self.listeners:
+            listener(call)
+
+
+@final
+class Target:
+    """`name` is free; `adapter` names the implementation. A port that an adapter lacks raises Unsupported on touch."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        capabilities: Mapping[str, Capability],
+        ports: Mapping[str, Callable[[Target], Any]],
+        calls: CallLog | None = None,
+    ) -> None:
+        self.name = profile.name
+        self.adapter = profile.adapter
+        self.profile = profile
+        self.capabilities = capabilities
+        self.calls = calls or CallLog()
+        self._ports = ports
+
+    def _build(self, port: str) -> Any:
+        if port not in self._ports:
+            raise Unsupported(f"target {self.name} ({self.adapter}) has no {port}", capability=port)
+        return self._ports[port](self)
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        return self._build("blobs")  # type: ignore[no-any-return]  # a factory table cannot carry each port's type
+
+    @cached_property
+    def state(self) -> StateStore:
+        return self._build("state")  # type: ignore[no-any-return]
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        return self._build("inventory")  # type: ignore[no-any-return]
+
+    @cached_property
+    def events(self) -> EventLog:
+        return self._build("events")  # type: ignore[no-any-return]
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        return self._build("warehouse")  # type: ignore[no-any-return]
+
+    @cached_property
+    def online(self) -> OnlineStore:
+        return self._build("online")  # type: ignore[no-any-return]
+
+    @cached_property
+    def pipelines(self) -> PipelineEngine:
+        return self._build("pipelines")  # type: ignore[no-any-return]
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        return self._build("registry")  # type: ignore[no-any-return]
+
+    @cached_property
+    def endpoints(self) -> EndpointHost:
+        return self._build("endpoints")  # type: ignore[no-any-return]
+
+    @cached_property
+    def metrics(self) -> MetricSource:
+        return self._build("metrics")  # type: ignore[no-any-return]
+
+    @cached_property
+    def logs(self) -> LogSource:
+        return self._build("logs")  # type: ignore[no-any-return]
+
+    @cached_property
+    def native(self) -> Any:
+        """The provider's own clients: a boto3 Session, the GCP clients; locally the `.isthmus` folder's Path."""
+        return self._build("native")
+
+    def close(self) -> None:
+        """Close what was built and can be closed."""
+        for value in list(self.__dict__.values()):
+            closing = getattr(value, "close", None)
+            if callable(closing):
+                closing()
