@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from ..errors import MissingDependency, Unsupported
+from ..feature_store.port import SqlProblem
 from ..target import CallLog, Capability, Profile, Target
 
 
@@ -49,3 +51,11 @@ def load(profile: Profile, *, calls: CallLog | None = None) -> Target:
     """A target whose ports are built on first touch."""
     adapter = find(profile.adapter)
     return Target(profile, capabilities=adapter.capabilities, ports=adapter.ports, calls=calls)
+
+
+def sql_check(adapter: str) -> Callable[[str], tuple[SqlProblem, ...]] | None:
+    """An adapter's SQL allow-list, pure and without its SDK; None when there is no such list here."""
+    try:
+        return import_module(f"{__package__}.{adapter}.sql").check  # type: ignore[no-any-return]
+    except ModuleNotFoundError:
+        return None

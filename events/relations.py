@@ -1,0 +1,92 @@
+"""The warehouse tables of events: their names, columns and SQL, made here only. The SQL is in the neutral subset (feature_store/sql.py)."""
+
+from __future__ import annotations
+
+from ..feature_store.port import TableSpec
+from ..project.specs import Attribute, Event, ProjectSpec
+from .port import Column, ColumnType
+
+TYPES: dict[str, ColumnType] = {"bool": "bool", "int": "int64", "float": "float64", "string": "string", "timestamp": "timestamp"}
+
+
+def raw_name(event: str) -> str:
+    return f"{event}_raw"
+
+
+def view_name(event: str) -> str:
+    """What readers use: the events exactly once."""
+    return f"events_{event}"
+
+
+def quarantine_name(event: str) -> str:
+    return f"quarantine_{event}"
+
+
+def column(attribute: Attribute) -> Column:
+    return Column(name=attribute.name, type=TYPES[attribute.type], required=attribute.required)
+
+
+def event_columns(event: Event) -> tuple[Column, ...]:
+    """What a reader sees: event_id, event_timestamp, the attributes in their declared order."""
+    return (
+        Column(name="event_id", type="string", required=True),
+        Column(name="event_timestamp", type="timestamp", required=True),
+        *map(column, event.attributes),
+    )
+
+
+def raw_table(event: Event) -> TableSpec:
+    """Every stored copy, with the digest of its payload and where it came from."""
+    return TableSpec(
+        name=raw_name(event.name),
+        columns=(
+            *event_columns(event),
+            Column(name="payload_digest", type="string", required=True),
+            Column(name="source", type="string"),
+            Column(name="line", type="int64"),
+        ),
+        time_column="event_timestamp",
+    )
+
+
+def exactly_once_view(event: Event) -> TableSpec:
+    """One row per event date and id; of several copies the one whose payload sorts first, on every target (PORTS.md, section 3)."""
+    names = ", ".join(c.name for c in event_columns(event))
+    return TableSpec(
+        name=view_name(event.name),
+        columns=(),
+        time_column="event_timestamp",
+        view_sql=(
+            f"SELECT {names}, dt FROM (SELECT {names}, dt, "
+            "row_number() OVER (PARTITION BY dt, event_id ORDER BY payload_digest) AS copy_number "
+            f"FROM {raw_name(event.name)}) AS copies WHERE copy_number = 1"
+        ),
+    )
+
+
+def quarantine_table(event: Event) -> TableSpec:
+    """What was refused and why. Partitioned by when, as its own time may be what is wrong with it."""
+    return TableSpec(
+        name=quarantine_name(event.name),
+        columns=(
+            Column(name="quarantined_timestamp", type="timestamp", required=True),
+            Column(name="event_id", type="string"),
+            Column(name="attribute", type="string", required=True),
+            Column(name="reason", type="string", required=True),
+            Column(name="source", type="string", required=True),
+            Column(name="line", type="int64"),
+            Column(name="payload", type="string", required=True),  # JSON of the event as it was read
+            Column(name="payload_digest", type="string", required=True),
+            Column(name="retry", type="bool", required=True),  # a late reference: tried again at the next ingest
+        ),
+        time_column="quarantined_timestamp",
+    )
+
+
+def tables(spec: ProjectSpec) -> tuple[TableSpec, ...]:
+    """Everything that `apply` makes for events, tables before the views over them."""
+    events = spec.events.values()
+    return (
+        *(make(event) for event in events for make in (raw_table, quarantine_table)),
+        *map(exactly_once_view, events),
+    )
