@@ -1,0 +1,175 @@
+"""How a command talks: text or JSON, progress, the next step; and how an error leaves."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+
+from ..errors import DryRun, IsthmusError, ProjectError
+
+if TYPE_CHECKING:
+    from ..runtime import Project
+    from ..target import Call
+
+
+class Console:
+    """One command's voice. Results go to stdout; progress, calls and errors to stderr."""
+
+    speaking: ClassVar[Console | None] = None  # the command that runs now: errors leave in its voice
+
+    def __init__(
+        self, *, path: str = "project.yaml", target: str | None = None, offline: bool = False, as_json: bool = False, dry_run: bool = False
+    ) -> None:
+        self.path, self.target, self.offline = path, target, offline
+        self.as_json, self.dry_run = as_json, dry_run
+        self._progress_shown = ""
+        self._progress_at = 0.0
+
+    def open(self) -> Project:
+        """The project of this command, with progress on stderr and, with `--dry-run`, a target that changes nothing."""
+        from ..runtime import open as open_project
+        from ..target import CallLog
+
+        calls = CallLog(dry_run=self.dry_run)
+        project = open_project(self.path, target=self.target, offline=self.offline, calls=calls, progress=self.progress)
+        if project.target.adapter != "local" and not self.as_json:
+            calls.listeners.append(self._call)
+        return project
+
+    def say(self, text: str = "") -> None:
+        """A line for people; silent with `--json`."""
+        if not self.as_json:
+            self._clear()
+            click.echo(text)
+
+    def result(self, value: object, text: str | None = None) -> None:
+        """The command's result: JSON, or its text (default: `str(value)`)."""
+        self._clear()
+        if self.as_json:
+            import msgspec
+
+            click.echo(msgspec.json.format(msgspec.json.encode(_plain(value)), indent=2).decode())
+        else:
+            click.echo(str(value) if text is None else text)
+
+    def next(self, *commands: str) -> None:
+        self.say("next   " + "    ".join(f"isthmus {command}" for command in commands))
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """One line that is rewritten, at most ten times a second; nothing when stderr is not a terminal."""
+        now = time.monotonic()
+        if self.as_json or not sys.stderr.isatty() or (now - self._progress_at < 0.1 and done != total):
+            return
+        self._progress_at = now
+        share = f"{done:,}" if total is None else f"{done:,} of {total:,}"
+        line = f"{what}  {share}"
+        click.echo("\r" + line.ljust(len(self._progress_shown)), nl=False, err=True)
+        self._progress_shown = line
+
+    def _clear(self) -> None:
+        if self._progress_shown:
+            click.echo("\r" + " " * len(self._progress_shown) + "\r", nl=False, err=True)
+            self._progress_shown = ""
+
+    def _call(self, call: Call) -> None:
+        if call.mutating:
+            self.say(f"  {call.operation}   {call.resource}")
+
+    def fail(self, error: IsthmusError) -> None:
+        """Print an error as EXAMPLE.md does: what, where, remedy."""
+        self._clear()
+        if self.as_json:
+            self.result({"error": _error(error)})
+            return
+        if isinstance(error, ProjectError):
+            for problem in error.problems:
+                click.echo(str(problem), err=True)
+            count = sum(p.severity == "error" for p in error.problems)
+            click.echo(f"{count} error{'s' if count != 1 else ''}; nothing was changed", err=True)
+            return
+        click.echo(f"error  {error}", err=True)
+        if error.remedy:
+            click.echo(f"       {error.remedy}", err=True)
+
+
+def _error(error: IsthmusError) -> dict[str, object]:
+    found: dict[str, object] = {"kind": type(error).__name__, "message": error.message, "remedy": error.remedy}
+    if isinstance(error, ProjectError):
+        found["problems"] = error.problems
+    return found
+
+
+def _plain(value: object) -> object:
+    """Pyarrow tables become lists of rows; everything else is msgspec's business."""
+    if type(value).__module__.startswith("pyarrow"):
+        return value.to_pylist()  # type: ignore[attr-defined]  # only a Table comes here
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def command(*, changes: bool = False, project: bool = True, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """A click command whose function takes a Console first. `changes` adds `--dry-run`; `project=False` drops the project's options."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        @wraps(function)
+        def call(**arguments: Any) -> None:
+            console = Console(
+                path=arguments.pop("project_path", "project.yaml"),
+                target=arguments.pop("target", None),
+                offline=arguments.pop("offline", False),
+                as_json=arguments.pop("as_json"),
+                dry_run=arguments.pop("dry_run", False),
+            )
+            Console.speaking = console
+            function(console, **arguments)
+
+        wrapped: Any = call
+        wrapped = click.option("--json", "as_json", is_flag=True, help="Machine-readable result on stdout.")(wrapped)
+        if changes:
+            wrapped = click.option("--dry-run", is_flag=True, help="Stop before the first change and say what it would be.")(wrapped)
+        if project:
+            wrapped = click.option("--offline", is_flag=True, help="Use the cloud's offline stack: no account.")(wrapped)
+            wrapped = click.option("--target", metavar="NAME", help="A target of profiles.yaml (default: its `default`, else local).")(
+                wrapped
+            )
+            wrapped = click.option(
+                "--project", "project_path", default="project.yaml", show_default=True, metavar="FILE", help="The project's file."
+            )(wrapped)
+        return click.command(**settings)(wrapped)
+
+    return decorate
+
+
+def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
+    """Run a command line; return its exit code. 0 done, 1 error, 130 stopped by Ctrl-C."""
+    try:
+        run()
+    except DryRun as stop:
+        console().result({"dry_run": stop.message}, f"dry run: {stop.message}")
+        return 0
+    except IsthmusError as error:
+        console().fail(error)
+        return 1
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nstopped. Nothing is half-done: run the same command again to go on.", err=True)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def relative(path: str | Path) -> str:
+    """A path as a person in this folder would type it."""
+    found = Path(str(path).removeprefix("file://"))
+    try:
+        return str(found.relative_to(Path.cwd()))
+    except ValueError:
+        return str(found)

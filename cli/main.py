@@ -1,0 +1,84 @@
+"""The command line: a table of commands, each in its own module, imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from .console import Console, guarded
+
+# command -> (module below this package, attribute, the line that `isthmus --help` shows)
+COMMANDS = {
+    "init": ("start", "init", "Make a new project, or a copy of the example."),
+    "validate": ("start", "validate", "Check every file of the project, for every target."),
+    "schema": ("start", "schema", "Print the JSON Schema of the project's files, for editors."),
+    "doctor": ("start", "doctor", "What works on this machine, and what to do about the rest."),
+    "demo": ("demo", "demo", "The whole example, from raw files to served answers."),
+    "plan": ("world", "plan", "What would be made, and what differs."),
+    "apply": ("world", "apply", "Make the tables and views that the project describes."),
+    "status": ("world", "status", "What exists, how fresh it is, who has the traffic."),
+    "destroy": ("world", "destroy", "Remove what apply and deploy made."),
+    "events": ("events", "events", "The event catalogue: list, show, diff, quarantine."),
+    "ingest": ("events", "ingest", "Validate and store events."),
+    "materialize": ("features", "materialize", "Compute feature views and put them online."),
+    "features": ("features", "features", "Read online features, check for skew and leaks."),
+    "train": ("training", "train", "Train, evaluate, gate and register models."),
+    "runs": ("training", "runs", "List, show and compare runs; why a step ran again."),
+    "models": ("training", "models", "Versions, aliases, promotion and lineage."),
+    "deploy": ("serving", "deploy", "Put model versions behind an endpoint."),
+    "endpoints": ("serving", "endpoints", "List, invoke, watch and serve endpoints."),
+    "traffic": ("serving", "traffic", "Change the split between variants, read back."),
+}
+
+
+class Lazy(click.Group):
+    """`isthmus --help` imports no command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, name, _ = COMMANDS[cmd_name]
+        found: click.Command = getattr(import_module(f"{__package__}.{module}"), name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            raise click.UsageError(f"{error.message} Did you mean {near[0]}?" if near else error.message, ctx) from None
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="isthmus", message="isthmus %(version)s")
+def main() -> None:
+    """Describe a ranking product once; run it on a laptop, on SageMaker or on Vertex AI."""
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """The console script. Exit codes: 0 done, 1 error (nothing half-made), 2 usage or `plan --detailed-exitcode` with changes."""
+    given = sys.argv[1:] if arguments is None else arguments
+    fallback = Console(as_json="--json" in given)
+
+    def call() -> None:
+        main.main(given, prog_name="isthmus", standalone_mode=False)
+
+    try:
+        code = guarded(call, lambda: Console.speaking or fallback)
+    except click.ClickException as error:
+        error.show()
+        code = 2 if isinstance(error, click.UsageError) else 1
+    except click.exceptions.Exit as leaving:
+        code = leaving.exit_code
+    sys.exit(code)
