@@ -17,7 +17,7 @@ from .storage import utc_milliseconds
 
 if TYPE_CHECKING:
     from .project.specs import Description, ProjectSpec
-    from .target import CallLog, Target
+    from .target import CallLog, Profile, Target
 
 Progress = Callable[[str, int, int | None], None]  # what, done, of how many (None: unknown)
 
@@ -120,3 +120,20 @@ def open(  # noqa: A001  `isthmus.open` reads as it should
     if folder not in sys.path:
         sys.path.insert(0, folder)  # trainers and predictors are modules beside project.yaml
     return Project(description, targets.load(found, calls=calls), progress=progress)
+
+
+def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
+    """The target of a profile that a run.json carries: how a pipeline's step, a job of its own, comes back to its ports."""
+    from .adapters import targets
+
+    return targets.load(profile, calls=calls)
+
+
+def reopen(path: str | Path, target: Target) -> Project:
+    """Parse a project again on a target that is already open. ProjectError when its files are wrong by now."""
+    from .project.load import load
+
+    description = load(Path(path))
+    if description.folder not in sys.path:
+        sys.path.insert(0, description.folder)
+    return Project(description, target)

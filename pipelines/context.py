@@ -1,0 +1,71 @@
+"""What a step's function is given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from ..errors import Invalid
+from .graph import fits
+
+if TYPE_CHECKING:
+    from ..runtime import Project
+    from ..target import Profile, Target
+    from .port import ValueType
+
+
+@final
+class StepContext:
+    """`def step(context: StepContext) -> None`. The files written below `outputs` and the values `set` are kept when it returns."""
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        step: str,
+        project_file: str | None,
+        profile: Profile,
+        parameters: dict[str, Any],
+        inputs: dict[str, Path],
+        outputs: dict[str, Path],
+        types: Mapping[str, ValueType],
+    ) -> None:
+        self.run = run  # the short name, e.g. r7
+        self.step = step
+        self.project_file = project_file
+        self.profile = profile
+        self.parameters = parameters  # resolved
+        self.inputs = inputs  # local folders (or files) to read, never to write
+        self.outputs = outputs  # empty local folders to write, one for each artifact
+        self.values: dict[str, float | int | bool | str] = {}
+        self._types = types
+
+    @cached_property
+    def target(self) -> Target:
+        """The run's own target, opened on first touch."""
+        from ..runtime import open_target
+
+        return open_target(self.profile)
+
+    def project(self) -> Project:
+        """The project that submitted the run, opened again on the same target. Invalid when the run has no project.yaml."""
+        from ..runtime import reopen
+
+        if self.project_file is None:
+            raise Invalid(f"run {self.run} was submitted without a project.yaml: step {self.step} cannot open it")
+        return reopen(self.project_file, self.target)
+
+    def set(self, name: str, value: float | int | bool | str) -> None:
+        """Return a typed output. Invalid when the step does not declare it, or with another type."""
+        if name not in self._types:
+            raise Invalid(f"step {self.step} has no output {name!r} (it declares {', '.join(sorted(self._types)) or 'none'})")
+        if not fits(value, self._types[name]):
+            raise Invalid(f"step {self.step}: output {name} is declared as {self._types[name]}, not {value!r}")
+        self.values[name] = value
+
+    def log(self, text: str) -> None:
+        """A line of the step's log."""
+        print(text, file=sys.stdout, flush=True)
