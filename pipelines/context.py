@@ -58,7 +58,7 @@ class StepContext:
             raise Invalid(f"run {self.run} was submitted without a project.yaml: step {self.step} cannot open it")
         return reopen(self.project_file, self.target)
 
-    def set(self, name: str, value: float | int | bool | str) -> None:
+    def set(self, name: str, value: float | bool | str) -> None:
         """Return a typed output. Invalid when the step does not declare it, or with another type."""
         if name not in self._types:
             raise Invalid(f"step {self.step} has no output {name!r} (it declares {', '.join(sorted(self._types)) or 'none'})")

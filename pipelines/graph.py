@@ -196,7 +196,7 @@ def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
         return
     source = steps[when.step]
     if source.kind != "task":
-        yield f"its condition reads {when.step}, a {source.kind} step; only a task's outputs can be read (a training job has none on SageMaker)"
+        yield f"its condition reads {when.step}, a {source.kind} step; only a task has outputs on SageMaker"
     kinds = {output.name: output.type for output in source.outputs}
     if when.output not in kinds:
         yield f"its condition: step {when.step} has no output {when.output} (it has {_names(kinds)})"
