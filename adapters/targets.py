@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..errors import MissingDependency, Unsupported
 from ..feature_store.port import SqlProblem
 from ..target import CallLog, Capability, Profile, Target
+
+if TYPE_CHECKING:
+    from ..feature_store.sql import Rendered
 
 
 class Adapter(Protocol):
@@ -53,9 +56,17 @@ def load(profile: Profile, *, calls: CallLog | None = None) -> Target:
     return Target(profile, capabilities=adapter.capabilities, ports=adapter.ports, calls=calls)
 
 
-def sql_check(adapter: str) -> Callable[[str], tuple[SqlProblem, ...]] | None:
-    """An adapter's SQL allow-list, pure and without its SDK; None when there is no such list here."""
+class Dialect(Protocol):
+    """An adapter's SQL module: pure, and importable without its SDK."""
+
+    def check(self, sql: str) -> tuple[SqlProblem, ...]: ...
+
+    def render(self, sql: str) -> Rendered: ...
+
+
+def sql_of(adapter: str) -> Dialect | None:
+    """The SQL allow-list of one of our own adapters, also before the adapter itself can be loaded; None when there is none."""
     try:
-        return import_module(f"{__package__}.{adapter}.sql").check  # type: ignore[no-any-return]
+        return cast("Dialect", import_module(f"{__package__}.{adapter}.sql"))
     except ModuleNotFoundError:
         return None

@@ -1,0 +1,14 @@
+"""`make bench` runs every benchmark; `python -m benchmarks NAME ...` some of them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+NAMES = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "__main__", "measure"))
+
+for name in sys.argv[1:] or NAMES:
+    if name not in NAMES:
+        raise SystemExit(f"no benchmark {name!r}; there are: {', '.join(NAMES)}")
+    importlib.import_module(f"benchmarks.{name}").main()

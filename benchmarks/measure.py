@@ -1,0 +1,70 @@
+"""Timing, and tables of ratios. A number here means little by itself: what is compared is measured in the same run."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One measured thing. `ratio` is to the reference of its table; `goal` is the issue's."""
+
+    name: str
+    value: str
+    ratio: float | None = None
+    goal: str = ""
+
+
+def table(title: str, lines: Sequence[Line], note: str = "") -> None:
+    print(f"\n{title}")
+    for line in lines:
+        ratio = "" if line.ratio is None else f"{line.ratio:8.2f}x"
+        print(f"  {line.name:<48} {line.value:>22} {ratio:>10}   {line.goal}")
+    if note:
+        print(f"  {note}")
+    sys.stdout.flush()
+
+
+def cpu_seconds(command: Sequence[str], *, runs: int = 7) -> float:
+    """User and system time of a command, the least of some runs."""
+    least = float("inf")
+    for _ in range(runs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        least = min(least, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return least
+
+
+def best(call: Callable[[], object], *, runs: int = 3) -> float:
+    """Wall seconds, the least of some runs."""
+    least = float("inf")
+    for _ in range(runs):
+        started = time.perf_counter()
+        call()
+        least = min(least, time.perf_counter() - started)
+    return least
+
+
+def latencies(call: Callable[[], object], *, calls: int) -> tuple[float, float]:
+    """(p50, p99) in milliseconds of many calls, after a warm-up of a tenth."""
+    for _ in range(calls // 10):
+        call()
+    seen = []
+    for _ in range(calls):
+        started = time.perf_counter()
+        call()
+        seen.append((time.perf_counter() - started) * 1e3)
+    cuts = quantiles(seen, n=100)
+    return cuts[49], cuts[98]
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,56 @@
+"""init, validate, schema, doctor: what needs no target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from ..errors import ProjectError
+from .console import Console, command
+
+
+@command(project=False, help="Make a project in the new folder NAME, or a copy of an example.")
+@click.argument("name")
+@click.option("--example", type=click.Choice(["openbandit"]), help="A complete project on real data.")
+def init(console: Console, name: str, example: str | None) -> None:
+    from ..project.scaffold import create
+
+    files = create(Path(name), example=example)
+    kept = [f for f in files if "data" not in f.relative_to(name).parts]
+    data = " and the data" if len(kept) < len(files) else ""
+    text = f"{name}/  {len(kept)} files{data}. project.yaml is the place to start; SQL in features/, models in models/."
+    console.result({"folder": name, "files": [str(f) for f in files]}, text)
+    if example:
+        console.say(f"next   cd {name} && isthmus demo        or, step by step, isthmus validate")
+    else:
+        console.say(f"next   cd {name} && isthmus validate")
+
+
+@command(help="Check every file of the project, for every target of profiles.yaml. Nothing is called or changed.")
+def validate(console: Console) -> None:
+    from ..lifecycle.validate import validate as check
+
+    found = check(console.path)
+    if found.errors:
+        raise ProjectError(found.problems)
+    console.result(found)
+    console.next("plan")
+
+
+@command(project=False, help="Print the JSON Schema of project.yaml, models/*.yaml and profiles.yaml, for editors.")
+def schema(console: Console) -> None:  # noqa: ARG001  it prints JSON either way
+    from ..project.schema import json_schema
+
+    click.echo(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
+
+
+@command(project=False, help="What works on this machine, found by trying it.")
+def doctor(console: Console) -> None:
+    from ..lifecycle.doctor import doctor as examine
+
+    findings = examine()
+    console.result(findings, "\n".join(map(str, findings)))
+    if not all(finding.ok for finding in findings if finding.name.startswith(("python", "local"))):
+        raise SystemExit(1)

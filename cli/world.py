@@ -1,0 +1,58 @@
+"""plan, apply, status, destroy."""
+
+from __future__ import annotations
+
+import click
+
+from .console import Console, command
+
+
+@command(help="What would be made, where, and what differs. It only reads.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to change.")
+def plan(console: Console, detailed_exitcode: bool) -> None:
+    from ..lifecycle.plan import plan as compare
+
+    with console.open() as project:
+        found = compare(project)
+    console.result(found)
+    if any(item.by == "apply" and item.action in "+~" for item in found.items):
+        console.next("apply")
+    elif any(item.action == "." for item in found.items):
+        console.next("ingest", "materialize", "train models/...")
+    elif found.changes:
+        console.next(*(f"deploy {item.name}" for item in found.items if item.by == "deploy" and item.action in "+~"))
+    if detailed_exitcode and found.changes:
+        raise SystemExit(2)
+
+
+@command(changes=True, help="Make the tables and views that the project describes. It never deletes and never moves traffic.")
+def apply(console: Console) -> None:
+    from ..lifecycle.apply import apply as make
+
+    with console.open() as project:
+        made = make(project)
+    console.result(made)
+    console.next("ingest")
+
+
+@command(help="What exists, how fresh it is, who has the traffic.")
+def status(console: Console) -> None:
+    from ..lifecycle.status import status as look
+
+    with console.open() as project:
+        console.result(look(project))
+
+
+@command(changes=True, help="Remove what apply and deploy made. Runs, models, reports, raw data and your files stay.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def destroy(console: Console, yes: bool) -> None:
+    from ..lifecycle.destroy import destroy as remove
+    from ..lifecycle.destroy import to_destroy
+
+    with console.open() as project:
+        gone = to_destroy(project)
+        if gone.resources and not yes and not console.dry_run:
+            name = project.spec.name
+            if click.prompt(f'{gone}    type "{name}" to go on', prompt_suffix=": ") != name:
+                raise click.ClickException("that is not the project's name; nothing was changed")
+        console.result(remove(project))

@@ -1,0 +1,56 @@
+"""`isthmus destroy`: remove exactly what carries the project's tags. Runs, reports, raw data and models stay."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from ..errors import Conflict
+from ..runtime import Project
+from ..storage import Resource
+
+_ORDER = ("endpoint", "online_view", "stream", "table")  # users before what they use
+_NAMES = {"online_view": "online view", "table": "table", "stream": "event stream", "endpoint": "endpoint"}
+_STATE = ("events/", "tables/", "views/", "traffic/", "project")  # what describes the removed things
+
+
+class Destruction(msgspec.Struct, frozen=True, kw_only=True):
+    """What would go (`to_destroy`) or went (`destroy`)."""
+
+    target: str
+    resources: tuple[Resource, ...]
+
+    def __str__(self) -> str:
+        counted = Counter(r.kind for r in self.resources)
+        parts = [f"- endpoint {r.name}" for r in self.resources if r.kind == "endpoint"]
+        parts += [f"- {n} {_NAMES.get(kind, kind)}{'s' if n != 1 else ''}" for kind, n in counted.items() if kind != "endpoint"]
+        return f"{self.target:<7} {'  '.join(parts) or 'nothing here'}    keeps models, runs/, reports/, raw/ and your data/"
+
+
+def to_destroy(project: Project) -> Destruction:
+    found = [r for r in project.target.inventory.list(project.spec.name) if r.kind in _ORDER]
+    return Destruction(target=project.target.name, resources=tuple(sorted(found, key=lambda r: (_ORDER.index(r.kind), r.name))))
+
+
+def destroy(project: Project) -> Destruction:
+    """Delete in an order in which nothing is used by what is still there. A second run deletes what a crash left."""
+    with project.lock("destroy"):
+        gone = to_destroy(project)
+        for done, resource in enumerate(gone.resources):
+            project.progress(f"destroy {resource.kind} {resource.name}", done, len(gone.resources))
+            project.target.inventory.delete(resource)
+        for prefix in _STATE:
+            for key in project.target.state.keys(prefix):
+                _forget(project, key)
+    return gone
+
+
+def _forget(project: Project, key: str) -> None:
+    found = project.target.state.get(key)
+    if found is None:
+        return
+    try:
+        project.target.state.delete(key, expect=found.token)
+    except Conflict as error:
+        raise Conflict(f"{key} changed while it was being removed", remedy="run `isthmus destroy` again") from error

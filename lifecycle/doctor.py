@@ -1,0 +1,79 @@
+"""`isthmus doctor`: what works on this machine, found by trying it, and what to do about the rest."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from ..errors import IsthmusError
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    ok: bool
+    detail: str
+
+    def __str__(self) -> str:
+        return f"  {self.name:<13} {'ok' if self.ok else 'not ready':<11} {self.detail}"
+
+
+def doctor() -> tuple[Finding, ...]:
+    """One finding a line. Nothing outside a temporary folder is touched and no cloud is called."""
+    return tuple(_findings())
+
+
+def _findings() -> Iterator[Finding]:
+    supported = sys.version_info >= (3, 11)
+    yield Finding(name=f"python {platform.python_version()}", ok=supported, detail="" if supported else "3.11 or newer is needed")
+    yield _local()
+    yield _packages("demo", ("scikit-learn", "matplotlib", "pandas"))
+    yield Finding(name="sagemaker", ok=False, detail="this version has its SQL check only; the adapter comes next")
+    yield Finding(name="vertex", ok=False, detail="this version has its SQL check only; the adapter comes after SageMaker's")
+
+
+def _local() -> Finding:
+    """Write, query and read back through the real ports."""
+    import pyarrow as pa
+
+    from ..adapters import targets
+    from ..events.port import Column
+    from ..feature_store.port import TableSpec
+    from ..target import Profile
+
+    try:
+        with TemporaryDirectory(prefix="isthmus-doctor-") as folder:
+            target = targets.load(Profile(name="local", adapter="local", project="doctor", options={"home": str(Path(folder) / "home")}))
+            table = TableSpec(
+                name="probe",
+                columns=(Column(name="event_timestamp", type="timestamp"), Column(name="value", type="int64")),
+                time_column="event_timestamp",
+            )
+            target.warehouse.apply(table)
+            rows = pa.table({"event_timestamp": pa.array([0], pa.timestamp("ms")), "value": pa.array([42], pa.int64())})
+            target.warehouse.append("probe", rows, batch="probe")
+            read = target.warehouse.query("SELECT value FROM probe", {}).column("value").to_pylist()
+            target.close()
+    except IsthmusError as error:
+        return Finding(name="local", ok=False, detail=str(error.remedy or error))
+    except OSError as error:
+        return Finding(name="local", ok=False, detail=f"cannot write to a temporary folder: {error}")
+    return Finding(
+        name="local", ok=read == [42], detail=f"DuckDB {version('duckdb')}, SQLite {sqlite3.sqlite_version}; wrote and read back a table"
+    )
+
+
+def _packages(name: str, packages: tuple[str, ...]) -> Finding:
+    missing = []
+    for package in packages:
+        try:
+            version(package)
+        except PackageNotFoundError:
+            missing.append(package)
+    return Finding(name=name, ok=not missing, detail=f'pip install "isthmus[{name}]"' if missing else "the example's trainer and pictures")

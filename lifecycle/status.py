@@ -1,0 +1,72 @@
+"""`isthmus status`: what exists, how fresh it is, and who has the traffic."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from ..endpoints.port import EndpointState
+from ..events.relations import raw_name
+from ..runtime import Project
+from .plan import where
+
+
+class TableLine(msgspec.Struct, frozen=True, kw_only=True):
+    kind: str
+    name: str
+    rows: int | None  # stored, copies included; None: not made yet
+    known_until: datetime | None = None  # of a feature view: its watermark
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    where: str
+    tables: tuple[TableLine, ...]
+    endpoints: dict[str, EndpointState | None]
+    hourly_cost: Decimal | None
+
+    def __str__(self) -> str:
+        lines = [f"{self.target:<7} {self.where}"]
+        for table in self.tables:
+            rows = "not made yet (isthmus apply)" if table.rows is None else f"{table.rows:>9,} rows"
+            fresh = f"   known up to {table.known_until:%Y-%m-%d %H:%M}" if table.known_until else ""
+            lines.append(f"  {table.kind:<13} {table.name:<20} {rows}{fresh}")
+        lines += [_endpoint(name, state) for name, state in self.endpoints.items()]
+        cost = "unknown" if self.hourly_cost is None else f"{self.hourly_cost:.2f} USD/h"
+        return "\n".join([*lines, f"cost    {cost}"])
+
+
+def _endpoint(name: str, state: EndpointState | None) -> str:
+    if state is None:
+        return f"  {'endpoint':<13} {name:<20} not there (isthmus deploy {name})"
+    split = "   ".join(f"{v.name} {v.model}@{v.version} {v.percent.normalize():f} %" for v in state.variants)
+    return f"  {'endpoint':<13} {name:<20} {state.phase}   {split}" + (f"\n    {state.failure}" if state.failure else "")
+
+
+def status(project: Project) -> Status:
+    """Read the target; nothing is changed."""
+    from ..feature_store.materialize import watermark
+
+    warehouse = project.target.warehouse
+    tables: list[TableLine] = []
+    for event in project.spec.events:
+        found = warehouse.observe(raw_name(event))
+        tables.append(TableLine(kind="event table", name=event, rows=found.rows if found else None))
+    for view in project.spec.feature_views:
+        found = warehouse.observe(view)
+        tables.append(
+            TableLine(
+                kind="feature view", name=view, rows=found.rows if found else None, known_until=watermark(project, view) if found else None
+            )
+        )
+    costs = [r.hourly_cost for r in project.target.inventory.list(project.spec.name)]
+    known = [c for c in costs if c is not None]
+    return Status(
+        target=project.target.name,
+        where=where(project),
+        tables=tuple(tables),
+        endpoints={name: project.target.endpoints.observe(name) for name in project.spec.endpoints},
+        hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
+    )

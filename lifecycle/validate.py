@@ -1,0 +1,114 @@
+"""`isthmus validate`: every file of a project, for every target that it names, with nothing called and nothing changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from ..errors import Problem, ProjectError
+from ..project.specs import Description, ProjectSpec
+
+
+class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What is well on the targets that share an adapter."""
+
+    target: str
+    also: tuple[str, ...]
+    views: int
+    windows_rewritten: int
+
+
+class Validation(msgspec.Struct, frozen=True, kw_only=True):
+    """`problems` holds errors and warnings; `targets` is empty when there are errors."""
+
+    counts: dict[str, int]
+    targets: tuple[TargetLine, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(p for p in self.problems if p.severity == "error")
+
+    def __str__(self) -> str:
+        return "\n".join([*map(self._target, self.targets), *map(str, self.problems)])
+
+    def _target(self, line: TargetLine) -> str:
+        also = f" (and {', '.join(line.also)})" if line.also else ""
+        if line.target == "local" or line.target not in _ENGINES:
+            return f"{line.target:<11} ok   " + "  ".join(_counted(name, n) for name, n in self.counts.items() if n) + also
+        rewritten = f" ({line.windows_rewritten} windows rewritten)" if line.windows_rewritten else ""
+        return f"{line.target:<11} ok   {_counted('view', line.views)} transpiled for {_ENGINES[line.target]}{rewritten}{also}"
+
+
+_ENGINES = {"sagemaker": "Athena", "vertex": "BigQuery"}
+
+
+def _counted(name: str, count: int) -> str:
+    return f"{count} {name}" if count == 1 or name.endswith(")") else f"{count} {name}s"
+
+
+def validate(path: str | Path = "project.yaml") -> Validation:
+    """Check the files, the SQL and what each target of profiles.yaml can say. Never raises for what is wrong with the project."""
+    from ..project.load import parse
+
+    description, problems = parse(Path(path))
+    if description is None or any(p.severity == "error" for p in problems):
+        return Validation(counts={}, targets=(), problems=problems)
+    found, targets = check(description)
+    problems = (*problems, *found)
+    if any(p.severity == "error" for p in problems):
+        return Validation(counts={}, targets=(), problems=problems)
+    return Validation(counts=_counts(description), targets=targets, problems=problems)
+
+
+def check(description: Description) -> tuple[tuple[Problem, ...], tuple[TargetLine, ...]]:
+    """What needs an engine to know: view schemas, model features, and each target's SQL."""
+    from ..adapters import targets
+    from ..feature_store.check import check as check_features
+    from ..feature_store.check import check_target
+    from ..project.profiles import profiles
+
+    problems = list(check_features(description))
+    if problems:
+        return tuple(problems), ()
+    try:
+        found = profiles(description)
+    except ProjectError as error:
+        return error.problems, ()
+    lines: list[TargetLine] = []
+    by_adapter: dict[str, list[str]] = {}
+    for name, profile in found.items():
+        by_adapter.setdefault(profile.adapter, []).append(name)
+    for adapter, names in by_adapter.items():
+        sql = targets.sql_of(adapter)
+        if sql is None:
+            continue
+        problems += check_target(description, sql.check)
+        lines.append(
+            TargetLine(
+                target=names[0],
+                also=tuple(names[1:]),
+                views=len(description.spec.feature_views),
+                windows_rewritten=0
+                if problems
+                else sum(sql.render(view.sql).windows_rewritten for view in description.spec.feature_views.values()),
+            )
+        )
+    return tuple(problems), tuple(lines)
+
+
+def _counts(description: Description) -> dict[str, int]:
+    from ..feature_store.schema import view_schemas
+
+    spec: ProjectSpec = description.spec
+    schemas, _ = view_schemas(description)
+    features = sum(len(schema.features) for schema in schemas.values())
+    views = len(spec.feature_views)
+    return {
+        "event": len(spec.events),
+        "objective": len(spec.objectives),
+        f"view{'s' if views != 1 else ''} ({features} features)": views,
+        "model": len(spec.models),
+        "endpoint": len(spec.endpoints),
+    }

@@ -1,0 +1,38 @@
+"""nox sessions: each makes its own environment with uv, as a user's would be."""
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["laptop", "check"]
+SDKS = ("boto3", "botocore", "sagemaker", "awswrangler", "moto", "google.cloud.aiplatform", "kfp")
+
+
+@nox.session(python=["3.11"])
+def laptop(session):
+    """The whole suite in an environment that has no cloud SDK: the laptop needs none."""
+    session.install("-c", "constraints.txt", ".[test]")
+    session.run(
+        "python",
+        "-c",
+        f"""
+from importlib.util import find_spec
+def there(name):
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+found = [name for name in {SDKS!r} if there(name)]
+assert not found, found
+""",
+    )
+    session.run("pytest", "tests", *session.posargs)
+
+
+@nox.session(python=["3.11"])
+def check(session):
+    """Formatting, linting and types."""
+    session.install("-c", "constraints.txt", "-e", ".[check]")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", f"{session.bin}/python")

@@ -1,0 +1,92 @@
+"""The import rules of docs/architecture.md, read from the code."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("events", "feature_store", "pipelines", "endpoints", "experiments")  # each may import those before it
+SDKS = {"boto3", "botocore", "awswrangler", "sagemaker", "moto", "google", "kfp", "vertexai"}
+FOLDERS = (*ROOMS, "project", "lifecycle", "adapters", "localstack", "cli")
+FILES = sorted(
+    path
+    for path in (*ROOT.glob("*.py"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.py")))
+    if path.name not in ("setup.py", "noxfile.py")
+)
+
+
+def imports(path):
+    """Every module that a file imports, as dotted names relative to the root; SDKs by their own names."""
+    package = path.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.removeprefix("isthmus.") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = package[: len(package) - node.level + 1]
+                yield ".".join([*base, *([node.module] if node.module else [])] or ["."])
+                if not node.module:
+                    yield from (".".join([*base, alias.name]) for alias in node.names)
+            elif node.module:
+                yield node.module.removeprefix("isthmus.")
+                if node.module == "isthmus":
+                    yield from (alias.name for alias in node.names)
+
+
+def allowed(importer, imported):
+    room, other = importer.parts[0], imported.split(".")[0]
+    if other in ROOMS and imported.endswith(".port"):
+        return room != "localstack"
+    if other not in FOLDERS:
+        return True
+    if room in ROOMS:
+        return other == "project" or (other in ROOMS and ROOMS.index(other) <= ROOMS.index(room))
+    if room == "project":
+        return other == "project"
+    if room == "localstack":
+        return other == "localstack"
+    if room == "adapters":
+        return other not in ("cli", "lifecycle", "localstack")
+    if room == "lifecycle":
+        return other != "cli" and not imported.startswith(("adapters.local", "adapters.sagemaker", "adapters.vertex"))
+    if room == "cli":
+        return not imported.startswith(("adapters.local", "adapters.sagemaker", "adapters.vertex"))
+    return str(importer) == "runtime.py" or (str(importer) == "__main__.py" and other == "cli") or str(importer) == "__init__.py"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_imports_only_what_its_room_may(path):
+    importer = path.relative_to(ROOT)
+    wrong = sorted({name for name in imports(path) if not allowed(importer, name)})
+    assert not wrong, f"{importer} imports {wrong}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_cloud_adapters_and_stacks_import_a_cloud_sdk(path):
+    parts = path.relative_to(ROOT).parts
+    if parts[0] == "localstack" or (parts[0] == "adapters" and len(parts) > 2 and parts[1] in ("sagemaker", "vertex")):
+        return
+    assert not {name.split(".")[0] for name in imports(path)} & SDKS
+
+
+def test_a_port_has_at_most_six_methods():
+    for path in (ROOT / "storage.py", *(ROOT / room / "port.py" for room in ROOMS if (ROOT / room / "port.py").exists())):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == "Protocol" for b in node.bases):
+                methods = [item.name for item in node.body if isinstance(item, ast.FunctionDef)]
+                assert len(methods) <= 6, f"{node.name} has {methods}"
+
+
+HEAVY = ("pyarrow", "duckdb", "pandas", "numpy", "starlette", "uvicorn", "sqlglot", "sklearn", "matplotlib", *sorted(SDKS))
+
+
+@pytest.mark.parametrize(
+    "code", ["import isthmus", "import sys; sys.argv = ['isthmus', '--help']\nfrom isthmus.cli.main import run\nrun()"]
+)
+def test_the_package_and_its_help_load_nothing_heavy(code):
+    check = f"import sys\ntry:\n    exec({code!r})\nexcept SystemExit: pass\nprint('LOADED', [m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
