@@ -1,0 +1,200 @@
+"""The part of a trainer's module that its predictor needs, so that serving does not import what only training uses.
+
+A top-level statement is kept when it binds a name that a kept statement uses, or changes such a name. What cannot be followed (star
+imports, `globals()`, `eval`, `exec`) keeps the module whole, which is always right and only heavier.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import symtable
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+_UNFOLLOWABLE = frozenset({"globals", "eval", "exec", "__import__", "vars"})
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
+    """Files by path relative to the code folder, and why the predictor's module is whole (None: it is cut)."""
+
+    files: dict[str, str]
+    whole: str | None
+
+
+def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False) -> Slice:
+    """Slice `source` (of the dotted `module` below `root`) down to the top-level `name`, with the local modules that it imports.
+
+    Imports of modules below `root` are made relative, so that the copy can live under any package name.
+    """
+    tree = ast.parse(source)
+    reason = "asked for" if whole else _whole_because(tree)
+    body = tree.body if reason else _needed(source, tree, name)
+    if body is None:
+        reason, body = f"{name} uses names that cannot be followed", tree.body
+    files: dict[str, str] = {}
+    _place(module, source, body, root, files, is_package=False)
+    return Slice(files=files, whole=reason)
+
+
+def _whole_because(tree: ast.Module) -> str | None:
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            return f"line {node.lineno}: from {node.module} import *"
+    return None
+
+
+def _needed(source: str, tree: ast.Module, name: str) -> list[ast.stmt] | None:
+    """The statements that `name` needs, in their order; None when that cannot be known."""
+    future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
+    statements = [n for n in tree.body if n not in future and not _is_docstring(n, tree) and not _is_main_guard(n)]
+    texts = {id(n): _text(source, n) for n in statements}
+    prefix = "from __future__ import annotations\n" if any(a.name == "annotations" for n in future for a in n.names) else ""
+    binds = {id(n): _bound(n, texts[id(n)]) for n in statements}
+    uses = {id(n): _used(n, prefix + texts[id(n)]) for n in statements}
+    defined = {bound for names in binds.values() for bound in names}
+    imported = {bound for n in statements if isinstance(n, ast.Import | ast.ImportFrom) for bound in binds[id(n)]}
+    wanted, kept = {name}, set[int]()
+    while True:
+        more = [
+            n
+            for n in statements
+            if id(n) not in kept and (binds[id(n)] & wanted or (_changes(n) and uses[id(n)] & (wanted & defined) - imported))
+        ]
+        if not more:
+            break
+        for node in more:
+            kept.add(id(node))
+            wanted |= uses[id(node)]
+    if wanted & (_UNFOLLOWABLE - defined):
+        return None
+    return [*future, *(n for n in statements if id(n) in kept)]
+
+
+def _is_docstring(node: ast.stmt, tree: ast.Module) -> bool:
+    return node is tree.body[0] and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_main_guard(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "__name__" in {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}
+
+
+_DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.AnnAssign)
+
+
+def _changes(node: ast.stmt) -> bool:
+    """Whether a statement may act on names that it does not bind: `TABLE.update(...)`, `Logistic.scale = 2`, a loop, a condition."""
+    if isinstance(node, ast.Assign):
+        return not all(isinstance(target, ast.Name | ast.Tuple) for target in node.targets)
+    return not isinstance(node, _DEFINING)
+
+
+def _text(source: str, node: ast.stmt) -> str:
+    """The statement as it is written, decorators included."""
+    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    lines = source.splitlines()[first - 1 : node.end_lineno]
+    text = "\n".join(lines)
+    alone = node.col_offset == 0 and len(ast.parse(text).body) == 1
+    return text if alone else ast.unparse(node)  # `a = 1; b = 2` shares a line
+
+
+def _bound(node: ast.stmt, text: str) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    table = symtable.symtable(text, "<slice>", "exec")
+    return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+
+
+def _used(node: ast.stmt, text: str) -> set[str]:
+    """Module-level names that a statement reads, in any scope inside it."""
+
+    def scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+        yield table
+        for child in table.get_children():
+            yield from scopes(child)
+
+    found = set[str]()
+    for table in scopes(symtable.symtable(text, "<slice>", "exec")):
+        for symbol in table.get_symbols():
+            at_top = table.get_type() == "module" and symbol.is_referenced()
+            if at_top or symbol.is_global():
+                found.add(symbol.get_name())
+    # Fields of dataclasses and structs: their annotations are read at run time, quoted or not
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.AnnAssign):
+            found |= {n.id for n in ast.walk(inner.annotation) if isinstance(n, ast.Name)}
+    return {n for n in found if n in _UNFOLLOWABLE or not hasattr(builtins, n)}
+
+
+def _place(module: str, source: str, body: list[ast.stmt], root: Path, files: dict[str, str], *, is_package: bool) -> None:
+    """Write one module, its local imports made relative, and the local modules that it imports."""
+    parts = module.split(".")
+    files[_path(module, is_package=is_package)] = ""  # seen: modules may import each other
+    imports = _LocalImports(parts if is_package else parts[:-1], root)
+    files[_path(module, is_package=is_package)] = "\n\n".join(imports.rewritten(source, node) for node in body) + "\n"
+    for name, file in imports.found.items():
+        package = file.name == "__init__.py"
+        if _path(name, is_package=package) not in files:
+            text = file.read_text(encoding="utf-8")
+            _place(name, text, ast.parse(text).body, root, files, is_package=package)
+
+
+def _path(module: str, *, is_package: bool) -> str:
+    return "/".join(module.split(".")) + ("/__init__.py" if is_package else ".py")
+
+
+class _LocalImports(ast.NodeTransformer):
+    """Makes imports of modules below `root` relative to `package`, and notes those modules in `found`."""
+
+    def __init__(self, package: list[str], root: Path) -> None:
+        self.package, self.root = package, root
+        self.dots = "." * (len(package) + 1)
+        self.found: dict[str, Path] = {}
+        self.changed = False
+
+    def rewritten(self, source: str, node: ast.stmt) -> str:
+        original = _text(source, node)
+        self.changed = False
+        new = self.visit(node)
+        if not self.changed:
+            return original
+        return "\n".join(map(ast.unparse, new)) if isinstance(new, list) else ast.unparse(new)
+
+    def visit_Import(self, node: ast.Import) -> ast.AST | list[ast.stmt]:
+        local = [alias for alias in node.names if self._note(alias.name)]
+        if not local:
+            return node
+        self.changed = True
+        lines = [ast.unparse(ast.Import(names=[alias])) for alias in node.names if alias not in local]
+        for alias in local:
+            parent, _, last = alias.name.rpartition(".")
+            if not parent or not alias.asname:
+                lines.append(f"from {self.dots} import {alias.name.split('.')[0]}" + (f" as {alias.asname}" if alias.asname else ""))
+            if parent:  # imported for its effect on the package: `import package.module` makes `package.module` reachable
+                lines.append(f"from {self.dots}{parent} import {last} as {alias.asname or '_' + last}")
+        return ast.parse("\n".join(lines)).body
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        if node.module == "__future__":
+            return node
+        base = self.package[: len(self.package) - node.level + 1] if node.level else []
+        module = ".".join([*base, *([node.module] if node.module else [])])
+        notes = [self._note(f"{module}.{alias.name}" if module else alias.name) for alias in node.names]  # `from package import module`
+        if not node.level and (self._note(module) or any(notes)):
+            self.changed = True
+            return ast.ImportFrom(module=node.module, names=node.names, level=len(self.dots))
+        return node  # relative already: the copy keeps the package's shape
+
+    def _note(self, name: str) -> bool:
+        """Whether a dotted name is a module below `root`; it and the packages above it are noted."""
+        parts = name.split(".")
+        hit = False
+        for end in range(1, len(parts) + 1):
+            base = self.root.joinpath(*parts[:end])
+            files = [file for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()]
+            if files:
+                self.found[".".join(parts[:end])] = files[0]
+            hit = end == len(parts) and bool(files)
+        return hit

@@ -1,0 +1,294 @@
+"""A predictor is an object with `predict(rows: list[dict]) -> list`. It is kept as JSON and source code, and never as a pickle.
+
+A model's folder:
+
+    model.json        the manifest: what the model is, what it reads, its digest
+    attributes.json   the predictor's attributes, given back to __init__; absent when the class has save(folder) and load(folder)
+    files/            what the class's own save(folder) wrote
+    code/             the class and the top-level statements that it needs, cut out of the trainer's module
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import itertools
+import json
+import math
+import os
+import shutil
+import site
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import msgspec
+
+from ..errors import Invalid, NotFound
+from ..project.specs import Model
+from . import code_slice
+
+MANIFEST = "model.json"
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
+        """One prediction a row, in order."""
+        ...
+
+
+class ModelFeature(msgspec.Struct, frozen=True, kw_only=True):
+    """One input column of `predict`. `key` is the entity's key by which the gateway finds the view's row; an attribute has neither."""
+
+    name: str
+    view: str | None = None
+    key: str | None = None
+    type: Literal["bool", "int64", "float64", "string", "timestamp"] | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """`model.json`. `digest` covers everything else in the folder but `versions`: the same model has the same digest."""
+
+    model: str
+    configuration: str
+    predictor: str  # the class
+    module: str  # where it is, below code/ or installed
+    kept: Literal["json", "files"]
+    code: Literal["slice", "module", "installed"]
+    whole_because: str | None = None  # why the module could not be cut
+    objective: str = ""
+    features: tuple[ModelFeature, ...] = ()
+    serve_as: dict[str, Any] = {}
+    trainer: str = ""
+    parameters: dict[str, Any] = {}
+    files: dict[str, str] = {}  # sha256 by path
+    digest: str = ""
+    versions: dict[str, str] = {}  # python and isthmus, when it was saved
+
+
+class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
+    predictor: Predictor
+    manifest: Manifest
+
+
+def save(
+    predictor: Predictor, folder: Path, *, model: Model, types: Mapping[str, str] | None = None, keys: Mapping[str, str] | None = None
+) -> str:
+    """Write a model folder whole (it replaces an older one) and return its digest.
+
+    `types` are the features' column types by name, `keys` each view's entity key. The folder is loaded once before it is put in place, so
+    what cannot be loaded is never registered. Invalid: not a predictor, an attribute that JSON cannot carry, a class that cannot be found.
+    """
+    if not callable(getattr(predictor, "predict", None)):
+        raise Invalid(
+            f"{model.trainer} returned a {type(predictor).__name__}, which has no predict(rows)",
+            remedy="return an object with predict(rows: list[dict]) -> list",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        manifest = _write(predictor, scratch, model, types or {}, keys or {}, whole=False)
+        try:
+            load(scratch)
+        except Invalid:
+            if manifest.code != "slice":
+                raise
+            shutil.rmtree(scratch)
+            scratch.mkdir()
+            manifest = _write(predictor, scratch, model, types or {}, keys or {}, whole=True)
+            load(scratch)
+        if folder.exists():
+            shutil.rmtree(folder)
+        scratch.chmod(0o755)
+        scratch.replace(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return manifest.digest
+
+
+def load(folder: Path) -> LoadedModel:
+    """Load a model folder under a module name of its own. NotFound: no manifest. Invalid: incomplete, altered, or it does not load."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise NotFound(f"{folder} holds no {MANIFEST}: it is not a model folder, or its copy is not complete")
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise Invalid(f"{path}: {error}", remedy="the model was written by another version of Isthmus; train it again") from error
+    for name, expected in manifest.files.items():
+        file = folder / name
+        if not file.is_file():
+            raise Invalid(f"{folder} is not complete: {name} is missing", remedy="copy the model folder again")
+        if hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+            raise Invalid(f"{file} was changed after it was saved", remedy="train again, or copy the model folder again")
+    if _digest(manifest) != manifest.digest:
+        raise Invalid(f"{path} was changed after it was saved", remedy="train again, or copy the model folder again")
+    try:
+        kind = getattr(_import(folder, manifest), manifest.predictor)
+        if manifest.kept == "files":
+            predictor = kind.load(folder / "files")
+        else:
+            predictor = kind(**json.loads((folder / "attributes.json").read_text(encoding="utf-8")))
+    except Exception as error:  # the user's code may raise anything; the reader needs to know where it came from
+        raise Invalid(
+            f"{manifest.model} ({manifest.module}.{manifest.predictor}) does not load: {type(error).__name__}: {error}",
+            remedy="the class must be importable from its own module and take its attributes in __init__",
+        ) from error
+    return LoadedModel(predictor=predictor, manifest=manifest)
+
+
+def _write(predictor: Predictor, folder: Path, model: Model, types: Mapping[str, str], keys: Mapping[str, str], *, whole: bool) -> Manifest:
+    kind = type(predictor)
+    where, code, reason = _write_code(kind, folder / "code", whole=whole)
+    if own := _has_own_form(kind):
+        (folder / "files").mkdir()
+        predictor.save(folder / "files")  # type: ignore[attr-defined]  # _has_own_form saw it
+    else:
+        text = json.dumps(_attributes(predictor), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
+        (folder / "attributes.json").write_text(text + "\n", encoding="utf-8")
+    features = [
+        {"name": f.name, "view": f.view, "key": keys.get(f.view) if f.view else None, "type": types.get(f.name)} for f in model.features
+    ]
+    manifest = Manifest(
+        model=model.model,
+        configuration=model.name,
+        predictor=kind.__qualname__,
+        module=where,
+        kept="files" if own else "json",
+        code=code,
+        whole_because=reason,
+        objective=model.objective,
+        features=msgspec.convert(features, tuple[ModelFeature, ...]),
+        serve_as=model.serve_as,
+        trainer=model.trainer,
+        parameters=model.parameters,
+        files=_hashes(folder),
+        versions={"python": ".".join(map(str, sys.version_info[:3])), "isthmus": _version()},
+    )
+    manifest = msgspec.structs.replace(manifest, digest=_digest(manifest))
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+    return manifest
+
+
+def _has_own_form(kind: type) -> bool:
+    own = [callable(getattr(kind, name, None)) for name in ("save", "load")]
+    if any(own) and not all(own):
+        raise Invalid(
+            f"{kind.__name__} has only one of save(folder) and load(folder)", remedy="define both, or neither (JSON is then used)"
+        )
+    return all(own)
+
+
+def _write_code(kind: type, folder: Path, *, whole: bool) -> tuple[str, Literal["slice", "module", "installed"], str | None]:
+    module = sys.modules.get(kind.__module__)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None or kind.__module__ == "__main__" or "." in kind.__qualname__:
+        raise Invalid(
+            f"{kind.__module__}.{kind.__qualname__} cannot be found again by its name",
+            remedy="define the predictor's class at the top level of a module beside project.yaml",
+        )
+    path = Path(file).resolve()
+    if _is_installed(path):
+        return kind.__module__, "installed", None
+    root = path.parents[kind.__module__.count(".") + (path.name == "__init__.py")]
+    found = code_slice.cut(kind.__module__, path.read_text(encoding="utf-8"), root, kind.__name__, whole=whole)
+    for name, text in found.files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    return kind.__module__, "module" if found.whole else "slice", found.whole
+
+
+def _is_installed(path: Path) -> bool:
+    places = {*site.getsitepackages(), *map(sysconfig.get_path, ("purelib", "platlib", "stdlib"))}
+    return any(path.is_relative_to(Path(place).resolve()) for place in places)
+
+
+def _attributes(predictor: Predictor) -> dict[str, Any]:
+    """The public attributes, checked: each is JSON and a parameter of __init__. A leading underscore marks what __init__ derives."""
+    kind = type(predictor)
+    slots = [name for base in kind.__mro__ for name in _slots(base)]
+    found = {name: getattr(predictor, name) for name in slots if hasattr(predictor, name)} | getattr(predictor, "__dict__", {})
+    found = {name: value for name, value in found.items() if not name.startswith("_")}
+    parameters = inspect.signature(kind).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    remedy = "or give the class save(folder) and load(folder)"
+    for name, value in found.items():
+        if name not in parameters and not takes_any:
+            raise Invalid(
+                f"{kind.__name__}.{name} is not a parameter of {kind.__name__}.__init__, so it could not be given back",
+                remedy=f"take it in __init__; name it _{name} if __init__ derives it; {remedy}",
+            )
+        if problem := _not_json(value, f"{kind.__name__}.{name}"):
+            raise Invalid(problem, remedy=f"convert it in the trainer (float(...), .tolist(), str keys), {remedy}")
+    for name, parameter in parameters.items():
+        required = parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if required and name not in found:
+            raise Invalid(
+                f"{kind.__name__}.__init__ needs {name}, which is no attribute of the predictor", remedy=f"set self.{name}, {remedy}"
+            )
+    return found
+
+
+def _slots(base: type) -> tuple[str, ...]:
+    slots = base.__dict__.get("__struct_fields__") or base.__dict__.get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _not_json(value: object, where: str) -> str | None:
+    """What JSON would refuse, or change in silence, or None. A tuple comes back as a list: that is allowed."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{where} is {value}, which JSON has no word for"
+    if value is None or isinstance(value, bool | int | str | float):
+        return None
+    if isinstance(value, list | tuple):
+        inner = [(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    elif isinstance(value, dict):
+        if wrong := [key for key in value if not isinstance(key, str)]:
+            return f"{where} has the key {wrong[0]!r}: JSON keys are strings"
+        inner = [(item, f"{where}[{key!r}]") for key, item in value.items()]
+    else:
+        return f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which is not JSON"
+    return next(filter(None, (_not_json(item, place) for item, place in inner)), None)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _digest(manifest: Manifest) -> str:
+    plain = msgspec.to_builtins(manifest)
+    plain = {key: value for key, value in plain.items() if key not in {"digest", "versions"}}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+_loads = itertools.count(1)
+
+
+def _import(folder: Path, manifest: Manifest) -> ModuleType:
+    """Import the model's code as a package of its own: two models, or a model and its trainer, never share a module."""
+    if manifest.code == "installed":
+        return importlib.import_module(manifest.module)
+    name = f"isthmus_model_{manifest.digest[:12]}_{os.getpid()}_{next(_loads)}"
+    package = ModuleType(name)
+    package.__path__ = [str((folder / "code").resolve())]
+    sys.modules[name] = package
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a model folder holds what was digested, nothing else
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(f"{name}.{manifest.module}")
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("isthmus")
