@@ -1,0 +1,137 @@
+"""The neutral subset of DuckDB's SQL: what every target can say with one meaning. Pure: text in, problems out.
+
+An allow-list of syntax-tree nodes and of their parts (sql_forms.py) with rules on single nodes (sql_rules.py). It judges the text alone;
+types and names are judged by schema.py, against the project's relations. What it cannot see: ln and sqrt of what they are not defined for
+(nan in DuckDB and Athena, an error in BigQuery), and sums beyond 64 bits (an error on the clouds).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, SqlglotError, TokenError
+from sqlglot.optimizer.scope import traverse_scope
+
+from .port import SqlProblem
+from .sql_forms import FORMS, PARTS, STRANGERS
+from .sql_rules import troubles
+
+__all__ = ["Rendered", "SqlProblem", "check", "parse", "tables"]
+
+
+class Rendered(msgspec.Struct, frozen=True, kw_only=True):
+    """SQL in a target's own words."""
+
+    sql: str
+    windows_rewritten: int  # windows whose RANGE had to be said in other terms than the author's
+
+
+def check(sql: str) -> tuple[SqlProblem, ...]:
+    """Everything in the text that is not in the subset, in the order of lines; empty when it is sound."""
+    tree = _parse(sql)
+    if isinstance(tree, SqlProblem):
+        return (tree,)
+    problems = dict.fromkeys(_walk(tree))  # the same thing twice on a line is said once
+    return tuple(sorted(problems, key=lambda problem: problem.line))
+
+
+def parse(sql: str) -> exp.Query:
+    """The tree of a text that `check` accepts. ValueError for one that it refuses: ask `check` first."""
+    tree = _parse(sql)
+    if isinstance(tree, SqlProblem):
+        raise ValueError(f"line {tree.line}: {tree.what}: {tree.why}")  # noqa: TRY004  the text is wrong, not its type
+    return tree
+
+
+def tables(sql: str) -> frozenset[str]:
+    """The relations that a query reads, in lower case, without its own WITH names; empty when it cannot be read."""
+    tree = _parse(sql)
+    if isinstance(tree, SqlProblem):
+        return frozenset()
+    try:
+        scopes = traverse_scope(tree)
+    except SqlglotError:  # two sources of one name: DuckDB will say so with its place
+        return frozenset(table.name.lower() for table in tree.find_all(exp.Table))
+    found = (source for scope in scopes for source in scope.sources.values())
+    return frozenset(source.name.lower() for source in found if isinstance(source, exp.Table))
+
+
+def line_of(node: exp.Expr, default: int = 1) -> int:
+    """Where a node stands, 1-based: its own mark, else the first of its children's, else its nearest parent's."""
+    marks = [int(found.meta["line"]) for found in node.walk() if "line" in found.meta]
+    if marks:
+        return min(marks)
+    return line_of(node.parent, default) if node.parent is not None else default
+
+
+def _parse(sql: str) -> exp.Query | SqlProblem:
+    try:
+        statements = [tree for tree in _statements(sql) if tree is not None and not isinstance(tree, exp.Semicolon)]
+    except ParseError as error:
+        first = error.errors[0] if error.errors else {}
+        near = f" near {first['highlight']!r}" if first.get("highlight") else ""
+        return SqlProblem(line=first.get("line") or 1, what=f"syntax error{near}", why=first.get("description") or str(error))
+    except TokenError as error:
+        return SqlProblem(line=_line_of_token_error(sql), what="syntax error", why=f"a quote or a comment is not closed ({error})")
+    if not statements:
+        return SqlProblem(line=1, what="no statement", why="write one SELECT")
+    if len(statements) > 1:
+        return SqlProblem(line=line_of(statements[1]), what=f"{len(statements)} statements", why="a view is exactly one SELECT")
+    tree = statements[0]
+    if not isinstance(tree, exp.Select | exp.Union):
+        what = (tree.key if isinstance(tree, exp.Expr) else type(tree).__name__).upper()
+        return SqlProblem(line=1, what=what, why="a view is exactly one SELECT")
+    return tree
+
+
+def _statements(sql: str) -> list[exp.Expr | None]:
+    opening = re.match(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", sql, re.DOTALL)
+    word = opening.group(1).upper() if opening else ""
+    if word and word not in {"SELECT", "WITH", "FROM"}:
+        # not given to sqlglot, which would log a warning of its own for statements that it does not know
+        line = sql.upper()[: sql.upper().index(word)].count("\n") + 1
+        raise ParseError.new(f"{word} does not begin a SELECT", line=line, highlight=word)
+    return list(sqlglot.parse(sql, dialect="duckdb"))
+
+
+def _line_of_token_error(sql: str) -> int:
+    """The tokenizer tells no line: the shortest beginning of the text that fails ends in the line that is wrong."""
+    lines = sql.split("\n")
+    for count in range(len(lines), 0, -1):
+        try:
+            sqlglot.tokenize("\n".join(lines[: count - 1]), dialect="duckdb")
+        except TokenError:
+            continue
+        return count
+    return 1
+
+
+def _walk(tree: exp.Expr) -> Iterator[SqlProblem]:
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if type(node) not in FORMS:
+            what, why = STRANGERS.get(type(node), (_named(node), "it is not in the SQL that all targets share"))
+            yield SqlProblem(line=line_of(node), what=what, why=why)
+            continue  # what is inside of it is not worth a second message
+        parts = FORMS[type(node)]
+        for part, value in node.args.items():
+            if value and part not in parts and (part, type(node)) != ("method", exp.Join):
+                what, why = PARTS.get((type(node), part), (f"{part} of {_named(node)}", "it is not in the SQL that all targets share"))
+                yield SqlProblem(line=line_of(value if isinstance(value, exp.Expr) else node), what=what, why=why)
+        for what, why in troubles(node):
+            yield SqlProblem(line=line_of(node), what=what, why=why)
+        pending += [child for child in node.iter_expressions() if child.arg_key in parts]
+
+
+def _named(node: exp.Expr) -> str:
+    if isinstance(node, exp.Anonymous):
+        return f"{node.name}()"
+    if isinstance(node, exp.Func):
+        return f"{node.sql_name().lower()}()"
+    text = node.sql(dialect="duckdb", comments=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."
