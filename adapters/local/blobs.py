@@ -1,0 +1,140 @@
+"""BlobStore in the home folder. A uri is the root's uri, `/` and the key, letter by letter: as in s3:// and gs://, nothing is escaped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import final
+
+from ...errors import Invalid, NotFound
+from ...storage import BlobInfo, utc_milliseconds
+from ...target import Target
+from .errors import translated
+from .files import TEMPORARY, replacing, sync_folder
+from .home import home
+
+# what other adapter files keep in the same folder, with their own rules for writing it
+_OTHERS = frozenset({"warehouse", "local.db", "local.db-wal", "local.db-shm", "local.db-journal", "lock"})
+_LAST = "manifest.json"
+
+
+@final
+class LocalBlobStore:
+    def __init__(self, target: Target) -> None:
+        self._calls = target.calls
+        self._home = home(target).absolute()
+        self.root = self._home.as_uri()
+
+    def get(self, uri: str) -> bytes:
+        self._calls.reading("blobs.get", uri)
+        with translated(f"reading {uri}"):
+            try:
+                return self._path(uri).read_bytes()
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+                raise NotFound(f"there is nothing at {uri}") from error
+
+    def put(self, uri: str, data: bytes) -> None:
+        path = self._path(uri)
+        with self._calls.mutating("blobs.put", uri), translated(f"writing {uri}"), _only_below_folders(uri), replacing(path) as file:
+            file.write(data)
+
+    def list(self, prefix: str) -> Iterator[BlobInfo]:
+        """Every blob whose uri begins with the prefix, also in the middle of a name."""
+        self._calls.reading("blobs.list", prefix)
+        if not prefix.startswith(self.root) and not self.root.startswith(prefix):
+            raise self._outside(prefix)
+        key = prefix[len(self.root) + 1 :]
+        folder, _, _ = key.rpartition("/")
+        _check_parts([part for part in folder.split("/") if part], prefix)
+        with translated(f"listing {prefix}"):
+            yield from self._below(folder, key)
+
+    def _below(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
+        try:
+            entries = [(entry.name + "/" * entry.is_dir(), entry) for entry in os.scandir(self._home / folder)]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        base = f"{folder}/" if folder else ""
+        # with its slash a folder sorts where its blobs' uris do
+        for name, entry in sorted(entries, key=lambda pair: pair[0]):
+            key = base + name
+            if entry.name.startswith(TEMPORARY) or (not folder and entry.name in _OTHERS):
+                continue
+            if not (key.startswith(prefix) or prefix.startswith(key)):
+                continue
+            if name.endswith("/"):
+                yield from self._below(base + entry.name, prefix)
+                continue
+            try:
+                found = entry.stat()
+            except FileNotFoundError:  # deleted since the listing
+                continue
+            if key.startswith(prefix):
+                modified = utc_milliseconds(datetime.fromtimestamp(found.st_mtime, UTC))
+                yield BlobInfo(uri=f"{self.root}/{key}", size=found.st_size, modified=modified)
+
+    def upload(self, folder: Path, prefix: str) -> None:
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise NotFound(f"there is no folder {folder} to upload")
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(TEMPORARY))
+        files.sort(key=lambda path: path == folder / _LAST)
+        where = [(path, self._path(f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}")) for path in files]
+        with self._calls.mutating("blobs.upload", prefix), translated(f"uploading {folder}"), _only_below_folders(prefix):
+            for path, goal in where:
+                with path.open("rb") as source, replacing(goal) as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
+
+    def download(self, prefix: str, folder: Path) -> None:
+        self._calls.reading("blobs.download", prefix)
+        base = prefix.rstrip("/") + "/"
+        found = list(self.list(base))
+        if not found:
+            raise NotFound(f"there is nothing below {prefix}")
+        with translated(f"downloading {prefix}"):
+            for blob in found:
+                with self._path(blob.uri).open("rb") as source, replacing(Path(folder) / blob.uri[len(base) :]) as file:
+                    shutil.copyfileobj(source, file, 1 << 20)
+
+    def delete(self, uri: str) -> None:
+        path = self._path(uri)
+        with self._calls.mutating("blobs.delete", uri), translated(f"deleting {uri}"):
+            try:
+                path.unlink()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return
+            sync_folder(path.parent)
+
+    def _path(self, uri: str) -> Path:
+        if not uri.startswith(self.root + "/"):
+            raise self._outside(uri)
+        parts = uri[len(self.root) + 1 :].split("/")
+        _check_parts(parts, uri)
+        if parts[0] in _OTHERS:
+            raise Invalid(f"{uri}: `{parts[0]}` belongs to another part of the local target", remedy="choose another first part")
+        return self._home.joinpath(*parts)
+
+    def _outside(self, uri: str) -> Invalid:
+        return Invalid(f"{uri} is not below {self.root}", remedy="a BlobStore serves the uris below its root")
+
+
+class _only_below_folders:  # noqa: N801  a context manager that reads as a phrase
+    """S3 can hold `a` and `a/b`; a file system cannot."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
+            raise Invalid(f"{self._uri}: a blob and blobs below it cannot both exist here ({error.filename})") from error
+
+
+def _check_parts(parts: list[str], uri: str) -> None:
+    for part in parts:
+        if part in {"", ".", ".."} or "\0" in part or part.startswith(TEMPORARY):
+            raise Invalid(f"{uri}: {part!r} cannot be a part of a uri", remedy="parts joined by single slashes, none of them . or ..")

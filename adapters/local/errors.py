@@ -1,0 +1,70 @@
+"""The operating system's, SQLite's and DuckDB's errors as Isthmus's: one table each, most specific first."""
+
+from __future__ import annotations
+
+import errno
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ...errors import Busy, Denied, Invalid, IsthmusError, LimitExceeded, Unavailable
+
+FULL = "the disk is full"
+_FULL_REMEDY = "free some space and run this again: what was finished is kept, nothing half-written is visible"
+
+_ERRNO: dict[int, tuple[type[IsthmusError], str, str]] = {
+    errno.ENOSPC: (LimitExceeded, FULL, _FULL_REMEDY),
+    errno.EDQUOT: (LimitExceeded, "the disk quota is used up", _FULL_REMEDY),
+    errno.EFBIG: (LimitExceeded, "a file would exceed the size that the system allows", "raise the limit (ulimit -f)"),
+    errno.EACCES: (Denied, "the system denies access", "check the owner and the mode of the folder"),
+    errno.EPERM: (Denied, "the system denies access", "check the owner and the mode of the folder"),
+    errno.EROFS: (Denied, "the file system is read-only", "move the project, or set `home` in profiles.yaml"),
+    errno.EMFILE: (Unavailable, "too many files are open", "raise the limit (ulimit -n)"),
+}
+
+_SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
+    ("database or disk is full", LimitExceeded, FULL, _FULL_REMEDY),
+    ("database is locked", Busy, "another process is writing to local.db", "try again in a moment"),
+    ("readonly database", Denied, "local.db is read-only", "check the owner and the mode of the folder"),
+    ("malformed", Unavailable, "local.db is damaged", "restore it from a copy, or remove the folder and run `isthmus apply` again"),
+    ("not a database", Unavailable, "local.db is damaged", "restore it from a copy, or remove the folder and run `isthmus apply` again"),
+    ("disk I/O error", Unavailable, "the disk does not answer", None),
+)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Errors of files and of SQLite as ours, prefixed with what was being done. Others pass untouched: they are our mistakes."""
+    try:
+        yield
+    except OSError as error:
+        found = _ERRNO.get(error.errno or 0)
+        if found is None:
+            raise Unavailable(f"{what}: {error}") from error
+        kind, text, remedy = found
+        place = f" ({error.filename})" if error.filename else ""
+        raise kind(f"{what}: {text}{place}", remedy=remedy) from error
+    except sqlite3.DatabaseError as error:
+        for words, kind, text, remedy_ in _SQLITE:
+            if words in str(error):
+                raise kind(f"{what}: {text}", remedy=remedy_) from error
+        raise
+
+
+_LINE = re.compile(r"\n\nLINE (\d+): (.*)\n( *)\^")
+
+
+def sql_invalid(error: Exception, *, remedy: str | None = None) -> Invalid:
+    """DuckDB's words with `line L, column C` in front."""
+    text = str(error)
+    place = _LINE.search(text)
+    words = text.split("\n\n")[0].replace("\n", " ")
+    words = re.sub(r"^\w+ Error: ", "", words)
+    if place is None:
+        return Invalid(f"SQL: {words}", remedy=remedy)
+    number, line, indent = place.groups()
+    column = len(indent) - len(f"LINE {number}: ") + 1
+    # DuckDB shortens long lines with dots; the column would then be a lie
+    where = f"line {number}" if line.startswith("...") else f"line {number}, column {column}"
+    return Invalid(f"SQL, {where}: {words}", remedy=remedy)

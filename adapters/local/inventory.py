@@ -1,0 +1,97 @@
+"""Inventory in SQLite: every adapter file records what it makes, in the same transaction where it can."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from importlib import import_module
+from typing import final
+
+from ...errors import Invalid
+from ...storage import Resource
+from ...target import Target
+from .errors import translated
+from .sqlite import Database
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS resources (
+    project TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, native_id TEXT NOT NULL, console_url TEXT,
+    PRIMARY KEY (project, kind, name)
+) WITHOUT ROWID;
+"""
+
+# kind -> "module:function"; the function takes (target, resource), returns at once, and treats absent as success.
+# In the order in which a project is taken down: what is used comes after what uses it.
+DELETERS: dict[str, str] = {
+    "endpoint": f"{__package__}.endpoints:delete",
+    "online_view": f"{__package__}.online:delete",
+    "stream": f"{__package__}.events:delete",
+    "view": f"{__package__}.warehouse:delete",
+    "table": f"{__package__}.warehouse:delete",
+    "model": f"{__package__}.registry:delete",
+}
+
+
+def record(
+    target: Target,
+    kind: str,
+    name: str,
+    *,
+    native_id: str = "",
+    console_url: str | None = None,
+    connection: sqlite3.Connection | None = None,
+) -> None:
+    """Say that this project has the resource. With `connection`: inside that transaction. Again: nothing changes."""
+    if kind not in DELETERS:
+        raise Invalid(f"resource kind {kind!r} has no deleter", remedy="add it to adapters/local/inventory.py")
+    row = (target.profile.project, kind, name, native_id or name, console_url)
+    _write(target, "INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?)", row, connection)
+
+
+def forget(target: Target, kind: str, name: str, *, connection: sqlite3.Connection | None = None) -> None:
+    """Take the resource off the list, as the last step of its deletion."""
+    row = (target.profile.project, kind, name)
+    _write(target, "DELETE FROM resources WHERE project = ? AND kind = ? AND name = ?", row, connection)
+
+
+def _write(target: Target, sql: str, row: tuple[object, ...], connection: sqlite3.Connection | None) -> None:
+    if connection is not None:
+        connection.execute(sql, row)
+        return
+    database = Database(target, SCHEMA)
+    try:
+        with database.transaction("writing the inventory") as db:
+            db.execute(sql, row)
+    finally:
+        database.close()
+
+
+@final
+class LocalInventory:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._database = Database(target, SCHEMA)
+
+    def list(self, project: str) -> Iterator[Resource]:
+        self._target.calls.reading("inventory.list", project)
+        with translated("listing resources"):
+            rows = self._database.connection.execute(
+                "SELECT kind, name, native_id, console_url FROM resources WHERE project = ?", (project,)
+            ).fetchall()
+        order = list(DELETERS)
+        for kind, name, native_id, console_url in sorted(rows, key=lambda row: (order.index(row[0]) if row[0] in order else -1, row[1])):
+            yield Resource(kind=kind, name=name, native_id=native_id, hourly_cost=Decimal(0), console_url=console_url)
+
+    def delete(self, resource: Resource) -> None:
+        where = DELETERS.get(resource.kind)
+        if where is None:
+            raise Invalid(f"{resource.kind} {resource.name}: the local target has no such kind of resource")
+        module, _, function = where.partition(":")
+        deleter: Callable[[Target, Resource], None] = getattr(import_module(module), function)
+        with self._target.calls.mutating(f"inventory.delete {resource.kind}", resource.name), translated(f"deleting {resource.name}"):
+            deleter(self._target, resource)
+            forget(self._target, resource.kind, resource.name)
+
+    def close(self) -> None:
+        self._database.close()

@@ -1,0 +1,64 @@
+"""local.db for adapter classes that are called from many threads: a connection a thread, explicit write transactions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import final
+
+from ...target import Target
+from .errors import translated
+from .home import database
+
+
+@final
+class Database:
+    """One connection for each thread of each process (a connection must not cross a fork); `schema` is applied to every one."""
+
+    def __init__(self, target: Target, schema: str) -> None:
+        self._target = target
+        self._schema = schema
+        self._local = threading.local()
+        self._all: list[tuple[int, sqlite3.Connection]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        pid, connection = getattr(self._local, "held", (0, None))
+        if connection is None or pid != os.getpid():
+            connection = self._open()
+        return connection  # type: ignore[no-any-return]  # threading.local is untyped
+
+    def _open(self) -> sqlite3.Connection:
+        with translated("opening local.db"):
+            connection = database(self._target)
+            connection.executescript(self._schema)
+        self._local.held = (os.getpid(), connection)
+        with self._lock:
+            self._all.append((os.getpid(), connection))
+        return connection
+
+    @contextmanager
+    def transaction(self, what: str) -> Iterator[sqlite3.Connection]:
+        """BEGIN IMMEDIATE ... COMMIT: the one writer of the file; all or nothing."""
+        with translated(what):
+            connection = self.connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            held, self._all = self._all, []
+        for pid, connection in held:
+            if pid == os.getpid():
+                connection.close()
+        self._local = threading.local()

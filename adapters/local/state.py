@@ -1,0 +1,81 @@
+"""StateStore in SQLite. Tokens come from one counter that only grows, so that A, B, A never gives a token twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import final
+
+from ...errors import Conflict, Invalid
+from ...storage import Versioned, utc_milliseconds
+from ...target import Target
+from .errors import translated
+from .sqlite import Database
+
+LARGEST = 64 * 1024
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL, token INTEGER NOT NULL, written TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state_clock (one INTEGER PRIMARY KEY CHECK (one = 1), last INTEGER NOT NULL);
+INSERT OR IGNORE INTO state_clock VALUES (1, 0);
+"""
+
+
+@final
+class LocalStateStore:
+    def __init__(self, target: Target) -> None:
+        self._calls = target.calls
+        self._database = Database(target, _SCHEMA)
+
+    def get(self, key: str) -> Versioned | None:
+        self._calls.reading("state.get", key)
+        with translated(f"reading {key}"):
+            row = self._database.connection.execute("SELECT value, token, written FROM state WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        return Versioned(value=row[0], token=str(row[1]), written=datetime.fromisoformat(row[2]))
+
+    def put(self, key: str, value: bytes, *, expect: str | None) -> str:
+        _check_key(key)
+        if len(value) > LARGEST:
+            raise Invalid(
+                f"state {key}: {len(value):,} bytes are more than the {LARGEST:,} that a document may have",
+                remedy="keep the data in the BlobStore and its uri here",
+            )
+        written = utc_milliseconds(datetime.now(UTC)).isoformat()
+        with self._calls.mutating("state.put", key), self._database.transaction(f"writing {key}") as db:
+            _expect(_token(db.execute("SELECT token FROM state WHERE key = ?", (key,)).fetchone()), expect, key)
+            (token,) = db.execute("UPDATE state_clock SET last = last + 1 RETURNING last").fetchone()
+            db.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", (key, value, token, written))
+        return str(token)
+
+    def delete(self, key: str, *, expect: str) -> None:
+        with self._calls.mutating("state.delete", key), self._database.transaction(f"deleting {key}") as db:
+            _expect(_token(db.execute("SELECT token FROM state WHERE key = ?", (key,)).fetchone()), expect, key)
+            db.execute("DELETE FROM state WHERE key = ?", (key,))
+
+    def keys(self, prefix: str) -> tuple[str, ...]:
+        self._calls.reading("state.keys", prefix)
+        with translated("listing state"):
+            rows = self._database.connection.execute(
+                "SELECT key FROM state WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1 ORDER BY key", (prefix,)
+            )
+            return tuple(key for (key,) in rows)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def _token(row: tuple[int] | None) -> str | None:
+    return None if row is None else str(row[0])
+
+
+def _expect(found: str | None, expect: str | None, key: str) -> None:
+    if found != expect:
+        there = "is absent" if found is None else f"is at {found}"
+        raise Conflict(
+            f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: somebody else wrote", remedy="read it again"
+        )
+
+
+def _check_key(key: str) -> None:
+    if not key or "\0" in key or len(key.encode()) > 900 or key.startswith("/") or ".." in key.split("/"):
+        raise Invalid(f"{key!r} is not a state key", remedy="1 to 900 bytes, parts joined by /, none of them ..")
