@@ -1,0 +1,161 @@
+"""Read values -> structs. What one entry alone can get wrong is said here; what it refers to, in references.py."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from .report import Report, child, item
+from .specs import (
+    Attribute,
+    Endpoint,
+    Entity,
+    Evaluation,
+    Event,
+    Feature,
+    FeatureView,
+    Gate,
+    Model,
+    Objective,
+    StaticTable,
+    Variant,
+)
+
+Values = dict[str, Any]
+
+_PYTHON: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "string": (str,)}
+
+
+def entity(name: str, values: Values) -> Entity:
+    return Entity(name=name, **values)
+
+
+def event(name: str, values: Values, entities: dict[str, Entity], events: tuple[str, ...], report: Report) -> Event:
+    """`entity` and `event` of each attribute are derived from its name."""
+    by_key = {entity.key: entity.name for entity in entities.values()}
+    references = {f"{event}_id": event for event in events}
+    attributes = []
+    for attribute, about in values["attributes"].items():
+        built = Attribute(
+            name=attribute,
+            entity=by_key.get(attribute),
+            event=references.get(attribute),
+            **about | ({"allowed": _allowed(about)} if "allowed" in about else {}),
+        )
+        _attribute(built, name, entities, f"events.{name}.attributes.{attribute}", report)
+        attributes.append(built)
+    return Event(name=name, **values | {"attributes": tuple(attributes)})
+
+
+def _allowed(about: Values) -> tuple[Any, ...]:
+    return tuple(float(v) if about["type"] == "float" and type(v) is int else v for v in about["allowed"])
+
+
+def fits(value: Any, kind: str) -> bool:
+    """Whether a YAML value is of an attribute's type. true is no number here, though Python thinks so."""
+    return isinstance(value, _PYTHON.get(kind, ())) and (kind == "bool" or not isinstance(value, bool))
+
+
+def _attribute(attribute: Attribute, event: str, entities: dict[str, Entity], key: str, report: Report) -> None:
+    kind = attribute.type
+    for bound in ("min", "max"):
+        if getattr(attribute, bound) is not None and kind not in {"int", "float"}:
+            report.add(child(key, bound), f"{kind} has no {bound}", "bounds are for int and float")
+    if attribute.min is not None and attribute.max is not None and attribute.min > attribute.max:
+        report.add(child(key, "max"), f"max {attribute.max:g} is below min {attribute.min:g}", "swap them")
+    if attribute.allowed is not None:
+        _allowed_values(attribute, child(key, "allowed"), report)
+    if attribute.entity is not None and kind != entities[attribute.entity].type:
+        wanted = entities[attribute.entity].type
+        report.add(child(key, "type"), f"it is the key of {attribute.entity}, whose type is {wanted}, not {kind}", f"write type: {wanted}")
+    if attribute.event is not None and kind != "string":
+        report.add(child(key, "type"), f"it refers to {attribute.event}, and an event's id is a string, not {kind}", "write type: string")
+    if attribute.event == event:
+        report.add(key, "it refers to its own event", f"event_id comes with every event: leave {attribute.name} out")
+    elif attribute.event is not None and attribute.entity is not None:
+        report.add(
+            key,
+            f"it is the key of {attribute.entity} and refers to the event {attribute.event}",
+            f"rename the key of entities.{attribute.entity}",
+        )
+
+
+def _allowed_values(attribute: Attribute, key: str, report: Report) -> None:
+    if attribute.type == "timestamp":
+        report.add(key, "timestamp has no list of values", "leave allowed out")
+        return
+    for position, value in enumerate(attribute.allowed or ()):
+        if not fits(value, attribute.type):
+            remedy = (
+                f'write it in quotes: "{value}"'
+                if attribute.type == "string" and not isinstance(value, list | dict)
+                else f"write values of type {attribute.type}"
+            )
+            report.add(item(key, position), f"{value!r} is not of type {attribute.type}", remedy)
+        elif isinstance(value, int | float) and not (
+            (attribute.min is None or value >= attribute.min) and (attribute.max is None or value <= attribute.max)
+        ):
+            report.add(item(key, position), f"{value:g} is outside min and max", "take it out, or widen the bounds")
+
+
+def objective(name: str, values: Values) -> Objective:
+    outcome, exposure = values.pop("rate")
+    return Objective(name=name, outcome=outcome, exposure=exposure, **values)
+
+
+def static_table(name: str, path: str) -> StaticTable:
+    return StaticTable(name=name, path=path)
+
+
+def feature_view(name: str, values: Values, path: str, sql: str) -> FeatureView:
+    return FeatureView(name=name, path=path, sql=sql, **values)
+
+
+def endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
+    variants = tuple(
+        Variant(name=variant, model=about["model"][0], ref=about["model"][1], traffic=about["traffic"])
+        for variant, about in values["variants"].items()
+    )
+    total = sum((variant.traffic for variant in variants), Decimal(0))
+    if total != 100:
+        shares = " + ".join(f"{variant.traffic.normalize():f}" for variant in variants)
+        report.add(child(key, "variants"), f"traffic sums to {shares} = {total.normalize():f}, not 100", "make the shares sum to 100")
+    return Endpoint(name=name, **values | {"variants": variants})
+
+
+def model(name: str, values: Values, path: str, report: Report) -> Model:
+    """`values` of models/<name>.yaml; its keys are prefixed by `path:`."""
+    fields = dict(values)
+    window = fields.pop("window", None)
+    if isinstance(window, tuple):
+        fields["window"] = window
+    elif window is not None:
+        fields["window_length"] = window
+    gate = fields.pop("gate", {})
+    calibration = gate.get("calibration", {}).get("within")
+    if calibration and calibration[0] > calibration[1]:
+        report.add(f"{path}:gate.calibration.within", f"{calibration[0]:g} is above {calibration[1]:g}", "write the lower bound first")
+    built = Model(
+        name=name,
+        path=path,
+        features=tuple(map(feature, fields.pop("features"))),
+        evaluate=Evaluation(**fields.pop("evaluate", {})),
+        gate=Gate(
+            auc_vs_champion_at_least=gate.get("auc_vs_champion", {}).get("at_least"),
+            calibration_within=tuple(map(float, calibration)) if calibration else None,
+        ),
+        **fields,
+    )
+    length = built.window[1] - built.window[0] if built.window else built.window_length
+    if built.evaluate.after + built.evaluate.forward > length:
+        report.add(
+            f"{path}:window" if window is not None else f"{path}:evaluate",
+            f"the window of {length.days} days leaves no period to test on, {built.evaluate.after.days} days after its start",
+            "widen the window, or shorten evaluate.after",
+        )
+    return built
+
+
+def feature(text: str) -> Feature:
+    view, dot, name = text.rpartition(".")
+    return Feature(view=view if dot else None, name=name)

@@ -1,0 +1,124 @@
+"""The files of a project's folder: section folders, SQL, model configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import yaml
+from .names import did_you_mean
+from .report import Report, child
+from .sections import LATER_SECTIONS, SECTIONS
+
+
+def read_text(path: Path, file: str, report: Report) -> str | None:
+    """A file's text; None after saying why not."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        report.add_file(file, "this is not UTF-8 text", "save it as UTF-8", line=error.object[: error.start].count(b"\n") + 1)
+    except OSError as error:
+        report.add_file(file, f"it cannot be read: {error.strerror}", "look at its permissions")
+    return None
+
+
+def read_yaml(path: Path, file: str, key: str, report: Report) -> yaml.Node | None:
+    """A file's tree, located below `key`; None when it has none (which is reported)."""
+    text = read_text(path, file, report)
+    if text is None:
+        return None
+    node, problems = yaml.read(text, file)
+    report.take(problems, key)
+    if node is None and not problems:
+        report.add_file(file, "nothing is in it", "fill it, or delete it")
+    if node is not None:
+        report.locate(key, node, file, line=node.line)
+    return node
+
+
+def with_folders(root: yaml.Mapping, folder: Path, report: Report) -> yaml.Mapping:
+    """project.yaml and its section folders as one tree: events/click.yaml holds what events.click would."""
+    entries, lines = dict(root.entries), dict(root.lines)
+    for section in (*SECTIONS, *LATER_SECTIONS):
+        found = tuple(_yaml_files(folder / section, section, report))
+        if not found:
+            continue
+        here = entries.get(section)
+        if here is None or (isinstance(here, yaml.Scalar) and here.value is None):
+            here = yaml.Mapping(entries={}, lines={}, line=0)
+        if not isinstance(here, yaml.Mapping):
+            continue  # it is reported as no mapping
+        merged, merged_lines = dict(here.entries), dict(here.lines)
+        for path in found:
+            file, key = f"{section}/{path.name}", f"{section}.{path.stem}"
+            if path.stem in merged:
+                first = report.places[key]
+                report.add_file(file, f"{key}: it is defined twice; the first is in {first.file}:{first.line}", "keep one of the two")
+                continue
+            node = read_yaml(path, file, key, report)
+            if section in LATER_SECTIONS and section not in root.entries:
+                report.locate(section, yaml.Mapping(entries={}, lines={}, line=1), file)
+            # a file that cannot be read still declares its name, so that others' references to it are not wrong too
+            merged[path.stem] = node if node is not None else yaml.scalar("")
+            merged_lines[path.stem] = node.line if node is not None else 1
+        entries[section] = yaml.Mapping(entries=merged, lines=merged_lines, line=here.line)
+        lines.setdefault(section, 1)
+    return yaml.Mapping(entries=entries, lines=lines, line=root.line)
+
+
+def model_files(folder: Path, report: Report) -> Iterator[tuple[str, str, yaml.Node]]:
+    """(name, file, tree) of each models/<name>.yaml."""
+    for path in _yaml_files(folder / "models", "models", report):
+        file = f"models/{path.name}"
+        node = read_yaml(path, file, f"{file}:", report)
+        if node is not None:
+            yield path.stem, file, node
+
+
+def view_sql(folder: Path, view: str, report: Report) -> str:
+    """features/<view>.sql without a closing semicolon, as it stands inside other SQL. "" after an error."""
+    file = f"features/{view}.sql"
+    key = f"feature_views.{view}"
+    if not (folder / file).is_file():
+        near = sorted(path.name for path in (folder / "features").glob("*.sql"))
+        report.add(
+            key, f"there is no {file}", did_you_mean(f"{view}.sql", near) or f"write its SQL there: SELECT ... AS {view}_feature FROM ..."
+        )
+        return ""
+    text = read_text(folder / file, file, report)
+    if text is None:
+        report.add(key, f"{file} cannot be read")
+        return ""
+    bare = text.rstrip().rstrip(";").rstrip()
+    if not any(line.strip() and not line.strip().startswith("--") for line in bare.splitlines()):
+        report.add(key, f"{file} holds no SQL", "write a SELECT: the entity's key, event_timestamp and the features")
+    return bare + "\n"
+
+
+def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: Report) -> None:
+    """SQL files that belong to nothing: a name with a typing mistake would else be passed over in silence."""
+    for path in sorted((folder / kind).glob("*.sql")):
+        if path.stem not in names:
+            section = "events" if kind == "sources" else "feature_views"
+            report.add_file(
+                f"{kind}/{path.name}",
+                f"{path.stem} is not {noun}",
+                did_you_mean(path.stem, names, has=f"{section} are") or f"declare it in {section}, or move the file away",
+            )
+
+
+def table_file(folder: Path, table: str, path: str, report: Report) -> None:
+    if not (folder / path).is_file():
+        parent = Path(path).parent
+        near = sorted((parent / found.name).as_posix() for found in (folder / parent).glob("*.*") if found.suffix in {".csv", ".parquet"})
+        report.add(child("tables", table), f"there is no file {path}", did_you_mean(path, near, has=f"{parent.as_posix()}/ has"))
+
+
+def _yaml_files(folder: Path, shown: str, report: Report) -> Iterator[Path]:
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".yaml":
+            yield path
+        elif path.suffix == ".yml":
+            report.add_file(f"{shown}/{path.name}", "files here end in .yaml", f"rename it to {path.stem}.yaml")

@@ -1,0 +1,132 @@
+"""A project's folder -> a Description. All mistakes at once, each with file, line and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import NotFound, Problem, ProjectError
+from . import build, files, profiles, references, trainers, yaml
+from .names import name_problem
+from .report import Report
+from .sections import MODEL, PROJECT, SECTIONS
+from .shapes import WRONG
+from .specs import Description, Model, ProjectSpec
+
+# Nothing that SQL is checked against depends on these: with errors only here, the sound rest is still a description.
+_LEAVES = ("endpoints.", "models/", "sources/", "profiles.yaml")
+
+
+def load(path: Path) -> Description:
+    """NotFound when there is no project.yaml; ProjectError with every error. Warnings do not stop it."""
+    description, problems = parse(path)
+    errors = tuple(problem for problem in problems if problem.severity == "error")
+    if not _where(path).is_file():
+        raise NotFound(errors[0].message, remedy=errors[0].remedy)
+    if errors or description is None:
+        raise ProjectError(errors)
+    return description
+
+
+def parse(path: Path) -> tuple[Description | None, tuple[Problem, ...]]:
+    """All problems of a project's files, warnings too.
+
+    With errors there is a description only when they are confined to endpoints, models, sources and profiles: it holds the sound rest, so
+    that views can be checked as well. A description with errors is for looking at; `load` never returns one.
+    """
+    path = _where(path)
+    folder = path.resolve().parent
+    if not path.is_file():
+        return None, (
+            Problem(
+                file=path.name,
+                line=0,
+                message=f"there is no {path.name} in {folder}",
+                remedy="go to the project's folder, or begin one: isthmus init NAME --example openbandit",
+            ),
+        )
+    report = Report()
+    root = files.read_yaml(path, path.name, "", report)
+    if isinstance(root, yaml.Mapping):
+        spec = _project(files.with_folders(root, folder, report), folder, report)
+    else:
+        spec = None
+        if root is not None:
+            report.add("", "a project is a mapping", "begin with name: and the sections below it")
+    name = spec.name if spec else ""
+    profiles.check(folder, name, report)
+    whole = spec is not None and not any(not key.startswith(_LEAVES) for key in report.wrong_keys())
+    if spec is None or not whole:
+        return None, report.sorted()
+    return Description(spec=_sound(spec, report), folder=str(folder), places=dict(report.places)), report.sorted()
+
+
+def _where(path: Path) -> Path:
+    path = Path(path)
+    return path / "project.yaml" if path.is_dir() else path
+
+
+def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | None:
+    values = PROJECT.read(root, "", report)
+    if values is WRONG:
+        return None
+    sections: dict[str, dict[str, Any]] = {section: values.get(section, {}) for section in SECTIONS}
+
+    def sound(section: str) -> dict[str, Any]:
+        return {name: found for name, found in sections[section].items() if report.sound(f"{section}.{name}") and found is not WRONG}
+
+    declared = references.Declared(**{section: tuple(found) for section, found in sections.items()})
+    entities = {name: build.entity(name, found) for name, found in sound("entities").items()}
+    events = {name: build.event(name, found, entities, declared.events, report) for name, found in sound("events").items()}
+    tables = {name: build.static_table(name, found) for name, found in sound("tables").items()}
+    for table in tables.values():
+        files.table_file(folder, table.name, table.path, report)
+    views = {
+        name: build.feature_view(name, found, f"features/{name}.sql", files.view_sql(folder, name, report))
+        for name, found in sound("feature_views").items()
+    }
+    files.orphans(folder, "features", declared.feature_views, "a feature view", report)
+    files.orphans(folder, "sources", declared.events, "an event", report)
+    models, registered = _models(folder, report)
+    spec = ProjectSpec(
+        name=values.get("name", ""),
+        now=values.get("now"),
+        entities=entities,
+        events=events,
+        objectives={name: build.objective(name, found) for name, found in sound("objectives").items()},
+        tables=tables,
+        feature_views=views,
+        endpoints={name: build.endpoint(name, found, f"endpoints.{name}", report) for name, found in sound("endpoints").items()},
+        models=models,
+    )
+    references.check(spec, declared, registered, report)
+    trainers.check(folder, models.values(), report)
+    return spec
+
+
+def _models(folder: Path, report: Report) -> tuple[dict[str, Model], dict[str, set[str]]]:
+    """The sound configurations, and what any configuration says that it registers: model -> aliases."""
+    models: dict[str, Model] = {}
+    registered: dict[str, set[str]] = {}
+    for name, file, node in files.model_files(folder, report):
+        key = f"{file}:"
+        if found := name_problem(name):
+            report.add(key, *found)
+        values = MODEL.read(node, key, report)
+        if values is WRONG:
+            continue
+        if "model" in values:
+            registered.setdefault(values["model"], set()).update({values["alias"]} if "alias" in values else ())
+        if report.sound(key):
+            models[name] = build.model(name, values, file, report)
+    return models, registered
+
+
+def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
+    import msgspec
+
+    return msgspec.structs.replace(
+        spec,
+        endpoints={name: found for name, found in spec.endpoints.items() if report.sound(f"endpoints.{name}")},
+        models={name: found for name, found in spec.models.items() if report.sound(f"{found.path}:")},
+    )

@@ -1,0 +1,251 @@
+"""The keys of project.yaml and of a model's file: one table, which the loader reads by and the JSON Schema is made from."""
+
+from __future__ import annotations
+
+import re
+
+from . import quantities
+from .names import NAME, NAME_LENGTH, PROJECT_LENGTH, VARIANT_LENGTH, column_problem, name_problem, relation_problem
+from .quantities import Mistake
+from .shapes import Flag, Free, Key, ListOf, MapOf, Number, OneOf, Record, Text
+
+
+def _name(longest: int = NAME_LENGTH) -> Text:
+    def parse(text: str) -> str:
+        if found := name_problem(text, longest=longest):
+            raise Mistake(*found)
+        return text
+
+    return Text(what="a name", pattern=NAME, parse=parse)
+
+
+def _column(text: str) -> str:
+    if found := column_problem(text):
+        raise Mistake(*found)
+    return text
+
+
+def _path(text: str) -> str:
+    if text.startswith(("/", "~")) or "\\" in text or ".." in text.split("/") or "://" in text:
+        raise Mistake(
+            f"{text!r} is not inside the project's folder", "put the file there and write its path from the folder: data/items.parquet"
+        )
+    if not text.endswith((".parquet", ".csv")):
+        raise Mistake(f"{text!r} is neither .parquet nor .csv", "convert it: COPY ... TO 'data/items.parquet' in DuckDB")
+    return text
+
+
+MODEL_REF = rf"{NAME}@({NAME}|[1-9][0-9]*)"
+
+
+def _model_ref(text: str) -> tuple[str, str]:
+    if not re.fullmatch(MODEL_REF, text):
+        name = text.partition("@")[0]
+        raise Mistake(
+            f"{text!r} does not name a version of a model",
+            f"write model@alias or model@number: {name or 'ranker'}@champion, {name or 'ranker'}@3",
+        )
+    model, _, ref = text.partition("@")
+    return model, ref
+
+
+def _trainer(text: str) -> str:
+    if not re.fullmatch(TRAINER, text):
+        raise Mistake(
+            f"{text!r} does not name a function", "write module.function, the module being a file beside project.yaml: ranker.logistic"
+        )
+    return text
+
+
+TRAINER = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
+FEATURE = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?"
+NAME_SHAPE = _name()
+WORDS = Text(what="text")
+DURATION = Text(what="a duration", pattern=quantities.DURATION, parse=quantities.duration, example="30m")
+COLUMN = Text(what="a column's name", pattern=NAME, parse=_column)
+
+ENTITY = Record(
+    noun="an entity",
+    keys={
+        "key": Key(
+            shape=COLUMN, required=True, example="item_id", description="The column that holds it. Attributes of this name refer to it."
+        ),
+        "type": Key(
+            shape=OneOf(words=("int", "string"), near={"str": "string", "text": "string", "integer": "int", "bigint": "int"}),
+            required=True,
+            example="int",
+        ),
+        "description": Key(shape=WORDS),
+    },
+)
+ATTRIBUTE = Record(
+    noun="an attribute",
+    keys={
+        "type": Key(
+            shape=OneOf(
+                words=("bool", "int", "float", "string", "timestamp"),
+                near={"str": "string", "text": "string", "integer": "int", "double": "float", "number": "float", "boolean": "bool",
+                      "datetime": "timestamp"},
+            ),
+            required=True,
+            example="string",
+        ),
+        "required": Key(shape=Flag(), description="Default true."),
+        "min": Key(shape=Number()),
+        "max": Key(shape=Number()),
+        "allowed": Key(shape=ListOf(of=Free()), description="The only values that it takes."),
+        "description": Key(shape=WORDS),
+    },
+)  # fmt: skip
+EVENT = Record(
+    noun="an event",
+    keys={
+        "description": Key(shape=WORDS),
+        "owner": Key(shape=WORDS, description="Whom to ask about it."),
+        "attributes": Key(
+            shape=MapOf(of=ATTRIBUTE, names=column_problem, pattern=NAME, least=1), required=True, example="{item_id: {type: int}}"
+        ),
+        "max_lateness": Key(shape=DURATION, description="Older events are quarantined. Default 30d."),
+    },
+)
+OBJECTIVE = Record(
+    noun="an objective",
+    keys={
+        "rate": Key(
+            shape=Text(what="a rate", pattern=quantities.RATE, parse=quantities.rate, example="click / impression"),
+            required=True,
+            example="click / impression",
+            description="The outcome's event / the exposure's event.",
+        ),
+        "within": Key(shape=DURATION, required=True, example="30m", description="How long after the exposure an outcome counts."),
+        "goal": Key(shape=OneOf(words=("maximise", "minimise"), near={"maximize": "maximise", "minimize": "minimise"})),
+    },
+)
+TABLE = Text(what="a path", parse=_path, pattern=r"[^/~].*\.(parquet|csv)", example="data/items.parquet")
+FEATURE_VIEW = Record(
+    noun="a feature view",
+    keys={
+        "entity": Key(shape=NAME_SHAPE, required=True, example="item"),
+        "ttl": Key(shape=DURATION, description="A row older than this is not used. Default: none is too old."),
+    },
+)
+VARIANT = Record(
+    noun="a variant",
+    keys={
+        "model": Key(
+            shape=Text(what="a version of a model", pattern=MODEL_REF, parse=_model_ref, example="ranker@champion"),
+            required=True,
+            example="ranker@champion",
+        ),
+        "traffic": Key(
+            shape=Text(what="a share", pattern=quantities.PERCENT, parse=quantities.share, example="90%", numbers=True),
+            required=True,
+            example="100",
+            description="Percent, at creation.",
+        ),
+    },
+)
+ENDPOINT = Record(
+    noun="an endpoint",
+    keys={
+        "objective": Key(shape=NAME_SHAPE, required=True, example="ctr"),
+        "unit": Key(shape=COLUMN, required=True, example="visitor_id", description="Sent by the caller; exposures go by it."),
+        "variants": Key(
+            shape=MapOf(of=VARIANT, names=lambda name: name_problem(name, longest=VARIANT_LENGTH), pattern=NAME, least=1),
+            required=True,
+            example="{champion: {model: ranker@champion, traffic: 100}}",
+        ),
+        "explore": Key(
+            shape=Text(what="a percentage", pattern=quantities.PERCENT, parse=quantities.percent, example="5%"),
+            description="Share of requests answered in random order, logged with its propensity.",
+        ),
+        "routing": Key(shape=OneOf(words=("weighted",), later=("sticky",))),
+    },
+    later=("rules",),
+)
+
+# section -> (one entry's shape, the judge of its names)
+SECTIONS = {
+    "entities": (ENTITY, name_problem),
+    "events": (EVENT, name_problem),
+    "objectives": (OBJECTIVE, name_problem),
+    "tables": (TABLE, name_problem),
+    "feature_views": (FEATURE_VIEW, name_problem),
+    "endpoints": (ENDPOINT, name_problem),
+}
+RELATIONS = ("objectives", "tables", "feature_views")  # their names are written in SQL as they are
+LATER_SECTIONS = ("rollouts", "experiments")
+
+_RELATION_NAME = {section: (lambda name: name_problem(name) or relation_problem(name)) for section in RELATIONS}
+SECTIONS |= {section: (shape, _RELATION_NAME.get(section, judge)) for section, (shape, judge) in SECTIONS.items()}
+
+PROJECT = Record(
+    noun="a project",
+    keys={
+        "name": Key(shape=_name(PROJECT_LENGTH), required=True, example="shop"),
+        "now": Key(
+            shape=Text(what="a time", pattern=quantities.MOMENT, parse=quantities.moment, example="2019-12-01T00:00:00Z"),
+            description="The clock of an old log. Live projects leave it out.",
+        ),
+        **{section: Key(shape=MapOf(of=shape, names=judge, pattern=NAME)) for section, (shape, judge) in SECTIONS.items()},
+    },
+    later=LATER_SECTIONS,
+)
+
+EVALUATE = Record(
+    noun="evaluate",
+    keys={
+        "forward": Key(shape=DURATION, description="The length of one test period. Default 1d."),
+        "after": Key(shape=DURATION, description="How much log comes before the first test period. Default 2d."),
+    },
+)
+GATE = Record(
+    noun="a gate",
+    keys={
+        "auc_vs_champion": Key(
+            shape=Record(noun="auc_vs_champion", keys={"at_least": Key(shape=Number(), required=True, example="0")}),
+            description="The difference of AUC to the champion, paired, on the same rows.",
+        ),
+        "calibration": Key(
+            shape=Record(
+                noun="calibration",
+                keys={"within": Key(shape=ListOf(of=Number(least=0), least=2, most=2), required=True, example="[0.67, 1.5]")},
+            ),
+            description="Observed / expected outcomes.",
+        ),
+    },
+)
+MODEL = Record(
+    noun="a model's configuration",
+    keys={
+        "model": Key(
+            shape=NAME_SHAPE, required=True, example="ranker", description="The registered model that a run becomes a version of."
+        ),
+        "alias": Key(shape=NAME_SHAPE, description="What the new version is called: champion, challenger."),
+        "objective": Key(shape=NAME_SHAPE, required=True, example="ctr"),
+        "window": Key(
+            shape=Text(
+                what="a window",
+                pattern=f"{quantities.WINDOW}|{quantities.DURATION}",
+                parse=quantities.window,
+                example="2019-11-24 .. 2019-11-30",
+            ),
+            description="Days, both included, or a length back from now. Default 28d.",
+        ),
+        "features": Key(
+            shape=ListOf(of=Text(what="a feature", pattern=FEATURE, example="item_history.item_ctr_7d")),
+            required=True,
+            example="[view.feature]",
+            description="view.feature, or an attribute of the objective's exposure.",
+        ),
+        "serve_as": Key(shape=MapOf(of=Free()), description="Values at serving for attributes that are not known before ranking."),
+        "trainer": Key(
+            shape=Text(what="a function", pattern=TRAINER, parse=_trainer, example="ranker.logistic"),
+            required=True,
+            example="ranker.logistic",
+        ),
+        "parameters": Key(shape=MapOf(of=Free()), description="Given to the trainer by name."),
+        "evaluate": Key(shape=EVALUATE),
+        "gate": Key(shape=GATE),
+    },
+)

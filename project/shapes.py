@@ -1,0 +1,265 @@
+"""Shapes of values: each reads a YAML node (reporting what is wrong) and says itself as JSON Schema, so that the two cannot disagree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, Protocol
+
+import msgspec
+
+from . import yaml
+from .names import did_you_mean
+from .quantities import Mistake
+from .report import Report, child, item
+
+Schema = dict[str, Any]
+
+
+class Wrong(Enum):
+    """What a shape gives for a value that it has reported."""
+
+    WRONG = "wrong"
+
+
+WRONG = Wrong.WRONG
+LATER = "not supported yet by this version"
+
+
+class Shape(Protocol):
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any: ...
+
+    def schema(self) -> Schema: ...
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    """A string; `parse` turns it into a value or raises Mistake. `numbers`: a bare number is taken as its text."""
+
+    what: str = "text"
+    pattern: str | None = None
+    parse: Callable[[str], Any] = str
+    example: str = ""
+    numbers: bool = False
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        if not isinstance(node, yaml.Scalar) or node.value is None:
+            report.add(key, f"{shown(node)} is not {self.what}", f"write {self.example}" if self.example else None)
+            return WRONG
+        try:
+            value = self.parse(node.text)
+        except Mistake as mistake:
+            report.add(key, mistake.message, mistake.remedy)
+            return WRONG
+        if self.parse is str and self.pattern is not None and not re.fullmatch(self.pattern, node.text):
+            report.add(key, f"{node.text!r} is not {self.what}", f"write it like {self.example}" if self.example else None)
+            return WRONG
+        number = isinstance(node.value, int | float) and not isinstance(node.value, bool)
+        if not isinstance(node.value, str) and not (self.numbers and number):
+            report.add(key, f"{node.text} is not text", f'write it in quotes: "{node.text}"')
+            return WRONG
+        return value
+
+    def schema(self) -> Schema:
+        text: Schema = {"type": "string"}
+        if self.pattern is not None:
+            text["pattern"] = f"^({self.pattern})$"
+        if self.example:
+            text["examples"] = [self.example]
+        return {"anyOf": [{"type": "number", "minimum": 0}, text]} if self.numbers else text
+
+
+class Number(msgspec.Struct, frozen=True, kw_only=True):
+    whole: bool = False
+    least: float | None = None
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        value = node.value if isinstance(node, yaml.Scalar) else None
+        kinds = int if self.whole else int | float
+        if isinstance(value, bool) or not isinstance(value, kinds) or (isinstance(value, float) and not abs(value) < float("inf")):
+            report.add(key, f"{shown(node)} is not a {'whole ' if self.whole else ''}number")
+            return WRONG
+        if self.least is not None and value < self.least:
+            report.add(key, f"{shown(node)} is below {self.least:g}", f"write {self.least:g} or more")
+            return WRONG
+        return value
+
+    def schema(self) -> Schema:
+        found: Schema = {"type": "integer" if self.whole else "number"}
+        if self.least is not None:
+            found["minimum"] = self.least
+        return found
+
+
+class Flag(msgspec.Struct, frozen=True):
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        if isinstance(node, yaml.Scalar) and isinstance(node.value, bool):
+            return node.value
+        report.add(key, f"{shown(node)} is neither true nor false", "write true or false")
+        return WRONG
+
+    def schema(self) -> Schema:
+        return {"type": "boolean"}
+
+
+class OneOf(msgspec.Struct, frozen=True, kw_only=True):
+    """A word of a short list; `later` are words that a later version knows."""
+
+    words: tuple[str, ...]
+    later: tuple[str, ...] = ()
+    near: dict[str, str] = {}  # what people write instead, beyond typing mistakes
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        text = node.text if isinstance(node, yaml.Scalar) else ""
+        if text in self.words:
+            return text
+        if text in self.later:
+            report.add(key, f"{text} is {LATER}", f"it knows {', '.join(self.words)}")
+            return WRONG
+        guess = f"did you mean {self.near[text]}?   one of {', '.join(self.words)}" if text in self.near else None
+        report.add(key, f"{shown(node)} is not known here", guess or did_you_mean(text, self.words, has="one of"))
+        return WRONG
+
+    def schema(self) -> Schema:
+        return {"enum": list(self.words)}
+
+
+class Free(msgspec.Struct, frozen=True):
+    """A value that is not ours to judge: any JSON."""
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:  # noqa: ARG002  the shape of all shapes
+        return yaml.plain(node)
+
+    def schema(self) -> Schema:
+        return {}
+
+
+class ListOf(msgspec.Struct, frozen=True, kw_only=True):
+    of: Any  # a Shape: msgspec cannot check a Protocol
+    least: int = 1
+    most: int | None = None
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        if not isinstance(node, yaml.Sequence):
+            report.add(key, f"{shown(node)} is not a list", "write [a, b], or one line with - for each")
+            return WRONG
+        if len(node.items) < self.least or (self.most is not None and len(node.items) > self.most):
+            wanted = f"{self.least}" if self.most == self.least else f"at least {self.least}"
+            report.add(key, f"a list of {len(node.items)}, where {wanted} {'is' if wanted.endswith(' 1') else 'are'} needed")
+            return WRONG
+        values = [self.of.read(value, item(key, position), report) for position, value in enumerate(node.items)]
+        return WRONG if any(value is WRONG for value in values) else tuple(values)
+
+    def schema(self) -> Schema:
+        found: Schema = {"type": "array", "items": self.of.schema(), "minItems": self.least}
+        if self.most is not None:
+            found["maxItems"] = self.most
+        return found
+
+
+class MapOf(msgspec.Struct, frozen=True, kw_only=True):
+    """Free names to values of one shape. `names` judges a name: (what is wrong, remedy) or None."""
+
+    of: Any
+    names: Callable[[str], tuple[str, str] | None] = lambda _name: None
+    pattern: str = ".*"
+    least: int = 0
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        entries = mapping(node, key, report)
+        if entries is None:
+            return WRONG
+        if len(entries) < self.least:
+            report.add(key, "nothing is in it", f"it needs at least {self.least}")
+            return WRONG
+        values: dict[str, Any] = {}
+        for name, value in entries.items():
+            if found := self.names(name):
+                report.add(child(key, name), *found)
+            values[name] = self.of.read(value, child(key, name), report)
+        return values
+
+    def schema(self) -> Schema:
+        anything = self.pattern == ".*"
+        found: Schema = {"type": "object", "minProperties": self.least}
+        if anything:
+            return found | {"additionalProperties": self.of.schema()}
+        return found | {"patternProperties": {f"^{self.pattern}$": self.of.schema()}, "additionalProperties": False}
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """One key of a record."""
+
+    shape: Any
+    required: bool = False
+    description: str = ""
+    example: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Known keys; others are errors. Reads to a dict of the sound ones."""
+
+    noun: str  # "an event": how errors call it
+    keys: dict[str, Key]
+    later: tuple[str, ...] = ()
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        entries = mapping(node, key, report)
+        if entries is None:
+            return WRONG
+        values: dict[str, Any] = {}
+        for name, value in entries.items():
+            if name in self.keys:
+                found = self.keys[name].shape.read(value, child(key, name), report)
+                if found is not WRONG:
+                    values[name] = found
+            elif name in self.later:
+                report.add(child(key, name), LATER, "take it out: a later version brings it, and ignoring it would not be safe")
+            else:
+                report.add(child(key, name), f"{name} is not a key of {self.noun}", did_you_mean(name, self.keys, has=f"{self.noun} has"))
+        for name, about in self.keys.items():
+            if about.required and name not in entries:
+                report.add(key, f"{name} is missing", f"write {name}: {about.example}" if about.example else f"{self.noun} needs {name}")
+        return values
+
+    def schema(self) -> Schema:
+        properties: Schema = {}
+        for name, about in self.keys.items():
+            properties[name] = dict(about.shape.schema())
+            if about.description:
+                properties[name]["description"] = about.description
+        found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+        if required := [name for name, about in self.keys.items() if about.required]:
+            found["required"] = required
+        return found
+
+
+class Either(msgspec.Struct, frozen=True, kw_only=True):
+    """A shape for readers, and a looser or differently told one for the schema."""
+
+    shape: Any
+    told: Schema
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        return self.shape.read(node, key, report)
+
+    def schema(self) -> Schema:
+        return self.told
+
+
+def mapping(node: yaml.Node, key: str, report: Report) -> Mapping[str, yaml.Node] | None:
+    """The entries of a mapping; an empty value (`local:`) counts as an empty one. None when it is something else."""
+    if isinstance(node, yaml.Mapping):
+        return node.entries
+    if isinstance(node, yaml.Scalar) and node.value is None:
+        return {}
+    report.add(key, f"{shown(node)} is not a mapping", "write keys and values: {key: value}, or one line with key: value for each")
+    return None
+
+
+def shown(node: yaml.Node) -> str:
+    if isinstance(node, yaml.Mapping):
+        return "a mapping"
+    if isinstance(node, yaml.Sequence):
+        return "a list"
+    return repr(node.value) if isinstance(node.value, str) else (node.text or "nothing")

@@ -1,0 +1,117 @@
+"""Whether a model's trainer is there: the module's file is parsed, never run."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .names import did_you_mean
+from .report import Report, child
+from .specs import Model
+
+_GIVEN = 3  # data, label, features come first; `parameters` arrive by name
+
+
+def check(folder: Path, models: Iterable[Model], report: Report) -> None:
+    parsed: dict[Path, ast.Module | None] = {}
+    for model in models:
+        key = f"{model.path}:trainer"
+        module, _, function = model.trainer.rpartition(".")
+        file = _file(folder, module)
+        if file is None:
+            near = sorted(path.stem for path in folder.glob("*.py"))
+            remedy = (
+                did_you_mean(module, near, has="modules here are") if near else f"write {module.replace('.', '/')}.py beside project.yaml"
+            )
+            report.add(key, f"there is no module {module} beside project.yaml", remedy)
+            continue
+        if module.split(".")[0] in sys.stdlib_module_names:
+            report.add(key, f"{module} is the name of a module of Python itself", "rename the file: Python would find its own")
+        if file not in parsed:
+            parsed[file] = _parse(file, folder, report)
+        tree = parsed[file]
+        if tree is not None:
+            _function(tree, function, model, key, report)
+
+
+def _file(folder: Path, module: str) -> Path | None:
+    path = folder.joinpath(*module.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def _parse(file: Path, folder: Path, report: Report) -> ast.Module | None:
+    shown = file.relative_to(folder).as_posix()
+    try:
+        return ast.parse(file.read_bytes(), filename=shown)
+    except SyntaxError as error:
+        report.add_file(
+            shown, f"this is not Python: {error.msg}", "Python cannot read it, so nothing in it can train", line=error.lineno or 0
+        )
+    except ValueError as error:  # a null byte
+        report.add_file(shown, f"this is not Python: {error}")
+    return None
+
+
+def _function(tree: ast.Module, name: str, model: Model, key: str, report: Report) -> None:
+    named = dict(_top_level(tree.body))
+    if "*" in named:
+        return
+    if name not in named:
+        module = model.trainer.rpartition(".")[0]
+        functions = [found for found, node in named.items() if isinstance(node, ast.FunctionDef)]
+        report.add(key, f"{module} has no function {name}", did_you_mean(name, functions, has=f"{module} has"))
+        return
+    node = named[name]
+    if isinstance(node, ast.FunctionDef) and not node.decorator_list:
+        _parameters(node, model, report)
+
+
+def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    """Names that a module has after its import; "*" when only running it would tell."""
+    for node in body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name, node
+            case ast.Import() | ast.ImportFrom():
+                yield from ((alias.asname or alias.name.split(".")[0], node) for alias in node.names)
+            case ast.Assign():
+                names = (part for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name))
+                yield from ((part.id, node) for part in names)
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name, node
+            case ast.If() | ast.Try() | ast.With():
+                for field in ("body", "orelse", "finalbody"):
+                    yield from _top_level(getattr(node, field, []))
+                for handler in getattr(node, "handlers", []):
+                    yield from _top_level(handler.body)
+            case _:
+                pass
+
+
+def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
+    """The names in `parameters` are arguments of the trainer, and its arguments without a default are among them."""
+    place = f"{model.path}:parameters"
+    arguments = node.args
+    positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    if len(positional) < _GIVEN and arguments.vararg is None:
+        report.add(
+            f"{model.path}:trainer", f"{model.trainer} takes {len(positional)} arguments", "a trainer takes data, label and features first"
+        )
+        return
+    names = positional[_GIVEN:] + [argument.arg for argument in arguments.kwonlyargs]
+    if arguments.kwarg is None:
+        for name in model.parameters:
+            if name not in names:
+                report.add(
+                    child(place, name),
+                    f"{name} is not a parameter of {model.trainer}",
+                    did_you_mean(name, names, has=f"{model.trainer} has"),
+                )
+    with_default = positional[len(positional) - len(arguments.defaults) :] + [
+        argument.arg for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is not None
+    ]
+    for name in names:
+        if name not in with_default and name not in model.parameters:
+            report.add(place, f"{model.trainer} needs {name}, which has no default", f"write parameters: {{{name}: ...}}")
