@@ -37,12 +37,12 @@ def is_integer(node: object) -> bool:
     return isinstance(node, exp.Literal) and not node.is_string and str(node.this).isdigit()
 
 
-def unit_of(interval: exp.Interval) -> str:
+def unit_of(interval: exp.Expr) -> str:
     """DAY for DAY, DAYS, day; empty when there is none."""
     return str(interval.args["unit"].name).upper().removesuffix("S") if interval.args.get("unit") else ""
 
 
-def milliseconds(interval: exp.Interval) -> int:
+def milliseconds(interval: exp.Expr) -> int:
     return int(interval.this.name) * INTERVAL_MILLISECONDS[unit_of(interval)]
 
 

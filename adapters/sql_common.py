@@ -1,0 +1,80 @@
+"""What the clouds' SQL adapters share: the shape of an allow-list, and named windows written out.
+
+Each adapter's list says for every construct of the neutral subset how it is rendered and on which page the provider documents that; what a
+list does not name is refused. The local stack shares none of this (DESIGN.md, section 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+from sqlglot import ErrorLevel, exp
+
+from ..errors import Invalid
+from ..feature_store.port import SqlProblem
+from ..feature_store.sql import line_of
+from ..feature_store.sql_rules import definition
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an allow-list."""
+
+    nodes: tuple[type[exp.Expr], ...]
+    rendering: str  # for the reader; the golden texts show it
+    page: str  # where the provider says that it has this
+
+
+def listed(forms: Iterable[Form]) -> frozenset[type[exp.Expr]]:
+    return frozenset(node for form in forms for node in form.nodes)
+
+
+def unlisted(tree: exp.Expr, allowed: frozenset[type[exp.Expr]], engine: str) -> tuple[SqlProblem, ...]:
+    """The constructs that the neutral subset has and this engine's list has not."""
+    return tuple(
+        SqlProblem(line=line_of(node), what=node.key.upper(), why=f"it is not in the list of what {engine} says as DuckDB does")
+        for node in tree.walk()
+        if type(node) not in allowed
+    )
+
+
+def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:
+    """Invalid with the first problem: rendering is for text that `check` accepts."""
+    if problems:
+        first = problems[0]
+        raise Invalid(f"line {first.line}: {first.what} cannot be said to {engine}", remedy=first.why)
+
+
+def write_windows_out(tree: exp.Expr) -> None:
+    """Put each named window where it is used: an inline OVER is in every engine's reference."""
+    for window in list(tree.find_all(exp.Window)):
+        if window.arg_key != "windows" and window.args.get("alias") and (named := definition(window)) is not None:
+            for part in ("partition_by", "order", "spec"):
+                if value := named.args.get(part):
+                    window.set(part, [item.copy() for item in value] if isinstance(value, list) else value.copy())
+            window.set("alias", None)
+    for select in tree.find_all(exp.Select):
+        select.set("windows", None)
+
+    for spec in tree.find_all(exp.WindowSpec):
+        for part, value in spec.args.items():
+            if isinstance(value, str):
+                spec.set(part, value.upper())
+
+
+def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
+    """Put `say(node)` in the place of each node, children first, so that what is inside a rewritten node is rewritten too."""
+    for node in reversed(list(tree.walk(bfs=True))):
+        parent = node.parent
+        if parent is None:
+            continue
+        part, index = node.arg_key, node.index
+        said = say(node)
+        if said is not node and part is not None:
+            parent.set(part, said, index)
+    return tree
+
+
+def generate(tree: exp.Expr, dialect: str) -> str:
+    """Text, one clause a line so that an engine's line number means something. Comments stay with the author."""
+    return tree.sql(dialect=dialect, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE)

@@ -1,0 +1,181 @@
+"""The neutral subset in BigQuery's words (GoogleSQL). Pure; no SDK.
+
+Nobody has run these texts on an account yet (`known: docs`). Timestamps are BigQuery's TIMESTAMP, which is UTC. Three things differ from
+DuckDB and are said in other words: RANGE takes numbers only; nulls sort first, and a window's ORDER BY has no NULLS LAST; and a / 0 is an
+error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlglot import exp
+
+from ...feature_store.port import SqlProblem
+from ...feature_store.sql import Rendered, line_of, parse
+from ...feature_store.sql import check as check_neutral
+from ...feature_store.sql_rules import CASTS, definition, milliseconds, parse_timestamp, unit_of
+from ..sql_common import Form, generate, listed, refuse, rewrite, unlisted, write_windows_out
+
+_PAGES = "https://cloud.google.com/bigquery/docs/reference/standard-sql"
+_QUERY = f"{_PAGES}/query-syntax"
+_OPERATORS = f"{_PAGES}/operators"
+_CALLS = f"{_PAGES}/window-function-calls"
+_MATH = f"{_PAGES}/mathematical_functions"
+_STRING = f"{_PAGES}/string_functions"
+_TIME = f"{_PAGES}/timestamp_functions"
+_AGGREGATE = f"{_PAGES}/aggregate_functions"
+_LEXICAL = f"{_PAGES}/lexical"
+
+FORMS = (
+    Form(nodes=(exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Distinct, exp.Star), rendering="as written", page=_QUERY),
+    Form(nodes=(exp.Table, exp.TableAlias, exp.Subquery, exp.Alias, exp.Column, exp.Identifier), rendering="as written", page=_QUERY),
+    Form(nodes=(exp.With, exp.CTE, exp.Union, exp.Limit), rendering="as written", page=_QUERY),
+    Form(nodes=(exp.Exists, exp.In), rendering="as written", page=f"{_PAGES}/subqueries"),
+    Form(nodes=(exp.Join,), rendering="JOIN, CROSS JOIN; LEFT JOIN only with an equality of both sides", page=f"{_QUERY}#join_types"),
+    Form(nodes=(exp.Order, exp.Ordered), rendering="of a query: NULLS LAST; of a window: x IS NULL, x", page=f"{_QUERY}#order_by_clause"),
+    Form(
+        nodes=(exp.Window, exp.WindowSpec),
+        rendering="named windows written out; RANGE INTERVAL as ORDER BY UNIX_MILLIS(t) RANGE BETWEEN 604800000 PRECEDING AND CURRENT ROW",
+        page=f"{_CALLS}#def_window_frame",
+    ),
+    Form(nodes=(exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Var), rendering="as written", page=f"{_LEXICAL}#literals"),
+    Form(nodes=(exp.Placeholder,), rendering="@name", page=f"{_LEXICAL}#query_parameters"),
+    Form(nodes=(exp.And, exp.Or, exp.Not), rendering="as written", page=f"{_OPERATORS}#logical_operators"),
+    Form(nodes=(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between), rendering="as written", page=_OPERATORS),
+    Form(nodes=(exp.Is, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Like), rendering="as written", page=_OPERATORS),
+    Form(
+        nodes=(exp.Add, exp.Sub), rendering="of an interval: TIMESTAMP_ADD, TIMESTAMP_SUB; else as written", page=f"{_TIME}#timestamp_add"
+    ),
+    Form(nodes=(exp.Mul, exp.Neg), rendering="as written", page=f"{_OPERATORS}#arithmetic_operators"),
+    Form(nodes=(exp.Mod,), rendering="MOD(a, b)", page=f"{_MATH}#mod"),
+    Form(nodes=(exp.Div,), rendering="IEEE_DIVIDE(a, b), or / by a literal", page=f"{_MATH}#ieee_divide"),
+    Form(nodes=(exp.DPipe,), rendering="a || b", page=f"{_OPERATORS}#concatenation_operator"),
+    Form(nodes=(exp.Case, exp.If, exp.Coalesce, exp.Nullif), rendering="as written", page=f"{_PAGES}/conditional_expressions"),
+    Form(nodes=(exp.Cast, exp.DataType), rendering="BOOL, INT64, FLOAT64, STRING, TIMESTAMP", page=f"{_PAGES}/conversion_functions#cast"),
+    Form(nodes=(exp.Interval,), rendering="INTERVAL 7 DAY inside TIMESTAMP_ADD; weeks as days", page=f"{_TIME}#timestamp_add"),
+    Form(nodes=(exp.Count, exp.Sum, exp.Min, exp.Max, exp.Avg), rendering="as written", page=_AGGREGATE),
+    Form(nodes=(exp.Stddev, exp.StddevSamp, exp.Variance), rendering="of the sample", page=f"{_PAGES}/statistical_aggregate_functions"),
+    Form(nodes=(exp.RowNumber, exp.Rank, exp.DenseRank), rendering="as written", page=f"{_PAGES}/numbering_functions"),
+    Form(nodes=(exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue), rendering="as written", page=f"{_PAGES}/navigation_functions"),
+    Form(nodes=(exp.Abs, exp.Sign, exp.Floor, exp.Ceil, exp.Round), rendering="as written; floats come out", page=_MATH),
+    Form(nodes=(exp.Ln, exp.Exp, exp.Sqrt, exp.Pow), rendering="as written; an error where DuckDB says inf or nan", page=_MATH),
+    Form(nodes=(exp.Lower, exp.Upper, exp.Length, exp.Substring, exp.Replace, exp.StartsWith), rendering="as written", page=_STRING),
+    Form(nodes=(exp.TimestampTrunc,), rendering="TIMESTAMP_TRUNC(t, DAY)", page=f"{_TIME}#timestamp_trunc"),
+    Form(nodes=(exp.Extract,), rendering="EXTRACT(HOUR FROM t), in UTC", page=f"{_TIME}#extract"),
+    Form(nodes=(exp.DateDiff,), rendering="TIMESTAMP_DIFF(b, a, MILLISECOND)", page=f"{_TIME}#timestamp_diff"),
+)
+_ALLOWED = listed(FORMS)
+
+
+def check(sql: str) -> tuple[SqlProblem, ...]:
+    """What BigQuery cannot say as DuckDB does: first what no target can, else what is missing from the list above or its own rules."""
+    if neutral := check_neutral(sql):
+        return neutral
+    tree = parse(sql)
+    return unlisted(tree, _ALLOWED, "BigQuery") + tuple(_joins(tree))
+
+
+def render(sql: str) -> Rendered:
+    """BigQuery's text, with `@name` parameters. Invalid for what `check` refuses."""
+    refuse(check(sql), "BigQuery")
+    tree = parse(sql)
+    rewritten = {
+        id(definition(spec.parent)) for spec in tree.find_all(exp.WindowSpec) if isinstance(spec.parent, exp.Window) and _distances(spec)
+    }
+    write_windows_out(tree)
+    for window in tree.find_all(exp.Window):
+        _window(window)
+    return Rendered(sql=generate(rewrite(tree, _say), "bigquery"), windows_rewritten=len(rewritten))
+
+
+def _joins(tree: exp.Expr) -> Iterator[SqlProblem]:
+    for join in tree.find_all(exp.Join):
+        if str(join.args.get("side") or "").upper() == "LEFT" and not any(map(_equality, _conjuncts(join.args["on"]))):
+            yield SqlProblem(
+                line=line_of(join),
+                what="LEFT JOIN without an equality",
+                why="BigQuery needs `ON a.x = b.x` of both sides in a LEFT JOIN; other conditions may stand beside it",
+            )
+
+
+def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
+    if isinstance(condition, exp.And):
+        yield from _conjuncts(condition.left)
+        yield from _conjuncts(condition.right)
+    elif isinstance(condition, exp.Paren):
+        yield from _conjuncts(condition.this)
+    else:
+        yield condition
+
+
+def _equality(condition: exp.Expr) -> bool:
+    """a.x = b.x. Names without a relation get the benefit of the doubt."""
+    if not isinstance(condition, exp.EQ):
+        return False
+    sides = [{column.table for column in side.find_all(exp.Column)} for side in (condition.left, condition.right)]
+    return all(sides) and (sides[0].isdisjoint(sides[1]) or "" in sides[0] | sides[1])
+
+
+def _distances(spec: exp.Expr) -> tuple[str, ...]:
+    return tuple(part for part in ("start", "end") if isinstance(spec.args.get(part), exp.Interval))
+
+
+def _window(window: exp.Window) -> None:
+    """Say the order and the frame of a window in numbers, and nulls' place by a key of their own."""
+    order, spec = window.args.get("order"), window.args.get("spec")
+    if order is None:
+        return
+    distances = _distances(spec) if spec is not None else ()
+    by_distance = spec is not None and spec.args["kind"] == "RANGE" and any(isinstance(bound, exp.Expr) for bound in spec.args.values())
+    if spec is not None:
+        for part in distances:
+            spec.set(part, exp.Literal.number(milliseconds(spec.args[part])))
+    keys: list[exp.Expr] = []
+    by_distance = (
+        spec is not None and str(spec.args["kind"]).upper() == "RANGE" and any(isinstance(b, exp.Expr) for b in spec.args.values())
+    )
+    for key in order.expressions:
+        descending, nulls_first = bool(key.args.get("desc")), bool(key.args.get("nulls_first"))
+        value = exp.Anonymous(this="UNIX_MILLIS", expressions=[key.this]) if distances else key.this
+        if nulls_first is descending and not by_distance:  # BigQuery: nulls first when ascending, last when descending
+            place = exp.Is(this=key.this.copy(), expression=exp.null())
+            keys.append(exp.Ordered(this=place, desc=nulls_first, nulls_first=not nulls_first))
+        keys.append(exp.Ordered(this=value, desc=descending, nulls_first=not descending))
+    order.set("expressions", keys)
+
+
+def _say(node: exp.Expr) -> exp.Expr:
+    """One node in BigQuery's words; sqlglot's own rendering does the rest."""
+    if isinstance(node, exp.Add | exp.Sub) and isinstance(node.args["expression"], exp.Interval):
+        name = "TIMESTAMP_ADD" if isinstance(node, exp.Add) else "TIMESTAMP_SUB"
+        return exp.Anonymous(this=name, expressions=[node.this, _number(node.args["expression"])])
+    if isinstance(node, exp.Cast):
+        return _cast(node)
+    if isinstance(node, exp.Div):
+        divisor = node.args["expression"]
+        if isinstance(divisor, exp.Literal) and float(divisor.name):
+            return node
+        return exp.Anonymous(this="IEEE_DIVIDE", expressions=[_bare(node.this), _bare(divisor)])
+    if isinstance(node, exp.DateDiff):
+        return exp.Anonymous(this="TIMESTAMP_DIFF", expressions=[node.this, node.args["expression"], exp.var("MILLISECOND")])
+    return node
+
+
+def _bare(node: exp.Expr) -> exp.Expr:
+    return node.this if isinstance(node, exp.Paren) else node
+
+
+def _number(interval: exp.Interval) -> exp.Interval:
+    weeks = unit_of(interval) == "WEEK"
+    amount = int(interval.this.name) * (7 if weeks else 1)
+    return exp.Interval(this=exp.Literal.number(amount), unit=exp.var("DAY" if weeks else unit_of(interval)))
+
+
+def _cast(node: exp.Cast) -> exp.Expr:
+    if CASTS[node.args["to"].this] != "timestamp":
+        return node
+    moment = parse_timestamp(node.this.name) if isinstance(node.this, exp.Literal) else None
+    if moment is not None:
+        return exp.var(f"TIMESTAMP '{moment.isoformat(sep=' ', timespec='milliseconds')}+00'")
+    return exp.cast(node.this, exp.DType.TIMESTAMPTZ)  # sqlglot's name for BigQuery's TIMESTAMP
