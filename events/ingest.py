@@ -1,0 +1,265 @@
+"""Batches into the warehouse: read, validated, judged beside what is stored, kept raw, quarantined or stored.
+
+Nothing is changed before every source has been read to its end and judged. What then changes is appended under names made from the content,
+and every step first asks what is there already: after a kill at any point the same command goes on, loses nothing and doubles nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute
+
+from ..errors import Invalid, NotFound, Refused
+from ..feature_store.port import TableSpec
+from ..project.specs import Event, ProjectSpec
+from ..runtime import Project
+from . import lookup
+from .late import open_late
+from .read import Source, open_source, source_sql
+from .relations import quarantine_table, raw_table
+from .stage import Settled, Staged, restage, settle, stage
+from .values import naive
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+pc: Any = pyarrow.compute
+REASONS = 20  # of a report; the quarantine has them all
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that were refused in the same words; `line` when it is one."""
+
+    count: int
+    attribute: str
+    reason: str
+    line: int | None = None
+
+
+class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
+    """read = stored + already_there + quarantined. `retried` late references of earlier batches were stored besides."""
+
+    event: str
+    read: int
+    stored: int
+    already_there: int
+    quarantined: int
+    reasons: tuple[Reason, ...] = ()
+    seconds: float = 0.0
+    retried: int = 0
+
+
+class TooManyBad(Refused):
+    """The good ones are stored, the bad ones in quarantine; `reports` has the counts."""
+
+    def __init__(self, message: str, *, remedy: str, reports: tuple[IngestReport, ...]) -> None:
+        super().__init__(message, remedy=remedy)
+        self.reports = reports
+
+
+def ingest(
+    project: Project, *, event: str | None = None, data: Path | str | pa.Table | pd.DataFrame | None = None, max_bad: float = 0.001
+) -> tuple[IngestReport, ...]:
+    """Store the events of `sources/<event>.sql` (every one, or the given event's), or of `data` for one event.
+
+    Events that others refer to go first. Late references of earlier batches are tried again, whatever is ingested.
+    Invalid and NotFound for a source that cannot be read, before anything is changed. TooManyBad, a Refused with the `reports`, when more
+    than `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows would not become good by holding them back.
+    """
+    with project.lock("ingest"), _workspace(project.folder) as folder:
+        chosen = _chosen(project, event, data is not None)
+        _check_tables(project, chosen)
+        staged = []
+        for one in chosen:
+            started = time.perf_counter()
+            source = open_source(project.folder, one, data, folder / one.name / "raw")
+            staged.append((one, source, _stage(project, one, source, folder / one.name), started))
+        reports = {one.name: _store(project, one, source, waiting, started) for one, source, waiting, started in staged}
+        for name, retried in _retry(project, folder).items():
+            report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
+            reports[name] = msgspec.structs.replace(report, retried=retried)
+    done = tuple(reports.values())
+    _judge(done, max_bad)
+    return done
+
+
+def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
+    """Events, those that others refer to first."""
+    done: dict[str, Event] = {}
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        if name in done or name in above:  # two that refer to each other: any order, the retry settles it
+            return
+        for attribute in spec.events[name].attributes:
+            if attribute.event is not None:
+                visit(attribute.event, (*above, name))
+        done[name] = spec.events[name]
+
+    for name in spec.events:
+        visit(name, ())
+    return tuple(done.values())
+
+
+def _chosen(project: Project, event: str | None, given: bool) -> tuple[Event, ...]:
+    events = project.spec.events
+    if event is not None:
+        if event not in events:
+            raise NotFound(f"there is no event {event}", remedy=f"project.yaml has {', '.join(events) or 'no events'}")
+        return (events[event],)
+    if given:
+        raise Invalid("data without its event's name", remedy=f"say which event it holds: --event, one of {', '.join(events)}")
+    chosen = tuple(one for one in in_order(project.spec) if source_sql(project.folder, one.name).is_file())
+    if not chosen:
+        raise NotFound("no event has a file in sources/", remedy="write sources/<event>.sql, or: isthmus ingest FILE --event NAME")
+    return chosen
+
+
+def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
+    """NotFound when a table of these events, or of those that they refer to, is not as project.yaml says."""
+    names = {one.name for one in chosen}
+    names |= {a.event for one in chosen for a in one.attributes if a.event is not None}
+    for name in sorted(names):
+        for table in (raw_table(project.spec.events[name]), quarantine_table(project.spec.events[name])):
+            found = project.target.warehouse.observe(table.name)
+            lacks = {c.name for c in table.columns} - ({c.name for c in found.columns} if found else set())
+            if lacks:
+                what = f"has no table {table.name}" if found is None else f"has no {', '.join(sorted(lacks))} in {table.name}"
+                raise NotFound(f"{project.target.name} {what}", remedy="isthmus apply")
+
+
+def _stage(project: Project, event: Event, source: Source, folder: Path) -> Staged:
+    return stage(event, source, folder, now=project.now(), progress=lambda done: project.progress(event.name, done, source.rows))
+
+
+def _store(project: Project, event: Event, source: Source, staged: Staged, started: float) -> IngestReport:
+    settled = settle(project.spec, project.target.warehouse, event, staged)
+    _keep(project, event, source)
+    counts, quarantined = _quarantine(project, event, settled)
+    _append(project, event, settled)
+    return IngestReport(
+        event=event.name,
+        read=staged.read,
+        stored=settled.stored,
+        already_there=settled.already_there,
+        quarantined=quarantined - settled.displaced,
+        reasons=counts,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+def _keep(project: Project, event: Event, source: Source) -> None:
+    """The source's bytes below raw/<event>/<digest>/, once. The manifest goes last, so a half-kept source is kept again."""
+    with source.raw.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    prefix = f"{project.target.blobs.root}/raw/{event.name}/{digest}"
+    if any(blob.uri.endswith("/manifest.json") for blob in project.target.blobs.list(prefix)):
+        return
+    manifest = {"event": event.name, "source": source.name, "file": source.raw.name}
+    (source.raw.parent / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    project.target.blobs.upload(source.raw.parent, prefix)
+
+
+def _quarantine(project: Project, event: Event, settled: Settled) -> tuple[tuple[Reason, ...], int]:
+    """Append what is refused and not in quarantine yet; how many rows in which words, and how many in all."""
+    table = quarantine_table(event)
+    counts: Counter[tuple[str, str]] = Counter()
+    lines: dict[tuple[str, str], int | None] = {}
+    wall = naive(project.wall())
+    for part in settled.refused():
+        for attribute, reason, line in zip(*(part[name].to_pylist() for name in ("attribute", "reason", "line")), strict=True):
+            counts[attribute, reason] += 1
+            lines[attribute, reason] = line
+        seen = lookup.quarantined(project.target.warehouse, event, part["payload_digest"].to_pylist())
+        fresh = []
+        for row, key in enumerate(zip(part["payload_digest"].to_pylist(), part["attribute"].to_pylist(), strict=True)):
+            if key not in seen:
+                seen.add(key)
+                fresh.append(row)
+        if fresh:
+            rows = part.take(pa.array(fresh, pa.int64()))
+            rows = rows.append_column("quarantined_timestamp", pa.array([wall] * len(fresh), pa.timestamp("ms")))
+            _write(project, table, rows)
+    most = counts.most_common()
+    reasons = [Reason(count=n, attribute=a, reason=r, line=lines[a, r] if n == 1 else None) for (a, r), n in most[:REASONS]]
+    if rest := sum(n for _, n in most[REASONS:]):
+        reasons.append(Reason(count=rest, attribute="", reason=f"{len(most) - REASONS} other reasons"))
+    return tuple(reasons), counts.total()
+
+
+def _append(project: Project, event: Event, settled: Settled) -> None:
+    table = raw_table(event)
+    for part in settled.new():
+        _write(project, table, part)
+
+
+def _write(project: Project, table: TableSpec, rows: pa.Table) -> None:
+    """Under a name made from the rows' content: the same rows again are the same batch."""
+    content = hashlib.blake2b(digest_size=16)
+    for digest in rows["payload_digest"].to_pylist():
+        content.update(digest.encode())
+    project.target.warehouse.append(table.name, rows.select([c.name for c in table.columns]), batch=f"ingest-{content.hexdigest()}")
+
+
+def _retry(project: Project, folder: Path) -> dict[str, int]:
+    """Late references whose event is there now are stored; those that wait for these in turn follow. Event -> how many."""
+    stored: dict[str, int] = {}
+    waiting = [event for event in in_order(project.spec) if any(a.event for a in event.attributes)]
+    progress, turn = True, 0
+    while progress:
+        progress, turn = False, turn + 1
+        for event in waiting:
+            if project.target.warehouse.observe(quarantine_table(event).name) is None:
+                continue
+            late = open_late(project.target.warehouse, event)
+            if not late.num_rows:
+                continue
+            settled = settle(project.spec, project.target.warehouse, event, restage(event, late, folder / f"late-{event.name}-{turn}"))
+            _quarantine(project, event, settled)  # one that meets another content under its id
+            _append(project, event, settled)
+            if settled.stored:
+                progress = True
+                stored[event.name] = stored.get(event.name, 0) + settled.stored
+    return stored
+
+
+def _judge(reports: tuple[IngestReport, ...], max_bad: float) -> None:
+    for report in reports:
+        new = report.read - report.already_there
+        if report.quarantined > max_bad * new:
+            share, allowed = _percents(report.quarantined / new, max_bad)
+            raise TooManyBad(
+                f"{share} quarantined, more than the {allowed} allowed (--max-bad)",
+                remedy=f"see: isthmus events quarantine {report.event}",
+                reports=reports,
+            )
+
+
+def _percents(share: float, allowed: float) -> tuple[str, str]:
+    """Two shares as percents, with as many digits as it takes to tell them apart."""
+    for digits in range(1, 12):
+        texts = f"{100 * share:.{digits}g} %", f"{100 * allowed:.{digits}g} %"
+        if texts[0] != texts[1]:
+            break
+    return texts[0], f"{100 * allowed:g} %"
+
+
+@contextmanager
+def _workspace(root: Path) -> Iterator[Path]:
+    """A folder for this ingest. What a killed one left is swept: the lock says that it runs no more."""
+    base = root / ".isthmus" / "tmp"
+    base.mkdir(parents=True, exist_ok=True)
+    for left in base.glob("ingest-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="ingest-", dir=base) as folder:
+        yield Path(folder)

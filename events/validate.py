@@ -1,0 +1,284 @@
+"""Validation of a whole chunk, a column at a time. Values that a column cannot settle at once are settled one by one in values.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute
+
+from ..project.specs import Attribute, Event
+from . import values
+from .relations import TYPES
+
+pc: Any = pyarrow.compute  # its functions are made at run time; the stubs' overloads do not follow a column's declared type
+ColumnData = Any  # pa.Array, pa.ChunkedArray
+
+ARROW: dict[str, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "timestamp": pa.timestamp("ms"),
+}
+_STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)$"
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """Some rows of a source: Arrow columns, or Python lists where a column's values are of several types."""
+
+    columns: dict[str, Any]  # name -> pa.Array, pa.ChunkedArray or list
+    rows: int
+    lines: Sequence[int] | None = None  # 1-based; None: the source has no lines
+    text: bool = False  # only text (CSV)
+    broken: tuple[tuple[int | None, str, str], ...] = ()  # line, reason, what was read: rows that are none
+    strange: tuple[tuple[int, str], ...] = ()  # row, a name in it that the event does not have
+
+
+class Bad(msgspec.Struct, frozen=True, kw_only=True):
+    row: int  # within the chunk; -1: a line that is no row
+    event_id: str | None
+    attribute: str
+    reason: str
+    line: int | None
+    payload: str
+    retry: bool = False
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    good: pa.Table  # event_id, event_timestamp, the attributes; line, payload_digest, dt
+    bad: tuple[Bad, ...]
+
+
+Reasons = dict[int, tuple[str, str]]  # row -> attribute, reason
+
+
+def attributes_of(event: Event) -> tuple[Attribute, ...]:
+    """All that an event carries, event_id and event_timestamp first: also the order in which a row's faults are looked for."""
+    return (values.ID, values.TIMESTAMP, *event.attributes)
+
+
+def validate(event: Event, chunk: Chunk, *, now: datetime) -> Checked:
+    """Every rule that needs no other event: type, required, bounds, allowed, zone, future, lateness. One reason a row, the first.
+
+    References, duplicates and conflicts are looked for by stage.py, which sees the whole source.
+    """
+    reasons: Reasons = {row: (name, values.unknown(name, event)) for row, name in reversed(chunk.strange)}
+    typed: dict[str, ColumnData] = {}
+    for attribute in attributes_of(event):
+        column = chunk.columns.get(attribute.name)
+        array, found = (
+            (pa.array([None] * chunk.rows, _arrow(attribute)), {}) if column is None else _convert(column, attribute, text=chunk.text)
+        )
+        typed[attribute.name] = array
+        _merge(reasons, attribute, found)
+        _merge(reasons, attribute, _missing(array, attribute))
+        _merge(reasons, attribute, _bounds(array, attribute))
+        if attribute is values.TIMESTAMP:
+            _merge(reasons, attribute, _time(array, event, now))
+    good = pa.table(typed)
+    lines = pa.array([None] * chunk.rows if chunk.lines is None else chunk.lines, pa.int64())
+    good = good.append_column("line", lines)
+    if reasons:
+        good = good.filter(_mask(chunk.rows, reasons))
+    return Checked(good=_addressed(event, good), bad=(*_rows(chunk, typed, reasons), *_broken(chunk)))
+
+
+def _addressed(event: Event, good: pa.Table) -> pa.Table:
+    """With the digest of each row's content and its UTC date."""
+    names = sorted(a.name for a in attributes_of(event))
+    digests = [values.digest(content) for content in payloads(good, names)]
+    return good.append_column("payload_digest", pa.array(digests, pa.string())).append_column(
+        "dt", pc.cast(pc.cast(good["event_timestamp"], pa.date32()), pa.string())
+    )
+
+
+def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
+    """`values.payload` of every row."""
+    columns = []
+    nulls = False
+    for name in names:
+        column = table[name]
+        nulls = nulls or column.null_count > 0
+        columns.append((column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist())
+    if nulls:
+        return [values.payload(names, row) for row in zip(*columns, strict=True)]
+    encode = msgspec.json.encode
+    return [encode(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+# --- a column's type
+
+
+def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnData, dict[int, str]]:
+    """The column in its attribute's type; rows that are not of it become null and get a reason."""
+    if not isinstance(column, list):
+        column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        if isinstance(column, pa.DictionaryArray):
+            column = column.dictionary_decode()
+        try:
+            array = _FAST[attribute.type](column, text)
+        except pa.ArrowInvalid:  # some value does not fit: which one, the slow path says
+            array = None
+        if array is not None:
+            return array, {}
+        column = column.to_pylist()
+    found: dict[int, str] = {}
+    converted: list[object] = []
+    for row, value in enumerate(column):
+        if value is None or (text and value == ""):
+            converted.append(None)
+            continue
+        try:
+            converted.append(values.convert(value, attribute, text=text))
+        except values.BadValueError as error:
+            converted.append(None)
+            found[row] = str(error)
+    return pa.array(converted, _arrow(attribute)), found
+
+
+def _arrow(attribute: Attribute) -> pa.DataType:
+    return ARROW[TYPES[attribute.type]]
+
+
+def _is_text(column: ColumnData) -> bool:
+    return pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type)
+
+
+def _fast_int(column: ColumnData, text: bool) -> ColumnData | None:
+    kind = column.type
+    if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return column.cast(pa.int64())  # ArrowInvalid on overflow and on a fraction
+    if text and _is_text(column) and pc.all(pc.match_substring_regex(column, r"^-?\d{1,18}$"), min_count=0).as_py():
+        return column.cast(pa.int64())
+    return None
+
+
+def _fast_float(column: ColumnData, text: bool) -> ColumnData | None:
+    kind = column.type
+    plain = pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if plain or (text and _is_text(column) and pc.all(pc.match_substring_regex(column, r"^-?\d+(\.\d+)?$"), min_count=0).as_py()):
+        array = column.cast(pa.float64(), safe=False)
+        return array if pc.all(pc.is_finite(array), min_count=0).as_py() else None
+    return None
+
+
+def _fast_bool(column: ColumnData, _text: bool) -> ColumnData | None:
+    return column.cast(pa.bool_()) if pa.types.is_boolean(column.type) or pa.types.is_null(column.type) else None
+
+
+def _fast_string(column: ColumnData, text: bool) -> ColumnData | None:
+    if pa.types.is_null(column.type):
+        return column.cast(pa.string())
+    if not _is_text(column):
+        return None
+    column = column.cast(pa.string())
+    return pc.if_else(pc.equal(column, ""), None, column) if text else column
+
+
+def _fast_timestamp(column: ColumnData, _text: bool) -> ColumnData | None:
+    kind = column.type
+    if pa.types.is_null(kind) or pa.types.is_date(kind):
+        return column.cast(pa.timestamp("ms"))
+    if _is_text(column):
+        if not pc.all(pc.match_substring_regex(column, _STAMP), min_count=0).as_py():
+            return None
+        column = column.cast(pa.timestamp("us", "UTC"))
+    elif not pa.types.is_timestamp(kind):
+        return None
+    # A zone is only a way to show the same instant: dropping it leaves UTC. Floor, as utc_milliseconds does.
+    return pc.floor_temporal(column.cast(pa.timestamp(column.type.unit)), unit="millisecond").cast(pa.timestamp("ms"))
+
+
+_FAST: dict[str, Callable[[ColumnData, bool], ColumnData | None]] = {
+    "int": _fast_int,
+    "float": _fast_float,
+    "bool": _fast_bool,
+    "string": _fast_string,
+    "timestamp": _fast_timestamp,
+}
+
+
+# --- a column's rules
+
+
+def _where(condition: ColumnData) -> list[int]:
+    return pc.indices_nonzero(pc.fill_null(condition, False)).to_pylist()  # type: ignore[no-any-return]
+
+
+def _missing(array: ColumnData, attribute: Attribute) -> dict[int, str]:
+    if attribute is values.ID:
+        return {row: "is missing" if array[row].as_py() is None else "is empty" for row in _where(_empty(array))}
+    return dict.fromkeys(_where(pc.is_null(array)), "is missing") if attribute.required and array.null_count else {}
+
+
+def _empty(array: ColumnData) -> ColumnData:
+    return pc.or_(pc.is_null(array), pc.fill_null(pc.equal(array, ""), True))
+
+
+def _bounds(array: ColumnData, attribute: Attribute) -> dict[int, str]:
+    suspects: set[int] = set()
+    if attribute.type in {"int", "float"}:
+        if attribute.min is not None:
+            suspects.update(_where(pc.less(array, pa.scalar(attribute.min, pa.float64()))))
+        if attribute.max is not None:
+            suspects.update(_where(pc.greater(array, pa.scalar(attribute.max, pa.float64()))))
+    if attribute.allowed is not None:
+        inside = pc.is_in(array, value_set=pa.array(attribute.allowed, array.type))
+        suspects.update(_where(pc.and_(pc.is_valid(array), pc.invert(inside))))
+    checked = ((row, values.out_of_bounds(array[row].as_py(), attribute)) for row in suspects)
+    return {row: reason for row, reason in checked if reason is not None}
+
+
+def _time(array: ColumnData, event: Event, now: datetime) -> dict[int, str]:
+    clock = values.naive(now)
+    oldest = pa.scalar(clock - event.max_lateness, pa.timestamp("ms"))
+    suspects = {*_where(pc.greater(array, pa.scalar(clock, pa.timestamp("ms")))), *_where(pc.less(array, oldest))}
+    checked = ((row, values.out_of_time(array[row].as_py(), now=clock, max_lateness=event.max_lateness)) for row in suspects)
+    return {row: reason for row, reason in checked if reason is not None}
+
+
+# --- what is refused
+
+
+def _merge(reasons: Reasons, attribute: Attribute, found: dict[int, str]) -> None:
+    for row, reason in found.items():
+        reasons.setdefault(row, (attribute.name, reason))
+
+
+def _mask(rows: int, reasons: Reasons) -> ColumnData:
+    keep = bytearray(b"\x01") * rows
+    for row in reasons:
+        keep[row] = 0
+    return pc.equal(pa.Array.from_buffers(pa.uint8(), rows, [None, pa.py_buffer(keep)]), 1)
+
+
+def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[Bad]:
+    found = []
+    for row in sorted(reasons):
+        attribute, reason = reasons[row]
+        read = {name: _value(column, row) for name, column in chunk.columns.items()}
+        found.append(
+            Bad(
+                row=row,
+                event_id=typed["event_id"][row].as_py() or None,
+                attribute=attribute,
+                reason=reason,
+                line=None if chunk.lines is None else chunk.lines[row],
+                payload=values.as_json({name: value for name, value in read.items() if value is not None}),
+            )
+        )
+    return found
+
+
+def _value(column: Any, row: int) -> object:
+    return column[row] if isinstance(column, list) else column[row].as_py()
+
+
+def _broken(chunk: Chunk) -> list[Bad]:
+    return [
+        Bad(row=-1, event_id=None, attribute="line", reason=reason, line=line, payload=read[:10_000]) for line, reason, read in chunk.broken
+    ]
