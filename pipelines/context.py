@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -13,7 +12,7 @@ from .graph import fits
 
 if TYPE_CHECKING:
     from ..runtime import Project
-    from ..target import Profile, Target
+    from ..target import Target
     from .port import ValueType
 
 
@@ -27,7 +26,7 @@ class StepContext:
         run: str,
         step: str,
         project_file: str | None,
-        profile: Profile,
+        target: Target,
         parameters: dict[str, Any],
         inputs: dict[str, Path],
         outputs: dict[str, Path],
@@ -36,19 +35,12 @@ class StepContext:
         self.run = run  # the short name, e.g. r7
         self.step = step
         self.project_file = project_file
-        self.profile = profile
+        self.target = target  # the run's own; its ports are opened on first touch
         self.parameters = parameters  # resolved
         self.inputs = inputs  # local folders (or files) to read, never to write
         self.outputs = outputs  # empty local folders to write, one for each artifact
         self.values: dict[str, float | int | bool | str] = {}
         self._types = types
-
-    @cached_property
-    def target(self) -> Target:
-        """The run's own target, opened on first touch."""
-        from ..runtime import open_target
-
-        return open_target(self.profile)
 
     def project(self) -> Project:
         """The project that submitted the run, opened again on the same target. Invalid when the run has no project.yaml."""

@@ -1,0 +1,161 @@
+"""Pipeline runs in SQLite: what the engine, its runner processes and any observer agree on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import msgspec
+
+from ...pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepState
+from ...storage import utc_milliseconds
+from .processes import alive
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS pipeline_runs (
+    run_id TEXT PRIMARY KEY, run BLOB NOT NULL, phase TEXT NOT NULL, submitted TEXT NOT NULL, pid INTEGER, process_started TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS pipeline_steps (
+    run_id TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, phase TEXT NOT NULL,
+    started TEXT, ended TEXT, reason TEXT, log TEXT,
+    PRIMARY KEY (run_id, name)
+) STRICT;
+"""
+_OPEN = ("running", "cancelling")
+_START = 60  # seconds that a runner may take to begin
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    run: PipelineRun
+    phase: RunPhase
+    submitted: datetime
+    pid: int | None
+    process_started: str | None
+
+    def has_runner(self) -> bool:
+        return self.pid is not None and alive(self.pid, self.process_started or "")
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def insert(db: sqlite3.Connection, run: PipelineRun) -> None:
+    """Once: the same run_id again changes nothing."""
+    with transaction(db):
+        added = db.execute(
+            "INSERT OR IGNORE INTO pipeline_runs (run_id, run, phase, submitted) VALUES (?, ?, 'running', ?)",
+            (run.run_id, msgspec.json.encode(run), now().isoformat()),
+        ).rowcount
+        if added:
+            db.executemany(
+                "INSERT INTO pipeline_steps (run_id, position, name, phase) VALUES (?, ?, ?, 'waiting')",
+                [(run.run_id, position, step.name) for position, step in enumerate(run.steps)],
+            )
+
+
+def row(db: sqlite3.Connection, run_id: str) -> Row | None:
+    found = db.execute("SELECT run, phase, submitted, pid, process_started FROM pipeline_runs WHERE run_id = ?", (run_id,)).fetchone()
+    if found is None:
+        return None
+    run, phase, submitted, pid, started = found
+    return Row(
+        run=msgspec.json.decode(run, type=PipelineRun),
+        phase=phase,
+        submitted=datetime.fromisoformat(submitted),
+        pid=pid,
+        process_started=started,
+    )
+
+
+def claim(db: sqlite3.Connection, run_id: str, pid: int, started: str) -> bool:
+    """The one runner of a run; false for any other."""
+    with transaction(db):
+        taken = db.execute(
+            "UPDATE pipeline_runs SET pid = ?, process_started = ? WHERE run_id = ? AND pid IS NULL AND phase IN ('running', 'cancelling')",
+            (pid, started, run_id),
+        ).rowcount
+    return bool(taken)
+
+
+def states(db: sqlite3.Connection, run_id: str) -> tuple[StepState, ...]:
+    rows = db.execute(
+        "SELECT name, phase, started, ended, reason, log FROM pipeline_steps WHERE run_id = ? ORDER BY position", (run_id,)
+    ).fetchall()
+    return tuple(
+        StepState(name=name, phase=phase, started=_moment(started), ended=_moment(ended), reason=reason, log=log)
+        for name, phase, started, ended, reason, log in rows
+    )
+
+
+def state(db: sqlite3.Connection, run_id: str) -> RunState | None:
+    """One consistent reading."""
+    db.execute("BEGIN")
+    try:
+        phase = db.execute("SELECT phase FROM pipeline_runs WHERE run_id = ?", (run_id,)).fetchone()
+        return None if phase is None else RunState(run_id=run_id, phase=phase[0], steps=states(db, run_id))
+    finally:
+        db.execute("COMMIT")
+
+
+def begin_step(db: sqlite3.Connection, run_id: str, name: str, log: str | None) -> None:
+    db.execute(
+        "UPDATE pipeline_steps SET phase = 'running', started = ?, log = ? WHERE run_id = ? AND name = ?",
+        (now().isoformat(), log, run_id, name),
+    )
+
+
+def end_step(db: sqlite3.Connection, run_id: str, name: str, phase: StepPhase, reason: str | None = None) -> None:
+    db.execute(
+        "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND name = ?",
+        (phase, now().isoformat(), reason, run_id, name),
+    )
+
+
+def ask_to_cancel(db: sqlite3.Connection, run_id: str) -> None:
+    db.execute("UPDATE pipeline_runs SET phase = 'cancelling' WHERE run_id = ? AND phase = 'running'", (run_id,))
+
+
+def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
+    """A run ends once: a cancelled one does not become done."""
+    db.execute("UPDATE pipeline_runs SET phase = ? WHERE run_id = ? AND phase IN ('running', 'cancelling')", (phase, run_id))
+
+
+def bury(db: sqlite3.Connection, run_id: str) -> None:
+    """Close a run whose runner died (kill -9, a reboot), so that nobody waits for it. Asked for cancelling it is cancelled, else failed."""
+    with transaction(db):
+        found = row(db, run_id)
+        if found is None or found.phase not in _OPEN or found.has_runner():
+            return
+        if found.pid is None and (now() - found.submitted).total_seconds() < _START and found.phase == "running":
+            return
+        who = "its runner never began" if found.pid is None else f"its runner (process {found.pid}) died"
+        cancelled = found.phase == "cancelling"
+        _close(db, run_id, ("running",), "cancelled" if cancelled else "failed", who)
+        _close(db, run_id, ("waiting",), "cancelled", who)
+        finish(db, run_id, "cancelled" if cancelled else "failed")
+
+
+def _close(db: sqlite3.Connection, run_id: str, phases: Iterable[StepPhase], phase: StepPhase, reason: str) -> None:
+    for before in phases:
+        db.execute(
+            "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND phase = ?",
+            (phase, now().isoformat(), reason, run_id, before),
+        )
+
+
+def now() -> datetime:
+    return utc_milliseconds(datetime.now(UTC))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,79 @@
+"""LocalPipelineEngine: each run has a runner process of its own, which outlives the command that submitted it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import suppress
+
+from ...pipelines.document import folder_of, local_path
+from ...pipelines.port import PipelineRun, RunState
+from ...target import Target
+from . import pipeline_table as table
+from .home import home
+from .sqlite import Database
+
+
+class LocalPipelineEngine:
+    """The PipelineEngine port over SQLite and subprocesses."""
+
+    def __init__(self, target: Target) -> None:
+        self._calls = target.calls
+        self._home = home(target)
+        self._database = Database(target, table.SCHEMA)
+        self._runners: list[subprocess.Popen[bytes]] = []  # kept so that an ended one is reaped
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._database.connection
+
+    def submit(self, run: PipelineRun) -> None:
+        with self._calls.mutating("pipelines.submit", run.run_id):
+            table.insert(self._db, run)
+            found = table.row(self._db, run.run_id)
+            if found and found.pid is None and found.phase == "running":  # a submit that was cut before it started the runner is completed
+                self._start(run)
+
+    def observe(self, run_id: str) -> RunState | None:
+        self._calls.reading("pipelines.observe", run_id)
+        for runner in self._runners:
+            runner.poll()
+        seen = table.state(self._db, run_id)
+        if seen is None or seen.phase not in ("running", "cancelling"):
+            return seen
+        table.bury(self._db, run_id)
+        return table.state(self._db, run_id)
+
+    def cancel(self, run_id: str) -> None:
+        found = table.row(self._db, run_id)
+        if found is None or found.phase not in ("running", "cancelling"):
+            return
+        with self._calls.mutating("pipelines.cancel", run_id):
+            table.ask_to_cancel(self._db, run_id)
+            found = table.row(self._db, run_id)
+            if found and found.pid is not None and found.has_runner():
+                with suppress(ProcessLookupError):
+                    os.kill(found.pid, signal.SIGTERM)
+            else:
+                table.bury(self._db, run_id)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _start(self, run: PipelineRun) -> None:
+        """Two submits at once may both start one: the first to claim the run runs it, the other ends."""
+        folder = local_path(folder_of(run.run_uri))
+        place = folder if folder is not None and folder.is_dir() else self._home
+        with (place / "runner.log").open("ab") as log:
+            self._runners.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "isthmus.adapters.local.runner", str(self._home), run.run_id],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # a closed terminal and Ctrl-C do not reach it
+                )
+            )

@@ -1,0 +1,219 @@
+"""`python -m isthmus.adapters.local.runner HOME RUN_ID`: run the steps of one run as processes, in order, one for each CPU at once.
+
+States go to SQLite as they change. SIGTERM cancels: steps get SIGTERM, later SIGKILL. When this process is killed its steps notice (see
+pipelines/supervision.py) and stop.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import msgspec
+
+from ...errors import Invalid
+from ...pipelines.conditions import holds, text
+from ...pipelines.document import StepFailure, folder_of, local_path
+from ...pipelines.port import PipelineRun, StepPhase, StepSpec
+from ...pipelines.supervision import VARIABLE
+from ...target import Profile, Target
+from . import pipeline_table as table
+from .home import database
+from .processes import me
+
+_GRACE = 10.0  # seconds between SIGTERM and SIGKILL, and beyond a step's own time limit
+_ENDED: tuple[StepPhase, ...] = ("done", "failed", "skipped", "cancelled")
+
+
+class _Running:
+    """A step's process, and the moment when it has to be gone."""
+
+    def __init__(self, spec: StepSpec, process: subprocess.Popen[bytes]) -> None:
+        self.spec = spec
+        self.process = process
+        self.deadline = time.monotonic() + spec.timeout.total_seconds() * spec.attempts + 5 * spec.attempts + _GRACE
+        self.overran = False
+
+    def kill(self, number: int) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
+    def sweep(self) -> None:
+        """End what the step left: its own group, and the groups of its commands, which it named on its output."""
+        self.kill(signal.SIGKILL)
+        channel = self.process.stdout
+        if channel is None:
+            return
+        os.set_blocking(channel.fileno(), False)
+        with suppress(BlockingIOError):
+            for group in os.read(channel.fileno(), 65536).split():
+                with suppress(ProcessLookupError, PermissionError, ValueError):
+                    os.killpg(int(group), signal.SIGKILL)
+        channel.close()
+        if self.process.stdin:
+            self.process.stdin.close()
+
+
+class Runner:
+    """One run. `ended` carries the names of steps whose process ended, or None when this process was told to stop."""
+
+    def __init__(self, target: Target, run: PipelineRun) -> None:
+        self.db = database(target)
+        self.run = run
+        self.folder = folder_of(run.run_uri)
+        self.phases: dict[str, StepPhase] = {step.name: "waiting" for step in run.steps}
+        self.running: dict[str, _Running] = {}
+        self.ended: SimpleQueue[str | None] = SimpleQueue()
+        self.slots = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.cancelling = False
+        self.kill_at: float | None = None
+
+    def main(self) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: self.ended.put(None))
+        found = table.row(self.db, self.run.run_id)
+        if found and found.phase == "cancelling":  # asked for before there was a process to tell
+            self._cancel()
+        while True:
+            self._start_ready()
+            if not self.running and all(phase in _ENDED for phase in self.phases.values()):
+                break
+            self._wait()
+        failed = "failed" in self.phases.values()
+        table.finish(self.db, self.run.run_id, "cancelled" if self.cancelling else "failed" if failed else "done")
+
+    def _start_ready(self) -> None:
+        """Skipping one step may decide the next, so look until nothing changes."""
+        changed = True
+        while changed:
+            changed = False
+            for spec in self.run.steps:
+                if self.phases[spec.name] == "waiting" and all(self.phases[name] in _ENDED for name in spec.needs):
+                    changed |= self._decide(spec)
+
+    def _decide(self, spec: StepSpec) -> bool:
+        """Skip, fail or start a step that waits for nothing; false when there is no free slot."""
+        if self.cancelling:
+            return self._end(spec, "cancelled")
+        unmet = next((name for name in spec.needs if self.phases[name] != "done"), None)
+        if unmet is not None:
+            return self._end(spec, "skipped", f"it needs {unmet}, which {_was(self.phases[unmet])}")
+        if spec.when is not None:
+            try:
+                if not holds(spec.when, self._outputs(spec.when.step)):
+                    return self._end(spec, "skipped", f"not {text(spec.when)}")
+            except (Invalid, OSError, msgspec.DecodeError) as error:
+                return self._end(spec, "failed", f"its condition cannot be judged: {error}")
+        if len(self.running) >= self.slots:
+            return False
+        self._start(spec)
+        return True
+
+    def _start(self, spec: StepSpec) -> None:
+        table.begin_step(self.db, self.run.run_id, spec.name, f"{self.folder}/{spec.name}/log.txt")
+        self.phases[spec.name] = "running"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "isthmus.pipelines.step", "--run", self.run.run_uri, "--step", spec.name],
+            stdin=subprocess.PIPE,  # never written: it closes when this process ends, however it ends
+            stdout=subprocess.PIPE,
+            env=os.environ | {VARIABLE: "1"},
+            start_new_session=True,
+        )
+        self.running[spec.name] = _Running(spec, process)
+        threading.Thread(target=self._reap, args=(spec.name, process), daemon=True).start()
+
+    def _reap(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
+        self.ended.put(name)
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        limits = [found.deadline for found in self.running.values() if not found.overran]
+        if self.kill_at is not None:
+            limits.append(self.kill_at)
+        try:
+            name = self.ended.get(timeout=max(0.0, min(limits) - now) if limits else None)
+        except Empty:
+            self._enforce(time.monotonic())
+            return
+        if name is None:
+            self._cancel()
+        else:
+            self._ended(self.running.pop(name))
+
+    def _enforce(self, now: float) -> None:
+        for found in self.running.values():
+            if self.kill_at is not None and now >= self.kill_at:
+                found.kill(signal.SIGKILL)
+            elif now >= found.deadline and not found.overran:
+                found.overran = True
+                found.kill(signal.SIGKILL)
+        if self.kill_at is not None and now >= self.kill_at:
+            self.kill_at = None
+
+    def _cancel(self) -> None:
+        if self.cancelling:
+            return
+        self.cancelling = True
+        self.kill_at = time.monotonic() + _GRACE
+        for found in self.running.values():
+            found.kill(signal.SIGTERM)
+
+    def _ended(self, found: _Running) -> None:
+        found.sweep()
+        code, name = found.process.returncode, found.spec.name
+        if code == 0:
+            self._end(found.spec, "done")
+        elif self.cancelling:
+            self._end(found.spec, "cancelled", "the run was cancelled")
+        elif found.overran:
+            self._end(found.spec, "failed", f"it did not end within {found.spec.timeout} and did not react to being told so")
+        else:
+            self._end(found.spec, "failed", self._reason(name, code))
+
+    def _end(self, spec: StepSpec, phase: StepPhase, reason: str | None = None) -> bool:
+        self.phases[spec.name] = phase
+        table.end_step(self.db, self.run.run_id, spec.name, phase, reason)
+        return True
+
+    def _outputs(self, step: str) -> dict[str, float | int | bool | str]:
+        return msgspec.json.decode(_path(f"{self.folder}/{step}/outputs.json").read_bytes(), type=dict[str, float | int | bool | str])
+
+    def _reason(self, step: str, code: int) -> str:
+        try:
+            return msgspec.json.decode(_path(f"{self.folder}/{step}/failed.json").read_bytes(), type=StepFailure).reason
+        except (OSError, msgspec.DecodeError):  # it had no time to say why
+            return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
+
+
+def _path(uri: str) -> Path:
+    path = local_path(uri)
+    if path is None:
+        raise Invalid(f"the local engine runs what is on this machine's files, not {uri}")
+    return path
+
+
+def _was(phase: StepPhase) -> str:
+    return {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancelled"}.get(phase, phase)
+
+
+def main(argv: list[str]) -> int:
+    folder, run_id = argv
+    target = Target(Profile(name="local", adapter="local", project="", options={"home": folder}), capabilities={}, ports={})
+    db = database(target)
+    found = table.row(db, run_id)
+    if found is None or not table.claim(db, run_id, *me()):
+        return 0  # another runner has it
+    db.close()
+    Runner(target, found.run).main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

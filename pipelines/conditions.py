@@ -1,0 +1,29 @@
+"""When a step runs: a condition over a small output of another, evaluated alike at submit and by an engine."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import Invalid
+from .port import Condition
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
+    """Invalid when the output is not there: a condition that cannot be judged is not false."""
+    if when.output not in outputs:
+        raise Invalid(f"step {when.step} returned no {when.output}: the condition over it cannot be judged")
+    return _OPERATORS[when.op](outputs[when.output], when.value)
+
+
+def text(when: Condition) -> str:
+    return f"{when.step}.{when.output} {when.op} {when.value}"

@@ -1,0 +1,150 @@
+"""What a run keeps in blobs: run.json at submit; outputs.json and step.json of every finished step; failed.json of one that failed.
+
+`runs/<run>/run.json` and, in `runs/<run>/<step>/`: log.txt, key.json, <artifact>/..., <artifact>.manifest.json, outputs.json, step.json,
+failed.json. step.json goes last: a step is finished if and only if it is there, and its artifacts are then complete.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from urllib.parse import unquote
+
+import msgspec
+
+from ..errors import Invalid, NotFound
+from ..storage import BlobStore
+from ..target import Profile
+from .graph import Parameter, Step, Value
+from .port import ValueType
+
+Scalar = float | int | bool | str
+Settled = Literal["cached", "skipped"]
+Kind = TypeVar("Kind")
+
+
+class _Given(msgspec.Struct, frozen=True, tag="given"):
+    """A literal parameter in run.json, so that no literal can be taken for a reference."""
+
+    value: Any
+
+
+class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """run.json. No secrets: the profile has none."""
+
+    run: str
+    run_id: str
+    pipeline: str
+    project_file: str | None
+    folder: str
+    profile: Profile
+    version: str  # of Isthmus
+    retry_of: str | None
+    submitted: datetime
+    parameter_types: dict[str, ValueType]
+    parameters: dict[str, Any]
+    steps: tuple[Step, ...]  # in order
+    settled: dict[str, Settled]  # what submit found that need not run
+
+    def step(self, name: str) -> Step:
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise NotFound(f"run {self.run} has no step {name} (it has {', '.join(step.name for step in self.steps)})")
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """An artifact: where it is, and the digest of its tree."""
+
+    uri: str
+    digest: str
+
+
+class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """step.json. A cached step's names the run that computed it, and that run's artifacts."""
+
+    run: str
+    step: str
+    key: str
+    parts: dict[str, str]
+    outputs: dict[str, Scalar]
+    artifacts: dict[str, Kept]
+    started: datetime
+    ended: datetime
+    attempts: int
+    cached_from: str | None = None
+
+
+class StepFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """failed.json."""
+
+    reason: str
+    attempts: int
+
+
+def runs_folder(root: str) -> str:
+    return f"{root.rstrip('/')}/runs"
+
+
+def run_uri(root: str, run: str) -> str:
+    return f"{runs_folder(root)}/{run}/run.json"
+
+
+def folder_of(uri: str) -> str:
+    """The URI of the folder that holds a document."""
+    return uri.rpartition("/")[0]
+
+
+def local_path(uri: str) -> Path | None:
+    """The path of a file URI; None for another scheme. Artifacts under a file URI are read and written in place."""
+    return Path(unquote(uri.removeprefix("file://"))) if uri.startswith("file://") else None
+
+
+def encode_run(document: RunDocument) -> bytes:
+    steps = tuple(
+        msgspec.structs.replace(
+            step, parameters={name: v if isinstance(v, (Value, Parameter)) else _Given(v) for name, v in step.parameters.items()}
+        )
+        for step in document.steps
+    )
+    return msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(document, steps=steps)))
+
+
+def decode_run(data: bytes) -> RunDocument:
+    document = msgspec.json.decode(data, type=RunDocument)
+    return msgspec.structs.replace(document, steps=tuple(_unwrapped(step) for step in document.steps))
+
+
+def _unwrapped(step: Step) -> Step:
+    found = {name: msgspec.convert(wrapped, _Given | Value | Parameter) for name, wrapped in step.parameters.items()}
+    return msgspec.structs.replace(step, parameters={name: v.value if isinstance(v, _Given) else v for name, v in found.items()})
+
+
+def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
+    """A document of ours. NotFound; Invalid when its bytes are not what we wrote."""
+    data = blobs.get(uri)
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise Invalid(f"{uri} is damaged: {error}", remedy="submit the pipeline again: what is whole is not run again") from error
+
+
+def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
+    """None when it is absent or damaged: for whoever can do without."""
+    try:
+        return read(blobs, uri, kind)
+    except (NotFound, Invalid):
+        return None
+
+
+def write(blobs: BlobStore, uri: str, document: msgspec.Struct | dict[str, Scalar]) -> None:
+    blobs.put(uri, msgspec.json.encode(document))
+
+
+def open_run(blobs: BlobStore, run: str) -> RunDocument:
+    """NotFound, naming the run."""
+    try:
+        return decode_run(blobs.get(run_uri(blobs.root, run)))
+    except NotFound as error:
+        raise NotFound(f"there is no run {run}", remedy="isthmus runs list") from error

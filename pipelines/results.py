@@ -1,0 +1,54 @@
+"""From the results of steps to a step's parameters and inputs, and from what a step returned to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ..storage import BlobStore
+from .artifacts import digest_uri
+from .cache import remember
+from .document import RunDocument, StepResult, folder_of, run_uri, write
+from .graph import Artifact, Parameter, Step, Value
+
+
+def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]) -> dict[str, Any]:
+    """A step's parameters as values."""
+
+    def one(given: object) -> object:
+        if isinstance(given, Parameter):
+            return document.parameters[given.name]
+        return results[given.step].outputs[given.output] if isinstance(given, Value) else given
+
+    return {name: one(given) for name, given in step.parameters.items()}
+
+
+def input_digests(blobs: BlobStore, step: Step, results: Mapping[str, StepResult]) -> dict[str, str]:
+    return {
+        name: results[source.step].artifacts[source.name].digest if isinstance(source, Artifact) else digest_uri(blobs, source)
+        for name, source in step.inputs.items()
+    }
+
+
+def adopt(blobs: BlobStore, document: RunDocument, step: Step, found: StepResult, now: datetime) -> StepResult:
+    """Make a cached result this run's own: the same values and artifacts, nothing copied."""
+    result = msgspec.structs.replace(
+        found, run=document.run, started=now, ended=now, attempts=0, cached_from=found.cached_from or found.run
+    )
+    publish(blobs, document, step, result)
+    return result
+
+
+def publish(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
+    """outputs.json, then step.json, then the cache's index: cut anywhere, a reader sees a whole result or none."""
+    folder = step_folder(blobs, document.run, step.name)
+    write(blobs, f"{folder}/outputs.json", result.outputs)
+    write(blobs, f"{folder}/step.json", result)
+    remember(blobs, document, step, result)
+
+
+def step_folder(blobs: BlobStore, run: str, step: str) -> str:
+    return f"{folder_of(run_uri(blobs.root, run))}/{step}"

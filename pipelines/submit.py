@@ -1,0 +1,137 @@
+"""Submit a pipeline: check it, drop what the cache already has, write run.json, hand the rest to the target's engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..errors import AlreadyExists, Invalid, NotFound
+from ..storage import BlobStore
+from .artifacts import digest_text
+from .cache import KeyRecord, key_parts, look_up
+from .conditions import holds
+from .document import RunDocument, Settled, StepResult, decode_run, encode_run, open_run, run_uri
+from .graph import Pipeline, Step, check, check_parameters, needed
+from .port import PipelineRun, StepSpec
+from .results import adopt, input_digests, resolve
+
+if TYPE_CHECKING:
+    from ..runtime import Project
+
+
+def submit(
+    project: Project, pipeline: Pipeline, *, parameters: Mapping[str, Any] | None = None, run: str, retry_of: str | None = None
+) -> PipelineRun:
+    """Start a pipeline under a short name such as r7 and return at once; `watch` follows it.
+
+    Steps whose result is known are not submitted. To resume after a crash, submit again under a new name: what finished is found in the
+    cache. `retry_of` names an earlier run, whose parameters hold unless others are given. The same submit again changes nothing.
+    Invalid for a wrong graph or wrong parameters, AlreadyExists when the name belongs to another run; nothing was started then.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", run):
+        raise Invalid(f"{run!r} is no name for a run: lower-case letters, digits, - and _, a letter first", remedy="for example r7")
+    steps = check(pipeline)
+    blobs = project.target.blobs
+    if parameters is None and retry_of is not None:
+        parameters = open_run(blobs, retry_of).parameters
+    given = dict(parameters or {})
+    check_parameters(pipeline, given)
+    document = _document(project, pipeline, steps, given, run=run, retry_of=retry_of)
+    uri = run_uri(blobs.root, run)
+    if (known := _known(blobs, uri, document)) is None:
+        document = msgspec.structs.replace(document, settled=_settle(blobs, document, project.wall()))
+        blobs.put(uri, encode_run(document))
+    else:
+        document = known
+    started = submitted(blobs, document)
+    if started.steps:
+        project.target.pipelines.submit(started)
+    return started
+
+
+def submitted(blobs: BlobStore, document: RunDocument) -> PipelineRun:
+    """What the engine was given for a run.json."""
+    return PipelineRun(run_id=document.run_id, pipeline=document.pipeline, run_uri=run_uri(blobs.root, document.run), steps=specs(document))
+
+
+def specs(document: RunDocument) -> tuple[StepSpec, ...]:
+    """What the engine must know of the steps that have to run. A settled step, and a condition over one, is out of the graph."""
+    settled = document.settled
+    return tuple(
+        StepSpec(
+            name=step.name,
+            kind=step.kind,
+            needs=tuple(name for name in needed(step) if name not in settled),
+            when=step.when if step.when and step.when.step not in settled else None,
+            outputs=step.outputs,
+            machine=step.machine,
+            timeout=step.timeout,
+            attempts=step.attempts,
+        )
+        for step in document.steps
+        if step.name not in settled
+    )
+
+
+def _document(
+    project: Project, pipeline: Pipeline, steps: tuple[Step, ...], parameters: dict[str, Any], *, run: str, retry_of: str | None
+) -> RunDocument:
+    from importlib.metadata import version
+
+    file = project.folder / "project.yaml"
+    root = project.target.blobs.root
+    return RunDocument(
+        run=run,
+        run_id=digest_text(f"{root}\n{project.spec.name}\n{run}")[:32],
+        pipeline=pipeline.name,
+        project_file=str(file.resolve()) if file.is_file() else None,
+        folder=str(project.folder.resolve()),
+        profile=project.target.profile,
+        version=version("isthmus"),
+        retry_of=retry_of,
+        submitted=project.wall(),
+        parameter_types=dict(pipeline.parameters),
+        parameters=parameters,
+        steps=steps,
+        settled={},
+    )
+
+
+def _known(blobs: BlobStore, uri: str, document: RunDocument) -> RunDocument | None:
+    """The run.json of an earlier submit of the same run, which may have been cut before the engine heard of it."""
+    try:
+        known = decode_run(blobs.get(uri))
+    except NotFound:
+        return None
+    except msgspec.DecodeError as error:
+        raise AlreadyExists(f"{uri} exists and is damaged: {error}", remedy="submit under a new name") from error
+    same = msgspec.structs.replace(document, submitted=known.submitted, settled=known.settled, version=known.version)
+    if encode_run(same) != encode_run(known):
+        raise AlreadyExists(f"run {document.run} exists and is another one", remedy="submit under a new name")
+    return known
+
+
+def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str, Settled]:
+    """Walk the graph as far as every input is known. A hit gets its result under the new run at once."""
+    settled: dict[str, Settled] = {}
+    results: dict[str, StepResult] = {}
+    for step in document.steps:
+        if any(settled.get(name) == "skipped" for name in needed(step)):
+            settled[step.name] = "skipped"
+            continue
+        if step.when and step.when.step in results and not holds(step.when, results[step.when.step].outputs):
+            settled[step.name] = "skipped"
+            continue
+        if any(name not in results for name in needed(step)):
+            continue
+        parts = key_parts(document, step, resolve(document, step, results), input_digests(blobs, step, results))
+        found = look_up(blobs, document, step, parts)
+        if isinstance(found, KeyRecord):
+            continue
+        results[step.name] = adopt(blobs, document, step, found, now)
+        settled[step.name] = "cached"
+    return settled
