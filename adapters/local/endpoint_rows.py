@@ -1,0 +1,98 @@
+"""What an endpoint should be, in SQLite: the spec, the split, and the row version that fences both. The supervisor only reads it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from ...endpoints.port import EndpointSpec
+from ...storage import Phase
+
+SCHEMA = """CREATE TABLE IF NOT EXISTS endpoints (
+  name TEXT PRIMARY KEY, instance TEXT NOT NULL, version INTEGER NOT NULL, port INTEGER NOT NULL,
+  spec BLOB NOT NULL, split BLOB NOT NULL, folders BLOB NOT NULL);
+"""
+
+
+class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
+    """`instance` is drawn when the endpoint is made: an endpoint made again under its name is another one, with other tokens."""
+
+    name: str
+    instance: str
+    version: int
+    port: int
+    spec: EndpointSpec
+    split: dict[str, Decimal]  # percent
+    folders: dict[str, str]  # the model folder of each variant
+
+    @property
+    def token(self) -> str:
+        return f"{self.instance}-{self.version}"
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """`supervisor.json`: how to reach the process that holds supervisor.lock. `key` opens its control routes."""
+
+    port: int
+    key: str
+    instance: str
+    pid: int = 0  # 0: it has not come up yet
+
+
+class VariantReport(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    model: str
+    version: int
+    phase: Phase
+    pid: int = 0
+    restarts: int = 0
+    failure: str | None = None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor answers: what runs now. `token` is of the row that it follows."""
+
+    token: str
+    revision: str
+    split: dict[str, Decimal]
+    variants: tuple[VariantReport, ...]
+
+
+def read(connection: sqlite3.Connection, name: str) -> EndpointRow | None:
+    found = connection.execute(
+        "SELECT name, instance, version, port, spec, split, folders FROM endpoints WHERE name = ?", (name,)
+    ).fetchone()
+    if found is None:
+        return None
+    name, instance, version, port, spec, split, folders = found
+    return EndpointRow(
+        name=name,
+        instance=instance,
+        version=version,
+        port=port,
+        spec=msgspec.json.decode(spec, type=EndpointSpec),
+        split=msgspec.json.decode(split, type=dict[str, Decimal]),
+        folders=msgspec.json.decode(folders, type=dict[str, str]),
+    )
+
+
+def write(connection: sqlite3.Connection, row: EndpointRow) -> None:
+    """Inside the caller's transaction."""
+    encode = msgspec.json.encode
+    connection.execute(
+        "INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (row.name, row.instance, row.version, row.port, encode(row.spec), encode(row.split), encode(row.folders)),
+    )
+
+
+def steps(split: Mapping[str, Decimal]) -> list[tuple[str, int]]:
+    """The split in hundredths of a percent, the router's resolution."""
+    return [(name, int(percent * 100)) for name, percent in split.items()]
+
+
+def endpoint_folder(home: Path, name: str) -> Path:
+    return home / "endpoints" / name

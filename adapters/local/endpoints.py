@@ -1,0 +1,329 @@
+"""EndpointHost on this machine: a supervisor with a router, and a model server a variant. They outlive the command that made them."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import final
+
+import msgspec
+
+from ...endpoints.port import EndpointSpec, EndpointState, Reply, VariantSpec, VariantState
+from ...endpoints.revision import identity, revision_of
+from ...endpoints.split import HUNDRED, checked
+from ...errors import Busy, Conflict, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable, Unsupported
+from ...events.port import Row
+from ...storage import Phase, Resource
+from ...target import Target
+from . import inventory, supervision
+from .endpoint_rows import SCHEMA, Address, EndpointRow, Report, VariantReport, endpoint_folder, read, write
+from .files import remove_tree, temporary_name
+from .home import home
+from .http import Client, Response
+from .sqlite import Database
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Predictions(msgspec.Struct, frozen=True):
+    predictions: tuple[object, ...]
+
+
+_decoder = msgspec.json.Decoder(_Predictions)
+
+
+@final
+class LocalEndpointHost:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._home = home(target)
+        self._db = Database(target, SCHEMA + inventory.SCHEMA)
+        self._clients: dict[str, tuple[Address, Client]] = {}
+        value = target.capabilities["invoke.max_bytes"].value
+        self._max_bytes = int(value) if isinstance(value, int | Decimal) else 6_291_456
+
+    def apply(self, spec: EndpointSpec) -> EndpointState:
+        """See the port. The models are copied first, so that what cannot be served changes nothing."""
+        _check(spec)
+        name = spec.name
+        row = self._row(name)
+        saw = self._state(name, row) if row else _absent(name)
+        wanted = self._wanted(spec, row)
+        if row is None or wanted.spec != row.spec or wanted.split != row.split:
+            wanted = self._write(wanted, expect=row)
+        if not supervision.alive(self._home, name):
+            self._start(wanted)
+        else:
+            self._follow(name)
+        return saw
+
+    def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
+        row = self._row(endpoint)
+        if row is None:
+            raise NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}")
+        if row.spec.routing == "sticky":
+            raise Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability="invoke.variant, sticky")
+        where = f"{self._target.name} endpoint {endpoint}"
+        wanted = checked(split, variants=row.split, resolution=Decimal("0.01"), where=where)
+        if row.token != expect:
+            raise _stale(endpoint)
+        report = self._follow(endpoint)
+        ready = {v.name for v in report.variants if v.phase == "ready"} if report and report.token == row.token else set()
+        if waiting := [name for name, percent in wanted.items() if percent > row.split[name] and name not in ready]:
+            raise Busy(
+                f"{endpoint}: {', '.join(waiting)} is not ready, so it gets no traffic",
+                remedy=f"isthmus endpoints logs {endpoint} --variant {waiting[0]}",
+            )
+        self._write(msgspec.structs.replace(row, split=wanted), expect=row, operation="endpoints.shift")
+        self._follow(endpoint)
+
+    def observe(self, endpoint: str) -> EndpointState | None:
+        self._target.calls.reading("endpoints.observe", endpoint)
+        row = self._row(endpoint)
+        return None if row is None else self._state(endpoint, row)
+
+    def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:
+        body = _encode({"instances": instances})
+        if len(body) > self._max_bytes:
+            raise Unsupported(
+                f"{endpoint}: the request has {len(body):,} bytes, more than the {self._max_bytes:,} that {self._target.name} takes",
+                capability="invoke.max_bytes",
+                remedy="send fewer instances a call",
+            )
+        headers: list[tuple[str, str]] = [("content-type", "application/json"), ("x-request-id", request_id)]
+        if variant is not None:
+            headers.append(("x-amzn-sagemaker-target-variant", variant))
+        response = self._post(endpoint, body, headers)
+        if response.status != 200:
+            raise _failed(endpoint, response)
+        try:
+            found = _decoder.decode(response.body)
+        except msgspec.MsgspecError as error:
+            text = response.body.decode("utf-8", "replace")
+            raise ModelError(f"{endpoint}: the model's answer has no predictions: {error}", status=200, body=text) from error
+        version = response.headers.get("x-isthmus-version")
+        return Reply(
+            predictions=found.predictions,
+            variant=response.headers["x-amzn-invoked-production-variant"],
+            version=int(version) if version else None,
+        )
+
+    def _post(self, endpoint: str, body: bytes, headers: list[tuple[str, str]]) -> Response:
+        client, address = self._client(endpoint)
+        what = f"invoking {endpoint}"
+        try:
+            response = client.request("POST", "/invocations", body, (*headers, ("x-isthmus-instance", address.instance)), what=what)
+        except Unavailable:
+            response = None  # nothing was sent: it may listen elsewhere since it was started again
+        if response is not None and response.headers.get("x-isthmus-error") != "not-here":
+            return response
+        self._clients.pop(endpoint)[1].close()
+        client, address = self._client(endpoint)
+        return client.request("POST", "/invocations", body, (*headers, ("x-isthmus-instance", address.instance)), what=what)
+
+    def close(self) -> None:
+        for _, client in self._clients.values():
+            client.close()
+        self._clients.clear()
+        self._db.close()
+
+    def _row(self, name: str) -> EndpointRow | None:
+        return read(self._db.connection, name)
+
+    def _wanted(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
+        """The row as it would be after the spec. Conflict when that takes something from a variant with traffic."""
+        if row is not None and row.spec == spec:
+            return row
+        before = {v.name: v for v in row.spec.variants} if row else {}
+        after = {v.name: v for v in spec.variants}
+        for name, percent in row.split.items() if row else ():
+            if percent > 0 and (name not in after or identity(before[name]) != identity(after[name])):
+                change = "be changed" if name in after else "be removed"
+                raise Conflict(
+                    f"{spec.name}: {name} has {percent.normalize():f} % of the traffic and would {change}",
+                    remedy=f"move its traffic away first: isthmus traffic {spec.name} {name}=0",
+                )
+        folders = {v.name: str(self._model(spec.name, v)) for v in spec.variants}
+        if row is None:
+            split = {name: HUNDRED if at == 0 else Decimal(0) for at, name in enumerate(after)}
+            return EndpointRow(name=spec.name, instance=secrets.token_hex(4), version=0, port=0, spec=spec, split=split, folders=folders)
+        split = {name: row.split.get(name, Decimal(0)) for name in after}
+        return msgspec.structs.replace(row, spec=spec, split=split, folders=folders)
+
+    def _model(self, endpoint: str, variant: VariantSpec) -> Path:
+        """The variant's model folder, copied once for each version. NotFound: no such version, or its folder is gone."""
+        version = self._target.registry.get(variant.model, variant.version)
+        folder = endpoint_folder(self._home, endpoint) / "models" / f"{variant.model}-{variant.version}-{version.digest[-12:]}"
+        if not folder.exists() and not self._target.calls.dry_run:
+            scratch = folder.parent / temporary_name()
+            try:
+                self._target.blobs.download(version.uri, scratch)
+                scratch.rename(folder)
+            finally:
+                remove_tree(scratch)
+        return folder
+
+    def _write(self, wanted: EndpointRow, *, expect: EndpointRow | None, operation: str = "endpoints.apply") -> EndpointRow:
+        """Compare-and-swap on the row's version."""
+        with self._target.calls.mutating(operation, wanted.name), self._db.transaction(f"writing endpoint {wanted.name}") as db:
+            found = read(db, wanted.name)
+            if (found and found.token) != (expect and expect.token):
+                raise _stale(wanted.name)
+            wanted = msgspec.structs.replace(wanted, version=wanted.version + 1)
+            write(db, wanted)
+        return wanted
+
+    def _start(self, row: EndpointRow) -> None:
+        with self._target.calls.mutating("endpoints.start", row.name), supervision.listen(row.port) as listening:
+            listening.set_inheritable(True)
+            supervision.start(self._home, row, listening, max_bytes=self._max_bytes, record=lambda: self._record(row, listening))
+
+    def _record(self, row: EndpointRow, listening: socket.socket) -> None:
+        """The port in the row, so that a restart keeps it, and the endpoint in the inventory."""
+        port = listening.getsockname()[1]
+        with self._db.transaction(f"recording endpoint {row.name}") as db:
+            db.execute("UPDATE endpoints SET port = ? WHERE name = ? AND instance = ?", (port, row.name, row.instance))
+            inventory.record(
+                self._target, "endpoint", row.name, native_id=row.instance, console_url=f"http://127.0.0.1:{port}", connection=db
+            )
+
+    def _client(self, name: str) -> tuple[Client, Address]:
+        found = self._clients.get(name)
+        if found is None:
+            address = supervision.address(self._home, name)
+            if address is None:
+                if self._row(name) is None:
+                    raise NotFound(f"there is no endpoint {name}", remedy=f"isthmus deploy {name}")
+                raise Unavailable(f"{name}'s processes do not run", remedy=f"isthmus deploy {name} starts them again")
+            found = self._clients[name] = (address, Client(address.port))
+        return found[1], found[0]
+
+    def _ask(self, name: str, *, follow: bool) -> Report:
+        address = supervision.address(self._home, name)
+        held = self._clients.get(name)
+        if held is not None and (address is None or held[0].key != address.key):
+            self._clients.pop(name)[1].close()  # it was started again
+        client, address = self._client(name)
+        return supervision.ask(client, address, follow=follow)
+
+    def _follow(self, name: str) -> Report | None:
+        """Make the supervisor read its row now. None when it cannot be asked: it polls, and a dead one reads it when it starts."""
+        try:
+            return self._ask(name, follow=True)
+        except (Unavailable, OutcomeUnknown):
+            return None
+
+    def _state(self, name: str, row: EndpointRow) -> EndpointState:
+        if not supervision.alive(self._home, name):
+            started = supervision.address(self._home, name) is not None
+            if not started:
+                why = f"{name}'s processes were never started"
+            else:
+                why = f"{name}'s supervisor has died{supervision.last_words(self._home, name)}"
+            return _dead(row, why)
+        try:
+            report = self._ask(name, follow=False)
+        except (Unavailable, OutcomeUnknown) as error:
+            return _dead(row, f"the router does not answer: {error}", phase="updating")
+        return _seen(row, report)
+
+
+def delete(target: Target, resource: Resource) -> None:
+    """For the inventory: end the processes, remove the row and the folder. Again, or absent: success."""
+    database = Database(target, SCHEMA)
+    try:
+        with database.transaction(f"deleting endpoint {resource.name}") as db:
+            db.execute("DELETE FROM endpoints WHERE name = ?", (resource.name,))
+    finally:
+        database.close()
+    supervision.end(home(target), resource.name)
+
+
+def _check(spec: EndpointSpec) -> None:
+    names = [v.name for v in spec.variants]
+    if not names or len(set(names)) != len(names):
+        raise Invalid(f"endpoint {spec.name} needs variants, each with a name of its own; it has {names}")
+    if spec.routing == "sticky":
+        raise Unsupported("sticky routing is not supported yet", capability="invoke.variant, sticky", remedy="routing: weighted")
+    if spec.capture_percent:
+        raise Unsupported("capture is not supported yet", capability="capture", remedy="leave capture_percent at 0")
+
+
+def _absent(name: str) -> EndpointState:
+    return EndpointState(name=name, phase="creating", revision="", token="", variants=())
+
+
+def _stale(endpoint: str) -> Conflict:
+    return Conflict(f"{endpoint} was changed by somebody else since it was observed", remedy="look at it again, and decide again")
+
+
+def _dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointState:
+    variants = tuple(
+        VariantState(
+            name=v.name,
+            model=v.model,
+            version=v.version,
+            percent=Decimal(0),
+            target_percent=row.split[v.name],
+            instances=0,
+            phase=phase,
+        )
+        for v in row.spec.variants
+    )
+    return EndpointState(name=row.name, phase=phase, revision=revision_of(row.spec), token=row.token, variants=variants, failure=why)
+
+
+def _seen(row: EndpointRow, report: Report) -> EndpointState:
+    phases = {v.phase for v in report.variants}
+    phase: Phase = "ready"
+    if "failed" in phases:
+        phase = "failed"
+    elif row.version == 1 and "creating" in phases:
+        phase = "creating"
+    elif phases != {"ready"} or report.token != row.token:
+        phase = "updating"
+    failures = [v.failure for v in report.variants if v.failure]
+    return EndpointState(
+        name=row.name,
+        phase=phase,
+        revision=report.revision,
+        token=row.token,
+        variants=tuple(_variant(v, row, report) for v in report.variants),
+        failure="\n".join(failures) or None,
+    )
+
+
+def _variant(found: VariantReport, row: EndpointRow, report: Report) -> VariantState:
+    return VariantState(
+        name=found.name,
+        model=found.model,
+        version=found.version,
+        percent=report.split.get(found.name, Decimal(0)),
+        target_percent=row.split.get(found.name, Decimal(0)),
+        instances=1 if found.phase == "ready" else 0,
+        phase=found.phase,
+    )
+
+
+def _failed(endpoint: str, response: Response) -> Exception:
+    """The router marks what is its own; everything else is the model's."""
+    body = response.body.decode("utf-8", "replace")
+    try:
+        fields = msgspec.json.decode(response.body, type=dict[str, object])
+    except msgspec.MsgspecError:
+        fields = {}
+    words = f"{fields.get('error', response.status)}: {fields.get('message', body[:200])}"
+    code = response.headers.get("x-isthmus-error")
+    if code == "no-variant":
+        return NotFound(f"{endpoint}: {fields.get('message')}")
+    if code in ("unavailable", "not-here"):
+        return Unavailable(f"{endpoint}: {fields.get('message')}", remedy="isthmus status; it may come back by itself")
+    if code == "lost":
+        return OutcomeUnknown(f"{endpoint}: {fields.get('message')}")
+    who = response.headers.get("x-amzn-invoked-production-variant", endpoint)
+    version = response.headers.get("x-isthmus-version")
+    who += f" (version {version})" if version else ""
+    return ModelError(f"{who} answered {response.status}: {words}", status=response.status, body=body)

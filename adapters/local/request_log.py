@@ -1,0 +1,56 @@
+"""The router's log: a line a request, `finished (ms since 1970),variant,status,microseconds`, a file an hour (UTC). Only appended to."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+
+class RequestLog:
+    """Each line is one write to a file in append mode: readable at once, and whole unless the disk is full."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._hour = -1
+        self._file = -1
+        self._torn = False
+
+    def write(self, variant: str, status: int, seconds: float) -> None:
+        now = time.time()
+        hour = int(now // 3600)
+        line = b"%d,%s,%d,%d\n" % (int(now * 1000), variant.encode(), status, int(seconds * 1_000_000))
+        if self._torn:
+            line = b"\n" + line
+        try:
+            if hour != self._hour:
+                self._open(hour)
+            self._torn = os.write(self._file, line) != len(line)
+        except OSError as error:  # a full disk must not stop the answers; the supervisor's log says what is missing
+            self._torn = True
+            print(f"request log: {error}", file=sys.stderr, flush=True)
+
+    def _open(self, hour: int) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        path = self._folder / file_name(datetime.fromtimestamp(hour * 3600, UTC))
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._hour = hour
+
+
+def file_name(hour: datetime) -> str:
+    return f"{hour:%Y%m%d%H}.csv"
+
+
+def files(folder: Path, start: datetime, end: datetime) -> list[Path]:
+    """The files that may hold requests finished in [start, end)."""
+    hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    found = []
+    while hour < end:
+        if (path := folder / file_name(hour)).exists():
+            found.append(path)
+        hour += timedelta(hours=1)
+    return found

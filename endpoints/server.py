@@ -1,0 +1,152 @@
+"""The model server: one process, one model, the container protocols of SageMaker and of Vertex AI.
+
+`python -m isthmus.endpoints.server --model FOLDER [--port N]`
+SageMaker: GET /ping, POST /invocations on port 8080. Vertex AI: AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE, AIP_HTTP_PORT.
+A request with an error in it answers 400, one above 6,291,456 bytes 413, a predictor that raises 500.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..errors import IsthmusError
+from ..pipelines.predictor import LoadedModel, load
+from . import wire
+
+CONTAINER_MODEL = Path("/opt/ml/model")  # where SageMaker puts a model
+_encode = msgspec.json.Encoder().encode
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of every answer that is not 200."""
+
+    error: str  # the exception's type, or what is wrong with the request
+    message: str
+    line: str | None = None  # of the predictor's code
+
+
+class _TooLarge(Exception): ...
+
+
+def app(model: LoadedModel, *, environ: Mapping[str, str] = os.environ) -> Starlette:
+    """Prediction runs in the event loop, one request at a time: a predictor need not be thread-safe, and a hop to a thread costs more
+    than a ranker's arithmetic.
+    """
+
+    async def ping(_request: Request) -> Response:
+        return Response(b'{"status": "ready"}', media_type=wire.JSON)
+
+    async def invoke(request: Request) -> Response:
+        try:
+            body = await _body(request)
+        except _TooLarge:
+            return _failed(413, "RequestTooLarge", f"the request is above {wire.MAX_BYTES:,} bytes")
+        return answer(model, body, request.headers.get("content-type", wire.JSON))
+
+    health, predict = environ.get("AIP_HEALTH_ROUTE"), environ.get("AIP_PREDICT_ROUTE")
+    routes = [Route("/ping", ping), Route("/invocations", invoke, methods=["POST"])]
+    if health and health != "/ping":
+        routes.append(Route(health, ping))
+    if predict and predict != "/invocations":
+        routes.append(Route(predict, invoke, methods=["POST"]))
+    return Starlette(routes=routes)
+
+
+def answer(model: LoadedModel, body: bytes, content_type: str) -> Response:
+    try:
+        rows = wire.instances(body, content_type, model.manifest)
+    except wire.BadRequest as error:
+        return _failed(400, "BadRequest", str(error))
+    try:
+        found = wire.predictions(model.predictor.predict(rows), len(rows))
+    except Exception as error:  # noqa: BLE001  the user's code may raise anything, and the server outlives it
+        traceback.print_exc()
+        sys.stderr.flush()
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in _OURS]
+        line = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].line}" if frames else None
+        return _failed(500, type(error).__name__, str(error), line)
+    return Response(_encode({"predictions": found}), media_type=wire.JSON)
+
+
+_OURS = {__file__, wire.__file__}
+
+
+async def _body(request: Request) -> bytes:
+    if int(request.headers.get("content-length") or 0) > wire.MAX_BYTES:
+        raise _TooLarge
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > wire.MAX_BYTES:
+            raise _TooLarge
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _failed(status: int, error: str, message: str, line: str | None = None) -> Response:
+    return Response(_encode(Failure(error=error, message=message, line=line)), status, media_type=wire.JSON)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="isthmus.endpoints.server", description=__doc__.partition("\n")[0])
+    parser.add_argument("serve", nargs="?", choices=["serve"], help="what SageMaker appends to a container's command; changes nothing")
+    parser.add_argument("--model", type=Path, default=CONTAINER_MODEL, metavar="FOLDER")
+    parser.add_argument("--port", type=int, default=int(os.environ.get("AIP_HTTP_PORT", "8080")))
+    parser.add_argument("--host", help="default: every interface in a container, else this machine alone")
+    parser.add_argument("--fd", type=int, help="serve on this listening socket, which the parent opened")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input ends, that is when the parent dies")
+    options = parser.parse_args(arguments)
+    if options.with_parent:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        model = load(options.model)
+    except IsthmusError as error:
+        print(f"error: the model in {options.model} does not load: {error}", file=sys.stderr, flush=True)
+        return 1
+    in_container = "AIP_HTTP_PORT" in os.environ or options.model == CONTAINER_MODEL
+    serve(model, fd=options.fd, host=options.host or ("0.0.0.0" if in_container else "127.0.0.1"), port=options.port)  # noqa: S104
+    return 0
+
+
+def serve(model: LoadedModel, *, host: str, port: int, fd: int | None = None) -> None:
+    """Until SIGTERM; requests under way are finished. A connection is kept for a day: the caller's pool decides when to close it."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app(model),
+        host=host,
+        port=port,
+        http="httptools",
+        loop="uvloop",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=86_400,
+        timeout_graceful_shutdown=10,
+    )
+    server = uvicorn.Server(config)
+    server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)  # nobody is left to answer
+
+
+if __name__ == "__main__":
+    sys.exit(main())
