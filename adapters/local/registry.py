@@ -13,11 +13,11 @@ from ...errors import Invalid, NotFound
 from ...pipelines.port import Approval, ModelVersion
 from ...storage import Resource
 from ...target import Target
+from . import inventory
 from .errors import translated
-from .inventory import record
 from .sqlite import Database
 
-SCHEMA = """
+SCHEMA = f"""{inventory.SCHEMA}
 CREATE TABLE IF NOT EXISTS model_versions (
     project TEXT NOT NULL, model TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL, uri TEXT NOT NULL, image TEXT NOT NULL,
     approval TEXT NOT NULL DEFAULT 'pending', note TEXT NOT NULL DEFAULT '',
@@ -51,7 +51,7 @@ class LocalModelRegistry:
                     "RETURNING version",
                     (self._project, model, digest, uri, image),
                 ).fetchone()
-                record(self._target, "model", model, connection=db)
+                inventory.record(self._target, "model", model, connection=db)
             return self._version(db, model, found[0])
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
