@@ -62,11 +62,10 @@ def check(folder: Path, project: str, report: Report) -> Profiles:
     node = files.read_yaml(folder / FILE, FILE, _PREFIX, report)
     if node is None:
         return nothing
-    top = mapping(node, _PREFIX, report) or {}
+    top = mapping(_without_secrets(node, _PREFIX, report), _PREFIX, report) or {}
     for key in top:
         if key not in TOP:
             report.add(child(_PREFIX, key), f"{key} is not a key of {FILE}", did_you_mean(key, TOP, has="it has"))
-    _refuse_secrets(node, _PREFIX, report)
     targets = mapping(top.get("targets", yaml.scalar("")), child(_PREFIX, "targets"), report) or {}
     built = {"local": local}
     for name in targets:
@@ -184,15 +183,22 @@ def _checked(chosen: Profile, options: Mapping[str, object]) -> dict[str, object
     return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 
-def _refuse_secrets(node: yaml.Node, key: str, report: Report) -> None:
-    """Before anything else is said of such a key, and without repeating its value."""
+def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
+    """Report what looks like a secret and drop it, so that nothing else is said of it and its value is never repeated."""
     if isinstance(node, yaml.Mapping):
+        kept: dict[str, yaml.Node] = {}
         for name, value in node.entries.items():
             if key != f"{_PREFIX}targets" and secret_key(name):
                 report.add(child(key, name), "looks like a secret", NO_SECRETS)
-            _refuse_secrets(value, child(key, name), report)
-    elif isinstance(node, yaml.Sequence):
-        for position, value in enumerate(node.items):
-            _refuse_secrets(value, item(key, position), report)
-    elif secret_value(node.text):
+            elif isinstance(value, yaml.Scalar) and secret_value(value.text):
+                report.add(child(key, name), "its value looks like a secret", NO_SECRETS)
+            else:
+                kept[name] = _without_secrets(value, child(key, name), report)
+        return yaml.Mapping(entries=kept, lines=node.lines, line=node.line)
+    if isinstance(node, yaml.Sequence):
+        items = [_without_secrets(value, item(key, position), report) for position, value in enumerate(node.items)]
+        return yaml.Sequence(items=tuple(items), line=node.line)
+    if secret_value(node.text):
         report.add(key, "its value looks like a secret", NO_SECRETS)
+        return yaml.scalar("")
+    return node

@@ -1,0 +1,91 @@
+"""A new project's folder: a packaged example, or a small start of one's own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from ..errors import AlreadyExists, NotFound
+from .names import PROJECT_LENGTH, did_you_mean, neutral
+
+STARTER = "starter"
+_IGNORED = ".isthmus/\n__pycache__/\n"
+_LEFT_BEHIND = frozenset({"__pycache__", ".isthmus", ".gitignore", ".pytest_cache", ".ipynb_checkpoints"})
+
+
+def examples() -> tuple[str, ...]:
+    """What `--example` knows."""
+    found = (folder.name for folder in _examples().iterdir() if folder.is_dir() and folder.joinpath("project.yaml").is_file())
+    return tuple(sorted(name for name in found if name != STARTER))
+
+
+def create(folder: Path, *, example: str | None = None) -> tuple[Path, ...]:
+    """Fill a new or empty folder and return the files, sorted: a copy of an example, or a starter named after the folder.
+
+    AlreadyExists when the folder holds anything; NotFound for an unknown example. A new folder appears whole or not at all.
+    """
+    folder = folder.resolve()
+    if example is not None and example not in examples():
+        raise NotFound(f"there is no example {example}", remedy=did_you_mean(example, examples(), has="examples are"))
+    if folder.exists() and not folder.is_dir():
+        raise AlreadyExists(f"{folder} is a file", remedy="choose another name")
+    if folder.is_dir() and (there := sorted(path.name for path in folder.iterdir())):
+        listed = ", ".join(there[:3]) + (", ..." if len(there) > 3 else "")
+        raise AlreadyExists(f"{folder} is not empty: it holds {listed}", remedy="choose another name, or an empty folder")
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    shutil.rmtree(draft, ignore_errors=True)  # what an earlier process of this number left half-made
+    try:
+        draft.mkdir(parents=True)
+        _copy(_examples().joinpath(example or STARTER), draft)
+        (draft / ".gitignore").write_text(_IGNORED, encoding="utf-8")  # packaging leaves dotted files out
+        if example is None:
+            _rename(draft / "project.yaml", folder.name)
+        _settle(draft, folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+
+
+def _settle(draft: Path, folder: Path) -> None:
+    """Into place: at once when the folder is new; piece by piece, project.yaml last, when it is an empty one that somebody stands in."""
+    if not folder.exists():
+        draft.rename(folder)
+        return
+    for path in sorted(draft.iterdir(), key=lambda path: path.name == "project.yaml"):
+        path.rename(folder / path.name)
+    draft.rmdir()
+
+
+def _examples() -> Traversable:
+    return files(__package__.partition(".")[0]).joinpath("examples")
+
+
+def _copy(source: Traversable, folder: Path) -> None:
+    for relative, found in _walk(source):
+        target = folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with as_file(found) as path:
+            shutil.copyfile(path, target)  # without its mode: packaged files may be read-only
+
+
+def _walk(source: Traversable, below: str = "") -> Iterator[tuple[str, Traversable]]:
+    for found in source.iterdir():
+        if found.name in _LEFT_BEHIND:
+            continue
+        if found.is_dir():
+            yield from _walk(found, f"{below}{found.name}/")
+        else:
+            yield f"{below}{found.name}", found
+
+
+def _rename(project: Path, name: str) -> None:
+    """The starter takes the folder's name, as near as a project's name can be to it."""
+    fitting = neutral(name)[:PROJECT_LENGTH].rstrip("_") or STARTER
+    text = project.read_text(encoding="utf-8")
+    project.write_text(re.sub(rf"\Aname: {STARTER}$", f"name: {fitting}", text, flags=re.MULTILINE), encoding="utf-8")

@@ -1,0 +1,101 @@
+"""Targets: names, inheritance, options laid over."""
+
+import pytest
+
+from isthmus.errors import Invalid, NotFound, ProjectError, Unsupported
+from isthmus.project.load import load
+from isthmus.project.profiles import profile, profiles
+
+
+def choose(example, target=None, *, offline=False, **options):
+    return profile(load(example.path), target=target, offline=offline, options=options)
+
+
+def test_the_example_has_four_targets_and_the_default_is_local(example):
+    found = profiles(load(example.path))
+    assert {name: p.adapter for name, p in found.items()} == {
+        "local": "local",
+        "sagemaker": "sagemaker",
+        "sagemaker-staging": "sagemaker",
+        "vertex": "vertex",
+    }
+    assert choose(example).name == "local"
+    assert {p.project for p in found.values()} == {"openbandit"}
+
+
+def test_a_target_takes_from_another_what_it_does_not_say(example):
+    options = choose(example, "sagemaker-staging").options
+    assert (options["account"], options["region"]) == ("210987654321", "ap-northeast-1")
+    assert "extends" not in options
+    assert "adapter" not in options
+
+
+def test_a_target_that_only_extends_has_the_others_adapter(example):
+    example.edit("profiles.yaml", "  vertex:\n", "  tokyo: {extends: sagemaker-staging, region: ap-northeast-3}\n  vertex:\n")
+    found = choose(example, "tokyo")
+    assert (found.adapter, found.options["region"], found.options["bucket"]) == (
+        "sagemaker",
+        "ap-northeast-3",
+        "s3://example-ranker-staging",
+    )
+
+
+def test_without_the_file_there_is_one_target_local(example):
+    (example.path / "profiles.yaml").unlink()
+    assert list(profiles(load(example.path))) == ["local"]
+    assert choose(example, offline=True).options == {"home": str(example.path / ".isthmus")}
+
+
+def test_local_keeps_things_beside_the_project_unless_told_otherwise(example):
+    assert choose(example).options["home"] == str(example.path / ".isthmus")
+    assert choose(example, home="elsewhere").options["home"] == str(example.path / "elsewhere")
+    example.edit("profiles.yaml", "  local: {}", "  local: {home: /var/tmp/kept}")
+    assert choose(example).options["home"] == "/var/tmp/kept"
+
+
+def test_several_local_targets_may_have_free_names(example):
+    example.edit("profiles.yaml", "  local: {}", "  local: {}\n  scratch: {adapter: local, home: .scratch}")
+    assert choose(example, "scratch").options["home"] == str(example.path / ".scratch")
+
+
+def test_options_are_laid_over_the_targets_own(example):
+    assert choose(example, "sagemaker", bucket="s3://mine").options["bucket"] == "s3://mine"
+
+
+def test_an_unknown_target_is_guessed(example):
+    with pytest.raises(NotFound) as error:
+        choose(example, "sagemakr")
+    assert "did you mean sagemaker?" in error.value.remedy
+
+
+def test_an_unknown_option_is_guessed_and_a_secret_one_refused(example):
+    with pytest.raises(Invalid) as error:
+        choose(example, "sagemaker", buckt="s3://mine")
+    assert "did you mean bucket?" in error.value.remedy
+    with pytest.raises(Invalid, match="looks like a secret") as error:
+        choose(example, "sagemaker", aws_session_token="abc")
+    assert "abc" not in str(error.value)
+
+
+@pytest.mark.parametrize("target", ["sagemaker", "sagemaker-staging", "vertex"])
+def test_a_clouds_offline_stack_is_not_there_yet(example, target):
+    with pytest.raises(Unsupported) as error:
+        choose(example, target, offline=True)
+    assert error.value.capability == "offline"
+
+
+def test_a_wrong_file_stops_every_target(example):
+    description = load(example.path)
+    example.edit("profiles.yaml", "region:", "regoin:")
+    with pytest.raises(ProjectError, match="regoin"):
+        profile(description, target="local", offline=False, options={})
+
+
+def test_a_third_partys_adapter_knows_its_own_keys(example, monkeypatch):
+    from isthmus.project import profiles as module
+
+    example.edit("profiles.yaml", "  local: {}", "  local: {}\n  lake: {adapter: databrooks, workspace: 7}")
+    assert "there is no adapter databrooks" in example.problems()[0].message
+    monkeypatch.setattr(module, "_installed", lambda adapter: adapter == "databrooks")
+    found = choose(example, "lake")
+    assert (found.adapter, found.options) == ("databrooks", {"workspace": 7})

@@ -1,0 +1,73 @@
+"""`isthmus init`: a folder that loads."""
+
+import stat
+
+import pytest
+
+from isthmus.errors import AlreadyExists, NotFound
+from isthmus.project import scaffold
+from isthmus.project.load import load, parse
+
+
+def test_the_starter_loads_without_a_problem_and_is_named_as_its_folder(tmp_path):
+    files = scaffold.create(tmp_path / "My-Shop", example=None)
+    description, problems = parse(tmp_path / "My-Shop")
+    assert problems == ()
+    spec = description.spec
+    assert (spec.name, sorted(spec.events), len(spec.feature_views), len(spec.models)) == ("my_shop", ["click", "impression"], 1, 1)
+    assert files == tuple(sorted(path for path in (tmp_path / "My-Shop").rglob("*") if path.is_file()))
+
+
+def test_the_example_is_copied_whole_and_loads(tmp_path):
+    scaffold.create(tmp_path / "shop", example="openbandit")
+    spec = load(tmp_path / "shop").spec
+    assert (spec.name, len(spec.models)) == ("openbandit", 2)
+    assert ".isthmus/" in (tmp_path / "shop" / ".gitignore").read_text()
+
+
+@pytest.mark.parametrize("name", ["a" * 40, "123", "Über-Laden", "_", "shop__2"])
+def test_any_folders_name_gives_a_projects_name(tmp_path, name):
+    scaffold.create(tmp_path / name, example=None)
+    assert parse(tmp_path / name)[1] == ()
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(AlreadyExists, match=r"notes\.txt"):
+        scaffold.create(tmp_path, example=None)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_empty_folder_may_be_filled_while_one_stands_in_it(tmp_path, monkeypatch):
+    empty = tmp_path / "shop"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    scaffold.create(empty, example=None)
+    assert load(empty).spec.name == "shop"
+    assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+
+
+def test_an_unknown_example_is_guessed_and_nothing_is_made(tmp_path):
+    with pytest.raises(NotFound) as error:
+        scaffold.create(tmp_path / "shop", example="openbandits")
+    assert "did you mean openbandit?" in error.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(scaffold.shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space"):
+        scaffold.create(tmp_path / "shop", example="openbandit")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_files_can_be_edited_even_where_the_package_is_read_only(tmp_path):
+    files = scaffold.create(tmp_path / "shop", example="openbandit")
+    assert all(path.stat().st_mode & stat.S_IWUSR for path in files)
+
+
+def test_what_init_leaves_out_is_not_offered_as_an_example():
+    assert scaffold.examples() == ("openbandit",)

@@ -1,0 +1,77 @@
+"""The JSON Schema agrees with the loader."""
+
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from isthmus.project import yaml
+from isthmus.project.schema import json_schema
+
+from .cases import CASES, F, L, P, Q
+from .conftest import EXAMPLE
+
+DEFINITION = {P: "project", L: "model", Q: "model", F: "profiles"}
+
+# What a schema can see in one file alone: words, keys, types, patterns. References and sums are the loader's.
+SEEN_BY_SCHEMA = [
+    "an unknown section", "rollouts", "experiments", "rules", "sticky routing", "unknown routing", "an unknown key of an event",
+    "an unknown key of an attribute", "no name", "a bad name", "a doubled underscore", "now without a zone", "a type that is misspelt",
+    "an entity's missing key", "a rate that is none", "a duration without a unit", "a duration that is none", "no within", "a goal",
+    "max_lateness", "a table of another format", "a version that is none", "explore without its sign", "no variants", "a share below zero",
+    "a list where a mapping is due", "an unknown key of a model", "a model's missing trainer", "a window that is none",
+    "a trainer that is no path", "an unknown gate", "a gate's single bound", "evaluate", "an unknown key of profiles",
+    "an unknown key of a target", "a secret", "a secret of AWS", "an account without quotes", "a bucket of the other cloud", "a budget",
+    "a count of zero",
+]  # fmt: skip
+
+
+def errors(folder, file):
+    schema = json_schema()
+    node, _ = yaml.read((folder / file).read_text(), file)
+    validator = Draft202012Validator(schema | {"$ref": f"#/$defs/{DEFINITION[file]}"})
+    return [error.message for error in validator.iter_errors(yaml.plain(node))]
+
+
+def test_it_is_a_schema_and_plain_json():
+    schema = json_schema()
+    Draft202012Validator.check_schema(schema)
+    assert json.loads(json.dumps(schema)) == schema
+
+
+@pytest.mark.parametrize("file", DEFINITION)
+def test_the_example_conforms(file):
+    assert errors(EXAMPLE, file) == []
+
+
+def test_the_document_itself_is_the_schema_of_project_yaml():
+    node, _ = yaml.read((EXAMPLE / P).read_text(), P)
+    assert Draft202012Validator(json_schema()).is_valid(yaml.plain(node))
+
+
+@pytest.mark.parametrize("name", SEEN_BY_SCHEMA)
+def test_it_rejects_what_the_loader_rejects(example, name):
+    file, old, new, *_ = CASES[name]
+    example.edit(file, old, new)
+    assert errors(example.path, file)
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        {"local": None},
+        {"local": {}},
+        {"tokyo": {"extends": "sagemaker", "region": "ap-northeast-1"}},
+        {"lake": {"adapter": "databrooks", "workspace": 7}},
+        {"sagemaker": {"extends": "other"}, "other": {"adapter": "sagemaker"}},
+    ],
+)
+def test_free_targets_conform(targets):
+    validator = Draft202012Validator(json_schema() | {"$ref": "#/$defs/profiles"})
+    assert validator.is_valid({"targets": targets})
+
+
+def test_every_key_of_the_example_is_described_or_of_a_plain_kind():
+    event = json_schema()["$defs"]["events"]
+    assert event["properties"]["max_lateness"]["description"]
+    assert event["required"] == ["attributes"]
