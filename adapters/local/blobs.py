@@ -44,7 +44,7 @@ class LocalBlobStore:
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Every blob whose uri begins with the prefix, also in the middle of a name."""
         self._calls.reading("blobs.list", prefix)
-        if not prefix.startswith(self.root) and not self.root.startswith(prefix):
+        if not prefix.startswith(self.root + "/") and not self.root.startswith(prefix):
             raise self._outside(prefix)
         key = prefix[len(self.root) + 1 :]
         folder, _, _ = key.rpartition("/")

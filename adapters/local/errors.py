@@ -59,7 +59,7 @@ def sql_invalid(error: Exception, *, remedy: str | None = None) -> Invalid:
     """DuckDB's words with `line L, column C` in front."""
     text = str(error)
     place = _LINE.search(text)
-    words = text.split("\n\n")[0].replace("\n", " ")
+    words = text.split("\n\n", maxsplit=1)[0].replace("\n", " ")
     words = re.sub(r"^\w+ Error: ", "", words)
     if place is None:
         return Invalid(f"SQL: {words}", remedy=remedy)

@@ -27,10 +27,11 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        pid, connection = getattr(self._local, "held", (0, None))
+        held: tuple[int, sqlite3.Connection | None] = getattr(self._local, "held", (0, None))
+        pid, connection = held
         if connection is None or pid != os.getpid():
             connection = self._open()
-        return connection  # type: ignore[no-any-return]  # threading.local is untyped
+        return connection
 
     def _open(self) -> sqlite3.Connection:
         with translated("opening local.db"):

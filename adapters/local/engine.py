@@ -1,0 +1,218 @@
+"""DuckDB in memory over the warehouse's files: relations are registered when a query names them, and again when their files changed."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, final
+
+import msgspec
+
+from ...errors import Invalid, IsthmusError, LimitExceeded
+from ...target import Target
+from . import batches, files, relations, results, spool
+from .catalogue import Document
+from .errors import FULL, sql_invalid
+from .home import home
+from .sqlite import Database
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+
+class _Registered(msgspec.Struct, frozen=True, kw_only=True):
+    document: Document
+    batches: tuple[batches.Batch, ...] = ()
+    floor: int = 0  # the spool's rows up to here are in the files
+    last: int = 0  # ... and up to here in the engine
+    below: tuple[_Registered, ...] = ()  # of a view: what it stands on, by shape
+
+
+@final
+class Engine:
+    """One in-memory database, a cursor a thread. Other processes write the files; so every query lists its tables' batches first."""
+
+    def __init__(self, target: Target, database: Database) -> None:
+        self._folder = home(target).absolute() / "warehouse"
+        self._spill = self._folder / files.temporary_name()  # DuckDB makes it when memory runs short
+        self._database = database
+        self._lock = threading.Lock()  # one thread at a time registers
+        self._registered: dict[str, _Registered] = {}
+        self._owner = 0
+        self._base: duckdb.DuckDBPyConnection | None = None
+        self._local = threading.local()
+
+    def query(self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> pa.Table:
+        """Canonical rows. Invalid with the position."""
+        import duckdb
+
+        try:
+            return results.canonical(self.relation(documents, sql, params).to_arrow_table())
+        except duckdb.Error as error:
+            raise self.explained(error, documents, sql, params) from error
+
+    def relation(self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
+        """Bound, not yet run. DuckDB's errors pass: the caller gives them to `explained`."""
+        names = relations.needed(documents, sql)
+        cursor = self._refreshed(documents, names)
+        statements = cursor.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type.name != "SELECT":
+            raise Invalid("SQL: a query is one SELECT statement", remedy="tables change by append and save only")
+        statement = statements[0]
+        values = results.parameters(params, set(statement.named_parameters))
+        # without parameters the relation stays lazy and the result is not copied
+        found = cursor.sql(statement.query, params=values) if values else cursor.sql(statement.query)
+        assert found is not None  # noqa: S101  a SELECT always gives a relation
+        return found
+
+    def _refreshed(self, documents: Mapping[str, Document], names: tuple[str, ...]) -> duckdb.DuckDBPyConnection:
+        with self._lock:
+            base = self._open()
+            for gone in [name for name in self._registered if name not in documents]:
+                base.execute(f"DROP VIEW IF EXISTS {relations.quoted(gone)}")
+                del self._registered[gone]
+            for name in names:
+                self._register(base, documents[name], documents)
+        held: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(self._local, "held", None)
+        if held is None or held[0] is not base:
+            held = self._local.held = (base, base.cursor())
+        return held[1]
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        """A connection must not cross a fork."""
+        base: duckdb.DuckDBPyConnection | None = self._base
+        if base is None or self._owner != os.getpid():
+            import duckdb
+
+            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+            base = duckdb.connect(
+                ":memory:",
+                config={
+                    "memory_limit": f"{max(memory // 3, 512 << 20) >> 20}MiB",
+                    "preserve_insertion_order": "false",
+                    "temp_directory": str(self._spill),
+                    "python_enable_replacements": "false",  # a table name must never find a Python variable
+                    "autoinstall_known_extensions": "false",
+                    "parquet_metadata_cache": "true",
+                    "TimeZone": "UTC",
+                },
+            )
+            base.execute("CREATE SCHEMA spool")
+            self._base, self._owner = base, os.getpid()
+            self._registered = {}
+        return base
+
+    def _register(self, base: duckdb.DuckDBPyConnection, document: Document, documents: Mapping[str, Document]) -> None:
+        before = self._registered.get(document.name)
+        if document.view_sql is not None:
+            below = tuple(
+                _shape(self._registered[name]) for name in relations.needed(documents, document.view_sql) if name in self._registered
+            )
+            now = _Registered(document=document, below=below)
+            if now != before:
+                base.execute(f"CREATE OR REPLACE VIEW {relations.quoted(document.name)} AS {document.view_sql}")
+        else:
+            same = before is not None and before.document == document
+            known = {batch.name: batch for batch in before.batches} if before is not None and same else {}
+            last = before.last if before is not None and same else 0
+            # the spool before the files: see spool.py
+            fresh = spool.read(self._database.connection, document, after=last) if document.stream_key is not None else None
+            listed = batches.listed(self._folder / document.name, known)
+            if fresh is not None and fresh.num_rows:
+                last = fresh.column(spool.SEQUENCE)[-1].as_py()
+            now = _Registered(document=document, batches=listed, floor=spool.floor(listed), last=last)
+            if now != before:
+                _replace(base, now, fresh, again=not same)
+        self._registered[document.name] = now
+
+    def explained(self, error: duckdb.Error, documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> IsthmusError:
+        """DuckDB's error as ours: SQL with its position, a broken file by its name, memory, disk."""
+        import duckdb
+
+        text = str(error)
+        if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+            self._base = None  # DuckDB refuses everything after such an error; a new one starts clean
+        if "No space left on device" in text:
+            return LimitExceeded(f"running a query: {FULL}", remedy="free some space and run this again")
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return LimitExceeded(
+                f"running a query: memory is used up: {text.splitlines()[0]}", remedy="ask for fewer rows or columns at a time"
+            )
+        if isinstance(error, duckdb.CatalogException) and (missing := re.search(r"Table with name (\w+) does not exist", text)):
+            return sql_invalid(_no_suggestion(self._placed(error, sql, params)), remedy=_near(missing.group(1), documents))
+        if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
+            return sql_invalid(self._placed(error, sql, params))
+        paths = [
+            path
+            for name in relations.needed(documents, sql)
+            for batch in batches.listed(self._folder / name, {})
+            for path in batch.files
+        ]  # fmt: skip
+        for path, why in relations.broken(paths):
+            return Invalid(
+                f"{path} is not a readable Parquet file: {why}",
+                remedy="restore the file from a copy, or remove its batch's folder and run the step that wrote it again",
+            )
+        return sql_invalid(error)
+
+    def _placed(self, error: duckdb.Error, sql: str, params: Mapping[str, object]) -> duckdb.Error:
+        """Binding a relation loses the position; preparing the same statement finds it again."""
+        import duckdb
+
+        if "\n\nLINE " in str(error) or self._base is None:
+            return error
+        try:
+            cursor = self._base.cursor()
+            statement = cursor.extract_statements(sql)[0]
+            cursor.execute(statement, results.parameters(params, set(statement.named_parameters)))
+        except duckdb.Error as again:
+            return again
+        return error
+
+    def close(self) -> None:
+        with self._lock:
+            if self._base is not None and self._owner == os.getpid():
+                self._base.close()
+                files.remove_tree(self._spill)
+            self._base = None
+            self._local = threading.local()
+
+
+def _replace(base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table | None, *, again: bool) -> None:
+    """Spool and files change together: a query that runs meanwhile sees the one state or the other."""
+    document = now.document
+    base.execute("BEGIN")
+    try:
+        if fresh is not None:
+            if again:
+                base.execute(relations.spool_sql(document))
+            if fresh.num_rows:
+                base.register("fresh_events", fresh)
+                base.execute(f"INSERT INTO {relations.spool_table(document)} BY NAME SELECT * FROM fresh_events")
+                base.unregister("fresh_events")
+            base.execute(f"DELETE FROM {relations.spool_table(document)} WHERE {spool.SEQUENCE} <= {now.floor}")
+        paths = [path for batch in now.batches for path in batch.files]
+        base.execute(f"CREATE OR REPLACE VIEW {relations.quoted(document.name)} AS {relations.table_sql(document, paths)}")
+        base.execute("COMMIT")
+    except BaseException:
+        base.execute("ROLLBACK")
+        raise
+
+
+def _shape(registered: _Registered) -> _Registered:
+    """Without its files: new rows do not change what a view means, new columns do."""
+    return msgspec.structs.replace(registered, batches=(), floor=0, last=0)
+
+
+def _near(name: str, documents: Mapping[str, Document]) -> str:
+    close = difflib.get_close_matches(name.lower(), documents, n=1)
+    return f"did you mean {close[0]}?" if close else "`isthmus apply` makes the tables that the project declares"
+
+
+def _no_suggestion(error: Exception) -> Exception:
+    """DuckDB suggests its own catalogue's tables."""
+    return Exception(re.sub(r"\nDid you mean [^\n]*", "", str(error)))

@@ -1,0 +1,265 @@
+"""OnlineStore in SQLite: a table a view, one row an entity, values with their types bit by bit."""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, final
+
+import msgspec
+
+from ...errors import Invalid, NotFound
+from ...events.port import Column
+from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
+from ...storage import Resource
+from ...target import Target
+from . import inventory
+from .batches import arrow_type
+from .errors import translated
+from .relations import quoted
+from .sqlite import Database
+from .times import milliseconds, moment
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS online_views (name TEXT PRIMARY KEY, document BLOB NOT NULL, synced INTEGER) WITHOUT ROWID;
+"""
+_NAME = re.compile(r"[a-z](_?[a-z0-9])*")
+_KEYS = 500  # of one statement; more keys take several
+_NAN = b"nan:"  # SQLite has no NaN: it would come back as null
+
+
+class _View(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    features: tuple[Column, ...]
+
+
+class _Reader(msgspec.Struct, frozen=True):
+    """What a read needs, made once a view and thread."""
+
+    version: int  # of the file's contents as this connection saw it: any change by others makes a new reader
+    sql: Callable[[int], str]
+    row_type: pa.DataType
+    nulls: tuple[None, ...]
+    bools: tuple[int, ...]  # places of SQLite's 0 and 1 that were booleans
+    floats: tuple[int, ...]  # places that may hold a NaN
+
+
+@final
+class LocalOnlineStore:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._calls = target.calls
+        self._database = Database(target, inventory.SCHEMA + _SCHEMA)
+        self._readers: dict[tuple[str, int], _Reader] = {}
+
+    def apply(self, view: OnlineViewSpec) -> None:
+        """Features may be added. Invalid: dropped, or of another type."""
+        if not _NAME.fullmatch(view.name):
+            raise Invalid(f"{view.name!r} is not a view name", remedy="small letters, digits and single underscores, a letter first")
+        wanted = _View(name=view.name, features=_merged(self._view(view.name), view))
+        if wanted == self._view(view.name):
+            return
+        with self._calls.mutating("online.apply", view.name), self._database.transaction(f"applying {view.name}") as db:
+            old = _read(db, view.name)
+            wanted = _View(name=view.name, features=_merged(old, view))
+            # no column types: SQLite would turn 1.0 into 1
+            names = "".join(f", {quoted(feature.name)}" for feature in wanted.features)
+            table = _table(view.name)
+            if old is None:
+                db.execute(f"CREATE TABLE {table} (entity_key TEXT PRIMARY KEY, event_ms, created_ms{names}) WITHOUT ROWID")
+            else:
+                for feature in wanted.features[len(old.features) :]:
+                    db.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(feature.name)}")
+            # a new feature may be in history already: the next sync reads everything
+            db.execute("INSERT OR REPLACE INTO online_views VALUES (?, ?, NULL)", (view.name, msgspec.json.encode(wanted)))
+            inventory.record(self._target, "online_view", view.name, connection=db)
+        self._readers.clear()
+
+    def observe(self, view: str) -> OnlineViewState | None:
+        self._calls.reading("online.observe", view)
+        found = self._view(view)
+        return None if found is None else OnlineViewState(phase="ready", columns=found.features)
+
+    def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
+        """One transaction. `since` is a hint: what an earlier sync has not covered is read as well; None rebuilds."""
+        known = self._view(view.name)
+        if known is None:
+            raise _absent(view.name)
+        (synced,) = self._database.connection.execute("SELECT synced FROM online_views WHERE name = ?", (view.name,)).fetchone()
+        end = milliseconds(until)
+        start = None if since is None or synced is None else min(milliseconds(since), synced)
+        if start is None and synced is not None:
+            end = max(end, synced)  # a rebuild must not take back what a later sync has served
+        latest = self._latest(view, known, start, end)
+        with self._calls.mutating("online.sync", view.name), self._database.transaction(f"syncing {view.name}") as db:
+            table = _table(view.name)
+            if start is None:
+                db.execute(f"DELETE FROM {table}")
+            names = ["entity_key", "event_ms", "created_ms", *(feature.name for feature in known.features)]
+            changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names[1:])
+            db.executemany(
+                f"INSERT INTO {table} ({', '.join(map(quoted, names))}) VALUES ({', '.join('?' * len(names))}) "
+                f"ON CONFLICT (entity_key) DO UPDATE SET {changes} "
+                f"WHERE (excluded.event_ms, excluded.created_ms) >= ({table}.event_ms, {table}.created_ms)",
+                _rows(latest),
+            )
+            db.execute("UPDATE online_views SET synced = max(coalesce(synced, ?2), ?2) WHERE name = ?1", (view.name, end))
+        return SyncReport(rows=latest.num_rows, until=moment(end))
+
+    def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
+        names = ", ".join(["entity_key", "event_timestamp", "created_timestamp", *(quoted(feature.name) for feature in known.features)])
+        after = "" if start is None else "created_timestamp > $since AND "
+        sql = (
+            f"SELECT {names} FROM (SELECT {names}, row_number() OVER (PARTITION BY entity_key "
+            f"ORDER BY event_timestamp DESC, created_timestamp DESC) AS newest FROM {view.history} "
+            f"WHERE {after}created_timestamp <= $until) AS ranked WHERE newest = 1"
+        )
+        params = {"until": moment(end)}
+        if start is not None:
+            params["since"] = moment(start)
+        return self._target.warehouse.query(sql, params)
+
+    def get(self, view: str, keys: Sequence[str]) -> pa.Table:
+        import pyarrow as pa
+
+        try:
+            reader, db = self._reader(view)
+            found: dict[str, tuple[object, ...]] = {}
+            for start in range(0, len(keys), _KEYS):
+                some = keys[start : start + _KEYS]
+                for row in db.execute(reader.sql(len(some)), some):
+                    found[row[0]] = row
+        except sqlite3.Error:
+            with translated(f"reading {view}"):
+                raise
+        rows = [found.get(key) or (key, *reader.nulls) for key in keys]
+        if reader.bools:
+            rows = [_with_bools(row, reader.bools) for row in rows]
+        if reader.floats:
+            rows = [_with_nan(row, reader.floats) for row in rows]
+        # one conversion of all rows is twice as fast as one a column
+        structs: pa.StructArray = pa.array(rows, reader.row_type)
+        return pa.Table.from_batches([pa.RecordBatch.from_struct_array(structs)])
+
+    def _reader(self, view: str) -> tuple[_Reader, sqlite3.Connection]:
+        db = self._database.connection
+        (version,) = db.execute("PRAGMA data_version").fetchone()
+        reader = self._readers.get((view, id(db)))
+        if reader is None or reader.version != version:
+            known = _read(db, view)
+            if known is None:
+                raise _absent(view)
+            reader = _make_reader(known, version)
+            self._readers[view, id(db)] = reader
+        return reader, db
+
+    def _view(self, name: str) -> _View | None:
+        with translated("reading the online views"):
+            return _read(self._database.connection, name)
+
+    def remove(self, name: str) -> None:
+        """The Inventory's. Absent is success."""
+        with self._database.transaction(f"deleting {name}") as db:
+            db.execute(f"DROP TABLE IF EXISTS {_table(name)}")
+            db.execute("DELETE FROM online_views WHERE name = ?", (name,))
+            inventory.forget(self._target, "online_view", name, connection=db)
+        self._readers.clear()
+
+    def close(self) -> None:
+        self._readers.clear()
+        self._database.close()
+
+
+def _make_reader(view: _View, version: int) -> _Reader:
+    import pyarrow as pa
+
+    names = ", ".join(["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)])
+    types: list[tuple[str, pa.DataType]] = [("entity_key", pa.string()), ("feature_timestamp", pa.timestamp("ms"))]
+    types += [(feature.name, arrow_type(feature)) for feature in view.features]
+    statements: dict[int, str] = {}
+
+    def sql(keys: int) -> str:
+        found = statements.get(keys)
+        if found is None:
+            found = statements[keys] = f"SELECT {names} FROM {_table(view.name)} WHERE entity_key IN ({', '.join('?' * keys)})"
+        return found
+
+    return _Reader(
+        version=version,
+        sql=sql,
+        row_type=pa.struct(types),
+        nulls=(None,) * (len(types) - 1),
+        bools=tuple(place for place, feature in enumerate(view.features, 2) if feature.type == "bool"),
+        floats=tuple(place for place, feature in enumerate(view.features, 2) if feature.type == "float64"),
+    )
+
+
+def _merged(old: _View | None, spec: OnlineViewSpec) -> tuple[Column, ...]:
+    if old is None:
+        return spec.features
+    wanted = {feature.name: feature for feature in spec.features}
+    for feature in old.features:
+        new = wanted.get(feature.name)
+        if new is None or new.type != feature.type:
+            what = "cannot be dropped" if new is None else f"is {feature.type} and cannot become {new.type}"
+            raise Invalid(f"online view {spec.name}: feature {feature.name} {what}", remedy=f"make a new view, {spec.name}_v2")
+    return (*old.features, *(feature for feature in spec.features if feature not in old.features))
+
+
+def _read(db: sqlite3.Connection, name: str) -> _View | None:
+    row = db.execute("SELECT document FROM online_views WHERE name = ?", (name,)).fetchone()
+    return None if row is None else msgspec.json.decode(row[0], type=_View)
+
+
+def _table(view: str) -> str:
+    return quoted(f"online_{view}")
+
+
+def _rows(latest: pa.Table) -> Iterator[tuple[object, ...]]:
+    """SQLite's values: timestamps as milliseconds, NaN as bytes."""
+    import pyarrow as pa
+
+    for batch in latest.to_batches(max_chunksize=10_000):
+        columns: list[list[object]] = []
+        for values in batch.columns:
+            if pa.types.is_timestamp(values.type):
+                columns.append(values.cast(pa.int64()).to_pylist())
+            elif pa.types.is_floating(values.type):
+                columns.append(
+                    [_NAN + struct.pack("<d", value) if value is not None and math.isnan(value) else value for value in values.to_pylist()]
+                )
+            else:
+                columns.append(values.to_pylist())
+        yield from zip(*columns, strict=True)
+
+
+def _with_bools(row: tuple[object, ...], places: tuple[int, ...]) -> tuple[object, ...]:
+    values = list(row)
+    for place in places:
+        if values[place] is not None:
+            values[place] = values[place] == 1
+    return tuple(values)
+
+
+def _with_nan(row: tuple[object, ...], places: tuple[int, ...]) -> tuple[object, ...]:
+    if not any(type(row[place]) is bytes for place in places):
+        return row
+    return tuple(struct.unpack("<d", value[len(_NAN) :])[0] if type(value) is bytes else value for value in row)
+
+
+def _absent(view: str) -> NotFound:
+    return NotFound(f"there is no online view {view}", remedy="`isthmus apply` makes the views that the project declares")
+
+
+def delete(target: Target, resource: Resource) -> None:
+    """Inventory's deleter of online views."""
+    store = target.online
+    if isinstance(store, LocalOnlineStore):
+        store.remove(resource.name)

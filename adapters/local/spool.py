@@ -1,0 +1,88 @@
+"""Single events wait in SQLite until there are enough for a batch. Readers see them at once: the engine reads files and spool together.
+
+Order of things, so that a reader sees each event once: it reads the spool, then lists the batches, and ignores what the spool still holds
+of published `spool-<last>` batches. Compaction publishes first and deletes afterwards.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from . import batches, conform
+from .catalogue import PARTITION, Document
+from .files import make_folder
+from .sqlite import Database
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# AUTOINCREMENT: a number is never given again, also after its row was deleted
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS event_spool (sequence INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, rows BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS event_spool_stream ON event_spool (stream, sequence);
+"""
+SEQUENCE = "spool_sequence"
+
+Values = Sequence[object]  # in the order of the table's columns; timestamps as milliseconds
+
+
+def insert(db: sqlite3.Connection, stream: str, rows: Sequence[Values]) -> int:
+    """Inside the caller's transaction. MessagePack keeps floats bit by bit, NaN too. Returns the sequence number."""
+    cursor = db.execute("INSERT INTO event_spool (stream, rows) VALUES (?, ?)", (stream, msgspec.msgpack.encode(rows)))
+    return cursor.lastrowid or 0
+
+
+def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> None:
+    db.execute("DELETE FROM event_spool WHERE stream = ?1 AND (?2 IS NULL OR sequence <= ?2)", (stream, up_to))
+
+
+def read(db: sqlite3.Connection, document: Document, *, after: int) -> pa.Table:
+    """What was appended after a sequence number: `spool_sequence` (int64), the table's columns, dt."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = db.execute("SELECT sequence, rows FROM event_spool WHERE stream = ? AND sequence > ? ORDER BY sequence", (document.name, after))
+    sequences: list[int] = []
+    rows: list[list[object]] = []
+    for sequence, encoded in found:
+        decoded = msgspec.msgpack.decode(encoded)
+        rows += decoded
+        sequences += [sequence] * len(decoded)
+    schema = batches.arrow_schema(document.columns)
+    width = len(schema)
+    # a column that the table gained since the event was written is null in it
+    columns = zip(*(row + [None] * (width - len(row)) for row in rows), strict=True) if rows else [()] * width
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    data = pa.Table.from_arrays(arrays, schema=schema)
+    dates = pc.strftime(data.column(document.time_column), format="%Y-%m-%d")
+    return data.append_column(SEQUENCE, pa.array(sequences, pa.int64())).append_column(PARTITION, dates)
+
+
+def floor(published: Sequence[batches.Batch]) -> int:
+    """The last sequence number that is in the table's files."""
+    return max((int(batch.name.removeprefix(batches.SPOOL)) for batch in published if batch.name.startswith(batches.SPOOL)), default=0)
+
+
+def compact(database: Database, table: Path, document: Document, *, at_least: int = 1) -> None:
+    """Move the spool's events into a batch, when there are enough and no other process is at it."""
+    make_folder(table.parent)
+    with (table.parent / f".compact-{document.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        done = floor(batches.listed(table, {}))
+        waiting = read(database.connection, document, after=done)
+        last = done
+        if waiting.num_rows >= at_least:
+            last = waiting.column(SEQUENCE)[-1].as_py()
+            rows = conform.in_time_order(document, waiting.drop_columns([SEQUENCE, PARTITION]).cast(batches.arrow_schema(document.columns)))
+            batches.write(table, f"{batches.SPOOL}{last:020d}", document, iter(rows.to_batches()))
+        with database.transaction(f"compacting {document.name}") as db:
+            remove(db, document.name, up_to=last)

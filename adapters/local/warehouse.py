@@ -1,0 +1,161 @@
+"""Warehouse on the laptop: Parquet files in folders, documents in SQLite, SQL by DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, final
+
+from ...errors import NotFound
+from ...feature_store.port import Params, SqlProblem, TableSpec, TableState
+from ...storage import Resource
+from ...target import Target
+from . import batches, catalogue, conform, files, inventory, results, spool
+from .engine import Engine
+from .errors import translated
+from .home import home
+from .relations import quoted
+from .sqlite import Database
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+_CHUNK = 100_000  # rows of a saved query in memory at a time
+
+
+@final
+class LocalWarehouse:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._calls = target.calls
+        self._folder = home(target).absolute() / "warehouse"
+        self._database = Database(target, catalogue.SCHEMA + inventory.SCHEMA + spool.SCHEMA)
+        self._engine = Engine(target, self._database)
+        self._swept = False
+
+    def apply(self, table: TableSpec) -> None:
+        self._apply(table, stream_key=None)
+
+    def apply_stream(self, table: TableSpec, key: str) -> None:
+        """The EventLog's: a table that single events are appended to as well."""
+        self._apply(table, stream_key=key)
+
+    def _apply(self, spec: TableSpec, *, stream_key: str | None) -> None:
+        catalogue.check_spec(spec)
+        documents = self._documents()
+        old = documents.get(spec.name)
+        document = catalogue.evolved(old, spec, stream_key=stream_key)
+        if document == old:
+            return
+        if spec.view_sql is not None:
+            # binds: Invalid now, not at the first read
+            self._engine.query({**documents, spec.name: document}, f"SELECT * FROM {quoted(spec.name)} LIMIT 0", {})
+        with self._calls.mutating("warehouse.apply", spec.name), self._database.transaction(f"applying {spec.name}") as db:
+            document = catalogue.evolved(catalogue.read(db, spec.name), spec, stream_key=stream_key)
+            catalogue.write(db, document)
+            kind = "table" if spec.view_sql is None else "view"
+            inventory.record(self._target, kind, spec.name, native_id=str(self._folder / spec.name), connection=db)
+            if document.stream_key is not None:
+                inventory.record(self._target, "stream", spec.name, connection=db)
+
+    def observe(self, table: str) -> TableState | None:
+        self._calls.reading("warehouse.observe", table)
+        documents = self._documents()
+        document = documents.get(table)
+        if document is None:
+            return None
+        if document.view_sql is not None:
+            found = self._engine.query(documents, f"SELECT * FROM {quoted(table)} LIMIT 0", {})
+            return TableState(columns=results.columns(found.schema), rows=None)
+        counted = self._engine.query(documents, f"SELECT count(*) AS n FROM {quoted(table)}", {})  # from the files' footers
+        return TableState(columns=document.columns, rows=counted.column("n")[0].as_py())
+
+    def append(self, table: str, data: pa.Table, *, batch: str) -> None:
+        batches.check_name(batch)
+        document = self._existing(table)
+        rows = conform.in_time_order(document, conform.conform(document, data))
+        self._write("warehouse.append", document, batch, iter(rows.to_batches()))
+
+    def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
+        """Streams: never more than some 100,000 rows in Python; DuckDB sorts beyond its memory limit on the disk."""
+        import duckdb
+
+        batches.check_name(batch)
+        document = self._existing(table)
+        documents = self._documents()
+        try:
+            relation = self._engine.relation(documents, sql, params)
+            conform.check_columns(document, relation.columns)
+            self._write("warehouse.save", document, batch, _chunks(relation, document))
+        except duckdb.Error as error:
+            raise self._engine.explained(error, documents, sql, params) from error
+
+    def _write(self, operation: str, document: catalogue.Document, batch: str, rows: Iterator[pa.RecordBatch]) -> None:
+        if not self._swept:
+            files.sweep(self._folder / ".staging")
+            files.sweep(self._folder)
+            self._swept = True
+        with self._calls.mutating(operation, f"{document.name}/{batch}"), translated(f"writing {document.name}/{batch}"):
+            batches.write(self._folder / document.name, batch, document, rows)
+
+    def query(self, sql: str, params: Params) -> pa.Table:
+        self._calls.reading("warehouse.query", "")
+        return self._engine.query(self._documents(), sql, params)
+
+    def check(self, sql: str) -> tuple[SqlProblem, ...]:
+        from .sql import check
+
+        return check(sql)
+
+    def remove(self, name: str) -> None:
+        """The Inventory's: rows first (gone for readers by one rename), then the document. Absent is success."""
+        files.remove_tree(self._folder / name)
+        with self._database.transaction(f"deleting {name}") as db:
+            catalogue.remove(db, name)
+            spool.remove(db, name)
+            for kind in ("stream", "table", "view"):
+                inventory.forget(self._target, kind, name, connection=db)
+
+    def remove_stream(self, name: str) -> None:
+        """The table keeps what was appended: the spool's events become a batch first."""
+        with self._database.transaction(f"closing {name}") as db:
+            document = catalogue.read(db, name)
+            if document is None or document.stream_key is None:
+                return
+        spool.compact(self._database, self._folder / name, document)
+        with self._database.transaction(f"closing {name}") as db:
+            catalogue.write(db, catalogue.without_stream(document))
+            inventory.forget(self._target, "stream", name, connection=db)
+
+    def close(self) -> None:
+        self._engine.close()
+        self._database.close()
+
+    def _documents(self) -> dict[str, catalogue.Document]:
+        with translated("reading the catalogue"):
+            return catalogue.read_all(self._database.connection)
+
+    def _existing(self, table: str) -> catalogue.Document:
+        with translated("reading the catalogue"):
+            return catalogue.existing(self._database.connection, table)
+
+
+def _chunks(relation: duckdb.DuckDBPyRelation, document: catalogue.Document) -> Iterator[pa.RecordBatch]:
+    """A query's rows in the order of their time, so that one file is open at a time whatever the number of dates."""
+    import pyarrow as pa
+
+    for chunk in relation.order(quoted(document.time_column)).to_arrow_reader(_CHUNK):
+        yield from conform.conform(document, results.canonical(pa.Table.from_batches([chunk]))).to_batches()
+
+
+def delete(target: Target, resource: Resource) -> None:
+    """Inventory's deleter of tables and views."""
+    of(target).remove(resource.name)
+
+
+def of(target: Target) -> LocalWarehouse:
+    """The local adapter's own class: other files of this adapter need more of it than the port."""
+    warehouse = target.warehouse
+    if not isinstance(warehouse, LocalWarehouse):
+        raise NotFound("the target's warehouse is not the local one")
+    return warehouse
