@@ -1,0 +1,182 @@
+"""`isthmus deploy`: make the declared variants run, give a new endpoint its first split, and see that it answers."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from decimal import Decimal
+
+import msgspec
+
+from ..errors import Conflict, Invalid, NotFound, Refused, Unavailable
+from ..project.specs import Endpoint, Variant
+from ..runtime import Project
+from ..storage import wait
+from . import owner
+from .converge import variants_ready
+from .exposures import EXPOSURES
+from .inputs import manifest_of, union, view_keys
+from .port import EndpointSpec, EndpointState, VariantSpec
+from .smoke import Smoke, smoke
+from .split import checked, shown
+from .traffic import read_back, resolution
+
+DEADLINE = timedelta(minutes=30)  # clouds start machines
+
+
+class DeployedVariant(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    model: str
+    version: int
+    percent: Decimal
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    endpoint: str
+    variants: tuple[DeployedVariant, ...]
+    created: bool
+    seconds: float  # until every variant was ready
+    url: str | None
+    smoke: Smoke
+
+    def __str__(self) -> str:
+        parts = [f"{v.name} {v.model}@{v.version}  {shown(v.percent)} %" for v in self.variants]
+        parts.append(f"ready in {self.seconds:.1f} s")
+        if self.url:
+            parts.append(self.url)
+        split = "/".join(shown(v.percent) for v in self.variants)
+        return f"{self.target:<7} {self.endpoint}   {'   '.join(parts)}\n  smoke  {self.smoke}; split read back {split}"
+
+
+def deploy(project: Project, name: str) -> Deployment:
+    """Resolve the models, apply until converged, split at creation only, send a smoke test. May be run again after any crash.
+
+    NotFound: no such endpoint, or an alias without a version. Refused: a rejected version, or a change of a variant that has traffic.
+    Unavailable: a variant that does not start, with its last words.
+    """
+    with project.lock("deploy"):
+        endpoint = declared(project, name)
+        spec = resolve(project, endpoint)
+        split = {v.name: v.traffic for v in endpoint.variants}
+        checked(split, variants=split, resolution=resolution(project.target), where=f"{project.target.name} {name}")
+        union([manifest_of(project, v.model, v.version) for v in spec.variants], view_keys(project))
+        project.target.events.apply(EXPOSURES)
+        began = time.monotonic()
+        held = owner.read(project, name)
+        created = project.target.endpoints.observe(name) is None
+        if created:
+            held = owner.intend(project, name, split, by="deploy", held=held)
+        state = _applied(project, spec)
+        seconds = time.monotonic() - began
+        if held is not None and held.owner.owner == "deploy" and not held.owner.done:
+            if set(held.owner.split) != set(split):
+                held = owner.intend(project, name, split, by="deploy", held=held)  # the description changed before the first split was made
+            state = _first_split(project, state, held)
+        answers = smoke(project, name, [v.name for v in state.variants if v.percent > 0])
+    by_name = {v.name: v for v in state.variants}
+    return Deployment(
+        target=project.target.name,
+        endpoint=name,
+        variants=tuple(
+            DeployedVariant(name=v.name, model=v.model, version=v.version, percent=by_name[v.name].percent) for v in spec.variants
+        ),
+        created=created,
+        seconds=seconds,
+        url=_url(project, name),
+        smoke=answers,
+    )
+
+
+def declared(project: Project, name: str) -> Endpoint:
+    found = project.spec.endpoints.get(name)
+    if found is None:
+        raise NotFound(f"project.yaml has no endpoint {name}", remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}")
+    return found
+
+
+def resolve(project: Project, endpoint: Endpoint) -> EndpointSpec:
+    """The spec with version numbers in the place of aliases. NotFound, Refused."""
+    return EndpointSpec(
+        name=endpoint.name, variants=tuple(_resolved(project, endpoint, v) for v in endpoint.variants), routing=endpoint.routing
+    )
+
+
+def _resolved(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
+    ref: int | str = int(variant.ref) if variant.ref.isdigit() else variant.ref
+    try:
+        found = project.target.registry.get(variant.model, ref)
+    except NotFound as error:
+        files = [m.path for m in project.spec.models.values() if m.model == variant.model and m.alias == variant.ref]
+        raise NotFound(
+            f"endpoint {endpoint.name}, variant {variant.name}: there is no {variant.model}@{variant.ref} yet",
+            remedy=f"isthmus train {' '.join(files) or 'models/<configuration>.yaml'}",
+        ) from error
+    if found.approval == "rejected":
+        raise Refused(
+            f"endpoint {endpoint.name}, variant {variant.name}: {found.model}@{found.version} was rejected",
+            remedy=f"train another version, or move the alias: isthmus models promote {found.model}",
+        )
+    return VariantSpec(name=variant.name, model=found.model, version=found.version)
+
+
+def _applied(project: Project, spec: EndpointSpec) -> EndpointState:
+    """`apply` brings it nearer; again and again until the variants run. Never moves traffic."""
+    host = project.target.endpoints
+    name = spec.name
+
+    def step() -> EndpointState | None:
+        state = host.observe(name)
+        if not variants_ready(spec, state) and (state is None or state.phase != "failed" or not tried):
+            _apply(project, spec)
+            tried.append(True)
+            state = host.observe(name)
+        project.progress(f"deploy {name}", sum(v.phase == "ready" for v in state.variants) if state else 0, len(spec.variants))
+        return state
+
+    def over(state: EndpointState | None) -> bool:
+        return variants_ready(spec, state) or (state is not None and state.phase == "failed" and state.failure is not None)
+
+    tried: list[bool] = []
+    seen = wait(step, over, deadline=DEADLINE, what=f"endpoint {name}")
+    if seen is None or not variants_ready(spec, seen):
+        failure = seen.failure if seen else "it is absent"
+        raise Unavailable(
+            f"{name} does not come up: {failure}", remedy=f"isthmus endpoints logs {name}; then `isthmus deploy {name}` again"
+        )
+    return seen
+
+
+def _apply(project: Project, spec: EndpointSpec) -> None:
+    try:
+        project.target.endpoints.apply(spec)
+    except Conflict as error:
+        state = project.target.endpoints.observe(spec.name)
+        wanted = {v.name: v for v in spec.variants}
+        for now in state.variants if state else ():
+            new = wanted.get(now.name)
+            if now.target_percent > 0 and (new is None or (new.model, new.version) != (now.model, now.version)):
+                change = f"would become {new.model}@{new.version}" if new else "would go"
+                raise Refused(
+                    f"{spec.name}: {now.name} ({now.model}@{now.version}) has {shown(now.target_percent)} % of the traffic and {change}; "
+                    "deploy never moves traffic",
+                    remedy=f"isthmus traffic {spec.name} {now.name}=0     then     isthmus deploy {spec.name}",
+                ) from error
+        raise
+
+
+def _first_split(project: Project, state: EndpointState, held: owner.Held) -> EndpointState:
+    """The declared split of a new endpoint. After a crash it is found here again: the intent was written down before."""
+    wanted = held.owner.split
+    if {v.name: v.target_percent for v in state.variants} != wanted:
+        if set(wanted) != {v.name for v in state.variants}:
+            raise Invalid(f"{state.name}: the first split names {', '.join(wanted)}", remedy=f"isthmus destroy, then deploy {state.name}")
+        project.target.endpoints.shift(state.name, wanted, expect=state.token)
+    state = read_back(project, state.name, wanted)
+    owner.settled(project, state.name, held)
+    return state
+
+
+def _url(project: Project, name: str) -> str | None:
+    found = [r for r in project.target.inventory.list(project.spec.name) if r.kind == "endpoint" and r.name == name]
+    return found[0].console_url if found else None

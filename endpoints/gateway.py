@@ -1,0 +1,229 @@
+"""The gateway: joins features at request time, asks the endpoint, orders, explores, and says what it showed."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from random import Random
+from typing import Any, final
+
+import msgspec
+
+from ..errors import Invalid, IsthmusError, NotFound
+from ..events.port import Rejected, Row
+from ..feature_store.history import entity_key
+from ..feature_store.online import OnlineReader
+from ..runtime import Project
+from .exposures import EXPOSURES
+from .inputs import Inputs, manifest_of, union, view_keys
+from .port import Reply
+from .ranking import Shown, as_scores, shown
+from .request import RankRequest, parsed, shape_of
+from .tally import Tally
+
+REFRESH = timedelta(seconds=1)  # how old the list of variants may be; a new variant has no traffic and takes longer to start
+Emit = Callable[[Sequence[Row]], Sequence[Rejected]]
+
+
+class Ranking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    items: tuple[int | str, ...]
+    scores: tuple[float, ...]
+    propensities: tuple[float, ...]
+    variant: str
+    version: str  # model@version
+    rules: tuple[str, ...]
+    request_id: str
+    stale_features: tuple[str, ...]
+    problems: tuple[str, ...] = ()  # an exposure that could not be delivered; absent when all is well
+
+    def __str__(self) -> str:
+        short = msgspec.structs.replace(
+            self,
+            scores=tuple(float(f"{score:.3g}") for score in self.scores),
+            propensities=tuple(float(f"{share:.6g}") for share in self.propensities),
+        )
+        return json.dumps(msgspec.to_builtins(short))
+
+
+class _Deployed(msgspec.Struct, frozen=True):
+    inputs: Inputs
+    models: dict[str, str]  # by variant
+    seen: float
+
+
+@final
+class Gateway:
+    """`rank` may be called from many threads. What does not change from request to request is worked out once a second at most."""
+
+    def __init__(
+        self,
+        project: Project,
+        endpoint: str,
+        *,
+        rng: Random | None = None,
+        emit: Emit | None = None,
+        refresh: timedelta = REFRESH,
+    ) -> None:
+        """NotFound: project.yaml has no such endpoint. `emit`: where exposures go, by default the project's `exposures` stream."""
+        found = project.spec.endpoints.get(endpoint)
+        if found is None:
+            have = ", ".join(project.spec.endpoints) or "none"
+            raise NotFound(f"project.yaml has no endpoint {endpoint}", remedy=f"it has {have}")
+        self.project = project
+        self.endpoint = found
+        self.tally = Tally()
+        self.undelivered = 0  # exposures
+        self._shape = shape_of(project.spec, found)
+        self._explore = float(found.explore) / 100
+        self._maximise = project.spec.objectives[found.objective].goal == "maximise"
+        self._rng = rng or Random()  # noqa: S311  exploration is no secret
+        self._emit = emit or self._emit_to_stream
+        self._refresh = refresh.total_seconds()
+        self._keys = view_keys(project)
+        self._manifests: dict[tuple[str, int], Any] = {}
+        self._deployed: _Deployed | None = None
+        self._local = threading.local()
+
+    def rank(self, request: Mapping[str, Any]) -> Ranking:
+        """Invalid: the request. ModelError, Busy, Unavailable: the endpoint. An exposure that is lost is told in `problems`."""
+        asked = parsed(request, self._shape)
+        request_id = f"q-{secrets.token_hex(8)}"
+        deployed = self._variants()
+        instances, stale = self._instances(asked, deployed.inputs)
+        reply = self._invoke(instances, request_id)
+        model = deployed.models.get(reply.variant, "")
+        version = f"{model}@{reply.version}"
+        scores = as_scores(reply.predictions, who=f"{reply.variant} ({version})")
+        places, explored = shown(asked.candidates, scores, slots=asked.slots, explore=self._explore, rng=self._rng, maximise=self._maximise)
+        return Ranking(
+            items=tuple(place.item for place in places),
+            scores=tuple(place.score for place in places),
+            propensities=tuple(place.propensity for place in places),
+            variant=reply.variant,
+            version=version,
+            rules=(),
+            request_id=request_id,
+            stale_features=stale,
+            problems=self._expose(asked, places, reply.variant, version, request_id, explored=explored),
+        )
+
+    def score(self, request: Mapping[str, Any], *, variant: str | None = None) -> Reply:
+        """Only ask the models: nothing is shown, so no exposure. What deploy's smoke test calls."""
+        instances, _ = self._instances(parsed(request, self._shape), self._variants().inputs)
+        reply = self.project.target.endpoints.invoke(self.endpoint.name, instances, variant=variant, request_id=f"s-{secrets.token_hex(8)}")
+        as_scores(reply.predictions, who=reply.variant)
+        return reply
+
+    def _variants(self) -> _Deployed:
+        now = time.monotonic()
+        held = self._deployed
+        if held is not None and now - held.seen < self._refresh:
+            return held
+        state = self.project.target.endpoints.observe(self.endpoint.name)
+        if state is None:
+            raise NotFound(f"{self.endpoint.name} is not deployed", remedy=f"isthmus deploy {self.endpoint.name}")
+        manifests = [self._manifest(v.model, v.version) for v in state.variants]
+        held = _Deployed(union(manifests, self._keys), {v.name: v.model for v in state.variants}, now)
+        self._deployed = held
+        return held
+
+    def _manifest(self, model: str, version: int) -> Any:
+        found = self._manifests.get((model, version))
+        if found is None:
+            found = self._manifests[model, version] = manifest_of(self.project, model, version)
+        return found
+
+    def _instances(self, asked: RankRequest, inputs: Inputs) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+        """One row a candidate. The features of the other entities are read once and shared."""
+        shared = dict(asked.attributes)
+        for name in inputs.attributes:
+            if name not in shared:
+                raise Invalid(f"{self.endpoint.name}: the deployed models read {name}", remedy=f"send {name}, or give it in serve_as")
+        shared.update(inputs.constants)
+        reader = self._reader(inputs)
+        candidates_key = self.project.spec.entities[asked.entity].key
+        rows: list[dict[str, Any]] = [{} for _ in asked.candidates]
+        stale: list[str] = []
+        for view, (key, names) in inputs.views.items():
+            if key == candidates_key:
+                served = reader.read(view, asked.candidates)
+                for row, found in zip(rows, served.rows, strict=True):
+                    for name in names:
+                        row[name] = found[name]
+            else:
+                if key not in asked.keys:
+                    raise Invalid(f"{self.endpoint.name}: {key} is missing", remedy=f"the deployed models read {view}.{names[0]}")
+                served = reader.read(view, [asked.keys[key]])
+                for name in names:
+                    shared[name] = served.rows[0][name]
+            stale += [f"{view}.{name}" for name in names if f"{view}.{name}" in served.stale_features]
+        return [shared | row for row in rows], tuple(stale)
+
+    def _reader(self, inputs: Inputs) -> OnlineReader:
+        """One for each thread: a reader serves one at a time."""
+        held = getattr(self._local, "reader", None)
+        if held is None or held[0] != inputs.views:
+            held = self._local.reader = (inputs.views, OnlineReader(self.project, tuple(inputs.views)))
+        return held[1]
+
+    def _invoke(self, instances: list[dict[str, Any]], request_id: str) -> Reply:
+        began = time.perf_counter()
+        try:
+            reply = self.project.target.endpoints.invoke(self.endpoint.name, instances, variant=None, request_id=request_id)
+        except IsthmusError:
+            self.tally.failed()
+            raise
+        self.tally.answered(reply.variant, time.perf_counter() - began)
+        return reply
+
+    def _expose(
+        self, asked: RankRequest, places: Sequence[Shown], variant: str, version: str, request_id: str, *, explored: bool
+    ) -> tuple[str, ...]:
+        """The answer is given all the same; what could not be logged is counted and said, as it biases every later evaluation."""
+        moment = self.project.now()
+        rows = [
+            {
+                "event_id": f"{request_id}-{place.position}",
+                "event_timestamp": moment,
+                "endpoint": self.endpoint.name,
+                "unit": asked.unit,
+                "variant": variant,
+                "version": version,
+                "entity": asked.entity,
+                "entity_key": entity_key(place.item),
+                "position": place.position,
+                "score": place.score,
+                "propensity": place.propensity,
+                "explored": explored,
+            }
+            for place in places
+        ]
+        try:
+            rejected = self._emit(rows)
+        except IsthmusError as error:
+            lost, why = len(rows), str(error)
+        else:
+            lost, why = len(rejected), rejected[0].reason if rejected else ""
+        if not lost:
+            return ()
+        self.undelivered += lost
+        problem = f"{lost} of {len(rows)} exposures not delivered: {why}"
+        print(f"{self.endpoint.name} {request_id}: {problem}", file=sys.stderr, flush=True)
+        return (problem,)
+
+    def _emit_to_stream(self, rows: Sequence[Row]) -> Sequence[Rejected]:
+        from ..events.emit import emit_stream
+
+        return emit_stream(self.project, EXPOSURES, rows)
+
+
+def serve(project: Project, endpoint: str, port: int = 8800) -> None:
+    """The gateway over HTTP on this machine, until Ctrl-C: POST /rank."""
+    from .gateway_http import serve as run
+
+    run(Gateway(project, endpoint), port)

@@ -1,0 +1,70 @@
+"""What the deployed models read: the union of their features, so that one read serves whichever variant answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from ..errors import Invalid
+from ..pipelines.predictor import MANIFEST, Manifest
+from ..runtime import Project
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
+    """`views`: view -> (its entity's key, the features read from it)."""
+
+    views: dict[str, tuple[str, tuple[str, ...]]]
+    attributes: tuple[str, ...]  # come with the request
+    constants: dict[str, Any]  # serve_as
+
+
+def manifest_of(project: Project, model: str, version: int) -> Manifest:
+    """The manifest in the version's model folder. NotFound."""
+    found = project.target.registry.get(model, version)
+    return msgspec.json.decode(project.target.blobs.get(f"{found.uri.rstrip('/')}/{MANIFEST}"), type=Manifest)
+
+
+def union(manifests: Iterable[Manifest], keys: dict[str, str]) -> Inputs:
+    """`keys`: each view's entity key, for manifests that do not say. Invalid: two models mean different things by one name."""
+    source: dict[str, tuple[str | None, str]] = {}
+    views: dict[str, tuple[str, list[str]]] = {}
+    attributes: list[str] = []
+    constants: dict[str, Any] = {}
+    for manifest in manifests:
+        for name, value in manifest.serve_as.items():
+            if constants.setdefault(name, value) != value:
+                raise Invalid(f"serve_as.{name} is {constants[name]!r} for one variant and {value!r} for {manifest.configuration}",
+                              remedy="one request serves every variant: give them the same value")  # fmt: skip
+        for feature in manifest.features:
+            before = source.setdefault(feature.name, (feature.view, manifest.configuration))
+            if before[0] != feature.view:
+                raise Invalid(
+                    f"{feature.name} is {_place(before[0])} for {before[1]} and {_place(feature.view)} for {manifest.configuration}",
+                    remedy="rename one of the two features: a request's rows are shared by the variants",
+                )
+            if feature.view is None:
+                if feature.name not in attributes:
+                    attributes.append(feature.name)
+                continue
+            key = feature.key or keys.get(feature.view)
+            if key is None:
+                raise Invalid(f"{manifest.configuration} reads {feature.view}.{feature.name}, a view that project.yaml no longer has")
+            names = views.setdefault(feature.view, (key, []))[1]
+            if feature.name not in names:
+                names.append(feature.name)
+    return Inputs(
+        views={view: (key, tuple(names)) for view, (key, names) in views.items()},
+        attributes=tuple(name for name in attributes if name not in constants),
+        constants=constants,
+    )
+
+
+def _place(view: str | None) -> str:
+    return "an attribute of the request" if view is None else f"a feature of {view}"
+
+
+def view_keys(project: Project) -> dict[str, str]:
+    spec = project.spec
+    return {view.name: spec.entities[view.entity].key for view in spec.feature_views.values()}

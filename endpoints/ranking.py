@@ -1,0 +1,62 @@
+"""Scores to an order, exploration, and the probability of what was shown. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from random import Random
+
+import msgspec
+
+from ..errors import Invalid
+
+Item = int | str
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """One place of an answer; position counts from 1."""
+
+    item: Item
+    position: int
+    score: float
+    propensity: float
+
+
+def order(items: Sequence[Item], scores: Sequence[float], *, maximise: bool = True) -> list[int]:
+    """Indexes, best first; ties go to the smaller item id."""
+    sign = -1 if maximise else 1
+    return sorted(range(len(items)), key=lambda at: (sign * scores[at], items[at]))
+
+
+def propensity(*, is_best: bool, explore: float, candidates: int) -> float:
+    """Probability that this item is shown at this place: (1-e) when the model puts it there, and e/n by a random order."""
+    return (1 - explore) * is_best + explore / candidates
+
+
+def shown(
+    items: Sequence[Item], scores: Sequence[float], *, slots: int, explore: float, rng: Random, maximise: bool = True
+) -> tuple[tuple[Shown, ...], bool]:
+    """The first `slots` places, and whether this answer was drawn at random (a share `explore` of them is)."""
+    best = order(items, scores, maximise=maximise)
+    explored = explore > 0 and rng.random() < explore
+    final = rng.sample(best, len(best)) if explored else best
+    places = tuple(
+        Shown(
+            item=items[at],
+            position=place + 1,
+            score=scores[at],
+            propensity=propensity(is_best=at == best[place], explore=explore, candidates=len(items)),
+        )
+        for place, at in enumerate(final[:slots])
+    )
+    return places, explored
+
+
+def as_scores(predictions: Sequence[object], *, who: str) -> list[float]:
+    """A ranker answers one finite number an item. Invalid, naming the model, when it does not."""
+    for at, value in enumerate(predictions):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise Invalid(
+                f"{who} answered {value!r} for item {at}: a score is a finite number", remedy="look at what predict(rows) returns"
+            )
+    return [float(value) for value in predictions]  # type: ignore[arg-type]  # checked above

@@ -1,0 +1,69 @@
+"""A few requests to an endpoint that was just deployed, made from keys that the feature history knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..errors import IsthmusError, NotFound
+from ..runtime import Project
+from .gateway import Gateway
+
+REQUESTS = 20
+CANDIDATES = 4
+
+
+class Smoke(msgspec.Struct, frozen=True, kw_only=True):
+    sent: int
+    answered: int
+    first_error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.answered == self.sent
+
+    def __str__(self) -> str:
+        counts = f"{self.answered} of {self.sent} requests answered"
+        return counts if self.first_error is None else f"{counts} (first error: {self.first_error})"
+
+
+def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
+    """To each variant in turn where the target can aim, else by the split. Nothing is shown to anybody, so no exposure is logged."""
+    gateway = Gateway(project, name)
+    aimed = project.target.capabilities["invoke.variant"].level != "refused"
+    answered, first = 0, None
+    try:
+        request = example_request(project, name)
+    except IsthmusError as error:
+        return Smoke(sent=REQUESTS, answered=0, first_error=f"no example request: {error}")
+    for number in range(REQUESTS):
+        try:
+            gateway.score(request, variant=variants[number % len(variants)] if aimed else None)
+        except IsthmusError as error:
+            first = first or str(error)
+        else:
+            answered += 1
+    return Smoke(sent=REQUESTS, answered=answered, first_error=first)
+
+
+def example_request(project: Project, name: str) -> dict[str, Any]:
+    """A request as callers send it, from the newest exposures' keys and attributes of the log."""
+    from ..events.relations import view_name
+
+    spec = project.spec
+    endpoint = spec.endpoints[name]
+    exposure = spec.events[spec.objectives[endpoint.objective].exposure]
+    entities = {entity.key: entity for entity in spec.entities.values()}
+    columns = [a.name for a in exposure.attributes]
+    sql = f"SELECT {', '.join(columns)} FROM {view_name(exposure.name)} ORDER BY event_timestamp DESC, event_id LIMIT 200"
+    rows = project.target.warehouse.query(sql, {}).to_pylist()
+    keys = [column for column in columns if column in entities]
+    outcome = {a.name for a in spec.events[spec.objectives[endpoint.objective].outcome].attributes}
+    ranked = next((key for key in keys if key in outcome), next(iter(keys), None))  # what is clicked is what is ranked
+    if ranked is None or not rows:
+        raise NotFound(f"{exposure.name} has no rows, or no entity's key", remedy="isthmus ingest, isthmus materialize")
+    request: dict[str, Any] = {key: value for key, value in rows[0].items() if value is not None}
+    request[ranked] = list(dict.fromkeys(row[ranked] for row in rows))[:CANDIDATES]
+    request[endpoint.unit] = "smoke"
+    return request

@@ -1,0 +1,32 @@
+"""What one process saw of an endpoint's answers: counts and latencies by variant. The durable figures are MetricSource's."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+KEPT = 100_000  # latencies a variant
+
+
+class Tally:
+    def __init__(self) -> None:
+        self.requests: dict[str, int] = {}
+        self.errors = 0
+        self._seconds: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
+
+    def answered(self, variant: str, seconds: float) -> None:
+        with self._lock:
+            self.requests[variant] = self.requests.get(variant, 0) + 1
+            self._seconds.setdefault(variant, deque(maxlen=KEPT)).append(seconds)
+
+    def failed(self) -> None:
+        with self._lock:
+            self.errors += 1
+
+    def percentile(self, share: float, variant: str | None = None) -> float | None:
+        """Milliseconds, of one variant or of all; None before the first answer. Nearest rank."""
+        with self._lock:
+            names = list(self._seconds) if variant is None else [variant]
+            found = sorted(s for name in names for s in self._seconds.get(name, ()))
+        return 1000 * found[min(len(found) - 1, int(share * len(found)))] if found else None

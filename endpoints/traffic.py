@@ -1,0 +1,106 @@
+"""`isthmus traffic`: move an endpoint's traffic by hand, read it back, compare it with what was meant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+
+import msgspec
+
+from ..errors import Conflict, NotFound
+from ..runtime import Project
+from ..storage import wait
+from ..target import Target
+from . import owner
+from .port import EndpointState
+from .split import checked, completed, shown
+
+
+class TrafficChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Percents by variant, before and as read back."""
+
+    target: str
+    endpoint: str
+    before: dict[str, Decimal]
+    after: dict[str, Decimal]
+    seconds: float
+
+    def __str__(self) -> str:
+        moved = [
+            f"{name} {shown(self.before[name])} -> {shown(self.after[name])}" if self.before[name] != self.after[name] else
+            f"{name} {shown(self.after[name])}"
+            for name in self.after
+        ]  # fmt: skip
+        split = "/".join(map(shown, self.after.values()))
+        return f"{self.target:<11} {self.endpoint}   {'   '.join(moved)}\n  read back {split} after {self.seconds:.1f} s, as intended"
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """A change before it is made: for `change? y`, `--dry-run`, and as the guard between looking and acting."""
+
+    target: str
+    endpoint: str
+    before: dict[str, Decimal]
+    after: dict[str, Decimal]
+    token: str
+
+
+def resolution(target: Target) -> Decimal:
+    row = target.capabilities["traffic.resolution"]
+    return row.value if isinstance(row.value, Decimal) else Decimal(str(row.value))
+
+
+def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> Intent:
+    """What `challenger=20` would do. Nothing is changed. NotFound, Invalid, Unsupported (the target cannot split so finely)."""
+    state = observed(project, endpoint)
+    now = {v.name: v.target_percent for v in state.variants}
+    where = f"{project.target.name} {endpoint}"
+    wanted = checked(completed(changes, now=now, where=where), variants=now, resolution=resolution(project.target), where=where)
+    return Intent(target=project.target.name, endpoint=endpoint, before=now, after=wanted, token=state.token)
+
+
+def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> TrafficChange:
+    """Move the traffic and wait until the target serves it so. With two variants the other takes the rest.
+
+    Refused: a rollout or an experiment owns the traffic. Conflict: somebody else moved it meanwhile. Busy: a variant is not ready.
+    """
+    with project.lock("traffic"):
+        meant = intent(project, endpoint, changes)
+        held = owner.intend(project, endpoint, meant.after, by="traffic", held=owner.read(project, endpoint))
+        began = time.monotonic()
+        if meant.before != meant.after:
+            project.target.endpoints.shift(endpoint, meant.after, expect=meant.token)
+        state = read_back(project, endpoint, meant.after)
+        owner.settled(project, endpoint, held)
+    return TrafficChange(
+        target=project.target.name,
+        endpoint=endpoint,
+        before=meant.before,
+        after={v.name: v.percent for v in state.variants},
+        seconds=time.monotonic() - began,
+    )
+
+
+def read_back(project: Project, endpoint: str, split: Mapping[str, Decimal], *, within: timedelta = timedelta(minutes=15)) -> EndpointState:
+    """Wait until the target serves the split. Conflict: it settled on another one. Unavailable: not within the time."""
+
+    def over(state: EndpointState) -> bool:
+        return state.phase == "failed" or all(v.percent == v.target_percent for v in state.variants)
+
+    state = wait(lambda: observed(project, endpoint), over, deadline=within, what=f"{endpoint}'s traffic")
+    found = {v.name: v.percent for v in state.variants}
+    if found != dict(split):
+        meant = ", ".join(f"{name} {shown(percent)}" for name, percent in split.items())
+        seen = ", ".join(f"{name} {shown(percent)}" for name, percent in found.items())
+        why = f": {state.failure}" if state.failure else ""
+        raise Conflict(f"{endpoint} was meant to serve {meant}, and serves {seen}{why}", remedy="look at it, then set the split again")
+    return state
+
+
+def observed(project: Project, endpoint: str) -> EndpointState:
+    state = project.target.endpoints.observe(endpoint)
+    if state is None:
+        raise NotFound(f"there is no endpoint {endpoint} on {project.target.name}", remedy=f"isthmus deploy {endpoint}")
+    return state
