@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..errors import NotFound, Problem, ProjectError
 from . import build, files, profiles, references, trainers, yaml
 from .names import name_problem
@@ -14,7 +16,7 @@ from .shapes import WRONG
 from .specs import Description, Model, ProjectSpec
 
 # Nothing that SQL is checked against depends on these: with errors only here, the sound rest is still a description.
-_LEAVES = ("endpoints.", "models/", "sources/", "profiles.yaml")
+_LEAVES = ("endpoints.", "models/", "sources/", "features/", "profiles.yaml:")
 
 
 def load(path: Path) -> Description:
@@ -31,7 +33,7 @@ def load(path: Path) -> Description:
 def parse(path: Path) -> tuple[Description | None, tuple[Problem, ...]]:
     """All problems of a project's files, warnings too.
 
-    With errors there is a description only when they are confined to endpoints, models, sources and profiles: it holds the sound rest, so
+    With errors there is a description only when they are confined to endpoints, models, trainers, sources and profiles: the sound rest, so
     that views can be checked as well. A description with errors is for looking at; `load` never returns one.
     """
     path = _where(path)
@@ -55,7 +57,7 @@ def parse(path: Path) -> tuple[Description | None, tuple[Problem, ...]]:
             report.add("", "a project is a mapping", "begin with name: and the sections below it")
     name = spec.name if spec else ""
     profiles.check(folder, name, report)
-    whole = spec is not None and not any(not key.startswith(_LEAVES) for key in report.wrong_keys())
+    whole = spec is not None and all(key.startswith(_LEAVES) or key.endswith(".py:") for key in report.wrong_keys())
     if spec is None or not whole:
         return None, report.sorted()
     return Description(spec=_sound(spec, report), folder=str(folder), places=dict(report.places)), report.sorted()
@@ -123,8 +125,6 @@ def _models(folder: Path, report: Report) -> tuple[dict[str, Model], dict[str, s
 
 
 def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
-    import msgspec
-
     return msgspec.structs.replace(
         spec,
         endpoints={name: found for name, found in spec.endpoints.items() if report.sound(f"endpoints.{name}")},

@@ -19,6 +19,11 @@ def _name(longest: int = NAME_LENGTH) -> Text:
     return Text(what="a name", pattern=NAME, parse=parse)
 
 
+def _relation_name(name: str) -> tuple[str, str] | None:
+    """Of what is written in SQL as it is."""
+    return name_problem(name) or relation_problem(name)
+
+
 def _column(text: str) -> str:
     if found := column_problem(text):
         raise Mistake(*found)
@@ -168,16 +173,12 @@ ENDPOINT = Record(
 SECTIONS = {
     "entities": (ENTITY, name_problem),
     "events": (EVENT, name_problem),
-    "objectives": (OBJECTIVE, name_problem),
-    "tables": (TABLE, name_problem),
-    "feature_views": (FEATURE_VIEW, name_problem),
+    "objectives": (OBJECTIVE, _relation_name),
+    "tables": (TABLE, _relation_name),
+    "feature_views": (FEATURE_VIEW, _relation_name),
     "endpoints": (ENDPOINT, name_problem),
 }
-RELATIONS = ("objectives", "tables", "feature_views")  # their names are written in SQL as they are
 LATER_SECTIONS = ("rollouts", "experiments")
-
-_RELATION_NAME = {section: (lambda name: name_problem(name) or relation_problem(name)) for section in RELATIONS}
-SECTIONS |= {section: (shape, _RELATION_NAME.get(section, judge)) for section, (shape, judge) in SECTIONS.items()}
 
 PROJECT = Record(
     noun="a project",
