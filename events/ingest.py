@@ -177,12 +177,13 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> tuple[tuple
     lines: dict[tuple[str, str], int | None] = {}
     wall = naive(project.wall())
     for part in settled.refused():
-        for attribute, reason, line in zip(*(part[name].to_pylist() for name in ("attribute", "reason", "line")), strict=True):
+        columns: list[list[Any]] = [part[name].to_pylist() for name in ("payload_digest", "attribute", "reason", "line")]
+        seen = lookup.quarantined(project.target.warehouse, event, columns[0])
+        fresh = []
+        for row, (digest, attribute, reason, line) in enumerate(zip(*columns, strict=True)):
             counts[attribute, reason] += 1
             lines[attribute, reason] = line
-        seen = lookup.quarantined(project.target.warehouse, event, part["payload_digest"].to_pylist())
-        fresh = []
-        for row, key in enumerate(zip(part["payload_digest"].to_pylist(), part["attribute"].to_pylist(), strict=True)):
+            key = (digest, attribute)
             if key not in seen:
                 seen.add(key)
                 fresh.append(row)
@@ -206,8 +207,8 @@ def _append(project: Project, event: Event, settled: Settled) -> None:
 def _write(project: Project, table: TableSpec, rows: pa.Table) -> None:
     """Under a name made from the rows' content: the same rows again are the same batch."""
     content = hashlib.blake2b(digest_size=16)
-    for digest in rows["payload_digest"].to_pylist():
-        content.update(digest.encode())
+    digests: list[Any] = rows["payload_digest"].to_pylist()
+    content.update("".join(digests).encode())
     project.target.warehouse.append(table.name, rows.select([c.name for c in table.columns]), batch=f"ingest-{content.hexdigest()}")
 
 

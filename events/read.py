@@ -267,11 +267,11 @@ def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
 def _reason(line: bytes, error: Exception) -> str:
     """Python's own parser says the column, in words that do not change with msgspec's version."""
     try:
-        json.loads(line)
+        json.loads(line.strip())
     except UnicodeDecodeError:
         return "not UTF-8"
     except json.JSONDecodeError as found:
-        return f"{found.msg.lower()} at column {found.colno}"
+        return f"{found.msg.lower().removesuffix(' at')} at column {found.colno}"
     return str(error)
 
 

@@ -18,20 +18,19 @@ def query_to_parquet(sql: str, *, name: str, folder: Path, to: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET autoinstall_known_extensions = false")  # nothing is fetched from the network while events come in
-        connection.execute(f"SET temp_directory = '{_quoted(str(to.parent / 'spill'))}'")
+        connection.execute(f"SET temp_directory = '{_quoted(str(to.parent.parent / 'spill'))}'")
         connection.execute("SET enable_progress_bar = false")
         try:
             statements = connection.extract_statements(text)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise Invalid(f"{name} is not one SELECT", remedy="a source is a single query; its columns are the event's attributes")
-            query = statements[0].query.rstrip().rstrip(";")
-            connection.execute(f"COPY ({query}\n) TO '{_quoted(str(to))}' (FORMAT parquet, COMPRESSION zstd)")
+            connection.sql(text).write_parquet(str(to), compression="zstd")
         except duckdb.Error as error:
             raise Invalid(f"{name}: {str(error).strip()}", remedy="nothing was changed; try the query in the duckdb shell") from error
 
 
 def rooted(sql: str, folder: Path) -> str:
-    """The SQL with the relative paths of data files made absolute. The text is otherwise untouched.
+    """The SQL with the relative paths of data files made absolute, and without a semicolon at its end. It is otherwise untouched.
 
     Not DuckDB's `file_search_path`: it looks into the process's own directory first, so a command given elsewhere would read another
     project's file of the same name. Not chdir: it moves every thread of the caller's process.
@@ -44,6 +43,8 @@ def rooted(sql: str, folder: Path) -> str:
         tokens = DuckDB().tokenize(sql)
     except TokenError:
         return sql  # DuckDB will say what is wrong with it
+    while tokens and tokens[-1].token_type is TokenType.SEMICOLON:
+        sql = sql[: tokens.pop().start]
     pieces: list[str] = []
     done = 0
     before = None

@@ -27,18 +27,12 @@ if TYPE_CHECKING:
 
 pc: Any = pyarrow.compute
 
-REFUSED = pa.schema(
-    [
-        ("event_id", pa.string()),
-        ("attribute", pa.string()),
-        ("reason", pa.string()),
-        ("line", pa.int64()),
-        ("payload", pa.string()),
-        ("payload_digest", pa.string()),
-        ("source", pa.string()),
-        ("retry", pa.bool_()),
-    ]
-)
+_REFUSED: list[Any] = [
+    *(pa.field(name, pa.string()) for name in ("event_id", "attribute", "reason", "payload", "payload_digest", "source")),
+    pa.field("line", pa.int64()),
+    pa.field("retry", pa.bool_()),
+]
+REFUSED = pa.schema(_REFUSED)
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,15 +62,9 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def good_schema(event: Event) -> pa.Schema:
-    return pa.schema(
-        [
-            *((a.name, ARROW[TYPES[a.type]]) for a in attributes_of(event)),
-            ("line", pa.int64()),
-            ("payload_digest", pa.string()),
-            ("dt", pa.string()),
-            ("source", pa.string()),
-        ]
-    )
+    attributes: list[Any] = [pa.field(a.name, ARROW[TYPES[a.type]]) for a in attributes_of(event)]
+    own: list[Any] = [pa.field("line", pa.int64()), *(pa.field(name, pa.string()) for name in ("payload_digest", "dt", "source"))]
+    return pa.schema([*attributes, *own])
 
 
 def stage(event: Event, source: Source, folder: Path, *, now: datetime, progress: Callable[[int], None]) -> Staged:
@@ -136,7 +124,7 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
         stored=counts.get("new", 0),
         already_there=counts.get("there", 0),
         displaced=0 if losers is None else losers.num_rows,
-        new=lambda: _selected(settled, "new", good_schema(event).names),
+        new=lambda: _selected(settled, "new", good_schema(event)),
         refused=lambda: _all_refused(event, staged, settled, losers),
     )
 
@@ -202,9 +190,9 @@ def _all_refused(event: Event, staged: Staged, settled: Path, losers: pa.Table |
     for attribute in event.attributes:
         if attribute.event is not None:
             reason = values.UNRESOLVED.format(event=attribute.event)
-            for part in _selected(settled, attribute.name + WAITING, good_schema(event).names):
+            for part in _selected(settled, attribute.name + WAITING, good_schema(event)):
                 yield _judged(event, part, [attribute.name] * part.num_rows, [reason] * part.num_rows, retry=True)
-    for part in _selected(settled, CONFLICTING, good_schema(event).names):
+    for part in _selected(settled, CONFLICTING, good_schema(event)):
         yield _judged(event, part, ["event_id"] * part.num_rows, [values.CONFLICT] * part.num_rows, retry=False)
 
 
@@ -220,7 +208,7 @@ def _judged(event: Event, part: pa.Table, attributes: list[str], reasons: list[s
         "source": part["source"],
         "retry": pa.array([retry] * part.num_rows, pa.bool_()),
     }
-    return pa.table(columns).cast(REFUSED)
+    return pa.table(columns).select(REFUSED.names).cast(REFUSED)
 
 
 def _refused(bad: tuple[Bad, ...], source: str) -> pa.Table:
@@ -234,11 +222,11 @@ def _refused(bad: tuple[Bad, ...], source: str) -> pa.Table:
     )
 
 
-def _selected(settled: Path, state: str, names: list[str]) -> Iterator[pa.Table]:
-    """The rows of one state, a chunk at a time."""
+def _selected(settled: Path, state: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of one state, a chunk at a time; DuckDB has made microseconds of the times."""
     for table in _tables(settled):
-        if found := table.filter(pc.equal(table["_state"], state)).select(names):
-            yield found
+        if found := table.filter(pc.equal(table["_state"], state)):
+            yield found.select(schema.names).cast(schema)
 
 
 def _tables(path: Path) -> Iterator[pa.Table]:

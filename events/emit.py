@@ -1,0 +1,155 @@
+"""Single events, validated where they are made: only valid ones enter a stream.
+
+References are not looked up here (that would be a query an event): a join does not find what is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+
+import msgspec
+
+from ..errors import NotFound
+from ..project.specs import Attribute, Event
+from ..runtime import Project
+from ..storage import utc_milliseconds
+from . import values
+from .port import Rejected, Row, StreamSpec
+from .relations import TYPES, raw_table
+
+_ATTRIBUTE_TYPES = {column: attribute for attribute, column in TYPES.items()}
+_OWN = frozenset({"dt", "payload_digest", "source", "line"})  # made here; what a caller sends under these names is not read
+
+Checker = Callable[[Row, datetime], dict[str, object]]  # raises BadValueError
+
+
+def emit(project: Project, event_or_stream: str | StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
+    """Append events to an event of the catalogue, by name, or to an internal stream.
+
+    A row has event_id, event_timestamp (an aware datetime, or text with a zone) and the attributes. What is not returned is durable.
+    NotFound for an unknown event.
+    """
+    if isinstance(event_or_stream, StreamSpec):
+        return emit_stream(project, event_or_stream, rows)
+    event = project.spec.events.get(event_or_stream)
+    if event is None:
+        raise NotFound(f"there is no event {event_or_stream}", remedy=f"project.yaml has {', '.join(project.spec.events) or 'no events'}")
+    return _append(project, stream_of(event), _event_checker(msgspec.json.encode(event)), rows)
+
+
+def emit_stream(project: Project, stream: StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
+    """The same for a stream of Isthmus' own (exposures): types and required columns are checked; there are no bounds.
+
+    `payload_digest` is added where the stream declares it.
+    """
+    return _append(project, stream, _stream_checker(stream), rows)
+
+
+def stream_of(event: Event) -> StreamSpec:
+    """The stream of an event of the catalogue: it lands in the event's raw table, beside what `ingest` stores."""
+    table = raw_table(event)
+    return StreamSpec(name=table.name, columns=table.columns, key="event_id")
+
+
+def _append(project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]) -> tuple[Rejected, ...]:
+    now = values.naive(project.now())
+    good: list[Row] = []
+    places: list[int] = []
+    rejected: list[Rejected] = []
+    for index, row in enumerate(rows):
+        try:
+            good.append(check(row, now))
+            places.append(index)
+        except values.BadValueError as error:
+            rejected.append(Rejected(index=index, reason=str(error)))
+    if good:
+        refused = project.target.events.append(stream.name, good)
+        rejected += [Rejected(index=places[one.index], reason=one.reason) for one in refused]
+    return tuple(sorted(rejected, key=lambda one: one.index))
+
+
+@cache
+def _event_checker(encoded: bytes) -> Checker:
+    """Compiled once an event: specs hold dicts and are not hashable, their JSON is."""
+    event = msgspec.json.decode(encoded, type=Event)
+
+    def own_rules(found: Mapping[str, object], now: datetime) -> None:
+        moment = found["event_timestamp"]
+        if isinstance(moment, datetime) and (reason := values.out_of_time(moment, now=now, max_lateness=event.max_lateness)):
+            raise values.BadValueError(f"event_timestamp {reason}")
+
+    return _checker(
+        (values.ID, values.TIMESTAMP, *event.attributes),
+        lambda name: values.unknown(name, event),
+        own_rules,
+        {"source": "emit", "line": None},
+    )
+
+
+@cache
+def _stream_checker(stream: StreamSpec) -> Checker:
+    attributes = tuple(
+        Attribute(name=column.name, type=_ATTRIBUTE_TYPES[column.type], required=column.required)  # type: ignore[arg-type]
+        for column in stream.columns
+        if column.name not in _OWN
+    )
+    known = ", ".join(a.name for a in attributes)
+    declared = [column.name for column in stream.columns if column.name in _OWN]
+    return _checker(
+        attributes,
+        lambda _name: f"is not a column of {stream.name} (it has {known})",
+        lambda _row, _now: None,
+        {name: None for name in declared},
+    )
+
+
+def _checker(
+    attributes: Sequence[Attribute],
+    unknown: Callable[[str], str],
+    own_rules: Callable[[Mapping[str, object], datetime], None],
+    extra: Mapping[str, object],
+) -> Checker:
+    names = tuple(a.name for a in attributes)
+    known = frozenset(names) | _OWN
+
+    def check(row: Row, now: datetime) -> dict[str, object]:
+        for name in row:
+            if name not in known:
+                raise values.BadValueError(f"{name} {unknown(name)}")
+        found = {attribute.name: _checked(row.get(attribute.name), attribute) for attribute in attributes}
+        own_rules(found, now)
+        own = {**extra, "dt": str(found["event_timestamp"])[:10]}
+        if "payload_digest" in own:
+            own["payload_digest"] = values.digest(values.payload(names, tuple(found.values())))
+        aware = {name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in found.items()}
+        return {**aware, **own}
+
+    return check
+
+
+def _checked(value: object, attribute: Attribute) -> object:
+    name = attribute.name
+    if value is None and attribute.required:
+        raise values.BadValueError(f"{name} is missing")
+    if value is None:
+        return None
+    if value == "" and name == "event_id":
+        raise values.BadValueError("event_id is empty")
+    try:
+        value = values.convert(_aware(value), attribute)
+    except values.BadValueError as error:
+        raise values.BadValueError(f"{name} {error}") from None
+    if reason := values.out_of_bounds(value, attribute):
+        raise values.BadValueError(f"{name} {reason}")
+    return value
+
+
+def _aware(value: object) -> object:
+    """A producer's naive datetime could be any zone's: unlike a table's column it is refused."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise values.BadValueError(f"{values.shown(value)} has no time zone")
+        return utc_milliseconds(value)
+    return value

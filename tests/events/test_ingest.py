@@ -1,0 +1,337 @@
+"""A batch goes in once, whatever it is made of and however often it comes."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from isthmus.errors import Busy, Invalid, NotFound, Refused
+from isthmus.events.ingest import ingest
+from isthmus.events.quarantine import quarantine, summary
+
+from .conftest import NOW, click, impression, make_project, raw_count, seen
+
+NAIVE = datetime(2019, 11, 30, 22, 59, 59)  # noqa: DTZ001  as the warehouse gives it
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def lines(tmp_path):
+    return lambda rows, name="rows.jsonl": write_lines(tmp_path / name, rows)
+
+
+def counts(report):
+    return report.read, report.stored, report.already_there, report.quarantined
+
+
+def test_json_lines_are_stored_as_the_catalogue_says(project, lines):
+    (report,) = ingest(project, event="impression", data=lines([impression(1), impression(2, propensity=...)]))
+    assert counts(report) == (2, 2, 0, 0)
+    assert seen(project, "impression") == [
+        {
+            "event_id": "i1",
+            "event_timestamp": NAIVE,
+            "item_id": 1,
+            "position": 2,
+            "policy": "bts",
+            "propensity": 0.25,
+            "dt": "2019-11-30",
+        },
+        {
+            "event_id": "i2",
+            "event_timestamp": NAIVE - timedelta(seconds=1),
+            "item_id": 2,
+            "position": 3,
+            "policy": "bts",
+            "propensity": None,
+            "dt": "2019-11-30",
+        },
+    ]
+
+
+def test_the_same_file_twice_is_already_there(project, lines):
+    path = lines([impression(n) for n in range(10)])
+    ingest(project, event="impression", data=path)
+    (report,) = ingest(project, event="impression", data=path)
+    assert counts(report) == (10, 0, 10, 0)
+    assert raw_count(project, "impression") == 10
+
+
+def test_a_copy_within_one_file_is_already_there(project, lines):
+    (report,) = ingest(project, event="impression", data=lines([impression(1), impression(1), impression(2)]))
+    assert counts(report) == (3, 2, 1, 0)
+
+
+def formats(rows, folder):
+    table = pa.Table.from_pylist(
+        [{**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])} for row in rows],
+    )
+    frame = pd.DataFrame(rows)
+    frame["event_timestamp"] = pd.to_datetime(frame["event_timestamp"])
+    frame.to_csv(folder / "rows.csv", index=False, date_format="%Y-%m-%dT%H:%M:%S%z")
+    pq.write_table(table, folder / "rows.parquet")
+    naive = table.set_column(1, "event_timestamp", table["event_timestamp"].cast(pa.timestamp("us")))
+    tokyo = table.set_column(1, "event_timestamp", table["event_timestamp"].cast(pa.timestamp("ns", "Asia/Tokyo")))
+    return {
+        "json": write_lines(folder / "rows.jsonl", rows),
+        "csv": folder / "rows.csv",
+        "parquet": folder / "rows.parquet",
+        "text path": str(folder / "rows.parquet"),
+        "pandas": frame,
+        "arrow": table,
+        "arrow without a zone is UTC": naive,
+        "arrow in another zone": tokyo,
+    }
+
+
+def test_every_format_gives_the_same_events(project, tmp_path):
+    rows = [impression(n, propensity=... if n == 3 else 0.5) for n in range(5)]
+    first, *others = formats(rows, tmp_path).values()
+    assert counts(ingest(project, event="impression", data=first)[0]) == (5, 5, 0, 0)
+    for data in others:
+        assert counts(ingest(project, event="impression", data=data)[0]) == (5, 0, 5, 0)
+
+
+def test_each_refusal_has_its_attribute_its_words_and_its_line(project, lines):
+    ingest(project, event="impression", data=lines([impression(n) for n in range(9)], "impressions.jsonl"))
+    rows = [
+        click(0),
+        click(1, item_id=412),
+        click(2, event_timestamp="2019-11-30T10:00:00"),
+        click(3, impression_id="nowhere"),
+        click(4, item_id="7"),
+        click(5, item_id=...),
+        click(6, event_id=""),
+        click(7, event_timestamp="2020-01-01T00:00:00Z"),
+        click(8, event_timestamp="2019-10-01T00:00:00Z"),
+        click(8, itm_id=3),
+        click(8, event_timestamp=1575100000),
+        click(8, item_id=1.5),
+        click(8, item_id=2**70),
+    ]
+    (report,) = ingest(project, event="click", data=lines(rows, "clicks.jsonl"), max_bad=1)
+    assert counts(report) == (13, 1, 0, 12)
+    assert {(r.attribute, r.reason, r.line) for r in report.reasons} == {
+        ("item_id", "412 is over the maximum, 79", 2),
+        ("event_timestamp", '"2019-11-30T10:00:00" has no time zone', 3),
+        ("impression_id", "refers to no impression (late ones are tried again at the next ingest)", 4),
+        ("item_id", '"7" is not an int', 5),
+        ("item_id", "is missing", 6),
+        ("event_id", "is empty", 7),
+        ("event_timestamp", "2020-01-01 00:00:00 is in the future (it is 2019-12-01 00:00:00)", 8),
+        ("event_timestamp", "2019-10-01 00:00:00 is older than 30 days (max_lateness)", 9),
+        ("itm_id", "is not an attribute of click (did you mean item_id?)", 10),
+        ("event_timestamp", "1575100000 is not a timestamp", 11),
+        ("item_id", "1.5 is not an int", 12),
+        ("item_id", "1180591620717411303424 does not fit 64 bits", 13),
+    }
+    assert quarantine(project, "click").num_rows == 12
+
+
+def test_a_broken_line_is_quarantined_with_its_number_and_the_others_are_stored(project, tmp_path):
+    path = tmp_path / "broken.jsonl"
+    good = [json.dumps(impression(n)).encode() for n in range(3)]
+    path.write_bytes(b"\n".join([good[0], b'{"event_id": "x', b"", good[1], b"[1, 2]", b'{"event_id": "\xff"}', good[2]]))
+    (report,) = ingest(project, event="impression", data=path, max_bad=1)
+    assert counts(report) == (6, 3, 0, 3)
+    assert [(r.attribute, r.reason, r.line) for r in sorted(report.reasons, key=lambda r: r.line)] == [
+        ("line", "is not JSON (unterminated string starting at column 14)", 2),
+        ("line", "is not a JSON object", 5),
+        ("line", "is not JSON (not UTF-8)", 6),
+    ]
+
+
+def test_a_csv_row_with_a_field_too_many_is_quarantined_with_the_line_where_it_begins(project, tmp_path):
+    path = tmp_path / "clicks.csv"
+    path.write_text('event_id,event_timestamp,click_id\n"p\n1",2019-11-30T00:00:00Z,c1\np2,2019-11-30T00:00:00Z,c1,more\n')
+    (report,) = ingest(project, event="purchase", data=path, max_bad=1)
+    assert [(r.reason, r.line) for r in report.reasons] == [
+        ("has 4 fields, not 3", 4),
+        ("refers to no click (late ones are tried again at the next ingest)", 2),
+    ]
+
+
+def test_more_than_the_allowed_share_is_an_error_after_the_good_ones_are_stored(project, lines):
+    rows = [impression(n) for n in range(1193)]
+    for n in range(6):
+        rows[n * 100]["item_id"] = 412
+    with pytest.raises(Refused) as refusal:
+        ingest(project, event="impression", data=lines(rows))
+    assert str(refusal.value) == "0.5 % quarantined, more than the 0.1 % allowed (--max-bad)"
+    assert refusal.value.remedy == "see: isthmus events quarantine impression"
+    assert counts(refusal.value.reports[0]) == (1193, 1187, 0, 6)
+    assert len(seen(project, "impression")) == 1187
+    (group,) = summary(project, "impression")
+    assert (group.count, group.reason) == (6, "412 is over the maximum, 79")
+
+
+def test_exactly_the_allowed_share_is_allowed(project, lines):
+    rows = [impression(n) for n in range(1000)]
+    rows[7]["item_id"] = -1
+    assert counts(ingest(project, event="impression", data=lines(rows))[0]) == (1000, 999, 0, 1)
+
+
+def test_bad_rows_that_come_again_are_counted_again_and_kept_once(project, lines):
+    path = lines([impression(1), impression(2, item_id=99)])
+    for _ in range(2):
+        with pytest.raises(Refused, match="quarantined"):
+            ingest(project, event="impression", data=path)
+    assert quarantine(project, "impression").num_rows == 1
+
+
+def test_a_bad_row_that_comes_mended_is_no_longer_open(project, lines):
+    ingest(project, event="impression", data=lines([impression(1, item_id=99)], "a.jsonl"), max_bad=1)
+    assert quarantine(project, "impression").num_rows == 1
+    ingest(project, event="impression", data=lines([impression(1)], "b.jsonl"))
+    assert quarantine(project, "impression").num_rows == 0
+
+
+def test_a_click_before_its_impression_is_stored_when_the_impression_comes(project, lines):
+    purchase = {"event_id": "p1", "event_timestamp": "2019-11-30T23:59:00Z", "click_id": "c1"}
+    ingest(project, event="purchase", data=lines([purchase], "purchases.jsonl"), max_bad=1)
+    (report,) = ingest(project, event="click", data=lines([click(1), click(2)], "clicks.jsonl"), max_bad=1)
+    assert counts(report) == (2, 0, 0, 2)
+    assert [row["retry"] for row in quarantine(project, "click").to_pylist()] == [True, True]
+
+    reports = {r.event: r for r in ingest(project, event="impression", data=lines([impression(1)], "i.jsonl"))}
+    assert {name: r.retried for name, r in reports.items()} == {"impression": 0, "click": 1, "purchase": 1}
+    assert [row["event_id"] for row in seen(project, "click")] == ["c1"]
+    assert [row["event_id"] for row in seen(project, "purchase")] == ["p1"]
+    assert [row["event_id"] for row in quarantine(project, "click").to_pylist()] == ["c2"]
+    assert quarantine(project, "purchase").num_rows == 0
+
+
+def test_of_two_contents_under_one_id_the_same_one_wins_whichever_came_first(tmp_path):
+    a, b = impression(1, item_id=3), impression(1, item_id=4)
+    outcomes = []
+    for name, order in {"ab": [[a], [b]], "ba": [[b], [a]], "together": [[a, b]], "again": [[a], [b], [a], [b]]}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        with make_project(folder) as project:
+            for rows in order:
+                ingest(project, event="impression", data=pa.Table.from_pylist(_typed(rows)), max_bad=1)
+            open_rows = [
+                (json.loads(r["payload"])["item_id"], r["attribute"], r["reason"]) for r in quarantine(project, "impression").to_pylist()
+            ]
+            outcomes.append(([row["item_id"] for row in seen(project, "impression")], open_rows))
+    assert len(outcomes[0][0]) == 1
+    assert len(outcomes[0][1]) == 1
+    assert outcomes[0][1][0][1:] == ("event_id", "another event of that day has this id and other content")
+    assert outcomes.count(outcomes[0]) == len(outcomes)
+
+
+def _typed(rows):
+    return [{**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])} for row in rows]
+
+
+def test_a_corrupt_parquet_file_is_named_and_nothing_is_changed(project, tmp_path):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(_typed([impression(n) for n in range(5000)])), path, row_group_size=100)
+    whole = path.read_bytes()
+    cases = {"footer": whole[:-500], "page": whole[:3000] + bytes(2000) + whole[5000:], "empty": b""}
+    for data in cases.values():
+        path.write_bytes(data)
+        with pytest.raises(Invalid, match=r"rows\.parquet cannot be read as Parquet"):
+            ingest(project, event="impression", data=path)
+    assert raw_count(project, "impression") == 0
+    assert not list(project.target.blobs.list(f"{project.target.blobs.root}/raw"))
+
+
+def test_a_wrong_column_is_one_error_with_the_nearest_name(project):
+    with pytest.raises(Invalid, match="a column itm_id, which click does not have") as error:
+        ingest(project, event="click", data=pa.table({"event_id": ["a"], "itm_id": [1]}))
+    assert error.value.remedy == "did you mean item_id?"
+    with pytest.raises(Invalid, match="no column impression_id, which click requires"):
+        ingest(project, event="click", data=pa.table({"event_id": ["a"], "event_timestamp": [NOW], "item_id": [1]}))
+
+
+def test_a_frame_that_mixes_types_loses_only_the_rows_that_are_wrong(project):
+    frame = pd.DataFrame([impression(1), impression(2, item_id="two"), impression(3, item_id=None)])
+    (report,) = ingest(project, event="impression", data=frame, max_bad=1)
+    assert counts(report) == (3, 1, 0, 2)
+    assert {r.reason for r in report.reasons} == {'"two" is not an int', "is missing"}
+
+
+def test_sql_sources_read_the_projects_own_files_and_the_referred_event_first(project, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "elsewhere" / "data").mkdir(parents=True)
+    rows = _typed([impression(n) for n in range(4)])
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "log.parquet")
+    pq.write_table(pa.Table.from_pylist(rows[:1]), tmp_path / "elsewhere" / "data" / "log.parquet")
+    (tmp_path / "sources" / "impression.sql").write_text("SELECT * FROM 'data/log.parquet'; -- all of them")
+    (tmp_path / "sources" / "click.sql").write_text(
+        "SELECT 'c' || event_id AS event_id, event_timestamp, event_id AS impression_id, item_id FROM read_parquet('data/*.parquet')"
+    )
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    reports = ingest(project)
+    assert [(r.event, *counts(r)) for r in reports] == [("impression", 4, 4, 0, 0), ("click", 4, 4, 0, 0)]
+    assert [counts(r) for r in ingest(project)] == [(4, 0, 4, 0), (4, 0, 4, 0)]
+
+
+def test_a_mistake_in_a_source_names_the_file_and_nothing_is_changed(project, tmp_path):
+    (tmp_path / "sources").mkdir()
+    good = "SELECT 'i1' AS event_id, TIMESTAMPTZ '2019-11-30 10:00:00+00' AS event_timestamp, 1 AS item_id, 1 AS position, 'bts' AS policy"
+    (tmp_path / "sources" / "impression.sql").write_text(good)
+    for wrong, words in {
+        "SELECT nothing": "nothing",
+        "CREATE TABLE t AS SELECT 1": "not one SELECT",
+        "SELECT 1; SELECT 2": "not one SELECT",
+    }.items():
+        (tmp_path / "sources" / "click.sql").write_text(wrong)
+        with pytest.raises(Invalid, match=rf"sources/click\.sql.*{words}"):
+            ingest(project)
+    assert raw_count(project, "impression") == 0
+
+
+def test_what_was_read_is_kept_once(project, lines):
+    path = lines([impression(1)])
+    ingest(project, event="impression", data=path)
+    ingest(project, event="impression", data=path)
+    root = f"{project.target.blobs.root}/raw/impression"
+    kept = [blob.uri for blob in project.target.blobs.list(root)]
+    assert [uri.rsplit("/", 1)[1] for uri in kept] == ["manifest.json", "rows.jsonl"]
+    assert project.target.blobs.get(kept[1]) == path.read_bytes()
+
+
+def test_before_apply_the_remedy_is_apply(tmp_path, lines):
+    with make_project(tmp_path) as project:
+        project.target.warehouse.observe = lambda _name: None
+        with pytest.raises(NotFound) as error:
+            ingest(project, event="click", data=lines([click(1)]))
+    assert error.value.remedy == "isthmus apply"
+
+
+def test_two_ingests_at_once_do_not_mix(tmp_path, lines):
+    lock = tmp_path / ".isthmus" / "lock"
+    lock.parent.mkdir()
+    code = "import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
+    holder = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        holder.stdout.readline()
+        with make_project(tmp_path) as project, pytest.raises(Busy, match="another command holds this project"):
+            ingest(project, event="click", data=lines([click(1)]))
+    finally:
+        holder.communicate(b"\n", timeout=10)
+
+
+def test_progress_is_told_with_the_number_of_rows_where_it_is_known(tmp_path):
+    told = []
+    with make_project(tmp_path, progress=lambda *what: told.append(what)) as project:
+        ingest(project, event="impression", data=pa.Table.from_pylist(_typed([impression(1), impression(2)])))
+    assert told == [("impression", 2, 2)]
+
+
+def test_an_event_belongs_to_the_utc_date_of_its_own_time(project, lines):
+    late = (NOW - timedelta(days=20)).replace(hour=23).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S-02:00")
+    ingest(project, event="impression", data=lines([impression(1, event_timestamp=late)]))
+    assert seen(project, "impression")[0]["dt"] == "2019-11-12"
