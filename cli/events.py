@@ -13,6 +13,7 @@ from .tables import grid
 
 if TYPE_CHECKING:
     from ..events.ingest import IngestReport
+    from ..project.specs import ProjectSpec
 
 
 @command(changes=True, help="Validate and store events: of sources/*.sql, or of a file (JSON lines, CSV, Parquet) with --event.")
@@ -61,3 +62,73 @@ def _ingested(reports: tuple[IngestReport, ...]) -> str:
 
 @click.group(help="The event catalogue: list, show, diff, quarantine.")
 def events() -> None: ...
+
+
+@command(help="Every event: attributes, owner, and who reads it.")
+def list_(console: Console) -> None:
+    from ..events.catalogue import describe
+
+    spec = _spec(console)
+    found = [describe(spec, name) for name in spec.events]
+    rows = [(e.name, len(e.attributes), e.owner, e.description) for e in found]
+    console.result(found, grid(rows, head=("event", "attributes", "owner", "")))
+
+
+@command(help="One event: its attributes with types and bounds, what they refer to, and who reads each.")
+@click.argument("event")
+def show(console: Console, event: str) -> None:
+    from ..events.catalogue import describe
+
+    console.result(describe(_spec(console), event))
+
+
+@command(help="What changed in the events since a git revision. Exit code 1 when a change breaks a reader: for review in CI.")
+@click.argument("revision")
+def diff(console: Console, revision: str) -> None:
+    from ..events.diff import at_revision
+    from ..events.diff import diff as compare
+
+    changes = compare(at_revision(Path(console.path).resolve().parent, revision), _spec(console))
+    breaking = [change for change in changes if change.breaking]
+    if console.as_json or not breaking:
+        console.result(changes, "\n".join(map(str, changes)) or f"no event changed since {revision}")
+    if breaking and not console.as_json:
+        for change in changes:
+            click.echo(f"{'error' if change.breaking else 'ok':<7}{change}", err=change.breaking)
+    if breaking:
+        raise SystemExit(1)
+
+
+@command(help="What was refused and is still open, by reason and one by one.")
+@click.argument("event")
+@click.option("--limit", default=20, show_default=True, help="How many to show.")
+def quarantine(console: Console, event: str, limit: int) -> None:
+    from ..events.quarantine import quarantine as read
+    from ..events.quarantine import summary
+
+    with console.open() as project:
+        groups, rows = summary(project, event), read(project, event, limit=limit)
+    if console.as_json:
+        console.result({"groups": groups, "rows": rows})
+        return
+    if not groups:
+        console.say(f"{event}: nothing is quarantined")
+        return
+    console.say(grid([(g.count, g.attribute, g.reason, "tried again" if g.retry else "") for g in groups]))
+    console.say()
+    columns = ("event_id", "attribute", "reason", "source", "line", "payload")
+    console.say(grid([[_short(row[c]) for c in columns] for row in rows.to_pylist()], head=columns))
+
+
+def _short(value: object) -> object:
+    return f"{value[:57]}..." if isinstance(value, str) and len(value) > 60 else value
+
+
+def _spec(console: Console) -> ProjectSpec:
+    from ..project.load import load
+
+    return load(Path(console.path)).spec
+
+
+for _name, _command in (("list", list_), ("show", show), ("diff", diff), ("quarantine", quarantine)):
+    events.add_command(_command, _name)

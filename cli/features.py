@@ -1,0 +1,83 @@
+"""materialize, and features get | skew | leaks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from .console import Console, command
+from .tables import grid
+
+
+@command(changes=True, help="Compute the feature views (default: all) up to now, and put the newest rows online.")
+@click.argument("views", nargs=-1)
+@click.option("--until", type=click.DateTime(), help="Up to this moment (UTC) instead of now.")
+def materialize(console: Console, views: tuple[str, ...], until: datetime | None) -> None:
+    from ..feature_store.materialize import materialize as compute
+    from ..feature_store.skew import skew as compare
+
+    with console.open() as project:
+        reports = compute(project, views or None, until=until.replace(tzinfo=UTC) if until else None)
+        found = compare(project)
+    width = max(len(r.view) for r in reports)
+    lines = [
+        f"{r.view:<{width}}   {r.rows:>7,} rows   {r.keys_online:>6,} keys online   known up to {r.until:%Y-%m-%d %H:%M}" for r in reports
+    ]
+    console.result({"views": reports, "skew": found}, "\n".join([*lines, str(found)]))
+    console.next("train models/*.yaml")
+
+
+@click.group(help="Read online features, check for skew and leaks.")
+def features() -> None: ...
+
+
+@command(help="The online features of some keys, with their age on the project's clock.")
+@click.argument("view")
+@click.argument("keys", nargs=-1, required=True)
+def get(console: Console, view: str, keys: tuple[str, ...]) -> None:
+    from ..feature_store.online import read
+
+    with console.open() as project:
+        served = read(project, view, keys)
+        now = project.now()
+    rows = [
+        {"key": key, "feature_timestamp": moment, "age_s": None if moment is None else (now - moment).total_seconds(), **row}
+        for key, moment, row in zip(keys, served.timestamps, served.rows, strict=True)
+    ]
+    shown = [[f"{v:%Y-%m-%d %H:%M:%S}" if isinstance(v, datetime) else v for v in row.values()] for row in rows]
+    stale = "\nolder than the view's ttl, served as missing: " + ", ".join(served.stale_features) if served.stale_features else ""
+    console.result({"rows": rows, "stale_features": served.stale_features}, grid(shown, head=list(rows[0])) + stale)
+
+
+@command(help="Compare what is served online with what the events say.")
+@click.option("--sample", default=200, show_default=True, help="How many keys to compare.")
+def skew(console: Console, sample: int) -> None:
+    from ..feature_store.skew import skew as compare
+
+    with console.open() as project:
+        found = compare(project, sample)
+    console.result(found)
+    if found.differ:
+        raise SystemExit(1)
+
+
+@command(help="Each feature's AUC by day over a configuration's training set: a day that stands out has often seen the label.")
+@click.argument("config")
+def leaks(console: Console, config: str) -> None:
+    from ..feature_store.leaks import leak_alarm
+    from ..feature_store.training_set import training_set
+    from ..pipelines.training import configuration, window
+
+    with console.open() as project:
+        model = configuration(project, config)
+        start, end = window(project, model)
+        data = training_set(project, model.objective, model.features, start=start, end=end)
+        found = leak_alarm(data, "outcome", [f.name for f in model.features])
+    console.result(found, "\n".join(map(str, found)) or f"{model.name}: no feature stands out on any day ({data.num_rows:,} rows)")
+    if found:
+        raise SystemExit(1)
+
+
+for _name, _command in (("get", get), ("skew", skew), ("leaks", leaks)):
+    features.add_command(_command, _name)

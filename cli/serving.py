@@ -1,0 +1,146 @@
+"""deploy, traffic, and endpoints list | invoke | metrics | logs | serve."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+
+import click
+
+from ..errors import Invalid, NotFound
+from .console import Console, command
+from .tables import grid
+
+
+@command(changes=True, help="Put the versions that project.yaml names behind ENDPOINT. It sets the split only when the endpoint is new.")
+@click.argument("endpoint")
+def deploy(console: Console, endpoint: str) -> None:
+    from ..endpoints.deploy import deploy as put
+
+    with console.open() as project:
+        console.result(put(project, endpoint))
+    console.next(f"endpoints invoke {endpoint} '{{...}}'")
+
+
+@command(changes=True, help="Change the split: VARIANT=PERCENT. With two variants the other gets the rest. Read back afterwards.")
+@click.argument("endpoint")
+@click.argument("changes", nargs=-1, required=True, metavar="VARIANT=PERCENT...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def traffic(console: Console, endpoint: str, changes: tuple[str, ...], yes: bool) -> None:
+    from ..endpoints.traffic import propose
+    from ..endpoints.traffic import traffic as move
+
+    wanted = dict(map(_percent, changes))
+    with console.open() as project:
+        proposal = propose(project, endpoint, wanted)
+        if not (yes or console.as_json or console.dry_run) and project.target.adapter != "local":
+            click.confirm(f"{proposal}     change?", abort=True)
+        console.result(move(project, endpoint, wanted))
+
+
+def _percent(text: str) -> tuple[str, Decimal]:
+    name, equals, value = text.partition("=")
+    try:
+        percent = Decimal(value.removesuffix("%"))
+    except InvalidOperation:
+        percent = Decimal(-1)
+    if not equals or not name or not 0 <= percent <= 100:
+        raise click.UsageError(f"a share is VARIANT=PERCENT, such as challenger=20, not {text!r}")
+    return name, percent
+
+
+@click.group(help="List, invoke, watch and serve endpoints.")
+def endpoints() -> None: ...
+
+
+@command(help="Every endpoint: its state, variants and split.")
+def list_(console: Console) -> None:
+    with console.open() as project:
+        states = {name: project.target.endpoints.observe(name) for name in project.spec.endpoints}
+        urls = {r.name: r.console_url for r in project.target.inventory.list(project.spec.name) if r.kind == "endpoint"}
+    rows = []
+    for name, state in states.items():
+        if state is None:
+            rows.append((name, "not there", "", "", f"isthmus deploy {name}"))
+            continue
+        split = "  ".join(f"{v.name} {v.model}@{v.version} {v.percent.normalize():f} %" for v in state.variants)
+        rows.append((name, state.phase, split, urls.get(name) or "", state.failure or ""))
+    console.result({"endpoints": states, "urls": urls}, grid(rows, head=("endpoint", "phase", "variants", "url", "")))
+
+
+@command(help="Rank through the gateway: online features, the endpoint, exploration, the exposure log. REQUEST is JSON, or - for stdin.")
+@click.argument("endpoint")
+@click.argument("request")
+def invoke(console: Console, endpoint: str, request: str) -> None:
+    import msgspec
+
+    from ..endpoints.gateway import Gateway
+
+    text = click.get_text_stream("stdin").read() if request == "-" else request
+    try:
+        asked = json.loads(text)
+    except ValueError as error:
+        raise Invalid(f"the request is not JSON: {error}", remedy='quote it for the shell: \'{"visitor_id": "v1", ...}\'') from None
+    with console.open() as project, Gateway(project, endpoint) as gateway:
+        answer = gateway.rank(asked)
+    click.echo(json.dumps(msgspec.to_builtins(answer)))
+
+
+@command(help="Requests, errors and latency of each variant, by the minute.")
+@click.argument("endpoint")
+@click.option("--minutes", default=60, show_default=True, help="How far back.")
+def metrics(console: Console, endpoint: str, minutes: int) -> None:
+    from ..endpoints.port import Window
+
+    with console.open() as project:
+        delay = project.target.capabilities["metrics.delay"].value
+        now = project.wall() - (delay if isinstance(delay, timedelta) else timedelta(0))
+        end = now.replace(second=0, microsecond=0)
+        found = project.target.metrics.read(endpoint, Window(start=end - timedelta(minutes=minutes), end=end))
+    rows = [
+        (
+            variant,
+            f"{b.start:%H:%M}",
+            b.requests,
+            b.client_errors,
+            b.server_errors,
+            round(b.p50_ms, 2),
+            round(b.p90_ms, 2),
+            round(b.p99_ms, 2),
+        )
+        for variant, buckets in found.items()
+        for b in buckets
+    ]
+    head = ("variant", "minute", "requests", "4xx", "5xx", "p50 ms", "p90 ms", "p99 ms")
+    console.result(found, grid(rows, head=head) if rows else f"no request finished in the last {minutes} whole minutes")
+
+
+@command(help="The last lines that the endpoint's processes wrote.")
+@click.argument("endpoint")
+@click.option("--variant", help="Only this variant.")
+@click.option("--limit", default=50, show_default=True)
+def logs(console: Console, endpoint: str, variant: str | None, limit: int) -> None:
+    with console.open() as project:
+        state = project.target.endpoints.observe(endpoint)
+        if state is None:
+            raise NotFound(f"there is no endpoint {endpoint} on {project.target.name}", remedy=f"isthmus deploy {endpoint}")
+        names = [variant] if variant else [v.name for v in state.variants]
+        pages = {name: project.target.logs.tail(f"{endpoint}/{name}", limit=limit).lines for name in names}
+    lines = [f"{name:<12} {line}" for name, page in pages.items() for line in page]
+    console.result(pages, "\n".join(lines) or "nothing was written")
+
+
+@command(help="The gateway over HTTP on this machine: POST /rank.")
+@click.argument("endpoint")
+@click.option("--port", default=8800, show_default=True)
+def serve(console: Console, endpoint: str, port: int) -> None:
+    from ..endpoints.gateway import serve as run
+
+    with console.open() as project:
+        console.say(f"gateway of {endpoint} on http://127.0.0.1:{port}/rank   Ctrl-C stops it")
+        run(project, endpoint, port)
+
+
+for _name, _command in (("list", list_), ("invoke", invoke), ("metrics", metrics), ("logs", logs), ("serve", serve)):
+    endpoints.add_command(_command, _name)
