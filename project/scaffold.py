@@ -25,11 +25,11 @@ def examples() -> tuple[str, ...]:
 
 
 def create(folder: Path, *, example: str | None = None) -> tuple[Path, ...]:
-    """Fill a new or empty folder and return the files, sorted: a copy of an example, or a starter named after the folder.
+    """Fill a new or empty folder and return the files, sorted, below `folder` as given: a copy of an example, or a starter named after the folder.
 
     AlreadyExists when the folder holds anything; NotFound for an unknown example. A new folder appears whole or not at all.
     """
-    folder = folder.resolve()
+    given, folder = folder, folder.resolve()
     if example is not None and example not in examples():
         raise NotFound(f"there is no example {example}", remedy=did_you_mean(example, examples(), has="examples are"))
     if folder.exists() and not folder.is_dir():
@@ -49,7 +49,7 @@ def create(folder: Path, *, example: str | None = None) -> tuple[Path, ...]:
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+    return tuple(sorted(given / path.relative_to(folder) for path in folder.rglob("*") if path.is_file()))
 
 
 def _settle(draft: Path, folder: Path) -> None:

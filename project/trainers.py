@@ -11,7 +11,7 @@ from .names import did_you_mean
 from .report import Report, child
 from .specs import Model
 
-_GIVEN = 3  # data, label, features come first; `parameters` arrive by name
+_GIVEN = ("label", "features")  # after data; `parameters` arrive by name too
 
 
 def check(folder: Path, models: Iterable[Model], report: Report) -> None:
@@ -91,16 +91,19 @@ def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
-    """The names in `parameters` are arguments of the trainer, and its arguments without a default are among them."""
+    """It is called as trainer(data, label=..., features=..., **parameters): each name is an argument, each argument has a value."""
     place = f"{model.path}:parameters"
     arguments = node.args
-    positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
-    if len(positional) < _GIVEN and arguments.vararg is None:
-        report.add(
-            f"{model.path}:trainer", f"{model.trainer} takes {len(positional)} arguments", "a trainer takes data, label and features first"
-        )
+    positional = [argument.arg for argument in arguments.args]
+    by_name = positional if arguments.posonlyargs else positional[1:]
+    by_name += [argument.arg for argument in arguments.kwonlyargs]
+    takes_data = bool(arguments.posonlyargs or positional or arguments.vararg)
+    missing = [name for name in _GIVEN if name not in by_name and arguments.kwarg is None]
+    if missing or not takes_data or len(arguments.posonlyargs) > 1:
+        shown = ", ".join(["data", *_GIVEN, *model.parameters])
+        report.add(f"{model.path}:trainer", f"{model.trainer} does not take data, label and features", f"write def {node.name}({shown})")
         return
-    names = positional[_GIVEN:] + [argument.arg for argument in arguments.kwonlyargs]
+    names = [name for name in by_name if name not in _GIVEN]
     if arguments.kwarg is None:
         for name in model.parameters:
             if name not in names:
@@ -109,7 +112,8 @@ def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
                     f"{name} is not a parameter of {model.trainer}",
                     did_you_mean(name, names, has=f"{model.trainer} has"),
                 )
-    with_default = positional[len(positional) - len(arguments.defaults) :] + [
+    in_order = [argument.arg for argument in arguments.posonlyargs] + positional
+    with_default = in_order[len(in_order) - len(arguments.defaults) :] + [
         argument.arg for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is not None
     ]
     for name in names:

@@ -102,6 +102,27 @@ def test_a_trainers_argument_without_a_default_must_be_given(example):
     assert "ranker.logistic needs depth" in problem.message
 
 
+@pytest.mark.parametrize(
+    ("signature", "message"),
+    [
+        ("data, label, features, C=0.1", None),
+        ("table, label, features, *, C", None),
+        ("data, /, label, features, C=1", None),
+        ("data, **rest", None),
+        ("data=None, /, label=None, features=None, C=None", None),
+        ("data, label, features, depth=3, **rest", None),
+        ("data, labels, features, C=0.1", "does not take data, label and features"),
+        ("label, features", "does not take data, label and features"),
+        ("", "does not take data, label and features"),
+        ("data, label, features", "C is not a parameter of ranker.logistic"),
+        ("data, label, features, *, C, depth", "ranker.logistic needs depth"),
+    ],
+)
+def test_a_trainer_takes_what_it_is_given(example, signature, message):
+    example.edit("ranker.py", "def logistic(data, label, features, C=0.1):", f"def logistic({signature}):")
+    assert [message in p.message for p in example.problems()] == ([] if message is None else [True])
+
+
 def test_a_module_of_pythons_own_name_is_refused(example):
     example.write("random.py", "def train(data, label, features): ...\n")
     example.edit(Q, "ranker.popularity", "random.train")

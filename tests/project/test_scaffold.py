@@ -1,6 +1,7 @@
 """`isthmus init`: a folder that loads."""
 
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,11 @@ def test_an_empty_folder_may_be_filled_while_one_stands_in_it(tmp_path, monkeypa
     scaffold.create(empty, example=None)
     assert load(empty).spec.name == "shop"
     assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+
+
+def test_the_files_are_told_as_the_folder_was_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert all(path.relative_to("shop") for path in scaffold.create(Path("shop"), example=None))
 
 
 def test_an_unknown_example_is_guessed_and_nothing_is_made(tmp_path):
