@@ -25,7 +25,7 @@ def examples() -> tuple[str, ...]:
 
 
 def create(folder: Path, *, example: str | None = None) -> tuple[Path, ...]:
-    """Fill a new or empty folder and return the files, sorted, below `folder` as given: a copy of an example, or a starter named after the folder.
+    """Fill a new or empty folder; the files, sorted, below `folder` as given: a copy of an example, or a starter named after the folder.
 
     AlreadyExists when the folder holds anything; NotFound for an unknown example. A new folder appears whole or not at all.
     """
