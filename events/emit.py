@@ -84,7 +84,7 @@ def _event_checker(encoded: bytes) -> Checker:
         (values.ID, values.TIMESTAMP, *event.attributes),
         lambda name: values.unknown(name, event),
         own_rules,
-        {"source": "emit", "line": None},
+        {"source": "emit", "line": None, "payload_digest": None},
     )
 
 
@@ -101,7 +101,7 @@ def _stream_checker(stream: StreamSpec) -> Checker:
         attributes,
         lambda _name: f"is not a column of {stream.name} (it has {known})",
         lambda _row, _now: None,
-        {name: None for name in declared},
+        dict.fromkeys(declared),
     )
 
 
