@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import builtins
 import symtable
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -198,3 +199,21 @@ class _LocalImports(ast.NodeTransformer):
                 self.found[".".join(parts[:end])] = files[0]
             hit = end == len(parts) and bool(files)
         return hit
+
+
+def libraries(files: Mapping[str, str]) -> dict[str, str]:
+    """The installed distributions that code imports by name, with their versions; the standard library is Python's version."""
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
+    trees = [ast.parse(text) for text in files.values()]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    by_name = packages_distributions()
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for distribution in sorted({one for name in names for one in by_name.get(name, ())}):
+        try:
+            found[distribution] = version(distribution)
+        except PackageNotFoundError:  # a namespace without a distribution of its own
+            continue
+    return found

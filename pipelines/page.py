@@ -1,0 +1,87 @@
+"""One self-contained HTML page: its style inside, no script, nothing fetched; readable on a phone and in print, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+_STYLE = """
+:root { --ink: #1c2126; --soft: #5c6670; --faint: #e3e7ea; --paper: #fff; --panel: #f6f7f8; --a: #1f66b0; --b: #c2540a; --quiet: #98a2ab; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a0aab3; --faint: #333b43; --paper: #16191d; --panel: #1f242a;
+  --a: #6fb1f2; --b: #f0954d; --quiet: #6f7a84; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.6rem 1.1rem 3rem; max-width: 54rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; -webkit-text-size-adjust: 100%; }
+h1 { font-size: 1.55rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.01em; }
+h2 { font-size: 1.08rem; margin: 2.1rem 0 .6rem; }
+p { margin: .5rem 0; max-width: 42rem; } .soft { color: var(--soft); } .lead { font-size: 1.05rem; }
+.verdict { background: var(--panel); border-left: 4px solid var(--quiet); padding: .7rem .95rem; margin: 1.1rem 0; border-radius: 0 4px 4px 0; }
+.verdict p { margin: .15rem 0; } .verdict.fail { border-color: #c0392b; } .verdict.pass { border-color: #2e8b57; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
+th, td { text-align: left; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--faint); vertical-align: top; }
+th { font-weight: 600; } thead th { color: var(--soft); font-size: .86rem; } td.n, th.n { text-align: right; } td { white-space: nowrap; }
+td.words { white-space: normal; min-width: 12rem; } tbody th { font-weight: 500; white-space: nowrap; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(18.5rem, 1fr)); gap: 1.4rem 1.8rem; margin: 1rem 0; }
+figure { margin: 0; } figcaption { font-weight: 600; font-size: .92rem; } figcaption div { font-weight: 400; color: var(--soft); min-height: 1.5em; }
+.key { margin-right: 1.1em; white-space: nowrap; } .key::before { content: ""; display: inline-block; width: .95em; height: .22em; margin-right: .4em;
+  vertical-align: .25em; background: var(--quiet); } .key.a::before { background: var(--a); } .key.b::before { background: var(--b); }
+svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
+.tick { fill: var(--soft); } .label { fill: var(--ink); } .grid { stroke: var(--faint); } .axis { stroke: var(--quiet); }
+.line { fill: none; stroke-width: 2; } .line.a, .whisker.a { stroke: var(--a); } .line.b, .whisker.b { stroke: var(--b); }
+.line.quiet { stroke: var(--quiet); stroke-dasharray: 4 4; stroke-width: 1.4; } .whisker { stroke-width: 1.6; opacity: .75; }
+.dot.a { fill: var(--a); } .dot.b { fill: var(--b); }
+pre { background: var(--panel); padding: .8rem .95rem; overflow-x: auto; font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace;
+  border-radius: 4px; }
+footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 1px solid var(--faint); padding-top: .7rem; }
+@media print { body { max-width: none; } .charts, table { break-inside: avoid; } }
+"""
+
+
+def page(title: str, parts: Iterable[str], footer: str) -> str:
+    """`title` and `footer` are text; `parts` are HTML made by the functions below and by plots.chart."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>\n"
+        + "\n".join(parts)
+        + f"\n<footer>{escape(footer)}</footer></body></html>\n"
+    )
+
+
+def heading(title: str, below: str) -> str:
+    return f'<h1>{escape(title)}</h1><p class="soft">{escape(below)}</p>'
+
+
+def section(title: str, *parts: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
+
+
+def words(text: str, kind: str = "") -> str:
+    named = f' class="{escape(kind, quote=True)}"' if kind else ""
+    return f"<p{named}>{escape(text)}</p>"
+
+
+def verdict(lines: Sequence[str], kind: str = "") -> str:
+    first, *rest = lines
+    inner = f"<p><strong>{escape(first)}</strong></p>" + "".join(words(line) for line in rest)
+    return f'<div class="verdict {escape(kind, quote=True)}">{inner}</div>'
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False, wordy: int | None = None) -> str:
+    """`numbers`: all but the first column are right-aligned. `wordy`: the column that may wrap."""
+
+    def cell(tag: str, number: int, text: str) -> str:
+        kinds = ["n"] * (numbers and number > 0) + ["words"] * (number == wordy)
+        named = ' class="' + " ".join(kinds) + '"' if kinds else ""
+        return f"<{tag}{named}>{escape(text)}</{tag}>"
+
+    top = "<thead><tr>" + "".join(cell("th", i, one) for i, one in enumerate(head)) + "</tr></thead>" if any(head) else ""
+    body = "".join("<tr>" + "".join(cell("th" if i == 0 else "td", i, one) for i, one in enumerate(row)) + "</tr>" for row in rows)
+    return f'<div class="wide"><table>{top}<tbody>{body}</tbody></table></div>'
+
+
+def charts(*drawn: str) -> str:
+    return f'<div class="charts">{"".join(drawn)}</div>'
+
+
+def code(text: str) -> str:
+    return f"<pre>{escape(text.rstrip())}</pre>"

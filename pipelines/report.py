@@ -1,0 +1,218 @@
+"""The pages of runs and comparisons: static HTML in the blob store, self-contained, made once and never served."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import NotFound
+from ..storage import BlobStore
+from . import page, spoken
+from .document import local_path, runs_folder
+from .figures import Seen, calibration_chart, daily_chart, roc_chart
+from .records import Evaluation, Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..runtime import Project
+    from .compare import Comparison
+
+
+def run_uri(blobs: BlobStore, run: str) -> str:
+    return f"{runs_folder(blobs.root)}/{run}/report.html"
+
+
+def reports_uri(blobs: BlobStore, name: str) -> str:
+    return f"{blobs.root.rstrip('/')}/reports/{name}"
+
+
+def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | None) -> None:
+    """The page of one run; `champion` are the predictions that it was compared with."""
+    blobs.put(run_uri(blobs, run.name), run_page(run, ours, champion).encode())
+
+
+def comparison_page(project: Project, found: Comparison) -> Path:
+    """Write `reports/<a>-<b>.html` and return where it is (on a cloud target: a copy in the project's .isthmus/)."""
+    from . import runs
+
+    blobs = project.target.blobs
+    theirs, ours = (runs.predictions_of(blobs, run.name) for run in (found.first, found.second))
+    html = _comparison(found, theirs, ours)
+    return keep(project, f"{found.first.name}-{found.second.name}.html", html.encode())
+
+
+def keep(project: Project, name: str, data: bytes) -> Path:
+    """Put a report into the blob store, and give a path that opens it."""
+    uri = reports_uri(project.target.blobs, name)
+    project.target.blobs.put(uri, data)
+    path = local_path(uri)
+    if path is None:
+        path = project.folder / ".isthmus" / "reports" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return path
+
+
+def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
+    if run.evaluation is None or run.data is None:
+        raise NotFound(f"run {run.name} has no figures: {run.failure}")
+    seen = [Seen(name=run.configuration, style="b" if champion is not None else "a", predictions=ours)]
+    if champion is not None:
+        seen.insert(0, Seen(name=f"champion, {run.champion.version}", style="a", predictions=champion))
+    outcome = run.data.outcome
+    return page.page(
+        f"{run.name} {run.configuration}",
+        [
+            page.heading(f"Run {run.name}: {run.model} / {run.configuration}", _when(run)),
+            _gate(run),
+            page.section("Figures", _figures(run, run.evaluation), page.words(_power(run.evaluation, outcome), "soft")),
+            page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen), daily_chart(seen))),
+            page.section("Test days", _periods(run.evaluation)),
+            page.section("Data", *_data(run)),
+            page.section("Configuration", page.words(f"{run.path}, trainer {run.trainer}", "soft"), page.code(run.config)),
+        ],
+        _footer(run.ended, run.target),
+    )
+
+
+def _comparison(found: Comparison, theirs: pa.Table, ours: pa.Table) -> str:
+    from . import compare
+
+    one, two = found.first, found.second
+    first, second = compare.figures(one), compare.figures(two)
+    outcome = two.data.outcome if two.data else "click"
+    difference = f"{spoken.signed(found.difference.value, 3)}   ({spoken.interval(found.difference, sign=True)})"
+    rows = [
+        ("version", compare.version_of(one), compare.version_of(two), ""),
+        ("features", str(len(one.features)), str(len(two.features)), ""),
+        ("AUC within days", _short(first.auc), _short(second.auc), difference),
+        ("log loss", _loss(first), _loss(second), f"base rate {second.base_log_loss:.5f}"),
+        ("observed / expected", _short(first.calibration, 2), _short(second.calibration, 2), ""),
+    ]
+    head = ("", f"{one.name} {one.configuration}", f"{two.name} {two.configuration}", "difference")
+    seen = [
+        Seen(name=f"{one.name} {one.configuration}", style="a", predictions=theirs),
+        Seen(name=f"{two.name} {two.configuration}", style="b", predictions=ours),
+    ]
+    kind = {"better": "pass", "worse": "fail", "undecided": ""}[found.verdict]
+    paired = f"Both models on the same {found.rows:,} rows with {spoken.clicks(found.clicks, outcome)}; intervals are 95 %."
+    return page.page(
+        f"{one.name} and {two.name}",
+        [
+            page.heading(f"{one.configuration} and {two.configuration}", f"runs {one.name} and {two.name} for {two.objective}"),
+            page.verdict([f"Verdict: {_first_word(found)}", _sentence(found, outcome)], kind),
+            page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
+            page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen), daily_chart(seen))),
+            page.section("What differs", *_changes(one, two)),
+        ],
+        _footer(max(one.ended, two.ended), two.target),
+    )
+
+
+def _first_word(found: Comparison) -> str:
+    words = {"undecided": "undecided", "better": f"{found.second.name} ranks better", "worse": f"{found.second.name} ranks worse"}
+    return words[found.verdict]
+
+
+def _sentence(found: Comparison, outcome: str) -> str:
+    if found.verdict == "undecided":
+        return f"The interval of the difference holds 0. {spoken.power(found.clicks, outcome)}"
+    return f"The interval of the difference, {spoken.interval(found.difference, sign=True)}, does not hold 0."
+
+
+def _changes(one: Run, two: Run) -> list[str]:
+    pairs = {
+        "trainer": (one.trainer, two.trainer),
+        "parameters": (_named(one.parameters), _named(two.parameters)),
+        "features": (", ".join(one.features), ", ".join(two.features)),
+        "git": (str(one.git or "none"), str(two.git or "none")),
+        "data": (one.data.digest[:12] if one.data else "", two.data.digest[:12] if two.data else ""),
+    }
+    rows = [(name, first or "none", second or "none") for name, (first, second) in pairs.items() if first != second]
+    if not rows:
+        return [page.words("Nothing: configuration, code revision and data are the same.")]
+    return ['<div class="changes">', page.table(("", one.name, two.name), rows), "</div>"]
+
+
+def _named(parameters: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in parameters.items())
+
+
+def _gate(run: Run) -> str:
+    said = {
+        None: "No gate: the configuration asks for none.",
+        "pass": "Gate: pass",
+        "fail": "Gate: fail. The version is registered as rejected and gets no alias.",
+        "inconclusive": "Gate: inconclusive. It may serve as challenger, not become champion.",
+    }[run.gate]
+    checks = [f"{check.name} {check.wanted}: {check.verdict} ({check.reason})" for check in run.checks.checks]
+    alias = f" as {run.alias}" if run.alias else f" ({run.alias_why_not})" if run.alias_why_not else ""
+    return page.verdict([said, *checks, f"Registered {run.version}{alias}."], run.gate or "")
+
+
+def _figures(run: Run, found: Evaluation) -> str:
+    ceiling = run.champion.ceiling
+    known = f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}" if run.champion.ceiling_of else ""
+    rows = [("AUC within days", _short(found.auc), f"chance is 0.5{known}")]
+    if run.champion.difference is not None:
+        difference = f"{spoken.signed(run.champion.difference.value, 3)}   ({spoken.interval(run.champion.difference, sign=True)})"
+        rows.append(("AUC against the champion", difference, f"{run.champion.version}, paired on the same {run.champion.rows:,} rows"))
+    elif run.champion.why_not:
+        rows.append(("AUC against the champion", "not known", run.champion.why_not))
+    rows.append(("log loss", _loss(found), f"always answering the base rate: {found.base_log_loss:.5f}"))
+    rows.append(("observed / expected", _short(found.calibration, 2), "1 is perfect; exact Poisson interval"))
+    return page.table(("", "value (95 %)", ""), rows, wordy=2)
+
+
+def _power(found: Evaluation, outcome: str) -> str:
+    return f"{len(found.periods)} test periods, {found.rows:,} rows. {spoken.power(found.clicks, outcome)}"
+
+
+def _periods(found: Evaluation) -> str:
+    rows = [
+        (
+            f"{period.start:%a %-d %b %Y}" if found.forward_days >= 1 else f"{period.start:%-d %b %H:%M}",
+            f"{period.trained_rows:,}",
+            f"{period.trained_clicks:,}",
+            f"{period.rows:,}",
+            f"{period.clicks:,}",
+            "none" if period.auc is None else f"{period.auc:.3f}",
+        )
+        for period in found.periods
+    ]
+    told = "Each day is predicted by a model that was trained on what was known when the day began; younger outcomes are left out."
+    head = ("from", "rows before", "clicks before", "rows", "clicks", "AUC")
+    return page.words(told, "soft") + page.table(head, rows, numbers=True)
+
+
+def _data(run: Run) -> list[str]:
+    from .records import described
+
+    data = run.data
+    if data is None:
+        return []
+    parts = [page.words(described(data)), page.words(f"Canonical hash {data.digest}; {run.git or 'no git'}; model {run.code}", "soft")]
+    parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
+    rows = [(feature, data.types.get(feature.rsplit(".", 1)[-1], "")) for feature in run.features]
+    return [*parts, page.table(("feature", "type"), rows)]
+
+
+def _short(found: object, digits: int = 3) -> str:
+    from .statistics import Estimate
+
+    return f"{found.value:.{digits}f}   ({spoken.interval(found, digits)})" if isinstance(found, Estimate) else "no rates"
+
+
+def _loss(found: Evaluation) -> str:
+    return "no rates" if found.log_loss is None else f"{found.log_loss:.5f}"
+
+
+def _when(run: Run) -> str:
+    seconds = (run.ended - run.started).total_seconds()
+    return f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, {run.git or 'no git'}"
+
+
+def _footer(made: datetime, target: str) -> str:
+    return f"Isthmus, {made:%-d %B %Y, %H:%M} UTC, target {target}. Nothing on this page is fetched from elsewhere."

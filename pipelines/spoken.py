@@ -1,0 +1,59 @@
+"""Figures as people read them: one way each, for the console and for the pages."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .statistics import Estimate
+
+
+def estimate(found: Estimate, digits: int = 3, *, sign: bool = False) -> str:
+    """`0.475   95 % 0.403 .. 0.541`."""
+    value = signed(found.value, digits) if sign else f"{found.value:.{digits}f}"
+    return f"{value}   95 % {interval(found, digits, sign=sign)}"
+
+
+def interval(found: Estimate, digits: int = 3, *, sign: bool = False) -> str:
+    """`0.403 .. 0.541`, or `-0.135 .. +0.007`."""
+    if sign:
+        return f"{signed(found.low, digits)} .. {signed(found.high, digits)}"
+    return f"{found.low:.{digits}f} .. {found.high:.{digits}f}"
+
+
+def signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}"
+
+
+def clicks(number: int, outcome: str = "click") -> str:
+    return f"{number:,} {outcome}{'s' if number != 1 else ''}"
+
+
+def days(first: date, last: date) -> str:
+    """`24-30 Nov 2019`."""
+    if first == last:
+        return f"{first:%-d %b %Y}"
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day}-{last:%-d %b %Y}"
+    if first.year == last.year:
+        return f"{first:%-d %b} - {last:%-d %b %Y}"
+    return f"{first:%-d %b %Y} - {last:%-d %b %Y}"
+
+
+def two_figures(number: float) -> str:
+    """`1,636` is `1,600`: a planning figure promises no more."""
+    return f"{int(float(f'{number:.2g}')):,}"
+
+
+def power(number: int, outcome: str = "click") -> str:
+    """What so many clicks can show, and what smaller distances from chance would take."""
+    from .statistics import clicks_needed, distance_shown
+
+    shown = distance_shown(number)
+    smaller = [distance for distance in (0.1, 0.05, 0.02, 0.01) if distance < 0.75 * shown][:2]
+    if not smaller:
+        return f"{clicks(number, outcome)} show a distance of {shown:.3f} from chance four times in five."
+    takes = [f"{smaller[0]:.2f} takes {two_figures(clicks_needed(smaller[0]))} {outcome}s"]
+    takes += [f"{distance:.2f} {two_figures(clicks_needed(distance))}" for distance in smaller[1:]]
+    return f"{clicks(number, outcome)} show a distance of {shown:.2f} from chance four times in five; {', '.join(takes)}."

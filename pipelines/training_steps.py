@@ -1,0 +1,141 @@
+"""The four steps of a training run. Each is a job of its own: all that it needs comes through the context."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..errors import Invalid
+from ..project.specs import Model, ProjectSpec
+from .context import StepContext
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .evaluation import Forward
+    from .records import Data
+
+
+def dataset(context: StepContext) -> None:
+    """The training set, point in time, as `data/data.parquet`, with what is known of it as `data/data.json`."""
+    import pyarrow.parquet as pq
+
+    from ..feature_store.training_set import training_set
+
+    model, project = _model(context), context.project()
+    start, end, as_of = (_moment(context, name) for name in ("start", "end", "as_of"))
+    table = training_set(project, model.objective, model.features, start=start, end=end, as_of=as_of)
+    known = _known(table, model, project.spec, start=start, end=end, as_of=as_of)
+    context.log(f"{known.rows:,} rows, {known.clicks:,} with the outcome, hash {known.digest}")
+    for warning in known.warnings:
+        context.log(f"warning: {warning}")
+    pq.write_table(table, context.outputs["data"] / "data.parquet")
+    (context.outputs["data"] / "data.json").write_bytes(msgspec.json.encode(known))
+    context.set("rows", known.rows)
+
+
+def fit(context: StepContext) -> None:
+    """The model of all rows, as `model/`."""
+    from . import predictor, trainers
+
+    model, folder = _model(context), _folder(context)
+    table, known = read_data(context.inputs["data"])
+    made = trainers.fit(trainers.find(model, folder), model, table, folder)
+    spec = context.project().spec
+    keys = {name: spec.entities[view.entity].key for name, view in spec.feature_views.items()}
+    digest = predictor.save(made, context.outputs["model"], model=model, types=known.types, keys=keys)
+    context.log(f"{type(made).__name__}, digest {digest}")
+    context.set("digest", digest)
+
+
+def evaluate(context: StepContext) -> None:
+    """Forward predictions of the test periods, as `forward/predictions.parquet`, measured in `forward/evaluation.json`."""
+    import pyarrow.parquet as pq
+
+    from . import evaluation, trainers
+
+    model, folder = _model(context), _folder(context)
+    table, known = read_data(context.inputs["data"])
+    trainer = trainers.find(model, folder)
+    found: Forward = evaluation.forward(table, trainer, model, start=known.start, end=known.end, folder=folder, log=context.log)
+    measured = evaluation.measure(found, model.evaluate.forward)
+    pq.write_table(found.predictions, context.outputs["forward"] / "predictions.parquet")
+    (context.outputs["forward"] / "evaluation.json").write_bytes(msgspec.json.encode(measured))
+    context.log(f"auc {measured.auc.value:.3f} on {measured.rows:,} rows")
+
+
+def register(context: StepContext) -> None:
+    """Compare with the champion, judge, register, write the record and the page."""
+    from .registering import register as put
+
+    put(context, _model(context))
+
+
+def read_data(folder: Path) -> tuple[pa.Table, Data]:
+    import pyarrow.parquet as pq
+
+    from .records import Data
+
+    return pq.read_table(folder / "data.parquet"), msgspec.json.decode((folder / "data.json").read_bytes(), type=Data)
+
+
+def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime, end: datetime, as_of: datetime) -> Data:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from ..feature_store.leaks import leak_alarm
+    from ..feature_store.training_set import canonical_hash
+    from .records import Data
+
+    if not table.num_rows:
+        raise Invalid(
+            f"{model.path}: {model.objective} has no rows from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} whose outcome is known",
+            remedy="isthmus ingest, or another `window`",
+        )
+    views = list(dict.fromkeys(feature.view for feature in model.features if feature.view))
+    empty = {}
+    for view in views:
+        nothing = [pc.is_null(table[feature.name]) for feature in model.features if feature.view == view]
+        rows = sum(all(row) for row in zip(*(column.to_pylist() for column in nothing), strict=True))
+        empty |= {view: rows} if rows else {}
+    names = [feature.name for feature in model.features]
+    shown = table["event_timestamp"]
+    return Data(
+        start=start,
+        end=end,
+        as_of=as_of,
+        first=pc.min(shown).as_py().replace(tzinfo=UTC),
+        last=pc.max(shown).as_py().replace(tzinfo=UTC),
+        rows=table.num_rows,
+        clicks=int(pc.sum(table["outcome"]).as_py() or 0),
+        digest=canonical_hash(table),
+        exposure=spec.objectives[model.objective].exposure,
+        outcome=spec.objectives[model.objective].outcome,
+        types={name: _type(table.schema.field(name).type, pa) for name in names},
+        features=len(names),
+        views=len(views),
+        empty=empty,
+        warnings=tuple(map(str, leak_alarm(table, "outcome", names))),
+    )
+
+
+def _type(kind: Any, pa: Any) -> str:
+    checks = (("bool", "is_boolean"), ("int64", "is_integer"), ("float64", "is_floating"), ("timestamp", "is_timestamp"))
+    return next((name for name, check in checks if getattr(pa.types, check)(kind)), "string")
+
+
+def _model(context: StepContext) -> Model:
+    return msgspec.convert(context.parameters["model"], Model)
+
+
+def _moment(context: StepContext, name: str) -> datetime:
+    return msgspec.convert(context.parameters[name], datetime)
+
+
+def _folder(context: StepContext) -> Path:
+    if context.project_file is None:
+        raise Invalid("a trainer is a module beside project.yaml, and this project has no file", remedy="write project.yaml")
+    return Path(context.project_file).parent
