@@ -28,14 +28,14 @@ def deploy(console: Console, endpoint: str) -> None:
 @click.argument("changes", nargs=-1, required=True, metavar="VARIANT=PERCENT...")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def traffic(console: Console, endpoint: str, changes: tuple[str, ...], yes: bool) -> None:
-    from ..endpoints.traffic import propose
+    from ..endpoints.traffic import intent
     from ..endpoints.traffic import traffic as move
 
     wanted = dict(map(_percent, changes))
     with console.open() as project:
-        proposal = propose(project, endpoint, wanted)
+        meant = intent(project, endpoint, wanted)
         if not (yes or console.as_json or console.dry_run) and project.target.adapter != "local":
-            click.confirm(f"{proposal}     change?", abort=True)
+            click.confirm(f"{meant}     change?", abort=True)
         console.result(move(project, endpoint, wanted))
 
 
@@ -82,8 +82,8 @@ def invoke(console: Console, endpoint: str, request: str) -> None:
         asked = json.loads(text)
     except ValueError as error:
         raise Invalid(f"the request is not JSON: {error}", remedy='quote it for the shell: \'{"visitor_id": "v1", ...}\'') from None
-    with console.open() as project, Gateway(project, endpoint) as gateway:
-        answer = gateway.rank(asked)
+    with console.open() as project:
+        answer = Gateway(project, endpoint).rank(asked)
     click.echo(json.dumps(msgspec.to_builtins(answer)))
 
 
@@ -91,13 +91,10 @@ def invoke(console: Console, endpoint: str, request: str) -> None:
 @click.argument("endpoint")
 @click.option("--minutes", default=60, show_default=True, help="How far back.")
 def metrics(console: Console, endpoint: str, minutes: int) -> None:
-    from ..endpoints.port import Window
+    from ..endpoints.metrics import settled_window
 
     with console.open() as project:
-        delay = project.target.capabilities["metrics.delay"].value
-        now = project.wall() - (delay if isinstance(delay, timedelta) else timedelta(0))
-        end = now.replace(second=0, microsecond=0)
-        found = project.target.metrics.read(endpoint, Window(start=end - timedelta(minutes=minutes), end=end))
+        found = project.target.metrics.read(endpoint, settled_window(project, timedelta(minutes=minutes)))
     rows = [
         (
             variant,

@@ -18,7 +18,7 @@ def init(console: Console, name: str, example: str | None) -> None:
     from ..project.scaffold import create
 
     files = create(Path(name), example=example)
-    kept = [f for f in files if "data" not in f.relative_to(Path(name).resolve()).parts]
+    kept = [f for f in files if f.parent.name != "data"]
     data = " and the data" if len(kept) < len(files) else ""
     text = f"{name}/  {len(kept)} files{data}. project.yaml is the place to start; SQL in features/, models in models/."
     console.result({"folder": name, "files": [str(f) for f in files]}, text)

@@ -53,10 +53,10 @@ def validate(path: str | Path = "project.yaml") -> Validation:
     from ..project.load import parse
 
     description, problems = parse(Path(path))
-    if description is None or any(p.severity == "error" for p in problems):
+    if description is None:
         return Validation(counts={}, targets=(), problems=problems)
     found, targets = check(description)
-    problems = (*problems, *found)
+    problems = tuple(sorted((*problems, *found), key=lambda p: p.severity))
     if any(p.severity == "error" for p in problems):
         return Validation(counts={}, targets=(), problems=problems)
     return Validation(counts=_counts(description), targets=targets, problems=problems)

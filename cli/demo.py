@@ -1,0 +1,38 @@
+"""demo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from .console import Console, command
+
+
+@command(help="The whole example, from raw files to served answers; here when this folder holds it, else in a new folder openbandit/.")
+@click.option("--keep", is_flag=True, help="Leave the endpoint up.")
+@click.option("--requests", default=2000, show_default=True, help="How many requests to serve.")
+def demo(console: Console, keep: bool, requests: int) -> None:
+    from ..lifecycle.demo import EXAMPLE
+    from ..lifecycle.demo import demo as run
+
+    if console.path == "project.yaml" and not Path(console.path).exists():
+        console.path = f"{EXAMPLE}/project.yaml"
+        if not Path(console.path).exists():
+            from ..project.scaffold import create
+
+            create(Path(EXAMPLE), example=EXAMPLE)
+            console.say(f"{EXAMPLE}/  a copy of the example")
+    terminal = sys.stdout.isatty()
+
+    def on_stage(number: int, total: int, name: str) -> None:
+        if terminal:
+            console.say(f"[{number:>2}/{total}] {name}")
+        elif not console.as_json:
+            click.echo(f"[{number:>2}/{total}] {name}", err=True)
+
+    with console.open() as project:
+        found = run(project, requests=requests, keep=keep, on_stage=on_stage)
+    console.result(found, f"done in {found.seconds:.0f} s\n{found}")
+    console.next("init shop --example openbandit")
