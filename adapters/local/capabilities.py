@@ -17,7 +17,7 @@ _ROWS = (
     Capability(name="metrics.delay", level="native", value=timedelta(0)),
     Capability(name="metrics.percentiles", level="native", why="exact, from every request"),
     Capability(name="events.delay", level="native", value=timedelta(0)),
-    Capability(name="warehouse.batch_atomic", level="refused", why="one file per date: a crash may leave part of a batch visible"),
+    Capability(name="warehouse.batch_atomic", level="native", why="a batch is a folder that one rename publishes"),
     Capability(name="online.sync", level="native", why="incremental"),
     Capability(name="registry.alias", level="native"),
 )

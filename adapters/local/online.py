@@ -6,13 +6,14 @@ import math
 import re
 import sqlite3
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import msgspec
 
-from ...errors import Invalid, NotFound
+from ...errors import Busy, Invalid, NotFound
 from ...events.port import Column
 from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ...storage import Resource
@@ -41,9 +42,9 @@ class _View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Reader(msgspec.Struct, frozen=True):
-    """What a read needs, made once a view and thread."""
+    """What a read needs. Made again every second: another process may have added a feature."""
 
-    version: int  # of the file's contents as this connection saw it: any change by others makes a new reader
+    expires: float  # monotonic
     sql: Callable[[int], str]
     row_type: pa.DataType
     nulls: tuple[None, ...]
@@ -57,7 +58,7 @@ class LocalOnlineStore:
         self._target = target
         self._calls = target.calls
         self._database = Database(target, inventory.SCHEMA + _SCHEMA)
-        self._readers: dict[tuple[str, int], _Reader] = {}
+        self._readers: dict[str, _Reader] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:
         """Features may be added. Invalid: dropped, or of another type."""
@@ -92,7 +93,7 @@ class LocalOnlineStore:
         known = self._view(view.name)
         if known is None:
             raise _absent(view.name)
-        (synced,) = self._database.connection.execute("SELECT synced FROM online_views WHERE name = ?", (view.name,)).fetchone()
+        synced = _synced(self._database.connection, view.name)
         end = milliseconds(until)
         start = None if since is None or synced is None else min(milliseconds(since), synced)
         if start is None and synced is not None:
@@ -101,6 +102,8 @@ class LocalOnlineStore:
         with self._calls.mutating("online.sync", view.name), self._database.transaction(f"syncing {view.name}") as db:
             table = _table(view.name)
             if start is None:
+                if _synced(db, view.name) != synced:
+                    raise Busy(f"online view {view.name}: another sync ended while this one was reading", remedy="run it again")
                 db.execute(f"DELETE FROM {table}")
             names = ["entity_key", "event_ms", "created_ms", *(feature.name for feature in known.features)]
             changes = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in names[1:])
@@ -145,19 +148,18 @@ class LocalOnlineStore:
         if reader.floats:
             rows = [_with_nan(row, reader.floats) for row in rows]
         # one conversion of all rows is twice as fast as one a column
-        structs: pa.StructArray = pa.array(rows, reader.row_type)
+        structs = cast("pa.StructArray", pa.array(rows, reader.row_type))
         return pa.Table.from_batches([pa.RecordBatch.from_struct_array(structs)])
 
     def _reader(self, view: str) -> tuple[_Reader, sqlite3.Connection]:
         db = self._database.connection
-        (version,) = db.execute("PRAGMA data_version").fetchone()
-        reader = self._readers.get((view, id(db)))
-        if reader is None or reader.version != version:
+        reader = self._readers.get(view)
+        if reader is None or reader.expires < time.monotonic():
             known = _read(db, view)
             if known is None:
+                self._readers.pop(view, None)
                 raise _absent(view)
-            reader = _make_reader(known, version)
-            self._readers[view, id(db)] = reader
+            reader = self._readers[view] = _make_reader(known)
         return reader, db
 
     def _view(self, name: str) -> _View | None:
@@ -177,7 +179,7 @@ class LocalOnlineStore:
         self._database.close()
 
 
-def _make_reader(view: _View, version: int) -> _Reader:
+def _make_reader(view: _View) -> _Reader:
     import pyarrow as pa
 
     names = ", ".join(["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)])
@@ -192,7 +194,7 @@ def _make_reader(view: _View, version: int) -> _Reader:
         return found
 
     return _Reader(
-        version=version,
+        expires=time.monotonic() + 1.0,
         sql=sql,
         row_type=pa.struct(types),
         nulls=(None,) * (len(types) - 1),
@@ -218,6 +220,12 @@ def _read(db: sqlite3.Connection, name: str) -> _View | None:
     return None if row is None else msgspec.json.decode(row[0], type=_View)
 
 
+def _synced(db: sqlite3.Connection, view: str) -> int | None:
+    """Up to which created time (ms) the view serves everything; None: it must be rebuilt."""
+    row: tuple[int | None] | None = db.execute("SELECT synced FROM online_views WHERE name = ?", (view,)).fetchone()
+    return None if row is None else row[0]
+
+
 def _table(view: str) -> str:
     return quoted(f"online_{view}")
 
@@ -227,7 +235,7 @@ def _rows(latest: pa.Table) -> Iterator[tuple[object, ...]]:
     import pyarrow as pa
 
     for batch in latest.to_batches(max_chunksize=10_000):
-        columns: list[list[object]] = []
+        columns: list[list[Any]] = []
         for values in batch.columns:
             if pa.types.is_timestamp(values.type):
                 columns.append(values.cast(pa.int64()).to_pylist())
