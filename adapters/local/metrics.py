@@ -29,7 +29,7 @@ GROUP BY ALL ORDER BY variant, minute
 class LocalMetricSource:
     def __init__(self, target: Target, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._target = target
-        self._clock = clock
+        self.clock = clock  # tests move it
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """See the port. NotFound: no such endpoint; Invalid: not whole minutes."""
@@ -37,7 +37,7 @@ class LocalMetricSource:
         start, end = _milliseconds(window.start), _milliseconds(window.end)
         if start % 60_000 or end % 60_000 or end < start:
             raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
-        if window.end > self._clock():
+        if window.end > self.clock():
             raise NotSettled(
                 f"the window ends at {window.end:%H:%M} UTC, which is not over", remedy="ask again after it, or for the minutes before it"
             )

@@ -19,6 +19,7 @@ from .exchange import Exchange, Pool, answer
 
 TARGET = b"x-amzn-sagemaker-target-variant"
 CONTROL = b"/_isthmus/"
+DISCARDED = 67_108_864  # bytes of a request that is too large that are read before the connection is cut
 _KEPT = frozenset({b"content-type", TARGET, b"x-isthmus-instance", b"x-isthmus-key"})
 
 Control = Callable[[str, str], tuple[int, bytes]]  # method, what follows /_isthmus/ -> status, JSON
@@ -109,23 +110,24 @@ class Client(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self.request.method = self.parser.get_method()
-        if self.request.too_large:
-            self._too_large()
+        if self.request.too_large and self.request.expects:
+            self._refuse(413, "RequestTooLarge", self._too_large())
         elif self.request.expects and self.transport and not self.busy:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         request = self.request
         request.size += len(body)
-        if request.size > self.router.max_bytes:
-            self._too_large()
+        if request.too_large or request.size > self.router.max_bytes:
+            request.too_large = True  # read on, to be heard: a client that still sends does not listen
+            request.body.clear()
+            if request.size > DISCARDED:
+                self._refuse(413, "RequestTooLarge", self._too_large())
         else:
             request.body.append(body)
 
     def on_message_complete(self) -> None:
         request = self.request
-        if request.too_large:
-            return
         request.keep = self.parser.should_keep_alive()
         request.begun = time.perf_counter()
         if self.busy:
@@ -135,10 +137,8 @@ class Client(asyncio.Protocol):
         else:
             self._begin(request)
 
-    def _too_large(self) -> None:
-        self.request.too_large = True
-        self.request.body.clear()
-        self._refuse(413, "RequestTooLarge", f"the request is above {self.router.max_bytes:,} bytes")
+    def _too_large(self) -> str:
+        return f"the request is above {self.router.max_bytes:,} bytes"
 
     def _begin(self, request: _Request) -> None:
         self.busy = True
@@ -147,6 +147,8 @@ class Client(asyncio.Protocol):
             self._control(request)
         elif headers.get(b"x-isthmus-instance", router.instance) != router.instance:
             self._send(request, answer(421, "NotHere", "another endpoint listens here now", code="not-here"))
+        elif request.too_large:
+            self._send(request, answer(413, "RequestTooLarge", self._too_large()))
         elif request.url == b"/ping":
             self._send(request, answer(200, None, '{"status": "ready"}'))
         elif request.url != b"/invocations":

@@ -1,0 +1,195 @@
+"""EndpointHost: `apply` owns the variants, `shift` the traffic."""
+
+from decimal import Decimal
+
+import pytest
+
+from isthmus.endpoints.converge import converged, variants_ready
+from isthmus.endpoints.port import VariantSpec
+from isthmus.endpoints.revision import revision_of
+from isthmus.errors import Conflict, Invalid, ModelError, NotFound, Unsupported
+from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
+
+
+@pytest.fixture
+def host(target):
+    yield target.endpoints
+    remove_endpoints(target)
+
+
+@pytest.fixture
+def one(target, tmp_path):
+    return register(target, tmp_path, 1.0)
+
+
+@pytest.fixture
+def two(target, tmp_path):
+    return register(target, tmp_path, 2.0)
+
+
+@pytest.fixture
+def ready(target, host, one, two):
+    """champion (answers 1) 100 %, challenger (answers 2) 0 %."""
+    spec = endpoint(variant(one, "champion"), variant(two, "challenger"))
+    host.apply(spec)
+    state = settled(target)
+    assert state.phase == "ready", state.failure
+    return spec, state
+
+
+def split(**percents):
+    return {name: Decimal(str(percent)) for name, percent in percents.items()}
+
+
+def percents(state):
+    return {v.name: v.percent for v in state.variants}
+
+
+def test_an_endpoint_that_is_not_there_is_none(host):
+    """None means absent, whatever is asked first."""
+    assert host.observe("nowhere") is None
+    with pytest.raises(NotFound):
+        host.invoke("nowhere", [{"x": 1}], variant=None, request_id="q-1")
+    with pytest.raises(NotFound):
+        host.shift("nowhere", split(champion=100), expect="t")
+
+
+def test_a_new_endpoint_gives_its_first_variant_everything(ready, target, host):
+    spec, state = ready
+    assert state.revision == revision_of(spec)
+    assert percents(state) == split(champion=100, challenger=0)
+    assert converged(spec, split(champion=100, challenger=0), state)
+    assert [r.name for r in target.inventory.list("conf") if r.kind == "endpoint"] == ["ranker"]
+    assert host.apply(spec) == state, "a second apply sees the same and changes nothing"
+    assert host.observe("ranker") == state
+
+
+def test_apply_never_moves_traffic_and_a_variant_with_traffic_cannot_be_taken(ready, target, host, one, two, tmp_path):
+    spec, state = ready
+    host.shift("ranker", split(champion=60, challenger=40), expect=state.token)
+    three = register(target, tmp_path, 3.0)
+    for wanted in (
+        endpoint(variant(one, "champion")),
+        endpoint(variant(one, "champion"), variant(three, "challenger")),
+        endpoint(variant(one, "champion", attempt=1), variant(two, "challenger")),
+    ):
+        with pytest.raises(Conflict):
+            host.apply(wanted)
+    host.apply(endpoint(*spec.variants, variant(three, "third")))
+    state = settled(target)
+    assert percents(state) == split(champion=60, challenger=40, third=0)
+    host.shift("ranker", split(champion=100, challenger=0, third=0), expect=state.token)
+    smaller = endpoint(variant(one, "champion"), variant(three, "challenger"))
+    host.apply(smaller)
+    state = until(lambda: (s := host.observe("ranker")) and variants_ready(smaller, s) and s)
+    assert {v.name: v.version for v in state.variants} == {"champion": one.version, "challenger": three.version}
+
+
+@pytest.mark.needs("invoke.variant")
+def test_a_call_can_be_aimed_at_a_variant_even_at_no_traffic(ready, host):
+    reply = host.invoke("ranker", [{"x": 1}, {"x": 10}], variant="challenger", request_id="q-1")
+    assert reply.predictions == (3.0, 12.0)
+    assert reply.variant == "challenger"
+    assert reply.version in (None, ready[0].variants[1].version)
+    with pytest.raises(NotFound):
+        host.invoke("ranker", [{"x": 1}], variant="nobody", request_id="q-2")
+
+
+def test_a_call_goes_where_the_traffic_is(ready, host):
+    spec, state = ready
+    assert {host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}").variant for n in range(20)} == {"champion"}
+    host.shift("ranker", split(champion=0, challenger=100), expect=state.token)
+    state = until(lambda: (s := host.observe("ranker")) and converged(spec, split(champion=0, challenger=100), s) and s)
+    assert {host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}").variant for n in range(20)} == {"challenger"}
+
+
+@pytest.mark.needs("traffic.fenced")
+def test_a_stale_token_moves_nothing(ready, host):
+    spec, state = ready
+    host.shift("ranker", split(champion=90, challenger=10), expect=state.token)
+    with pytest.raises(Conflict):
+        host.shift("ranker", split(champion=0, challenger=100), expect=state.token)
+    assert converged(spec, split(champion=90, challenger=10), host.observe("ranker"))
+
+
+@pytest.mark.needs("traffic.resolution")
+def test_the_smallest_step_is_set_and_a_smaller_one_refused(ready, target, host):
+    spec, state = ready
+    step = Decimal(target.capabilities["traffic.resolution"].value)
+    exact = {"champion": 100 - step, "challenger": step}
+    host.shift("ranker", exact, expect=state.token)
+    state = until(lambda: (s := host.observe("ranker")) and converged(spec, exact, s, resolution=step) and s)
+    assert percents(state) == exact
+    with pytest.raises(Unsupported) as refusal:
+        host.shift("ranker", {"champion": 100 - step / 2, "challenger": step / 2}, expect=state.token)
+    assert refusal.value.capability == "traffic.resolution"
+    for wrong in (split(champion=100), split(champion=50, challenger=49), split(champion=110, challenger=-10), split(a=50, b=50)):
+        with pytest.raises(Invalid):
+            host.shift("ranker", wrong, expect=state.token)
+    assert host.observe("ranker") == state
+
+
+@pytest.mark.needs("invoke.max_bytes")
+def test_a_request_above_the_limit_is_refused_before_it_is_sent(ready, target, host):
+    limit = int(target.capabilities["invoke.max_bytes"].value)
+    with pytest.raises(Unsupported) as refusal:
+        host.invoke("ranker", [{"y": "a" * limit}], variant=None, request_id="q-1")
+    assert refusal.value.capability == "invoke.max_bytes"
+    assert host.invoke("ranker", [{"y": "a" * (limit - 200)}], variant=None, request_id="q-2").predictions == (1.0,)
+
+
+def test_a_model_that_raises_is_a_model_error_with_status_and_body(ready, host):
+    with pytest.raises(ModelError) as error:
+        host.invoke("ranker", [{"fail": True}], variant=None, request_id="q-1")
+    assert error.value.status >= 500 or error.value.status == 424
+    assert "KeyError" in error.value.body
+    assert "item_category" in error.value.body
+    assert host.invoke("ranker", [{"x": 1}], variant=None, request_id="q-2").predictions == (2.0,), "and the model goes on"
+
+
+def test_a_model_that_does_not_load_is_a_failure_that_is_told(target, host, tmp_path, one):
+    broken = register(target, tmp_path, 1.0, breaks=True)
+    host.apply(endpoint(variant(one, "champion"), variant(broken, "challenger")))
+    state = settled(target)
+    assert state.phase == "failed"
+    assert "challenger" in state.failure
+    assert {v.name: v.phase for v in state.variants}["challenger"] == "failed"
+
+
+def test_an_unknown_version_changes_nothing(target, host, one):
+    with pytest.raises(NotFound):
+        host.apply(endpoint(variant(one, "champion"), VariantSpec(name="x", model="ranker", version=99)))
+    assert host.observe("ranker") is None
+
+
+def test_apply_that_was_cut_is_completed_by_another(target, host, one, cut):
+    spec = endpoint(variant(one, "champion"))
+    with cut:
+        host.apply(spec)
+    host.apply(spec)
+    assert variants_ready(spec, settled(target))
+
+
+def test_shift_that_was_cut_leaves_one_of_two_states(ready, target, host, cut):
+    """Cut before: nothing moved. Cut after: it moved, and the token tells so."""
+    spec, state = ready
+    wanted = split(champion=70, challenger=30)
+    with cut:
+        host.shift("ranker", wanted, expect=state.token)
+    seen = host.observe("ranker")
+    moved = {v.name: v.target_percent for v in seen.variants} == wanted
+    assert moved == (cut.kind == "after")
+    if not moved:
+        assert seen.token == state.token
+        host.shift("ranker", wanted, expect=seen.token)
+    else:
+        assert seen.token != state.token
+    until(lambda: converged(spec, wanted, host.observe("ranker")))
+
+
+def test_deleting_twice_is_success(ready, target, host):
+    resource = next(r for r in target.inventory.list("conf") if r.kind == "endpoint")
+    target.inventory.delete(resource)
+    until(lambda: host.observe("ranker") is None)
+    target.inventory.delete(resource)
+    assert not [r for r in target.inventory.list("conf") if r.kind == "endpoint"]

@@ -1,0 +1,79 @@
+"""MetricSource: minute buckets by variant; no data is not good data."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from isthmus.endpoints.port import Window
+from isthmus.errors import Invalid, ModelError, NotFound, NotSettled
+from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, variant
+
+MINUTE = timedelta(minutes=1)
+
+
+def floor(moment):
+    return moment.replace(second=0, microsecond=0)
+
+
+@pytest.fixture
+def serving(target, tmp_path):
+    spec = endpoint(variant(register(target, tmp_path, 1.0), "champion"), variant(register(target, tmp_path, 2.0), "challenger"))
+    target.endpoints.apply(spec)
+    assert settled(target).phase == "ready"
+    yield target.endpoints
+    remove_endpoints(target)
+
+
+def settled_read(target, first, last):
+    """The window's figures once they are final. A target whose clock can be moved is moved; a real one is waited for."""
+    delay = target.capabilities["metrics.delay"].value
+    window = Window(start=floor(first), end=floor(last) + MINUTE)
+    if hasattr(target.metrics, "clock"):
+        target.metrics.clock = lambda: window.end + delay
+    while datetime.now(UTC) < window.end + delay and not hasattr(target.metrics, "clock"):
+        time.sleep(1)
+    return target.metrics.read("ranker", window)
+
+
+@pytest.mark.needs("metrics.delay")
+def test_a_window_that_is_too_young_is_neither_good_nor_no_data(serving, target):
+    serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q")
+    now = datetime.now(UTC)
+    with pytest.raises(NotSettled):
+        target.metrics.read("ranker", Window(start=floor(now), end=floor(now) + MINUTE))
+
+
+def test_a_minute_without_requests_is_absent(serving, target):
+    now = floor(datetime.now(UTC))
+    found = target.metrics.read("ranker", Window(start=now - timedelta(hours=2), end=now - timedelta(hours=1)))
+    assert all(not buckets for buckets in found.values())
+
+
+def test_a_window_is_whole_minutes_of_an_endpoint_that_exists(serving, target):
+    now = floor(datetime.now(UTC))
+    with pytest.raises(Invalid):
+        target.metrics.read("ranker", Window(start=now - MINUTE, end=now - timedelta(seconds=1)))
+    with pytest.raises(NotFound):
+        target.metrics.read("nowhere", Window(start=now - MINUTE, end=now))
+
+
+@pytest.mark.needs("metrics.percentiles")
+def test_requests_and_errors_are_counted_by_variant(serving, target):
+    first = datetime.now(UTC)
+    for _ in range(30):
+        serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q")
+    serving.invoke("ranker", [{"sleep": 0.05}], variant=None, request_id="slow")
+    for _ in range(4):
+        with pytest.raises(ModelError):
+            serving.invoke("ranker", [{"fail": True}], variant=None, request_id="q")
+    found = settled_read(target, first, datetime.now(UTC))
+    assert set(found) == {"champion"}, "the challenger had no request, so it has no bucket"
+    buckets = found["champion"]
+    assert sum(b.requests for b in buckets) == 35
+    assert sum(b.server_errors for b in buckets) == 4
+    assert sum(b.client_errors for b in buckets) == 0
+    for b in buckets:
+        assert b.start == floor(b.start)
+        assert 0 < b.p50_ms <= b.p90_ms <= b.p99_ms
+    assert sum(b.requests * b.mean_ms for b in buckets) >= 50, "the slow request took 50 ms"
