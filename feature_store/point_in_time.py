@@ -172,16 +172,22 @@ def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
     key = view.key
     versions, best, names = f"view__{number}__versions", f"view__{number}__best", "".join(f", rows_.{f.name}" for f in view.features)
     fresh = "" if view.ttl is None else f" AND best.moment <= rows_.event_timestamp + {_interval(view.ttl)}"
-    return [
-        f"{versions} AS (\n{_versions(number, view)}\n)",
-        # The default frame, RANGE up to the current row, takes in peers: a row known at exactly the asked time counts.
-        f"{best} AS (\nSELECT {key}, moment, asked, max(version_number) OVER (PARTITION BY {key} ORDER BY moment) AS version_number FROM (\n"
+    # The default frame, RANGE up to the current row, takes in peers: a row known at exactly the asked time counts.
+    moments = (
         f"SELECT {key}, known_timestamp AS moment, version_number, 0 AS asked FROM {versions}\nUNION ALL\n"
         f"SELECT {key}, {time} AS moment, 0 AS version_number, 1 AS asked FROM spine__rows "
-        f"WHERE {key} IS NOT NULL AND {time} IS NOT NULL GROUP BY {key}, {time}) AS moments\n)",
-        f"view__{number} AS (\nSELECT best.{key}, best.moment AS asked_timestamp{names} FROM {best} AS best "
+        f"WHERE {key} IS NOT NULL AND {time} IS NOT NULL GROUP BY {key}, {time}"
+    )
+    newest = f"max(version_number) OVER (PARTITION BY {key} ORDER BY moment) AS version_number"
+    rows = (
+        f"SELECT best.{key}, best.moment AS asked_timestamp{names} FROM {best} AS best "
         f"JOIN {versions} AS rows_ ON rows_.{key} = best.{key} AND rows_.version_number = best.version_number "
-        f"WHERE best.asked = 1{fresh}\n)",
+        f"WHERE best.asked = 1{fresh}"
+    )
+    return [
+        f"{versions} AS (\n{_versions(number, view)}\n)",
+        f"{best} AS (\nSELECT {key}, moment, asked, {newest} FROM (\n{moments}) AS moments\n)",
+        f"view__{number} AS (\n{rows}\n)",
     ]
 
 

@@ -1,0 +1,127 @@
+"""The SQL of a view's history, in the neutral subset: what the view computes, and what of it the history does not hold yet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from ..events.port import Column, ColumnType
+from ..project.specs import Entity, FeatureView
+from .point_in_time import canonical_order
+
+_SQL_TYPES: Mapping[ColumnType, str] = {
+    "bool": "BOOLEAN",
+    "int64": "BIGINT",
+    "float64": "DOUBLE",
+    "string": "VARCHAR",
+    "timestamp": "TIMESTAMP",
+}
+
+
+class ViewSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature view with what is read from its SQL: features and their types, whether it says when a row became known."""
+
+    view: FeatureView
+    entity: Entity
+    features: tuple[Column, ...]
+    has_created: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The history table's columns, in its order."""
+        return ("entity_key", self.entity.key, "event_timestamp", "created_timestamp", *(feature.name for feature in self.features))
+
+
+def entity_key(*parts: int | str) -> str:
+    r"""The key of the online store: an entity's parts, `\` and `|` in them escaped, joined by `|`."""
+    return "|".join(str(part).replace("\\", "\\\\").replace("|", "\\|") for part in parts)
+
+
+def entity_key_sql(entity: Entity) -> str:
+    if entity.type == "int":
+        return f"CAST({entity.key} AS VARCHAR)"
+    return f"replace(replace({entity.key}, '\\', '\\\\'), '|', '\\|')"
+
+
+def computed_sql(source: ViewSource) -> str:
+    """What the view's SQL says now of everything up to `$until`: the history's columns, one row per (key, event, created).
+
+    A row is known at `created_timestamp`, but never before its own time. Of two rows with one key and both times the one wins whose
+    features come last in the canonical order. A row without key or time describes nothing and is left out.
+    """
+    created = "event_timestamp"
+    if source.has_created:
+        created = "CASE WHEN created_timestamp > event_timestamp THEN created_timestamp ELSE event_timestamp END"
+    names = "".join(f", {feature.name}" for feature in source.features)
+    features = "".join(f", CAST({feature.name} AS {_SQL_TYPES[feature.type]}) AS {feature.name}" for feature in source.features)
+    newest = ", ".join(f"{term} DESC" for feature in source.features for term in canonical_order(feature)) or "event_timestamp"
+    key = source.entity.key
+    raw = f"SELECT {key}, {_moment('event_timestamp')}{', ' + _moment('created_timestamp') if source.has_created else ''}{features}"
+    return (
+        f"SELECT {', '.join(source.columns)} FROM (\n"
+        f"SELECT {entity_key_sql(source.entity)} AS entity_key, {key}, event_timestamp, created_timestamp{names}, "
+        f"row_number() OVER (PARTITION BY {key}, event_timestamp, created_timestamp ORDER BY {newest}) AS copy_number FROM (\n"
+        f"SELECT {key}, event_timestamp, {created} AS created_timestamp{names} FROM (\n"
+        f"{raw} FROM (\n{body(source.view.sql)}\n) AS written) AS typed\n"
+        f"WHERE {key} IS NOT NULL AND event_timestamp IS NOT NULL) AS known\n"
+        "WHERE event_timestamp <= $until AND created_timestamp <= $until) AS copies WHERE copy_number = 1"
+    )
+
+
+def first_sql(source: ViewSource) -> str:
+    """The first batch: every row with its own created_timestamp. Parameter: `$until`."""
+    return computed_sql(source)
+
+
+def next_sql(source: ViewSource) -> str:
+    """What the history, published up to `$since`, lacks up to `$until`; every row's created_timestamp is in ($since, $until].
+
+    Rows created since then come as they are. Of older ones only the newest per (key, event) can still matter: where the history lacks it
+    or holds other values (an event came late), it is a correction, known only now: created_timestamp = `$until`. Floats that differ by
+    one part in 10^9 are the same: engines add in different orders (PORTS.md, rule 5).
+
+    Reads published rows only, so that repeating a batch that was cut gives the same rows.
+    """
+    names = "".join(f", {feature.name}" for feature in source.features)
+    own, others = ", ".join(f"fresh.{name}" for name in source.columns[:3]), "".join(f", fresh.{f.name}" for f in source.features)
+    changed = "".join(f" OR {_changed(feature)}" for feature in source.features)
+    newest = "row_number() OVER (PARTITION BY entity_key, event_timestamp ORDER BY created_timestamp DESC) AS age"
+    published = f"SELECT entity_key, event_timestamp{names}, {newest} FROM {source.view.name} WHERE created_timestamp <= $since"
+    created = "CASE WHEN fresh.created_timestamp > $since THEN fresh.created_timestamp ELSE $until END AS created_timestamp"
+    return (
+        f"WITH computed__rows AS (\n{computed_sql(source)}\n),\n"
+        f"published__rows AS (\n{published}\n)\n"
+        f"SELECT {own}, {created}{others}\n"
+        f"FROM (SELECT {', '.join(source.columns)}, {newest} FROM computed__rows) AS fresh\n"
+        "LEFT JOIN (SELECT * FROM published__rows WHERE age = 1) AS held "
+        "ON held.entity_key = fresh.entity_key AND held.event_timestamp = fresh.event_timestamp\n"
+        f"WHERE fresh.created_timestamp > $since OR (fresh.age = 1 AND (held.entity_key IS NULL{changed}))"
+    )
+
+
+def latest_sql(source: ViewSource) -> str:
+    """Recomputed from the events: what each entity's newest row was at `$until`, as the online store should serve it."""
+    return (
+        f"SELECT {', '.join(source.columns)} FROM (SELECT {', '.join(source.columns)}, "
+        "row_number() OVER (PARTITION BY entity_key ORDER BY event_timestamp DESC, created_timestamp DESC) AS age FROM (\n"
+        f"{computed_sql(source)}) AS computed) AS aged WHERE age = 1"
+    )
+
+
+def body(sql: str) -> str:
+    """A statement that can stand in parentheses: without its semicolon and what follows."""
+    return re.sub(r";(\s|--[^\n]*(\n|$))*\Z", "", sql.rstrip())
+
+
+def _moment(column: str) -> str:
+    return f"CAST({column} AS TIMESTAMP) AS {column}"
+
+
+def _changed(feature: Column) -> str:
+    mine, theirs = f"fresh.{feature.name}", f"held.{feature.name}"
+    differs = f"{mine} IS DISTINCT FROM {theirs}"
+    if feature.type != "float64":
+        return differs
+    return f"({differs} AND NOT coalesce(abs({mine} - {theirs}) <= 0.000000001 * (abs({mine}) + abs({theirs})), FALSE))"

@@ -1,0 +1,180 @@
+"""Materialize: append what became known since the last time to each view's history, then bring the online store up to it.
+
+A batch (view, sequence, until) holds what the view's SQL says up to `until` and the published history does not. Every row of it has a
+created_timestamp in (since, until]: rows that the SQL calls created since then keep their time, and what changed or appeared later than its
+own created_timestamp (a late event) is a correction created at `until`, for it became known only now. History is append-only.
+
+Killed at any point, running again doubles and loses nothing:
+
+1. the state notes `pending` = until before anything is written;
+2. `Warehouse.save` writes the batch under a name made of view, sequence and until. It reads published rows only (created_timestamp <=
+   since), so that a repeat, which the state makes exactly this batch again, replaces or completes it with the same rows;
+3. the watermark moves to `until`. Readers filter by created_timestamp <= watermark, and all rows of a half-written batch are above it;
+4. the online store is synced over (synced, until] and `synced` is noted. A sync may be repeated.
+
+`until` grows with every batch that has rows. Where the project's clock stands still (`now:` of an old log), a further batch is dated one
+millisecond after the last: its corrections must be newer than what they correct.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ..runtime import Project
+from ..storage import utc_milliseconds
+from . import watermarks
+from .history import ViewSource, first_sql, next_sql
+from .relations import history_table
+from .views import online_spec, view_sources
+from .watermarks import Held, Watermark
+
+_TICK = timedelta(milliseconds=1)
+
+
+class MaterializeReport(msgspec.Struct, frozen=True, kw_only=True):
+    view: str
+    rows: int  # appended to the history
+    keys_online: int
+    until: datetime  # what was known then is in the history and served
+    seconds: float
+
+
+def watermark(project: Project, view: str) -> datetime | None:
+    """Up to when a view's history is published; None before its first batch."""
+    return watermarks.read(project, view).mark.until
+
+
+def materialize(project: Project, views: Sequence[str] | None = None, *, until: datetime | None = None) -> tuple[MaterializeReport, ...]:
+    """Bring the views (all by default) up to `until` (the project's now). Safe to run again at any time.
+
+    An `until` before the watermark cannot unpublish: the view stays where it is, and only late events are picked up.
+    NotFound for an unknown view, ProjectError when a view's SQL is wrong, Busy when another command holds the project.
+    """
+    with project.lock("materialize"):
+        sources = view_sources(project.description, views)
+        moment = utc_milliseconds(until) if until else project.now()
+        reports = []
+        for done, source in enumerate(sources):
+            project.progress(f"materialize {source.view.name}", done, len(sources))
+            reports.append(_materialize(project, source, moment))
+        project.progress("materialize", len(sources), len(sources))
+        return tuple(reports)
+
+
+def _materialize(project: Project, source: ViewSource, until: datetime) -> MaterializeReport:
+    started = time.monotonic()
+    view = source.view.name
+    held = _prepare(project, source)
+    before = held.mark.rows
+    if held.mark.pending is not None:
+        held = _publish(project, source, held)
+    last = held.mark.until
+    if last is None or until > last:
+        held = _begin(project, source, held, until)
+    elif _anything_new(project, source, since=last, until=last + _TICK):
+        held = _begin(project, source, held, last + _TICK)
+    held = _sync(project, source, held)
+    return MaterializeReport(
+        view=view,
+        rows=held.mark.rows - before,
+        keys_online=_keys(project, source, held.mark),
+        until=held.mark.until or until,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _prepare(project: Project, source: ViewSource) -> Held:
+    """The tables are there, and the watermark speaks of them: a history that was removed since starts again."""
+    view, target = source.view.name, project.target
+    held = watermarks.read(project, view)
+    table = history_table(project.spec, source.view, source.features)
+    state = target.warehouse.observe(view)
+    if held.token is not None and (state is None or (state.rows == 0 and held.mark.rows > 0)):
+        # The sequence goes on: a name that was used for other rows is never used again.
+        held = watermarks.move(project, view, Held(mark=Watermark(sequence=held.mark.sequence + 1), token=held.token))
+    target.warehouse.apply(table)
+    target.online.apply(online_spec(source))
+    return held
+
+
+def _begin(project: Project, source: ViewSource, held: Held, until: datetime) -> Held:
+    return _publish(project, source, watermarks.move(project, source.view.name, held, pending=until))
+
+
+def _publish(project: Project, source: ViewSource, held: Held) -> Held:
+    """Write the pending batch and move the watermark over it."""
+    view, mark, until = source.view.name, held.mark, held.mark.pending
+    assert until is not None  # noqa: S101  callers have just put it there
+    warehouse = project.target.warehouse
+    batch = f"{view}-{mark.sequence + 1:06d}-{until:%Y%m%dT%H%M%S}{until.microsecond // 1000:03d}"
+    sql, params = _batch_sql(source, since=mark.until, until=until)
+    warehouse.save(view, sql, params, batch=batch)
+    rows, lag = _written(project, source, since=mark.until, until=until)
+    known = mark.rows == 0 or lag == (mark.lag_ms, mark.lag_ms)
+    steady = mark.steady and (rows == 0 or (lag[0] == lag[1] and known))
+    return watermarks.move(
+        project,
+        view,
+        held,
+        until=until,
+        sequence=mark.sequence + 1,
+        rows=mark.rows + rows,
+        lag_ms=(lag[0] if rows else mark.lag_ms) if steady else None,
+        steady=steady,
+        pending=None,
+    )
+
+
+def _batch_sql(source: ViewSource, *, since: datetime | None, until: datetime) -> tuple[str, dict[str, object]]:
+    if since is None:
+        return first_sql(source), {"until": until}
+    return next_sql(source), {"since": since, "until": until}
+
+
+def _written(project: Project, source: ViewSource, *, since: datetime | None, until: datetime) -> tuple[int, tuple[int | None, int | None]]:
+    """A batch's rows, and the least and greatest lag in them: what lets a later join skip its own look (point_in_time.py)."""
+    after = "" if since is None else " AND created_timestamp > $since"
+    lag = "date_diff('millisecond', event_timestamp, created_timestamp)"
+    measures = f"count(*) AS n, min({lag}) AS least, max({lag}) AS greatest"
+    sql = f"SELECT {measures} FROM {source.view.name} WHERE created_timestamp <= $until{after}"
+    params: dict[str, object] = {"until": until} if since is None else {"since": since, "until": until}
+    row = project.target.warehouse.query(sql, params).to_pylist()[0]
+    return row["n"], (row["least"], row["greatest"])
+
+
+def _anything_new(project: Project, source: ViewSource, *, since: datetime, until: datetime) -> bool:
+    sql, params = _batch_sql(source, since=since, until=until)
+    return bool(project.target.warehouse.query(f"SELECT count(*) AS n FROM (\n{sql}\n) AS batch", params)["n"][0].as_py())
+
+
+def _sync(project: Project, source: ViewSource, held: Held) -> Held:
+    until = held.mark.until
+    if until is None:
+        return held
+    since = None if _online_lost(project, source, held.mark) else held.mark.synced
+    if since == until:
+        return held
+    project.target.online.sync(online_spec(source), since=since, until=until)
+    return watermarks.move(project, source.view.name, held, synced=until)
+
+
+def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
+    """Whether the online store no longer has what was synced (it was destroyed and made again): asked of one entity."""
+    if mark.synced is None:
+        return True
+    view, params = source.view.name, {"synced": mark.synced}
+    sample = project.target.warehouse.query(f"SELECT min(entity_key) AS k FROM {view} WHERE created_timestamp <= $synced", params)["k"][
+        0
+    ].as_py()
+    return sample is not None and project.target.online.get(view, [sample])["feature_timestamp"][0].as_py() is None
+
+
+def _keys(project: Project, source: ViewSource, mark: Watermark) -> int:
+    if mark.until is None:
+        return 0
+    sql = f"SELECT count(DISTINCT entity_key) AS n FROM {source.view.name} WHERE created_timestamp <= $until"
+    return int(project.target.warehouse.query(sql, {"until": mark.until})["n"][0].as_py())

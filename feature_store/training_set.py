@@ -1,0 +1,124 @@
+"""The training set: an objective's rows with every feature as it was known at the row's own time; and the hash of a table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ..errors import Invalid, NotFound
+from ..events.port import Column
+from ..project.specs import Feature
+from ..runtime import Project
+from ..storage import utc_milliseconds
+from . import watermarks
+from .history import ViewSource
+from .point_in_time import JoinView, point_in_time
+from .relations import objective_columns
+from .views import view_sources
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def training_set(
+    project: Project, objective: str, features: Sequence[Feature], *, start: datetime, end: datetime, as_of: datetime | None = None
+) -> pa.Table:
+    """The objective's rows with start <= event_timestamp < end whose outcome was known at `as_of` (default: now), with the features.
+
+    Columns: event_id, event_timestamp, created_timestamp (when the outcome was known), outcome (int64), the exposure's attributes, then the
+    views' features in the order asked. Timestamps are timestamp[ms], UTC. Sorted by event_timestamp, event_id. NotFound for an unknown
+    objective, view or feature; Invalid when a view has not been materialized or two columns would have one name.
+    """
+    if objective not in project.spec.objectives:
+        raise NotFound(f"there is no objective {objective} (there is: {', '.join(project.spec.objectives) or 'none'})")
+    attributes = [column.name for column in objective_columns(project.spec, project.spec.objectives[objective])]
+    leading = ["event_id", "event_timestamp", "created_timestamp", "outcome"]
+    names = [*leading, *(name for name in attributes if name not in leading)]
+    if unknown := [str(feature) for feature in features if feature.view is None and feature.name not in attributes]:
+        raise NotFound(f"{objective} has no attribute {', '.join(unknown)} (it has {', '.join(names[4:])})")
+    views = _views(project, names, features)
+    start, end, as_of = (utc_milliseconds(moment) for moment in (start, end, as_of or project.now()))
+    spine = (
+        f"SELECT {', '.join(names)} FROM {objective} WHERE event_timestamp >= $start_time AND event_timestamp < $end_time "
+        "AND created_timestamp <= $as_of AND dt >= $start_date AND dt <= $end_date"
+    )
+    params = {"start_time": start, "end_time": end, "as_of": as_of, "start_date": f"{start:%Y-%m-%d}", "end_date": f"{end:%Y-%m-%d}"}
+    table = point_in_time(project.target, spine, names, views, params=params, order_by=["event_timestamp", "event_id"])
+    asked = [feature.name for feature in features if feature.view is not None]
+    return table.select([*names, *asked])
+
+
+def _views(project: Project, names: Sequence[str], features: Sequence[Feature]) -> list[JoinView]:
+    wanted: dict[str, list[str]] = {}
+    for feature in features:
+        if feature.view is not None:
+            wanted.setdefault(feature.view, []).append(feature.name)
+    if not wanted:
+        return []
+    sources = view_sources(project.description, tuple(wanted))
+    for source in sources:
+        if source.entity.key not in names:
+            raise Invalid(
+                f"{source.view.name} is of entity {source.entity.name}, and the objective's rows have no {source.entity.key}",
+                remedy="use a view of an entity whose key is an attribute of the exposure",
+            )
+    return [join_view(project, source, wanted[source.view.name]) for source in sources]
+
+
+def join_view(project: Project, source: ViewSource, features: Sequence[str] | None = None) -> JoinView:
+    """A materialized view as a side of the join: published rows only."""
+    view, declared = source.view, {column.name: column for column in source.features}
+    mark = watermarks.read(project, view.name).mark
+    if mark.until is None:
+        raise Invalid(f"{view.name} has not been materialized", remedy=f"isthmus materialize {view.name}")
+    return JoinView(
+        history=view.name,
+        key=source.entity.key,
+        features=tuple(_declared(view.name, declared, name) for name in (declared if features is None else features)),
+        ttl=view.ttl,
+        known_until=mark.until,
+        unique=True,
+        steady=mark.steady,
+    )
+
+
+def _declared(view: str, declared: dict[str, Column], name: str) -> Column:
+    if name not in declared:
+        raise NotFound(f"{view}.{name} is not a feature", remedy=f"{view} has {', '.join(declared)}")
+    return declared[name]
+
+
+def canonical_hash(table: pa.Table, key: Sequence[str] = ("event_timestamp", "event_id")) -> str:
+    """SHA-256 of a table's canonical rows: equal on every target (PORTS.md, rule 5).
+
+    Sorted by `key` (those of its columns that the table has, then by the whole row), times in UTC milliseconds, floats to 9 significant
+    digits. Column names and their order count; integer widths and dictionary encoding do not.
+    """
+    present = [name for name in key if name in table.column_names]
+    positions = [table.column_names.index(name) for name in present]
+    digest = hashlib.sha256("\x1f".join(table.column_names).encode())
+    rows = zip(*(map(_canonical, column.to_pylist()) for column in table.columns), strict=True)
+    for row in sorted(rows, key=lambda row: (tuple(row[n] for n in positions), row)):
+        digest.update(b"\x1e" + "\x1f".join(_escaped(row)).encode())
+    return digest.hexdigest()
+
+
+def _escaped(row: Sequence[str]) -> Iterator[str]:
+    return (cell.replace("\\", "\\\\").replace("\x1e", "\\r").replace("\x1f", "\\u") for cell in row)
+
+
+def _canonical(value: object) -> str:
+    if value is None:
+        return "n"
+    if isinstance(value, bool):
+        return f"b{value:d}"
+    if isinstance(value, int):
+        return f"i{value}"
+    if isinstance(value, float):
+        return f"f{value + 0.0:.9g}"  # + 0.0: minus zero is zero
+    if isinstance(value, datetime):
+        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return f"t{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}"
+    return f"s{value}"

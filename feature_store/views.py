@@ -1,0 +1,40 @@
+"""A project's feature views with what is read from their SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from ..errors import NotFound, ProjectError
+from ..project.specs import Description
+from .history import ViewSource
+from .port import OnlineViewSpec
+
+
+def view_sources(description: Description, names: Sequence[str] | None = None) -> tuple[ViewSource, ...]:
+    """The views asked for (None: all), in the project's order. NotFound for an unknown one, ProjectError when a view's SQL is wrong."""
+    from .schema import view_schemas
+
+    declared = description.spec.feature_views
+    for name in names or ():
+        if name not in declared:
+            close = get_close_matches(name, declared, n=1)
+            hint = f"did you mean {close[0]}?" if close else None
+            raise NotFound(f"there is no feature view {name} (there is: {', '.join(declared) or 'none'})", remedy=hint)
+    schemas, problems = view_schemas(description)
+    if errors := tuple(problem for problem in problems if problem.severity == "error"):
+        raise ProjectError(errors)
+    return tuple(
+        ViewSource(
+            view=view,
+            entity=description.spec.entities[view.entity],
+            features=tuple(schemas[name].features),
+            has_created=schemas[name].has_created,
+        )
+        for name, view in declared.items()
+        if names is None or name in names
+    )
+
+
+def online_spec(source: ViewSource) -> OnlineViewSpec:
+    return OnlineViewSpec(name=source.view.name, history=source.view.name, features=source.features, ttl=source.view.ttl)

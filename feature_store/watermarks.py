@@ -1,0 +1,44 @@
+"""How far a view's history is published: one small document per view in the StateStore, moved by compare-and-swap."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from ..runtime import Project
+
+
+class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`until` publishes: readers see rows with created_timestamp <= until. Batches are numbered; `pending` is one that has begun."""
+
+    until: datetime | None = None
+    sequence: int = 0  # batches published
+    rows: int = 0  # ... and their rows
+    lag_ms: int | None = None  # created - event, while it is the same in every row
+    steady: bool = True  # false once two rows differ in it
+    pending: datetime | None = None  # the `until` of batch number sequence + 1: a crash repeats exactly that batch
+    synced: datetime | None = None  # the online store serves what was known then
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    mark: Watermark
+    token: str | None
+
+
+def _key(view: str) -> str:
+    return f"views/{view}"
+
+
+def read(project: Project, view: str) -> Held:
+    found = project.target.state.get(_key(view))
+    if found is None:
+        return Held(mark=Watermark(), token=None)
+    return Held(mark=msgspec.json.decode(found.value, type=Watermark), token=found.token)
+
+
+def move(project: Project, view: str, held: Held, **changes: object) -> Held:
+    """Conflict when another process moved it first."""
+    mark = msgspec.structs.replace(held.mark, **changes)
+    token = project.target.state.put(_key(view), msgspec.json.encode(mark), expect=held.token)
+    return Held(mark=mark, token=token)
