@@ -31,7 +31,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(project: Project, a: str, b: str) -> Comparison:
-    """Compare two runs by name; `report.comparison_page` draws it. NotFound: no such run, or its predictions are gone. Invalid: no row in common."""
+    """Compare two runs by name; `report.comparison_page` draws it. NotFound: no such run, or no predictions. Invalid: no row in common."""
     first, second = runs.get_run(project, a), runs.get_run(project, b)
     for run in (first, second):
         if run.evaluation is None:

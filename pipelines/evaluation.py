@@ -21,16 +21,15 @@ from ..project.specs import Model
 from . import statistics, trainers
 from .records import Champion, Evaluation, Period
 
-SCHEMA = pa.schema(
-    {
-        "event_id": pa.string(),
-        "event_timestamp": pa.timestamp("ms"),
-        "outcome": pa.int64(),
-        "prediction": pa.float64(),
-        "base_rate": pa.float64(),  # of the outcomes known at training
-        "period": pa.int64(),
-    }
-)
+_COLUMNS: dict[str, pa.DataType] = {
+    "event_id": pa.string(),
+    "event_timestamp": pa.timestamp("ms"),
+    "outcome": pa.int64(),
+    "prediction": pa.float64(),
+    "base_rate": pa.float64(),  # of the outcomes known at training
+    "period": pa.int64(),
+}
+SCHEMA = pa.schema(_COLUMNS)
 
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..runtime import Project
+    from .records import Run
 
 CHAMPION = "champion"
 
@@ -122,7 +123,7 @@ def _record(project: Project, promotion: Promotion) -> None:
     project.target.state.put(key, msgspec.json.encode(promotion), expect=None)
 
 
-def _figures(run: runs.Run | None) -> str:
+def _figures(run: Run | None) -> str:
     checks = [check for check in run.checks.checks if check.verdict == "inconclusive"] if run else []
     return "".join(f"; {check.name} {check.reason}, wanted {check.wanted}" for check in checks)
 

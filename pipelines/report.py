@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from ..errors import NotFound
 from ..storage import BlobStore
 from . import page, spoken
-from .document import local_path, runs_folder
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
+from .leak import Leak, leak_page
+from .picture import demo_picture
 from .records import Evaluation, Run
+from .shelf import keep, run_uri
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,13 +21,7 @@ if TYPE_CHECKING:
     from ..runtime import Project
     from .compare import Comparison
 
-
-def run_uri(blobs: BlobStore, run: str) -> str:
-    return f"{runs_folder(blobs.root)}/{run}/report.html"
-
-
-def reports_uri(blobs: BlobStore, name: str) -> str:
-    return f"{blobs.root.rstrip('/')}/reports/{name}"
+__all__ = ["Leak", "comparison_page", "demo_picture", "leak_page", "run_page", "run_uri", "write_run"]
 
 
 def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | None) -> None:
@@ -41,18 +37,6 @@ def comparison_page(project: Project, found: Comparison) -> Path:
     theirs, ours = (runs.predictions_of(blobs, run.name) for run in (found.first, found.second))
     html = _comparison(found, theirs, ours)
     return keep(project, f"{found.first.name}-{found.second.name}.html", html.encode())
-
-
-def keep(project: Project, name: str, data: bytes) -> Path:
-    """Put a report into the blob store, and give a path that opens it."""
-    uri = reports_uri(project.target.blobs, name)
-    project.target.blobs.put(uri, data)
-    path = local_path(uri)
-    if path is None:
-        path = project.folder / ".isthmus" / "reports" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return path
 
 
 def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:

@@ -90,3 +90,12 @@ def shown(project: Project, uri: str) -> str:
         return uri
     folder = project.folder.resolve()
     return os.path.relpath(path, folder) if path.resolve().is_relative_to(folder) else str(path)
+
+
+def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.Data]:
+    """The training set of a run, and what is known of it. NotFound."""
+    import pyarrow.parquet as pq
+
+    result = read(blobs, f"{runs_folder(blobs.root)}/{run}/dataset/step.json", StepResult)
+    uri = result.artifacts["data"].uri
+    return pq.read_table(io.BytesIO(blobs.get(f"{uri}/data.parquet"))), read(blobs, f"{uri}/data.json", records.Data)

@@ -96,7 +96,7 @@ def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime,
             remedy="isthmus ingest, or another `window`",
         )
     views = list(dict.fromkeys(feature.view for feature in model.features if feature.view))
-    empty = {}
+    empty: dict[str, int] = {}
     for view in views:
         nothing = [pc.is_null(table[feature.name]) for feature in model.features if feature.view == view]
         rows = sum(all(row) for row in zip(*(column.to_pylist() for column in nothing), strict=True))

@@ -1,0 +1,141 @@
+"""`isthmus models graph`: what is made of what, from events to endpoints, as a text tree, mermaid or dot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from ..errors import Invalid
+from ..project.specs import Description, ProjectSpec
+
+Kind = Literal["event", "table", "objective", "view", "model", "endpoint"]
+_KINDS: tuple[Kind, ...] = ("event", "table", "objective", "view", "model", "endpoint")
+_SHAPES = {"event": "([{}])", "table": "[({})]", "objective": "{{{{{}}}}}", "view": "[/{}/]", "model": "[{}]", "endpoint": "[[{}]]"}
+_DOT = {"event": "oval", "table": "cylinder", "objective": "hexagon", "view": "parallelogram", "model": "box", "endpoint": "box3d"}
+
+
+class Node(msgspec.Struct, frozen=True, order=True):
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class Edge(msgspec.Struct, frozen=True, order=True):
+    """`target` is made of `source`."""
+
+    source: Node
+    target: Node
+    what: str = ""  # the features, or the alias
+
+
+def graph(description: Description, *, form: str = "text") -> str:
+    """Draw a project's lineage: `text`, `mermaid` or `dot`. Invalid: another form."""
+    drawn = {"text": _text, "mermaid": _mermaid, "dot": _dot}
+    if form not in drawn:
+        raise Invalid(f"{form!r} is no format of the graph", remedy=f"one of {', '.join(drawn)}")
+    return drawn[form](nodes(description.spec), edges(description.spec))
+
+
+def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
+    """Everything that is declared, in the order in which it flows."""
+    declared: dict[Kind, list[str]] = {
+        "event": list(spec.events),
+        "table": list(spec.tables),
+        "objective": list(spec.objectives),
+        "view": list(spec.feature_views),
+        "model": list(spec.models),
+        "endpoint": list(spec.endpoints),
+    }
+    return tuple(Node(kind, name) for kind in _KINDS for name in declared[kind])
+
+
+def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
+    """What each thing is made of. A view's sources are read from its SQL."""
+    found: list[Edge] = []
+    for objective in spec.objectives.values():
+        events = dict.fromkeys((objective.exposure, objective.outcome))
+        found += [Edge(Node("event", event), Node("objective", objective.name)) for event in events]
+    for view in spec.feature_views.values():
+        found += [Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec)]
+    for model in spec.models.values():
+        target = Node("model", model.name)
+        found.append(Edge(Node("objective", model.objective), target, "label"))
+        by_view: dict[str, list[str]] = {}
+        for feature in model.features:
+            if feature.view is not None:
+                by_view.setdefault(feature.view, []).append(feature.name)
+        found += [Edge(Node("view", view), target, ", ".join(names)) for view, names in by_view.items()]
+        exposure = spec.objectives[model.objective].exposure
+        own = [feature.name for feature in model.features if feature.view is None]
+        found += [Edge(Node("event", exposure), target, ", ".join(own))] if own else []
+    for endpoint in spec.endpoints.values():
+        for variant in endpoint.variants:
+            makers = [m for m in spec.models.values() if m.model == variant.model and m.alias in (variant.ref, None)]
+            target = Node("endpoint", endpoint.name)
+            found += [Edge(Node("model", maker.name), target, f"{variant.model}@{variant.ref}") for maker in makers]
+    return tuple(dict.fromkeys(found))
+
+
+def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
+    import sqlglot
+    from sqlglot import expressions
+
+    tree = sqlglot.parse_one(sql, read="duckdb")
+    inside = {one.alias for one in tree.find_all(expressions.CTE)}
+    kinds: tuple[tuple[Kind, dict[str, object]], ...] = (
+        ("event", {f"events_{name}": name for name in spec.events}),
+        ("objective", dict.fromkeys(spec.objectives)),
+        ("table", dict.fromkeys(spec.tables)),
+        ("view", dict.fromkeys(spec.feature_views)),
+    )
+    for name in dict.fromkeys(table.name for table in tree.find_all(expressions.Table) if table.name not in inside):
+        for kind, known in kinds:
+            if name in known:
+                yield Node(kind, name.removeprefix("events_") if kind == "event" else name)
+                break
+
+
+def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+    """From what is served down to the events: endpoints first, then whatever nothing is made of."""
+    used = {edge.source for edge in edges}
+    tops = [node for node in reversed(_every) if node not in used]
+    lines: list[str] = []
+    opened: set[Node] = set()
+
+    def branch(node: Node, ahead: str) -> None:
+        below = [edge for edge in edges if edge.target == node]
+        for number, edge in enumerate(below):
+            last = number == len(below) - 1
+            again = edge.source in opened and any(one.target == edge.source for one in edges)
+            note = f"   {edge.what}" if edge.what else ""
+            lines.append(f"{ahead}{'└── ' if last else '├── '}{edge.source}{note}{'   (above)' if again else ''}")
+            if not again:
+                opened.add(edge.source)
+                branch(edge.source, ahead + ("    " if last else "│   "))
+
+    for top in tops:
+        lines.append(str(top))
+        branch(top, "")
+    return "\n".join(lines)
+
+
+def _mermaid(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+    lines = ["flowchart LR"]
+    lines += [f"  {_id(node)}{_SHAPES[node.kind].format(node.name)}" for node in every]
+    lines += [f"  {_id(e.source)} -->{f'|{e.what}|' if e.what else ''} {_id(e.target)}" for e in edges]
+    return "\n".join(lines)
+
+
+def _dot(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+    lines = ["digraph lineage {", "  rankdir=LR;", '  node [fontname="sans-serif"];']
+    lines += [f'  {_id(node)} [label="{node.name}", shape={_DOT[node.kind]}];' for node in every]
+    lines += [f"  {_id(e.source)} -> {_id(e.target)}" + (f' [label="{e.what}"]' if e.what else "") + ";" for e in edges]
+    return "\n".join([*lines, "}"])
+
+
+def _id(node: Node) -> str:
+    return f"{node.kind}_{node.name}"
