@@ -75,8 +75,7 @@ def _event_checker(encoded: bytes) -> Checker:
     """Compiled once an event: specs hold dicts and are not hashable, their JSON is."""
     event = msgspec.json.decode(encoded, type=Event)
 
-    def own_rules(found: Mapping[str, object], now: datetime) -> None:
-        moment = found["event_timestamp"]
+    def own_rules(moment: object, now: datetime) -> None:
         if isinstance(moment, datetime) and (reason := values.out_of_time(moment, now=now, max_lateness=event.max_lateness)):
             raise values.BadValueError(f"event_timestamp {reason}")
 
@@ -100,7 +99,7 @@ def _stream_checker(stream: StreamSpec) -> Checker:
     return _checker(
         attributes,
         lambda _name: f"is not a column of {stream.name} (it has {known})",
-        lambda _row, _now: None,
+        lambda _moment, _now: None,
         dict.fromkeys(declared),
     )
 
@@ -108,7 +107,7 @@ def _stream_checker(stream: StreamSpec) -> Checker:
 def _checker(
     attributes: Sequence[Attribute],
     unknown: Callable[[str], str],
-    own_rules: Callable[[Mapping[str, object], datetime], None],
+    own_rules: Callable[[object, datetime], None],  # of an event's own time
     extra: Mapping[str, object],
 ) -> Checker:
     names = tuple(a.name for a in attributes)
@@ -118,8 +117,11 @@ def _checker(
         for name in row:
             if name not in known:
                 raise values.BadValueError(f"{name} {unknown(name)}")
-        found = {attribute.name: _checked(row.get(attribute.name), attribute) for attribute in attributes}
-        own_rules(found, now)
+        found: dict[str, object] = {}
+        for attribute in attributes:
+            found[attribute.name] = value = _checked(row.get(attribute.name), attribute)
+            if attribute.name == "event_timestamp":
+                own_rules(value, now)
         own = {**extra, "dt": str(found["event_timestamp"])[:10]}
         if "payload_digest" in own:
             own["payload_digest"] = values.digest(values.payload(names, tuple(found.values())))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -225,14 +226,22 @@ def _bounds(array: ColumnData, attribute: Attribute) -> dict[int, str]:
     suspects: set[int] = set()
     if attribute.type in {"int", "float"}:
         if attribute.min is not None:
-            suspects.update(_where(pc.less(array, pa.scalar(attribute.min, pa.float64()))))
+            suspects.update(_where(pc.less(array, _bound(attribute.min, array.type, math.ceil))))
         if attribute.max is not None:
-            suspects.update(_where(pc.greater(array, pa.scalar(attribute.max, pa.float64()))))
+            suspects.update(_where(pc.greater(array, _bound(attribute.max, array.type, math.floor))))
     if attribute.allowed is not None:
         inside = pc.is_in(array, value_set=pa.array(attribute.allowed, array.type))
         suspects.update(_where(pc.and_(pc.is_valid(array), pc.invert(inside))))
     checked = ((row, values.out_of_bounds(array[row].as_py(), attribute)) for row in suspects)
     return {row: reason for row, reason in checked if reason is not None}
+
+
+def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> ColumnData:
+    """A bound in the column's own type: Arrow compares no large int with a float. Of ints the nearest whole number says the same."""
+    if pa.types.is_floating(kind):
+        return pa.scalar(bound, kind)
+    limit = float(2**63)
+    return pa.scalar(2**63 - 1 if bound >= limit else -(2**63) if bound <= -limit else whole(bound), kind)
 
 
 def _time(array: ColumnData, event: Event, now: datetime) -> dict[int, str]:

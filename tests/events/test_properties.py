@@ -1,0 +1,263 @@
+"""What holds for every batch: order, chunks, repetition, a kill at any point."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isthmus.errors import OutcomeUnknown, Unavailable
+from isthmus.events import read, values
+from isthmus.events.emit import emit, stream_of
+from isthmus.events.ingest import ingest
+from isthmus.events.quarantine import quarantine
+from isthmus.events.read import open_source
+from isthmus.events.validate import validate
+from isthmus.project.specs import Attribute, Event
+
+from .conftest import IMPRESSION, NOW, click, impression, make_project, raw_count, seen
+
+QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+# Few ids, so that copies, conflicts and late references are frequent; one item is out of bounds.
+IMPRESSIONS = st.builds(lambda n, item: ("impression", impression(n, item_id=item)), st.integers(0, 3), st.sampled_from([1, 2, 99]))
+CLICKS = st.builds(
+    lambda n, shown, day: (
+        "click",
+        click(n, impression_id=f"i{shown}", event_timestamp=(NOW - timedelta(days=day)).strftime("%Y-%m-%dT%H:%M:%SZ")),
+    ),
+    st.integers(0, 2),
+    st.integers(0, 4),
+    st.integers(1, 2),
+)
+
+
+def ingest_rows(project, event, rows, folder):
+    path = Path(folder) / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return ingest(project, event=event, data=path, max_bad=1)
+
+
+def outcome(batches):
+    with tempfile.TemporaryDirectory() as folder, make_project(Path(folder)) as project:
+        for event, rows in batches:
+            ingest_rows(project, event, rows, folder)
+        open_rows = {
+            event: sorted((r["payload_digest"], r["attribute"]) for r in quarantine(project, event, limit=1000).to_pylist())
+            for event in ("impression", "click")
+        }
+        return seen(project, "impression"), seen(project, "click"), open_rows
+
+
+@QUICK
+@given(st.lists(IMPRESSIONS | CLICKS, min_size=1, max_size=8), st.randoms(use_true_random=False), st.integers(1, 4))
+def test_any_order_chunking_and_repetition_gives_the_same_events_and_the_same_open_quarantine(events, chance, size):
+    in_one = [(name, [row for event, row in events if event == name]) for name in ("impression", "click")]
+    shuffled = events + chance.sample(events, len(events) // 2)
+    chance.shuffle(shuffled)
+    chunks = [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
+    batches = [(name, [row for event, row in chunk if event == name]) for chunk in chunks for name in ("click", "impression")]
+    assert outcome([b for b in in_one if b[1]]) == outcome([b for b in batches if b[1]])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_small_chunk_changes_nothing(tmp_path, monkeypatch, seed):
+    chance = random.Random(seed)
+    rows = [impression(chance.randrange(40), item_id=chance.choice([1, 2, 99])) for _ in range(200)]
+    results = []
+    for size in (7, 100_000):
+        monkeypatch.setattr(read, "ROWS", size)
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        with make_project(folder) as project:
+            (report,) = ingest_rows(project, "impression", rows, folder)
+            results.append((report.stored, report.already_there, report.quarantined, seen(project, "impression")))
+    assert results[0] == results[1]
+
+
+ATTRIBUTES = (
+    Attribute(name="count", type="int", min=-5, max=5),
+    Attribute(name="share", type="float", min=0, max=1, required=False),
+    Attribute(name="flag", type="bool", required=False),
+    Attribute(name="kind", type="string", allowed=("a", "b"), required=False),
+    Attribute(name="at", type="timestamp", required=False),
+)
+THING = Event(name="thing", attributes=ATTRIBUTES)
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-7, 7),
+    st.sampled_from([2**63, -(2**63), 10**30, 0.5, 1.0, -0.0, 1e300]),
+    st.sampled_from(["", "a", "b", "c", "1", "true", "2019-11-30", "2019-11-30T10:00:00Z", "2019-11-30 10:00:00.123456+09:00"]),
+    st.sampled_from(
+        ["2019-11-30T10:00:00", "2019-13-45T10:00:00Z", "2019-11-30T10:00+0200", "1969-12-31T23:59:59.9999Z", "0001-01-01T00:00:00+09:00"]
+    ),
+    st.text(max_size=3),
+    st.lists(st.integers(), max_size=1),
+)
+ROWS = st.fixed_dictionaries(
+    {
+        "event_id": st.sampled_from(["x", "y", "", None, 3]),
+        "event_timestamp": st.sampled_from(["2019-11-30T10:00:00Z", "2019-11-30T10:00:00.1234+01:00"]) | ANYTHING,
+    },
+    optional={a.name: ANYTHING for a in ATTRIBUTES},
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ROWS, min_size=1, max_size=6))
+def test_a_column_at_a_time_and_a_row_at_a_time_say_the_same(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (chunk,) = open_source(Path(folder), THING, path, Path(folder) / "stage").chunks()
+    checked = validate(THING, chunk, now=NOW)
+    reasons = {bad.row: f"{bad.attribute} {bad.reason}" for bad in checked.bad}
+    digests = iter(checked.good["payload_digest"].to_pylist())
+
+    for index, row in enumerate(rows):
+        accepted, refused = _emitted(row)
+        assert reasons.get(index) == refused
+        if refused is None:
+            assert next(digests) == accepted["payload_digest"]
+
+
+class _Recorder:
+    def __init__(self):
+        self.rows = []
+
+    def append(self, _stream, rows):
+        self.rows += rows
+        return ()
+
+
+class _Project:
+    def __init__(self):
+        self.spec = type("Spec", (), {"events": {"thing": THING}})
+        self.target = type("Target", (), {"events": _Recorder()})
+
+    def now(self):
+        return NOW
+
+
+def _emitted(row):
+    project = _Project()
+    refused = emit(project, "thing", [row])
+    return (None, refused[0].reason) if refused else (project.target.events.rows[0], None)
+
+
+@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)))  # noqa: DTZ001
+def test_milliseconds_are_floored_and_come_back(moment):
+    aware = moment.replace(tzinfo=UTC)
+    back = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=values.milliseconds(aware))
+    assert timedelta() <= aware - back < timedelta(milliseconds=1)
+
+
+# --- faults
+
+WHOLE = [impression(n, event_timestamp=(NOW - timedelta(days=1 + n % 5)).strftime("%Y-%m-%dT%H:%M:%SZ")) for n in range(60)]
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from isthmus.tests.events.conftest import make_project
+from isthmus.events.ingest import ingest
+folder, cut, place = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+project = make_project(folder)
+seen = 0
+def kill(call):
+    global seen
+    seen += 1
+    if seen == cut:
+        os.kill(os.getpid(), signal.SIGKILL)
+setattr(project.target.calls, place, kill)
+ingest(project, event="impression", data=folder / "rows.jsonl", max_bad=1)
+"""
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_killed_at_any_step_and_run_again_nothing_is_lost_and_nothing_doubled(tmp_path, place):
+    bad = [impression(1000 + n, item_id=412) for n in range(3)]
+    ended = False
+    for cut in range(1, 12):
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in WHOLE + bad))
+        with make_project(folder):
+            pass
+        done = subprocess.run([sys.executable, "-c", KILLED, str(folder), str(cut), place], capture_output=True, check=False)
+        ended = done.returncode == 0
+        assert ended or done.returncode == -signal.SIGKILL, done.stderr.decode()
+        with make_project(folder) as project:
+            (report,) = ingest(project, event="impression", data=folder / "rows.jsonl", max_bad=1)
+            assert report.stored + report.already_there == 60
+            assert raw_count(project, "impression") == 60
+            assert quarantine(project, "impression").num_rows == 3
+            assert not list((folder / ".isthmus" / "tmp").glob("ingest-*"))
+        if ended:
+            break
+    assert cut > 2
+    assert ended
+
+
+@pytest.mark.parametrize(("place", "error"), [("before", Unavailable("cut")), ("after", OutcomeUnknown("cut"))])
+def test_cut_at_every_late_reference_and_run_again_nothing_is_lost_and_nothing_doubled(tmp_path, place, error):
+    for cut in range(1, 9):
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        with make_project(folder) as project:
+            ingest_rows(project, "click", [click(n) for n in range(3)], folder)
+            calls = iter(range(1, 100))
+
+            def fail(_call, calls=calls, cut=cut):
+                if next(calls) == cut:
+                    raise error
+
+            setattr(project.target.calls, place, fail)
+            try:
+                ingest_rows(project, "impression", [impression(n) for n in range(3)], folder)
+                complete = True
+            except type(error):
+                complete = False
+            setattr(project.target.calls, place, None)
+            ingest_rows(project, "impression", [impression(n) for n in range(3)], folder)
+            assert (raw_count(project, "impression"), raw_count(project, "click")) == (3, 3)
+            assert quarantine(project, "click").num_rows == 0
+        if complete:
+            break
+    assert cut > 2
+    assert complete
+
+
+def test_emitted_and_ingested_conflicts_end_the_same(tmp_path):
+    results = []
+    for order in (0, 1):
+        folder = tmp_path / str(order)
+        folder.mkdir()
+        with make_project(folder) as project:
+            project.target.events.apply(stream_of(IMPRESSION))
+            steps = [
+                lambda project=project: emit(project, "impression", [impression(1, item_id=3)]),
+                lambda project=project, folder=folder: ingest_rows(project, "impression", [impression(1, item_id=4)], folder),
+            ]
+            for step in steps if order else reversed(steps):
+                step()
+            results.append(seen(project, "impression"))
+    assert len(results[0]) == 1
+    assert results[0] == results[1]
+
+
+def test_a_large_file_is_read_in_bounded_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr(read, "ROWS", 50)
+    table = pa.Table.from_pylist([{**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])} for row in WHOLE * 4])
+    sizes = [chunk.rows for chunk in open_source(tmp_path, IMPRESSION, table, tmp_path / "stage").chunks()]
+    assert max(sizes) <= 50
+    assert sum(sizes) == 240
