@@ -16,6 +16,7 @@ EXPOSURES = StreamSpec(
         Column(name="score", type="float64", required=True),
         Column(name="propensity", type="float64", required=True),
         Column(name="explored", type="bool", required=True),
+        Column(name="payload_digest", type="string", required=True),  # added by emit_stream: copies of one exposure are told by it
     ),
     key="unit",
 )

@@ -46,6 +46,10 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     after: dict[str, Decimal]
     token: str
 
+    def __str__(self) -> str:
+        moves = [f"{name} {shown(self.before[name])} -> {shown(percent)}" for name, percent in self.after.items()]
+        return f"{self.target:<11} {self.endpoint}   {'   '.join(moves)}"
+
 
 def resolution(target: Target) -> Decimal:
     row = target.capabilities["traffic.resolution"]

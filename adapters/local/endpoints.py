@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import final
@@ -161,7 +162,8 @@ class LocalEndpointHost:
             scratch = folder.parent / temporary_name()
             try:
                 self._target.blobs.download(version.uri, scratch)
-                scratch.rename(folder)
+                with suppress(OSError):  # somebody else copied the same version meanwhile
+                    scratch.rename(folder)
             finally:
                 remove_tree(scratch)
         return folder

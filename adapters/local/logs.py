@@ -16,7 +16,7 @@ CHUNK = 65_536
 
 @final
 class LocalLogSource:
-    """`ref` is `endpoints/<endpoint>/<variant>`, `endpoints/<endpoint>` (its supervisor), or a log file's path, below the home folder."""
+    """`ref` is `[endpoints/]<endpoint>/<variant>`, `endpoints/<endpoint>` (its supervisor), or a log file's path, below the home folder."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -45,6 +45,8 @@ class LocalLogSource:
         if parts[0] == "endpoints" and len(parts) in (2, 3):
             folder = endpoint_folder(self._home, parts[1])
             path = folder / "supervisor.log" if len(parts) == 2 else folder / "logs" / f"{parts[2]}.log"
+        elif len(parts) == 2 and endpoint_folder(self._home, parts[0]).is_dir():
+            path = endpoint_folder(self._home, parts[0]) / "logs" / f"{parts[1]}.log"
         else:
             path = Path(ref.removeprefix("file://"))
         path = (self._home / path).resolve()
