@@ -6,7 +6,8 @@ import difflib
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
 
 import msgspec
@@ -51,23 +52,30 @@ class Engine:
         import duckdb
 
         try:
-            return results.canonical(self.relation(documents, sql, params).to_arrow_table())
+            base = self._refreshed(documents, relations.needed(documents, sql))
+            return results.canonical(_bound(self._cursor(base), sql, params).to_arrow_table())
+        except duckdb.Error as error:
+            raise self.explained(error, documents, sql, params) from error
+        except KeyboardInterrupt:
+            self._local.held = None  # its cursor may hold half a result
+            raise
+
+    @contextmanager
+    def stream(self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> Iterator[duckdb.DuckDBPyRelation]:
+        """Bound, not yet run, on a cursor of its own: one with a half-read result takes no other query."""
+        import duckdb
+
+        try:
+            with self._refreshed(documents, relations.needed(documents, sql)).cursor() as cursor:
+                yield _bound(cursor, sql, params)
         except duckdb.Error as error:
             raise self.explained(error, documents, sql, params) from error
 
-    def relation(self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
-        """Bound, not yet run. DuckDB's errors pass: the caller gives them to `explained`."""
-        names = relations.needed(documents, sql)
-        cursor = self._refreshed(documents, names)
-        statements = cursor.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type.name != "SELECT":
-            raise Invalid("SQL: a query is one SELECT statement", remedy="tables change by append and save only")
-        statement = statements[0]
-        values = results.parameters(params, set(statement.named_parameters))
-        # without parameters the relation stays lazy and the result is not copied
-        found = cursor.sql(statement.query, params=values) if values else cursor.sql(statement.query)
-        assert found is not None  # noqa: S101  a SELECT always gives a relation
-        return found
+    def _cursor(self, base: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+        held: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(self._local, "held", None)
+        if held is None or held[0] is not base:
+            held = self._local.held = (base, base.cursor())
+        return held[1]
 
     def _refreshed(self, documents: Mapping[str, Document], names: tuple[str, ...]) -> duckdb.DuckDBPyConnection:
         with self._lock:
@@ -77,10 +85,7 @@ class Engine:
                 del self._registered[gone]
             for name in names:
                 self._register(base, documents[name], documents)
-        held: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(self._local, "held", None)
-        if held is None or held[0] is not base:
-            held = self._local.held = (base, base.cursor())
-        return held[1]
+            return base
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         """A connection must not cross a fork."""
@@ -180,6 +185,18 @@ class Engine:
                 files.remove_tree(self._spill)
             self._base = None
             self._local = threading.local()
+
+
+def _bound(cursor: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
+    statements = cursor.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise Invalid("SQL: a query is one SELECT statement", remedy="tables change by append and save only")
+    statement = statements[0]
+    values = results.parameters(params, set(statement.named_parameters))
+    # without parameters the relation stays lazy and the result is not copied
+    found = cursor.sql(statement.query, params=values) if values else cursor.sql(statement.query)
+    assert found is not None  # noqa: S101  a SELECT always gives a relation
+    return found
 
 
 def _replace(base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table | None, *, again: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, final
 
-from ...errors import NotFound
+from ...errors import Invalid, NotFound
 from ...feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ...storage import Resource
 from ...target import Target
@@ -29,6 +29,8 @@ class LocalWarehouse:
         self._target = target
         self._calls = target.calls
         self._folder = home(target).absolute() / "warehouse"
+        if misread := next((part for part in self._folder.parts if "=" in part), None):
+            raise Invalid(f"the folder {misread} above {self._folder} would be read as a partition", remedy="give it a name without =")
         self._database = Database(target, catalogue.SCHEMA + inventory.SCHEMA + spool.SCHEMA)
         self._engine = Engine(target, self._database)
         self._swept = False
@@ -78,17 +80,11 @@ class LocalWarehouse:
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
         """Streams: never more than some 100,000 rows in Python; DuckDB sorts beyond its memory limit on the disk."""
-        import duckdb
-
         batches.check_name(batch)
         document = self._existing(table)
-        documents = self._documents()
-        try:
-            relation = self._engine.relation(documents, sql, params)
+        with self._engine.stream(self._documents(), sql, params) as relation:
             conform.check_columns(document, relation.columns)
             self._write("warehouse.save", document, batch, _chunks(relation, document))
-        except duckdb.Error as error:
-            raise self._engine.explained(error, documents, sql, params) from error
 
     def _write(self, operation: str, document: catalogue.Document, batch: str, rows: Iterator[pa.RecordBatch]) -> None:
         if not self._swept:

@@ -310,7 +310,8 @@ def test_a_query_is_one_select(warehouse, sql):
 
 def test_parameters_have_the_types_of_their_values(warehouse):
     warehouse.append("clicks_raw", rows(*range(6)), batch="b1")
-    sql = "SELECT event_id FROM clicks_raw WHERE item >= $low AND score < $high AND seen = $seen AND event_id <> $not_id AND event_timestamp < $end"
+    sql = """SELECT event_id FROM clicks_raw WHERE item >= $low AND score < $high
+        AND seen = $seen AND event_id <> $not_id AND event_timestamp < $end"""
     params = {"low": 1, "high": 0.5, "seen": True, "not_id": "e'2", "end": datetime(2026, 1, 9, tzinfo=UTC), "unused": 1}
     assert sorted(warehouse.query(sql, params)["event_id"].to_pylist()) == ["e2", "e4"]
 

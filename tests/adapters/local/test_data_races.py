@@ -1,0 +1,177 @@
+"""Several processes and threads on one home at once."""
+
+import threading
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from isthmus.adapters import targets
+from isthmus.errors import Conflict, NotFound
+from isthmus.events.port import Column, StreamSpec
+from isthmus.feature_store.port import TableSpec
+from isthmus.target import Profile
+
+from . import processes
+
+COLUMNS = (
+    Column(name="event_id", type="string", required=True),
+    Column(name="event_timestamp", type="timestamp", required=True),
+)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_of_two_processes_that_count_none_loses_an_increment(home, local):
+    local.state.put("counter", b"0", expect=None)
+    code = """
+    for _ in range(100):
+        while True:
+            found = target.state.get("counter")
+            try:
+                print(target.state.put("counter", str(int(found.value) + 1).encode(), expect=found.token))
+                break
+            except Conflict:
+                pass
+    """
+    tokens = [token for process in [processes.start(home, code) for _ in range(2)] for token in processes.finish(process)]
+    assert local.state.get("counter").value == b"200"
+    assert len(set(tokens)) == 200
+
+
+def test_of_two_processes_that_create_a_key_one_wins(home, local):
+    code = """
+    sys.stdin.readline()
+    won = 0
+    for n in range(50):
+        try:
+            target.state.put(f"k{n}", b"", expect=None)
+            won += 1
+        except Conflict:
+            pass
+    print(won)
+    """
+    both = [processes.start(home, code) for _ in range(2)]
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert sum(int(processes.finish(process)[0]) for process in both) == 50
+
+
+def test_two_processes_that_append_the_same_and_other_batches_agree(home, local):
+    local.warehouse.apply(TableSpec(name="clicks_raw", columns=COLUMNS, time_column="event_timestamp"))
+    code = """
+    def rows(name):
+        return pa.table({"event_id": [f"{name}-{n}" for n in range(4)],
+                         "event_timestamp": pa.array([n % 2 * 86_400_000 for n in range(4)], pa.timestamp("ms"))})
+    for number in range(10):
+        target.warehouse.append("clicks_raw", rows(f"same{number}"), batch=f"same{number}")
+        target.warehouse.append("clicks_raw", rows(f"NAME{number}"), batch=f"NAME{number}")
+    """
+    both = [processes.start(home, code.replace("NAME", name)) for name in ("one", "two")]
+    seen = set()
+    while any(process.poll() is None for process in both):
+        seen.add(local.warehouse.query("SELECT count(*) AS n FROM clicks_raw", {})["n"][0].as_py())
+    for process in both:
+        processes.finish(process)
+    assert not [number for number in seen if number % 4]
+    found = local.warehouse.query("SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM clicks_raw", {}).to_pylist()
+    assert found == [{"n": 120, "ids": 120}]
+
+
+def test_a_fresh_home_can_be_opened_by_several_processes_at_once(home):
+    code = """
+    target.warehouse.apply(TableSpec(name="clicks_raw", time_column="event_timestamp", columns=(
+        Column(name="event_id", type="string", required=True), Column(name="event_timestamp", type="timestamp", required=True))))
+    target.inventory.list("conf")
+    print(target.warehouse.observe("clicks_raw").rows)
+    """
+    assert [processes.finish(process) for process in [processes.start(home, code) for _ in range(4)]] == [["0"]] * 4
+
+
+def test_threads_share_an_event_log_and_readers_never_lose_an_event_to_compaction(local, monkeypatch):
+    from isthmus.adapters.local import events
+
+    monkeypatch.setattr(events, "_COMPACT", 40)
+    local.events.apply(StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id"))
+    local.events.observe("clicks_raw")
+    acknowledged, problems = [], []
+
+    def write(name):
+        for number in range(60):
+            local.events.append("clicks_raw", [{"event_id": f"{name}-{number}", "event_timestamp": NOW}])
+            acknowledged.append(1)
+
+    def read():
+        while any(writer.is_alive() for writer in writers):
+            least = len(acknowledged)
+            found = local.warehouse.query("SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM clicks_raw", {}).to_pylist()[0]
+            if found["n"] < least or found["n"] != found["ids"]:
+                problems.append((least, found))
+
+    writers = [threading.Thread(target=write, args=(name,)) for name in range(4)]
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for thread in (*writers, *readers):
+        thread.start()
+    for thread in (*writers, *readers):
+        thread.join()
+    assert problems == []
+    assert local.warehouse.observe("clicks_raw").rows == 240
+
+
+def test_another_processes_compaction_and_appends_are_seen(home, local):
+    local.events.apply(StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id"))
+    local.events.append("clicks_raw", [{"event_id": "mine", "event_timestamp": NOW}])
+    assert local.warehouse.observe("clicks_raw").rows == 1
+    code = """
+    from isthmus.adapters.local import events
+    events._COMPACT = 10
+    for n in range(25):
+        target.events.append("clicks_raw", [{"event_id": f"{n}", "event_timestamp": datetime(2026, 1, 1, tzinfo=UTC)}])
+    """
+    processes.finish(processes.start(home, code))
+    found = local.warehouse.query("SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM clicks_raw", {}).to_pylist()
+    assert found == [{"n": 26, "ids": 26}]
+
+
+def test_a_deleted_stream_keeps_its_events_in_the_table_and_takes_no_more(local):
+    local.events.apply(StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id"))
+    local.events.append("clicks_raw", [{"event_id": "a", "event_timestamp": NOW}])
+    (stream,) = [resource for resource in local.inventory.list("conf") if resource.kind == "stream"]
+    local.inventory.delete(stream)
+    assert local.warehouse.observe("clicks_raw").rows == 1
+    with pytest.raises(NotFound):
+        local.events.append("clicks_raw", [{"event_id": "b", "event_timestamp": NOW}])
+
+
+def test_a_table_made_again_by_another_target_is_not_read_from_memory(home, local):
+    spec = TableSpec(name="clicks_raw", columns=COLUMNS, time_column="event_timestamp")
+    local.warehouse.apply(spec)
+    local.warehouse.append("clicks_raw", pa.table({"event_id": ["old"], "event_timestamp": pa.array([0], pa.timestamp("ms"))}), batch="b")
+    assert local.warehouse.observe("clicks_raw").rows == 1
+    other = targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(home)}))
+    for resource in list(other.inventory.list("conf")):
+        other.inventory.delete(resource)
+    other.warehouse.apply(spec)
+    other.warehouse.append(
+        "clicks_raw", pa.table({"event_id": ["new"], "event_timestamp": pa.array([86_400_000], pa.timestamp("ms"))}), batch="b"
+    )
+    other.close()
+    assert local.warehouse.query("SELECT event_id, dt FROM clicks_raw", {}).to_pylist() == [{"event_id": "new", "dt": "1970-01-02"}]
+
+
+def test_a_stale_token_of_another_thread_conflicts(local):
+    token = local.state.put("k", b"", expect=None)
+    results = []
+
+    def write():
+        try:
+            results.append(local.state.put("k", b"x", expect=token))
+        except Conflict:
+            results.append(None)
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([token for token in results if token]) == 1
