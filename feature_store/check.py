@@ -1,0 +1,66 @@
+"""What `validate` says of features: the views' SQL, and what models ask of the views. Pure but for the tables' files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+
+from ..errors import Problem
+from ..project.names import did_you_mean
+from ..project.specs import Description, Feature, Model
+from .port import SqlProblem
+from .schema import ViewSchema, place, sql_problem, view_schemas
+
+
+def check(description: Description) -> tuple[Problem, ...]:
+    """Everything that is wrong with views and with the features of models, at the line that says so."""
+    schemas, problems = view_schemas(description)
+    models = (problem for model in description.spec.models.values() for problem in _features(model, description, schemas))
+    return (*problems, *models)
+
+
+def check_target(description: Description, adapter_check: Callable[[str], tuple[SqlProblem, ...]]) -> tuple[Problem, ...]:
+    """What one target cannot say of the views. What no target can is left to `check`, so that it is said once."""
+    from .sql import check as check_neutral
+
+    views = [view for view in description.spec.feature_views.values() if not check_neutral(view.sql)]
+    return tuple(sql_problem(view, problem) for view in views for problem in adapter_check(view.sql))
+
+
+def _features(model: Model, description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
+    first: dict[str, Feature] = {}
+    for position, feature in enumerate(model.features):
+        if found := _unknown(feature, model, description, schemas):
+            message, remedy = found
+        elif feature.name in first:
+            message = f"{feature} is called {feature.name}, as {first[feature.name]} is"
+            remedy = "names of features are unique within a model: take one out, or rename it in its view's SQL"
+        else:
+            first[feature.name] = feature
+            continue
+        at = place(description, f"{model.path}:features[{position}]")
+        yield Problem(file=at.file, line=at.line, message=f"features: {message}", remedy=remedy)
+
+
+def _unknown(feature: Feature, model: Model, description: Description, schemas: dict[str, ViewSchema]) -> tuple[str, str | None] | None:
+    """(what, remedy) for a feature that is neither an attribute of the exposure nor in its view; None when it is fine or cannot be told."""
+    spec = description.spec
+    if feature.view is None:
+        objective = spec.objectives.get(model.objective)
+        event = spec.events.get(objective.exposure) if objective else None
+        names = [attribute.name for attribute in event.attributes] if event else []
+        if event is None or feature.name in names:
+            return None
+        owner = next((view for view, schema in schemas.items() if any(f.name == feature.name for f in schema.features)), None)
+        hint = f"did you mean {owner}.{feature.name}?" if owner else did_you_mean(feature.name, names, has=f"{event.name} has")
+        return f"{feature.name} is not an attribute of {event.name}", hint
+    if feature.view not in spec.feature_views:
+        return f"{feature.view} is not a feature view", did_you_mean(feature.view, spec.feature_views, has="views are")
+    if feature.view not in schemas:
+        return None  # its SQL is wrong, which is said already
+    names = [column.name for column in schemas[feature.view].features]
+    if feature.name in names:
+        return None
+    near = get_close_matches(feature.name, names, n=1)
+    meant = f"did you mean {feature.view}.{near[0]}?   " if near else ""
+    return f"{feature} is not a feature", f"{meant}{feature.view} has {', '.join(names)}"

@@ -1,0 +1,206 @@
+"""What a project's relations and feature views look like: names and types, read from the specs, the files and each view's SQL.
+
+Nothing is computed: the relations are made empty in an in-memory DuckDB, which then says what a view's SELECT returns.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..errors import IsthmusError, Problem
+from ..events.port import Column, ColumnType
+from ..events.relations import event_columns, quarantine_name, raw_name, view_name
+from ..project.names import did_you_mean
+from ..project.specs import Description, FeatureView, Place, ProjectSpec
+from .relations import objective_columns
+from .view_columns import Output, view_columns
+
+if TYPE_CHECKING:
+    import duckdb
+    from sqlglot import exp
+
+    from .port import SqlProblem
+
+_DUCKDB_TYPES: Mapping[ColumnType, str] = {
+    "bool": "BOOLEAN",
+    "int64": "BIGINT",
+    "float64": "DOUBLE",
+    "string": "VARCHAR",
+    "timestamp": "TIMESTAMP",
+}
+
+
+class ViewSchema(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    features: tuple[Column, ...]
+    has_created: bool  # its SQL says when a row became known
+    key: str  # the entity's
+
+
+def relation_columns(description: Description) -> dict[str, tuple[Column, ...]]:
+    """Every relation that a view may read, without `dt`: events_<event>, objectives, static tables whose file can be read."""
+    return _relations(description)[0]
+
+
+def view_schemas(description: Description) -> tuple[dict[str, ViewSchema], tuple[Problem, ...]]:
+    """Each sound view's schema, by name, and everything that is wrong with the others and with the tables' files."""
+    from .sql import check, parse
+
+    relations, problems = _relations(description)
+    found: dict[str, ViewSchema] = {}
+    with _database(relations) as database:
+        for view in description.spec.feature_views.values():
+            wrong = check(view.sql)
+            if not wrong:
+                wrong = tuple(_sources(parse(view.sql), view, description.spec, relations))
+            if wrong:
+                problems += [sql_problem(view, problem) for problem in wrong]
+                continue
+            outputs = _outputs(database, view)
+            if isinstance(outputs, Problem):
+                problems.append(outputs)
+                continue
+            features, has_created, mistakes = view_columns(view, description.spec.entities[view.entity], outputs)
+            problems += mistakes
+            if not mistakes:
+                key = description.spec.entities[view.entity].key
+                found[view.name] = ViewSchema(name=view.name, features=features, has_created=has_created, key=key)
+    return found, tuple(problems)
+
+
+def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:
+    """A problem of SQL as one of the view's file."""
+    return Problem(file=view.path, line=problem.line, message=f"{view.name}: {problem.what}", remedy=problem.why)
+
+
+def place(description: Description, key: str) -> Place:
+    """Where a key is written, or the nearest thing above it."""
+    while key not in description.places:
+        shorter = re.sub(r"(\.[^.\[\]:]+|\[\d+\])$", "", key)
+        if shorter == key:
+            file, _, _ = key.rpartition(":")
+            return Place(file=file or "project.yaml", line=0)
+        key = shorter
+    return description.places[key]
+
+
+def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]], list[Problem]]:
+    spec = description.spec
+    found = {view_name(event.name): event_columns(event) for event in spec.events.values()}
+    found |= {o.name: objective_columns(spec, o) for o in spec.objectives.values() if o.exposure in spec.events}
+    problems: list[Problem] = []
+    for table in spec.tables.values():
+        path = Path(description.folder) / table.path
+        try:
+            found[table.name] = _file_columns(path, f"tables.{table.name}", path.stat().st_mtime_ns if path.is_file() else 0)
+        except IsthmusError as error:
+            at = place(description, f"tables.{table.name}")
+            problems.append(Problem(file=at.file, line=at.line, message=error.message, remedy=error.remedy))
+    return found, problems
+
+
+@lru_cache(maxsize=256)
+def _file_columns(path: Path, where: str, _modified: int) -> tuple[Column, ...]:
+    """By the reader that will load it, so that both see the same types. The time of the last change keeps the cache true."""
+    from .tables import columns, read_file
+
+    return columns(read_file(path, where=where), where)
+
+
+def _database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyConnection:
+    """Every relation, empty. `errors_as_json` makes errors tell their place; nothing outside of memory can be read."""
+    import duckdb
+
+    database = duckdb.connect(config={"threads": "1"})
+    database.execute("SET enable_external_access = false")
+    database.execute("SET errors_as_json = true")
+    for name, columns in relations.items():
+        database.execute(f'CREATE TABLE "{name}" ({", ".join(f"{_quoted(c.name)} {_DUCKDB_TYPES[c.type]}" for c in columns)})')
+    return database
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _sources(tree: exp.Query, view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]) -> Iterator[SqlProblem]:
+    """What a view reads and may not, and names that only DuckDB would resolve."""
+    from sqlglot import exp
+
+    from .sql import SqlProblem, line_of, tables
+    from .sql_names import reused_aliases
+
+    for parameter in tree.find_all(exp.Placeholder):
+        yield SqlProblem(line=line_of(parameter), what=f"the parameter ${parameter.name}", why="a feature view takes none: write the value")
+    unknown = tables(view.sql) - {name.lower() for name in relations}
+    for table in tree.find_all(exp.Table):
+        if table.name.lower() in unknown:
+            unknown -= {table.name.lower()}
+            yield SqlProblem(
+                line=line_of(table), what=f"{table.name} cannot be read here", why=_instead(table.name.lower(), spec, relations)
+            )
+    yield from reused_aliases(tree, {name.lower(): [c.name for c in columns] for name, columns in relations.items()})
+
+
+def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> str:
+    if name in spec.feature_views:
+        return "a view does not read another view's history: read the events, or repeat the SELECT"
+    if name in spec.tables:
+        return "its file cannot be read: see the other error"
+    for event in spec.events:
+        if name in {event, raw_name(event), quarantine_name(event)}:
+            return f"read {view_name(event)}: the event exactly once"
+    return did_you_mean(name, sorted(relations), has="a view may read") or "declare events, objectives or tables in project.yaml"
+
+
+def _outputs(database: duckdb.DuckDBPyConnection, view: FeatureView) -> tuple[Output, ...] | Problem:
+    import duckdb
+
+    prefix = "DESCRIBE "
+    try:
+        rows = database.execute(prefix + view.sql).fetchall()
+    except duckdb.Error as error:
+        return _engine_problem(view, str(error), len(prefix))
+    return tuple(
+        Output(name=str(name), type=str(kind), line=_line_of_output(view.sql, position)) for position, (name, kind, *_) in enumerate(rows)
+    )
+
+
+def _line_of_output(sql: str, position: int) -> int:
+    from .sql import line_of, parse
+
+    selects = parse(sql).selects
+    starred = any(select.is_star for select in selects)
+    return line_of(selects[position]) if not starred and position < len(selects) else line_of(selects[0])
+
+
+def _engine_problem(view: FeatureView, text: str, offset: int) -> Problem:
+    """DuckDB's words with the line that they are about."""
+    detail: dict[str, str] = {}
+    if (start := text.find("{")) >= 0:
+        try:
+            detail = json.loads(text[start:])
+        except ValueError:  # not every error of DuckDB's is JSON, also when asked for it
+            detail = {}
+    message = detail.get("exception_message", text).split("\n")[0].removesuffix(" You might need to add explicit type casts.")
+    position = int(detail["position"]) - offset if "position" in detail else _location(detail) - offset
+    line = view.sql.encode()[: max(position, 0)].count(b"\n") + 1 if position >= 0 else 1
+    candidates = [name.strip().rpartition(".")[2] for name in detail.get("candidates", "").split(",") if name.strip()]
+    remedy = did_you_mean(detail["name"].rpartition(".")[2], candidates) if "name" in detail and candidates else None
+    if detail.get("error_subtype") == "COLUMN_NOT_FOUND":
+        message = f"there is no column {detail.get('name', '')}"
+        remedy = remedy or (f"there is {', '.join(candidates)}" if candidates else None)
+    return Problem(file=view.path, line=line, message=f"{view.name}: {message}", remedy=remedy)
+
+
+def _location(detail: Mapping[str, str]) -> int:
+    """`[17,0]`: where, and how long."""
+    found = re.match(r"\[(\d+)", detail.get("location", ""))
+    return int(found.group(1)) if found else -1
