@@ -104,7 +104,7 @@ def spoken_verdict(found: Comparison) -> str:
 
 
 def _short(found: Estimate | None, digits: int = 3) -> str:
-    return "no rates" if found is None else f"{found.value:.{digits}f}   {interval(found, digits)}"
+    return "no rates" if found is None else f"{found.value:<5.{digits}f}   {interval(found, digits)}"
 
 
 def _loss(found: Evaluation) -> str:

@@ -14,14 +14,16 @@ body { margin: 0 auto; padding: 1.6rem 1.1rem 3rem; max-width: 54rem; background
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; -webkit-text-size-adjust: 100%; }
 h1 { font-size: 1.55rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.01em; }
 h2 { font-size: 1.08rem; margin: 2.1rem 0 .6rem; }
-p { margin: .5rem 0; max-width: 42rem; } .soft { color: var(--soft); } .lead { font-size: 1.05rem; }
+p { margin: .5rem 0; max-width: 42rem; overflow-wrap: anywhere; } .soft { color: var(--soft); } .lead { font-size: 1.05rem; }
 .verdict { background: var(--panel); border-left: 4px solid var(--quiet); padding: .7rem .95rem; margin: 1.1rem 0;
   border-radius: 0 4px 4px 0; }
 .verdict p { margin: .15rem 0; } .verdict.fail { border-color: #c0392b; } .verdict.pass { border-color: #2e8b57; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { text-align: left; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--faint); vertical-align: top; }
-th { font-weight: 600; } thead th { color: var(--soft); font-size: .86rem; } td.n, th.n { text-align: right; } td { white-space: nowrap; }
-td.words { white-space: normal; min-width: 12rem; } tbody th { font-weight: 500; white-space: nowrap; }
+th { font-weight: 600; } thead th { color: var(--soft); font-size: .86rem; }
+td.n, th.n { text-align: right; } td { white-space: nowrap; }
+td.words, th.words { white-space: normal; min-width: 9rem; }
+tbody th { font-weight: 500; white-space: nowrap; } tbody th.words { white-space: normal; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(18.5rem, 1fr)); gap: 1.4rem 1.8rem; margin: 1rem 0; }
 figure { margin: 0; } figcaption { font-weight: 600; font-size: .92rem; }
 figcaption div { font-weight: 400; color: var(--soft); min-height: 1.5em; }

@@ -177,7 +177,10 @@ def _data(run: Run) -> list[str]:
     data = run.data
     if data is None:
         return []
-    parts = [page.words(described(data)), page.words(f"Canonical hash {data.digest}; {run.git or 'no git'}; model {run.code}", "soft")]
+    parts = [
+        page.words(described(data)),
+        page.words(f"Canonical hash {data.digest[:16]}; {run.git or 'no git'}; model {(run.code or '')[:16]}", "soft"),
+    ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
     rows = [(feature, data.types.get(feature.rsplit(".", 1)[-1], "")) for feature in run.features]
     return [*parts, page.table(("feature", "type"), rows)]
