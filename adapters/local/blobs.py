@@ -48,9 +48,12 @@ class LocalBlobStore:
             raise self._outside(prefix)
         key = prefix[len(self.root) + 1 :]
         folder, _, _ = key.rpartition("/")
-        _check_parts([part for part in folder.split("/") if part], prefix)
-        with translated(f"listing {prefix}"):
-            yield from self._below(folder, key)
+        _check_parts(folder.split("/") if folder else [], prefix)
+        return self._listed(folder, key)
+
+    def _listed(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
+        with translated(f"listing {self.root}/{prefix}"):
+            yield from self._below(folder, prefix)
 
     def _below(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
         try:

@@ -83,7 +83,10 @@ def check_spec(spec: TableSpec) -> None:
 
 
 def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = None) -> Document:
-    """The document after `apply`. Invalid, naming the column: dropped, renamed, or changed."""
+    """The document after `apply`. Invalid, naming the column: dropped, renamed, or changed.
+
+    A new column may be required: of the rows to come, as those from before are null in it.
+    """
     if old is None or spec.view_sql is not None or old.view_sql is not None:
         if old is not None and (old.view_sql is None) != (spec.view_sql is None):
             have, want = ("table", "view") if old.view_sql is None else ("view", "table")

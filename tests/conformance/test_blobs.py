@@ -78,10 +78,17 @@ def test_downloading_nothing_is_not_found_and_siblings_do_not_count(target, tmp_
 @pytest.mark.parametrize("bad", ["s3://elsewhere/x", "{root}x/y", "{root}/../outside", "{root}/a//b", "{root}/a/./b", "{root}"])
 def test_a_uri_outside_the_root_is_refused(target, bad):
     uri = bad.format(root=target.blobs.root)
-    for verb in (lambda: target.blobs.put(uri, b""), lambda: target.blobs.get(uri), lambda: target.blobs.delete(uri)):
+    store = target.blobs
+    for verb in (lambda: store.put(uri, b""), lambda: store.get(uri), lambda: store.delete(uri)):
         with pytest.raises(Invalid):
             verb()
     assert not [call for call in target.calls.calls if call.mutating]
+
+
+@pytest.mark.parametrize("bad", ["s3://elsewhere/", "{root}x/", "{root}/../", "{root}/runs//x"])
+def test_a_prefix_outside_the_root_is_refused_before_anything_is_read(target, bad):
+    with pytest.raises(Invalid):
+        target.blobs.list(bad.format(root=target.blobs.root))
 
 
 def test_a_put_that_was_cut_can_be_repeated(target, cut):

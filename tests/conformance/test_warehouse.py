@@ -197,6 +197,15 @@ def test_a_table_gains_columns_and_earlier_rows_have_nulls_in_them(warehouse):
     assert [c.name for c in warehouse.observe("clicks_raw").columns][-1] == "place"
 
 
+def test_a_new_required_column_is_required_of_new_rows_only(warehouse):
+    warehouse.append("clicks_raw", rows(1), batch="b1")
+    warehouse.apply(with_column("place", "string", required=True))
+    with pytest.raises(Invalid, match="place"):
+        warehouse.append("clicks_raw", rows(2), batch="b2")
+    warehouse.append("clicks_raw", rows(2, place=["top"]), batch="b2")
+    assert sorted(warehouse.query("SELECT place FROM clicks_raw", {})["place"].to_pylist(), key=str) == [None, "top"]
+
+
 @pytest.mark.parametrize(
     ("spec", "word"),
     [
