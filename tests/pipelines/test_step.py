@@ -1,0 +1,172 @@
+"""One step: what its command or function is given, what it may return, and how its failure reads."""
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from isthmus.adapters.local.processes import start_time
+from isthmus.pipelines.document import local_path
+from isthmus.pipelines.graph import Artifact, Pipeline, Step
+from isthmus.pipelines.port import Output
+from isthmus.pipelines.submit import submit
+from isthmus.pipelines.watch import artifact_uri, log, observe, values
+from isthmus.storage import wait
+from isthmus.tests.pipelines.traced import SOON, make, phases, run, trace, tracing
+
+ALL = tuple(Output(name=kind, type=kind) for kind in ("float", "int", "bool", "string"))
+
+
+@pytest.fixture
+def project(tmp_path):
+    made = make(tmp_path)
+    yield made
+    made.target.close()
+
+
+def function(project, name, source, step="fit", **fields):
+    (project.folder / f"{name}.py").write_text(source)
+    return Step(name=step, function=f"{name}:{step}", **fields)
+
+
+def reason(state, step="fit"):
+    return next(found.reason for found in state.steps if found.name == step)
+
+
+def test_a_function_gets_its_context_and_returns_values_and_folders(project):
+    source = """
+def fit(context):
+    context.log(f"{context.run} {context.step} {context.parameters}")
+    assert context.target.blobs.root.endswith(".isthmus")
+    assert context.inputs["rows"].read_text() == "a,b"
+    context.outputs["model"].joinpath("deep").mkdir()
+    context.outputs["model"].joinpath("deep", "w").write_text("1")
+    for name, value in {"float": 1, "int": 2, "bool": True, "string": "x"}.items():
+        context.set(name, value)
+"""
+    data = project.folder / "rows.csv"
+    data.write_text("a,b")
+    step = function(
+        project,
+        "step_given",
+        source,
+        outputs=ALL,
+        artifacts=("model",),
+        inputs={"rows": data.as_uri()},
+        parameters={"deep": {"type": "value"}},
+    )
+    state = run(project, "r1", step)
+    assert state.phase == "done", log(project, "r1", "fit")
+    found = values(project, "r1", "fit")
+    assert found == {"float": 1.0, "int": 2, "bool": True, "string": "x"}
+    assert isinstance(found["float"], float)
+    assert (local_path(artifact_uri(project, "r1", "fit", "model")) / "deep/w").read_text() == "1"
+    assert "r1 fit {'deep': {'type': 'value'}}" in log(project, "r1", "fit")
+
+
+def test_a_function_that_raises_fails_with_its_error_and_its_traceback_in_the_log(project):
+    state = run(project, "r1", function(project, "step_raises", "def fit(context):\n    {}['item_ctr']\n"))
+    assert state.phase == "failed"
+    assert reason(state) == "KeyError: 'item_ctr'"
+    assert 'step_raises.py", line 2, in fit' in log(project, "r1", "fit")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("pass", "ended without its output score (float)"),
+        ("context.set('score', 'high')", "output score is declared as float, not 'high'"),
+        ("context.set('scores', 1.0)", "has no output 'scores' (it declares score)"),
+        ("raise SystemExit(4)", "SystemExit: 4"),
+        ("import time; time.sleep(600)", "did not end within 0.5 s"),
+        ("import no_such_thing", "No module named 'no_such_thing'"),
+    ],
+)
+def test_a_function_that_does_not_keep_its_word_fails_in_words(project, line, words):
+    step = function(
+        project,
+        "step_breaks",
+        f"def fit(context):\n    {line}\n",
+        outputs=(Output(name="score", type="float"),),
+        timeout=timedelta(seconds=0.5),
+    )
+    assert words in reason(run(project, "r1", step))
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ('{"score": "high"}', "its output score is 'high', which is not of type float"),
+        ('{"score": 1, "more": 2}', "it returned more, which it does not declare"),
+        ("[1]", "not one JSON object"),
+        ("{half", "not one JSON object"),
+    ],
+)
+def test_values_of_a_command_are_checked(project, written, words):
+    step = Step(name="fit", command=("sh", "-c", f"printf '%s' '{written}' > {{values}}"), outputs=(Output(name="score", type="float"),))
+    assert words in reason(run(project, "r1", step))
+
+
+def test_a_command_that_is_not_there_says_which(project):
+    assert "cannot run no-such-trainer" in reason(run(project, "r1", Step(name="fit", command=("no-such-trainer",))))
+
+
+def test_a_command_runs_in_the_projects_folder_and_sees_the_folders_of_others(project):
+    write = Step(name="write", command=("sh", "-c", "pwd; echo data > {outputs.rows}/part"), artifacts=("rows",))
+    read = Step(name="read", command=("sh", "-c", "cat {inputs.rows}/part"), inputs={"rows": Artifact("write", "rows")})
+    run(project, "r1", write, read)
+    assert log(project, "r1", "write") == f"{project.folder}\n"
+    assert log(project, "r1", "read") == "data\n"
+
+
+def test_each_attempt_begins_with_empty_folders(project):
+    source = "assert not any(pathlib.Path(sys.argv[3]).iterdir()); pathlib.Path(sys.argv[3], 'half').touch()\n"
+    twice = source + "sys.exit(len(open(sys.argv[1]).read().split()) < 2)"
+    state = run(project, "r1", tracing(project, "fit", twice, arguments=("{outputs.model}",), artifacts=("model",), attempts=3))
+    assert state.phase == "done"
+    assert trace(project) == ["fit", "fit"]
+    assert "attempt 1 of 3 failed: exit 1" in log(project, "r1", "fit")
+
+
+def test_what_a_command_leaves_running_is_ended(project):
+    leave = "import subprocess; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); print(c.pid, flush=True)"
+    run(project, "r1", tracing(project, "fit", leave))
+    left = int(log(project, "r1", "fit"))
+    wait(lambda: start_time(left), lambda found: found is None, deadline=SOON)
+
+
+def test_a_log_can_be_read_while_the_step_runs(project):
+    wait_for = "import time; print('half way', flush=True)\nwhile not pathlib.Path(sys.argv[3]).exists(): time.sleep(0.01)"
+    gate = project.folder / "gate"
+    started = submit(project, _one(tracing(project, "fit", wait_for, arguments=(str(gate),))), run="r1")
+    file = project.folder / ".isthmus/runs/r1/fit/log.txt"
+    wait(lambda: file.exists() and file.read_text(), lambda text: "half way" in (text or ""), deadline=SOON)
+    assert phases(observe(project, "r1")) == {"fit": "running"}
+    gate.touch()
+    wait(lambda: project.target.pipelines.observe(started.run_id), lambda state: state.phase == "done", deadline=SOON)
+
+
+def test_a_provider_reads_outputs_from_the_files_that_it_named(project, tmp_path):
+    """SageMaker's conditions read a folder's outputs.json, Vertex's one file an output. Asked again, a finished step only writes them."""
+    step = Step(name="fit", command=("sh", "-c", "echo '{\"score\": 0.5}' > {values}"), outputs=(Output(name="score", type="float"),))
+    run(project, "r1", step)
+    uri = f"{project.target.blobs.root}/runs/r1/run.json"
+    folder, file = tmp_path / "sagemaker", tmp_path / "vertex" / "score"
+    command = [sys.executable, "-m", "isthmus.pipelines.step", "--run", uri, "--step", "fit", "--output-dir", folder]
+    subprocess.run([*command, "--output", "score", file], check=True)
+    assert json.loads((folder / "outputs.json").read_text()) == {"score": 0.5}
+    assert file.read_text() == "0.5"
+
+
+def test_a_steps_process_imports_no_engine_and_no_cloud():
+    """Every step pays for what is imported here."""
+    code = "import isthmus.pipelines.step, isthmus.adapters.local.blobs, sys; print(' '.join(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"pyarrow", "duckdb", "numpy", "pandas", "sqlglot", "starlette", "yaml", "click", "importlib.metadata", "asyncio"}
+    assert heavy.isdisjoint(loaded)
+
+
+def _one(step):
+    return Pipeline(name="bench", steps=(step,))
