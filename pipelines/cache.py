@@ -6,6 +6,7 @@ A key is the digest of named parts, so that a miss can say which part changed. T
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -143,4 +144,8 @@ def _module_digest(step: Step, folder: str) -> str:
 def _script_digests(command: tuple[str, ...], folder: Path) -> dict[str, str]:
     """Files of the project that a command names, such as `python train.py`: their content belongs to the key."""
     files = {argument: folder / argument for argument in command if argument and not argument.startswith(("-", "/", "{"))}
-    return {f"source {name}": digest_file(path) for name, path in files.items() if path.is_file()}
+    return {
+        f"source {name}": digest_file(path)
+        for name, path in files.items()
+        if os.path.isfile(path)  # noqa: PTH113  an argument too long for a name is no file, where Path.is_file raises
+    }
