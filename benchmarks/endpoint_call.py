@@ -1,4 +1,4 @@
-"""One call of the local endpoint beside a bare Starlette app with the same model, in one run. `python benchmarks/endpoint_call.py [--calls N]`
+"""One call of the local endpoint beside a bare Starlette app with the same model. `python benchmarks/endpoint_call.py [--calls N]`
 
 Both serve the same predictor to the same client over kept connections. Then the split of N calls at 90/10, within 3 sigma.
 """
@@ -103,9 +103,8 @@ def main():
         counts = Counter(target.endpoints.invoke("ranker", ROWS, variant=None, request_id="q").variant for _ in range(calls))
         sigma = (calls * 0.9 * 0.1) ** 0.5
         off = (counts["challenger"] - calls * 0.1) / sigma
-        print(
-            f"split of {calls:,} calls at 90/10: {counts['champion']:,} / {counts['challenger']:,}   {off:+.2f} sigma   ready in {ready:.1f} s"
-        )
+        seen = f"{counts['champion']:,} / {counts['challenger']:,}"
+        print(f"split of {calls:,} calls at 90/10: {seen}   {off:+.2f} sigma   ready in {ready:.1f} s")
         within = rows["endpoint (router)"][0] <= 2 * base[0] and abs(off) <= 3
         print("within 2x at p50 and 3 sigma" if within else "NOT within 2x at p50 and 3 sigma")
     finally:

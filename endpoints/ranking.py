@@ -30,7 +30,7 @@ def order(items: Sequence[Item], scores: Sequence[float], *, maximise: bool = Tr
 
 def propensity(*, is_best: bool, explore: float, candidates: int) -> float:
     """Probability that this item is shown at this place: (1-e) when the model puts it there, and e/n by a random order."""
-    return (1 - explore) * is_best + explore / candidates
+    return round((1 - explore) * is_best + explore / candidates, 12)  # 0.9625, not 0.9624999999999999, in every log
 
 
 def shown(

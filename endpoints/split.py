@@ -20,18 +20,24 @@ def checked(split: Mapping[str, Decimal], *, variants: Iterable[str], resolution
     for name, percent in split.items():
         if not percent.is_finite() or not 0 <= percent <= HUNDRED:
             raise Invalid(f"{where}: {name}={percent} is not a percentage", remedy="a share is between 0 and 100")
-        if percent % resolution:
+    representable(split, resolution=resolution, where=where)
+    if (total := sum(split.values(), Decimal(0))) != HUNDRED:
+        raise Invalid(f"{where}: the split sums to {shown(total)}, not to 100", remedy="give every variant its share in percent")
+    return dict(split)
+
+
+def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: str) -> None:
+    """Unsupported, naming the share and its neighbours, for what the target cannot set."""
+    for percent in shares.values():
+        if percent.is_finite() and percent % resolution:
             low = (percent / resolution).to_integral_value(ROUND_FLOOR) * resolution
             high = (percent / resolution).to_integral_value(ROUND_CEILING) * resolution
             steps = "whole percents" if resolution == 1 else f"steps of {resolution} %"
             raise Unsupported(
-                f"{where} splits traffic in {steps}: {percent} cannot be set, and is not rounded",
+                f"{where} splits traffic in {steps}: {shown(percent)} cannot be set, and is not rounded",
                 capability="traffic.resolution",
                 remedy=f"use {shown(low)} or {shown(high)}",
             )
-    if (total := sum(split.values(), Decimal(0))) != HUNDRED:
-        raise Invalid(f"{where}: the split sums to {shown(total)}, not to 100", remedy="give every variant its share in percent")
-    return dict(split)
 
 
 def completed(changes: Mapping[str, Decimal], *, now: Mapping[str, Decimal], where: str) -> dict[str, Decimal]:

@@ -15,7 +15,7 @@ from ..storage import wait
 from ..target import Target
 from . import owner
 from .port import EndpointState
-from .split import checked, completed, shown
+from .split import checked, completed, representable, shown
 
 
 class TrafficChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class TrafficChange(msgspec.Struct, frozen=True, kw_only=True):
             for name in self.after
         ]  # fmt: skip
         split = "/".join(map(shown, self.after.values()))
-        return f"{self.target:<11} {self.endpoint}   {'   '.join(moved)}\n  read back {split} after {self.seconds:.1f} s, as intended"
+        return f"{self.target:<7} {self.endpoint}   {'   '.join(moved)}\n  read back {split} after {self.seconds:.1f} s, as intended"
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         moves = [f"{name} {shown(self.before[name])} -> {shown(percent)}" for name, percent in self.after.items()]
-        return f"{self.target:<11} {self.endpoint}   {'   '.join(moves)}"
+        return f"{self.target:<7} {self.endpoint}   {'   '.join(moves)}"
 
 
 def resolution(target: Target) -> Decimal:
@@ -61,6 +61,7 @@ def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> I
     state = observed(project, endpoint)
     now = {v.name: v.target_percent for v in state.variants}
     where = f"{project.target.name} {endpoint}"
+    representable(changes, resolution=resolution(project.target), where=where)  # the share that was typed, before the rest of it
     wanted = checked(completed(changes, now=now, where=where), variants=now, resolution=resolution(project.target), where=where)
     return Intent(target=project.target.name, endpoint=endpoint, before=now, after=wanted, token=state.token)
 

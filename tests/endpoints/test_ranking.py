@@ -133,7 +133,7 @@ def test_the_variants_features_are_read_together():
 def test_one_name_for_two_things_is_refused():
     with pytest.raises(Invalid, match="ctr is a feature of item_history for a and a feature of segment_history for b"):
         union([manifest("a", ("item_history", "ctr")), manifest("b", ("segment_history", "ctr"))], KEYS)
-    with pytest.raises(Invalid, match="serve_as.position is 1 for one variant and 2 for b"):
+    with pytest.raises(Invalid, match=r"serve_as\.position is 1 for one variant and 2 for b"):
         union([manifest("a", position=1), manifest("b", position=2)], KEYS)
     with pytest.raises(Invalid, match="no longer has"):
         union([manifest("a", ("gone", "ctr"))], KEYS)

@@ -1,4 +1,4 @@
-"""A split is a percentage of each variant that sums to 100 and that the target can represent; convergence compares it with what is served."""
+"""A split gives each variant a percentage, sums to 100, and can be represented; convergence compares it with what is served."""
 
 import itertools
 from decimal import Decimal

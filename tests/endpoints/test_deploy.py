@@ -1,0 +1,265 @@
+"""From registered versions to answers with logged propensities: deploy, traffic and the gateway over the local target."""
+
+import asyncio
+import json
+import re
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from random import Random
+
+import pytest
+
+from isthmus.endpoints import owner
+from isthmus.endpoints.deploy import deploy
+from isthmus.endpoints.gateway import Gateway
+from isthmus.endpoints.gateway_http import app
+from isthmus.endpoints.traffic import intent, traffic
+from isthmus.errors import Invalid, NotFound, Refused, Unavailable, Unsupported
+from isthmus.events.port import Rejected
+from isthmus.tests.conformance.toy_models import remove_endpoints
+from isthmus.tests.endpoints import mini
+
+D = Decimal
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    yield mini.filled(tmp_path_factory.mktemp("mini"))
+    sys.modules.pop("mini_ranker", None)
+
+
+@pytest.fixture(scope="module")
+def deployed(folder):
+    """Once for the tests that only ask; those that change the split set it back."""
+    with mini.opened(folder) as project:
+        mini.register(project, "popular")
+        mini.register(project, "both")
+        result = deploy(project, "ranker")
+        yield project, result
+        remove_endpoints(project.target)
+
+
+@pytest.fixture
+def project(deployed):
+    return deployed[0]
+
+
+def test_a_deployment_reads_as_documented(deployed):
+    _, result = deployed
+    assert result.created
+    assert result.smoke.ok
+    first, second = str(result).splitlines()
+    assert re.fullmatch(
+        r"local   ranker   champion ranker@1  90 %   challenger ranker@2  10 %   ready in \d+\.\d s   http://127\.0\.0\.1:\d+", first
+    )
+    assert second == "  smoke  20 of 20 requests answered; split read back 90/10"
+
+
+def test_the_gateway_orders_by_score_with_features_of_both_views(project):
+    gateway = Gateway(project, "ranker", rng=Random(0), emit=lambda _rows: ())
+    seen = {}
+    while len(seen) < 2:
+        answer = gateway.rank(mini.REQUEST)
+        seen[answer.variant] = answer if answer.propensities[0] == 0.9625 else seen.get(answer.variant, answer)
+    champion, challenger = seen["champion"], seen["challenger"]
+    assert (champion.items, champion.scores, champion.version) == ((4, 3, 2), (16.0, 12.0, 8.0), "ranker@1")
+    assert challenger.items == (1, 2, 3)
+    assert challenger.scores[0] == pytest.approx(100 - 4 + 0.001 * 38), "position comes from serve_as, the segment's feature is shared"
+    assert json.loads(str(champion)).keys() == {
+        "items", "scores", "propensities", "variant", "version", "rules", "request_id", "stale_features"
+    }  # fmt: skip
+
+
+def test_features_older_than_ttl_are_told(project):
+    gateway = Gateway(project, "ranker", emit=lambda _rows: ())
+    assert gateway.rank(mini.REQUEST).stale_features == ()
+    assert gateway.rank({**mini.REQUEST, "segment_id": "old"}).stale_features == ("segment_history.segment_impressions",)
+
+
+def test_a_key_that_a_model_needs_must_be_sent(project):
+    request = {key: value for key, value in mini.REQUEST.items() if key != "segment_id"}
+    with pytest.raises(Invalid, match="segment_id is missing"):
+        Gateway(project, "ranker").rank(request)
+
+
+def test_every_shown_item_is_exposed_with_the_propensity_that_was_answered(project):
+    gateway = Gateway(project, "ranker", rng=Random(1))
+    answers = {}
+    for _ in range(60):
+        answer = gateway.rank(mini.REQUEST)
+        answers[answer.request_id] = answer
+    rows = project.target.warehouse.query("SELECT * FROM exposures ORDER BY event_id", {}).to_pylist()
+    mine = [row for row in rows if row["event_id"].rpartition("-")[0] in answers]
+    assert len(mine) == 60 * 3
+    for row in mine:
+        request_id, _, position = row["event_id"].rpartition("-")
+        answer, at = answers[request_id], int(position) - 1
+        assert row["position"] == at + 1
+        assert row["entity_key"] == str(answer.items[at])
+        assert (row["variant"], row["version"], row["unit"]) == (answer.variant, answer.version, "v1")
+        assert row["propensity"] == answer.propensities[at]
+        assert row["score"] == answer.scores[at]
+    assert gateway.undelivered == 0
+
+
+def test_exploration_shows_everything_everywhere_and_says_so(project):
+    rows = []
+    gateway = Gateway(project, "ranker", rng=Random(3), emit=lambda found: rows.extend(found) or ())
+    for _ in range(400):
+        gateway.rank(mini.REQUEST)
+    explored = {row["event_id"].rpartition("-")[0] for row in rows if row["explored"]}
+    assert 5 <= len(explored) <= 40, "5 % of 400, give or take"
+    assert {row["propensity"] for row in rows} == {0.9625, 0.0125}
+
+
+def test_an_exposure_that_is_lost_is_counted_and_told_and_the_answer_given(project, capsys):
+    def full(_rows):
+        raise Unavailable("the stream does not answer")
+
+    gateway = Gateway(project, "ranker", emit=full)
+    answer = gateway.rank(mini.REQUEST)
+    assert len(answer.items) == 3
+    assert answer.problems == ("3 of 3 exposures not delivered: the stream does not answer",)
+    assert gateway.undelivered == 3
+    assert "exposures not delivered" in capsys.readouterr().err
+    gateway = Gateway(project, "ranker", emit=lambda _rows: (Rejected(index=1, reason="no unit"),))
+    assert gateway.rank(mini.REQUEST).problems == ("1 of 3 exposures not delivered: no unit",)
+
+
+def test_many_threads_rank_at_once(project):
+    gateway = Gateway(project, "ranker")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: gateway.rank(mini.REQUEST), range(80)))
+    assert len({answer.request_id for answer in answers}) == 80
+    assert sum(gateway.tally.requests.values()) == 80
+    assert gateway.tally.percentile(0.5) > 0
+
+
+def test_the_gateway_speaks_http(project):
+    application = app(Gateway(project, "ranker", emit=lambda _rows: ()))
+
+    def post(body):
+        sent = []
+        scope = {"type": "http", "method": "POST", "path": "/rank", "query_string": b"", "headers": []}
+
+        async def receive():
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message):
+            sent.append(message)
+
+        asyncio.run(application(scope, receive, send))
+        return sent[0]["status"], json.loads(b"".join(m.get("body", b"") for m in sent[1:]))
+
+    status, answer = post(json.dumps(mini.REQUEST).encode())
+    assert status == 200
+    assert len(answer["items"]) == 3
+    assert post(b"{oops")[0] == 400
+    status, answer = post(b'{"visitor_id": "v"}')
+    assert (status, answer["error"]) == (400, "ranker: no key is a list")
+
+
+def test_traffic_moves_and_is_read_back(project):
+    change = traffic(project, "ranker", {"challenger": D(20)})
+    assert change.before == {"champion": D(90), "challenger": D(10)}
+    assert change.after == {"champion": D(80), "challenger": D(20)}
+    assert str(change).startswith("local   ranker   champion 90 -> 80   challenger 10 -> 20\n  read back 80/20")
+    assert str(intent(project, "ranker", {"challenger": D(0)})) == "local   ranker   champion 80 -> 100   challenger 20 -> 0"
+    with pytest.raises(Unsupported, match=r"steps of 0\.01 %: 0\.005 cannot be set, and is not rounded"):
+        traffic(project, "ranker", {"challenger": D("0.005")})
+    with pytest.raises(NotFound):
+        traffic(project, "nowhere", {"challenger": D(5)})
+    assert deploy(project, "ranker").variants[1].percent == D(20), "deploy never moves traffic"
+    traffic(project, "ranker", {"challenger": D(10)})
+
+
+def test_traffic_has_one_owner_at_a_time(project):
+    held = owner.read(project, "ranker")
+    rollout = owner.Owner(owner="rollout", name="ro3", split=held.owner.split, done=False, changed=project.wall())
+    held = owner._put(project, "ranker", rollout, held)
+    with pytest.raises(Refused, match="belongs to rollout ro3"):
+        traffic(project, "ranker", {"challenger": D(50)})
+    assert {v.name: v.percent for v in project.target.endpoints.observe("ranker").variants} == {"champion": D(90), "challenger": D(10)}
+    owner.settled(project, "ranker", held)
+
+
+@pytest.fixture
+def fresh(folder):
+    """An endpoint of its own: removed, and its owner's document too."""
+    with mini.opened(folder) as project:
+        _forget(project)
+        mini.register(project, "popular")
+        mini.register(project, "both")
+        yield project
+        _forget(project)
+
+
+def _forget(project):
+    remove_endpoints(project.target)
+    held = owner.read(project, "ranker")
+    if held:
+        project.target.state.delete(owner.key("ranker"), expect=held.token)
+
+
+class TestFresh:
+    """After the module's own endpoint: these make and remove it again."""
+
+    @pytest.fixture(autouse=True)
+    def _after(self, fresh):
+        self.project = fresh
+
+    def test_a_missing_alias_names_the_command_that_makes_it(self):
+        self.project.target.registry.set_alias("ranker", "challenger", None)
+        with pytest.raises(NotFound, match="variant challenger: there is no ranker@challenger yet") as error:
+            deploy(self.project, "ranker")
+        assert error.value.remedy == "isthmus train models/both.yaml"
+        assert self.project.target.endpoints.observe("ranker") is None
+
+    def test_a_rejected_version_is_refused(self):
+        version = mini.register(self.project, "both", {"item_impressions": 5.0})
+        self.project.target.registry.set_approval("ranker", version.version, "rejected", "smells")
+        with pytest.raises(Refused, match=f"ranker@{version.version} was rejected"):
+            deploy(self.project, "ranker")
+
+    def test_a_crash_between_apply_and_the_first_split_is_made_good(self):
+        def crash(call):
+            if call.operation == "endpoints.shift":
+                self.project.target.calls.before = None
+                raise KeyboardInterrupt
+
+        self.project.target.calls.before = crash
+        with pytest.raises(KeyboardInterrupt):
+            deploy(self.project, "ranker")
+        percents = {v.name: v.percent for v in self.project.target.endpoints.observe("ranker").variants}
+        assert percents == {"champion": D(100), "challenger": D(0)}
+        again = deploy(self.project, "ranker")
+        assert [v.percent for v in again.variants] == [D(90), D(10)]
+        assert owner.read(self.project, "ranker").owner.done
+
+    def test_a_new_version_replaces_a_variant_only_at_no_traffic(self):
+        deploy(self.project, "ranker")
+        version = mini.register(self.project, "both", {"item_impressions": -2.0})
+        with pytest.raises(Refused, match=r"challenger .* has 10 % of the traffic and would become") as error:
+            deploy(self.project, "ranker")
+        assert error.value.remedy.startswith("isthmus traffic ranker challenger=0")
+        traffic(self.project, "ranker", {"challenger": D(0)})
+        again = deploy(self.project, "ranker")
+        assert [(v.version, v.percent) for v in again.variants][1] == (version.version, D(0))
+        reply = Gateway(self.project, "ranker").score(mini.REQUEST, variant="challenger")
+        assert reply.predictions[:2] == (-8.0, -16.0)
+
+    def test_a_model_that_raises_is_told_by_the_smoke_test(self):
+        mini.register(self.project, "both", {"no_such_feature": 1.0})
+        result = deploy(self.project, "ranker")
+        assert not result.smoke.ok
+        assert result.smoke.answered == 10, "the champion's"
+        assert "KeyError" in result.smoke.first_error
+        assert "10 of 20 requests answered (first error: challenger (version" in str(result)
+
+    def test_the_split_is_kept_over_a_thousand_answers(self):
+        deploy(self.project, "ranker")
+        gateway = Gateway(self.project, "ranker", emit=lambda _rows: ())
+        counts = Counter(gateway.rank(mini.REQUEST).variant for _ in range(1000))
+        assert abs(counts["challenger"] - 100) < 5 * (1000 * 0.1 * 0.9) ** 0.5
