@@ -6,6 +6,7 @@ and every step first asks what is there already: after a kill at any point the s
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import tempfile
@@ -20,12 +21,12 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute
 
-from ..errors import Invalid, NotFound, Refused
+from ..errors import Invalid, NotFound, Refused, Unavailable
 from ..feature_store.port import TableSpec
 from ..project.specs import Event, ProjectSpec
 from ..runtime import Project
 from . import lookup
-from .late import open_late
+from .late import late_events
 from .read import Source, open_source, source_sql
 from .relations import quarantine_table, raw_table
 from .stage import Settled, Staged, restage, settle, stage
@@ -83,8 +84,9 @@ def ingest(
         staged = []
         for one in chosen:
             started = time.perf_counter()
-            source = open_source(project.folder, one, data, folder / one.name / "raw")
-            staged.append((one, source, _stage(project, one, source, folder / one.name), started))
+            with _disk(folder):
+                source = open_source(project.folder, one, data, folder / one.name / "raw")
+                staged.append((one, source, _stage(project, one, source, folder / one.name), started))
         reports = {one.name: _store(project, one, source, waiting, started) for one, source, waiting, started in staged}
         for name, retried in _retry(project, folder).items():
             report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
@@ -222,7 +224,7 @@ def _retry(project: Project, folder: Path) -> dict[str, int]:
         for event in waiting:
             if project.target.warehouse.observe(quarantine_table(event).name) is None:
                 continue
-            late = open_late(project.target.warehouse, event)
+            late = late_events(project.target.warehouse, event)
             if not late.num_rows:
                 continue
             settled = settle(project.spec, project.target.warehouse, event, restage(event, late, folder / f"late-{event.name}-{turn}"))
@@ -253,6 +255,20 @@ def _percents(share: float, allowed: float) -> tuple[str, str]:
         if texts[0] != texts[1]:
             break
     return texts[0], f"{100 * allowed:g} %"
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """A full disk, said plainly."""
+    try:
+        yield
+    except (OSError, Invalid) as error:  # Arrow raises OSError; what DuckDB says comes as Invalid
+        if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
+            raise Unavailable(
+                f"the disk of {folder.parent} is full: a batch waits there while it is judged",
+                remedy="nothing was changed; free some space and run this again",
+            ) from error
+        raise
 
 
 @contextmanager

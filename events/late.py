@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 
 from ..project.specs import Event
-from .quarantine import open_sql
+from .relations import quarantine_name
 from .stage import good_schema
 from .validate import attributes_of, payloads
 from .values import digest
@@ -20,33 +20,37 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def open_late(warehouse: Warehouse, event: Event) -> pa.Table:
-    """Those that wait still, as validated events. They kept every other rule when they came: lateness is judged at arrival, not again.
+def late_events(warehouse: Warehouse, event: Event) -> pa.Table:
+    """Those that wait, as validated events. They kept every other rule when they came: lateness is judged at arrival, not again.
 
+    Those that were stored since are among them: `settle` finds them there by date, which costs less than asking the whole raw table here.
     One that the event's present attributes cannot hold (its type was changed since) stays in quarantine.
     """
-    found = warehouse.query(f"SELECT payload, payload_digest, source, line FROM ({open_sql(event)}) AS waiting WHERE retry = TRUE", {})
+    sql = f"SELECT payload, payload_digest, source, line FROM {quarantine_name(event.name)} WHERE retry = TRUE"
+    rows = sorted(warehouse.query(sql, {}).to_pylist(), key=lambda row: str(row["payload_digest"]))
+    events = [_event(event, row) for row in rows]
     schema = good_schema(event)
-    tables = []
-    for row in sorted(found.to_pylist(), key=lambda row: str(row["payload_digest"])):
-        content = msgspec.json.decode(row["payload"])
-        times = [a.name for a in attributes_of(event) if a.type == "timestamp" and content.get(a.name) is not None]
-        moments = {name: _EPOCH + timedelta(milliseconds=content[name]) for name in times}
-        day = moments["event_timestamp"].date().isoformat()
-        try:
-            table = pa.Table.from_pylist(
-                [
-                    {
-                        **content,
-                        **{name: moment.replace(tzinfo=None) for name, moment in moments.items()},
-                        **{name: row[name] for name in ("source", "line", "payload_digest")},
-                        "dt": day,
-                    }
-                ],
-                schema=schema,
-            )
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            continue
-        if digest(payloads(table, sorted(a.name for a in attributes_of(event)))[0]) == row["payload_digest"]:
-            tables.append(table)
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+    try:
+        late = pa.Table.from_pylist(events, schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        late = pa.concat_tables([schema.empty_table(), *(table for row in events if (table := _alone(row, schema)) is not None)])
+    digests = [digest(content) for content in payloads(late, sorted(a.name for a in attributes_of(event)))]
+    return late.filter(
+        pa.array([found == made for found, made in zip(late["payload_digest"].to_pylist(), digests, strict=True)], pa.bool_())
+    )
+
+
+def _event(event: Event, row: dict[str, Any]) -> dict[str, Any]:
+    content = msgspec.json.decode(row["payload"])
+    for attribute in attributes_of(event):
+        value = content.get(attribute.name)
+        if attribute.type == "timestamp" and isinstance(value, int):
+            content[attribute.name] = (_EPOCH + timedelta(milliseconds=value)).replace(tzinfo=None)
+    return {**content, **{name: row[name] for name in ("source", "line", "payload_digest")}, "dt": str(content["event_timestamp"])[:10]}
+
+
+def _alone(row: dict[str, Any], schema: pa.Schema) -> pa.Table | None:
+    try:
+        return pa.Table.from_pylist([row], schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return None

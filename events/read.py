@@ -208,6 +208,13 @@ def _csv(event: Event, path: Path, name: str) -> Source:
 def _json_lines(event: Event, path: Path, name: str) -> Source:
     """One object a line. A line that is none, and a name that the event does not have, are that line's fault alone."""
     schema = pa.schema([(a.name, _JSON_TYPES[a.type]) for a in attributes_of(event)])
+    with _binary(path) as file:
+        try:
+            array = file.read(64).lstrip().startswith(b"[")
+        except (OSError, EOFError):
+            array = False  # `chunks` says what is wrong
+    if array:
+        raise Invalid(f"{name} is one JSON array; events come one object a line", remedy=f"jq -c '.[]' {name} > events.jsonl")
 
     def chunks() -> Iterator[Chunk]:
         first = 1

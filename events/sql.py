@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import Invalid
 
-_DATA = re.compile(r"(?i)\.(parquet|csv|tsv|jsonl?|ndjson|txt|arrow)(\.(gz|zst))?$")
+if TYPE_CHECKING:
+    from sqlglot.tokenizer_core import Token
+
+_DATA = re.compile(r"(?i)[*?]|\.(parquet|csv|tsv|jsonl?|ndjson|txt)(\.(gz|zst))?$")
+_READS = re.compile(r"(?i)read_\w+|parquet_scan|glob|sniff_csv")
 
 
 def query_to_parquet(sql: str, *, name: str, folder: Path, to: Path) -> None:
@@ -47,16 +53,33 @@ def rooted(sql: str, folder: Path) -> str:
         sql = sql[: tokens.pop().start]
     pieces: list[str] = []
     done = 0
-    before = None
-    for token in tokens:
-        opens = before in {TokenType.FROM, TokenType.JOIN}
-        inside = before in {TokenType.L_PAREN, TokenType.COMMA, TokenType.L_BRACKET} and _DATA.search(token.text)
-        before = token.token_type
-        if token.token_type is not TokenType.STRING or not (opens or inside) or "://" in token.text or Path(token.text).is_absolute():
-            continue
-        pieces += [sql[done : token.start], f"'{_quoted(str(folder.resolve() / token.text))}'"]
-        done = token.end + 1
+    for token in _paths(tokens):
+        if "://" not in token.text and not Path(token.text).is_absolute():
+            pieces += [sql[done : token.start], f"'{_quoted(str(folder.resolve() / token.text))}'"]
+            done = token.end + 1
     return "".join([*pieces, sql[done:]])
+
+
+def _paths(tokens: Sequence[Token]) -> Iterator[Token]:
+    """The strings that name files: after FROM and JOIN, and the positional arguments of read_csv and its like."""
+    from sqlglot import TokenType as T
+
+    opening, closing = {T.L_PAREN, T.L_BRACKET, T.L_BRACE}, {T.R_PAREN, T.R_BRACKET, T.R_BRACE}
+    reading = [False]  # for each open bracket: do its strings name files?
+    before: Token | None = None
+    for token in tokens:
+        kind, last = token.token_type, before and before.token_type
+        if kind is T.L_PAREN:
+            reading.append(before is not None and _READS.fullmatch(before.text) is not None)
+        elif kind in opening:  # a list of files, but not of names=[...], nor columns={...}
+            reading.append(kind is T.L_BRACKET and reading[-1] and last in {T.L_PAREN, T.COMMA})
+        elif kind in closing and len(reading) > 1:
+            reading.pop()
+        elif kind is T.STRING:
+            named = last in {T.FROM, T.JOIN} and _DATA.search(token.text)  # not extract(year FROM '2019-11-30')
+            if named or (reading[-1] and last in {T.L_PAREN, T.L_BRACKET, T.COMMA}):
+                yield token
+        before = token
 
 
 def _quoted(text: str) -> str:

@@ -28,6 +28,8 @@ ARROW: dict[str, pa.DataType] = {
 _STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)$"
 # Arrow's own scalars: given Python's, its functions import pandas to look at them (0.8 s).
 _EMPTY, _TRUE, _FALSE = pa.scalar("", pa.string()), pa.scalar(True), pa.scalar(False)
+# Python's datetimes, and the clouds' timestamps, have the years 1 to 9999; Arrow has more.
+_FIRST, _LAST = (pa.scalar(datetime(*day), pa.timestamp("ms")) for day in ((1, 1, 1), (9999, 12, 31)))  # noqa: DTZ001
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +130,7 @@ def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnDa
             array = None
         if array is not None:
             return array, {}
-        column = column.to_pylist()
+        column = [_value(column, row) for row in range(len(column))]
     found: dict[int, str] = {}
     converted: list[object] = []
     for row, value in enumerate(column):
@@ -193,7 +195,9 @@ def _fast_timestamp(column: ColumnData, _text: bool) -> ColumnData | None:
     elif not pa.types.is_timestamp(kind):
         return None
     # A zone is only a way to show the same instant: dropping it leaves UTC. Floor, as utc_milliseconds does.
-    return pc.floor_temporal(column.cast(pa.timestamp(column.type.unit)), unit="millisecond").cast(pa.timestamp("ms"))
+    array = pc.floor_temporal(column.cast(pa.timestamp(column.type.unit)), unit="millisecond").cast(pa.timestamp("ms"))
+    inside = pc.and_(pc.greater_equal(array, _FIRST), pc.less_equal(array, _LAST))
+    return array if pc.all(inside, min_count=0).as_py() else None
 
 
 _FAST: dict[str, Callable[[ColumnData, bool], ColumnData | None]] = {
@@ -286,7 +290,12 @@ def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[
 
 
 def _value(column: Any, row: int) -> object:
-    return column[row] if isinstance(column, list) else column[row].as_py()
+    if isinstance(column, list):
+        return column[row]
+    try:
+        return column[row].as_py()
+    except (OverflowError, ValueError):  # a time that Python has no datetime for
+        return f"{column[row].value} {column.type}"
 
 
 def _broken(chunk: Chunk) -> list[Bad]:

@@ -1,5 +1,6 @@
 """A batch goes in once, whatever it is made of and however often it comes."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from isthmus.errors import Busy, Invalid, NotFound, Refused
+from isthmus.errors import Busy, Invalid, NotFound, Refused, Unavailable
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantine import quarantine, summary
+from isthmus.events.sql import rooted
 
 from .conftest import NOW, click, impression, make_project, raw_count, seen
 
@@ -335,3 +337,54 @@ def test_an_event_belongs_to_the_utc_date_of_its_own_time(project, lines):
     late = (NOW - timedelta(days=20)).replace(hour=23).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S-02:00")
     ingest(project, event="impression", data=lines([impression(1, event_timestamp=late)]))
     assert seen(project, "impression")[0]["dt"] == "2019-11-12"
+
+
+def test_a_full_disk_is_said_plainly_and_nothing_is_changed(project, lines, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = lines([impression(1)])
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", full)
+        with pytest.raises(Unavailable, match="is full") as error:
+            ingest(project, event="impression", data=path)
+    assert "free some space" in error.value.remedy
+    assert raw_count(project, "impression") == 0
+    ingest(project, event="impression", data=path)
+    assert raw_count(project, "impression") == 1
+
+
+def test_a_json_array_is_one_error_with_the_command_that_mends_it(project, tmp_path):
+    (tmp_path / "rows.json").write_text(json.dumps([impression(1)]))
+    with pytest.raises(Invalid, match="one JSON array") as error:
+        ingest(project, event="impression", data=tmp_path / "rows.json")
+    assert error.value.remedy.startswith("jq -c")
+
+
+@pytest.mark.parametrize(
+    ("sql", "paths"),
+    [
+        ("SELECT * FROM 'a.parquet' JOIN 'b/*.csv' USING (x)", ["a.parquet", "b/*.csv"]),
+        (
+            "SELECT * FROM read_csv(['a.csv', 'b.csv'], names=['x.csv'], columns={'p': 'INT', 'q.csv': 'INT'}, delim=',')",
+            ["a.csv", "b.csv"],
+        ),
+        ("SELECT 'a.csv' AS source, 'b.csv', extract(year FROM '2019-01-01'::DATE), concat('c.csv', 'd.csv') FROM t", []),
+        ("SELECT * FROM '/a.parquet', 's3://b/c.parquet' -- FROM 'd.parquet'", []),
+        ("SELECT * FROM (SELECT * FROM parquet_scan('it''s.parquet'))", ["it's.parquet"]),
+    ],
+)
+def test_only_paths_are_made_absolute(tmp_path, sql, paths):
+    expected = sql
+    for path in paths:
+        quoted = path.replace("'", "''")
+        expected = expected.replace(f"'{quoted}'", f"'{tmp_path.resolve()}/{quoted}'")
+    assert rooted(sql, tmp_path) == expected
+
+
+def test_a_time_beyond_the_calendar_is_that_rows_fault(project):
+    table = pa.Table.from_pylist(_typed([impression(1), impression(2)]))
+    times = pa.array([2**55, 1575100000000], pa.timestamp("ms"))
+    (report,) = ingest(project, event="impression", data=table.set_column(1, "event_timestamp", times), max_bad=1)
+    assert counts(report) == (2, 1, 0, 1)
+    assert report.reasons[0].reason == '"36028797018963968 timestamp[ms]" is not a timestamp'
