@@ -33,7 +33,7 @@ class AttributeEntry(msgspec.Struct, frozen=True, kw_only=True):
 class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What `events show` prints. event_id and event_timestamp come with every event and are not listed."""
 
-    event: str
+    name: str
     owner: str
     description: str
     max_lateness_days: float
@@ -41,6 +41,20 @@ class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
     objectives: tuple[str, ...]
     referred_by: tuple[str, ...]  # `click.impression_id`
     readers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        head = [self.name, self.owner, *(f"objective {name}" for name in self.objectives)]
+        rows = [(a.name, a.type if a.required else f"{a.type}?", a.rule, a.refers_to and f"-> {a.refers_to}") for a in self.attributes]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["   ".join(filter(None, head)), *filter(None, [self.description])]
+        for attribute, row in zip(self.attributes, rows, strict=True):
+            cells = "   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True) if width)
+            lines.append(f"  {cells}   {attribute.description}".rstrip())
+            if attribute.readers:
+                lines.append(f"      read by {', '.join(attribute.readers)}")
+        if self.referred_by:
+            lines.append(f"referred to by {', '.join(self.referred_by)}")
+        return "\n".join([*lines, f"late by {self.max_lateness_days:g} days at most; ? may be missing"])
 
 
 def catalogue(spec: ProjectSpec) -> tuple[Entry, ...]:
@@ -62,7 +76,7 @@ def describe(spec: ProjectSpec, event: str, *, versions: Versions | None = None)
     if found is None:
         raise NotFound(f"there is no event {event}", remedy=f"project.yaml has {', '.join(spec.events) or 'no events'}")
     return EventEntry(
-        event=event,
+        name=event,
         owner=found.owner,
         description=found.description,
         max_lateness_days=found.max_lateness.total_seconds() / 86_400,

@@ -158,3 +158,9 @@ def test_a_revision_is_read_without_touching_the_working_tree(tmp_path):
 def test_a_folder_without_git_says_so(tmp_path):
     with pytest.raises(Invalid, match="is in no git repository"):
         at_revision(tmp_path, "main")
+
+
+def test_an_event_shows_as_text_with_who_reads_what():
+    assert str(describe(SPEC, "search")) == (
+        "search\n  words   string?\n      read by all_searches, derived\nlate by 30 days at most; ? may be missing"
+    )
