@@ -15,7 +15,6 @@ LARGEST = 64 * 1024
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL, token INTEGER NOT NULL, written TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state_clock (one INTEGER PRIMARY KEY CHECK (one = 1), last INTEGER NOT NULL);
-INSERT OR IGNORE INTO state_clock VALUES (1, 0);
 """
 
 
@@ -43,7 +42,9 @@ class LocalStateStore:
         written = utc_milliseconds(datetime.now(UTC)).isoformat()
         with self._calls.mutating("state.put", key), self._database.transaction(f"writing {key}") as db:
             _expect(_token(db.execute("SELECT token FROM state WHERE key = ?", (key,)).fetchone()), expect, key)
-            (token,) = db.execute("UPDATE state_clock SET last = last + 1 RETURNING last").fetchone()
+            (token,) = db.execute(
+                "INSERT INTO state_clock VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET last = last + 1 RETURNING last"
+            ).fetchone()
             db.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", (key, value, token, written))
         return str(token)
 

@@ -175,3 +175,17 @@ def test_a_stale_token_of_another_thread_conflicts(local):
     for thread in threads:
         thread.join()
     assert len([token for token in results if token]) == 1
+
+
+def test_a_reader_does_not_wait_for_a_writer(home, local):
+    """Another process holds the one write lock of local.db; a fresh reader opens it and reads all the same."""
+    local.state.put("k", b"1", expect=None)
+    assert (local.warehouse.observe("none"), local.online.observe("none")) == (None, None)
+    writer = processes.start(home, "target.state.get('k'); db = target.state._database.connection; db.execute('BEGIN IMMEDIATE'); stay()")
+    assert writer.stdout.readline().strip() == "here"
+    reader = processes.start(
+        home, "print(target.state.get('k').value.decode(), target.warehouse.observe('none'), target.online.observe('none'))"
+    )
+    assert processes.finish(reader) == ["1", "None", "None"]
+    assert writer.poll() is None
+    processes.finish(writer)
