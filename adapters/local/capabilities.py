@@ -18,6 +18,7 @@ _ROWS = (
     Capability(name="metrics.percentiles", level="native", why="exact, from every request"),
     Capability(name="events.delay", level="native", value=timedelta(0)),
     Capability(name="warehouse.batch_atomic", level="native", why="a batch is a folder that one rename publishes"),
+    Capability(name="warehouse.asof", level="native", why="DuckDB's ASOF JOIN; elsewhere the point-in-time join is window functions"),
     Capability(name="online.sync", level="native", why="incremental"),
     Capability(name="registry.alias", level="native"),
 )

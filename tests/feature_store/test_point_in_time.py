@@ -17,9 +17,9 @@ from isthmus.target import Capability, Profile, Target
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TTL = timedelta(seconds=3)
 FEATURES = (Column(name="number", type="float64"), Column(name="word", type="string"))
+MOMENT = pa.timestamp("ms")
 HISTORY = pa.schema(
-    [("item_id", pa.int64()), ("event_timestamp", pa.timestamp("ms")), ("created_timestamp", pa.timestamp("ms"))]
-    + [("number", pa.float64()), ("word", pa.string())]
+    {"item_id": pa.int64(), "event_timestamp": MOMENT, "created_timestamp": MOMENT, "number": pa.float64(), "word": pa.string()}
 )
 SPINE = pa.schema([("row_id", pa.int64()), ("item_id", pa.int64()), ("event_timestamp", pa.timestamp("ms"))])
 
@@ -77,11 +77,9 @@ def oracle(spine, history, *, ttl=None, known_until=None):
 
 def joined(spine, history, rendering, **options):
     warehouse = DuckWarehouse(spine=spine_table(spine), history=history_table(history))
-    known_until = options.pop("known_until", None)
-    view = JoinView(
-        history="history", key="item_id", features=FEATURES, known_until=None if known_until is None else START + timedelta(seconds=known_until),
-        **options,
-    )  # fmt: skip
+    if (seconds := options.pop("known_until", None)) is not None:
+        options["known_until"] = START + timedelta(seconds=seconds)
+    view = JoinView(history="history", key="item_id", features=FEATURES, **options)
     columns = ["row_id", "item_id", "event_timestamp"]
     sql = join_sql("SELECT * FROM spine", columns, [view], rendering=rendering, order_by=["row_id"])
     rows = warehouse.query(sql, join_params([view])).to_pylist()
