@@ -35,7 +35,7 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
     tree = _parse(sql)
     if isinstance(tree, SqlProblem):
         return (tree,)
-    problems = dict.fromkeys(_walk(tree))  # the same thing twice on a line is said once
+    problems = dict.fromkeys(_walk(tree, sql))  # the same thing twice on a line is said once
     return tuple(sorted(problems, key=lambda problem: problem.line))
 
 
@@ -110,7 +110,16 @@ def _line_of_token_error(sql: str) -> int:
     return 1
 
 
-def _walk(tree: exp.Expr) -> Iterator[SqlProblem]:
+def _line_of_part(part: object, what: str, node: exp.Expr, sql: str) -> int:
+    """A clause has no mark of its own: its contents', else that of its first word in the text, else its node's."""
+    if isinstance(part, exp.Expr) and any("line" in found.meta for found in part.walk()):
+        return line_of(part)
+    word = what.split(maxsplit=1)[0].upper()
+    places = (token.line for token in sqlglot.tokenize(sql, dialect="duckdb") if token.text.upper() == word)
+    return next(places, line_of(node))
+
+
+def _walk(tree: exp.Expr, sql: str) -> Iterator[SqlProblem]:
     pending = [tree]
     while pending:
         node = pending.pop()
@@ -122,7 +131,7 @@ def _walk(tree: exp.Expr) -> Iterator[SqlProblem]:
         for part, value in node.args.items():
             if value and part not in parts and (part, type(node)) != ("method", exp.Join):
                 what, why = PARTS.get((type(node), part), (f"{part} of {_named(node)}", "it is not in the SQL that all targets share"))
-                yield SqlProblem(line=line_of(value if isinstance(value, exp.Expr) else node), what=what, why=why)
+                yield SqlProblem(line=_line_of_part(value, what, node, sql), what=what, why=why)
         for what, why in troubles(node):
             yield SqlProblem(line=line_of(node), what=what, why=why)
         pending += [child for child in node.iter_expressions() if child.arg_key in parts]

@@ -67,7 +67,8 @@ def definition(window: exp.Window) -> exp.Window | None:
 
 
 def _identifier(node: exp.Expr) -> Iterator[Trouble]:
-    if not NAME.fullmatch(node.name):
+    named_by_table = isinstance(node.parent, exp.Table) and node.arg_key == "this"
+    if not NAME.fullmatch(node.name) and not named_by_table:
         yield f'the name "{node.name}"', "names are letters, digits and _ on every target; rename it where it comes from"
 
 

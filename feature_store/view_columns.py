@@ -45,8 +45,8 @@ def view_columns(view: FeatureView, entity: Entity, outputs: tuple[Output, ...])
     names = [output.name for output in outputs]
     features: list[Column] = []
     problems = [_missing(view, entity, name, outputs) for name in (entity.key, "event_timestamp") if name not in names]
-    for output in outputs:
-        mistakes = list(_mistakes(view, output, wanted.get(output.name), twice=names.count(output.name) > 1))
+    for position, output in enumerate(outputs):
+        mistakes = list(_mistakes(view, output, wanted.get(output.name), twice=output.name in names[:position]))
         problems += mistakes
         kind = column_type(output.type)
         if not mistakes and kind is not None and output.name not in wanted:

@@ -137,6 +137,7 @@ def _window(window: exp.Window) -> None:
     )
     for key in order.expressions:
         descending, nulls_first = bool(key.args.get("desc")), bool(key.args.get("nulls_first"))
+        # exact, because every stored timestamp is in whole milliseconds (PORTS.md, rule 4) and no interval is shorter than a second
         value = exp.Anonymous(this="UNIX_MILLIS", expressions=[key.this]) if distances else key.this
         if nulls_first is descending and not by_distance:  # BigQuery: nulls first when ascending, last when descending
             place = exp.Is(this=key.this.copy(), expression=exp.null())

@@ -24,8 +24,8 @@ ACCEPTED = [
     "SELECT row_number() OVER (PARTITION BY a ORDER BY b), rank() OVER w, lag(b, 2) OVER w FROM t WINDOW w AS (ORDER BY b)",
     "SELECT sum(a) OVER (ORDER BY t ROWS BETWEEN 3 PRECEDING AND 1 FOLLOWING), avg(a) OVER (ORDER BY t) FROM x",
     "SELECT sum(a) OVER (ORDER BY t RANGE BETWEEN INTERVAL '7 days' PRECEDING AND INTERVAL 1 SECOND PRECEDING) FROM x",
-    "SELECT CASE WHEN a > 0 THEN 1 ELSE 0 END, coalesce(a, 0), nullif(a, 0), CAST(a AS DOUBLE), a::VARCHAR, CAST(round(a / 2) AS BIGINT) FROM t",
-    "SELECT a + b - c * -d / 3.5, a % 7, a || '-' || b, abs(a), sign(a), floor(a), ceil(a), ln(a), exp(a), sqrt(a), pow(a, 2), a ** 2 FROM t",
+    "SELECT CASE WHEN a > 0 THEN 1 ELSE 0 END, coalesce(a, 0), nullif(a, 0), CAST(a AS DOUBLE), a::VARCHAR, round(a / 2)::INT FROM t",
+    "SELECT a + b - c * -d / 3.5, a % 7, a || '-' || b, abs(a), sign(a), floor(a), ceil(a), ln(a), exp(a), sqrt(a), a ** 2 FROM t",
     "SELECT lower(a), upper(a), length(a), substr(a, 1, 12), substring(a, 2), replace(a, 'x', 'y'), starts_with(a, 'x') FROM t",
     "SELECT t + INTERVAL 1 WEEK, t - INTERVAL 3 HOURS, date_trunc('day', t), extract(hour FROM t), date_diff('millisecond', s, t) FROM x",
     "SELECT a FROM t WHERE t >= TIMESTAMP '2019-11-24 00:00:00' AND t < $until AND a IN (1, 2) AND b BETWEEN 1 AND 2 AND c LIKE 'x%'",
@@ -173,7 +173,7 @@ def test_relations_are_named_without_the_querys_own():
 
 
 def test_parse_is_for_sound_text():
-    with pytest.raises(ValueError, match="line 1: DROP|line 1: syntax"):
+    with pytest.raises(ValueError, match=r"line 1: syntax error near .DROP."):
         parse("DROP TABLE t")
 
 

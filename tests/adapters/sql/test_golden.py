@@ -1,6 +1,7 @@
 """Each cloud's SQL, as text that people have reviewed: emulators translate back and cannot judge it (PORTS.md, section 4).
 
-After a deliberate change: ISTHMUS_WRITE_GOLDEN=1 pytest tests/adapters/sql, and read the diff against the pages named in adapters/<x>/sql.py.
+After a deliberate change: ISTHMUS_WRITE_GOLDEN=1 pytest tests/adapters/sql; then read the diff beside the pages that adapters/<x>/sql.py
+names.
 """
 
 import os

@@ -1,0 +1,104 @@
+"""The rows that a rendering gives, as far as DuckDB can tell.
+
+The clouds' functions are macros here and BigQuery's order of nulls is a setting, so this catches a wrong interval, argument order or place
+of nulls. It cannot judge the clouds: whether Athena and BigQuery accept the text, only an account tells.
+"""
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.adapters.sagemaker import sql as athena
+from isthmus.adapters.vertex import sql as bigquery
+from isthmus.events.relations import event_columns
+
+from .example import FOLDER, example, texts
+
+MACROS = """
+CREATE MACRO unix_millis(t) AS epoch_ms(t);
+CREATE MACRO ieee_divide(a, b) AS CAST(a AS DOUBLE) / b;
+CREATE MACRO timestamp_add(t, span) AS t + span;
+CREATE MACRO timestamp_sub(t, span) AS t - span;
+"""
+
+
+def rows(database, sql):
+    """Canonical: floats to 9 significant digits, sorted (PORTS.md, rule 5)."""
+    found = [tuple(float(f"{v:.9g}") if isinstance(v, float) else v for v in row) for row in database.execute(sql).fetchall()]
+    return sorted(found, key=repr)
+
+
+def under_bigquerys_nulls(database, sql):
+    database.execute("SET default_null_order = 'nulls_first_on_asc_last_on_desc'")
+    try:
+        return rows(database, sql)
+    finally:
+        database.execute("RESET default_null_order")
+
+
+@pytest.fixture(scope="module")
+def database():
+    """The example's data under the warehouse's names, with a second copy of every tenth impression."""
+    opened = duckdb.connect()
+    opened.execute(MACROS)
+    for name, event in example().spec.events.items():
+        source = (FOLDER / "sources" / f"{name}.sql").read_text().replace("'data/", f"'{FOLDER}/data/").rstrip().rstrip(";")
+        columns = ", ".join(c.name for c in event_columns(event) if c.name != "event_timestamp")
+        columns += ", date_trunc('milliseconds', event_timestamp AT TIME ZONE 'UTC') AS event_timestamp"  # as ingest does
+        dated = "strftime(event_timestamp, '%Y-%m-%d') AS dt, md5(event_id) AS payload_digest"
+        opened.execute(f"CREATE TABLE {name}_raw AS SELECT {columns}, {dated} FROM ({source}) AS source")
+    opened.execute("INSERT INTO impression_raw SELECT * FROM impression_raw WHERE event_id LIKE '%0'")
+    opened.execute("UPDATE impression_raw SET payload_digest = payload_digest || position::VARCHAR || item_id")
+    opened.execute(f"CREATE VIEW events_impression AS {texts()['events_impression']}")
+    opened.execute("CREATE VIEW events_click AS SELECT * FROM click_raw")
+    opened.execute(f"CREATE VIEW ctr AS {texts()['ctr']}")
+    opened.execute(f"CREATE VIEW items AS FROM '{FOLDER}/data/random_items.parquet'")
+    opened.execute(f"CREATE VIEW item_prior AS FROM '{FOLDER}/data/item_prior.csv'")
+    return opened
+
+
+@pytest.mark.parametrize("name", texts())
+def test_both_renderings_give_the_neutral_texts_rows_on_the_example(database, name):
+    neutral = rows(database, texts()[name])
+    assert len(neutral) == (80 if name == "item_profile" else 20_000)
+    assert rows(database, athena.render(texts()[name]).sql) == neutral
+    assert under_bigquerys_nulls(database, bigquery.render(texts()[name]).sql) == neutral
+
+
+WINDOWS = [
+    "sum(a) OVER (PARTITION BY k ORDER BY t RANGE BETWEEN INTERVAL 2 HOUR PRECEDING AND CURRENT ROW)",
+    "count(*) OVER (ORDER BY t DESC RANGE BETWEEN INTERVAL 1 DAY PRECEDING AND INTERVAL 1 SECOND FOLLOWING)",
+    "sum(a) OVER (ORDER BY a RANGE BETWEEN 2 PRECEDING AND 1 FOLLOWING)",
+    "sum(a) OVER (PARTITION BY k ORDER BY t)",
+    "max(a) OVER (ORDER BY k DESC, t NULLS FIRST)",
+    "row_number() OVER (PARTITION BY k ORDER BY a DESC NULLS FIRST, t, n)",
+    "lag(a) OVER (ORDER BY k, n)",
+    "sum(a) OVER (ORDER BY t DESC NULLS FIRST, n ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING)",
+    "rank() OVER (ORDER BY t)",
+    "a / (n - 3)",
+    "a % 3",
+    "t + INTERVAL 1 WEEK - INTERVAL 90 MINUTE",
+    "CASE WHEN t < TIMESTAMP '2020-01-01 12:00:00' THEN 1.5 / (a / 4) ELSE 0 END",
+]
+
+moments = st.none() | st.integers(0, 72).map(lambda hours: f"TIMESTAMP '2020-01-01' + INTERVAL {hours} HOUR")
+generated = st.lists(st.tuples(st.sampled_from(["NULL", "'x'", "'y'"]), st.none() | st.integers(-5, 5), moments), max_size=12)
+
+
+QUERIES = [f"SELECT n, {window} AS answer FROM x" for window in WINDOWS]
+RENDERED = [(sql, athena.render(sql).sql, bigquery.render(sql).sql) for sql in QUERIES]
+SMALL = duckdb.connect(config={"threads": "1"})
+SMALL.execute(MACROS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(generated)
+def test_windows_and_arithmetic_keep_their_meaning_with_nulls_and_ties(values):
+    SMALL.execute("CREATE OR REPLACE TABLE x (n BIGINT, k VARCHAR, a BIGINT, t TIMESTAMP)")
+    for n, (k, a, t) in enumerate(values):
+        SMALL.execute(f"INSERT INTO x VALUES ({n}, {k}, {'NULL' if a is None else a}, {t or 'NULL'})")
+    for sql, for_athena, for_bigquery in RENDERED:
+        neutral = rows(SMALL, sql)
+        assert rows(SMALL, for_athena) == neutral, sql
+        assert under_bigquerys_nulls(SMALL, for_bigquery) == neutral, sql
