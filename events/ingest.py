@@ -249,12 +249,14 @@ def _judge(reports: tuple[IngestReport, ...], max_bad: float) -> None:
 
 
 def _percents(share: float, allowed: float) -> tuple[str, str]:
-    """Two shares as percents, with as many digits as it takes to tell them apart."""
-    for digits in range(1, 12):
-        texts = f"{100 * share:.{digits}g} %", f"{100 * allowed:.{digits}g} %"
-        if texts[0] != texts[1]:
+    """Two shares as percents, the first with as many digits as it takes to tell them apart."""
+    limit = f"{100 * allowed:.10f}".rstrip("0").rstrip(".")
+    shown = limit
+    for digits in range(1, 11):
+        shown = f"{100 * share:.{digits}f}".rstrip("0").rstrip(".")
+        if shown not in {limit, "0"}:
             break
-    return texts[0], f"{100 * allowed:g} %"
+    return f"{shown} %", f"{limit} %"
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus.errors import Busy, Invalid, NotFound, Refused, Unavailable
-from isthmus.events.ingest import ingest
+from isthmus.events.ingest import _percents, ingest
 from isthmus.events.quarantine import quarantine, summary
 from isthmus.events.sql import rooted
 
@@ -388,3 +388,17 @@ def test_a_time_beyond_the_calendar_is_that_rows_fault(project):
     (report,) = ingest(project, event="impression", data=table.set_column(1, "event_timestamp", times), max_bad=1)
     assert counts(report) == (2, 1, 0, 1)
     assert report.reasons[0].reason == '"36028797018963968 timestamp[ms]" is not a timestamp'
+
+
+@pytest.mark.parametrize(
+    ("share", "allowed", "text"),
+    [
+        (6 / 1193, 0.001, "0.5 % 0.1 %"),
+        (1.0, 0.001, "100 % 0.1 %"),
+        (0.00104, 0.001, "0.104 % 0.1 %"),
+        (1e-6, 0.0, "0.0001 % 0 %"),
+        (0.5, 0.25, "50 % 25 %"),
+    ],
+)
+def test_two_shares_are_written_so_that_they_differ(share, allowed, text):
+    assert " ".join(_percents(share, allowed)) == text
