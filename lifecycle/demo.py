@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
@@ -13,8 +14,9 @@ from ..errors import Invalid
 from ..events.ingest import IngestReport
 from ..experiments.replay import Replay
 from ..feature_store.skew import SkewReport
+from ..pipelines.leak import Leak
 from ..pipelines.records import Run
-from ..pipelines.report import LeakComparison
+from ..pipelines.statistics import Estimate
 from ..runtime import Project
 
 EXAMPLE = "openbandit"
@@ -44,13 +46,13 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     skew: SkewReport
     champion: Run
     challenger: Run
-    leak: LeakComparison
+    leak: Leak
     replay: Replay
     fixed: Replay
     random_ctr: float  # of the random policy, as it was shown
     served: Served
-    picture: str
-    page: str
+    picture: Path
+    page: Path  # the two runs side by side
     url: str | None  # of the endpoint, when it was kept
 
     def __str__(self) -> str:
@@ -66,7 +68,10 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
     from ..events.ingest import ingest
     from ..feature_store.materialize import materialize
     from ..feature_store.skew import skew
-    from ..pipelines.report import demo_picture, leak_page
+    from ..pipelines.compare import compare
+    from ..pipelines.leak import leak_page
+    from ..pipelines.picture import demo_picture
+    from ..pipelines.report import comparison_page
     from ..pipelines.training import train
     from .apply import apply
     from .plan import plan
@@ -94,9 +99,10 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
         stages.enter("train logistic")
         challenger = train(project, "models/logistic.yaml")
         stages.enter("leak, replay, pictures")
-        leak = leak_page(project, challenger)
+        leak = leak_page(project, challenger.name)
         replayed, fixed, random_ctr = _replays(project)
-        picture = demo_picture(project, (champion, challenger))
+        picture = demo_picture(project, (champion.name, challenger.name))
+        page = comparison_page(project, compare(project, champion.name, challenger.name))
         was_there = project.target.endpoints.observe(ENDPOINT) is not None
         try:
             stages.enter("deploy")
@@ -122,7 +128,7 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
         random_ctr=random_ctr,
         served=served,
         picture=picture,
-        page=leak.page,
+        page=page,
         url=deployment.url if keep or was_there else None,
     )
 
@@ -214,21 +220,31 @@ def _lines(found: Demo) -> Iterator[str]:
         f"{found.first:%-d}-{found.last:%-d %b %Y}"
     )
     yield f"  champion   {_model(found.champion)}      challenger  {_model(found.challenger)}"
-    yield f"  leak       {found.leak}"
+    leak = found.leak
+    yield f"  leak       {leak.feature}: auc {_short(leak.honest)} as it was known; {_short(leak.leaked)} had it seen the whole week"
     value = "no estimate" if found.replay.value is None else f"{found.replay.value:.6f}   {found.replay.low:.4f} .. {found.replay.high:.4f}"
     yield f"  replay     published {PUBLISHED:.6f}, here {value}"
     yield f"             a fixed top-{SLOTS} of popularity: {found.fixed}"
     split = "   ".join(f"{name} {n:,}" for name, n in found.served.requests.items())
     total = sum(found.served.requests.values())
     yield f"  served     {total:,} requests   {split}   errors {found.served.errors:,}   p99 {found.served.p99_ms:.1f} ms"
-    yield f"  picture    {found.picture}"
-    yield f"  page       {found.page}"
+    yield f"  picture    {_here(found.picture)}"
+    yield f"  pages      {_here(found.page)}   {_here(leak.page)}"
     if found.url:
         yield f"  endpoint   {found.url} is still up: isthmus endpoints list, isthmus destroy"
     unproven = list(_unproven(found))
     if unproven:
         yield f"What {counts['click']:,} clicks do not prove: {_joined(unproven)}."
-        yield 'What you saw is that the machinery is right: features known at the time, gates that say "inconclusive", traffic where it should be.'
+        yield 'What you saw is that the machinery is right: features known at the time, gates that say "inconclusive",'
+        yield "traffic that is where it should be."
+
+
+def _short(auc: Estimate) -> str:
+    return f"{auc.value:.3f} ({auc.low:.3f} .. {auc.high:.3f})"
+
+
+def _here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _model(run: Run) -> str:
