@@ -145,7 +145,8 @@ def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked:
                 page.words(
                     f"Point in time: each row got the {entity}'s rate as it was known when the row happened, from earlier "
                     f"{known.exposure}s whose outcome was already known. Whole window: each row got the {entity}'s rate over the whole "
-                    f"window, which one GROUP BY over the log gives. That rate counts the row's own {outcome} and every later one: it has seen the answers."
+                    f"window, which one GROUP BY over the log gives. That rate counts the row's own {outcome} and every later one: "
+                    "it has seen the answers."
                 ),
                 page.table(("", "AUC within days (95 %)"), rows, wordy=0),
                 page.words(f"{leak.rows:,} test rows, {spoken.clicks(leak.clicks, outcome)}, intervals are 95 %.", "soft"),

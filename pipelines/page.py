@@ -38,6 +38,7 @@ svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-
 pre { background: var(--panel); padding: .8rem .95rem; overflow-x: auto; font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace;
   border-radius: 4px; }
 footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 1px solid var(--faint); padding-top: .7rem; }
+@media (max-width: 36rem) { table { font-size: .9rem; } td, tbody th { white-space: normal; } th, td { padding-right: .6rem; } }
 @media print { body { max-width: none; } .charts, table { break-inside: avoid; } }
 """
 

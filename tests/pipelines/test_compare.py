@@ -1,0 +1,42 @@
+"""A comparison is paired, antisymmetric, and says when it cannot tell."""
+
+import pytest
+
+from isthmus.errors import Invalid, NotFound
+from isthmus.pipelines.compare import compare
+from isthmus.tests.pipelines import trained
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = trained.make_project(tmp_path_factory.mktemp("compare") / "shop")
+    trained.configure(folder, "worse", "parameters: {sign: -1}\n")
+    trained.configure(folder, "same", "parameters: {sign: 0.999}\n")
+    with pytest.MonkeyPatch.context() as patch, trained.open_project(folder) as project:
+        for name in ("good", "worse", "same"):
+            trained.run_here(project, name, trained.data(), patch)
+        trained.run_here(project, "same", trained.data(seed=9).set_column(0, "event_id", [[f"x{i}" for i in range(2100)]]), patch)
+        yield project
+
+
+def test_the_worse_run_is_called_worse_and_the_other_way_round(shop):
+    forth, back = compare(shop, "r1", "r2"), compare(shop, "r2", "r1")
+    assert (forth.verdict, back.verdict) == ("worse", "better")
+    assert forth.difference.value == pytest.approx(-back.difference.value)
+    assert forth.difference.high == pytest.approx(-back.difference.low)
+
+
+def test_what_cannot_be_told_apart_is_undecided_and_says_what_it_would_take(shop):
+    found = compare(shop, "r1", "r3")
+    assert found.verdict == "undecided"
+    assert "270 clicks show a distance of 0.05 from chance four times in five" in str(found)
+
+
+def test_runs_without_a_common_row_do_not_compare(shop):
+    with pytest.raises(Invalid, match="no row is common to both"):
+        compare(shop, "r1", "r4")
+
+
+def test_an_unknown_run_is_not_found(shop):
+    with pytest.raises(NotFound, match="r77"):
+        compare(shop, "r1", "r77")

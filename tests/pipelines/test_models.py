@@ -1,0 +1,100 @@
+"""Aliases follow the gate: pass goes on, inconclusive challenges, fail gets nothing, and a person's reason is kept."""
+
+import msgspec
+import pytest
+
+from isthmus.errors import NotFound, Refused
+from isthmus.pipelines import models
+from isthmus.tests.pipelines import trained
+
+GATE = "gate: {auc_vs_champion: {at_least: 0}}\n"
+
+
+@pytest.fixture
+def shop(tmp_path):
+    folder = trained.make_project(tmp_path / "shop")
+    trained.configure(folder, "worse", "alias: champion\nparameters: {sign: -1}\n" + GATE)
+    trained.configure(folder, "nearly", "alias: champion\nparameters: {sign: 0.9}\n" + GATE)
+    trained.configure(folder, "better", "alias: champion\nparameters: {sign: 1}\n" + GATE)
+    trained.configure(folder, "bad", "alias: champion\nparameters: {sign: -0.9}\n")
+    with trained.open_project(folder) as project:
+        yield project
+
+
+def champion(project):
+    return project.target.registry.get("ranker", "champion").version
+
+
+def test_a_failed_gate_gets_no_alias_and_cannot_be_promoted(shop, monkeypatch):
+    trained.run_here(shop, "good", trained.data(), monkeypatch)
+    run = trained.run_here(shop, "worse", trained.data(), monkeypatch)
+    assert (run.gate, run.alias, run.alias_why_not) == ("fail", None, "not champion: its gate fails")
+    assert champion(shop) == 1
+    assert shop.target.registry.get("ranker", 2).approval == "rejected"
+    for alias in ("champion", "challenger"):
+        with pytest.raises(Refused, match="its gate fails"):
+            models.promote(shop, "ranker", 2, alias, because="I like it")
+    assert champion(shop) == 1
+
+
+def test_an_inconclusive_run_does_not_become_champion_by_itself(shop, monkeypatch):
+    trained.run_here(shop, "good", trained.data(), monkeypatch)
+    run = trained.run_here(shop, "nearly", trained.data(), monkeypatch)
+    assert (run.gate, run.alias) == ("inconclusive", None)
+    assert "not champion: its gate is inconclusive" in str(run)
+    assert champion(shop) == 1
+    models.promote(shop, "ranker", 2, "challenger")  # it may challenge
+    assert models.promote(shop, "ranker", 2, because="cheaper to serve").approval == "approved"
+    assert champion(shop) == 2
+
+
+def test_a_run_that_beats_the_champion_replaces_it(shop, monkeypatch):
+    trained.run_here(shop, "bad", trained.data(), monkeypatch)
+    run = trained.run_here(shop, "better", trained.data(), monkeypatch)
+    assert (run.gate, run.alias) == ("pass", "champion")
+    assert champion(shop) == 2
+    assert shop.target.registry.get("ranker", 2).approval == "approved"
+
+
+def test_the_first_champion_is_let_through_without_a_comparison(shop, monkeypatch):
+    run = trained.run_here(shop, "better", trained.data(), monkeypatch)
+    assert (run.gate, run.alias, run.champion.why_not) == ("inconclusive", "champion", "no champion yet")
+
+
+def test_training_again_keeps_a_person_s_decision(shop, monkeypatch):
+    trained.run_here(shop, "good", trained.data(), monkeypatch)
+    trained.run_here(shop, "nearly", trained.data(), monkeypatch)
+    models.promote(shop, "ranker", 2, because="cheaper to serve")
+    trained.run_here(shop, "nearly", trained.data(), monkeypatch)
+    assert champion(shop) == 2
+    assert shop.target.registry.get("ranker", 2).approval == "approved"
+
+
+def test_promoting_twice_is_recorded_once(shop, monkeypatch):
+    trained.run_here(shop, "good", trained.data(), monkeypatch)
+    for _ in range(2):
+        models.promote(shop, "ranker", 1, "fallback")
+    assert [msgspec.structs.replace(one, at="") for one in models.promotions(shop, "ranker")] == [
+        models.Promotion(model="ranker", version=1, alias="fallback", before=None, gate=None, run="r1", because=None, at="")
+    ]
+
+
+def test_a_promotion_cut_before_the_alias_moved_is_completed(shop, monkeypatch):
+    trained.run_here(shop, "good", trained.data(), monkeypatch)
+    calls = shop.target.calls
+
+    def cut(call):
+        if call.operation == "registry.set_alias":
+            calls.before = None
+            raise ConnectionError("cut")
+
+    calls.before = cut
+    with pytest.raises(ConnectionError):
+        models.promote(shop, "ranker", 1, "fallback")
+    assert models.promote(shop, "ranker", 1, "fallback").aliases == {"champion", "fallback"}
+    assert len(models.promotions(shop, "ranker")) == 1
+
+
+def test_an_unknown_version_is_not_found(shop):
+    with pytest.raises(NotFound):
+        models.promote(shop, "ranker", 7)

@@ -1,0 +1,134 @@
+"""The whole of `isthmus train` on the Open Bandit log, through the engine; and what happens when a trainer fails."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import isthmus
+from isthmus.errors import Invalid, NotFound, Refused
+from isthmus.events.ingest import ingest
+from isthmus.feature_store.materialize import materialize
+from isthmus.pipelines import models, predictor, report, runs, training
+from isthmus.pipelines.compare import compare
+from isthmus.pipelines.document import local_path
+from isthmus.pipelines.watch import observe
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "openbandit"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ob") / "openbandit"
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".isthmus"))
+    with isthmus.open(folder / "project.yaml") as opened:
+        isthmus.apply(opened)
+        ingest(opened)
+        materialize(opened)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def popularity(project):
+    return training.train(project, "models/popularity.yaml")
+
+
+@pytest.fixture(scope="module")
+def logistic(project, popularity):
+    return training.train(project, "logistic")
+
+
+def test_the_text_of_a_run_is_the_specification_s(logistic):
+    """EXAMPLE.md, section 2, but for the run's number, git, and the segments without history, which it does not count."""
+    lines = str(logistic).splitlines()
+    rows = "20,000 impressions, 80 clicks (0.40 %), 24-30 Nov 2019; 6 features point in time; no item history yet in 143"
+    assert lines[1].startswith(f"  rows          {rows}")
+    assert lines[2:] == [
+        "  forward       5 test days: 14,645 rows, 62 clicks",
+        "  auc           0.475   95 % 0.403 .. 0.541     chance 0.5; knowing every item's true rate would give about 0.58",
+        "  log loss      0.02786 against 0.02750 for always answering the base rate (+0.00037 +- 0.00032)",
+        "  calibration   1.03 observed/expected   95 % 0.79 .. 1.32                    pass",
+        "  vs champion   auc -0.065   95 % -0.135 .. +0.007                            inconclusive",
+        "  gate          inconclusive: it may serve as challenger, not become champion",
+        "registered ranker@2 (challenger)   log .isthmus/runs/r2/log.txt   report .isthmus/runs/r2/report.html",
+    ]
+
+
+def test_the_first_champion_needs_no_predecessor(project, popularity, logistic):
+    assert (popularity.version, popularity.alias, popularity.gate) == ("ranker@1", "champion", None)
+    assert project.target.registry.get("ranker", "champion").approval == "approved"
+    assert project.target.registry.get("ranker", "challenger").approval == "pending"
+
+
+def test_the_comparison_is_the_specification_s(project, logistic):
+    assert str(compare(project, "r1", "r2")).splitlines() == [
+        "               r1 popularity                  r2 logistic",
+        "  version      ranker@1 champion              ranker@2 challenger",
+        "  features     1                              6",
+        "  auc          0.540   0.461 .. 0.614         0.475   0.403 .. 0.541     -0.065   -0.135 .. +0.007",
+        "  log loss     0.02744                        0.02786                    base rate 0.02750",
+        "  obs/exp      1.15    0.88 .. 1.48           1.03    0.79 .. 1.32",
+        "verdict   undecided. 62 clicks show a distance of 0.10 from chance four times in five; 0.05 takes 260 clicks, 0.02 1,600.",
+    ]
+
+
+def test_the_leak_stands_beside_the_honest_join(project, logistic):
+    found = report.leak_page(project, "r2")
+    shown = [f"{one.value:.3f} {one.low:.3f} {one.high:.3f}" for one in (found.honest, found.leaked)]
+    assert shown == ["0.469 0.390 0.551", "0.748 0.701 0.795"]
+    assert found.model_leaked.low > found.model_honest.high
+    assert "AUC 0.75 with the leak, 0.47 without" in found.page.read_text()
+
+
+def test_the_registered_model_loads_and_serves(project, logistic):
+    uri = project.target.registry.get("ranker", 2).uri
+    loaded = predictor.load(local_path(uri))
+    assert loaded.manifest.code == "slice"
+    assert loaded.manifest.serve_as == {"position": 1}
+    assert {f.name: (f.key, f.type) for f in loaded.manifest.features}["item_ctr_7d"] == ("item_id", "float64")
+    row = dict.fromkeys((f.name for f in loaded.manifest.features), None) | {"position": 1}
+    assert 0 < loaded.predictor.predict([row])[0] < 0.05
+
+
+def test_the_same_again_trains_nothing_and_is_the_same_version(project, logistic):
+    again = training.train(project, "models/logistic.yaml")
+    assert (again.version, again.code, again.evaluation) == (logistic.version, logistic.code, logistic.evaluation)
+    cached = [step.name for step in observe(project, again.name).steps if (step.reason or "").startswith("cached")]
+    assert cached == ["dataset", "fit", "evaluate"]
+
+
+def test_a_person_may_make_an_inconclusive_version_champion(project, logistic):
+    with pytest.raises(Refused, match="its gate is inconclusive") as refusal:
+        models.promote(project, "ranker", 2, "champion")
+    assert "--because" in refusal.value.remedy
+    with pytest.raises(Refused):
+        models.promote(project, "ranker", 2, "champion", because="  ")
+    models.promote(project, "ranker", 2, "champion", because="the old one cannot use segments")
+    assert project.target.registry.get("ranker", "champion").version == 2
+    assert models.promotions(project, "ranker")[-1].because == "the old one cannot use segments"
+    models.promote(project, "ranker", 1, "champion")  # it has no gate
+    assert [one.version for one in models.promotions(project, "ranker")] == [2, 1]
+
+
+def test_a_trainer_that_raises_registers_nothing_and_is_found_again(project, logistic):
+    (project.folder / "wrong.py").write_text("def train(data, label, features):\n    return {}['weights']\n")
+    text = (project.folder / "models" / "popularity.yaml").read_text()
+    (project.folder / "models" / "wrong.yaml").write_text(text.replace("ranker.popularity", "wrong.train"))
+    before = project.target.registry.versions("ranker")
+    with isthmus.open(project.folder / "project.yaml") as opened, pytest.raises(Invalid) as failure:
+        training.train(opened, "wrong")
+    assert "wrong.train raised KeyError: 'weights' (wrong.py, line 2)" in str(failure.value)
+    name = runs.names(project.target.blobs)[-1]
+    assert failure.value.remedy == f"nothing was registered; log .isthmus/runs/{name}/log.txt"
+    assert "KeyError: 'weights'" in (project.folder / ".isthmus" / "runs" / name / "log.txt").read_text()
+    assert project.target.registry.versions("ranker") == before
+    record = runs.get_run(project, name)
+    assert (record.status, record.version) == ("failed", None)
+    with pytest.raises(Invalid, match="there is nothing to compare"):
+        compare(project, "r1", name)
+
+
+def test_an_unknown_configuration_says_what_there_is(project):
+    with pytest.raises(NotFound, match=r"models/popularity\.yaml") as refusal:
+        training.train(project, "models/logistik.yaml")
+    assert refusal.value.remedy == "did you mean logistic?"
