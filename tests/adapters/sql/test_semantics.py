@@ -25,7 +25,7 @@ CREATE MACRO timestamp_sub(t, span) AS t - span;
 
 def rows(database, sql):
     """Canonical: floats to 9 significant digits, sorted (PORTS.md, rule 5)."""
-    found = [tuple(float(f"{v:.9g}") if isinstance(v, float) else v for v in row) for row in database.execute(sql).fetchall()]
+    found = [tuple(f"{v:.9g}" if isinstance(v, float) else v for v in row) for row in database.execute(sql).fetchall()]
     return sorted(found, key=repr)
 
 
