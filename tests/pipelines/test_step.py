@@ -170,3 +170,22 @@ def test_a_steps_process_imports_no_engine_and_no_cloud():
 
 def _one(step):
     return Pipeline(name="bench", steps=(step,))
+
+
+def test_a_function_can_open_the_project_that_submitted_it(project):
+    (project.folder / "project.yaml").write_text("name: bench\nnow: 2019-12-01T00:00:00Z\n")
+    source = """
+def fit(context):
+    opened = context.project()
+    assert opened.target is context.target
+    context.set("now", opened.now().isoformat())
+"""
+    step = function(project, "step_opens", source, outputs=(Output(name="now", type="string"),))
+    state = run(project, "r1", step)
+    assert state.phase == "done", log(project, "r1", "fit")
+    assert values(project, "r1", "fit") == {"now": "2019-12-01T00:00:00+00:00"}
+
+
+def test_without_a_project_file_opening_it_fails_in_words(project):
+    state = run(project, "r1", function(project, "step_lost", "def fit(context):\n    context.project()\n"))
+    assert "submitted without a project.yaml" in reason(state)
