@@ -152,7 +152,7 @@ def _conformed(data: pa.Table, where: str) -> pa.Table:
         except pa.ArrowInvalid as error:
             raise Invalid(f"{where}: column {name}: {error}", remedy="it does not fit into 64 bits") from error
         names.append(name)
-    return pa.table(dict(zip(names, arrays, strict=True)))
+    return pa.Table.from_arrays(arrays, names=names)
 
 
 def _stamped(data: pa.Table, loaded: datetime) -> pa.Table:

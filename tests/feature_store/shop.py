@@ -1,4 +1,4 @@
-"""A small project built in Python: impressions, clicks, their objective, a table of items and two views. Events are put in as ingest does."""
+"""A small project built in Python: impressions, clicks, their objective, items and two views. Events are put in as ingest does."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -24,15 +24,18 @@ HISTORY = pa.schema(
 SPINE = pa.schema([("row_id", pa.int64()), ("item_id", pa.int64()), ("event_timestamp", pa.timestamp("ms"))])
 
 
+CONNECTION = duckdb.connect(config={"threads": 1})  # opening one takes longer than an example
+
+
 class DuckWarehouse:
     """`query` alone, on one connection: what the join needs of a warehouse."""
 
     def __init__(self, **tables):
-        self.connection = duckdb.connect(config={"threads": 1})
+        self.connection = CONNECTION
         self.queries = []
         for name, table in tables.items():
             self.connection.register(f"{name}_arrow", table)
-            self.connection.execute(f"CREATE TABLE {name} AS SELECT * FROM {name}_arrow")
+            self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM {name}_arrow")
 
     def query(self, sql, params):
         self.queries.append(sql)
