@@ -96,8 +96,10 @@ class Gateway:
         deployed = self._variants()
         instances, stale = self._instances(asked, deployed.inputs)
         reply = self._invoke(instances, request_id)
-        model = deployed.models.get(reply.variant, "")
-        version = f"{model}@{reply.version}"
+        if reply.variant not in deployed.models:  # deployed since we looked
+            self._deployed = None
+            deployed = self._variants()
+        version = f"{deployed.models.get(reply.variant, self.endpoint.name)}@{reply.version}"
         scores = as_scores(reply.predictions, who=f"{reply.variant} ({version})")
         places, explored = shown(asked.candidates, scores, slots=asked.slots, explore=self._explore, rng=self._rng, maximise=self._maximise)
         return Ranking(
@@ -176,6 +178,7 @@ class Gateway:
         try:
             reply = self.project.target.endpoints.invoke(self.endpoint.name, instances, variant=None, request_id=request_id)
         except IsthmusError:
+            self._deployed = None  # it may be another model than we know: look again before the next request
             self.tally.failed()
             raise
         self.tally.answered(reply.variant, time.perf_counter() - began)

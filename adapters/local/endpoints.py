@@ -12,15 +12,16 @@ from typing import final
 
 import msgspec
 
-from ...endpoints.port import EndpointSpec, EndpointState, Reply, VariantSpec, VariantState
-from ...endpoints.revision import identity, revision_of
+from ...endpoints.port import EndpointSpec, EndpointState, Reply, VariantSpec
+from ...endpoints.revision import identity
 from ...endpoints.split import HUNDRED, checked
 from ...errors import Busy, Conflict, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable, Unsupported
 from ...events.port import Row
-from ...storage import Phase, Resource
+from ...storage import Resource
 from ...target import Target
 from . import inventory, supervision
-from .endpoint_rows import SCHEMA, Address, EndpointRow, Report, VariantReport, endpoint_folder, read, write
+from .endpoint_rows import SCHEMA, Address, EndpointRow, Report, endpoint_folder, read, write
+from .endpoint_states import absent, dead, seen
 from .files import remove_tree, temporary_name
 from .home import home
 from .http import Client, Response
@@ -51,7 +52,7 @@ class LocalEndpointHost:
         _check(spec)
         name = spec.name
         row = self._row(name)
-        saw = self._state(name, row) if row else _absent(name)
+        saw = self._state(name, row) if row else absent(name)
         wanted = self._wanted(spec, row)
         if row is None or wanted.spec != row.spec or wanted.split != row.split:
             wanted = self._write(wanted, expect=row)
@@ -225,12 +226,12 @@ class LocalEndpointHost:
                 why = f"{name}'s processes were never started"
             else:
                 why = f"{name}'s supervisor has died{supervision.last_words(self._home, name)}"
-            return _dead(row, why)
+            return dead(row, why)
         try:
             report = self._ask(name, follow=False)
         except (Unavailable, OutcomeUnknown) as error:
-            return _dead(row, f"the router does not answer: {error}", phase="updating")
-        return _seen(row, report)
+            return dead(row, f"the router does not answer: {error}", phase="updating")
+        return seen(row, report)
 
 
 def delete(target: Target, resource: Resource) -> None:
@@ -254,60 +255,8 @@ def _check(spec: EndpointSpec) -> None:
         raise Unsupported("capture is not supported yet", capability="capture", remedy="leave capture_percent at 0")
 
 
-def _absent(name: str) -> EndpointState:
-    return EndpointState(name=name, phase="creating", revision="", token="", variants=())
-
-
 def _stale(endpoint: str) -> Conflict:
     return Conflict(f"{endpoint} was changed by somebody else since it was observed", remedy="look at it again, and decide again")
-
-
-def _dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointState:
-    variants = tuple(
-        VariantState(
-            name=v.name,
-            model=v.model,
-            version=v.version,
-            percent=Decimal(0),
-            target_percent=row.split[v.name],
-            instances=0,
-            phase=phase,
-        )
-        for v in row.spec.variants
-    )
-    return EndpointState(name=row.name, phase=phase, revision=revision_of(row.spec), token=row.token, variants=variants, failure=why)
-
-
-def _seen(row: EndpointRow, report: Report) -> EndpointState:
-    phases = {v.phase for v in report.variants}
-    phase: Phase = "ready"
-    if "failed" in phases:
-        phase = "failed"
-    elif row.version == 1 and "creating" in phases:
-        phase = "creating"
-    elif phases != {"ready"} or report.token != row.token:
-        phase = "updating"
-    failures = [v.failure for v in report.variants if v.failure]
-    return EndpointState(
-        name=row.name,
-        phase=phase,
-        revision=report.revision,
-        token=row.token,
-        variants=tuple(_variant(v, row, report) for v in report.variants),
-        failure="\n".join(failures) or None,
-    )
-
-
-def _variant(found: VariantReport, row: EndpointRow, report: Report) -> VariantState:
-    return VariantState(
-        name=found.name,
-        model=found.model,
-        version=found.version,
-        percent=report.split.get(found.name, Decimal(0)),
-        target_percent=row.split.get(found.name, Decimal(0)),
-        instances=1 if found.phase == "ready" else 0,
-        phase=found.phase,
-    )
 
 
 def _failed(endpoint: str, response: Response) -> Exception:

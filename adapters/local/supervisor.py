@@ -92,6 +92,7 @@ class Supervisor:
         server = await loop.create_server(self.router.protocol, sock=listening)
         with replacing(self.folder / "supervisor.json") as file:
             file.write(msgspec.json.encode(msgspec.structs.replace(self.address, pid=os.getpid())))
+        (self.folder / "supervisor.json").chmod(0o600)  # it holds the control routes' key
         while not self.done.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.done.wait(), POLL)

@@ -22,6 +22,7 @@ from .exchange import Pool
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds between restarts; doubles, and starts over after a minute of good health
 HEALTHY = 60.0
 READY_WITHIN = 120.0
+PING_EVERY, HUNG = 5.0, 60.0  # a process that does not answer /ping for so long (SageMaker's limit of a prediction) is started again
 LOG_LIMIT = 10_000_000  # bytes; the log before it is kept once
 
 
@@ -33,6 +34,7 @@ class Variant:
         self.failure: str | None = None
         self.restarts = 0
         self.pid = 0
+        self._hung = False
         self._model = model
         self._log = log
         self._task = asyncio.get_running_loop().create_task(self._keep())
@@ -90,21 +92,40 @@ class Variant:
         self.pid = process.pid
         ready = asyncio.get_running_loop().create_task(_ping(port))
         ended = asyncio.get_running_loop().create_task(process.wait())
+        watch: asyncio.Task[None] | None = None
+        self._hung = False
         try:
             await asyncio.wait({ready, ended}, timeout=READY_WITHIN, return_when=asyncio.FIRST_COMPLETED)
             if ready.done() and not ended.done() and ready.exception() is None:
                 self.pool.open(port)
                 self.phase, self.failure = "ready", None
+                watch = asyncio.get_running_loop().create_task(self._watch(process, port))
             elif not ended.done() and not ready.done():
                 process.kill()
             code = await ended
         finally:
             ready.cancel()
+            if watch is not None:
+                watch.cancel()
             await _stop(process)
         return f"{self._why(code)}{_tail(self._log, start)}"
 
+    async def _watch(self, process: Process, port: int) -> None:
+        while True:
+            await asyncio.sleep(PING_EVERY)
+            try:
+                await asyncio.wait_for(_ping(port), HUNG)
+            except TimeoutError:
+                self._hung = True
+                process.kill()
+                return
+            except OSError:
+                return  # it has ended, which _run sees
+
     def _why(self, code: int) -> str:
         spec = self.spec
+        if self._hung:
+            return f"{spec.name} ({spec.model}@{spec.version}), process {self.pid}, did not answer /ping for {HUNG:.0f} s and was killed"
         how = f"was killed by {Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         when = "" if self.phase == "ready" else " before it was ready"
         return f"{spec.name} ({spec.model}@{spec.version}), process {self.pid}, {how}{when}"

@@ -1,0 +1,62 @@
+"""What a local endpoint looks like from outside: the row that says what should be, and the supervisor's report of what is."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ...endpoints.port import EndpointState, VariantState
+from ...endpoints.revision import revision_of
+from ...storage import Phase
+from .endpoint_rows import EndpointRow, Report, VariantReport
+
+
+def absent(name: str) -> EndpointState:
+    return EndpointState(name=name, phase="creating", revision="", token="", variants=())
+
+
+def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointState:
+    variants = tuple(
+        VariantState(
+            name=v.name,
+            model=v.model,
+            version=v.version,
+            percent=Decimal(0),
+            target_percent=row.split[v.name],
+            instances=0,
+            phase=phase,
+        )
+        for v in row.spec.variants
+    )
+    return EndpointState(name=row.name, phase=phase, revision=revision_of(row.spec), token=row.token, variants=variants, failure=why)
+
+
+def seen(row: EndpointRow, report: Report) -> EndpointState:
+    phases = {v.phase for v in report.variants}
+    phase: Phase = "ready"
+    if "failed" in phases:
+        phase = "failed"
+    elif row.version == 1 and "creating" in phases:
+        phase = "creating"
+    elif phases != {"ready"} or report.token != row.token:
+        phase = "updating"
+    failures = [v.failure for v in report.variants if v.failure]
+    return EndpointState(
+        name=row.name,
+        phase=phase,
+        revision=report.revision,
+        token=row.token,
+        variants=tuple(_variant(v, row, report) for v in report.variants),
+        failure="\n".join(failures) or None,
+    )
+
+
+def _variant(found: VariantReport, row: EndpointRow, report: Report) -> VariantState:
+    return VariantState(
+        name=found.name,
+        model=found.model,
+        version=found.version,
+        percent=report.split.get(found.name, Decimal(0)),
+        target_percent=row.split.get(found.name, Decimal(0)),
+        instances=1 if found.phase == "ready" else 0,
+        phase=found.phase,
+    )
