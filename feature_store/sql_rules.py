@@ -242,6 +242,8 @@ def _frame(node: exp.Expr) -> Iterator[Trouble]:
     offsets = [bound for bound in bounds if isinstance(bound, exp.Expr)]
     if any(not is_integer(offset) and not (kind == "RANGE" and isinstance(offset, exp.Interval)) for offset in offsets):
         yield f"a computed bound of {kind}", "write a whole number, or in RANGE an interval: INTERVAL 7 DAY PRECEDING"
+    if len({isinstance(offset, exp.Interval) for offset in offsets}) > 1:
+        yield "RANGE from an interval to a number", "write both bounds as intervals, or both as numbers"
     if kind == "RANGE" and offsets:
         order = node.parent.args.get("order") if node.parent else None
         if order is None or len(order.expressions) != 1:
