@@ -11,7 +11,7 @@ from isthmus.tests.pipelines import trained
 def shop(tmp_path_factory):
     folder = trained.make_project(tmp_path_factory.mktemp("compare") / "shop")
     trained.configure(folder, "worse", "parameters: {sign: -1}\n")
-    trained.configure(folder, "same", "parameters: {sign: 0.999}\n")
+    trained.configure(folder, "same", "parameters: {digits: 2}\n")
     with pytest.MonkeyPatch.context() as patch, trained.open_project(folder) as project:
         for name in ("good", "worse", "same"):
             trained.run_here(project, name, trained.data(), patch)

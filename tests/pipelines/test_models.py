@@ -14,7 +14,7 @@ GATE = "gate: {auc_vs_champion: {at_least: 0}}\n"
 def shop(tmp_path):
     folder = trained.make_project(tmp_path / "shop")
     trained.configure(folder, "worse", "alias: champion\nparameters: {sign: -1}\n" + GATE)
-    trained.configure(folder, "nearly", "alias: champion\nparameters: {sign: 0.9}\n" + GATE)
+    trained.configure(folder, "nearly", "alias: champion\nparameters: {digits: 2}\n" + GATE)
     trained.configure(folder, "better", "alias: champion\nparameters: {sign: 1}\n" + GATE)
     trained.configure(folder, "bad", "alias: champion\nparameters: {sign: -0.9}\n")
     with trained.open_project(folder) as project:

@@ -32,15 +32,15 @@ feature_views:
 VIEW = "SELECT item_id, event_timestamp, created_timestamp, count(*) AS seen, avg(outcome) AS item_ctr FROM ctr GROUP BY 1, 2, 3\n"
 TRAINER = """
 class Constant:
-    def __init__(self, sign):
-        self.sign = sign
+    def __init__(self, sign, digits):
+        self.sign, self.digits = sign, digits
 
     def predict(self, rows):
-        return [min(0.99, max(0.01, 0.3 + self.sign * (row["item_ctr"] or 0.3))) for row in rows]
+        return [min(0.99, max(0.01, round(0.3 + self.sign * (row["item_ctr"] or 0.3), self.digits))) for row in rows]
 
 
-def train(data, label, features, sign=1):
-    return Constant(sign)
+def train(data, label, features, sign=1, digits=9):
+    return Constant(sign, digits)
 
 
 def broken(data, label, features):
