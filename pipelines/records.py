@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -214,8 +214,3 @@ def _gate(run: Run) -> str:
         "fail": "fail: it is registered, rejected, and gets no alias",
         "inconclusive": "inconclusive: it may serve as challenger, not become champion",
     }[run.gate] + (f" ({run.alias_why_not})" if run.alias_why_not and run.alias is None and run.gate != "fail" else "")
-
-
-def span(run: Run) -> tuple[date, date] | None:
-    """First and last day of a run's rows."""
-    return (run.data.first.date(), run.data.last.date()) if run.data and run.data.first and run.data.last else None
