@@ -50,7 +50,7 @@ CONFIG = """
 model: ranker
 objective: ctr
 features: [item_history.item_ctr]
-trainer: mine.train
+trainer: shop_trainer.train
 window: 2020-01-01 .. 2020-01-07
 """
 
@@ -65,7 +65,7 @@ def make_project(folder):
     (folder / "project.yaml").write_text(PROJECT)
     (folder / "features").mkdir()
     (folder / "features" / "item_history.sql").write_text(VIEW)
-    (folder / "mine.py").write_text(TRAINER)
+    (folder / "shop_trainer.py").write_text(TRAINER)
     configure(folder, "good", "alias: champion\nparameters: {sign: 1}\n")
     return folder
 
