@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import Invalid
 
-SAMPLES, SEED = 10_000, 12345  # obp's defaults: its figures come out, and few heavy rows need many samples
+SAMPLES, SEED = 10_000, 12345  # with these EXAMPLE.md's 0.0015 .. 0.0093 comes out; other seeds end at 0.0092 to 0.0099
 _CHUNK = 4096  # draws at a time
 
 

@@ -1,7 +1,8 @@
 """How good a ranking is, and how sure that is. NumPy only; everything random is seeded.
 
 Intervals of an AUC are percentiles over bootstrap samples of rows (2,000; `default_rng(seed)`, n row numbers drawn a sample). A difference
-of two models is taken within each sample, and has samples of its own (`seed + 1`). Few clicks make these intervals wide: that is the point.
+of two models is taken within each sample. Its samples start from `seed + 1` for one reason: EXAMPLE.md's interval then comes out to the digit
+(-0.135 .. +0.007; `seed` gives -0.138 .. +0.011). With 62 clicks the third digit is the generator's; no verdict may hang on it.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def mean_difference(first: Any, second: Any) -> Estimate:
 def calibration(outcomes: Any, probabilities: Any) -> Estimate:
     """Observed over expected clicks, with the exact Poisson interval of the observed number (Garwood 1936).
 
-    Exact, because clicks are few: the bootstrap's interval is too short for small numbers.
+    It takes the expected number as given. On the Open Bandit log: 0.79 .. 1.32, the row bootstrap says 0.78 .. 1.30.
     """
     observed, expected = int(np.asarray(outcomes).sum()), float(np.asarray(probabilities, dtype=float).sum())
     if expected <= 0:
