@@ -53,7 +53,7 @@ class JoinView(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[Column, ...]
     ttl: timedelta | None = None
     known_until: datetime | None = None  # rows created later are not published yet (the view's watermark)
-    unique: bool = False  # at most one row per (key, event, created), as `materialize` writes it
+    unique: bool = False  # one row at most per (key, event, created), and created >= event: as `materialize` writes it
     steady: bool | None = None  # created - event is the same in every row; None: not known
 
 
@@ -130,13 +130,21 @@ def point_in_time(
 
 
 def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
-    """Whether the lag is steady, from one pass over two columns (20 ms for a million rows, where the general form costs half a second)."""
-    sql = (
-        "SELECT count(*) - count(lag) AS gaps, CASE WHEN min(lag) = max(lag) THEN 1 ELSE 0 END AS steady FROM ("
+    """What a history that nobody vouches for is like. Two passes over three columns cost a tenth of what they can save."""
+    lags = (
+        "SELECT count(*) - count(lag) AS gaps, CASE WHEN min(lag) = max(lag) THEN 1 ELSE 0 END AS steady, "
+        "CASE WHEN min(lag) < INTERVAL 0 SECOND THEN 1 ELSE 0 END AS early FROM ("
         f"SELECT created_timestamp - event_timestamp AS lag FROM {view.history} WHERE event_timestamp IS NOT NULL) AS lags"
     )
-    found = warehouse.query(sql, {}).to_pylist()[0]
-    return msgspec.structs.replace(view, steady=found["gaps"] == 0 and found["steady"] == 1)
+    found = warehouse.query(lags, {}).to_pylist()[0]
+    unique = view.unique
+    if not unique and not found["gaps"] and not found["early"]:
+        copies = (
+            f"SELECT count(*) AS n FROM (SELECT {view.key} FROM {view.history} "
+            f"GROUP BY {view.key}, event_timestamp, created_timestamp HAVING count(*) > 1) AS copies"
+        )
+        unique = warehouse.query(copies, {})["n"][0].as_py() == 0
+    return msgspec.structs.replace(view, unique=unique, steady=found["gaps"] == 0 and found["steady"] == 1)
 
 
 def _rows(number: int, view: JoinView) -> str:
@@ -196,10 +204,11 @@ def _asof_rows(number: int, view: JoinView) -> str:
     if view.steady and view.unique:
         return _rows(number, view)
     names = "".join(f", {feature.name}" for feature in view.features)
+    rows, order = (_rows(number, view), "event_timestamp") if view.unique else (_versions(number, view), "version_number")
+    # Of unique rows with one event_timestamp the one known last is the newest anyway, so their events are order enough.
     return (
         f"SELECT {view.key}, event_timestamp, known_timestamp{names} FROM ("
-        f"SELECT *, max(version_number) OVER (PARTITION BY {view.key} ORDER BY known_timestamp) AS newest_number "
-        f"FROM ({_versions(number, view)})) WHERE version_number = newest_number"
+        f"SELECT *, max({order}) OVER (PARTITION BY {view.key} ORDER BY known_timestamp) AS newest FROM ({rows})) WHERE {order} = newest"
     )
 
 

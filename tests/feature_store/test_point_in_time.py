@@ -118,10 +118,24 @@ def test_a_steady_unique_history_needs_no_window_in_the_asof_rendering(spine, hi
     assert joined(spine, history, "asof", ttl=ttl, steady=True, unique=True) == oracle(spine, history, ttl=ttl)
 
 
+unique_histories = st.builds(
+    lambda rows: [(k, e, e + lag, *v) for (k, e, lag), v in rows.items()],
+    st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 8), st.integers(0, 5)), values, max_size=12),
+)
+
+
+@pytest.mark.parametrize("rendering", ["portable", "asof"])
+@settings(max_examples=80, deadline=None)
+@given(spine=spines, history=unique_histories, ttl=st.sampled_from([None, TTL]), known_until=st.sampled_from([None, 5]))
+def test_a_unique_history_with_corrections_needs_no_order_of_its_features(rendering, spine, history, ttl, known_until):
+    expected = oracle(spine, history, ttl=ttl, known_until=known_until)
+    assert joined(spine, history, rendering, ttl=ttl, known_until=known_until, unique=True, steady=False) == expected
+
+
 @settings(max_examples=60, deadline=None)
-@given(spine=spines, history=histories, steady=steady_histories)
-def test_the_target_chooses_a_rendering_that_is_right_for_the_history_it_finds(spine, history, steady):
-    for rows in (history, steady):
+@given(spine=spines, history=histories, steady=steady_histories, unique=unique_histories)
+def test_the_target_chooses_a_rendering_that_is_right_for_the_history_it_finds(spine, history, steady, unique):
+    for rows in (history, steady, unique):
         table = point_in_time(target_with(True, spine, rows), "SELECT * FROM spine", ["row_id"], [view()], order_by=["row_id"])
         assert list(zip(table["number"].to_pylist(), table["word"].to_pylist(), strict=True)) == oracle(spine, rows)
 
