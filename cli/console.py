@@ -142,7 +142,8 @@ def command(*, changes: bool = False, project: bool = True, **settings: Any) -> 
             wrapped = click.option(
                 "--project", "project_path", default="project.yaml", show_default=True, metavar="FILE", help="The project's file."
             )(wrapped)
-        return click.command(**settings)(wrapped)
+        made: click.Command = click.command(**settings)(wrapped)
+        return made
 
     return decorate
 
@@ -157,8 +158,9 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
     except IsthmusError as error:
         console().fail(error)
         return 1
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("\nstopped. Nothing is half-done: run the same command again to go on.", err=True)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        notes = getattr(stop, "__notes__", ()) or ("Nothing is half-done: run the same command again to go on.",)
+        click.echo("\n".join(("\nstopped.", *notes)), err=True)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

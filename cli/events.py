@@ -87,8 +87,12 @@ def show(console: Console, event: str) -> None:
 def diff(console: Console, revision: str) -> None:
     from ..events.diff import at_revision
     from ..events.diff import diff as compare
+    from ..events.readers import versions_of
 
-    changes = compare(at_revision(Path(console.path).resolve().parent, revision), _spec(console))
+    with console.open() as project:
+        description = project.description
+        before = at_revision(project.folder, revision)
+        changes = compare(before, description.spec, versions=versions_of(project), places=description.places)
     breaking = [change for change in changes if change.breaking]
     if console.as_json or not breaking:
         console.result(changes, "\n".join(map(str, changes)) or f"no event changed since {revision}")

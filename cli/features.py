@@ -67,11 +67,11 @@ def skew(console: Console, sample: int) -> None:
 def leaks(console: Console, config: str) -> None:
     from ..feature_store.leaks import leak_alarm
     from ..feature_store.training_set import training_set
-    from ..pipelines.training import find
+    from ..pipelines.training import configuration, window
 
     with console.open() as project:
-        model = find(project, config)
-        start, end = model.window or (project.now() - model.window_length, project.now())
+        model = configuration(project, config)
+        start, end = window(project, model)
         data = training_set(project, model.objective, model.features, start=start, end=end)
         found = leak_alarm(data, "outcome", [f.name for f in model.features])
     console.result(found, "\n".join(map(str, found)) or f"{model.name}: no feature stands out on any day ({data.num_rows:,} rows)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
@@ -73,18 +74,15 @@ def list_(console: Console) -> None:
 @click.argument("endpoint")
 @click.argument("request")
 def invoke(console: Console, endpoint: str, request: str) -> None:
-    import msgspec
-
     from ..endpoints.gateway import Gateway
 
-    text = click.get_text_stream("stdin").read() if request == "-" else request
+    text = sys.stdin.read() if request == "-" else request
     try:
         asked = json.loads(text)
     except ValueError as error:
         raise Invalid(f"the request is not JSON: {error}", remedy='quote it for the shell: \'{"visitor_id": "v1", ...}\'') from None
     with console.open() as project:
-        answer = Gateway(project, endpoint).rank(asked)
-    click.echo(json.dumps(msgspec.to_builtins(answer)))
+        console.result(Gateway(project, endpoint).rank(asked))
 
 
 @command(help="Requests, errors and latency of each variant, by the minute.")

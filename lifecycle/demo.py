@@ -154,7 +154,7 @@ def _replays(project: Project) -> tuple[Replay, Replay, float]:
     )
     prior = project.target.warehouse.query("SELECT alpha, beta FROM item_prior ORDER BY item_id", {})
     alpha, beta = (prior[name].to_numpy() for name in ("alpha", "beta"))
-    columns = (log["position"].to_numpy() - 1, log["item_id"].to_numpy(), log["propensity"].to_numpy(), log["outcome"].to_numpy())
+    columns = (log["position"].to_numpy(), log["item_id"].to_numpy(), log["propensity"].to_numpy(), log["outcome"].to_numpy())
     return (
         replay(*columns, thompson_probabilities(alpha, beta, SLOTS)),
         replay(*columns, fixed_ranking(alpha / (alpha + beta), SLOTS)),

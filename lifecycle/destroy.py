@@ -10,8 +10,8 @@ from ..errors import Conflict
 from ..runtime import Project
 from ..storage import Resource
 
-_ORDER = ("endpoint", "online_view", "stream", "table")  # users before what they use
-_NAMES = {"online_view": "online view", "table": "table", "stream": "event stream", "endpoint": "endpoint"}
+_ORDER = ("endpoint", "online_view", "stream", "view", "table")  # users before what they use
+_NAMES = {"online_view": "online view", "view": "view", "table": "table", "stream": "event stream", "endpoint": "endpoint"}
 _STATE = ("events/", "tables/", "views/", "traffic/", "project")  # what describes the removed things
 
 

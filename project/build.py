@@ -142,7 +142,7 @@ def model(name: str, values: Values, path: str, report: Report) -> Model:
         evaluate=Evaluation(**fields.pop("evaluate", {})),
         gate=Gate(
             auc_vs_champion_at_least=gate.get("auc_vs_champion", {}).get("at_least"),
-            calibration_within=tuple(map(float, calibration)) if calibration else None,
+            calibration_within=(float(calibration[0]), float(calibration[1])) if calibration else None,
         ),
         **fields,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from . import quantities
 from .names import NAME, NAME_LENGTH, PROJECT_LENGTH, VARIANT_LENGTH, column_problem, name_problem, relation_problem
 from .quantities import Mistake
-from .shapes import Flag, Free, Key, ListOf, MapOf, Number, OneOf, Record, Text
+from .shapes import Flag, Free, Key, ListOf, MapOf, Number, OneOf, Record, Shape, Text
 
 
 def _name(longest: int = NAME_LENGTH) -> Text:
@@ -170,7 +171,7 @@ ENDPOINT = Record(
 )
 
 # section -> (one entry's shape, the judge of its names)
-SECTIONS = {
+SECTIONS: dict[str, tuple[Shape, Callable[[str], tuple[str, str] | None]]] = {
     "entities": (ENTITY, name_problem),
     "events": (EVENT, name_problem),
     "objectives": (OBJECTIVE, _relation_name),

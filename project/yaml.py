@@ -120,7 +120,7 @@ class _Composer:
                 tree = node if seen == 1 else tree
         return None if isinstance(tree, Scalar) and tree.value is None else tree
 
-    def _node(self, event: Event, events: Iterator[Event], depth: int) -> Node:
+    def _node(self, event: Any, events: Iterator[Event], depth: int) -> Node:  # PyYAML's stubs know no fields of an event
         from yaml import events as kinds
 
         line = _line(event)
@@ -164,4 +164,4 @@ class _Composer:
 
 
 def _line(event: Event) -> int:
-    return int(event.start_mark.line) + 1
+    return int(event.start_mark.line) + 1 if event.start_mark else 0
