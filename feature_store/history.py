@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import msgspec
@@ -111,8 +110,15 @@ def latest_sql(source: ViewSource) -> str:
 
 
 def body(sql: str) -> str:
-    """A statement that can stand in parentheses: without its semicolon and what follows."""
-    return re.sub(r";(\s|--[^\n]*(\n|$))*\Z", "", sql.rstrip())
+    """A statement that can stand in parentheses: without its semicolon and what follows. Tokens know a text's semicolon from its own."""
+    from sqlglot import TokenType, tokenize
+
+    end = len(sql)
+    for token in reversed(tokenize(sql, read="duckdb")):
+        if token.token_type != TokenType.SEMICOLON:
+            break
+        end = token.start
+    return sql[:end].rstrip()
 
 
 def _moment(column: str) -> str:
