@@ -51,9 +51,22 @@ def relation_columns(description: Description) -> dict[str, tuple[Column, ...]]:
 
 def view_schemas(description: Description) -> tuple[dict[str, ViewSchema], tuple[Problem, ...]]:
     """Each sound view's schema, by name, and everything that is wrong with the others and with the tables' files."""
+    relations, problems = _relations(description)
+    if not (_last and _last[0][0] is description and _last[0][1] == relations):
+        _last[:] = [(description, relations, _judged(description, relations))]
+    found, of_views = _last[0][2]
+    return dict(found), (*problems, *of_views)
+
+
+_Judged = tuple[dict[str, ViewSchema], tuple[Problem, ...]]
+# The last description's: a command asks several times, and what may change meanwhile (the tables' files) is in `relations`.
+_last: list[tuple[Description, dict[str, tuple[Column, ...]], _Judged]] = []
+
+
+def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]]) -> _Judged:
     from .sql import check, parse
 
-    relations, problems = _relations(description)
+    problems: list[Problem] = []
     found: dict[str, ViewSchema] = {}
     with _database(relations) as database:
         for view in description.spec.feature_views.values():

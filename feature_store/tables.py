@@ -85,7 +85,7 @@ def read_file(path: Path, *, where: str) -> pa.Table:
     if suffix not in {".parquet", ".csv"}:
         raise Invalid(f"{where}: {path.name} is neither .parquet nor .csv", remedy="convert it, or read it in sources/ as events")
     try:
-        data = parquet.read_table(path) if suffix == ".parquet" else csv.read_csv(path)
+        data = parquet.ParquetFile(path).read() if suffix == ".parquet" else csv.read_csv(path)
     except (pa.ArrowException, OSError) as error:
         raise Invalid(f"{where}: {path.name} cannot be read: {error}", remedy="is the file whole?") from error
     if data.num_rows == 0:

@@ -13,7 +13,7 @@ from ..feature_store import relations as features
 from ..feature_store.port import OnlineViewSpec
 from ..runtime import Project
 from . import applied
-from .plan import Plan, plan
+from .plan import Plan, PlanItem, plan
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
         if planned.refused:
             first = planned.refused[0]
             raise Refused(
-                f"{first.kind} {first.name}{first.detail}; nothing was changed", remedy="isthmus plan shows all; see docs/change-a-view.md"
+                f"{first.kind} {first.name}{first.detail}; nothing was changed", remedy=_way_on(first)
             )
         steps = (_events, _tables, _objectives, _views)
         for done, step in enumerate(steps):
@@ -52,6 +52,13 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
         if item.by == "apply":
             made[item.kind] = made.get(item.kind, 0) + (item.action in "+~")
     return Applied(target=project.target.name, made=made, seconds=time.monotonic() - started)
+
+
+def _way_on(refused: PlanItem) -> str:
+    if refused.kind == "feature view":
+        new = f"{refused.name}_v2"
+        return f"undo it, or declare {new} with features/{new}.sql, train on that, and take {refused.name} out later; isthmus plan shows all"
+    return "undo it, or add an attribute or table of another name; isthmus plan shows all"
 
 
 def _events(project: Project) -> None:

@@ -185,7 +185,7 @@ def _serve(project: Project, requests: int) -> Served:
         project.progress("serve", number + 1, requests)
     tally = gateway.tally
     return Served(
-        requests=dict(sorted(tally.requests.items())),
+        requests={v.name: tally.requests.get(v.name, 0) for v in project.spec.endpoints[ENDPOINT].variants},
         errors=tally.errors,
         p50_ms=tally.percentile(0.5) or 0.0,
         p99_ms=tally.percentile(0.99) or 0.0,

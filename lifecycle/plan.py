@@ -51,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         shown = [item for item in self.items if item.action != "="]
         for (action, kind, by), group in groupby(shown, key=lambda item: (item.action, item.kind, item.by)):
             names = ", ".join(_described(item) for item in group)
-            lines.append(f"  {action} {kind:<14} {names}" + (f"   {by}" if action in "+~" else ""))
+            lines.append(f"  {action} {kind:<14} " + (f"{names:<28}   {by}" if action in "+~" else names))
         same = sum(item.action == "=" for item in self.items)
         if same:
             lines.append(f"  = {same} in place" + ("" if shown else ": nothing to do"))
@@ -126,7 +126,7 @@ def _table(project: Project, kind: str, name: str, table: str, wanted: tuple[Col
 
 
 def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
-    return PlanItem(action="!", kind=item.kind, name=item.name, detail=f": its SQL changed; a changed view is a new one: {view.name}_v2")
+    return PlanItem(action="!", kind=item.kind, name=item.name, detail=f": its SQL changed; a changed view is a new one, {view.name}_v2")
 
 
 def _static(project: Project) -> Iterator[PlanItem]:

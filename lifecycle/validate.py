@@ -16,7 +16,7 @@ class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     also: tuple[str, ...]
     views: int
-    windows_rewritten: int
+    windows_rewritten: int = 0
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,15 +55,23 @@ def validate(path: str | Path = "project.yaml") -> Validation:
     description, problems = parse(Path(path))
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
-    found, targets = check(description)
+    found, lines = check(description)
     problems = tuple(sorted((*problems, *found), key=lambda p: p.severity))
     if any(p.severity == "error" for p in problems):
         return Validation(counts={}, targets=(), problems=problems)
-    return Validation(counts=_counts(description), targets=targets, problems=problems)
+    counted = tuple(msgspec.structs.replace(line, windows_rewritten=_rewritten(description, adapter)) for adapter, line in lines.items())
+    return Validation(counts=_counts(description), targets=counted, problems=problems)
 
 
-def check(description: Description) -> tuple[tuple[Problem, ...], tuple[TargetLine, ...]]:
-    """What needs an engine to know: view schemas, model features, and each target's SQL."""
+def _rewritten(description: Description, adapter: str) -> int:
+    from ..adapters import targets
+
+    sql = targets.sql_of(adapter)
+    return sum(sql.render(view.sql).windows_rewritten for view in description.spec.feature_views.values()) if sql else 0
+
+
+def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
+    """What needs an engine to know: view schemas, model features, and each target's SQL. The lines are by adapter."""
     from ..adapters import targets
     from ..feature_store.check import check as check_features
     from ..feature_store.check import check_target
@@ -71,12 +79,12 @@ def check(description: Description) -> tuple[tuple[Problem, ...], tuple[TargetLi
 
     problems = list(check_features(description))
     if problems:
-        return tuple(problems), ()
+        return tuple(problems), {}
     try:
         found = profiles(description)
     except ProjectError as error:
-        return error.problems, ()
-    lines: list[TargetLine] = []
+        return error.problems, {}
+    lines: dict[str, TargetLine] = {}
     by_adapter: dict[str, list[str]] = {}
     for name, profile in found.items():
         by_adapter.setdefault(profile.adapter, []).append(name)
@@ -85,17 +93,8 @@ def check(description: Description) -> tuple[tuple[Problem, ...], tuple[TargetLi
         if sql is None:
             continue
         problems += check_target(description, sql.check)
-        lines.append(
-            TargetLine(
-                target=names[0],
-                also=tuple(names[1:]),
-                views=len(description.spec.feature_views),
-                windows_rewritten=0
-                if problems
-                else sum(sql.render(view.sql).windows_rewritten for view in description.spec.feature_views.values()),
-            )
-        )
-    return tuple(problems), tuple(lines)
+        lines[adapter] = TargetLine(target=names[0], also=tuple(names[1:]), views=len(description.spec.feature_views))
+    return tuple(problems), lines
 
 
 def _counts(description: Description) -> dict[str, int]:

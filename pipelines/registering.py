@@ -94,7 +94,7 @@ def _given(about: dict[str, Any]) -> dict[str, Any]:
 def _predictions(folder: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
-    return pq.read_table(folder / "predictions.parquet")
+    return pq.ParquetFile(folder / "predictions.parquet").read()
 
 
 def _compared(

@@ -76,7 +76,7 @@ def predictions_of(blobs: BlobStore, run: str) -> pa.Table:
     import pyarrow.parquet as pq
 
     result = read(blobs, f"{runs_folder(blobs.root)}/{run}/evaluate/step.json", StepResult)
-    return pq.read_table(io.BytesIO(blobs.get(f"{result.artifacts['forward'].uri}/predictions.parquet")))
+    return pq.ParquetFile(io.BytesIO(blobs.get(f"{result.artifacts['forward'].uri}/predictions.parquet"))).read()  # read_table loads pandas
 
 
 def log_uri(blobs: BlobStore, run: str) -> str:
@@ -98,4 +98,4 @@ def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.Data]:
 
     result = read(blobs, f"{runs_folder(blobs.root)}/{run}/dataset/step.json", StepResult)
     uri = result.artifacts["data"].uri
-    return pq.read_table(io.BytesIO(blobs.get(f"{uri}/data.parquet"))), read(blobs, f"{uri}/data.json", records.Data)
+    return pq.ParquetFile(io.BytesIO(blobs.get(f"{uri}/data.parquet"))).read(), read(blobs, f"{uri}/data.json", records.Data)

@@ -79,7 +79,7 @@ def read_data(folder: Path) -> tuple[pa.Table, Data]:
 
     from .records import Data
 
-    return pq.read_table(folder / "data.parquet"), msgspec.json.decode((folder / "data.json").read_bytes(), type=Data)
+    return pq.ParquetFile(folder / "data.parquet").read(), msgspec.json.decode((folder / "data.json").read_bytes(), type=Data)
 
 
 def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime, end: datetime, as_of: datetime) -> Data:
