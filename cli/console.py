@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -30,6 +32,7 @@ class Console:
         self.as_json, self.dry_run = as_json, dry_run
         self._progress_shown = ""
         self._progress_at = 0.0
+        self._preview: tuple[object, str] | None = None
 
     def open(self) -> Project:
         """The project of this command, with progress on stderr and, with `--dry-run`, a target that changes nothing."""
@@ -58,8 +61,21 @@ class Console:
         else:
             click.echo(str(value) if text is None else text)
 
+    def would(self, value: object, text: str | None = None) -> None:
+        """What the command is about to do: said with `--dry-run`, before the call at which it stopped."""
+        self._preview = (value, str(value) if text is None else text)
+
+    def stopped(self, stop: DryRun) -> None:
+        """The result of `--dry-run`."""
+        if self._preview is None:
+            self.result({"dry_run": stop.message}, f"dry run: {stop.message}")
+        else:
+            value, text = self._preview
+            self.result({"dry_run": stop.message, "would": value}, f"{text}\ndry run: {stop.message}")
+
     def next(self, *commands: str) -> None:
-        self.say("next   " + "    ".join(f"isthmus {command}" for command in commands))
+        if commands:
+            self.say("next   " + "    ".join(f"isthmus {command}" for command in commands))
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """One line that is rewritten, at most ten times a second; nothing when stderr is not a terminal."""
@@ -93,6 +109,9 @@ class Console:
             count = sum(p.severity == "error" for p in error.problems)
             click.echo(f"{count} error{'s' if count != 1 else ''}; nothing was changed", err=True)
             return
+        if error.remedy and error.remedy.startswith("see: "):
+            click.echo(f"error  {error}    {error.remedy}", err=True)
+            return
         click.echo(f"error  {error}", err=True)
         if error.remedy:
             click.echo(f"       {error.remedy}", err=True)
@@ -102,6 +121,8 @@ def _error(error: IsthmusError) -> dict[str, object]:
     found: dict[str, object] = {"kind": type(error).__name__, "message": error.message, "remedy": error.remedy}
     if isinstance(error, ProjectError):
         found["problems"] = error.problems
+    if reports := getattr(error, "reports", None):  # of an ingest that stored the good ones
+        found["reports"] = reports
     return found
 
 
@@ -153,19 +174,30 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
     try:
         run()
     except DryRun as stop:
-        console().result({"dry_run": stop.message}, f"dry run: {stop.message}")
+        console().stopped(stop)
         return 0
     except IsthmusError as error:
         console().fail(error)
         return 1
     except (KeyboardInterrupt, click.Abort) as stop:
-        notes = getattr(stop, "__notes__", ()) or ("Nothing is half-done: run the same command again to go on.",)
+        asked = stop.__cause__ or stop  # click raises its Abort from what it caught
+        notes = getattr(asked, "__notes__", ()) or ("Nothing is half-done: run the same command again to go on.",)
         click.echo("\n".join(("\nstopped.", *notes)), err=True)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # `isthmus ... | head`: the reader has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would complain
         return 0
+    except OSError as error:  # the system's own: a full disk, a folder that may not be written
+        console().fail(_of_system(error))
+        return 1
     return 0
+
+
+def _of_system(error: OSError) -> IsthmusError:
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    where = f" ({error.filename})" if error.filename else ""
+    remedy = "free some space and run the same command again: it goes on where it was" if full else None
+    return IsthmusError(f"{'the disk is full' if full else error.strerror or error}{where}", remedy=remedy)
 
 
 def relative(path: str | Path) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..events.ingest import IngestReport
     from ..project.specs import ProjectSpec
 
+_WORTH_SAYING = 0.3  # seconds
+
 
 @command(changes=True, help="Validate and store events: of sources/*.sql, or of a file (JSON lines, CSV, Parquet) with --event.")
 @click.argument("data", required=False, type=click.Path(exists=True, dir_okay=False))
@@ -47,16 +49,18 @@ def share(text: str) -> float:
 
 
 def _ingested(reports: tuple[IngestReport, ...]) -> str:
-    width = max((len(r.event) for r in reports), default=0)
+    rows = [(r.event, f"{r.read:,}", f"{r.stored:,}", f"{r.already_there:,}", f"{r.quarantined:,}") for r in reports]
+    name, *widths = (max((len(row[i]) for row in rows), default=0) for i in range(5))
     lines = []
-    for r in reports:
-        lines.append(
-            f"{r.event:<{width}}   {r.read:>6,} read   {r.stored:>6,} stored   {r.already_there:,} already there"
-            f"   {r.quarantined:,} quarantined   {r.seconds:.1f} s"
-        )
+    for r, (event, *counts) in zip(reports, rows, strict=True):
+        read, stored, there, bad = (count.rjust(width) for count, width in zip(counts, widths, strict=True))
+        retried = f"   {r.retried:,} late ones found their reference" if r.retried else ""
+        took = f"   {r.seconds:.1f} s" if r.seconds >= _WORTH_SAYING else ""
+        lines.append(f"{event:<{name}}   {read} read   {stored} stored   {there} already there   {bad} quarantined{retried}{took}")
+        place = max((len(reason.reason) for reason in r.reasons if reason.line is not None), default=0)
         for reason in r.reasons:
-            line = "" if reason.line is None else f"line {reason.line}"
-            lines.append(f"{reason.count:>3,}   {reason.attribute:<17} {reason.reason:<50} {line}".rstrip())
+            line = "" if reason.line is None else f"  line {reason.line}"
+            lines.append(f"{reason.count:>3,}   {reason.attribute:<17} {reason.reason:<{place}}{line}".rstrip())
     return "\n".join(lines)
 
 

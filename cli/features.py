@@ -15,17 +15,25 @@ from .tables import grid
 @click.option("--until", type=click.DateTime(), help="Up to this moment (UTC) instead of now.")
 def materialize(console: Console, views: tuple[str, ...], until: datetime | None) -> None:
     from ..feature_store.materialize import materialize as compute
+    from ..feature_store.materialize import watermark
     from ..feature_store.skew import skew as compare
 
     with console.open() as project:
-        reports = compute(project, views or None, until=until.replace(tzinfo=UTC) if until else None)
+        moment = until.replace(tzinfo=UTC) if until else project.now()
+        if console.dry_run:
+            marks = {name: watermark(project, name) for name in views or project.spec.feature_views if name in project.spec.feature_views}
+            known = {name: f"known up to {mark:%Y-%m-%d %H:%M}" if mark else "nothing computed yet" for name, mark in marks.items()}
+            console.would(marks, "\n".join(f"{name}   {words} -> {moment:%Y-%m-%d %H:%M}" for name, words in known.items()))
+        reports = compute(project, views or None, until=moment)
         found = compare(project)
-    width = max(len(r.view) for r in reports)
+        models = sorted(project.spec.models.values(), key=lambda model: model.alias != "champion")
+    width = max((len(r.view) for r in reports), default=0)
     lines = [
         f"{r.view:<{width}}   {r.rows:>7,} rows   {r.keys_online:>6,} keys online   known up to {r.until:%Y-%m-%d %H:%M}" for r in reports
     ]
     console.result({"views": reports, "skew": found}, "\n".join([*lines, str(found)]))
-    console.next("train models/*.yaml")
+    if models:  # the champion first: what comes after is compared with it
+        console.next("train " + " ".join(model.path for model in models))
 
 
 @click.group(help="Read online features, check for skew and leaks.")

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import click
 
+from ..errors import Invalid
 from .console import Console, guarded
 
 # command -> (module below this package, attribute, the line that `isthmus --help` shows)
@@ -67,7 +68,7 @@ def main() -> None:
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """The console script. Exit codes: 0 done, 1 error (nothing half-made), 2 usage or `plan --detailed-exitcode` with changes."""
+    """The console script. Exit codes: 0 done, 1 error (nothing half-made), 2 `plan --detailed-exitcode` with changes, 130 Ctrl-C."""
     given = sys.argv[1:] if arguments is None else arguments
     fallback = Console(as_json="--json" in given)
 
@@ -76,9 +77,17 @@ def run(arguments: list[str] | None = None) -> None:
 
     try:
         code = guarded(call, lambda: Console.speaking or fallback)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 0
     except click.ClickException as error:
-        error.show()
-        code = 2 if isinstance(error, click.UsageError) else 1
+        (Console.speaking or fallback).fail(Invalid(error.format_message(), remedy=_usage(error)))
+        code = 1
     except click.exceptions.Exit as leaving:
         code = leaving.exit_code
     sys.exit(code)
+
+
+def _usage(error: click.ClickException) -> str | None:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{context.get_usage().removeprefix('Usage: ')}   more: {context.command_path} --help" if context else None

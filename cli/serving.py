@@ -17,10 +17,20 @@ from .tables import grid
 @command(changes=True, help="Put the versions that project.yaml names behind ENDPOINT. It sets the split only when the endpoint is new.")
 @click.argument("endpoint")
 def deploy(console: Console, endpoint: str) -> None:
+    from ..endpoints.deploy import declared, resolve
     from ..endpoints.deploy import deploy as put
 
     with console.open() as project:
-        console.result(put(project, endpoint))
+        if console.dry_run:
+            spec = resolve(project, declared(project, endpoint))
+            console.would(
+                spec, f"{project.target.name:<7} {endpoint}   " + "   ".join(f"{v.name} {v.model}@{v.version}" for v in spec.variants)
+            )
+        found = put(project, endpoint)
+    console.result(found)
+    if not found.smoke.ok:
+        console.next(f"endpoints logs {endpoint}")
+        raise SystemExit(1)
     console.next(f"endpoints invoke {endpoint} '{{...}}'")
 
 
@@ -35,6 +45,7 @@ def traffic(console: Console, endpoint: str, changes: tuple[str, ...], yes: bool
     wanted = dict(map(_percent, changes))
     with console.open() as project:
         meant = intent(project, endpoint, wanted)
+        console.would(meant)
         if not (yes or console.as_json or console.dry_run) and project.target.adapter != "local":
             click.confirm(f"{meant}     change?", abort=True)
         console.result(move(project, endpoint, wanted))
@@ -77,12 +88,20 @@ def invoke(console: Console, endpoint: str, request: str) -> None:
     from ..endpoints.gateway import Gateway
 
     text = sys.stdin.read() if request == "-" else request
+    shape = 'quote it for the shell: \'{"visitor_id": "v1", ...}\''
     try:
         asked = json.loads(text)
     except ValueError as error:
-        raise Invalid(f"the request is not JSON: {error}", remedy='quote it for the shell: \'{"visitor_id": "v1", ...}\'') from None
+        raise Invalid(f"the request is not JSON: {error}", remedy=shape) from None
+    if not isinstance(asked, dict):
+        raise Invalid(f"the request is {_kind(asked)}, not an object", remedy=shape)
     with console.open() as project:
         console.result(Gateway(project, endpoint).rank(asked))
+
+
+def _kind(value: object) -> str:
+    names = {list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
+    return names.get(type(value), "null")
 
 
 @command(help="Requests, errors and latency of each variant, by the minute.")
@@ -108,7 +127,9 @@ def metrics(console: Console, endpoint: str, minutes: int) -> None:
         for b in buckets
     ]
     head = ("variant", "minute", "requests", "4xx", "5xx", "p50 ms", "p90 ms", "p99 ms")
-    console.result(found, grid(rows, head=head) if rows else f"no request finished in the last {minutes} whole minutes")
+    console.result(
+        found, grid(rows, head=head) if rows else f"no request in the last {minutes} whole minutes (one counts when its minute is over)"
+    )
 
 
 @command(help="The last lines that the endpoint's processes wrote.")

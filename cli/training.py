@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from ..errors import NotFound
 from .console import Console, command, relative
 from .tables import grid
+
+if TYPE_CHECKING:
+    from ..project.specs import ProjectSpec
 
 
 @command(changes=True, help="Train configurations (models/*.yaml): point-in-time training set, fit, forward evaluation, gate, register.")
 @click.argument("configs", nargs=-1, required=True)
 def train(console: Console, configs: tuple[str, ...]) -> None:
     from ..pipelines.records import next_steps
+    from ..pipelines.training import configuration
     from ..pipelines.training import train as run
 
     done = []
     with console.open() as project:
+        spec = project.spec
+        models = [configuration(project, config) for config in configs]  # a name that is wrong stops it before the first run
+        console.would(
+            models, "\n".join(f"{project.target.name:<7} train {m.path}   {m.trainer}   {len(m.features)} features" for m in models)
+        )
         for config in configs:
             found = run(project, config)
             done.append(found)
             console.say(str(found))
     if console.as_json:
         console.result(done)
-    console.next(*next_steps(done[-1]))
+    console.next(*_endpoints_of(next_steps(done[-1]), done[-1].model, spec))
     if any(found.status == "failed" or found.gate == "fail" for found in done):
         raise SystemExit(1)
 
 
-@click.group(help="List, show and compare runs; why a step ran again.")
+def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> tuple[str, ...]:
+    """`deploy MODEL` is said of the model: here it becomes its endpoints', of which there may be none."""
+    names = [name for name, endpoint in spec.endpoints.items() if any(v.model == model for v in endpoint.variants)]
+    other = [command for command in commands if command != f"deploy {model}"]
+    return (*other, *(f"deploy {name}" for name in names)) if len(other) < len(commands) else commands
+
+
+@click.group(help="List, show, compare and cancel runs; why a step ran again.")
 def runs() -> None: ...
 
 
@@ -58,9 +77,34 @@ def list_runs(console: Console) -> None:
 @click.argument("run")
 def show(console: Console, run: str) -> None:
     from ..pipelines.runs import get_run
+    from ..pipelines.watch import observe
 
     with console.open() as project:
-        console.result(get_run(project, run))
+        try:
+            console.result(get_run(project, run))
+        except NotFound as missing:  # no record yet: it may be running, or have been stopped
+            try:
+                state = observe(project, run)
+            except NotFound:
+                raise missing from None
+            rows = [(step.name, step.phase, f"{step.started:%H:%M:%S}" if step.started else "", step.reason or "") for step in state.steps]
+            console.result(state, f"{project.target.name:<7} run {run}   {state.phase}\n{grid(rows, indent='  ')}")
+
+
+@command(changes=True, help="Ask a run to stop. A finished one is left as it is; what its finished steps made is kept in the cache.")
+@click.argument("run")
+def cancel(console: Console, run: str) -> None:
+    from ..pipelines.watch import cancel as stop
+    from ..pipelines.watch import observe
+
+    with console.open() as project:
+        before = observe(project, run).phase
+        console.would({"run": run, "phase": before}, f"{project.target.name:<7} run {run}   {before} -> cancelled")
+        if before in ("running", "cancelling"):
+            stop(project, run)
+        state = observe(project, run)
+    console.result(state, f"{project.target.name:<7} run {run}   " + (state.phase if before != state.phase else f"{state.phase} already"))
+    console.next(f"runs show {run}")
 
 
 @command(help="Two runs side by side, paired on the rows that both were tested on; with a page.")
@@ -102,7 +146,14 @@ def log(console: Console, run: str, step: str) -> None:
     console.result({"run": run, "step": step, "log": text}, text)
 
 
-for _name, _command in (("list", list_runs), ("show", show), ("compare", compare), ("why-rerun", why_rerun), ("log", log)):
+for _name, _command in (
+    ("list", list_runs),
+    ("show", show),
+    ("compare", compare),
+    ("cancel", cancel),
+    ("why-rerun", why_rerun),
+    ("log", log),
+):
     runs.add_command(_command, _name)
 
 
@@ -134,6 +185,7 @@ def promote(console: Console, version: str, alias: str, because: str | None) -> 
     if not at or not number.isdigit():
         raise click.UsageError(f"a version is MODEL@NUMBER, such as ranker@2, not {version!r}")
     with console.open() as project:
+        console.would({"version": version, "alias": alias}, f"{project.target.name:<7} {version}   becomes {alias}")
         found = move(project, name, int(number), alias, because=because)
         where = project.target.name
     console.result(found, f"{where:<7} {found.model}@{found.version}   {', '.join(sorted(found.aliases))}   {found.approval}")

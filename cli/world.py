@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..errors import Refused
 from .console import Console, command
 
 
@@ -17,6 +18,8 @@ def plan(console: Console, detailed_exitcode: bool) -> None:
     console.result(found)
     if any(item.by == "apply" and item.action in "+~" for item in found.items):
         console.next("apply")
+    elif found.refused:
+        pass  # each line says its way on
     elif any(item.action == "." for item in found.items):
         console.next("ingest", "materialize", "train models/...")
     elif found.changes:
@@ -28,8 +31,11 @@ def plan(console: Console, detailed_exitcode: bool) -> None:
 @command(changes=True, help="Make the tables and views that the project describes. It never deletes and never moves traffic.")
 def apply(console: Console) -> None:
     from ..lifecycle.apply import apply as make
+    from ..lifecycle.plan import plan as compare
 
     with console.open() as project:
+        if console.dry_run:
+            console.would(compare(project))
         made = make(project)
     console.result(made)
     console.next("ingest")
@@ -53,6 +59,9 @@ def destroy(console: Console, yes: bool) -> None:
         gone = to_destroy(project)
         if gone.resources and not yes and not console.dry_run:
             name = project.spec.name
-            if click.prompt(f'{gone}    type "{name}" to go on', prompt_suffix=": ") != name:
-                raise click.ClickException("that is not the project's name; nothing was changed")
+            if console.as_json:
+                raise Refused(f"destroy would remove {len(gone.resources)} things of {name} without having asked", remedy="add --yes")
+            if click.prompt(f'{gone}    type "{name}" to go on', prompt_suffix=": ", default="", show_default=False) != name:
+                raise Refused("that is not the project's name: nothing was changed")
+        console.would(gone)
         console.result(remove(project))

@@ -38,9 +38,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
         planned = planned or plan(project)
         if planned.refused:
             first = planned.refused[0]
-            raise Refused(
-                f"{first.kind} {first.name}{first.detail}; nothing was changed", remedy=_way_on(first)
-            )
+            raise Refused(f"{first.kind} {first.name}{first.detail}; nothing was changed", remedy=_way_on(first))
         steps = (_events, _tables, _objectives, _views)
         for done, step in enumerate(steps):
             project.progress("apply", done, len(steps))
@@ -57,7 +55,9 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
 def _way_on(refused: PlanItem) -> str:
     if refused.kind == "feature view":
         new = f"{refused.name}_v2"
-        return f"undo it, or declare {new} with features/{new}.sql, train on that, and take {refused.name} out later; isthmus plan shows all"
+        return (
+            f"undo it, or declare {new} with features/{new}.sql, train on that, and take {refused.name} out later; isthmus plan shows all"
+        )
     return "undo it, or add an attribute or table of another name; isthmus plan shows all"
 
 

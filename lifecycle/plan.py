@@ -50,7 +50,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         lines = [f"{self.target:<7} {self.where}"]
         shown = [item for item in self.items if item.action != "="]
         for (action, kind, by), group in groupby(shown, key=lambda item: (item.action, item.kind, item.by)):
-            names = ", ".join(_described(item) for item in group)
+            first, *more = (_described(item) for item in group)
+            names = ", ".join([first, *(each.removesuffix(" rows") for each in more)])
             lines.append(f"  {action} {kind:<14} " + (f"{names:<28}   {by}" if action in "+~" else names))
         same = sum(item.action == "=" for item in self.items)
         if same:
