@@ -154,6 +154,10 @@ class Target:
         """The provider's own clients: a boto3 Session, the GCP clients; locally the `.isthmus` folder's Path."""
         return self._build("native")
 
+    def extra(self, capability: str) -> Any:
+        """An optional port, by the name of its capability (`guarded_replace`). Unsupported, naming it, when this target has none."""
+        return self._build(capability)
+
     def close(self) -> None:
         """Close what was built and can be closed."""
         for value in list(self.__dict__.values()):

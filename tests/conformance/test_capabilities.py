@@ -1,0 +1,74 @@
+"""The parity table: a row without a test, or a test without a row, fails the build. And the optional ports, which most targets refuse."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from isthmus.adapters import targets
+from isthmus.tests.conformance.rows import columns, asserting
+from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
+
+QUANTITIES = {"traffic.resolution": Decimal, "invoke.max_bytes": int, "metrics.delay": timedelta, "events.delay": timedelta}
+
+
+@pytest.fixture
+def rows(adapter):
+    return targets.find(adapter).capabilities
+
+
+def test_every_row_has_a_test(rows):
+    assert sorted(set(rows) - set(asserting())) == []
+
+
+def test_every_test_names_a_row(rows):
+    assert sorted(set(asserting()) - set(rows)) == []
+
+
+def test_every_adapter_has_the_same_rows(rows):
+    """A row that is left out is not a promise that is kept."""
+    assert {name: sorted(set(column) ^ set(rows)) for name, column in columns().items()} == {name: [] for name in columns()}
+
+
+def test_a_row_is_filed_under_its_own_name_and_a_refusal_says_why(rows):
+    assert [name for name, row in rows.items() if row.name != name] == []
+    assert [name for name, row in rows.items() if row.level == "refused" and not row.why] == []
+
+
+def test_a_quantity_is_given_in_its_unit(rows):
+    for name, kind in QUANTITIES.items():
+        assert rows[name].level == "refused" or type(rows[name].value) is kind, f"{name} is {rows[name].value!r}"
+
+
+@pytest.mark.needs("guarded_replace")
+def test_a_version_is_replaced_under_the_providers_own_guard(target, tmp_path):
+    guarded = target.extra("guarded_replace")
+    spec = endpoint(variant(register(target, tmp_path, 1.0), "champion"))
+    target.endpoints.apply(spec)
+    assert settled(target).phase == "ready"
+    two = register(target, tmp_path, 2.0)
+    guarded.replace("ranker", "champion", two.version, None)
+    state = until(lambda: (s := target.endpoints.observe("ranker")) and s.phase == "ready" and s.variants[0].version == two.version and s)
+    assert state.variants[0].percent == 100
+    remove_endpoints(target)
+
+
+@pytest.mark.needs("shadow.native")
+def test_a_shadow_gets_the_requests_and_its_answers_go_nowhere(target, tmp_path):
+    shadow = target.extra("shadow.native")
+    one, two = register(target, tmp_path, 1.0), register(target, tmp_path, 2.0)
+    target.endpoints.apply(endpoint(variant(one, "champion")))
+    assert settled(target).phase == "ready"
+    shadow.mirror("ranker", variant(two, "shadow"))
+    answers = {target.endpoints.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}").predictions for n in range(20)}
+    assert answers == {(1.0,)}
+    remove_endpoints(target)
+
+
+@pytest.mark.parametrize("name", ["pipes", "shadow", ""])
+def test_a_port_that_nobody_has_is_refused_by_its_name(target, name):
+    from isthmus.errors import Unsupported
+
+    with pytest.raises(Unsupported) as refusal:
+        target.extra(name)
+    assert refusal.value.capability == name
