@@ -1,0 +1,40 @@
+"""The SageMaker column of the parity table (PORTS.md, section 7). Each row is asserted by a conformance test.
+
+`known`: `sdk` or `docs` where only the provider says so, `guess` where nobody does; a local stack cannot know.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from ...target import Capability
+
+_ROWS = (
+    Capability(
+        name="traffic.resolution", level="native", value=Decimal("0.01"), known="sdk", why="weights are float32: shares are rounded to 0.01"
+    ),
+    Capability(
+        name="traffic.fenced",
+        level="refused",
+        known="sdk",
+        why="UpdateEndpointWeightsAndCapacities has no precondition: checked before, seen and undone after",
+    ),
+    Capability(name="invoke.variant", level="native", known="sdk", why="TargetVariant, also at weight 0"),
+    Capability(name="invoke.max_bytes", level="native", value=6_291_456, known="docs", why="the limit of InvokeEndpoint's body"),
+    Capability(name="shadow.native", level="native", known="docs", why="one production and one shadow variant"),
+    Capability(name="guarded_replace", level="native", known="docs", why="blue/green with alarms, of one variant name"),
+    Capability(name="metrics.delay", level="native", value=timedelta(minutes=3), known="guess", why="CloudWatch's minutes come late"),
+    Capability(name="metrics.percentiles", level="native", known="docs", why="GetMetricData's extended statistics"),
+    Capability(
+        name="events.delay", level="native", value=timedelta(seconds=90), known="docs", why="Firehose's buffer of 60 s, up to 1.5 times"
+    ),
+    Capability(name="warehouse.batch_atomic", level="refused", known="docs", why="one object a date; readers follow a watermark instead"),
+    Capability(
+        name="warehouse.asof", level="refused", known="docs", why="Athena has no ASOF JOIN: the point-in-time join is window functions"
+    ),
+    Capability(name="online.sync", level="native", known="sdk", why="incremental: BatchWriteRecord of the entities that changed"),
+    Capability(name="registry.alias", level="emulated", known="sdk", why="a tag of the model package group"),
+)
+
+CAPABILITIES = {row.name: row for row in _ROWS}

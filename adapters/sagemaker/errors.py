@@ -1,0 +1,136 @@
+"""AWS's errors as Isthmus's: one table, most specific first. SageMaker says most things with ValidationException, so messages count too.
+
+The texts are those of the documentation and of botocore's models; none was seen on an account yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...errors import (
+    AlreadyExists,
+    Busy,
+    Conflict,
+    Denied,
+    Invalid,
+    IsthmusError,
+    LimitExceeded,
+    ModelError,
+    NotFound,
+    OutcomeUnknown,
+    Throttled,
+    Unavailable,
+)
+
+_LOGIN = "log in (`aws sso login`), or check the profile's role and account"
+
+# code (a pattern), words in the message (a pattern; "" is any), ours, remedy
+_TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
+    ("ValidationException|ValidationError", r"(?i)could not find|does not exist|not found", NotFound, None),
+    ("ValidationException|ValidationError", r"(?i)already exist|cannot create already existing", AlreadyExists, None),
+    (
+        "ValidationException|ValidationError",
+        r"(?i)cannot update in-progress|in progress|is being|currently .*(updat|creat|delet)",
+        Busy,
+        None,
+    ),
+    ("ValidationException", r"(?i)rate exceeded", Throttled, "try again in a moment"),
+    ("ResourceInUse(Exception)?", r"(?i)already exist|under account", AlreadyExists, None),
+    ("ResourceInUse(Exception)?|ConcurrentModificationException|UpdateInProgress", "", Busy, "try again when the change has ended"),
+    ("ModelNotReadyException", "", Busy, "try again in a moment"),
+    ("PreconditionFailed|412|ConditionalRequestConflict|ConditionalCheckFailedException", "", Conflict, "read it again"),
+    ("ConflictException", r"(?i)already exist", AlreadyExists, None),
+    ("ConflictException|ResourceConflictException", "", Busy, "try again in a moment"),
+    ("NoSuchKey|NoSuchBucket|NoSuchUpload|404|NotFound|ResourceNotFound(Exception)?|EntityNotFoundException", "", NotFound, None),
+    ("AlreadyExistsException|BucketAlreadyExists|BucketAlreadyOwnedByYou|ResourceAlreadyExistsException", "", AlreadyExists, None),
+    (
+        "ExpiredToken(Exception)?|InvalidClientTokenId|UnrecognizedClientException|InvalidAccessKeyId|SignatureDoesNotMatch",
+        "",
+        Denied,
+        _LOGIN,
+    ),
+    ("AccessDenied(Exception)?|AccessForbidden|AccountProblem|403|AllAccessDisabled|UnauthorizedOperation", "", Denied, _LOGIN),
+    (
+        "ResourceLimitExceeded|LimitExceeded(Exception)?|ServiceQuotaExceededException|EntityTooLarge",
+        "",
+        LimitExceeded,
+        "ask AWS for a higher quota",
+    ),
+    (
+        (
+            r"Throttl(ing|ed)(Exception|Error)?|(Bandwidth|Request)LimitExceeded|RequestThrottled(Exception)?|SlowDown|429|"
+            r"TooManyRequests(Exception)?|ProvisionedThroughputExceededException"
+        ),
+        "",
+        Throttled,
+        "try again in a moment",
+    ),
+    (
+        (
+            "InternalError|InternalFailure|InternalServer(Error|Exception)|InternalServiceException|ServiceUnavailable(Exception)?|"
+            "InternalDependencyException|RequestTimeout|50[0234]"
+        ),
+        "",
+        Unavailable,
+        "try again in a moment",
+    ),
+)
+# after these the service itself cannot say whether it acted
+_UNSURE = re.compile("InternalError|InternalFailure|InternalServer(Error|Exception)|InternalServiceException|500|502|504|RequestTimeout")
+
+
+@contextmanager
+def translated(what: str, *, effect: bool = False) -> Iterator[None]:
+    """AWS's errors as ours, prefixed with what was being done. `effect`: a lost reply may hide that it happened (OutcomeUnknown).
+
+    Others pass untouched: they are our mistakes.
+    """
+    from botocore import exceptions as aws
+
+    try:
+        yield
+    except aws.ClientError as error:
+        raise from_client(error, what, effect=effect) from error
+    except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.TokenRetrievalError, aws.SSOError) as error:
+        raise Denied(f"{what}: {error}", remedy=f"{_LOGIN}; with no account: --offline") from error
+    except (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.ProxyConnectionError) as error:
+        raise Unavailable(f"{what}: {error}", remedy="check the network, or the offline stack") from error  # nothing was sent
+    except aws.HTTPClientError as error:  # closed or timed out after sending, or while reading the reply
+        raise _lost(error, what, effect=effect) from error
+    except (aws.ParamValidationError, aws.InvalidRegionError) as error:
+        raise Invalid(f"{what}: {error}") from error
+
+
+def _lost(error: Exception, what: str, *, effect: bool) -> IsthmusError:
+    if effect:
+        return OutcomeUnknown(f"{what}: the reply was lost ({error}): it may have happened", remedy="look, then run it again")
+    return Unavailable(f"{what}: the reply was lost ({error})", remedy="try again in a moment")
+
+
+def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
+    """One ClientError as ours, by the table."""
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+    said = error.response.get("Error", {})
+    code, message = str(said.get("Code", "")), str(said.get("Message", ""))
+    text = f"{what}: {message or code} ({error.operation_name}: {code})"
+    if code == "ModelError":
+        original = int(error.response.get("OriginalStatusCode") or 500)
+        return ModelError(text, status=original, body=str(error.response.get("OriginalMessage", message)))
+    if effect and (_UNSURE.fullmatch(code) or (status in {500, 502, 504} and not _known(code, message))):
+        return OutcomeUnknown(text, remedy="it may have happened: look, then run it again")
+    if (found := _known(code, message)) is not None:
+        kind, remedy = found
+        return kind(text, remedy=remedy)
+    if status >= 500:
+        return Unavailable(text, remedy="try again in a moment")
+    return Invalid(text)
+
+
+def _known(code: str, message: str) -> tuple[type[IsthmusError], str | None] | None:
+    for codes, words, kind, remedy in _TABLE:
+        if re.fullmatch(codes, code) and (not words or re.search(words, message)):
+            return kind, remedy
+    return None

@@ -1,0 +1,47 @@
+"""Names and tags of what this adapter makes. Pure.
+
+Endpoints, models and pipelines take `-` for `_`; streams and feature groups keep `_`. Tables and views need no prefix: every project has a
+Glue database of its own. What carries a tag carries all three, from the creating call on.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import Invalid
+
+PROJECT_TAG = "isthmus:project"
+KIND_TAG = "isthmus:kind"
+NAME_TAG = "isthmus:name"
+
+_NEUTRAL = re.compile(r"[a-z](_?[a-z0-9])*")
+
+
+def dashed(project: str, *names: str) -> str:
+    """`<project>-<name>...` of endpoints, models and pipelines, whose ids refuse `_`. Reversible, as no neutral name has a `-`."""
+    return "-".join(part.replace("_", "-") for part in (project, *names))
+
+
+def kept(project: str, name: str) -> str:
+    """`<project>-<name>` of streams and feature groups, which keep `_`: the first `-` ends the project."""
+    return f"{project}-{name}"
+
+
+def database(project: str) -> str:
+    """The Glue database of a project, unless the profile names another."""
+    return f"isthmus_{project}"
+
+
+def check(what: str, name: str) -> None:
+    if not _NEUTRAL.fullmatch(name):
+        raise Invalid(f"{name!r} is not a {what} name", remedy="small letters, digits and single underscores, a letter first")
+
+
+def tags(project: str, kind: str, name: str) -> list[dict[str, str]]:
+    """As most services take them: a list of Key and Value."""
+    return [{"Key": key, "Value": value} for key, value in tag_map(project, kind, name).items()]
+
+
+def tag_map(project: str, kind: str, name: str) -> dict[str, str]:
+    """The same as Kinesis and Glue take them."""
+    return {PROJECT_TAG: project, KIND_TAG: kind, NAME_TAG: name}

@@ -1,0 +1,183 @@
+"""One boto3 Session per Target, its two kinds of clients, the pinned account, and the one way in which an effect happens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, final
+from weakref import WeakKeyDictionary
+
+from ...errors import Denied, Invalid
+from ...target import Target
+from . import names
+from .errors import translated
+
+OFFLINE = "offline"  # both halves of the local stack's credentials
+_OFFLINE_REGION = "us-east-1"
+_OFFLINE_ACCOUNT = "123456789012"
+
+
+@final
+class Aws:
+    """What the files of this adapter share for one Target."""
+
+    def __init__(self, target: Target) -> None:
+        options = target.profile.options
+        self.calls = target.calls
+        self.profile = target.profile
+        self.project = target.profile.project
+        self.endpoint_url: str | None = options.get("endpoint_url")
+        self.bucket, self.prefix = _place(target.profile.name, options.get("bucket"), self.project)
+        self.root = f"s3://{self.bucket}/{self.prefix}"
+        self.database: str = options.get("database") or names.database(self.project)
+        self._expected: str | None = options.get("account")
+        self._clients: dict[tuple[str, bool], Any] = {}
+        self._lock = threading.Lock()
+        self._account: str | None = None
+        self._bucket_made = False
+        with translated("opening a session"):
+            self.boto3 = _session(self.endpoint_url, options.get("region"))
+        if self.boto3.region_name is None:
+            raise Invalid(f"target {target.name} has no region", remedy="set `region:` in profiles.yaml, or AWS_DEFAULT_REGION")
+        self.region: str = self.boto3.region_name
+
+    @property
+    def offline(self) -> bool:
+        return self.endpoint_url is not None
+
+    @property
+    def role(self) -> str:
+        """The role of jobs, endpoints and Firehose. Invalid when the profile has none."""
+        if found := self.profile.options.get("role"):
+            return str(found)
+        if self.offline:
+            return f"arn:aws:iam::{_OFFLINE_ACCOUNT}:role/{OFFLINE}"
+        raise Invalid(f"target {self.profile.name} has no role", remedy="set `role:` in profiles.yaml: what jobs and Firehose act as")
+
+    def client(self, service: str, *, retrying: bool = True) -> Any:
+        """For reads and idempotent writes; `retrying=False`: for conditional writes and invocations. Made once, for all threads."""
+        with self._lock:
+            found = self._clients.get((service, retrying))
+            if found is None:
+                with translated(f"opening {service}"):
+                    found = self.boto3.client(service, config=_config(retrying=retrying, offline=self.offline))
+                self._clients[service, retrying] = found
+            return found
+
+    @contextmanager
+    def mutating(self, operation: str, resource: str) -> Iterator[None]:
+        """An effect: only in the pinned account, in the call log, errors translated (a lost reply is OutcomeUnknown)."""
+        if not self.calls.dry_run:
+            self.pin()
+        with self.calls.mutating(operation, resource), translated(f"{operation} {resource}", effect=True):
+            yield
+
+    @contextmanager
+    def reading(self, operation: str, resource: str) -> Iterator[None]:
+        self.calls.reading(operation, resource)
+        with translated(f"{operation} {resource}"):
+            yield
+
+    def account(self) -> str:
+        """The account of the credentials, asked once."""
+        if self._account is None:
+            with self.reading("GetCallerIdentity", "account"):
+                self._account = str(self.client("sts").get_caller_identity()["Account"])
+        return self._account
+
+    def pin(self) -> None:
+        """Denied unless the credentials are of the profile's account. The local stack has one account, which stands for any."""
+        if self._expected is None or self.offline:
+            return
+        if (found := self.account()) != self._expected:
+            raise Denied(
+                f"the credentials are of account {found}, and target {self.profile.name} is pinned to {self._expected}",
+                remedy="use the other account's credentials (AWS_PROFILE), or change `account:` in profiles.yaml",
+            )
+
+    def s3(self, *, retrying: bool = True) -> Any:
+        """An S3 client. On the local stack, which starts empty, the profile's bucket is made first."""
+        client = self.client("s3", retrying=retrying)
+        if self.offline and not self._bucket_made:
+            from botocore.exceptions import ClientError
+
+            with translated(f"making bucket {self.bucket}"):
+                try:
+                    where = {} if self.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+                    client.create_bucket(Bucket=self.bucket, **where)
+                except ClientError as error:
+                    if error.response["Error"]["Code"] not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                        raise
+            self._bucket_made = True
+        return client
+
+    def key(self, *parts: str) -> str:
+        """An object's key below the project's root."""
+        return "/".join((self.prefix, *parts))
+
+    def tags(self, kind: str, name: str) -> list[dict[str, str]]:
+        return names.tags(self.project, kind, name)
+
+
+_OF: WeakKeyDictionary[Target, Aws] = WeakKeyDictionary()
+_MAKING = threading.Lock()
+
+
+def of(target: Target) -> Aws:
+    """The one Aws of a Target."""
+    with _MAKING:
+        found = _OF.get(target)
+        if found is None:
+            found = _OF[target] = Aws(target)
+        return found
+
+
+def native(target: Target) -> Any:
+    """`target.native`: the boto3 Session. Its clients go where the target's go, the local stack included."""
+    return of(target).boto3
+
+
+def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
+    """`s3://bucket[/prefix]` and the project as bucket and prefix: two projects may share a bucket."""
+    text = str(bucket or "")
+    if not text.startswith("s3://") or not text[5:].strip("/"):
+        raise Invalid(f"target {target}: its bucket is {text!r}", remedy="set `bucket: s3://name` in profiles.yaml")
+    name, _, prefix = text[5:].strip("/").partition("/")
+    return name, f"{prefix}/{project}" if prefix else project
+
+
+@cache
+def _config(*, retrying: bool, offline: bool) -> Any:
+    from botocore.config import Config
+
+    retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": 5 if retrying else 1}
+    return Config(
+        retries=retries,
+        connect_timeout=10,
+        read_timeout=70,  # an endpoint has 60 s to answer
+        max_pool_connections=32,
+        s3={"addressing_style": "path"} if offline else None,
+        user_agent_extra="isthmus",
+    )
+
+
+def _session(endpoint_url: str | None, region: str | None) -> Any:
+    import boto3
+
+    if endpoint_url is None:
+        return boto3.Session(region_name=region)
+
+    class Offline(boto3.Session):  # type: ignore[misc]  # boto3 has no types
+        """Every client goes to the local stack, those that a library makes of this session included."""
+
+        def client(self, *args: Any, **more: Any) -> Any:
+            more["endpoint_url"] = more.get("endpoint_url") or endpoint_url
+            return super().client(*args, **more)
+
+        def resource(self, *args: Any, **more: Any) -> Any:
+            more["endpoint_url"] = more.get("endpoint_url") or endpoint_url
+            return super().resource(*args, **more)
+
+    return Offline(aws_access_key_id=OFFLINE, aws_secret_access_key=OFFLINE, region_name=region or _OFFLINE_REGION)
