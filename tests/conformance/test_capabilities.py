@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.tests.conformance.rows import columns, asserting
+from isthmus.tests.conformance.rows import asserting, columns
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
 
 QUANTITIES = {"traffic.resolution": Decimal, "invoke.max_bytes": int, "metrics.delay": timedelta, "events.delay": timedelta}
