@@ -1,0 +1,1 @@
+"""An AWS that executes, on this machine: our handlers before moto's server. `python -m isthmus.localstack.aws`."""

@@ -1,0 +1,140 @@
+"""Calls that the stack makes of itself: boto3 clients without a socket, and single operations of moto's."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore.parsers
+import botocore.serialize
+import botocore.session
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.config import Config
+from botocore.model import OperationModel, ServiceModel
+
+from .registry import AwsError, environment
+from .wire import Answer
+
+_HERE = "http://127.0.0.1"
+
+
+class Clients:
+    """boto3's clients, one per service, account and region. Requests go to `send` as WSGI environments."""
+
+    def __init__(self, send: Callable[[dict[str, Any]], Answer]) -> None:
+        self._send = send
+        self._made: dict[tuple[str, str, str], Any] = {}
+        self._lock = threading.Lock()
+
+    def get(self, service: str, account: str, region: str) -> Any:
+        key = (service, account, region)
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = self._make(service, account, region)
+            return self._made[key]
+
+    def _make(self, service: str, account: str, region: str) -> Any:
+        session = botocore.session.Session()
+        session.set_credentials(*_keys(account))
+        client = session.create_client(
+            service,
+            region_name=region,
+            endpoint_url=_HERE,
+            config=Config(
+                retries={"total_max_attempts": 1},
+                parameter_validation=False,
+                s3={"addressing_style": "path"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+        client.meta.events.register("before-send", self._answer)
+        return client
+
+    def _answer(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        done = self._send(_environ(request.method, request.url, dict(request.headers.items()), _body(request.body)))
+        return AWSResponse(request.url, done.status, dict(done.headers), _Raw(done.body))  # type: ignore[no-untyped-call]
+
+
+class _Raw(io.BytesIO):
+    """What urllib3's response is to botocore."""
+
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        while chunk := self.read(1 << 20):
+            yield chunk
+
+
+def environ_of_call(service: str, operation: str, params: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
+    """The request that botocore would send for these parameters."""
+    model = operation_model(service, operation)
+    serializer = botocore.serialize.create_serializer(model.service_model.resolved_protocol, include_validation=False)
+    made: dict[str, Any] = serializer.serialize_to_request(dict(params), model)
+    query = made.get("query_string") or {}
+    headers = {str(k): str(v) for k, v in made["headers"].items()}
+    headers["Authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={_keys(account)[0]}/20200101/{region}/{model.service_model.signing_name}/aws4_request"
+    )
+    request = botocore.awsrequest.AWSRequest(  # type: ignore[no-untyped-call]
+        method=made["method"], url=_HERE + made["url_path"], params=query, data=made["body"], headers=headers
+    ).prepare()
+    return _environ(request.method, request.url, dict(request.headers.items()), _body(request.body))
+
+
+def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
+    """An answer as botocore would return it, without its metadata. AwsError when it is an error."""
+    model = operation_model(service, operation)
+    parser = botocore.parsers.create_parser(model.service_model.resolved_protocol)
+    headers = botocore.awsrequest.HeadersDict(dict(done.headers))  # type: ignore[no-untyped-call]
+    found: dict[str, Any] = parser.parse({"status_code": done.status, "headers": headers, "body": done.body}, model.output_shape)
+    found.pop("ResponseMetadata", None)
+    if done.status >= 300:
+        error = found.pop("Error", {})
+        raise AwsError(str(error.get("Code") or done.error or done.status), str(error.get("Message", "")), done.status, **found)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _service_model(service: str) -> ServiceModel:
+    found: ServiceModel = botocore.session.get_session().get_service_model(service)
+    return found
+
+
+def operation_model(service: str, operation: str) -> OperationModel:
+    return _service_model(service).operation_model(operation)
+
+
+def _keys(account: str) -> tuple[str, str]:
+    env = environment("", account=account)
+    return env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
+
+
+def _body(body: Any) -> bytes:
+    if body is None:
+        return b""
+    if hasattr(body, "read"):
+        body = body.read()
+    return body.encode() if isinstance(body, str) else bytes(body)
+
+
+def _environ(method: str, url: str, headers: Mapping[str, Any], body: bytes) -> dict[str, Any]:
+    from werkzeug.test import EnvironBuilder
+
+    parts = urlsplit(url)
+    kept = {
+        k: v.decode() if isinstance(v, bytes) else str(v) for k, v in headers.items() if k.lower() not in ("transfer-encoding", "expect")
+    }
+    environ: dict[str, Any] = EnvironBuilder(
+        path=parts.path or "/",
+        query_string=parts.query,
+        base_url=f"{parts.scheme}://{parts.netloc}",
+        method=method,
+        headers=kept,
+        data=body,
+    ).get_environ()
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ["RAW_URI"] = environ["REQUEST_URI"] = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return environ

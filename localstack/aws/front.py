@@ -1,0 +1,175 @@
+"""The WSGI application: faults, then our handler or moto, then the log."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..calls import Calls, names
+from ..faults import OF_THE_WIRE, Fault
+from . import below, moto_below, wire
+from .control import Control
+from .registry import OPERATIONS, AwsError, Context, Stack, State
+from .wire import Answer, Incoming
+
+_INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
+_REASONS = {200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 424: "Failed Dependency"}
+# What a throttled caller is told, where it is not ThrottlingException with status 400.
+_THROTTLED = {
+    "s3": ("SlowDown", 503),
+    "cloudwatch": ("Throttling", 400),
+    "kinesis": ("ProvisionedThroughputExceededException", 400),
+    "firehose": ("ServiceUnavailableException", 503),
+    "athena": ("TooManyRequestsException", 400),
+}
+
+
+class Cut(Exception):
+    """The connection is to be closed without an answer. The server below (server.py) knows how."""
+
+
+class Front:
+    """One per stack. Thread-safe: waitress calls it from many threads."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.calls = Calls()
+        self.control = Control(self)
+        self._resetting = threading.Lock()
+        self._clients = below.Clients(self._internal)
+        stack.services = self
+        moto_below.configure()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        refused = _foreign(environ)
+        if refused is not None:
+            done = refused
+        elif environ.get("PATH_INFO", "").startswith("/_stack/"):
+            done = self.control.answer(environ)
+        else:
+            wire.buffered(environ)
+            done = self.answer(wire.understand(environ))
+        headers = [header for header in done.headers if header[0].lower() not in ("content-length", "connection", "transfer-encoding")]
+        if environ["REQUEST_METHOD"] == "HEAD":
+            headers = [*headers, *(h for h in done.headers if h[0].lower() == "content-length")]
+            start_response(f"{done.status} {_REASONS.get(done.status, 'Answer')}", headers)
+            return []
+        headers.append(("Content-Length", str(len(done.body))))
+        start_response(f"{done.status} {_REASONS.get(done.status, 'Answer')}", headers)
+        return [done.body]
+
+    def answer(self, incoming: Incoming) -> Answer:
+        """Faults, the effect, the log. Raises Cut."""
+        named = self._names(incoming)
+        faults = self._faults(incoming, named)
+        kinds = {fault.kind: fault for fault in faults}
+        done: Answer | None = None
+        if "latency" in kinds:
+            self.stack.state.stopping.wait(kinds["latency"].seconds)
+        if "throttle" in kinds:
+            done = wire.refusal(incoming, _throttled(incoming))
+        elif "error" in kinds:
+            done = wire.refusal(incoming, _error(incoming, kinds["error"]))
+        elif "cut-before" not in kinds:
+            done = self._effect(incoming)
+        cut = "cut-before" in kinds or "cut-after" in kinds
+        self._log(incoming, named, done, faults, cut=cut)
+        if cut or done is None:
+            raise Cut
+        return done
+
+    def reset(self) -> None:
+        """As if the stack had just been started; the faults and the log are gone too."""
+        with self._resetting:
+            old, self.stack.state = self.stack.state, State()
+            old.stop()
+            self.stack.clock.reset()
+            self.stack.faults.clear()
+            moto_below.reset()
+            self.calls.clear()
+
+    def close(self) -> None:
+        self.stack.state.stop()
+        self.stack.clock.close()
+
+    def _effect(self, incoming: Incoming) -> Answer:
+        operation = OPERATIONS.get((incoming.service, incoming.operation))
+        if operation is None:
+            return moto_below.answer(incoming)
+        ctx = Context(self.stack, incoming.account, incoming.region, incoming)
+        try:
+            with self.stack.clock.request():
+                return wire.answer(incoming, operation.handler(ctx, wire.parameters(incoming)))
+        except AwsError as error:
+            return wire.refusal(incoming, error)
+        except Exception as error:  # noqa: BLE001  a handler's mistake: told to the client at once, in words, and to our stderr in full
+            sys.stderr.write(f"the handler of {incoming.service}:{incoming.operation} failed\n")
+            traceback.print_exc()
+            text = f"the AWS stack failed at {incoming.service}:{incoming.operation}: {type(error).__name__}: {error}"
+            return wire.refusal(incoming, AwsError("InternalFailure", text, 501))  # 501, which no SDK tries again
+
+    def _names(self, incoming: Incoming) -> tuple[str, ...]:
+        if _INTERNAL in incoming.environ:
+            return ()
+        try:
+            return names(wire.parameters(incoming))
+        except AwsError:  # it will be said when the operation is answered
+            return ()
+
+    def _faults(self, incoming: Incoming, named: tuple[str, ...]) -> list[Fault]:
+        if _INTERNAL in incoming.environ:
+            return []
+        found = (self.stack.faults.take((kind,), incoming.service, incoming.operation, named) for kind in OF_THE_WIRE)
+        return [fault for fault in found if fault is not None]
+
+    def _log(self, incoming: Incoming, named: tuple[str, ...], done: Answer | None, faults: list[Fault], *, cut: bool) -> None:
+        if _INTERNAL in incoming.environ:
+            return
+        self.calls.add(
+            at=self.stack.clock.now(),
+            service=incoming.service,
+            operation=incoming.operation,
+            names=named,
+            status=0 if cut or done is None else done.status,
+            error=done.error if done else None,
+            fault=faults[-1].kind if faults else None,
+        )
+
+    # What a Context asks for (registry.Services).
+
+    def client(self, service: str, account: str, region: str) -> Any:
+        return self._clients.get(service, account, region)
+
+    def moto(self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
+        incoming = wire.understand(below.environ_of_call(service, operation, params, account, region))
+        return below.parsed(service, operation, moto_below.answer(incoming))
+
+    def forward(self, incoming: Incoming) -> dict[str, Any]:
+        return below.parsed(incoming.service, incoming.operation, moto_below.answer(incoming))
+
+    def _internal(self, environ: dict[str, Any]) -> Answer:
+        environ[_INTERNAL] = True
+        return self.answer(wire.understand(environ))
+
+
+def _throttled(incoming: Incoming) -> AwsError:
+    code, status = _THROTTLED.get(incoming.service, ("ThrottlingException", 400))
+    return AwsError(code, "Rate exceeded", status)
+
+
+def _error(incoming: Incoming, fault: Fault) -> AwsError:
+    code = fault.code or ("InternalError" if incoming.service == "s3" else "InternalFailure")
+    return AwsError(code, "a fault that was asked for", fault.status or (400 if fault.code else 500))
+
+
+def _foreign(environ: Mapping[str, Any]) -> Answer | None:
+    """Requests that a web page makes in somebody's browser: this server runs commands, so it answers programs only."""
+    host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
+    known = host in ("", "127.0.0.1", "localhost", "[::1]", "host.docker.internal") or host.endswith((".localhost", ".amazonaws.com"))
+    if known and "HTTP_ORIGIN" not in environ and environ.get("HTTP_SEC_FETCH_SITE") is None:
+        return None
+    body = b"this is a local AWS stack for programs on this machine; it does not answer web pages or other host names\n"
+    return Answer(403, (("Content-Type", "text/plain"),), body, "Forbidden")

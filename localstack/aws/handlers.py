@@ -1,0 +1,16 @@
+"""The modules that hold handlers. Importing them fills `registry.OPERATIONS`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
+)
+
+
+def load(more: tuple[str, ...] = ()) -> None:
+    """Import every module with handlers; `more`: dotted names of other people's."""
+    for name in MODULES:
+        import_module(f".{name}", __package__)
+    for name in more:
+        import_module(name)

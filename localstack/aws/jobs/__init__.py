@@ -1,0 +1,1 @@
+"""Training and processing jobs, run as subprocesses with SageMaker's container contract."""

@@ -1,0 +1,35 @@
+"""Images are commands here: which command does an image stand for?"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+
+_REGISTRY = re.compile(r"^[^/]+[.:][^/]*/")  # a host name in front: it holds a dot or a port
+
+
+def command_of(images: Mapping[str, str], image: str) -> list[str] | None:
+    """The mapped command of an image, by its whole URI, else without digest or tag, without registry, or by its last name alone."""
+    for name in names_of(image):
+        if name in images:
+            return shlex.split(images[name])
+    return None
+
+
+def names_of(image: str) -> tuple[str, ...]:
+    """The names by which an image may be mapped, the most exact first."""
+    plain = image.partition("@")[0]
+    head, _, tail = plain.rpartition("/")
+    untagged = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]
+    local, local_untagged = _REGISTRY.sub("", plain), _REGISTRY.sub("", untagged)
+    return tuple(dict.fromkeys((image, plain, untagged, local, local_untagged, tail, tail.partition(":")[0])))
+
+
+def unmapped(image: str | None) -> str:
+    """Why a job with this image cannot run."""
+    wanted = names_of(image)[-1] if image else "NAME"
+    return (
+        f"ClientError: the local stack does not pull images and no command is mapped to '{image}'. Start it with "
+        f"--image {wanted}=COMMAND (or `images:` in profiles.yaml), or give the request a ContainerEntrypoint."
+    )

@@ -1,0 +1,73 @@
+"""A job's lines in CloudWatch Logs, and its metrics: by regex out of the lines."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+GROUPS = {"training": "/aws/sagemaker/TrainingJobs", "processing": "/aws/sagemaker/ProcessingJobs"}
+_EVERY = 0.5  # seconds between two deliveries
+_BATCH = 1000  # events a PutLogEvents call; the service takes 10,000 and 1 MiB
+_LONGEST = 250_000  # characters of one event
+
+
+class LogStream:
+    """The stream of one host of a job. It is made at once, so that a client which follows it finds it."""
+
+    def __init__(self, client: Any, group: str, job: str) -> None:
+        self._client = client
+        self._group = group
+        self._stream = f"{job}/algo-1-{int(time.time())}"
+        self._waiting: list[dict[str, Any]] = []
+        self._next = 0.0
+        self._create()
+
+    def write(self, line: str) -> None:
+        self._waiting.append({"timestamp": int(time.time() * 1000), "message": line[:_LONGEST] or " "})  # an empty message is refused
+
+    def tick(self) -> None:
+        if self._waiting and time.monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        """Deliver what waits. Lines stay when the service refuses (a fault of the test's): a log never fails its job."""
+        self._next = time.monotonic() + _EVERY
+        while self._waiting:
+            batch = self._waiting[:_BATCH]
+            try:
+                self._client.put_log_events(logGroupName=self._group, logStreamName=self._stream, logEvents=batch)
+            except (ClientError, BotoCoreError):
+                return
+            del self._waiting[: len(batch)]
+
+    def _create(self) -> None:
+        for create, arguments in (
+            (self._client.create_log_group, {"logGroupName": self._group}),
+            (self._client.create_log_stream, {"logGroupName": self._group, "logStreamName": self._stream}),
+        ):
+            try:
+                create(**arguments)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
+                    raise
+
+
+class Metrics:
+    """MetricDefinitions: the first group of each regex is a value; the last one counts."""
+
+    def __init__(self, definitions: Sequence[dict[str, str]]) -> None:
+        self._patterns = [(definition["Name"], re.compile(definition["Regex"])) for definition in definitions]
+
+    def read(self, line: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, pattern in self._patterns:
+            for match in pattern.finditer(line):
+                try:
+                    found[name] = float(match.group(1) if pattern.groups else match.group(0))
+                except (TypeError, ValueError):  # it matched something that is no number: SageMaker drops it
+                    continue
+        return found

@@ -1,0 +1,94 @@
+"""Run a command: its lines as they come, its end, its stop."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Literal
+
+import msgspec
+
+GRACE = 120.0  # seconds between SIGTERM and SIGKILL (StopTrainingJob's documentation)
+_TICK = 0.02
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    code: int  # as a shell counts: 128 + signal
+    why: Literal["itself", "stopped", "overdue", "reset"]
+
+
+def run(
+    command: list[str],
+    *,
+    env: dict[str, str],
+    folder: Path,
+    line: Callable[[str], None],
+    tick: Callable[[], None],
+    stop: threading.Event,
+    reset: threading.Event,
+    overdue: Callable[[], bool],
+) -> Ended:
+    """Run the command to its end. `line` gets each line of its output and `tick` runs often, both in this thread.
+
+    Raises OSError when it cannot be started.
+    """
+    process = subprocess.Popen(
+        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    assert process.stdout is not None  # noqa: S101  PIPE was asked for
+    reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True, name="job-output")
+    reader.start()
+    why: Literal["itself", "stopped", "overdue", "reset"] = "itself"
+    kill_at: float | None = None
+    try:
+        while process.poll() is None:
+            if reset.is_set():
+                why = "reset"
+                break
+            if kill_at is None and (stop.is_set() or overdue()):
+                why = "stopped" if stop.is_set() else "overdue"
+                kill_at = time.monotonic() + GRACE
+                _signal(process, signal.SIGTERM)
+            if kill_at is not None and time.monotonic() > kill_at:
+                break
+            _drain(lines, line, wait=_TICK)
+            tick()
+    finally:
+        _signal(process, signal.SIGKILL)  # what it left behind in its group, too
+        code = process.wait()
+    reader.join(timeout=5)
+    while _drain(lines, line, wait=0):
+        pass
+    return Ended(code=code if code >= 0 else 128 - code, why=why)
+
+
+def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:
+    for raw in stream:
+        into.put(raw.decode(errors="replace").rstrip("\r\n"))
+    stream.close()
+
+
+def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wait: float) -> bool:
+    """Hand over what is there, after waiting for the first; whether there was any."""
+    found = False
+    with suppress(queue.Empty):
+        item = lines.get(timeout=wait) if wait else lines.get_nowait()
+        while True:
+            if item is not None:
+                found = True
+                line(item)
+            item = lines.get_nowait()
+    return found
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,119 @@
+"""Between S3 and a folder: inputs down, outputs up."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+
+class TransferError(Exception):
+    """A download or an upload that cannot be done, in SageMaker's words."""
+
+
+def split(uri: str) -> tuple[str, str]:
+    """s3://bucket/some/key -> (bucket, some/key)."""
+    if not uri.startswith("s3://") or len(uri) == len("s3://"):
+        raise TransferError(f"ClientError: '{uri}' is not an S3 URI")
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def download(client: Any, uri: str, folder: Path, *, kind: str = "S3Prefix", required: bool = True) -> int:
+    """Fetch what S3DataType says into the folder; the number of files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if kind == "ManifestFile":
+        return _manifest(client, uri, folder)
+    if kind != "S3Prefix":
+        raise TransferError(f"ClientError: the local stack reads S3Prefix and ManifestFile, not {kind}")
+    bucket, prefix = split(uri)
+    count = 0
+    for key in _keys(client, bucket, prefix):
+        count += 1
+        _fetch(client, bucket, key, folder / relative(key, prefix))
+    if required and not count:
+        raise TransferError(
+            f'ClientError: Data download failed:No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the '
+            "bucket exists in the selected region, that objects exist under that S3 prefix, and that the role has s3:ListBucket permissions."
+        )
+    return count
+
+
+def relative(key: str, prefix: str) -> str:
+    """Where an object lands below a channel: S3Prefix is a prefix of names, not necessarily a folder."""
+    rest = key.removeprefix(prefix)
+    if rest and (prefix.endswith("/") or not prefix or rest.startswith("/")):
+        return rest.lstrip("/")
+    return key[prefix.rfind("/") + 1 :]  # the prefix ends inside a name, or is the object itself
+
+
+def read(client: Any, uri: str) -> bytes:
+    bucket, key = split(uri)
+    try:
+        content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        raise TransferError(f"ClientError: cannot read {uri}: {_words(error)}") from error
+    return content
+
+
+def upload(client: Any, folder: Path, uri: str) -> int:
+    """Every file below the folder, under the URI; the number of files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        put(client, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}", path)
+    return len(files)
+
+
+def put(client: Any, uri: str, path: Path) -> None:
+    bucket, key = split(uri)
+    try:
+        with path.open("rb") as body:
+            client.put_object(Bucket=bucket, Key=key, Body=body)
+    except ClientError as error:
+        raise TransferError(f"ClientError: Failed to upload to {uri}: {_words(error)}") from error
+
+
+def archive(folder: Path, target: Path) -> None:
+    """model.tar.gz: the folder's content at the archive's root."""
+    with tarfile.open(target, "w:gz") as tar:
+        for path in sorted(folder.iterdir()):
+            tar.add(path, arcname=path.name)
+
+
+def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    try:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from (item["Key"] for item in page.get("Contents", ()) if not item["Key"].endswith("/"))
+    except ClientError as error:
+        raise TransferError(f"ClientError: Data download failed:{_words(error)}: s3://{bucket}/{prefix}") from error
+
+
+def _fetch(client: Any, bucket: str, key: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        body = client.get_object(Bucket=bucket, Key=key)["Body"]
+    except ClientError as error:
+        raise TransferError(f"ClientError: Data download failed:{_words(error)}: s3://{bucket}/{key}") from error
+    with target.open("wb") as file:
+        for chunk in body.iter_chunks(1 << 20):
+            file.write(chunk)
+
+
+def _manifest(client: Any, uri: str, folder: Path) -> int:
+    try:
+        first, *names = json.loads(read(client, uri))
+        bucket, prefix = split(first["prefix"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TransferError(f'ClientError: the manifest {uri} must be [{{"prefix": "s3://..."}}, "name", ...]') from error
+    for name in names:
+        _fetch(client, bucket, prefix + name, folder / name)
+    return len(names)
+
+
+def _words(error: ClientError) -> str:
+    found = error.response.get("Error", {})
+    return f"{found.get('Code')}: {found.get('Message')}"

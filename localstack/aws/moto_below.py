@@ -1,0 +1,90 @@
+"""moto's server, underneath: what it answers to a request, with its crashes made into answers."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from moto.core.config import default_user_config
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from .registry import AwsError
+from .wire import Answer, Incoming, refusal, rewind
+
+_dispatcher = DomainDispatcherApplication(create_backend_app)
+
+
+def answer(incoming: Incoming) -> Answer:
+    """What moto says. What it does not have, or cannot do, is a refusal that no SDK tries again."""
+    try:
+        done = call(_dispatcher, rewind(incoming.environ))
+    except NotImplementedError:
+        return refusal(incoming, not_there(incoming))
+    except Exception as error:  # noqa: BLE001  moto's mistakes are of every kind, and a client would wait through its retries
+        sys.stderr.write(f"moto failed at {incoming.service}:{incoming.operation}\n")
+        traceback.print_exc()
+        text = f"the AWS stack cannot do {incoming.service}:{incoming.operation} with this request: moto raised {type(error).__name__}: {error}"
+        return refusal(incoming, AwsError("NotImplemented", text, 501))
+    if done.status in (404, 405) and incoming.service != "s3" and _no_answer(done):
+        return refusal(incoming, not_there(incoming))
+    return done
+
+
+def not_there(incoming: Incoming) -> AwsError:
+    return AwsError(
+        "NotImplemented",
+        f"the AWS stack has no {incoming.service}:{incoming.operation}; `isthmus stack coverage aws` lists what it has",
+        501,
+    )
+
+
+def reset() -> None:
+    moto_api_backend.reset()
+
+
+def call(app: Any, environ: dict[str, Any]) -> Answer:
+    """A WSGI application's answer, whole."""
+    seen: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> Any:
+        seen.append((status, headers))
+        return lambda _data: None
+
+    chunks: Iterable[bytes] = app(environ, start_response)
+    try:
+        body = b"".join(chunks)
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()
+    status, headers = seen[-1]
+    code = int(status.split(" ", 1)[0])
+    return Answer(code, tuple(headers), body, _error_code(code, headers, body))
+
+
+def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str | None:
+    if status < 400:
+        return None
+    for key, value in headers:
+        if key.lower() == "x-amzn-errortype":
+            return value.split(":")[0].rpartition("#")[2]
+    text = body[:4000].decode("utf-8", "replace")
+    for start, end in (("<Code>", "</Code>"), ('"__type": "', '"'), ('"__type":"', '"')):
+        if start in text:
+            return text.split(start, 1)[1].split(end, 1)[0].rpartition("#")[2]
+    return str(status)
+
+
+def _no_answer(done: Answer) -> bool:
+    """Flask's own page for a path that no backend has, or moto's empty 404."""
+    kind: Mapping[str, str] = {key.lower(): value for key, value in done.headers}
+    return not done.body or (kind.get("content-type", "").startswith("text/html") and b"<title>404" in done.body) or done.status == 405
+
+
+def configure() -> None:
+    """No containers; state machines really run."""
+    default_user_config["batch"] = {"use_docker": False}
+    default_user_config["lambda"] = {"use_docker": False}
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}

@@ -1,0 +1,258 @@
+"""A pipeline definition, version 2020-12-01: parsed, and refused where SageMaker would refuse it.
+
+Source: the definition's JSON schema (aws-sagemaker-mlops, "sagemaker-model-building-pipeline-definition-JSON-schema") and what
+the v3 SDK writes.
+"""
+
+import json
+import re
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from . import paths
+from .graph import cycle
+from .references import Reference, references
+
+EXECUTED = ("Training", "Processing", "Condition", "Fail", "Model", "RegisterModel")
+KNOWN = (
+    *EXECUTED,
+    *("Transform", "Tuning", "AutoML", "Callback", "Lambda", "QualityCheck", "ClarifyCheck", "EMR", "EMRServerless"),
+    *("EndpointConfig", "Endpoint", "InferenceComponent", "Lineage", "Job", "Cleanup", "ForEach"),
+)
+EXECUTION_VARIABLES = (
+    *("PipelineName", "PipelineArn", "PipelineExecutionId", "PipelineExecutionArn"),
+    *("StartDateTime", "CurrentDateTime", "TrainingJobName", "ProcessingJobName"),
+)
+TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
+PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {"String": str, "Integer": int, "Float": (int, float), "Boolean": bool}
+_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9_ ]){0,63}")  # the SDK's own steps carry `-`; display names are elsewhere
+_DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+
+
+class DefinitionError(ValueError):
+    """What is wrong with a definition, in words for a ValidationException."""
+
+
+class Dependency(msgspec.Struct, frozen=True, kw_only=True):
+    step: str
+    trigger: str
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    exceptions: tuple[str, ...]
+    interval: float
+    backoff: float
+    attempts: int
+    expire_after: timedelta | None
+
+
+class PropertyFile(msgspec.Struct, frozen=True, kw_only=True):
+    output: str
+    path: str
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    type: Literal["String", "Integer", "Float", "Boolean"]
+    default: str | float | bool | None
+    allowed: tuple[object, ...]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    type: str
+    arguments: dict[str, Any]
+    display_name: str | None
+    description: str | None
+    depends: tuple[Dependency, ...]  # DependsOn, and the steps whose values it reads
+    property_files: dict[str, PropertyFile]
+    cache: bool
+    cache_for: timedelta | None
+    retries: tuple[Retry, ...]
+    branch: tuple[str, bool] | None  # the Condition that decides over it, and the outcome that lets it run
+
+
+T = TypeVar("T", Step, Parameter)
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    parameters: dict[str, Parameter]
+    steps: dict[str, Step]  # nested ones too, in the order of the definition
+
+
+def parse(text: str) -> Definition:
+    """Read a definition. Raises DefinitionError for what UpdatePipeline would answer with a ValidationException."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise DefinitionError(f"it is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise DefinitionError("it must be a JSON object")
+    if document.get("Version") != "2020-12-01":
+        raise DefinitionError(f"Version must be '2020-12-01', it is {document.get('Version')!r}")
+    parameters = {p.name: p for p in _unique([_parameter(raw) for raw in _list(document, "Parameters", "the definition")], "parameter")}
+    found: list[Step] = []
+    _collect(_list(document, "Steps", "the definition"), None, found)
+    if not found:
+        raise DefinitionError("it has no Steps")
+    definition = Definition(parameters=parameters, steps={step.name: step for step in _unique(found, "step")})
+    for step in definition.steps.values():
+        _check_references(step, definition)
+    circle = cycle({name: before(step) for name, step in definition.steps.items()})
+    if circle:
+        raise DefinitionError("the steps depend on each other in a circle: " + " -> ".join(circle))
+    return definition
+
+
+def before(step: Step) -> set[str]:
+    """The steps that must have ended before this one may start."""
+    return {dependency.step for dependency in step.depends} | ({step.branch[0]} if step.branch else set())
+
+
+def _parameter(raw: object) -> Parameter:
+    if not isinstance(raw, dict) or not isinstance(raw.get("Name"), str):
+        raise DefinitionError(f"a parameter needs a Name: {raw!r}")
+    name, kind, default = raw["Name"], raw.get("Type", "String"), raw.get("DefaultValue")
+    if kind not in PARAMETER_TYPES:
+        raise DefinitionError(f"parameter '{name}': Type must be one of {', '.join(PARAMETER_TYPES)}, it is {kind!r}")
+    if default is not None and not _fits(default, kind):
+        raise DefinitionError(f"parameter '{name}': DefaultValue {default!r} is not of type {kind}")
+    allowed = tuple(_list(raw, "EnumValues", f"parameter '{name}'"))
+    if allowed and default is not None and default not in allowed:
+        raise DefinitionError(f"parameter '{name}': DefaultValue {default!r} is not among EnumValues")
+    return Parameter(name=name, type=kind, default=default, allowed=allowed)
+
+
+def _fits(value: object, kind: str) -> bool:
+    return isinstance(value, PARAMETER_TYPES[kind]) and (kind == "Boolean" or not isinstance(value, bool))
+
+
+def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[Step]) -> None:
+    for raw in raw_steps:
+        step = _step(raw, branch)
+        into.append(step)
+        if step.type == "Condition":
+            where = f"step '{step.name}'"
+            _collect(_list(step.arguments, "IfSteps", where), (step.name, True), into)
+            _collect(_list(step.arguments, "ElseSteps", where), (step.name, False), into)
+
+
+def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
+    if not isinstance(raw, dict) or not isinstance(raw.get("Name"), str):
+        raise DefinitionError(f"a step needs a Name: {str(raw)[:200]}")
+    name, kind = raw["Name"], raw.get("Type")
+    where = f"step '{name}'"
+    if not _NAME.fullmatch(name):
+        raise DefinitionError(f"{where}: a step's Name has at most 64 letters, digits, '-' and '_'")
+    if kind not in KNOWN:
+        raise DefinitionError(f"{where}: unknown step Type {kind!r}")
+    arguments = raw.get("Arguments", {})
+    if not isinstance(arguments, dict):
+        raise DefinitionError(f"{where}: Arguments must be an object")
+    if kind == "Condition" and not _list(arguments, "Conditions", where):
+        raise DefinitionError(f"{where}: a Condition step needs Conditions")
+    if kind == "Fail" and not arguments.get("ErrorMessage"):
+        raise DefinitionError(f"{where}: a Fail step needs an ErrorMessage")
+    cache = raw.get("CacheConfig") or {}
+    own = {key: value for key, value in arguments.items() if key not in ("IfSteps", "ElseSteps")} if kind == "Condition" else arguments
+    explicit = tuple(_dependency(entry, where) for entry in _list(raw, "DependsOn", where))
+    named = {dependency.step for dependency in explicit}
+    read = sorted({reference.name for reference in _references(own, where) if reference.kind == "Steps"} - named)
+    return Step(
+        name=name,
+        type=kind,
+        arguments=arguments,
+        display_name=raw.get("DisplayName"),
+        description=raw.get("Description"),
+        depends=(*explicit, *(Dependency(step=other, trigger="Completed") for other in read)),
+        property_files=dict(_property_file(entry, where) for entry in _list(raw, "PropertyFiles", where)),
+        cache=bool(cache.get("Enabled")),
+        cache_for=duration(cache["ExpireAfter"], where) if cache.get("ExpireAfter") else None,
+        retries=tuple(_retry(entry, where) for entry in _list(raw, "RetryPolicies", where)),
+        branch=branch,
+    )
+
+
+def _dependency(entry: object, where: str) -> Dependency:
+    if isinstance(entry, str):
+        return Dependency(step=entry, trigger="Completed")
+    if isinstance(entry, dict) and isinstance(entry.get("Step"), str) and entry.get("Trigger", "Completed") in TRIGGERS:
+        return Dependency(step=entry["Step"], trigger=entry.get("Trigger", "Completed"))
+    raise DefinitionError(f"{where}: DependsOn takes step names or {{Step, Trigger: {'|'.join(TRIGGERS)}}}, not {entry!r}")
+
+
+def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
+    try:
+        return entry["PropertyFileName"], PropertyFile(output=entry["OutputName"], path=entry["FilePath"])
+    except (KeyError, TypeError) as error:
+        raise DefinitionError(f"{where}: a property file needs PropertyFileName, OutputName and FilePath") from error
+
+
+def _retry(entry: Any, where: str) -> Retry:
+    if not isinstance(entry, dict) or not entry.get("ExceptionType"):
+        raise DefinitionError(f"{where}: a retry policy needs an ExceptionType")
+    if "MaxAttempts" in entry and "ExpireAfterMin" in entry:
+        raise DefinitionError(f"{where}: a retry policy takes MaxAttempts or ExpireAfterMin, not both")
+    attempts, minutes = entry.get("MaxAttempts", 20 if "ExpireAfterMin" in entry else 5), entry.get("ExpireAfterMin")
+    if not 1 <= attempts <= 20 or (minutes is not None and not 0 <= minutes <= 14400):
+        raise DefinitionError(f"{where}: MaxAttempts is 1 to 20, ExpireAfterMin 0 to 14400")
+    return Retry(
+        exceptions=tuple(entry["ExceptionType"]),
+        interval=entry.get("IntervalSeconds", 1),
+        backoff=entry.get("BackoffRate", 2.0),
+        attempts=attempts,
+        expire_after=None if minutes is None else timedelta(minutes=minutes),
+    )
+
+
+def _check_references(step: Step, definition: Definition) -> None:
+    where = f"step '{step.name}'"
+    for dependency in step.depends:
+        if dependency.step not in definition.steps:
+            raise DefinitionError(f"{where} refers to the step '{dependency.step}', which is not in the definition")
+    own = {key: value for key, value in step.arguments.items() if step.type != "Condition" or key not in ("IfSteps", "ElseSteps")}
+    for reference in _references(own, where):
+        if reference.kind == "Parameters" and reference.name not in definition.parameters:
+            raise DefinitionError(f"{where} refers to the parameter '{reference.name}', which is not declared in Parameters")
+        if reference.kind == "Execution" and reference.name not in EXECUTION_VARIABLES:
+            raise DefinitionError(f"{where}: Execution.{reference.name} is not one of {', '.join(EXECUTION_VARIABLES)}")
+        if reference.kind == "Steps" and reference.path[:1] == ("PropertyFiles",):
+            known = definition.steps[reference.name].property_files
+            if len(reference.path) != 2 or reference.path[1] not in known:
+                raise DefinitionError(
+                    f"{where}: the step '{reference.name}' declares no property file {'.'.join(map(str, reference.path[1:]))}"
+                )
+
+
+def _references(value: object, where: str) -> list[Reference]:
+    try:
+        return list(references(value))
+    except paths.PathError as error:
+        raise DefinitionError(f"{where}: {error}") from error
+
+
+def duration(text: str, where: str) -> timedelta:
+    """An ISO 8601 duration such as P30D or PT12H; a year counts 365 days and a month 30."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None or not any(match.groups()):
+        raise DefinitionError(f"{where}: ExpireAfter must be an ISO 8601 duration such as P30D, it is {text!r}")
+    years, months, weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(days=365 * years + 30 * months + 7 * weeks + days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:
+    value = raw.get(key) or []
+    if not isinstance(value, list):
+        raise DefinitionError(f"{where}: {key} must be a list")
+    return value
+
+
+def _unique(items: list[T], what: str) -> list[T]:
+    seen: set[str] = set()
+    for item in items:
+        if item.name in seen:
+            raise DefinitionError(f"there are two {what}s named '{item.name}'")
+        seen.add(item.name)
+    return items

@@ -1,0 +1,225 @@
+"""What a handler is, and what it is given.
+
+    @handles("sagemaker", "CreateEndpoint")
+    def create_endpoint(ctx: Context, params: dict[str, Any]) -> dict[str, Any]: ...
+
+`params` as botocore would have been given them (times are aware datetimes, blobs bytes); the result as botocore would return it
+(a StreamingBody as bytes). Handlers run in many threads at once: a store guards itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
+
+from ..clock import Clock
+from ..faults import OF_THE_HANDLERS, Fault, Faults, Kind
+
+if TYPE_CHECKING:
+    from .wire import Incoming
+
+T = TypeVar("T")
+ACCOUNT = "123456789012"  # of every access key that is not itself 12 digits
+REGION = "us-east-1"
+
+
+class AwsError(Exception):
+    """An error as the service words it. `status` None: the one in the service's model, else 400. `fields`: the error shape's members."""
+
+    def __init__(self, code: str, message: str, status: int | None = None, **fields: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.fields = fields
+
+
+class Handler(Protocol):
+    def __call__(self, ctx: Context, params: dict[str, Any], /) -> dict[str, Any] | None: ...
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    service: str  # botocore's name
+    name: str
+    handler: Handler
+    executes: bool  # False: it stores only (the coverage list says so)
+
+
+OPERATIONS: dict[tuple[str, str], Operation] = {}
+
+
+def handles(service: str, *operations: str, executes: bool = True) -> Callable[[Handler], Handler]:
+    """Put a function into the table. A second one for the same operation is an error: somebody's work would silently be lost."""
+
+    def add(handler: Handler) -> Handler:
+        for name in operations:
+            if (service, name) in OPERATIONS:
+                raise ValueError(f"{service}:{name} has a handler already: {OPERATIONS[service, name].handler!r}")
+            OPERATIONS[service, name] = Operation(service=service, name=name, handler=handler, executes=executes)
+        return handler
+
+    return add
+
+
+class State:
+    """Everything that a reset drops. A handler's thread that outlives a reset goes on writing into the old one, which nobody reads."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self._stores: dict[tuple[str, str, type], Any] = {}
+        self._on_stop: list[Callable[[], object]] = []
+        self._lock = threading.RLock()
+
+    def store(self, account: str, region: str, kind: type[T]) -> T:
+        key = (account, region, kind)
+        found: T | None = self._stores.get(key)
+        if found is not None:
+            return found
+        with self._lock:
+            made: T = self._stores.setdefault(key, None) or kind()
+            self._stores[key] = made
+            return made
+
+    def on_stop(self, function: Callable[[], object]) -> None:
+        with self._lock:
+            if not self.stopping.is_set():
+                self._on_stop.append(function)
+                return
+        _logged(function)
+
+    def stop(self) -> None:
+        with self._lock:
+            self.stopping.set()
+            functions, self._on_stop = self._on_stop, []
+        for function in functions:
+            _logged(function)
+
+
+class Services(Protocol):
+    """What a Context needs of the front: moto below, the whole stack from above."""
+
+    def client(self, service: str, account: str, region: str) -> Any: ...
+    def moto(self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str) -> dict[str, Any]: ...
+    def forward(self, incoming: Incoming) -> dict[str, Any]: ...
+
+
+class Stack(msgspec.Struct, kw_only=True):
+    """One running stack: what all its requests share."""
+
+    clock: Clock
+    faults: Faults
+    images: Mapping[str, str]  # image name -> the command that it is
+    home: Path  # the stack's scratch folder
+    url: str = ""  # once it listens
+    state: State
+    services: Services | None = None
+
+
+class Context:
+    """What a handler is given. It may be kept (by a timer, by a thread); `forward` alone belongs to the request."""
+
+    __slots__ = ("_stack", "account", "incoming", "region", "state")
+
+    def __init__(self, stack: Stack, account: str, region: str, incoming: Incoming | None = None) -> None:
+        self._stack = stack
+        self.account = account
+        self.region = region
+        self.incoming = incoming
+        self.state = stack.state
+
+    @property
+    def clock(self) -> Clock:
+        return self._stack.clock
+
+    @property
+    def images(self) -> Mapping[str, str]:
+        return self._stack.images
+
+    @property
+    def home(self) -> Path:
+        return self._stack.home
+
+    @property
+    def url(self) -> str:
+        return self._stack.url
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a subprocess needs to reach this stack with the genuine SDKs."""
+        return environment(self._stack.url, self.region, self.account)
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set at reset and shutdown: background work looks at it (`ctx.stopping.wait(1)` instead of sleeping)."""
+        return self.state.stopping
+
+    def store(self, kind: type[T]) -> T:
+        """The one instance of `kind` for this account and region, made by `kind()`; a reset drops it."""
+        return self.state.store(self.account, self.region, kind)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this same stack (no socket in between): for other services, moto's included. Not in the call log, no faults."""
+        return self._services.client(service, self.account, self.region)
+
+    def moto(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What moto alone answers to an operation, even to one that has a handler of ours. AwsError when it refuses."""
+        return self._services.moto(service, operation, params, self.account, self.region)
+
+    def forward(self) -> dict[str, Any]:
+        """What moto alone answers to this very request. AwsError when it refuses."""
+        if self.incoming is None:
+            raise RuntimeError("forward() belongs to a request; use moto(service, operation, params)")
+        return self._services.forward(self.incoming)
+
+    def fault(self, kind: Kind, name: str | None = None) -> Fault | None:
+        """Take a fault that only a handler can act out (silent-rollback, eventual-consistency); None: all is well."""
+        if kind not in OF_THE_HANDLERS:
+            raise ValueError(f"{kind} is the front's business")
+        service, operation = (self.incoming.service, self.incoming.operation) if self.incoming else ("", "")
+        return self._stack.faults.take((kind,), service, operation, (name,) if name else ())
+
+    def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
+        """Background work of the stack. It watches `stopping`; its errors are written to the stack's stderr."""
+        thread = threading.Thread(target=_logged, args=(function, *arguments), name=getattr(function, "__name__", "work"), daemon=True)
+        thread.start()
+        return thread
+
+    def on_stop(self, function: Callable[[], object]) -> None:
+        """Call `function()` at the next reset or at shutdown: where subprocesses are killed and files closed."""
+        self.state.on_stop(function)
+
+    def without_request(self) -> Context:
+        """The same, for what outlives the request: it does not hold the request's body."""
+        kept = Context(self._stack, self.account, self.region)
+        kept.state = self.state
+        return kept
+
+    @property
+    def _services(self) -> Services:
+        if self._stack.services is None:
+            raise RuntimeError("this stack has no front")
+        return self._stack.services
+
+
+def environment(url: str, region: str = REGION, account: str = ACCOUNT) -> dict[str, str]:
+    """The variables with which every AWS SDK talks to a stack and to nothing else."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "offline" if account == ACCOUNT else account,
+        "AWS_SECRET_ACCESS_KEY": "offline",
+        "AWS_DEFAULT_REGION": region,
+    }
+
+
+def _logged(function: Callable[..., object], *arguments: object) -> None:
+    try:
+        function(*arguments)
+    except Exception:  # noqa: BLE001  background work has nobody else to tell
+        sys.stderr.write(f"background work {function!r} failed\n")
+        traceback.print_exc()

@@ -1,0 +1,202 @@
+"""HTTP as AWS speaks it: which operation a request is, its parameters, and how an answer or an error is written.
+
+Stands on moto.core.routing, .parse and .serialize, which read botocore's models. They are private to moto: the version is pinned, and
+tests/localstack/test_front.py watches what is used of them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, unquote
+from xml.sax.saxutils import escape
+
+import msgspec
+from botocore.exceptions import DataNotFoundError
+from botocore.utils import parse_timestamp
+from moto.core.model import OperationModel
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import Request, determine_request_protocol
+from moto.core.routing import get_service_router
+from moto.core.serialize import get_serializer_class
+from werkzeug.exceptions import NotFound
+
+from .registry import ACCOUNT, REGION, AwsError
+
+# Signing names that are not the name of botocore's service.
+SIGNED_AS = {
+    "monitoring": "cloudwatch",
+    "states": "stepfunctions",
+    "elasticloadbalancing": "elbv2",
+    "email": "ses",
+    "tagging": "resourcegroupstaggingapi",
+}
+# All of SageMaker's services sign as `sagemaker`; only the paths tell them apart.
+_SAGEMAKER_PATHS = (
+    ("/endpoints/", "sagemaker-runtime"),
+    ("/FeatureGroup/", "sagemaker-featurestore-runtime"),
+    ("/BatchGetRecord", "sagemaker-featurestore-runtime"),
+    ("/BatchWriteRecord", "sagemaker-featurestore-runtime"),
+    ("/ListRecords", "sagemaker-featurestore-runtime"),
+    ("/BatchPutMetrics", "sagemaker-metrics"),
+    ("/BatchGetMetrics", "sagemaker-metrics"),
+)
+UNKNOWN = "?"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    error: str | None = None  # the error code, when it is one
+
+
+class Incoming(msgspec.Struct, kw_only=True):
+    """A request, understood as far as it can be."""
+
+    environ: dict[str, Any]
+    account: str
+    region: str
+    service: str  # botocore's name, or what the signature says
+    operation: str = UNKNOWN
+    model: OperationModel | None = None  # None: no such operation, or no such service
+    request: Request | None = None
+    url_params: dict[str, Any] = {}
+    params: dict[str, Any] | None = None  # None: not read yet
+
+
+def understand(environ: dict[str, Any]) -> Incoming:
+    """Who asks what. The body is read once and can be read again from environ["wsgi.input"]."""
+    access_key, region, signed = credential(environ)
+    account = access_key if len(access_key) == 12 and access_key.isdigit() else ACCOUNT
+    incoming = Incoming(environ=environ, account=account, region=region, service=_service(signed, environ.get("PATH_INFO", "")))
+    environ.setdefault("RAW_URI", environ.get("REQUEST_URI") or environ.get("PATH_INFO", "/"))
+    if account != ACCOUNT:
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
+    if not signed:
+        return incoming
+    request = incoming.request = Request(environ)
+    try:
+        router: Any = get_service_router(incoming.service)
+        if router._service_model.protocol == "rest-json":  # noqa: SLF001  a body of any content type may go to an endpoint
+            router = router._get_router("rest-json")  # noqa: SLF001
+        incoming.model, incoming.url_params = router.match(request)
+        incoming.operation = incoming.model.name
+    except (NotFound, NotImplementedError, DataNotFoundError):  # no such operation, protocol or service
+        target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        incoming.operation = target or f"{request.method} {request.path}"
+    return incoming
+
+
+def parameters(incoming: Incoming) -> dict[str, Any]:
+    """A request's parameters by botocore's model. AwsError when they do not parse."""
+    if incoming.params is None:
+        if incoming.model is None or incoming.request is None:
+            return {}
+        parser = PROTOCOL_PARSERS[_protocol(incoming)](incoming.model, timestamp_parser=_aware)
+        request = incoming.request
+        body = request.get_data()  # before `values`, which would take a form out of it
+        wanted = {
+            "method": request.method,
+            "values": request.values,
+            "headers": request.headers,
+            "body": body,
+            "url_path": request.path,
+            "url_params": incoming.url_params,
+        }
+        try:
+            incoming.params = parser.parse(wanted)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise AwsError("SerializationException", f"the request cannot be read: {error}", 400) from error
+    return incoming.params
+
+
+def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
+    """A handler's result on the wire."""
+    return _written(incoming, result or {})
+
+
+def refusal(incoming: Incoming, error: AwsError) -> Answer:
+    """An error in the service's own shape, so that botocore raises its modelled exception."""
+    if incoming.model is None:
+        return _plain_refusal(incoming, error)
+    shaped = _Shaped(error.message)
+    shaped.__dict__.update(error.fields, code=error.code, message=error.message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # codes such as ThrottlingException are in no model, and are right
+        written = _written(incoming, shaped)
+    return Answer(error.status or written.status, written.headers, written.body, error.code)
+
+
+class _Shaped(Exception):
+    pass
+
+
+def _written(incoming: Incoming, result: object) -> Answer:
+    if incoming.model is None:
+        raise ValueError("an operation without a model cannot be answered")
+    serializer = get_serializer_class(incoming.service, _protocol(incoming))(operation_model=incoming.model)
+    done = serializer.serialize(result)
+    body = done["body"]
+    data = body.encode() if isinstance(body, str) else bytes(body or b"")
+    return Answer(done["status_code"], tuple((k, str(v)) for k, v in done["headers"].items()), data)
+
+
+def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
+    status = error.status or 400
+    if "json" in incoming.environ.get("CONTENT_TYPE", "") or incoming.service.startswith("sagemaker"):
+        body = json.dumps({"__type": error.code, "Message": error.message, "message": error.message})
+        return Answer(status, (("Content-Type", "application/json"), ("X-Amzn-Errortype", error.code)), body.encode(), error.code)
+    inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+    text = f"<Error>{inner}</Error>" if incoming.service in ("s3", "") else f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>"
+    return Answer(status, (("Content-Type", "text/xml"),), text.encode(), error.code)
+
+
+def _protocol(incoming: Incoming) -> str:
+    if incoming.model is None or incoming.request is None:
+        raise ValueError("a request without a model has no protocol")
+    service_model: Any = incoming.model.service_model
+    if service_model.protocol == "rest-json":
+        return "rest-json"
+    return determine_request_protocol(service_model, incoming.request.content_type)
+
+
+def _aware(value: Any) -> datetime:
+    parsed: datetime = parse_timestamp(value)
+    return parsed.astimezone(UTC)
+
+
+def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Access key, region and signing name, from the SigV4 header or a presigned URL; the last is empty when nothing is signed."""
+    scope = ""
+    header = environ.get("HTTP_AUTHORIZATION", "")
+    if "Credential=" in header:
+        scope = header.split("Credential=", 1)[1].split(",", 1)[0].strip()
+    elif "X-Amz-Credential" in environ.get("QUERY_STRING", ""):
+        scope = unquote(parse_qs(environ["QUERY_STRING"]).get("X-Amz-Credential", [""])[0])
+    parts = scope.split("/")
+    if len(parts) != 5:
+        return "", REGION, ""
+    return parts[0], parts[2], parts[3].lower()
+
+
+def _service(signed: str, path: str) -> str:
+    if signed == "sagemaker" and path not in ("", "/"):
+        return next((name for start, name in _SAGEMAKER_PATHS if path.startswith(start)), signed)
+    return SIGNED_AS.get(signed, signed)
+
+
+def buffered(environ: dict[str, Any]) -> None:
+    """Read the body once, so that both a handler and moto can."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length) if length else b"")
+
+
+def rewind(environ: dict[str, Any]) -> dict[str, Any]:
+    """The same request for somebody who has not read it."""
+    environ["wsgi.input"].seek(0)
+    return {key: value for key, value in environ.items() if not key.startswith("werkzeug.")}

@@ -1,0 +1,81 @@
+"""The log of what a stack was asked."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+_READS = re.compile(r"(Batch)?(Get|List|Describe|Head|Search|Query|Select|Lookup|Preview|Scan|Invoke|Simulate|Check|Validate|Test)[A-Z]?")
+_NAMES = re.compile(r".*(Name|Arn|Id)|Bucket|Key")
+_KEPT = 100_000
+
+
+class StackCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as the stack saw it: an SDK's retries are requests of their own."""
+
+    number: int
+    at: datetime  # the stack's clock
+    service: str  # botocore's name
+    operation: str
+    names: tuple[str, ...]  # of the resources that the call names
+    mutating: bool
+    status: int  # HTTP; 0: the connection was cut
+    error: str | None = None  # the error code
+    fault: str | None = None  # the kind of the fault that it met
+
+
+class Calls:
+    def __init__(self) -> None:
+        self._calls: deque[StackCall] = deque(maxlen=_KEPT)
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def add(
+        self,
+        *,
+        at: datetime,
+        service: str,
+        operation: str,
+        names: tuple[str, ...],
+        status: int,
+        error: str | None = None,
+        fault: str | None = None,
+    ) -> None:
+        with self._lock:
+            self._calls.append(
+                StackCall(
+                    number=next(self._numbers),
+                    at=at,
+                    service=service,
+                    operation=operation,
+                    names=names,
+                    mutating=mutating(operation),
+                    status=status,
+                    error=error,
+                    fault=fault,
+                )
+            )
+
+    def list(self) -> tuple[StackCall, ...]:
+        with self._lock:
+            return tuple(self._calls)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._calls.clear()
+
+
+def mutating(operation: str) -> bool:
+    return not _READS.match(operation)
+
+
+def names(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names, ids and ARNs at the top of a request."""
+    return tuple(value for key, value in params.items() if isinstance(value, str) and _NAMES.fullmatch(key))

@@ -1,0 +1,95 @@
+"""Steer a running stack from Python: `Stack(url)`."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from .calls import StackCall
+from .faults import Fault
+
+
+class _Now(msgspec.Struct):
+    now: datetime
+
+
+class Stack:
+    """The control routes of a stack. ValueError with the stack's own words for what it does not accept."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def health(self) -> dict[str, Any]:
+        return msgspec.json.decode(self._ask("GET", "health"), type=dict[str, Any])
+
+    def reset(self) -> None:
+        """As if it had just been started."""
+        self._ask("POST", "reset")
+
+    def now(self) -> datetime:
+        return msgspec.json.decode(self._ask("GET", "clock"), type=_Now).now
+
+    def advance(self, seconds: float) -> datetime:
+        """Move the clock; what came due has happened when this returns."""
+        return msgspec.json.decode(self._ask("POST", "clock", {"advance": seconds}), type=_Now).now
+
+    def fault(
+        self,
+        *,
+        kind: str,
+        service: str | None = None,
+        operation: str | None = None,
+        name: str | None = None,
+        times: int | None = 1,
+        seconds: float = 1.0,
+        code: str | None = None,
+        status: int | None = None,
+    ) -> Fault:
+        """Add a fault (see faults.Fault for the kinds). `times` None: until it is cleared."""
+        rule = {
+            "kind": kind,
+            "service": service,
+            "operation": operation,
+            "name": name,
+            "times": times,
+            "seconds": seconds,
+            "code": code,
+            "status": status,
+        }
+        return msgspec.json.decode(self._ask("POST", "faults", rule), type=Fault)
+
+    def faults(self) -> tuple[Fault, ...]:
+        return msgspec.json.decode(self._ask("GET", "faults"), type=tuple[Fault, ...])
+
+    def clear_faults(self, number: int | None = None) -> None:
+        self._ask("DELETE", "faults" if number is None else f"faults?id={number}")
+
+    def calls(self) -> tuple[StackCall, ...]:
+        return msgspec.json.decode(self._ask("GET", "calls"), type=tuple[StackCall, ...])
+
+    def clear_calls(self) -> None:
+        self._ask("DELETE", "calls")
+
+    def policy(self) -> dict[str, Any]:
+        """The least-privilege IAM policy of what was called since the last reset."""
+        return msgspec.json.decode(self._ask("GET", "policy"), type=dict[str, Any])
+
+    def coverage(self) -> list[dict[str, Any]]:
+        return msgspec.json.decode(self._ask("GET", "coverage"), type=list[dict[str, Any]])
+
+    def _ask(self, method: str, route: str, body: object = None) -> bytes:
+        data = msgspec.json.encode(body) if body is not None else b""
+        request = urllib.request.Request(f"{self.url}/_stack/{route}", data=data if method != "GET" else None, method=method)  # noqa: S310  our own server
+        try:
+            with _direct.open(request, timeout=120) as answer:
+                found: bytes = answer.read()
+                return found
+        except urllib.error.HTTPError as error:
+            raise ValueError(msgspec.json.decode(error.read()).get("error", str(error))) from None
+
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no business between this machine and itself

@@ -1,0 +1,172 @@
+"""The stack's clock: what `now` is, and what is due. Tests move it instead of waiting."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Literal, get_args
+
+Mode = Literal["real", "instant", "manual"]
+MODES: tuple[str, ...] = get_args(Mode)
+_INSTANT_PERIOD = 0.25  # seconds of real time between the runs of a periodic function on the instant clock
+
+
+class Timer:
+    """A function that waits for its time. `cancel()` is always safe."""
+
+    __slots__ = ("cancelled", "due", "every", "function")
+
+    def __init__(self, due: datetime, function: Callable[[], object], every: float | None = None) -> None:
+        self.due = due
+        self.function = function
+        self.every = every
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Clock:
+    """`real` ticks; `instant` ticks too, and what was to happen later has happened before the request that asked for it is answered;
+    `manual` stands still until `advance`. All of them can be advanced. Timers run without any lock held, in the order of their times.
+    """
+
+    def __init__(self, mode: Mode = "real") -> None:
+        if mode not in MODES:
+            raise ValueError(f"a clock is {', '.join(MODES)}; not {mode!r}")
+        self.mode: Mode = mode
+        self._offset = timedelta()
+        self._frozen = datetime.now(UTC)
+        self._timers: list[tuple[datetime, int, Timer]] = []
+        self._count = itertools.count()
+        self._changed = threading.Condition()
+        self._moving = threading.Lock()  # one advance at a time
+        self._request = threading.local()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+        base = self._frozen if self.mode == "manual" else datetime.now(UTC)
+        return base + self._offset
+
+    def call_after(self, delay: float | timedelta, function: Callable[[], object]) -> Timer:
+        """Run `function()` when `delay` (seconds) has passed on this clock."""
+        span = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        return self.call_at(self.now() + span, function)
+
+    def call_at(self, due: datetime, function: Callable[[], object]) -> Timer:
+        """Run `function()` once this clock shows `due`. On the instant clock: before the current request is answered, else at once."""
+        timer = Timer(self.now() if self.mode == "instant" else due, function)
+        waiting: list[Timer] | None = getattr(self._request, "waiting", None)
+        if self.mode == "instant" and waiting is not None:
+            waiting.append(timer)
+        else:
+            self._push(timer)
+        return timer
+
+    def call_every(self, seconds: float, function: Callable[[], object]) -> Timer:
+        """Run `function()` again and again, until the timer is cancelled. On the instant clock: four times a (real) second."""
+        every = _INSTANT_PERIOD if self.mode == "instant" else seconds
+        timer = Timer(self.now() + timedelta(seconds=every), function, every)
+        self._push(timer)
+        return timer
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """What the front puts around a handler, so that the instant clock settles after it has stored what it made."""
+        if self.mode != "instant" or getattr(self._request, "waiting", None) is not None:
+            yield
+            return
+        waiting: list[Timer] = []
+        self._request.waiting = waiting
+        try:
+            yield
+            while waiting:
+                _run(waiting.pop(0))
+        finally:
+            self._request.waiting = None
+
+    def advance(self, seconds: float) -> datetime:
+        """Move the clock; every timer that comes due has run, with the clock at its own time, when this returns."""
+        if seconds < 0:
+            raise ValueError("a clock goes forward only")
+        with self._moving:
+            target = self.now() + timedelta(seconds=seconds)
+            while (timer := self._pop(target)) is not None:
+                self._show(max(timer.due, self.now()))
+                _run(timer)
+                self._again(timer)
+            self._show(target)
+            return target
+
+    def reset(self) -> None:
+        """Forget every timer; show the real time again."""
+        with self._changed:
+            for _, _, timer in self._timers:
+                timer.cancel()
+            self._timers.clear()
+            self._offset = timedelta()
+            self._frozen = datetime.now(UTC)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _show(self, moment: datetime) -> None:
+        self._offset += max(moment - self.now(), timedelta())
+
+    def _push(self, timer: Timer) -> None:
+        with self._changed:
+            heapq.heappush(self._timers, (timer.due, next(self._count), timer))
+            if self.mode != "manual" and self._thread is None:
+                self._thread = threading.Thread(target=self._tick, name="clock", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def _pop(self, until: datetime) -> Timer | None:
+        with self._changed:
+            while self._timers and self._timers[0][0] <= until:
+                timer = heapq.heappop(self._timers)[2]
+                if not timer.cancelled:
+                    return timer
+        return None
+
+    def _again(self, timer: Timer) -> None:
+        if timer.every is not None and not timer.cancelled:
+            timer.due += timedelta(seconds=timer.every)
+            self._push(timer)
+
+    def _tick(self) -> None:
+        while True:
+            with self._changed:
+                if self._closed:
+                    return
+                wait = (self._timers[0][0] - self.now()).total_seconds() if self._timers else 3600.0
+                if wait > 0:
+                    self._changed.wait(wait)
+                    continue
+            with self._moving:
+                timer = self._pop(self.now())
+            if timer is not None:
+                _run(timer)
+                self._again(timer)
+
+
+def _run(timer: Timer) -> None:
+    if timer.cancelled:
+        return
+    try:
+        timer.function()
+    except Exception:  # noqa: BLE001  one handler's mistake must not stop everybody's clock
+        sys.stderr.write(f"clock: {timer.function!r} failed at {time.strftime('%H:%M:%S')}\n")
+        traceback.print_exc()

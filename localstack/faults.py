@@ -1,0 +1,72 @@
+"""Faults that a test asks for: what goes wrong, where, and how many times."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Literal, get_args
+
+import msgspec
+
+Kind = Literal["throttle", "error", "latency", "cut-before", "cut-after", "silent-rollback", "eventual-consistency"]
+KINDS: tuple[str, ...] = get_args(Kind)
+OF_THE_WIRE: tuple[Kind, ...] = ("latency", "throttle", "error", "cut-before", "cut-after")  # in the order in which the front applies them
+OF_THE_HANDLERS: tuple[Kind, ...] = ("silent-rollback", "eventual-consistency")  # asked for by `Context.fault`
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule. What is None fits everything.
+
+    throttle, error: answered instead of being done. latency: `seconds` late. cut-before: the connection closes and nothing was done.
+    cut-after: it was done, and the connection closes. silent-rollback: an update of an endpoint goes back without an error.
+    eventual-consistency: reads show the state before a change for `seconds`.
+    """
+
+    kind: Kind
+    service: str | None = None  # botocore's name
+    operation: str | None = None
+    name: str | None = None  # of a resource that the call names
+    times: int | None = 1  # None: until it is cleared. Each attempt of an SDK that retries counts
+    seconds: float = 1.0
+    code: str | None = None  # error: the error code to answer; default the service's own
+    status: int | None = None
+    id: int = 0
+
+
+class Faults:
+    """The rules of one stack. Taking one uses it up by one."""
+
+    def __init__(self) -> None:
+        self._rules: list[Fault] = []
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def add(self, fault: Fault) -> Fault:
+        with self._lock:
+            made = msgspec.structs.replace(fault, id=next(self._ids))
+            self._rules.append(made)
+            return made
+
+    def list(self) -> tuple[Fault, ...]:
+        return tuple(self._rules)
+
+    def clear(self, number: int | None = None) -> None:
+        with self._lock:
+            self._rules = [] if number is None else [rule for rule in self._rules if rule.id != number]
+
+    def take(self, kinds: tuple[Kind, ...], service: str, operation: str, names: tuple[str, ...] = ()) -> Fault | None:
+        """The oldest rule that fits, with one use less; None."""
+        if not self._rules:  # the usual case costs no lock
+            return None
+        with self._lock:
+            for position, rule in enumerate(self._rules):
+                if rule.kind in kinds and _fits(rule, service, operation, names):
+                    if rule.times is not None:
+                        left = rule.times - 1
+                        self._rules[position : position + 1] = [msgspec.structs.replace(rule, times=left)] if left > 0 else []
+                    return rule
+        return None
+
+
+def _fits(rule: Fault, service: str, operation: str, names: tuple[str, ...]) -> bool:
+    return rule.service in (None, service) and rule.operation in (None, operation) and (rule.name is None or rule.name in names)
