@@ -130,9 +130,16 @@ def why_rerun(console: Console, run: str, step: str | None) -> None:
         found = explain(project, run, step)
     console.result(
         found,
-        grid([(c.step, c.part, c.before, c.after) for c in found], head=("step", "part", "before", "after"))
+        grid([(c.step, c.part, _brief(c.before), _brief(c.after)) for c in found], head=("step", "part", "before", "after"))
         or f"{run}: every step was in the cache, or had never finished before",
     )
+
+
+def _brief(text: str | None) -> str | None:
+    """Digests by their first twelve digits, long values by their beginning."""
+    if text is None or len(text) <= 40:
+        return text
+    return text[:12] if len(text) == 64 and text.isalnum() else f"{text[:37]}..."
 
 
 @command(help="What a run's step printed.")

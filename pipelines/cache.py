@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def key_parts(document: RunDocument, step: Step, parameters: Mapping[str, Any], 
         command = step.command or ()
         parts["command"] = _shown(_canonical(command))
         parts |= _script_digests(command, Path(document.folder))
-    parts |= {f"parameters.{name}": _shown(_canonical(value)) for name, value in parameters.items()}
+    parts |= {name: _shown(_canonical(value)) for name, value in _leaves("parameters", parameters)}
     parts |= {f"inputs.{name}": digest for name, digest in inputs.items()}
     parts |= {f"fingerprint.{name}": _shown(text) for name, text in step.fingerprint.items()}
     return parts
@@ -114,6 +114,15 @@ def _folder(blobs: BlobStore, document: RunDocument, step: Step) -> str:
 def _changes(step: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[KeyChange]:
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return [KeyChange(step=step, part=name, before=before.get(name), after=after.get(name)) for name in names]
+
+
+def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """A mapping's entries one by one, so that `why_rerun` can say which changed; an empty one is a value."""
+    if isinstance(value, Mapping) and value:
+        for key, entry in value.items():
+            yield from _leaves(f"{name}.{key}", entry)
+    else:
+        yield name, value
 
 
 def _canonical(value: object) -> str:
