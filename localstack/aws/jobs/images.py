@@ -1,4 +1,4 @@
-"""Images are commands here: which command does an image stand for?"""
+"""Images are commands here. Which one an image stands for."""
 
 from __future__ import annotations
 

@@ -37,8 +37,8 @@ def download(client: Any, uri: str, folder: Path, *, kind: str = "S3Prefix", req
         _fetch(client, bucket, key, folder / relative(key, prefix))
     if required and not count:
         raise TransferError(
-            f'ClientError: Data download failed:No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the '
-            "bucket exists in the selected region, that objects exist under that S3 prefix, and that the role has s3:ListBucket permissions."
+            f'ClientError: Data download failed:No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that '
+            "the bucket exists in the selected region, that objects exist under that S3 prefix, and that the role may list the bucket."
         )
     return count
 

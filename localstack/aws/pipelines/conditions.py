@@ -1,4 +1,4 @@
-"""Condition steps: is it If or Else?"""
+"""Condition steps: whether it is If or Else."""
 
 import operator
 from collections.abc import Callable

@@ -1,0 +1,89 @@
+"""Finding, listing and stopping jobs: the same for both kinds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ..registry import AwsError, Context
+from .record import ENDED, Job, Jobs, Kind
+
+_STATUSES = ("Completed", "Stopped", "InProgress", "Stopping", "Failed")
+_SORT: dict[str, Callable[[Job], Any]] = {
+    "Name": lambda job: job.name,
+    "CreationTime": lambda job: job.created,
+    "Status": lambda job: job.status,
+}
+
+
+def register(ctx: Context, kind: Kind, name: str, arn: str, params: dict[str, Any]) -> Job:
+    """Take the name; ResourceInUse when it was used before, as names of jobs are never free again."""
+    job = Job(kind, name, arn, params, ctx.clock.now())
+    jobs = ctx.store(Jobs)
+    with jobs.lock:
+        if name in jobs.of(kind):
+            words = "Job name must be unique within an AWS account and region, and a job with this name already exists"
+            raise AwsError("ResourceInUse", f"{words} ({arn})")
+        jobs.of(kind)[name] = job
+    return job
+
+
+def find(ctx: Context, kind: Kind, name: str) -> Job:
+    job = ctx.store(Jobs).of(kind).get(name)
+    if job is None:
+        arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}-job/{name}"
+        words = "Requested resource not found." if kind == "training" else f"Could not find requested job with name: {name}"
+        raise AwsError("ValidationException", f"{words} Could not find {kind} job '{arn}'.")
+    return job
+
+
+def stop(ctx: Context, job: Job) -> None:
+    with job.lock:
+        if job.status in ENDED:
+            raise AwsError("ValidationException", f"The request was rejected because the {job.kind} job is in status {job.status}.")
+        if job.status != "Stopping":
+            job.status = "Stopping"
+            job.moves("Stopping", f"Stopping the {job.kind} job", ctx.clock.now())
+    job.stop.set()
+
+
+def page(jobs: list[Job], params: dict[str, Any]) -> tuple[list[Job], dict[str, str]]:
+    """The jobs that a List call asks for, sorted, and its NextToken."""
+    wanted = params.get("StatusEquals")
+    if wanted is not None and wanted not in _STATUSES:
+        raise AwsError(
+            "ValidationException",
+            f"1 validation errors detected: Value '{wanted}' at 'statusEquals' failed to satisfy constraint: "
+            f"Member must satisfy enum value set: {list(_STATUSES)}",
+        )
+    bounds = (
+        ("CreationTimeAfter", lambda job, limit: job.created > limit),
+        ("CreationTimeBefore", lambda job, limit: job.created < limit),
+        ("LastModifiedTimeAfter", lambda job, limit: job.modified > limit),
+        ("LastModifiedTimeBefore", lambda job, limit: job.modified < limit),
+        ("NameContains", lambda job, part: part in job.name),
+        ("StatusEquals", lambda job, status: job.status == status),
+    )
+    for key, holds in bounds:
+        if params.get(key) is not None:
+            jobs = [job for job in jobs if holds(job, params[key])]
+    jobs.sort(key=_SORT[params.get("SortBy", "CreationTime")], reverse=params.get("SortOrder") == "Descending")
+    return cut(jobs, params)
+
+
+def cut(items: list[Any], params: dict[str, Any], most: int = 100) -> tuple[list[Any], dict[str, str]]:
+    """One page. The token is the place of the next item."""
+    token = params.get("NextToken")
+    if token is not None and not str(token).isdigit():
+        raise AwsError("ValidationException", 'Invalid pagination token because "{0}".')
+    begin = int(token or 0)
+    end = begin + (params.get("MaxResults") or most)
+    return items[begin:end], {"NextToken": str(end)} if end < len(items) else {}
+
+
+def check_regex(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise AwsError("ValidationException", f"The Regex '{pattern}' of a metric definition is not valid: {error}") from error

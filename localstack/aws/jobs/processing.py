@@ -1,0 +1,166 @@
+"""Processing jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import tags
+from ..registry import AwsError, Context, handles
+from . import container as containers
+from . import listing, s3
+from .container import ROOT, Container
+from .images import command_of
+from .logs import Metrics
+from .record import Job, Jobs
+from .runner import argv, contain, program_of, start, verdict
+
+_ECHOED = (
+    *("ProcessingInputs", "ProcessingOutputConfig", "ProcessingResources", "StoppingCondition", "AppSpecification", "Environment"),
+    *("NetworkConfig", "RoleArn", "ExperimentConfig"),
+)
+_MESSAGE = 1024  # characters of an ExitMessage
+
+
+@handles("sagemaker", "CreateProcessingJob")
+def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name = params["ProcessingJobName"]
+    arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:processing-job/{name}"
+    for item in (*_inputs(params), *_outputs(params)):
+        path = (item.get("S3Input") or item.get("S3Output") or item.get("DatasetDefinition") or {}).get("LocalPath")
+        if path is not None and not f"{path}/".startswith(f"{ROOT}/processing/"):
+            raise AwsError("ValidationException", f"LocalPath '{path}' must begin with {ROOT}/processing/")
+    job = listing.register(ctx, "processing", name, arn, params)
+    tags.put(ctx, arn, params.get("Tags"))
+    if ctx.clock.mode == "instant" and command_of(ctx.images, params["AppSpecification"]["ImageUri"]) is None:
+        _as_moto(ctx, job)
+    else:
+        job.moves("Starting", "Starting the processing job", job.created)
+        start(ctx, job, process)
+    return {"ProcessingJobArn": arn}
+
+
+def _inputs(params: dict[str, Any]) -> list[dict[str, Any]]:
+    return params.get("ProcessingInputs") or []
+
+
+def _outputs(params: dict[str, Any]) -> list[dict[str, Any]]:
+    return (params.get("ProcessingOutputConfig") or {}).get("Outputs") or []
+
+
+def _as_moto(ctx: Context, job: Job) -> None:
+    """On the instant clock an image that nobody mapped does what it does under moto alone: nothing, with success."""
+    ctx.moto("sagemaker", "CreateProcessingJob", job.params)
+    job.as_moto = ctx.moto("sagemaker", "DescribeProcessingJob", {"ProcessingJobName": job.name})
+    job.ends("Completed", "Completed", "Processing job completed", ctx.clock.now())
+
+
+def process(ctx: Context, job: Job, container: Container) -> None:
+    """The job's life. Raises JobFailed or TransferError where it ends badly."""
+    storage, now, params = ctx.client("s3"), ctx.clock.now, job.params
+    application = params["AppSpecification"]
+    command = argv(ctx, program_of(application, application["ImageUri"], []), container)
+    job.moves("Downloading", "Downloading inputs", now())
+    for item in _inputs(params):
+        _fetch(storage, item, container)
+    cluster = params["ProcessingResources"]["ClusterConfig"]
+    container.host("processing").mkdir(parents=True, exist_ok=True)
+    for item in _outputs(params):
+        if "LocalPath" in item.get("S3Output", {}):
+            container.host(item["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
+    container.host("output").mkdir(parents=True, exist_ok=True)
+    config = {key: params[key] for key in _ECHOED if key in params}
+    containers.write_json(
+        container, "config/processingjobconfig.json", {"ProcessingJobArn": job.arn, "ProcessingJobName": job.name, **config}
+    )
+    containers.write_json(container, "config/resourceconfig.json", containers.resources(cluster.get("InstanceType", "ml.m5.large")))
+    if job.stop.is_set():
+        return job.ends("Stopped", "Stopped", "Processing job stopped", now())
+    job.started = now()
+    job.moves("Processing", "Processing", job.started)
+    root = container.root
+    variables = {"PROCESSING_JOB_NAME": job.name, "PROCESSING_JOB_ARN": job.arn, "SM_PROCESSING_DIR": f"{root}/processing"}
+    instances = cluster.get("InstanceCount", 1)
+    ended = contain(
+        ctx, job, container, command, {**variables, **(params.get("Environment") or {})}, instances=instances, metrics=Metrics(())
+    )
+    if ended.why == "reset":
+        return None
+    message = container.host("output/message")
+    job.exit_message = message.read_text(errors="replace")[:_MESSAGE] if message.is_file() else None
+    verdict(ended, container.host("output/failure"))
+    if ended.why == "itself":
+        job.moves("Uploading", "Uploading outputs", now())
+        _deliver(storage, params, container)
+        return job.ends("Completed", "Completed", "Processing job completed", now())
+    return job.ends("Stopped", "Stopped" if ended.why == "stopped" else "MaxRuntimeExceeded", "Processing job stopped", now())
+
+
+def _fetch(storage: Any, item: dict[str, Any], container: Container) -> None:
+    source = item.get("S3Input")
+    if source is None:
+        raise s3.TransferError(f"ClientError: the local stack reads inputs from S3 only; input '{item['InputName']}' has another source")
+    if not item.get("AppManaged") and "LocalPath" in source:
+        s3.download(storage, source["S3Uri"], container.host(source["LocalPath"]), kind=source["S3DataType"])
+
+
+def _deliver(storage: Any, params: dict[str, Any], container: Container) -> None:
+    """Both upload modes at the end: a reader of Continuous output sees it later than on SageMaker, and whole."""
+    for item in _outputs(params):
+        output = item.get("S3Output")
+        if output and "LocalPath" in output and not item.get("AppManaged"):
+            s3.upload(storage, container.host(output["LocalPath"]), output["S3Uri"])
+
+
+@handles("sagemaker", "DescribeProcessingJob")
+def describe_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    return described(listing.find(ctx, "processing", params["ProcessingJobName"]))
+
+
+def described(job: Job) -> dict[str, Any]:
+    if job.as_moto is not None:
+        return job.as_moto
+    with job.lock:
+        answer: dict[str, Any] = {
+            "ProcessingJobName": job.name,
+            "ProcessingJobArn": job.arn,
+            "ProcessingJobStatus": job.status,
+            "CreationTime": job.created,
+            "LastModifiedTime": job.modified,
+            **{key: job.params[key] for key in _ECHOED if key in job.params},
+        }
+        answer.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": 86400})
+        optional = {
+            "ProcessingStartTime": job.started,
+            "ProcessingEndTime": job.ended,
+            "FailureReason": job.failure,
+            "ExitMessage": job.exit_message,
+        }
+        return {**answer, **{key: value for key, value in optional.items() if value}}
+
+
+@handles("sagemaker", "StopProcessingJob")
+def stop_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    job = listing.find(ctx, "processing", params["ProcessingJobName"])
+    if job.as_moto is not None:
+        job.status = "Stopped"
+        job.as_moto = {**job.as_moto, "ProcessingJobStatus": "Stopped"}  # moto stops even what has ended
+        return {}
+    listing.stop(ctx, job)
+    return {}
+
+
+@handles("sagemaker", "ListProcessingJobs")
+def list_processing_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    def summary(job: Job) -> dict[str, Any]:
+        found = {
+            "ProcessingJobName": job.name,
+            "ProcessingJobArn": job.arn,
+            "CreationTime": job.created,
+            "LastModifiedTime": job.modified,
+            "ProcessingJobStatus": job.status,
+        }
+        optional = {"ProcessingEndTime": job.ended, "FailureReason": job.failure, "ExitMessage": job.exit_message}
+        return {**found, **{key: value for key, value in optional.items() if value}}
+
+    jobs, token = listing.page(list(ctx.store(Jobs).processing.values()), params)
+    return {"ProcessingJobSummaries": [summary(job) for job in jobs], **token}

@@ -1,0 +1,218 @@
+"""Training jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import tags
+from ..registry import AwsError, Context, handles
+from . import container as containers
+from . import listing, s3
+from .container import Container
+from .images import command_of
+from .logs import Metrics
+from .record import ENDED, Job, Jobs
+from .runner import argv, contain, program_of, start, verdict
+
+_ECHOED = (  # of the request, told again by Describe
+    *("HyperParameters", "AlgorithmSpecification", "RoleArn", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "VpcConfig"),
+    *("StoppingCondition", "EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"),
+    *("CheckpointConfig", "DebugHookConfig", "ExperimentConfig", "DebugRuleConfigurations", "TensorBoardOutputConfig"),
+    *("ProfilerConfig", "ProfilerRuleConfigurations", "Environment", "RetryStrategy", "RemoteDebugConfig", "InfraCheckConfig"),
+    *("MlflowConfig", "ModelPackageConfig"),
+)
+
+
+@handles("sagemaker", "CreateTrainingJob")
+def create_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name = params["TrainingJobName"]
+    arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:training-job/{name}"
+    specification = params.get("AlgorithmSpecification") or {}
+    if "TrainingImage" in specification and "AlgorithmName" in specification:
+        raise AwsError("ValidationException", "Only one of TrainingImage and AlgorithmName may be given in AlgorithmSpecification.")
+    for metric in specification.get("MetricDefinitions") or ():
+        listing.check_regex(metric["Regex"])
+    job = listing.register(ctx, "training", name, arn, params)
+    tags.put(ctx, arn, params.get("Tags"))
+    if ctx.clock.mode == "instant" and command_of(ctx.images, specification.get("TrainingImage", "")) is None:
+        _as_moto(ctx, job)
+    else:
+        job.moves("Starting", "Preparing the instances for training", job.created)
+        start(ctx, job, train)
+    return {"TrainingJobArn": arn}
+
+
+def _as_moto(ctx: Context, job: Job) -> None:
+    """On the instant clock an image that nobody mapped does what it does under moto alone: nothing, with success."""
+    ctx.moto("sagemaker", "CreateTrainingJob", job.params)
+    job.as_moto = ctx.moto("sagemaker", "DescribeTrainingJob", {"TrainingJobName": job.name})
+    job.ends("Completed", "Completed", "Training job completed", ctx.clock.now())
+
+
+def train(ctx: Context, job: Job, container: Container) -> None:
+    """The job's life. Raises JobFailed or TransferError where it ends badly."""
+    storage, now, params = ctx.client("s3"), ctx.clock.now, job.params
+    specification = params.get("AlgorithmSpecification") or {}
+    command = argv(ctx, program_of(specification, specification.get("TrainingImage"), ["train"]), container)
+    job.moves("Downloading", "Downloading input data", now())
+    resources = params.get("ResourceConfig") or {}
+    channels = {channel["ChannelName"]: channel for channel in params.get("InputDataConfig") or ()}
+    for name, channel in channels.items():
+        _fetch(storage, channel, container, name)
+    config = {name: _described(channel, specification) for name, channel in channels.items()}
+    for folder in ("model", "output/data", "input/data", "checkpoints"):
+        container.host(folder).mkdir(parents=True, exist_ok=True)
+    containers.write_json(container, "input/config/hyperparameters.json", params.get("HyperParameters") or {})
+    containers.write_json(container, "input/config/inputdataconfig.json", config)
+    containers.write_json(container, "input/config/resourceconfig.json", containers.resources(resources.get("InstanceType", "ml.m5.large")))
+    checkpoints = params.get("CheckpointConfig")
+    kept = container.host((checkpoints or {}).get("LocalPath") or "checkpoints")
+    if checkpoints:
+        s3.download(storage, checkpoints["S3Uri"], kept, required=False)
+    if job.stop.is_set():
+        return job.ends("Stopped", "Stopped", "Training job stopped", now())
+    job.started = now()
+    job.moves("Training", "Training image download completed. Training in progress.", job.started)
+    variables = containers.training_variables(container, job.name, job.arn, params.get("HyperParameters") or {}, config)
+    ended = contain(
+        ctx,
+        job,
+        container,
+        command,
+        {**variables, **(params.get("Environment") or {})},
+        instances=resources.get("InstanceCount", 1),
+        metrics=Metrics(specification.get("MetricDefinitions") or ()),
+    )
+    if ended.why == "reset":
+        return None
+    if checkpoints:
+        s3.upload(storage, kept, checkpoints["S3Uri"])
+    verdict(ended, container.host("output/failure"))
+    job.moves("Uploading", "Uploading generated training model", now())
+    _deliver(storage, job, container)
+    _publish(ctx, job)
+    if ended.why == "stopped":
+        return job.ends("Stopped", "Stopped", "Training job stopped", now())
+    if ended.why == "overdue":
+        return job.ends("Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided", now())
+    return job.ends("Completed", "Completed", "Training job completed", now())
+
+
+def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: str) -> None:
+    source = channel["DataSource"].get("S3DataSource")
+    if source is None:
+        raise s3.TransferError(f"ClientError: the local stack reads channels from S3 only; channel '{name}' has another data source")
+    s3.download(storage, source["S3Uri"], container.host(f"input/data/{name}"), kind=source["S3DataType"])
+
+
+def _described(channel: dict[str, Any], specification: dict[str, Any]) -> dict[str, str]:
+    """A channel in inputdataconfig.json."""
+    source = channel["DataSource"].get("S3DataSource") or {}
+    found = {
+        "TrainingInputMode": channel.get("InputMode") or specification.get("TrainingInputMode", "File"),
+        "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+        "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+    }
+    return {**found, "ContentType": channel["ContentType"]} if "ContentType" in channel else found
+
+
+def _deliver(storage: Any, job: Job, container: Container) -> None:
+    """The model, and what lies in output/data, to S3."""
+    output = job.params["OutputDataConfig"]
+    base = f"{output['S3OutputPath'].rstrip('/')}/{job.name}/output"
+    if output.get("CompressionType") == "NONE":
+        job.artifacts = f"{base}/model/"
+        s3.upload(storage, container.host("model"), job.artifacts)
+    else:
+        job.artifacts = f"{base}/model.tar.gz"
+        archive = container.folder / "model.tar.gz"
+        s3.archive(container.host("model"), archive)
+        s3.put(storage, job.artifacts, archive)
+    data = container.host("output/data")
+    if data.is_dir() and any(data.iterdir()):
+        archive = container.folder / "output.tar.gz"
+        s3.archive(data, archive)
+        s3.put(storage, f"{base}/output.tar.gz", archive)
+
+
+def _publish(ctx: Context, job: Job) -> None:
+    """The job's metrics as CloudWatch shows them, where the SDK's TrainingJobAnalytics looks."""
+    if job.metrics:
+        ctx.client("cloudwatch").put_metric_data(
+            Namespace="/aws/sagemaker/TrainingJobs",
+            MetricData=[
+                {"MetricName": name, "Value": value, "Timestamp": at, "Dimensions": [{"Name": "TrainingJobName", "Value": job.name}]}
+                for name, (value, at) in job.metrics.items()
+            ],
+        )
+
+
+@handles("sagemaker", "DescribeTrainingJob")
+def describe_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    job = listing.find(ctx, "training", params["TrainingJobName"])
+    return described(job)
+
+
+def described(job: Job) -> dict[str, Any]:
+    if job.as_moto is not None:
+        return job.as_moto
+    with job.lock:
+        answer: dict[str, Any] = {
+            "TrainingJobName": job.name,
+            "TrainingJobArn": job.arn,
+            "ModelArtifacts": {"S3ModelArtifacts": job.artifacts} if job.artifacts else {},
+            "TrainingJobStatus": job.status,
+            "SecondaryStatus": job.secondary,
+            "CreationTime": job.created,
+            "LastModifiedTime": job.modified,
+            "SecondaryStatusTransitions": [dict(transition) for transition in job.transitions],
+            "ProfilingStatus": "Disabled",
+            **{key: job.params[key] for key in _ECHOED if key in job.params},
+        }
+        answer.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": 86400})
+        if job.started:
+            answer["TrainingStartTime"] = job.started
+        if job.ended:
+            answer["TrainingEndTime"] = job.ended
+            seconds = round((job.ended - (job.started or job.ended)).total_seconds())
+            answer["TrainingTimeInSeconds"] = answer["BillableTimeInSeconds"] = max(seconds, 1)
+        if job.failure:
+            answer["FailureReason"] = job.failure
+        if job.metrics:
+            answer["FinalMetricDataList"] = [
+                {"MetricName": name, "Value": value, "Timestamp": at} for name, (value, at) in job.metrics.items()
+            ]
+    return answer
+
+
+@handles("sagemaker", "StopTrainingJob")
+def stop_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    listing.stop(ctx, listing.find(ctx, "training", params["TrainingJobName"]))
+    return {}
+
+
+@handles("sagemaker", "DeleteTrainingJob")
+def delete_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    job = listing.find(ctx, "training", params["TrainingJobName"])
+    if job.status not in ENDED:
+        raise AwsError("ResourceInUse", f"The training job {job.arn} is {job.status}: only a job that has ended can be deleted.")
+    ctx.store(Jobs).training.pop(job.name, None)
+    tags.drop(ctx, job.arn)
+    return {}
+
+
+@handles("sagemaker", "ListTrainingJobs")
+def list_training_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    def summary(job: Job) -> dict[str, Any]:
+        found = {
+            "TrainingJobName": job.name,
+            "TrainingJobArn": job.arn,
+            "CreationTime": job.created,
+            "LastModifiedTime": job.modified,
+            "TrainingJobStatus": job.status,
+            "SecondaryStatus": job.secondary,
+        }
+        return {**found, "TrainingEndTime": job.ended} if job.ended else found
+
+    jobs, token = listing.page(list(ctx.store(Jobs).training.values()), params)
+    return {"TrainingJobSummaries": [summary(job) for job in jobs], **token}

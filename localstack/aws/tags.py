@@ -1,0 +1,98 @@
+"""Tags of SageMaker's resources, one table for all kinds, and GetResources over it and over moto.
+
+moto's AddTags appends a second value for the same key, and its tagging API does not see SageMaker. Whoever creates a resource calls
+`put(ctx, arn, params.get("Tags"))`, whoever deletes one `drop(ctx, arn)`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from .registry import AwsError, Context, handles
+
+_MOST = 50  # tags a resource
+
+
+class Tags:
+    def __init__(self) -> None:
+        self.of: dict[str, dict[str, str]] = {}
+        self.lock = threading.Lock()
+
+
+def put(ctx: Context, arn: str, tags: Iterable[dict[str, str]] | None) -> None:
+    """Set tags of a resource; keys that are there take the new value."""
+    store = ctx.store(Tags)
+    with store.lock:
+        merged = {**store.of.get(arn, {}), **{tag["Key"]: tag["Value"] for tag in tags or ()}}
+        if len(merged) > _MOST:
+            raise AwsError("ResourceLimitExceeded", f"The account-level service limit 'Tags per resource' is {_MOST}.")
+        store.of[arn] = merged
+
+
+def drop(ctx: Context, arn: str) -> None:
+    ctx.store(Tags).of.pop(arn, None)
+
+
+def of(ctx: Context, arn: str) -> dict[str, str]:
+    """The tags of a resource; those that moto was given at its creation, when it is moto's."""
+    store = ctx.store(Tags)
+    if arn not in store.of:
+        put(ctx, arn, ctx.moto("sagemaker", "ListTags", {"ResourceArn": arn}).get("Tags"))
+    return store.of[arn]
+
+
+@handles("sagemaker", "AddTags")
+def add_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    arn = params["ResourceArn"]
+    of(ctx, arn)
+    put(ctx, arn, params["Tags"])
+    return {"Tags": _listed(of(ctx, arn))}
+
+
+@handles("sagemaker", "ListTags")
+def list_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    every = _listed(of(ctx, params["ResourceArn"]))
+    start = int(params.get("NextToken") or 0)
+    size = params.get("MaxResults", _MOST)
+    return {"Tags": every[start : start + size], **({"NextToken": str(start + size)} if start + size < len(every) else {})}
+
+
+@handles("sagemaker", "DeleteTags")
+def delete_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    tags = of(ctx, params["ResourceArn"])
+    for key in params["TagKeys"]:
+        tags.pop(key, None)
+    return {}
+
+
+@handles("resourcegroupstaggingapi", "GetResources")
+def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer moto's pages, and SageMaker's resources on the last of them."""
+    kinds: list[str] = params.get("ResourceTypeFilters") or []
+    only_ours = bool(kinds) and all(kind.split(":")[0] == "sagemaker" for kind in kinds)
+    answer: dict[str, Any] = {"ResourceTagMappingList": []} if only_ours else ctx.forward()
+    if answer.get("PaginationToken"):
+        return answer
+    ours = [
+        {"ResourceARN": arn, "Tags": _listed(tags)}
+        for arn, tags in sorted(ctx.store(Tags).of.items())
+        if tags and _wanted(arn, kinds, params.get("ResourceARNList")) and _carries(tags, params.get("TagFilters") or [])
+    ]
+    known = {item["ResourceARN"] for item in answer["ResourceTagMappingList"]}
+    return {**answer, "ResourceTagMappingList": [*answer["ResourceTagMappingList"], *(i for i in ours if i["ResourceARN"] not in known)]}
+
+
+def _wanted(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
+    _, _, service, _, _, rest = arn.split(":", 5)
+    resource = rest.partition("/")[0]
+    return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (not arns or arn in arns)
+
+
+def _carries(tags: dict[str, str], filters: list[dict[str, Any]]) -> bool:
+    return all(f["Key"] in tags and (not f.get("Values") or tags[f["Key"]] in f["Values"]) for f in filters)
+
+
+def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
