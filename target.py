@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -54,7 +55,7 @@ class CallLog:
     """
 
     def __init__(self, *, dry_run: bool = False) -> None:
-        self.calls: list[Call] = []
+        self.calls: deque[Call] = deque(maxlen=10_000)  # the newest: a gateway lives for months
         self.dry_run = dry_run
         self.listeners: list[Callable[[Call], None]] = []  # the CLI prints with these
         self.before: Callable[[Call], None] | None = None  # a test raises here: cut before the effect
