@@ -17,6 +17,7 @@ from .storage import utc_milliseconds
 
 if TYPE_CHECKING:
     from .project.specs import Description, ProjectSpec
+    from .storage import BlobStore
     from .target import CallLog, Profile, Target
 
 Progress = Callable[[str, int, int | None], None]  # what, done, of how many (None: unknown)
@@ -127,6 +128,13 @@ def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
     from .adapters import targets
 
     return targets.load(profile, calls=calls)
+
+
+def open_blobs(uri: str) -> BlobStore:
+    """What reads and writes a URI, by its scheme: how a job that was given only a URI begins. Unsupported."""
+    from .adapters import targets
+
+    return targets.blobs_for(uri)
 
 
 def reopen(path: str | Path, target: Target) -> Project:

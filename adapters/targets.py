@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -12,6 +13,7 @@ from ..target import CallLog, Capability, Profile, Target
 
 if TYPE_CHECKING:
     from ..feature_store.sql import Rendered
+    from ..storage import BlobStore
 
 
 class Adapter(Protocol):
@@ -59,6 +61,26 @@ def load(profile: Profile, *, calls: CallLog | None = None) -> Target:
     """A target whose ports are built on first touch."""
     adapter = find(profile.adapter)
     return Target(profile, capabilities=adapter.capabilities, ports=adapter.ports, calls=calls)
+
+
+# the scheme of a URI -> the adapter of its blobs, and the variable that leads it to a local stack
+_SCHEMES = {"s3": ("sagemaker", "AWS_ENDPOINT_URL"), "gs": ("vertex", "STORAGE_EMULATOR_HOST")}
+
+
+def blobs_for(uri: str) -> BlobStore:
+    """What opens a URI, by its scheme, under the identity of the process: a job is given the URI of its run.json and nothing else.
+
+    Unsupported for a scheme that nothing here opens.
+    """
+    scheme, _, rest = uri.partition("://")
+    if scheme not in _SCHEMES:
+        raise Unsupported(f"nothing installed opens {scheme}:// URIs: {uri}", capability="blobs")
+    adapter, variable = _SCHEMES[scheme]
+    bucket, _, below = rest.partition("/")
+    options: dict[str, Any] = {"bucket": f"{scheme}://{bucket}"}
+    if url := os.environ.get(variable):
+        options["endpoint_url"] = url
+    return load(Profile(name=adapter, adapter=adapter, project=below.partition("/")[0], options=options)).blobs
 
 
 class Dialect(Protocol):

@@ -30,6 +30,13 @@ class _Given(msgspec.Struct, frozen=True, tag="given"):
     value: Any
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """An artifact: where it is, and the digest of its tree."""
+
+    uri: str
+    digest: str
+
+
 class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     """run.json. No secrets: the profile has none."""
 
@@ -46,19 +53,13 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any]
     steps: tuple[Step, ...]  # in order
     settled: dict[str, Settled]  # what submit found that need not run
+    code: Kept | None = None  # the project's files, when `folder` is not where the steps run
 
     def step(self, name: str) -> Step:
         for step in self.steps:
             if step.name == name:
                 return step
         raise NotFound(f"run {self.run} has no step {name} (it has {', '.join(step.name for step in self.steps)})")
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """An artifact: where it is, and the digest of its tree."""
-
-    uri: str
-    digest: str
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,12 +14,13 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import msgspec
 
-from ..errors import IsthmusError, Unsupported
-from ..runtime import open_target
+from ..errors import IsthmusError
+from ..runtime import open_blobs, open_target
 from ..storage import BlobStore, utc_milliseconds
 from .artifacts import fetch, fetch_uri, keep
 from .cache import KeyRecord, key_parts, look_up
@@ -28,6 +29,7 @@ from .document import RunDocument, Scalar, StepFailure, StepResult, decode_run, 
 from .execute import Cancelled, StepFailed, run_command, run_function
 from .graph import PLACEHOLDER, Artifact, Step, fits, needed
 from .log import captured, last_line
+from .project_code import place_code
 from .results import adopt, input_digests, publish, resolve
 from .supervision import Supervisor
 
@@ -53,12 +55,9 @@ def _cancel(_number: int, _frame: object) -> None:
 
 
 def open_document(uri: str) -> RunDocument:
-    """run.json by its URI's scheme. Unsupported when nothing here opens the scheme."""
+    """run.json by its URI's scheme, under this process's own identity. Unsupported when nothing here opens the scheme."""
     path = local_path(uri)
-    if path is not None:
-        return decode_run(path.read_bytes())
-    scheme = uri.partition("://")[0]
-    raise Unsupported(f"nothing installed opens {scheme}:// URIs: {uri}", capability="blobs")
+    return decode_run(path.read_bytes() if path is not None else open_blobs(uri).get(uri))
 
 
 class _Work:
@@ -72,16 +71,26 @@ class _Work:
         self.target = open_target(self.document.profile)
         self.blobs: BlobStore = self.target.blobs
         self.uri = f"{folder_of(arguments.run)}/{self.step.name}"
-        self.scratch = local_path(self.uri) or _scratch()
+        place = local_path(self.uri)
+        self.scratch = place or _scratch()
+        self.temporary = place is None
         self.attempts = 0
 
     def run(self) -> int:
+        try:
+            return self._run()
+        finally:
+            if self.temporary:
+                rmtree(self.scratch, ignore_errors=True)
+
+    def _run(self) -> int:
         done = find(self.blobs, f"{self.uri}/step.json", StepResult)
         if done is not None:  # a provider may start a job again whose success it did not hear of
             self._deliver(done.outputs)
             return 0
         with captured(self.blobs, f"{self.uri}/log.txt", self.scratch) as log:
             try:
+                self.document = place_code(self.blobs, self.document, self.scratch)
                 result = self._result(log)
             except (StepFailed, IsthmusError, OSError) as error:
                 reason = str(error) or type(error).__name__
@@ -220,8 +229,6 @@ def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
 
 def _empty(folder: Path) -> Path:
     if folder.exists():
-        from shutil import rmtree
-
         rmtree(folder)
     folder.mkdir(parents=True)
     return folder

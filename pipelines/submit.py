@@ -17,6 +17,7 @@ from .conditions import holds
 from .document import RunDocument, Settled, StepResult, decode_run, encode_run, open_run, run_uri
 from .graph import Pipeline, Step, check, check_parameters, needed
 from .port import PipelineRun, StepSpec
+from .project_code import keep_code
 from .results import adopt, input_digests, resolve
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def _document(
         parameters=parameters,
         steps=steps,
         settled={},
+        code=keep_code(project),
     )
 
 
