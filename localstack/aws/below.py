@@ -57,7 +57,7 @@ class Clients:
 
     def _answer(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
         done = self._send(_environ(request.method, request.url, dict(request.headers.items()), _body(request.body)))
-        return AWSResponse(request.url, done.status, dict(done.headers), _Raw(done.body))  # type: ignore[no-untyped-call]
+        return AWSResponse(request.url, done.status, dict(done.headers), _Raw(done.body))
 
 
 class _Raw(io.BytesIO):
@@ -78,7 +78,7 @@ def environ_of_call(service: str, operation: str, params: Mapping[str, Any], acc
     headers["Authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={_keys(account)[0]}/20200101/{region}/{model.service_model.signing_name}/aws4_request"
     )
-    request = botocore.awsrequest.AWSRequest(  # type: ignore[no-untyped-call]
+    request = botocore.awsrequest.AWSRequest(
         method=made["method"], url=_HERE + made["url_path"], params=query, data=made["body"], headers=headers
     ).prepare()
     return _environ(request.method, request.url, dict(request.headers.items()), _body(request.body))
@@ -88,7 +88,7 @@ def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
     """An answer as botocore would return it, without its metadata. AwsError when it is an error."""
     model = operation_model(service, operation)
     parser = botocore.parsers.create_parser(model.service_model.resolved_protocol)
-    headers = botocore.awsrequest.HeadersDict(dict(done.headers))  # type: ignore[no-untyped-call]
+    headers = botocore.awsrequest.HeadersDict(dict(done.headers))
     found: dict[str, Any] = parser.parse({"status_code": done.status, "headers": headers, "body": done.body}, model.output_shape)
     found.pop("ResponseMetadata", None)
     if done.status >= 300:
@@ -132,7 +132,7 @@ def _environ(method: str, url: str, headers: Mapping[str, Any], body: bytes) -> 
         query_string=parts.query,
         base_url=f"{parts.scheme}://{parts.netloc}",
         method=method,
-        headers=kept,
+        headers=list(kept.items()),
         data=body,
     ).get_environ()
     environ["CONTENT_LENGTH"] = str(len(body))

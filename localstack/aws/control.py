@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from ..faults import Fault
+from . import coverage
 from .wire import Answer
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Control:
         except (msgspec.DecodeError, ValueError) as error:
             return _json(400, {"error": str(error)})
 
-    def _do(self, route: str, body: bytes, query: dict[str, str]) -> object:
+    def _do(self, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
         front, stack = self._front, self._front.stack
         match route:
             case "GET health":
@@ -55,10 +56,15 @@ class Control:
             case "DELETE faults":
                 stack.faults.clear(int(query["id"]) if "id" in query else None)
                 return {}
+            case "GET policy":
+                return front.used.policy()
+            case "GET coverage":
+                return coverage.coverage()
             case "GET calls":
                 return front.calls.list()
             case "DELETE calls":
                 front.calls.clear()
+                front.used.clear()
                 return {}
         raise KeyError(route)
 

@@ -12,6 +12,7 @@ from ..calls import Calls, names
 from ..faults import OF_THE_WIRE, Fault
 from . import below, moto_below, wire
 from .control import Control
+from .policy import Asked, Used
 from .registry import OPERATIONS, AwsError, Context, Stack, State
 from .wire import Answer, Incoming
 
@@ -37,6 +38,7 @@ class Front:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.calls = Calls()
+        self.used = Used()
         self.control = Control(self)
         self._resetting = threading.Lock()
         self._clients = below.Clients(self._internal)
@@ -90,6 +92,7 @@ class Front:
             self.stack.faults.clear()
             moto_below.reset()
             self.calls.clear()
+            self.used.clear()
 
     def close(self) -> None:
         self.stack.state.stop()
@@ -128,6 +131,15 @@ class Front:
     def _log(self, incoming: Incoming, named: tuple[str, ...], done: Answer | None, faults: list[Fault], *, cut: bool) -> None:
         if _INTERNAL in incoming.environ:
             return
+        if incoming.model is not None and (done is None or done.status != 501):
+            asked = Asked(
+                service=incoming.service,
+                operation=incoming.operation,
+                params=incoming.params or {},
+                account=incoming.account,
+                region=incoming.region,
+            )
+            self.used.add(asked, named)
         self.calls.add(
             at=self.stack.clock.now(),
             service=incoming.service,

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from moto.backends import list_of_moto_modules
 from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -14,7 +15,19 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from .registry import AwsError
 from .wire import Answer, Incoming, refusal, rewind
 
-_dispatcher = DomainDispatcherApplication(create_backend_app)
+
+class _Dispatcher(DomainDispatcherApplication):
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """A service that moto does not have is an answer, not a message on stdout and a crash."""
+        if host is None or host == "moto_api" or host in list_of_moto_modules():
+            return host
+        for backend, pattern in self.backend_url_patterns:
+            if pattern.match(f"http://{host}"):
+                return backend
+        raise NotImplementedError(host)
+
+
+_dispatcher = _Dispatcher(create_backend_app)
 
 
 def answer(incoming: Incoming) -> Answer:
@@ -26,7 +39,8 @@ def answer(incoming: Incoming) -> Answer:
     except Exception as error:  # noqa: BLE001  moto's mistakes are of every kind, and a client would wait through its retries
         sys.stderr.write(f"moto failed at {incoming.service}:{incoming.operation}\n")
         traceback.print_exc()
-        text = f"the AWS stack cannot do {incoming.service}:{incoming.operation} with this request: moto raised {type(error).__name__}: {error}"
+        asked = f"{incoming.service}:{incoming.operation}"
+        text = f"the AWS stack cannot do {asked} with this request: moto raised {type(error).__name__}: {error}"
         return refusal(incoming, AwsError("NotImplemented", text, 501))
     if done.status in (404, 405) and incoming.service != "s3" and _no_answer(done):
         return refusal(incoming, not_there(incoming))

@@ -102,7 +102,7 @@ def _cutting(front: Front) -> Any:
     return application
 
 
-class _Parser(HTTPRequestParser):
+class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """Keeps the names of S3's own metadata headers that have an underscore, which waitress drops."""
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -125,6 +125,6 @@ class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no ty
         return environ
 
 
-class _Channel(HTTPChannel):
+class _Channel(HTTPChannel):  # type: ignore[misc]
     parser_class = _Parser
     task_class = _Task

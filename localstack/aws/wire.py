@@ -100,7 +100,7 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
         parser = PROTOCOL_PARSERS[_protocol(incoming)](incoming.model, timestamp_parser=_aware)
         request = incoming.request
         body = request.get_data()  # before `values`, which would take a form out of it
-        wanted = {
+        wanted: Any = {
             "method": request.method,
             "values": request.values,
             "headers": request.headers,

@@ -1,0 +1,179 @@
+"""The least-privilege IAM policy of what was called: actions, and the resources that the calls name.
+
+Actions and resource types are of AWS's Service Authorization Reference. What a call does not name stays `*`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from . import policy_s3
+from .policy_names import GLUE_INPUTS, NO_PERMISSION, PREFIXES, RESOURCES, ROLES
+
+_ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:.+")
+_MANY = 4  # from so many names of one kind on, they become a common prefix and *
+
+Grant = tuple[str, str, str]  # action, resource, the service that a role is passed to (else empty)
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One call, as far as its permission is concerned."""
+
+    service: str  # botocore's name
+    operation: str
+    params: Mapping[str, Any]
+    account: str
+    region: str
+
+
+class Used:
+    """What was called since the last reset. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._grants: set[Grant] = set()
+        self._seen: set[tuple[str, str, str, tuple[str, ...]]] = set()
+        self._lock = threading.Lock()
+
+    def add(self, asked: Asked, names: tuple[str, ...]) -> None:
+        key = (asked.service, asked.operation, f"{asked.account}/{asked.region}", names)
+        if asked.service == "sagemaker-runtime" and key in self._seen:  # it comes thousands of times, and names all it uses at the top
+            return
+        found = set(grants(asked))
+        with self._lock:
+            self._grants |= found
+            self._seen.add(key)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._grants.clear()
+            self._seen.clear()
+
+    def policy(self) -> dict[str, Any]:
+        with self._lock:
+            return document(self._grants)
+
+
+def grants(asked: Asked) -> Iterator[Grant]:
+    """What one call needs."""
+    service, operation, params = asked.service, asked.operation, asked.params
+    prefix = PREFIXES.get(service, service)
+    if (service, operation) in NO_PERMISSION:
+        return
+    if service == "s3":
+        yield from ((action, resource, "") for action, resource in policy_s3.grants(operation, params))
+        return
+    for resource in sorted(set(_resources(asked, params))) or ["*"]:
+        yield f"{prefix}:{operation}", resource, ""
+    if service in ROLES:
+        for role in _roles(params):
+            yield "iam:PassRole", role, f"{ROLES[service]}.amazonaws.com"
+
+
+def document(found: set[Grant]) -> dict[str, Any]:
+    """A policy document: one statement for every set of resources, actions and statements in the order of the alphabet."""
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for action, resource, passed_to in found:
+        wanted.setdefault((action, passed_to), set()).add(resource)
+    grouped: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for (action, passed_to), resources in wanted.items():
+        grouped.setdefault((narrowed(resources), passed_to), []).append(action)
+    statements = []
+    for (named, passed_to), actions in sorted(grouped.items(), key=lambda item: sorted(item[1])):
+        statement: dict[str, Any] = {"Effect": "Allow", "Action": sorted(actions), "Resource": list(named)}
+        if passed_to:
+            statement["Condition"] = {"StringEquals": {"iam:PassedToService": passed_to}}
+        statements.append(statement)
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def narrowed(resources: set[str]) -> tuple[str, ...]:
+    """Resources in the order of the alphabet; many of one kind become what they have in common, and *."""
+    if "*" in resources:
+        return ("*",)
+    kinds: dict[str, list[str]] = {}
+    for resource in sorted(resources):
+        kinds.setdefault(_kind(resource), []).append(resource)
+    kept: list[str] = []
+    for kind, members in kinds.items():
+        if len(members) < _MANY:
+            kept += members
+            continue
+        common = _common(members[0], members[-1])  # of a sorted list: what its ends share, all share
+        kept.append(f"{common[: max(len(kind), _last_cut(common))]}*")
+    return tuple(sorted(kept))
+
+
+def _common(first: str, last: str) -> str:
+    return first[: next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))]
+
+
+def _kind(resource: str) -> str:
+    """What resources must share to be put together: the bucket, or the type of the resource."""
+    start = resource.find("/")
+    return resource if start < 0 else resource[: start + 1]
+
+
+def _last_cut(text: str) -> int:
+    return max(text.rfind(mark) for mark in "/-_=.") + 1
+
+
+def _resources(asked: Asked, params: Mapping[str, Any]) -> Iterator[str]:
+    service, operation = asked.service, asked.operation
+    prefix = PREFIXES.get(service, service)
+    base = f"arn:aws:{prefix}:{'' if prefix == 'iam' else asked.region}:{asked.account}:"
+    if service == "glue":
+        yield from _glue(base, operation, params)
+        return
+    types = RESOURCES.get(prefix, {})
+    for key, value in params.items():
+        if isinstance(value, str) and _ARN.fullmatch(value) and value.split(":")[2] == prefix:
+            yield _of_type(value, service)
+        elif key in types:
+            for name in value if isinstance(value, list) else [value]:
+                if isinstance(name, str):
+                    yield name if _ARN.fullmatch(name) else base + types[key].format(name.lower() if prefix == "sagemaker" else name)
+        elif key == "Identifiers" and service == "sagemaker-featurestore-runtime":
+            yield from (resource for item in value for resource in _resources(asked, item))
+    if service == "athena" and operation == "StartQueryExecution" and "WorkGroup" not in params:
+        yield f"{base}workgroup/primary"
+
+
+def _of_type(arn: str, service: str) -> str:
+    """An execution of a pipeline is allowed by its own ARN; its id is made new each time."""
+    if service == "sagemaker" and "/execution/" in arn:
+        return f"{arn.split('/execution/', maxsplit=1)[0]}/execution/*"
+    return arn
+
+
+def _glue(base: str, operation: str, params: Mapping[str, Any]) -> Iterator[str]:
+    """Glue asks for the whole path: the catalog, the database, the table."""
+    yield f"{base}catalog"
+    subject = "database" if "Database" in operation else "table"
+    name = params.get("Name") or params.get("TableName")
+    database = params.get("DatabaseName")
+    for key in GLUE_INPUTS:
+        if isinstance(params.get(key), Mapping):
+            name = name or params[key].get("Name")
+    if subject == "database":
+        yield f"{base}database/{name or '*'}"
+        return
+    if database:
+        yield f"{base}database/{database}"
+        yield f"{base}table/{database}/{name or '*'}"
+
+
+def _roles(value: object, key: str = "") -> Iterator[str]:
+    """Every role that a request hands over."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _roles(item, str(name))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _roles(item, key)
+    elif isinstance(value, str) and key.lower().endswith("rolearn") and ":role/" in value:
+        yield value
