@@ -170,7 +170,7 @@ def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
     sample = project.target.warehouse.query(f"SELECT min(entity_key) AS k FROM {view} WHERE created_timestamp <= $synced", params)["k"][
         0
     ].as_py()
-    return sample is not None and project.target.online.get(view, [sample])["feature_timestamp"][0].as_py() is None
+    return sample is not None and project.target.online.get(view, [sample])[0] is None
 
 
 def _keys(project: Project, source: ViewSource, mark: Watermark) -> int:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Protocol, cast, final
+from datetime import datetime, timedelta
+from typing import cast, final
 
 import msgspec
 
 from ..errors import NotFound
 from ..runtime import Project
 from .history import ViewSource, entity_key
-from .port import OnlineStore
 from .views import view_sources
 
 Row = dict[str, object]  # feature -> value, None when unknown or stale
@@ -23,12 +22,6 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Row]
     timestamps: list[datetime | None]  # each row's event_timestamp (UTC); None: the entity is unknown
     stale_features: tuple[str, ...]  # `view.feature`, of rows that were older than the view's ttl and are served as None
-
-
-class RowReader(Protocol):
-    """What an OnlineStore may offer beside its port: rows without the detour over Arrow, (feature_timestamp, *features) or None."""
-
-    def rows(self, view: str, keys: Sequence[str]) -> list[tuple[object, ...] | None]: ...
 
 
 @final
@@ -49,23 +42,22 @@ class OnlineReader:
         if view not in self._views:
             raise NotFound(f"this reader was not opened for {view} (but for {', '.join(self._views) or 'no view'})")
         plan = self._views[view]
-        found = plan.fetch(self._store, [entity_key(key) for key in keys])
-        oldest = None if plan.ttl is None else (self._now() - plan.ttl).replace(tzinfo=None)
+        oldest = None if plan.ttl is None else self._now() - plan.ttl
         rows: list[Row] = []
         timestamps: list[datetime | None] = []
         stale = False
-        for values in found:
-            if values is None or values[0] is None:
+        for found in self._store.get(view, [entity_key(key) for key in keys]):
+            if found is None:
                 rows.append(dict(plan.nothing))
                 timestamps.append(None)
                 continue
-            moment = _plain(values[0])
-            timestamps.append(moment.replace(tzinfo=UTC))
+            moment = cast("datetime", found.pop("feature_timestamp"))
+            timestamps.append(moment)
             if oldest is not None and moment < oldest:
                 stale = True
                 rows.append(dict(plan.nothing))
             else:
-                rows.append(dict(zip(plan.names, values[1:], strict=True)))
+                rows.append(found)
         return Served(rows=rows, timestamps=timestamps, stale_features=plan.qualified if stale else ())
 
 
@@ -74,26 +66,12 @@ class _Plan:
     """What can be worked out once per view."""
 
     def __init__(self, source: ViewSource) -> None:
-        self.name = source.view.name
+        names = [feature.name for feature in source.features]
         self.ttl: timedelta | None = source.view.ttl
-        self.names = tuple(feature.name for feature in source.features)
-        self.qualified = tuple(f"{self.name}.{name}" for name in self.names)
-        self.nothing: Mapping[str, object] = dict.fromkeys(self.names)
-
-    def fetch(self, store: OnlineStore, keys: Sequence[str]) -> Sequence[tuple[object, ...] | None]:
-        if not keys:
-            return ()
-        if callable(getattr(store, "rows", None)):
-            return cast("RowReader", store).rows(self.name, keys)
-        table = store.get(self.name, keys)
-        return list(zip(*(table[name].to_pylist() for name in ("feature_timestamp", *self.names)), strict=True))
+        self.qualified = tuple(f"{source.view.name}.{name}" for name in names)
+        self.nothing: Mapping[str, object] = dict.fromkeys(names)
 
 
 def read(project: Project, view: str, keys: Sequence[int | str]) -> Served:
     """One look at the online store. NotFound for an unknown view."""
     return OnlineReader(project, (view,)).read(view, keys)
-
-
-def _plain(moment: object) -> datetime:
-    found = cast("datetime", moment)
-    return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)

@@ -93,6 +93,9 @@ class OnlineStore(Protocol):
         """Blocking, resumable. Afterwards `get` serves for every entity the row that history held at `until`, or a later sync's."""
         ...
 
-    def get(self, view: str, keys: Sequence[str]) -> pa.Table:
-        """One row per key, in order, duplicates kept, missing = nulls. Columns: entity_key, feature_timestamp, the features."""
+    def get(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
+        """One row per key, in order, duplicates kept; None where the store has none.
+
+        A row has feature_timestamp (the history row's event_timestamp) and the view's features; timestamps are aware UTC datetimes.
+        """
         ...

@@ -77,15 +77,16 @@ def _compare(project: Project, source: ViewSource, keys: Sequence[str], moment: 
     sql = f"SELECT * FROM (\n{latest_sql(source)}\n) AS latest WHERE entity_key IN ({placeholders})"
     params = {"until": moment, **{f"key_{n}": key for n, key in enumerate(keys)}}
     recomputed = {row["entity_key"]: row for row in project.target.warehouse.query(sql, params).to_pylist()}
-    served = project.target.online.get(source.view.name, list(keys)).to_pylist()
+    served = project.target.online.get(source.view.name, keys)
     return [_differences(source.view.name, key, names, row, recomputed.get(key)) for key, row in zip(keys, served, strict=True)]
 
 
 def _differences(
-    view: str, key: str, names: Sequence[str], served: Mapping[str, object], recomputed: Mapping[str, object] | None
+    view: str, key: str, names: Sequence[str], served: Mapping[str, object] | None, recomputed: Mapping[str, object] | None
 ) -> list[Difference]:
-    pairs = [("feature_timestamp", served["feature_timestamp"], (recomputed or {}).get("event_timestamp"))]
-    pairs += [(name, served[name], (recomputed or {}).get(name)) for name in names]
+    ours, theirs_all = served or {}, recomputed or {}
+    pairs = [("feature_timestamp", ours.get("feature_timestamp"), theirs_all.get("event_timestamp"))]
+    pairs += [(name, ours.get(name), theirs_all.get(name)) for name in names]
     return [
         Difference(view=view, key=key, column=c, served=mine, recomputed=theirs) for c, mine, theirs in pairs if not _same(mine, theirs)
     ]

@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
@@ -19,7 +19,6 @@ from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ...storage import Resource
 from ...target import Target
 from . import inventory
-from .batches import arrow_type
 from .errors import translated
 from .relations import quoted
 from .sqlite import Database
@@ -46,10 +45,8 @@ class _Reader(msgspec.Struct, frozen=True):
 
     expires: float  # monotonic
     sql: Callable[[int], str]
-    row_type: pa.DataType
-    nulls: tuple[None, ...]
-    bools: tuple[int, ...]  # places of SQLite's 0 and 1 that were booleans
-    floats: tuple[int, ...]  # places that may hold a NaN
+    names: tuple[str, ...]
+    conversions: tuple[tuple[int, Callable[[Any], object]], ...]  # by place: what SQLite has no type for
 
 
 @final
@@ -129,27 +126,23 @@ class LocalOnlineStore:
             params["since"] = moment(start)
         return self._target.warehouse.query(sql, params)
 
-    def get(self, view: str, keys: Sequence[str]) -> pa.Table:
-        import pyarrow as pa
-
+    def get(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
+        found: dict[str, dict[str, object]] = {}
         try:
             reader, db = self._reader(view)
-            found: dict[str, tuple[object, ...]] = {}
             for start in range(0, len(keys), _KEYS):
                 some = keys[start : start + _KEYS]
-                for row in db.execute(reader.sql(len(some)), some):
-                    found[row[0]] = row
+                for key, *values in db.execute(reader.sql(len(some)), some):
+                    for place, back in reader.conversions:
+                        if values[place] is not None:
+                            values[place] = back(values[place])
+                    found[key] = dict(zip(reader.names, values, strict=True))
         except sqlite3.Error:
             with translated(f"reading {view}"):
                 raise
-        rows = [found.get(key) or (key, *reader.nulls) for key in keys]
-        if reader.bools:
-            rows = [_with_bools(row, reader.bools) for row in rows]
-        if reader.floats:
-            rows = [_with_nan(row, reader.floats) for row in rows]
-        # one conversion of all rows is twice as fast as one a column
-        structs = cast("pa.StructArray", pa.array(rows, reader.row_type))
-        return pa.Table.from_batches([pa.RecordBatch.from_struct_array(structs)])
+        if len(found) == len(keys):  # every key once: nothing is shared between the answers
+            return [found[key] for key in keys]
+        return [dict(row) if (row := found.get(key)) is not None else None for key in keys]
 
     def _reader(self, view: str) -> tuple[_Reader, sqlite3.Connection]:
         db = self._database.connection
@@ -180,11 +173,7 @@ class LocalOnlineStore:
 
 
 def _make_reader(view: _View) -> _Reader:
-    import pyarrow as pa
-
     names = ", ".join(["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)])
-    types: list[tuple[str, pa.DataType]] = [("entity_key", pa.string()), ("feature_timestamp", pa.timestamp("ms"))]
-    types += [(feature.name, arrow_type(feature)) for feature in view.features]
     statements: dict[int, str] = {}
 
     def sql(keys: int) -> str:
@@ -196,10 +185,8 @@ def _make_reader(view: _View) -> _Reader:
     return _Reader(
         expires=time.monotonic() + 1.0,
         sql=sql,
-        row_type=pa.struct(types),
-        nulls=(None,) * (len(types) - 1),
-        bools=tuple(place for place, feature in enumerate(view.features, 2) if feature.type == "bool"),
-        floats=tuple(place for place, feature in enumerate(view.features, 2) if feature.type == "float64"),
+        names=("feature_timestamp", *(feature.name for feature in view.features)),
+        conversions=((0, moment), *((n, _BACK[feature.type]) for n, feature in enumerate(view.features, 1) if feature.type in _BACK)),
     )
 
 
@@ -248,18 +235,11 @@ def _rows(latest: pa.Table) -> Iterator[tuple[object, ...]]:
         yield from zip(*columns, strict=True)
 
 
-def _with_bools(row: tuple[object, ...], places: tuple[int, ...]) -> tuple[object, ...]:
-    values = list(row)
-    for place in places:
-        if values[place] is not None:
-            values[place] = values[place] == 1
-    return tuple(values)
+def _float(value: float | bytes) -> object:
+    return struct.unpack("<d", value[len(_NAN) :])[0] if isinstance(value, bytes) else value
 
 
-def _with_nan(row: tuple[object, ...], places: tuple[int, ...]) -> tuple[object, ...]:
-    if not any(type(row[place]) is bytes for place in places):
-        return row
-    return tuple(struct.unpack("<d", value[len(_NAN) :])[0] if type(value) is bytes else value for value in row)
+_BACK: dict[str, Callable[[Any], object]] = {"bool": bool, "float64": _float, "timestamp": moment}
 
 
 def _absent(view: str) -> NotFound:
