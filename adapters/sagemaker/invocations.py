@@ -1,0 +1,62 @@
+"""One call of an endpoint: the wire of InvokeEndpoint, and what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ...endpoints.port import Reply
+from ...errors import Invalid, ModelError, NotFound
+from ...events.port import Row
+from .errors import translated
+
+VERSION = "isthmus-version="  # in the custom attributes, which a container's answer carries through SageMaker
+encode_json = msgspec.json.Encoder().encode
+
+
+class _Predictions(msgspec.Struct, frozen=True):
+    predictions: tuple[object, ...]
+
+
+_decoder = msgspec.json.Decoder(_Predictions)
+
+
+def encode(instances: Sequence[Row]) -> bytes:
+    return encode_json({"instances": instances})
+
+
+def invoke(client: Any, name: str, body: bytes, *, endpoint: str, variant: str | None, request_id: str) -> Reply:
+    """Sent once: a repeat would count twice in the split and in the metrics."""
+    more = {"TargetVariant": variant} if variant is not None else {}
+    try:
+        with translated(f"invoking {endpoint}", effect=True):
+            answer = client.invoke_endpoint(
+                EndpointName=name, Body=body, ContentType="application/json", Accept="application/json", InferenceId=request_id, **more
+            )
+            data: bytes = answer["Body"].read()
+    except NotFound as error:
+        raise NotFound(error.message, remedy=f"isthmus deploy {endpoint}") from error
+    except Invalid as error:
+        if variant is not None and variant in error.message:
+            raise NotFound(f"{endpoint} has no variant {variant}: {error.message}") from error
+        raise
+    try:
+        found = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        text = data.decode("utf-8", "replace")
+        raise ModelError(f"{endpoint}: the model's answer has no predictions: {error}", status=200, body=text) from error
+    return Reply(
+        predictions=found.predictions,
+        variant=answer.get("InvokedProductionVariant") or variant or "",
+        version=version_of(answer.get("CustomAttributes")),
+    )
+
+
+def version_of(attributes: str | None) -> int | None:
+    """The version that the answering container says it is; None when it is not our model server."""
+    for part in (attributes or "").split(";"):
+        if part.strip().startswith(VERSION) and part.strip().removeprefix(VERSION).isdigit():
+            return int(part.strip().removeprefix(VERSION))
+    return None

@@ -1,0 +1,69 @@
+"""What an endpoint's instances cost an hour, by a dated table. A price that is not in it is unknown, never a guess.
+
+On-demand prices of "Real-Time Inference" (aws.amazon.com/sagemaker/pricing), taken down for the regions and instances on which independent
+copies of AWS's price list agree. Not asked of the Price List API: `TABLE` says how old they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from ...endpoints.port import VariantSpec
+from ...target import Profile
+from .machines import serving_counts, serving_machine
+
+TABLE = "2026-10"  # year and month in which it was taken down
+
+_US: Mapping[str, str] = {
+    "ml.t3.medium": "0.05",
+    "ml.t3.large": "0.10",
+    "ml.t3.xlarge": "0.20",
+    "ml.t3.2xlarge": "0.399",
+    "ml.m5.large": "0.115",
+    "ml.m5.xlarge": "0.23",
+    "ml.m5.2xlarge": "0.461",
+    "ml.m5.4xlarge": "0.922",
+    "ml.c5.xlarge": "0.204",
+    "ml.c5.2xlarge": "0.408",
+    "ml.r5.2xlarge": "0.605",
+    "ml.r5.4xlarge": "1.21",
+    "ml.g4dn.xlarge": "0.736",
+    "ml.g4dn.2xlarge": "0.94",
+    "ml.g4dn.12xlarge": "4.89",
+    "ml.g5.xlarge": "1.408",
+    "ml.g5.2xlarge": "1.515",
+    "ml.p3.2xlarge": "3.825",
+}
+_TABLE: Mapping[str, Mapping[str, str]] = {"us-east-1": _US, "us-east-2": _US, "us-west-2": _US}
+
+
+class Machines(msgspec.Struct, frozen=True, kw_only=True):
+    """So many instances of a type."""
+
+    machine: str
+    count: int
+
+
+def hourly(region: str, machine: str, count: int) -> Decimal | None:
+    """USD an hour; None: unknown."""
+    price = _TABLE.get(region, {}).get(machine)
+    return None if price is None else Decimal(price) * count
+
+
+def total(region: str, machines: Iterable[Machines]) -> Decimal | None:
+    """USD an hour of all; unknown as soon as one is."""
+    costs = [hourly(region, each.machine, each.count) for each in machines]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+
+def wanted(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines, ...]:
+    """What variants need at least, by machine."""
+    found: dict[str, int] = {}
+    for variant in variants:
+        machine = serving_machine(profile, variant)
+        found[machine] = found.get(machine, 0) + serving_counts(profile, variant)[0]
+    return tuple(Machines(machine=machine, count=count) for machine, count in found.items())

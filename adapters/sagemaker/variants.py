@@ -1,0 +1,220 @@
+"""A production variant of SageMaker as a variant of ours, and back. Pure.
+
+What a variant is (model, version, machine, attempt) is kept in its SageMaker model's environment: models never change, so what runs can be
+read back from the cloud. Weights are float32 and relative; ours are percents in steps of 0.01.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from ...endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
+from ...endpoints.revision import identity, revision_of_variants
+from ...pipelines.port import ModelVersion
+from ...storage import Phase
+
+_LONGEST = 63  # characters of a name
+_MODEL, _VERSION, _MACHINE, _ATTEMPT, _ROUTING = (f"ISTHMUS_{word}" for word in ("MODEL", "VERSION", "MACHINE", "ATTEMPT", "ROUTING"))
+_HUNDREDTH, _MILLIONTH = Decimal("0.01"), Decimal("0.000001")
+_ENDPOINT: Mapping[str, Phase] = {
+    "Creating": "creating",
+    "InService": "ready",
+    "Updating": "updating",
+    "SystemUpdating": "updating",
+    "RollingBack": "updating",
+    "Deleting": "deleting",
+    "Failed": "failed",
+    "OutOfService": "failed",
+    "UpdateRollbackFailed": "failed",
+}
+_VARIANT: Mapping[str, Phase] = {"Creating": "creating", "Deleting": "deleting"}  # Updating, ActivatingTraffic, Baking: it serves
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant as an endpoint config will hold it."""
+
+    spec: VariantSpec
+    version: ModelVersion
+    model_name: str
+    machine: str
+    count: int
+    weight: Decimal
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What a config says of a variant, with its model's environment: immutable, so read once."""
+
+    name: str
+    model_name: str
+    machine: str
+    count: int
+    weight: Decimal
+    environment: Mapping[str, str]
+
+    @property
+    def ours(self) -> bool:
+        return _MODEL in self.environment
+
+    @property
+    def spec(self) -> VariantSpec:
+        said = self.environment
+        return VariantSpec(
+            name=self.name,
+            model=said.get(_MODEL, self.model_name),
+            version=_number(said.get(_VERSION)),
+            machine=said.get(_MACHINE, ""),
+            attempt=_number(said.get(_ATTEMPT)),
+        )
+
+
+def environment(variant: VariantSpec, routing: str) -> dict[str, str]:
+    """What the model server is told of itself, and what `observe` reads back."""
+    told = {_MODEL: variant.model, _VERSION: str(variant.version), _ROUTING: routing}
+    told |= {_MACHINE: variant.machine} if variant.machine else {}
+    return told | ({_ATTEMPT: str(variant.attempt)} if variant.attempt else {})
+
+
+def model_name(endpoint: str, variant: VariantSpec, version: ModelVersion, routing: str) -> str:
+    """From content: another image or folder is another model."""
+    return f"{endpoint}-{_digest([identity(variant), routing, version.image, version.uri])[:12]}"
+
+
+def config_name(endpoint: str, revision: str, variants: Iterable[Planned], capture_percent: int) -> str:
+    """`<endpoint>-<revision>-<hash of weights, counts, machines>`: the hash as long as the name may be."""
+    head = f"{endpoint}-{revision}-"
+    content = [(v.spec.name, v.model_name, v.machine, v.count, str(v.weight.normalize())) for v in variants]
+    return head + _digest([content, capture_percent])[: min(8, _LONGEST - len(head))]
+
+
+def container(planned: Planned, routing: str) -> dict[str, Any]:
+    """The model folder as it is: uncompressed, at /opt/ml/model."""
+    source = {"S3Uri": f"{planned.version.uri.rstrip('/')}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    return {
+        "Image": planned.version.image,
+        "ModelDataSource": {"S3DataSource": source},
+        "Environment": environment(planned.spec, routing),
+    }
+
+
+def production_variant(planned: Planned) -> dict[str, Any]:
+    return {
+        "VariantName": planned.spec.name,
+        "ModelName": planned.model_name,
+        "InstanceType": planned.machine,
+        "InitialInstanceCount": planned.count,
+        "InitialVariantWeight": float(planned.weight),
+    }
+
+
+def known(variant: Mapping[str, Any], environment: Mapping[str, str]) -> Known:
+    return Known(
+        name=variant["VariantName"],
+        model_name=variant.get("ModelName", ""),
+        machine=variant.get("InstanceType", ""),
+        count=int(variant.get("InitialInstanceCount", 0)),
+        weight=_decimal(variant.get("InitialVariantWeight", 1.0)),
+        environment=environment,
+    )
+
+
+def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Weights as percents: rounded to 0.01 where float32 is all that keeps them from it, else to a millionth (foreign weights)."""
+    total = sum(weights.values(), Decimal(0))
+    if not total:
+        return dict.fromkeys(weights, Decimal(0))
+    found = {}
+    for name, weight in weights.items():
+        exact = weight * 100 / total
+        round_one = exact.quantize(_HUNDREDTH)
+        found[name] = (round_one if abs(exact - round_one) < Decimal("0.0001") else exact.quantize(_MILLIONTH)).normalize() + 0
+    return found
+
+
+def state(name: str, described: Mapping[str, Any], configured: Sequence[Known]) -> EndpointState:
+    """DescribeEndpoint's answer and its config's variants as ours."""
+    phase = _ENDPOINT.get(described["EndpointStatus"], "updating")
+    by_name = {each.name: each for each in configured}
+    running = {each["VariantName"]: each for each in described.get("ProductionVariants", ())}
+    names = tuple(running or by_name)
+    desired = shares({each: weight_of(running.get(each), by_name.get(each)) for each in names})
+    serving = phase in ("ready", "updating") and bool(running)
+    current = shares({each: _decimal(running[each].get("CurrentWeight", 0)) if serving else Decimal(0) for each in names})
+    return EndpointState(
+        name=name,
+        phase=phase,
+        revision=revision(described["EndpointConfigName"], configured),
+        token=token(described),
+        variants=tuple(
+            _variant(each, by_name.get(each), running.get(each), phase=phase, percent=current[each], target=desired[each]) for each in names
+        ),
+        failure=described.get("FailureReason") or None,
+    )
+
+
+def revision(config: str, configured: Sequence[Known]) -> str:
+    if not configured or not all(each.ours for each in configured):
+        return f"foreign:{config}"
+    return revision_of_variants((each.spec for each in configured), routing=configured[0].environment.get(_ROUTING, "weighted"))
+
+
+def token(described: Mapping[str, Any]) -> str:
+    """Changes with every change of the endpoint: its config, its weights, its time; another endpoint of the same name has another."""
+    weights = sorted((each["VariantName"], each.get("DesiredWeight", 0.0)) for each in described.get("ProductionVariants", ()))
+    times = [str(described.get(key)) for key in ("EndpointArn", "CreationTime", "LastModifiedTime")]
+    return _digest([times, described["EndpointConfigName"], weights])[:16]
+
+
+def weight_of(running: Mapping[str, Any] | None, configured: Known | None) -> Decimal:
+    """The desired weight of a variant; before it runs, its config's."""
+    if running is not None and "DesiredWeight" in running:
+        return _decimal(running["DesiredWeight"])
+    return configured.weight if configured is not None else Decimal(0)
+
+
+def retained(endpoint: EndpointState, described: Mapping[str, Any]) -> dict[str, Decimal]:
+    """The weights that a new config repeats, exactly as they are."""
+    running = {each["VariantName"]: each for each in described.get("ProductionVariants", ())}
+    return {each.name: weight_of(running.get(each.name), None) for each in endpoint.variants}
+
+
+def _variant(
+    name: str, configured: Known | None, running: Mapping[str, Any] | None, *, phase: Phase, percent: Decimal, target: Decimal
+) -> VariantState:
+    spec = configured.spec if configured else VariantSpec(name=name, model="", version=0)
+    statuses = [each.get("Status") for each in (running or {}).get("VariantStatus", ())]
+    own: Phase = "ready" if phase == "updating" else phase
+    return VariantState(
+        name=name,
+        model=spec.model,
+        version=spec.version,
+        percent=percent,
+        target_percent=target,
+        instances=int((running or {}).get("CurrentInstanceCount", 0)),
+        phase=next((_VARIANT[status] for status in statuses if status in _VARIANT), own),
+    )
+
+
+def changed(before: VariantSpec, after: VariantSpec) -> bool:
+    return identity(before) != identity(after)
+
+
+def planned_revision(spec: EndpointSpec) -> str:
+    return revision_of_variants(spec.variants, routing=spec.routing)
+
+
+def _decimal(number: float | Decimal) -> Decimal:
+    """A float32 in its shortest decimal form: 0.1, not 0.10000000149."""
+    return Decimal(f"{float(number):.7g}")
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+def _digest(value: object) -> str:
+    return sha256(msgspec.json.encode(value)).hexdigest()
