@@ -149,7 +149,10 @@ def command(*, changes: bool = False, project: bool = True, **settings: Any) -> 
                 dry_run=arguments.pop("dry_run", False),
             )
             Console.speaking = console
-            function(console, **arguments)
+            try:
+                function(console, **arguments)
+            except BrokenPipeError:  # `isthmus ... | head`: the reader has enough. click would make an error of it
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would complain
 
         wrapped: Any = call
         wrapped = click.option("--json", "as_json", is_flag=True, help="Machine-readable result on stdout.")(wrapped)
@@ -184,9 +187,6 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
         notes = getattr(asked, "__notes__", ()) or ("Nothing is half-done: run the same command again to go on.",)
         click.echo("\n".join(("\nstopped.", *notes)), err=True)
         return 130
-    except BrokenPipeError:  # `isthmus ... | head`: the reader has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would complain
-        return 0
     except OSError as error:  # the system's own: a full disk, a folder that may not be written
         console().fail(_of_system(error))
         return 1

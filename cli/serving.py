@@ -17,15 +17,18 @@ from .tables import grid
 @command(changes=True, help="Put the versions that project.yaml names behind ENDPOINT. It sets the split only when the endpoint is new.")
 @click.argument("endpoint")
 def deploy(console: Console, endpoint: str) -> None:
+    from ..endpoints.converge import variants_ready
     from ..endpoints.deploy import declared, resolve
     from ..endpoints.deploy import deploy as put
 
     with console.open() as project:
         if console.dry_run:
             spec = resolve(project, declared(project, endpoint))
-            console.would(
-                spec, f"{project.target.name:<7} {endpoint}   " + "   ".join(f"{v.name} {v.model}@{v.version}" for v in spec.variants)
-            )
+            words = "   ".join([f"{project.target.name:<7} {endpoint}", *(f"{v.name} {v.model}@{v.version}" for v in spec.variants)])
+            if variants_ready(spec, project.target.endpoints.observe(endpoint)):  # its smoke test would be counted in the metrics
+                console.result({"dry_run": "nothing to do", "would": spec}, f"{words}   nothing to do")
+                return
+            console.would(spec, words)
         found = put(project, endpoint)
     console.result(found)
     if not found.smoke.ok:

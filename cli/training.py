@@ -26,7 +26,11 @@ def train(console: Console, configs: tuple[str, ...]) -> None:
         spec = project.spec
         models = [configuration(project, config) for config in configs]  # a name that is wrong stops it before the first run
         console.would(
-            models, "\n".join(f"{project.target.name:<7} train {m.path}   {m.trainer}   {len(m.features)} features" for m in models)
+            models,
+            "\n".join(
+                f"{project.target.name:<7} train {m.path}   {m.trainer}   {len(m.features)} feature{'s' if len(m.features) != 1 else ''}"
+                for m in models
+            ),
         )
         for config in configs:
             found = run(project, config)

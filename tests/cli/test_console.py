@@ -1,0 +1,93 @@
+"""How a command talks: progress on a terminal only, Ctrl-C, a closed pipe, the system's own errors, columns."""
+
+import errno
+import os
+import pty
+import subprocess
+import sys
+
+import click
+import pytest
+
+from isthmus.cli.console import Console, guarded
+from isthmus.cli.tables import grid
+from isthmus.tests.cli.running import CHILD, isthmus, start
+
+
+def on_a_terminal(folder, *arguments):
+    """What a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, *arguments], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            seen += chunk
+    except OSError:  # Linux says EIO when the other side is closed
+        pass
+    os.close(ours)
+    assert child.wait(timeout=60) == 0, seen
+    return seen.decode()
+
+
+def test_long_work_shows_where_it_is_on_a_terminal_and_leaves_only_its_result(shop):
+    seen = on_a_terminal(shop, "ingest")
+    assert "\rimpression  420 of 420" in seen
+    shown = [line.rsplit("\r", 1)[-1] for line in seen.replace("\r\n", "\n").split("\n")]
+    assert shown[0].startswith("impression   420 read")
+    assert "\rmaterialize item_history  0 of 1" in on_a_terminal(shop, "materialize")
+
+
+def test_nothing_but_the_result_is_written_to_a_file(shop):
+    assert isthmus(shop, "ingest").err == ""
+
+
+def said(capsys, raises, **settings):
+    def act():
+        raise raises
+
+    code = guarded(act, lambda: Console(**settings))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_ctrl_c_says_how_to_go_on(capsys):
+    code, out, err = said(capsys, KeyboardInterrupt())
+    assert (code, out) == (130, "")
+    assert err == "\nstopped.\nNothing is half-done: run the same command again to go on.\n"
+
+
+def test_ctrl_c_keeps_the_note_that_the_interrupted_work_left(capsys):
+    """click raises its own Abort from the KeyboardInterrupt."""
+    interrupt = KeyboardInterrupt()
+    interrupt.add_note("run r1 goes on. Look again: isthmus runs show r1")
+    abort = click.Abort()
+    abort.__cause__ = interrupt
+    assert said(capsys, abort)[2] == "\nstopped.\nrun r1 goes on. Look again: isthmus runs show r1\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_that_no_room_translated_is_said_plainly(capsys, number):
+    code, out, err = said(capsys, OSError(number, "No space left on device", "/data/x"))
+    assert (code, out) == (1, "")
+    assert err == "error  the disk is full (/data/x)\n       free some space and run the same command again: it goes on where it was\n"
+
+
+def test_another_error_of_the_system_is_told_in_its_words(capsys):
+    assert said(capsys, PermissionError(errno.EACCES, "Permission denied", "/data/x"))[2] == "error  Permission denied (/data/x)\n"
+
+
+def test_a_reader_that_has_enough_is_no_error(served):
+    child = start(served, "schema")
+    child.stdout.close()
+    assert child.wait(timeout=60) == 0
+    assert child.stderr.read() == ""
+    child.stderr.close()
+
+
+def test_numbers_are_right_aligned_and_words_left():
+    assert grid([("a", 1), ("bcd", 1000)], head=("name", "n")) == "name      n\na         1\nbcd   1,000"
+    assert grid([]) == ""
+    assert grid([(None, True, 0.5)]) == "  yes  0.5"

@@ -1,0 +1,115 @@
+"""`--json`: one JSON value on stdout for every command, with what the text says."""
+
+import json
+
+import click
+import pytest
+
+from isthmus.cli.main import COMMANDS, main
+from isthmus.tests.cli.running import isthmus
+
+ASK = '{"visitor_id": "v1", "item_id": [1, 2, 3], "slots": 2}'
+READS = {
+    "validate": ["validate"],
+    "schema": ["schema"],
+    "doctor": ["doctor"],
+    "plan": ["plan"],
+    "status": ["status"],
+    "events list": ["events", "list"],
+    "events show": ["events", "show", "click"],
+    "events quarantine": ["events", "quarantine", "click"],
+    "features get": ["features", "get", "item_history", "1", "99"],
+    "features skew": ["features", "skew"],
+    "features leaks": ["features", "leaks", "models/history.yaml"],
+    "runs list": ["runs", "list"],
+    "runs show": ["runs", "show", "r1"],
+    "runs compare": ["runs", "compare", "r1", "r1"],
+    "runs cancel": ["runs", "cancel", "r1"],
+    "runs why-rerun": ["runs", "why-rerun", "r1"],
+    "runs log": ["runs", "log", "r1", "fit"],
+    "models list": ["models", "list"],
+    "models graph": ["models", "graph"],
+    "models promote": ["models", "promote", "ranker@1"],
+    "endpoints list": ["endpoints", "list"],
+    "endpoints invoke": ["endpoints", "invoke", "home", ASK],
+    "endpoints metrics": ["endpoints", "metrics", "home"],
+    "endpoints logs": ["endpoints", "logs", "home"],
+    "apply": ["apply"],
+    "ingest": ["ingest"],
+    "materialize": ["materialize"],
+    "deploy": ["deploy", "home"],
+    "traffic": ["traffic", "home", "champion=100"],
+}
+ELSEWHERE = {
+    "init": "below",
+    "train": "below",
+    "destroy": "below",
+    "events diff": "test_diff.py",
+    "demo": "tests/lifecycle/test_demo.py",
+    "endpoints serve": "it runs until it is stopped",
+    "stack": "its own tests",
+    "stack up": "its own tests",
+    "stack run": "its own tests",
+}
+
+
+def every_command():
+    for name in COMMANDS:
+        found = main.get_command(click.Context(main), name)
+        yield from ([f"{name} {child}" for child in found.commands] if isinstance(found, click.Group) else [name])
+
+
+def test_no_command_is_left_out():
+    assert sorted(set(every_command()) - set(READS) - set(ELSEWHERE)) == []
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_command_says_its_result_as_json(served, name):
+    said = isthmus(served, *READS[name], "--json")
+    assert json.loads(said.out) is not None
+    assert said.err == ""
+
+
+def test_the_json_has_what_the_text_has(served):
+    plan = isthmus(served, "plan", "--json").json
+    assert {(item["kind"], item["name"], item["action"]) for item in plan["items"]} >= {
+        ("endpoint", "home", "="),
+        ("feature view", "item_history", "="),
+    }
+    assert plan["hourly_cost"] == "0"
+    status = isthmus(served, "status", "--json").json
+    assert {table["name"]: table["rows"] for table in status["tables"]} == {"impression": 420, "click": 80, "item_history": 420}
+    assert status["endpoints"]["home"]["phase"] == "ready"
+    (run,) = isthmus(served, "runs", "list", "--json").json
+    assert (run["name"], run["version"], run["data"]["rows"]) == ("r1", "ranker@1", 420)
+    got = isthmus(served, "features", "get", "item_history", "1", "99", "--json").json
+    assert [row["item_impressions_7d"] is None for row in got["rows"]] == [False, True]
+    answer = isthmus(served, "endpoints", "invoke", "home", ASK, "--json").json
+    assert len(answer["items"]) == len(answer["propensities"]) == 2
+
+
+def test_training_says_a_list_of_runs(shop):
+    (run,) = isthmus(shop, "train", "models/history.yaml", "--json").json
+    assert (run["name"], run["status"], run["version"], run["alias"]) == ("r1", "done", "ranker@1", "champion")
+
+
+def test_init_and_destroy_say_what_they_made_and_removed(tmp_path):
+    said = isthmus(tmp_path, "init", "shop", "--json").json
+    assert said["folder"] == "shop"
+    assert "shop/project.yaml" in said["files"]
+    isthmus(tmp_path / "shop", "apply")
+    gone = isthmus(tmp_path / "shop", "destroy", "--yes", "--json").json
+    assert {resource["name"] for resource in gone["resources"]} >= {"impression_raw", "item_history"}
+
+
+def test_an_error_is_json_too(served):
+    said = isthmus(served, "endpoints", "logs", "nowhere", "--json", ok=False)
+    assert said.code == 1
+    assert said.json["error"]["kind"] == "NotFound"
+    assert said.json["error"]["remedy"]
+
+
+def test_destroy_as_json_does_not_ask_and_does_not_go_on_without_yes(served):
+    said = isthmus(served, "destroy", "--json", ok=False)
+    assert (said.code, said.json["error"]["remedy"]) == (1, "add --yes")
+    assert isthmus(served, "plan", "--json").json["items"][-1]["action"] == "=", "nothing was removed"

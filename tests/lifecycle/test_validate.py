@@ -1,0 +1,39 @@
+"""`isthmus validate`: every file, for every target, with nothing called."""
+
+import isthmus as im
+from isthmus.tests.cli.running import create, edit, isthmus, tree
+
+
+def test_the_example_is_well_on_all_three_targets(tmp_path):
+    example = create(tmp_path / "openbandit", example="openbandit")
+    before = tree(example)
+    lines = isthmus(example, "validate").out.splitlines()
+    assert lines[0].startswith("local       ok   2 events  1 objective  3 views (6 features)  2 models  1 endpoint")
+    assert lines[1] == "sagemaker   ok   3 views transpiled for Athena (and sagemaker-staging)"
+    assert lines[2] == "vertex      ok   3 views transpiled for BigQuery (2 windows rewritten)"
+    assert lines[-1] == "next   isthmus plan"
+    assert tree(example) == before
+
+
+def test_what_one_target_cannot_say_is_found_before_anything_is_made(new):
+    """A RANGE over days and a number is a sentence that no target has, so it is said once, with file and line."""
+    edit(new / "features/item_history.sql", "FROM ctr", "FROM ctr ASOF JOIN ctr AS other ON ctr.event_timestamp >= other.event_timestamp")
+    problems = im.validate(new / "project.yaml").errors
+    assert problems
+    assert {problem.file for problem in problems} == {"features/item_history.sql"}
+    assert all(problem.line for problem in problems)
+
+
+def test_several_views_and_models_are_judged_at_once(new):
+    edit(new / "models/history.yaml", "item_history.item_ctr_7d", "item_history.item_crt_7d")
+    edit(new / "project.yaml", "unit: visitor_id ", "unt: visitor_id ")
+    files = {problem.file for problem in im.validate(new / "project.yaml").errors}
+    assert files == {"models/history.yaml", "project.yaml"}
+
+
+def test_a_file_that_changed_is_judged_anew_in_the_same_process(new):
+    assert im.validate(new / "project.yaml").errors == ()
+    edit(new / "features/item_history.sql", "FROM ctr", "FROM ctrr")
+    assert im.validate(new / "project.yaml").errors
+    edit(new / "features/item_history.sql", "FROM ctrr", "FROM ctr")
+    assert im.validate(new / "project.yaml").errors == ()
