@@ -114,22 +114,21 @@ def wait(
     *,
     deadline: timedelta,
     what: str = "the change",
-    every: timedelta = timedelta(milliseconds=50),
+    every: timedelta = timedelta(milliseconds=20),
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Seen:
     """Observe until the predicate holds and return what was seen then.
 
     Unavailable when `deadline` passes first: the work may still end, and observing again later is safe.
-    The pause doubles from `every` up to 2 s.
+    The pause is a tenth of what was waited so far, between `every` and 2 s: quick things are seen quickly, long ones are not asked often.
     """
-    end = clock() + deadline.total_seconds()
-    pause = every.total_seconds()
+    begun = clock()
     while not until(seen := observe()):
-        if clock() >= end:
+        waited = clock() - begun
+        if waited >= deadline.total_seconds():
             raise Unavailable(f"{what} did not settle within {deadline}", remedy="it may still: look again with `isthmus status`")
-        sleep(pause)
-        pause = min(pause * 1.5, 2.0)
+        sleep(min(max(waited / 10, every.total_seconds()), 2.0))
     return seen
 
 

@@ -66,7 +66,7 @@ def measure(call, calls):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=20_000)
-    calls = parser.parse_args().calls
+    calls = parser.parse_known_args()[0].calls
     folder = Path(tempfile.mkdtemp())
     target = targets.load(Profile(name="local", adapter="local", project="bench", options={"home": str(folder / ".isthmus")}))
     bare = None
