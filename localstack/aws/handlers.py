@@ -7,6 +7,10 @@ from importlib import import_module
 MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "jobs.processing",
     "jobs.training",
+    "model_packages",
+    "models",
+    "pipelines.executions",
+    "pipelines.handlers",
     "tags",
 )
 

@@ -184,10 +184,9 @@ class Context:
         service, operation = (self.incoming.service, self.incoming.operation) if self.incoming else ("", "")
         return self._stack.faults.take((kind,), service, operation, (name,) if name else ())
 
-    def service_fault(self, service: str, operation: str, names: tuple[str, ...] = ()) -> Kind | None:
+    def service_fault(self, service: str, operation: str, names: tuple[str, ...] = ()) -> Fault | None:
         """Take a throttle or an error meant for a call that the stack makes itself: a pipeline's for its steps, a job's for its host."""
-        found = self._stack.faults.take(("throttle", "error"), service, operation, names)
-        return found.kind if found else None
+        return self._stack.faults.take(("throttle", "error"), service, operation, names)
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
         """Background work of the stack. It watches `stopping`; its errors are written to the stack's stderr."""

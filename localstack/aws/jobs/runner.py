@@ -59,11 +59,12 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 def _meet_fault(ctx: Context, job: Job) -> None:
     """Act out a fault on the operation `TrainingJob` or `ProcessingJob`: what goes wrong at the service's own hosts."""
-    kind = ctx.service_fault("sagemaker", f"{job.kind.capitalize()}Job", (job.name,))
-    if kind == "throttle":
+    fault = ctx.service_fault("sagemaker", f"{job.kind.capitalize()}Job", (job.name,))
+    if fault is None:
+        return
+    if fault.kind == "throttle":
         raise JobFailed("CapacityError: Unable to provision requested ML compute capacity. Please retry using a different instance type.")
-    if kind == "error":
-        raise JobFailed("InternalServerError: We encountered an internal error. Please try again.")
+    raise JobFailed("InternalServerError: We encountered an internal error. Please try again.")
 
 
 def _fail(ctx: Context, job: Job, reason: str) -> None:

@@ -1,7 +1,8 @@
 """The order of steps: circles, and who may start given how the others ended."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from typing import Literal
 
 
 def cycle(edges: Mapping[str, AbstractSet[str]]) -> list[str]:
@@ -24,3 +25,35 @@ def cycle(edges: Mapping[str, AbstractSet[str]]) -> list[str]:
                 stack.append((following, sorted(edges[following])))
                 path.append(following)
     return []
+
+
+Readiness = Literal["run", "wait", "never"]
+ENDED = ("Succeeded", "Failed", "Stopped", "never")
+_WANTS = {"Completed": ("Succeeded",), "Failed": ("Failed",), "Stopped": ("Stopped",), "Any": ("Succeeded", "Failed", "Stopped")}
+
+
+def readiness(
+    depends: Iterable[tuple[str, str]], branch: tuple[str, bool] | None, states: Mapping[str, str], outcomes: Mapping[str, bool]
+) -> Readiness:
+    """Whether a step may start: `depends` are (step, trigger), `branch` its Condition and the outcome that it needs.
+
+    `states` holds the steps that have started, or that never will ("never"); `outcomes` the Conditions that were decided.
+    """
+    answer: Readiness = "run"
+    if branch is not None:
+        condition, wanted = branch
+        state = states.get(condition)
+        if state == "Succeeded":
+            if outcomes.get(condition) is not wanted:
+                return "never"
+        elif state in ENDED:
+            return "never"
+        else:
+            answer = "wait"
+    for step, trigger in depends:
+        state = states.get(step)
+        if state not in ENDED:
+            answer = "wait"
+        elif state not in _WANTS[trigger]:
+            return "never"
+    return answer

@@ -1,0 +1,251 @@
+"""Model package groups and the versions in them.
+
+Ours, since moto's UpdateModelPackage clears what a call does not name, its groups can be made twice and nothing can be deleted. What is
+created is told to moto as well, whose Search finds it.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from . import tags
+from .jobs.listing import cut
+from .registry import AwsError, Context, handles
+
+_APPROVALS = ("Approved", "Rejected", "PendingManualApproval")
+_KEPT = (  # of the Create call, told again by Describe
+    *("ModelPackageName", "ModelPackageGroupName", "ModelPackageDescription", "InferenceSpecification", "ValidationSpecification"),
+    *("SourceAlgorithmSpecification", "CertifyForMarketplace", "MetadataProperties", "ModelMetrics", "CustomerMetadataProperties"),
+    *("DriftCheckBaselines", "Domain", "Task", "SamplePayloadUrl", "AdditionalInferenceSpecifications", "SkipModelValidation"),
+    *("SourceUri", "SecurityConfig", "ModelCard", "ModelLifeCycle"),
+)
+_REPLACED = (
+    "ApprovalDescription",
+    "InferenceSpecification",
+    "SourceUri",
+    "ModelCard",
+    "ModelLifeCycle",
+)  # by UpdateModelPackage, when named
+
+
+class Group(msgspec.Struct, kw_only=True):
+    name: str
+    arn: str
+    description: str | None
+    created: Any
+    last: int = 0  # the number of the last version: never used again
+
+
+class Registry:
+    def __init__(self) -> None:
+        self.groups: dict[str, Group] = {}
+        self.packages: dict[str, dict[str, Any]] = {}  # by ARN: the Describe answer
+        self.tokens: dict[str, str] = {}  # ClientToken -> ARN
+        self.lock = threading.RLock()
+
+
+def _arn(ctx: Context, kind: str, name: str) -> str:
+    return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}/{name}"
+
+
+def _group(ctx: Context, name: str) -> Group:
+    found = ctx.store(Registry).groups.get(name.rpartition("/")[2])
+    if found is None:
+        arn = _arn(ctx, "model-package-group", name.rpartition("/")[2])
+        raise AwsError("ValidationException", f"ModelPackageGroup {arn} does not exist.")
+    return found
+
+
+def has_group(ctx: Context, name: str) -> bool:
+    return name.rpartition("/")[2] in ctx.store(Registry).groups
+
+
+def _package(ctx: Context, name: str) -> dict[str, Any]:
+    found = ctx.store(Registry).packages.get(name if name.startswith("arn:") else _arn(ctx, "model-package", name.lower()))
+    if found is None:
+        raise AwsError("ValidationException", f"Model package {name} not found")
+    return found
+
+
+def _user(ctx: Context) -> dict[str, Any]:
+    return {"IamIdentity": {"Arn": f"arn:aws:iam::{ctx.account}:root", "PrincipalId": ctx.account}}
+
+
+@handles("sagemaker", "CreateModelPackageGroup")
+def create_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name, registry = params["ModelPackageGroupName"], ctx.store(Registry)
+    arn = _arn(ctx, "model-package-group", name)
+    with registry.lock:
+        if name in registry.groups:
+            raise AwsError("ValidationException", f"Model Package Group already exists: {arn}")
+        registry.groups[name] = Group(name=name, arn=arn, description=params.get("ModelPackageGroupDescription"), created=ctx.clock.now())
+    tags.put(ctx, arn, params.get("Tags"))
+    ctx.moto("sagemaker", "CreateModelPackageGroup", params)
+    return {"ModelPackageGroupArn": arn}
+
+
+@handles("sagemaker", "DescribeModelPackageGroup")
+def describe_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    group = _group(ctx, params["ModelPackageGroupName"])
+    return {**_group_summary(group), "CreatedBy": _user(ctx)}
+
+
+def _group_summary(group: Group) -> dict[str, Any]:
+    found = {
+        "ModelPackageGroupName": group.name,
+        "ModelPackageGroupArn": group.arn,
+        "CreationTime": group.created,
+        "ModelPackageGroupStatus": "Completed",
+    }
+    return {**found, "ModelPackageGroupDescription": group.description} if group.description else found
+
+
+@handles("sagemaker", "ListModelPackageGroups")
+def list_model_package_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    groups = [_group_summary(group) for group in ctx.store(Registry).groups.values()]
+    shown, token = _page(groups, params, "ModelPackageGroupName")
+    return {"ModelPackageGroupSummaryList": shown, **token}
+
+
+@handles("sagemaker", "DeleteModelPackageGroup")
+def delete_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    group, registry = _group(ctx, params["ModelPackageGroupName"]), ctx.store(Registry)
+    with registry.lock:
+        if any(package.get("ModelPackageGroupName") == group.name for package in registry.packages.values()):
+            raise AwsError("ConflictException", f"Model Package Group {group.arn} still has model packages: delete them first.")
+        registry.groups.pop(group.name, None)
+    tags.drop(ctx, group.arn)
+    return {}
+
+
+@handles("sagemaker", "CreateModelPackage")
+def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    group_name, name, registry = params.get("ModelPackageGroupName"), params.get("ModelPackageName"), ctx.store(Registry)
+    if bool(group_name) == bool(name):
+        raise AwsError("ValidationException", "Exactly one of ModelPackageName and ModelPackageGroupName must be provided.")
+    _check_approval(params.get("ModelApprovalStatus"))
+    with registry.lock:
+        token = params.get("ClientToken")
+        if token in registry.tokens:
+            return {"ModelPackageArn": registry.tokens[token]}
+        arn = _take_version(ctx, registry, params)
+        if token is not None:
+            registry.tokens[token] = arn
+    tags.put(ctx, arn, params.get("Tags"))
+    with suppress(AwsError):  # moto is told for its Search alone, and refuses more than SageMaker does
+        ctx.moto("sagemaker", "CreateModelPackage", params)
+    return {"ModelPackageArn": arn}
+
+
+def _take_version(ctx: Context, registry: Registry, params: dict[str, Any]) -> str:
+    group_name = params.get("ModelPackageGroupName")
+    package: dict[str, Any] = {key: params[key] for key in _KEPT if params.get(key) is not None}
+    if group_name:
+        group = _group(ctx, group_name)
+        group.last += 1
+        arn = _arn(ctx, "model-package", f"{group.name.lower()}/{group.last}")
+        package["ModelPackageGroupName"] = group.name
+        package["ModelPackageVersion"] = group.last
+        package["ModelApprovalStatus"] = params.get("ModelApprovalStatus", "PendingManualApproval")
+    else:
+        arn = _arn(ctx, "model-package", params["ModelPackageName"].lower())
+        if arn in registry.packages:
+            raise AwsError("ValidationException", f"Model Package already exists: {arn}")
+    details = [{"Name": arn, "Status": "Completed"}]
+    registry.packages[arn] = {
+        **package,
+        "ModelPackageArn": arn,
+        "CreationTime": ctx.clock.now(),
+        "CreatedBy": _user(ctx),
+        "ModelPackageStatus": "Completed",
+        "ModelPackageStatusDetails": {"ValidationStatuses": details, "ImageScanStatuses": details},
+    }
+    return arn
+
+
+def _check_approval(status: str | None) -> None:
+    if status is not None and status not in _APPROVALS:
+        words = f"1 validation error detected: Value '{status}' at 'modelApprovalStatus' failed to satisfy constraint: "
+        raise AwsError("ValidationException", f"{words}Member must satisfy enum value set: [{', '.join(_APPROVALS)}]")
+
+
+@handles("sagemaker", "DescribeModelPackage")
+def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    return dict(_package(ctx, params["ModelPackageName"]))
+
+
+@handles("sagemaker", "UpdateModelPackage")
+def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """What the call names changes; customer metadata are merged."""
+    _check_approval(params.get("ModelApprovalStatus"))
+    registry = ctx.store(Registry)
+    with registry.lock:
+        package = dict(_package(ctx, params["ModelPackageArn"]))
+        if "ModelApprovalStatus" in params:
+            package["ModelApprovalStatus"] = params["ModelApprovalStatus"]
+        package.update({key: params[key] for key in _REPLACED if key in params})
+        properties = {**package.get("CustomerMetadataProperties", {}), **(params.get("CustomerMetadataProperties") or {})}
+        for key in params.get("CustomerMetadataPropertiesToRemove") or ():
+            properties.pop(key, None)
+        package["CustomerMetadataProperties"] = properties
+        more = params.get("AdditionalInferenceSpecificationsToAdd") or []
+        if more:
+            package["AdditionalInferenceSpecifications"] = [*package.get("AdditionalInferenceSpecifications", []), *more]
+        package["LastModifiedTime"] = ctx.clock.now()
+        package["LastModifiedBy"] = _user(ctx)
+        registry.packages[package["ModelPackageArn"]] = package
+    return {"ModelPackageArn": package["ModelPackageArn"]}
+
+
+@handles("sagemaker", "DeleteModelPackage")
+def delete_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    arn = _package(ctx, params["ModelPackageName"])["ModelPackageArn"]
+    ctx.store(Registry).packages.pop(arn, None)
+    tags.drop(ctx, arn)
+    return {}
+
+
+@handles("sagemaker", "ListModelPackages")
+def list_model_packages(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    group, approval = params.get("ModelPackageGroupName"), params.get("ModelApprovalStatus")
+    kind = "Versioned" if group else params.get("ModelPackageType", "Unversioned")
+    if group:
+        group = group.rpartition("/")[2]
+    packages = [
+        _summary(package)
+        for package in ctx.store(Registry).packages.values()
+        if (group is None or package.get("ModelPackageGroupName") == group)
+        and (kind == "Both" or ("ModelPackageVersion" in package) == (kind == "Versioned"))
+        and approval in (None, package.get("ModelApprovalStatus"))
+    ]
+    shown, token = _page(packages, params, "ModelPackageName")
+    return {"ModelPackageSummaryList": shown, **token}
+
+
+def _summary(package: dict[str, Any]) -> dict[str, Any]:
+    keys = (
+        *("ModelPackageName", "ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "ModelPackageDescription"),
+        *("CreationTime", "ModelPackageStatus", "ModelApprovalStatus", "ModelLifeCycle"),
+    )
+    return {key: package[key] for key in keys if package.get(key) is not None}
+
+
+def _page(items: list[dict[str, Any]], params: dict[str, Any], name: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    after, before, part = params.get("CreationTimeAfter"), params.get("CreationTimeBefore"), params.get("NameContains")
+    chosen = [
+        item
+        for item in items
+        if (after is None or item["CreationTime"] > after)
+        and (before is None or item["CreationTime"] < before)
+        and (part is None or part in item.get(name, item.get("ModelPackageGroupName", "")))
+    ]
+    by_name = params.get("SortBy") == "Name"
+    chosen.sort(
+        key=lambda item: (item.get(name, "") if by_name else "", item["CreationTime"], item.get("ModelPackageVersion", 0)),
+        reverse=params.get("SortOrder") == "Descending",
+    )
+    return cut(chosen, params)

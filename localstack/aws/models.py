@@ -1,0 +1,65 @@
+"""Models: moto keeps them; what it forgets or lets pass is added here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import tags
+from .registry import AwsError, Context, handles
+
+_FORGOTTEN = ("EnableNetworkIsolation", "InferenceExecutionConfig")
+
+
+class Models:
+    """What moto does not tell again of each model."""
+
+    def __init__(self) -> None:
+        self.more: dict[str, dict[str, Any]] = {}
+
+
+def _arn(ctx: Context, name: str) -> str:
+    return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:model/{name}"
+
+
+@handles("sagemaker", "CreateModel")
+def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name = params["ModelName"]
+    containers = [*([params["PrimaryContainer"]] if params.get("PrimaryContainer") else []), *(params.get("Containers") or [])]
+    if not containers:
+        raise AwsError("ValidationException", "Request must contain either PrimaryContainer or Containers.")
+    for container in containers:
+        if "ModelDataUrl" in container and "ModelDataSource" in container:
+            raise AwsError("ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both.")
+        if not container.get("Image") and not container.get("ModelPackageName"):
+            raise AwsError("ValidationException", "A container needs an Image or a ModelPackageName.")
+    if _exists(ctx, name):
+        raise AwsError("ValidationException", f'Cannot create already existing model "{_arn(ctx, name)}".')
+    answer = ctx.moto("sagemaker", "CreateModel", params)
+    ctx.store(Models).more[name] = {key: params[key] for key in _FORGOTTEN if key in params}
+    tags.put(ctx, answer["ModelArn"], params.get("Tags"))
+    return answer
+
+
+def _exists(ctx: Context, name: str) -> bool:
+    try:
+        ctx.moto("sagemaker", "DescribeModel", {"ModelName": name})
+    except AwsError:
+        return False
+    return True
+
+
+@handles("sagemaker", "DescribeModel")
+def describe_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    answer = ctx.moto("sagemaker", "DescribeModel", params)
+    return {**answer, **ctx.store(Models).more.get(params["ModelName"], {})}
+
+
+@handles("sagemaker", "DeleteModel")
+def delete_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name = params["ModelName"]
+    if not _exists(ctx, name):
+        raise AwsError("ValidationException", f'Could not find model "{_arn(ctx, name)}".')
+    ctx.moto("sagemaker", "DeleteModel", params)
+    ctx.store(Models).more.pop(name, None)
+    tags.drop(ctx, _arn(ctx, name))
+    return {}
