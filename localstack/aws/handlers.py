@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 
 MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
+    "features.groups",
+    "features.records",
     "jobs.processing",
     "jobs.training",
     "model_packages",

@@ -1,0 +1,70 @@
+"""S3 as the stack's own services see it: bytes under s3:// URIs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ClientError
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An object in a listing."""
+
+    uri: str
+    size: int
+    etag: str
+
+
+class NoSuchBucket(Exception):
+    """The message is the bucket's name."""
+
+
+def split(uri: str) -> tuple[str, str]:
+    """s3://bucket/some/key -> (bucket, some/key). ValueError when it is not one."""
+    for scheme in ("s3://", "s3a://", "s3n://"):
+        if uri.startswith(scheme) and len(uri) > len(scheme):
+            bucket, _, key = uri.removeprefix(scheme).partition("/")
+            return bucket, key
+    raise ValueError(f"'{uri}' is not an S3 URI")
+
+
+def read(s3: Any, uri: str) -> bytes:
+    bucket, key = split(uri)
+    content: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    return content
+
+
+def write(s3: Any, uri: str, data: bytes) -> None:
+    """NoSuchBucket when there is none."""
+    bucket, key = split(uri)
+    with _of_bucket(bucket):
+        s3.put_object(Bucket=bucket, Key=key, Body=data)
+
+
+def listed(s3: Any, prefix: str) -> Iterator[Found]:
+    """Every object below an s3:// prefix, in key order. NoSuchBucket when there is none."""
+    bucket, key = split(prefix)
+    with _of_bucket(bucket):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
+            for item in page.get("Contents", ()):
+                yield Found(f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"])
+
+
+def erase(s3: Any, uris: Iterable[str]) -> None:
+    for uri in uris:
+        bucket, key = split(uri)
+        s3.delete_object(Bucket=bucket, Key=key)
+
+
+class _of_bucket:  # noqa: N801  a context manager, used as a word
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+            raise NoSuchBucket(self._bucket) from error
