@@ -160,7 +160,7 @@ def described(job: Job) -> dict[str, Any]:
         answer: dict[str, Any] = {
             "TrainingJobName": job.name,
             "TrainingJobArn": job.arn,
-            "ModelArtifacts": {"S3ModelArtifacts": job.artifacts} if job.artifacts else {},
+            **({"ModelArtifacts": {"S3ModelArtifacts": job.artifacts}} if job.artifacts else {}),
             "TrainingJobStatus": job.status,
             "SecondaryStatus": job.secondary,
             "CreationTime": job.created,
