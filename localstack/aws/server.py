@@ -103,7 +103,7 @@ def _cutting(front: Front) -> Any:
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """Keeps the names of S3's own metadata headers that have an underscore, which waitress drops."""
+    """What S3 needs of HTTP and waitress does not give: metadata names with an underscore, and empty bodies that are announced."""
 
     def parse_header(self, header_plus: bytes) -> None:
         kept: dict[str, str] = {}
@@ -114,6 +114,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
                 kept["HTTP_" + name.decode("latin-1").upper().replace("-", "_")] = name.decode("latin-1")
                 lines[position] = name.replace(b"_", b"-") + colon + value
         super().parse_header(b"\r\n".join(lines))
+        if not self.chunked and not self.content_length:
+            self.expect_continue = False  # waitress would wait for a body of no bytes for ever (S3 SDKs put empty objects so)
         self.kept = kept
 
 
@@ -123,6 +125,18 @@ class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no ty
         if kept := getattr(self.request, "kept", None):
             environ["moto.preserved_header_names"] = kept
         return environ
+
+    def build_response_header(self) -> bytes:
+        """S3's metadata names are lower case; waitress would capitalize them, and an SDK reads them as they come."""
+        written: bytes = super().build_response_header()
+        if b"X-Amz-Meta-" not in written:
+            return written
+        return b"\r\n".join(_lowered(line) if line.startswith(b"X-Amz-Meta-") else line for line in written.split(b"\r\n"))
+
+
+def _lowered(line: bytes) -> bytes:
+    name, colon, value = line.partition(b":")
+    return name.lower() + colon + value
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]

@@ -1,0 +1,40 @@
+"""One stack process for all of this folder's tests, reset before each; the genuine SDK in this one."""
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from isthmus.localstack.client import Stack
+from isthmus.localstack.run import start_aws
+
+EXAMPLES = "isthmus.tests.localstack.example_handlers"
+
+
+@pytest.fixture(scope="session")
+def example_process():
+    with start_aws(handlers=[EXAMPLES]) as running:
+        yield running
+
+
+@pytest.fixture
+def example_stack(example_process):
+    stack = Stack(example_process.url)
+    stack.reset()
+    return stack
+
+
+@pytest.fixture
+def aws(example_stack):
+    """aws("s3"): a client of the example stack; `attempts` with retries."""
+
+    def client(service, *, attempts=1, account="offline", region="us-east-1"):
+        return boto3.client(
+            service,
+            endpoint_url=example_stack.url,
+            region_name=region,
+            aws_access_key_id=account,
+            aws_secret_access_key="offline",
+            config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, max_pool_connections=30),
+        )
+
+    return client
