@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from functools import cache
 
 from isthmus.target import Profile
@@ -32,7 +33,9 @@ def aws_stack():
     """On the instant clock: nothing waits for the minutes that the cloud would take. It ends with this process."""
     from isthmus.localstack.run import start_aws
 
-    stack = start_aws(clock="instant")
+    stack = start_aws(
+        clock="instant", images={"isthmus": f"{sys.executable} -m isthmus.endpoints.server --model {{model}} --port {{port}}"}
+    )
     atexit.register(stack.stop)
     return stack
 
