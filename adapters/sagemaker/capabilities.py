@@ -22,8 +22,10 @@ _ROWS = (
     ),
     Capability(name="invoke.variant", level="native", known="sdk", why="TargetVariant, also at weight 0"),
     Capability(name="invoke.max_bytes", level="native", value=6_291_456, known="docs", why="the limit of InvokeEndpoint's body"),
-    Capability(name="shadow.native", level="native", known="docs", why="one production and one shadow variant"),
-    Capability(name="guarded_replace", level="native", known="docs", why="blue/green with alarms, of one variant name"),
+    Capability(
+        name="shadow.native", level="refused", known="docs", why="SageMaker has it, this adapter not yet: the gateway mirrors instead"
+    ),
+    Capability(name="guarded_replace", level="refused", known="docs", why="SageMaker has it, this adapter not yet: rollouts move traffic"),
     Capability(name="metrics.delay", level="native", value=timedelta(minutes=3), known="guess", why="CloudWatch's minutes come late"),
     Capability(name="metrics.percentiles", level="native", known="docs", why="GetMetricData's extended statistics"),
     Capability(

@@ -165,9 +165,12 @@ def _config(*, retrying: bool, offline: bool) -> Any:
 
 def _session(endpoint_url: str | None, region: str | None) -> Any:
     import boto3
+    import botocore.session
 
+    plain = botocore.session.Session()
+    plain.register_component("data_loader", _loader())
     if endpoint_url is None:
-        return boto3.Session(region_name=region)
+        return boto3.Session(botocore_session=plain, region_name=region)
 
     class Offline(boto3.Session):  # type: ignore[misc]  # boto3 has no types
         """Every client goes to the local stack, those that a library makes of this session included."""
@@ -180,4 +183,17 @@ def _session(endpoint_url: str | None, region: str | None) -> Any:
             more["endpoint_url"] = more.get("endpoint_url") or endpoint_url
             return super().resource(*args, **more)
 
-    return Offline(aws_access_key_id=OFFLINE, aws_secret_access_key=OFFLINE, region_name=region or _OFFLINE_REGION)
+    return Offline(
+        botocore_session=plain,
+        aws_access_key_id=OFFLINE,
+        aws_secret_access_key=OFFLINE,
+        region_name=region or _OFFLINE_REGION,
+    )
+
+
+@cache
+def _loader() -> Any:
+    """The services' models, read once a process: reading S3's takes longer than most calls."""
+    from botocore.loaders import create_loader
+
+    return create_loader()

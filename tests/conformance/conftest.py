@@ -13,7 +13,7 @@ import pytest
 
 from isthmus.adapters import targets
 from isthmus.errors import OutcomeUnknown, Throttled, Unavailable, Unsupported
-from isthmus.target import Profile
+from isthmus.tests.conformance.places import fresh
 
 
 def pytest_configure(config):
@@ -27,8 +27,8 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def profile(adapter, tmp_path):
-    """A fresh place for one test. Clouds' options come with their local stacks."""
-    return Profile(name=adapter, adapter=adapter, project="conf", options={"home": str(tmp_path / ".isthmus")})
+    """A fresh place for one test."""
+    return fresh(adapter, tmp_path / ".isthmus")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from isthmus.adapters import targets
 from isthmus.errors import Conflict, Invalid
-from isthmus.target import Profile
+from isthmus.tests.conformance.places import fresh
 
 
 def test_a_document_is_read_back_with_the_token_that_its_writer_got(target):
@@ -105,7 +105,7 @@ steps = st.lists(
 @given(steps=steps)
 def test_any_sequence_of_writes_agrees_with_a_dictionary(adapter, steps):
     with tempfile.TemporaryDirectory() as home:
-        target = targets.load(Profile(name=adapter, adapter=adapter, project="conf", options={"home": home}))
+        target = targets.load(fresh(adapter, home))
         model, seen = {}, set()
         for key, verb, value in steps:
             token = model.get(key, (None, None))[1]
@@ -113,10 +113,10 @@ def test_any_sequence_of_writes_agrees_with_a_dictionary(adapter, steps):
             must_conflict = verb.endswith("stale") or (verb == "delete" and token is None)
             try:
                 if verb.startswith("put"):
-                    fresh = target.state.put(key, value, expect=expect)
-                    assert fresh not in seen
-                    seen.add(fresh)
-                    model[key] = (value, fresh)
+                    token_now = target.state.put(key, value, expect=expect)
+                    assert token_now not in seen
+                    seen.add(token_now)
+                    model[key] = (value, token_now)
                 else:
                     target.state.delete(key, expect=expect or "1")
                     del model[key]

@@ -403,10 +403,10 @@ def test_whatever_is_appended_is_there_once(adapter, data):
     import tempfile
 
     from isthmus.adapters import targets
-    from isthmus.target import Profile
+    from isthmus.tests.conformance.places import fresh
 
     with tempfile.TemporaryDirectory() as home:
-        target = targets.load(Profile(name=adapter, adapter=adapter, project="conf", options={"home": home}))
+        target = targets.load(fresh(adapter, home))
         target.warehouse.apply(SPEC)
         expected = []
         for number, batch in enumerate(data):

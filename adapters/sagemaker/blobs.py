@@ -1,0 +1,155 @@
+"""BlobStore in S3. A uri is the root's uri, `/` and the key, letter by letter."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+from ...errors import Invalid, NotFound
+from ...storage import BlobInfo, utc_milliseconds
+from ...target import Target
+from .errors import translated
+from .session import of
+
+# what other files of this adapter keep below the root, with their own rules for writing it
+RESERVED = frozenset({"warehouse", "state", "online", "scratch", "rejected"})
+_LAST = "manifest.json"
+_TEMPORARY = ".isthmus-tmp-"
+_THREADS = 8
+_LARGE = 32 << 20  # bytes; above, boto3 sends the parts side by side
+
+Item = TypeVar("Item")
+
+
+@final
+class S3BlobStore:
+    def __init__(self, target: Target) -> None:
+        self._aws = of(target)
+        self.root = self._aws.root
+
+    def get(self, uri: str) -> bytes:
+        key = self._key(uri)
+        with self._aws.reading("GetObject", uri):
+            try:
+                with translated(f"reading {uri}"):
+                    data: bytes = self._aws.s3().get_object(Bucket=self._aws.bucket, Key=key)["Body"].read()
+            except NotFound as error:
+                raise NotFound(f"there is nothing at {uri}") from error
+        return data
+
+    def put(self, uri: str, data: bytes) -> None:
+        key = self._key(uri)
+        with self._aws.mutating("PutObject", uri):
+            self._aws.s3().put_object(Bucket=self._aws.bucket, Key=key, Body=data)
+
+    def list(self, prefix: str) -> Iterator[BlobInfo]:
+        """Every blob whose uri begins with the prefix, also in the middle of a name."""
+        if not prefix.startswith(self.root + "/") and not self.root.startswith(prefix):
+            raise self._outside(prefix)
+        below = prefix[len(self.root) + 1 :]
+        folder, _, _ = below.rpartition("/")
+        _check_parts(folder.split("/") if folder else [], prefix)
+        self._aws.calls.reading("ListObjectsV2", prefix)
+        return self._listed(below)
+
+    def _listed(self, below: str) -> Iterator[BlobInfo]:
+        base = len(self._aws.prefix) + 1
+        with translated(f"listing {self.root}/{below}"):
+            for page in self._aws.s3().get_paginator("list_objects_v2").paginate(Bucket=self._aws.bucket, Prefix=self._aws.key(below)):
+                for item in page.get("Contents", ()):
+                    key: str = item["Key"][base:]
+                    if key.partition("/")[0] not in RESERVED:
+                        yield BlobInfo(uri=f"{self.root}/{key}", size=item["Size"], modified=utc_milliseconds(item["LastModified"]))
+
+    def upload(self, folder: Path, prefix: str) -> None:
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise NotFound(f"there is no folder {folder} to upload")
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_TEMPORARY))
+        where = [(path, self._key(f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}")) for path in files]
+        last = [pair for pair in where if pair[0] == folder / _LAST]
+        with self._aws.mutating("PutObject", prefix):
+            _side_by_side(self._send, [pair for pair in where if pair not in last])
+            _side_by_side(self._send, last)
+
+    def _send(self, pair: tuple[Path, str]) -> None:
+        path, key = pair
+        with path.open("rb") as file:
+            if path.stat().st_size < _LARGE:
+                self._aws.s3().put_object(Bucket=self._aws.bucket, Key=key, Body=file.read())
+            else:
+                self._aws.s3().upload_fileobj(file, self._aws.bucket, key)
+
+    def download(self, prefix: str, folder: Path) -> None:
+        base = prefix.rstrip("/") + "/"
+        found = [blob for blob in self.list(base) if not blob.uri.endswith("/")]  # S3's console makes "folders" of such
+        if not found:
+            raise NotFound(f"there is nothing below {prefix}")
+        for blob in found:
+            _check_parts(blob.uri[len(base) :].split("/"), blob.uri)
+        with self._aws.reading("GetObject", prefix):
+            _side_by_side(self._fetch, [(blob, Path(folder) / blob.uri[len(base) :]) for blob in found])
+
+    def _fetch(self, pair: tuple[BlobInfo, Path]) -> None:
+        blob, goal = pair
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        aside = goal.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            with aside.open("wb") as file:
+                if blob.size < _LARGE:
+                    file.write(self._aws.s3().get_object(Bucket=self._aws.bucket, Key=self._key(blob.uri))["Body"].read())
+                else:
+                    self._aws.s3().download_fileobj(self._aws.bucket, self._key(blob.uri), file)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(goal)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def delete(self, uri: str) -> None:
+        key = self._key(uri)
+        with self._aws.mutating("DeleteObject", uri):
+            self._aws.s3().delete_object(Bucket=self._aws.bucket, Key=key)
+
+    def _key(self, uri: str) -> str:
+        if not uri.startswith(self.root + "/"):
+            raise self._outside(uri)
+        parts = uri[len(self.root) + 1 :].split("/")
+        _check_parts(parts, uri)
+        if parts[0] in RESERVED:
+            raise Invalid(f"{uri}: `{parts[0]}` belongs to another part of the target", remedy="choose another first part")
+        return self._aws.key(*parts)
+
+    def _outside(self, uri: str) -> Invalid:
+        return Invalid(f"{uri} is not below {self.root}", remedy="a BlobStore serves the uris below its root")
+
+
+def _side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
+    if len(items) < 2:
+        for item in items:
+            do(item)
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(do, items):
+            pass
+
+
+def _check_parts(parts: list[str], uri: str) -> None:
+    for part in parts:
+        if part in {"", ".", ".."} or "\0" in part or part.startswith(_TEMPORARY):
+            raise Invalid(f"{uri}: {part!r} cannot be a part of a uri", remedy="parts joined by single slashes, none of them . or ..")
+
+
+def delete_below(aws: Any, prefix: str) -> None:
+    """Every object below a prefix of the project's root, 1,000 a call. Absent is success."""
+    s3 = aws.s3()
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=aws.bucket, Prefix=prefix):
+        keys = [{"Key": item["Key"]} for item in page.get("Contents", ())]
+        if keys:
+            reply = s3.delete_objects(Bucket=aws.bucket, Delete={"Objects": keys, "Quiet": True})
+            for failed in reply.get("Errors", ()):
+                raise Invalid(f"deleting s3://{aws.bucket}/{failed['Key']}: {failed.get('Message', failed.get('Code'))}")
