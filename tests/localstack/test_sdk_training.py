@@ -1,0 +1,104 @@
+"""The genuine sagemaker v3 SDK, in a process of its own, against the stack in another: one run, several things seen of it."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import boto3
+import pytest
+
+from isthmus.localstack.run import start_aws
+
+pytest.importorskip("importlib.metadata").version("sagemaker")  # an import of the SDK itself takes four seconds
+CLIENT = Path(__file__).with_name("sdk_v3_client.py")
+
+
+@pytest.fixture(scope="module")
+def stack():
+    with start_aws() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def seen(stack, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sdk")
+    config = folder / "config.yaml"
+    config.write_text("SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n")
+    environment = {
+        **os.environ,
+        **stack.env,
+        "SAGEMAKER_VALIDATE_ROLE": "false",  # otherwise it asks iam:SimulatePrincipalPolicy
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config),
+    }
+    done = subprocess.run(
+        [sys.executable, CLIENT, folder / "seen.json"],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
+    return json.loads((folder / "seen.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def aws(stack):
+    return lambda service: boto3.client(
+        service, endpoint_url=stack.url, region_name="us-east-1", aws_access_key_id="offline", aws_secret_access_key="offline"
+    )
+
+
+def model_at(aws, uri):
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    body = aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        return json.load(tar.extractfile("model.json"))
+
+
+@pytest.mark.timeout(240)
+def test_a_model_trainer_in_script_mode_trains_and_its_wait_returns(seen, aws):
+    assert seen["script_mode"]["status"] == "Completed"
+    assert model_at(aws, seen["script_mode"]["artifacts"]) == {"lr": 0.5, "rows": 3}
+
+
+def test_the_trainers_output_is_in_cloudwatch(seen, aws):
+    events = aws("logs").filter_log_events(logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=seen["script_mode"]["name"])[
+        "events"
+    ]
+    assert "validation loss=0.25;" in [event["message"] for event in events]
+
+
+def test_an_upsert_creates_once_and_updates_after(seen):
+    assert seen["pipeline"]["arns"] == ["arn:aws:sagemaker:us-east-1:123456789012:pipeline/sdk-pipeline"] * 2
+
+
+def test_a_pipeline_runs_to_the_branch_that_its_property_file_chooses(seen):
+    run = seen["pipeline"]["runs"][0]
+    assert run["status"] == "Succeeded"
+    steps = {step["StepName"]: step for step in run["steps"]}
+    assert {name: step["StepStatus"] for name, step in steps.items()} == dict.fromkeys(
+        ["Train", "Evaluate", "Gate", "Publish"], "Succeeded"
+    )
+    assert steps["Gate"]["Metadata"]["Condition"]["Outcome"] == "True"
+
+
+def test_the_other_parameter_takes_the_other_branch_and_fails_with_its_words(seen):
+    run = seen["pipeline"]["runs"][1]
+    assert (run["status"], run["reason"]) == ("Failed", "auc below 0.5")
+    steps = {step["StepName"]: step for step in run["steps"]}
+    assert set(steps) == {"Train", "Evaluate", "Gate", "Refuse"}
+    assert steps["Refuse"]["Metadata"]["Fail"]["ErrorMessage"] == "auc below 0.5"
+    assert "PipelineExecutionComplete" in seen["pipeline"]["waiter"]
+
+
+def test_the_second_execution_takes_the_training_from_the_cache(seen):
+    first, second = ({step["StepName"]: step for step in run["steps"]} for run in seen["pipeline"]["runs"])
+    assert "CacheHitResult" not in first["Train"]
+    assert second["Train"]["CacheHitResult"]["SourcePipelineExecutionArn"].startswith("arn:aws:sagemaker:")
+    assert second["Train"]["Metadata"] == first["Train"]["Metadata"]
