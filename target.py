@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -48,6 +47,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     mutating: bool
 
 
+_KEPT = 10_000  # calls: the newest, at least
+
+
 class CallLog:
     """Every provider call of a target, in order; where `--dry-run` stops and tests cut.
 
@@ -55,7 +57,7 @@ class CallLog:
     """
 
     def __init__(self, *, dry_run: bool = False) -> None:
-        self.calls: deque[Call] = deque(maxlen=10_000)  # the newest: a gateway lives for months
+        self.calls: list[Call] = []
         self.dry_run = dry_run
         self.listeners: list[Callable[[Call], None]] = []  # the CLI prints with these
         self.before: Callable[[Call], None] | None = None  # a test raises here: cut before the effect
@@ -77,6 +79,8 @@ class CallLog:
             self.after(call)
 
     def _record(self, call: Call) -> None:
+        if len(self.calls) >= 2 * _KEPT:  # a gateway lives for months
+            del self.calls[:_KEPT]
         self.calls.append(call)
         for listener in self.listeners:
             listener(call)
