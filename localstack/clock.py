@@ -35,7 +35,8 @@ class Timer:
 
 class Clock:
     """`real` ticks; `instant` ticks too, and what was to happen later has happened before the request that asked for it is answered;
-    `manual` stands still until `advance`. All of them can be advanced. Timers run without any lock held, in the order of their times.
+    `manual` stands still until `advance`. All of them can be advanced, and what is due now runs at once on all. Timers run in the order of
+    their times, with no lock held.
     """
 
     def __init__(self, mode: Mode = "real") -> None:
@@ -128,7 +129,7 @@ class Clock:
     def _push(self, timer: Timer) -> None:
         with self._changed:
             heapq.heappush(self._timers, (timer.due, next(self._count), timer))
-            if self.mode != "manual" and self._thread is None:
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._tick, name="clock", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
@@ -153,7 +154,7 @@ class Clock:
                     return
                 wait = (self._timers[0][0] - self.now()).total_seconds() if self._timers else 3600.0
                 if wait > 0:
-                    self._changed.wait(wait)
+                    self._changed.wait(None if self.mode == "manual" else wait)
                     continue
             with self._moving:
                 timer = self._pop(self.now())

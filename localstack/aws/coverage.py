@@ -55,9 +55,12 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
 # Operations that moto answers under method names that do not follow from the operation's.
 _MOTO_ELSEWHERE: dict[str, frozenset[str]] = {
     "s3": _words(
-        "CompleteMultipartUpload CreateBucket CreateMultipartUpload DeleteObjects GetBucketTagging ListBuckets PutBucketAcl "
-        "PutBucketCors PutBucketEncryption PutBucketLifecycleConfiguration PutBucketLogging PutBucketNotificationConfiguration "
-        "PutBucketPolicy PutBucketTagging PutBucketVersioning PutBucketWebsite PutPublicAccessBlock"
+        "BucketCORSPreflightCheck CompleteMultipartUpload CreateBucket CreateMultipartUpload DeleteObjects "
+        "GetBucketLifecycleConfiguration GetBucketNotificationConfiguration GetBucketTagging ListBuckets "
+        "ObjectCORSPreflightCheck PostObject PutBucketAccelerateConfiguration PutBucketAcl PutBucketCors PutBucketEncryption "
+        "PutBucketInventoryConfiguration PutBucketLifecycleConfiguration PutBucketLogging PutBucketNotificationConfiguration "
+        "PutBucketOwnershipControls PutBucketPolicy PutBucketReplication PutBucketTagging PutBucketVersioning "
+        "PutBucketWebsite PutObjectLockConfiguration PutPublicAccessBlock RestoreObject SelectObjectContent "
     ),
 }
 

@@ -12,6 +12,7 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from .coverage import moto_has
 from .registry import AwsError
 from .wire import Answer, Incoming, refusal, rewind
 
@@ -32,6 +33,8 @@ _dispatcher = _Dispatcher(create_backend_app)
 
 def answer(incoming: Incoming) -> Answer:
     """What moto says. What it does not have, or cannot do, is a refusal that no SDK tries again."""
+    if incoming.service == "s3" and incoming.model is not None and incoming.operation not in moto_has("s3"):
+        return refusal(incoming, not_there(incoming))  # moto would take ?metrics for a listing of the bucket
     try:
         done = call(_dispatcher, rewind(incoming.environ))
     except NotImplementedError:

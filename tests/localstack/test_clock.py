@@ -1,0 +1,143 @@
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.localstack.clock import Clock
+
+
+def test_a_manual_clock_stands_still_until_it_is_moved():
+    clock = Clock("manual")
+    before = clock.now()
+    assert clock.now() == before
+    assert clock.advance(90) == before + timedelta(seconds=90) == clock.now()
+
+
+@given(st.lists(st.floats(0.001, 1000, allow_nan=False), max_size=20), st.lists(st.floats(0, 400, allow_nan=False), max_size=6))
+def test_timers_run_once_in_their_order_at_their_own_time_when_the_clock_has_passed_them(delays, moves):
+    clock = Clock("manual")
+    start, ran = clock.now(), []
+    for delay in delays:
+        clock.call_after(delay, lambda: ran.append(clock.now()))
+    for move in moves:
+        clock.advance(move)
+    due = sorted(start + timedelta(seconds=delay) for delay in delays)
+    assert ran == [moment for moment in due if moment <= clock.now()]
+
+
+def test_what_is_due_now_waits_for_nobody_even_on_a_clock_that_stands_still():
+    clock, ran = Clock("manual"), threading.Event()
+    clock.call_after(0, ran.set)
+    assert ran.wait(5)
+    clock.close()
+
+
+def test_what_a_timer_schedules_inside_the_moved_span_runs_too():
+    clock, ran = Clock("manual"), []
+    clock.call_after(10, lambda: clock.call_after(10, lambda: ran.append(clock.now())))
+    start = clock.now()
+    clock.advance(30)
+    assert ran == [start + timedelta(seconds=20)]
+
+
+def test_a_periodic_function_runs_once_a_period_until_it_is_cancelled():
+    clock, ran = Clock("manual"), []
+    timer = clock.call_every(60, lambda: ran.append(clock.now()))
+    clock.advance(200)
+    assert len(ran) == 3
+    timer.cancel()
+    clock.advance(200)
+    assert len(ran) == 3
+
+
+def test_the_instant_clock_settles_after_the_handler_and_before_the_answer():
+    clock, order = Clock("instant"), []
+    with clock.request():
+        clock.call_after(3600, lambda: (order.append("first"), clock.call_after(60, lambda: order.append("second"))))
+        order.append("stored")
+    assert order == ["stored", "first", "second"]
+
+
+def test_the_instant_clock_runs_the_timers_of_background_work_at_once():
+    clock, ran = Clock("instant"), threading.Event()
+    clock.call_after(3600, ran.set)
+    assert ran.wait(5)
+    clock.close()
+
+
+def test_a_periodic_function_does_not_hang_the_instant_clock():
+    clock, ran = Clock("instant"), threading.Event()
+    with clock.request():
+        clock.call_every(60, ran.set)
+    assert ran.wait(5)
+    clock.close()
+
+
+def test_a_real_clock_ticks_and_can_be_moved():
+    clock, ran = Clock("real"), threading.Event()
+    clock.call_after(3600, ran.set)
+    assert abs(clock.now() - datetime.now(UTC)) < timedelta(seconds=1)
+    clock.advance(3601)
+    assert ran.is_set()
+    soon = threading.Event()
+    clock.call_after(0.02, soon.set)
+    assert soon.wait(5)
+    clock.close()
+
+
+def test_a_reset_forgets_timers_and_shows_the_real_time():
+    clock, ran = Clock("manual"), []
+    clock.call_after(10, lambda: ran.append(1))
+    clock.advance(5)
+    clock.reset()
+    clock.advance(100)
+    assert ran == []
+    clock.reset()
+    assert abs(clock.now() - datetime.now(UTC)) < timedelta(seconds=1)
+
+
+def test_a_timer_that_fails_does_not_stop_the_clock(capsys):
+    clock, ran = Clock("manual"), []
+    clock.call_after(1, lambda: 1 / 0)
+    clock.call_after(2, lambda: ran.append(1))
+    clock.advance(5)
+    assert ran == [1]
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_clock_does_not_go_back_and_has_three_modes():
+    with pytest.raises(ValueError, match="forward"):
+        Clock("manual").advance(-1)
+    with pytest.raises(ValueError, match="real, instant, manual"):
+        Clock("fast")
+
+
+def test_two_advances_at_once_add_up():
+    clock = Clock("manual")
+    start = clock.now()
+    threads = [threading.Thread(target=clock.advance, args=(10,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert clock.now() == start + timedelta(seconds=80)
+
+
+def test_the_stack_moves_its_clock_for_a_client(aws, example_stack):
+    hubs = aws("sagemaker")
+    hubs.create_hub(HubName="later", HubDescription="d")
+    before = example_stack.now()
+    assert hubs.list_hubs()["HubSummaries"] == []
+    assert example_stack.advance(601) > before + timedelta(seconds=600)
+    assert [hub["HubName"] for hub in hubs.list_hubs()["HubSummaries"]] == ["later"]
+    with pytest.raises(ValueError, match="forward"):
+        example_stack.advance(-1)
+
+
+def test_a_reset_lets_no_old_timer_write_into_the_new_state(aws, example_stack):
+    aws("sagemaker").create_hub(HubName="later", HubDescription="d")
+    example_stack.reset()
+    example_stack.advance(700)
+    assert aws("sagemaker").list_hubs()["HubSummaries"] == []
