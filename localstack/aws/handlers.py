@@ -5,6 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 
 MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
+    "cloudwatch.alarms",
+    "cloudwatch.queries",
+    "endpoints.configs",
+    "endpoints.describe",
+    "endpoints.lifecycle",
+    "endpoints.runtime",
+    "endpoints.updating",
     "features.groups",
     "features.records",
     "jobs.processing",

@@ -1,0 +1,75 @@
+"""The arithmetic of metric math: ids, numbers, + - * / ^ and brackets. Functions are refused by name. Pure."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from datetime import datetime
+
+Series = Mapping[datetime, float]
+
+
+class Refused(Exception):
+    """An expression that is not arithmetic, or names an id that is not there."""
+
+
+def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
+    """A series at the timestamps that all its parts have. A division by zero gives no datapoint."""
+    try:
+        tree = ast.parse(text.replace("^", "**").strip(), mode="eval")
+    except SyntaxError as error:
+        raise Refused(f"the expression '{text}' cannot be read: {error.msg}") from error
+    found = _walk(tree.body, series, text)
+    if isinstance(found, float):
+        raise Refused(f"the expression '{text}' has no metric in it")
+    return found
+
+
+def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datetime, float] | float:
+    match node:
+        case ast.Name(id=name) if name in series:
+            return dict(series[name])
+        case ast.Name(id=name):
+            raise Refused(f"the expression '{text}' refers to '{name}', which is the Id of no other query")
+        case ast.Constant(value=bool()):
+            pass
+        case ast.Constant(value=int() | float() as value):
+            return float(value)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _combine(ast.Mult(), -1.0, _walk(operand, series, text))
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.Pow() as op, right=right):
+            return _combine(op, _walk(left, series, text), _walk(right, series, text))
+    what = node.func.id + "()" if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ast.unparse(node)
+    raise Refused(f"the local stack computes + - * / ^ of metrics and numbers; '{what}' in '{text}' is not there")
+
+
+def _combine(op: ast.operator, left: dict[datetime, float] | float, right: dict[datetime, float] | float) -> dict[datetime, float] | float:
+    if isinstance(left, float) and isinstance(right, float):
+        single = _apply(op, left, right)
+        if single is None:
+            raise Refused("a division by zero")
+        return single
+    moments = [set(side) for side in (left, right) if isinstance(side, dict)]
+    out: dict[datetime, float] = {}
+    for moment in sorted(set.intersection(*moments)):
+        value = _apply(op, left if isinstance(left, float) else left[moment], right if isinstance(right, float) else right[moment])
+        if value is not None:
+            out[moment] = value
+    return out
+
+
+def _apply(op: ast.operator, left: float, right: float) -> float | None:
+    try:
+        match op:
+            case ast.Add():
+                return left + right
+            case ast.Sub():
+                return left - right
+            case ast.Mult():
+                return left * right
+            case ast.Div():
+                return left / right
+        power = left**right
+    except (ZeroDivisionError, OverflowError):
+        return None
+    return power if isinstance(power, float) else None

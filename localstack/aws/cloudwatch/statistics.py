@@ -1,0 +1,123 @@
+"""A period's datapoints, and CloudWatch's statistics of them. Pure.
+
+Source: CloudWatch user guide, "CloudWatch statistics definitions".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+_SHORT = re.compile(r"(p|tm|wm|tc|ts)(\d{1,2}(?:\.\d{1,10})?|100)")
+_LONG = re.compile(r"(TM|WM|TC|TS)\((\d*\.?\d*)%:(\d*\.?\d*)%\)")
+BASIC = ("SampleCount", "Sum", "Average", "Minimum", "Maximum")
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """A StatisticSet: what is known of many values that were not kept."""
+
+    count: float
+    total: float
+    least: float
+    most: float
+
+
+class Datapoints(msgspec.Struct):
+    """Everything that falls into one period."""
+
+    values: list[float] = []
+    summaries: list[Summary] = []
+
+    @property
+    def count(self) -> float:
+        return len(self.values) + sum(s.count for s in self.summaries)
+
+
+Statistic = Callable[[Datapoints], float | None]
+
+
+def statistic(name: str) -> Statistic | None:
+    """The function of a statistic's name; None for a name that CloudWatch does not know. It gives None where there is nothing to say."""
+    if name in BASIC:
+        return lambda points: _basic(name, points)
+    if name == "IQM":
+        return lambda points: _of_values(points, lambda values: _trimmed("TM", values, 25, 75))
+    short = _SHORT.fullmatch(name)
+    if short:
+        kind, at = short[1].upper(), float(short[2])
+        if kind == "P":
+            return lambda points: _of_values(points, lambda values: percentile(values, at))
+        return lambda points: _of_values(points, lambda values: _trimmed(kind, values, 0, at))
+    long = _LONG.fullmatch(name)
+    if long:
+        low, high = float(long[2] or 0), float(long[3] or 100)
+        if low < high <= 100:
+            return lambda points: _of_values(points, lambda values: _trimmed(long[1], values, low, high))
+    return None
+
+
+def percentile(ordered: Sequence[float], at: float) -> float:
+    """Of ordered values, between neighbours by a straight line."""
+    place = (len(ordered) - 1) * at / 100
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def floor(moment: datetime, period: int) -> datetime:
+    """The start of the period that a moment is in; periods are counted from 1970."""
+    seconds = int(moment.timestamp())
+    return datetime.fromtimestamp(seconds - seconds % period, UTC)
+
+
+def periods(points: Iterable[tuple[datetime, float | Summary]], period: int) -> dict[datetime, Datapoints]:
+    """Datapoints by the start of their period, the earliest first. A period without one is not there."""
+    found: dict[datetime, Datapoints] = {}
+    for moment, value in points:
+        of_period = found.setdefault(floor(moment, period), Datapoints(values=[], summaries=[]))
+        if isinstance(value, Summary):
+            of_period.summaries.append(value)
+        else:
+            of_period.values.append(value)
+    return dict(sorted(found.items()))
+
+
+def _basic(name: str, points: Datapoints) -> float | None:
+    if not points.count:
+        return None
+    match name:
+        case "SampleCount":
+            return float(points.count)
+        case "Minimum":
+            return min([*points.values, *(s.least for s in points.summaries)])
+        case "Maximum":
+            return max([*points.values, *(s.most for s in points.summaries)])
+    total = math.fsum(points.values) + sum(s.total for s in points.summaries)
+    return total if name == "Sum" else total / points.count
+
+
+def _of_values(points: Datapoints, function: Callable[[list[float]], float | None]) -> float | None:
+    """A statistic set has percentiles only when all its values are one value (the user guide says so); else there is no datapoint."""
+    values = list(points.values)
+    for summary in points.summaries:
+        if summary.least != summary.most:
+            return None
+        values += [summary.least] * int(summary.count)
+    return function(sorted(values)) if values else None
+
+
+def _trimmed(kind: str, ordered: list[float], low: float, high: float) -> float | None:
+    """Trimmed mean, count, sum; winsorized mean: over what lies between two percentiles."""
+    least, most = percentile(ordered, low), percentile(ordered, high)
+    if kind == "WM":
+        return math.fsum(min(max(value, least), most) for value in ordered) / len(ordered)
+    inside = [value for value in ordered if least <= value <= most]
+    if kind == "TC":
+        return float(len(inside))
+    if kind == "TS":
+        return math.fsum(inside)
+    return math.fsum(inside) / len(inside) if inside else None

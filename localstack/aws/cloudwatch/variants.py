@@ -1,0 +1,116 @@
+"""AWS/SageMaker: what happened at each variant, minute by minute."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from ..registry import Context
+
+NAMESPACE = "AWS/SageMaker"
+DELAY = "ISTHMUS_STACK_METRIC_SECONDS"
+UNITS = {
+    "Invocations": "None",
+    "Invocation4XXErrors": "None",
+    "Invocation5XXErrors": "None",
+    "InvocationModelErrors": "None",
+    "InvocationsPerInstance": "None",
+    "ModelLatency": "Microseconds",
+    "OverheadLatency": "Microseconds",
+}
+
+
+class Minute(msgspec.Struct):
+    """Lists that calls append to without a lock: one entry a call."""
+
+    statuses: list[int]
+    model: list[float]
+    overhead: list[float]
+    per_instance: list[float]
+
+
+class Variants:
+    """The store. Key: (endpoint, variant)."""
+
+    def __init__(self) -> None:
+        self.of: dict[tuple[str, str], dict[int, Minute]] = {}
+        self._lock = threading.Lock()
+
+    def minute(self, endpoint: str, variant: str, number: int) -> Minute:
+        minutes = self.of.get((endpoint, variant))
+        found = minutes.get(number) if minutes is not None else None
+        if found is not None:
+            return found
+        with self._lock:
+            return self.of.setdefault((endpoint, variant), {}).setdefault(number, Minute([], [], [], []))
+
+
+def record(
+    ctx: Context, endpoint: str, variant: str, status: int, *, model: float | None, overhead: float, instances: int, at: datetime
+) -> None:
+    """One call: the container's status (0: none came), its and our microseconds."""
+    minute = ctx.store(Variants).minute(endpoint, variant, int(at.timestamp()) // 60)
+    minute.statuses.append(status)
+    minute.overhead.append(overhead)
+    minute.per_instance.append(1 / max(instances, 1))
+    if model is not None:
+        minute.model.append(model)
+
+
+def delay(ctx: Context) -> float:
+    given = os.environ.get(DELAY)
+    if given is not None:
+        return float(given)
+    return 0.0 if ctx.clock.mode == "instant" else 60.0
+
+
+def settled(ctx: Context) -> datetime | None:
+    """Minutes that end by this moment are to be seen. None: every minute is, the running one too."""
+    late = delay(ctx)
+    return ctx.clock.now() - timedelta(seconds=late) if late else None
+
+
+def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime) -> Iterator[tuple[datetime, float]]:
+    """The values of a metric in [start, end) that are to be seen, at the starts of their minutes."""
+    if set(dimensions) != {"EndpointName", "VariantName"} or metric not in UNITS:
+        return
+    visible = settled(ctx)
+    minutes = ctx.store(Variants).of.get((dimensions["EndpointName"], dimensions["VariantName"]), {})
+    for number in sorted(minutes):
+        moment = datetime.fromtimestamp(number * 60, UTC)
+        if start <= moment < end and (visible is None or moment + timedelta(minutes=1) <= visible):
+            for value in _values(minutes[number], metric):
+                yield moment, value
+
+
+def listed(ctx: Context) -> list[dict[str, object]]:
+    """Every metric with something to be seen, as ListMetrics has it."""
+    found: list[dict[str, object]] = []
+    end = datetime.max.replace(tzinfo=UTC)
+    for endpoint, variant in sorted(ctx.store(Variants).of):
+        dimensions = {"EndpointName": endpoint, "VariantName": variant}
+        shape = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+        seen = (m for m in UNITS if next(points(ctx, m, dimensions, datetime.min.replace(tzinfo=UTC), end), None) is not None)
+        found.extend({"Namespace": NAMESPACE, "MetricName": metric, "Dimensions": shape} for metric in seen)
+    return found
+
+
+def _values(minute: Minute, metric: str) -> list[float]:
+    if metric in _OF_STATUS:
+        function = _OF_STATUS[metric]
+        return [float(function(status)) for status in list(minute.statuses)]
+    if metric == "InvocationsPerInstance":
+        return list(minute.per_instance)
+    return list(minute.model if metric == "ModelLatency" else minute.overhead)
+
+
+_OF_STATUS: dict[str, Callable[[int], bool]] = {
+    "Invocations": lambda _status: True,
+    "Invocation4XXErrors": lambda status: 400 <= status < 500,
+    "Invocation5XXErrors": lambda status: status >= 500 or status == 0,
+    "InvocationModelErrors": lambda status: not 200 <= status < 300,
+}

@@ -1,0 +1,71 @@
+"""Endpoint configurations: kept as they were given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from .. import tags
+from ..registry import Context, handles
+from . import checks
+from .listing import page
+from .records import Config, Endpoints, config
+
+
+@handles("sagemaker", "CreateEndpointConfig")
+def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name = params["EndpointConfigName"]
+    arn = checks.arn(ctx, "endpoint-config", name)
+    checks.name(name, "endpointConfigName")
+    checks.variants(params["ProductionVariants"], params.get("ShadowProductionVariants") or ())
+    checks.capture(params.get("DataCaptureConfig"))
+    for variant in (*params["ProductionVariants"], *(params.get("ShadowProductionVariants") or ())):
+        _model(ctx, variant["ModelName"])
+    store = ctx.store(Endpoints)
+    with store.lock:
+        if name in store.configs:
+            raise checks.refused(f'Cannot create already existing endpoint configuration "{arn}".')
+        kept = {key: value for key, value in params.items() if key not in ("EndpointConfigName", "Tags")}
+        store.configs[name] = Config(name=name, created=ctx.clock.now(), params=kept)
+    tags.put(ctx, arn, params.get("Tags"))
+    return {"EndpointConfigArn": arn}
+
+
+@handles("sagemaker", "DescribeEndpointConfig")
+def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    found = config(ctx, params["EndpointConfigName"])
+    variants = [{"InitialVariantWeight": 1.0, **variant} for variant in found.production]
+    return {
+        **found.params,
+        "ProductionVariants": variants,
+        "EndpointConfigName": found.name,
+        "EndpointConfigArn": checks.arn(ctx, "endpoint-config", found.name),
+        "CreationTime": found.created,
+        "EnableNetworkIsolation": found.params.get("EnableNetworkIsolation", False),
+    }
+
+
+@handles("sagemaker", "DeleteEndpointConfig")
+def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    found = config(ctx, params["EndpointConfigName"])
+    ctx.store(Endpoints).configs.pop(found.name, None)
+    tags.drop(ctx, checks.arn(ctx, "endpoint-config", found.name))
+    return {}
+
+
+@handles("sagemaker", "ListEndpointConfigs")
+def list_configs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    rows = [
+        {"EndpointConfigName": c.name, "EndpointConfigArn": checks.arn(ctx, "endpoint-config", c.name), "CreationTime": c.created}
+        for c in list(ctx.store(Endpoints).configs.values())
+    ]
+    found, more = page(ctx, rows, params, "EndpointConfigName")
+    return {"EndpointConfigs": found, **more}
+
+
+def _model(ctx: Context, name: str) -> None:
+    try:
+        ctx.client("sagemaker").describe_model(ModelName=name)
+    except ClientError as error:
+        raise checks.refused(f'Could not find model "{checks.arn(ctx, "model", name)}".') from error

@@ -1,0 +1,110 @@
+"""HTTP to a container on this machine, over kept connections. http.client spends longer on headers than a small model does."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections import deque
+from typing import Any
+
+import httptools
+
+
+class NotReached(Exception):
+    """Nobody listens, or the connection ended before an answer."""
+
+
+class TimedOut(Exception):
+    """The container did not answer in time."""
+
+
+class Answer:
+    """Header names in lower case. httptools fills it."""
+
+    __slots__ = ("body", "complete", "headers", "keep", "parser", "parts", "status")
+
+    def __init__(self) -> None:
+        self.parser: Any = httptools.HttpResponseParser(self)
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.parts: list[bytes] = []
+        self.body = b""
+        self.complete = False
+        self.keep = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        self.status = self.parser.get_status_code()
+        self.keep = self.parser.should_keep_alive()
+        self.body = b"".join(self.parts)
+        self.complete = self.status >= 200  # 100 Continue is not the answer
+
+
+class Connections:
+    """The pool of one container; safe for many threads: an exchange takes a connection out."""
+
+    def __init__(self, port: int, *, timeout: float = 60.0) -> None:
+        self.port = port
+        self._timeout = timeout
+        self._idle: deque[socket.socket] = deque()
+
+    def ask(self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+        """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
+        lines = "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers)
+        head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
+        connection = self._take()
+        answer = Answer()
+        try:
+            connection.sendall(head.encode("latin-1", "replace") + body)
+            while not answer.complete:
+                data = connection.recv(262_144)
+                if data:
+                    answer.parser.feed_data(data)
+                elif answer.headers and "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
+                    answer.on_message_complete()  # HTTP/1.0: the body ends with the connection
+                    answer.keep = False
+                else:
+                    raise NotReached("the container closed the connection before it had answered")  # noqa: TRY301  closed below, as the others
+        except TimeoutError as error:
+            connection.close()
+            raise TimedOut(f"no answer within {self._timeout:g} seconds") from error
+        except (OSError, httptools.HttpParserError) as error:
+            connection.close()
+            raise NotReached(f"the connection to the container failed: {error}") from error
+        except NotReached:
+            connection.close()
+            raise
+        if answer.keep:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    def _take(self) -> socket.socket:
+        while True:
+            try:
+                kept = self._idle.pop()
+            except IndexError:
+                break
+            if not select.select([kept], [], [], 0)[0]:
+                return kept
+            kept.close()  # readable while nothing was asked: the container has closed it
+        try:
+            connection = socket.create_connection(("127.0.0.1", self.port), timeout=self._timeout)
+        except OSError as error:
+            raise NotReached(f"nothing listens on 127.0.0.1:{self.port}") from error
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _clean(value: str) -> str:
+    return value.replace("\r", " ").replace("\n", " ")

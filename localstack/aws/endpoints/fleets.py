@@ -1,0 +1,68 @@
+"""Starting a fleet: a server for each of its variants, all at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from ..jobs.images import command_of
+from ..registry import Context
+from . import timing
+from .models import Content, NoModel, content
+from .records import Fleet, Variant
+from .server import Server, unmapped
+
+
+def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
+    """Begin in the background. On the instant clock an image that nobody mapped is no failure: moto's canned answers stand in for it."""
+    ctx.spawn(_start, ctx, endpoint, fleet)
+
+
+def wait(ctx: Context, fleet: Fleet) -> bool:
+    """Until every server answers or one has failed; False: the stack is stopping."""
+    while not fleet.started.wait(0.1):
+        if ctx.stopping.is_set():
+            return False
+    return True
+
+
+def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
+    try:
+        with ThreadPoolExecutor(max(1, len(fleet.all)), thread_name_prefix="model-server") as pool:
+            failures = [found for found in pool.map(lambda variant: _serve(ctx, endpoint, fleet, variant), fleet.all) if found]
+        fleet.failure = failures[0] if failures else None
+    except BaseException as error:
+        fleet.failure = f"the local stack failed: {error!r}"
+        raise
+    finally:
+        fleet.started.set()
+
+
+def _serve(ctx: Context, endpoint: str, fleet: Fleet, variant: Variant) -> str | None:
+    try:
+        source = content(ctx, variant.config["ModelName"])
+        if command_of(ctx.images, source.image) is None:
+            if ctx.clock.mode == "instant":
+                fleet.unmapped = True
+                return None
+            return _words(variant, unmapped(source.image))
+        variant.server = Server(ctx, endpoint, variant.name, source)
+        return _started(variant, source, variant.server.start(_patience(variant)))
+    except NoModel as error:
+        return _words(variant, str(error))
+
+
+def _started(variant: Variant, source: Content, wrong: str | None) -> str | None:
+    if wrong is None:
+        return None
+    return (
+        f"The primary container for production variant {variant.name} did not pass the ping health check. Please check CloudWatch logs for "
+        f"this endpoint. (local stack: image {source.image}: {wrong})"
+    )
+
+
+def _patience(variant: Variant) -> float:
+    return float(variant.config.get("ContainerStartupHealthCheckTimeoutInSeconds") or timing.HEALTH)
+
+
+def _words(variant: Variant, wrong: str) -> str:
+    return f"Variant {variant.name}: {wrong}"

@@ -1,0 +1,74 @@
+"""CreateEndpoint and DeleteEndpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import tags
+from ..registry import Context, handles
+from . import checks, fleets, records, timing
+from .plan import plan
+from .records import Endpoint, Endpoints, Fleet
+
+
+@handles("sagemaker", "CreateEndpoint")
+def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name = params["EndpointName"]
+    checks.name(name, "endpointName")
+    config = records.config(ctx, params["EndpointConfigName"])
+    fleet = Fleet(config)
+    plan(params.get("DeploymentConfig"), fleet.instances)
+    arn = checks.arn(ctx, "endpoint", name)
+    endpoint = Endpoint(name, arn, fleet, ctx.clock.now())
+    endpoint.deployment = params.get("DeploymentConfig")
+    store = ctx.store(Endpoints)
+    with store.lock:
+        if name in store.endpoints:
+            raise checks.refused(f'Cannot create already existing endpoint "{arn}".')
+        store.endpoints[name] = endpoint
+    tags.put(ctx, arn, params.get("Tags"))
+    _say(ctx, fleet, "Creating")
+    kept = ctx.without_request()
+    fleets.start(kept, name, fleet)
+    timing.later(kept, timing.changing(kept), lambda: _created(kept, endpoint), blocks=True)
+    return {"EndpointArn": arn}
+
+
+@handles("sagemaker", "DeleteEndpoint")
+def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    endpoint = records.must(ctx, params["EndpointName"])
+    with endpoint.lock:
+        if endpoint.changing:
+            raise checks.refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        endpoint.status = "Deleting"
+        endpoint.routing = None
+        endpoint.modified = ctx.clock.now()
+        endpoint.fleet.stop()
+    kept = ctx.without_request()
+    timing.later(kept, timing.changing(kept), lambda: _deleted(kept, endpoint))
+    return {}
+
+
+def _created(ctx: Context, endpoint: Endpoint) -> None:
+    if not fleets.wait(ctx, endpoint.fleet):
+        return
+    with endpoint.lock:
+        endpoint.modified = ctx.clock.now()
+        if endpoint.fleet.failure:
+            endpoint.status, endpoint.failure = "Failed", endpoint.fleet.failure
+            endpoint.fleet.stop()
+            return
+        for variant in endpoint.fleet.all:
+            variant.statuses = []
+        endpoint.status = "InService"
+        endpoint.route()
+
+
+def _deleted(ctx: Context, endpoint: Endpoint) -> None:
+    ctx.store(Endpoints).endpoints.pop(endpoint.name, None)
+    tags.drop(ctx, endpoint.arn)
+
+
+def _say(ctx: Context, fleet: Fleet, status: str) -> None:
+    for variant in fleet.all:
+        variant.statuses = [{"Status": status, "StartTime": ctx.clock.now()}]

@@ -1,0 +1,30 @@
+"""What the List operations of endpoints have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..registry import Context
+from .checks import refused
+
+_BOUNDS = (("CreationTimeAfter", "CreationTime", 1), ("CreationTimeBefore", "CreationTime", -1))
+_MODIFIED = (("LastModifiedTimeAfter", "LastModifiedTime", 1), ("LastModifiedTimeBefore", "LastModifiedTime", -1))
+
+
+def page(ctx: Context, rows: list[dict[str, Any]], params: dict[str, Any], name: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The rows that are asked for, sorted (newest first unless said otherwise), and the NextToken."""
+    for key, column, sign in (*_BOUNDS, *_MODIFIED):
+        if params.get(key) is not None:
+            rows = [row for row in rows if (row[column] - params[key]).total_seconds() * sign > 0]
+    if params.get("NameContains"):
+        rows = [row for row in rows if params["NameContains"] in row[name]]
+    if params.get("StatusEquals"):
+        rows = [row for row in rows if row["EndpointStatus"] == params["StatusEquals"]]
+    column = {"Name": name, "Status": "EndpointStatus"}.get(params.get("SortBy", ""), "CreationTime")
+    rows = sorted(rows, key=lambda row: row[column], reverse=params.get("SortOrder", "Descending") == "Descending")
+    token = params.get("NextToken") or "0"
+    if not token.isdigit():
+        raise refused("Invalid pagination token.")
+    start, size = int(token), params.get("MaxResults") or (100 if ctx.clock.mode == "instant" else 10)  # 100: moto's; 10: the service's
+    more = {"NextToken": str(start + size)} if start + size < len(rows) else {}
+    return rows[start : start + size], more

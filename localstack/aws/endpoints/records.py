@@ -1,0 +1,163 @@
+"""What the stack keeps about endpoints."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ..registry import Context
+from .checks import arn, refused
+from .plan import Plan
+from .server import Server
+from .weights import Choice, choice, two_fleets
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint configuration, as it was given."""
+
+    name: str
+    created: datetime
+    params: Mapping[str, Any]
+
+    @property
+    def production(self) -> list[dict[str, Any]]:
+        return list(self.params["ProductionVariants"])
+
+    @property
+    def shadow(self) -> list[dict[str, Any]]:
+        return list(self.params.get("ShadowProductionVariants") or ())
+
+
+class Variant:
+    """One variant of one fleet: what was configured, what it is now, and the process that serves it."""
+
+    __slots__ = ("config", "count", "desired_count", "desired_weight", "name", "server", "serverless", "statuses", "weight")
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.name: str = config["VariantName"]
+        self.weight = self.desired_weight = float(config.get("InitialVariantWeight", 1.0))
+        self.serverless: dict[str, Any] | None = config.get("ServerlessConfig")
+        self.count = self.desired_count = 0 if self.serverless else int(config.get("InitialInstanceCount") or 1)
+        self.server: Server | None = None  # None: not started yet, or an image that nobody mapped (instant clock only)
+        self.statuses: list[dict[str, Any]] = []
+
+
+class Fleet:
+    """What one endpoint configuration became."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.variants = {v["VariantName"]: Variant(v) for v in config.production}
+        self.shadows = {v["VariantName"]: Variant(v) for v in config.shadow}
+        self.capture: Mapping[str, Any] | None = config.params.get("DataCaptureConfig")
+        self.started = threading.Event()  # every server answers, or one has failed
+        self.failure: str | None = None
+        self.unmapped = False  # an image without a command, on the instant clock: moto's answers stand in
+
+    @property
+    def all(self) -> list[Variant]:
+        return [*self.variants.values(), *self.shadows.values()]
+
+    @property
+    def instances(self) -> int:
+        return sum(variant.desired_count for variant in self.variants.values())
+
+    def stop(self) -> None:
+        for variant in self.all:
+            if variant.server is not None:
+                variant.server.retire()
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where one request may go."""
+
+    variant: Variant
+    fleet: Fleet
+
+
+class Routing(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot: requests under way keep theirs while the next one is put in its place."""
+
+    by_weight: Choice[Target]
+    by_name: Mapping[str, Choice[Target]]
+    shadow: Target | None = None
+    shadow_share: float = 0.0
+
+
+class Endpoint:
+    def __init__(self, name: str, own_arn: str, fleet: Fleet, now: datetime) -> None:
+        self.name = name
+        self.arn = own_arn
+        self.fleet = fleet
+        self.created = self.modified = now
+        self.status = "Creating"
+        self.failure: str | None = None
+        self.deployment: Mapping[str, Any] | None = None  # the last DeploymentConfig
+        self.pending: Fleet | None = None
+        self.pending_since = now
+        self.plan: Plan | None = None
+        self.share = 0.0  # of the traffic, on the pending fleet
+        self.routing: Routing | None = None  # None: it takes no requests
+        self.lock = threading.RLock()
+
+    def route(self) -> None:
+        """Make the routing from what the fleets are now."""
+        self.routing = routing(self.fleet, self.pending if self.share > 0 else None, self.share)
+
+    @property
+    def changing(self) -> bool:
+        return self.status in ("Creating", "Updating", "RollingBack", "Deleting")
+
+
+def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
+    fleets = {False: live, True: green or live}
+    weights = {side: {v.name: v.weight for v in fleet.variants.values()} for side, fleet in fleets.items()}
+    chances = two_fleets(weights[False], weights[True], share if green else 0.0)
+    targets = {key: Target(fleets[key[0]].variants[key[1]], fleets[key[0]]) for key in chances if green or not key[0]}
+    names = {name for _, name in targets}
+    by_name: dict[str, Choice[Target]] = {}
+    for name in names:
+        sides = [side for side in (False, True) if (side, name) in targets]
+        part = {True: share, False: 1 - share} if len(sides) == 2 else {True: 1.0, False: 1.0}
+        by_name[name] = choice((targets[side, name], part[side]) for side in sides)
+    shadows = list((green if green and share >= 1 else live).shadows.values())
+    shadow = Target(shadows[0], green if green and share >= 1 else live) if shadows else None
+    production = sum(weights[False].values())
+    return Routing(
+        by_weight=choice((targets[key], chances[key]) for key in targets),
+        by_name=by_name,
+        shadow=shadow,
+        shadow_share=min(1.0, shadows[0].weight / production) if shadows and production else 0.0,
+    )
+
+
+class Endpoints:
+    """The store: one per account and region."""
+
+    def __init__(self) -> None:
+        self.configs: dict[str, Config] = {}
+        self.endpoints: dict[str, Endpoint] = {}
+        self.lock = threading.RLock()
+
+
+def find(ctx: Context, name: str) -> Endpoint | None:
+    return ctx.store(Endpoints).endpoints.get(name)
+
+
+def must(ctx: Context, name: str) -> Endpoint:
+    found = find(ctx, name)
+    if found is None:
+        raise refused(f'Could not find endpoint "{arn(ctx, "endpoint", name)}".')
+    return found
+
+
+def config(ctx: Context, name: str) -> Config:
+    found = ctx.store(Endpoints).configs.get(name)
+    if found is None:
+        raise refused(f'Could not find endpoint configuration "{arn(ctx, "endpoint-config", name)}".')
+    return found

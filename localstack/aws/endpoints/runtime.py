@@ -1,0 +1,175 @@
+"""InvokeEndpoint: to a variant's server by weight, or to the one that is named."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from moto.sagemakerruntime.models import sagemakerruntime_backends
+
+from ..cloudwatch import variants
+from ..registry import AwsError, Context, handles
+from . import records, shadow
+from .capture import Buffer, record
+from .connections import Answer, NotReached, TimedOut
+from .records import Endpoint, Routing, Target
+
+LIMIT = 6_291_456  # bytes of a body, either way
+_draw = random.random
+_SHOWN = 1024  # characters of a container's answer in an error's message
+# Members of the request that are headers of the container's request.
+_HEADERS = (
+    ("ContentType", "content-type"),
+    ("Accept", "accept"),
+    ("CustomAttributes", "x-amzn-sagemaker-custom-attributes"),
+    ("InferenceId", "x-amzn-sagemaker-inference-id"),
+    ("TargetModel", "x-amzn-sagemaker-target-model"),
+    ("SessionId", "x-amzn-sagemaker-session-id"),
+)
+
+
+@handles("sagemaker-runtime", "InvokeEndpoint")
+def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    began = time.perf_counter()
+    endpoint = records.find(ctx, params["EndpointName"])
+    routing = endpoint.routing if endpoint else None
+    if endpoint is None or routing is None:
+        if endpoint is None and _is_motos(ctx, params["EndpointName"]):
+            return ctx.forward()
+        raise _invalid(f"Endpoint {params['EndpointName']} of account {ctx.account} not found.")
+    body: bytes = params.get("Body") or b""
+    if len(body) > LIMIT:
+        raise _invalid(
+            "1 validation error detected: Value at 'body' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {LIMIT}"
+        )
+    target = _enter(ctx, endpoint, params.get("TargetVariant"))
+    if target is None:
+        return ctx.forward()
+    headers = tuple((header, str(params[member])) for member, header in _HEADERS if params.get(member))
+    if routing.shadow is not None and _draw() < routing.shadow_share:
+        shadow.copy(ctx, endpoint, routing.shadow, body, headers)
+    asked = time.perf_counter()
+    try:
+        answer, wrong = _ask(target, body, headers)
+    finally:
+        _server(target).leave()
+    answered = time.perf_counter()
+    at = ctx.clock.now()
+    variants.record(
+        ctx,
+        endpoint.name,
+        target.variant.name,
+        answer.status if answer else 0,
+        model=(answered - asked) * 1e6,
+        overhead=(asked - began) * 1e6,
+        instances=target.variant.count,
+        at=at,
+    )
+    if answer is None or not 200 <= answer.status < 300:
+        raise _model_error(ctx, endpoint, answer, wrong)
+    said = {
+        "Body": answer.body,
+        "ContentType": answer.headers.get("content-type", "application/octet-stream"),
+        "InvokedProductionVariant": target.variant.name,
+    }
+    custom = answer.headers.get("x-amzn-sagemaker-custom-attributes")
+    if custom:
+        said["CustomAttributes"] = custom
+    if target.fleet.capture:
+        capture(ctx, endpoint, target, params=params, body=body, answer=answer)
+    return said
+
+
+def capture(ctx: Context, endpoint: Endpoint, target: Target, *, params: Mapping[str, Any], body: bytes, answer: Answer) -> None:
+    """Keep this call, if it is sampled."""
+    config = target.fleet.capture
+    if not config or not config.get("EnableCapture") or _draw() * 100 >= config["InitialSamplingPercentage"]:
+        return
+    at = ctx.clock.now()
+    line = record(
+        config,
+        request=body,
+        request_type=params.get("ContentType") or "application/octet-stream",
+        response=answer.body,
+        response_type=answer.headers.get("content-type", "application/octet-stream"),
+        event_id=str(uuid.uuid4()),
+        inference_id=params.get("InferenceId"),
+        attributes=params.get("CustomAttributes"),
+        at=at,
+    )
+    ctx.store(Buffer).add(ctx, config, (endpoint.name, target.variant.name), at, line)
+
+
+def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> Target | None:
+    """A target whose server counts this request as under way; None: moto answers for it (its image is unmapped, on the instant clock)."""
+    while True:
+        routing = endpoint.routing
+        if routing is None:
+            raise _invalid(f"Endpoint {endpoint.name} of account {ctx.account} not found.")
+        target = _pick(ctx, endpoint, routing, name)
+        if target.variant.server is None:
+            return None
+        if target.variant.server.enter():
+            return target
+
+
+def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) -> Target:
+    if name is not None:
+        choice = routing.by_name.get(name)
+        if choice is None:
+            raise _invalid(f"Variant {name} of endpoint {endpoint.name} of account {ctx.account} not found.")
+    else:
+        choice = routing.by_weight
+    target = choice.pick(_draw())
+    if target is None:
+        raise _invalid(f"All variants of endpoint {endpoint.name} of account {ctx.account} have a weight of 0: name one as TargetVariant.")
+    return target
+
+
+def _ask(target: Target, body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[Answer | None, str]:
+    server = _server(target)
+    try:
+        return server.connections.ask("POST", "/invocations", body, headers), ""
+    except TimedOut:
+        wrong = "Your invocation timed out while waiting for a response from container primary. "
+        return None, wrong + "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
+    except NotReached as error:
+        server.revive()
+        return None, str(error)
+
+
+def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong: str) -> AwsError:
+    status = answer.status if answer else 0
+    said = answer.body.decode("utf-8", "replace") if answer else wrong
+    group = f"/aws/sagemaker/Endpoints/{endpoint.name}"
+    side = "client" if 400 <= status < 500 else "server"
+    console = f"https://{ctx.region}.console.aws.amazon.com/cloudwatch/home?region={ctx.region}#logEventViewer:group={group}"
+    return AwsError(
+        "ModelError",
+        f'Received {side} error ({status}) from primary with message "{said[:_SHOWN]}". See {console} in account {ctx.account} for more '
+        "information.",
+        424,
+        OriginalStatusCode=status,
+        OriginalMessage=said,
+        LogStreamArn=f"arn:aws:logs:{ctx.region}:{ctx.account}:log-group:{group}",
+    )
+
+
+def _is_motos(ctx: Context, name: str) -> bool:
+    """Plain moto answers for endpoints that nobody made. On the instant clock it still does: if no image is mapped, or it was told how."""
+    if ctx.clock.mode != "instant":
+        return False
+    backend = sagemakerruntime_backends[ctx.account][ctx.region]
+    return not ctx.images or bool(backend.results_queue) or name in backend.results
+
+
+def _server(target: Target) -> Any:
+    return target.variant.server
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError("ValidationError", message, 400)

@@ -1,0 +1,29 @@
+"""How long things take, on the stack's clock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ..registry import Context
+
+ENDPOINT = "ISTHMUS_STACK_ENDPOINT_SECONDS"
+ALARMS = 10.0  # between two looks at a deployment's alarms
+FLUSH = 15.0  # between two writes of captured data
+HEALTH = 60.0  # real seconds for a container's first healthy /ping
+
+
+def changing(ctx: Context) -> float:
+    """Seconds that creating, updating, reweighing and deleting an endpoint take."""
+    given = os.environ.get(ENDPOINT)
+    if given is not None:
+        return float(given)
+    return 60.0 if ctx.clock.mode == "manual" else 1.0
+
+
+def later(ctx: Context, seconds: float, function: Callable[[], object], *, blocks: bool = False) -> None:
+    """Run it on the clock. What waits for a process (`blocks`) must not hold up the ticking clock; a clock that is moved waits for it."""
+    if blocks and ctx.clock.mode == "real":
+        ctx.clock.call_after(seconds, lambda: ctx.spawn(function))
+    else:
+        ctx.clock.call_after(seconds, function)

@@ -1,0 +1,119 @@
+"""UpdateEndpoint and UpdateEndpointWeightsAndCapacities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..registry import Context, handles
+from . import checks, deploying, fleets, records, timing
+from .plan import check_variants, plan
+from .records import Config, Endpoint, Fleet
+
+
+@handles("sagemaker", "UpdateEndpoint")
+def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    endpoint = records.must(ctx, params["EndpointName"])
+    config = records.config(ctx, params["EndpointConfigName"])
+    with endpoint.lock:
+        _may_change(endpoint)
+        if config.name == endpoint.fleet.config.name:
+            raise checks.refused(f'Endpoint "{endpoint.arn}" already uses endpoint configuration {config.name}: an update needs a new one.')
+        fleet = _fleet(endpoint.fleet, config, params)
+        deployment = params.get("DeploymentConfig") or (endpoint.deployment if params.get("RetainDeploymentConfig") else None)
+        made = plan(deployment, fleet.instances)
+        check_variants(
+            made, list(endpoint.fleet.variants), list(fleet.variants), serverless=any(v.serverless for v in fleet.variants.values())
+        )
+        if made.alarms:
+            deploying.must_exist(ctx, made.alarms)
+        endpoint.deployment = deployment
+        endpoint.status, endpoint.failure = "Updating", None
+        endpoint.pending, endpoint.plan, endpoint.share = fleet, made, 0.0
+        endpoint.pending_since = endpoint.modified = ctx.clock.now()
+        kept = ctx.without_request()
+        deploying.say(kept, fleet, "Creating")
+    silently = ctx.fault("silent-rollback", endpoint.name) is not None
+    fleets.start(kept, endpoint.name, fleet)
+    timing.later(kept, timing.changing(kept), lambda: deploying.begin(kept, endpoint, fleet, doomed=silently), blocks=True)
+    return {"EndpointArn": endpoint.arn}
+
+
+@handles("sagemaker", "UpdateEndpointWeightsAndCapacities")
+def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """What is desired is seen at once, what is current follows at the end. Counts and weights that are not named stay."""
+    endpoint = records.must(ctx, params["EndpointName"])
+    wanted: list[dict[str, Any]] = params["DesiredWeightsAndCapacities"]
+    with endpoint.lock:
+        _may_change(endpoint)
+        known = {variant.name: variant for variant in endpoint.fleet.all}
+        missing = [item["VariantName"] for item in wanted if item["VariantName"] not in known]
+        if missing:
+            names = ", ".join(missing)
+            raise checks.refused(
+                f'The variant name(s) "{names}" is/are not present within endpoint configuration "{endpoint.fleet.config.name}".'
+            )
+        for item in wanted:
+            _check(item)
+        for item in wanted:
+            variant = known[item["VariantName"]]
+            variant.desired_weight = float(item.get("DesiredWeight", variant.desired_weight))
+            variant.desired_count = int(item.get("DesiredInstanceCount", variant.desired_count))
+            variant.statuses = [{"Status": "Updating", "StartTime": ctx.clock.now()}]
+        endpoint.status, endpoint.failure = "Updating", None
+        endpoint.modified = ctx.clock.now()
+    kept = ctx.without_request()
+    silently = ctx.fault("silent-rollback", endpoint.name) is not None
+    timing.later(kept, timing.changing(kept), lambda: _reweighed(kept, endpoint, doomed=silently))
+    return {"EndpointArn": endpoint.arn}
+
+
+def _reweighed(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> None:
+    with endpoint.lock:
+        for variant in endpoint.fleet.all:
+            if doomed:
+                variant.desired_weight, variant.desired_count = variant.weight, variant.count
+            variant.weight, variant.count = variant.desired_weight, variant.desired_count
+            variant.statuses = []
+        endpoint.status = "InService"
+        endpoint.modified = ctx.clock.now()
+        endpoint.route()
+
+
+def _check(item: Mapping[str, Any]) -> None:
+    weight, count = item.get("DesiredWeight"), item.get("DesiredInstanceCount")
+    if weight is None and count is None and not item.get("ServerlessUpdateConfig"):
+        raise checks.refused(f"Variant {item['VariantName']}: specify DesiredWeight or DesiredInstanceCount.")
+    if weight is not None and not weight >= 0:
+        raise checks.refused(
+            f"1 validation error detected: Value '{weight}' at 'desiredWeight' failed to satisfy constraint: "
+            "Member must have value greater than or equal to 0"
+        )
+    if count is not None and count < 1:
+        raise checks.refused(f"Variant {item['VariantName']}: DesiredInstanceCount must be at least 1, not {count}.")
+
+
+def _may_change(endpoint: Endpoint) -> None:
+    if endpoint.changing:
+        raise checks.refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+    if endpoint.status != "InService":
+        raise checks.refused(f'Cannot update endpoint "{endpoint.arn}" with status {endpoint.status}: it can only be deleted.')
+
+
+def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:
+    """The new fleet, with the properties of the old one's variants where they are retained."""
+    fleet = Fleet(config)
+    if not params.get("RetainAllVariantProperties"):
+        return fleet
+    excluded = {item["VariantPropertyType"] for item in params.get("ExcludeRetainedVariantProperties") or ()}
+    for name, variant in fleet.variants.items():
+        before = old.variants.get(name)
+        if before is None:
+            continue
+        if "DesiredWeight" not in excluded:
+            variant.weight = variant.desired_weight = before.desired_weight
+        if "DesiredInstanceCount" not in excluded and not variant.serverless and not before.serverless:
+            variant.count = variant.desired_count = before.desired_count
+    if "DataCaptureConfig" not in excluded:
+        fleet.capture = old.capture
+    return fleet

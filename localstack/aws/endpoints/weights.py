@@ -1,0 +1,48 @@
+"""Which server a request goes to. Pure: the caller brings the random numbers."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Choice(msgspec.Struct, Generic[T], frozen=True):
+    """Things and how their weights add up. Never empty of things; `total` 0: all weigh nothing."""
+
+    things: tuple[T, ...]
+    ends: tuple[float, ...]  # running sums of the weights
+
+    @property
+    def total(self) -> float:
+        return self.ends[-1] if self.ends else 0.0
+
+    def pick(self, point: float) -> T | None:
+        """The thing at `point` of [0, 1); a thing that weighs nothing is never picked. None when all weigh nothing."""
+        if self.total <= 0:
+            return None
+        return self.things[min(bisect_right(self.ends, point * self.total), len(self.things) - 1)]
+
+
+def choice(weighed: Iterable[tuple[T, float]]) -> Choice[T]:
+    """What weighs nothing is left out, so that rounding at an end cannot pick it."""
+    kept = [(thing, weight) for thing, weight in weighed if weight > 0]
+    return Choice(tuple(thing for thing, _ in kept), tuple(accumulate(weight for _, weight in kept)))
+
+
+def shares(weights: Mapping[str, float]) -> dict[str, float]:
+    """Traffic share = weight / sum of the weights."""
+    total = sum(weights.values())
+    return {name: weight / total if total else 0.0 for name, weight in weights.items()}
+
+
+def two_fleets(live: Mapping[str, float], green: Mapping[str, float], share: float) -> dict[tuple[bool, str], float]:
+    """Traffic of (is it the new fleet, variant), with `share` of all traffic on the new fleet."""
+    old = {(False, name): (1 - share) * part for name, part in shares(live).items()}
+    new = {(True, name): share * part for name, part in shares(green).items()}
+    return {**old, **new}
