@@ -67,7 +67,7 @@ class SageMakerPipelines:
             return
         try:
             with self._aws.mutating("StopPipelineExecution", run_id):
-                self._aws.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=run_id)
+                self._aws.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=f"stop-{run_id}")
         except (Conflict, NotFound):  # it ended meanwhile
             return
 

@@ -15,7 +15,7 @@ from ...endpoints.port import VariantSpec
 from ...target import Profile
 from .machines import serving_counts, serving_machine
 
-TABLE = "2026-10"  # year and month in which it was taken down
+TABLE = "2026-07"  # year and month of the newest copy
 
 _US: Mapping[str, str] = {
     "ml.t3.medium": "0.05",

@@ -16,6 +16,7 @@ _RUN: Mapping[str, RunPhase] = {
     "Stopping": "cancelling",
     "Stopped": "cancelled",
     "Failed": "failed",
+    "CompletedWithFailures": "failed",
     "Succeeded": "done",
 }
 _STEP: Mapping[str, StepPhase] = {
