@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -116,11 +117,18 @@ def open(  # noqa: A001  `isthmus.open` reads as it should
     from .project.profiles import profile
 
     description = load(Path(path))
-    found = profile(description, target=target, offline=offline, options={k: v for k, v in options.items() if v is not None})
+    given = {k: v for k, v in options.items() if v is not None}
+    found = profile(description, target=target, offline=offline, options=given, stack=partial(_stack, description))
     folder = description.folder
     if folder not in sys.path:
         sys.path.insert(0, folder)  # trainers and predictors are modules beside project.yaml
     return Project(description, targets.load(found, calls=calls), progress=progress)
+
+
+def _stack(description: Description, adapter: str) -> str:
+    from .lifecycle.offline import endpoint
+
+    return endpoint(Path(description.folder), adapter)
 
 
 def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:

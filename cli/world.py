@@ -65,3 +65,9 @@ def destroy(console: Console, yes: bool) -> None:
                 raise Refused("that is not the project's name: nothing was changed")
         console.would(gone)
         console.result(remove(project))
+        folder = project.folder
+    if console.offline:
+        from ..lifecycle.offline import stop
+
+        if stop(folder):
+            console.say("the offline stack is stopped")

@@ -11,6 +11,7 @@ import msgspec
 
 from .calls import StackCall
 from .faults import Fault
+from .run import aws_environment
 
 
 class _Now(msgspec.Struct):
@@ -22,6 +23,11 @@ class Stack:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables with which every AWS SDK talks to this stack."""
+        return aws_environment(self.url)
 
     def health(self) -> dict[str, Any]:
         return msgspec.json.decode(self._ask("GET", "health"), type=dict[str, Any])

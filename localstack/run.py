@@ -17,6 +17,11 @@ import msgspec
 _STARTS = 60.0  # seconds that a start may take; it takes about two
 
 
+_STOPS = 10.0
+# Variables that would lead an SDK somewhere else, or to somebody's real credentials.
+STRAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION")
+
+
 class StackFailed(RuntimeError):
     """The process ended, or did not listen in time. The message ends with what it wrote."""
 
@@ -27,6 +32,10 @@ class Ready(msgspec.Struct, frozen=True):
     url: str
     pid: int
     clock: str = "real"
+
+
+class _Health(msgspec.Struct):
+    pid: int
 
 
 class RunningStack:
@@ -43,6 +52,10 @@ class RunningStack:
     def env(self) -> dict[str, str]:
         """The variables with which every AWS SDK talks to this stack."""
         return aws_environment(self.url)
+
+    def wait(self) -> int:
+        """Until the process ends by itself. Its exit code."""
+        return self._process.wait()
 
     def stop(self) -> None:
         """End the process. It may be called twice."""
@@ -73,10 +86,12 @@ def start_aws(
     port: int = 0,
     handlers: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
+    loud: bool = False,
 ) -> RunningStack:
     """Start the AWS stack on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
+    `loud`: its complaints go to our stderr instead of its log.
     """
     folder = Path(mkdtemp(prefix="isthmus-stack-"))
     ready = folder / "ready.json"
@@ -85,7 +100,7 @@ def start_aws(
             [*aws_command(images=images, clock=clock, port=port, ready=ready, handlers=handlers), "--until-stdin-closes"],
             stdin=subprocess.PIPE,
             stdout=log,
-            stderr=log,
+            stderr=None if loud else log,
             env={**os.environ, **(env or {})},
         )
     try:
@@ -95,6 +110,56 @@ def start_aws(
             process.kill()
         process.wait()
         raise
+
+
+def start_aws_apart(*, ready: Path, log: Path, images: Mapping[str, str] | None = None, clock: str = "real") -> Ready:
+    """Start the AWS stack as a process that outlives this one; `ready` says where it is. StackFailed with its log otherwise."""
+    ready.parent.mkdir(parents=True, exist_ok=True)
+    ready.unlink(missing_ok=True)
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            aws_command(images=images, clock=clock, ready=ready), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        found = wait_ready(ready, process, log)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    process.returncode = 0  # it is not ours to wait for: no ResourceWarning when this object goes
+    return found
+
+
+def running(ready: Path) -> Ready | None:
+    """The stack that `ready` tells of, if it still answers there and is the same process."""
+    import urllib.error
+    import urllib.request
+
+    try:
+        found = msgspec.json.decode(ready.read_bytes(), type=Ready)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{found.url}/_stack/health", timeout=5) as answer:
+            return found if msgspec.json.decode(answer.read(), type=_Health).pid == found.pid else None
+    except (OSError, ValueError, urllib.error.URLError):
+        return None
+
+
+def stop_apart(ready: Path) -> bool:
+    """End the stack that `ready` tells of. False when none runs."""
+    import signal
+
+    found = running(ready)
+    if found is None:
+        ready.unlink(missing_ok=True)
+        return False
+    os.kill(found.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOPS
+    while running(ready) is not None:
+        if time.monotonic() > deadline:
+            os.kill(found.pid, signal.SIGKILL)
+            break
+        time.sleep(0.02)
+    ready.unlink(missing_ok=True)
+    return True
 
 
 def aws_command(
@@ -121,6 +186,14 @@ def wait_ready(ready: Path, process: subprocess.Popen[bytes], log: Path) -> Read
         time.sleep(0.02)
     written = log.read_text(errors="replace")[-2000:] if log.exists() else ""
     raise StackFailed(f"the AWS stack did not start:\n{written}")
+
+
+def environment_for(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """`environ` for a process that is to talk to the stack at `url` alone: without profiles, tokens, other endpoints, and past any proxy."""
+    kept = {name: value for name, value in environ.items() if name not in STRAY and not name.startswith("AWS_ENDPOINT_URL_")}
+    here = [part for part in (environ.get("NO_PROXY") or environ.get("no_proxy") or "").split(",") if part]
+    around = ",".join(dict.fromkeys([*here, "127.0.0.1", "localhost"]))
+    return {**kept, **aws_environment(url), "NO_PROXY": around, "no_proxy": around}
 
 
 def aws_environment(url: str, region: str = "us-east-1") -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .shapes import mapping
 from .specs import Description
 
 FILE = "profiles.yaml"
+OFFLINE = ("sagemaker",)  # the adapters whose clouds have a local stack
 _PREFIX = f"{FILE}:"
 
 
@@ -32,10 +33,17 @@ def profiles(description: Description) -> dict[str, Profile]:
     return _read(description).targets
 
 
-def profile(description: Description, *, target: str | None, offline: bool, options: Mapping[str, object]) -> Profile:
-    """One target (None: the default), with `options` laid over its own.
+def profile(
+    description: Description,
+    *,
+    target: str | None,
+    offline: bool,
+    options: Mapping[str, object],
+    stack: Callable[[str], str] | None = None,
+) -> Profile:
+    """One target (None: the default), with `options` laid over its own. Offline: `stack(adapter)` says where the cloud's local stack is.
 
-    NotFound for an unknown target; Invalid for an option that its adapter does not have; Unsupported for a cloud's offline stack.
+    NotFound for an unknown target; Invalid for an option that its adapter does not have; Unsupported for a cloud without a local stack.
     """
     found = _read(description)
     name = target or found.default
@@ -45,11 +53,14 @@ def profile(description: Description, *, target: str | None, offline: bool, opti
             remedy=did_you_mean(name, found.targets, has="targets are"),
         )
     chosen = found.targets[name]
-    if offline and chosen.adapter != "local":
+    away = offline and chosen.adapter != "local"
+    if away and (chosen.adapter not in OFFLINE or stack is None):
         raise Unsupported(
             "offline stacks are not in this version yet", capability="offline", remedy="leave --offline out, or use --target local"
         )
     merged = chosen.options | _checked(chosen, options)
+    if away and stack is not None:
+        merged["endpoint_url"] = stack(chosen.adapter)
     return msgspec.structs.replace(chosen, options=_with_home(chosen.adapter, merged, Path(description.folder)))
 
 

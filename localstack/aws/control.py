@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -40,7 +41,14 @@ class Control:
         front, stack = self._front, self._front.stack
         match route:
             case "GET health":
-                return {"status": "ok", "url": stack.url, "clock": stack.clock.mode, "now": stack.clock.now(), "images": dict(stack.images)}
+                return {
+                    "status": "ok",
+                    "url": stack.url,
+                    "pid": os.getpid(),
+                    "clock": stack.clock.mode,
+                    "now": stack.clock.now(),
+                    "images": dict(stack.images),
+                }
             case "POST reset":
                 front.reset()
                 return {}

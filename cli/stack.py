@@ -1,0 +1,222 @@
+"""stack: the offline AWS."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import Invalid, NotFound, Unavailable
+from .console import Console, command
+
+if TYPE_CHECKING:
+    from ..localstack.client import Stack
+    from ..localstack.run import RunningStack
+
+CLOUDS = click.Choice(["aws"])
+_PORT = 4599
+_images = click.option("--image", "images", multiple=True, metavar="NAME=COMMAND", help="What a container image is here; repeatable.")
+_clock = click.option(
+    "--clock",
+    type=click.Choice(["real", "instant", "manual"]),
+    default="real",
+    show_default=True,
+    help="instant: nothing takes time; manual: time passes when a test says so.",
+)
+
+
+@click.group(help="The offline AWS: up, run, down, faults, coverage, the rights that were used.")
+def stack() -> None:
+    """A group of commands."""
+
+
+def _url(function: Callable[..., Any]) -> Callable[..., Any]:
+    text = "Which stack (default: AWS_ENDPOINT_URL, else the project's own, else port 4599)."
+    return click.option("--url", help=text)(function)
+
+
+@command(project=False, help="Serve until Ctrl-C, and print what to export.")
+@click.argument("cloud", type=CLOUDS)
+@click.option("--port", default=_PORT, show_default=True, help="0: any free one.")
+@_images
+@_clock
+def up(console: Console, cloud: str, port: int, images: tuple[str, ...], clock: str) -> None:  # noqa: ARG001  one cloud so far
+    with _started(port=port, images=images, clock=clock) as running:
+        if console.as_json:
+            console.result({"url": running.url, "pid": running.pid, "env": running.env})
+            sys.stdout.flush()
+        else:
+            click.echo(f"{_headline(running)}\n  export {' '.join(f'{name}={value}' for name, value in running.env.items())}")
+        try:
+            code = running.wait()
+        except KeyboardInterrupt:
+            console.say("\nstopped")
+            return
+    raise Unavailable(f"the stack ended by itself, with code {code}", remedy="its last words are above; start it again")
+
+
+@command(
+    project=False,
+    help="Run COMMAND with a stack of its own: started before, stopped after. The exit code is COMMAND's.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("cloud", type=CLOUDS)
+@_images
+@_clock
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
+def run(console: Console, cloud: str, images: tuple[str, ...], clock: str, words: tuple[str, ...]) -> None:  # noqa: ARG001
+    from ..localstack.run import environment_for
+
+    words = words[words[0] == "--" :]
+    if not words:
+        raise Invalid("there is no command after --", remedy="isthmus stack run aws -- python deploy/sagemaker.py")
+    with _started(port=0, images=images, clock=clock) as running:
+        try:
+            code = subprocess.run(words, env=environment_for(running.url), check=False).returncode
+        except OSError as error:
+            raise Invalid(
+                f"{words[0]} cannot be run: {error.strerror}", remedy="isthmus stack run aws -- python deploy/sagemaker.py"
+            ) from error
+    raise SystemExit(code if code >= 0 else 128 - code)  # a signal, as shells say it
+
+
+@command(project=False, help="Stop the stack that --offline started for this project.")
+def down(console: Console) -> None:
+    from ..lifecycle.offline import stop
+
+    stopped = stop(Path.cwd())
+    console.result({"stopped": stopped}, "the offline stack is stopped" if stopped else "no offline stack of this project runs")
+
+
+@command(project=False, help="Per operation: executes, stores only, not there.")
+@click.argument("cloud", type=CLOUDS)
+@click.option("--service", metavar="NAME", help="One of sagemaker, s3, glue, athena, kinesis, firehose, cloudwatch.")
+def coverage(console: Console, cloud: str, service: str | None) -> None:  # noqa: ARG001
+    from ..lifecycle.offline import check
+
+    check()
+    from ..localstack.aws import coverage as covered
+
+    if service is not None and service not in covered.FAMILIES:
+        raise NotFound(f"there is no {service} in the list", remedy=f"it has {', '.join(covered.FAMILIES)}")
+    found = covered.coverage(service)
+    counted = covered.count(found)
+    lines = [f"{item.service:<30} {item.operation:<45} {item.level}{'   moto' if item.by == 'moto' else ''}" for item in found]
+    total = f"{counted.executes} operations execute, {counted.stores} only store, {counted.missing} are not there"
+    console.result(found, "\n".join([*lines, total]))
+
+
+@command(project=False, help="The least-privilege IAM policy of what the stack was asked since its last reset.")
+@_url
+def policy(console: Console, url: str | None) -> None:
+    import msgspec
+
+    found = _asked(url, lambda stack: stack.policy())
+    console.result(found, msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+
+
+@stack.group(help="What goes wrong on purpose: add, list, clear.")
+def fault() -> None:
+    """A group of commands."""
+
+
+@command(
+    project=False, help="Let something go wrong: throttle, error, latency, cut-before, cut-after, silent-rollback, eventual-consistency."
+)
+@click.argument("kind")
+@click.option("--service", help="As boto3 calls it: sagemaker, sagemaker-runtime, s3. Default: every one.")
+@click.option("--operation", help="As the API calls it: UpdateEndpoint. Default: every one.")
+@click.option("--name", help="Only calls that name this resource.")
+@click.option("--times", default=1, show_default=True, help="How often; 0: until it is cleared. An SDK's retries count.")
+@click.option("--seconds", default=1.0, show_default=True, help="latency: how late. eventual-consistency: how long reads are old.")
+@click.option("--code", help="error: the error code to answer.")
+@_url
+def add(console: Console, url: str | None, **given: Any) -> None:
+    from ..localstack.faults import KINDS
+
+    if given["kind"] not in KINDS:
+        raise Invalid(f"{given['kind']} is not a fault", remedy=f"there are {', '.join(KINDS)}")
+    times = given.pop("times")
+    made = _asked(url, lambda stack: stack.fault(times=times or None, **given))
+    console.result(made, _line(made))
+
+
+@command(project=False, help="The faults that are still to come.")
+@_url
+def list_faults(console: Console, url: str | None) -> None:
+    found = _asked(url, lambda stack: stack.faults())
+    console.result(found, "\n".join(map(_line, found)) or "no faults")
+
+
+@command(project=False, help="Take one fault back, or all.")
+@click.argument("number", type=int, required=False)
+@_url
+def clear(console: Console, url: str | None, number: int | None) -> None:
+    _asked(url, lambda stack: stack.clear_faults(number))
+    console.result({"cleared": number or "all"}, f"fault {number} is taken back" if number else "no faults")
+
+
+for _name, _command in {"up": up, "run": run, "down": down, "coverage": coverage, "policy": policy}.items():
+    stack.add_command(_command, _name)
+for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items():
+    fault.add_command(_command, _name)
+
+
+def _started(*, port: int, images: tuple[str, ...], clock: str) -> RunningStack:
+    from ..lifecycle.offline import check
+    from ..lifecycle.offline import images as ours
+    from ..localstack.run import StackFailed, start_aws
+
+    check()
+    given = dict(ours(Path.cwd()))
+    for text in images:
+        name, equals, said = text.partition("=")
+        if not (name and equals and said):
+            raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
+        given[name] = said
+    try:
+        return start_aws(images=given, clock=clock, port=port, loud=True)
+    except StackFailed as error:
+        raise Unavailable(
+            f"the offline AWS did not start on port {port}", remedy="its own words are above; --port 0 takes any free port"
+        ) from error
+
+
+def _headline(running: RunningStack) -> str:
+    from collections import Counter
+
+    from ..localstack.client import Stack
+
+    found = Stack(running.url).coverage()
+    levels = Counter(item["level"] for item in found)
+    families = "sagemaker s3 glue athena kinesis firehose cloudwatch"
+    return (
+        f"AWS on {running.url.removeprefix('http://')}   {families}   "
+        f"{levels['executes']} operations execute, {levels['stores only']} only store"
+    )
+
+
+def _asked(url: str | None, ask: Callable[[Stack], Any]) -> Any:
+    """Ask the running stack; its refusals are Invalid, its absence NotFound."""
+    from ..lifecycle.offline import running_url
+    from ..localstack.client import Stack
+
+    where = url or os.environ.get("AWS_ENDPOINT_URL") or running_url(Path.cwd()) or f"http://127.0.0.1:{_PORT}"
+    try:
+        return ask(Stack(where))
+    except OSError:
+        raise NotFound(f"no stack answers at {where}", remedy="start one with `isthmus stack up aws`, or say --url") from None
+    except ValueError as error:
+        raise Invalid(f"{where} does not take that: {error}") from None
+
+
+def _line(found: Any) -> str:
+    where = ":".join(part for part in (found.service, found.operation) if part) or "everything"
+    name = f" {found.name}" if found.name else ""
+    times = "until it is cleared" if found.times is None else f"{found.times} time{'s' if found.times != 1 else ''}"
+    return f"{found.id:>3}  {found.kind:<20} {where}{name}   {times}"

@@ -1,0 +1,108 @@
+"""`--offline`: which local stack stands for a cloud. A loopback AWS_ENDPOINT_URL, else one of the project's own, started when first needed.
+
+The project's own stack is a process of its own, recorded in .isthmus/stack/aws.json and used by every later command. What it holds is
+in its memory: `isthmus stack down`, `isthmus destroy --offline` or a restart of the machine forget it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import Invalid, MissingDependency, Unavailable
+
+NEEDS = ("moto", "flask", "waitress", "boto3")
+_VARIABLE = "AWS_ENDPOINT_URL"
+_CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
+_IMAGE = "isthmus"  # what the adapter calls our image where nobody pushed one
+
+
+def endpoint(folder: Path, adapter: str = "sagemaker") -> str:
+    """Where the stack for the project in `folder` listens.
+
+    Invalid for a variable that leads off this machine; Unavailable when the project's own does not start.
+    """
+    if url := os.environ.get(_VARIABLE):
+        if not _loopback(url):
+            raise Invalid(
+                f"--offline, and {_VARIABLE} is {url}, which is not on this machine",
+                remedy=f"unset {_VARIABLE}, or leave --offline out",
+            )
+        return url
+    check()
+    from ..localstack.run import StackFailed, running, start_aws_apart
+
+    ready = record(folder)
+    with _one_at_a_time(ready.parent):
+        if (found := running(ready)) is not None:
+            return found.url
+        try:
+            return start_aws_apart(ready=ready, log=ready.with_suffix(".log"), images=images(folder), clock=_CLOCK).url
+        except StackFailed as error:
+            raise Unavailable(f"the offline stack of {adapter} did not start", remedy=f"read {ready.with_suffix('.log')}") from error
+
+
+def stop(folder: Path) -> bool:
+    """End the project's own stack. False when none runs."""
+    from ..localstack.run import stop_apart
+
+    ready = record(folder)
+    if not ready.parent.exists():
+        return False
+    with _one_at_a_time(ready.parent):
+        return stop_apart(ready)
+
+
+def running_url(folder: Path) -> str | None:
+    """Where the project's own stack listens; None when none runs."""
+    from ..localstack.run import running
+
+    found = running(record(folder))
+    return found.url if found else None
+
+
+def record(folder: Path) -> Path:
+    return folder / ".isthmus" / "stack" / "aws.json"
+
+
+def images(folder: Path) -> Mapping[str, str]:
+    """Container image -> what it is on this machine: our model server, under every name that the project's profiles have for it."""
+    from ..errors import IsthmusError
+    from ..project.load import load
+    from ..project.profiles import profiles
+
+    names = {_IMAGE}
+    if (folder / "project.yaml").exists():
+        try:
+            found = tuple(profiles(load(folder / "project.yaml")).values())
+        except IsthmusError:  # a stack starts for a project that is not right yet; `validate` says what is wrong
+            found = ()
+        names |= {str(each.options["image"]) for each in found if each.adapter == "sagemaker" and each.options.get("image")}
+    return dict.fromkeys(
+        sorted(names), f"{sys.executable} -m {__package__.partition('.')[0]}.endpoints.server --model {{model}} --port {{port}}"
+    )
+
+
+def check() -> None:
+    """MissingDependency, with the pip line, when the stack's packages are absent."""
+    if missing := [name for name in NEEDS if find_spec(name) is None]:
+        raise MissingDependency(f"the offline stack needs {', '.join(missing)}", remedy='pip install "isthmus[stack]"')
+
+
+def _loopback(url: str) -> bool:
+    return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Two commands at once start one stack."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

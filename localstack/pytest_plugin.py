@@ -1,0 +1,59 @@
+"""For other people's suites: the fixture `aws_stack`, an AWS that executes. Installed with the package; docs/offline-aws.md shows it.
+
+Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual) and `aws_stack_images` (lines NAME=COMMAND).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:  # nothing is imported in a suite that does not use the fixture
+    from .client import Stack
+    from .run import RunningStack
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("aws_stack_clock", "the clock of aws_stack: instant, real or manual", default="instant")
+    parser.addini("aws_stack_images", "what container images are to aws_stack: NAME=COMMAND", type="linelist", default=[])
+
+
+@pytest.fixture(scope="session")
+def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
+    """One stack process a session, started by the first test that asks for it."""
+    from .run import start_aws
+
+    images = {}
+    for line in pytestconfig.getini("aws_stack_images"):
+        name, equals, command = str(line).partition("=")
+        if not equals:
+            raise pytest.UsageError(f"aws_stack_images: {line!r} is not NAME=COMMAND")
+        images[name.strip()] = command.strip()
+    with start_aws(clock=str(pytestconfig.getini("aws_stack_clock")), images=images) as running:
+        yield running
+
+
+@pytest.fixture
+def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """An empty AWS. boto3, awswrangler and the sagemaker SDK talk to it in this process and in those that it starts.
+
+    It has .url, .env, .advance(seconds), .fault(kind=..., service=..., operation=..., times=...), .calls(), .policy(), .reset().
+    """
+    from .client import Stack
+    from .run import environment_for
+
+    stack = Stack(aws_stack_process.url)
+    stack.reset()
+    wanted = environment_for(stack.url)
+    for name in set(os.environ) - set(wanted):
+        monkeypatch.delenv(name)
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            monkeypatch.setenv(name, value)
+    if (boto3 := sys.modules.get("boto3")) is not None:  # its default session has remembered the credentials of whoever came first
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    return stack
