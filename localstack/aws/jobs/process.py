@@ -34,14 +34,18 @@ def run(
     stop: threading.Event,
     reset: threading.Event,
     overdue: Callable[[], bool],
+    on_stop: Callable[[Callable[[], object]], None],
 ) -> Ended:
     """Run the command to its end. `line` gets each line of its output and `tick` runs often, both in this thread.
+
+    `on_stop` keeps what the stack does at its own end: no process outlives it.
 
     Raises OSError when it cannot be started.
     """
     process = subprocess.Popen(
         command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
     )
+    on_stop(lambda: _signal(process, signal.SIGKILL) if process.poll() is None else None)
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None  # noqa: S101  PIPE was asked for
     reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True, name="job-output")

@@ -107,6 +107,7 @@ def contain(
             stop=job.stop,
             reset=ctx.stopping,
             overdue=lambda: (ctx.clock.now() - began).total_seconds() > seconds,
+            on_stop=ctx.on_stop,
         )
     except OSError as error:
         raise JobFailed(f"AlgorithmError: the container's command cannot be started: {error}, exit code: 127") from error

@@ -1,0 +1,136 @@
+"""What the tests of jobs and pipelines share: requests, waiting, and a stack of their own."""
+
+import json
+import time
+from contextlib import contextmanager
+
+import boto3
+from botocore.config import Config
+
+from isthmus.localstack.client import Stack
+from isthmus.localstack.run import start_aws
+
+ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools/shell:1"
+IMAGES = {"shell": "sh", "tools/trainer": "sh -c 'echo arguments: \"$@\"; echo from-image > /opt/ml/model/m' image"}
+ENDED = ("Completed", "Failed", "Stopped", "Succeeded", "CompletedWithFailures")
+
+
+class Aws:
+    """Clients of one stack, and the waiting."""
+
+    def __init__(self, url):
+        self.stack = Stack(url)
+        self.url = url
+        self._made = {}
+
+    def client(self, service):
+        if service not in self._made:
+            self._made[service] = boto3.client(
+                service,
+                endpoint_url=self.url,
+                region_name="us-east-1",
+                aws_access_key_id="offline",
+                aws_secret_access_key="offline",
+                config=Config(retries={"total_max_attempts": 1}),
+            )
+        return self._made[service]
+
+    @property
+    def sm(self):
+        return self.client("sagemaker")
+
+    @property
+    def s3(self):
+        return self.client("s3")
+
+    def wait(self, describe, key, until=ENDED, seconds=30, **arguments):
+        """Ask until the status is there: jobs are other processes."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = describe(**arguments)
+            if found[key] in until:
+                return found
+            assert time.monotonic() < deadline, found
+            time.sleep(0.02)
+
+    def training(self, name, **kw):
+        return self.wait(self.sm.describe_training_job, "TrainingJobStatus", TrainingJobName=name, **kw)
+
+    def processing(self, name, **kw):
+        return self.wait(self.sm.describe_processing_job, "ProcessingJobStatus", ProcessingJobName=name, **kw)
+
+    def execution(self, arn, **kw):
+        return self.wait(self.sm.describe_pipeline_execution, "PipelineExecutionStatus", PipelineExecutionArn=arn, **kw)
+
+    def steps(self, arn):
+        found = self.sm.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+        return {step["StepName"]: step for step in found}
+
+    def keys(self, prefix):
+        return [item["Key"] for item in self.s3.list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])]
+
+    def text(self, key):
+        return self.s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode()
+
+    def lines(self, group):
+        return [event["message"] for event in self.client("logs").filter_log_events(logGroupName=group)["events"]]
+
+
+@contextmanager
+def running(**arguments):
+    with start_aws(images=IMAGES, **arguments) as process:
+        yield Aws(process.url)
+
+
+def channel(name, uri, **more):
+    return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}, **more}
+
+
+def training_request(script, *, image=IMAGE, **more):
+    """A training job that runs a shell script."""
+    request = {
+        "AlgorithmSpecification": {
+            "TrainingImage": image,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["sh", "-c"],
+            "ContainerArguments": [script],
+        },
+        "RoleArn": ROLE,
+        "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        **more,
+    }
+    if script is None:
+        del request["AlgorithmSpecification"]["ContainerEntrypoint"], request["AlgorithmSpecification"]["ContainerArguments"]
+    return request
+
+
+def processing_request(script, *, output="s3://bucket/processed", **more):
+    """A processing job that runs a shell script and has one output, `out`."""
+    return {
+        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["sh", "-c"], "ContainerArguments": [script]},
+        "RoleArn": ROLE,
+        "ProcessingResources": {"ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}},
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": "out",
+                    "S3Output": {"S3Uri": output, "LocalPath": "/opt/ml/processing/out", "S3UploadMode": "EndOfJob"},
+                }
+            ]
+        },
+        **more,
+    }
+
+
+def definition(*steps, parameters=()):
+    return json.dumps({"Version": "2020-12-01", "Parameters": list(parameters), "Steps": list(steps)})
+
+
+def step(name, script="true", kind="Processing", **more):
+    """A Processing step (or a Training step) around a shell script."""
+    make = processing_request if kind == "Processing" else training_request
+    own = {key: more.pop(key) for key in list(more) if key in ("output", "Environment", "HyperParameters", "InputDataConfig")}
+    return {"Name": name, "Type": kind, "Arguments": make(script, **own), **more}
