@@ -45,6 +45,8 @@ def app(model: LoadedModel, *, environ: Mapping[str, str] = os.environ) -> Starl
     """Prediction runs in the event loop, one request at a time: a predictor need not be thread-safe, and a hop to a thread costs more
     than a ranker's arithmetic.
     """
+    # SageMaker carries this one header of a container back to the caller, who learns which version has answered
+    said = {"x-amzn-sagemaker-custom-attributes": f"isthmus-version={version}"} if (version := environ.get("ISTHMUS_VERSION")) else {}
 
     async def ping(_request: Request) -> Response:
         return Response(b'{"status": "ready"}', media_type=wire.JSON)
@@ -54,7 +56,9 @@ def app(model: LoadedModel, *, environ: Mapping[str, str] = os.environ) -> Starl
             body = await _body(request)
         except _TooLarge:
             return _failed(413, "RequestTooLarge", f"the request is above {wire.MAX_BYTES:,} bytes")
-        return answer(model, body, request.headers.get("content-type", wire.JSON))
+        response = answer(model, body, request.headers.get("content-type", wire.JSON))
+        response.headers.update(said)
+        return response
 
     health, predict = environ.get("AIP_HEALTH_ROUTE"), environ.get("AIP_PREDICT_ROUTE")
     routes = [Route("/ping", ping), Route("/invocations", invoke, methods=["POST"])]

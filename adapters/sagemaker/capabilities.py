@@ -16,7 +16,7 @@ _ROWS = (
     ),
     Capability(
         name="traffic.fenced",
-        level="refused",
+        level="emulated",
         known="sdk",
         why="UpdateEndpointWeightsAndCapacities has no precondition: checked before, seen and undone after",
     ),
