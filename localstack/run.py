@@ -189,7 +189,7 @@ def wait_ready(ready: Path, process: subprocess.Popen[bytes], log: Path) -> Read
 
 
 def environment_for(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """`environ` for a process that is to talk to the stack at `url` alone: without profiles, tokens, other endpoints, and past any proxy."""
+    """`environ` for a process that is to talk to the stack at `url` alone: no profiles, tokens or other endpoints, and past any proxy."""
     kept = {name: value for name, value in environ.items() if name not in STRAY and not name.startswith("AWS_ENDPOINT_URL_")}
     here = [part for part in (environ.get("NO_PROXY") or environ.get("no_proxy") or "").split(",") if part]
     around = ",".join(dict.fromkeys([*here, "127.0.0.1", "localhost"]))

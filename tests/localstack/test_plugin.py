@@ -1,0 +1,69 @@
+"""The plugin in a suite of its own, in another process: as somebody who installed the package meets it."""
+
+import subprocess
+import sys
+
+SUITE = """
+import os, subprocess, sys
+import boto3, pytest
+from botocore.exceptions import ClientError
+
+def test_one(aws_stack):
+    assert os.environ["AWS_ENDPOINT_URL"] == aws_stack.url
+    assert "AWS_PROFILE" not in os.environ
+    boto3.client("s3").create_bucket(Bucket="bucket")
+    code = "import boto3; print(boto3.client('s3').list_buckets()['Buckets'][0]['Name'])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "bucket"
+
+def test_two_starts_empty(aws_stack):
+    assert boto3.client("s3").list_buckets()["Buckets"] == []
+    aws_stack.fault(kind="error", operation="ListBuckets", code="AccessDenied")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        boto3.client("s3").list_buckets()
+    assert [call.operation for call in aws_stack.calls()] == ["ListBuckets", "ListBuckets"]
+    assert aws_stack.health()["clock"] == "manual"
+    assert aws_stack.health()["images"] == {"ranker": "python -m ranker"}
+
+def test_three_has_its_environment_back():
+    assert os.environ.get("AWS_ENDPOINT_URL") is None
+    assert os.environ["AWS_PROFILE"] == "somebody"
+"""
+
+
+def run(folder, suite, *, config="[pytest]\n", env=None):
+    import os
+
+    (folder / "test_suite.py").write_text(suite)
+    (folder / "pytest.ini").write_text(config)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**kept, **(env or {})},
+        check=False,
+    )
+
+
+def test_the_fixture_gives_an_empty_aws_to_boto3_here_and_in_subprocesses(tmp_path):
+    config = "[pytest]\naws_stack_clock = manual\naws_stack_images =\n    ranker=python -m ranker\n"
+    done = run(tmp_path, SUITE, config=config, env={"AWS_PROFILE": "somebody"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
+def test_a_suite_that_does_not_use_it_loads_nothing_of_it(tmp_path):
+    suite = (
+        "import sys\ndef test_it():\n"
+        "    assert not {m for m in ('moto', 'boto3', 'msgspec', 'isthmus.localstack.run', 'isthmus.localstack.aws') if m in sys.modules}\n"
+        "    assert 'isthmus.localstack.pytest_plugin' in sys.modules"
+    )
+    done = run(tmp_path, suite)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_line_that_is_no_image_is_said(tmp_path):
+    done = run(tmp_path, "def test_it(aws_stack): pass", config="[pytest]\naws_stack_images =\n    ranker\n")
+    assert done.returncode != 0
+    assert "'ranker' is not NAME=COMMAND" in done.stdout

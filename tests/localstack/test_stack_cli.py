@@ -1,0 +1,128 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from isthmus.localstack.aws import coverage
+from isthmus.localstack.run import environment_for
+
+ISTHMUS = [sys.executable, "-m", "isthmus"]
+
+
+def isthmus(*words, cwd, env=None):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return subprocess.run([*ISTHMUS, "stack", *words], cwd=cwd, capture_output=True, text=True, env={**kept, **(env or {})}, check=False)
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(f"{url}/_stack/health", timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def test_up_prints_what_to_export_and_the_true_counts_and_ends_at_ctrl_c(tmp_path):
+    process = subprocess.Popen(
+        [*ISTHMUS, "stack", "up", "aws", "--port", "0"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    first, second = process.stdout.readline(), process.stdout.readline()
+    counted = coverage.count(coverage.coverage())
+    url = second.split("AWS_ENDPOINT_URL=")[1].split()[0]
+    assert first.startswith(f"AWS on {url.removeprefix('http://')}   sagemaker s3 glue athena kinesis firehose cloudwatch   ")
+    assert first.rstrip().endswith(f"{counted.executes} operations execute, {counted.stores} only store")
+    assert second.strip() == (
+        f"export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=offline AWS_SECRET_ACCESS_KEY=offline AWS_DEFAULT_REGION=us-east-1"
+    )
+    assert answers(url)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15) == 0
+    assert not answers(url)
+    process.communicate()
+
+
+def test_up_on_a_port_that_is_taken_says_so(tmp_path, example_process):
+    done = isthmus("up", "aws", "--port", example_process.url.rpartition(":")[2], cwd=tmp_path)
+    assert done.returncode == 1
+    assert "did not start on port" in done.stderr
+    assert "--port 0 takes any free port" in done.stderr
+
+
+def test_run_gives_the_command_a_stack_and_passes_its_exit_code_on(tmp_path):
+    code = "import boto3, os, sys; boto3.client('s3').create_bucket(Bucket='bucket'); print(os.environ['AWS_ENDPOINT_URL']); sys.exit(7)"
+    done = isthmus("run", "aws", "--", sys.executable, "-c", code, cwd=tmp_path)
+    assert done.returncode == 7, done.stderr
+    assert not answers(done.stdout.strip())
+
+
+def test_run_of_a_command_that_is_not_there_is_an_error(tmp_path):
+    done = isthmus("run", "aws", "--", "no-such-command", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no-such-command cannot be run" in done.stderr
+
+
+def test_a_commands_environment_leads_nowhere_else():
+    found = environment_for(
+        "http://127.0.0.1:1",
+        {"AWS_PROFILE": "me", "AWS_SESSION_TOKEN": "t", "AWS_ENDPOINT_URL_S3": "https://elsewhere", "PATH": "p", "NO_PROXY": "a,b"},
+    )
+    assert found["PATH"] == "p"
+    assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"} & set(found)
+    assert found["NO_PROXY"] == "a,b,127.0.0.1,localhost"
+    assert found["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+
+
+def test_faults_are_added_listed_and_cleared(tmp_path, example_stack, aws):
+    env = {"AWS_ENDPOINT_URL": example_stack.url}
+    added = isthmus("fault", "add", "throttle", "--service", "sagemaker", "--operation", "ListHubs", "--times", "2", cwd=tmp_path, env=env)
+    assert added.stdout.split() == ["1", "throttle", "sagemaker:ListHubs", "2", "times"]
+    assert isthmus("fault", "list", cwd=tmp_path, env=env).stdout == added.stdout
+    assert aws("sagemaker", attempts=3).list_hubs()["ResponseMetadata"]["RetryAttempts"] == 2
+    assert isthmus("fault", "add", "error", "--times", "0", cwd=tmp_path, env=env).stdout.endswith("everything   until it is cleared\n")
+    assert isthmus("fault", "clear", cwd=tmp_path, env=env).returncode == 0
+    assert example_stack.faults() == ()
+
+
+def test_a_fault_that_is_none_is_refused_with_those_that_are(tmp_path):
+    done = isthmus("fault", "add", "slow", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "slow is not a fault" in done.stderr
+    assert "cut-before" in done.stderr
+
+
+def test_policy_prints_a_document_for_iam(tmp_path, example_stack, aws):
+    aws("sagemaker").list_endpoints()
+    done = isthmus("policy", cwd=tmp_path, env={"AWS_ENDPOINT_URL": example_stack.url})
+    assert json.loads(done.stdout) == {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": ["sagemaker:ListEndpoints"], "Resource": ["*"]}],
+    }
+
+
+def test_a_command_without_a_stack_says_how_to_get_one(tmp_path):
+    done = isthmus("policy", "--url", "http://127.0.0.1:9", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no stack answers at http://127.0.0.1:9" in done.stderr
+    assert "isthmus stack up aws" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--service", "s3")])
+def test_coverage_lists_every_operation_with_its_level(tmp_path, arguments):
+    done = isthmus("coverage", "aws", *arguments, "--json", cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert len(found) == len(coverage.coverage(arguments[1] if arguments else None))
+    assert {"service": "s3", "operation": "PutObject", "level": "executes", "by": "moto"} in found
+    assert isthmus("coverage", "aws", "--service", "nothing", cwd=tmp_path).returncode == 1
+
+
+def test_down_without_a_stack_is_no_error(tmp_path):
+    started = time.monotonic()
+    done = isthmus("down", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "no offline stack of this project runs\n")
+    assert time.monotonic() - started < 10
+    assert not (tmp_path / ".isthmus").exists()
