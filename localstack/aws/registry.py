@@ -185,7 +185,12 @@ class Context:
         return self._stack.faults.take((kind,), service, operation, (name,) if name else ())
 
     def service_fault(self, service: str, operation: str, names: tuple[str, ...] = ()) -> Fault | None:
-        """Take a throttle or an error meant for a call that the stack makes itself: a pipeline's for its steps, a job's for its host."""
+        """Take a throttle or an error meant for a call that the stack makes itself: a pipeline's for its steps, a job's for its host.
+
+        Only rules that name the operation: the others are for what clients ask.
+        """
+        if not any(rule.operation == operation for rule in self._stack.faults.list()):
+            return None
         return self._stack.faults.take(("throttle", "error"), service, operation, names)
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:

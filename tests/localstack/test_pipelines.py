@@ -340,6 +340,8 @@ def get(path):
             definition(step("A"), parameters=[{"Name": "P", "Type": "Integer", "DefaultValue": "x"}]),
             "DefaultValue 'x' is not of type Integer",
         ),
+        (definition(gate({"Type": "Not", "Expression": {"Type": "Equals"}})), "unknown property 'Expression'"),
+        (definition(gate({"Type": "Equals", "LeftValue": 1})), "needs RightValue"),
         (definition(step("A", CacheConfig={"Enabled": True, "ExpireAfter": "1 day"})), "must be an ISO 8601 duration"),
     ],
 )

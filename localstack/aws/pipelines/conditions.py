@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable
+from typing import Any
 
 from .expressions import ExpressionError, Scope, resolve
 
@@ -13,27 +14,46 @@ _COMPARISONS: dict[str, Callable[[float | str, float | str], bool]] = {
 }
 
 
-def holds(conditions: list[object], scope: Scope) -> bool:
-    """Whether every one of a Condition step's Conditions is true."""
+_PROPERTIES = {
+    **dict.fromkeys(("Equals", *_COMPARISONS), ("Type", "LeftValue", "RightValue")),
+    "In": ("Type", "QueryValue", "Values"),
+    "Not": ("Type", "Condition"),
+    "Or": ("Type", "Conditions"),
+}
+
+
+def check(condition: object) -> None:
+    """Refuse what CreatePipeline refuses, such as `Expression` in a Not, which older SDKs wrote. Raises ExpressionError."""
+    if not isinstance(condition, dict) or condition.get("Type") not in _PROPERTIES:
+        raise ExpressionError(f"a condition's Type must be one of {', '.join(_PROPERTIES)}: {str(condition)[:200]}")
+    wanted = _PROPERTIES[condition["Type"]]
+    for name in condition:
+        if name not in wanted:
+            raise ExpressionError(f"Cannot parse object, unknown property '{name}'.")
+    missing = [name for name in wanted if name not in condition]
+    if missing:
+        raise ExpressionError(f"a condition of Type {condition['Type']} needs {', '.join(missing)}")
+    for inner in (*condition.get("Conditions", ()), *([condition["Condition"]] if "Condition" in condition else [])):
+        check(inner)
+
+
+def holds(conditions: list[dict[str, Any]], scope: Scope) -> bool:
+    """Whether every one of a Condition step's (checked) Conditions is true."""
     return all(_holds(condition, scope) for condition in conditions)
 
 
-def _holds(condition: object, scope: Scope) -> bool:
-    if not isinstance(condition, dict):
-        raise ExpressionError(f"a condition must be an object, not {condition!r}")
-    kind = condition.get("Type")
+def _holds(condition: dict[str, Any], scope: Scope) -> bool:
+    kind = condition["Type"]
     if kind == "Not":
-        return not _holds(condition.get("Condition", condition.get("Expression")), scope)
+        return not _holds(condition["Condition"], scope)
     if kind == "Or":
-        return any(_holds(item, scope) for item in condition.get("Conditions") or [])
+        return any(_holds(item, scope) for item in condition["Conditions"])
     if kind == "In":
         value = resolve(condition.get("QueryValue"), scope)
         return any(_equal(value, resolve(item, scope)) for item in condition.get("Values") or [])
     left, right = resolve(condition.get("LeftValue"), scope), resolve(condition.get("RightValue"), scope)
     if kind == "Equals":
         return _equal(left, right)
-    if kind not in _COMPARISONS:
-        raise ExpressionError(f"unknown condition Type {kind!r}")
     first, second = _number(left), _number(right)
     if first is not None and second is not None:
         return _COMPARISONS[kind](first, second)

@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from . import paths
+from .conditions import check
+from .expressions import ExpressionError
 from .graph import cycle
 from .references import Reference, references
 
@@ -151,8 +153,8 @@ def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
     arguments = raw.get("Arguments", {})
     if not isinstance(arguments, dict):
         raise DefinitionError(f"{where}: Arguments must be an object")
-    if kind == "Condition" and not _list(arguments, "Conditions", where):
-        raise DefinitionError(f"{where}: a Condition step needs Conditions")
+    if kind == "Condition":
+        _check_conditions(_list(arguments, "Conditions", where), where)
     if kind == "Fail" and not arguments.get("ErrorMessage"):
         raise DefinitionError(f"{where}: a Fail step needs an ErrorMessage")
     cache = raw.get("CacheConfig") or {}
@@ -173,6 +175,16 @@ def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
         retries=tuple(_retry(entry, where) for entry in _list(raw, "RetryPolicies", where)),
         branch=branch,
     )
+
+
+def _check_conditions(conditions: list[Any], where: str) -> None:
+    if not conditions:
+        raise DefinitionError(f"{where}: a Condition step needs Conditions")
+    try:
+        for condition in conditions:
+            check(condition)
+    except ExpressionError as error:
+        raise DefinitionError(f"{where}: {error}") from error
 
 
 def _dependency(entry: object, where: str) -> Dependency:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import string
+from collections.abc import Callable
 from typing import Any
 
 from ..jobs.images import command_of
@@ -81,7 +82,7 @@ def _parameters(version: Version, given: list[dict[str, str]]) -> dict[str, obje
 
 def _typed(parameter: Parameter, value: str) -> object:
     try:
-        found: object = {"String": str, "Integer": int, "Float": float, "Boolean": _boolean}[parameter.type](value)
+        found = _READ[parameter.type](value)
     except ValueError as error:
         raise AwsError("ValidationException", f"Parameter '{parameter.name}': '{value}' is not of type {parameter.type}.") from error
     if parameter.allowed and found not in parameter.allowed:
@@ -93,6 +94,9 @@ def _boolean(value: str) -> bool:
     if value.lower() not in ("true", "false"):
         raise ValueError(value)
     return value.lower() == "true"
+
+
+_READ: dict[str, Callable[[str], object]] = {"String": str, "Integer": int, "Float": float, "Boolean": _boolean}
 
 
 @handles("sagemaker", "StopPipelineExecution")
