@@ -117,7 +117,12 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
     """A handler's result on the wire."""
-    return _written(incoming, result or {})
+    done = _written(incoming, result or {})
+    kind = result.get("ContentType") if result else None
+    if kind is None or incoming.service != "sagemaker-runtime":
+        return done
+    headers = tuple((k, v) for k, v in done.headers if k.lower() != "content-type")  # moto wrote its own over the member's
+    return Answer(done.status, (*headers, ("Content-Type", str(kind))), done.body)
 
 
 def refusal(incoming: Incoming, error: AwsError) -> Answer:

@@ -1,0 +1,138 @@
+"""Help for the tests of endpoints: a model server of our own (no Isthmus in it), a stack of its own, models and configurations."""
+
+import io
+import json
+import sys
+import tarfile
+import textwrap
+
+import boto3
+from botocore.config import Config
+
+from isthmus.localstack.client import Stack
+from isthmus.localstack.run import start_aws
+
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/toy:1"
+ROLE = "arn:aws:iam::123456789012:role/serving"
+SERVER = textwrap.dedent(
+    """
+    import json, os, sys, time
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    folder = os.environ["SM_MODEL_DIR"]
+    model = json.load(open(folder + "/model.json"))
+    print("serving", model["name"], sys.argv[1:], flush=True)
+    if model.get("dies"):
+        sys.exit(3)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        def log_message(self, *_): pass
+        def do_GET(self):
+            self.say(200 if self.path == "/ping" and not model.get("ill") else 404, b"")
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            status, kind, more = 200, self.headers.get("accept") or "application/json", {}
+            if body.startswith(b"status "):
+                status = int(body.split()[1])
+            if body.startswith(b"sleep "):
+                time.sleep(float(body.split()[1]))
+            if body == b"die":
+                os._exit(9)
+            if self.headers.get("x-amzn-sagemaker-custom-attributes"):
+                more["X-Amzn-SageMaker-Custom-Attributes"] = self.headers["x-amzn-sagemaker-custom-attributes"] + ";seen"
+            said = {"model": model["name"], "type": self.headers.get("content-type"), "bytes": len(body),
+                    "env": os.environ.get("GREETING"), "mounted": os.path.exists("/opt/ml/model/model.json"), "pid": os.getpid()}
+            self.say(status, json.dumps(said).encode(), kind, more)
+        def say(self, status, body, kind="application/json", more={}):
+            self.send_response(status)
+            for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **more}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+    ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+    """
+)
+
+
+def start(folder, clock, **env):
+    script = folder / "toy_server.py"
+    script.write_text(SERVER)
+    return start_aws(images={"toy": f"{sys.executable} {script}"}, clock=clock, env=env)
+
+
+class Kit:
+    """Clients of one stack, and the steps that most tests need."""
+
+    def __init__(self, url, attempts=1):
+        self.stack = Stack(url)
+        self.url = url
+        self._attempts = attempts
+        self.sagemaker, self.runtime, self.s3, self.cloudwatch = map(self.client, ("sagemaker", "sagemaker-runtime", "s3", "cloudwatch"))
+
+    def client(self, service):
+        config = Config(retries={"total_max_attempts": self._attempts}, max_pool_connections=30)
+        keys = {"aws_access_key_id": "offline", "aws_secret_access_key": "offline"}
+        return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", config=config, **keys)
+
+    def bucket(self, name="models"):
+        self.s3.create_bucket(Bucket=name)
+
+    def model(self, name, *, image=IMAGE, environment=None, **more):
+        """A model in a model.tar.gz; `more` goes into its model.json."""
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w:gz") as tar:
+            text = json.dumps({"name": name, **more}).encode()
+            info = tarfile.TarInfo("model.json")
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text))
+        self.s3.put_object(Bucket="models", Key=f"{name}/model.tar.gz", Body=data.getvalue())
+        container = {"Image": image, "ModelDataUrl": f"s3://models/{name}/model.tar.gz", "Environment": environment or {}}
+        self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+
+    def config(self, name, /, capture=None, shadow=None, count=2, **weights):
+        """Variants by name = weight, each with the model of its name (`a_x`: variant a, model x)."""
+        more = {"DataCaptureConfig": capture} if capture else {}
+        if shadow:
+            more["ShadowProductionVariants"] = [_variant(n, w, count) for n, w in shadow.items()]
+        variants = [_variant(n, w, count) for n, w in weights.items()]
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, **more)
+
+    def endpoint(self, name="ranker", **weights):
+        """In service, on the manual clock."""
+        self.bucket()
+        for variant in weights:
+            self.model(_model(variant))
+        self.config(f"{name}-1", **weights)
+        self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=f"{name}-1")
+        self.stack.advance(60)
+        assert self.status(name) == "InService"
+
+    def describe(self, name="ranker"):
+        return self.sagemaker.describe_endpoint(EndpointName=name)
+
+    def status(self, name="ranker"):
+        return self.describe(name)["EndpointStatus"]
+
+    def weights(self, name="ranker"):
+        return {v["VariantName"]: (v["CurrentWeight"], v["DesiredWeight"]) for v in self.describe(name)["ProductionVariants"]}
+
+    def invoke(self, body=b"{}", name="ranker", **more):
+        """(variant, what the model server saw)."""
+        answer = self.runtime.invoke_endpoint(EndpointName=name, Body=body, **{"ContentType": "application/json", **more})
+        return answer["InvokedProductionVariant"], json.loads(answer["Body"].read())
+
+
+def _model(variant):
+    return variant.partition("_")[2] or variant
+
+
+def _variant(name, weight, count):
+    return {
+        "VariantName": name.partition("_")[0],
+        "ModelName": _model(name),
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": count,
+        "InitialVariantWeight": weight,
+    }
