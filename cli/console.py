@@ -57,7 +57,7 @@ class Console:
         if self.as_json:
             import msgspec
 
-            click.echo(msgspec.json.format(msgspec.json.encode(_plain(value)), indent=2).decode())
+            click.echo(msgspec.json.format(msgspec.json.encode(_plain(value), enc_hook=_path), indent=2).decode())
         else:
             click.echo(str(value) if text is None else text)
 
@@ -124,6 +124,13 @@ def _error(error: IsthmusError) -> dict[str, object]:
     if reports := getattr(error, "reports", None):  # of an ingest that stored the good ones
         found["reports"] = reports
     return found
+
+
+def _path(value: object) -> str:
+    """What msgspec does not know: pages and pictures are told by their paths."""
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be said as JSON")
 
 
 def _plain(value: object) -> object:

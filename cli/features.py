@@ -75,12 +75,12 @@ def skew(console: Console, sample: int) -> None:
 def leaks(console: Console, config: str) -> None:
     from ..feature_store.leaks import leak_alarm
     from ..feature_store.training_set import training_set
-    from ..pipelines.training import configuration, window
+    from ..pipelines.training import as_of, configuration, window
 
     with console.open() as project:
         model = configuration(project, config)
         start, end = window(project, model)
-        data = training_set(project, model.objective, model.features, start=start, end=end)
+        data = training_set(project, model.objective, model.features, start=start, end=end, as_of=as_of(project, model, end))
         found = leak_alarm(data, "outcome", [f.name for f in model.features])
     console.result(found, "\n".join(map(str, found)) or f"{model.name}: no feature stands out on any day ({data.num_rows:,} rows)")
     if found:

@@ -127,9 +127,10 @@ def _applied(project: Project, spec: EndpointSpec) -> EndpointState:
 
     def step() -> EndpointState | None:
         state = host.observe(name)
-        if not variants_ready(spec, state) and (state is None or state.phase != "failed" or not tried):
+        failed = state is not None and state.phase == "failed"
+        if not variants_ready(spec, state) and not (failed and tried):
             _apply(project, spec)
-            tried.append(True)
+            tried.extend([True] * failed)  # a failure from before what was mended now is given one more chance
             state = host.observe(name)
         project.progress(f"deploy {name}", sum(v.phase == "ready" for v in state.variants) if state else 0, len(spec.variants))
         return state

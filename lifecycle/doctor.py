@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from ..errors import IsthmusError
+from ..errors import IsthmusError, MissingDependency, Unsupported
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
     def __str__(self) -> str:
-        return f"  {self.name:<13} {'ok' if self.ok else 'not ready':<11} {self.detail}"
+        return f"  {self.name:<13} {'ok' if self.ok else 'not ready':<11} {self.detail}".rstrip()
 
 
 def doctor() -> tuple[Finding, ...]:
@@ -34,8 +34,7 @@ def _findings() -> Iterator[Finding]:
     yield Finding(name=f"python {platform.python_version()}", ok=supported, detail="" if supported else "3.11 or newer is needed")
     yield _local()
     yield _packages("demo", ("scikit-learn", "matplotlib", "pandas"))
-    yield Finding(name="sagemaker", ok=False, detail="this version has its SQL check only; the adapter comes next")
-    yield Finding(name="vertex", ok=False, detail="this version has its SQL check only; the adapter comes after SageMaker's")
+    yield from (_cloud(adapter) for adapter in ("sagemaker", "vertex"))
 
 
 def _local() -> Finding:
@@ -67,6 +66,19 @@ def _local() -> Finding:
     return Finding(
         name="local", ok=read == [42], detail=f"DuckDB {version('duckdb')}, SQLite {sqlite3.sqlite_version}; wrote and read back a table"
     )
+
+
+def _cloud(adapter: str) -> Finding:
+    """Whether an adapter and its packages are here. No cloud is asked: `plan --target` does that, with the profile's account."""
+    from ..adapters import targets
+
+    try:
+        targets.find(adapter)
+    except MissingDependency as error:
+        return Finding(name=adapter, ok=False, detail=error.remedy or str(error))
+    except Unsupported:
+        return Finding(name=adapter, ok=False, detail="this version has its SQL check only; the adapter comes later")
+    return Finding(name=adapter, ok=True, detail="its packages are here; credentials are checked by `plan`")
 
 
 def _packages(name: str, packages: tuple[str, ...]) -> Finding:

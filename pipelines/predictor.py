@@ -114,6 +114,23 @@ def save(
 
 def load(folder: Path) -> LoadedModel:
     """Load a model folder under a module name of its own. NotFound: no manifest. Invalid: incomplete, altered, or it does not load."""
+    manifest = whole(folder)
+    try:
+        kind = getattr(_import(folder, manifest), manifest.predictor)
+        if manifest.kept == "files":
+            predictor = kind.load(folder / "files")
+        else:
+            predictor = kind(**json.loads((folder / "attributes.json").read_text(encoding="utf-8")))
+    except Exception as error:  # the user's code may raise anything; the reader needs to know where it came from
+        raise Invalid(
+            f"{manifest.model} ({manifest.module}.{manifest.predictor}) does not load: {type(error).__name__}: {error}",
+            remedy="the class must be importable from its own module and take its attributes in __init__",
+        ) from error
+    return LoadedModel(predictor=predictor, manifest=manifest)
+
+
+def whole(folder: Path) -> Manifest:
+    """The manifest of a model folder whose files are all as they were saved. NotFound: no manifest. Invalid: incomplete or altered."""
     path = folder / MANIFEST
     if not path.is_file():
         raise NotFound(f"{folder} holds no {MANIFEST}: it is not a model folder, or its copy is not complete")
@@ -129,18 +146,7 @@ def load(folder: Path) -> LoadedModel:
             raise Invalid(f"{file} was changed after it was saved", remedy="train again, or copy the model folder again")
     if _digest(manifest) != manifest.digest:
         raise Invalid(f"{path} was changed after it was saved", remedy="train again, or copy the model folder again")
-    try:
-        kind = getattr(_import(folder, manifest), manifest.predictor)
-        if manifest.kept == "files":
-            predictor = kind.load(folder / "files")
-        else:
-            predictor = kind(**json.loads((folder / "attributes.json").read_text(encoding="utf-8")))
-    except Exception as error:  # the user's code may raise anything; the reader needs to know where it came from
-        raise Invalid(
-            f"{manifest.model} ({manifest.module}.{manifest.predictor}) does not load: {type(error).__name__}: {error}",
-            remedy="the class must be importable from its own module and take its attributes in __init__",
-        ) from error
-    return LoadedModel(predictor=predictor, manifest=manifest)
+    return manifest
 
 
 def _write(predictor: Predictor, folder: Path, model: Model, types: Mapping[str, str], keys: Mapping[str, str], *, whole: bool) -> Manifest:

@@ -63,7 +63,7 @@ def pipeline(project: Project, model: Model) -> Pipeline:
             Step(
                 name="dataset",
                 function=f"{_STEPS}:dataset",
-                parameters={"model": _only_data(said), "start": _iso(start), "end": _iso(end), "as_of": _iso(_as_of(project, model, end))},
+                parameters={"model": _only_data(said), "start": _iso(start), "end": _iso(end), "as_of": _iso(as_of(project, model, end))},
                 outputs=(Output(name="rows", type="int"),),
                 artifacts=("data",),
                 fingerprint=_watermarks(project, model),
@@ -159,7 +159,7 @@ def _log(project: Project, name: str, planned: Pipeline) -> str:
     return "\n".join(parts)
 
 
-def _as_of(project: Project, model: Model, end: datetime) -> datetime:
+def as_of(project: Project, model: Model, end: datetime) -> datetime:
     """When outcomes must be known. A replayed log is closed: its last outcomes are known though their time ends after `now:`."""
     now = project.now()
     return max(now, end + project.spec.objectives[model.objective].within) if project.spec.now else now

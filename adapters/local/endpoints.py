@@ -59,7 +59,7 @@ class LocalEndpointHost:
         if not supervision.alive(self._home, name):
             self._start(wanted)
         else:
-            self._follow(name)
+            self._follow(name, again=True)  # what failed may have been mended
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
@@ -138,6 +138,9 @@ class LocalEndpointHost:
     def _wanted(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
         """The row as it would be after the spec. Conflict when that takes something from a variant with traffic."""
         if row is not None and row.spec == spec:
+            for variant in spec.variants:
+                if not _whole(Path(row.folders[variant.name])):
+                    self._model(spec.name, variant)
             return row
         before = {v.name: v for v in row.spec.variants} if row else {}
         after = {v.name: v for v in spec.variants}
@@ -156,10 +159,17 @@ class LocalEndpointHost:
         return msgspec.structs.replace(row, spec=spec, split=split, folders=folders)
 
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:
-        """The variant's model folder, copied once for each version. NotFound: no such version, or its folder is gone."""
+        """The variant's model folder, copied once for each version, and again when the copy is not whole.
+
+        NotFound: no such version, or its folder is gone.
+        """
         version = self._target.registry.get(variant.model, variant.version)
         folder = endpoint_folder(self._home, endpoint) / "models" / f"{variant.model}-{variant.version}-{version.digest[-12:]}"
-        if not folder.exists() and not self._target.calls.dry_run:
+        if self._target.calls.dry_run:
+            return folder
+        if folder.exists() and not _whole(folder):
+            remove_tree(folder)
+        if not folder.exists():
             scratch = folder.parent / temporary_name()
             try:
                 self._target.blobs.download(version.uri, scratch)
@@ -204,18 +214,18 @@ class LocalEndpointHost:
             found = self._clients[name] = (address, Client(address.port))
         return found[1], found[0]
 
-    def _ask(self, name: str, *, follow: bool) -> Report:
+    def _ask(self, name: str, *, follow: bool, again: bool = False) -> Report:
         address = supervision.address(self._home, name)
         held = self._clients.get(name)
         if held is not None and (address is None or held[0].key != address.key):
             self._clients.pop(name)[1].close()  # it was started again
         client, address = self._client(name)
-        return supervision.ask(client, address, follow=follow)
+        return supervision.ask(client, address, follow=follow, again=again)
 
-    def _follow(self, name: str) -> Report | None:
+    def _follow(self, name: str, *, again: bool = False) -> Report | None:
         """Make the supervisor read its row now. None when it cannot be asked: it polls, and a dead one reads it when it starts."""
         try:
-            return self._ask(name, follow=True)
+            return self._ask(name, follow=True, again=again)
         except (Unavailable, OutcomeUnknown):
             return None
 
@@ -278,3 +288,13 @@ def _failed(endpoint: str, response: Response) -> Exception:
     version = response.headers.get("x-isthmus-version")
     who += f" (version {version})" if version else ""
     return ModelError(f"{who} answered {response.status}: {words}", status=response.status, body=body)
+
+
+def _whole(folder: Path) -> bool:
+    from ...pipelines.predictor import whole
+
+    try:
+        whole(folder)
+    except (Invalid, NotFound):
+        return False
+    return True

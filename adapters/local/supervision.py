@@ -99,9 +99,9 @@ def _locked(descriptor: int) -> bool:
     return False
 
 
-def ask(client: Client, found: Address, *, follow: bool) -> Report:
-    """What runs now; with `follow`, after it has read its row. Unavailable, OutcomeUnknown."""
-    method, path = ("POST", "/_isthmus/follow") if follow else ("GET", "/_isthmus/state")
+def ask(client: Client, found: Address, *, follow: bool, again: bool = False) -> Report:
+    """What runs now; with `follow`, after it has read its row; with `again`, failed variants start at once. Unavailable, OutcomeUnknown."""
+    method, path = ("POST", "/_isthmus/again" if again else "/_isthmus/follow") if follow else ("GET", "/_isthmus/state")
     response = client.request(method, path, headers=(("x-isthmus-key", found.key),), what="asking the router")
     if response.status != 200:
         raise Unavailable(f"the router's control route answered {response.status}")

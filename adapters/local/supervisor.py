@@ -66,6 +66,10 @@ class Supervisor:
     def control(self, method: str, path: str) -> tuple[int, bytes]:
         if path == "follow" and method == "POST":
             self.follow()
+        elif path == "again" and method == "POST":
+            self.follow()
+            for variant in self.variants.values():
+                variant.again()
         elif path != "state":
             return 404, b'{"error": "NotFound"}'
         return 200, msgspec.json.encode(self.report())

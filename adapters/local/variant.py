@@ -35,6 +35,7 @@ class Variant:
         self.restarts = 0
         self.pid = 0
         self._hung = False
+        self._again = asyncio.Event()
         self._model = model
         self._log = log
         self._task = asyncio.get_running_loop().create_task(self._keep())
@@ -50,6 +51,12 @@ class Variant:
             restarts=self.restarts,
             failure=self.failure,
         )
+
+    def again(self) -> None:
+        """Start a failed process now instead of after its pause: what was wrong may have been mended."""
+        if self.phase == "failed":
+            self.phase = "updating"
+            self._again.set()
 
     async def end(self) -> None:
         """Requests under way are finished first (at most 10 s)."""
@@ -74,7 +81,9 @@ class Variant:
             self.pool.close(self.failure.partition("\n")[0])
             pause = FIRST_PAUSE if time.monotonic() - began > HEALTHY else min(pause * 2, LONGEST_PAUSE)
             self._note(f"{self.failure.partition(chr(10))[0]}; starting again in {pause:.1f} s")
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._again.wait(), pause)
+            self._again.clear()
             self.restarts += 1
             self.phase = "updating"
 

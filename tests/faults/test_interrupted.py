@@ -1,0 +1,43 @@
+"""kill -9 and Ctrl-C anywhere, again and again: run the command again, and nothing is lost, nothing doubled."""
+
+import shutil
+import signal
+
+import pytest
+
+from isthmus.tests.cli.running import create
+from isthmus.tests.faults.flow import FLOW, completed, disturbed, signalled_at_effect, world
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("pyc")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return create(tmp_path_factory.mktemp("template") / "shop")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, template, cache):
+    folder = shutil.copytree(template, tmp_path_factory.mktemp("undisturbed") / "shop")
+    for command in FLOW:
+        completed(folder, *command, cache=cache)
+    return world(folder)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
+def test_a_flow_that_is_stopped_at_random_ends_like_one_that_is_not(tmp_path, template, undisturbed, cache, number, seed):
+    folder = shutil.copytree(template, tmp_path / "shop")
+    hits = disturbed(folder, cache=cache, number=number, seed=seed)
+    assert hits >= 3, "most of the attempts must have been stopped, or nothing was tried"
+    assert world(folder) == undisturbed
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_ctrl_c_at_an_effect_says_so_and_names_the_way_on(tmp_path, template, cache, side):
+    folder = shutil.copytree(template, tmp_path / "shop")
+    assert signalled_at_effect(folder, "apply", cache=cache, number=signal.SIGINT, side=side, effect=2)
+    completed(folder, "apply", cache=cache)
