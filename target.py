@@ -41,6 +41,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any]  # of the adapter; local: {"home": "<absolute path of .isthmus>"}
 
 
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What endpoints would cost once deployed, by an adapter's dated price table."""
+
+    hourly_cost: Decimal | None  # USD; None: a price is not in the table
+    machines: str  # 2 x ml.m5.large
+    table: str  # 2026-07
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     operation: str  # the provider's word, e.g. UpdateEndpointWeightsAndCapacities; local: room.verb
     resource: str

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..errors import MissingDependency, Unsupported
 from ..feature_store.port import SqlProblem
-from ..target import CallLog, Capability, Profile, Target
+from ..target import CallLog, Capability, Estimate, Profile, Target
 
 if TYPE_CHECKING:
+    from ..endpoints.port import VariantSpec
     from ..feature_store.sql import Rendered
     from ..storage import BlobStore
 
@@ -61,6 +62,12 @@ def load(profile: Profile, *, calls: CallLog | None = None) -> Target:
     """A target whose ports are built on first touch."""
     adapter = find(profile.adapter)
     return Target(profile, capabilities=adapter.capabilities, ports=adapter.ports, calls=calls)
+
+
+def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | None:
+    """What these variants would cost an hour under a profile. None: the adapter has no prices, as the laptop."""
+    priced: Callable[[Profile, Sequence[VariantSpec]], Estimate] | None = getattr(find(profile.adapter), "estimate", None)
+    return priced(profile, variants) if priced and variants else None
 
 
 # the scheme of a URI -> the adapter of its blobs, and the variable that leads it to a local stack

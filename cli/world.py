@@ -16,6 +16,8 @@ def plan(console: Console, detailed_exitcode: bool) -> None:
     with console.open() as project:
         found = compare(project)
     console.result(found)
+    if over := next((item for item in found.refused if item.kind == "budget"), None):
+        raise Refused(f"budget of {over.name}{over.detail}", remedy="smaller or fewer instances under `serving:`, or a higher `budget:`")
     if any(item.by == "apply" and item.action in "+~" for item in found.items):
         console.next("apply")
     elif found.refused:

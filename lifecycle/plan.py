@@ -8,15 +8,17 @@ from itertools import groupby
 
 import msgspec
 
+from ..endpoints.port import VariantSpec
 from ..errors import NotFound, ProjectError
 from ..events.port import Column
 from ..events.relations import raw_name, raw_table
 from ..feature_store.relations import history_table
 from ..project.specs import Endpoint, FeatureView
 from ..runtime import Project
+from ..target import Estimate
 from .applied import changed_views
 
-_KINDS = ("event table", "table", "feature view", "endpoint")
+_KINDS = ("event table", "table", "feature view", "endpoint", "budget")
 _WIDER = {("int64", "float64")}  # what a table may hold without a new one
 
 
@@ -36,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[PlanItem, ...]
     undeclared: tuple[str, ...]  # carries the project's tags, but project.yaml no longer names it
     hourly_cost: Decimal | None  # USD; None: unknown
+    deployed: Estimate | None = None  # what the declared endpoints would cost; None: nothing
 
     @property
     def changes(self) -> bool:
@@ -58,7 +61,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             lines.append(f"  = {same} in place" + ("" if shown else ": nothing to do"))
         lines += [f"  ? {name}: no longer declared; apply never deletes" for name in self.undeclared]
         cost = "unknown" if self.hourly_cost is None else f"{self.hourly_cost:.2f} USD/h"
-        return "\n".join([*lines, f"cost    {cost}"])
+        return "\n".join([*lines, f"cost    {cost}{_once_deployed(self.deployed)}"])
+
+
+def _once_deployed(deployed: Estimate | None) -> str:
+    if deployed is None:
+        return ""
+    cost = "unknown" if deployed.hourly_cost is None else f"{deployed.hourly_cost:.2f}"
+    return f"   ({cost} once deployed: {deployed.machines}, price table of {deployed.table})"
 
 
 def _described(item: PlanItem) -> str:
@@ -75,13 +85,31 @@ def plan(project: Project) -> Plan:
     resources = list(project.target.inventory.list(project.spec.name))
     costs = [r.hourly_cost for r in resources]
     known = [c for c in costs if c is not None]
+    deployed = _estimate(project)
     return Plan(
         target=project.target.name,
         where=where(project),
-        items=tuple(sorted(_items(project), key=lambda item: _KINDS.index(item.kind))),
+        items=tuple(sorted([*_items(project), *_budget(project, deployed)], key=lambda item: _KINDS.index(item.kind))),
         undeclared=tuple(r.name for r in resources if r.kind == "endpoint" and r.name not in project.spec.endpoints),
         hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
+        deployed=deployed,
     )
+
+
+def _estimate(project: Project) -> Estimate | None:
+    from ..adapters import targets
+
+    declared = [variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants]
+    return targets.estimate(project.target.profile, [VariantSpec(name=each.name, model=each.model, version=0) for each in declared])
+
+
+def _budget(project: Project, deployed: Estimate | None) -> Iterator[PlanItem]:
+    """Refused above the profile's budget. A cost that is unknown is not above it: `plan` shows that it is unknown."""
+    limit = str(project.target.profile.options.get("budget") or "").removesuffix(" USD/h")
+    if not limit or deployed is None or deployed.hourly_cost is None or deployed.hourly_cost <= Decimal(limit):
+        return
+    detail = f": {deployed.hourly_cost:.2f} USD/h once deployed ({deployed.machines}) is above {limit} USD/h of profiles.yaml"
+    yield PlanItem(action="!", kind="budget", name=project.target.name, detail=detail)
 
 
 def where(project: Project) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...target import Capability, Target
+from ...target import Capability, Estimate, Profile, Target
 from .capabilities import CAPABILITIES
+
+if TYPE_CHECKING:
+    from ...endpoints.port import VariantSpec
 
 # port -> module below this package, and the class or function that takes the Target
 _PORTS = {
@@ -37,6 +40,12 @@ class _SageMakerAdapter:
 
     def missing(self) -> tuple[str, ...]:
         return tuple(name for name in ("boto3", "duckdb", "pyarrow") if find_spec(name) is None)
+
+    def estimate(self, profile: Profile, variants: Sequence[VariantSpec]) -> Estimate:
+        """What variants would cost once deployed (targets.estimate)."""
+        from .prices import estimate
+
+        return estimate(profile, variants)
 
 
 ADAPTER = _SageMakerAdapter()

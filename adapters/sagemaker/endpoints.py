@@ -133,7 +133,7 @@ class SageMakerEndpoints:
             return {}
         with suppress(NotFound), self._aws.reading("DescribeModel", model):
             described = client.describe_model(ModelName=model)
-            container = described.get("PrimaryContainer") or next(iter(described.get("Containers", ())), {})
+            container: dict[str, Any] = described.get("PrimaryContainer") or next(iter(described.get("Containers", ())), {})
             return dict(container.get("Environment", {}))
         return {}
 

@@ -46,13 +46,13 @@ class CloudWatchMetrics:
         """See the port. NotFound: no such endpoint; Invalid: not whole minutes; Unavailable: CloudWatch goes on giving only a part."""
         if _floor(window.start) != window.start or _floor(window.end) != window.end or window.end < window.start:
             raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
+        name = dashed(self._aws.project, endpoint)
+        variants, created = self._endpoint(name, endpoint)
         if window.end + self._delay > self.clock():
             raise NotSettled(
                 f"the window ends at {window.end:%H:%M} UTC, and CloudWatch's minutes come up to {self._delay.total_seconds() / 60:g} late",
                 remedy="ask again after that, or for the minutes before it",
             )
-        name = dashed(self._aws.project, endpoint)
-        variants, created = self._endpoint(name, endpoint)
         start = max(window.start, _floor(created))  # an earlier endpoint of the same name had metrics of its own
         if start >= window.end:
             return {}

@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from ...endpoints.port import VariantSpec
-from ...target import Profile
+from ...target import Estimate, Profile
 from .machines import serving_counts, serving_machine
 
 TABLE = "2026-07"  # year and month of the newest copy
@@ -67,3 +67,13 @@ def wanted(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines,
         machine = serving_machine(profile, variant)
         found[machine] = found.get(machine, 0) + serving_counts(profile, variant)[0]
     return tuple(Machines(machine=machine, count=count) for machine, count in found.items())
+
+
+def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
+    """What the variants would cost an hour in the profile's region."""
+    machines = wanted(profile, variants)
+    return Estimate(
+        hourly_cost=total(str(profile.options.get("region", "")), machines),
+        machines=", ".join(f"{each.count} x {each.machine}" for each in machines),
+        table=TABLE,
+    )
