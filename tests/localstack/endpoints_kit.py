@@ -102,8 +102,8 @@ class Kit:
     def endpoint(self, name="ranker", **weights):
         """In service, on the manual clock."""
         self.bucket()
-        for variant in weights:
-            self.model(_model(variant))
+        for name_of_model in dict.fromkeys(map(_model, weights)):
+            self.model(name_of_model)
         self.config(f"{name}-1", **weights)
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=f"{name}-1")
         self.stack.advance(60)
