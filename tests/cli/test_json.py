@@ -47,9 +47,6 @@ ELSEWHERE = {
     "events diff": "test_diff.py",
     "demo": "tests/lifecycle/test_demo.py",
     "endpoints serve": "it runs until it is stopped",
-    "stack": "its own tests",
-    "stack up": "its own tests",
-    "stack run": "its own tests",
 }
 
 
@@ -60,7 +57,8 @@ def every_command():
 
 
 def test_no_command_is_left_out():
-    assert sorted(set(every_command()) - set(READS) - set(ELSEWHERE)) == []
+    commands = {name for name in every_command() if name.split()[0] != "stack"}  # emulators run until they are stopped: tests/localstack
+    assert sorted(commands - set(READS) - set(ELSEWHERE)) == []
 
 
 @pytest.mark.parametrize("name", READS)
