@@ -80,7 +80,7 @@ def create_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str
     name, registry = params["ModelPackageGroupName"], ctx.store(Registry)
     arn = _arn(ctx, "model-package-group", name)
     with registry.lock:
-        if name in registry.groups:
+        if name in registry.groups and ctx.clock.mode != "instant":  # moto replaces
             raise AwsError("ValidationException", f"Model Package Group already exists: {arn}")
         registry.groups[name] = Group(name=name, arn=arn, description=params.get("ModelPackageGroupDescription"), created=ctx.clock.now())
     tags.put(ctx, arn, params.get("Tags"))
@@ -153,10 +153,11 @@ def _take_version(ctx: Context, registry: Registry, params: dict[str, Any]) -> s
         package["ModelApprovalStatus"] = params.get("ModelApprovalStatus", "PendingManualApproval")
     else:
         arn = _arn(ctx, "model-package", params["ModelPackageName"].lower())
-        if arn in registry.packages:
+        if arn in registry.packages and ctx.clock.mode != "instant":  # moto replaces
             raise AwsError("ValidationException", f"Model Package already exists: {arn}")
     details = [{"Name": arn, "Status": "Completed"}]
     registry.packages[arn] = {
+        "CertifyForMarketplace": False,
         **package,
         "ModelPackageArn": arn,
         "CreationTime": ctx.clock.now(),

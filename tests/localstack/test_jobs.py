@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack.jobkit import channel, processing_request, running, training_request
+from isthmus.tests.localstack.jobkit import ROLE, channel, processing_request, running, training_request
 
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 
@@ -195,6 +195,8 @@ def test_jobs_are_listed_by_status_name_and_page(aws):
     assert names(SortBy="Name", SortOrder="Descending") == ["gamma", "beta", "alpha"]
     assert names(StatusEquals="Failed") == ["beta"]
     assert names(NameContains="amm") == ["gamma"]
+    assert refusal(aws.sm.list_training_jobs, StatusEquals="Sleeping")[0] == "ValidationException"
+    assert refusal(aws.sm.list_training_jobs, MaxResults=101)[0] == "ValidationException"
     pages = aws.sm.get_paginator("list_training_jobs").paginate(PaginationConfig={"PageSize": 1})
     assert [len(page["TrainingJobSummaries"]) for page in pages] == [1, 1, 1]
 
@@ -312,5 +314,8 @@ def test_on_the_instant_clock_an_unmapped_image_is_completed_at_once_as_with_mot
         request["AppSpecification"]["ImageUri"] = "anything"
         aws.sm.create_processing_job(ProcessingJobName="job", **request)
         assert aws.sm.describe_processing_job(ProcessingJobName="job")["ProcessingJobStatus"] == "Completed"
+        for _ in range(2):  # moto replaces what has the same name
+            aws.sm.create_training_job(TrainingJobName="again", **training_request(None, image="anything"))
+            aws.sm.create_model(ModelName="model", PrimaryContainer={"Image": "anything"}, ExecutionRoleArn=ROLE)
         mapped = train(aws, "echo x > /opt/ml/model/m", name="mapped")
         assert archive(aws, mapped["ModelArtifacts"]["S3ModelArtifacts"]) == {"m": "x\n"}

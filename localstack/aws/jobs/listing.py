@@ -22,7 +22,8 @@ def register(ctx: Context, kind: Kind, name: str, arn: str, params: dict[str, An
     job = Job(kind, name, arn, params, ctx.clock.now())
     jobs = ctx.store(Jobs)
     with jobs.lock:
-        if name in jobs.of(kind):
+        earlier = jobs.of(kind).get(name)
+        if earlier is not None and earlier.as_moto is None:  # moto replaces, and so does what is answered as moto does
             words = "Job name must be unique within an AWS account and region, and a job with this name already exists"
             raise AwsError("ResourceInUse", f"{words} ({arn})")
         jobs.of(kind)[name] = job
@@ -50,13 +51,8 @@ def stop(ctx: Context, job: Job) -> None:
 
 def page(jobs: list[Job], params: dict[str, Any]) -> tuple[list[Job], dict[str, str]]:
     """The jobs that a List call asks for, sorted, and its NextToken."""
-    wanted = params.get("StatusEquals")
-    if wanted is not None and wanted not in _STATUSES:
-        raise AwsError(
-            "ValidationException",
-            f"1 validation errors detected: Value '{wanted}' at 'statusEquals' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: {list(_STATUSES)}",
-        )
+    check_choice(params, "StatusEquals", _STATUSES)
+    check_choice(params, "SortBy", tuple(_SORT))
     bounds = (
         ("CreationTimeAfter", lambda job, limit: job.created > limit),
         ("CreationTimeBefore", lambda job, limit: job.created < limit),
@@ -74,12 +70,23 @@ def page(jobs: list[Job], params: dict[str, Any]) -> tuple[list[Job], dict[str, 
 
 def cut(items: list[Any], params: dict[str, Any], most: int = 100) -> tuple[list[Any], dict[str, str]]:
     """One page. The token is the place of the next item."""
+    check_choice(params, "SortOrder", ("Ascending", "Descending"))
+    if params.get("MaxResults") is not None and not 1 <= params["MaxResults"] <= most:
+        raise AwsError("ValidationException", f"1 validation error detected: 'maxResults' must be between 1 and {most}")
     token = params.get("NextToken")
     if token is not None and not str(token).isdigit():
         raise AwsError("ValidationException", 'Invalid pagination token because "{0}".')
     begin = int(token or 0)
     end = begin + (params.get("MaxResults") or most)
     return items[begin:end], {"NextToken": str(end)} if end < len(items) else {}
+
+
+def check_choice(params: dict[str, Any], key: str, choices: tuple[str, ...]) -> None:
+    value = params.get(key)
+    if value is not None and value not in choices:
+        where = key[0].lower() + key[1:]
+        words = f"1 validation errors detected: Value '{value}' at '{where}' failed to satisfy constraint: "
+        raise AwsError("ValidationException", f"{words}Member must satisfy enum value set: {list(choices)}")
 
 
 def check_regex(pattern: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import tags
 from ..jobs import s3
-from ..jobs.listing import cut
+from ..jobs.listing import check_choice, cut
 from ..registry import AwsError, Context, handles
 from .definition import EXECUTED, Definition, DefinitionError, parse
 from .store import Pipeline, Pipelines, Version
@@ -177,6 +177,7 @@ def describe_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListPipelines")
 def list_pipelines(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    check_choice(params, "SortBy", ("Name", "CreationTime"))
     pipelines = [
         pipeline
         for pipeline in ctx.store(Pipelines).named.values()
