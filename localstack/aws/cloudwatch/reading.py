@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -51,7 +51,7 @@ def series(
 def young(ctx: Context, namespace: str, end: datetime) -> bool:
     """Whether a window ends later than what is to be seen of a namespace."""
     visible = variants.settled(ctx)
-    return namespace == variants.NAMESPACE and visible is not None and end > visible + timedelta(seconds=1)
+    return namespace == variants.NAMESPACE and visible is not None and end > visible
 
 
 def unit_of(ctx: Context, namespace: str, name: str) -> str | None:
