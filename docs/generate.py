@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 PORTS = {
@@ -47,9 +48,7 @@ def _commands() -> Iterator[str]:
     main = import_module("isthmus.cli.main")
     for name in main.COMMANDS:
         found = main.main.get_command(click.Context(main.main), name)
-        children = found.commands.items() if isinstance(found, click.Group) else [(None, found)]
-        for child, command in children:
-            path = f"isthmus {name}" + (f" {child}" if child else "")
+        for path, command in _leaves(f"isthmus {name}", found):
             yield f"\n### {path}\n{command.help}"
             yield f"```\n{path} {' '.join(command.collect_usage_pieces(click.Context(command)))}"
             for parameter in command.params:
@@ -57,6 +56,16 @@ def _commands() -> Iterator[str]:
                 if record:
                     yield f"  {record[0]:<34} {' '.join(record[1].split())}".rstrip()
             yield "```"
+
+
+def _leaves(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """A command, or the commands below a group."""
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield path, command
+        return
+    for child in children:
+        yield from _leaves(f"{path} {child}", children[child])
 
 
 def _verbs() -> Iterator[str]:
@@ -124,7 +133,13 @@ def parity() -> str:
     return page
 
 
-PAGES: dict[str, Callable[[], str]] = {"reference.md": reference, "parity.md": parity}
+def coverage() -> str:
+    """What the AWS local stack does with every operation."""
+    found: str = import_module("isthmus.localstack.aws.coverage").page()
+    return found
+
+
+PAGES: dict[str, Callable[[], str]] = {"reference.md": reference, "parity.md": parity, "coverage.md": coverage}
 
 
 if __name__ == "__main__":

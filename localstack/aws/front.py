@@ -6,6 +6,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from http.client import responses
 from typing import Any
 
 from ..calls import Calls, names
@@ -17,7 +18,6 @@ from .registry import OPERATIONS, AwsError, Context, Stack, State
 from .wire import Answer, Incoming
 
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
-_REASONS = {200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 424: "Failed Dependency"}
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
 _THROTTLED = {
     "s3": ("SlowDown", 503),
@@ -57,10 +57,10 @@ class Front:
         headers = [header for header in done.headers if header[0].lower() not in ("content-length", "connection", "transfer-encoding")]
         if environ["REQUEST_METHOD"] == "HEAD":
             headers = [*headers, *(h for h in done.headers if h[0].lower() == "content-length")]
-            start_response(f"{done.status} {_REASONS.get(done.status, 'Answer')}", headers)
+            start_response(f"{done.status} {responses.get(done.status, 'Answer')}", headers)
             return []
         headers.append(("Content-Length", str(len(done.body))))
-        start_response(f"{done.status} {_REASONS.get(done.status, 'Answer')}", headers)
+        start_response(f"{done.status} {responses.get(done.status, 'Answer')}", headers)
         return [done.body]
 
     def answer(self, incoming: Incoming) -> Answer:
