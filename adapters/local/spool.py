@@ -55,9 +55,12 @@ def read(db: sqlite3.Connection, document: Document, *, after: int) -> pa.Table:
         rows += decoded
         sequences += [sequence] * len(decoded)
     schema = batches.arrow_schema(document.columns)
+    if not rows:  # also not pa.array([]), which would import pandas to look whether it is given some of its own
+        none = schema.empty_table()
+        return none.append_column(SEQUENCE, pa.nulls(0, pa.int64())).append_column(PARTITION, pa.nulls(0, pa.string()))
     width = len(schema)
     # a column that the table gained since the event was written is null in it
-    columns = zip(*(row + [None] * (width - len(row)) for row in rows), strict=True) if rows else [()] * width
+    columns = zip(*(row + [None] * (width - len(row)) for row in rows), strict=True)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
     data = pa.Table.from_arrays(arrays, schema=schema)
     dates = pc.strftime(data.column(document.time_column), format="%Y-%m-%d")
