@@ -60,6 +60,13 @@ def _group(ctx: Context, name: str) -> Group:
     return found
 
 
+def _moto(ctx: Context) -> Any:
+    """Moto's own tables: it has no operation that deletes from them."""
+    from moto.backends import get_backend
+
+    return get_backend("sagemaker")[ctx.account][ctx.region]
+
+
 def has_group(ctx: Context, name: str) -> bool:
     return name.rpartition("/")[2] in ctx.store(Registry).groups
 
@@ -75,7 +82,7 @@ def _user(ctx: Context) -> dict[str, Any]:
     return {"IamIdentity": {"Arn": f"arn:aws:iam::{ctx.account}:root", "PrincipalId": ctx.account}}
 
 
-@handles("sagemaker", "CreateModelPackageGroup")
+@handles("sagemaker", "CreateModelPackageGroup", executes=False)
 def create_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name, registry = params["ModelPackageGroupName"], ctx.store(Registry)
     arn = _arn(ctx, "model-package-group", name)
@@ -88,7 +95,7 @@ def create_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str
     return {"ModelPackageGroupArn": arn}
 
 
-@handles("sagemaker", "DescribeModelPackageGroup")
+@handles("sagemaker", "DescribeModelPackageGroup", executes=False)
 def describe_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = _group(ctx, params["ModelPackageGroupName"])
     return {**_group_summary(group), "CreatedBy": _user(ctx)}
@@ -104,25 +111,26 @@ def _group_summary(group: Group) -> dict[str, Any]:
     return {**found, "ModelPackageGroupDescription": group.description} if group.description else found
 
 
-@handles("sagemaker", "ListModelPackageGroups")
+@handles("sagemaker", "ListModelPackageGroups", executes=False)
 def list_model_package_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     groups = [_group_summary(group) for group in ctx.store(Registry).groups.values()]
     shown, token = _page(groups, params, "ModelPackageGroupName")
     return {"ModelPackageGroupSummaryList": shown, **token}
 
 
-@handles("sagemaker", "DeleteModelPackageGroup")
+@handles("sagemaker", "DeleteModelPackageGroup", executes=False)
 def delete_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group, registry = _group(ctx, params["ModelPackageGroupName"]), ctx.store(Registry)
     with registry.lock:
         if any(package.get("ModelPackageGroupName") == group.name for package in registry.packages.values()):
             raise AwsError("ConflictException", f"Model Package Group {group.arn} still has model packages: delete them first.")
         registry.groups.pop(group.name, None)
+    _moto(ctx).model_package_groups.pop(group.name, None)
     tags.drop(ctx, group.arn)
     return {}
 
 
-@handles("sagemaker", "CreateModelPackage")
+@handles("sagemaker", "CreateModelPackage", executes=False)
 def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group_name, name, registry = params.get("ModelPackageGroupName"), params.get("ModelPackageName"), ctx.store(Registry)
     if bool(group_name) == bool(name):
@@ -174,12 +182,12 @@ def _check_approval(status: str | None) -> None:
         raise AwsError("ValidationException", f"{words}Member must satisfy enum value set: [{', '.join(_APPROVALS)}]")
 
 
-@handles("sagemaker", "DescribeModelPackage")
+@handles("sagemaker", "DescribeModelPackage", executes=False)
 def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return dict(_package(ctx, params["ModelPackageName"]))
 
 
-@handles("sagemaker", "UpdateModelPackage")
+@handles("sagemaker", "UpdateModelPackage", executes=False)
 def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """What the call names changes; customer metadata are merged."""
     _check_approval(params.get("ModelApprovalStatus"))
@@ -202,15 +210,16 @@ def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
     return {"ModelPackageArn": package["ModelPackageArn"]}
 
 
-@handles("sagemaker", "DeleteModelPackage")
+@handles("sagemaker", "DeleteModelPackage", executes=False)
 def delete_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     arn = _package(ctx, params["ModelPackageName"])["ModelPackageArn"]
     ctx.store(Registry).packages.pop(arn, None)
+    _moto(ctx).model_packages.pop(arn, None)
     tags.drop(ctx, arn)
     return {}
 
 
-@handles("sagemaker", "ListModelPackages")
+@handles("sagemaker", "ListModelPackages", executes=False)
 def list_model_packages(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group, approval = params.get("ModelPackageGroupName"), params.get("ModelApprovalStatus")
     kind = "Versioned" if group else params.get("ModelPackageType", "Unversioned")

@@ -21,7 +21,7 @@ def _arn(ctx: Context, name: str) -> str:
     return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:model/{name}"
 
 
-@handles("sagemaker", "CreateModel")
+@handles("sagemaker", "CreateModel", executes=False)
 def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["ModelName"]
     containers = [*([params["PrimaryContainer"]] if params.get("PrimaryContainer") else []), *(params.get("Containers") or [])]
@@ -48,13 +48,13 @@ def _exists(ctx: Context, name: str) -> bool:
     return True
 
 
-@handles("sagemaker", "DescribeModel")
+@handles("sagemaker", "DescribeModel", executes=False)
 def describe_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     answer = ctx.moto("sagemaker", "DescribeModel", params)
     return {**answer, **ctx.store(Models).more.get(params["ModelName"], {})}
 
 
-@handles("sagemaker", "DeleteModel")
+@handles("sagemaker", "DeleteModel", executes=False)
 def delete_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["ModelName"]
     if not _exists(ctx, name):

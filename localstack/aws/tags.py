@@ -18,6 +18,7 @@ _MOST = 50  # tags a resource
 class Tags:
     def __init__(self) -> None:
         self.of: dict[str, dict[str, str]] = {}
+        self.gone: set[str] = set()  # deleted: not to be asked of moto, which may still know them
         self.lock = threading.Lock()
 
 
@@ -29,15 +30,21 @@ def put(ctx: Context, arn: str, tags: Iterable[dict[str, str]] | None) -> None:
         if len(merged) > _MOST:
             raise AwsError("ResourceLimitExceeded", f"The account-level service limit 'Tags per resource' is {_MOST}.")
         store.of[arn] = merged
+        store.gone.discard(arn)
 
 
 def drop(ctx: Context, arn: str) -> None:
-    ctx.store(Tags).of.pop(arn, None)
+    store = ctx.store(Tags)
+    with store.lock:
+        store.of.pop(arn, None)
+        store.gone.add(arn)
 
 
 def of(ctx: Context, arn: str) -> dict[str, str]:
     """The tags of a resource; those that moto was given at its creation, when it is moto's."""
     store = ctx.store(Tags)
+    if arn in store.gone:
+        raise AwsError("ValidationException", f"Could not find the resource '{arn}'.")
     if arn not in store.of:
         put(ctx, arn, ctx.moto("sagemaker", "ListTags", {"ResourceArn": arn}).get("Tags"))
     return store.of[arn]

@@ -82,13 +82,17 @@ def test_a_group_is_made_once_and_deleted_only_when_empty(sm):
     arn = register(sm)
     assert refusal(sm.delete_model_package_group, ModelPackageGroupName="group")[0] == "ConflictException"
     sm.delete_model_package(ModelPackageName=arn)
+    group = sm.describe_model_package_group(ModelPackageGroupName="group")["ModelPackageGroupArn"]
     sm.delete_model_package_group(ModelPackageGroupName="group")
+    assert refusal(sm.list_tags, ResourceArn=group)[0] == "ValidationException"
     assert refusal(sm.describe_model_package_group, ModelPackageGroupName="group")[0] == "ValidationException"
     assert sm.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
 
 
 def test_search_finds_model_packages_as_with_moto(sm):
     sm.create_model_package_group(ModelPackageGroupName="group")
-    register(sm)
+    arn = register(sm)
     found = sm.search(Resource="ModelPackage")["Results"]
     assert [item["ModelPackage"]["ModelPackageVersion"] for item in found] == [1]
+    sm.delete_model_package(ModelPackageName=arn)
+    assert sm.search(Resource="ModelPackage")["Results"] == []
