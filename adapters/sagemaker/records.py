@@ -1,0 +1,126 @@
+"""Rows of features as Feature Store's records and back. Pure.
+
+Its values are strings, and a null is a feature that is left out. What its String and Fractional may not take as it is (floats that are no
+number, empty texts, control characters) travels in one feature more, as JSON, so that every value comes back bit by bit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...errors import Invalid
+from ...events.port import Column
+from ..local.batches import arrow_type
+from ..local.times import milliseconds, moment
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KEY = "entity_key"
+SYNCED = "synced_until"  # the record's EventTime
+FEATURE_TIME = "feature_timestamp"
+_SPECIAL = "isthmus_special"
+_OURS = (KEY, SYNCED, FEATURE_TIME, _SPECIAL)
+_TYPES = {"bool": "String", "int64": "Integral", "float64": "Fractional", "string": "String", "timestamp": "Integral"}
+_NAME = re.compile(r"[a-zA-Z0-9]([_-]*[a-zA-Z0-9]){0,63}")
+_RESERVED = frozenset({"is_deleted", "write_time", "api_invocation_time"})
+_AWKWARD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def definitions(features: Sequence[Column]) -> list[dict[str, str]]:
+    """The feature group's features, ours included. Invalid for a name that Feature Store has not."""
+    ours = [(KEY, "String"), (SYNCED, "String"), (FEATURE_TIME, "Integral"), (_SPECIAL, "String")]
+    for feature in features:
+        if not _NAME.fullmatch(feature.name) or feature.name.lower() in {*_RESERVED, *_OURS}:
+            raise Invalid(
+                f"{feature.name!r} cannot be a feature in Feature Store", remedy="letters, digits, - and _; not one of its own names"
+            )
+    return [{"FeatureName": name, "FeatureType": kind} for name, kind in (*ours, *((f.name, _TYPES[f.type]) for f in features))]
+
+
+def event_time(stamp: int) -> str:
+    """Milliseconds as the text that Feature Store compares."""
+    return f"{moment(stamp).astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> list[dict[str, str]]:
+    """`row`: entity_key, event_timestamp and the features."""
+    values = {KEY: str(row[KEY]), SYNCED: stamp, FEATURE_TIME: str(_ms(row["event_timestamp"]))}
+    special: dict[str, str] = {}
+    for feature in features:
+        value = row[feature.name]
+        if value is None:
+            continue
+        text, plain = _text(value)
+        (values if plain else special)[feature.name] = text
+    if special:
+        values[_SPECIAL] = _escaped(special)
+    return [{"FeatureName": name, "ValueAsString": text} for name, text in values.items()]
+
+
+def _escaped(special: Mapping[str, str]) -> str:
+    """JSON in printable characters only."""
+    text = msgspec.json.encode(special).decode()
+    return _AWKWARD.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _text(value: object) -> tuple[str, bool]:
+    """A value's text, and whether Feature Store takes it as it is."""
+    if isinstance(value, bool):
+        return ("true" if value else "false"), True
+    if isinstance(value, datetime):
+        return str(_ms(value)), True
+    if isinstance(value, float):
+        return repr(value), math.isfinite(value)
+    text = str(value)
+    return text, bool(text) and text == text.strip() and not _AWKWARD.search(text)
+
+
+def _ms(value: datetime) -> int:
+    return milliseconds(value if value.tzinfo else value.replace(tzinfo=UTC))
+
+
+def schema(features: Sequence[Column]) -> pa.Schema:
+    import pyarrow as pa
+
+    fields: list[pa.Field[Any]] = [pa.field(KEY, pa.string()), pa.field(FEATURE_TIME, pa.timestamp("ms"))]
+    return pa.schema([*fields, *(pa.field(f.name, arrow_type(f)) for f in features)])
+
+
+def decode(records: Mapping[str, Sequence[Mapping[str, str]]], keys: Sequence[str], features: Sequence[Column]) -> pa.Table:
+    """One row a key, in their order; a key without a record has nulls."""
+    import pyarrow as pa
+
+    found = {key: _values(record, features) for key, record in records.items()}
+    nothing: dict[str, Any] = {}
+    columns: list[Any] = [
+        list(keys),
+        *([found.get(key, nothing).get(name) for key in keys] for name in (FEATURE_TIME, *(f.name for f in features))),
+    ]
+    wanted = schema(features)
+    return pa.Table.from_arrays([pa.array(values, field.type) for values, field in zip(columns, wanted, strict=True)], schema=wanted)
+
+
+def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> dict[str, Any]:
+    texts = {item["FeatureName"]: item["ValueAsString"] for item in record if item.get("ValueAsString") is not None}
+    if _SPECIAL in texts:
+        texts |= msgspec.json.decode(texts[_SPECIAL], type=dict[str, str])
+    values: dict[str, Any] = {FEATURE_TIME: int(texts[FEATURE_TIME])} if FEATURE_TIME in texts else {}
+    for feature in features:
+        if (text := texts.get(feature.name)) is not None:
+            values[feature.name] = _typed(feature, text)
+    return values
+
+
+def _typed(feature: Column, text: str) -> object:
+    if feature.type == "bool":
+        return text == "true"
+    if feature.type in {"int64", "timestamp"}:
+        return int(text)
+    return float(text) if feature.type == "float64" else text
