@@ -55,8 +55,8 @@ def read(db: sqlite3.Connection, document: Document, *, after: int) -> pa.Table:
         rows += decoded
         sequences += [sequence] * len(decoded)
     schema = batches.arrow_schema(document.columns)
-    if not rows:  # also not pa.array([]), which would import pandas to look whether it is given some of its own
-        none = schema.empty_table()
+    if not rows:  # without pa.array([]), which imports pandas to see whether it was given some of its own; so does schema.empty_table
+        none = pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
         return none.append_column(SEQUENCE, pa.nulls(0, pa.int64())).append_column(PARTITION, pa.nulls(0, pa.string()))
     width = len(schema)
     # a column that the table gained since the event was written is null in it
