@@ -73,11 +73,11 @@ def _started(found: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> Ste
 def _not_started(spec: StepSpec, branch: Mapping[str, Any] | None, before: Mapping[str, StepState], phase: RunPhase) -> StepState:
     unmet = next((name for name in spec.needs if before[name].phase in _WAS), None)
     condition = spec.when
+    if unmet is not None and before[unmet].phase != "cancelled":
+        return StepState(name=spec.name, phase="skipped", reason=f"it needs {unmet}, which {_WAS[before[unmet].phase]}")
     if branch is not None and branch.get("StepStatus") == "Failed":
         reason = branch.get("FailureReason") or "SageMaker does not say why"
         return StepState(name=spec.name, phase="failed", reason=f"its condition cannot be judged: {reason}")
-    if unmet is not None and before[unmet].phase != "cancelled":
-        return StepState(name=spec.name, phase="skipped", reason=f"it needs {unmet}, which {_WAS[before[unmet].phase]}")
     if branch is not None and branch.get("Metadata", {}).get("Condition", {}).get("Outcome") == "False" and condition is not None:
         return StepState(name=spec.name, phase="skipped", reason=f"not {text(condition)}")
     if phase in ("running", "cancelling"):
