@@ -51,8 +51,12 @@ class Faults:
         return tuple(self._rules)
 
     def clear(self, number: int | None = None) -> None:
+        """One rule; None: all, and the next is number 1 again."""
         with self._lock:
-            self._rules = [] if number is None else [rule for rule in self._rules if rule.id != number]
+            if number is None:
+                self._rules, self._ids = [], itertools.count(1)
+            else:
+                self._rules = [rule for rule in self._rules if rule.id != number]
 
     def take(self, kinds: tuple[Kind, ...], service: str, operation: str, names: tuple[str, ...] = ()) -> Fault | None:
         """The oldest rule that fits, with one use less; None."""

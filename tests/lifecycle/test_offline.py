@@ -92,3 +92,29 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
     with pytest.raises(Unsupported):
         profile(description, target="aws", offline=True, options={})
     assert asked == ["sagemaker"]
+
+
+def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path, monkeypatch):
+    import subprocess
+    import sys
+
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    create(tmp_path / "shop", example="openbandit")
+    (tmp_path / "shop" / "profiles.yaml").write_text("targets:\n  sagemaker:\n    bucket: s3://example-ranker\n")
+
+    def isthmus(*words):
+        done = subprocess.run([sys.executable, "-m", "isthmus", *words], cwd=tmp_path / "shop", capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    try:
+        isthmus("plan", "--target", "sagemaker", "--offline")
+        first = offline.running_url(tmp_path / "shop")
+        assert first is not None
+        isthmus("plan", "--target", "sagemaker", "--offline")
+        assert offline.running_url(tmp_path / "shop") == first
+        assert {call.service for call in Stack(first).calls()} >= {"s3", "glue"}
+        assert "the offline stack is stopped" in isthmus("destroy", "--target", "sagemaker", "--offline", "--yes")
+        assert offline.running_url(tmp_path / "shop") is None
+    finally:
+        offline.stop(tmp_path / "shop")
