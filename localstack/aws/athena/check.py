@@ -1,0 +1,196 @@
+"""Parse a query as Athena would, and refuse what Athena would refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlglot
+from sqlglot import expressions as exp
+from sqlglot.dialects.trino import Trino
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.tokens import Token, TokenType
+
+from . import allowed
+from .errors import Malformed, QueryFailed, position
+
+_SPECIAL = ("CAST", "TRY_CAST", "EXTRACT", "LISTAGG", "POSITION", "SUBSTRING", "TRIM")
+_UNITS = frozenset({"SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"})
+_BEFORE_SUBSCRIPT = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.IDENTIFIER, TokenType.VAR, TokenType.STRING, TokenType.ARRAY)
+
+
+class Strict(Trino):
+    """Trino's dialect in which every function keeps the name that was written: sqlglot would turn other engines' names into its own."""
+
+    class Parser(Trino.Parser):
+        FUNCTIONS: dict[str, Any] = {}  # noqa: RUF012  as the base class has it
+        FUNCTION_PARSERS = {name: Trino.Parser.FUNCTION_PARSERS[name] for name in _SPECIAL}  # noqa: RUF012
+        NO_PAREN_FUNCTION_PARSERS = {
+            "ANY": Trino.Parser.NO_PAREN_FUNCTION_PARSERS["ANY"],
+            "CASE": Trino.Parser.NO_PAREN_FUNCTION_PARSERS["CASE"],
+        }  # noqa: RUF012, E501
+
+
+def parsed(text: str) -> exp.Query:
+    """A SELECT, WITH, VALUES or set operation, found to be in Athena's language. Malformed, or QueryFailed with SYNTAX_ERROR and the like."""
+    try:
+        tokens = Strict().tokenize(text)
+        _tokens(text, tokens)
+        found = sqlglot.parse_one(text, dialect=Strict)
+    except TokenError as error:
+        raise Malformed(f"mismatched input: {str(error).splitlines()[0]}") from error
+    except ParseError as error:
+        raise _malformed(text, error) from error
+    if isinstance(found, exp.Values):
+        width = len(found.expressions[0].expressions) if isinstance(found.expressions[0], exp.Tuple) else 1
+        names = [exp.to_identifier(f"_col{index}") for index in range(width)]
+        found.set("alias", exp.TableAlias(this=exp.to_identifier("_values"), columns=names))
+        found = exp.select("*").from_(found)
+    if not isinstance(found, exp.Query):
+        raise Malformed("mismatched input. Expecting: a query")
+    conditional = 0
+    for node in found.walk():
+        _node(text, node)
+        conditional += isinstance(node, exp.Join) and _told_how(node)
+    if conditional != sum(token.token_type == TokenType.JOIN for token in tokens):
+        raise Malformed("mismatched input '<EOF>'. Expecting: 'ON' or 'USING' after JOIN", at=position(text, len(text)))
+    return found
+
+
+def _told_how(join: exp.Join) -> bool:
+    return bool(join.args.get("on") or join.args.get("using") or join.args.get("kind") == "CROSS" or join.args.get("method"))
+
+
+def _malformed(text: str, error: ParseError) -> Malformed:
+    detail = error.errors[0] if error.errors else {}
+    word = detail.get("highlight") or "<EOF>"
+    line, column = detail.get("line") or 1, detail.get("col") or 1
+    return Malformed(
+        f"mismatched input '{word}'. Expecting: ... ({detail.get('description', 'it does not parse')})",
+        at=(line, max(1, column - len(word) + 1)),
+    )
+
+
+def _tokens(text: str, tokens: list[Token]) -> None:
+    """What a tolerant parser would let through."""
+    if not tokens:
+        raise Malformed("mismatched input '<EOF>'. Expecting: <statement>", at=(1, 1))
+    if tokens[0].token_type == TokenType.FROM:
+        raise _mismatched(text, tokens[0])
+    for before, token in zip([None, *tokens[:-1]], tokens, strict=True):
+        upper = token.text.upper()
+        if token.text == "`" or token.token_type in (TokenType.L_BRACE, TokenType.DCOLON, TokenType.PARAMETER) or _dollar(token):
+            raise _mismatched(text, token)
+        if before is None:
+            continue
+        if token.token_type == TokenType.L_BRACKET and before.token_type not in _BEFORE_SUBSCRIPT:
+            raise _mismatched(text, token)  # a list is written ARRAY[...]
+        if before.token_type == TokenType.INTERVAL and token.token_type == TokenType.NUMBER:
+            raise _mismatched(text, token)  # an interval's number is written as text: INTERVAL '7' DAY
+        if before.token_type == TokenType.STRING and _word_before(tokens, before) == "INTERVAL" and upper not in _UNITS:
+            raise _mismatched(text, token)
+        if before.token_type == TokenType.COMMA and (token.token_type in (TokenType.FROM, TokenType.R_PAREN, TokenType.WHERE)):
+            raise _mismatched(text, token)
+        if before.token_type == TokenType.ALIAS and upper in allowed.NOT_TYPES and _closes_a_cast(tokens, token):
+            raise QueryFailed("TYPE_NOT_FOUND", f"Unknown type: {token.text.lower()}", at=position(text, token.start))
+        if token.token_type == TokenType.OFFSET and before.token_type == TokenType.NUMBER and _word_before(tokens, before) == "LIMIT":
+            raise _mismatched(text, token)  # Trino: OFFSET comes before LIMIT
+
+
+def _dollar(token: Token) -> bool:
+    return token.text.startswith("$") and token.token_type not in (TokenType.STRING, TokenType.IDENTIFIER)
+
+
+def _closes_a_cast(tokens: list[Token], token: Token) -> bool:
+    following = next((t for t in tokens if t.start > token.end), None)
+    return following is not None and following.token_type == TokenType.R_PAREN
+
+
+def _word_before(tokens: list[Token], token: Token) -> str:
+    earlier = [t for t in tokens if t.end < token.start]
+    return earlier[-1].text.upper() if earlier else ""
+
+
+def _mismatched(text: str, token: Token) -> Malformed:
+    return Malformed(f"mismatched input '{token.text}'. Expecting: <expression>", at=position(text, token.start))
+
+
+def place(text: str, node: exp.Expression) -> tuple[int, int]:
+    """Where a node is in the text: its own place, or that of the first of its parts that has one."""
+    starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
+    if starts:
+        return position(text, min(starts))
+    parent = node.parent
+    return place(text, parent) if parent is not None else (1, 1)
+
+
+def _node(text: str, node: exp.Expression) -> None:
+    def syntax(message: str) -> QueryFailed:
+        return QueryFailed("SYNTAX_ERROR", message, at=place(text, node))
+
+    if type(node) not in allowed.NODES:
+        raise syntax(f"mismatched input: {node.sql(dialect='trino')[:60]!r} ({type(node).__name__}) is not in Athena's language")
+    if isinstance(node, exp.Anonymous):
+        _function(text, node)
+    elif isinstance(node, exp.DataType):
+        _type(text, node)
+    elif isinstance(node, exp.Select):
+        if not node.expressions:
+            raise Malformed("mismatched input '<EOF>'. Expecting: <expression>", at=position(text, len(text)))
+        if (distinct := node.args.get("distinct")) is not None and distinct.args.get("on"):
+            raise syntax("mismatched input 'ON': SELECT DISTINCT ON is not in Athena's language")
+        for key in (
+            "qualify",
+            "kind",
+            "hint",
+            "into",
+            "pivots",
+            "cluster",
+            "sort",
+            "distribute",
+            "laterals",
+            "sample",
+            "connect",
+            "prewhere",
+        ):
+            if node.args.get(key):
+                raise syntax(f"mismatched input '{key.upper()}'")
+    elif isinstance(node, exp.Join):
+        kind, side, method = (str(node.args.get(key) or "").upper() for key in ("kind", "side", "method"))
+        if kind not in allowed.JOIN_KINDS or side not in allowed.JOIN_SIDES or method not in ("", "NATURAL"):
+            raise syntax(
+                f"mismatched input '{method or kind or side}': {' '.join(w for w in (method, side, kind, 'JOIN') if w)} is not in Athena's language"
+            )
+    elif isinstance(node, exp.Star):
+        if any(node.args.get(key) for key in ("except_", "except", "replace", "rename")):
+            raise syntax("mismatched input: SELECT * takes neither EXCLUDE nor REPLACE")
+    elif isinstance(node, exp.Group):
+        if node.args.get("all"):
+            raise Malformed(
+                "mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: <expression>", at=place(text, node)
+            )
+    elif isinstance(node, exp.Limit):
+        if node.args.get("expressions"):
+            raise syntax("mismatched input 'BY'")
+    elif isinstance(node, (exp.Union, exp.Except, exp.Intersect)) and node.args.get("by_name"):
+        raise syntax("mismatched input 'BY': set operations BY NAME are not in Athena's language")
+
+
+def _function(text: str, node: exp.Anonymous) -> None:
+    name = str(node.this).lower()
+    if name not in allowed.FUNCTIONS:
+        raise QueryFailed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered", at=place(text, node))
+    windowed = isinstance(node.parent, exp.Window) or (
+        isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter)) and isinstance(node.parent.parent, exp.Window)
+    )
+    if name in allowed.WINDOW_ONLY and not windowed:
+        raise QueryFailed("MISSING_OVER", f"Window function {name} requires an OVER clause", at=place(text, node))
+    if isinstance(node.parent, exp.Window) and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
+        raise QueryFailed("FUNCTION_NOT_WINDOW", f"Not a window function: {name}", at=place(text, node))
+    if isinstance(node.parent, exp.WithinGroup):
+        raise QueryFailed("SYNTAX_ERROR", "WITHIN GROUP is for LISTAGG only", at=place(text, node))
+
+
+def _type(text: str, node: exp.DataType) -> None:
+    if node.this not in allowed.TYPES:
+        name = node.args.get("kind") or node.sql(dialect="trino")
+        raise QueryFailed("TYPE_NOT_FOUND", f"Unknown type: {str(name).lower()}", at=place(text, node))

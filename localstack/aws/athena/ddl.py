@@ -1,0 +1,411 @@
+"""Hive's statements: databases, external tables, partitions, SHOW and DESCRIBE."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ClientError
+from sqlglot.tokens import TokenType
+
+from . import partitions, types, writes
+from .catalog import Catalog, Table
+from .errors import Malformed, NotRun, QueryFailed
+from .statements import HiveWords, Words
+
+_SERDES = {
+    "parquet": writes._PARQUET,  # noqa: SLF001  one table of formats
+    "textfile": writes._TEXT,  # noqa: SLF001
+}
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What a statement prints: columns (name, type) and rows."""
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str | None, ...], ...] = ()
+
+
+class Session(msgspec.Struct, frozen=True):
+    catalog: Catalog
+    s3: Any
+    database: str
+    now: datetime
+
+
+def run(session: Session, text: str) -> Shown:
+    """Malformed, QueryFailed."""
+    words = Words(text, HiveWords)
+    for start, verb in _VERBS:
+        if words.accept(*start):
+            return verb(session, words) or Shown()
+    raise words.mismatched("a statement that Athena has")
+
+
+def check(text: str) -> None:
+    """Malformed for a start that no statement has, before anything runs."""
+    words = Words(text, HiveWords)
+    if not any(words.accept(*start) for start, _ in _VERBS):
+        raise Malformed(f"mismatched input '{text.split()[0]}'. Queries of this type are not supported", at=(1, 1))
+
+
+def _table(session: Session, words: Words, *, views: bool = True) -> Table:
+    database, name = words.name()
+    found = session.catalog.table(database or session.database, name)
+    if found is None:
+        raise QueryFailed("FAILED", f"SemanticException [Error 10001]: Table not found {database or session.database}.{name}", category=2)
+    if found.view is not None and not views:
+        raise QueryFailed("FAILED", f"{found.name} is a view")
+    return found
+
+
+def _create_database(session: Session, words: Words) -> None:
+    exists_ok = words.accept("IF", "NOT", "EXISTS")
+    made: dict[str, Any] = {"Name": words.identifier()}
+    while words.peek() is not None:
+        if words.accept("COMMENT"):
+            made["Description"] = words.string()
+        elif words.accept("LOCATION"):
+            made["LocationUri"] = words.string()
+        elif words.accept("WITH", "DBPROPERTIES"):
+            made["Parameters"] = _pairs(words)
+        else:
+            raise words.mismatched("LOCATION, COMMENT or WITH DBPROPERTIES")
+    try:
+        session.catalog.glue.create_database(DatabaseInput=made)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AlreadyExistsException":
+            raise
+        if not exists_ok:
+            raise QueryFailed("FAILED", f"Execution Error: Database {made['Name']} already exists") from error
+
+
+def _drop_database(session: Session, words: Words) -> None:
+    missing_ok = words.accept("IF", "EXISTS")
+    name = words.identifier()
+    cascade = words.accept("CASCADE")
+    words.accept("RESTRICT")
+    glue = session.catalog.glue
+    try:
+        tables = [table["Name"] for page in glue.get_paginator("get_tables").paginate(DatabaseName=name) for table in page["TableList"]]
+        if tables and not cascade:
+            raise QueryFailed("FAILED", f"InvalidOperationException: Database {name} is not empty. One or more tables exist.")
+        for table in tables:
+            glue.delete_table(DatabaseName=name, Name=table)
+        glue.delete_database(Name=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "EntityNotFoundException":
+            raise
+        if not missing_ok:
+            raise QueryFailed("FAILED", f"SemanticException [Error 10072]: Database does not exist: {name}") from error
+
+
+def _create_external(session: Session, words: Words) -> None:
+    exists_ok = words.accept("IF", "NOT", "EXISTS")
+    database, name = words.name()
+    words.expect("(")
+    columns = _columns(words)
+    keys: list[dict[str, str]] = []
+    reading, writing, serde = _SERDES["textfile"]
+    parameters, properties, location, comment = {}, {"EXTERNAL": "TRUE"}, "", None
+    while words.peek() is not None:
+        if words.accept("COMMENT"):
+            comment = words.string()
+        elif words.accept("PARTITIONED", "BY"):
+            words.expect("(")
+            keys = _columns(words)
+        elif words.accept("ROW", "FORMAT", "SERDE"):
+            serde = words.string()
+        elif words.accept("WITH", "SERDEPROPERTIES"):
+            parameters.update(_pairs(words))
+        elif words.accept("ROW", "FORMAT", "DELIMITED"):
+            parameters.update(_delimited(words))
+        elif words.accept("STORED", "AS", "INPUTFORMAT"):
+            reading = words.string()
+            words.expect("OUTPUTFORMAT")
+            writing = words.string()
+        elif words.accept("STORED", "AS"):
+            form = words.identifier()
+            if form not in _SERDES:
+                raise NotRun(f"STORED AS {form.upper()}")
+            chosen = _SERDES[form]
+            reading, writing = chosen[:2]
+            serde = chosen[2] if form == "parquet" else serde
+        elif words.accept("LOCATION"):
+            location = words.string()
+        elif words.accept("TBLPROPERTIES"):
+            properties.update(_pairs(words))
+        else:
+            raise words.mismatched("LOCATION, ROW FORMAT, STORED AS, PARTITIONED BY or TBLPROPERTIES")
+    if not location.startswith("s3://"):
+        raise QueryFailed("FAILED", "SemanticException: a table needs LOCATION 's3://bucket/folder/'")
+    if {c["Name"] for c in columns} & {c["Name"] for c in keys}:
+        raise QueryFailed("FAILED", "SemanticException [Error 10035]: Column repeated in partitioning columns")
+    for column in (*columns, *keys):
+        types.arrow(column["Type"])
+    made: dict[str, Any] = {
+        "Name": name,
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": properties,
+        "PartitionKeys": keys,
+        "StorageDescriptor": writes.descriptor(columns, location, reading, writing, serde, parameters),
+    }
+    if comment is not None:
+        made["Parameters"] = {**properties, "comment": comment}
+    session.catalog.create(database or session.database, made, exists_ok=exists_ok)
+
+
+def _columns(words: Words) -> list[dict[str, str]]:
+    """name type [COMMENT 'text'], ... )"""
+    made = []
+    while True:
+        column = {"Name": words.identifier()}
+        start, depth = words.index, 0
+        while (token := words.peek()) is not None:
+            if depth == 0 and (token.text in (",", ")") or token.text.upper() == "COMMENT"):
+                break
+            depth += token.text.count("(") + token.text.count("<") - token.text.count(")") - token.text.count(">")
+            words.index += 1
+        column["Type"] = re.sub(r"\s+", "", words.blanked(start, words.index).strip()).lower()
+        column["Type"] = {"integer": "int", "real": "float"}.get(column["Type"], column["Type"])
+        if words.accept("COMMENT"):
+            column["Comment"] = words.string()
+        made.append(column)
+        if words.accept(")"):
+            return made
+        words.expect(",")
+
+
+def _pairs(words: Words) -> dict[str, str]:
+    words.expect("(")
+    made = {}
+    while True:
+        key = words.string()
+        words.expect("=")
+        made[key] = words.next("<value>").text
+        if words.accept(")"):
+            return made
+        words.expect(",")
+
+
+def _delimited(words: Words) -> dict[str, str]:
+    made: dict[str, str] = {}
+    endings = (
+        (("FIELDS", "TERMINATED", "BY"), "field.delim"),
+        (("LINES", "TERMINATED", "BY"), "line.delim"),
+        (("COLLECTION", "ITEMS", "TERMINATED", "BY"), "collection.delim"),
+        (("MAP", "KEYS", "TERMINATED", "BY"), "mapkey.delim"),
+        (("NULL", "DEFINED", "AS"), "serialization.null.format"),
+        (("ESCAPED", "BY"), "escape.delim"),
+    )
+    while True:
+        for start, key in endings:
+            if words.accept(*start):
+                made[key] = words.string()
+                break
+        else:
+            return made
+
+
+def _drop(session: Session, words: Words, kind: str) -> None:
+    missing_ok = words.accept("IF", "EXISTS")
+    database, name = words.name()
+    found = session.catalog.table(database or session.database, name)
+    if found is None:
+        if missing_ok:
+            return
+        raise QueryFailed("FAILED", f"SemanticException [Error 10001]: Table not found {name}")
+    if (found.view is not None) != (kind == "view"):
+        raise QueryFailed(
+            "FAILED", f"SemanticException: Cannot drop a {'view' if found.view is not None else 'table'} with DROP {kind.upper()}"
+        )
+    session.catalog.drop(found)  # the objects stay, as for every external table
+
+
+def _partition(session: Session, words: Words, table: Table) -> tuple[str, ...]:
+    """( key = value, ... ), in the order of the table's keys."""
+    del session
+    words.expect("(")
+    given = {}
+    while True:
+        key = words.identifier()
+        words.expect("=")
+        given[key] = words.next("<value>").text
+        if words.accept(")"):
+            break
+        words.expect(",")
+    if set(given) != {column.name for column in table.partitions}:
+        raise QueryFailed(
+            "FAILED", f"SemanticException [Error 10098]: the partition columns of {table.name} are {[c.name for c in table.partitions]}"
+        )
+    return tuple(given[column.name] for column in table.partitions)
+
+
+def partition_input(table: Table, values: tuple[str | None, ...], location: str) -> dict[str, Any]:
+    descriptor = {**table.input["StorageDescriptor"], "Location": location}
+    return {"Values": [partitions.NULL if value is None else value for value in values], "StorageDescriptor": descriptor}
+
+
+def _alter(session: Session, words: Words) -> None:
+    table = _table(session, words, views=False)
+    if words.accept("ADD", "COLUMNS"):
+        words.expect("(")
+        _replace(session, table, lambda d: d["Columns"].extend(_columns(words)))
+    elif words.accept("REPLACE", "COLUMNS"):
+        words.expect("(")
+        _replace(session, table, lambda d: d.update(Columns=_columns(words)))
+    elif words.accept("SET", "LOCATION"):
+        _replace(session, table, lambda d: d.update(Location=words.string()))
+    elif words.accept("SET", "TBLPROPERTIES"):
+        session.catalog.replace(table.database, {**table.input, "Parameters": {**table.parameters, **_pairs(words)}})
+    elif words.accept("ADD"):
+        exists_ok = words.accept("IF", "NOT", "EXISTS")
+        new = []
+        while words.accept("PARTITION"):
+            values = _partition(session, words, table)
+            folder = "/".join(f"{c.name}={v}" for c, v in zip(table.partitions, values, strict=True))
+            location = words.string() if words.accept("LOCATION") else f"{table.location.rstrip('/')}/{folder}"
+            new.append(partition_input(table, values, location))
+            words.accept(",")
+        if not new:
+            raise words.mismatched("PARTITION")
+        session.catalog.add_partitions(table, new, exists_ok=exists_ok)
+    elif words.accept("DROP"):
+        missing_ok = words.accept("IF", "EXISTS")
+        while words.accept("PARTITION"):
+            _drop_partition(session, table, _partition(session, words, table), missing_ok=missing_ok)
+            words.accept(",")
+    else:
+        raise words.mismatched("ADD PARTITION, DROP PARTITION, ADD COLUMNS, REPLACE COLUMNS, SET LOCATION or SET TBLPROPERTIES")
+    words.done()
+
+
+def _replace(session: Session, table: Table, change: Callable[[dict[str, Any]], object]) -> None:
+    descriptor = {**table.input["StorageDescriptor"], "Columns": list(table.input["StorageDescriptor"]["Columns"])}
+    change(descriptor)
+    session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})
+
+
+def _drop_partition(session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool) -> None:
+    try:
+        session.catalog.glue.delete_partition(DatabaseName=table.database, TableName=table.name, PartitionValues=list(values))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "EntityNotFoundException":
+            raise
+        if not missing_ok:
+            raise QueryFailed("FAILED", f"SemanticException [Error 10006]: Partition not found {values}") from error
+
+
+def _repair(session: Session, words: Words) -> Shown:
+    table = _table(session, words, views=False)
+    known = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
+    new = [(values, place) for values, place in partitions.from_keys(session.s3, table) if values not in known]
+    session.catalog.add_partitions(table, [partition_input(table, values, place) for values, place in new], exists_ok=True)
+    return Shown(
+        ("result",), tuple((f"Repair: Added partition to metastore {table.name}:{'/'.join(map(str, values))}",) for values, _ in new)
+    )
+
+
+def _show_tables(session: Session, words: Words) -> Shown:
+    return _tables(session, words, views=False)
+
+
+def _show_views(session: Session, words: Words) -> Shown:
+    return _tables(session, words, views=True)
+
+
+def _tables(session: Session, words: Words, *, views: bool) -> Shown:
+    database = words.identifier() if words.accept("IN") or words.accept("FROM") else session.database
+    token = words.peek()
+    pattern = words.string() if token is not None and (words.accept("LIKE") or token.token_type == TokenType.STRING) else "*"
+    expected = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\|", "|"))
+    pages = session.catalog.glue.get_paginator("get_tables").paginate(DatabaseName=database)
+    found = [t for page in pages for t in page["TableList"] if not views or t.get("TableType") == "VIRTUAL_VIEW"]
+    names = sorted(table["Name"] for table in found if expected.fullmatch(table["Name"]))
+    return Shown(("tab_name" if not views else "views",), tuple((name,) for name in names))
+
+
+def _show_databases(session: Session, words: Words) -> Shown:
+    words.accept("LIKE")
+    pages = session.catalog.glue.get_paginator("get_databases").paginate()
+    names = {database["Name"] for page in pages for database in page["DatabaseList"]} | {"default"}
+    return Shown(("database_name",), tuple((name,) for name in sorted(names)))
+
+
+def _show_partitions(session: Session, words: Words) -> Shown:
+    table = _table(session, words, views=False)
+    names = [column.name for column in table.partitions]
+    if table.parameters.get("projection.enabled") == "true":
+        return Shown(("partition",))
+    found = sorted("/".join(f"{k}={v}" for k, v in zip(names, p["Values"], strict=True)) for p in session.catalog.partitions(table))
+    return Shown(("partition",), tuple((line,) for line in found))
+
+
+def _show_columns(session: Session, words: Words) -> Shown:
+    if not words.accept("IN"):
+        words.expect("FROM")
+    return Shown(("field",), tuple((column.name,) for column in _table(session, words).every))
+
+
+def _show_create(session: Session, words: Words) -> Shown:
+    table = _table(session, words, views=False)
+    lines = [f"CREATE EXTERNAL TABLE `{table.database}.{table.name}`("]
+    lines += [f"  `{c.name}` {c.type}{',' if c is not table.columns[-1] else ')'}" for c in table.columns]
+    if table.partitions:
+        lines += ["PARTITIONED BY ( ", *(f"  `{c.name}` {c.type}{',' if c is not table.partitions[-1] else ')'}" for c in table.partitions)]
+    descriptor = table.input["StorageDescriptor"]
+    lines += ["ROW FORMAT SERDE ", f"  '{table.serde}' ", "STORED AS INPUTFORMAT ", f"  '{descriptor.get('InputFormat', '')}' "]
+    lines += ["OUTPUTFORMAT ", f"  '{descriptor.get('OutputFormat', '')}'", "LOCATION", f"  '{table.location}'"]
+    pairs = [f"  '{key}'='{value}'" for key, value in table.parameters.items()]
+    lines += ["TBLPROPERTIES (", ", \n".join(pairs) + ")"] if pairs else []
+    return Shown(("createtab_stmt",), tuple((line,) for line in "\n".join(lines).split("\n")))
+
+
+def _show_create_view(session: Session, words: Words) -> Shown:
+    table = _table(session, words)
+    if table.view is None:
+        raise QueryFailed("FAILED", f"{table.name} is a table")
+    return Shown(("create view",), tuple((line,) for line in f"CREATE VIEW {table.name} AS\n{table.view.strip()}".split("\n")))
+
+
+def _describe(session: Session, words: Words) -> Shown:
+    for word in ("EXTENDED", "FORMATTED"):
+        words.accept(word)
+    table = _table(session, words)
+    comments = {c["Name"].lower(): c.get("Comment", "") for c in table.input.get("StorageDescriptor", {}).get("Columns", [])}
+    rows: list[tuple[str | None, ...]] = [(c.name.ljust(20), c.type.ljust(20), comments.get(c.name, "").ljust(20)) for c in table.every]
+    if table.partitions:
+        rows += [
+            ("", None, None),
+            ("# Partition Information", None, None),
+            ("# col_name".ljust(20), "data_type".ljust(20), "comment".ljust(20)),
+            ("", None, None),
+        ]
+        rows += [(c.name.ljust(20), c.type.ljust(20), " " * 20) for c in table.partitions]
+    return Shown(("col_name", "data_type", "comment"), tuple(rows))
+
+
+_VERBS: tuple[tuple[tuple[str, ...], Callable[[Session, Words], Shown | None]], ...] = (
+    (("CREATE", "DATABASE"), _create_database),
+    (("CREATE", "SCHEMA"), _create_database),
+    (("CREATE", "EXTERNAL", "TABLE"), _create_external),
+    (("DROP", "DATABASE"), _drop_database),
+    (("DROP", "SCHEMA"), _drop_database),
+    (("DROP", "TABLE"), lambda session, words: _drop(session, words, "table")),
+    (("DROP", "VIEW"), lambda session, words: _drop(session, words, "view")),
+    (("ALTER", "TABLE"), _alter),
+    (("MSCK REPAIR", "TABLE"), _repair),  # one word to the tokenizer
+    (("SHOW", "TABLES"), _show_tables),
+    (("SHOW", "VIEWS"), _show_views),
+    (("SHOW", "DATABASES"), _show_databases),
+    (("SHOW", "SCHEMAS"), _show_databases),
+    (("SHOW", "PARTITIONS"), _show_partitions),
+    (("SHOW", "COLUMNS"), _show_columns),
+    (("SHOW", "CREATE", "TABLE"), _show_create),
+    (("SHOW", "CREATE", "VIEW"), _show_create_view),
+    (("DESCRIBE",), _describe),
+    (("DESC",), _describe),
+)

@@ -1,0 +1,162 @@
+"""Run a translated query in DuckDB; word its failures as Athena does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import sqlglot
+from sqlglot import expressions as exp
+
+from ..registry import Context
+from . import files, partitions, translate, types
+from .catalog import Catalog, Table
+from .errors import QueryFailed
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    names: tuple[str, ...]
+    types: tuple[str, ...]  # DuckDB's
+    rows: Any  # pyarrow.Table, columns by position
+    scanned: int = 0  # bytes
+    read_rows: int = 0
+
+
+def run(ctx: Context, text: str, database: str, parameters: Sequence[str] = (), *, describe_only: bool = False) -> Result:
+    """QueryFailed, Malformed."""
+    import duckdb
+
+    catalog = Catalog(ctx)
+    translated = translate.translate(text, catalog, database, ctx.clock.now(), parameters)
+    wanted = _columns(translated)
+    with duckdb.connect(":memory:", config={"threads": 2}) as connection:
+        _settle(connection)
+        scanned = read_rows = 0
+        for name, table in translated.tables.items():
+            if describe_only:
+                rows: pa.Table = files.rows(None, table, [], wanted)
+            else:
+                rows, size = _read(ctx, catalog, table, translated, wanted)
+                scanned += size
+            read_rows += rows.num_rows
+            _register(connection, name, table, rows)
+        try:
+            connection.execute(f"EXPLAIN {translated.probe}").fetchall()
+            if describe_only:
+                described = connection.execute(f"DESCRIBE {translated.sql}").fetchall()
+                return Result(names=tuple(d[0] for d in described), types=tuple(str(d[1]) for d in described), rows=None)
+            relation = connection.sql(translated.sql)
+            names, kinds = tuple(relation.columns), tuple(str(kind) for kind in relation.types)
+            found = relation.to_arrow_table()
+        except duckdb.Error as error:
+            raise worded(text, error) from error
+        return Result(
+            names=names,
+            types=kinds,
+            rows=found,
+            scanned=scanned,
+            read_rows=read_rows,
+        )
+
+
+def _settle(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET integer_division = true")
+    connection.execute("SET ieee_floating_point_ops = true")
+    connection.execute("SET error_on_division_by_zero = false")
+    connection.execute("SET enable_external_access = false")
+    for statement in translate.PRELUDE.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+def _read(
+    ctx: Context, catalog: Catalog, table: Table, translated: translate.Translated, wanted: frozenset[str] | None
+) -> tuple[pa.Table, int]:
+    s3 = ctx.client("s3")
+    found = list(partitions.parts(s3, catalog, table, ctx.clock.now(), translated.fixed))
+    return files.rows(s3, table, found, wanted), sum(part.object.size for part in found)
+
+
+def _register(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: pa.Table) -> None:
+    kept = [column for column in table.every if column.name in rows.column_names]
+    connection.register(f"{name}_rows", rows)
+    columns = ", ".join(f'CAST("{c.name}" AS {types.duckdb(c.type)}) AS "{c.name}"' for c in kept)
+    connection.execute(f'CREATE TEMP VIEW "{name}" AS SELECT {columns} FROM "{name}_rows"')
+
+
+def _columns(translated: translate.Translated) -> frozenset[str] | None:
+    """The names that the statement mentions; None with a star, which reads all."""
+    parsed = sqlglot.parse_one(translated.sql, dialect="duckdb")
+    for star in parsed.find_all(exp.Star):
+        if not isinstance(star.parent, exp.Count):
+            return None
+    for column in parsed.find_all(exp.Join):
+        if column.args.get("method"):
+            return None  # NATURAL joins by names that are not written
+    return frozenset(node.name.lower() for node in parsed.find_all(exp.Identifier))
+
+
+_MISSING = re.compile(r'Referenced column "([^"]+)" (?:not found|was not found)|does not have a column named "([^"]+)"')
+_TABLE = re.compile(r'Referenced table "([^"]+)" not found')
+_COMPARE = re.compile(r"Cannot (?:compare values of type|mix values of type) (.+?) and (?:type )?(.+?)(?: - | in )")
+_NO_FUNCTION = re.compile(r"No function matches the given name and argument types '(.+?)\((.*?)\)'")
+_GROUPED = re.compile(r'column "([^"]+)" must appear in the GROUP BY clause')
+_CAST = re.compile(r"Could not convert (?:string )?'?(.*?)'? to ([A-Z0-9_]+)", re.DOTALL)
+_INTERNAL = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint", "BOOL": "boolean"}
+_OPERATORS = {"~~": "LIKE", "**": "^"}
+
+
+def worded(text: str, error: Exception) -> QueryFailed:
+    """DuckDB's complaint as Trino's."""
+    message = str(error)
+    if "Division by zero" in message:
+        return QueryFailed("DIVISION_BY_ZERO", "Division by zero")
+    if found := re.search(r"TRINO (.*)", message):
+        return QueryFailed("FUNCTION_NOT_FOUND", found.group(1))
+    if found := _MISSING.search(message):
+        name = (found.group(1) or found.group(2)).lower()
+        return QueryFailed("COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", at=_where(text, name))
+    if found := _TABLE.search(message):
+        name = found.group(1).lower()
+        return QueryFailed("COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", at=_where(text, name))
+    if found := _GROUPED.search(message):
+        name = found.group(1)
+        return QueryFailed(
+            "EXPRESSION_NOT_AGGREGATE", f"'{name}' must be an aggregate expression or appear in GROUP BY clause", at=_where(text, name)
+        )
+    if found := _COMPARE.search(message):
+        return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_trino(found.group(1))} = {_trino(found.group(2))}", at=(1, 1))
+    if found := _NO_FUNCTION.search(message):
+        name, given = found.group(1), ", ".join(_trino(part) for part in found.group(2).split(", "))
+        if not name[:1].isalpha():
+            return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_OPERATORS.get(name, name)}({given})", at=(1, 1))
+        return QueryFailed("FUNCTION_NOT_FOUND", f"Unexpected parameters ({given}) for function {name}", at=_where(text, name))
+    if "Ambiguous reference" in message:
+        return QueryFailed("AMBIGUOUS_NAME", message.splitlines()[0].removeprefix("Binder Error: "))
+    if found := _CAST.search(message):
+        return QueryFailed("INVALID_CAST_ARGUMENT", f"Cannot cast '{found.group(1)}' to {_trino(found.group(2))}")
+    if "More than one row returned by a subquery" in message:
+        return QueryFailed("SUBQUERY_MULTIPLE_ROWS", "Scalar sub-query has returned multiple rows")
+    if "Out of Range" in message or "Overflow" in message:
+        return QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", message.splitlines()[0])
+    return QueryFailed("SYNTAX_ERROR", message.split("\n\n")[0].removeprefix("Binder Error: "))
+
+
+def _trino(kind: str) -> str:
+    name = types.athena(kind.strip().removeprefix("type "))
+    return {"unknown": _INTERNAL.get(kind.strip(), kind.lower()), "float": "real"}.get(name, name)
+
+
+def _where(text: str, name: str) -> tuple[int, int]:
+    found = re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text, re.IGNORECASE)
+    if found is None:
+        return 1, 1
+    line = text.count("\n", 0, found.start()) + 1
+    return line, found.start() - (text.rfind("\n", 0, found.start()) + 1) + 1

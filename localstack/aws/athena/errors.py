@@ -1,0 +1,36 @@
+"""How a query fails."""
+
+from __future__ import annotations
+
+
+class QueryFailed(Exception):
+    """A query that ends FAILED. `str()` is the StateChangeReason.
+
+    `code`: Trino's error name, such as TABLE_NOT_FOUND. `category`: of Athena's error catalogue: 1 system, 2 the query, 3 other.
+    """
+
+    def __init__(self, code: str, message: str, *, at: tuple[int, int] | None = None, category: int = 2) -> None:
+        where = f"line {at[0]}:{at[1]}: " if at else ""
+        super().__init__(f"{code}: {where}{message}")
+        self.code = code
+        self.category = category
+
+
+class Malformed(Exception):
+    """A text that does not parse: Athena refuses it when it is started (InvalidRequestException)."""
+
+    def __init__(self, message: str, *, at: tuple[int, int] | None = None) -> None:
+        super().__init__(f"line {at[0]}:{at[1]}: {message}" if at else message)
+
+
+class NotRun(QueryFailed):
+    """Athena has it; this stack does not run it. Said plainly, so that nobody looks for a mistake in the query."""
+
+    def __init__(self, what: str, *, at: tuple[int, int] | None = None) -> None:
+        super().__init__("NOT_SUPPORTED", f"the local AWS stack does not run {what}; Athena does", at=at, category=1)
+
+
+def position(text: str, offset: int) -> tuple[int, int]:
+    """Line and column, both from 1, as Trino counts them."""
+    line = text.count("\n", 0, offset) + 1
+    return line, offset - (text.rfind("\n", 0, offset) + 1) + 1

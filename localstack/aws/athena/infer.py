@@ -1,0 +1,143 @@
+"""What can be said about an expression's type from its text and the tables' columns: enough for the rules that depend on it.
+
+Trino divides decimals to the larger of the two scales, and a date plus days is a date; DuckDB does neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from sqlglot import expressions as exp
+
+
+class Kind(msgspec.Struct, frozen=True):
+    name: str  # int, decimal, double, date, timestamp, other
+    scale: int = 0
+
+
+INT, DOUBLE, DATE, TIMESTAMP, OTHER = Kind("int"), Kind("double"), Kind("date"), Kind("timestamp"), Kind("other")
+_NAMED = {"double": DOUBLE, "float": DOUBLE, "real": DOUBLE, "date": DATE, "timestamp": TIMESTAMP}
+_INTS = frozenset({"tinyint", "smallint", "int", "integer", "bigint"})
+_DOUBLES = frozenset(
+    """ln log log2 log10 exp sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh rand random pi e degrees radians pow power stddev
+    stddev_pop stddev_samp variance var_pop var_samp corr covar_pop covar_samp regr_slope regr_intercept kurtosis skewness to_unixtime
+    geometric_mean percent_rank cume_dist infinity nan""".split()
+)
+_COUNTS = frozenset(
+    """count count_if approx_distinct row_number rank dense_rank ntile length strpos year month day hour minute second quarter week
+    day_of_week day_of_month day_of_year date_diff cardinality millisecond codepoint""".split()
+)
+_AS_ARGUMENT = frozenset(
+    "sum min max abs arbitrary any_value first_value last_value lag lead nth_value coalesce nullif try greatest least round".split()
+)
+
+
+class Types:
+    """Kinds of columns by name: those that have the same kind in every table of the statement, and its own aliases."""
+
+    def __init__(self, columns: Mapping[str, set[str]], query: exp.Expression) -> None:
+        self._columns = {name: {_of_hive(kind) for kind in kinds} for name, kinds in columns.items()}
+        self._aliases: dict[str, list[exp.Expression]] = {}
+        for alias in query.find_all(exp.Alias):
+            self._aliases.setdefault(alias.alias.lower(), []).append(alias.this)
+        self._busy: set[str] = set()
+
+    def of(self, node: exp.Expression | None) -> Kind | None:
+        """None: not known."""
+        if node is None or isinstance(node, exp.Null):
+            return None
+        if isinstance(node, exp.Literal):
+            return OTHER if node.is_string else _literal(str(node.this))
+        if isinstance(node, (exp.Cast, exp.TryCast)):
+            return _of_type(node.to)
+        if isinstance(node, (exp.Paren, exp.Neg, exp.Window, exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.Distinct)):
+            return self.of(node.this if node.this is not None else (node.expressions or [None])[0])
+        if isinstance(node, exp.Column):
+            return self._column(node.name.lower())
+        if isinstance(node, exp.CurrentDate):
+            return DATE
+        if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)):
+            return self._arithmetic(node)
+        if isinstance(node, exp.Case):
+            return self._widest([*(one.args.get("true") for one in node.args["ifs"]), node.args.get("default")])
+        if isinstance(node, exp.Anonymous):
+            return self._function(node)
+        return OTHER
+
+    def _column(self, name: str) -> Kind | None:
+        if name in self._busy:
+            return None
+        kinds: set[Kind | None] = set(self._columns.get(name, ()))
+        self._busy.add(name)
+        kinds |= {self.of(one) for one in self._aliases.get(name, ())}
+        self._busy.discard(name)
+        return kinds.pop() if len(kinds) == 1 else None
+
+    def _function(self, node: exp.Anonymous) -> Kind | None:
+        name = str(node.this).lower()
+        first = node.expressions[0] if node.expressions else None
+        if name in _COUNTS:
+            return INT
+        if name in _DOUBLES:
+            return DOUBLE
+        if name == "avg":
+            kind = self.of(first)
+            return DOUBLE if kind == INT else kind
+        if name == "date":
+            return DATE
+        if name in ("date_add", "date_trunc") and len(node.expressions) > 1:
+            return DATE if self.of(node.expressions[-1]) == DATE else OTHER
+        if name in ("if",):
+            return self._widest(node.expressions[1:])
+        if name in _AS_ARGUMENT:
+            return self._widest(node.expressions if name in ("coalesce", "greatest", "least") else [first])
+        return OTHER
+
+    def _arithmetic(self, node: exp.Binary) -> Kind | None:
+        left, right = self.of(node.left), self.of(node.right)
+        if DOUBLE in (left, right):
+            return DOUBLE
+        if DATE in (left, right):
+            return DATE if isinstance(node.right, exp.Interval) or isinstance(node.left, exp.Interval) else OTHER
+        if left is None or right is None:
+            return None
+        if left.name == right.name == "int":
+            return INT
+        if {left.name, right.name} <= {"int", "decimal"}:
+            return Kind("decimal", left.scale + right.scale if isinstance(node, exp.Mul) else max(left.scale, right.scale))
+        return OTHER
+
+    def _widest(self, nodes: list[exp.Expression | None]) -> Kind | None:
+        kinds = [self.of(node) for node in nodes if node is not None and not isinstance(node, exp.Null)]
+        known = [kind for kind in kinds if kind is not None]
+        if not known or len(known) < len(kinds):
+            return None
+        if DOUBLE in known:
+            return DOUBLE
+        if any(kind.name == "decimal" for kind in known):
+            return Kind("decimal", max(kind.scale for kind in known))
+        return known[0]
+
+
+def _literal(text: str) -> Kind:
+    if "e" in text.lower():
+        return DOUBLE
+    return Kind("decimal", len(text.partition(".")[2])) if "." in text else INT
+
+
+def _of_type(kind: exp.DataType) -> Kind:
+    name = kind.this.value.lower()
+    if name in _INTS:
+        return INT
+    if name == "decimal":
+        return Kind("decimal", int(kind.expressions[1].name) if len(kind.expressions) > 1 else 0)
+    return _NAMED.get(name, OTHER)
+
+
+def _of_hive(kind: str) -> Kind:
+    kind = kind.lower()
+    if kind.startswith("decimal"):
+        digits = kind.partition(",")[2].rstrip(")")
+        return Kind("decimal", int(digits) if digits else 0)
+    return INT if kind in _INTS else _NAMED.get(kind, OTHER)

@@ -1,0 +1,120 @@
+"""The catalogue through Athena's own API, and the workgroups' changes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from botocore.exceptions import ClientError
+from moto.athena.models import athena_backends
+
+from ..registry import AwsError, Context, handles
+
+
+def _metadata(error: ClientError) -> AwsError:
+    found = error.response["Error"]
+    text = f"An error occurred ({found['Code']}): {found.get('Message')} (Service: AmazonDataCatalog; Status Code: 400; Error Code: {found['Code']})"
+    return AwsError("MetadataException", text, 400)
+
+
+@handles("athena", "GetDatabase")
+def get_database(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _known_catalog(params)
+    if params["DatabaseName"].lower() == "default":
+        return {"Database": {"Name": "default"}}
+    try:
+        return {"Database": _database(ctx.client("glue").get_database(Name=params["DatabaseName"].lower())["Database"])}
+    except ClientError as error:
+        raise _metadata(error) from error
+
+
+@handles("athena", "ListDatabases")
+def list_databases(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _known_catalog(params)
+    found = [_database(d) for page in ctx.client("glue").get_paginator("get_databases").paginate() for d in page["DatabaseList"]]
+    if not any(d["Name"] == "default" for d in found):
+        found.append({"Name": "default"})
+    return _page("DatabaseList", sorted(found, key=lambda d: str(d["Name"])), params)
+
+
+@handles("athena", "GetTableMetadata")
+def get_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _known_catalog(params)
+    try:
+        found = ctx.client("glue").get_table(DatabaseName=params["DatabaseName"].lower(), Name=params["TableName"].lower())["Table"]
+    except ClientError as error:
+        raise _metadata(error) from error
+    return {"TableMetadata": _table(found)}
+
+
+@handles("athena", "ListTableMetadata")
+def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    _known_catalog(params)
+    try:
+        pages = ctx.client("glue").get_paginator("get_tables").paginate(DatabaseName=params["DatabaseName"].lower())
+        found = [_table(table) for page in pages for table in page["TableList"]]
+    except ClientError as error:
+        raise _metadata(error) from error
+    expected = re.compile(params.get("Expression") or ".*")
+    return _page("TableMetadataList", [table for table in found if expected.fullmatch(table["Name"])], params)
+
+
+@handles("athena", "UpdateWorkGroup")
+def update_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """moto keeps workgroups and cannot change them."""
+    group = athena_backends[ctx.account][ctx.region].work_groups.get(params["WorkGroup"])
+    if group is None:
+        raise AwsError("InvalidRequestException", f"WorkGroup {params['WorkGroup']} is not found.", 400, AthenaErrorCode="INVALID_INPUT")
+    updates = params.get("ConfigurationUpdates", {})
+    results = dict(group.configuration.get("ResultConfiguration") or {})
+    given = updates.get("ResultConfigurationUpdates", {})
+    for key in ("OutputLocation", "EncryptionConfiguration", "AclConfiguration", "ExpectedBucketOwner"):
+        if given.get(f"Remove{key}"):
+            results.pop(key, None)
+        if key in given:
+            results[key] = given[key]
+    kept = {key: value for key, value in updates.items() if not key.endswith("Updates") and not key.startswith("Remove")}
+    group.configuration = {**group.configuration, **kept, "ResultConfiguration": results}
+    group.description = params.get("Description", group.description)
+    group.state = params.get("State", group.state)
+    return {}
+
+
+def _known_catalog(params: dict[str, Any]) -> None:
+    if params["CatalogName"].lower() != "awsdatacatalog":
+        raise AwsError(
+            "InvalidRequestException", f"DataCatalog {params['CatalogName']} was not found", 400, AthenaErrorCode="INVALID_INPUT"
+        )
+
+
+def _database(found: dict[str, Any]) -> dict[str, Any]:
+    return {key: found[key] for key in ("Name", "Description", "Parameters") if key in found}
+
+
+def _table(found: dict[str, Any]) -> dict[str, Any]:
+    descriptor = found.get("StorageDescriptor", {})
+    parameters = dict(found.get("Parameters", {}))
+    if descriptor.get("Location"):
+        parameters["location"] = descriptor["Location"]
+        parameters["inputformat"] = descriptor.get("InputFormat", "")
+        parameters["outputformat"] = descriptor.get("OutputFormat", "")
+        parameters["serde.serialization.lib"] = descriptor.get("SerdeInfo", {}).get("SerializationLibrary", "")
+    made: dict[str, Any] = {
+        "Name": found["Name"],
+        "TableType": found.get("TableType", "EXTERNAL_TABLE"),
+        "Columns": [_column(c) for c in descriptor.get("Columns", [])],
+        "PartitionKeys": [_column(c) for c in found.get("PartitionKeys", [])],
+        "Parameters": parameters,
+    }
+    if "CreateTime" in found:
+        made["CreateTime"] = found["CreateTime"]
+    return made
+
+
+def _column(found: dict[str, Any]) -> dict[str, Any]:
+    return {key: found[key] for key in ("Name", "Type", "Comment") if key in found}
+
+
+def _page(key: str, found: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
+    start, size = int(params.get("NextToken") or 0), params.get("MaxResults", 50)
+    return {key: found[start : start + size], **({"NextToken": str(start + size)} if start + size < len(found) else {})}

@@ -1,0 +1,284 @@
+"""One statement, from its text to its effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .. import objects
+from ..registry import Context
+from . import ddl, engine, results, statements, types, writes
+from .catalog import Catalog, Column, Table, view_input
+from .errors import QueryFailed
+from .results import Row
+
+_CTAS = ("format", "external_location", "partitioned_by", "bucketed_by", "bucket_count", "write_compression", "parquet_compression",
+         "orc_compression", "field_delimiter", "is_external", "table_type", "compression_level")  # fmt: skip
+_UNLOAD = ("format", "compression", "compression_level", "field_delimiter", "partitioned_by")
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What GetQueryResults and GetQueryExecution tell of a statement that succeeded."""
+
+    columns: list[dict[str, Any]] = []
+    rows: list[Row] = []
+    header: Row | None = None
+    update_count: int | None = None
+    scanned: int = 0
+    read_rows: int = 0
+    output: bytes | None = None  # of the .csv or .txt; None: there is none
+    manifest: tuple[str, ...] | None = None
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    statement: statements.Statement
+    database: str
+    parameters: tuple[str, ...]
+    output: str  # folder
+    enforced: bool  # the workgroup decides where tables go
+
+
+def kind(statement: statements.Statement) -> tuple[str, str]:
+    """StatementType and SubstatementType."""
+    if isinstance(statement, statements.Ddl):
+        utility = statement.words[0] in ("SHOW", "DESCRIBE", "DESC")
+        return ("UTILITY" if utility else "DDL"), "_".join(statement.words[:2])
+    found = {
+        statements.Select: ("DML", "SELECT"),
+        statements.CreateTableAs: ("DDL", "CREATE_TABLE_AS_SELECT"),
+        statements.Unload: ("DML", "UNLOAD"),
+        statements.Insert: ("DML", "INSERT"),
+        statements.CreateView: ("DDL", "CREATE_VIEW"),
+        statements.Prepare: ("UTILITY", "PREPARE"),
+        statements.Execute: ("DML", "SELECT"),
+        statements.Deallocate: ("UTILITY", "DEALLOCATE"),
+    }
+    return found[type(statement)]
+
+
+def location(statement: statements.Statement, folder: str, id_: str) -> str:
+    """OutputLocation."""
+    folder = folder.rstrip("/")
+    if isinstance(statement, statements.CreateTableAs):
+        return f"{folder}/tables/{id_}"
+    if isinstance(statement, (statements.Unload, statements.Insert)):
+        return f"{folder}/{id_}"
+    return f"{folder}/{id_}.{'csv' if isinstance(statement, statements.Select) else 'txt'}"
+
+
+def run(ctx: Context, asked: Asked) -> Outcome:
+    """QueryFailed, Malformed."""
+    statement = asked.statement
+    if isinstance(statement, statements.Select):
+        return _select(ctx, asked, statement)
+    if isinstance(statement, statements.CreateTableAs):
+        return _create_table(ctx, asked, statement)
+    if isinstance(statement, statements.Unload):
+        return _unload(ctx, asked, statement)
+    if isinstance(statement, statements.Insert):
+        return _insert(ctx, asked, statement)
+    if isinstance(statement, statements.CreateView):
+        return _view(ctx, asked, statement)
+    if isinstance(statement, statements.Ddl):
+        session = ddl.Session(Catalog(ctx), ctx.client("s3"), asked.database, ctx.clock.now())
+        return _shown(ddl.run(session, statement.text))
+    return _shown(ddl.Shown())
+
+
+def _select(ctx: Context, asked: Asked, statement: statements.Select) -> Outcome:
+    result = engine.run(ctx, statement.query, asked.database, asked.parameters)
+    rows = results.texts(result)
+    information = results.columns(result)
+    return Outcome(
+        columns=information,
+        rows=rows,
+        header=list(result.names),
+        scanned=result.scanned,
+        read_rows=result.read_rows,
+        output=results.csv(result, rows),
+    )
+
+
+def _shown(shown: ddl.Shown) -> Outcome:
+    columns = [{"Name": name, "Label": name, "Type": "string", "Precision": 0, "Scale": 0, "Nullable": "UNKNOWN", "CaseSensitive": False,
+                "CatalogName": "hive", "SchemaName": "", "TableName": ""} for name in shown.columns]  # fmt: skip
+    text = "".join("\t".join(cell or "" for cell in row) + "\n" for row in shown.rows)
+    rows: list[Row] = [["\t".join(cell or "" for cell in row)] if len(row) > 1 else list(row) for row in shown.rows]
+    return Outcome(columns=columns, rows=rows, output=text.encode())
+
+
+def _count(count: int) -> Outcome:
+    column = {"CatalogName": "hive", "SchemaName": "", "TableName": "", "Name": "rows", "Label": "rows", "Type": "bigint", "Precision": 19,
+              "Scale": 0, "Nullable": "UNKNOWN", "CaseSensitive": False}  # fmt: skip
+    return Outcome(columns=[column], update_count=count)
+
+
+def _wrote(result: engine.Result, written: writes.Written) -> Outcome:
+    return msgspec.structs.replace(_count(written.rows), scanned=result.scanned, read_rows=result.read_rows, manifest=written.files)
+
+
+def _unload(ctx: Context, asked: Asked, statement: statements.Unload) -> Outcome:
+    partitioned_by = writes.partition_columns(statement.properties)
+    if "format" not in statement.properties:
+        raise QueryFailed("INVALID_PROCEDURE_ARGUMENT", "UNLOAD needs the property format")
+    form = writes.format_of(statement.properties, _UNLOAD)
+    s3 = ctx.client("s3")
+    writes.check_empty(s3, statement.location, "UNLOAD")
+    result = engine.run(ctx, statement.query, asked.database, asked.parameters)
+    writes.check_columns(result, partitioned_by)
+    return _wrote(result, writes.write(s3, result, statement.location, form, partitioned_by, ctx.clock.now()))
+
+
+def _create_table(ctx: Context, asked: Asked, statement: statements.CreateTableAs) -> Outcome:
+    database, name = statement.name
+    database = (database or asked.database).lower()
+    catalog = Catalog(ctx)
+    if catalog.table(database, name) is not None:
+        if statement.exists_ok:
+            return _count(0)
+        raise QueryFailed("TABLE_ALREADY_EXISTS", f"line 1:1: Destination table 'awsdatacatalog.{database}.{name}' already exists")
+    if not catalog.has_database(database):
+        raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema {database} not found", at=(1, 1))
+    external = statement.properties.get("external_location")
+    if external is not None and asked.enforced:
+        raise QueryFailed("INVALID_TABLE_PROPERTY", "The Create Table As Select query failed because it was submitted with an 'external_location' property to an Athena Workgroup that enforces a centralized output location for all queries. Please remove the 'external_location' property and resubmit the query.")  # fmt: skip  # noqa: E501
+    place = str(external) if external is not None else f"{asked.output.rstrip('/')}/tables/{asked.id}"
+    partitioned_by = writes.partition_columns(statement.properties)
+    form = writes.format_of(statement.properties, _CTAS)
+    s3 = ctx.client("s3")
+    writes.check_empty(s3, place, f"table '{database}.{name}'")
+    result = engine.run(ctx, statement.query, asked.database, asked.parameters, describe_only=not statement.data)
+    writes.check_columns(result, partitioned_by)
+    written = writes.Written(files=(), rows=0, size=0, partitions=())
+    if statement.data:
+        written = writes.write(s3, result, place, form, partitioned_by, ctx.clock.now())
+    catalog.create(database, writes.table_input(name, result, place, form, partitioned_by))
+    _add_partitions(catalog, catalog.needed(database, name), written)
+    return _wrote(result, written)
+
+
+def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> None:
+    new = [ddl.partition_input(table, values, place) for values, place in written.partitions]
+    catalog.add_partitions(table, new, exists_ok=True)
+
+
+def _insert(ctx: Context, asked: Asked, statement: statements.Insert) -> Outcome:
+    database, name = statement.name
+    catalog = Catalog(ctx)
+    table = catalog.needed(database or asked.database, name, (1, 13))
+    if table.view is not None:
+        raise QueryFailed("NOT_SUPPORTED", "Inserting into views is not supported", at=(1, 1))
+    names = [column.name for column in table.every]
+    for column in statement.columns:
+        if column not in names:
+            raise QueryFailed("COLUMN_NOT_FOUND", f"Insert column name does not exist in target table: {column}", at=(1, 1))
+    result = engine.run(ctx, statement.query, asked.database, asked.parameters)
+    fitted = _fitted(result, table, statement.columns or tuple(names))
+    form = _format_of_table(table)
+    keys = tuple(column.name for column in table.partitions)
+    written = writes.write(ctx.client("s3"), fitted, table.location, form, keys, ctx.clock.now())
+    if table.parameters.get("projection.enabled") != "true":
+        _add_partitions(catalog, table, written)
+    return _wrote(result, written)
+
+
+def _format_of_table(table: Table) -> writes.Format:
+    serde = table.serde.lower()
+    if "parquet" in serde:
+        return writes.Format("PARQUET", "SNAPPY")
+    if "json" in serde:
+        return writes.Format("JSON", "NONE")
+    if "opencsv" in serde:
+        raise QueryFailed("NOT_SUPPORTED", "Cannot write to a table with OpenCSVSerde")
+    return writes.Format("TEXTFILE", "NONE", table.serde_parameters.get("field.delim", "\x01"))
+
+
+def _fitted(result: engine.Result, table: Table, targets: tuple[str, ...]) -> engine.Result:
+    """The rows in the table's columns and types; what is not given is null."""
+    import pyarrow as pa
+
+    if len(targets) != len(result.names):
+        raise QueryFailed(
+            "TYPE_MISMATCH",
+            f"Insert query has {len(result.names)} expression(s) but expected {len(targets)} target column(s). Mismatch at column {min(len(targets), len(result.names)) + 1}",
+            at=(1, 1),
+        )
+    arrays = []
+    for column in table.every:
+        wanted = types.arrow(column.type)
+        if column.name not in targets:
+            arrays.append(pa.nulls(result.rows.num_rows, wanted))
+            continue
+        index = targets.index(column.name)
+        if not _assignable(result.types[index], column):
+            raise QueryFailed(
+                "TYPE_MISMATCH",
+                f"Insert query has mismatched column types: Table: [{column.type}], Query: [{types.athena(result.types[index])}]",
+                at=(1, 1),
+            )
+        try:
+            arrays.append(result.rows.column(index).cast(wanted))
+        except pa.ArrowInvalid as error:
+            raise QueryFailed("INVALID_CAST_ARGUMENT", str(error)) from error
+    return engine.Result(
+        names=tuple(column.name for column in table.every),
+        types=tuple(types.duckdb(column.type) for column in table.every),
+        rows=pa.table(arrays, names=[f"c{i}" for i in range(len(arrays))]),
+    )
+
+
+_WIDENS = ("tinyint", "smallint", "integer", "bigint", "decimal", "float", "double")
+
+
+def _assignable(duck: str, column: Column) -> bool:
+    """Trino coerces on insert: numbers to wider ones, anything to itself, an untyped null to all."""
+    given, wanted = types.athena(duck), types.athena(types.duckdb(column.type))
+    if given == wanted or given == "unknown":
+        return True
+    if given in _WIDENS and wanted in _WIDENS:
+        return _WIDENS.index(given) <= _WIDENS.index(wanted) or (given == "double" and wanted == "float")
+    return (given, wanted) == ("date", "timestamp")
+
+
+def _view(ctx: Context, asked: Asked, statement: statements.CreateView) -> Outcome:
+    database, name = statement.name
+    database = (database or asked.database).lower()
+    catalog = Catalog(ctx)
+    result = engine.run(ctx, statement.query, asked.database, asked.parameters, describe_only=True)
+    columns = [(column, types.athena(kind_), _view_type(kind_)) for column, kind_ in zip(result.names, result.types, strict=True)]
+    for index, (column, _, _) in enumerate(columns):
+        if column in [other for other, _, _ in columns[:index]]:
+            raise QueryFailed("DUPLICATE_COLUMN_NAME", f"Column name '{column}' specified more than once", at=(1, 1))
+    made = view_input(name, asked.database.lower(), statement.query.strip(), columns, ctx.clock.now())
+    old = catalog.table(database, name)
+    if old is not None and (not statement.replace or old.view is None):
+        raise QueryFailed(
+            "ALREADY_EXISTS" if old.view is not None else "TABLE_ALREADY_EXISTS",
+            f"View already exists: {database}.{name}" if old.view is not None else f"Table already exists: {database}.{name}",
+        )
+    if old is None:
+        catalog.create(database, made)
+    else:
+        catalog.replace(database, made)
+    return _shown(ddl.Shown())
+
+
+def _view_type(duck: str) -> str:
+    try:
+        return types.glue(duck)
+    except ValueError:
+        return "timestamp" if duck.startswith("TIMESTAMP") else "string"
+
+
+def store(s3: Any, place: str, outcome: Outcome) -> str | None:
+    """Write what belongs at OutputLocation; the manifest's place when there is one."""
+    if outcome.output is not None:
+        objects.write(s3, place, outcome.output)
+        objects.write(s3, f"{place}.metadata", results.metadata(outcome.columns))
+    if outcome.manifest is None:
+        return None
+    objects.write(s3, f"{place}-manifest.csv", "".join(f"{uri}\n" for uri in outcome.manifest).encode())
+    objects.write(s3, f"{place}.metadata", results.metadata(outcome.columns))
+    return f"{place}-manifest.csv"

@@ -1,0 +1,120 @@
+"""Prepared statements, kept by workgroup."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ..registry import AwsError, Context, handles
+from . import statements
+from .errors import Malformed
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    name: str
+    query: str
+    workgroup: str
+    description: str
+    modified: datetime
+
+
+class AllPrepared:
+    def __init__(self) -> None:
+        self.by_name: dict[tuple[str, str], Prepared] = {}
+        self.lock = threading.Lock()
+
+
+def resolved(ctx: Context, workgroup: str, execute: statements.Execute) -> tuple[statements.Statement, tuple[str, ...]]:
+    """The statement that EXECUTE stands for."""
+    found = ctx.store(AllPrepared).by_name.get((workgroup, execute.name))
+    if found is None:
+        raise Malformed(f"Prepared statement {execute.name} was not found in workgroup {workgroup}")
+    return statements.read(found.query), execute.parameters
+
+
+def _refused(message: str) -> AwsError:
+    return AwsError("InvalidRequestException", message, 400, AthenaErrorCode="INVALID_INPUT")
+
+
+def _missing(name: str) -> AwsError:
+    return AwsError("ResourceNotFoundException", f"Prepared Statement {name} does not exist", 400, ResourceName=name)
+
+
+@handles("athena", "CreatePreparedStatement")
+def create_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    store = ctx.store(AllPrepared)
+    with store.lock:
+        key = (params["WorkGroup"], params["StatementName"].lower())
+        if key in store.by_name:
+            raise _refused(f"Prepared statement {params['StatementName']} already exists in workgroup {params['WorkGroup']}")
+        store.by_name[key] = _made(ctx, params)
+    return {}
+
+
+@handles("athena", "UpdatePreparedStatement")
+def update_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    store = ctx.store(AllPrepared)
+    with store.lock:
+        key = (params["WorkGroup"], params["StatementName"].lower())
+        if key not in store.by_name:
+            raise _missing(params["StatementName"])
+        store.by_name[key] = _made(ctx, params)
+    return {}
+
+
+def _made(ctx: Context, params: dict[str, Any]) -> Prepared:
+    try:
+        statements.read(params["QueryStatement"])
+    except Malformed as error:
+        raise _refused(str(error)) from error
+    return Prepared(params["StatementName"], params["QueryStatement"], params["WorkGroup"], params.get("Description", ""), ctx.clock.now())
+
+
+@handles("athena", "GetPreparedStatement")
+def get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    found = ctx.store(AllPrepared).by_name.get((params["WorkGroup"], params["StatementName"].lower()))
+    if found is None:
+        raise _missing(params["StatementName"])
+    return {"PreparedStatement": _described(found)}
+
+
+@handles("athena", "BatchGetPreparedStatement")
+def batch_get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    store = ctx.store(AllPrepared).by_name
+    found = {name: store.get((params["WorkGroup"], name.lower())) for name in params["PreparedStatementNames"]}
+    return {
+        "PreparedStatements": [_described(one) for one in found.values() if one is not None],
+        "UnprocessedPreparedStatementNames": [
+            {"StatementName": name, "ErrorCode": "STATEMENT_NOT_FOUND", "ErrorMessage": f"Prepared Statement {name} does not exist"}
+            for name, one in found.items()
+            if one is None
+        ],
+    }
+
+
+@handles("athena", "ListPreparedStatements")
+def list_prepared_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    found = sorted((p for p in list(ctx.store(AllPrepared).by_name.values()) if p.workgroup == params["WorkGroup"]), key=lambda p: p.name)
+    start, size = int(params.get("NextToken") or 0), params.get("MaxResults", 50)
+    more = {"NextToken": str(start + size)} if start + size < len(found) else {}
+    return {"PreparedStatements": [{"StatementName": p.name, "LastModifiedTime": p.modified} for p in found[start : start + size]], **more}
+
+
+@handles("athena", "DeletePreparedStatement")
+def delete_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    if ctx.store(AllPrepared).by_name.pop((params["WorkGroup"], params["StatementName"].lower()), None) is None:
+        raise _missing(params["StatementName"])
+    return {}
+
+
+def _described(one: Prepared) -> dict[str, Any]:
+    return {
+        "StatementName": one.name,
+        "QueryStatement": one.query,
+        "WorkGroupName": one.workgroup,
+        "Description": one.description,
+        "LastModifiedTime": one.modified,
+    }

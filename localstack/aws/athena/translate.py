@@ -1,0 +1,276 @@
+"""A checked query, in DuckDB's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import sqlglot
+from sqlglot import expressions as exp
+from sqlglot.errors import ErrorLevel, ParseError, UnsupportedError
+
+from . import check, functions, scopes
+from .catalog import Catalog, Table
+from .errors import NotRun, QueryFailed
+from .infer import DATE, DOUBLE, TIMESTAMP, Types
+
+PRELUDE = (
+    functions.PRELUDE
+    + """
+CREATE MACRO trino_nonzero(b) AS CASE WHEN b = 0 AND typeof(b) NOT IN ('DOUBLE', 'FLOAT') THEN error('Division by zero') ELSE b END;
+CREATE MACRO trino_divide(a, b) AS CASE WHEN b = 0 THEN CAST(CASE WHEN a > 0 THEN 'inf' WHEN a < 0 THEN '-inf' WHEN a = 0 THEN 'nan' END
+ AS DOUBLE) ELSE CAST(a AS DOUBLE) / b END;
+"""
+)
+_NULLS = {"first_value": exp.FirstValue, "last_value": exp.LastValue, "lag": exp.Lag, "lead": exp.Lead, "nth_value": exp.NthValue}
+
+
+class Translated(msgspec.Struct, frozen=True, kw_only=True):
+    text: str  # what was written
+    sql: str
+    probe: str  # the same with comparisons in the place of equalities: DuckDB compares a text and a number for equality, Trino does not
+    tables: dict[str, Table]  # by the names that they have in `sql`
+    fixed: dict[str, frozenset[str]]  # columns that are compared with constants, for injected partitions
+
+
+def translate(text: str, catalog: Catalog, database: str, now: datetime, parameters: Sequence[str] = ()) -> Translated:
+    """Malformed, QueryFailed."""
+    query = check.parsed(text)
+    _bind(text, query, parameters)
+    read: dict[str, Table] = {}
+    kinds: dict[str, set[str]] = {}
+    query = _resolved(text, query, catalog, database, now, read, kinds, depth=0)
+    fixed = _fixed(query)
+    _name_columns(query)
+    types = Types(kinds, query)
+    _rewrite(text, query, types, now)
+    _texts(query)
+    return Translated(text=text, sql=_written(query), probe=_written(_strict(query.copy())), tables=read, fixed=fixed)
+
+
+def _bind(text: str, query: exp.Expression, parameters: Sequence[str]) -> None:
+    marks = sorted(query.find_all(exp.Placeholder), key=lambda node: node.meta.get("start", 0))
+    if len(marks) != len(parameters):
+        raise QueryFailed("INVALID_PARAMETER_USAGE", f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}")
+    for mark, parameter in zip(marks, parameters, strict=True):
+        try:
+            value = sqlglot.parse_one(f"SELECT {parameter}", dialect=check.Strict).expressions[0]
+        except (ParseError, IndexError) as error:
+            raise QueryFailed("SYNTAX_ERROR", f"the parameter {parameter!r} is not a literal") from error
+        plain = value.this if isinstance(value, exp.Neg) else value
+        if not isinstance(plain, (exp.Literal, exp.Cast, exp.Null, exp.Boolean, exp.Interval)):
+            raise QueryFailed(
+                "SYNTAX_ERROR", f"the parameter {parameter!r} is not a literal: a text is written 'text'", at=check.place(text, mark)
+            )
+        mark.replace(value)
+
+
+def _resolved(
+    text: str,
+    query: exp.Query,
+    catalog: Catalog,
+    database: str,
+    now: datetime,
+    read: dict[str, Table],
+    kinds: dict[str, set[str]],
+    *,
+    depth: int,
+) -> exp.Query:
+    """Tables by the names that they get in DuckDB; views by their queries."""
+    if depth > 20:
+        raise QueryFailed("VIEW_IS_RECURSIVE", "Statement stack depth is exceeded: a view refers to itself")
+    found = scopes.tables(text, query, catalog, database)
+    by_node = {id(one.node): one.table for one in found}
+
+    def columns(node: exp.Table) -> scopes.Names:
+        table = by_node.get(id(node))
+        return frozenset(column.name for column in table.every) if table is not None else None
+
+    scopes.check_aliases(text, query, scopes.of_ctes(query, columns))
+    for one in found:
+        for column in one.table.every:
+            kinds.setdefault(column.name, set()).add(column.type)
+        alias = one.node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(one.node.name))
+        if one.table.view is not None:
+            inner = check.parsed(one.table.view)
+            inner = _resolved(one.table.view, inner, catalog, one.table.database, now, read, kinds, depth=depth + 1)
+            _name_columns(inner)
+            one.node.replace(exp.Subquery(this=inner, alias=alias.copy()))
+            continue
+        name = f"t_{one.table.database}_{one.table.name}"
+        read[name] = one.table
+        one.node.set("db", None)
+        one.node.set("catalog", None)
+        one.node.set("this", exp.to_identifier(name))
+        one.node.set("alias", alias)
+    for column in query.find_all(exp.Column):
+        if column.args.get("db") is not None and column.args.get("catalog") is None and not _is_field(column, found):
+            column.set("db", None)
+    return query
+
+
+def _is_field(column: exp.Column, found: list[scopes.Read]) -> bool:
+    """a.b.c is the column b's field c, or the table a.b's column c."""
+    database = column.args["db"].name.lower()
+    return not any(one.table.database == database for one in found)
+
+
+def _fixed(query: exp.Expression) -> dict[str, frozenset[str]]:
+    fixed: dict[str, set[str]] = {}
+    for node in query.find_all(exp.EQ, exp.In):
+        column = node.this
+        values = node.expressions if isinstance(node, exp.In) else [node.expression]
+        if isinstance(column, exp.Column) and values and all(isinstance(value, exp.Literal) for value in values):
+            fixed.setdefault(column.name.lower(), set()).update(value.name for value in values)
+    return {name: frozenset(values) for name, values in fixed.items()}
+
+
+def _name_columns(query: exp.Query) -> None:
+    """An expression without a name is _colN."""
+    select: exp.Expression = query
+    while isinstance(select, (exp.SetOperation, exp.Subquery)):
+        select = select.left if isinstance(select, exp.SetOperation) else select.this
+    if not isinstance(select, exp.Select):
+        return
+    for index, item in enumerate(list(select.expressions)):
+        if not isinstance(item, (exp.Alias, exp.Column, exp.Star, exp.Dot)):
+            item.replace(exp.alias_(item.copy(), f"_col{index}", quoted=True))
+
+
+def _rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
+    """Bottom up, so that a rule sees arguments that are translated already; kinds are those of what was written."""
+    nodes = list(query.walk())
+    noted = {id(node): (types.of(node), *_sides(types, node)) for node in nodes if isinstance(node, exp.Expression)}
+    for node in reversed(nodes):
+        if node.parent is None and node is not query:
+            continue
+        made = _made(text, node, noted[id(node)], types, now)
+        if made is not None:
+            node.replace(made)
+
+
+def _sides(types: Types, node: exp.Expression) -> tuple[object, object]:
+    if isinstance(node, exp.Binary):
+        return types.of(node.left), types.of(node.right)
+    return (types.of(node.this), None) if isinstance(node, exp.Cast) else (None, None)
+
+
+def _made(text: str, node: exp.Expression, noted: tuple[object, ...], types: Types, now: datetime) -> exp.Expression | None:
+    kind, left, right = noted
+    if isinstance(node, exp.Anonymous):
+        name = str(node.this).lower()
+        if name not in functions.RULES and name.startswith("trino_"):
+            return None
+        made = functions.translated(name, node.expressions, check.place(text, node))
+        if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
+            return _NULLS[name](this=node.expressions[0], **({"offset": node.expressions[1]} if len(node.expressions) > 1 else {}))
+        if name == "now":
+            return _instant(now)
+        if name in ("date_add", "date_trunc") and kind == DATE:
+            return exp.cast(made, "date")
+        if name == "avg" and getattr(kind, "name", "") == "decimal" and not isinstance(node.parent, (exp.Window, exp.Filter)):
+            return _scaled(made, kind)
+        return made
+    if isinstance(node, exp.Div):
+        return _division(node, kind)
+    if isinstance(node, exp.Mod) and not _nonzero(node.right):
+        node.set("expression", functions.call("trino_nonzero", node.right.copy()))
+        return None
+    if isinstance(node, (exp.Add, exp.Sub)) and kind == DATE:
+        return exp.cast(exp.Paren(this=node.copy()), "date")
+    if isinstance(node, (exp.Add, exp.Sub)) and DATE in (left, right) and "int" in (getattr(left, "name", ""), getattr(right, "name", "")):
+        sign = "+" if isinstance(node, exp.Add) else "-"
+        raise QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: date {sign} integer", at=check.place(text, node))
+    if isinstance(node, exp.Cast):
+        return _cast(node, left)
+    if isinstance(node, exp.CurrentTimestamp):
+        return _instant(now)
+    if isinstance(node, exp.CurrentDate):
+        return exp.cast(functions.raw(f"{now:%Y-%m-%d}"), "date")
+    if isinstance(node, exp.Localtimestamp):
+        return exp.cast(functions.raw(_millis(now)), "timestamp")
+    if isinstance(node, exp.AtTimeZone):
+        zone = functions.text_of(node.args["zone"], "a time zone")
+        if zone.upper() not in ("UTC", "ETC/UTC", "GMT", "Z"):
+            raise NotRun(f"AT TIME ZONE '{zone}' (only 'UTC')", at=check.place(text, node))
+        return exp.cast(node.this.copy(), "timestamptz")
+    if isinstance(node, exp.Table) and node.args.get("sample") is not None:
+        return None
+    return None
+
+
+def _division(node: exp.Div, kind: object) -> exp.Expression:
+    a, b = exp.Paren(this=node.left.copy()), node.right.copy()
+    if kind == DOUBLE:
+        return functions.call("trino_divide", a, b)
+    divided = exp.Div(this=a, expression=b if _nonzero(b) else functions.call("trino_nonzero", b))
+    return _scaled(divided, kind) if getattr(kind, "name", "") == "decimal" else exp.Paren(this=divided)
+
+
+def _scaled(node: exp.Expression, kind: object) -> exp.Expression:
+    """Trino rounds the quotient of decimals half up, to the larger of the two scales."""
+    scale = getattr(kind, "scale", 0)
+    return exp.cast(functions.call("round", node, exp.Literal.number(scale)), f"decimal(38, {scale})")
+
+
+def _nonzero(node: exp.Expression) -> bool:
+    inner = node.unnest()
+    return isinstance(inner, exp.Literal) and not inner.is_string and float(inner.name) != 0
+
+
+def _cast(node: exp.Cast, source: object) -> exp.Expression | None:
+    """TIMESTAMP is timestamp(3); VARCHAR(n) cuts; a timestamp as text has its milliseconds."""
+    to = node.to.this
+    literal = isinstance(node.this, exp.Literal)
+    if to == exp.DataType.Type.TIMESTAMP:
+        node.set("to", exp.DataType.build("timestamp"))
+        if literal:
+            return None
+        inner = type(node)(this=node.this.copy(), to=exp.DataType(this=exp.DataType.Type.TIMESTAMP_MS))
+        return exp.cast(inner, "timestamp")
+    if to == exp.DataType.Type.TIMESTAMPTZ:
+        node.set("to", exp.DataType.build("timestamptz"))
+    elif to in (exp.DataType.Type.VARCHAR, exp.DataType.Type.CHAR):
+        size = node.to.expressions
+        node.set("to", exp.DataType.build("varchar"))
+        if source == TIMESTAMP:
+            return functions.filled("strftime($1, '%Y-%m-%d %H:%M:%S.%g')", [node.this.copy()])
+        if size and not literal:
+            return functions.call("substr", node.copy(), exp.Literal.number(1), size[0].this.copy())
+    return None
+
+
+def _instant(now: datetime) -> exp.Expression:
+    return exp.cast(functions.raw(_millis(now) + "+00"), "timestamptz")
+
+
+def _millis(now: datetime) -> str:
+    return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
+
+
+def _texts(query: exp.Query) -> None:
+    """A text literal as VARCHAR: DuckDB would take a bare one for whatever it is compared with, Trino does not."""
+    for node in list(query.find_all(exp.Literal)):
+        if not node.is_string or node.meta.get(functions.RAW) or isinstance(node.parent, (exp.Cast, exp.Interval, exp.Escape)):
+            continue
+        if isinstance(node.parent, exp.AtTimeZone):
+            continue
+        node.replace(exp.cast(node.copy(), "varchar"))
+
+
+def _strict(query: exp.Query) -> exp.Query:
+    for node in list(query.find_all(exp.EQ, exp.NEQ, exp.In)):
+        if isinstance(node, exp.In):
+            if node.expressions:
+                node.replace(exp.Paren(this=exp.or_(*(exp.LTE(this=node.this.copy(), expression=v.copy()) for v in node.expressions))))
+            continue
+        node.replace(exp.LTE(this=node.this.copy(), expression=node.expression.copy()))
+    return query
+
+
+def _written(query: exp.Query) -> str:
+    try:
+        return query.sql(dialect="duckdb", identify=True, unsupported_level=ErrorLevel.RAISE)
+    except UnsupportedError as error:
+        raise NotRun(str(error)) from error

@@ -1,0 +1,230 @@
+"""CTAS, UNLOAD and INSERT INTO: a query's rows as files, by Hive partition."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+
+from .. import objects
+from . import results, types
+from .allowed import MOST_PARTITIONS
+from .engine import Result
+from .errors import NotRun, QueryFailed
+from .partitions import NULL
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Properties = dict[str, "str | tuple[str, ...]"]
+_FORMATS = ("PARQUET", "TEXTFILE", "JSON", "ORC", "AVRO")
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    files: tuple[str, ...]
+    rows: int
+    size: int
+    partitions: tuple[tuple[tuple[str | None, ...], str], ...]  # values, location
+
+
+class Format(msgspec.Struct, frozen=True):
+    name: str  # PARQUET, TEXTFILE, JSON
+    compression: str
+    delimiter: str = "\x01"
+
+
+def format_of(properties: Properties, known: Sequence[str]) -> Format:
+    for key in properties:
+        if key not in known:
+            raise QueryFailed("INVALID_TABLE_PROPERTY", f"table property '{key}' does not exist")
+    name = str(properties.get("format", "PARQUET")).upper()
+    if name not in _FORMATS:
+        raise QueryFailed("INVALID_TABLE_PROPERTY", f"unable to set table property 'format' to ['{name}']")
+    if name in ("ORC", "AVRO"):
+        raise NotRun(f"writing {name}")
+    if properties.get("bucketed_by"):
+        raise NotRun("bucketed_by")
+    compression = str(
+        properties.get("write_compression")
+        or properties.get("compression")
+        or properties.get("parquet_compression")
+        or ("GZIP" if name != "PARQUET" else "SNAPPY")
+    ).upper()
+    return Format(name, compression, str(properties.get("field_delimiter", "\x01")))
+
+
+def partition_columns(properties: Properties) -> tuple[str, ...]:
+    found = properties.get("partitioned_by", ())
+    return found if isinstance(found, tuple) else (found,)
+
+
+def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
+    """What Athena asks of the columns of a table that a query makes."""
+    lower = [name.lower() for name in result.names]
+    for index, name in enumerate(lower):
+        if name in lower[:index]:
+            raise QueryFailed("DUPLICATE_COLUMN_NAME", f"Column name '{name}' specified more than once", at=(1, 1))
+        if name == f"_col{index}":
+            raise QueryFailed("MISSING_COLUMN_NAME", f"Column name not specified at position {index + 1}", at=(1, 1))
+        try:
+            types.glue(result.types[index])
+        except ValueError as error:
+            if str(error) == "unknown":
+                raise QueryFailed("COLUMN_TYPE_UNKNOWN", f"Column type is unknown: {name}", at=(1, 1)) from error
+            raise QueryFailed("NOT_SUPPORTED", f"Unsupported Hive type: {error}") from error
+    if partitioned_by and tuple(lower[-len(partitioned_by) :]) != partitioned_by:
+        wanted = ", ".join(partitioned_by)
+        raise QueryFailed(
+            "HIVE_COLUMN_ORDER_MISMATCH",
+            f"Partition keys must be the last columns in the table and in the same order as the table properties: [{wanted}]",
+        )
+    if len(partitioned_by) == len(lower):
+        raise QueryFailed("INVALID_TABLE_PROPERTY", "Table contains only partition columns")
+
+
+def check_empty(s3: Any, location: str, what: str) -> None:
+    try:
+        if next(objects.listed(s3, location.rstrip("/") + "/"), None) is not None:
+            raise QueryFailed(
+                "HIVE_PATH_ALREADY_EXISTS",
+                f"Target directory for {what} already exists: {location}. You may need to manually clean the data at location before retrying.",
+                category=3,
+            )
+    except objects.NoSuchBucket as error:
+        raise QueryFailed("HIVE_WRITER_OPEN_ERROR", f"The specified bucket does not exist: {error}", category=3) from error
+
+
+def write(s3: Any, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...], now: datetime) -> Written:
+    """HIVE_TOO_MANY_OPEN_PARTITIONS beyond a hundred partitions; nothing is written then."""
+    location = location.rstrip("/")
+    groups = _groups(result, partitioned_by)
+    if len(groups) > MOST_PARTITIONS:
+        raise QueryFailed(
+            "HIVE_TOO_MANY_OPEN_PARTITIONS", f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets", category=3
+        )
+    files, size, places = [], 0, []
+    for values, rows in groups:
+        folder = "/".join(
+            [location, *(f"{k}={NULL if v is None else quote(v, safe=' -_.~+@,')}" for k, v in zip(partitioned_by, values, strict=True))]
+        )
+        if partitioned_by:
+            places.append((values, folder))
+        data = _encoded(result, rows, form)
+        suffix = ".gz" if form.name != "PARQUET" and form.compression == "GZIP" else ""
+        uri = f"{folder}/{now:%Y%m%d_%H%M%S}_{len(files):05d}_{uuid.uuid4().hex[:5]}_{uuid.uuid4()}{suffix}"
+        try:
+            objects.write(s3, uri, data)
+        except objects.NoSuchBucket as error:
+            raise QueryFailed("HIVE_WRITER_OPEN_ERROR", f"The specified bucket does not exist: {error}", category=3) from error
+        files.append(uri)
+        size += len(data)
+    return Written(files=tuple(files), rows=result.rows.num_rows, size=size, partitions=tuple(places))
+
+
+def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple[str | None, ...], pa.Table]]:
+    """Rows by partition, without the partition columns, in the order in which the partitions appear."""
+    rows = result.rows
+    if not partitioned_by:
+        return [((), rows)] if rows.num_rows else []
+    count = len(result.names) - len(partitioned_by)
+    keys = [[results.text(value) for value in rows.column(index).to_pylist()] for index in range(count, len(result.names))]
+    indices: dict[tuple[str | None, ...], list[int]] = {}
+    for index, key in enumerate(zip(*keys, strict=True)):
+        indices.setdefault(key, []).append(index)
+    kept = rows.select(list(range(count)))
+    return [(key, kept.take(some)) for key, some in indices.items()]
+
+
+def _encoded(result: Result, rows: pa.Table, form: Format) -> bytes:
+    if form.name == "PARQUET":
+        return _parquet(result, rows, form)
+    columns = [rows.column(index).to_pylist() for index in range(rows.num_columns)]
+    if form.name == "JSON":
+        names = result.names[: rows.num_columns]
+        lines = [json.dumps(dict(zip(names, row, strict=True)), default=results.text) for row in zip(*columns, strict=True)]
+    else:
+        lines = [form.delimiter.join("\\N" if v is None else str(results.text(v)) for v in row) for row in zip(*columns, strict=True)]
+    data = ("\n".join(lines) + "\n").encode()
+    if form.compression == "GZIP":
+        import gzip
+
+        return gzip.compress(data, mtime=0)
+    return data
+
+
+def _parquet(result: Result, rows: pa.Table, form: Format) -> bytes:
+    """Times are INT96, as Trino's Hive writer has them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fields, arrays = [], []
+    for index in range(rows.num_columns):
+        kind = types.arrow(types.glue(result.types[index]))
+        fields.append(pa.field(result.names[index].lower(), kind))
+        values = rows.column(index)
+        if pa.types.is_timestamp(kind):
+            values = values.cast(pa.timestamp("ms"), safe=False)
+        arrays.append(values.cast(kind))
+    sink = io.BytesIO()
+    table = pa.table(arrays, schema=pa.schema(fields))
+    pq.write_table(
+        table,
+        sink,
+        compression={"NONE": "none"}.get(form.compression, form.compression.lower()),
+        use_deprecated_int96_timestamps=True,
+        store_schema=False,
+    )
+    return sink.getvalue()
+
+
+_PARQUET = (
+    "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+)
+_TEXT = (
+    "org.apache.hadoop.mapred.TextInputFormat",
+    "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+    "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
+)
+_JSON = (_TEXT[0], _TEXT[1], "org.openx.data.jsonserde.JsonSerDe")
+
+
+def table_input(name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]) -> dict[str, Any]:
+    """The Glue table over what CTAS wrote."""
+    count = len(result.names) - len(partitioned_by)
+    columns = [{"Name": n.lower(), "Type": types.glue(k)} for n, k in zip(result.names, result.types, strict=True)]
+    reading, writing, serde = {"PARQUET": _PARQUET, "TEXTFILE": _TEXT, "JSON": _JSON}[form.name]
+    return {
+        "Name": name.lower(),
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": {"EXTERNAL": "TRUE", "has_encrypted_data": "false", "auto.purge": "false"},
+        "PartitionKeys": columns[count:],
+        "StorageDescriptor": descriptor(
+            columns[:count], location, reading, writing, serde, {"field.delim": form.delimiter} if form.name == "TEXTFILE" else {}
+        ),
+    }
+
+
+def descriptor(
+    columns: list[dict[str, str]], location: str, reading: str, writing: str, serde: str, parameters: dict[str, str]
+) -> dict[str, Any]:
+    return {
+        "Columns": columns,
+        "Location": location,
+        "InputFormat": reading,
+        "OutputFormat": writing,
+        "Compressed": False,
+        "NumberOfBuckets": -1,
+        "SerdeInfo": {"SerializationLibrary": serde, "Parameters": {"serialization.format": "1", **parameters}},
+        "StoredAsSubDirectories": False,
+        "BucketColumns": [],
+        "SortColumns": [],
+        "Parameters": {},
+    }
