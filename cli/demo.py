@@ -24,6 +24,7 @@ def demo(console: Console, keep: bool, requests: int) -> None:
 
             create(Path(EXAMPLE), example=EXAMPLE)
             console.say(f"{EXAMPLE}/  a copy of the example")
+    console.offline = True  # a demo needs no account and spends nothing: a cloud's is its offline stack
     terminal = sys.stdout.isatty()
 
     def on_stage(number: int, total: int, name: str) -> None:
@@ -32,7 +33,15 @@ def demo(console: Console, keep: bool, requests: int) -> None:
         elif not console.as_json:
             click.echo(f"[{number:>2}/{total}] {name}", err=True)
 
-    with console.open() as project:
-        found = run(project, requests=requests, keep=keep, on_stage=on_stage)
+    from ..lifecycle import offline
+
+    folder = Path(console.path).resolve().parent
+    had_stack = offline.running_url(folder) is not None
+    try:
+        with console.open() as project:
+            found = run(project, requests=requests, keep=keep, on_stage=on_stage)
+    finally:
+        if not (keep or had_stack):
+            offline.stop(folder)
     console.result(found, f"done in {found.seconds:.0f} s\n{found}")
     console.next("init shop --example openbandit")
