@@ -1,0 +1,35 @@
+"""The conformance suite's stack, with its faults, for the tests of one adapter."""
+
+import sys
+
+import pytest
+
+from isthmus.adapters import targets
+from isthmus.localstack.client import Stack
+from isthmus.localstack.run import start_aws
+from isthmus.tests.conformance.places import aws_stack, fresh
+
+
+@pytest.fixture
+def profile(tmp_path):
+    return fresh("sagemaker", tmp_path / "home")
+
+
+@pytest.fixture
+def target(profile):
+    opened = targets.load(profile)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def stack(profile):  # the profile has reset it
+    return Stack(aws_stack().url)
+
+
+@pytest.fixture(scope="session")
+def still_stack():
+    """A stack whose clock stands still: an update goes on until it is moved."""
+    image = f"{sys.executable} -m isthmus.endpoints.server --model {{model}} --port {{port}}"
+    with start_aws(clock="manual", images={"isthmus": image}) as running:
+        yield running
