@@ -117,12 +117,20 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
     """A handler's result on the wire."""
-    done = _written(incoming, result or {})
-    kind = result.get("ContentType") if result else None
-    if kind is None or incoming.service != "sagemaker-runtime":
-        return done
-    headers = tuple((k, v) for k, v in done.headers if k.lower() != "content-type")  # moto wrote its own over the member's
-    return Answer(done.status, (*headers, ("Content-Type", str(kind))), done.body)
+    if incoming.service == "sagemaker-runtime" and incoming.model is not None and result and isinstance(result.get("Body"), bytes):
+        return _blob(incoming.model, result)
+    return _written(incoming, result or {})
+
+
+def _blob(model: OperationModel, result: Mapping[str, Any]) -> Answer:
+    """The body as it is, the other members as headers: moto's serializer would write its own Content-Type over the member of that name."""
+    shape: Any = model.output_shape
+    headers = (
+        (member.serialization["name"], str(result[name]))
+        for name, member in shape.members.items()
+        if result.get(name) is not None and member.serialization.get("location") == "header"
+    )
+    return Answer(200, tuple(headers), result["Body"])
 
 
 def refusal(incoming: Incoming, error: AwsError) -> Answer:

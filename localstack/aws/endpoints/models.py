@@ -87,5 +87,5 @@ def _package(ctx: Context, model: str, name: str) -> Mapping[str, Any]:
     containers = (found.get("InferenceSpecification") or {}).get("Containers") or ()
     if len(containers) != 1:
         raise NoModel(f"Model package {name} has {len(containers)} containers: the local stack serves packages of one container")
-    first: Mapping[str, Any] = containers[0]
+    first: Mapping[str, Any] = next(iter(containers))
     return first
