@@ -167,7 +167,7 @@ class FeatureStoreOnline:
         )
         return self._target.warehouse.query(sql, params)
 
-    def get(self, view: str, keys: Sequence[str]) -> pa.Table:
+    def get(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
         features = self._reader(view)
         found = record_calls.read(self._aws, self._name(view), keys)
         return records.decode(found, keys, features)

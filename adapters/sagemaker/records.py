@@ -10,17 +10,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from ...errors import Invalid
 from ...events.port import Column
-from ..local.batches import arrow_type
 from ..local.times import milliseconds, moment
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 KEY = "entity_key"
 SYNCED = "synced_until"  # the record's EventTime
@@ -86,41 +82,29 @@ def _ms(value: datetime) -> int:
     return milliseconds(value if value.tzinfo else value.replace(tzinfo=UTC))
 
 
-def schema(features: Sequence[Column]) -> pa.Schema:
-    import pyarrow as pa
-
-    fields: list[pa.Field[Any]] = [pa.field(KEY, pa.string()), pa.field(FEATURE_TIME, pa.timestamp("ms"))]
-    return pa.schema([*fields, *(pa.field(f.name, arrow_type(f)) for f in features)])
-
-
-def decode(records: Mapping[str, Sequence[Mapping[str, str]]], keys: Sequence[str], features: Sequence[Column]) -> pa.Table:
-    """One row a key, in their order; a key without a record has nulls."""
-    import pyarrow as pa
-
-    found = {key: _values(record, features) for key, record in records.items()}
-    nothing: dict[str, Any] = {}
-    columns: list[Any] = [
-        list(keys),
-        *([found.get(key, nothing).get(name) for key in keys] for name in (FEATURE_TIME, *(f.name for f in features))),
-    ]
-    wanted = schema(features)
-    return pa.Table.from_arrays([pa.array(values, field.type) for values, field in zip(columns, wanted, strict=True)], schema=wanted)
+def decode(
+    records: Mapping[str, Sequence[Mapping[str, str]]], keys: Sequence[str], features: Sequence[Column]
+) -> list[dict[str, object] | None]:
+    """One row a key, in their order; None for a key without a record."""
+    return [_values(records[key], features) if key in records else None for key in keys]
 
 
-def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> dict[str, Any]:
+def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> dict[str, object]:
     texts = {item["FeatureName"]: item["ValueAsString"] for item in record if item.get("ValueAsString") is not None}
     if _SPECIAL in texts:
         texts |= msgspec.json.decode(texts[_SPECIAL], type=dict[str, str])
-    values: dict[str, Any] = {FEATURE_TIME: int(texts[FEATURE_TIME])} if FEATURE_TIME in texts else {}
+    values: dict[str, object] = {FEATURE_TIME: moment(int(texts[FEATURE_TIME]))}
     for feature in features:
-        if (text := texts.get(feature.name)) is not None:
-            values[feature.name] = _typed(feature, text)
+        text = texts.get(feature.name)
+        values[feature.name] = None if text is None else _typed(feature, text)
     return values
 
 
 def _typed(feature: Column, text: str) -> object:
     if feature.type == "bool":
         return text == "true"
-    if feature.type in {"int64", "timestamp"}:
+    if feature.type == "timestamp":
+        return moment(int(text))
+    if feature.type == "int64":
         return int(text)
     return float(text) if feature.type == "float64" else text
