@@ -25,6 +25,7 @@ from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
 from werkzeug.exceptions import NotFound
 
+from . import blobs
 from .registry import ACCOUNT, REGION, AwsError
 
 # Signing names that are not the name of botocore's service.
@@ -80,6 +81,10 @@ def understand(environ: dict[str, Any]) -> Incoming:
     if not signed:
         return incoming
     request = incoming.request = Request(environ)
+    if incoming.service == blobs.SERVICE and (blob := blobs.read(environ)):
+        incoming.model, incoming.params = blob
+        incoming.operation = incoming.model.name
+        return incoming
     try:
         router: Any = get_service_router(incoming.service)
         if router._service_model.protocol == "rest-json":  # noqa: SLF001  a body of any content type may go to an endpoint
@@ -117,20 +122,8 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
     """A handler's result on the wire."""
-    if incoming.service == "sagemaker-runtime" and incoming.model is not None and result and isinstance(result.get("Body"), bytes):
-        return _blob(incoming.model, result)
-    return _written(incoming, result or {})
-
-
-def _blob(model: OperationModel, result: Mapping[str, Any]) -> Answer:
-    """The body as it is, the other members as headers: moto's serializer would write its own Content-Type over the member of that name."""
-    shape: Any = model.output_shape
-    headers = (
-        (member.serialization["name"], str(result[name]))
-        for name, member in shape.members.items()
-        if result.get(name) is not None and member.serialization.get("location") == "header"
-    )
-    return Answer(200, tuple(headers), result["Body"])
+    blob = blobs.written(result) if result and incoming.service == blobs.SERVICE else None
+    return _written(incoming, result or {}) if blob is None else Answer(200, *blob)
 
 
 def refusal(incoming: Incoming, error: AwsError) -> Answer:
