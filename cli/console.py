@@ -31,6 +31,8 @@ class Console:
         self.path, self.target, self.offline = path, target, offline
         self.as_json, self.dry_run = as_json, dry_run
         self._progress_shown = ""
+        self._said: Call | None = None  # the last call printed
+        self._again = 0  # how often it came again since
         self._progress_at = 0.0
         self._preview: tuple[object, str] | None = None
 
@@ -53,6 +55,7 @@ class Console:
 
     def result(self, value: object, text: str | None = None) -> None:
         """The command's result: JSON, or its text (default: `str(value)`)."""
+        self._told()
         self._clear()
         if self.as_json:
             import msgspec
@@ -94,8 +97,20 @@ class Console:
             self._progress_shown = ""
 
     def _call(self, call: Call) -> None:
-        if call.mutating:
-            self.say(f"  {call.operation}   {call.resource}")
+        """Each call that changes something; the same one again and again is counted and said once."""
+        if not call.mutating:
+            return
+        if self._said is not None and (call.operation, call.resource) == (self._said.operation, self._said.resource):
+            self._again += 1
+            return
+        self._told()
+        self._said = call
+        self.say(f"  {call.operation}   {call.resource}")
+
+    def _told(self) -> None:
+        again, self._again, self._said = self._again, 0, None
+        if again:
+            self.say(f"  ... and {again:,} more of it")
 
     def fail(self, error: IsthmusError) -> None:
         """Print an error as EXAMPLE.md does: what, where, remedy."""
