@@ -80,14 +80,13 @@ class CloudWatchMetrics:
 
     def _read(self, name: str, variants: Sequence[str], start: datetime, end: datetime) -> dict[tuple[str, str], Values]:
         """Every series of the span, whole: pages are joined, and a partial answer is asked for again."""
-        ids = {
-            f"q{at}_{number}": (variant, query[0], query[3]) for at, variant in enumerate(variants) for number, query in enumerate(_QUERIES)
-        }
-        queries = [
-            _query(f"q{at}_{number}", name, variant, metric, statistic)
-            for at, variant in enumerate(variants)
-            for number, (_, metric, statistic, _) in enumerate(_QUERIES)
-        ]
+        ids: dict[str, tuple[str, str, float]] = {}
+        queries: list[dict[str, Any]] = []
+        for variant in variants:
+            for field, metric, statistic, factor in _QUERIES:
+                key = f"q{len(ids)}"
+                ids[key] = variant, field, factor
+                queries.append(_query(key, name, variant, metric, statistic))
         for attempt in range(_AGAIN):
             if attempt:
                 self.sleep(_PAUSE)
