@@ -238,9 +238,8 @@ def _retry(project: Project, folder: Path) -> dict[str, int]:
 
 def _judge(reports: tuple[IngestReport, ...], max_bad: float) -> None:
     for report in reports:
-        new = report.read - report.already_there
-        if report.quarantined > max_bad * new:
-            share, allowed = _percents(report.quarantined / new, max_bad)
+        if report.quarantined > max_bad * report.read:  # of all that was read: a repeat is judged as the first time was
+            share, allowed = _percents(report.quarantined / report.read, max_bad)
             raise TooManyBad(
                 f"{share} quarantined, more than the {allowed} allowed (--max-bad)",
                 remedy=f"see: isthmus events quarantine {report.event}",
