@@ -8,10 +8,10 @@ from typing import Literal, get_args
 
 import msgspec
 
-Kind = Literal["throttle", "error", "latency", "cut-before", "cut-after", "silent-rollback", "eventual-consistency"]
+Kind = Literal["throttle", "error", "latency", "cut-before", "cut-after", "silent-rollback", "eventual-consistency", "duplicate"]
 KINDS: tuple[str, ...] = get_args(Kind)
 OF_THE_WIRE: tuple[Kind, ...] = ("latency", "throttle", "error", "cut-before", "cut-after")  # in the order in which the front applies them
-OF_THE_HANDLERS: tuple[Kind, ...] = ("silent-rollback", "eventual-consistency")  # asked for by `Context.fault`
+OF_THE_HANDLERS: tuple[Kind, ...] = ("silent-rollback", "eventual-consistency", "duplicate")  # asked for by `Context.fault`
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     throttle, error: answered instead of being done. latency: `seconds` late. cut-before: the connection closes and nothing was done.
     cut-after: it was done, and the connection closes. silent-rollback: an update of an endpoint goes back without an error.
-    eventual-consistency: reads show the state before a change for `seconds`.
+    eventual-consistency: reads show the state before a change for `seconds`. duplicate: what was put is delivered twice (streams).
     """
 
     kind: Kind

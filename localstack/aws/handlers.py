@@ -17,6 +17,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "endpoints.updating",
     "features.groups",
     "features.records",
+    "firehose.streams",
     "jobs.processing",
     "jobs.training",
     "model_packages",

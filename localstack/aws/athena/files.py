@@ -234,11 +234,11 @@ def _json(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Tabl
         by_name = {key.lower(): value for key, value in found.items()} if fold else found
         for column in columns:
             key = table.serde_parameters.get(f"mapping.{column.name}", column.name)
-            values[column.name].append(_from_json(by_name.get(key.lower() if fold else key), types.arrow(column.type), uri))
+            values[column.name].append(json_value(by_name.get(key.lower() if fold else key), types.arrow(column.type), uri))
     return pa.table({column.name: pa.array(values[column.name], types.arrow(column.type)) for column in columns})
 
 
-def _from_json(value: object, kind: pa.DataType, uri: str) -> object:
+def json_value(value: object, kind: pa.DataType, uri: str) -> object:
     import pyarrow.types as t
 
     if value is None:
@@ -248,11 +248,13 @@ def _from_json(value: object, kind: pa.DataType, uri: str) -> object:
             return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
         if t.is_struct(kind):
             given = {key.lower(): inner for key, inner in value.items()} if isinstance(value, dict) else {}
-            return {field.name: _from_json(given.get(field.name.lower()), field.type, uri) for field in kind}
+            return {field.name: json_value(given.get(field.name.lower()), field.type, uri) for field in kind}
         if t.is_list(kind):
-            return [_from_json(inner, kind.value_type, uri) for inner in value] if isinstance(value, list) else None
+            return [json_value(inner, kind.value_type, uri) for inner in value] if isinstance(value, list) else None
         if t.is_map(kind):
-            return [(key, _from_json(inner, kind.item_type, uri)) for key, inner in value.items()] if isinstance(value, dict) else None
+            return [(key, json_value(inner, kind.item_type, uri)) for key, inner in value.items()] if isinstance(value, dict) else None
+        if t.is_timestamp(kind) and isinstance(value, (int, float)):
+            return _EPOCH + (timedelta(milliseconds=value) if isinstance(value, int) and abs(value) > 10**11 else timedelta(seconds=value))
         if t.is_timestamp(kind):
             moment = datetime.fromisoformat(str(value))
             return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

@@ -1,0 +1,240 @@
+"""As much of jq as dynamic partitioning uses: paths, slices, objects, pipes, //, text with \\(...), and a few functions.
+
+Source: jq 1.6 manual, "Basic filters", "Builtin operators and functions".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+Filter = Callable[[Any], Any]
+_TOKEN = re.compile(
+    r'\s*(?:(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_]\w*)|(?P<op>//|[.|{}()\[\]:,?]))',
+    re.DOTALL,
+)
+
+
+class JqError(ValueError):
+    """A query that does not parse, or that cannot be applied to a record."""
+
+
+def compiled(query: str) -> Filter:
+    """JqError when it does not parse."""
+    reader = _Reader(query)
+    made = reader.pipe()
+    if reader.peek() is not None:
+        raise JqError(f"jq: syntax error, unexpected {reader.peek()!r} in {query!r}")
+    return made
+
+
+class _Reader:
+    def __init__(self, query: str) -> None:
+        self.query = query
+        self.tokens: list[tuple[str, str]] = []
+        position = 0
+        text = query.rstrip()
+        while position < len(text):
+            found = _TOKEN.match(text, position)
+            if found is None:
+                raise JqError(f"jq: syntax error at {text[position : position + 10]!r} in {query!r}")
+            kind = str(found.lastgroup)
+            self.tokens.append((kind, found.group(kind)))
+            position = found.end()
+        self.index = 0
+
+    def peek(self) -> str | None:
+        return self.tokens[self.index][1] if self.index < len(self.tokens) else None
+
+    def next(self) -> tuple[str, str]:
+        if self.index >= len(self.tokens):
+            raise JqError(f"jq: syntax error, unexpected end of {self.query!r}")
+        self.index += 1
+        return self.tokens[self.index - 1]
+
+    def accept(self, word: str) -> bool:
+        if self.peek() == word:
+            self.index += 1
+            return True
+        return False
+
+    def expect(self, word: str) -> None:
+        if not self.accept(word):
+            raise JqError(f"jq: syntax error, expected {word!r} in {self.query!r}")
+
+    def pipe(self) -> Filter:
+        made = self.alternative()
+        while self.accept("|"):
+            made = _after(made, self.alternative())
+        return made
+
+    def alternative(self) -> Filter:
+        made = self.postfix()
+        while self.accept("//"):
+            made = _or(made, self.postfix())
+        return made
+
+    def postfix(self) -> Filter:
+        made = self.primary()
+        while self.peek() in (".", "[", "?"):
+            if self.accept("?"):
+                made = _quiet(made)
+            elif self.accept("["):
+                made = _after(made, self._bracket())
+            else:
+                self.expect(".")
+                made = _after(made, self._bracket() if self.accept("[") else _field(self._name()))
+        return made
+
+    def primary(self) -> Filter:
+        kind, token = self.next()
+        if token == ".":
+            following = self.tokens[self.index] if self.index < len(self.tokens) else ("", "")
+            if following[0] in ("word", "text"):
+                return _field(self._name())
+            return self._bracket() if self.accept("[") else lambda value: value
+        if token == "(":
+            made = self.pipe()
+            self.expect(")")
+            return made
+        if token == "{":
+            return self._object()
+        if kind == "text":
+            return _text(token)
+        if kind == "number":
+            number = json.loads(token)
+            return lambda _value: number
+        if kind == "word":
+            return self._word(token)
+        raise JqError(f"jq: syntax error, unexpected {token!r} in {self.query!r}")
+
+    def _name(self) -> str:
+        kind, token = self.next()
+        return str(json.loads(token)) if kind == "text" else token
+
+    def _bracket(self) -> Filter:
+        """After the opening bracket: a name, an index or a slice."""
+        kind, token = self.next()
+        if kind == "text":
+            self.expect("]")
+            return _field(json.loads(token))
+        start = int(token) if kind == "number" else None
+        if token == ":" or self.accept(":"):
+            end = int(self.next()[1]) if self.peek() != "]" else None
+            self.expect("]")
+            return lambda value: None if value is None else value[start:end]
+        if start is None:
+            raise JqError(f"jq: syntax error at [{token} in {self.query!r}")
+        self.expect("]")
+        return lambda value: value[start] if isinstance(value, list) and -len(value) <= start < len(value) else None
+
+    def _object(self) -> Filter:
+        fields: list[tuple[str, Filter]] = []
+        while not self.accept("}"):
+            name = self._name()
+            fields.append((name, self.alternative() if self.accept(":") else _field(name)))
+            if self.peek() != "}":
+                self.expect(",")
+        return lambda value: {name: inner(value) for name, inner in fields}
+
+    def _word(self, name: str) -> Filter:
+        if name in ("null", "true", "false"):
+            constant = json.loads(name)
+            return lambda _value: constant
+        arguments: list[Filter] = []
+        if self.accept("("):
+            arguments.append(self.pipe())
+            self.expect(")")
+        function = _FUNCTIONS.get((name, len(arguments)))
+        if function is None:
+            raise JqError(f"jq: {name}/{len(arguments)} is not defined (the local AWS stack knows a part of jq)")
+        return lambda value: function(value, *(argument(value) for argument in arguments))
+
+
+def _after(first: Filter, then: Filter) -> Filter:
+    return lambda value: then(first(value))
+
+
+def _or(first: Filter, other: Filter) -> Filter:
+    def apply(value: Any) -> Any:
+        try:
+            found = first(value)
+        except JqError:
+            found = None
+        return found if found is not None and found is not False else other(value)
+
+    return apply
+
+
+def _quiet(inner: Filter) -> Filter:
+    def apply(value: Any) -> Any:
+        try:
+            return inner(value)
+        except JqError:
+            return None
+
+    return apply
+
+
+def _field(name: str) -> Filter:
+    def apply(value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise JqError(f"jq: cannot index {type(value).__name__} with {name!r}")
+        return value.get(name)
+
+    return apply
+
+
+def _text(token: str) -> Filter:
+    """A text, with \\(...) filled in."""
+    parts = re.split(r"\\\(((?:[^()]|\([^()]*\))*)\)", token[1:-1])
+    made: list[str | Filter] = [json.loads(f'"{part}"') if index % 2 == 0 else compiled(part) for index, part in enumerate(parts)]
+    return lambda value: "".join(part if isinstance(part, str) else _string(part(value)) for part in made)
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise JqError(f"jq: cannot parse {value!r} as a number") from error
+    return int(number) if number.is_integer() else number
+
+
+def _strftime(value: Any, form: Any) -> str:
+    try:
+        return datetime.fromtimestamp(float(value), UTC).strftime(form)
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise JqError("jq: strftime/1 requires parsed datetime inputs") from error
+
+
+def _fromdate(value: Any) -> int:
+    try:
+        return int(datetime.fromisoformat(value).timestamp())
+    except (TypeError, ValueError) as error:
+        raise JqError(f"jq: date {value!r} does not match format") from error
+
+
+_FUNCTIONS: dict[tuple[str, int], Callable[..., Any]] = {
+    ("tostring", 0): _string,
+    ("tonumber", 0): _number,
+    ("floor", 0): lambda value: int(_number(value) // 1),
+    ("length", 0): lambda value: 0 if value is None else len(value),
+    ("ascii_downcase", 0): lambda value: _string(value).lower(),
+    ("ascii_upcase", 0): lambda value: _string(value).upper(),
+    ("strftime", 1): _strftime,
+    ("todate", 0): lambda value: _strftime(value, "%Y-%m-%dT%H:%M:%SZ"),
+    ("fromdate", 0): _fromdate,
+    ("fromdateiso8601", 0): _fromdate,
+    ("split", 1): lambda value, by: _string(value).split(by),
+    ("ltrimstr", 1): lambda value, start: _string(value).removeprefix(start),
+    ("rtrimstr", 1): lambda value, end: _string(value).removesuffix(end),
+}

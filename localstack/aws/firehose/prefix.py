@@ -1,0 +1,69 @@
+"""Where an object goes: prefixes with !{...} expressions.
+
+Source: Amazon Data Firehose developer guide, "Custom prefixes for Amazon S3 objects".
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+from collections.abc import Mapping
+from datetime import datetime
+
+_EXPRESSION = re.compile(r"!\{([^:}]+):([^}]*)\}")
+_JAVA = {
+    "yyyy": "%Y", "uuuu": "%Y", "yy": "%y", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B", "dd": "%d", "d": "%-d", "HH": "%H", "H": "%-H",
+    "hh": "%I", "mm": "%M", "m": "%-M", "ss": "%S", "s": "%-S", "DDD": "%j", "E": "%a", "EEEE": "%A", "a": "%p", "w": "%-V", "ww": "%V",
+}  # fmt: skip
+_LETTERS = string.ascii_letters + string.digits
+
+
+def check(prefix: str | None, error_prefix: str | None, keys: frozenset[str], *, dynamic: bool) -> str | None:
+    """What is wrong with a stream's prefixes, in the service's words; None."""
+    found = _EXPRESSION.findall(prefix or "")
+    if not found:
+        if dynamic:
+            return "S3 Prefix should contain Dynamic Partitioning namespaces when Dynamic Partitioning is enabled"
+        return None
+    for space, _ in found:
+        if space not in ("timestamp", "firehose", "partitionKeyFromQuery", "partitionKeyFromLambda"):
+            return f"Invalid namespace {space} in Prefix"
+        if space == "firehose" and "error-output-type" in (prefix or ""):
+            return "Prefix cannot contain error-output-type"
+    if not error_prefix or "!{firehose:error-output-type}" not in error_prefix:
+        if error_prefix is None or "error-output-type" not in error_prefix:
+            return "ErrorOutputPrefix must contain at least one instance of !{firehose:error-output-type} when Prefix contains expressions"
+    used = {name for space, name in found if space == "partitionKeyFromQuery"}
+    if used and not dynamic:
+        return "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning is enabled"
+    if dynamic and used != keys:
+        return f"MetadataExtraction gives the keys {sorted(keys)}, the Prefix uses {sorted(used)}: every key has to be used"
+    return None
+
+
+def filled(prefix: str | None, at: datetime, keys: Mapping[str, str], *, error: str | None = None) -> str:
+    """The folder and the start of the name. Without an expression, the hour is appended."""
+    text = prefix or ""
+    if error is not None and "!{" not in text:
+        return f"{text}{error}/{at:%Y/%m/%d/%H}/"
+    if "!{" not in text:
+        return f"{text}{at:%Y/%m/%d/%H}/"
+
+    def one(found: re.Match[str]) -> str:
+        space, name = found.groups()
+        if space == "timestamp":
+            return _time(name, at)
+        if space.startswith("partitionKey"):
+            return keys[name]
+        return (error or "") if name == "error-output-type" else "".join(secrets.choice(_LETTERS) for _ in range(11))
+
+    return _EXPRESSION.sub(one, text)
+
+
+def _time(pattern: str, at: datetime) -> str:
+    made = []
+    for found in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
+        word = found.group()
+        made.append((found.group(1) or "'") if word.startswith("'") else at.strftime(_JAVA.get(word, word)) if word[0].isalpha() else word)
+    return "".join(made)

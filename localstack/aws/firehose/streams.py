@@ -1,0 +1,328 @@
+"""Delivery streams. moto keeps them; this reads their sources, buffers on the clock, and writes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from .. import objects
+from ..registry import AwsError, Context, handles
+from . import delivery, jq, prefix
+
+CREATES = 5.0  # seconds from CREATING to ACTIVE
+_DESTINATIONS = ("ExtendedS3DestinationConfiguration", "S3DestinationConfiguration")
+_MIB = 1 << 20
+_LARGEST, _MOST = 1_024_000, 500  # bytes a record, records a batch
+
+
+class Stream(msgspec.Struct, kw_only=True):
+    name: str
+    source: str | None  # ARN of a Kinesis stream
+    active: bool = False
+    pending: list[delivery.Record] = []  # put directly
+    size: int = 0
+    waiting: bool = False  # a flush is on the clock
+    twice: bool = False  # the next delivery is repeated (a fault)
+    positions: dict[str, str] = {}  # shard -> last sequence number that was read; "" from its start
+    delivered: int = 0
+    failed: int = 0
+    lock: threading.RLock = msgspec.field(default_factory=threading.RLock)
+
+
+class Streams:
+    def __init__(self) -> None:
+        self.by_name: dict[str, Stream] = {}
+
+
+def invalid(message: str) -> AwsError:
+    return AwsError("InvalidArgumentException", message, 400)
+
+
+@handles("firehose", "CreateDeliveryStream")
+def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    destination = next((params[key] for key in _DESTINATIONS if key in params), None)
+    if destination is not None:
+        _check(destination)
+    source = params.get("KinesisStreamSourceConfiguration", {}).get("KinesisStreamARN")
+    if source is not None:
+        _shards(ctx, source)  # InvalidArgumentException when there is none
+    answer = ctx.forward()
+    if destination is None:
+        return answer
+    stream = Stream(name=params["DeliveryStreamName"], source=source)
+    ctx.store(Streams).by_name[stream.name] = stream
+    if source is not None:
+        stream.positions = _latest(ctx, source)
+    kept = ctx.without_request()
+    ctx.clock.call_after(CREATES, lambda: _activate(kept, stream))
+    return answer
+
+
+def _activate(ctx: Context, stream: Stream) -> None:
+    """What a Kinesis stream got while this was being made is delivered too."""
+    stream.active = True
+    if stream.source is not None and any(
+        shard["SequenceNumber"] != stream.positions.get(shard["ShardId"], "") for shard in _ends(ctx, stream.source)
+    ):
+        _schedule(ctx, stream)
+
+
+def _check(destination: dict[str, Any]) -> None:
+    dynamic = destination.get("DynamicPartitioningConfiguration", {}).get("Enabled", False)
+    query = None
+    for processor in _processors(destination):
+        if processor["Type"] == "Lambda":
+            raise AwsError("NotImplemented", "the local AWS stack runs no Lambda for Firehose", 501)
+        if processor["Type"] == "MetadataExtraction":
+            query = _parameter(processor, "MetadataExtractionQuery")
+    keys: frozenset[str] = frozenset()
+    if query is not None:
+        try:
+            keys = delivery.partition_keys(query)
+        except jq.JqError as error:
+            raise invalid(f"MetadataExtractionQuery: {error}") from error
+    elif dynamic:
+        raise invalid("Processing Configuration is not enabled when Dynamic Partitioning is enabled")
+    if problem := prefix.check(destination.get("Prefix"), destination.get("ErrorOutputPrefix"), keys, dynamic=dynamic):
+        raise invalid(problem)
+    hints = destination.get("BufferingHints", {})
+    if dynamic and hints.get("SizeInMBs", 64) < 64:
+        raise invalid("BufferingHints.SizeInMBs must be at least 64 when Dynamic Partitioning is enabled")
+    if dynamic and hints.get("IntervalInSeconds", 300) < 60:
+        raise invalid("BufferingHints.IntervalInSeconds must be at least 60 seconds when Dynamic Partitioning is enabled")
+    if destination.get("DataFormatConversionConfiguration", {}).get("Enabled", False):
+        if destination.get("CompressionFormat", "UNCOMPRESSED") != "UNCOMPRESSED":
+            raise invalid("CompressionFormat has to be UNCOMPRESSED when Data Format Conversion is enabled")
+        if hints.get("SizeInMBs", 64) < 64:
+            raise invalid("BufferingHints.SizeInMBs must be at least 64 when Data Format Conversion is enabled")
+
+
+def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
+    processing = destination.get("ProcessingConfiguration", {})
+    found: list[dict[str, Any]] = processing.get("Processors", []) if processing.get("Enabled", False) else []
+    return found
+
+
+def _parameter(processor: dict[str, Any], name: str) -> str | None:
+    return next((p["ParameterValue"] for p in processor.get("Parameters", []) if p["ParameterName"] == name), None)
+
+
+@handles("firehose", "DescribeDeliveryStream")
+def describe_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    answer = ctx.forward()
+    stream = ctx.store(Streams).by_name.get(params["DeliveryStreamName"])
+    if stream is not None and not stream.active:
+        answer["DeliveryStreamDescription"]["DeliveryStreamStatus"] = "CREATING"
+    return answer
+
+
+@handles("firehose", "DeleteDeliveryStream")
+def delete_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    answer = ctx.forward()
+    ctx.store(Streams).by_name.pop(params["DeliveryStreamName"], None)
+    return answer
+
+
+@handles("firehose", "PutRecord")
+def put_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    stream = _target(ctx, params["DeliveryStreamName"])
+    if stream is None:
+        return ctx.forward()
+    _put(ctx, stream, [params["Record"]["Data"]])
+    return {"RecordId": _record_id(), "Encrypted": False}
+
+
+@handles("firehose", "PutRecordBatch")
+def put_record_batch(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    stream = _target(ctx, params["DeliveryStreamName"])
+    if stream is None:
+        return ctx.forward()
+    records = [record["Data"] for record in params["Records"]]
+    if len(records) > _MOST or sum(map(len, records)) > 4 * _MIB:
+        raise invalid(f"A batch has at most {_MOST} records and 4 MiB")
+    _put(ctx, stream, records)
+    return {"FailedPutCount": 0, "Encrypted": False, "RequestResponses": [{"RecordId": _record_id()} for _ in records]}
+
+
+def _target(ctx: Context, name: str) -> Stream | None:
+    """The stream to put into; None: it is moto's (another destination, or there is none)."""
+    stream = ctx.store(Streams).by_name.get(name)
+    if stream is not None and stream.source is not None:
+        raise invalid(f"This operation is not permitted on KinesisStreamAsSource delivery stream type: {name}")
+    if stream is not None and not stream.active:
+        raise AwsError("ResourceNotFoundException", f"Firehose {name} under account {ctx.account} not found.", 400)
+    return stream
+
+
+def _record_id() -> str:
+    return f"{uuid.uuid4().hex}{uuid.uuid4().hex}"
+
+
+def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
+    for data in records:
+        if len(data) > _LARGEST:
+            raise AwsError("ValidationException", f"a record has at most {_LARGEST} bytes", 400)
+    now = ctx.clock.now()
+    with stream.lock:
+        stream.pending.extend(delivery.Record(data, now) for data in records)
+        stream.size += sum(map(len, records))
+        stream.twice = stream.twice or ctx.fault("duplicate", stream.name) is not None
+    _schedule(ctx.without_request(), stream)
+
+
+@handles("kinesis", "PutRecord", "PutRecords")
+def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """moto's, and the Firehoses that read from the stream hear of it."""
+    answer = ctx.forward()
+    name = params.get("StreamName") or params.get("StreamARN", "").rpartition("/")[2]
+    for stream in list(ctx.store(Streams).by_name.values()):
+        if stream.source is not None and stream.source.rpartition("/")[2] == name:
+            stream.twice = stream.twice or ctx.fault("duplicate", name) is not None
+            if stream.active:
+                _schedule(ctx.without_request(), stream)
+    return answer
+
+
+def _schedule(ctx: Context, stream: Stream) -> None:
+    """A flush, when the buffer's interval has passed since its first record, or when it is full."""
+    destination = _destination(ctx, stream)
+    if destination is None:
+        return
+    hints = destination.get("BufferingHints", {})
+    with stream.lock:
+        if stream.size >= hints.get("SizeInMBs", 5) * _MIB:
+            ctx.clock.call_after(0, lambda: flush(ctx, stream))
+        elif not stream.waiting:
+            stream.waiting = True
+            ctx.clock.call_after(hints.get("IntervalInSeconds", 300), lambda: flush(ctx, stream))
+
+
+def flush(ctx: Context, stream: Stream) -> None:
+    """Deliver what there is. A record is read once it is written: a failure leaves it for the next time."""
+    if ctx.stopping.is_set():
+        return
+    with stream.lock:
+        stream.waiting = False
+        destination = _destination(ctx, stream)
+        if destination is None:
+            return
+        positions = dict(stream.positions)
+        records = _read(ctx, stream.source, positions) if stream.source is not None else list(stream.pending)
+        if not records:
+            return
+        bucket = destination["BucketARN"].rpartition(":")[2]
+        repeats, stream.twice = (2 if stream.twice else 1), False
+        plan = _plan(ctx, stream, destination)
+        for _ in range(repeats):
+            for made in delivery.objects(plan, records, ctx.clock.now()):
+                with contextlib.suppress(objects.NoSuchBucket):  # a real one tries for a day, then drops the records
+                    objects.write(ctx.client("s3"), f"s3://{bucket}/{made.key}", made.data)
+                stream.failed += made.records if made.failed else 0
+                stream.delivered += 0 if made.failed else made.records
+        stream.positions = positions
+        del stream.pending[: len(records) if stream.source is None else 0]
+        stream.size = sum(len(record.data) for record in stream.pending)
+
+
+def _destination(ctx: Context, stream: Stream) -> dict[str, Any] | None:
+    """The destination as it is now: UpdateDestination may have changed it."""
+    try:
+        found = ctx.moto("firehose", "DescribeDeliveryStream", {"DeliveryStreamName": stream.name})["DeliveryStreamDescription"]
+    except AwsError:
+        return None
+    first = found["Destinations"][0]
+    made: dict[str, Any] = {
+        **(first.get("ExtendedS3DestinationDescription") or first["S3DestinationDescription"]),
+        "_version": found.get("VersionId", "1"),
+    }
+    return made
+
+
+def _plan(ctx: Context, stream: Stream, destination: dict[str, Any]) -> delivery.Plan:
+    query, delimiter, split = None, b"", None
+    for processor in _processors(destination):
+        if processor["Type"] == "MetadataExtraction":
+            query = _parameter(processor, "MetadataExtractionQuery")
+        elif processor["Type"] == "AppendDelimiterToRecord":
+            delimiter = (_parameter(processor, "Delimiter") or "\\n").encode().decode("unicode_escape").encode()
+        elif processor["Type"] == "RecordDeAggregation":
+            split = _parameter(processor, "SubRecordType") or "JSON"
+    conversion = destination.get("DataFormatConversionConfiguration", {})
+    serializer = conversion.get("OutputFormatConfiguration", {}).get("Serializer", {}).get("ParquetSerDe", {})
+    return delivery.Plan(
+        name=stream.name,
+        version=str(destination["_version"]),
+        prefix=destination.get("Prefix"),
+        error_prefix=destination.get("ErrorOutputPrefix"),
+        query=query,
+        delimiter=delimiter,
+        split=split,
+        compression=destination.get("CompressionFormat", "UNCOMPRESSED"),
+        schema=_schema(ctx, conversion) if conversion.get("Enabled", False) else None,
+        codec=serializer.get("Compression", "SNAPPY"),
+    )
+
+
+def _schema(ctx: Context, conversion: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    """The columns of the Glue table, without those of its partitions, and the JSON key of each."""
+    wanted = conversion["SchemaConfiguration"]
+    mapping = (
+        conversion.get("InputFormatConfiguration", {}).get("Deserializer", {}).get("OpenXJsonSerDe", {}).get("ColumnToJsonKeyMappings", {})
+    )
+    table = ctx.client("glue").get_table(DatabaseName=wanted["DatabaseName"], Name=wanted["TableName"])["Table"]
+    return tuple((c["Name"], c["Type"], mapping.get(c["Name"], c["Name"])) for c in table["StorageDescriptor"]["Columns"])
+
+
+def _shards(ctx: Context, arn: str) -> list[str]:
+    try:
+        return [shard["ShardId"] for shard in ctx.client("kinesis").list_shards(StreamName=arn.rpartition("/")[2])["Shards"]]
+    except ClientError as error:
+        raise invalid(f"Stream {arn.rpartition('/')[2]} under account {ctx.account} not found.") from error
+
+
+def _ends(ctx: Context, arn: str) -> list[dict[str, str]]:
+    """Each shard's last sequence number; "" for an empty one."""
+    made = []
+    for shard in _shards(ctx, arn):
+        positions: dict[str, str] = {shard: ""}
+        _read_shard(ctx, arn, shard, positions)
+        made.append({"ShardId": shard, "SequenceNumber": positions[shard]})
+    return made
+
+
+def _latest(ctx: Context, arn: str) -> dict[str, str]:
+    return {end["ShardId"]: end["SequenceNumber"] for end in _ends(ctx, arn)}
+
+
+def _read(ctx: Context, arn: str, positions: dict[str, str]) -> list[delivery.Record]:
+    return [record for shard in _shards(ctx, arn) for record in _read_shard(ctx, arn, shard, positions)]
+
+
+def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -> list[delivery.Record]:
+    """What follows a position, which is moved."""
+    client, name = ctx.client("kinesis"), arn.rpartition("/")[2]
+    last = positions.get(shard, "")
+    start = (
+        {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": last} if last else {"ShardIteratorType": "TRIM_HORIZON"}
+    )
+    iterator = client.get_shard_iterator(StreamName=name, ShardId=shard, **start)["ShardIterator"]
+    found: list[delivery.Record] = []
+    while iterator:
+        page = client.get_records(ShardIterator=iterator, Limit=10_000)
+        found += [delivery.Record(record["Data"], _arrived(record, ctx.clock.now())) for record in page["Records"]]
+        if not page["Records"]:
+            break
+        positions[shard] = page["Records"][-1]["SequenceNumber"]
+        iterator = page.get("NextShardIterator")
+    return found
+
+
+def _arrived(record: dict[str, Any], now: datetime) -> datetime:
+    found: datetime | None = record.get("ApproximateArrivalTimestamp")
+    return found.astimezone(now.tzinfo) if found is not None else now
