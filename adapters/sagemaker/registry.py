@@ -185,7 +185,7 @@ def _inference(uri: str, image: str) -> dict[str, Any]:
 def _package(found: Mapping[str, Any]) -> _Package:
     """Of a package that somebody else registered, what it says; its digest is unknown."""
     said = found.get("CustomerMetadataProperties", {})
-    container = next(iter(found.get("InferenceSpecification", {}).get("Containers", ())), {})
+    container: Mapping[str, Any] = next(iter(found.get("InferenceSpecification", {}).get("Containers", ())), {})
     source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri") or container.get("ModelDataUrl", "")
     return _Package(digest=said.get("digest", ""), uri=said.get("uri") or source.rstrip("/"), image=container.get("Image", ""))
 

@@ -1,0 +1,29 @@
+"""From raw files to a served ranking on SageMaker: python deploy/sagemaker.py --bucket s3://... --role arn:... [--offline]"""
+import click
+import isthmus as im
+
+
+@click.command()
+@click.option("--bucket")
+@click.option("--role")
+@click.option("--offline", is_flag=True, help="Use the local stack: no account, nothing leaves this machine.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def main(bucket, role, offline, yes):
+    with im.open("project.yaml", target="sagemaker", bucket=bucket, role=role, offline=offline) as project:
+        plan = im.plan(project)          # validates first
+        click.echo(plan)
+        if not yes:
+            click.confirm("Apply?", abort=True)
+        im.apply(project, plan)
+        im.ingest(project)
+        im.materialize(project)
+        im.train(project, "models/popularity.yaml")
+        run = im.train(project, "models/logistic.yaml")
+        click.echo(run)
+        if run.gate == "fail":
+            raise click.ClickException(f"{run.version} fails its gate: nothing is deployed")
+        click.echo(im.deploy(project, "ranker"))      # the declared split; guarded rollouts are not in this version yet
+
+
+if __name__ == "__main__":
+    main()
