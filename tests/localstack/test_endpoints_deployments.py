@@ -193,6 +193,17 @@ def test_a_silent_rollback_ends_in_service_without_a_word(kit, operation):
     assert "FailureReason" not in described
 
 
+def test_a_change_may_be_seen_late(kit):
+    kit.endpoint(a_red=1, b_red=0)
+    kit.stack.fault(kind="eventual-consistency", service="sagemaker", operation="UpdateEndpointWeightsAndCapacities", seconds=30)
+    kit.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName="ranker", DesiredWeightsAndCapacities=[{"VariantName": "b", "DesiredWeight": 1}]
+    )
+    assert (kit.status(), kit.weights()["b"]) == ("InService", (0.0, 0.0))
+    kit.stack.advance(30)
+    assert (kit.status(), kit.weights()["b"]) == ("Updating", (0.0, 1.0))
+
+
 def test_properties_are_retained_when_asked_and_excluded_ones_are_not(kit):
     kit.endpoint(a_red=1, b_blue=0)
     kit.sagemaker.update_endpoint_weights_and_capacities(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from ..registry import Context, handles
@@ -14,6 +15,8 @@ from .records import Endpoint, Endpoints, Fleet, Variant
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     endpoint = records.must(ctx, params["EndpointName"])
     with endpoint.lock:
+        if endpoint.stale is not None and ctx.clock.now() < endpoint.stale[0]:
+            return endpoint.stale[1]
         return described(endpoint)
 
 
@@ -60,6 +63,13 @@ def described(endpoint: Endpoint) -> dict[str, Any]:
         if pending is not None:
             said["PendingDeploymentSummary"] = _pending(endpoint, pending)
     return said
+
+
+def hide(ctx: Context, endpoint: Endpoint) -> None:
+    """Before a change: with the fault eventual-consistency, DescribeEndpoint shows what is there now for as long as the fault says."""
+    fault = ctx.fault("eventual-consistency", endpoint.name)
+    if fault is not None:
+        endpoint.stale = (ctx.clock.now() + timedelta(seconds=fault.seconds), described(endpoint))
 
 
 def _summary(variant: Variant) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import tags
 from ..registry import Context, handles
-from . import checks, fleets, records, timing
+from . import checks, describe, fleets, records, timing
 from .plan import plan
 from .records import Endpoint, Endpoints, Fleet
 
@@ -40,6 +40,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with endpoint.lock:
         if endpoint.changing:
             raise checks.refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        describe.hide(ctx, endpoint)
         endpoint.status = "Deleting"
         endpoint.routing = None
         endpoint.modified = ctx.clock.now()

@@ -103,6 +103,7 @@ class Endpoint:
         self.plan: Plan | None = None
         self.share = 0.0  # of the traffic, on the pending fleet
         self.routing: Routing | None = None  # None: it takes no requests
+        self.stale: tuple[datetime, dict[str, Any]] | None = None  # what readers see until then (the fault eventual-consistency)
         self.lock = threading.RLock()
 
     def route(self) -> None:

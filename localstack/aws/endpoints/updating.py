@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..registry import Context, handles
-from . import checks, deploying, fleets, records, timing
+from . import checks, deploying, describe, fleets, records, timing
 from .plan import check_variants, plan
 from .records import Config, Endpoint, Fleet
 
@@ -27,6 +27,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         )
         if made.alarms:
             deploying.must_exist(ctx, made.alarms)
+        describe.hide(ctx, endpoint)
         endpoint.deployment = deployment
         endpoint.status, endpoint.failure = "Updating", None
         endpoint.pending, endpoint.plan, endpoint.share = fleet, made, 0.0
@@ -55,6 +56,7 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             )
         for item in wanted:
             _check(item)
+        describe.hide(ctx, endpoint)
         for item in wanted:
             variant = known[item["VariantName"]]
             variant.desired_weight = float(item.get("DesiredWeight", variant.desired_weight))
