@@ -20,6 +20,7 @@ RUN_URI, RUN_FOLDER = "RunUri", "RunFolder"  # the parameters: run.json, and the
 _OUTPUT, _OUTPUT_PATH = "values", "/opt/ml/processing/output/values"
 _COMMAND = ("python", "-m", "isthmus.pipelines.step")
 _MARGIN = 300  # seconds for a step's own uploads, beyond what its attempts may take
+_LONGEST = 5 * 86_400  # seconds: what a processing job may take
 _TYPES = {"==": "Equals", ">": "GreaterThan", ">=": "GreaterThanOrEqualTo", "<": "LessThan", "<=": "LessThanOrEqualTo"}
 # The step's command is tried again by the step itself; these are the service's own failures, before or around it
 _RETRIES = [
@@ -107,7 +108,7 @@ def _arguments(spec: StepSpec) -> list[Any]:
 
 
 def _seconds(spec: StepSpec) -> int:
-    return int(spec.timeout.total_seconds() * spec.attempts) + _MARGIN
+    return min(int(spec.timeout.total_seconds() * spec.attempts) + _MARGIN, _LONGEST)
 
 
 def _common(settings: Settings) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class SageMakerEndpoints:
         self._target = target
         self._aws: Aws = of(target)
         self._configs: dict[str, tuple[Known, ...]] = {}  # by name: configs and models never change
-        self._asked: dict[str, str] = {}  # endpoint -> the config that this host asked for last
+        self._asked: dict[str, tuple[str, object]] = {}  # endpoint -> the config that this host asked for, LastModifiedTime before that
         self._lock = threading.Lock()
         value = target.capabilities["invoke.max_bytes"].value
         self._max_bytes = int(value) if isinstance(value, int | Decimal) else 6_291_456
@@ -48,12 +48,9 @@ class SageMakerEndpoints:
         if described is None:
             self._create(name, spec, self._new(name, spec, versions))
             return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
-        configured = self._configured(described["EndpointConfigName"])
-        saw = variants.state(spec.name, described, configured)
-        self._guard(spec, saw, configured)
-        if saw.phase == "failed":
-            return _hopeless(saw)
-        if saw.phase != "ready":
+        saw = self._state(spec.name, name, described)
+        self._guard(spec, saw, self._configured(described["EndpointConfigName"]))
+        if saw.phase != "ready":  # SageMaker is at work, or the endpoint has failed
             return saw
         if saw.revision != variants.planned_revision(spec):
             self._update(name, spec, saw, described, versions)
@@ -67,7 +64,7 @@ class SageMakerEndpoints:
         described = self._describe(name)
         if described is None:
             raise _missing(endpoint)
-        saw = variants.state(endpoint, described, self._configured(described["EndpointConfigName"]))
+        saw = self._state(endpoint, name, described)
         where = f"{self._target.name} endpoint {endpoint}"
         wanted = checked(split, variants=[each.name for each in saw.variants], resolution=_RESOLUTION, where=where)
         if saw.token != expect:
@@ -81,11 +78,9 @@ class SageMakerEndpoints:
             )
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        described = self._describe(dashed(self._aws.project, endpoint))
-        if described is None:
-            return None
-        saw = variants.state(endpoint, described, self._configured(described["EndpointConfigName"]))
-        return _hopeless(saw) if saw.phase == "failed" else saw
+        name = dashed(self._aws.project, endpoint)
+        described = self._describe(name)
+        return None if described is None else self._state(endpoint, name, described)
 
     def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:
         body = invocations.encode(instances)
@@ -103,6 +98,13 @@ class SageMakerEndpoints:
             variant=variant,
             request_id=request_id,
         )
+
+    def _state(self, endpoint: str, name: str, described: Mapping[str, Any]) -> EndpointState:
+        config = described["EndpointConfigName"]
+        if self._asked.get(name, ("", None))[0] == config:
+            self._asked.pop(name, None)  # it has arrived
+        saw = variants.state(endpoint, described, self._configured(config))
+        return _hopeless(saw) if saw.phase == "failed" else saw
 
     def _describe(self, name: str) -> dict[str, Any] | None:
         try:
@@ -176,15 +178,17 @@ class SageMakerEndpoints:
             self._aws.client("sagemaker").create_endpoint(
                 EndpointName=name, EndpointConfigName=config, Tags=self._aws.tags("endpoint", spec.name)
             )
-        self._asked[name] = config
 
     def _update(
         self, name: str, spec: EndpointSpec, saw: EndpointState, described: Mapping[str, Any], versions: Mapping[str, ModelVersion]
     ) -> None:
         planned = self._planned(name, spec, versions, variants.retained(saw, described))
         config = variants.config_name(name, variants.planned_revision(spec), planned, spec.capture_percent)
-        if self._asked.get(name) == config:  # it was tried, and SageMaker is back at the old one: again would be the same for ever
-            del self._asked[name]
+        asked, modified = self._asked.get(name, (None, None))
+        if asked == config:
+            if described.get("LastModifiedTime") == modified:
+                return  # what we see is from before our update: it will come
+            del self._asked[name]  # SageMaker went back to the old config: to ask again by ourselves would go on for ever
             raise Unavailable(
                 f"{spec.name}: SageMaker rolled the update to {config} back: {saw.failure or 'it does not say why'}",
                 remedy=f"isthmus endpoints logs {spec.name}; then `isthmus deploy {spec.name}` again",
@@ -194,7 +198,7 @@ class SageMakerEndpoints:
             self._aws.client("sagemaker", retrying=False).update_endpoint(
                 EndpointName=name, EndpointConfigName=config, RetainAllVariantProperties=True
             )
-        self._asked[name] = config
+        self._asked[name] = config, described.get("LastModifiedTime")
 
     def _make_config(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> str:
         """The models and the config. Named from their content, so what exists is what is wanted."""

@@ -44,8 +44,9 @@ class SageMakerPipelines:
         arn = executions.started(self._aws, known) if known else None
         if known is None or arn is None:
             return None
-        with self._aws.reading("DescribePipelineExecution", run_id):
-            status = self._aws.client("sagemaker").describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]
+        status = self._status(run_id, arn)
+        if status is None:
+            return None
         folder = folder_of(known.run.run_uri)
 
         def why(step: str) -> str | None:
@@ -61,15 +62,22 @@ class SageMakerPipelines:
         arn = executions.started(self._aws, known) if known else None
         if arn is None:
             return
-        with self._aws.reading("DescribePipelineExecution", run_id):
-            status = self._aws.client("sagemaker").describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]
-        if status != "Executing":
+        if self._status(run_id, arn) != "Executing":
             return
         try:
             with self._aws.mutating("StopPipelineExecution", run_id):
                 self._aws.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=f"stop-{run_id}")
         except (Conflict, NotFound):  # it ended meanwhile
             return
+
+    def _status(self, run_id: str, arn: str) -> str | None:
+        """None: the execution went with its pipeline."""
+        try:
+            with self._aws.reading("DescribePipelineExecution", run_id):
+                found = self._aws.client("sagemaker").describe_pipeline_execution(PipelineExecutionArn=arn)
+        except NotFound:
+            return None
+        return str(found["PipelineExecutionStatus"])
 
     def _version(self, name: str, run: PipelineRun) -> int:
         """Write the definition and return the version to pin. Only UpdatePipeline tells it, so a new pipeline is updated at once too."""

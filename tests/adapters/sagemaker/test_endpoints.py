@@ -85,6 +85,29 @@ def test_a_silent_rollback_ends_ready_with_the_old_revision_and_is_told_at_the_n
     until(lambda: variants_ready(wider, target.endpoints.observe("ranker")))
 
 
+def test_a_description_from_before_the_update_is_not_taken_for_a_rollback(target, stack, spec, ready, models):
+    """DescribeEndpoint is eventually consistent: for a while it shows what was."""
+    stack.fault(kind="eventual-consistency", service="sagemaker", operation="UpdateEndpoint", seconds=0.5)
+    wider = endpoint(*spec.variants, variant(models[2], "third"))
+    target.endpoints.apply(wider)
+    assert target.endpoints.observe("ranker") == ready
+    target.endpoints.apply(wider)
+    until(lambda: variants_ready(wider, target.endpoints.observe("ranker")))
+    assert asked(stack, "UpdateEndpoint") == 1
+
+
+def test_an_update_whose_model_does_not_load_is_rolled_back_with_its_reason(target, spec, ready, tmp_path):
+    broken = register(target, tmp_path, 1.0, breaks=True)
+    wider = endpoint(*spec.variants, variant(broken, "third"))
+    target.endpoints.apply(wider)
+    seen = until(lambda: (s := target.endpoints.observe("ranker")).phase == "ready" and s)
+    assert seen.revision == ready.revision
+    assert "third" in seen.failure
+    with pytest.raises(Unavailable, match="third"):
+        target.endpoints.apply(wider)
+    assert targets_of(target.endpoints.observe("ranker")) == split(champion=100, challenger=0)
+
+
 @pytest.mark.parametrize("operation", ["CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"])
 @pytest.mark.parametrize("kind", ["cut-before", "cut-after", "throttle", "error"])
 def test_apply_goes_on_from_wherever_it_was_cut(target, stack, spec, models, operation, kind):

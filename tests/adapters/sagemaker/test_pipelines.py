@@ -109,6 +109,15 @@ def test_a_repeat_pins_the_version_that_the_first_try_made(target, stack, tmp_pa
     assert client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineVersionId"] == ours
 
 
+def test_a_run_whose_pipeline_was_deleted_is_absent(target, tmp_path):
+    run = write(target, tmp_path, once(tmp_path))
+    target.pipelines.submit(run)
+    finish(target, run)
+    target.native.client("sagemaker").delete_pipeline(PipelineName="conf-conf", ClientRequestToken="d" * 32)
+    assert target.pipelines.observe(run.run_id) is None
+    target.pipelines.cancel(run.run_id)
+
+
 def test_a_job_is_given_the_runs_uri_and_the_way_to_the_stack_and_no_profile(target, tmp_path):
     run = write(target, tmp_path, once(tmp_path))
     target.pipelines.submit(run)
