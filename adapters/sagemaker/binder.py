@@ -35,7 +35,7 @@ def bound(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
     """Invalid with the position."""
     import duckdb
 
-    with duckdb.connect(":memory:", config={"TimeZone": "UTC", "python_enable_replacements": "false"}) as db:
+    with duckdb.connect(":memory:", config={"python_enable_replacements": "false", "autoinstall_known_extensions": "false"}) as db:
         try:
             for name in needed(documents, sql):
                 document = documents[name]
@@ -48,7 +48,8 @@ def bound(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
             values = parameters(params, set(statements[0].named_parameters))
             found = db.sql(statements[0].query, params=values) if values else db.sql(statements[0].query)
             assert found is not None  # noqa: S101  a SELECT always gives a relation
-            return Bound(schema=canonical(found.limit(0).to_arrow_table()).schema, params=values)
+            empty = found.limit(0).to_arrow_table().rename_columns(found.columns)  # limit tells equal names apart
+            return Bound(schema=canonical(empty).schema, params=values)
         except duckdb.Error as error:
             raise _explained(db, error, sql, params, documents) from error
 
