@@ -112,13 +112,18 @@ def open(  # noqa: A001  `isthmus.open` reads as it should
     `options` overlay the profile's (None is ignored). ProjectError lists every problem at once; Unsupported and MissingDependency when the
     target cannot be loaded. Nothing is called on a cloud before the first port is touched.
     """
+    from msgspec import structs
+
     from .adapters import targets
+    from .lifecycle.offline import given as given_stack
     from .project.load import load
     from .project.profiles import profile
 
     description = load(Path(path))
     given = {k: v for k, v in options.items() if v is not None}
     found = profile(description, target=target, offline=offline, options=given, stack=partial(_stack, description))
+    if found.adapter == "sagemaker" and "endpoint_url" not in found.options and (url := given_stack()):
+        found = structs.replace(found, options=found.options | {"endpoint_url": url})  # nothing would leave this machine without it either
     folder = description.folder
     if folder not in sys.path:
         sys.path.insert(0, folder)  # trainers and predictors are modules beside project.yaml

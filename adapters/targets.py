@@ -70,6 +70,12 @@ def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | No
     return priced(profile, variants) if priced and variants else None
 
 
+def where(target: Target) -> str:
+    """Where a target is, as a command's first line says it. Denied without credentials, or with another account's; nothing is changed."""
+    said: Callable[[Target], str] | None = getattr(find(target.adapter), "where", None)
+    return said(target) if said else str(target.profile.options.get("bucket", target.name))
+
+
 # the scheme of a URI -> the adapter of its blobs, and the variable that leads it to a local stack
 _SCHEMES = {"s3": ("sagemaker", "AWS_ENDPOINT_URL"), "gs": ("vertex", "STORAGE_EMULATOR_HOST")}
 

@@ -35,6 +35,7 @@ class Console:
         self._again = 0  # how often it came again since
         self._progress_at = 0.0
         self._preview: tuple[object, str] | None = None
+        self._headline = ""  # of a cloud's target: said when the project is opened, not again with the result
 
     def open(self) -> Project:
         """The project of this command, with progress on stderr and, with `--dry-run`, a target that changes nothing."""
@@ -44,6 +45,10 @@ class Console:
         calls = CallLog(dry_run=self.dry_run)
         project = open_project(self.path, target=self.target, offline=self.offline, calls=calls, progress=self.progress)
         if project.target.adapter != "local" and not self.as_json:
+            from ..lifecycle.plan import headline, where
+
+            self._headline = headline(project.target.name, where(project))  # before the first call that changes something
+            self.say(self._headline)
             calls.listeners.append(self._call)
         return project
 
@@ -62,7 +67,8 @@ class Console:
 
             click.echo(msgspec.json.format(msgspec.json.encode(_plain(value), enc_hook=_path), indent=2).decode())
         else:
-            click.echo(str(value) if text is None else text)
+            said = str(value) if text is None else text
+            click.echo(said.removeprefix(f"{self._headline}\n") if self._headline else said)
 
     def would(self, value: object, text: str | None = None) -> None:
         """What the command is about to do: said with `--dry-run`, before the call at which it stopped."""
@@ -128,8 +134,8 @@ class Console:
             click.echo(f"error  {error}    {error.remedy}", err=True)
             return
         click.echo(f"error  {error}", err=True)
-        if error.remedy:
-            click.echo(f"       {error.remedy}", err=True)
+        for line in (error.remedy or "").splitlines():
+            click.echo(f"       {line}", err=True)
 
 
 def _error(error: IsthmusError) -> dict[str, object]:

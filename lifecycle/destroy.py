@@ -10,7 +10,7 @@ from ..errors import Conflict
 from ..runtime import Project
 from ..storage import Resource
 
-_ORDER = ("endpoint", "online_view", "stream", "view", "table")  # users before what they use
+_ORDER = ("endpoint", "pipeline", "online_view", "stream", "view", "table")  # users before what they use
 _NAMES = {"online_view": "online view", "view": "view", "table": "table", "stream": "event stream", "endpoint": "endpoint"}
 _STATE = ("events/", "tables/", "views/", "traffic/", "project")  # what describes the removed things
 
@@ -20,17 +20,20 @@ class Destruction(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     resources: tuple[Resource, ...]
+    kept: tuple[Resource, ...] = ()  # of the project too, and left: registered models
 
     def __str__(self) -> str:
         counted = Counter(r.kind for r in self.resources)
         parts = [f"- endpoint {r.name}" for r in self.resources if r.kind == "endpoint"]
         parts += [f"- {n} {_NAMES.get(kind, kind)}{'s' if n != 1 else ''}" for kind, n in counted.items() if kind != "endpoint"]
-        return f"{self.target:<7} {'  '.join(parts) or 'nothing here'}    keeps models, runs/, reports/, raw/ and your data/"
+        kept = ", ".join(f"{r.kind} {r.name}" for r in self.kept) or "models"
+        return f"{self.target:<7} {'  '.join(parts) or 'nothing here'}    keeps {kept}, runs/, reports/, raw/ and your data/"
 
 
 def to_destroy(project: Project) -> Destruction:
-    found = [r for r in project.target.inventory.list(project.spec.name) if r.kind in _ORDER]
-    return Destruction(target=project.target.name, resources=tuple(sorted(found, key=lambda r: (_ORDER.index(r.kind), r.name))))
+    found = tuple(project.target.inventory.list(project.spec.name))
+    going = sorted((r for r in found if r.kind in _ORDER), key=lambda r: (_ORDER.index(r.kind), r.name))
+    return Destruction(target=project.target.name, resources=tuple(going), kept=tuple(r for r in found if r.kind not in _ORDER))
 
 
 def destroy(project: Project) -> Destruction:

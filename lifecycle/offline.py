@@ -48,6 +48,12 @@ def endpoint(folder: Path, adapter: str = "sagemaker") -> str:
             raise Unavailable(f"the offline stack of {adapter} did not start", remedy=f"read {ready.with_suffix('.log')}") from error
 
 
+def given() -> str | None:
+    """A stack of this machine that the environment leads every SDK to: `isthmus stack run`, or what `isthmus stack up` says to export."""
+    url = os.environ.get(_VARIABLE)
+    return url if url and _loopback(url) else None
+
+
 def stop(folder: Path) -> bool:
     """End the project's own stack. False when none runs."""
     from ..localstack.run import stop_apart

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import groupby
@@ -9,12 +10,13 @@ from itertools import groupby
 import msgspec
 
 from ..endpoints.port import VariantSpec
-from ..errors import NotFound, ProjectError
+from ..errors import MissingDependency, NotFound, ProjectError, Unsupported
 from ..events.port import Column
 from ..events.relations import raw_name, raw_table
 from ..feature_store.relations import history_table
 from ..project.specs import Endpoint, FeatureView
 from ..runtime import Project
+from ..storage import Resource
 from ..target import Estimate
 from .applied import changed_views
 
@@ -39,6 +41,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     undeclared: tuple[str, ...]  # carries the project's tags, but project.yaml no longer names it
     hourly_cost: Decimal | None  # USD; None: unknown
     deployed: Estimate | None = None  # what the declared endpoints would cost; None: nothing
+    elsewhere: dict[str, Estimate] = {}  # the same on the other targets of profiles.yaml: local's plan says what a cloud would cost
+    unpriced: tuple[str, ...] = ()  # what exists and has no price in the table
+    known_cost: Decimal = Decimal(0)  # USD an hour of the rest
 
     @property
     def changes(self) -> bool:
@@ -50,7 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(item for item in self.items if item.action == "!")
 
     def __str__(self) -> str:
-        lines = [f"{self.target:<7} {self.where}"]
+        lines = [headline(self.target, self.where)]
         shown = [item for item in self.items if item.action != "="]
         for (action, kind, by), group in groupby(shown, key=lambda item: (item.action, item.kind, item.by)):
             first, *more = (_described(item) for item in group)
@@ -60,15 +65,33 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         if same:
             lines.append(f"  = {same} in place" + ("" if shown else ": nothing to do"))
         lines += [f"  ? {name}: no longer declared; apply never deletes" for name in self.undeclared]
-        cost = "unknown" if self.hourly_cost is None else f"{self.hourly_cost:.2f} USD/h"
-        return "\n".join([*lines, f"cost    {cost}{_once_deployed(self.deployed)}"])
+        return "\n".join([*lines, f"cost    {_cost(self)}"])
 
 
-def _once_deployed(deployed: Estimate | None) -> str:
-    if deployed is None:
-        return ""
-    cost = "unknown" if deployed.hourly_cost is None else f"{deployed.hourly_cost:.2f}"
-    return f"   ({cost} once deployed: {deployed.machines}, price table of {deployed.table})"
+def headline(target: str, place: str) -> str:
+    """The first line: where."""
+    return f"{target:<7} {place}" if len(target) < 8 else f"{target}   {place}"
+
+
+def _cost(found: Plan) -> str:
+    estimates = [*([("", found.deployed)] if found.deployed else []), *((f"{name} ", each) for name, each in found.elsewhere.items())]
+    if found.hourly_cost is not None:
+        cost = f"{found.hourly_cost:.2f} USD/h"
+    else:
+        cost = f"unknown: {found.known_cost:.2f} USD/h and {', '.join(found.unpriced)}, not in the price table"
+    standing = not found.elsewhere and all(item.action == "=" for item in found.items if item.kind == "endpoint")
+    return cost + "".join(f"   ({_estimated(name, each, standing)})" for name, each in estimates)
+
+
+def _estimated(name: str, estimate: Estimate, standing: bool) -> str:
+    cost = "unknown" if estimate.hourly_cost is None else f"{estimate.hourly_cost:.2f}"
+    machines = f"{estimate.machines}, price table of {estimate.table}"
+    return machines if standing else f"{name}{cost} once deployed: {machines}"
+
+
+def _unpriced(resources: list[Resource]) -> tuple[str, ...]:
+    counted = Counter(r.kind for r in resources if r.hourly_cost is None)
+    return tuple(f"{n} {kind.replace('_', ' ')}{'s' if n != 1 else ''}" for kind, n in sorted(counted.items()))
 
 
 def _described(item: PlanItem) -> str:
@@ -82,41 +105,78 @@ def plan(project: Project) -> Plan:
     problems, _ = check(project.description)
     if any(p.severity == "error" for p in problems):
         raise ProjectError(problems)
+    place = where(project)  # first: without credentials, or with another account's, nothing else is asked
     resources = list(project.target.inventory.list(project.spec.name))
     costs = [r.hourly_cost for r in resources]
     known = [c for c in costs if c is not None]
     deployed = _estimate(project)
     return Plan(
         target=project.target.name,
-        where=where(project),
-        items=tuple(sorted([*_items(project), *_budget(project, deployed)], key=lambda item: _KINDS.index(item.kind))),
+        where=place,
+        items=tuple(
+            sorted([*_items(project), *_budget(project, deployed, sum(known, Decimal(0)))], key=lambda item: _KINDS.index(item.kind))
+        ),
         undeclared=tuple(r.name for r in resources if r.kind == "endpoint" and r.name not in project.spec.endpoints),
         hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
         deployed=deployed,
+        elsewhere=_elsewhere(project) if project.target.adapter == "local" else {},
+        unpriced=_unpriced(resources),
+        known_cost=sum(known, Decimal(0)),
     )
 
 
 def _estimate(project: Project) -> Estimate | None:
     from ..adapters import targets
 
-    declared = [variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants]
-    return targets.estimate(project.target.profile, [VariantSpec(name=each.name, model=each.model, version=0) for each in declared])
+    return targets.estimate(project.target.profile, _declared(project))
 
 
-def _budget(project: Project, deployed: Estimate | None) -> Iterator[PlanItem]:
-    """Refused above the profile's budget. A cost that is unknown is not above it: `plan` shows that it is unknown."""
+def _elsewhere(project: Project) -> dict[str, Estimate]:
+    """By target: what the endpoints would cost there. One target of an adapter; those whose packages are not here say nothing."""
+    from ..adapters import targets
+    from ..project.profiles import profiles
+
+    found: dict[str, Estimate] = {}
+    seen: set[str] = set()
+    for name, profile in profiles(project.description).items():
+        if profile.adapter in seen:
+            continue
+        seen.add(profile.adapter)
+        try:
+            estimate = targets.estimate(profile, _declared(project))
+        except (Unsupported, MissingDependency):
+            continue
+        if estimate is not None:
+            found[name] = estimate
+    return found
+
+
+def _declared(project: Project) -> list[VariantSpec]:
+    variants = [variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants]
+    return [VariantSpec(name=each.name, model=each.model, version=0) for each in variants]
+
+
+def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
+    """Refused above the profile's budget, by what stands now or by what would. A cost that is unknown is not above it: `plan` shows it."""
     limit = str(project.target.profile.options.get("budget") or "").removesuffix(" USD/h")
-    if not limit or deployed is None or deployed.hourly_cost is None or deployed.hourly_cost <= Decimal(limit):
+    if not limit:
         return
-    detail = f": {deployed.hourly_cost:.2f} USD/h once deployed ({deployed.machines}) is above {limit} USD/h of profiles.yaml"
-    yield PlanItem(action="!", kind="budget", name=project.target.name, detail=detail)
+    detail = ""
+    if deployed is not None and deployed.hourly_cost is not None and deployed.hourly_cost > Decimal(limit):
+        detail = f": {deployed.hourly_cost:.2f} USD/h once deployed ({deployed.machines})"
+    elif now > Decimal(limit):
+        detail = f": {now:.2f} USD/h stands there now"
+    if detail:
+        yield PlanItem(action="!", kind="budget", name=project.target.name, detail=f"{detail} is above {limit} USD/h of profiles.yaml")
 
 
 def where(project: Project) -> str:
-    """The place that a command's first line names."""
+    """The place that a command's first line names. Denied when a cloud has no credentials, or another account's."""
     if project.target.adapter == "local":
         return ".isthmus/"
-    return str(project.target.profile.options.get("bucket", project.target.name))
+    from ..adapters import targets
+
+    return targets.where(project.target)
 
 
 def _items(project: Project) -> Iterator[PlanItem]:

@@ -10,7 +10,7 @@ import msgspec
 from ..endpoints.port import EndpointState
 from ..events.relations import raw_name
 from ..runtime import Project
-from .plan import where
+from .plan import headline, where
 
 
 class TableLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     hourly_cost: Decimal | None
 
     def __str__(self) -> str:
-        lines = [f"{self.target:<7} {self.where}"]
+        lines = [headline(self.target, self.where)]
         for table in self.tables:
             rows = "not made yet (isthmus apply)" if table.rows is None else f"{table.rows:>9,} rows"
             fresh = f"   known up to {table.known_until:%Y-%m-%d %H:%M}" if table.known_until else ""
@@ -49,6 +49,7 @@ def status(project: Project) -> Status:
     """Read the target; nothing is changed."""
     from ..feature_store.materialize import watermark
 
+    place = where(project)
     warehouse = project.target.warehouse
     tables: list[TableLine] = []
     for event in project.spec.events:
@@ -65,7 +66,7 @@ def status(project: Project) -> Status:
     known = [c for c in costs if c is not None]
     return Status(
         target=project.target.name,
-        where=where(project),
+        where=place,
         tables=tuple(tables),
         endpoints={name: project.target.endpoints.observe(name) for name in project.spec.endpoints},
         hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,

@@ -47,5 +47,11 @@ class _SageMakerAdapter:
 
         return estimate(profile, variants)
 
+    def where(self, target: Target) -> str:
+        """Account, region, offline or not, bucket (targets.where)."""
+        from .session import where
+
+        return where(target)
+
 
 ADAPTER = _SageMakerAdapter()

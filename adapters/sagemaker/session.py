@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from ...errors import Denied, Invalid
 from ...target import Target
-from . import names
+from . import credentials, names
 from .errors import translated
 
 OFFLINE = "offline"  # both halves of the local stack's credentials
@@ -37,7 +37,8 @@ class Aws:
         self._lock = threading.Lock()
         self._account: str | None = None
         self._bucket_made = False
-        with translated("opening a session"):
+        self._admitted = False
+        with credentials.explained(target.name), translated("opening a session"):
             self.boto3 = _session(self.endpoint_url, options.get("region"))
         if self.boto3.region_name is None:
             raise Invalid(f"target {target.name} has no region", remedy="set `region:` in profiles.yaml, or AWS_DEFAULT_REGION")
@@ -58,6 +59,8 @@ class Aws:
 
     def client(self, service: str, *, retrying: bool = True) -> Any:
         """For reads and idempotent writes; `retrying=False`: for conditional writes and invocations. Made once, for all threads."""
+        if not self._admitted and service != "sts":
+            self.admit()
         with self._lock:
             found = self._clients.get((service, retrying))
             if found is None:
@@ -79,6 +82,17 @@ class Aws:
         self.calls.reading(operation, resource)
         with translated(f"{operation} {resource}"):
             yield
+
+    def admit(self) -> None:
+        """Before the first call of all: Denied when there are no credentials (nothing is called then), or another account's."""
+        if not self.offline:
+            with credentials.explained(self.profile.name):
+                found = self.boto3.get_credentials()
+                if found is None:
+                    raise credentials.none(self.profile.name)
+                found.get_frozen_credentials()  # a login that has run out shows only here
+            self.pin()
+        self._admitted = True
 
     def account(self) -> str:
         """The account of the credentials, asked once."""
@@ -132,6 +146,14 @@ def of(target: Target) -> Aws:
         if found is None:
             found = _OF[target] = Aws(target)
         return found
+
+
+def where(target: Target) -> str:
+    """What the first line of every command says of a target: account, region, whether it is the offline stack, bucket."""
+    aws = of(target)
+    aws.admit()
+    account = aws.profile.options.get("account") or (_OFFLINE_ACCOUNT if aws.offline else aws.account())
+    return f"account {account}  {aws.region}{'  offline' if aws.offline else ''}   {aws.profile.options['bucket']}"
 
 
 def native(target: Target) -> Any:

@@ -40,7 +40,7 @@ def test_the_whole_flow_of_a_new_project(tmp_path):
     finally:
         gone = isthmus(shop, "destroy", "--yes")
     assert gone.out.startswith("local   - endpoint home  - 1 online view")
-    assert "keeps models, runs/, reports/, raw/ and your data/" in gone.out
+    assert "keeps model ranker, runs/, reports/, raw/ and your data/" in gone.out
     assert lines(isthmus(shop, "runs", "list").out)[1].startswith("r1 "), "runs stay"
     assert isthmus(shop, "destroy", "--yes").out.startswith("local   nothing here")
 

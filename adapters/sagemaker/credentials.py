@@ -1,0 +1,118 @@
+"""What was looked for when there are no AWS credentials: environment, profile, SSO session. Read from files; nothing is called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...errors import Denied, IsthmusError
+
+_CACHE = Path(".aws") / "sso" / "cache"  # below the home folder, where the AWS CLI keeps its logins
+_KEYS = ("aws_access_key_id", "credential_process", "role_arn", "web_identity_token_file", "sso_session", "sso_start_url")
+
+
+class Sso(msgspec.Struct, frozen=True, kw_only=True):
+    """One login of the AWS CLI."""
+
+    name: str
+    expires: datetime | None  # None: never logged in
+
+
+@contextmanager
+def explained(target: str) -> Iterator[None]:
+    """Botocore's ways of saying that there are no credentials, as one Denied that says what was looked for."""
+    from botocore import exceptions as aws
+
+    try:
+        yield
+    except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.ProfileNotFound, aws.CredentialRetrievalError) as error:
+        raise none(target, why=str(error)) from error
+    except (aws.SSOError, aws.TokenRetrievalError) as error:  # a login that has run out
+        asked = isinstance(error, aws.TokenRetrievalError)  # of AWS's login service, to make the login last longer
+        raise none(target, why=str(error), called=asked) from error
+
+
+def none(target: str, *, why: str = "", called: bool = False, now: datetime | None = None) -> IsthmusError:
+    """The error: what was looked for, what to do, and that nothing was called."""
+    config = _config()
+    name = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"
+    sso = session_of(config, name, Path.home() / _CACHE)
+    said = f"environment {environment(os.environ)}; profile {name} {profile(config, name)}; SSO session {_login(sso, now)}"
+    login = f"aws sso login --sso-session {sso.name}" if sso else "aws configure sso, or set AWS_PROFILE"
+    found = Denied(
+        f"no AWS credentials: {said}",
+        remedy=f"{login}       or, with no account: isthmus plan --target {target} --offline"
+        + ("" if called else "\nno cloud call was made"),
+    )
+    if why:
+        found.add_note(why)
+    return found
+
+
+def environment(environ: Mapping[str, str]) -> str:
+    """What the environment's two variables are."""
+    have = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if environ.get(name)]
+    if len(have) == 1:
+        return f"{have[0]} alone"
+    return "refused" if have else "none"
+
+
+def profile(config: Mapping[str, Any], name: str) -> str:
+    """Whether a profile of ~/.aws/config or ~/.aws/credentials has something to log in with."""
+    if name not in config.get("profiles", {}):
+        return "none" if name == "default" else "is not in ~/.aws"
+    found = config["profiles"][name]
+    return next((f"has {key} only" for key in _KEYS if key in found), "none")
+
+
+def session_of(config: Mapping[str, Any], name: str, cache: Path) -> Sso | None:
+    """The profile's SSO session, else the only one (the first) of ~/.aws/config."""
+    sessions = config.get("sso_sessions", {})
+    own = config.get("profiles", {}).get(name, {}).get("sso_session")
+    chosen = own or next(iter(sessions), None)
+    return None if chosen is None else Sso(name=str(chosen), expires=_expires(cache, str(chosen)))
+
+
+def _expires(cache: Path, session: str) -> datetime | None:
+    file = cache / f"{hashlib.sha1(session.encode()).hexdigest()}.json"  # noqa: S324  the AWS CLI's own name for it
+    try:
+        moment = datetime.fromisoformat(json.loads(file.read_text(encoding="utf-8"))["expiresAt"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _login(sso: Sso | None, now: datetime | None) -> str:
+    if sso is None:
+        return "none"
+    if sso.expires is None:
+        return f'"{sso.name}" not logged in'
+    left = sso.expires - (now or datetime.now(UTC))
+    return f'"{sso.name}" in force, but no profile uses it' if left > timedelta(0) else f'"{sso.name}" expired {_ago(-left)}'
+
+
+def _ago(passed: timedelta) -> str:
+    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
+        if (count := passed // length) >= 1:
+            return f"{count} {unit}{'s' if count != 1 else ''} ago"
+    return "just now"
+
+
+def _config() -> Mapping[str, Any]:
+    """~/.aws/config and ~/.aws/credentials as botocore reads them; nothing when they cannot be read."""
+    import botocore.session
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        found: Mapping[str, Any] = botocore.session.Session(profile="default").full_config
+    except BotoCoreError:
+        return {}
+    return found
