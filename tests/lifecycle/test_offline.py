@@ -71,7 +71,7 @@ def test_our_image_has_every_name_that_the_projects_profiles_give_it(tmp_path):
     )
     found = offline.images(tmp_path / "shop")
     assert set(found) == {"isthmus", "123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7"}
-    assert all("-m isthmus.endpoints.server --model {model} --port {port}" in command for command in found.values())
+    assert all("-m isthmus.endpoints.server --host 127.0.0.1 --model {model} --port {port}" in command for command in found.values())
 
 
 def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):

@@ -30,6 +30,6 @@ def stack(profile):  # the profile has reset it
 @pytest.fixture(scope="session")
 def still_stack():
     """A stack whose clock stands still: an update goes on until it is moved."""
-    image = f"{sys.executable} -m isthmus.endpoints.server --model {{model}} --port {{port}}"
+    image = f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}"
     with start_aws(clock="manual", images={"isthmus": image}) as running:
         yield running
