@@ -29,7 +29,7 @@ def rows(s3: Any, table: Table, parts: list[Part], wanted: frozenset[str] | None
     import pyarrow as pa
 
     columns = [column for column in table.columns if wanted is None or column.name in wanted]
-    if not columns and not (wanted & {column.name for column in table.partitions} if wanted is not None else ()):
+    if not columns:
         columns = list(table.columns[:1])  # rows are counted by a column
     keys = [(index, column) for index, column in enumerate(table.partitions) if wanted is None or column.name in wanted]
     schema = pa.schema([(c.name, types.arrow(c.type)) for c in columns] + [(c.name, types.arrow(c.type)) for _, c in keys])

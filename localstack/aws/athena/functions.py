@@ -228,7 +228,7 @@ RULES: dict[str, Rule] = {
     "yow": Rule(1, 1, "isoyear(*)"),
     "millisecond": Rule(1, 1, "(millisecond($1) % 1000)"),
     "last_day_of_month": Rule(1, 1, "last_day(*)"),
-    "from_unixtime": Rule(1, 1, "to_timestamp(round(CAST($1 AS DOUBLE), 3))"),
+    "from_unixtime": Rule(1, 1, "trino_from_unixtime($1)"),
     "to_unixtime": Rule(1, 1, "epoch(*)"),
     "from_iso8601_timestamp": Rule(1, 1, "trino_iso8601($1)"),
     "from_iso8601_date": Rule(1, 1, "CAST($1 AS DATE)"),
@@ -247,7 +247,7 @@ RULES: dict[str, Rule] = {
     "arrays_overlap": Rule(2, 2, "list_has_any(*)"),
     "cardinality": Rule(1, 1, _cardinality),
     "contains": Rule(2, 2, "list_contains(*)"),
-    "element_at": Rule(2, 2, "$1[$2]"),
+    "element_at": Rule(2, 2, lambda a: exp.Bracket(this=a[0], expressions=[a[1]], offset=1)),
     "filter": Rule(2, 2, "list_filter(*)"),
     "flatten": Rule(1, 1, "flatten(*)"),
     "sequence": Rule(2, 3, "generate_series(*)"),
@@ -267,7 +267,10 @@ RULES: dict[str, Rule] = {
 }
 # What a template calls that DuckDB does not have.
 PRELUDE = """
-CREATE MACRO trino_bytes(x) AS CASE WHEN typeof(x) = 'BLOB' THEN x ELSE error('TRINO Unexpected parameters (varchar). Expected: varbinary') END;
+CREATE MACRO trino_bytes(x) AS CASE WHEN typeof(x) = 'BLOB' THEN x ELSE error('TRINO Unexpected parameters (varchar) for function md5, sha1 or sha256. Expected: varbinary') END;
+CREATE MACRO trino_from_unixtime(x) AS CASE WHEN typeof(x) = 'VARCHAR'
+ THEN error('TRINO Unexpected parameters (varchar) for function from_unixtime. Expected: from_unixtime(double)')
+ ELSE to_timestamp(round(CAST(x AS DOUBLE), 3)) END;
 CREATE MACRO trino_iso8601(x) AS CAST(CASE WHEN regexp_matches(x, 'T.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN x ELSE concat(x, 'Z') END AS TIMESTAMPTZ);
 """
 

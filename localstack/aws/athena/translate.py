@@ -174,7 +174,7 @@ def _made(text: str, node: exp.Expression, noted: tuple[object, ...], types: Typ
         return made
     if isinstance(node, exp.Div):
         return _division(node, kind)
-    if isinstance(node, exp.Mod) and not _nonzero(node.right):
+    if isinstance(node, exp.Mod) and not _nonzero(node.right) and not _tried(node):
         node.set("expression", functions.call("trino_nonzero", node.right.copy()))
         return None
     if isinstance(node, (exp.Add, exp.Sub)) and kind == DATE:
@@ -204,7 +204,7 @@ def _division(node: exp.Div, kind: object) -> exp.Expression:
     a, b = exp.Paren(this=node.left.copy()), node.right.copy()
     if kind == DOUBLE:
         return functions.call("trino_divide", a, b)
-    divided = exp.Div(this=a, expression=b if _nonzero(b) else functions.call("trino_nonzero", b))
+    divided = exp.Div(this=a, expression=b if _nonzero(b) or _tried(node) else functions.call("trino_nonzero", b))
     return _scaled(divided, kind) if getattr(kind, "name", "") == "decimal" else exp.Paren(this=divided)
 
 
@@ -217,6 +217,16 @@ def _scaled(node: exp.Expression, kind: object) -> exp.Expression:
 def _nonzero(node: exp.Expression) -> bool:
     inner = node.unnest()
     return isinstance(inner, exp.Literal) and not inner.is_string and float(inner.name) != 0
+
+
+def _tried(node: exp.Expression) -> bool:
+    """Inside TRY, where a division by zero is null; DuckDB's TRY does not take error()."""
+    parent = node.parent
+    while parent is not None:
+        if isinstance(parent, exp.Anonymous) and str(parent.this).lower() == "try":
+            return True
+        parent = parent.parent
+    return False
 
 
 def _cast(node: exp.Cast, source: object) -> exp.Expression | None:

@@ -1,0 +1,60 @@
+"""The genuine sagemaker v3 SDK's Feature Store, in a process of its own, against the stack in another."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isthmus.localstack.run import start_aws
+
+pytest.importorskip("importlib.metadata").version("sagemaker")
+CLIENT = Path(__file__).with_name("sdk_features_client.py")
+pytestmark = pytest.mark.timeout(240)
+
+
+def day(number):
+    return 1704067200.0 + (number - 1) * 86400
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sdk")
+    config = folder / "config.yaml"
+    config.write_text("SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n")
+    with start_aws(clock="instant") as stack:
+        environment = {**os.environ, **stack.env, "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)}
+        done = subprocess.run([sys.executable, CLIENT, folder / "seen.json"], env=environment, cwd=folder, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
+    return json.loads((folder / "seen.json").read_text())
+
+
+def test_a_feature_group_is_created_and_waited_for(seen):
+    assert seen["status"] == "Created"
+
+
+def test_ingest_dataframe_leaves_the_record_of_the_latest_event_time_online(seen):
+    assert seen["record"] == {"item": "a", "ctr": "0.2", "seen": "20", "event_time": str(day(3))}
+
+
+def test_athena_query_reads_the_offline_store_with_types_whichever_way_it_was_ingested(seen):
+    assert [(row["item"], row["ctr"], row["seen"], row["event_time"]) for row in seen["athena"]] == [
+        ("a", 0.1, 10, day(1)),
+        ("a", 0.2, 20, day(3)),
+        ("b", 0.5, 30, day(2)),
+        ("c", 0.1, 10, day(1)),
+        ("c", 0.2, 20, day(3)),
+        ("d", 0.5, 30, day(2)),
+    ]
+
+
+def test_dataset_builders_point_in_time_join_takes_no_value_from_the_future(seen):
+    joined = sorted((row["item"], row["at"], row["clicked"], row["ctr.1"]) for row in seen["joined"])
+    assert joined == [("a", day(2), 0, 0.1), ("a", day(4), 1, 0.1), ("a", day(4), 1, 0.2), ("b", day(4), 1, 0.5)]  # an inner join, as it is
+
+
+def test_dataset_builder_honours_the_range_of_event_times_and_as_of(seen):
+    assert [tuple(row) for row in seen["range"]] == [("a", day(1)), ("b", day(2)), ("c", day(1)), ("d", day(2))]
+    assert seen["known"] == 6
