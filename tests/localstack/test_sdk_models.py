@@ -1,0 +1,96 @@
+"""The genuine sagemaker v3 SDK's registry and endpoints, in a process of its own, against the stack in another: one run, several things seen."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from isthmus.tests.localstack import endpoints_kit
+
+if find_spec("sagemaker") is None:
+    pytest.skip("the sagemaker SDK is not installed", allow_module_level=True)
+CLIENT = Path(__file__).with_name("sdk_models_client.py")
+ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    with endpoints_kit.start(tmp_path_factory.mktemp("toy"), "real", ISTHMUS_STACK_ENDPOINT_SECONDS="1") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def seen(stack, tmp_path_factory):
+    kit = endpoints_kit.Kit(stack.url)
+    kit.bucket()
+    for name in ("first", "second"):
+        kit.model(name)  # puts the data into S3; the SDK makes the models
+        kit.sagemaker.delete_model(ModelName=name)
+    folder = tmp_path_factory.mktemp("sdk")
+    config = folder / "config.yaml"
+    config.write_text("SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n")
+    done = subprocess.run(
+        [sys.executable, CLIENT, folder / "seen.json"],
+        env={**os.environ, **stack.env, "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
+    return json.loads((folder / "seen.json").read_text())
+
+
+@pytest.mark.timeout(240)
+def test_a_group_and_its_versions_are_made_and_read(seen):
+    registry = seen["registry"]
+    assert registry["group"] == [f"{ARN}model-package-group/rankers", "Completed", "all of them"]
+    assert registry["groups"] == ["rankers"]
+    assert registry["versions"] == [1, 2]
+    assert registry["data"] == "s3://models/first/model.tar.gz"
+    assert sorted(registry["listed"]) == [f"{ARN}model-package/rankers/{number}" for number in (1, 2)]
+
+
+def test_an_approval_changes_what_it_names_and_is_found_by_the_filter(seen):
+    status, description, metadata = seen["registry"]["approved"]
+    assert (status, description, metadata) == ("Approved", "good", {"auc": "0.7", "by": "me"})
+    assert seen["registry"]["chosen"] == [f"{ARN}model-package/rankers/1"]
+
+
+def test_models_and_configurations_are_listed(seen):
+    assert seen["serving"]["model"] == [f"{ARN}model/first", f"{ARN}model-package/rankers/1"]
+    assert seen["serving"]["models"] == ["first", "second"]
+    assert seen["serving"]["configs"] == ["first-config", "second-config"]
+    assert seen["serving"]["variants"] == ["first"]
+
+
+def test_the_sdks_wait_ends_when_the_endpoint_is_in_service_and_the_model_answers(seen):
+    assert (seen["serving"]["at first"], seen["serving"]["in service"]) == ("Creating", "InService")
+    variant, kind, attributes, said = seen["serving"]["invoked"]
+    assert (variant, kind, attributes) == ("main", "application/json", "trace=1;seen")
+    assert said == {"model": "first", "env": "hello", "type": "application/json"}  # the package's data, the model's environment
+
+
+def test_a_new_capacity_is_there_after_the_wait(seen):
+    assert seen["serving"]["capacity"] == 2
+
+
+def test_an_update_to_another_configuration_serves_the_other_model(seen):
+    assert seen["serving"]["updating"] == "Updating"
+    assert seen["serving"]["updated"] == ["second-config", "second"]
+    assert seen["serving"]["listed"] == [["ranker", "InService"]]
+
+
+def test_a_deleted_endpoint_is_gone_for_descriptions_and_for_invocations(seen):
+    assert seen["serving"]["after"] == "ValidationException"
+    assert seen["serving"]["invoked after"] == "ValidationError"
+    assert seen["serving"]["left"] == [[], [], []]
+
+
+def test_a_group_goes_after_its_versions_only(seen):
+    assert seen["removal"] == {"too early": "ConflictException", "left": []}
