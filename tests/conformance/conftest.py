@@ -8,6 +8,7 @@ row without a test and for a test without a row.
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import pytest
 
@@ -22,7 +23,13 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     if "adapter" in metafunc.fixturenames:
-        metafunc.parametrize("adapter", os.environ.get("ISTHMUS_CONFORMANCE", "local").split(","))
+        metafunc.parametrize("adapter", os.environ.get("ISTHMUS_CONFORMANCE", ",".join(_installed())).split(","))
+
+
+def _installed():
+    """The laptop, and every cloud whose adapter and offline stack are there."""
+    stack = all(find_spec(name) for name in ("boto3", "awswrangler", "moto"))
+    return ["local", *(["sagemaker"] if stack else [])]
 
 
 @pytest.fixture
