@@ -1,4 +1,4 @@
-"""Tags of SageMaker's resources, one table for all kinds, and GetResources over it and over moto.
+"""Tags of SageMaker's resources, one table for all kinds; tagging.py reads it beside moto's.
 
 moto's AddTags appends a second value for the same key, and its tagging API does not see SageMaker. Whoever creates a resource calls
 `put(ctx, arn, params.get("Tags"))`, whoever deletes one `drop(ctx, arn)`.
@@ -72,33 +72,6 @@ def delete_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     for key in params["TagKeys"]:
         tags.pop(key, None)
     return {}
-
-
-@handles("resourcegroupstaggingapi", "GetResources")
-def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Answer moto's pages, and SageMaker's resources on the last of them."""
-    kinds: list[str] = params.get("ResourceTypeFilters") or []
-    only_ours = bool(kinds) and all(kind.split(":")[0] == "sagemaker" for kind in kinds)
-    answer: dict[str, Any] = {"ResourceTagMappingList": []} if only_ours else ctx.forward()
-    if answer.get("PaginationToken"):
-        return answer
-    ours = [
-        {"ResourceARN": arn, "Tags": _listed(tags)}
-        for arn, tags in sorted(ctx.store(Tags).of.items())
-        if tags and _wanted(arn, kinds, params.get("ResourceARNList")) and _carries(tags, params.get("TagFilters") or [])
-    ]
-    known = {item["ResourceARN"] for item in answer["ResourceTagMappingList"]}
-    return {**answer, "ResourceTagMappingList": [*answer["ResourceTagMappingList"], *(i for i in ours if i["ResourceARN"] not in known)]}
-
-
-def _wanted(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
-    _, _, service, _, _, rest = arn.split(":", 5)
-    resource = rest.partition("/")[0]
-    return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (not arns or arn in arns)
-
-
-def _carries(tags: dict[str, str], filters: list[dict[str, Any]]) -> bool:
-    return all(f["Key"] in tags and (not f.get("Values") or tags[f["Key"]] in f["Values"]) for f in filters)
 
 
 def _listed(tags: dict[str, str]) -> list[dict[str, str]]:

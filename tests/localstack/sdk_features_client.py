@@ -69,10 +69,16 @@ def main(path):
         }
     )
     built = DatasetBuilder.create(
-        base=base, output_path=f"s3://{BUCKET}/dataset", session=session, record_identifier_feature_name="item", event_time_identifier_feature_name="at"
+        base=base,
+        output_path=f"s3://{BUCKET}/dataset",
+        session=session,
+        record_identifier_feature_name="item",
+        event_time_identifier_feature_name="at",
     )
     joined, text = (
-        built.with_feature_group(items, target_feature_name_in_base="item", included_feature_names=["ctr"]).point_in_time_accurate_join().to_dataframe()
+        built.with_feature_group(items, target_feature_name_in_base="item", included_feature_names=["ctr"])
+        .point_in_time_accurate_join()
+        .to_dataframe()
     )
     seen["joined"] = joined.astype(object).where(joined.notna(), None).to_dict("records")
     seen["query"] = text

@@ -23,7 +23,9 @@ def put_parquet(aws, key, **columns):
 def events(aws):  # noqa: F811
     """events(id bigint, name string, x double, at timestamp), partitioned by dt."""
     columns = [("id", "bigint"), ("name", "string"), ("x", "double"), ("at", "timestamp")]
-    aws.glue.create_table(DatabaseName="db", TableInput=table_input("events", columns, f"s3://{BUCKET}/events/", partitions=[("dt", "string")]))
+    aws.glue.create_table(
+        DatabaseName="db", TableInput=table_input("events", columns, f"s3://{BUCKET}/events/", partitions=[("dt", "string")])
+    )
     start = datetime(2024, 1, 1, 12, 0, 0, 123456)
     for day, ids in enumerate(([1, 2], [3], [4])):
         put_parquet(
@@ -108,7 +110,10 @@ def test_results_come_in_pages(aws):  # noqa: F811
         ("SELECT id FROM events WHERE id = '1'", "TYPE_MISMATCH: line 1:1: Cannot apply operator: bigint = varchar"),
         ("SELECT id FROM events WHERE dt = 1", "TYPE_MISMATCH: line 1:1: Cannot apply operator: varchar = integer"),
         ("SELECT id FROM events WHERE at > '2024-01-01'", "TYPE_MISMATCH: line 1:1: Cannot apply operator: timestamp = varchar"),
-        ("SELECT id, count(*) FROM events", "EXPRESSION_NOT_AGGREGATE: line 1:8: 'id' must be an aggregate expression or appear in GROUP BY clause"),
+        (
+            "SELECT id, count(*) FROM events",
+            "EXPRESSION_NOT_AGGREGATE: line 1:8: 'id' must be an aggregate expression or appear in GROUP BY clause",
+        ),
         ("SELECT 1 / (id - id) FROM events", "DIVISION_BY_ZERO: Division by zero"),
         ("SELECT CAST(name AS integer) FROM events WHERE id = 1", "INVALID_CAST_ARGUMENT: Cannot cast 'n'1' to integer"),
         ("SELECT lower(id) FROM events", "FUNCTION_NOT_FOUND: line 1:8: Unexpected parameters (bigint) for function lower"),
@@ -142,7 +147,9 @@ def test_parameters_are_bound_in_order(events):
 
 
 def test_a_prepared_statement_is_executed_with_its_parameters(events):
-    events.athena.create_prepared_statement(StatementName="by_day", WorkGroup="primary", QueryStatement="SELECT id FROM events WHERE dt = ?")
+    events.athena.create_prepared_statement(
+        StatementName="by_day", WorkGroup="primary", QueryStatement="SELECT id FROM events WHERE dt = ?"
+    )
     started = events.start("EXECUTE by_day USING '2024-01-03'")
     rows = events.athena.get_query_results(QueryExecutionId=started)["ResultSet"]["Rows"]
     assert [row["Data"][0]["VarCharValue"] for row in rows] == ["id", "4"]
@@ -171,7 +178,11 @@ def test_a_table_made_by_a_query_has_files_partitions_types_and_a_manifest(event
     manifest = events.read(execution["Statistics"]["DataManifestLocation"].removeprefix(f"s3://{BUCKET}/")).decode().split()
     assert sorted(uri.split("/")[-2] for uri in manifest) == ["dt=2024-01-01", "dt=2024-01-02", "dt=2024-01-03"]
     table = events.glue.get_table(DatabaseName="db", Name="made")["Table"]
-    assert [(c["Name"], c["Type"]) for c in table["StorageDescriptor"]["Columns"]] == [("id", "bigint"), ("at", "timestamp"), ("price", "decimal(6,2)")]
+    assert [(c["Name"], c["Type"]) for c in table["StorageDescriptor"]["Columns"]] == [
+        ("id", "bigint"),
+        ("at", "timestamp"),
+        ("price", "decimal(6,2)"),
+    ]
     assert events.rows("SELECT id, price, at, dt FROM made WHERE dt > '2024-01-01' ORDER BY id") == [
         ("3", "1.50", "2024-01-02 12:00:00.123", "2024-01-02"),
         ("4", "2.00", "2024-01-03 12:00:00.123", "2024-01-03"),
@@ -326,12 +337,15 @@ def test_databases_and_tables_are_there_through_athenas_api(events):
 
 def test_a_workgroup_decides_where_results_go_when_it_insists(aws):  # noqa: F811
     aws.athena.create_work_group(
-        Name="team", Configuration={"ResultConfiguration": {"OutputLocation": f"s3://{BUCKET}/team/"}, "EnforceWorkGroupConfiguration": True}
+        Name="team",
+        Configuration={"ResultConfiguration": {"OutputLocation": f"s3://{BUCKET}/team/"}, "EnforceWorkGroupConfiguration": True},
     )
     execution = aws.execution("SELECT 1 AS a", WorkGroup="team")
     assert execution["ResultConfiguration"]["OutputLocation"].startswith(f"s3://{BUCKET}/team/")
     assert aws.athena.list_query_executions(WorkGroup="team")["QueryExecutionIds"] == [execution["QueryExecutionId"]]
-    aws.athena.update_work_group(WorkGroup="team", ConfigurationUpdates={"ResultConfigurationUpdates": {"OutputLocation": f"s3://{BUCKET}/other/"}})
+    aws.athena.update_work_group(
+        WorkGroup="team", ConfigurationUpdates={"ResultConfigurationUpdates": {"OutputLocation": f"s3://{BUCKET}/other/"}}
+    )
     assert aws.execution("SELECT 1 AS a", WorkGroup="team")["ResultConfiguration"]["OutputLocation"].startswith(f"s3://{BUCKET}/other/")
 
 

@@ -204,14 +204,28 @@ def test_the_query_in_an_unload_keeps_its_place_in_the_text():
         check.parsed(statements.read(text).query)
 
 
-@pytest.mark.parametrize("text", ["DELETE FROM t", "UPDATE t SET a = 1", "SELECT 1; SELECT 2", "", "EXPLAIN SELECT 1", "CREATE TABLE t (a int)"])
+@pytest.mark.parametrize(
+    "text", ["DELETE FROM t", "UPDATE t SET a = 1", "SELECT 1; SELECT 2", "", "EXPLAIN SELECT 1", "CREATE TABLE t (a int)"]
+)
 def test_what_the_stack_does_not_take_is_refused_at_once(text):
     with pytest.raises(Malformed):
         statements.read(text)
 
 
 @pytest.mark.parametrize(
-    "hive", ["string", "int", "bigint", "double", "decimal(10,2)", "date", "timestamp", "array<string>", "map<string,int>", "struct<a:int,b:array<double>>"]
+    "hive",
+    [
+        "string",
+        "int",
+        "bigint",
+        "double",
+        "decimal(10,2)",
+        "date",
+        "timestamp",
+        "array<string>",
+        "map<string,int>",
+        "struct<a:int,b:array<double>>",
+    ],
 )
 def test_a_hive_type_survives_the_way_through_duckdb(hive):
     assert types.glue(types.duckdb(hive)) == hive

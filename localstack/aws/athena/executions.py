@@ -89,7 +89,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
     context = params.get("QueryExecutionContext") or {}
     id_ = str(uuid.uuid4())
     asked = outcome.Asked(
-        id=id_, statement=statement, database=context.get("Database") or "default", parameters=parameters, output=output, enforced=enforced
+        id=id_, statement=statement, database=(context.get("Database") or "default").strip("`"), parameters=parameters, output=output, enforced=enforced
     )
     configuration = {**settings.get("ResultConfiguration", {}), **(params.get("ResultConfiguration") or {})}
     configuration["OutputLocation"] = outcome.location(statement, output, id_)

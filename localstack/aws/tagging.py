@@ -1,0 +1,119 @@
+"""The tagging API: GetResources over moto's services and over SageMaker's, whose tags tags.py keeps; tags set in creating calls that moto drops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.kinesis.models import kinesis_backends
+
+from . import tags
+from .registry import Context, handles
+
+_SERVICE = "resourcegroupstaggingapi"
+
+
+@handles(_SERVICE, "GetResources")
+def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """In the order of the ARNs. moto's tagging does not see its own Kinesis. What tags.py knows of a resource is right; moto's answer for it may be older."""
+    kinds: list[str] = params.get("ResourceTypeFilters") or []
+    filters: list[dict[str, Any]] = params.get("TagFilters") or []
+    ours = ctx.store(tags.Tags)
+    with ours.lock:
+        known = {arn: dict(found) for arn, found in ours.of.items()}
+    known |= {stream.arn: dict(stream.tags) for stream in list(kinesis_backends[ctx.account][ctx.region].streams.values())}
+    found = {
+        arn: _listed(held)
+        for arn, held in known.items()
+        if held and _wanted(arn, kinds, params.get("ResourceARNList")) and _carries(held, filters)
+    }
+    found |= {item["ResourceARN"]: item["Tags"] for item in _of_moto(ctx, params) if item["ResourceARN"] not in known}
+    arns, start, size = sorted(found), int(params.get("PaginationToken") or 0), params.get("ResourcesPerPage", 50)
+    page = arns[start : start + size]
+    return {
+        "ResourceTagMappingList": [{"ResourceARN": arn, "Tags": found[arn]} for arn in page],
+        "PaginationToken": str(start + size) if start + size < len(arns) else "",
+    }
+
+
+def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """All of moto's pages."""
+    asked = {key: value for key, value in params.items() if key not in ("PaginationToken", "ResourcesPerPage", "TagsPerPage")}
+    made: list[dict[str, Any]] = []
+    token = ""
+    while True:
+        page = ctx.moto(_SERVICE, "GetResources", {**asked, **({"PaginationToken": token} if token else {})})
+        made += page.get("ResourceTagMappingList", [])
+        token = page.get("PaginationToken") or ""
+        if not token:
+            return made
+
+
+def _wanted(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
+    _, _, service, _, _, rest = arn.split(":", 5)
+    resource = rest.partition("/")[0]
+    return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (not arns or arn in arns)
+
+
+def _carries(held: dict[str, str], filters: list[dict[str, Any]]) -> bool:
+    return all(f["Key"] in held and (not f.get("Values") or held[f["Key"]] in f["Values"]) for f in filters)
+
+
+def _listed(held: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in held.items()]
+
+
+def _is_ours(arn: str) -> bool:
+    return arn.split(":")[2] == "sagemaker"
+
+
+@handles(_SERVICE, "TagResources")
+def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
+    for arn in params["ResourceARNList"]:
+        if _is_ours(arn):
+            tags.of(ctx, arn)
+            tags.put(ctx, arn, _listed(params["Tags"]))
+    return ctx.moto(_SERVICE, "TagResources", {**params, "ResourceARNList": others}) if others else {}
+
+
+@handles(_SERVICE, "UntagResources")
+def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
+    for arn in params["ResourceARNList"]:
+        if _is_ours(arn):
+            held = tags.of(ctx, arn)
+            for key in params["TagKeys"]:
+                held.pop(key, None)
+    return ctx.moto(_SERVICE, "UntagResources", {**params, "ResourceARNList": others}) if others else {}
+
+
+@handles(_SERVICE, "GetTagKeys")
+def get_tag_keys(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    every = {tag["Key"] for item in _every(ctx) for tag in item["Tags"]}
+    return _page("TagKeys", sorted(every), params)
+
+
+@handles(_SERVICE, "GetTagValues")
+def get_tag_values(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    every = {tag["Value"] for item in _every(ctx) for tag in item["Tags"] if tag["Key"] == params["Key"]}
+    return _page("TagValues", sorted(every), params)
+
+
+def _every(ctx: Context) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = get_resources(ctx, {"ResourcesPerPage": 1_000_000})["ResourceTagMappingList"]
+    return found
+
+
+def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]:
+    start = int(params.get("PaginationToken") or 0)
+    more = str(start + 100) if start + 100 < len(values) else ""
+    return {key: values[start : start + 100], "PaginationToken": more}
+
+
+@handles("kinesis", "CreateStream")
+def create_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """moto forgets the tags of the creating call."""
+    answer = ctx.forward()
+    if params.get("Tags"):
+        ctx.moto("kinesis", "AddTagsToStream", {"StreamName": params["StreamName"], "Tags": params["Tags"]})
+    return answer
