@@ -1,4 +1,4 @@
-"""Without a cloud's packages, its adapter's and its stack's tests are not collected: the laptop needs none of them (nox session `laptop`)."""
+"""Without a cloud's packages its adapter's and its stack's tests are not collected: the laptop needs none (nox session `laptop`)."""
 
 from importlib.util import find_spec
 
