@@ -59,6 +59,7 @@ class KinesisEventLog:
                     Tags=names.tag_map(self._aws.project, KIND, stream.name),
                 )
         if _delivery(self._aws, name) is None:
+            self._aws.s3()  # Firehose wants its bucket to be there
             # Firehose takes a source that is active only; and it begins with what comes after it, so `append` waits for it
             found = wait(
                 lambda: _stream(self._aws, name),
