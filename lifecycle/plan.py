@@ -184,14 +184,16 @@ def _items(project: Project) -> Iterator[PlanItem]:
 
     spec = project.spec
     for event in spec.events.values():
-        yield _table(project, "event table", event.name, raw_name(event.name), raw_table(event).columns)
+        item = _table(project, "event table", event.name, raw_name(event.name), raw_table(event).columns)
+        yield _whole(item, _parts_of_event(project, event.name))
     yield from _static(project)
     schemas, _ = view_schemas(project.description)
     changed = changed_views(project)
     for view in spec.feature_views.values():
         columns = history_table(spec, view, schemas[view.name].features).columns
         item = _table(project, "feature view", view.name, view.name, columns)
-        yield _recomputed(item, view) if view.name in changed and item.action != "+" else item
+        item = _recomputed(item, view) if view.name in changed and item.action != "+" else item
+        yield _whole(item, _parts_of_view(project, view.name))
     for endpoint in spec.endpoints.values():
         yield _endpoint(project, endpoint)
 
@@ -212,6 +214,29 @@ def _table(project: Project, kind: str, name: str, table: str, wanted: tuple[Col
     return (
         PlanItem(action="~", kind=kind, name=name, detail=f"(adds {', '.join(new)})") if new else PlanItem(action="=", kind=kind, name=name)
     )
+
+
+def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
+    """A thing whose table is in place, but not all else that `apply` makes with it: an earlier one was cut short."""
+    if item.action == "=" and (parts := ", ".join(missing)):
+        return PlanItem(action="~", kind=item.kind, name=item.name, detail=f"(half-made: lacks its {parts})")
+    return item
+
+
+def _parts_of_event(project: Project, event: str) -> Iterator[str]:
+    if project.target.events.observe(raw_name(event)) in (None, "creating", "failed"):
+        yield "stream"
+    if project.target.warehouse.observe(f"events_{event}") is None:
+        yield "view of distinct events"
+
+
+def _parts_of_view(project: Project, view: str) -> Iterator[str]:
+    state = project.target.online.observe(view)
+    if state is None or state.phase in ("creating", "failed"):
+        yield "online view"
+    for objective in project.spec.objectives:  # what a feature view may read
+        if project.target.warehouse.observe(objective) is None:
+            yield f"objective {objective}"
 
 
 def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:

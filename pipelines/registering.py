@@ -38,7 +38,8 @@ def register(context: StepContext, model: Model) -> None:
     compared = _compared(blobs, ours, champion, own=manifest.digest, features=model.features, spec=project.spec)
     judged = gate.judge(model.gate, auc_vs_champion=compared.difference, calibration=measured.calibration, no_champion=compared.why_not)
     uri = publish(blobs, context.inputs["model"], manifest)
-    image = str(context.target.profile.options.get("image", "local"))
+    target = context.target
+    image = str(target.profile.options.get("image") or ("local" if target.adapter == "local" else ""))  # "": the adapter's own
     version = registry.register(model.model, uri=uri, digest=manifest.digest, image=image)
     alias, why_not = _place(context, model, version, judged, champion)
     run = Run(

@@ -13,6 +13,7 @@ from ...errors import AlreadyExists, Invalid, NotFound
 from ...pipelines.port import Approval, ModelVersion
 from ...storage import wait
 from ...target import Target
+from .machines import image as our_image
 from .names import dashed
 from .session import Aws, of
 
@@ -51,7 +52,7 @@ class SageMakerRegistry:
                 self._aws.client("sagemaker").create_model_package(
                     ModelPackageGroupName=name,
                     ModelPackageDescription=digest,
-                    InferenceSpecification=_inference(uri, image),
+                    InferenceSpecification=_inference(uri, image or our_image(self._aws.profile)),
                     CustomerMetadataProperties={"digest": digest, "uri": uri},
                     ModelApprovalStatus=_APPROVALS["pending"],
                     ClientToken=sha256(f"{group.arn}\n{group.created}\n{digest}".encode()).hexdigest()[:32],

@@ -91,7 +91,7 @@ def logged_in(home, *, ago):
     (home / ".aws" / "config").write_text(
         "[sso-session example]\nsso_start_url = https://example.awsapps.com/start\nsso_region = us-east-1\n"
     )
-    file = home / ".aws" / "sso" / "cache" / f"{hashlib.sha1(b'example').hexdigest()}.json"  # noqa: S324  the AWS CLI's own name for it
+    file = home / ".aws" / "sso" / "cache" / f"{hashlib.sha1(b'example').hexdigest()}.json"  # the AWS CLI's name for it
     moment = datetime.now(UTC) - ago
     file.write_text(json.dumps({"accessToken": "old", "expiresAt": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}))
 
@@ -123,8 +123,7 @@ def test_every_command_is_refused_alike_without_credentials(shop, nobody, unreac
         ({"AWS_PROFILE": "team"}, "", "environment none; profile team is not in ~/.aws; SSO session none"),
         (
             {"AWS_PROFILE": "team"},
-            "[profile team]\nsso_session = work\nsso_account_id = 123456789012\nsso_role_name = dev\n"
-            "[sso-session work]\nsso_start_url = https://example.awsapps.com/start\nsso_region = us-east-1\n",
+            "[profile team]\nsso_session = work\nsso_account_id = 1\nsso_role_name = dev\n[sso-session work]\nsso_start_url = https://x\n",
             'environment none; profile team has sso_session only; SSO session "work" not logged in',
         ),
     ],
@@ -227,8 +226,6 @@ def test_destroy_takes_what_is_the_projects_and_nothing_else(shop, stack):
         im.apply(project)
         assert [report.stored for report in im.ingest(project)] == [420, 80]
         im.materialize(project)
-        again = im.train(project, "models/history.yaml")
-        assert again.status == "succeeded"
         assert im.deploy(project, "home").smoke.ok
         assert plan(project).hourly_cost is None
         assert plan(project).known_cost == Decimal("0.230")
