@@ -24,6 +24,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "models",
     "pipelines.executions",
     "pipelines.handlers",
+    "search",
     "tagging",
     "tags",
 )

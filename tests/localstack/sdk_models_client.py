@@ -8,9 +8,9 @@ from botocore.exceptions import ClientError
 from sagemaker.core.resources import Endpoint, EndpointConfig, Model, ModelPackage, ModelPackageGroup
 from sagemaker.core.shapes import (
     ContainerDefinition,
+    ContainersItem,
     DesiredWeightAndCapacity,
     InferenceSpecification,
-    ContainersItem,
     ProductionVariant,
     Tag,
 )

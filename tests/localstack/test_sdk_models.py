@@ -1,4 +1,4 @@
-"""The genuine sagemaker v3 SDK's registry and endpoints, in a process of its own, against the stack in another: one run, several things seen."""
+"""The genuine sagemaker v3 SDK's registry and endpoints, in a process of its own, against the stack: one run, several things seen."""
 
 import json
 import os

@@ -23,9 +23,13 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     endpoint.deployment = params.get("DeploymentConfig")
     store = ctx.store(Endpoints)
     with store.lock:
-        if name in store.endpoints:
+        earlier = store.endpoints.get(name)
+        if earlier is not None and (ctx.clock.mode != "instant" or earlier.changing):  # moto replaces
             raise checks.refused(f'Cannot create already existing endpoint "{arn}".')
         store.endpoints[name] = endpoint
+    if earlier is not None:
+        earlier.routing = None
+        earlier.fleet.stop()
     tags.put(ctx, arn, params.get("Tags"))
     _say(ctx, fleet, "Creating")
     kept = ctx.without_request()

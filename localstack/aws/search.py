@@ -1,0 +1,145 @@
+"""Search over what the stack itself keeps; the rest (experiments, trials, components) is moto's.
+
+Answers are what Describe says, with the tags. On the instant clock they come in the order of their creation, as moto's do, unless the call
+sorts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from botocore.utils import parse_timestamp
+
+from . import tags
+from .endpoints.describe import described as endpoint
+from .endpoints.records import Endpoints
+from .features.groups import describe_feature_group
+from .features.store import Groups
+from .jobs.listing import cut
+from .jobs.record import Jobs
+from .jobs.training import described as training_job
+from .model_packages import Registry, describe_model_package_group
+from .pipelines.executions import describe_pipeline_execution
+from .pipelines.handlers import describe_pipeline
+from .pipelines.store import Pipelines
+from .registry import AwsError, Context, handles
+
+_ORDERED: dict[str, Callable[[Any, Any], bool]] = {
+    "GreaterThan": lambda value, limit: value > limit,
+    "GreaterThanOrEqualTo": lambda value, limit: value >= limit,
+    "LessThan": lambda value, limit: value < limit,
+    "LessThanOrEqualTo": lambda value, limit: value <= limit,
+}
+_MISSING = object()
+
+
+def _pipelines(ctx: Context) -> Iterable[dict[str, Any]]:
+    for pipeline in list(ctx.store(Pipelines).named.values()):
+        yield describe_pipeline(ctx, {"PipelineName": pipeline.name}) or {}
+
+
+def _executions(ctx: Context) -> Iterable[dict[str, Any]]:
+    for pipeline in list(ctx.store(Pipelines).named.values()):
+        for arn in list(pipeline.executions):
+            yield describe_pipeline_execution(ctx, {"PipelineExecutionArn": arn}) or {}
+
+
+def _groups(ctx: Context) -> Iterable[dict[str, Any]]:
+    return [describe_feature_group(ctx, {"FeatureGroupName": name}) or {} for name in list(ctx.store(Groups).by_name)]
+
+
+def _package_groups(ctx: Context) -> Iterable[dict[str, Any]]:
+    return [describe_model_package_group(ctx, {"ModelPackageGroupName": name}) or {} for name in list(ctx.store(Registry).groups)]
+
+
+_FOUND: dict[str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]] = {  # Resource -> its ARN's member, what there is
+    "TrainingJob": ("TrainingJobArn", lambda ctx: [training_job(job) for job in list(ctx.store(Jobs).training.values())]),
+    "Endpoint": ("EndpointArn", lambda ctx: [endpoint(found) for found in list(ctx.store(Endpoints).endpoints.values())]),
+    "FeatureGroup": ("FeatureGroupArn", _groups),
+    "ModelPackage": ("ModelPackageArn", lambda ctx: list(ctx.store(Registry).packages.values())),
+    "ModelPackageGroup": ("ModelPackageGroupArn", _package_groups),
+    "Pipeline": ("PipelineArn", _pipelines),
+    "PipelineExecution": ("PipelineExecutionArn", _executions),
+}
+
+
+@handles("sagemaker", "Search")
+def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    resource = params["Resource"]
+    if resource not in _FOUND:
+        return ctx.forward()
+    arn, every = _FOUND[resource]
+    rows = [{**row, "Tags": _tags(ctx, row[arn])} for row in every(ctx)]
+    expression = params.get("SearchExpression")
+    rows = [row for row in rows if expression is None or _holds(row, expression)]
+    if params.get("SortBy") or ctx.clock.mode != "instant":
+        by = params.get("SortBy") or "LastModifiedTime"
+        known = [row for row in rows if _value(row, by) is not _MISSING]
+        known.sort(key=lambda row: _value(row, by), reverse=params.get("SortOrder", "Descending") == "Descending")
+        rows = [*known, *(row for row in rows if _value(row, by) is _MISSING)]
+    shown, token = cut(rows, params)
+    return {"Results": [{resource: row} for row in shown], **token}
+
+
+def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
+    found = ctx.store(tags.Tags).of.get(arn, {})
+    return [{"Key": key, "Value": value} for key, value in found.items()]
+
+
+def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:
+    if expression.get("NestedFilters"):
+        raise AwsError("ValidationException", "The local stack's Search has no NestedFilters: use Filters and SubExpressions.")
+    holds = [_passes(row, one) for one in expression.get("Filters") or ()]
+    holds += [_holds(row, one) for one in expression.get("SubExpressions") or ()]
+    return any(holds) if expression.get("Operator") == "Or" else all(holds)
+
+
+def _passes(row: dict[str, Any], one: dict[str, Any]) -> bool:
+    operator: str = one.get("Operator", "Equals")
+    value = _value(row, one["Name"])
+    there = value is not _MISSING
+    if operator in ("Exists", "NotExists"):
+        return there == (operator == "Exists")
+    if "Value" not in one:
+        raise AwsError("ValidationException", f"The filter on {one['Name']} needs a Value.")
+    wanted: str = one["Value"]
+    if operator in ("Equals", "NotEquals"):
+        return (there and _compared(value, wanted, lambda a, b: a == b)) == (operator == "Equals")
+    if operator == "Contains":
+        return there and wanted in str(value)
+    if operator == "In":
+        return there and str(value) in [part.strip() for part in wanted.split(",")]
+    if operator in _ORDERED:
+        return there and _compared(value, wanted, _ORDERED[operator])
+    raise AwsError("ValidationException", f"The operator {operator} of the filter on {one['Name']} is not known.")
+
+
+def _compared(value: Any, wanted: str, compare: Callable[[Any, Any], bool]) -> bool:
+    """A filter's value is always text; it is read as what it is compared with."""
+    try:
+        if isinstance(value, datetime):
+            return compare(value.timestamp(), parse_timestamp(wanted).timestamp())
+        if isinstance(value, bool):
+            return compare(str(value).lower(), wanted.lower())
+        if isinstance(value, int | float):
+            return compare(float(value), float(wanted))
+    except ValueError as error:
+        raise AwsError("ValidationException", f"'{wanted}' cannot be compared with '{value}'.") from error
+    return compare(str(value), wanted)
+
+
+def _value(row: dict[str, Any], name: str) -> Any:
+    """The member that a dotted name leads to. `Tags.<key>` is a tag, `Metrics.<name>` a training job's final metric."""
+    kind, _, rest = name.partition(".")
+    if kind == "Tags" and rest:
+        return next((tag["Value"] for tag in row["Tags"] if tag["Key"] == rest), _MISSING)
+    if kind == "Metrics" and rest:
+        return next((found["Value"] for found in row.get("FinalMetricDataList") or () if found["MetricName"] == rest), _MISSING)
+    value: Any = row
+    for part in name.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return _MISSING
+        value = value[part]
+    return value
