@@ -1,13 +1,11 @@
 """Model package groups and the versions in them.
 
-Ours, since moto's UpdateModelPackage clears what a call does not name, its groups can be made twice and nothing can be deleted. What is
-created is told to moto as well, whose Search finds it.
+Ours, since moto's UpdateModelPackage clears what a call does not name, its groups can be made twice and nothing can be deleted.
 """
 
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -60,13 +58,6 @@ def _group(ctx: Context, name: str) -> Group:
     return found
 
 
-def _moto(ctx: Context) -> Any:
-    """Moto's own tables: it has no operation that deletes from them."""
-    from moto.backends import get_backend
-
-    return get_backend("sagemaker")[ctx.account][ctx.region]
-
-
 def has_group(ctx: Context, name: str) -> bool:
     return name.rpartition("/")[2] in ctx.store(Registry).groups
 
@@ -91,7 +82,6 @@ def create_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str
             raise AwsError("ValidationException", f"Model Package Group already exists: {arn}")
         registry.groups[name] = Group(name=name, arn=arn, description=params.get("ModelPackageGroupDescription"), created=ctx.clock.now())
     tags.put(ctx, arn, params.get("Tags"))
-    ctx.moto("sagemaker", "CreateModelPackageGroup", params)
     return {"ModelPackageGroupArn": arn}
 
 
@@ -125,7 +115,6 @@ def delete_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str
         if any(package.get("ModelPackageGroupName") == group.name for package in registry.packages.values()):
             raise AwsError("ConflictException", f"Model Package Group {group.arn} still has model packages: delete them first.")
         registry.groups.pop(group.name, None)
-    _moto(ctx).model_package_groups.pop(group.name, None)
     tags.drop(ctx, group.arn)
     return {}
 
@@ -144,8 +133,6 @@ def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         if token is not None:
             registry.tokens[token] = arn
     tags.put(ctx, arn, params.get("Tags"))
-    with suppress(AwsError):  # moto is told for its Search alone, and refuses more than SageMaker does
-        ctx.moto("sagemaker", "CreateModelPackage", params)
     return {"ModelPackageArn": arn}
 
 
@@ -214,7 +201,6 @@ def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 def delete_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     arn = _package(ctx, params["ModelPackageName"])["ModelPackageArn"]
     ctx.store(Registry).packages.pop(arn, None)
-    _moto(ctx).model_packages.pop(arn, None)
     tags.drop(ctx, arn)
     return {}
 
