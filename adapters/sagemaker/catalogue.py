@@ -120,14 +120,15 @@ def mark_view(aws: Aws, document: Document) -> None:
 def widen(aws: Aws, stored: Stored, first: str, last: str) -> Stored:
     """Project the dates from `first` to `last` too."""
     for _ in range(_ATTEMPTS):
-        dates = (min(first, stored.dates[0]), max(last, stored.dates[1]))
-        if dates == stored.dates:
+        if stored.dates[0] <= first and last <= stored.dates[1]:
             return stored
-        try:
-            _update(aws, stored, _input(aws, stored.document, dates))
-        except Busy:
-            stored = existing(aws, stored.document.name)
-            continue
+        stored = existing(aws, stored.document.name)  # it may have gained columns since
+        dates = (min(first, stored.dates[0]), max(last, stored.dates[1]))
+        if dates != stored.dates:
+            try:
+                _update(aws, stored, _input(aws, stored.document, dates))
+            except Busy:
+                continue
         return msgspec.structs.replace(stored, dates=dates)
     raise Busy(f"table {stored.document.name} is being changed by somebody else", remedy="run this again")
 
@@ -169,6 +170,7 @@ def _update(aws: Aws, old: Stored, changed: dict[str, Any]) -> None:
 
 
 def ensure_database(aws: Aws) -> None:
+    aws.s3()  # where its rows will be
     try:
         with translated(f"making database {aws.database}", effect=True):
             aws.client("glue").create_database(

@@ -51,26 +51,35 @@ class KinesisEventLog:
         warehouse.apply(self._aws, spec, stream_key=stream.key)
         self._ready.pop(stream.name, None)
         name = names.kept(self._aws.project, stream.name)
-        if _stream(self._aws, name) is None:
+        if (source := _stream(self._aws, name)) is None:
             with self._aws.mutating("CreateStream", name), _there_is_fine():
                 self._aws.client("kinesis").create_stream(
                     StreamName=name,
                     StreamModeDetails={"StreamMode": "ON_DEMAND"},
                     Tags=names.tag_map(self._aws.project, KIND, stream.name),
                 )
-        if _delivery(self._aws, name) is None:
-            self._aws.s3()  # Firehose wants its bucket to be there
-            # Firehose takes a source that is active only; and it begins with what comes after it, so `append` waits for it
-            found = wait(
-                lambda: _stream(self._aws, name),
-                lambda seen: seen is not None and seen["StreamStatus"] == "ACTIVE",
-                deadline=_PATIENCE,
-                what=f"stream {name}",
-            )
-            assert found is not None  # noqa: S101  the predicate says so
-            stored = catalogue.existing(self._aws, stream.name)
-            with self._aws.mutating("CreateDeliveryStream", name), _there_is_fine():
-                self._aws.client("firehose").create_delivery_stream(**_firehose(self._aws, stream.name, name, found["StreamARN"], stored))
+        delivery = _delivery(self._aws, name)
+        if "DELETING" in {(source or {}).get("StreamStatus"), (delivery or {}).get("DeliveryStreamStatus")}:
+            raise Busy(f"stream {name} is being deleted", remedy="run this again when it is gone")
+        stored = catalogue.existing(self._aws, stream.name)
+        wanted = f"{stored.prefix}dt=!{{partitionKeyFromQuery:dt}}/"
+        if delivery is None:
+            self._deliver(stream.name, name, wanted)
+        elif (prefix := _prefix(delivery)) not in {"", wanted}:
+            raise Invalid(f"Firehose {name} writes below {prefix}: another table's folder", remedy="destroy the stream, then apply again")
+
+    def _deliver(self, stream: str, name: str, prefix: str) -> None:
+        """Firehose takes a source that is active only; and it begins with what comes after it, so `append` waits for it in turn."""
+        source = wait(
+            lambda: _stream(self._aws, name),
+            lambda seen: seen is not None and seen["StreamStatus"] in {"ACTIVE", "UPDATING"},
+            deadline=_PATIENCE,
+            what=f"stream {name}",
+        )
+        assert source is not None  # noqa: S101  the predicate says so
+        self._aws.s3()  # the bucket has to be there
+        with self._aws.mutating("CreateDeliveryStream", name), _there_is_fine():
+            self._aws.client("firehose").create_delivery_stream(**_firehose(self._aws, stream, name, source["StreamARN"], prefix))
 
     def observe(self, stream: str) -> Phase | None:
         name = names.kept(self._aws.project, stream)
@@ -86,24 +95,18 @@ class KinesisEventLog:
         return "ready" if source["StreamStatus"] in {"ACTIVE", "UPDATING"} and delivery["DeliveryStreamStatus"] == "ACTIVE" else "creating"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        ready = self._ready.get(stream) or self._wait(stream)
-        document = ready.stored.document
-        records: list[dict[str, Any]] = []
-        rejected: list[Rejected] = []
-        dates: set[str] = set()
-        for index, event in enumerate(events):
-            try:
-                record, day = stream_records.record(document, event)
-            except Invalid as error:
-                rejected.append(Rejected(index=index, reason=error.message))
-            else:
-                records.append(record)
-                dates.add(day)
+        known = self._ready.get(stream)
+        ready = known or self._wait(stream)
+        records, rejected = _encoded(ready, events)
+        if rejected and known is not None:  # another process may have added a column since
+            ready = self._wait(stream)
+            records, rejected = _encoded(ready, events)
         if records:
+            dates = [date for _, date in records]
             with self._aws.mutating("PutRecords", stream):
                 stored = catalogue.widen(self._aws, ready.stored, min(dates), max(dates))
                 self._ready[stream] = msgspec.structs.replace(ready, stored=stored)
-                for some in stream_records.calls(records):
+                for some in stream_records.calls([record for record, _ in records]):
                     self._put(stream, ready.name, some)
         return tuple(rejected)
 
@@ -144,6 +147,18 @@ class KinesisEventLog:
         return ready
 
 
+def _encoded(ready: _Ready, events: Sequence[Row]) -> tuple[list[tuple[dict[str, Any], str]], list[Rejected]]:
+    """Records with their dates, and what does not fit."""
+    records: list[tuple[dict[str, Any], str]] = []
+    rejected: list[Rejected] = []
+    for index, event in enumerate(events):
+        try:
+            records.append(stream_records.record(ready.stored.document, event))
+        except Invalid as error:
+            rejected.append(Rejected(index=index, reason=error.message))
+    return records, rejected
+
+
 @contextmanager
 def _there_is_fine() -> Iterator[None]:
     """Another process, or this one before a crash, was quicker."""
@@ -179,7 +194,12 @@ def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
     return found
 
 
-def _firehose(aws: Aws, stream: str, name: str, source: str, stored: catalogue.Stored) -> dict[str, Any]:
+def _prefix(delivery: dict[str, Any]) -> str:
+    destinations = delivery.get("Destinations") or [{}]
+    return str(destinations[0].get("ExtendedS3DestinationDescription", {}).get("Prefix", ""))
+
+
+def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dict[str, Any]:
     jq = {"ParameterName": "MetadataExtractionQuery", "ParameterValue": "{dt:.dt}"}
     return {
         "DeliveryStreamName": name,
@@ -188,7 +208,7 @@ def _firehose(aws: Aws, stream: str, name: str, source: str, stored: catalogue.S
         "ExtendedS3DestinationConfiguration": {
             "RoleARN": aws.role,
             "BucketARN": f"arn:aws:s3:::{aws.bucket}",
-            "Prefix": f"{stored.prefix}dt=!{{partitionKeyFromQuery:dt}}/",
+            "Prefix": prefix,
             "ErrorOutputPrefix": f"{aws.key('rejected', stream)}/!{{firehose:error-output-type}}/",
             "BufferingHints": _BUFFER,
             "CompressionFormat": "UNCOMPRESSED",  # Parquet compresses inside

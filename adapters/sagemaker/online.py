@@ -101,8 +101,10 @@ class FeatureStoreOnline:
             except (AlreadyExists, Busy):  # another process was quicker
                 pass
         found = self._group(name)
-        if found is None:
-            raise Busy(f"feature group {name} is not to be seen yet", remedy="run this again")
+        if found is None or found["FeatureGroupStatus"] == "Deleting":
+            raise Busy(
+                f"feature group {name} is {'not to be seen yet' if found is None else 'being deleted'}", remedy="run this again later"
+            )
         return found
 
     def _add(self, name: str, group: dict[str, Any], wanted: list[dict[str, str]]) -> None:
