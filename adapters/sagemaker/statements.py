@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from sqlglot import exp
 
 from ...errors import Invalid
-from ...events.port import Column
+from ...events.port import Column, ColumnType
 from ...feature_store.port import Params
 from ...feature_store.sql import parse
 from ..local.catalogue import PARTITION
@@ -19,6 +19,7 @@ from . import sql as athena
 
 ROW = "isthmus_row"
 _KEY = "isthmus_key_"
+_COLUMN = "isthmus_column_"
 _TYPES = {"bool": "BOOLEAN", "int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
 _LONGEST = 262_144  # bytes of a statement
 
@@ -26,18 +27,20 @@ _LONGEST = 262_144  # bytes of a statement
 def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bool]:
     """The query's rows, each of its columns cast to the type that is given, then `isthmus_row` when it has an order (and whether)."""
     refuse(sql)
-    names = [column.name for column in columns]
-    shaped, ordered = _ordered(_named(parse(athena.bind(sql, params)), names), names)
-    casts = [*map(_cast, columns), *([_quoted(ROW)] if ordered else [])]
+    tree = parse(athena.bind(sql, params))
+    names = _named(tree, [column.name for column in columns])
+    shaped, ordered = _ordered(tree, names)
+    casts = [*(_cast(name, column.type) for name, column in zip(names, columns, strict=True)), *([_quoted(ROW)] if ordered else [])]
     return _checked(f"SELECT {', '.join(casts)} FROM (\n{_rendered(shaped)}\n) AS isthmus_rows"), ordered
 
 
 def select_into(sql: str, params: Params, returned: Sequence[str], columns: Sequence[Column], time_column: str) -> str:
     """The query's rows as a table stores them: `columns` of those that it returns, and the date of its time."""
     refuse(sql)
-    tree = _named(parse(athena.bind(sql, params)), returned)
+    tree = parse(athena.bind(sql, params))
+    _named(tree, returned)
     date = f"date_format({_quoted(time_column)}, '%Y-%m-%d') AS {PARTITION}"
-    casts = ", ".join([*map(_cast, columns), date])
+    casts = ", ".join([*(_cast(column.name, column.type) for column in columns), date])
     return _checked(f"SELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
 
 
@@ -49,8 +52,11 @@ def unload(select_sql: str, location: str, *, partitioned: bool) -> str:
 def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
     """With its columns written out, so that a column more below a `SELECT *` does not make the view stale."""
     refuse(sql)
-    tree = _named(parse(sql), [column.name for column in columns])
-    casts = ", ".join(map(_cast, columns))
+    tree = parse(sql)
+    for inside, column in zip(_named(tree, [column.name for column in columns]), columns, strict=True):
+        if inside != column.name:
+            raise Invalid(f"view {name}: its column {column.name} has no name of its own", remedy="give it one with AS")
+    casts = ", ".join(_cast(column.name, column.type) for column in columns)
     return _checked(f"CREATE OR REPLACE VIEW {_quoted(name)} AS\nSELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
 
 
@@ -73,28 +79,31 @@ def _checked(text: str) -> str:
     return text
 
 
-def _cast(column: Column) -> str:
-    return f"CAST({_quoted(column.name)} AS {_TYPES[column.type]}) AS {_quoted(column.name)}"
+def _cast(name: str, kind: ColumnType) -> str:
+    return f"CAST({_quoted(name)} AS {_TYPES[kind]}) AS {_quoted(name)}"
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _named(tree: exp.Query, names: Sequence[str]) -> exp.Query:
-    """Give every output that has no name of its own the one that DuckDB gives it: Athena would say `_col0`."""
+def _named(tree: exp.Query, names: Sequence[str]) -> list[str]:
+    """The names by which the query's outputs are known around it: one without a name of its own gets one, as Athena would say `_col0`."""
     select_ = tree
     while isinstance(select_, exp.SetOperation):  # the first SELECT names a UNION's columns
         select_ = select_.left
+    found = list(names)
     if not isinstance(select_, exp.Select):
-        return tree
-    stars = [place for place, one in enumerate(select_.expressions) if one.is_star]
-    for place, one in enumerate(select_.expressions):
+        return found
+    outputs = select_.expressions
+    stars = [place for place, one in enumerate(outputs) if one.is_star]
+    for place, one in enumerate(outputs):
         if one.is_star or one.output_name or (len(stars) > 1 and stars[0] < place < stars[-1]):
             continue
-        index = place if not stars or place < stars[0] else place - len(select_.expressions)
-        one.replace(exp.alias_(one.copy(), names[index], quoted=True))
-    return tree
+        index = place if not stars or place < stars[0] else len(names) - len(outputs) + place
+        found[index] = f"{_COLUMN}{index}"
+        one.replace(exp.alias_(one.copy(), found[index]))
+    return found
 
 
 def _ordered(tree: exp.Query, names: Sequence[str]) -> tuple[exp.Query, bool]:
