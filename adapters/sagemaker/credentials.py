@@ -33,7 +33,13 @@ def explained(target: str) -> Iterator[None]:
 
     try:
         yield
-    except (aws.NoCredentialsError, aws.PartialCredentialsError, aws.ProfileNotFound, aws.CredentialRetrievalError) as error:
+    except (
+        aws.NoCredentialsError,
+        aws.PartialCredentialsError,
+        aws.ProfileNotFound,
+        aws.CredentialRetrievalError,
+        aws.InvalidConfigError,
+    ) as error:
         raise none(target, why=str(error)) from error
     except (aws.SSOError, aws.TokenRetrievalError) as error:  # a login that has run out
         asked = isinstance(error, aws.TokenRetrievalError)  # of AWS's login service, to make the login last longer
