@@ -1,4 +1,4 @@
-"""The tagging API: GetResources over moto's services and over SageMaker's, whose tags tags.py keeps; tags set in creating calls that moto drops."""
+"""The tagging API over moto's services and over SageMaker's, whose tags tags.py keeps; tags of creating calls that moto drops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SERVICE = "resourcegroupstaggingapi"
 
 @handles(_SERVICE, "GetResources")
 def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """In the order of the ARNs. moto's tagging does not see its own Kinesis. What tags.py knows of a resource is right; moto's answer for it may be older."""
+    """In the order of the ARNs. What tags.py knows of a resource is right: moto's answer for it may be older. Kinesis is not in moto's."""
     kinds: list[str] = params.get("ResourceTypeFilters") or []
     filters: list[dict[str, Any]] = params.get("TagFilters") or []
     ours = ctx.store(tags.Tags)
@@ -100,7 +100,8 @@ def get_tag_values(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _every(ctx: Context) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = get_resources(ctx, {"ResourcesPerPage": 1_000_000})["ResourceTagMappingList"]
+    answer = get_resources(ctx, {"ResourcesPerPage": 1_000_000}) or {}
+    found: list[dict[str, Any]] = answer["ResourceTagMappingList"]
     return found
 
 
@@ -112,7 +113,7 @@ def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]
 
 @handles("kinesis", "CreateStream")
 def create_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto forgets the tags of the creating call."""
+    """Moto forgets the tags of the creating call."""
     answer = ctx.forward()
     if params.get("Tags"):
         ctx.moto("kinesis", "AddTagsToStream", {"StreamName": params["StreamName"], "Tags": params["Tags"]})

@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import boto3
 import pandas as pd
@@ -89,8 +90,7 @@ def main(path):
     of_now = DatasetBuilder.create(base=items, output_path=f"s3://{BUCKET}/dataset", session=session)
     known, _ = of_now.as_of(datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)).to_dataframe()
     seen["known"] = len(known)
-    with open(path, "w") as file:
-        json.dump(seen, file, default=str)
+    Path(path).write_text(json.dumps(seen, default=str))
 
 
 if __name__ == "__main__":

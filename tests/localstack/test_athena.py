@@ -1,4 +1,5 @@
 """Athena by boto3: executions, results, tables, views, writes, partitions; against the stack in another process."""
+# ruff: noqa: F401, F811  fixtures are imported, and arguments have their names
 
 import io
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process, manual_process, moved, table_input  # noqa: F401
+from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process, manual_process, moved, table_input
 
 CSV = "org.apache.hadoop.hive.serde2.OpenCSVSerde"
 
@@ -20,13 +21,13 @@ def put_parquet(aws, key, **columns):
 
 
 @pytest.fixture
-def events(aws):  # noqa: F811
+def events(aws):
     """events(id bigint, name string, x double, at timestamp), partitioned by dt."""
     columns = [("id", "bigint"), ("name", "string"), ("x", "double"), ("at", "timestamp")]
     aws.glue.create_table(
         DatabaseName="db", TableInput=table_input("events", columns, f"s3://{BUCKET}/events/", partitions=[("dt", "string")])
     )
-    start = datetime(2024, 1, 1, 12, 0, 0, 123456)
+    start = datetime(2024, 1, 1, 12, 0, 0, 123456)  # noqa: DTZ001  Athena's timestamps have no zone
     for day, ids in enumerate(([1, 2], [3], [4])):
         put_parquet(
             aws,
@@ -57,7 +58,7 @@ def test_rows_come_typed_with_a_header_and_quoted_in_the_result_file(events):
     assert execution["Statistics"]["DataScannedInBytes"] > 0
 
 
-def test_an_execution_goes_through_its_states_on_the_clock(moved):  # noqa: F811
+def test_an_execution_goes_through_its_states_on_the_clock(moved):
     started = moved.start("SELECT 1 AS one")
     state = lambda: moved.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]["State"]  # noqa: E731
     assert state() == "QUEUED"
@@ -71,7 +72,7 @@ def test_an_execution_goes_through_its_states_on_the_clock(moved):  # noqa: F811
     assert (statistics["QueryQueueTimeInMillis"], statistics["EngineExecutionTimeInMillis"]) == (100, 100)
 
 
-def test_a_stopped_execution_is_cancelled_and_has_no_results(moved):  # noqa: F811
+def test_a_stopped_execution_is_cancelled_and_has_no_results(moved):
     started = moved.start("SELECT 1 AS one")
     moved.athena.stop_query_execution(QueryExecutionId=started)
     moved.stack.advance(10)
@@ -90,7 +91,7 @@ def test_the_same_token_starts_nothing_again(events):
         events.start("SELECT 2", ClientRequestToken=token)
 
 
-def test_results_come_in_pages(aws):  # noqa: F811
+def test_results_come_in_pages(aws):
     started = aws.start("SELECT n FROM UNNEST(sequence(1, 2500)) AS t (n) ORDER BY n")
     pages = aws.athena.get_paginator("get_query_results").paginate(QueryExecutionId=started, PaginationConfig={"PageSize": 999})
     rows = [row["Data"][0]["VarCharValue"] for page in pages for row in page["ResultSet"]["Rows"]]
@@ -125,7 +126,7 @@ def test_a_wrong_query_fails_with_athenas_reason(events, sql, reason):
 
 
 @pytest.mark.parametrize("sql", ["SELEC 1", "SELECT a FROM t GROUP BY ALL", "DELETE FROM t", "SELECT 1; SELECT 2", "DROP NOTHING x"])
-def test_a_text_that_does_not_parse_is_refused_when_it_is_started(aws, sql):  # noqa: F811
+def test_a_text_that_does_not_parse_is_refused_when_it_is_started(aws, sql):
     with pytest.raises(ClientError) as error:
         aws.start(sql)
     assert error.value.response["Error"]["Code"] == "InvalidRequestException"
@@ -198,7 +199,7 @@ def test_times_in_written_parquet_are_int96_and_cut_to_milliseconds(events):
     (key,) = events.keys("times/")
     file = pq.ParquetFile(io.BytesIO(events.read(key)))
     assert file.schema.column(1).physical_type == "INT96"
-    assert file.read().column("at").to_pylist()[0] == datetime(2024, 1, 1, 12, 0, 0, 123000)
+    assert file.read().column("at").to_pylist()[0] == datetime(2024, 1, 1, 12, 0, 0, 123000)  # noqa: DTZ001
 
 
 def test_unload_writes_a_folder_a_partition_and_refuses_one_that_is_not_empty(events):
@@ -210,8 +211,11 @@ def test_unload_writes_a_folder_a_partition_and_refuses_one_that_is_not_empty(ev
     assert events.reason(late).startswith("HIVE_COLUMN_ORDER_MISMATCH")
 
 
-def test_a_hundred_partitions_are_written_and_one_more_is_refused(aws):  # noqa: F811
-    sql = "UNLOAD (SELECT 1 AS v, CAST(n AS varchar) AS p FROM UNNEST(sequence(1, {n})) AS t (n)) TO 's3://{b}/m{n}/' WITH (format = 'PARQUET', partitioned_by = ARRAY['p'])"
+def test_a_hundred_partitions_are_written_and_one_more_is_refused(aws):
+    sql = (
+        "UNLOAD (SELECT 1 AS v, CAST(n AS varchar) AS p FROM UNNEST(sequence(1, {n})) AS t (n)) "
+        "TO 's3://{b}/m{n}/' WITH (format = 'PARQUET', partitioned_by = ARRAY['p'])"
+    )
     aws.rows(sql.format(n=100, b=BUCKET))
     assert len(aws.keys("m100/")) == 100
     assert aws.reason(sql.format(n=101, b=BUCKET)).startswith("HIVE_TOO_MANY_OPEN_PARTITIONS")
@@ -227,7 +231,7 @@ def test_a_hundred_partitions_are_written_and_one_more_is_refused(aws):  # noqa:
         ("SELECT current_timestamp AS a", "NOT_SUPPORTED"),
     ],
 )
-def test_a_table_needs_named_distinct_columns_of_known_types(aws, select, reason):  # noqa: F811
+def test_a_table_needs_named_distinct_columns_of_known_types(aws, select, reason):
     assert aws.reason(f"CREATE TABLE t AS {select}").startswith(reason)
 
 
@@ -239,7 +243,7 @@ def test_insert_into_adds_rows_and_registers_the_partition(events):
     assert events.reason("INSERT INTO events SELECT 1").startswith("TYPE_MISMATCH")
 
 
-def test_a_csv_table_is_read_by_its_separator_quote_and_escape(aws):  # noqa: F811
+def test_a_csv_table_is_read_by_its_separator_quote_and_escape(aws):
     aws.s3.put_object(Bucket=BUCKET, Key="csv/a.csv", Body=b"id,name,x\n1,`a,b`,0.5\n2,`it\\`s`,1e3\n")
     aws.rows(f"""CREATE EXTERNAL TABLE c (id INT, name STRING, x DOUBLE)
         ROW FORMAT SERDE '{CSV}' WITH SERDEPROPERTIES ("separatorChar" = ",", "quoteChar" = "`", "escapeChar" = "\\\\")
@@ -249,7 +253,7 @@ def test_a_csv_table_is_read_by_its_separator_quote_and_escape(aws):  # noqa: F8
     assert aws.reason("SELECT id FROM c").startswith("HIVE_BAD_DATA")
 
 
-def test_json_lines_are_read_with_nested_types(aws):  # noqa: F811
+def test_json_lines_are_read_with_nested_types(aws):
     aws.s3.put_object(Bucket=BUCKET, Key="json/a", Body=b'{"captureData": {"mode": "INPUT", "n": 1}, "Tags": ["x", "y"]}\n{"tags": null}\n')
     serde = "org.openx.data.jsonserde.JsonSerDe"
     columns = [("capturedata", "struct<mode:string,n:int>"), ("tags", "array<string>")]
@@ -257,7 +261,7 @@ def test_json_lines_are_read_with_nested_types(aws):  # noqa: F811
     assert aws.rows("SELECT capturedata.mode, tags, cardinality(tags) FROM j") == [("INPUT", "[x, y]", "2"), (None, None, None)]
 
 
-def test_a_file_whose_type_the_table_contradicts_is_bad_data(aws):  # noqa: F811
+def test_a_file_whose_type_the_table_contradicts_is_bad_data(aws):
     put_parquet(aws, "bad/a.parquet", id=pa.array(["one"]))
     aws.glue.create_table(DatabaseName="db", TableInput=table_input("bad", [("id", "bigint"), ("gone", "double")], f"s3://{BUCKET}/bad/"))
     assert aws.reason("SELECT id FROM bad").startswith("HIVE_BAD_DATA: Field id's type STRING in parquet file")
@@ -272,7 +276,7 @@ def projected(aws, name, parameters, partitions):
     )
 
 
-def test_projected_dates_are_partitions_within_their_range_only(aws):  # noqa: F811
+def test_projected_dates_are_partitions_within_their_range_only(aws):
     projected(
         aws,
         "p",
@@ -284,7 +288,7 @@ def test_projected_dates_are_partitions_within_their_range_only(aws):  # noqa: F
     assert aws.rows("SELECT dt FROM p ORDER BY dt") == [("2024-01-02",), ("2024-01-31",)]
 
 
-def test_projected_enums_and_integers_follow_a_template(aws):  # noqa: F811
+def test_projected_enums_and_integers_follow_a_template(aws):
     projected(
         aws,
         "q",
@@ -304,7 +308,7 @@ def test_projected_enums_and_integers_follow_a_template(aws):  # noqa: F811
     assert aws.rows("SELECT id FROM q WHERE hour = 7 AND kind = 'b'") == [("2",)]
 
 
-def test_an_injected_partition_needs_an_equality(aws):  # noqa: F811
+def test_an_injected_partition_needs_an_equality(aws):
     projected(aws, "r", {"projection.who.type": "injected"}, [("who", "string")])
     for who in ("ann", "bob"):
         put_parquet(aws, f"r/who={who}/x.parquet", id=pa.array([len(who)], pa.int64()))
@@ -335,7 +339,7 @@ def test_databases_and_tables_are_there_through_athenas_api(events):
     assert error.value.response["Error"]["Code"] == "MetadataException"
 
 
-def test_a_workgroup_decides_where_results_go_when_it_insists(aws):  # noqa: F811
+def test_a_workgroup_decides_where_results_go_when_it_insists(aws):
     aws.athena.create_work_group(
         Name="team",
         Configuration={"ResultConfiguration": {"OutputLocation": f"s3://{BUCKET}/team/"}, "EnforceWorkGroupConfiguration": True},
@@ -349,14 +353,14 @@ def test_a_workgroup_decides_where_results_go_when_it_insists(aws):  # noqa: F81
     assert aws.execution("SELECT 1 AS a", WorkGroup="team")["ResultConfiguration"]["OutputLocation"].startswith(f"s3://{BUCKET}/other/")
 
 
-def test_without_a_place_for_the_results_nothing_starts(aws):  # noqa: F811
+def test_without_a_place_for_the_results_nothing_starts(aws):
     with pytest.raises(ClientError, match="No output location provided"):
         aws.athena.start_query_execution(QueryString="SELECT 1")
     with pytest.raises(ClientError, match="WorkGroup nobody is not found"):
         aws.start("SELECT 1", WorkGroup="nobody")
 
 
-def test_the_clock_of_the_stack_is_the_time_of_the_query(moved):  # noqa: F811
+def test_the_clock_of_the_stack_is_the_time_of_the_query(moved):
     moved.stack.advance(3600)
     started = moved.start("SELECT CAST(current_timestamp AS varchar)")
     moved.stack.advance(1)

@@ -12,7 +12,7 @@ NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
 
 
 class NoCatalog:
-    def has_database(self, name):
+    def has_database(self, _name):
         return True
 
 
@@ -70,7 +70,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("query", "words"), REFUSED, ids=[query[:40] for query, _ in REFUSED])
 def test_what_athena_would_refuse_is_refused_before_it_is_translated(query, words):
-    with pytest.raises((Malformed, QueryFailed), match=".*") as error:
+    with pytest.raises((Malformed, QueryFailed)) as error:
         check.parsed(query)
     assert words in str(error.value)
 
@@ -116,7 +116,7 @@ def test_every_rule_calls_functions_that_duckdb_has():
 
 
 def test_a_function_that_athena_has_and_the_stack_does_not_says_so():
-    with pytest.raises(NotRun, match="local AWS stack does not run the function soundex; Athena does"):
+    with pytest.raises(NotRun, match=r"local AWS stack does not run the function soundex; Athena does$"):
         value("SELECT soundex('Robert')")
 
 
@@ -200,7 +200,7 @@ def test_a_statement_is_known_by_its_words(text, kind):
 
 def test_the_query_in_an_unload_keeps_its_place_in_the_text():
     text = "UNLOAD (SELECT ')' AS a,\n nosuch(1)) TO 's3://b/c/' WITH (format = 'PARQUET')"
-    with pytest.raises(QueryFailed, match="line 2:2: Function 'nosuch' not registered"):
+    with pytest.raises(QueryFailed, match=r"line 2:2: Function 'nosuch' not registered"):
         check.parsed(statements.read(text).query)
 
 

@@ -1,4 +1,5 @@
 """The genuine awswrangler against the stack in another process: datasets, catalogue, queries in their three modes."""
+# ruff: noqa: F401, F811  fixtures are imported, and arguments have their names
 
 from decimal import Decimal
 
@@ -6,7 +7,7 @@ import boto3
 import pandas as pd
 import pytest
 
-from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process, manual_process, moved  # noqa: F401
+from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process, manual_process, moved
 
 wr = pytest.importorskip("awswrangler")
 FRAME = pd.DataFrame(
@@ -23,7 +24,7 @@ MODES = {"ctas": {"ctas_approach": True}, "unload": {"ctas_approach": False, "un
 
 
 @pytest.fixture
-def session(aws, monkeypatch):  # noqa: F811
+def session(aws, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
     return boto3.Session(aws_access_key_id="offline", aws_secret_access_key="offline", region_name="us-east-1")
 

@@ -1,4 +1,5 @@
 """Feature groups and records by boto3, against the stack in another process."""
+# ruff: noqa: F401, F811  fixtures are imported, and arguments have their names
 
 import io
 import itertools
@@ -9,7 +10,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved  # noqa: F401
+from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved
 
 NUMBERS = itertools.count()
 FEATURES = [
@@ -58,7 +59,7 @@ def code(error):
     return error.value.response["Error"]["Code"]
 
 
-def test_an_online_only_group_is_created_in_time_and_then_takes_records(moved):  # noqa: F811
+def test_an_online_only_group_is_created_in_time_and_then_takes_records(moved):
     create(moved)
     assert moved.sagemaker.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"] == "Creating"
     with pytest.raises(ClientError) as error:
@@ -72,14 +73,14 @@ def test_an_online_only_group_is_created_in_time_and_then_takes_records(moved): 
     assert get(moved) == {"item": "a", "at": "2024-01-01T00:00:00Z", "ctr": "0.5"}
 
 
-def test_a_key_that_nobody_wrote_gives_an_empty_answer(aws):  # noqa: F811
+def test_a_key_that_nobody_wrote_gives_an_empty_answer(aws):
     create(aws)
     assert "Record" not in aws.sagemaker_featurestore_runtime.get_record(FeatureGroupName="items", RecordIdentifierValueAsString="nobody")
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(minutes=st.lists(st.integers(0, 5), min_size=1, max_size=7))
-def test_the_record_with_the_greatest_event_time_is_served_and_the_first_of_equals(aws, minutes):  # noqa: F811
+def test_the_record_with_the_greatest_event_time_is_served_and_the_first_of_equals(aws, minutes):
     key = f"k{next(NUMBERS)}"  # the group is the same for all examples
     if not aws.sagemaker.list_feature_groups()["FeatureGroupSummaries"]:
         create(aws)
@@ -88,7 +89,7 @@ def test_the_record_with_the_greatest_event_time_is_served_and_the_first_of_equa
     assert get(aws, key)["seen"] == str(minutes.index(max(minutes)))
 
 
-def test_an_older_record_goes_to_the_offline_store_only(aws):  # noqa: F811
+def test_an_older_record_goes_to_the_offline_store_only(aws):
     create(aws, offline=True)
     put(aws, item="a", at="2024-01-02T00:00:00Z", ctr="0.2")
     put(aws, item="a", at="2024-01-01T00:00:00Z", ctr="0.1")
@@ -96,7 +97,7 @@ def test_an_older_record_goes_to_the_offline_store_only(aws):  # noqa: F811
     assert sorted(row["ctr"] for row in offline_rows(aws)) == [0.1, 0.2]
 
 
-def test_the_offline_store_has_the_real_layout_columns_and_glue_table(moved):  # noqa: F811
+def test_the_offline_store_has_the_real_layout_columns_and_glue_table(moved):
     create(moved, "shop-items", offline=True)
     moved.stack.advance(10)
     put(moved, "shop-items", item="a", at="2024-01-02T03:04:05.678Z", ctr="0.25", seen="7")
@@ -116,7 +117,7 @@ def test_the_offline_store_has_the_real_layout_columns_and_glue_table(moved):  #
     assert {c["Name"]: c["Type"] for c in table["StorageDescriptor"]["Columns"]}["ctr"] == "double"
 
 
-def test_the_offline_store_is_read_by_athena(aws):  # noqa: F811
+def test_the_offline_store_is_read_by_athena(aws):
     create(aws, offline=True)
     put(aws, item="a", at="2024-01-02T00:00:00Z", ctr="0.2", seen="3")
     catalog = aws.sagemaker.describe_feature_group(FeatureGroupName="items")["OfflineStoreConfig"]["DataCatalogConfig"]
@@ -124,7 +125,7 @@ def test_the_offline_store_is_read_by_athena(aws):  # noqa: F811
     assert aws.rows(query) == [("a", "0.2", "3", "2024", "false")]
 
 
-def test_what_is_not_of_the_features_type_is_refused_and_nothing_is_written(aws):  # noqa: F811
+def test_what_is_not_of_the_features_type_is_refused_and_nothing_is_written(aws):
     create(aws)
     for wrong in ({"seen": "1.5"}, {"ctr": "many"}, {"colour": "red"}, {"at": "yesterday"}):
         with pytest.raises(ClientError) as error:
@@ -135,7 +136,7 @@ def test_what_is_not_of_the_features_type_is_refused_and_nothing_is_written(aws)
     assert get(aws) == {}
 
 
-def test_a_soft_deletion_hides_the_record_and_still_beats_older_writes(aws):  # noqa: F811
+def test_a_soft_deletion_hides_the_record_and_still_beats_older_writes(aws):
     create(aws, offline=True)
     runtime = aws.sagemaker_featurestore_runtime
     put(aws, item="a", at="2024-01-01T00:00:00Z", ctr="0.1")
@@ -147,7 +148,7 @@ def test_a_soft_deletion_hides_the_record_and_still_beats_older_writes(aws):  # 
     assert [row["ctr"] for row in offline_rows(aws) if row["is_deleted"]] == [None]
 
 
-def test_a_deletion_with_an_older_time_does_not_delete(aws):  # noqa: F811
+def test_a_deletion_with_an_older_time_does_not_delete(aws):
     create(aws)
     runtime = aws.sagemaker_featurestore_runtime
     put(aws, item="a", at="2024-01-02T00:00:00Z", ctr="0.1")
@@ -159,7 +160,7 @@ def test_a_deletion_with_an_older_time_does_not_delete(aws):  # noqa: F811
     assert get(aws)["ctr"] == "0.1"
 
 
-def test_after_a_hard_deletion_any_event_time_is_served(aws):  # noqa: F811
+def test_after_a_hard_deletion_any_event_time_is_served(aws):
     create(aws)
     put(aws, item="a", at="2024-01-02T00:00:00Z", ctr="0.1")
     aws.sagemaker_featurestore_runtime.delete_record(
@@ -169,7 +170,7 @@ def test_after_a_hard_deletion_any_event_time_is_served(aws):  # noqa: F811
     assert get(aws)["ctr"] == "0.9"
 
 
-def test_a_record_expires_at_event_time_plus_ttl(moved):  # noqa: F811
+def test_a_record_expires_at_event_time_plus_ttl(moved):
     create(moved, ttl={"Unit": "Hours", "Value": 1})
     moved.stack.advance(10)
     now = moved.stack.now()
@@ -181,7 +182,7 @@ def test_a_record_expires_at_event_time_plus_ttl(moved):  # noqa: F811
     assert get(moved) == {}
 
 
-def test_a_batch_of_reads_leaves_out_what_is_missing_and_reports_what_is_wrong(aws):  # noqa: F811
+def test_a_batch_of_reads_leaves_out_what_is_missing_and_reports_what_is_wrong(aws):
     create(aws)
     for key in ("a", "b"):
         put(aws, item=key, at="2024-01-01T00:00:00Z", ctr="0.5")
@@ -199,7 +200,7 @@ def test_a_batch_of_reads_leaves_out_what_is_missing_and_reports_what_is_wrong(a
     assert answer["UnprocessedIdentifiers"] == []
 
 
-def test_more_than_a_hundred_records_in_a_batch_are_refused(aws):  # noqa: F811
+def test_more_than_a_hundred_records_in_a_batch_are_refused(aws):
     create(aws)
     keys = [str(number) for number in range(60)]
     asked = [{"FeatureGroupName": "items", "RecordIdentifiersValueAsString": keys}] * 2
@@ -208,7 +209,7 @@ def test_more_than_a_hundred_records_in_a_batch_are_refused(aws):  # noqa: F811
     assert code(error) == "ValidationError"
 
 
-def test_a_batch_of_writes_writes_the_good_entries_and_names_the_bad(aws):  # noqa: F811
+def test_a_batch_of_writes_writes_the_good_entries_and_names_the_bad(aws):
     create(aws)
     good = {"FeatureGroupName": "items", "Record": record(item="a", at="2024-01-01T00:00:00Z", seen="1")}
     bad = {"FeatureGroupName": "items", "Record": record(item="b", at="2024-01-01T00:00:00Z", seen="one")}
@@ -218,7 +219,7 @@ def test_a_batch_of_writes_writes_the_good_entries_and_names_the_bad(aws):  # no
     assert get(aws)["seen"] == "1"
 
 
-def test_new_features_are_usable_after_an_update_and_reach_the_glue_table(aws):  # noqa: F811
+def test_new_features_are_usable_after_an_update_and_reach_the_glue_table(aws):
     create(aws, offline=True)
     aws.sagemaker.update_feature_group(FeatureGroupName="items", FeatureAdditions=[{"FeatureName": "price", "FeatureType": "Fractional"}])
     described = aws.sagemaker.describe_feature_group(FeatureGroupName="items")
@@ -228,7 +229,7 @@ def test_new_features_are_usable_after_an_update_and_reach_the_glue_table(aws): 
     assert aws.rows(f"SELECT price FROM {catalog['Database']}.{catalog['TableName']}") == [("9.5",)]
 
 
-def test_groups_are_listed_deleted_and_missed(aws):  # noqa: F811
+def test_groups_are_listed_deleted_and_missed(aws):
     create(aws, "items")
     create(aws, "users")
     names = [group["FeatureGroupName"] for group in aws.sagemaker.list_feature_groups(NameContains="us")["FeatureGroupSummaries"]]
@@ -252,13 +253,13 @@ def test_groups_are_listed_deleted_and_missed(aws):  # noqa: F811
         {"OnlineStoreConfig": {"EnableOnlineStore": False}},
     ],
 )
-def test_a_group_that_cannot_be_is_refused(aws, change):  # noqa: F811
+def test_a_group_that_cannot_be_is_refused(aws, change):
     with pytest.raises(ClientError) as error:
         create(aws, **change)
     assert code(error) == "ValidationException"
 
 
-def test_an_offline_store_without_its_bucket_fails_with_a_reason(aws):  # noqa: F811
+def test_an_offline_store_without_its_bucket_fails_with_a_reason(aws):
     create(aws, OfflineStoreConfig={"S3StorageConfig": {"S3Uri": "s3://nobody-has-this/x"}})
     described = aws.sagemaker.describe_feature_group(FeatureGroupName="items")
     assert described["FeatureGroupStatus"] == "CreateFailed"

@@ -1,4 +1,5 @@
 """Firehose by boto3: from Kinesis and directly, by partition, as Parquet, on the stack's clock."""
+# ruff: noqa: F401, F811  fixtures are imported, and arguments have their names
 
 import base64
 import gzip
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.localstack.aws.firehose import delivery, jq, prefix
-from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved, table_input  # noqa: F401
+from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved, table_input
 
 COLUMNS = [("event_id", "string"), ("event_time", "timestamp"), ("n", "bigint")]
 
@@ -49,7 +50,7 @@ def destination(prefix_="events/dt=!{partitionKeyFromQuery:dt}/", *, query="{dt:
     return {**made, **more}
 
 
-def from_kinesis(aws, name="delivery", **more):  # noqa: F811
+def from_kinesis(aws, name="delivery", **more):
     aws.glue.create_table(
         DatabaseName="db", TableInput=table_input("events", COLUMNS, f"s3://{BUCKET}/events/", partitions=[("dt", "string")])
     )
@@ -63,7 +64,7 @@ def from_kinesis(aws, name="delivery", **more):  # noqa: F811
     )
 
 
-def emit(aws, *events):  # noqa: F811
+def emit(aws, *events):
     records = [{"Data": e if isinstance(e, bytes) else json.dumps(e).encode(), "PartitionKey": str(i)} for i, e in enumerate(events)]
     assert aws.kinesis.put_records(StreamName="clicks", Records=records)["FailedRecordCount"] == 0
 
@@ -72,11 +73,11 @@ def event(number, day="2024-01-01", **more):
     return {"event_id": f"e{number}", "event_time": "2024-01-01 10:00:00.123", "n": number, "dt": day, **more}
 
 
-def delivered(aws, start="events/"):  # noqa: F811
+def delivered(aws, start="events/"):
     return {key: pq.read_table(io.BytesIO(aws.read(key))).to_pylist() for key in aws.keys(start)}
 
 
-def test_a_kinesis_stream_is_delivered_after_the_buffers_interval_by_partition_as_parquet(moved):  # noqa: F811
+def test_a_kinesis_stream_is_delivered_after_the_buffers_interval_by_partition_as_parquet(moved):
     from_kinesis(moved)
     assert (
         moved.firehose.describe_delivery_stream(DeliveryStreamName="delivery")["DeliveryStreamDescription"]["DeliveryStreamStatus"]
@@ -95,7 +96,7 @@ def test_a_kinesis_stream_is_delivered_after_the_buffers_interval_by_partition_a
     assert str(next(iter(found.values()))[0]["event_time"])[:23] == "2024-01-01 10:00:00.123"
 
 
-def test_what_came_before_the_delivery_stream_is_not_delivered_and_nothing_comes_twice(aws):  # noqa: F811
+def test_what_came_before_the_delivery_stream_is_not_delivered_and_nothing_comes_twice(aws):
     aws.kinesis.create_stream(StreamName="clicks", ShardCount=1)
     emit(aws, event(0))
     arn = aws.kinesis.describe_stream(StreamName="clicks")["StreamDescription"]["StreamARN"]
@@ -113,7 +114,7 @@ def test_what_came_before_the_delivery_stream_is_not_delivered_and_nothing_comes
     assert b'"e2"' in lines
 
 
-def test_what_came_while_the_delivery_stream_was_being_made_is_delivered(moved):  # noqa: F811
+def test_what_came_while_the_delivery_stream_was_being_made_is_delivered(moved):
     from_kinesis(moved)
     emit(moved, event(1))
     moved.stack.advance(5)
@@ -121,7 +122,7 @@ def test_what_came_while_the_delivery_stream_was_being_made_is_delivered(moved):
     assert [row["n"] for rows in delivered(moved).values() for row in rows] == [1]
 
 
-def test_records_that_cannot_be_partitioned_or_converted_go_to_the_error_prefix(aws):  # noqa: F811
+def test_records_that_cannot_be_partitioned_or_converted_go_to_the_error_prefix(aws):
     from_kinesis(aws)
     emit(aws, event(1), b"no json", event(2, None), {**event(3), "n": "many"})
     assert [row["n"] for rows in delivered(aws).values() for row in rows] == [1]
@@ -130,7 +131,7 @@ def test_records_that_cannot_be_partitioned_or_converted_go_to_the_error_prefix(
     assert [line["errorCode"] for line in by_kind["format-conversion-failed"]] == ["DataFormatConversion.ParseError"]
 
 
-def test_athena_reads_what_was_delivered(aws):  # noqa: F811
+def test_athena_reads_what_was_delivered(aws):
     from_kinesis(aws)
     emit(aws, event(1), event(2), event(3, "2024-01-05"))
     aws.rows("MSCK REPAIR TABLE events")
@@ -140,7 +141,7 @@ def test_athena_reads_what_was_delivered(aws):  # noqa: F811
     ]
 
 
-def test_the_duplicate_fault_delivers_everything_once_more(aws):  # noqa: F811
+def test_the_duplicate_fault_delivers_everything_once_more(aws):
     from_kinesis(aws)
     aws.stack.fault(kind="duplicate", service="kinesis")
     emit(aws, event(1), event(2))
@@ -148,12 +149,12 @@ def test_the_duplicate_fault_delivers_everything_once_more(aws):  # noqa: F811
     assert sorted(row["n"] for rows in delivered(aws).values() for row in rows) == [1, 1, 2, 2, 3]
 
 
-def direct(aws, **more):  # noqa: F811
+def direct(aws, **more):
     made = {"RoleARN": ROLE, "BucketARN": f"arn:aws:s3:::{BUCKET}", "Prefix": "direct/", **more}
     aws.firehose.create_delivery_stream(DeliveryStreamName="direct", ExtendedS3DestinationConfiguration=made)
 
 
-def test_direct_puts_are_concatenated_below_the_hour_when_the_interval_is_over(moved):  # noqa: F811
+def test_direct_puts_are_concatenated_below_the_hour_when_the_interval_is_over(moved):
     direct(moved, BufferingHints={"SizeInMBs": 1, "IntervalInSeconds": 30}, CompressionFormat="GZIP")
     moved.stack.advance(10)
     moved.firehose.put_record(DeliveryStreamName="direct", Record={"Data": b"one\n"})
@@ -166,7 +167,7 @@ def test_direct_puts_are_concatenated_below_the_hour_when_the_interval_is_over(m
     assert gzip.decompress(moved.read(key)) == b"one\ntwo\nthree\n"
 
 
-def test_a_full_buffer_does_not_wait(moved):  # noqa: F811
+def test_a_full_buffer_does_not_wait(moved):
     direct(moved, BufferingHints={"SizeInMBs": 1, "IntervalInSeconds": 900})
     moved.stack.advance(10)
     for _ in range(2):
@@ -175,7 +176,7 @@ def test_a_full_buffer_does_not_wait(moved):  # noqa: F811
     assert len(moved.keys("direct/")) == 1
 
 
-def test_a_stream_fed_by_kinesis_takes_no_direct_puts(aws):  # noqa: F811
+def test_a_stream_fed_by_kinesis_takes_no_direct_puts(aws):
     from_kinesis(aws)
     with pytest.raises(ClientError) as error:
         aws.firehose.put_record(DeliveryStreamName="delivery", Record={"Data": b"x"})
@@ -197,7 +198,7 @@ def test_a_stream_fed_by_kinesis_takes_no_direct_puts(aws):  # noqa: F811
         {"ProcessingConfiguration": {"Enabled": False}},
     ],
 )
-def test_a_delivery_stream_that_aws_would_refuse_is_refused(aws, wrong):  # noqa: F811
+def test_a_delivery_stream_that_aws_would_refuse_is_refused(aws, wrong):
     with pytest.raises(ClientError) as error:
         aws.firehose.create_delivery_stream(DeliveryStreamName="wrong", ExtendedS3DestinationConfiguration=destination(**wrong))
     assert error.value.response["Error"]["Code"] == "InvalidArgumentException"

@@ -1,12 +1,13 @@
 """GetResources by tag over what the stack keeps itself and what moto keeps."""
+# ruff: noqa: F401, F811  fixtures are imported, and arguments have their names
 
-from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved  # noqa: F401
+from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved
 
 TAGS = [{"Key": "isthmus:project", "Value": "shop"}, {"Key": "team", "Value": "ranking"}]
 AS_MAP = {tag["Key"]: tag["Value"] for tag in TAGS}
 
 
-def everything(aws):  # noqa: F811
+def everything(aws):
     """One resource of every kind that an adapter's inventory looks for."""
     aws.s3.put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": TAGS})
     aws.kinesis.create_stream(StreamName="shop-clicks", ShardCount=1, Tags=AS_MAP)
@@ -33,7 +34,7 @@ def everything(aws):  # noqa: F811
     sagemaker.create_endpoint(EndpointName="shop-rank", EndpointConfigName="shop-c1", Tags=TAGS)
 
 
-def names(aws, **asked):  # noqa: F811
+def names(aws, **asked):
     pages = aws.resourcegroupstaggingapi.get_paginator("get_resources").paginate(**asked)
     return sorted(
         item["ResourceARN"].split(":", 5)[2] + " " + item["ResourceARN"].split(":", 5)[5]
@@ -42,7 +43,7 @@ def names(aws, **asked):  # noqa: F811
     )
 
 
-def test_every_kind_is_found_by_its_tag_once(aws):  # noqa: F811
+def test_every_kind_is_found_by_its_tag_once(aws):
     everything(aws)
     assert names(aws, TagFilters=[{"Key": "isthmus:project", "Values": ["shop"]}]) == [
         "firehose deliverystream/shop-clicks",
@@ -57,7 +58,7 @@ def test_every_kind_is_found_by_its_tag_once(aws):  # noqa: F811
     ]
 
 
-def test_filters_are_all_to_hold_and_their_values_are_alternatives(aws):  # noqa: F811
+def test_filters_are_all_to_hold_and_their_values_are_alternatives(aws):
     everything(aws)
     both = [{"Key": "isthmus:project", "Values": ["shop", "other"]}, {"Key": "team", "Values": ["ranking"]}]
     assert len(names(aws, TagFilters=both)) == 9
@@ -65,7 +66,7 @@ def test_filters_are_all_to_hold_and_their_values_are_alternatives(aws):  # noqa
     assert names(aws, TagFilters=[{"Key": "nobody"}]) == []
 
 
-def test_types_narrow_the_answer(aws):  # noqa: F811
+def test_types_narrow_the_answer(aws):
     everything(aws)
     asked = {"TagFilters": [{"Key": "team"}]}
     assert names(aws, ResourceTypeFilters=["sagemaker:feature-group"], **asked) == ["sagemaker feature-group/shop-items"]
@@ -73,7 +74,7 @@ def test_types_narrow_the_answer(aws):  # noqa: F811
     assert len(names(aws, ResourceTypeFilters=["sagemaker"], **asked)) == 6
 
 
-def test_what_is_deleted_or_untagged_is_not_found(aws):  # noqa: F811
+def test_what_is_deleted_or_untagged_is_not_found(aws):
     everything(aws)
     aws.sagemaker.delete_feature_group(FeatureGroupName="shop-items")
     aws.firehose.delete_delivery_stream(DeliveryStreamName="shop-clicks")
@@ -87,7 +88,7 @@ def test_what_is_deleted_or_untagged_is_not_found(aws):  # noqa: F811
     } & set(found)
 
 
-def test_a_tag_that_is_added_later_is_found_with_its_last_value(aws):  # noqa: F811
+def test_a_tag_that_is_added_later_is_found_with_its_last_value(aws):
     everything(aws)
     arn = aws.sagemaker.describe_feature_group(FeatureGroupName="shop-items")["FeatureGroupArn"]
     for value in ("1", "2"):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import sqlglot
 from sqlglot import expressions as exp
 from sqlglot.dialects.trino import Trino
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.parsers.trino import TrinoParser
+from sqlglot.tokenizer_core import Token, TokenType
 
 from . import allowed
 from .errors import Malformed, QueryFailed, position
@@ -21,17 +23,14 @@ _BEFORE_SUBSCRIPT = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.IDENTIFIE
 class Strict(Trino):
     """Trino's dialect in which every function keeps the name that was written: sqlglot would turn other engines' names into its own."""
 
-    class Parser(Trino.Parser):
-        FUNCTIONS: dict[str, Any] = {}  # noqa: RUF012  as the base class has it
-        FUNCTION_PARSERS = {name: Trino.Parser.FUNCTION_PARSERS[name] for name in _SPECIAL}  # noqa: RUF012
-        NO_PAREN_FUNCTION_PARSERS = {
-            "ANY": Trino.Parser.NO_PAREN_FUNCTION_PARSERS["ANY"],
-            "CASE": Trino.Parser.NO_PAREN_FUNCTION_PARSERS["CASE"],
-        }  # noqa: RUF012, E501
+    class Parser(TrinoParser):
+        FUNCTIONS: ClassVar[dict[str, Any]] = {}
+        FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {name: TrinoParser.FUNCTION_PARSERS[name] for name in _SPECIAL}
+        NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {n: TrinoParser.NO_PAREN_FUNCTION_PARSERS[n] for n in ("ANY", "CASE")}
 
 
 def parsed(text: str) -> exp.Query:
-    """A SELECT, WITH, VALUES or set operation, found to be in Athena's language. Malformed, or QueryFailed with SYNTAX_ERROR and the like."""
+    """A SELECT, WITH, VALUES or set operation that is in Athena's language. Malformed, or QueryFailed with SYNTAX_ERROR and the like."""
     try:
         tokens = Strict().tokenize(text)
         _tokens(text, tokens)
@@ -39,7 +38,7 @@ def parsed(text: str) -> exp.Query:
     except TokenError as error:
         raise Malformed(f"mismatched input: {str(error).splitlines()[0]}") from error
     except ParseError as error:
-        raise _malformed(text, error) from error
+        raise _malformed(error) from error
     if isinstance(found, exp.Values):
         width = len(found.expressions[0].expressions) if isinstance(found.expressions[0], exp.Tuple) else 1
         names = [exp.to_identifier(f"_col{index}") for index in range(width)]
@@ -60,17 +59,15 @@ def _told_how(join: exp.Join) -> bool:
     return bool(join.args.get("on") or join.args.get("using") or join.args.get("kind") == "CROSS" or join.args.get("method"))
 
 
-def _malformed(text: str, error: ParseError) -> Malformed:
+def _malformed(error: ParseError) -> Malformed:
     detail = error.errors[0] if error.errors else {}
     word = detail.get("highlight") or "<EOF>"
     line, column = detail.get("line") or 1, detail.get("col") or 1
-    return Malformed(
-        f"mismatched input '{word}'. Expecting: ... ({detail.get('description', 'it does not parse')})",
-        at=(line, max(1, column - len(word) + 1)),
-    )
+    what = detail.get("description", "it does not parse")
+    return Malformed(f"mismatched input '{word}'. Expecting: ... ({what})", at=(line, max(1, column - len(word) + 1)))
 
 
-def _tokens(text: str, tokens: list[Token]) -> None:
+def _tokens(text: str, tokens: list[Token]) -> None:  # noqa: C901  one line a token
     """What a tolerant parser would let through."""
     if not tokens:
         raise Malformed("mismatched input '<EOF>'. Expecting: <statement>", at=(1, 1))
@@ -114,7 +111,7 @@ def _mismatched(text: str, token: Token) -> Malformed:
     return Malformed(f"mismatched input '{token.text}'. Expecting: <expression>", at=position(text, token.start))
 
 
-def place(text: str, node: exp.Expression) -> tuple[int, int]:
+def place(text: str, node: exp.Expr) -> tuple[int, int]:
     """Where a node is in the text: its own place, or that of the first of its parts that has one."""
     starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
     if starts:
@@ -123,59 +120,55 @@ def place(text: str, node: exp.Expression) -> tuple[int, int]:
     return place(text, parent) if parent is not None else (1, 1)
 
 
-def _node(text: str, node: exp.Expression) -> None:
-    def syntax(message: str) -> QueryFailed:
-        return QueryFailed("SYNTAX_ERROR", message, at=place(text, node))
-
+def _node(text: str, node: exp.Expr) -> None:
     if type(node) not in allowed.NODES:
-        raise syntax(f"mismatched input: {node.sql(dialect='trino')[:60]!r} ({type(node).__name__}) is not in Athena's language")
-    if isinstance(node, exp.Anonymous):
-        _function(text, node)
-    elif isinstance(node, exp.DataType):
-        _type(text, node)
-    elif isinstance(node, exp.Select):
-        if not node.expressions:
-            raise Malformed("mismatched input '<EOF>'. Expecting: <expression>", at=position(text, len(text)))
-        if (distinct := node.args.get("distinct")) is not None and distinct.args.get("on"):
-            raise syntax("mismatched input 'ON': SELECT DISTINCT ON is not in Athena's language")
-        for key in (
-            "qualify",
-            "kind",
-            "hint",
-            "into",
-            "pivots",
-            "cluster",
-            "sort",
-            "distribute",
-            "laterals",
-            "sample",
-            "connect",
-            "prewhere",
-        ):
-            if node.args.get(key):
-                raise syntax(f"mismatched input '{key.upper()}'")
-    elif isinstance(node, exp.Join):
-        kind, side, method = (str(node.args.get(key) or "").upper() for key in ("kind", "side", "method"))
-        if kind not in allowed.JOIN_KINDS or side not in allowed.JOIN_SIDES or method not in ("", "NATURAL"):
-            raise syntax(
-                f"mismatched input '{method or kind or side}': {' '.join(w for w in (method, side, kind, 'JOIN') if w)} is not in Athena's language"
-            )
-    elif isinstance(node, exp.Star):
-        if any(node.args.get(key) for key in ("except_", "except", "replace", "rename")):
-            raise syntax("mismatched input: SELECT * takes neither EXCLUDE nor REPLACE")
-    elif isinstance(node, exp.Group):
-        if node.args.get("all"):
-            raise Malformed(
-                "mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: <expression>", at=place(text, node)
-            )
-    elif isinstance(node, exp.Limit):
-        if node.args.get("expressions"):
-            raise syntax("mismatched input 'BY'")
-    elif isinstance(node, (exp.Union, exp.Except, exp.Intersect)) and node.args.get("by_name"):
-        raise syntax("mismatched input 'BY': set operations BY NAME are not in Athena's language")
+        raise _syntax(text, node, f"{node.sql(dialect='trino')[:60]!r} ({type(node).__name__}) is not in Athena's language")
+    check = _CHECKS.get(type(node))
+    if check is not None:
+        check(text, node)
 
 
-def _function(text: str, node: exp.Anonymous) -> None:
+def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
+    return QueryFailed("SYNTAX_ERROR", f"mismatched input: {message}", at=place(text, node))
+
+
+def _select(text: str, node: exp.Expr) -> None:
+    if not node.expressions:
+        raise Malformed("mismatched input '<EOF>'. Expecting: <expression>", at=position(text, len(text)))
+    if (distinct := node.args.get("distinct")) is not None and distinct.args.get("on"):
+        raise _syntax(text, node, "SELECT DISTINCT ON is not in Athena's language")
+    for key in ("qualify", "kind", "hint", "into", "pivots", "cluster", "sort", "distribute", "laterals", "sample", "connect", "prewhere"):
+        if node.args.get(key):
+            raise _syntax(text, node, f"{key.upper()} is not in Athena's language")
+
+
+def _join(text: str, node: exp.Expr) -> None:
+    kind, side, method = (str(node.args.get(key) or "").upper() for key in ("kind", "side", "method"))
+    if kind not in allowed.JOIN_KINDS or side not in allowed.JOIN_SIDES or method not in ("", "NATURAL"):
+        raise _syntax(text, node, f"{' '.join(word for word in (method, side, kind, 'JOIN') if word)} is not in Athena's language")
+
+
+def _star(text: str, node: exp.Expr) -> None:
+    if any(node.args.get(key) for key in ("except_", "except", "replace", "rename")):
+        raise _syntax(text, node, "SELECT * takes neither EXCLUDE nor REPLACE")
+
+
+def _group(text: str, node: exp.Expr) -> None:
+    if node.args.get("all"):
+        raise Malformed("mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: <expression>", at=place(text, node))
+
+
+def _limit(text: str, node: exp.Expr) -> None:
+    if node.args.get("expressions"):
+        raise _syntax(text, node, "LIMIT BY is not in Athena's language")
+
+
+def _set_operation(text: str, node: exp.Expr) -> None:
+    if node.args.get("by_name"):
+        raise _syntax(text, node, "set operations BY NAME are not in Athena's language")
+
+
+def _function(text: str, node: exp.Expr) -> None:
     name = str(node.this).lower()
     if name not in allowed.FUNCTIONS:
         raise QueryFailed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered", at=place(text, node))
@@ -190,7 +183,21 @@ def _function(text: str, node: exp.Anonymous) -> None:
         raise QueryFailed("SYNTAX_ERROR", "WITHIN GROUP is for LISTAGG only", at=place(text, node))
 
 
-def _type(text: str, node: exp.DataType) -> None:
+def _type(text: str, node: exp.Expr) -> None:
     if node.this not in allowed.TYPES:
         name = node.args.get("kind") or node.sql(dialect="trino")
         raise QueryFailed("TYPE_NOT_FOUND", f"Unknown type: {str(name).lower()}", at=place(text, node))
+
+
+_CHECKS: dict[type[exp.Expr], Callable[[str, exp.Expr], None]] = {
+    exp.Anonymous: _function,
+    exp.DataType: _type,
+    exp.Select: _select,
+    exp.Join: _join,
+    exp.Star: _star,
+    exp.Group: _group,
+    exp.Limit: _limit,
+    exp.Union: _set_operation,
+    exp.Except: _set_operation,
+    exp.Intersect: _set_operation,
+}

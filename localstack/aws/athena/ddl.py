@@ -9,17 +9,14 @@ from typing import Any
 
 import msgspec
 from botocore.exceptions import ClientError
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from . import partitions, types, writes
 from .catalog import Catalog, Table
 from .errors import Malformed, NotRun, QueryFailed
 from .statements import HiveWords, Words
 
-_SERDES = {
-    "parquet": writes._PARQUET,  # noqa: SLF001  one table of formats
-    "textfile": writes._TEXT,  # noqa: SLF001
-}
+_FORMATS = {"parquet": writes.PARQUET, "textfile": writes.TEXT}
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -49,7 +46,7 @@ def check(text: str) -> None:
     """Malformed for a start that no statement has, before anything runs."""
     words = Words(text, HiveWords)
     if not any(words.accept(*start) for start, _ in _VERBS):
-        raise Malformed(f"mismatched input '{text.split()[0]}'. Queries of this type are not supported", at=(1, 1))
+        raise Malformed(f"mismatched input '{text.split(maxsplit=1)[0]}'. Queries of this type are not supported", at=(1, 1))
 
 
 def _table(session: Session, words: Words, *, views: bool = True) -> Table:
@@ -103,63 +100,80 @@ def _drop_database(session: Session, words: Words) -> None:
             raise QueryFailed("FAILED", f"SemanticException [Error 10072]: Database does not exist: {name}") from error
 
 
+class _External(msgspec.Struct):
+    """The clauses of a CREATE EXTERNAL TABLE, while they are read."""
+
+    keys: list[dict[str, str]] = []
+    reading: str = writes.TEXT[0]
+    writing: str = writes.TEXT[1]
+    serde: str = writes.TEXT[2]
+    serde_parameters: dict[str, str] = {}
+    properties: dict[str, str] = msgspec.field(default_factory=lambda: {"EXTERNAL": "TRUE"})
+    location: str = ""
+
+
+def _partitioned(made: _External, words: Words) -> None:
+    words.expect("(")
+    made.keys = _columns(words)
+
+
+def _files(made: _External, words: Words) -> None:
+    made.reading = words.string()
+    words.expect("OUTPUTFORMAT")
+    made.writing = words.string()
+
+
+def _stored(made: _External, words: Words) -> None:
+    form = words.identifier()
+    if form not in _FORMATS:
+        raise NotRun(f"STORED AS {form.upper()}")
+    made.reading, made.writing, serde = _FORMATS[form]
+    made.serde = serde if form == "parquet" else made.serde
+
+
+_CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ...] = (
+    (("COMMENT",), lambda made, words: made.properties.update(comment=words.string())),
+    (("PARTITIONED", "BY"), _partitioned),
+    (("ROW", "FORMAT", "SERDE"), lambda made, words: setattr(made, "serde", words.string())),
+    (("WITH", "SERDEPROPERTIES"), lambda made, words: made.serde_parameters.update(_pairs(words))),
+    (("ROW", "FORMAT", "DELIMITED"), lambda made, words: made.serde_parameters.update(_delimited(words))),
+    (("STORED", "AS", "INPUTFORMAT"), _files),
+    (("STORED", "AS"), _stored),
+    (("LOCATION",), lambda made, words: setattr(made, "location", words.string())),
+    (("TBLPROPERTIES",), lambda made, words: made.properties.update(_pairs(words))),
+)
+
+
 def _create_external(session: Session, words: Words) -> None:
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     database, name = words.name()
     words.expect("(")
     columns = _columns(words)
-    keys: list[dict[str, str]] = []
-    reading, writing, serde = _SERDES["textfile"]
-    parameters, properties, location, comment = {}, {"EXTERNAL": "TRUE"}, "", None
+    made = _External()
     while words.peek() is not None:
-        if words.accept("COMMENT"):
-            comment = words.string()
-        elif words.accept("PARTITIONED", "BY"):
-            words.expect("(")
-            keys = _columns(words)
-        elif words.accept("ROW", "FORMAT", "SERDE"):
-            serde = words.string()
-        elif words.accept("WITH", "SERDEPROPERTIES"):
-            parameters.update(_pairs(words))
-        elif words.accept("ROW", "FORMAT", "DELIMITED"):
-            parameters.update(_delimited(words))
-        elif words.accept("STORED", "AS", "INPUTFORMAT"):
-            reading = words.string()
-            words.expect("OUTPUTFORMAT")
-            writing = words.string()
-        elif words.accept("STORED", "AS"):
-            form = words.identifier()
-            if form not in _SERDES:
-                raise NotRun(f"STORED AS {form.upper()}")
-            chosen = _SERDES[form]
-            reading, writing = chosen[:2]
-            serde = chosen[2] if form == "parquet" else serde
-        elif words.accept("LOCATION"):
-            location = words.string()
-        elif words.accept("TBLPROPERTIES"):
-            properties.update(_pairs(words))
-        else:
+        clause = next((read for start, read in _CLAUSES if words.accept(*start)), None)
+        if clause is None:
             raise words.mismatched("LOCATION, ROW FORMAT, STORED AS, PARTITIONED BY or TBLPROPERTIES")
-    if not location.startswith("s3://"):
+        clause(made, words)
+    if not made.location.startswith("s3://"):
         raise QueryFailed("FAILED", "SemanticException: a table needs LOCATION 's3://bucket/folder/'")
-    if {c["Name"] for c in columns} & {c["Name"] for c in keys}:
+    if {c["Name"] for c in columns} & {c["Name"] for c in made.keys}:
         raise QueryFailed("FAILED", "SemanticException [Error 10035]: Column repeated in partitioning columns")
-    for column in (*columns, *keys):
+    for column in (*columns, *made.keys):
         types.arrow(column["Type"])
-    made: dict[str, Any] = {
+    storage = writes.Storage(made.reading, made.writing, made.serde, made.serde_parameters)
+    table: dict[str, Any] = {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
-        "Parameters": properties,
-        "PartitionKeys": keys,
-        "StorageDescriptor": writes.descriptor(columns, location, reading, writing, serde, parameters),
+        "Parameters": made.properties,
+        "PartitionKeys": made.keys,
+        "StorageDescriptor": writes.descriptor(columns, made.location, storage),
     }
-    if comment is not None:
-        made["Parameters"] = {**properties, "comment": comment}
-    session.catalog.create(database or session.database, made, exists_ok=exists_ok)
+    session.catalog.create(database or session.database, table, exists_ok=exists_ok)
 
 
 def _columns(words: Words) -> list[dict[str, str]]:
-    """name type [COMMENT 'text'], ... )"""
+    """Read `name type [COMMENT 'text'], ... )`."""
     made = []
     while True:
         column = {"Name": words.identifier()}

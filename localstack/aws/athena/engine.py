@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -103,50 +103,67 @@ def _columns(translated: translate.Translated) -> frozenset[str] | None:
     return frozenset(node.name.lower() for node in parsed.find_all(exp.Identifier))
 
 
-_MISSING = re.compile(r'Referenced column "([^"]+)" (?:not found|was not found)|does not have a column named "([^"]+)"')
-_TABLE = re.compile(r'Referenced table "([^"]+)" not found')
-_COMPARE = re.compile(r"Cannot (?:compare values of type|mix values of type) (.+?) and (?:type )?(.+?)(?: - | in )")
-_NO_FUNCTION = re.compile(r"No function matches the given name and argument types '(.+?)\((.*?)\)'")
-_GROUPED = re.compile(r'column "([^"]+)" must appear in the GROUP BY clause')
-_CAST = re.compile(r"Could not convert (?:string )?'?(.*?)'? to ([A-Z0-9_]+)", re.DOTALL)
 _INTERNAL = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint", "BOOL": "boolean"}
 _OPERATORS = {"~~": "LIKE", "**": "^"}
+Found = re.Match[str]
+
+
+def _fixed(code: str, words: str) -> Callable[[str, Found], QueryFailed]:
+    return lambda _text, _found: QueryFailed(code, words)
+
+
+def _quoted(code: str) -> Callable[[str, Found], QueryFailed]:
+    return lambda _text, found: QueryFailed(code, found.group(1))
+
+
+def _missing(text: str, found: Found) -> QueryFailed:
+    name = next(group for group in found.groups() if group is not None).lower()
+    return QueryFailed("COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", at=_where(text, name))
+
+
+def _grouped(text: str, found: Found) -> QueryFailed:
+    words = f"'{found.group(1)}' must be an aggregate expression or appear in GROUP BY clause"
+    return QueryFailed("EXPRESSION_NOT_AGGREGATE", words, at=_where(text, found.group(1)))
+
+
+def _compared(_text: str, found: Found) -> QueryFailed:
+    return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_trino(found.group(1))} = {_trino(found.group(2))}", at=(1, 1))
+
+
+def _no_function(text: str, found: Found) -> QueryFailed:
+    name, given = found.group(1), ", ".join(_trino(part) for part in found.group(2).split(", "))
+    if not name[:1].isalpha():
+        return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_OPERATORS.get(name, name)}({given})", at=(1, 1))
+    return QueryFailed("FUNCTION_NOT_FOUND", f"Unexpected parameters ({given}) for function {name}", at=_where(text, name))
+
+
+def _not_cast(_text: str, found: Found) -> QueryFailed:
+    return QueryFailed("INVALID_CAST_ARGUMENT", f"Cannot cast '{found.group(1)}' to {_trino(found.group(2))}")
+
+
+# DuckDB's words, and what Trino would say. The first that fits.
+_WORDS: tuple[tuple[str, Callable[[str, Found], QueryFailed]], ...] = (
+    ("Division by zero", _fixed("DIVISION_BY_ZERO", "Division by zero")),
+    ("TRINO (.*)", _quoted("FUNCTION_NOT_FOUND")),
+    (r'Referenced column "([^"]+)" (?:not found|was not found)|does not have a column named "([^"]+)"', _missing),
+    (r'Referenced table "([^"]+)" not found', _missing),
+    (r'column "([^"]+)" must appear in the GROUP BY clause', _grouped),
+    (r"Cannot (?:compare values of type|mix values of type|combine types of) (.+?) and (?:type )?(.+?)(?: - | in )", _compared),
+    (r"No function matches the given name and argument types '(.+?)\((.*?)\)'", _no_function),
+    ("(Ambiguous reference.*)", _quoted("AMBIGUOUS_NAME")),
+    (r"(?s)Could not convert (?:string )?'?(.*?)'? to ([A-Z0-9_]+)", _not_cast),
+    ("More than one row returned by a subquery", _fixed("SUBQUERY_MULTIPLE_ROWS", "Scalar sub-query has returned multiple rows")),
+    ("((?:Out of Range|Overflow).*)", _quoted("NUMERIC_VALUE_OUT_OF_RANGE")),
+)
 
 
 def worded(text: str, error: Exception) -> QueryFailed:
     """DuckDB's complaint as Trino's."""
     message = str(error)
-    if "Division by zero" in message:
-        return QueryFailed("DIVISION_BY_ZERO", "Division by zero")
-    if found := re.search(r"TRINO (.*)", message):
-        return QueryFailed("FUNCTION_NOT_FOUND", found.group(1))
-    if found := _MISSING.search(message):
-        name = (found.group(1) or found.group(2)).lower()
-        return QueryFailed("COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", at=_where(text, name))
-    if found := _TABLE.search(message):
-        name = found.group(1).lower()
-        return QueryFailed("COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", at=_where(text, name))
-    if found := _GROUPED.search(message):
-        name = found.group(1)
-        return QueryFailed(
-            "EXPRESSION_NOT_AGGREGATE", f"'{name}' must be an aggregate expression or appear in GROUP BY clause", at=_where(text, name)
-        )
-    if found := _COMPARE.search(message):
-        return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_trino(found.group(1))} = {_trino(found.group(2))}", at=(1, 1))
-    if found := _NO_FUNCTION.search(message):
-        name, given = found.group(1), ", ".join(_trino(part) for part in found.group(2).split(", "))
-        if not name[:1].isalpha():
-            return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_OPERATORS.get(name, name)}({given})", at=(1, 1))
-        return QueryFailed("FUNCTION_NOT_FOUND", f"Unexpected parameters ({given}) for function {name}", at=_where(text, name))
-    if "Ambiguous reference" in message:
-        return QueryFailed("AMBIGUOUS_NAME", message.splitlines()[0].removeprefix("Binder Error: "))
-    if found := _CAST.search(message):
-        return QueryFailed("INVALID_CAST_ARGUMENT", f"Cannot cast '{found.group(1)}' to {_trino(found.group(2))}")
-    if "More than one row returned by a subquery" in message:
-        return QueryFailed("SUBQUERY_MULTIPLE_ROWS", "Scalar sub-query has returned multiple rows")
-    if "Out of Range" in message or "Overflow" in message:
-        return QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", message.splitlines()[0])
-    return QueryFailed("SYNTAX_ERROR", message.split("\n\n")[0].removeprefix("Binder Error: "))
+    for pattern, made in _WORDS:
+        if found := re.search(pattern, message):
+            return made(text, found)
+    return QueryFailed("SYNTAX_ERROR", message.split("\n\n", maxsplit=1)[0].removeprefix("Binder Error: "))
 
 
 def _trino(kind: str) -> str:

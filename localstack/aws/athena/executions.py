@@ -89,7 +89,12 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
     context = params.get("QueryExecutionContext") or {}
     id_ = str(uuid.uuid4())
     asked = outcome.Asked(
-        id=id_, statement=statement, database=(context.get("Database") or "default").strip("`"), parameters=parameters, output=output, enforced=enforced
+        id=id_,
+        statement=statement,
+        database=(context.get("Database") or "default").strip("`"),
+        parameters=parameters,
+        output=output,
+        enforced=enforced,
     )
     configuration = {**settings.get("ResultConfiguration", {}), **(params.get("ResultConfiguration") or {})}
     configuration["OutputLocation"] = outcome.location(statement, output, id_)
@@ -139,7 +144,8 @@ def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool
     chosen = of_group if enforced else given or of_group
     if not chosen:
         raise refused(
-            "No output location provided. An output location is required either through the Workgroup result configuration setting or as an API input."
+            "No output location provided. An output location is required either through the Workgroup result configuration setting "
+            "or as an API input."
         )
     try:
         objects.split(chosen)

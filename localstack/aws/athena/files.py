@@ -21,7 +21,7 @@ from .partitions import Part
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  Hive's timestamps have no zone
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 
 
 def rows(s3: Any, table: Table, parts: list[Part], wanted: frozenset[str] | None) -> pa.Table:
@@ -95,13 +95,19 @@ def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
     for column in columns:
         kind = types.arrow(column.type)
         if column.name not in names:
-            arrays.append(pa.nulls(found.num_rows, kind))  # a column that a file lacks is null
+            arrays.append(nulls(found.num_rows, kind))  # a column that a file lacks is null
             continue
         arrays.append(_as_table_says(found.column(names[column.name]), kind, column, uri))
     return pa.table(arrays, names=[column.name for column in columns])
 
 
-def _as_table_says(values: pa.ChunkedArray, kind: pa.DataType, column: Column, uri: str) -> pa.ChunkedArray:
+def nulls(count: int, kind: pa.DataType) -> Any:
+    import pyarrow as pa
+
+    return pa.array([None] * count, kind)
+
+
+def _as_table_says(values: Any, kind: pa.DataType, column: Column, uri: str) -> Any:
     """Files and tables may differ as far as Trino's reader allows: numbers widen; times are cut to milliseconds."""
     import pyarrow as pa
     import pyarrow.types as t
@@ -129,7 +135,8 @@ def _as_table_says(values: pa.ChunkedArray, kind: pa.DataType, column: Column, u
         ) from error
     raise QueryFailed(
         "HIVE_BAD_DATA",
-        f"Field {column.name}'s type {str(held).upper()} in parquet file {uri} is incompatible with type {column.type} defined in table schema",
+        f"Field {column.name}'s type {str(held).upper()} in parquet file {uri} is incompatible with type {column.type} "
+        "defined in table schema",
         category=3,
     )
 
@@ -165,9 +172,7 @@ def _typed(lines: Iterator[list[str | None]], uri: str, every: tuple[Column, ...
 
     position = {column.name: index for index, column in enumerate(every)}
     values: dict[str, list[object]] = {column.name: [] for column in columns}
-    count = 0
     for line in lines:
-        count += 1
         for column in columns:
             index = position[column.name]
             cell = line[index] if index < len(line) else None
@@ -187,7 +192,7 @@ def _cell(cell: str | None, column: Column, uri: str, *, strict: bool) -> object
         raise QueryFailed("HIVE_BAD_DATA", text, category=3) from error
 
 
-def _convert(text: str, kind: str, *, iso: bool) -> object:
+def _convert(text: str, kind: str, *, iso: bool) -> object:  # noqa: PLR0911  one line a kind
     """ValueError, InvalidOperation. OpenCSVSerde (not `iso`) has dates as days and timestamps as milliseconds since 1970."""
     kind = kind.lower()
     name = kind.partition("(")[0]
@@ -238,7 +243,7 @@ def _json(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Tabl
     return pa.table({column.name: pa.array(values[column.name], types.arrow(column.type)) for column in columns})
 
 
-def json_value(value: object, kind: pa.DataType, uri: str) -> object:
+def json_value(value: object, kind: pa.DataType, uri: str) -> object:  # noqa: C901, PLR0911  one line a kind
     import pyarrow.types as t
 
     if value is None:

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import sqlglot
 from sqlglot import expressions as exp
 from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.parsers.duckdb import DuckDBParser
 
 from . import formats_of_time
 from .errors import NotRun, QueryFailed
 
-Arguments = list[exp.Expression]
-Maker = Callable[[Arguments], exp.Expression]
+Arguments = list[exp.Expr]
+Maker = Callable[[Arguments], exp.Expr]
 RAW = "raw"  # in a node's meta: a literal that is the translation's own
 
 
 class Rule(msgspec.Struct, frozen=True):
     least: int
     most: int
-    make: str | Callable[[Arguments], exp.Expression]
+    make: str | Callable[[Arguments], exp.Expr]
 
 
 def _same(*names: str, least: int = 1, most: int = 1) -> dict[str, Rule]:
@@ -39,17 +40,17 @@ def raw(text: str) -> exp.Literal:
     return made
 
 
-def text_of(node: exp.Expression, what: str) -> str:
+def text_of(node: exp.Expr, what: str) -> str:
     if isinstance(node, exp.Literal) and node.is_string:
         return str(node.this)
     raise NotRun(f"{what} that is not a literal")
 
 
-def call(name: str, *arguments: exp.Expression) -> exp.Expression:
+def call(name: str, *arguments: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def _concat(arguments: Arguments) -> exp.Expression:
+def _concat(arguments: Arguments) -> exp.Expr:
     made = arguments[0]
     for other in arguments[1:]:
         made = exp.DPipe(this=made, expression=other)
@@ -57,7 +58,7 @@ def _concat(arguments: Arguments) -> exp.Expression:
 
 
 def _null_if_any(name: str) -> Maker:
-    def make(arguments: Arguments) -> exp.Expression:
+    def make(arguments: Arguments) -> exp.Expr:
         missing = exp.or_(*(exp.Is(this=a.copy(), expression=exp.Null()) for a in arguments))
         return exp.Case(ifs=[exp.If(this=missing, true=exp.Null())], default=call(name, *arguments))
 
@@ -65,7 +66,7 @@ def _null_if_any(name: str) -> Maker:
 
 
 def _time(template: str, convert: Callable[[str], str]) -> Maker:
-    def make(arguments: Arguments) -> exp.Expression:
+    def make(arguments: Arguments) -> exp.Expr:
         return filled(template, [arguments[0], raw(convert(text_of(arguments[1], "a date format")))])
 
     return make
@@ -74,14 +75,14 @@ def _time(template: str, convert: Callable[[str], str]) -> Maker:
 _UNITS = frozenset({"millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year"})
 
 
-def _unit(node: exp.Expression) -> str:
+def _unit(node: exp.Expr) -> str:
     unit = text_of(node, "a unit of time").lower()
     if unit not in _UNITS:
         raise QueryFailed("INVALID_FUNCTION_ARGUMENT", f"'{unit}' is not a valid TIMESTAMP field")
     return unit
 
 
-def _date_add(arguments: Arguments) -> exp.Expression:
+def _date_add(arguments: Arguments) -> exp.Expr:
     unit = _unit(arguments[0])
     if unit == "quarter":
         return filled("($3 + CAST($2 AS BIGINT) * INTERVAL '3 months')", arguments)
@@ -92,18 +93,18 @@ def _in_units(template: str) -> Maker:
     return lambda arguments: filled(template, [raw(_unit(arguments[0])), *arguments[1:]])
 
 
-def _regexp_replace(arguments: Arguments) -> exp.Expression:
+def _regexp_replace(arguments: Arguments) -> exp.Expr:
     replacement = text_of(arguments[2], "a replacement") if len(arguments) == 3 else ""
     converted = re.sub(r"\$(\d)", r"\\\1", replacement.replace("\\", "\\\\"))
     return filled("regexp_replace($1, $2, $3, 'g')", [*arguments[:2], raw(converted)])
 
 
-def _regexp_extract(arguments: Arguments) -> exp.Expression:
+def _regexp_extract(arguments: Arguments) -> exp.Expr:
     group = arguments[2] if len(arguments) == 3 else exp.Literal.number(0)
     return filled("CASE WHEN regexp_matches($1, $2) THEN regexp_extract($1, $2, $3) END", [*arguments[:2], group])
 
 
-def _cardinality(arguments: Arguments) -> exp.Expression:
+def _cardinality(arguments: Arguments) -> exp.Expr:
     is_map = isinstance(arguments[0], exp.Anonymous) and str(arguments[0].this).lower().startswith("map")
     return filled("CAST(cardinality($1) AS BIGINT)" if is_map else "len($1)", arguments)
 
@@ -267,15 +268,17 @@ RULES: dict[str, Rule] = {
 }
 # What a template calls that DuckDB does not have.
 PRELUDE = """
-CREATE MACRO trino_bytes(x) AS CASE WHEN typeof(x) = 'BLOB' THEN x ELSE error('TRINO Unexpected parameters (varchar) for function md5, sha1 or sha256. Expected: varbinary') END;
+CREATE MACRO trino_bytes(x) AS CASE WHEN typeof(x) = 'BLOB' THEN x
+ ELSE error('TRINO Unexpected parameters (varchar) for function md5, sha1 or sha256. Expected: varbinary') END;
 CREATE MACRO trino_from_unixtime(x) AS CASE WHEN typeof(x) = 'VARCHAR'
  THEN error('TRINO Unexpected parameters (varchar) for function from_unixtime. Expected: from_unixtime(double)')
  ELSE to_timestamp(round(CAST(x AS DOUBLE), 3)) END;
-CREATE MACRO trino_iso8601(x) AS CAST(CASE WHEN regexp_matches(x, 'T.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN x ELSE concat(x, 'Z') END AS TIMESTAMPTZ);
+CREATE MACRO trino_iso8601(x) AS CAST(CASE
+ WHEN regexp_matches(x, 'T.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN x ELSE concat(x, 'Z') END AS TIMESTAMPTZ);
 """
 
 
-def translated(name: str, arguments: Arguments, at: tuple[int, int]) -> exp.Expression:
+def translated(name: str, arguments: Arguments, at: tuple[int, int]) -> exp.Expr:
     """A call in DuckDB. FUNCTION_NOT_FOUND for a wrong number of arguments; NotRun for what this stack lacks."""
     rule = RULES.get(name)
     if rule is None:
@@ -285,7 +288,7 @@ def translated(name: str, arguments: Arguments, at: tuple[int, int]) -> exp.Expr
     return filled(rule.make, arguments) if isinstance(rule.make, str) else rule.make(arguments)
 
 
-def filled(template: str, arguments: Arguments) -> exp.Expression:
+def filled(template: str, arguments: Arguments) -> exp.Expr:
     """A template with its arguments: $n, or (*) for all of them."""
     simple = re.fullmatch(r"(\w+)\(\*\)", template)
     if simple:
@@ -295,7 +298,7 @@ def filled(template: str, arguments: Arguments) -> exp.Expression:
     for node in list(made.find_all(exp.Literal)):
         node.meta[RAW] = True
 
-    def place(node: exp.Expression) -> exp.Expression:
+    def place(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Column) and (found := re.fullmatch(r"argument_(\d+)_", node.name)):
             return arguments[int(found.group(1)) - 1].copy()
         return node
@@ -306,7 +309,7 @@ def filled(template: str, arguments: Arguments) -> exp.Expression:
 class _Plain(DuckDB):
     """DuckDB in which functions stay as they are written."""
 
-    class Parser(DuckDB.Parser):
-        FUNCTIONS: dict[str, Any] = {}  # noqa: RUF012  as the base class has it
-        FUNCTION_PARSERS = {"CAST": DuckDB.Parser.FUNCTION_PARSERS["CAST"]}  # noqa: RUF012
-        NO_PAREN_FUNCTION_PARSERS = {"CASE": DuckDB.Parser.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
+    class Parser(DuckDBParser):
+        FUNCTIONS: ClassVar[dict[str, Any]] = {}
+        FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CAST": DuckDBParser.FUNCTION_PARSERS["CAST"]}
+        NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {"CASE": DuckDBParser.NO_PAREN_FUNCTION_PARSERS["CASE"]}

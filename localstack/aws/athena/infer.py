@@ -3,6 +3,7 @@
 Trino divides decimals to the larger of the two scales, and a date plus days is a date; DuckDB does neither.
 """
 
+# ruff: noqa: SIM905  lists of words read better as lines of words
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -22,28 +23,28 @@ _INTS = frozenset({"tinyint", "smallint", "int", "integer", "bigint"})
 _DOUBLES = frozenset(
     """ln log log2 log10 exp sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh rand random pi e degrees radians pow power stddev
     stddev_pop stddev_samp variance var_pop var_samp corr covar_pop covar_samp regr_slope regr_intercept kurtosis skewness to_unixtime
-    geometric_mean percent_rank cume_dist infinity nan""".split()
+    geometric_mean percent_rank cume_dist infinity nan""".split(),
 )
 _COUNTS = frozenset(
     """count count_if approx_distinct row_number rank dense_rank ntile length strpos year month day hour minute second quarter week
-    day_of_week day_of_month day_of_year date_diff cardinality millisecond codepoint""".split()
+    day_of_week day_of_month day_of_year date_diff cardinality millisecond codepoint""".split(),
 )
 _AS_ARGUMENT = frozenset(
-    "sum min max abs arbitrary any_value first_value last_value lag lead nth_value coalesce nullif try greatest least round".split()
+    "sum min max abs arbitrary any_value first_value last_value lag lead nth_value coalesce nullif try greatest least round".split(),
 )
 
 
 class Types:
     """Kinds of columns by name: those that have the same kind in every table of the statement, and its own aliases."""
 
-    def __init__(self, columns: Mapping[str, set[str]], query: exp.Expression) -> None:
+    def __init__(self, columns: Mapping[str, set[str]], query: exp.Expr) -> None:
         self._columns = {name: {_of_hive(kind) for kind in kinds} for name, kinds in columns.items()}
-        self._aliases: dict[str, list[exp.Expression]] = {}
+        self._aliases: dict[str, list[exp.Expr]] = {}
         for alias in query.find_all(exp.Alias):
             self._aliases.setdefault(alias.alias.lower(), []).append(alias.this)
         self._busy: set[str] = set()
 
-    def of(self, node: exp.Expression | None) -> Kind | None:
+    def of(self, node: exp.Expr | None) -> Kind | None:  # noqa: PLR0911  one line a kind
         """None: not known."""
         if node is None or isinstance(node, exp.Null):
             return None
@@ -74,7 +75,7 @@ class Types:
         self._busy.discard(name)
         return kinds.pop() if len(kinds) == 1 else None
 
-    def _function(self, node: exp.Anonymous) -> Kind | None:
+    def _function(self, node: exp.Anonymous) -> Kind | None:  # noqa: PLR0911  one line a kind
         name = str(node.this).lower()
         first = node.expressions[0] if node.expressions else None
         if name in _COUNTS:
@@ -88,7 +89,7 @@ class Types:
             return DATE
         if name in ("date_add", "date_trunc") and len(node.expressions) > 1:
             return DATE if self.of(node.expressions[-1]) == DATE else OTHER
-        if name in ("if",):
+        if name == "if":
             return self._widest(node.expressions[1:])
         if name in _AS_ARGUMENT:
             return self._widest(node.expressions if name in ("coalesce", "greatest", "least") else [first])
@@ -108,7 +109,7 @@ class Types:
             return Kind("decimal", left.scale + right.scale if isinstance(node, exp.Mul) else max(left.scale, right.scale))
         return OTHER
 
-    def _widest(self, nodes: list[exp.Expression | None]) -> Kind | None:
+    def _widest(self, nodes: list[exp.Expr | None]) -> Kind | None:
         kinds = [self.of(node) for node in nodes if node is not None and not isinstance(node, exp.Null)]
         known = [kind for kind in kinds if kind is not None]
         if not known or len(known) < len(kinds):

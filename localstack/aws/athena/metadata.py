@@ -13,7 +13,8 @@ from ..registry import AwsError, Context, handles
 
 def _metadata(error: ClientError) -> AwsError:
     found = error.response["Error"]
-    text = f"An error occurred ({found['Code']}): {found.get('Message')} (Service: AmazonDataCatalog; Status Code: 400; Error Code: {found['Code']})"
+    code = found["Code"]
+    text = f"An error occurred ({code}): {found.get('Message')} (Service: AmazonDataCatalog; Status Code: 400; Error Code: {code})"
     return AwsError("MetadataException", text, 400)
 
 
@@ -61,7 +62,7 @@ def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "UpdateWorkGroup")
 def update_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto keeps workgroups and cannot change them."""
+    """Moto keeps workgroups and cannot change them."""
     group = athena_backends[ctx.account][ctx.region].work_groups.get(params["WorkGroup"])
     if group is None:
         raise AwsError("InvalidRequestException", f"WorkGroup {params['WorkGroup']} is not found.", 400, AthenaErrorCode="INVALID_INPUT")

@@ -8,7 +8,7 @@ import msgspec
 
 from .. import objects
 from ..registry import Context
-from . import ddl, engine, results, statements, types, writes
+from . import ddl, engine, files, results, statements, types, writes
 from .catalog import Catalog, Column, Table, view_input
 from .errors import QueryFailed
 from .results import Row
@@ -68,7 +68,7 @@ def location(statement: statements.Statement, folder: str, id_: str) -> str:
     return f"{folder}/{id_}.{'csv' if isinstance(statement, statements.Select) else 'txt'}"
 
 
-def run(ctx: Context, asked: Asked) -> Outcome:
+def run(ctx: Context, asked: Asked) -> Outcome:  # noqa: PLR0911  one line a kind
     """QueryFailed, Malformed."""
     statement = asked.statement
     if isinstance(statement, statements.Select):
@@ -128,7 +128,7 @@ def _unload(ctx: Context, asked: Asked, statement: statements.Unload) -> Outcome
     writes.check_empty(s3, statement.location, "UNLOAD")
     result = engine.run(ctx, statement.query, asked.database, asked.parameters)
     writes.check_columns(result, partitioned_by)
-    return _wrote(result, writes.write(s3, result, statement.location, form, partitioned_by, ctx.clock.now()))
+    return _wrote(result, writes.write(s3, result, statement.location, form, partitioned_by=partitioned_by, now=ctx.clock.now()))
 
 
 def _create_table(ctx: Context, asked: Asked, statement: statements.CreateTableAs) -> Outcome:
@@ -143,7 +143,12 @@ def _create_table(ctx: Context, asked: Asked, statement: statements.CreateTableA
         raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema {database} not found", at=(1, 1))
     external = statement.properties.get("external_location")
     if external is not None and asked.enforced:
-        raise QueryFailed("INVALID_TABLE_PROPERTY", "The Create Table As Select query failed because it was submitted with an 'external_location' property to an Athena Workgroup that enforces a centralized output location for all queries. Please remove the 'external_location' property and resubmit the query.")  # fmt: skip  # noqa: E501
+        raise QueryFailed(
+            "INVALID_TABLE_PROPERTY",
+            "The Create Table As Select query failed because it was submitted with an 'external_location' property to an Athena Workgroup "
+            "that enforces a centralized output location for all queries. Please remove the 'external_location' property and resubmit the "
+            "query.",
+        )
     place = str(external) if external is not None else f"{asked.output.rstrip('/')}/tables/{asked.id}"
     partitioned_by = writes.partition_columns(statement.properties)
     form = writes.format_of(statement.properties, _CTAS)
@@ -153,7 +158,7 @@ def _create_table(ctx: Context, asked: Asked, statement: statements.CreateTableA
     writes.check_columns(result, partitioned_by)
     written = writes.Written(files=(), rows=0, size=0, partitions=())
     if statement.data:
-        written = writes.write(s3, result, place, form, partitioned_by, ctx.clock.now())
+        written = writes.write(s3, result, place, form, partitioned_by=partitioned_by, now=ctx.clock.now())
     catalog.create(database, writes.table_input(name, result, place, form, partitioned_by))
     _add_partitions(catalog, catalog.needed(database, name), written)
     return _wrote(result, written)
@@ -178,7 +183,7 @@ def _insert(ctx: Context, asked: Asked, statement: statements.Insert) -> Outcome
     fitted = _fitted(result, table, statement.columns or tuple(names))
     form = _format_of_table(table)
     keys = tuple(column.name for column in table.partitions)
-    written = writes.write(ctx.client("s3"), fitted, table.location, form, keys, ctx.clock.now())
+    written = writes.write(ctx.client("s3"), fitted, table.location, form, partitioned_by=keys, now=ctx.clock.now())
     if table.parameters.get("projection.enabled") != "true":
         _add_partitions(catalog, table, written)
     return _wrote(result, written)
@@ -202,14 +207,15 @@ def _fitted(result: engine.Result, table: Table, targets: tuple[str, ...]) -> en
     if len(targets) != len(result.names):
         raise QueryFailed(
             "TYPE_MISMATCH",
-            f"Insert query has {len(result.names)} expression(s) but expected {len(targets)} target column(s). Mismatch at column {min(len(targets), len(result.names)) + 1}",
+            f"Insert query has {len(result.names)} expression(s) but expected {len(targets)} target column(s). "
+            f"Mismatch at column {min(len(targets), len(result.names)) + 1}",
             at=(1, 1),
         )
     arrays = []
     for column in table.every:
         wanted = types.arrow(column.type)
         if column.name not in targets:
-            arrays.append(pa.nulls(result.rows.num_rows, wanted))
+            arrays.append(files.nulls(result.rows.num_rows, wanted))
             continue
         index = targets.index(column.name)
         if not _assignable(result.types[index], column):
@@ -235,7 +241,7 @@ _WIDENS = ("tinyint", "smallint", "integer", "bigint", "decimal", "float", "doub
 def _assignable(duck: str, column: Column) -> bool:
     """Trino coerces on insert: numbers to wider ones, anything to itself, an untyped null to all."""
     given, wanted = types.athena(duck), types.athena(types.duckdb(column.type))
-    if given == wanted or given == "unknown":
+    if given in (wanted, "unknown"):
         return True
     if given in _WIDENS and wanted in _WIDENS:
         return _WIDENS.index(given) <= _WIDENS.index(wanted) or (given == "double" and wanted == "float")

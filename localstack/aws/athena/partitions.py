@@ -88,7 +88,8 @@ def _domain(table: Table, column: Column, now: datetime, fixed: Mapping[str, fro
         if value is None:
             raise QueryFailed(
                 "INVALID_TABLE_PROPERTY",
-                f"Table {table.database}.{table.name} is configured for partition projection, but projection.{column.name}.{name} is missing",
+                f"Table {table.database}.{table.name} is configured for partition projection, but projection.{column.name}.{name} "
+                "is missing",
             )
         return value
 
@@ -110,8 +111,8 @@ def _domain(table: Table, column: Column, now: datetime, fixed: Mapping[str, fro
         if column.name not in fixed:
             raise QueryFailed(
                 "CONSTRAINT_VIOLATION",
-                f"For the injected projected partition column {column.name}, the WHERE clause must contain only static equality conditions, "
-                "and at least one such condition must be present.",
+                f"For the injected projected partition column {column.name}, the WHERE clause must contain only static equality "
+                "conditions, and at least one such condition must be present.",
             )
         return fixed[column.name].__contains__
     if kind == "date":
@@ -135,7 +136,7 @@ def _dates(pattern: str, span: str, now: datetime) -> Any:
 
 def _floor(moment: datetime, form: str) -> datetime:
     """A bound in the resolution of the format: NOW-3DAYS projects the whole first day."""
-    return datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007
+    return datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007  a partition's value has no zone
 
 
 _DAYS = {"YEAR": 365, "MONTH": 30, "WEEK": 7, "DAY": 1}
@@ -145,7 +146,7 @@ def _bound(text: str, form: str, now: datetime) -> datetime:
     found = re.fullmatch(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?)?", text.upper())
     if found is None:
         try:
-            return datetime.strptime(text, form)  # noqa: DTZ007
+            return datetime.strptime(text, form)  # noqa: DTZ007  a partition's value has no zone
         except ValueError as error:
             raise QueryFailed("INVALID_TABLE_PROPERTY", f"the projection's bound '{text}' does not have the format of the dates") from error
     base = now.replace(tzinfo=None)

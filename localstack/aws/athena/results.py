@@ -21,7 +21,7 @@ def texts(result: Result) -> list[Row]:
     return [list(row) for row in zip(*columns, strict=True)] if columns else []
 
 
-def text(value: object) -> str | None:
+def text(value: object) -> str | None:  # noqa: C901, PLR0911  one line a kind
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -54,7 +54,7 @@ def _field(name: object) -> object:
 
 def _double(value: float) -> str:
     """As Java's Double.toString: 1.0, 1.0E10, NaN, Infinity."""
-    if value != value:  # noqa: PLR0124  the definition of NaN
+    if value != value:  # noqa: PLR0124
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return "Infinity" if value > 0 else "-Infinity"

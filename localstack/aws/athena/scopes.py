@@ -21,7 +21,7 @@ class Read(msgspec.Struct, frozen=True):
     table: Table
 
 
-def tables(text: str, query: exp.Expression, catalog: Catalog, database: str) -> list[Read]:
+def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[Read]:
     """Every table that is not a CTE's name. SCHEMA_NOT_FOUND, TABLE_NOT_FOUND."""
     found = []
     for node in list(query.find_all(exp.Table)):
@@ -35,7 +35,7 @@ def tables(text: str, query: exp.Expression, catalog: Catalog, database: str) ->
     return found
 
 
-def _ctes(node: exp.Expression) -> set[str]:
+def _ctes(node: exp.Expr) -> set[str]:
     """The names of the common table expressions that a node can see."""
     names: set[str] = set()
     child, parent = node, node.parent
@@ -55,7 +55,7 @@ def _ctes(node: exp.Expression) -> set[str]:
     return names
 
 
-def check_aliases(text: str, query: exp.Expression, columns_of: Callable[[exp.Table], Names]) -> None:
+def check_aliases(text: str, query: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> None:
     """COLUMN_NOT_FOUND for the alias of a SELECT that is used in its own WHERE, GROUP BY, HAVING or beside it, as DuckDB would allow."""
     for select in query.find_all(exp.Select):
         aliases = {alias.alias.lower() for alias in select.expressions if isinstance(alias, exp.Alias)}
@@ -91,7 +91,7 @@ def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Na
     return frozenset(names)
 
 
-def outputs(source: exp.Expression, columns_of: Callable[[exp.Table], Names]) -> Names:
+def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names:  # noqa: PLR0911  one line a kind
     """The names of the columns that a source or a query gives."""
     alias = source.args.get("alias")
     if isinstance(alias, exp.TableAlias) and alias.columns:
@@ -126,7 +126,7 @@ def _outer_has(select: exp.Select, name: str, columns_of: Callable[[exp.Table], 
     return False
 
 
-def of_ctes(query: exp.Expression, glue: Callable[[exp.Table], Names]) -> Callable[[exp.Table], Names]:
+def of_ctes(query: exp.Expr, glue: Callable[[exp.Table], Names]) -> Callable[[exp.Table], Names]:
     """Columns of a table by Glue, or of the common table expression of that name."""
     ctes = {cte.alias.lower(): cte for cte in query.find_all(exp.CTE)}
     busy: set[str] = set()

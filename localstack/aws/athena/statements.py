@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 import msgspec
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.dialects.hive import Hive
 from sqlglot.dialects.trino import Trino
 from sqlglot.errors import TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from .errors import Malformed, position
 
@@ -94,12 +95,12 @@ class HiveWords(Hive):
     """Hive's words without commands: SHOW is a word like another."""
 
     class Tokenizer(Hive.Tokenizer):
-        COMMANDS: set[TokenType] = set()  # noqa: RUF012  as the base class has it
+        COMMANDS: ClassVar[set[TokenType]] = set()
 
 
 class TrinoWords(Trino):
     class Tokenizer(Trino.Tokenizer):
-        COMMANDS: set[TokenType] = set()  # noqa: RUF012
+        COMMANDS: ClassVar[set[TokenType]] = set()
 
 
 class Words:
@@ -194,7 +195,7 @@ class Words:
         return self.blanked(self.index, end)
 
 
-def read(text: str) -> Statement:
+def read(text: str) -> Statement:  # noqa: C901, PLR0911  one line a statement
     """Malformed when it is no statement of Athena's."""
     words = Words(text)
     while words.tokens and words.tokens[-1].token_type == TokenType.SEMICOLON:
@@ -288,7 +289,7 @@ def _create_table(words: Words) -> CreateTableAs:
 
 
 def _properties(words: Words) -> dict[str, str | tuple[str, ...]]:
-    """( name = 'text' | number | true | ARRAY['a', ...], ... )"""
+    """( name = 'text' | number | true | ARRAY['a', ...], ... )."""
     words.expect("(")
     made: dict[str, str | tuple[str, ...]] = {}
     while True:

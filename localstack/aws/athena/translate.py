@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import sqlglot
@@ -13,7 +14,7 @@ from sqlglot.errors import ErrorLevel, ParseError, UnsupportedError
 from . import check, functions, scopes
 from .catalog import Catalog, Table
 from .errors import NotRun, QueryFailed
-from .infer import DATE, DOUBLE, TIMESTAMP, Types
+from .infer import DATE, DOUBLE, TIMESTAMP, Kind, Types
 
 PRELUDE = (
     functions.PRELUDE
@@ -38,18 +39,17 @@ def translate(text: str, catalog: Catalog, database: str, now: datetime, paramet
     """Malformed, QueryFailed."""
     query = check.parsed(text)
     _bind(text, query, parameters)
-    read: dict[str, Table] = {}
-    kinds: dict[str, set[str]] = {}
-    query = _resolved(text, query, catalog, database, now, read, kinds, depth=0)
+    known = _Known(catalog)
+    query = _resolved(text, query, known, database)
     fixed = _fixed(query)
     _name_columns(query)
-    types = Types(kinds, query)
+    types = Types(known.kinds, query)
     _rewrite(text, query, types, now)
     _texts(query)
-    return Translated(text=text, sql=_written(query), probe=_written(_strict(query.copy())), tables=read, fixed=fixed)
+    return Translated(text=text, sql=_written(query), probe=_written(_strict(query.copy())), tables=known.read, fixed=fixed)
 
 
-def _bind(text: str, query: exp.Expression, parameters: Sequence[str]) -> None:
+def _bind(text: str, query: exp.Expr, parameters: Sequence[str]) -> None:
     marks = sorted(query.find_all(exp.Placeholder), key=lambda node: node.meta.get("start", 0))
     if len(marks) != len(parameters):
         raise QueryFailed("INVALID_PARAMETER_USAGE", f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}")
@@ -66,21 +66,19 @@ def _bind(text: str, query: exp.Expression, parameters: Sequence[str]) -> None:
         mark.replace(value)
 
 
-def _resolved(
-    text: str,
-    query: exp.Query,
-    catalog: Catalog,
-    database: str,
-    now: datetime,
-    read: dict[str, Table],
-    kinds: dict[str, set[str]],
-    *,
-    depth: int,
-) -> exp.Query:
+class _Known(msgspec.Struct, frozen=True):
+    """What is learnt of the tables while they are looked up."""
+
+    catalog: Catalog
+    read: dict[str, Table] = {}  # by the names that they get in DuckDB
+    kinds: dict[str, set[str]] = {}  # column -> Hive's types
+
+
+def _resolved(text: str, query: exp.Query, known: _Known, database: str, *, depth: int = 0) -> exp.Query:
     """Tables by the names that they get in DuckDB; views by their queries."""
     if depth > 20:
         raise QueryFailed("VIEW_IS_RECURSIVE", "Statement stack depth is exceeded: a view refers to itself")
-    found = scopes.tables(text, query, catalog, database)
+    found = scopes.tables(text, query, known.catalog, database)
     by_node = {id(one.node): one.table for one in found}
 
     def columns(node: exp.Table) -> scopes.Names:
@@ -90,23 +88,23 @@ def _resolved(
     scopes.check_aliases(text, query, scopes.of_ctes(query, columns))
     for one in found:
         for column in one.table.every:
-            kinds.setdefault(column.name, set()).add(column.type)
+            known.kinds.setdefault(column.name, set()).add(column.type)
         alias = one.node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(one.node.name))
         if one.table.view is not None:
             inner = check.parsed(one.table.view)
-            inner = _resolved(one.table.view, inner, catalog, one.table.database, now, read, kinds, depth=depth + 1)
+            inner = _resolved(one.table.view, inner, known, one.table.database, depth=depth + 1)
             _name_columns(inner)
             one.node.replace(exp.Subquery(this=inner, alias=alias.copy()))
             continue
         name = f"t_{one.table.database}_{one.table.name}"
-        read[name] = one.table
+        known.read[name] = one.table
         one.node.set("db", None)
         one.node.set("catalog", None)
         one.node.set("this", exp.to_identifier(name))
         one.node.set("alias", alias)
-    for column in query.find_all(exp.Column):
-        if column.args.get("db") is not None and column.args.get("catalog") is None and not _is_field(column, found):
-            column.set("db", None)
+    for named in query.find_all(exp.Column):
+        if named.args.get("db") is not None and named.args.get("catalog") is None and not _is_field(named, found):
+            named.set("db", None)
     return query
 
 
@@ -116,7 +114,7 @@ def _is_field(column: exp.Column, found: list[scopes.Read]) -> bool:
     return not any(one.table.database == database for one in found)
 
 
-def _fixed(query: exp.Expression) -> dict[str, frozenset[str]]:
+def _fixed(query: exp.Expr) -> dict[str, frozenset[str]]:
     fixed: dict[str, set[str]] = {}
     for node in query.find_all(exp.EQ, exp.In):
         column = node.this
@@ -128,7 +126,7 @@ def _fixed(query: exp.Expression) -> dict[str, frozenset[str]]:
 
 def _name_columns(query: exp.Query) -> None:
     """An expression without a name is _colN."""
-    select: exp.Expression = query
+    select: exp.Expr = query
     while isinstance(select, (exp.SetOperation, exp.Subquery)):
         select = select.left if isinstance(select, exp.SetOperation) else select.this
     if not isinstance(select, exp.Select):
@@ -138,88 +136,102 @@ def _name_columns(query: exp.Query) -> None:
             item.replace(exp.alias_(item.copy(), f"_col{index}", quoted=True))
 
 
+class _Noted(msgspec.Struct, frozen=True):
+    """What was written, before anything was translated."""
+
+    text: str
+    now: datetime
+    kind: Kind | None
+    left: Kind | None
+    right: Kind | None
+
+
 def _rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
     """Bottom up, so that a rule sees arguments that are translated already; kinds are those of what was written."""
-    nodes = list(query.walk())
-    noted = {id(node): (types.of(node), *_sides(types, node)) for node in nodes if isinstance(node, exp.Expression)}
+    nodes = [node for node in query.walk() if type(node) in _RULES]
+    noted = {id(node): _Noted(text, now, types.of(node), *_sides(types, node)) for node in nodes}
     for node in reversed(nodes):
         if node.parent is None and node is not query:
             continue
-        made = _made(text, node, noted[id(node)], types, now)
+        made = _RULES[type(node)](node, noted[id(node)])
         if made is not None:
             node.replace(made)
 
 
-def _sides(types: Types, node: exp.Expression) -> tuple[object, object]:
+def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
     if isinstance(node, exp.Binary):
         return types.of(node.left), types.of(node.right)
     return (types.of(node.this), None) if isinstance(node, exp.Cast) else (None, None)
 
 
-def _made(text: str, node: exp.Expression, noted: tuple[object, ...], types: Types, now: datetime) -> exp.Expression | None:
-    kind, left, right = noted
-    if isinstance(node, exp.Anonymous):
-        name = str(node.this).lower()
-        if name not in functions.RULES and name.startswith("trino_"):
-            return None
-        made = functions.translated(name, node.expressions, check.place(text, node))
-        if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
-            return _NULLS[name](this=node.expressions[0], **({"offset": node.expressions[1]} if len(node.expressions) > 1 else {}))
-        if name == "now":
-            return _instant(now)
-        if name in ("date_add", "date_trunc") and kind == DATE:
-            return exp.cast(made, "date")
-        if name == "avg" and getattr(kind, "name", "") == "decimal" and not isinstance(node.parent, (exp.Window, exp.Filter)):
-            return _scaled(made, kind)
-        return made
-    if isinstance(node, exp.Div):
-        return _division(node, kind)
-    if isinstance(node, exp.Mod) and not _nonzero(node.right) and not _tried(node):
-        node.set("expression", functions.call("trino_nonzero", node.right.copy()))
-        return None
-    if isinstance(node, (exp.Add, exp.Sub)) and kind == DATE:
+def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
+    name = str(node.this).lower()
+    made = functions.translated(name, node.expressions, check.place(noted.text, node))
+    if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
+        return _NULLS[name](this=node.expressions[0], **({"offset": node.expressions[1]} if len(node.expressions) > 1 else {}))
+    if name == "now":
+        return _instant(node, noted)
+    if name in ("date_add", "date_trunc") and noted.kind == DATE:
+        return exp.cast(made, "date")
+    if name == "avg" and noted.kind is not None and noted.kind.name == "decimal" and not isinstance(node.parent, (exp.Window, exp.Filter)):
+        return _scaled(made, noted.kind)
+    return made
+
+
+def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
+    """A date and an interval are a date; a date and a number are an error."""
+    if noted.kind == DATE:
         return exp.cast(exp.Paren(this=node.copy()), "date")
-    if isinstance(node, (exp.Add, exp.Sub)) and DATE in (left, right) and "int" in (getattr(left, "name", ""), getattr(right, "name", "")):
+    names = [side.name for side in (noted.left, noted.right) if side is not None]
+    if "date" in names and "int" in names:
         sign = "+" if isinstance(node, exp.Add) else "-"
-        raise QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: date {sign} integer", at=check.place(text, node))
-    if isinstance(node, exp.Cast):
-        return _cast(node, left)
-    if isinstance(node, exp.CurrentTimestamp):
-        return _instant(now)
-    if isinstance(node, exp.CurrentDate):
-        return exp.cast(functions.raw(f"{now:%Y-%m-%d}"), "date")
-    if isinstance(node, exp.Localtimestamp):
-        return exp.cast(functions.raw(_millis(now)), "timestamp")
-    if isinstance(node, exp.AtTimeZone):
-        zone = functions.text_of(node.args["zone"], "a time zone")
-        if zone.upper() not in ("UTC", "ETC/UTC", "GMT", "Z"):
-            raise NotRun(f"AT TIME ZONE '{zone}' (only 'UTC')", at=check.place(text, node))
-        return exp.cast(node.this.copy(), "timestamptz")
-    if isinstance(node, exp.Table) and node.args.get("sample") is not None:
-        return None
+        raise QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: date {sign} integer", at=check.place(noted.text, node))
     return None
 
 
-def _division(node: exp.Div, kind: object) -> exp.Expression:
-    a, b = exp.Paren(this=node.left.copy()), node.right.copy()
-    if kind == DOUBLE:
+def _remainder(node: exp.Expr, _noted: _Noted) -> None:
+    if not _nonzero(node.expression) and not _tried(node):
+        node.set("expression", functions.call("trino_nonzero", node.expression.copy()))
+
+
+def _today(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    return exp.cast(functions.raw(f"{noted.now:%Y-%m-%d}"), "date")
+
+
+def _local(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    return exp.cast(functions.raw(_millis(noted.now)), "timestamp")
+
+
+def _instant(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    return exp.cast(functions.raw(_millis(noted.now) + "+00"), "timestamptz")
+
+
+def _zone(node: exp.Expr, noted: _Noted) -> exp.Expr:
+    zone = functions.text_of(node.args["zone"], "a time zone")
+    if zone.upper() not in ("UTC", "ETC/UTC", "GMT", "Z"):
+        raise NotRun(f"AT TIME ZONE '{zone}' (only 'UTC')", at=check.place(noted.text, node))
+    return exp.cast(node.this.copy(), "timestamptz")
+
+
+def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
+    a, b = exp.Paren(this=node.this.copy()), node.expression.copy()
+    if noted.kind == DOUBLE:
         return functions.call("trino_divide", a, b)
     divided = exp.Div(this=a, expression=b if _nonzero(b) or _tried(node) else functions.call("trino_nonzero", b))
-    return _scaled(divided, kind) if getattr(kind, "name", "") == "decimal" else exp.Paren(this=divided)
+    return _scaled(divided, noted.kind) if noted.kind is not None and noted.kind.name == "decimal" else exp.Paren(this=divided)
 
 
-def _scaled(node: exp.Expression, kind: object) -> exp.Expression:
+def _scaled(node: exp.Expr, kind: Kind) -> exp.Expr:
     """Trino rounds the quotient of decimals half up, to the larger of the two scales."""
-    scale = getattr(kind, "scale", 0)
-    return exp.cast(functions.call("round", node, exp.Literal.number(scale)), f"decimal(38, {scale})")
+    return exp.cast(functions.call("round", node, exp.Literal.number(kind.scale)), f"decimal(38, {kind.scale})")
 
 
-def _nonzero(node: exp.Expression) -> bool:
+def _nonzero(node: exp.Expr) -> bool:
     inner = node.unnest()
     return isinstance(inner, exp.Literal) and not inner.is_string and float(inner.name) != 0
 
 
-def _tried(node: exp.Expression) -> bool:
+def _tried(node: exp.Expr) -> bool:
     """Inside TRY, where a division by zero is null; DuckDB's TRY does not take error()."""
     parent = node.parent
     while parent is not None:
@@ -229,8 +241,10 @@ def _tried(node: exp.Expression) -> bool:
     return False
 
 
-def _cast(node: exp.Cast, source: object) -> exp.Expression | None:
+def _cast(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
     """TIMESTAMP is timestamp(3); VARCHAR(n) cuts; a timestamp as text has its milliseconds."""
+    if not isinstance(node, exp.Cast):
+        return None
     to = node.to.this
     literal = isinstance(node.this, exp.Literal)
     if to == exp.DataType.Type.TIMESTAMP:
@@ -244,19 +258,30 @@ def _cast(node: exp.Cast, source: object) -> exp.Expression | None:
     elif to in (exp.DataType.Type.VARCHAR, exp.DataType.Type.CHAR):
         size = node.to.expressions
         node.set("to", exp.DataType.build("varchar"))
-        if source == TIMESTAMP:
+        if noted.left == TIMESTAMP:
             return functions.filled("strftime($1, '%Y-%m-%d %H:%M:%S.%g')", [node.this.copy()])
         if size and not literal:
             return functions.call("substr", node.copy(), exp.Literal.number(1), size[0].this.copy())
     return None
 
 
-def _instant(now: datetime) -> exp.Expression:
-    return exp.cast(functions.raw(_millis(now) + "+00"), "timestamptz")
-
-
 def _millis(now: datetime) -> str:
     return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
+
+
+_RULES: dict[type[exp.Expr], Callable[[Any, _Noted], exp.Expr | None]] = {
+    exp.Anonymous: _function,
+    exp.Div: _division,
+    exp.Mod: _remainder,
+    exp.Add: _sum,
+    exp.Sub: _sum,
+    exp.Cast: _cast,
+    exp.TryCast: _cast,
+    exp.CurrentTimestamp: _instant,
+    exp.CurrentDate: _today,
+    exp.Localtimestamp: _local,
+    exp.AtTimeZone: _zone,
+}
 
 
 def _texts(query: exp.Query) -> None:

@@ -61,20 +61,18 @@ def glue(duck: str) -> str:
 
 def duckdb(kind: str) -> str:
     """A Hive type in DuckDB's words."""
-    import pyarrow as pa
-
-    return _duck(arrow(kind), pa)
+    return _duck(arrow(kind))
 
 
-def _duck(kind: pa.DataType, pa: object) -> str:
+def _duck(kind: pa.DataType) -> str:
     import pyarrow.types as t
 
     if t.is_list(kind):
-        return _duck(kind.value_type, pa) + "[]"
+        return _duck(kind.value_type) + "[]"
     if t.is_map(kind):
-        return f"MAP({_duck(kind.key_type, pa)}, {_duck(kind.item_type, pa)})"
+        return f"MAP({_duck(kind.key_type)}, {_duck(kind.item_type)})"
     if t.is_struct(kind):
-        return "STRUCT(" + ", ".join(f'"{field.name}" {_duck(field.type, pa)}' for field in kind) + ")"
+        return "STRUCT(" + ", ".join(f'"{field.name}" {_duck(field.type)}' for field in kind) + ")"
     if t.is_decimal(kind):
         return f"DECIMAL({kind.precision},{kind.scale})"
     names = {"string": "VARCHAR", "bool": "BOOLEAN", "int8": "TINYINT", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT",
@@ -100,7 +98,7 @@ def _read(words: Iterator[str], name: str) -> tuple[pa.DataType, str | None]:
     import pyarrow as pa
 
     name = name.lower()
-    plain = {
+    plain: dict[str, pa.DataType] = {
         "string": pa.string(), "varchar": pa.string(), "char": pa.string(), "boolean": pa.bool_(), "tinyint": pa.int8(),
         "smallint": pa.int16(), "int": pa.int32(), "integer": pa.int32(), "bigint": pa.int64(), "float": pa.float32(), "real": pa.float32(),
         "double": pa.float64(), "date": pa.date32(), "timestamp": pa.timestamp("us"), "binary": pa.binary(), "varbinary": pa.binary(),

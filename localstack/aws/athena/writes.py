@@ -93,14 +93,15 @@ def check_empty(s3: Any, location: str, what: str) -> None:
         if next(objects.listed(s3, location.rstrip("/") + "/"), None) is not None:
             raise QueryFailed(
                 "HIVE_PATH_ALREADY_EXISTS",
-                f"Target directory for {what} already exists: {location}. You may need to manually clean the data at location before retrying.",
+                f"Target directory for {what} already exists: {location}. You may need to manually clean the data at location before "
+                "retrying.",
                 category=3,
             )
     except objects.NoSuchBucket as error:
         raise QueryFailed("HIVE_WRITER_OPEN_ERROR", f"The specified bucket does not exist: {error}", category=3) from error
 
 
-def write(s3: Any, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...], now: datetime) -> Written:
+def write(s3: Any, result: Result, location: str, form: Format, *, partitioned_by: tuple[str, ...], now: datetime) -> Written:
     """HIVE_TOO_MANY_OPEN_PARTITIONS beyond a hundred partitions; nothing is written then."""
     location = location.rstrip("/")
     groups = _groups(result, partitioned_by)
@@ -108,7 +109,9 @@ def write(s3: Any, result: Result, location: str, form: Format, partitioned_by: 
         raise QueryFailed(
             "HIVE_TOO_MANY_OPEN_PARTITIONS", f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets", category=3
         )
-    files, size, places = [], 0, []
+    files: list[str] = []
+    places: list[tuple[tuple[str | None, ...], str]] = []
+    size = 0
     for values, rows in groups:
         folder = "/".join(
             [location, *(f"{k}={NULL if v is None else quote(v, safe=' -_.~+@,')}" for k, v in zip(partitioned_by, values, strict=True))]
@@ -173,56 +176,57 @@ def _parquet(result: Result, rows: pa.Table, form: Format) -> bytes:
         arrays.append(values.cast(kind))
     sink = io.BytesIO()
     table = pa.table(arrays, schema=pa.schema(fields))
-    pq.write_table(
-        table,
-        sink,
-        compression={"NONE": "none"}.get(form.compression, form.compression.lower()),
-        use_deprecated_int96_timestamps=True,
-        store_schema=False,
-    )
+    codec: Any = "none" if form.compression == "NONE" else form.compression.lower()
+    pq.write_table(table, sink, compression=codec, use_deprecated_int96_timestamps=True, store_schema=False)
     return sink.getvalue()
 
 
-_PARQUET = (
+PARQUET = (
     "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
 )
-_TEXT = (
+TEXT = (
     "org.apache.hadoop.mapred.TextInputFormat",
     "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
     "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
 )
-_JSON = (_TEXT[0], _TEXT[1], "org.openx.data.jsonserde.JsonSerDe")
+_JSON = (TEXT[0], TEXT[1], "org.openx.data.jsonserde.JsonSerDe")
 
 
 def table_input(name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]) -> dict[str, Any]:
     """The Glue table over what CTAS wrote."""
     count = len(result.names) - len(partitioned_by)
     columns = [{"Name": n.lower(), "Type": types.glue(k)} for n, k in zip(result.names, result.types, strict=True)]
-    reading, writing, serde = {"PARQUET": _PARQUET, "TEXTFILE": _TEXT, "JSON": _JSON}[form.name]
+    delimiter = {"field.delim": form.delimiter} if form.name == "TEXTFILE" else {}
+    storage = Storage(*{"PARQUET": PARQUET, "TEXTFILE": TEXT, "JSON": _JSON}[form.name], delimiter)
     return {
         "Name": name.lower(),
         "TableType": "EXTERNAL_TABLE",
         "Parameters": {"EXTERNAL": "TRUE", "has_encrypted_data": "false", "auto.purge": "false"},
         "PartitionKeys": columns[count:],
-        "StorageDescriptor": descriptor(
-            columns[:count], location, reading, writing, serde, {"field.delim": form.delimiter} if form.name == "TEXTFILE" else {}
-        ),
+        "StorageDescriptor": descriptor(columns[:count], location, storage),
     }
 
 
-def descriptor(
-    columns: list[dict[str, str]], location: str, reading: str, writing: str, serde: str, parameters: dict[str, str]
-) -> dict[str, Any]:
+class Storage(msgspec.Struct, frozen=True):
+    """How a table's objects are read and written."""
+
+    reading: str
+    writing: str
+    serde: str
+    parameters: dict[str, str] = {}
+
+
+def descriptor(columns: list[dict[str, str]], location: str, storage: Storage) -> dict[str, Any]:
     return {
         "Columns": columns,
         "Location": location,
-        "InputFormat": reading,
-        "OutputFormat": writing,
+        "InputFormat": storage.reading,
+        "OutputFormat": storage.writing,
         "Compressed": False,
         "NumberOfBuckets": -1,
-        "SerdeInfo": {"SerializationLibrary": serde, "Parameters": {"serialization.format": "1", **parameters}},
+        "SerdeInfo": {"SerializationLibrary": storage.serde, "Parameters": {"serialization.format": "1", **storage.parameters}},
         "StoredAsSubDirectories": False,
         "BucketColumns": [],
         "SortColumns": [],

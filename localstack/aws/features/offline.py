@@ -172,7 +172,7 @@ def _parquet(group: Group, rows: list[Row], now: datetime) -> bytes:
     import pyarrow.parquet as pq
 
     time = pa.timestamp("ms")
-    columns: dict[str, pa.Array] = {
+    columns: dict[str, Any] = {
         feature.name: pa.array([_typed(feature, row.values.get(feature.name)) for row in rows], _arrow(feature))
         for feature in group.features.values()
     }

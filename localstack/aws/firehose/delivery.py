@@ -159,9 +159,8 @@ def _parquet(schema: tuple[tuple[str, str, str], ...], codec: str, records: list
         rows.append(row)
     columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()}
     sink = io.BytesIO()
-    pq.write_table(
-        pa.table(columns), sink, compression={"UNCOMPRESSED": "none"}.get(codec, codec.lower()), use_deprecated_int96_timestamps=True
-    )
+    chosen: Any = "none" if codec == "UNCOMPRESSED" else codec.lower()
+    pq.write_table(pa.table(columns), sink, compression=chosen, use_deprecated_int96_timestamps=True)
     return sink.getvalue(), len(rows)
 
 

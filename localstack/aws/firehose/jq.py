@@ -1,4 +1,4 @@
-"""As much of jq as dynamic partitioning uses: paths, slices, objects, pipes, //, text with \\(...), and a few functions.
+r"""As much of jq as dynamic partitioning uses: paths, slices, objects, pipes, //, text with \(...), and a few functions.
 
 Source: jq 1.6 manual, "Basic filters", "Builtin operators and functions".
 """
@@ -89,45 +89,45 @@ class _Reader:
                 made = _after(made, self._bracket() if self.accept("[") else _field(self._name()))
         return made
 
-    def primary(self) -> Filter:
-        kind, token = self.next()
-        if token == ".":
+    def primary(self) -> Filter:  # noqa: PLR0911  one line a kind
+        kind, word = self.next()
+        if word == ".":
             following = self.tokens[self.index] if self.index < len(self.tokens) else ("", "")
             if following[0] in ("word", "text"):
                 return _field(self._name())
             return self._bracket() if self.accept("[") else lambda value: value
-        if token == "(":
+        if word == "(":
             made = self.pipe()
             self.expect(")")
             return made
-        if token == "{":
+        if word == "{":
             return self._object()
         if kind == "text":
-            return _text(token)
+            return _text(word)
         if kind == "number":
-            number = json.loads(token)
+            number = json.loads(word)
             return lambda _value: number
         if kind == "word":
-            return self._word(token)
-        raise JqError(f"jq: syntax error, unexpected {token!r} in {self.query!r}")
+            return self._word(word)
+        raise JqError(f"jq: syntax error, unexpected {word!r} in {self.query!r}")
 
     def _name(self) -> str:
-        kind, token = self.next()
-        return str(json.loads(token)) if kind == "text" else token
+        kind, word = self.next()
+        return str(json.loads(word)) if kind == "text" else word
 
     def _bracket(self) -> Filter:
         """After the opening bracket: a name, an index or a slice."""
-        kind, token = self.next()
+        kind, word = self.next()
         if kind == "text":
             self.expect("]")
-            return _field(json.loads(token))
-        start = int(token) if kind == "number" else None
-        if token == ":" or self.accept(":"):
+            return _field(json.loads(word))
+        start = int(word) if kind == "number" else None
+        if word == ":" or self.accept(":"):
             end = int(self.next()[1]) if self.peek() != "]" else None
             self.expect("]")
             return lambda value: None if value is None else value[start:end]
         if start is None:
-            raise JqError(f"jq: syntax error at [{token} in {self.query!r}")
+            raise JqError(f"jq: syntax error at [{word} in {self.query!r}")
         self.expect("]")
         return lambda value: value[start] if isinstance(value, list) and -len(value) <= start < len(value) else None
 
@@ -190,9 +190,9 @@ def _field(name: str) -> Filter:
     return apply
 
 
-def _text(token: str) -> Filter:
-    """A text, with \\(...) filled in."""
-    parts = re.split(r"\\\(((?:[^()]|\([^()]*\))*)\)", token[1:-1])
+def _text(word: str) -> Filter:
+    r"""A text, with \(...) filled in."""
+    parts = re.split(r"\\\(((?:[^()]|\([^()]*\))*)\)", word[1:-1])
     made: list[str | Filter] = [json.loads(f'"{part}"') if index % 2 == 0 else compiled(part) for index, part in enumerate(parts)]
     return lambda value: "".join(part if isinstance(part, str) else _string(part(value)) for part in made)
 

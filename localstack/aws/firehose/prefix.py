@@ -13,13 +13,14 @@ from datetime import datetime
 
 _EXPRESSION = re.compile(r"!\{([^:}]+):([^}]*)\}")
 _JAVA = {
-    "yyyy": "%Y", "uuuu": "%Y", "yy": "%y", "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B", "dd": "%d", "d": "%-d", "HH": "%H", "H": "%-H",
+    "yyyy": "%Y", "uuuu": "%Y", "yy": "%y",
+    "MM": "%m", "M": "%-m", "MMM": "%b", "MMMM": "%B", "dd": "%d", "d": "%-d", "HH": "%H", "H": "%-H",
     "hh": "%I", "mm": "%M", "m": "%-M", "ss": "%S", "s": "%-S", "DDD": "%j", "E": "%a", "EEEE": "%A", "a": "%p", "w": "%-V", "ww": "%V",
 }  # fmt: skip
 _LETTERS = string.ascii_letters + string.digits
 
 
-def check(prefix: str | None, error_prefix: str | None, keys: frozenset[str], *, dynamic: bool) -> str | None:
+def check(prefix: str | None, error_prefix: str | None, keys: frozenset[str], *, dynamic: bool) -> str | None:  # noqa: PLR0911  one line a kind
     """What is wrong with a stream's prefixes, in the service's words; None."""
     found = _EXPRESSION.findall(prefix or "")
     if not found:
@@ -31,9 +32,8 @@ def check(prefix: str | None, error_prefix: str | None, keys: frozenset[str], *,
             return f"Invalid namespace {space} in Prefix"
         if space == "firehose" and "error-output-type" in (prefix or ""):
             return "Prefix cannot contain error-output-type"
-    if not error_prefix or "!{firehose:error-output-type}" not in error_prefix:
-        if error_prefix is None or "error-output-type" not in error_prefix:
-            return "ErrorOutputPrefix must contain at least one instance of !{firehose:error-output-type} when Prefix contains expressions"
+    if "!{firehose:error-output-type}" not in (error_prefix or ""):
+        return "ErrorOutputPrefix must contain at least one instance of !{firehose:error-output-type} when Prefix contains expressions"
     used = {name for space, name in found if space == "partitionKeyFromQuery"}
     if used and not dynamic:
         return "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning is enabled"

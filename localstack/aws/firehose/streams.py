@@ -75,32 +75,34 @@ def _activate(ctx: Context, stream: Stream) -> None:
 
 def _check(destination: dict[str, Any]) -> None:
     dynamic = destination.get("DynamicPartitioningConfiguration", {}).get("Enabled", False)
-    query = None
+    keys = _check_processors(destination)
+    if dynamic and keys is None:
+        raise invalid("Processing Configuration is not enabled when Dynamic Partitioning is enabled")
+    if problem := prefix.check(destination.get("Prefix"), destination.get("ErrorOutputPrefix"), keys or frozenset(), dynamic=dynamic):
+        raise invalid(problem)
+    converts = destination.get("DataFormatConversionConfiguration", {}).get("Enabled", False)
+    if converts and destination.get("CompressionFormat", "UNCOMPRESSED") != "UNCOMPRESSED":
+        raise invalid("CompressionFormat has to be UNCOMPRESSED when Data Format Conversion is enabled")
+    hints = destination.get("BufferingHints", {})
+    for wanted, what in ((dynamic, "Dynamic Partitioning"), (converts, "Data Format Conversion")):
+        if wanted and hints.get("SizeInMBs", 64) < 64:
+            raise invalid(f"BufferingHints.SizeInMBs must be at least 64 when {what} is enabled")
+    if dynamic and hints.get("IntervalInSeconds", 300) < 60:
+        raise invalid("BufferingHints.IntervalInSeconds must be at least 60 seconds when Dynamic Partitioning is enabled")
+
+
+def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
+    """The keys that metadata extraction gives; None without one."""
+    keys = None
     for processor in _processors(destination):
         if processor["Type"] == "Lambda":
             raise AwsError("NotImplemented", "the local AWS stack runs no Lambda for Firehose", 501)
         if processor["Type"] == "MetadataExtraction":
-            query = _parameter(processor, "MetadataExtractionQuery")
-    keys: frozenset[str] = frozenset()
-    if query is not None:
-        try:
-            keys = delivery.partition_keys(query)
-        except jq.JqError as error:
-            raise invalid(f"MetadataExtractionQuery: {error}") from error
-    elif dynamic:
-        raise invalid("Processing Configuration is not enabled when Dynamic Partitioning is enabled")
-    if problem := prefix.check(destination.get("Prefix"), destination.get("ErrorOutputPrefix"), keys, dynamic=dynamic):
-        raise invalid(problem)
-    hints = destination.get("BufferingHints", {})
-    if dynamic and hints.get("SizeInMBs", 64) < 64:
-        raise invalid("BufferingHints.SizeInMBs must be at least 64 when Dynamic Partitioning is enabled")
-    if dynamic and hints.get("IntervalInSeconds", 300) < 60:
-        raise invalid("BufferingHints.IntervalInSeconds must be at least 60 seconds when Dynamic Partitioning is enabled")
-    if destination.get("DataFormatConversionConfiguration", {}).get("Enabled", False):
-        if destination.get("CompressionFormat", "UNCOMPRESSED") != "UNCOMPRESSED":
-            raise invalid("CompressionFormat has to be UNCOMPRESSED when Data Format Conversion is enabled")
-        if hints.get("SizeInMBs", 64) < 64:
-            raise invalid("BufferingHints.SizeInMBs must be at least 64 when Data Format Conversion is enabled")
+            try:
+                keys = delivery.partition_keys(_parameter(processor, "MetadataExtractionQuery") or "")
+            except jq.JqError as error:
+                raise invalid(f"MetadataExtractionQuery: {error}") from error
+    return keys
 
 
 def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
