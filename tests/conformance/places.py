@@ -34,7 +34,8 @@ def aws_stack():
     from isthmus.localstack.run import start_aws
 
     stack = start_aws(
-        clock="instant", images={"isthmus": f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}"}
+        clock="instant",
+        images={"isthmus": f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}"},
     )
     atexit.register(stack.stop)
     return stack
