@@ -123,8 +123,10 @@ def test_every_command_is_refused_alike_without_credentials(shop, nobody, unreac
         ({"AWS_PROFILE": "team"}, "", "environment none; profile team is not in ~/.aws; SSO session none"),
         (
             {"AWS_PROFILE": "team"},
-            "[profile team]\nsso_session = work\nsso_account_id = 1\nsso_role_name = d\n"
-            "[sso-session work]\nsso_start_url = https://x\nsso_region = us-east-1\n",
+            (
+                "[profile team]\nsso_session = work\nsso_account_id = 1\nsso_role_name = d\n"
+                "[sso-session work]\nsso_start_url = https://x\nsso_region = us-east-1\n"
+            ),
             'environment none; profile team has sso_session only; SSO session "work" not logged in',
         ),
     ],
