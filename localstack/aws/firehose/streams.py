@@ -199,7 +199,7 @@ def _schedule(ctx: Context, stream: Stream) -> None:
     hints = destination.get("BufferingHints", {})
     with stream.lock:
         if stream.size >= hints.get("SizeInMBs", 5) * _MIB:
-            ctx.clock.call_after(0, lambda: flush(ctx, stream))
+            flush(ctx, stream)
         elif not stream.waiting:
             stream.waiting = True
             ctx.clock.call_after(hints.get("IntervalInSeconds", 300), lambda: flush(ctx, stream))
