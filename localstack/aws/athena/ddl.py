@@ -1,36 +1,22 @@
-"""Hive's statements: databases, external tables, partitions, SHOW and DESCRIBE."""
+"""Hive's statements: databases, external tables, partitions."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import msgspec
 from botocore.exceptions import ClientError
-from sqlglot.tokenizer_core import TokenType
 
-from . import partitions, types, writes
-from .catalog import Catalog, Table
+from . import partitions, shows, types, writes
+from .catalog import Table
 from .errors import Malformed, NotRun, QueryFailed
+from .session import Session, Shown
+from .session import table as table_of
 from .statements import HiveWords, Words
 
 _FORMATS = {"parquet": writes.PARQUET, "textfile": writes.TEXT}
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """What a statement prints: columns (name, type) and rows."""
-
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[str | None, ...], ...] = ()
-
-
-class Session(msgspec.Struct, frozen=True):
-    catalog: Catalog
-    s3: Any
-    database: str
-    now: datetime
 
 
 def run(session: Session, text: str) -> Shown:
@@ -47,16 +33,6 @@ def check(text: str) -> None:
     words = Words(text, HiveWords)
     if not any(words.accept(*start) for start, _ in _VERBS):
         raise Malformed(f"mismatched input '{text.split(maxsplit=1)[0]}'. Queries of this type are not supported", at=(1, 1))
-
-
-def _table(session: Session, words: Words, *, views: bool = True) -> Table:
-    database, name = words.name()
-    found = session.catalog.table(database or session.database, name)
-    if found is None:
-        raise QueryFailed("FAILED", f"SemanticException [Error 10001]: Table not found {database or session.database}.{name}", category=2)
-    if found.view is not None and not views:
-        raise QueryFailed("FAILED", f"{found.name} is a view")
-    return found
 
 
 def _create_database(session: Session, words: Words) -> None:
@@ -264,7 +240,7 @@ def partition_input(table: Table, values: tuple[str | None, ...], location: str)
 
 
 def _alter(session: Session, words: Words) -> None:
-    table = _table(session, words, views=False)
+    table = table_of(session, words, views=False)
     if words.accept("ADD", "COLUMNS"):
         words.expect("(")
         _replace(session, table, lambda d: d["Columns"].extend(_columns(words)))
@@ -314,92 +290,13 @@ def _drop_partition(session: Session, table: Table, values: tuple[str, ...], *, 
 
 
 def _repair(session: Session, words: Words) -> Shown:
-    table = _table(session, words, views=False)
+    table = table_of(session, words, views=False)
     known = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
     new = [(values, place) for values, place in partitions.from_keys(session.s3, table) if values not in known]
     session.catalog.add_partitions(table, [partition_input(table, values, place) for values, place in new], exists_ok=True)
     return Shown(
         ("result",), tuple((f"Repair: Added partition to metastore {table.name}:{'/'.join(map(str, values))}",) for values, _ in new)
     )
-
-
-def _show_tables(session: Session, words: Words) -> Shown:
-    return _tables(session, words, views=False)
-
-
-def _show_views(session: Session, words: Words) -> Shown:
-    return _tables(session, words, views=True)
-
-
-def _tables(session: Session, words: Words, *, views: bool) -> Shown:
-    database = words.identifier() if words.accept("IN") or words.accept("FROM") else session.database
-    token = words.peek()
-    pattern = words.string() if token is not None and (words.accept("LIKE") or token.token_type == TokenType.STRING) else "*"
-    expected = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\|", "|"))
-    pages = session.catalog.glue.get_paginator("get_tables").paginate(DatabaseName=database)
-    found = [t for page in pages for t in page["TableList"] if not views or t.get("TableType") == "VIRTUAL_VIEW"]
-    names = sorted(table["Name"] for table in found if expected.fullmatch(table["Name"]))
-    return Shown(("tab_name" if not views else "views",), tuple((name,) for name in names))
-
-
-def _show_databases(session: Session, words: Words) -> Shown:
-    words.accept("LIKE")
-    pages = session.catalog.glue.get_paginator("get_databases").paginate()
-    names = {database["Name"] for page in pages for database in page["DatabaseList"]} | {"default"}
-    return Shown(("database_name",), tuple((name,) for name in sorted(names)))
-
-
-def _show_partitions(session: Session, words: Words) -> Shown:
-    table = _table(session, words, views=False)
-    names = [column.name for column in table.partitions]
-    if table.parameters.get("projection.enabled") == "true":
-        return Shown(("partition",))
-    found = sorted("/".join(f"{k}={v}" for k, v in zip(names, p["Values"], strict=True)) for p in session.catalog.partitions(table))
-    return Shown(("partition",), tuple((line,) for line in found))
-
-
-def _show_columns(session: Session, words: Words) -> Shown:
-    if not words.accept("IN"):
-        words.expect("FROM")
-    return Shown(("field",), tuple((column.name,) for column in _table(session, words).every))
-
-
-def _show_create(session: Session, words: Words) -> Shown:
-    table = _table(session, words, views=False)
-    lines = [f"CREATE EXTERNAL TABLE `{table.database}.{table.name}`("]
-    lines += [f"  `{c.name}` {c.type}{',' if c is not table.columns[-1] else ')'}" for c in table.columns]
-    if table.partitions:
-        lines += ["PARTITIONED BY ( ", *(f"  `{c.name}` {c.type}{',' if c is not table.partitions[-1] else ')'}" for c in table.partitions)]
-    descriptor = table.input["StorageDescriptor"]
-    lines += ["ROW FORMAT SERDE ", f"  '{table.serde}' ", "STORED AS INPUTFORMAT ", f"  '{descriptor.get('InputFormat', '')}' "]
-    lines += ["OUTPUTFORMAT ", f"  '{descriptor.get('OutputFormat', '')}'", "LOCATION", f"  '{table.location}'"]
-    pairs = [f"  '{key}'='{value}'" for key, value in table.parameters.items()]
-    lines += ["TBLPROPERTIES (", ", \n".join(pairs) + ")"] if pairs else []
-    return Shown(("createtab_stmt",), tuple((line,) for line in "\n".join(lines).split("\n")))
-
-
-def _show_create_view(session: Session, words: Words) -> Shown:
-    table = _table(session, words)
-    if table.view is None:
-        raise QueryFailed("FAILED", f"{table.name} is a table")
-    return Shown(("create view",), tuple((line,) for line in f"CREATE VIEW {table.name} AS\n{table.view.strip()}".split("\n")))
-
-
-def _describe(session: Session, words: Words) -> Shown:
-    for word in ("EXTENDED", "FORMATTED"):
-        words.accept(word)
-    table = _table(session, words)
-    comments = {c["Name"].lower(): c.get("Comment", "") for c in table.input.get("StorageDescriptor", {}).get("Columns", [])}
-    rows: list[tuple[str | None, ...]] = [(c.name.ljust(20), c.type.ljust(20), comments.get(c.name, "").ljust(20)) for c in table.every]
-    if table.partitions:
-        rows += [
-            ("", None, None),
-            ("# Partition Information", None, None),
-            ("# col_name".ljust(20), "data_type".ljust(20), "comment".ljust(20)),
-            ("", None, None),
-        ]
-        rows += [(c.name.ljust(20), c.type.ljust(20), " " * 20) for c in table.partitions]
-    return Shown(("col_name", "data_type", "comment"), tuple(rows))
 
 
 _VERBS: tuple[tuple[tuple[str, ...], Callable[[Session, Words], Shown | None]], ...] = (
@@ -412,14 +309,14 @@ _VERBS: tuple[tuple[tuple[str, ...], Callable[[Session, Words], Shown | None]], 
     (("DROP", "VIEW"), lambda session, words: _drop(session, words, "view")),
     (("ALTER", "TABLE"), _alter),
     (("MSCK REPAIR", "TABLE"), _repair),  # one word to the tokenizer
-    (("SHOW", "TABLES"), _show_tables),
-    (("SHOW", "VIEWS"), _show_views),
-    (("SHOW", "DATABASES"), _show_databases),
-    (("SHOW", "SCHEMAS"), _show_databases),
-    (("SHOW", "PARTITIONS"), _show_partitions),
-    (("SHOW", "COLUMNS"), _show_columns),
-    (("SHOW", "CREATE", "TABLE"), _show_create),
-    (("SHOW", "CREATE", "VIEW"), _show_create_view),
-    (("DESCRIBE",), _describe),
-    (("DESC",), _describe),
+    (("SHOW", "TABLES"), shows.show_tables),
+    (("SHOW", "VIEWS"), shows.show_views),
+    (("SHOW", "DATABASES"), shows.show_databases),
+    (("SHOW", "SCHEMAS"), shows.show_databases),
+    (("SHOW", "PARTITIONS"), shows.show_partitions),
+    (("SHOW", "COLUMNS"), shows.show_columns),
+    (("SHOW", "CREATE", "TABLE"), shows.show_create),
+    (("SHOW", "CREATE", "VIEW"), shows.show_create_view),
+    (("DESCRIBE",), shows.describe),
+    (("DESC",), shows.describe),
 )

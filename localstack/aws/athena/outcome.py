@@ -8,7 +8,7 @@ import msgspec
 
 from .. import objects
 from ..registry import Context
-from . import ddl, engine, files, results, statements, types, writes
+from . import ddl, engine, files, results, session, statements, types, writes
 from .catalog import Catalog, Column, Table, view_input
 from .errors import QueryFailed
 from .results import Row
@@ -82,9 +82,9 @@ def run(ctx: Context, asked: Asked) -> Outcome:  # noqa: PLR0911  one line a kin
     if isinstance(statement, statements.CreateView):
         return _view(ctx, asked, statement)
     if isinstance(statement, statements.Ddl):
-        session = ddl.Session(Catalog(ctx), ctx.client("s3"), asked.database, ctx.clock.now())
-        return _shown(ddl.run(session, statement.text))
-    return _shown(ddl.Shown())
+        opened = session.Session(Catalog(ctx), ctx.client("s3"), asked.database, ctx.clock.now())
+        return _shown(ddl.run(opened, statement.text))
+    return _shown(session.Shown())
 
 
 def _select(ctx: Context, asked: Asked, statement: statements.Select) -> Outcome:
@@ -101,7 +101,7 @@ def _select(ctx: Context, asked: Asked, statement: statements.Select) -> Outcome
     )
 
 
-def _shown(shown: ddl.Shown) -> Outcome:
+def _shown(shown: session.Shown) -> Outcome:
     columns = [{"Name": name, "Label": name, "Type": "string", "Precision": 0, "Scale": 0, "Nullable": "UNKNOWN", "CaseSensitive": False,
                 "CatalogName": "hive", "SchemaName": "", "TableName": ""} for name in shown.columns]  # fmt: skip
     text = "".join("\t".join(cell or "" for cell in row) + "\n" for row in shown.rows)
@@ -268,7 +268,7 @@ def _view(ctx: Context, asked: Asked, statement: statements.CreateView) -> Outco
         catalog.create(database, made)
     else:
         catalog.replace(database, made)
-    return _shown(ddl.Shown())
+    return _shown(session.Shown())
 
 
 def _view_type(duck: str) -> str:

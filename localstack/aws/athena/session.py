@@ -1,0 +1,36 @@
+"""What Hive's statements share: the catalogue, where they run, and what they print."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from .catalog import Catalog, Table
+from .errors import QueryFailed
+from .statements import Words
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What a statement prints: columns (name, type) and rows."""
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str | None, ...], ...] = ()
+
+
+class Session(msgspec.Struct, frozen=True):
+    catalog: Catalog
+    s3: Any
+    database: str
+    now: datetime
+
+
+def table(session: Session, words: Words, *, views: bool = True) -> Table:
+    database, name = words.name()
+    found = session.catalog.table(database or session.database, name)
+    if found is None:
+        raise QueryFailed("FAILED", f"SemanticException [Error 10001]: Table not found {database or session.database}.{name}", category=2)
+    if found.view is not None and not views:
+        raise QueryFailed("FAILED", f"{found.name} is a view")
+    return found

@@ -1,0 +1,90 @@
+"""SHOW and DESCRIBE."""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot.tokenizer_core import TokenType
+
+from .errors import QueryFailed
+from .session import Session, Shown, table
+from .statements import Words
+
+
+def show_tables(session: Session, words: Words) -> Shown:
+    return _tables(session, words, views=False)
+
+
+def show_views(session: Session, words: Words) -> Shown:
+    return _tables(session, words, views=True)
+
+
+def _tables(session: Session, words: Words, *, views: bool) -> Shown:
+    database = words.identifier() if words.accept("IN") or words.accept("FROM") else session.database
+    token = words.peek()
+    pattern = words.string() if token is not None and (words.accept("LIKE") or token.token_type == TokenType.STRING) else "*"
+    expected = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\|", "|"))
+    pages = session.catalog.glue.get_paginator("get_tables").paginate(DatabaseName=database)
+    found = [t for page in pages for t in page["TableList"] if not views or t.get("TableType") == "VIRTUAL_VIEW"]
+    names = sorted(table["Name"] for table in found if expected.fullmatch(table["Name"]))
+    return Shown(("tab_name" if not views else "views",), tuple((name,) for name in names))
+
+
+def show_databases(session: Session, words: Words) -> Shown:
+    words.accept("LIKE")
+    pages = session.catalog.glue.get_paginator("get_databases").paginate()
+    names = {database["Name"] for page in pages for database in page["DatabaseList"]} | {"default"}
+    return Shown(("database_name",), tuple((name,) for name in sorted(names)))
+
+
+def show_partitions(session: Session, words: Words) -> Shown:
+    held = table(session, words, views=False)
+    names = [column.name for column in held.partitions]
+    if held.parameters.get("projection.enabled") == "true":
+        return Shown(("partition",))
+    found = sorted("/".join(f"{k}={v}" for k, v in zip(names, p["Values"], strict=True)) for p in session.catalog.partitions(held))
+    return Shown(("partition",), tuple((line,) for line in found))
+
+
+def show_columns(session: Session, words: Words) -> Shown:
+    if not words.accept("IN"):
+        words.expect("FROM")
+    return Shown(("field",), tuple((column.name,) for column in table(session, words).every))
+
+
+def show_create(session: Session, words: Words) -> Shown:
+    held = table(session, words, views=False)
+    lines = [f"CREATE EXTERNAL TABLE `{held.database}.{held.name}`("]
+    lines += [f"  `{c.name}` {c.type}{',' if c is not held.columns[-1] else ')'}" for c in held.columns]
+    if held.partitions:
+        lines += ["PARTITIONED BY ( ", *(f"  `{c.name}` {c.type}{',' if c is not held.partitions[-1] else ')'}" for c in held.partitions)]
+    descriptor = held.input["StorageDescriptor"]
+    lines += ["ROW FORMAT SERDE ", f"  '{held.serde}' ", "STORED AS INPUTFORMAT ", f"  '{descriptor.get('InputFormat', '')}' "]
+    lines += ["OUTPUTFORMAT ", f"  '{descriptor.get('OutputFormat', '')}'", "LOCATION", f"  '{held.location}'"]
+    pairs = [f"  '{key}'='{value}'" for key, value in held.parameters.items()]
+    lines += ["TBLPROPERTIES (", ", \n".join(pairs) + ")"] if pairs else []
+    return Shown(("createtab_stmt",), tuple((line,) for line in "\n".join(lines).split("\n")))
+
+
+def show_create_view(session: Session, words: Words) -> Shown:
+    held = table(session, words)
+    if held.view is None:
+        raise QueryFailed("FAILED", f"{held.name} is a table")
+    return Shown(("create view",), tuple((line,) for line in f"CREATE VIEW {held.name} AS\n{held.view.strip()}".split("\n")))
+
+
+def describe(session: Session, words: Words) -> Shown:
+    for word in ("EXTENDED", "FORMATTED"):
+        words.accept(word)
+    held = table(session, words)
+    comments = {c["Name"].lower(): c.get("Comment", "") for c in held.input.get("StorageDescriptor", {}).get("Columns", [])}
+    rows: list[tuple[str | None, ...]] = [(c.name.ljust(20), c.type.ljust(20), comments.get(c.name, "").ljust(20)) for c in held.every]
+    if held.partitions:
+        rows += [
+            ("", None, None),
+            ("# Partition Information", None, None),
+            ("# col_name".ljust(20), "data_type".ljust(20), "comment".ljust(20)),
+            ("", None, None),
+        ]
+        rows += [(c.name.ljust(20), c.type.ljust(20), " " * 20) for c in held.partitions]
+    return Shown(("col_name", "data_type", "comment"), tuple(rows))
