@@ -14,7 +14,7 @@ from isthmus.localstack.aws.cloudwatch.statistics import Datapoints, Summary, fl
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50)
 
 
-@given(VALUES, st.floats(0, 100).map(lambda at: f"{at:.2f}" if at < 100 else "100"))
+@given(VALUES, st.integers(0, 10_000).map(lambda at: f"{at / 100:.2f}" if at < 10_000 else "100"))
 def test_a_percentile_is_between_the_least_and_the_most(values, at):
     found = statistic(f"p{at}")(Datapoints(values=values))
     assert min(values) <= found <= max(values)

@@ -9,7 +9,7 @@ from isthmus.adapters import targets
 from isthmus.adapters.sagemaker import prices
 from isthmus.adapters.sagemaker.prices import Machines
 from isthmus.endpoints.port import VariantSpec
-from isthmus.lifecycle.plan import _budget, _once_deployed
+from isthmus.lifecycle.plan import _budget, _estimated
 from isthmus.target import Profile
 
 
@@ -52,7 +52,7 @@ def test_the_laptop_has_no_prices_and_nothing_declared_costs_nothing():
 def budget(limit, *machines, **options):
     chosen = profile(**({"budget": limit} if limit else {}), **options)
     project = SimpleNamespace(target=SimpleNamespace(profile=chosen, name=chosen.name))
-    return list(_budget(project, targets.estimate(chosen, variants(*machines))))
+    return list(_budget(project, targets.estimate(chosen, variants(*machines)), Decimal(0)))
 
 
 def test_a_plan_above_its_budget_is_refused_with_both_figures():
@@ -69,4 +69,4 @@ def test_a_plan_within_its_budget_or_without_one_is_not(limit):
 def test_an_unknown_cost_is_not_above_a_budget_and_is_shown_as_unknown():
     assert budget("0.01 USD/h", "ml.m5.large", region="ap-northeast-1") == []
     found = targets.estimate(profile(region="ap-northeast-1"), variants("ml.m5.large"))
-    assert _once_deployed(found) == f"   (unknown once deployed: 1 x ml.m5.large, price table of {prices.TABLE})"
+    assert _estimated("", found, standing=False) == f"unknown once deployed: 1 x ml.m5.large, price table of {prices.TABLE}"
