@@ -1,0 +1,45 @@
+"""`isthmus demo` by stage, on the laptop and on SageMaker's offline stack. Goals: 60 s and 120 s."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from .measure import Line, table
+
+GOALS = {"local": "goal: 60 s", "sagemaker": "goal: 120 s"}
+
+
+def main() -> None:
+    seen = {target: stages(target) for target in GOALS}
+    least = seen["local"]
+    for target, found in seen.items():
+        lines = [Line(name=name, value=f"{seconds:.1f} s", ratio=seconds / max(least[name], 0.01)) for name, seconds in found.items()]
+        total, ours = sum(found.values()), sum(least.values())
+        lines.append(Line(name="all", value=f"{total:.1f} s", ratio=total / ours, goal=GOALS[target]))
+        table(f"isthmus demo --target {target}, by stage; ratio to the laptop's", lines)
+
+
+def stages(target: str) -> dict[str, float]:
+    """Seconds of each stage; opening the project (and starting the stack) is the first."""
+    import isthmus as im
+    from isthmus.lifecycle import offline
+    from isthmus.lifecycle.demo import demo
+    from isthmus.project.scaffold import create
+
+    entered: list[tuple[str, float]] = [("open", time.perf_counter())]
+    with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as parent:
+        folder = Path(parent) / "openbandit"
+        create(folder, example="openbandit")
+        try:
+            with im.open(folder / "project.yaml", target=target, offline=True) as project:
+                demo(project, on_stage=lambda _number, _total, name: entered.append((name, time.perf_counter())))
+        finally:
+            offline.stop(folder)
+    ends = [at for _, at in entered[1:]] + [time.perf_counter()]
+    return {name: end - at for (name, at), end in zip(entered, ends, strict=True)}
+
+
+if __name__ == "__main__":
+    main()
