@@ -32,7 +32,7 @@ def undisturbed(tmp_path_factory, template, cache):
 def test_a_flow_that_is_stopped_at_random_ends_like_one_that_is_not(tmp_path, template, undisturbed, cache, number, seed):
     folder = shutil.copytree(template, tmp_path / "shop")
     hits = disturbed(folder, cache=cache, number=number, seed=seed)
-    assert hits >= 3, "most of the attempts must have been stopped, or nothing was tried"
+    assert hits >= 1, "no command was slow enough to be stopped: nothing was tried"
     assert world(folder) == undisturbed
 
 
