@@ -14,6 +14,7 @@ from ...events.port import Column, Rejected, Row, StreamSpec
 from ...feature_store.port import TableSpec
 from ...storage import Phase, Resource
 from ...target import Target
+from ..event_values import checked
 from . import catalogue, inventory, spool, warehouse
 from .errors import translated
 from .home import home
@@ -147,32 +148,9 @@ def _encoder(document: catalogue.Document) -> _Encoder:
 
 
 def _encoded(column: Column, value: object) -> object:
-    """Invalid: null in a required column, or another type. A timestamp becomes milliseconds."""
-    if value is None:
-        if column.required:
-            raise Invalid(f"{column.name} is missing")
-        return None
-    # a bool is an int to isinstance and not to an event
-    if not isinstance(value, _PYTHON[column.type]) or (isinstance(value, bool) and column.type != "bool"):
-        raise Invalid(f"{column.name} is {column.type}, not {type(value).__name__}")
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise Invalid(f"{column.name} has no time zone")
-        return milliseconds(value)
-    if column.type == "float64":
-        return float(value)  # type: ignore[arg-type]  # an int or a float, by _PYTHON
-    if column.type == "int64" and not -(2**63) <= value < 2**63:  # type: ignore[operator]
-        raise Invalid(f"{column.name} is beyond int64")
-    return value
-
-
-_PYTHON: dict[str, tuple[type, ...]] = {
-    "bool": (bool,),
-    "int64": (int,),
-    "float64": (int, float),
-    "string": (str,),
-    "timestamp": (datetime,),
-}
+    """A timestamp becomes milliseconds. Invalid."""
+    found = checked(column, value)
+    return milliseconds(found) if isinstance(found, datetime) else found
 
 
 def _absent(stream: str) -> NotFound:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from .catalogue import PARTITION, Document
@@ -74,9 +74,9 @@ def broken(files: Sequence[str]) -> Iterator[tuple[str, str]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def failure(read: object, path: str) -> str | None:
+    def failure(read: Callable[[str], object], path: str) -> str | None:
         try:
-            read(path)  # type: ignore[operator]
+            read(path)
         except (pa.ArrowException, OSError) as error:
             return str(error).split("\n")[0]
         return None

@@ -12,6 +12,7 @@ import msgspec
 from ...errors import Invalid
 from ...events.port import Column, Row
 from ...storage import utc_milliseconds
+from ..event_values import checked
 
 if TYPE_CHECKING:
     from ..local.catalogue import Document
@@ -45,35 +46,13 @@ def record(document: Document, event: Row) -> tuple[dict[str, Any], str]:
 
 
 def _encoded(column: Column, value: object) -> object:
-    """Invalid: null in a required column, or another type. A timestamp becomes the text that Hive reads, in UTC milliseconds."""
-    if value is None:
-        if column.required:
-            raise Invalid(f"{column.name} is missing")
-        return None
-    # a bool is an int to isinstance and not to an event
-    if not isinstance(value, _PYTHON[column.type]) or (isinstance(value, bool) and column.type != "bool"):
-        raise Invalid(f"{column.name} is {column.type}, not {type(value).__name__}")
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise Invalid(f"{column.name} has no time zone")
-        return utc_milliseconds(value).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
-    if column.type == "float64":
-        number = float(value)  # type: ignore[arg-type]  # an int or a float, by _PYTHON
-        if not math.isfinite(number):
-            raise Invalid(f"{column.name} is {number}: JSON has no such number")
-        return number
-    if column.type == "int64" and not -(2**63) <= value < 2**63:  # type: ignore[operator]
-        raise Invalid(f"{column.name} is beyond int64")
-    return value
-
-
-_PYTHON: dict[str, tuple[type, ...]] = {
-    "bool": (bool,),
-    "int64": (int,),
-    "float64": (int, float),
-    "string": (str,),
-    "timestamp": (datetime,),
-}
+    """A timestamp becomes the text that Hive reads, in UTC milliseconds. Invalid."""
+    found = checked(column, value)
+    if isinstance(found, datetime):
+        return utc_milliseconds(found).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+    if isinstance(found, float) and not math.isfinite(found):
+        raise Invalid(f"{column.name} is {found}: JSON has no such number")
+    return found
 
 
 def calls(records: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
