@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from . import handlers
+from . import handler_modules
 from .registry import OPERATIONS
 
 Level = Literal["executes", "stores only", "not there"]
@@ -80,7 +80,7 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
 def coverage(family: str | None = None) -> tuple[Covered, ...]:
     """Every operation of botocore's models, in their order of services, then of the alphabet."""
-    handlers.load()
+    handler_modules.load()
     services = [s for name, members in FAMILIES.items() if family in (None, name) for s in members]
     return tuple(_covered(service, operation) for service in services for operation in sorted(_operations(service)))
 

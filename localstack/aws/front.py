@@ -11,7 +11,7 @@ from typing import Any
 
 from ..calls import Calls, names
 from ..faults import OF_THE_WIRE, Fault
-from . import below, moto_below, wire
+from . import in_process, moto_server, wire
 from .control import Control
 from .policy import Asked, Used
 from .registry import OPERATIONS, AwsError, Context, Stack, State
@@ -41,9 +41,9 @@ class Front:
         self.used = Used()
         self.control = Control(self)
         self._resetting = threading.Lock()
-        self._clients = below.Clients(self._internal)
+        self._clients = in_process.Clients(self._internal)
         stack.services = self
-        moto_below.configure()
+        moto_server.configure()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         refused = _foreign(environ)
@@ -90,7 +90,7 @@ class Front:
             old.stop()
             self.stack.clock.reset()
             self.stack.faults.clear()
-            moto_below.reset()
+            moto_server.reset()
             self.calls.clear()
             self.used.clear()
 
@@ -101,7 +101,7 @@ class Front:
     def _effect(self, incoming: Incoming) -> Answer:
         operation = OPERATIONS.get((incoming.service, incoming.operation))
         if operation is None:
-            return moto_below.answer(incoming)
+            return moto_server.answer(incoming)
         ctx = Context(self.stack, incoming.account, incoming.region, incoming)
         try:
             with self.stack.clock.request():
@@ -156,11 +156,11 @@ class Front:
         return self._clients.get(service, account, region)
 
     def moto(self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
-        incoming = wire.understand(below.environ_of_call(service, operation, params, account, region))
-        return below.parsed(service, operation, moto_below.answer(incoming))
+        incoming = wire.understand(in_process.environ_of_call(service, operation, params, account, region))
+        return in_process.parsed(service, operation, moto_server.answer(incoming))
 
     def forward(self, incoming: Incoming) -> dict[str, Any]:
-        return below.parsed(incoming.service, incoming.operation, moto_below.answer(incoming))
+        return in_process.parsed(incoming.service, incoming.operation, moto_server.answer(incoming))
 
     def _internal(self, environ: dict[str, Any]) -> Answer:
         environ[_INTERNAL] = True

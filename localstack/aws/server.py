@@ -18,7 +18,7 @@ from waitress.server import create_server
 
 from ..clock import Clock, Mode
 from ..faults import Faults
-from . import handlers
+from . import handler_modules
 from .front import Cut, Front
 from .registry import Stack, State
 
@@ -42,7 +42,7 @@ def serve(
     with contextlib.ExitStack() as cleanup:
         folder = home or Path(cleanup.enter_context(TemporaryDirectory(prefix="isthmus-aws-", ignore_cleanup_errors=True)))
         folder.mkdir(parents=True, exist_ok=True)
-        handlers.load(more)
+        handler_modules.load(more)
         stack = Stack(clock=Clock(clock), faults=Faults(), images=images or {}, home=folder, state=State())
         front = Front(stack)
         server: Any = create_server(

@@ -25,7 +25,7 @@ from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
 from werkzeug.exceptions import NotFound
 
-from . import blobs
+from . import invoke_wire
 from .registry import ACCOUNT, REGION, AwsError
 
 # Signing names that are not the name of botocore's service.
@@ -81,7 +81,7 @@ def understand(environ: dict[str, Any]) -> Incoming:
     if not signed:
         return incoming
     request = incoming.request = Request(environ)
-    if incoming.service == blobs.SERVICE and (blob := blobs.read(environ)):
+    if incoming.service == invoke_wire.SERVICE and (blob := invoke_wire.read(environ)):
         incoming.model, incoming.params = blob
         incoming.operation = incoming.model.name
         return incoming
@@ -122,7 +122,7 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
     """A handler's result on the wire."""
-    blob = blobs.written(result) if result and incoming.service == blobs.SERVICE else None
+    blob = invoke_wire.written(result) if result and incoming.service == invoke_wire.SERVICE else None
     return _written(incoming, result or {}) if blob is None else Answer(200, *blob)
 
 

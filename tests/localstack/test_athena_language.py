@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from isthmus.localstack.aws.athena import allowed, check, functions, statements, translate, types
-from isthmus.localstack.aws.athena.errors import Malformed, NotRun, QueryFailed
+from isthmus.localstack.aws.athena.language import allowed, check, functions, statements, translate
+from isthmus.localstack.aws.hive import types
+from isthmus.localstack.aws.hive.errors import Malformed, NotRun, QueryFailed
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.localstack.aws.endpoints.plan import plan
-from isthmus.localstack.aws.endpoints.weights import choice, shares, two_fleets
+from isthmus.localstack.serving.weights import choice, shares, two_fleets
 from isthmus.tests.localstack import endpoints_kit
 
 

@@ -199,7 +199,7 @@ def test_the_stack_ends_with_the_process_that_started_it():
 
 
 def test_moto_is_the_version_whose_private_parts_the_front_uses():
-    """moto.core.parse, .serialize and .routing are private: read wire.py and below.py again before this number moves."""
+    """moto.core.parse, .serialize and .routing are private: read wire.py and in_process.py again before this number moves."""
     assert version("moto").startswith("5.2.")
     from moto.core import parse, routing, serialize
 

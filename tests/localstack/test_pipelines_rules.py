@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.aws.jobs.images import command_of
 from isthmus.localstack.aws.jobs.s3 import relative
 from isthmus.localstack.aws.pipelines import paths
 from isthmus.localstack.aws.pipelines.conditions import holds
@@ -16,6 +15,7 @@ from isthmus.localstack.aws.pipelines.expressions import ExpressionError, Scope,
 from isthmus.localstack.aws.pipelines.graph import cycle, readiness
 from isthmus.localstack.aws.pipelines.references import reference
 from isthmus.localstack.aws.pipelines.retries import Retries, StepFailed
+from isthmus.localstack.jobs.images import command_of
 from isthmus.tests.localstack.jobkit import definition, step
 
 EDGES = st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from("abcdef"), max_size=3), max_size=6)

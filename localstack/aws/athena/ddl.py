@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from . import partitions, shows, types, writes
-from .catalog import Table
-from .errors import Malformed, NotRun, QueryFailed
+from ..hive import partitions, types, writes
+from ..hive.catalog import Table
+from ..hive.errors import Malformed, NotRun, QueryFailed
+from . import shows
+from .language.statements import HiveWords, Words
 from .session import Session, Shown
 from .session import table as table_of
-from .statements import HiveWords, Words
 
 _FORMATS = {"parquet": writes.PARQUET, "textfile": writes.TEXT}
 

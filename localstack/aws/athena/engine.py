@@ -10,10 +10,11 @@ import msgspec
 import sqlglot
 from sqlglot import expressions as exp
 
+from ..hive import files, partitions, types
+from ..hive.catalog import Catalog, Table
+from ..hive.errors import QueryFailed
 from ..registry import Context
-from . import files, partitions, translate, types
-from .catalog import Catalog, Table
-from .errors import QueryFailed
+from .language import translate
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,9 +13,10 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from .. import objects
+from ..hive.errors import Malformed, QueryFailed
 from ..registry import AwsError, Context, handles
-from . import allowed, check, ddl, outcome, prepared, results, statements
-from .errors import Malformed, QueryFailed
+from . import ddl, outcome, prepared, results
+from .language import allowed, check, statements
 
 QUEUED, RUNS = 0.1, 0.1  # seconds on the clock, before it runs and while it does
 _FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 
 from .. import objects
+from ..hive import files, types, writes
+from ..hive.catalog import Catalog, Column, Table, view_input
+from ..hive.errors import QueryFailed
 from ..registry import Context
-from . import ddl, engine, files, results, session, statements, types, writes
-from .catalog import Catalog, Column, Table, view_input
-from .errors import QueryFailed
+from . import ddl, engine, results, session
+from .language import statements
 from .results import Row
 
 _CTAS = ("format", "external_location", "partitioned_by", "bucketed_by", "bucket_count", "write_compression", "parquet_compression",

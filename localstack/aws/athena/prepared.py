@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from ..hive.errors import Malformed
 from ..registry import AwsError, Context, handles
-from . import statements
-from .errors import Malformed
+from .language import statements
 
 
 class Prepared(msgspec.Struct, frozen=True):

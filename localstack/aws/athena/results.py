@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from . import types
+from ..hive import types
 from .engine import Result
 
 Row = list[str | None]

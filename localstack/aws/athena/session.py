@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from .catalog import Catalog, Table
-from .errors import QueryFailed
-from .statements import Words
+from ..hive.catalog import Catalog, Table
+from ..hive.errors import QueryFailed
+from .language.statements import Words
 
 
 class Shown(msgspec.Struct, frozen=True):

@@ -6,9 +6,9 @@ import re
 
 from sqlglot.tokenizer_core import TokenType
 
-from .errors import QueryFailed
+from ..hive.errors import QueryFailed
+from .language.statements import Words
 from .session import Session, Shown, table
-from .statements import Words
 
 
 def show_tables(session: Session, words: Words) -> Shown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from ..jobs.images import command_of
+from ...jobs.images import command_of
 from ..registry import Context
 from . import timing
 from .models import Content, NoModel, content

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
+from ...serving.weights import Choice, choice, two_fleets
 from ..registry import Context
 from .checks import arn, refused
 from .plan import Plan
 from .server import Server
-from .weights import Choice, choice, two_fleets
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

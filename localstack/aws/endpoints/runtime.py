@@ -10,11 +10,11 @@ from typing import Any
 
 from moto.sagemakerruntime.models import sagemakerruntime_backends
 
+from ...serving.connections import Answer, NotReached, TimedOut
 from ..cloudwatch import variants
 from ..registry import AwsError, Context, handles
 from . import records, shadow
 from .capture import Buffer, record
-from .connections import Answer, NotReached, TimedOut
 from .records import Endpoint, Routing, Target
 
 LIMIT = 6_291_456  # bytes of a body, either way

@@ -13,10 +13,10 @@ import time
 import uuid
 from collections.abc import Callable
 
-from ..jobs import container as containers
-from ..jobs.images import command_of
+from ...jobs import container as containers
+from ...jobs.images import command_of
+from ...serving.connections import Connections, NotReached, TimedOut
 from ..registry import Context
-from .connections import Connections, NotReached, TimedOut
 from .logs import VariantLog
 from .models import Content, fetch
 

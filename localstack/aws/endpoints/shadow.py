@@ -8,9 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ...serving.connections import NotReached, TimedOut
 from ..cloudwatch import variants
 from ..registry import Context
-from .connections import NotReached, TimedOut
 from .records import Endpoint, Target
 
 _WAITING = 256  # copies at most; what is more is dropped, so that a slow shadow holds up nobody

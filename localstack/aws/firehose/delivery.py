@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from ..athena import files, types
-from ..athena.errors import QueryFailed
+from ..hive import files, types
+from ..hive.errors import QueryFailed
 from . import jq, prefix
 
 _PARTITIONS = 500  # active at a time; beyond, records go to the error prefix

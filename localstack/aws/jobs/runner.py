@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
+from ...jobs import container as containers
+from ...jobs.container import Container
+from ...jobs.images import command_of, unmapped
+from ...jobs.process import Ended, run
 from ..registry import Context
-from . import container as containers
-from .container import Container
-from .images import command_of, unmapped
 from .logs import GROUPS, LogStream, Metrics
-from .process import Ended, run
 from .record import Job
 from .s3 import TransferError
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...jobs import container as containers
+from ...jobs.container import Container
+from ...jobs.images import command_of
 from .. import tags
 from ..registry import AwsError, Context, handles
-from . import container as containers
 from . import listing, s3
-from .container import Container
-from .images import command_of
 from .logs import Metrics
 from .record import ENDED, Job, Jobs
 from .runner import argv, contain, program_of, start, verdict

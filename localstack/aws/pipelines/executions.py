@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from ..jobs.images import command_of
+from ...jobs.images import command_of
 from ..jobs.listing import cut
 from ..registry import AwsError, Context, handles
 from . import engine

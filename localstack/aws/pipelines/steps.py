@@ -11,7 +11,7 @@ import msgspec
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
-from .. import below, model_packages, models
+from .. import in_process, model_packages, models
 from ..jobs import processing, s3, training
 from ..jobs.record import Job, Jobs
 from ..registry import OPERATIONS, AwsError, Context
@@ -105,7 +105,7 @@ def resolved(step: Step, where: Scope) -> dict[str, Any]:
 
 def create(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
     """Make a call of the pipeline service's own, with the errors that its retry policies know."""
-    report = ParamValidator().validate(params, below.operation_model("sagemaker", operation).input_shape)
+    report = ParamValidator().validate(params, in_process.operation_model("sagemaker", operation).input_shape)
     if report.has_errors():
         raise StepFailed(f"ClientError: {operation}: {report.generate_report()}")
     fault = ctx.service_fault("sagemaker", operation)

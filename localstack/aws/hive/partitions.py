@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from .. import objects
-from . import formats_of_time
+from ..athena.language import time_formats
 from .catalog import Catalog, Column, Table
 from .errors import QueryFailed
 
@@ -121,7 +121,7 @@ def _domain(table: Table, column: Column, now: datetime, fixed: Mapping[str, fro
 
 
 def _dates(pattern: str, span: str, now: datetime) -> Any:
-    form = formats_of_time.joda(pattern).replace("%-", "%")
+    form = time_formats.joda(pattern).replace("%-", "%")
     low, high = (_bound(part.strip(), form, now) for part in span.split(","))
 
     def fits(text: str) -> bool:

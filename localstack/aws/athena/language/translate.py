@@ -11,9 +11,9 @@ import sqlglot
 from sqlglot import expressions as exp
 from sqlglot.errors import ErrorLevel, ParseError, UnsupportedError
 
+from ...hive.catalog import Catalog, Table
+from ...hive.errors import NotRun, QueryFailed
 from . import check, functions, scopes
-from .catalog import Catalog, Table
-from .errors import NotRun, QueryFailed
 from .infer import DATE, DOUBLE, TIMESTAMP, Kind, Types
 
 PRELUDE = (

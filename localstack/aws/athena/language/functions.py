@@ -16,8 +16,8 @@ from sqlglot import expressions as exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.parsers.duckdb import DuckDBParser
 
-from . import formats_of_time
-from .errors import NotRun, QueryFailed
+from ...hive.errors import NotRun, QueryFailed
+from . import time_formats
 
 Arguments = list[exp.Expr]
 Maker = Callable[[Arguments], exp.Expr]
@@ -210,13 +210,13 @@ RULES: dict[str, Rule] = {
     "date_add": Rule(3, 3, _date_add),
     "date_diff": Rule(3, 3, _in_units("date_sub($1, $2, $3)")),
     "date_trunc": Rule(2, 2, _in_units("date_trunc($1, $2)")),
-    "date_format": Rule(2, 2, _time("strftime($1, $2)", formats_of_time.mysql)),
-    "date_parse": Rule(2, 2, _time("strptime($1, $2)", formats_of_time.mysql)),
-    "format_datetime": Rule(2, 2, _time("strftime($1, $2)", formats_of_time.joda)),
-    "parse_datetime": Rule(2, 2, _time("CAST(strptime($1, $2) AS TIMESTAMPTZ)", formats_of_time.joda)),
-    "to_timestamp": Rule(2, 2, _time("strptime($1, $2)", formats_of_time.teradata)),
-    "to_date": Rule(2, 2, _time("CAST(strptime($1, $2) AS DATE)", formats_of_time.teradata)),
-    "to_char": Rule(2, 2, _time("strftime($1, $2)", formats_of_time.teradata)),
+    "date_format": Rule(2, 2, _time("strftime($1, $2)", time_formats.mysql)),
+    "date_parse": Rule(2, 2, _time("strptime($1, $2)", time_formats.mysql)),
+    "format_datetime": Rule(2, 2, _time("strftime($1, $2)", time_formats.joda)),
+    "parse_datetime": Rule(2, 2, _time("CAST(strptime($1, $2) AS TIMESTAMPTZ)", time_formats.joda)),
+    "to_timestamp": Rule(2, 2, _time("strptime($1, $2)", time_formats.teradata)),
+    "to_date": Rule(2, 2, _time("CAST(strptime($1, $2) AS DATE)", time_formats.teradata)),
+    "to_char": Rule(2, 2, _time("strftime($1, $2)", time_formats.teradata)),
     **_same("year", "quarter", "month", "day", "hour", "minute", "second"),
     "day_of_month": Rule(1, 1, "day(*)"),
     "day_of_week": Rule(1, 1, "isodow(*)"),

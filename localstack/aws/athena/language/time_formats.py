@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .errors import NotRun, QueryFailed
+from ...hive.errors import NotRun, QueryFailed
 
 _MYSQL = {
     "%Y": "%Y", "%y": "%y", "%m": "%m", "%c": "%-m", "%d": "%d", "%e": "%-d", "%H": "%H", "%k": "%-H", "%h": "%I", "%I": "%I",

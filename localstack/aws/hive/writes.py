@@ -13,9 +13,10 @@ from urllib.parse import quote
 import msgspec
 
 from .. import objects
-from . import results, types
-from .allowed import MOST_PARTITIONS
-from .engine import Result
+from ..athena import results
+from ..athena.engine import Result
+from ..athena.language.allowed import MOST_PARTITIONS
+from . import types
 from .errors import NotRun, QueryFailed
 from .partitions import NULL
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 from sqlglot import expressions as exp
 
-from .catalog import CATALOG, Catalog, Table
+from ...hive.catalog import CATALOG, Catalog, Table
+from ...hive.errors import NotRun, QueryFailed
 from .check import place
-from .errors import NotRun, QueryFailed
 
 Names = frozenset[str] | None  # None: not known
 

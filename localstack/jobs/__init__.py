@@ -1,0 +1,1 @@
+"""Containers of jobs as processes of this machine, whatever the cloud."""

@@ -1,0 +1,1 @@
+"""Model servers as processes of this machine, whatever the cloud."""
