@@ -6,8 +6,9 @@ import duckdb
 import pytest
 
 from isthmus.localstack.aws.athena.language import allowed, check, functions, statements, translate
+from isthmus.localstack.aws.athena.language.errors import Malformed
 from isthmus.localstack.aws.hive import types
-from isthmus.localstack.aws.hive.errors import Malformed, NotRun, QueryFailed
+from isthmus.localstack.aws.hive.errors import NotRun, QueryFailed
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
 

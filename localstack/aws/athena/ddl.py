@@ -11,8 +11,9 @@ from botocore.exceptions import ClientError
 
 from ..hive import partitions, types, writes
 from ..hive.catalog import Table
-from ..hive.errors import Malformed, NotRun, QueryFailed
+from ..hive.errors import NotRun, QueryFailed
 from . import shows
+from .language.errors import Malformed
 from .language.statements import HiveWords, Words
 from .session import Session, Shown
 from .session import table as table_of

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import sqlglot
 from sqlglot import expressions as exp
 
 from ..hive import files, partitions, types
 from ..hive.catalog import Catalog, Table
 from ..hive.errors import QueryFailed
+from ..hive.result import Result
 from ..registry import Context
 from .language import translate
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-
-
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    names: tuple[str, ...]
-    types: tuple[str, ...]  # DuckDB's
-    rows: Any  # pyarrow.Table, columns by position
-    scanned: int = 0  # bytes
-    read_rows: int = 0
 
 
 def run(ctx: Context, text: str, database: str, parameters: Sequence[str] = (), *, describe_only: bool = False) -> Result:

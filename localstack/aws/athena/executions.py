@@ -13,10 +13,11 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from .. import objects
-from ..hive.errors import Malformed, QueryFailed
+from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
 from . import ddl, outcome, prepared, results
 from .language import allowed, check, statements
+from .language.errors import Malformed
 
 QUEUED, RUNS = 0.1, 0.1  # seconds on the clock, before it runs and while it does
 _FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")

@@ -10,6 +10,7 @@ from .. import objects
 from ..hive import files, types, writes
 from ..hive.catalog import Catalog, Column, Table, view_input
 from ..hive.errors import QueryFailed
+from ..hive.result import Result
 from ..registry import Context
 from . import ddl, engine, results, session
 from .language import statements
@@ -117,7 +118,7 @@ def _count(count: int) -> Outcome:
     return Outcome(columns=[column], update_count=count)
 
 
-def _wrote(result: engine.Result, written: writes.Written) -> Outcome:
+def _wrote(result: Result, written: writes.Written) -> Outcome:
     return msgspec.structs.replace(_count(written.rows), scanned=result.scanned, read_rows=result.read_rows, manifest=written.files)
 
 
@@ -202,7 +203,7 @@ def _format_of_table(table: Table) -> writes.Format:
     return writes.Format("TEXTFILE", "NONE", table.serde_parameters.get("field.delim", "\x01"))
 
 
-def _fitted(result: engine.Result, table: Table, targets: tuple[str, ...]) -> engine.Result:
+def _fitted(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
     """The rows in the table's columns and types; what is not given is null."""
     import pyarrow as pa
 
@@ -230,7 +231,7 @@ def _fitted(result: engine.Result, table: Table, targets: tuple[str, ...]) -> en
             arrays.append(result.rows.column(index).cast(wanted))
         except pa.ArrowInvalid as error:
             raise QueryFailed("INVALID_CAST_ARGUMENT", str(error)) from error
-    return engine.Result(
+    return Result(
         names=tuple(column.name for column in table.every),
         types=tuple(types.duckdb(column.type) for column in table.every),
         rows=pa.table(arrays, names=[f"c{i}" for i in range(len(arrays))]),

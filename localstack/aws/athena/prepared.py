@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from ..hive.errors import Malformed
 from ..registry import AwsError, Context, handles
 from .language import statements
+from .language.errors import Malformed
 
 
 class Prepared(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""How a query fails."""
+"""How a query fails, at its tables or in its language."""
 
 from __future__ import annotations
 
@@ -16,21 +16,8 @@ class QueryFailed(Exception):
         self.category = category
 
 
-class Malformed(Exception):
-    """A text that does not parse: Athena refuses it when it is started (InvalidRequestException)."""
-
-    def __init__(self, message: str, *, at: tuple[int, int] | None = None) -> None:
-        super().__init__(f"line {at[0]}:{at[1]}: {message}" if at else message)
-
-
 class NotRun(QueryFailed):
     """Athena has it; this stack does not run it. Said plainly, so that nobody looks for a mistake in the query."""
 
     def __init__(self, what: str, *, at: tuple[int, int] | None = None) -> None:
         super().__init__("NOT_SUPPORTED", f"the local AWS stack does not run {what}; Athena does", at=at, category=1)
-
-
-def position(text: str, offset: int) -> tuple[int, int]:
-    """Line and column, both from 1, as Trino counts them."""
-    line = text.count("\n", 0, offset) + 1
-    return line, offset - (text.rfind("\n", 0, offset) + 1) + 1

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from .. import objects
-from ..athena.language import time_formats
 from .catalog import Catalog, Column, Table
 from .errors import QueryFailed
+from .time_patterns import joda
 
 Values = tuple[str | None, ...]  # of the partition columns, in their order
 NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -121,7 +121,7 @@ def _domain(table: Table, column: Column, now: datetime, fixed: Mapping[str, fro
 
 
 def _dates(pattern: str, span: str, now: datetime) -> Any:
-    form = time_formats.joda(pattern).replace("%-", "%")
+    form = joda(pattern).replace("%-", "%")
     low, high = (_bound(part.strip(), form, now) for part in span.split(","))
 
     def fits(text: str) -> bool:

@@ -13,17 +13,16 @@ from urllib.parse import quote
 import msgspec
 
 from .. import objects
-from ..athena import results
-from ..athena.engine import Result
-from ..athena.language.allowed import MOST_PARTITIONS
 from . import types
 from .errors import NotRun, QueryFailed
 from .partitions import NULL
+from .result import Result, text
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Properties = dict[str, "str | tuple[str, ...]"]
+MOST_PARTITIONS = 100  # that CTAS, INSERT INTO and UNLOAD write in one query
 _FORMATS = ("PARQUET", "TEXTFILE", "JSON", "ORC", "AVRO")
 
 
@@ -137,7 +136,7 @@ def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple
     if not partitioned_by:
         return [((), rows)] if rows.num_rows else []
     count = len(result.names) - len(partitioned_by)
-    keys = [[results.text(value) for value in rows.column(index).to_pylist()] for index in range(count, len(result.names))]
+    keys = [[text(value) for value in rows.column(index).to_pylist()] for index in range(count, len(result.names))]
     indices: dict[tuple[str | None, ...], list[int]] = {}
     for index, key in enumerate(zip(*keys, strict=True)):
         indices.setdefault(key, []).append(index)
@@ -151,9 +150,9 @@ def _encoded(result: Result, rows: pa.Table, form: Format) -> bytes:
     columns = [rows.column(index).to_pylist() for index in range(rows.num_columns)]
     if form.name == "JSON":
         names = result.names[: rows.num_columns]
-        lines = [json.dumps(dict(zip(names, row, strict=True)), default=results.text) for row in zip(*columns, strict=True)]
+        lines = [json.dumps(dict(zip(names, row, strict=True)), default=text) for row in zip(*columns, strict=True)]
     else:
-        lines = [form.delimiter.join("\\N" if v is None else str(results.text(v)) for v in row) for row in zip(*columns, strict=True)]
+        lines = [form.delimiter.join("\\N" if v is None else str(text(v)) for v in row) for row in zip(*columns, strict=True)]
     data = ("\n".join(lines) + "\n").encode()
     if form.compression == "GZIP":
         import gzip

@@ -102,5 +102,4 @@ NODES: frozenset[type[exp.Expr]] = frozenset(
 )  # fmt: skip
 JOIN_KINDS = frozenset({"", "INNER", "CROSS", "OUTER"})
 JOIN_SIDES = frozenset({"", "LEFT", "RIGHT", "FULL"})
-MOST_PARTITIONS = 100  # that CTAS, INSERT INTO and UNLOAD write in one query
 LONGEST_QUERY = 262_144  # bytes

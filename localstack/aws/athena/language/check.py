@@ -12,8 +12,9 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.parsers.trino import TrinoParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from ...hive.errors import Malformed, QueryFailed, position
+from ...hive.errors import QueryFailed
 from . import allowed
+from .errors import Malformed, position
 
 _SPECIAL = ("CAST", "TRY_CAST", "EXTRACT", "LISTAGG", "POSITION", "SUBSTRING", "TRIM")
 _UNITS = frozenset({"SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"})

@@ -16,6 +16,7 @@ from sqlglot import expressions as exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.parsers.duckdb import DuckDBParser
 
+from ...hive import time_patterns
 from ...hive.errors import NotRun, QueryFailed
 from . import time_formats
 
@@ -212,8 +213,8 @@ RULES: dict[str, Rule] = {
     "date_trunc": Rule(2, 2, _in_units("date_trunc($1, $2)")),
     "date_format": Rule(2, 2, _time("strftime($1, $2)", time_formats.mysql)),
     "date_parse": Rule(2, 2, _time("strptime($1, $2)", time_formats.mysql)),
-    "format_datetime": Rule(2, 2, _time("strftime($1, $2)", time_formats.joda)),
-    "parse_datetime": Rule(2, 2, _time("CAST(strptime($1, $2) AS TIMESTAMPTZ)", time_formats.joda)),
+    "format_datetime": Rule(2, 2, _time("strftime($1, $2)", time_patterns.joda)),
+    "parse_datetime": Rule(2, 2, _time("CAST(strptime($1, $2) AS TIMESTAMPTZ)", time_patterns.joda)),
     "to_timestamp": Rule(2, 2, _time("strptime($1, $2)", time_formats.teradata)),
     "to_date": Rule(2, 2, _time("CAST(strptime($1, $2) AS DATE)", time_formats.teradata)),
     "to_char": Rule(2, 2, _time("strftime($1, $2)", time_formats.teradata)),

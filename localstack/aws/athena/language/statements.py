@@ -12,7 +12,7 @@ from sqlglot.dialects.trino import Trino
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from ...hive.errors import Malformed, position
+from .errors import Malformed, position
 
 Name = tuple[str | None, str]  # database, table
 

@@ -1,0 +1,64 @@
+"""A query's result: rows with DuckDB's types, and a value of them as text."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    names: tuple[str, ...]
+    types: tuple[str, ...]  # DuckDB's
+    rows: Any  # pyarrow.Table, columns by position
+    scanned: int = 0  # bytes
+    read_rows: int = 0
+
+
+def text(value: object) -> str | None:  # noqa: C901, PLR0911  one line a kind
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _double(value)
+    if isinstance(value, datetime):
+        moment = f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
+        return f"{moment} UTC" if value.tzinfo else moment
+    if isinstance(value, bytes):
+        return " ".join(f"{byte:02x}" for byte in value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_field(key)}={text(inner) if inner is not None else 'null'}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        if value and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):  # a map
+            return text(dict(value))
+        return "[" + ", ".join("null" if inner is None else str(text(inner)) for inner in value) + "]"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (int, date)):
+        return str(value)
+    return str(value)
+
+
+def _field(name: object) -> object:
+    """A row without names has field0, field1, ...; DuckDB says element1, element2."""
+    found = re.fullmatch(r"element(\d+)", name) if isinstance(name, str) else None
+    return f"field{int(found.group(1)) - 1}" if found else name
+
+
+def _double(value: float) -> str:
+    """As Java's Double.toString: 1.0, 1.0E10, NaN, Infinity."""
+    if value != value:  # noqa: PLR0124
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    if value == 0:
+        return "-0.0" if str(value).startswith("-") else "0.0"
+    if 1e-3 <= abs(value) < 1e7:
+        plain = repr(value)
+        return plain if "e" not in plain and "." in plain else f"{value:.1f}"
+    mantissa, _, exponent = f"{Decimal(repr(value)).normalize():E}".partition("E")
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
