@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from http.client import responses
 from typing import Any
 
+from .. import control
 from ..calls import Calls, names
 from ..faults import OF_THE_WIRE, Fault
-from . import in_process, moto_server, wire
-from .control import Control
+from ..state import Stack, State
+from ..wsgi import Answer, Cut
+from . import coverage, in_process, moto_server, wire
+from .incoming import Incoming
 from .policy import Asked, Used
-from .registry import OPERATIONS, AwsError, Context, Stack, State
-from .wire import Answer, Incoming
+from .registry import OPERATIONS, AwsError, Context
 
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
@@ -28,10 +30,6 @@ _THROTTLED = {
 }
 
 
-class Cut(Exception):
-    """The connection is to be closed without an answer. The server below (server.py) knows how."""
-
-
 class Front:
     """One per stack. Thread-safe: waitress calls it from many threads."""
 
@@ -39,10 +37,9 @@ class Front:
         self.stack = stack
         self.calls = Calls()
         self.used = Used()
-        self.control = Control(self)
+        self.routes: Mapping[str, Callable[[], object]] = {"GET policy": self.used.policy, "GET coverage": coverage.coverage}
         self._resetting = threading.Lock()
         self._clients = in_process.Clients(self._internal)
-        stack.services = self
         moto_server.configure()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -50,7 +47,7 @@ class Front:
         if refused is not None:
             done = refused
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
-            done = self.control.answer(environ)
+            done = control.answer(self, environ)
         else:
             wire.buffered(environ)
             done = self.answer(wire.understand(environ))
@@ -91,8 +88,11 @@ class Front:
             self.stack.clock.reset()
             self.stack.faults.clear()
             moto_server.reset()
-            self.calls.clear()
-            self.used.clear()
+            self.forget_calls()
+
+    def forget_calls(self) -> None:
+        self.calls.clear()
+        self.used.clear()
 
     def close(self) -> None:
         self.stack.state.stop()
@@ -102,7 +102,7 @@ class Front:
         operation = OPERATIONS.get((incoming.service, incoming.operation))
         if operation is None:
             return moto_server.answer(incoming)
-        ctx = Context(self.stack, incoming.account, incoming.region, incoming)
+        ctx = Context(self.stack, self, incoming.account, incoming.region, incoming)
         try:
             with self.stack.clock.request():
                 return wire.answer(incoming, operation.handler(ctx, wire.parameters(incoming)))

@@ -12,9 +12,11 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from ..wsgi import Answer
 from .coverage import moto_has
+from .incoming import Incoming
 from .registry import AwsError
-from .wire import Answer, Incoming, refusal, rewind
+from .wire import refusal, rewind
 
 
 class _Dispatcher(DomainDispatcherApplication):

@@ -15,18 +15,19 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
-import msgspec
 from botocore.exceptions import DataNotFoundError
 from botocore.utils import parse_timestamp
-from moto.core.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
 from werkzeug.exceptions import NotFound
 
+from ..wsgi import Answer
 from . import invoke_wire
-from .registry import ACCOUNT, REGION, AwsError
+from .environment import ACCOUNT, REGION
+from .incoming import Incoming
+from .registry import AwsError
 
 # Signing names that are not the name of botocore's service.
 SIGNED_AS = {
@@ -46,28 +47,6 @@ _SAGEMAKER_PATHS = (
     ("/BatchPutMetrics", "sagemaker-metrics"),
     ("/BatchGetMetrics", "sagemaker-metrics"),
 )
-UNKNOWN = "?"
-
-
-class Answer(msgspec.Struct, frozen=True):
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    error: str | None = None  # the error code, when it is one
-
-
-class Incoming(msgspec.Struct, kw_only=True):
-    """A request, understood as far as it can be."""
-
-    environ: dict[str, Any]
-    account: str
-    region: str
-    service: str  # botocore's name, or what the signature says
-    operation: str = UNKNOWN
-    model: OperationModel | None = None  # None: no such operation, or no such service
-    request: Request | None = None
-    url_params: dict[str, Any] = {}
-    params: dict[str, Any] | None = None  # None: not read yet
 
 
 def understand(environ: dict[str, Any]) -> Incoming:

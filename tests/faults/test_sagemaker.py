@@ -14,8 +14,9 @@ import isthmus as im
 from isthmus.errors import IsthmusError
 from isthmus.lifecycle import offline
 from isthmus.lifecycle.plan import plan
+from isthmus.localstack.aws.environment import STRAY
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import STRAY, start_aws
+from isthmus.localstack.run import start_aws
 from isthmus.tests.cli.running import create, edit
 
 RELATIONS = ("impression_raw", "click_raw", "events_impression", "events_click", "ctr", "item_history")

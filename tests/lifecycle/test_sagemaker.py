@@ -14,8 +14,9 @@ from isthmus.adapters import targets
 from isthmus.errors import Denied, Refused
 from isthmus.lifecycle import offline
 from isthmus.lifecycle.plan import plan
+from isthmus.localstack.aws.environment import STRAY
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import STRAY, start_aws
+from isthmus.localstack.run import start_aws
 from isthmus.project.load import load
 from isthmus.runtime import Project
 from isthmus.target import Profile
