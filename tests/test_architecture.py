@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,47 @@ def test_the_package_and_its_help_load_nothing_heavy(code):
     check = f"import sys\ntry:\n    exec({code!r})\nexcept SystemExit: pass\nprint('LOADED', [m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def stack_graph():
+    """Each module of localstack/ -> the modules of localstack/ that it imports, for types only or late, too."""
+    modules = {}
+    for path in (ROOT / "localstack").rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph = {}
+    for name, path in modules.items():
+        package = path.relative_to(ROOT).parent.parts
+        graph[name] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                base = ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
+                targets = (f"{base}.{alias.name}" for alias in node.names)
+                graph[name] |= {target if target in modules else base for target in targets}
+    return graph
+
+
+def test_the_common_part_of_the_stacks_imports_no_cloud():
+    common = {name: imported for name, imported in stack_graph().items() if not name.startswith("localstack.aws")}
+    assert len(common) > 10
+    assert not {(name, other) for name, imported in common.items() for other in imported if other.startswith("localstack.aws")}
+    sdks = {
+        path: SDKS & {name.split(".")[0] for name in imports(path)} for path in FILES if path.relative_to(ROOT).parts[0] == "localstack"
+    }
+    assert not {str(path) for path, used in sdks.items() if used and path.relative_to(ROOT).parts[1] != "aws"}
+
+
+def test_tables_and_the_language_of_queries_stand_without_athena():
+    below = {
+        "localstack.aws.hive": ("localstack.aws.hive",),
+        "localstack.aws.athena.language": ("localstack.aws.hive", "localstack.aws.athena.language"),
+    }
+    for package, allowed_in in below.items():
+        for name, imported in stack_graph().items():
+            if name.startswith(package):
+                athena = {other for other in imported if other.startswith("localstack.aws.athena")}
+                assert not {other for other in athena if not other.startswith(allowed_in)}, name
+
+
+def test_no_modules_of_the_stacks_import_each_other_in_a_circle():
+    TopologicalSorter({name: imported - {name} for name, imported in stack_graph().items()}).prepare()
