@@ -60,8 +60,8 @@ def format_of(properties: Properties, known: Sequence[str]) -> Format:
 
 
 def partition_columns(properties: Properties) -> tuple[str, ...]:
-    found = properties.get("partitioned_by", ())
-    return found if isinstance(found, tuple) else (found,)
+    columns = properties.get("partitioned_by", ())
+    return columns if isinstance(columns, tuple) else (columns,)
 
 
 def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
@@ -140,8 +140,8 @@ def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple
     indices: dict[tuple[str | None, ...], list[int]] = {}
     for index, key in enumerate(zip(*keys, strict=True)):
         indices.setdefault(key, []).append(index)
-    kept = rows.select(list(range(count)))
-    return [(key, kept.take(some)) for key, some in indices.items()]
+    data = rows.select(list(range(count)))
+    return [(key, data.take(some)) for key, some in indices.items()]
 
 
 def _encoded(result: Result, rows: pa.Table, form: Format) -> bytes:
