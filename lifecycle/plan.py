@@ -119,7 +119,7 @@ def plan(project: Project) -> Plan:
         undeclared=tuple(r.name for r in resources if r.kind == "endpoint" and r.name not in project.spec.endpoints),
         hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
         deployed=deployed,
-        elsewhere=_elsewhere(project) if project.target.adapter == "local" else {},
+        elsewhere={} if project.target.adapter.remote else _elsewhere(project),
         unpriced=_unpriced(resources),
         known_cost=sum(known, Decimal(0)),
     )
@@ -172,8 +172,6 @@ def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterat
 
 def where(project: Project) -> str:
     """The place that a command's first line names. Denied when a cloud has no credentials, or another account's."""
-    if project.target.adapter == "local":
-        return ".isthmus/"
     from ..adapters import targets
 
     return targets.where(project.target)
