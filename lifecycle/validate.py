@@ -54,7 +54,7 @@ def validate(path: str | Path = "project.yaml") -> Validation:
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
     found, lines = check(description)
-    problems = tuple(sorted((*problems, *found), key=lambda p: p.severity))
+    problems = tuple(sorted(dict.fromkeys((*problems, *found)), key=lambda p: p.severity))  # profiles.yaml is read by both
     if any(p.severity == "error" for p in problems):
         return Validation(counts={}, targets=(), problems=problems)
     counted = tuple(msgspec.structs.replace(line, windows_rewritten=_rewritten(description, adapter)) for adapter, line in lines.items())

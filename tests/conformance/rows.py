@@ -1,12 +1,18 @@
-"""Which test asserts which row of the parity table: read from the marks in the suite's own source, so that no run is needed."""
+"""The ports of a target, and which test asserts which row of the parity table.
+
+The rows are read from the marks in the suite's own source, so that no run is needed.
+"""
 
 from __future__ import annotations
 
 import ast
+from functools import cached_property
 from pathlib import Path
 
 from isthmus import installed
-from isthmus.target import Adapter
+from isthmus.target import Adapter, Target
+
+PORTS = tuple(name for name, value in vars(Target).items() if isinstance(value, cached_property))
 
 
 def asserting() -> dict[str, tuple[str, ...]]:

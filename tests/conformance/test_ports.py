@@ -1,15 +1,11 @@
 """Every port of a target: there, and the same at every touch, or refused by its name before any call."""
 
-from functools import cached_property
-
 import pytest
 
 from isthmus import installed
 from isthmus.adapters.rows import ROWS
 from isthmus.errors import Unsupported
-from isthmus.target import Target
-
-PORTS = tuple(name for name, value in vars(Target).items() if isinstance(value, cached_property))
+from isthmus.tests.conformance.rows import PORTS
 
 
 @pytest.mark.parametrize("port", PORTS)
