@@ -92,10 +92,10 @@ _held: dict[Path, bool] = {}
 
 def _holder(text: str) -> str:
     try:
-        found = json.loads(text)
+        holder = json.loads(text)
     except ValueError:
         return "it has not said which"
-    return f"isthmus {found['command']} (process {found['pid']}, since {found['since']})"
+    return f"isthmus {holder['command']} (process {holder['pid']}, since {holder['since']})"
 
 
 def open(  # noqa: A001  `isthmus.open` reads as it should

@@ -25,6 +25,11 @@ class _Cloud(click.ParamType["Offline"]):
 
     name = "cloud"
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  click's signature
+        from ..lifecycle.offline import clouds
+
+        return f"{{{'|'.join(clouds())}}}"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Offline:
         from ..lifecycle.offline import clouds
 

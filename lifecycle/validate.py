@@ -53,8 +53,8 @@ def validate(path: str | Path = "project.yaml") -> Validation:
     description, problems = parse(Path(path))
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
-    found, lines = check(description)
-    problems = tuple(sorted(dict.fromkeys((*problems, *found)), key=lambda p: p.severity))  # profiles.yaml is read by both
+    by_engines, lines = check(description)
+    problems = tuple(sorted(dict.fromkeys((*problems, *by_engines)), key=lambda p: p.severity))  # profiles.yaml is read by both
     if any(p.severity == "error" for p in problems):
         return Validation(counts={}, targets=(), problems=problems)
     counted = tuple(msgspec.structs.replace(line, windows_rewritten=_rewritten(description, adapter)) for adapter, line in lines.items())

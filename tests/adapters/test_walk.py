@@ -12,6 +12,7 @@ import pytest
 from isthmus.tests.conformance.rows import PORTS
 
 ROOT = Path(__file__).parents[2]
+UV_FOLDERS = {"CACHE": ".cache", "CONFIG": ".config", "DATA": ".local/share"}
 IGNORED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -34,12 +35,11 @@ def shell(checkout):
     """Run lines in the copy, in the fresh environment once it is there; `ok=False`: they may fail."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("ISTHMUS_", "PYTEST_", "VIRTUAL_ENV", "PYTHON"))}
     environ |= {
-        "HOME": str(checkout.parent),
+        "HOME": str(checkout.parent),  # where the toy keeps its buckets; uv's own folders stay where they are
+        **{f"XDG_{kind}_HOME": os.environ.get(f"XDG_{kind}_HOME", str(Path.home() / place)) for kind, place in UV_FOLDERS.items()},
         "PATH": os.pathsep.join([str(checkout / "dist/judge/bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "UV_CONSTRAINT": str(ROOT / "constraints.txt"),
     }
-    cache = subprocess.run(["uv", "cache", "dir"], env=environ | {"HOME": str(Path.home())}, capture_output=True, text=True, check=True)
-    environ["UV_CACHE_DIR"] = cache.stdout.strip()
 
     def run(lines, *, folder=".", ok=True):
         done = subprocess.run(["bash", "-ec", lines], cwd=checkout / folder, env=environ, capture_output=True, text=True, check=False)

@@ -17,15 +17,15 @@ PORTS = tuple(name for name, value in vars(Target).items() if isinstance(value, 
 
 def asserting() -> dict[str, tuple[str, ...]]:
     """Row -> `file::test` of every conformance test under `@pytest.mark.needs(row)`, in the order of the files."""
-    found: dict[str, list[str]] = {}
+    asserted: dict[str, list[str]] = {}
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 for row in map(_row, node.decorator_list):
                     if row:
-                        found.setdefault(row, []).append(f"{path.name}::{node.name}")
-    return {row: tuple(tests) for row, tests in found.items()}
+                        asserted.setdefault(row, []).append(f"{path.name}::{node.name}")
+    return {row: tuple(tests) for row, tests in asserted.items()}
 
 
 def _row(decorator: ast.expr) -> str | None:
