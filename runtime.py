@@ -124,7 +124,7 @@ def open(  # noqa: A001  `isthmus.open` reads as it should
     overlay = {k: v for k, v in options.items() if v is not None}
     chosen = profile(description, target=target, offline=offline, options=overlay, stack=partial(stacks.endpoint, Path(description.folder)))
     stack = adapter(chosen.adapter).offline
-    if stack and "endpoint_url" not in chosen.options and (url := stacks.given(stack)):
+    if stack and "endpoint_url" not in chosen.options and (url := stacks.exported_url(stack)):
         chosen = structs.replace(
             chosen, options=chosen.options | {"endpoint_url": url}
         )  # nothing would leave this machine without it either

@@ -95,9 +95,12 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def attribute(name: str) -> Any:
-    """What "module:attribute" names, imported now."""
+    """What "module:attribute" names, imported now. MissingDependency when a module is not there."""
     module, _, inside = name.partition(":")
-    return getattr(import_module(module), inside)
+    try:
+        return getattr(import_module(module), inside)
+    except ModuleNotFoundError as error:
+        raise MissingDependency(f"{name} needs {error.name}", remedy=f"install what brings {error.name}") from error
 
 
 def missing(packages: Packages) -> tuple[str, ...]:

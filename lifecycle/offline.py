@@ -24,8 +24,7 @@ _CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `i
 
 def clouds() -> dict[str, Offline]:
     """Cloud -> its stack, of every adapter that is installed."""
-    stacks = [adapter.offline for adapter in adapters() if adapter.offline is not None]
-    return {stack.cloud: stack for stack in reversed(stacks)}
+    return {stack.cloud: stack for stack in _stacks()}
 
 
 def endpoint(folder: Path, stack: Offline) -> str:
@@ -33,8 +32,8 @@ def endpoint(folder: Path, stack: Offline) -> str:
 
     Invalid for a variable that leads off this machine; Unavailable when the project's own does not start.
     """
-    if named := _named(stack):
-        variable, url = named
+    if exported := _variable(stack):
+        variable, url = exported
         if not _loopback(url):
             raise Invalid(
                 f"--offline, and {variable} is {url}, which is not on this machine", remedy=f"unset {variable}, or leave --offline out"
@@ -53,10 +52,10 @@ def endpoint(folder: Path, stack: Offline) -> str:
             raise Unavailable(f"the offline stack of {stack.cloud} did not start", remedy=f"read {ready.with_suffix('.log')}") from error
 
 
-def given(stack: Offline) -> str | None:
+def exported_url(stack: Offline) -> str | None:
     """A stack of this machine that the environment leads every SDK to: `isthmus stack run`, or what `isthmus stack up` says to export."""
-    named = _named(stack)
-    return named[1] if named and _loopback(named[1]) else None
+    _, url = _variable(stack) or ("", "")
+    return url if _loopback(url) else None
 
 
 def stop(folder: Path) -> bool:
@@ -87,7 +86,7 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
     from ..project.load import load
     from ..project.profiles import profiles
 
-    names = {stack.image}
+    names = {other.image for other in _stacks() if other.cloud == stack.cloud}
     if (folder / "project.yaml").exists():
         try:
             targets = tuple(profiles(load(folder / "project.yaml")).values())
@@ -110,7 +109,11 @@ def check(stack: Offline) -> None:
     require(stack.needs, "the offline stack")
 
 
-def _named(stack: Offline) -> tuple[str, str] | None:
+def _stacks() -> list[Offline]:
+    return [adapter.offline for adapter in adapters() if adapter.offline is not None]
+
+
+def _variable(stack: Offline) -> tuple[str, str] | None:
     """The variable that names a stack, and its URL."""
     return next(((variable, url) for variable in stack.variables if (url := os.environ.get(variable))), None)
 

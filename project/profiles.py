@@ -16,7 +16,7 @@ from . import files, yaml
 from .names import TARGET, did_you_mean
 from .options import COMMON, NO_SECRETS, TOP, keys_of, secret_key, secret_value, target_record
 from .report import Report, child, item
-from .shapes import Folder, mapping
+from .shapes import Folder, Record, mapping
 from .specs import Description
 
 FILE = "profiles.yaml"
@@ -112,9 +112,10 @@ def _target(name: str, targets: Mapping[str, yaml.Node], project: str, folder: P
     chain = _chain(name, targets, key, report)
     if chain is None:
         return None
-    adapter = _adapter(_adapter_name(chain, targets), name, child(key, "adapter") if _scalar(targets[name], "adapter") else key, report)
-    if adapter is None:
+    known = _adapter(_adapter_name(chain, targets), name, child(key, "adapter") if _scalar(targets[name], "adapter") else key, report)
+    if known is None:
         return None
+    adapter, record = known
     if chain[1:] and (other := _adapter_name(chain[1:], targets)) != adapter.name:
         report.add(
             child(key, "extends"),
@@ -122,7 +123,6 @@ def _target(name: str, targets: Mapping[str, yaml.Node], project: str, folder: P
             f"extend a target of {adapter.name}, or none",
         )
         return None
-    record = target_record(adapter)
     options: dict[str, Any] = {}
     for link in reversed(chain):
         own = record.read(targets[link], child(f"{_PREFIX}targets", link), report)
@@ -157,10 +157,11 @@ def _scalar(node: yaml.Node, name: str) -> str:
     return value.text if isinstance(value, yaml.Scalar) and value.value is not None else ""
 
 
-def _adapter(name: str, target: str, key: str, report: Report) -> Adapter | None:
-    """What is installed under that name; None when nothing is, or when it cannot be loaded: that is reported."""
+def _adapter(name: str, target: str, key: str, report: Report) -> tuple[Adapter, Record] | None:
+    """What is installed under that name, and its keys; None when nothing is, or when it cannot be loaded: that is reported."""
     try:
-        return installed.adapter(name)
+        adapter = installed.adapter(name)
+        return adapter, target_record(adapter)
     except Unsupported:
         guess = did_you_mean(name, installed.names(), has="adapters are")
         free = "   a free name says which of them: adapter: NAME" if name == target else ""

@@ -109,6 +109,13 @@ def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
     monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [point] if group == point.group else [])
     chosen = choose(example, "lake")
     assert (chosen.adapter, chosen.options) == ("databrooks", {"workspace": 7, "cache": str(example.path / "deep")})
+    monkeypatch.setitem(sys.modules, __name__, None)
+    (problem,) = example.problems()
+    assert (problem.message, problem.remedy) == (
+        f"targets.lake.adapter: {__name__}:KEYS needs {__name__}",
+        f"install what brings {__name__}",
+    )
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(KEYS=KEYS))
     with pytest.raises(Unsupported, match="Databrooks has no offline stack"):
         choose(example, "lake", offline=True)
     example.edit("profiles.yaml", "workspace: 7", "workspce: 7")
