@@ -24,8 +24,8 @@ def names() -> tuple[str, ...]:
 def adapter(name: str) -> Adapter:
     """One adapter, also when its own packages are not here (`require` tells).
 
-    Unsupported when nothing installed has that name; MissingDependency when its package cannot be imported; Invalid when what its entry
-    point names is not an Adapter of that name.
+    Unsupported when nothing installed has that name; MissingDependency when its package lacks another; Invalid when it cannot be imported,
+    or when what its entry point names is not an Adapter of that name.
     """
     if (own := _own(name)) is not None:
         return own
@@ -71,8 +71,10 @@ def _loaded(point: EntryPoint) -> Adapter:
     except ImportError as error:
         lacks = error.name or str(error)
         raise MissingDependency(f"adapter {point.name} needs {lacks}", remedy=f"install what brings {lacks}") from error
-    except AttributeError as error:
-        raise Invalid(f"adapter {point.name}: {error}", remedy=f"its entry point is {point.value}: name an Adapter there") from error
+    except Exception as error:  # somebody else's module may fail in any way, and the other adapters are not to suffer
+        raise Invalid(
+            f"adapter {point.name} cannot be imported: {type(error).__name__}: {error}", remedy=f"its entry point is {point.value}"
+        ) from error
     if not isinstance(named, Adapter) or named.name != point.name:
         raise Invalid(
             f"adapter {point.name}: {point.value} is not an isthmus.target.Adapter of that name",

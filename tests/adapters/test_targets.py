@@ -60,6 +60,15 @@ def test_an_adapter_whose_import_fails_names_the_package(monkeypatch):
     assert list(installed.adapters()) == []
 
 
+def test_an_adapter_whose_module_is_broken_is_refused_and_the_others_work(monkeypatch, tmp_path):
+    (tmp_path / "broken_lake.py").write_text("ADAPTER = 1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    with_entry_point(monkeypatch, "lake", "broken_lake:ADAPTER")
+    with pytest.raises(Invalid, match="adapter lake cannot be imported: ZeroDivisionError"):
+        targets.load(profile("lake"))
+    assert list(installed.adapters()) == []
+
+
 @pytest.mark.parametrize("named", [object(), pytest.param(bare("pond"), id="another name")], ids=lambda named: type(named).__name__)
 def test_an_entry_point_that_names_no_adapter_of_its_name_is_refused(monkeypatch, named):
     with_entry_point(monkeypatch, "lake", "somewhere:LAKE", named)
