@@ -4,7 +4,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOMS = ["adapters", "cli", "endpoints", "events", "experiments", "feature_store", "lifecycle", "localstack", "pipelines", "project"]
-ROOT_MODULES = {"__init__", "__main__", "errors", "runtime", "storage", "target"}  # setup.py and noxfile.py never ship
+ROOT_MODULES = {"__init__", "__main__", "errors", "installed", "runtime", "storage", "target"}  # setup.py and noxfile.py never ship
 
 
 class BuildPy(build_py):

@@ -8,6 +8,8 @@ import pytest
 from isthmus.errors import Invalid, NotFound
 from isthmus.events.port import Column, StreamSpec
 
+pytestmark = pytest.mark.ports("events", "warehouse")
+
 COLUMNS = (
     Column(name="event_id", type="string", required=True),
     Column(name="event_timestamp", type="timestamp", required=True),

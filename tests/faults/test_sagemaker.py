@@ -63,7 +63,7 @@ TRIES = 12
 
 @pytest.fixture(scope="module")
 def stack():
-    images = {"isthmus": offline.images(Path())["isthmus"]}
+    images = {"isthmus": offline.images(Path(), offline.clouds()["aws"])["isthmus"]}
     with start_aws(clock="instant", images=images) as running, pytest.MonkeyPatch.context() as patched:
         for name in STRAY:
             patched.delenv(name, raising=False)

@@ -39,7 +39,7 @@ FIRST_LINE = f"sagemaker   account {ACCOUNT}  us-east-1  offline   s3://example-
 
 @pytest.fixture(scope="module")
 def process():
-    images = {"isthmus": offline.images(Path())["isthmus"]}
+    images = {"isthmus": offline.images(Path(), offline.clouds()["aws"])["isthmus"]}
     with start_aws(clock="instant", images=images) as running:
         yield running
 
