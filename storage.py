@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -130,9 +130,3 @@ def wait(
             raise Unavailable(f"{what} did not settle within {deadline}", remedy="it may still: look again with `isthmus status`")
         sleep(min(max(waited / 10, every.total_seconds()), 2.0))
     return seen
-
-
-def utc_milliseconds(moment: datetime) -> datetime:
-    """Truncate to whole milliseconds in UTC: the one time resolution of every port (PORTS.md, rule 4)."""
-    moment = moment.astimezone(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

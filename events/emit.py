@@ -14,7 +14,7 @@ import msgspec
 from ..errors import NotFound
 from ..project.specs import Attribute, Event
 from ..runtime import Project
-from ..storage import utc_milliseconds
+from ..times import utc_milliseconds
 from . import values
 from .port import Rejected, Row, StreamSpec
 from .relations import TYPES, raw_table

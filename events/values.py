@@ -17,7 +17,7 @@ from hashlib import blake2b
 import msgspec
 
 from ..project.specs import Attribute, Event
-from ..storage import utc_milliseconds
+from ..times import epoch_milliseconds, utc_milliseconds
 
 ID = Attribute(name="event_id", type="string")
 TIMESTAMP = Attribute(name="event_timestamp", type="timestamp")
@@ -89,14 +89,8 @@ def unknown(name: str, event: Event) -> str:
 def payload(names: Sequence[str], values: Sequence[object]) -> bytes:
     """An event's content as canonical JSON: sorted names, nulls left out (a new optional attribute keeps old digests), times in ms."""
     return _encode(
-        {name: milliseconds(v) if isinstance(v, datetime) else v for name, v in zip(names, values, strict=True) if v is not None}
+        {name: epoch_milliseconds(v) if isinstance(v, datetime) else v for name, v in zip(names, values, strict=True) if v is not None}
     )
-
-
-def milliseconds(moment: datetime) -> int:
-    """Since the epoch; a naive datetime is UTC."""
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MILLISECOND
 
 
 def digest(content: bytes) -> str:
@@ -114,10 +108,6 @@ def as_json(row: Mapping[str, object]) -> str:
         return _encode(row).decode()
     except (ValueError, TypeError):  # e.g. text with half a surrogate pair
         return _encode({str(k): repr(v) for k, v in row.items()}).decode("utf-8", "replace")
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 def _days(span: timedelta) -> str:

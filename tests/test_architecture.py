@@ -72,6 +72,17 @@ def test_only_cloud_adapters_and_stacks_import_a_cloud_sdk(path):
     assert not {name.split(".")[0] for name in imports(path)} & SDKS
 
 
+def test_every_root_module_that_is_imported_ships_and_what_only_builds_does_not():
+    tree = ast.parse((ROOT / "setup.py").read_text())
+    names = {"Path": Path, "__file__": str(ROOT / "setup.py")}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "ROOT_MODULES":
+            exec(compile(ast.Module([node], []), "setup.py", "exec"), names)
+    imported = {name.split(".")[0] for path in FILES for name in imports(path)} & {path.stem for path in ROOT.glob("*.py")}
+    assert {"errors", "storage", "target", "times"} <= imported <= names["ROOT_MODULES"]
+    assert not names["ROOT_MODULES"] & {"setup", "noxfile"}
+
+
 def test_a_port_has_at_most_six_methods():
     for path in (ROOT / "storage.py", *(ROOT / room / "port.py" for room in ROOMS if (ROOT / room / "port.py").exists())):
         for node in ast.parse(path.read_text()).body:

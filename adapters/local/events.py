@@ -14,12 +14,12 @@ from ...events.port import Column, Rejected, Row, StreamSpec
 from ...feature_store.port import TableSpec
 from ...storage import Phase, Resource
 from ...target import Target
+from ...times import epoch_milliseconds, from_epoch
 from ..event_values import checked
 from . import catalogue, inventory, spool, warehouse
 from .errors import translated
 from .home import home
 from .sqlite import Database
-from .times import milliseconds, moment
 
 TIME = "event_timestamp"
 _COMPACT = 20_000  # events that wait before they become a batch of files
@@ -136,7 +136,7 @@ class _Encoder(msgspec.Struct, frozen=True):
             raise Invalid(f"{TIME} is missing")
         if values[self.key] in {None, ""}:
             raise Invalid(f"{self.document.stream_key} is missing")
-        date = moment(time).date().isoformat()
+        date = from_epoch(time).date().isoformat()
         if event.get(catalogue.PARTITION, date) != date:
             raise Invalid(f"dt is {event[catalogue.PARTITION]} and {TIME} is on {date}")
         return values
@@ -150,7 +150,7 @@ def _encoder(document: catalogue.Document) -> _Encoder:
 def _encoded(column: Column, value: object) -> object:
     """A timestamp becomes milliseconds. Invalid."""
     found = checked(column, value)
-    return milliseconds(found) if isinstance(found, datetime) else found
+    return epoch_milliseconds(found) if isinstance(found, datetime) else found
 
 
 def _absent(stream: str) -> NotFound:

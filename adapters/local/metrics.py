@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import final
 
 from ...endpoints.port import Bucket, Window
 from ...errors import Invalid, NotFound, NotSettled
 from ...target import Target
+from ...times import epoch_milliseconds, from_epoch
 from .endpoint_rows import endpoint_folder
 from .home import home
 from .request_log import files
@@ -34,7 +35,7 @@ class LocalMetricSource:
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """See the port. NotFound: no such endpoint; Invalid: not whole minutes."""
         self._target.calls.reading("metrics.read", endpoint)
-        start, end = _milliseconds(window.start), _milliseconds(window.end)
+        start, end = epoch_milliseconds(window.start), epoch_milliseconds(window.end)
         if start % 60_000 or end % 60_000 or end < start:
             raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
         if window.end > self.clock():
@@ -54,7 +55,7 @@ class LocalMetricSource:
         buckets: dict[str, list[Bucket]] = {}
         for variant, minute, requests, client_errors, server_errors, mean, p50, p90, p99 in rows:
             bucket = Bucket(
-                start=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=minute),
+                start=from_epoch(minute * 60_000),
                 requests=requests,
                 client_errors=client_errors,
                 server_errors=server_errors,
@@ -65,7 +66,3 @@ class LocalMetricSource:
             )
             buckets.setdefault(variant, []).append(bucket)
         return {variant: tuple(found) for variant, found in buckets.items()}
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

@@ -18,11 +18,11 @@ from ...events.port import Column
 from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ...storage import Resource
 from ...target import Target
+from ...times import epoch_milliseconds, from_epoch
 from . import inventory
 from .errors import translated
 from .relations import quoted
 from .sqlite import Database
-from .times import milliseconds, moment
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,8 +91,8 @@ class LocalOnlineStore:
         if known is None:
             raise _absent(view.name)
         synced = _synced(self._database.connection, view.name)
-        end = milliseconds(until)
-        start = None if since is None or synced is None else min(milliseconds(since), synced)
+        end = epoch_milliseconds(until)
+        start = None if since is None or synced is None else min(epoch_milliseconds(since), synced)
         if start is None and synced is not None:
             end = max(end, synced)  # a rebuild must not take back what a later sync has served
         latest = self._latest(view, known, start, end)
@@ -111,7 +111,7 @@ class LocalOnlineStore:
                 _rows(latest),
             )
             db.execute("UPDATE online_views SET synced = max(coalesce(synced, ?2), ?2) WHERE name = ?1", (view.name, end))
-        return SyncReport(rows=latest.num_rows, until=moment(end))
+        return SyncReport(rows=latest.num_rows, until=from_epoch(end))
 
     def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
         names = ", ".join(["entity_key", "event_timestamp", "created_timestamp", *(quoted(feature.name) for feature in known.features)])
@@ -121,9 +121,9 @@ class LocalOnlineStore:
             f"ORDER BY event_timestamp DESC, created_timestamp DESC) AS newest FROM {view.history} "
             f"WHERE {after}created_timestamp <= $until) AS ranked WHERE newest = 1"
         )
-        params = {"until": moment(end)}
+        params = {"until": from_epoch(end)}
         if start is not None:
-            params["since"] = moment(start)
+            params["since"] = from_epoch(start)
         return self._target.warehouse.query(sql, params)
 
     def get(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
@@ -186,7 +186,7 @@ def _make_reader(view: _View) -> _Reader:
         expires=time.monotonic() + 1.0,
         sql=sql,
         names=("feature_timestamp", *(feature.name for feature in view.features)),
-        conversions=((0, moment), *((n, _BACK[feature.type]) for n, feature in enumerate(view.features, 1) if feature.type in _BACK)),
+        conversions=((0, from_epoch), *((n, _BACK[feature.type]) for n, feature in enumerate(view.features, 1) if feature.type in _BACK)),
     )
 
 
@@ -239,7 +239,7 @@ def _float(value: float | bytes) -> object:
     return struct.unpack("<d", value[len(_NAN) :])[0] if isinstance(value, bytes) else value
 
 
-_BACK: dict[str, Callable[[Any], object]] = {"bool": bool, "float64": _float, "timestamp": moment}
+_BACK: dict[str, Callable[[Any], object]] = {"bool": bool, "float64": _float, "timestamp": from_epoch}
 
 
 def _absent(view: str) -> NotFound:

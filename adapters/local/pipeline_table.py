@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from ...pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepState
-from ...storage import utc_milliseconds
+from ...times import utc_milliseconds
 from .processes import alive
 
 SCHEMA = """

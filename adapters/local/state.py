@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import final
 
 from ...errors import Conflict, Invalid
-from ...storage import Versioned, utc_milliseconds
+from ...storage import Versioned
 from ...target import Target
+from ...times import utc_milliseconds
 from .errors import translated
 from .sqlite import Database
 

@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ...errors import Conflict, Invalid, IsthmusError, LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
+from ...times import from_epoch
 from ..local.batches import check_name
 from ..local.catalogue import PARTITION, Document
 from . import athena, catalogue, statements
@@ -32,7 +32,6 @@ __all__ = ["append", "check_name", "save"]
 _THREADS = 8
 _ATTEMPTS = 5
 _DATES = 100  # that one UNLOAD may write
-_EPOCH = date(1970, 1, 1)
 
 
 class _Move(msgspec.Struct, frozen=True):
@@ -205,7 +204,7 @@ def _by_date(data: pa.Table, time_column: str) -> dict[str, pa.Table]:
     parts: dict[str, pa.Table] = {}
     start = 0
     for end, day in zip(runs.run_ends.to_pylist(), runs.values.to_pylist(), strict=True):
-        parts[(_EPOCH + timedelta(days=day // 86_400_000)).isoformat()] = data.slice(start, end - start)
+        parts[from_epoch(day).date().isoformat()] = data.slice(start, end - start)
         start = end
     return parts
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 from ...errors import Invalid, NotFound
-from ...storage import BlobInfo, utc_milliseconds
+from ...storage import BlobInfo
 from ...target import Target
+from ...times import utc_milliseconds
 from .errors import translated
 from .session import of
 

@@ -20,7 +20,8 @@ from typing import Any
 import msgspec
 
 from ...errors import Conflict, Invalid, IsthmusError, NotFound, OutcomeUnknown, Throttled, Unavailable
-from ...storage import Versioned, utc_milliseconds
+from ...storage import Versioned
+from ...times import utc_milliseconds
 from .errors import translated
 from .session import Aws
 

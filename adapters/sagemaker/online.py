@@ -19,7 +19,7 @@ from ...events.port import Column
 from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ...storage import Phase, wait
 from ...target import Target
-from ..local.times import milliseconds, moment
+from ...times import epoch_milliseconds, from_epoch
 from . import names, record_calls, records
 from .documents import Documents
 from .errors import translated
@@ -133,8 +133,8 @@ class FeatureStoreOnline:
             raise _absent(view.name)
         group = self._settled(name)
         known = held.view
-        start = None if since is None or known.synced is None else min(milliseconds(since), known.synced)
-        end = max(milliseconds(until), known.synced or 0)  # must not take back what a later sync has served
+        start = None if since is None or known.synced is None else min(epoch_milliseconds(since), known.synced)
+        end = max(epoch_milliseconds(until), known.synced or 0)  # must not take back what a later sync has served
         latest = self._latest(view, known, start, end)
         if latest.num_rows:
             stamp = max(end, known.stamp + 1)
@@ -152,15 +152,15 @@ class FeatureStoreOnline:
             return msgspec.structs.replace(old, synced=max(end, old.synced or 0))
 
         self._keep(view.name, done, _made(group))
-        return SyncReport(rows=latest.num_rows, until=moment(end))
+        return SyncReport(rows=latest.num_rows, until=from_epoch(end))
 
     def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
         """The latest row of every entity that has one created in (start, end], older ones of its history counted."""
         columns = ", ".join(["entity_key", "event_timestamp", *(f'"{feature.name}"' for feature in known.features)])
-        params: dict[str, object] = {"until": moment(end)}
+        params: dict[str, object] = {"until": from_epoch(end)}
         changed = ""
         if start is not None:
-            params["since"] = moment(start)
+            params["since"] = from_epoch(start)
             changed = f"entity_key IN (SELECT entity_key FROM {view.history} WHERE created_timestamp > $since) AND "
         sql = (
             f"SELECT {columns} FROM (SELECT {columns}, row_number() OVER (PARTITION BY entity_key "

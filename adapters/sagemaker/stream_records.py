@@ -11,7 +11,7 @@ import msgspec
 
 from ...errors import Invalid
 from ...events.port import Column, Row
-from ...storage import utc_milliseconds
+from ...times import utc_milliseconds
 from ..event_values import checked
 
 if TYPE_CHECKING:
