@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
-from .errors import Unavailable
+from .errors import Invalid, Unavailable
 
 Phase = Literal["creating", "ready", "updating", "deleting", "failed"]
 
@@ -85,6 +85,25 @@ class StateStore(Protocol):
         ...
 
     def keys(self, prefix: str) -> tuple[str, ...]: ...
+
+
+LARGEST_VALUE = 64 * 1024  # bytes of a StateStore's value
+
+
+def check_key(key: str) -> None:
+    """Invalid: what no StateStore takes as a key."""
+    if not key or "\0" in key or len(key.encode()) > 900 or key.startswith("/") or ".." in key.split("/"):
+        raise Invalid(f"{key!r} is not a state key", remedy="1 to 900 bytes, parts joined by /, none of them ..")
+
+
+def check_document(key: str, value: bytes) -> None:
+    """Invalid: the key, or a value of more than 64 KiB."""
+    check_key(key)
+    if len(value) > LARGEST_VALUE:
+        raise Invalid(
+            f"state {key}: {len(value):,} bytes are more than the {LARGEST_VALUE:,} that a document may have",
+            remedy="keep the data in the BlobStore and its uri here",
+        )
 
 
 class Inventory(Protocol):

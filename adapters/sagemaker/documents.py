@@ -20,12 +20,11 @@ from typing import Any
 import msgspec
 
 from ...errors import Conflict, Invalid, IsthmusError, NotFound, OutcomeUnknown, Throttled, Unavailable
-from ...storage import Versioned
+from ...storage import Versioned, check_document, check_key
 from ...times import utc_milliseconds
 from .errors import translated
 from .session import Aws
 
-LARGEST = 64 * 1024
 _ATTEMPTS = 5
 _PAUSE = 0.05  # seconds, doubled each time
 
@@ -70,12 +69,7 @@ class Documents:
         return Versioned(value=value, token=_bare(reply["ETag"]), written=utc_milliseconds(written))
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        check_key(key)
-        if len(value) > LARGEST:
-            raise Invalid(
-                f"state {key}: {len(value):,} bytes are more than the {LARGEST:,} that a document may have",
-                remedy="keep the data in the BlobStore and its uri here",
-            )
+        check_document(key, value)
         nonce = uuid.uuid4().hex
         body = msgspec.json.encode(_Body(nonce, base64.b64encode(value).decode()))
         with self._aws.mutating("PutObject", f"{self._folder}/{key}"):
@@ -154,8 +148,3 @@ def _lost(key: str, seen: _Seen | None, expect: str | None, *, unsure: bool) -> 
     return Conflict(
         f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: somebody else wrote", remedy="read it again"
     )
-
-
-def check_key(key: str) -> None:
-    if not key or "\0" in key or len(key.encode()) > 900 or key.startswith("/") or ".." in key.split("/"):
-        raise Invalid(f"{key!r} is not a state key", remedy="1 to 900 bytes, parts joined by /, none of them ..")
