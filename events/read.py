@@ -11,7 +11,6 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -22,6 +21,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from ..errors import Invalid, NotFound
+from ..project.names import did_you_mean
 from ..project.specs import Event
 from .sql import query_to_parquet
 from .validate import Chunk, attributes_of
@@ -123,10 +123,9 @@ def _check_columns(event: Event, names: list[str], source: str) -> None:
         raise Invalid(f"{source} has the column {twice[0]} twice")
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
             raise Invalid(
                 f"{source} has a column {name}, which {event.name} does not have",
-                remedy=f"did you mean {near[0]}?" if near else f"{event.name} has {', '.join(known)}",
+                remedy=did_you_mean(name, known) or f"{event.name} has {', '.join(known)}",
             )
     for attribute in attributes_of(event):
         if attribute.required and attribute.name not in names:

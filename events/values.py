@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from difflib import get_close_matches
 from hashlib import blake2b
 
 import msgspec
 
+from ..project.names import did_you_mean
 from ..project.specs import Attribute, Event
 from ..times import epoch_milliseconds, utc_milliseconds
 
@@ -82,8 +82,8 @@ def out_of_time(moment: datetime, *, now: datetime, max_lateness: timedelta) -> 
 def unknown(name: str, event: Event) -> str:
     """The reason for a name that the event does not have, with the nearest one that it has."""
     known = ["event_id", "event_timestamp", *(a.name for a in event.attributes)]
-    near = get_close_matches(name, known, n=1)
-    return f"is not an attribute of {event.name}" + (f" (did you mean {near[0]}?)" if near else f" (it has {', '.join(known)})")
+    hint = did_you_mean(name, known) or f"it has {', '.join(known)}"
+    return f"is not an attribute of {event.name} ({hint})"
 
 
 def payload(names: Sequence[str], values: Sequence[object]) -> bytes:

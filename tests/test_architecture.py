@@ -72,6 +72,11 @@ def test_only_cloud_adapters_and_stacks_import_a_cloud_sdk(path):
     assert not {name.split(".")[0] for name in imports(path)} & SDKS
 
 
+def test_one_module_says_what_a_mistyped_word_was_meant_to_be():
+    users = {str(path.relative_to(ROOT)) for path in FILES if "difflib" in imports(path)}
+    assert users == {"project/names.py"}
+
+
 def test_every_root_module_that_is_imported_ships_and_what_only_builds_does_not():
     tree = ast.parse((ROOT / "setup.py").read_text())
     names = {"Path": Path, "__file__": str(ROOT / "setup.py")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, final
 import msgspec
 
 from ...errors import Invalid, IsthmusError, LimitExceeded
+from ...project.names import did_you_mean
 from ...target import Target
 from . import batches, files, relations, results, spool
 from .catalogue import Document
@@ -226,8 +226,7 @@ def _shape(registered: _Registered) -> _Registered:
 
 
 def _near(name: str, documents: Mapping[str, Document]) -> str:
-    close = difflib.get_close_matches(name.lower(), documents, n=1)
-    return f"did you mean {close[0]}?" if close else "`isthmus apply` makes the tables that the project declares"
+    return did_you_mean(name.lower(), documents) or "`isthmus apply` makes the tables that the project declares"
 
 
 def _no_suggestion(error: Exception) -> Exception:

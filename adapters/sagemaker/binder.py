@@ -5,7 +5,6 @@ The neutral subset is DuckDB's SQL, so this gives the canonical types of the col
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import msgspec
 
 from ...errors import Invalid
 from ...feature_store.port import Params
+from ...project.names import did_you_mean
 from ..local.catalogue import Document
 from ..local.errors import sql_invalid
 from ..local.relations import needed, quoted, table_sql
@@ -66,6 +66,5 @@ def _explained(db: duckdb.DuckDBPyConnection, error: duckdb.Error, sql: str, par
             error = again
     if missing is None:
         return sql_invalid(error)
-    close = difflib.get_close_matches(missing.group(1).lower(), documents, n=1)
-    remedy = f"did you mean {close[0]}?" if close else "`isthmus apply` makes the tables that the project declares"
+    remedy = did_you_mean(missing.group(1).lower(), documents) or "`isthmus apply` makes the tables that the project declares"
     return sql_invalid(Exception(re.sub(r"\nDid you mean [^\n]*", "", str(error))), remedy=remedy)
