@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = ("events", "feature_store", "pipelines", "endpoints", "experiments")  # each may import those before it
 SDKS = {"boto3", "botocore", "awswrangler", "sagemaker", "moto", "google", "kfp", "vertexai"}
 FOLDERS = (*ROOMS, "project", "lifecycle", "adapters", "localstack", "cli")
+ADAPTERS = {path.name for path in (ROOT / "adapters").iterdir() if (path / "__init__.py").exists()}  # and "common", which they share
 FILES = sorted(
     path
     for path in (*ROOT.glob("*.py"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.py")))
@@ -49,6 +50,9 @@ def allowed(importer, imported):
     if room == "localstack":
         return other == "localstack"
     if room == "adapters":
+        sibling = imported.split(".")[1] if other == "adapters" and "." in imported else None
+        if sibling in ADAPTERS and sibling not in (importer.parts[1], "common"):
+            return False
         return other not in ("cli", "lifecycle", "localstack")
     if room == "lifecycle":
         return other != "cli" and not imported.startswith(("adapters.local", "adapters.sagemaker", "adapters.vertex"))
@@ -70,6 +74,36 @@ def test_only_cloud_adapters_and_stacks_import_a_cloud_sdk(path):
     if parts[0] == "localstack" or (parts[0] == "adapters" and len(parts) > 2 and parts[1] in ("sagemaker", "vertex")):
         return
     assert not {name.split(".")[0] for name in imports(path)} & SDKS
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "may"),
+    [
+        ("adapters/sagemaker/binder.py", "adapters.local.errors", False),
+        ("adapters/sagemaker/binder.py", "adapters.common.queries", True),
+        ("adapters/sagemaker/binder.py", "adapters.sagemaker.session", True),
+        ("adapters/common/queries.py", "adapters.local", False),
+        ("adapters/common/queries.py", "adapters.common.results", True),
+        ("adapters/targets.py", "adapters.local", False),
+    ],
+)
+def test_adapters_know_what_they_share_and_not_each_other(importer, imported, may):
+    assert {"common", "local", "sagemaker", "vertex"} <= ADAPTERS
+    assert allowed(Path(importer), imported) is may
+
+
+def test_the_column_types_are_spelled_in_one_table_and_in_each_clouds_own():
+    types = {"bool", "int64", "float64", "string", "timestamp"}
+    tables = {
+        path.relative_to(ROOT)
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] != "localstack"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Dict) and types <= {key.value for key in node.keys if isinstance(key, ast.Constant)}
+    }
+    assert Path("events/column_types.py") in tables
+    others = tables - {Path("events/column_types.py")}
+    assert all(path.parts[0] == "adapters" and path.name == "column_types.py" for path in others), others
 
 
 def test_one_module_says_what_a_mistyped_word_was_meant_to_be():

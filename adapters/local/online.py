@@ -19,9 +19,9 @@ from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ...storage import Resource
 from ...target import Target
 from ...times import epoch_milliseconds, from_epoch
+from ..common.relations import quoted
 from . import inventory
 from .errors import translated
-from .relations import quoted
 from .sqlite import Database
 
 if TYPE_CHECKING:

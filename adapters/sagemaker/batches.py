@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...errors import Conflict, Invalid, IsthmusError, LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
-from ...times import from_epoch
-from ..local.batches import check_name
-from ..local.catalogue import PARTITION, Document
+from ..common.conform import by_date
+from ..common.tables import PARTITION, Document
 from . import athena, catalogue, statements
 from .blobs import delete_below
 from .catalogue import Stored
@@ -26,8 +25,6 @@ from .session import Aws
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-__all__ = ["append", "check_name", "save"]
 
 _THREADS = 8
 _ATTEMPTS = 5
@@ -46,7 +43,7 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 def append(aws: Aws, stored: Stored, data: pa.Table, batch: str) -> None:
     """One PutObject a date. `data`: as the table declares it, in the order of its time."""
-    parts = _by_date(data, stored.document.time_column)
+    parts = dict(by_date(data, stored.document.time_column))
     if not parts:
         return
     stored = catalogue.widen(aws, stored, min(parts), max(parts))
@@ -190,23 +187,6 @@ def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
         else:
             return manifest
     raise Unavailable(f"writing s3://{aws.bucket}/{key} did not end")
-
-
-def _by_date(data: pa.Table, time_column: str) -> dict[str, pa.Table]:
-    """Slices of one UTC date each."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not data.num_rows:
-        return {}
-    days = pc.floor_temporal(data.column(time_column), unit="day").cast(pa.int64()).combine_chunks()
-    runs = pc.run_end_encode(days)  # type: ignore[attr-defined]  # missing in the stubs
-    parts: dict[str, pa.Table] = {}
-    start = 0
-    for end, day in zip(runs.run_ends.to_pylist(), runs.values.to_pylist(), strict=True):
-        parts[from_epoch(day).date().isoformat()] = data.slice(start, end - start)
-        start = end
-    return parts
 
 
 def _parquet(data: pa.Table) -> bytes:

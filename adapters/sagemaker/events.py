@@ -19,7 +19,8 @@ from ...events.port import Rejected, Row, StreamSpec
 from ...feature_store.port import TableSpec
 from ...storage import Phase, wait
 from ...target import Target
-from ..local.catalogue import without_stream
+from ..common.event_values import TIME, check_stream, rules_of
+from ..common.tables import without_stream
 from . import catalogue, names, stream_records, warehouse
 from .errors import translated
 from .session import Aws, of
@@ -45,9 +46,8 @@ class KinesisEventLog:
         self._ready: dict[str, _Ready] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        if stream.key not in {column.name for column in stream.columns}:
-            raise Invalid(f"stream {stream.name}: its key {stream.key} is not among its columns")
-        spec = TableSpec(name=stream.name, columns=stream.columns, time_column=stream_records.TIME)
+        check_stream(stream)
+        spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
         warehouse.apply(self._aws, spec, stream_key=stream.key)
         self._ready.pop(stream.name, None)
         name = names.kept(self._aws.project, stream.name)
@@ -151,9 +151,10 @@ def _encoded(ready: _Ready, events: Sequence[Row]) -> tuple[list[tuple[dict[str,
     """Records with their dates, and what does not fit."""
     records: list[tuple[dict[str, Any], str]] = []
     rejected: list[Rejected] = []
+    rules = rules_of(ready.stored.document)
     for index, event in enumerate(events):
         try:
-            records.append(stream_records.record(ready.stored.document, event))
+            records.append(stream_records.record(rules, event))
         except Invalid as error:
             rejected.append(Rejected(index=index, reason=error.message))
     return records, rejected

@@ -17,13 +17,13 @@ import msgspec
 from ...errors import Invalid
 from ...events.port import Column
 from ...times import epoch_milliseconds, from_epoch
+from .column_types import FEATURE_STORE
 
 KEY = "entity_key"
 SYNCED = "synced_until"  # the record's EventTime
 FEATURE_TIME = "feature_timestamp"
 _SPECIAL = "isthmus_special"
 _OURS = (KEY, SYNCED, FEATURE_TIME, _SPECIAL)
-_TYPES = {"bool": "String", "int64": "Integral", "float64": "Fractional", "string": "String", "timestamp": "Integral"}
 _NAME = re.compile(r"[a-zA-Z0-9]([_-]*[a-zA-Z0-9]){0,63}")
 _RESERVED = frozenset({"is_deleted", "write_time", "api_invocation_time"})
 _AWKWARD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -37,7 +37,7 @@ def definitions(features: Sequence[Column]) -> list[dict[str, str]]:
             raise Invalid(
                 f"{feature.name!r} cannot be a feature in Feature Store", remedy="letters, digits, - and _; not one of its own names"
             )
-    return [{"FeatureName": name, "FeatureType": kind} for name, kind in (*ours, *((f.name, _TYPES[f.type]) for f in features))]
+    return [{"FeatureName": name, "FeatureType": kind} for name, kind in (*ours, *((f.name, FEATURE_STORE[f.type]) for f in features))]
 
 
 def event_time(stamp: int) -> str:

@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from sqlglot import exp
 
 from ...errors import Invalid
+from ...events.column_types import sql_type
 from ...events.port import Column, ColumnType
 from ...feature_store.port import Params
 from ...feature_store.sql import parse
-from ..local.catalogue import PARTITION
+from ..common.relations import quoted
+from ..common.tables import PARTITION
 from . import sql as athena
 
 ROW = "isthmus_row"
 _KEY = "isthmus_key_"
 _COLUMN = "isthmus_column_"
-_TYPES = {"bool": "BOOLEAN", "int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
 _LONGEST = 262_144  # bytes of a statement
 
 
@@ -30,7 +31,7 @@ def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bo
     tree = parse(athena.bind(sql, params))
     names = _named(tree, [column.name for column in columns])
     shaped, ordered = _ordered(tree, names)
-    casts = [*(_cast(name, column.type) for name, column in zip(names, columns, strict=True)), *([_quoted(ROW)] if ordered else [])]
+    casts = [*(_cast(name, column.type) for name, column in zip(names, columns, strict=True)), *([quoted(ROW)] if ordered else [])]
     return _checked(f"SELECT {', '.join(casts)} FROM (\n{_rendered(shaped)}\n) AS isthmus_rows"), ordered
 
 
@@ -39,7 +40,7 @@ def select_into(sql: str, params: Params, returned: Sequence[str], columns: Sequ
     refuse(sql)
     tree = parse(athena.bind(sql, params))
     _named(tree, returned)
-    date = f"date_format({_quoted(time_column)}, '%Y-%m-%d') AS {PARTITION}"
+    date = f"date_format({quoted(time_column)}, '%Y-%m-%d') AS {PARTITION}"
     casts = ", ".join([*(_cast(column.name, column.type) for column in columns), date])
     return _checked(f"SELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
 
@@ -57,7 +58,7 @@ def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
         if inside != column.name:
             raise Invalid(f"view {name}: its column {column.name} has no name of its own", remedy="give it one with AS")
     casts = ", ".join(_cast(column.name, column.type) for column in columns)
-    return _checked(f"CREATE OR REPLACE VIEW {_quoted(name)} AS\nSELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
+    return _checked(f"CREATE OR REPLACE VIEW {quoted(name)} AS\nSELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
 
 
 def refuse(sql: str) -> None:
@@ -80,11 +81,7 @@ def _checked(text: str) -> str:
 
 
 def _cast(name: str, kind: ColumnType) -> str:
-    return f"CAST({_quoted(name)} AS {_TYPES[kind]}) AS {_quoted(name)}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return f"CAST({quoted(name)} AS {sql_type(kind)}) AS {quoted(name)}"
 
 
 def _named(tree: exp.Query, names: Sequence[str]) -> list[str]:

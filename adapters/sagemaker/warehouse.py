@@ -8,9 +8,9 @@ import msgspec
 
 from ...feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ...target import Target
-from ..local.catalogue import Document, check_spec, evolved
-from ..local.conform import check_columns, conform, in_time_order
-from ..local.results import columns as columns_of
+from ..common.conform import check_columns, conform, in_time_order
+from ..common.results import columns as columns_of
+from ..common.tables import Document, check_batch_name, check_spec, evolved
 from . import athena, batches, catalogue, statements
 from .binder import bound
 from .blobs import delete_below
@@ -46,14 +46,14 @@ class AthenaWarehouse:
         return sum(footer.num_rows for footer in athena.footers(self._aws, found))
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        batches.check_name(batch)
+        check_batch_name(batch)
         stored = catalogue.existing(self._aws, table)
         rows = in_time_order(stored.document, conform(stored.document, data))
         with self._aws.mutating("PutObject", f"{table}/{batch}"):
             batches.append(self._aws, stored, rows, batch)
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        batches.check_name(batch)
+        check_batch_name(batch)
         known = catalogue.read_all(self._aws)
         stored = known.get(table) or catalogue.existing(self._aws, table)
         if stored.document.view_sql is not None:

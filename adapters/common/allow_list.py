@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 from sqlglot import ErrorLevel, exp
 
-from ..errors import Invalid
-from ..feature_store.port import SqlProblem
-from ..feature_store.sql import line_of
-from ..feature_store.sql_rules import definition
+from ...errors import Invalid
+from ...feature_store.port import SqlProblem
+from ...feature_store.sql import line_of
+from ...feature_store.sql_rules import definition
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
