@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import final
 
+from ...endpoints import hosting
 from ...endpoints.port import Bucket, Window
-from ...errors import Invalid, NotFound, NotSettled
+from ...errors import Invalid, NotSettled
 from ...target import Target
 from ...times import epoch_milliseconds, from_epoch
 from .endpoint_rows import endpoint_folder
@@ -44,14 +45,14 @@ class LocalMetricSource:
             )
         folder = endpoint_folder(home(self._target), endpoint)
         if not folder.exists():
-            raise NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}")
-        found = files(folder / "requests", window.start, window.end)
-        if not found:
+            raise hosting.not_found(endpoint)
+        logs = files(folder / "requests", window.start, window.end)
+        if not logs:
             return {}
         import duckdb
 
         with duckdb.connect() as connection:
-            rows = connection.execute(_SQL, {"files": list(map(str, found)), "start": start, "end": end}).fetchall()
+            rows = connection.execute(_SQL, {"files": list(map(str, logs)), "start": start, "end": end}).fetchall()
         buckets: dict[str, list[Bucket]] = {}
         for variant, minute, requests, client_errors, server_errors, mean, p50, p90, p99 in rows:
             bucket = Bucket(
@@ -65,4 +66,4 @@ class LocalMetricSource:
                 p99_ms=p99,
             )
             buckets.setdefault(variant, []).append(bucket)
-        return {variant: tuple(found) for variant, found in buckets.items()}
+        return {variant: tuple(minutes) for variant, minutes in buckets.items()}

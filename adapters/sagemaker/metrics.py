@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from math import nan
 from typing import Any, final
 
+from ...endpoints import hosting
 from ...endpoints.port import Bucket, Window
 from ...errors import Invalid, NotFound, NotSettled, Unavailable
 from ...target import Target
@@ -75,7 +76,7 @@ class CloudWatchMetrics:
                     config = described["EndpointConfigName"]
                     listed = client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
         except NotFound as error:
-            raise NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}") from error
+            raise hosting.not_found(endpoint) from error
         return [each["VariantName"] for each in listed], described["CreationTime"]
 
     def _read(self, name: str, variants: Sequence[str], start: datetime, end: datetime) -> dict[tuple[str, str], Values]:
