@@ -69,9 +69,9 @@ def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
         if parent is None:
             continue
         part, index = node.arg_key, node.index
-        said = say(node)
-        if said is not node and part is not None:
-            parent.set(part, said, index)
+        replacement = say(node)
+        if replacement is not node and part is not None:
+            parent.set(part, replacement, index)
     return tree
 
 

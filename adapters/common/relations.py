@@ -21,19 +21,19 @@ def needed(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]:
 
     Any word that is a table's name counts, wherever it is: registering one too many costs a little, parsing would cost more.
     """
-    found: dict[str, None] = {}
+    relations: dict[str, None] = {}
 
     def visit(text: str, above: tuple[str, ...]) -> None:
         for name in dict.fromkeys(word.lower() for word in _WORD.findall(text)):
             document = documents.get(name)
-            if document is None or name in found or name in above:  # a view cannot stand on itself: DuckDB will say so
+            if document is None or name in relations or name in above:  # a view cannot stand on itself: DuckDB will say so
                 continue
             if document.view_sql is not None:
                 visit(document.view_sql, (*above, name))
-            found[name] = None
+            relations[name] = None
 
     visit(sql, ())
-    return tuple(found)
+    return tuple(relations)
 
 
 def table_sql(document: Document, files: Sequence[str]) -> str:

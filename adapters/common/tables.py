@@ -88,9 +88,9 @@ def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = N
         raise Invalid(f"table {spec.name}: its time column is {old.time_column} and cannot become {spec.time_column}")
     wanted = {column.name: column for column in spec.columns}
     known = {column.name.lower() for column in old.columns}
-    kept = tuple(_kept(spec.name, column, wanted.get(column.name)) for column in old.columns)
+    before = tuple(_kept(spec.name, column, wanted.get(column.name)) for column in old.columns)
     added = tuple(column for column in spec.columns if column.name.lower() not in known)
-    return msgspec.structs.replace(old, columns=(*kept, *added), stream_key=old.stream_key if stream_key is None else stream_key)
+    return msgspec.structs.replace(old, columns=(*before, *added), stream_key=old.stream_key if stream_key is None else stream_key)
 
 
 def _kept(table: str, old: Column, new: Column | None) -> Column:

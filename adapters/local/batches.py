@@ -39,8 +39,8 @@ def listed(table: Path, known: dict[str, Batch]) -> tuple[Batch, ...]:
 
 
 def _list_one(folder: Path) -> Batch:
-    found = sorted(file.path for partition in os.scandir(folder) for file in os.scandir(partition.path))
-    return Batch(name=folder.name, files=tuple(found))
+    paths = sorted(file.path for partition in os.scandir(folder) for file in os.scandir(partition.path))
+    return Batch(name=folder.name, files=tuple(paths))
 
 
 def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordBatch]) -> None:

@@ -73,12 +73,12 @@ class LocalBlobStore:
                 yield from self._below(base + entry.name, prefix)
                 continue
             try:
-                found = entry.stat()
+                status = entry.stat()
             except FileNotFoundError:  # deleted since the listing
                 continue
             if key.startswith(prefix):
-                modified = utc_milliseconds(datetime.fromtimestamp(found.st_mtime, UTC))
-                yield BlobInfo(uri=f"{self.root}/{key}", size=found.st_size, modified=modified)
+                modified = utc_milliseconds(datetime.fromtimestamp(status.st_mtime, UTC))
+                yield BlobInfo(uri=f"{self.root}/{key}", size=status.st_size, modified=modified)
 
     def upload(self, folder: Path, prefix: str) -> None:
         folder = Path(folder)
@@ -95,11 +95,11 @@ class LocalBlobStore:
     def download(self, prefix: str, folder: Path) -> None:
         self._calls.reading("blobs.download", prefix)
         base = prefix.rstrip("/") + "/"
-        found = list(self.list(base))
-        if not found:
+        blobs = list(self.list(base))
+        if not blobs:
             raise NotFound(f"there is nothing below {prefix}")
         with translated(f"downloading {prefix}"):
-            for blob in found:
+            for blob in blobs:
                 with self._path(blob.uri).open("rb") as source, replacing(Path(folder) / blob.uri[len(base) :]) as file:
                     shutil.copyfileobj(source, file, 1 << 20)
 

@@ -58,7 +58,7 @@ class Engine:
         except duckdb.Error as error:
             raise self.explained(error, documents, sql, params) from error
         except KeyboardInterrupt:
-            self._local.held = None  # its cursor may hold half a result
+            self._local.pair = None  # its cursor may have half a result
             raise
 
     @contextmanager
@@ -73,10 +73,10 @@ class Engine:
             raise self.explained(error, documents, sql, params) from error
 
     def _cursor(self, base: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-        held: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(self._local, "held", None)
-        if held is None or held[0] is not base:
-            held = self._local.held = (base, base.cursor())
-        return held[1]
+        pair: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(self._local, "pair", None)
+        if pair is None or pair[0] is not base:
+            pair = self._local.pair = (base, base.cursor())
+        return pair[1]
 
     def _refreshed(self, documents: Mapping[str, Document], names: tuple[str, ...]) -> duckdb.DuckDBPyConnection:
         with self._lock:

@@ -38,10 +38,10 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        found = _ERRNO.get(error.errno or 0)
-        if found is None:
+        known = _ERRNO.get(error.errno or 0)
+        if known is None:
             raise Unavailable(f"{what}: {error}") from error
-        kind, text, remedy = found
+        kind, text, remedy = known
         place = f" ({error.filename})" if error.filename else ""
         raise kind(f"{what}: {text}{place}", remedy=remedy) from error
     except sqlite3.DatabaseError as error:

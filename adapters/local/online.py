@@ -82,8 +82,8 @@ class LocalOnlineStore:
 
     def observe(self, view: str) -> OnlineViewState | None:
         self._calls.reading("online.observe", view)
-        found = self._view(view)
-        return None if found is None else OnlineViewState(phase="ready", columns=found.features)
+        known = self._view(view)
+        return None if known is None else OnlineViewState(phase="ready", columns=known.features)
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
         """One transaction. `since` is a hint: what an earlier sync has not covered is read as well; None rebuilds."""
@@ -127,7 +127,7 @@ class LocalOnlineStore:
         return self._target.warehouse.query(sql, params)
 
     def get(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
-        found: dict[str, dict[str, object]] = {}
+        rows: dict[str, dict[str, object]] = {}
         try:
             reader, db = self._reader(view)
             for start in range(0, len(keys), _KEYS):
@@ -136,13 +136,13 @@ class LocalOnlineStore:
                     for place, back in reader.conversions:
                         if values[place] is not None:
                             values[place] = back(values[place])
-                    found[key] = dict(zip(reader.names, values, strict=True))
+                    rows[key] = dict(zip(reader.names, values, strict=True))
         except sqlite3.Error:
             with translated(f"reading {view}"):
                 raise
-        if len(found) == len(keys):  # every key once: nothing is shared between the answers
-            return [found[key] for key in keys]
-        return [dict(row) if (row := found.get(key)) is not None else None for key in keys]
+        if len(rows) == len(keys):  # every key once: nothing is shared between the answers
+            return [rows[key] for key in keys]
+        return [dict(row) if (row := rows.get(key)) is not None else None for key in keys]
 
     def _reader(self, view: str) -> tuple[_Reader, sqlite3.Connection]:
         db = self._database.connection
@@ -177,10 +177,9 @@ def _make_reader(view: _View) -> _Reader:
     statements: dict[int, str] = {}
 
     def sql(keys: int) -> str:
-        found = statements.get(keys)
-        if found is None:
-            found = statements[keys] = f"SELECT {names} FROM {_table(view.name)} WHERE entity_key IN ({', '.join('?' * keys)})"
-        return found
+        if keys not in statements:
+            statements[keys] = f"SELECT {names} FROM {_table(view.name)} WHERE entity_key IN ({', '.join('?' * keys)})"
+        return statements[keys]
 
     return _Reader(
         expires=time.monotonic() + 1.0,

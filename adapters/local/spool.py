@@ -48,10 +48,12 @@ def read(db: sqlite3.Connection, document: Document, *, after: int) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = db.execute("SELECT sequence, rows FROM event_spool WHERE stream = ? AND sequence > ? ORDER BY sequence", (document.name, after))
+    stored = db.execute(
+        "SELECT sequence, rows FROM event_spool WHERE stream = ? AND sequence > ? ORDER BY sequence", (document.name, after)
+    )
     sequences: list[int] = []
     rows: list[list[object]] = []
-    for sequence, encoded in found:
+    for sequence, encoded in stored:
         decoded = msgspec.msgpack.decode(encoded)
         rows += decoded
         sequences += [sequence] * len(decoded)

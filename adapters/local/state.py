@@ -64,9 +64,9 @@ def _token(row: tuple[int] | None) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _expect(found: str | None, expect: str | None, key: str) -> None:
-    if found != expect:
-        there = "is absent" if found is None else f"is at {found}"
+def _expect(token: str | None, expect: str | None, key: str) -> None:
+    if token != expect:
+        there = "is absent" if token is None else f"is at {token}"
         raise Conflict(
             f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: somebody else wrote", remedy="read it again"
         )

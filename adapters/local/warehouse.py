@@ -70,8 +70,8 @@ class LocalWarehouse:
         if document is None:
             return None
         if document.view_sql is not None:
-            found = self._engine.query(documents, f"SELECT * FROM {quoted(table)} LIMIT 0", {})
-            return TableState(columns=results.columns(found.schema), rows=None)
+            empty = self._engine.query(documents, f"SELECT * FROM {quoted(table)} LIMIT 0", {})
+            return TableState(columns=results.columns(empty.schema), rows=None)
         counted = self._engine.query(documents, f"SELECT count(*) AS n FROM {quoted(table)}", {})  # from the files' footers
         return TableState(columns=document.columns, rows=counted.column("n")[0].as_py())
 

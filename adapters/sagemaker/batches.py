@@ -99,18 +99,18 @@ def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
         except LimitExceeded:
             delete_below(aws, f"{staging}rows/")
             _in_parts(aws, document, select, staging)
-        found = athena.objects(aws, f"{staging}rows/")
-        _refuse_nulls(aws, document, found)
-        moves = tuple(_Move(item.key, _date_of(item.key)) for item in found)
-        kept = _put_if_absent(aws, key, _Manifest(staging=staging, moves=moves))
+        objects = athena.objects(aws, f"{staging}rows/")
+        _refuse_nulls(aws, document, objects)
+        moves = tuple(_Move(item.key, _date_of(item.key)) for item in objects)
+        manifest = _put_if_absent(aws, key, _Manifest(staging=staging, moves=moves))
     except BaseException:
         with suppress(IsthmusError), translated("removing staged files"):
             delete_below(aws, staging)
         raise
-    if kept.staging != staging:
+    if manifest.staging != staging:
         with suppress(IsthmusError), translated("removing staged files"):
             delete_below(aws, staging)
-    return kept
+    return manifest
 
 
 def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
@@ -119,8 +119,8 @@ def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
 
     dates = f"SELECT DISTINCT {PARTITION} FROM (\n{select}\n) AS isthmus_dates"
     athena.run(aws, statements.unload(dates, f"s3://{aws.bucket}/{staging}dates/", partitioned=False), staging)
-    found = athena.rows(aws, athena.objects(aws, f"{staging}dates/"), pa.schema([(PARTITION, pa.string())]))
-    days = sorted(str(day) for day in found.column(0).to_pylist() if day is not None)
+    table = athena.rows(aws, athena.objects(aws, f"{staging}dates/"), pa.schema([(PARTITION, pa.string())]))
+    days = sorted(str(day) for day in table.column(0).to_pylist() if day is not None)
     if len(days) <= _DATES:
         raise LimitExceeded(f"table {document.name}: Athena could not write {len(days)} dates at once", remedy="save fewer rows at a time")
     for place, start in enumerate(range(0, len(days), _DATES)):
@@ -133,11 +133,11 @@ def _date_of(key: str) -> str:
     return next(part.partition("=")[2] for part in key.split("/") if part.startswith(f"{PARTITION}="))
 
 
-def _refuse_nulls(aws: Aws, document: Document, found: Sequence[athena.Object]) -> None:
+def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]) -> None:
     required = {column.name.lower(): column.name for column in document.columns if column.required}
     required[document.time_column.lower()] = document.time_column
     counts: dict[str, int] = {}
-    for item, footer in zip(found, athena.footers(aws, found), strict=True):
+    for item, footer in zip(objects, athena.footers(aws, objects), strict=True):
         if item.key.split("/")[-2].endswith("__HIVE_DEFAULT_PARTITION__"):
             counts[document.time_column] = counts.get(document.time_column, 0) + footer.num_rows
         for name, nulls in _nulls(aws, item, footer, required).items():
@@ -180,8 +180,8 @@ def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
             with translated(f"writing s3://{aws.bucket}/{key}", effect=True):
                 aws.s3(retrying=False).put_object(Bucket=aws.bucket, Key=key, Body=msgspec.json.encode(manifest), IfNoneMatch="*")
         except (Conflict, OutcomeUnknown, Throttled, Unavailable):
-            if (found := _manifest(aws, key)) is not None:
-                return found
+            if (first := _manifest(aws, key)) is not None:
+                return first
             if attempt == _ATTEMPTS - 1:
                 raise
         else:

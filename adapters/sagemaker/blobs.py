@@ -87,13 +87,13 @@ class S3BlobStore:
 
     def download(self, prefix: str, folder: Path) -> None:
         base = prefix.rstrip("/") + "/"
-        found = [blob for blob in self.list(base) if not blob.uri.endswith("/")]  # S3's console makes "folders" of such
-        if not found:
+        blobs = [blob for blob in self.list(base) if not blob.uri.endswith("/")]  # S3's console makes "folders" of such
+        if not blobs:
             raise NotFound(f"there is nothing below {prefix}")
-        for blob in found:
+        for blob in blobs:
             _check_parts(blob.uri[len(base) :].split("/"), blob.uri)
         with self._aws.reading("GetObject", prefix):
-            _side_by_side(self._fetch, [(blob, Path(folder) / blob.uri[len(base) :]) for blob in found])
+            _side_by_side(self._fetch, [(blob, Path(folder) / blob.uri[len(base) :]) for blob in blobs])
 
     def _fetch(self, pair: tuple[BlobInfo, Path]) -> None:
         blob, goal = pair

@@ -47,17 +47,17 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_all(aws: Aws) -> dict[str, Stored]:
     """Every table and view of this project; none when the database is not there."""
-    found: dict[str, Stored] = {}
+    tables: dict[str, Stored] = {}
     with aws.reading("GetTables", aws.database):
         try:
             with translated("listing tables"):
                 for page in aws.client("glue").get_paginator("get_tables").paginate(DatabaseName=aws.database):
                     for table in page["TableList"]:
                         if stored := _stored(aws, table):
-                            found[table["Name"]] = stored
+                            tables[table["Name"]] = stored
         except NotFound:
             return {}
-    return found
+    return tables
 
 
 def read(aws: Aws, name: str) -> Stored | None:

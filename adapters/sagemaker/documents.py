@@ -85,11 +85,11 @@ class Documents:
     def keys(self, prefix: str) -> tuple[str, ...]:
         start = f"{self._object('')}{prefix}"
         base = len(self._object(""))
-        found: list[str] = []
+        names: list[str] = []
         with self._aws.reading("ListObjectsV2", f"{self._folder}/{prefix}"):
             for page in self._aws.s3().get_paginator("list_objects_v2").paginate(Bucket=self._aws.bucket, Prefix=start):
-                found += [item["Key"][base:] for item in page.get("Contents", ()) if item["Size"]]
-        return tuple(sorted(found))
+                names += [item["Key"][base:] for item in page.get("Contents", ()) if item["Size"]]
+        return tuple(sorted(names))
 
     def _write(self, key: str, body: bytes, nonce: str, expect: str | None) -> str:
         """One conditional write and what follows from its answer. Conflict, or OutcomeUnknown when nobody can tell any more."""

@@ -177,22 +177,22 @@ def _stream(aws: Aws, name: str) -> dict[str, Any] | None:
     with aws.reading("DescribeStreamSummary", name):
         try:
             with translated(f"looking at stream {name}"):
-                found: dict[str, Any] = aws.client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+                description: dict[str, Any] = aws.client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
         except NotFound:
             return None
-    return found
+    return description
 
 
 def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
     with aws.reading("DescribeDeliveryStream", name):
         try:
             with translated(f"looking at Firehose {name}"):
-                found: dict[str, Any] = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=name)[
+                description: dict[str, Any] = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=name)[
                     "DeliveryStreamDescription"
                 ]
         except NotFound:
             return None
-    return found
+    return description
 
 
 def _prefix(delivery: dict[str, Any]) -> str:
@@ -252,22 +252,22 @@ def remove(aws: Aws, stream: str) -> None:
         except Busy:
             if service == "kinesis":
                 raise
-            found = _delivery(aws, name)
-            if found is not None and found["DeliveryStreamStatus"] != "DELETING":
+            delivery = _delivery(aws, name)
+            if delivery is not None and delivery["DeliveryStreamStatus"] != "DELETING":
                 raise
     _close(aws, stream)
 
 
 def _close(aws: Aws, stream: str) -> None:
     """Its table takes batches only from now on."""
-    found = catalogue.read(aws, stream)
-    if found is not None and found.document.stream_key is not None:
-        catalogue.write(aws, stream, lambda old: without_stream(old or found.document))
+    stored = catalogue.read(aws, stream)
+    if stored is not None and stored.document.stream_key is not None:
+        catalogue.write(aws, stream, lambda old: without_stream(old or stored.document))
 
 
 def listed(aws: Aws) -> list[tuple[str, str]]:
     """(neutral name, ARN) of this project's Kinesis streams, by their names and tags: tagging's own list may lag."""
-    found: list[tuple[str, str]] = []
+    streams: list[tuple[str, str]] = []
     start = f"{aws.project}-"
     kinesis = aws.client("kinesis")
     with aws.reading("ListStreams", start):
@@ -281,5 +281,5 @@ def listed(aws: Aws) -> list[tuple[str, str]]:
                     except NotFound:
                         continue
                     if tags.get(names.PROJECT_TAG) == aws.project and tags.get(names.KIND_TAG) == KIND:
-                        found.append((tags.get(names.NAME_TAG, name.removeprefix(start)), arn))
-    return found
+                        streams.append((tags.get(names.NAME_TAG, name.removeprefix(start)), arn))
+    return streams

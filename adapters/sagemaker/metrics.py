@@ -57,13 +57,13 @@ class CloudWatchMetrics:
         start = max(window.start, _floor(created))  # an earlier endpoint of the same name had metrics of its own
         if start >= window.end:
             return {}
-        found: dict[str, dict[str, Values]] = {variant: {} for variant in variants}
+        series: dict[str, dict[str, Values]] = {variant: {} for variant in variants}
         while start < window.end:
             end = min(start + _SPAN, window.end)
             for (variant, field), values in self._read(name, variants, start, end).items():
-                found[variant].setdefault(field, {}).update(values)
+                series[variant].setdefault(field, {}).update(values)
             start = end
-        buckets = {variant: tuple(_buckets(values)) for variant, values in found.items()}
+        buckets = {variant: tuple(_buckets(values)) for variant, values in series.items()}
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _endpoint(self, name: str, endpoint: str) -> tuple[list[str], datetime]:

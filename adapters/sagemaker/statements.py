@@ -89,18 +89,18 @@ def _named(tree: exp.Query, names: Sequence[str]) -> list[str]:
     select_ = tree
     while isinstance(select_, exp.SetOperation):  # the first SELECT names a UNION's columns
         select_ = select_.left
-    found = list(names)
+    known = list(names)
     if not isinstance(select_, exp.Select):
-        return found
+        return known
     outputs = select_.expressions
-    stars = [place for place, one in enumerate(outputs) if one.is_star]
-    for place, one in enumerate(outputs):
-        if one.is_star or one.output_name or (len(stars) > 1 and stars[0] < place < stars[-1]):
+    stars = [place for place, output in enumerate(outputs) if output.is_star]
+    for place, output in enumerate(outputs):
+        if output.is_star or output.output_name or (len(stars) > 1 and stars[0] < place < stars[-1]):
             continue
         index = place if not stars or place < stars[0] else len(names) - len(outputs) + place
-        found[index] = f"{_COLUMN}{index}"
-        one.replace(exp.alias_(one.copy(), found[index]))
-    return found
+        known[index] = f"{_COLUMN}{index}"
+        output.replace(exp.alias_(output.copy(), known[index]))
+    return known
 
 
 def _ordered(tree: exp.Query, names: Sequence[str]) -> tuple[exp.Query, bool]:
@@ -129,15 +129,15 @@ def _outer(tree: exp.Query, key: exp.Expr, outputs: Mapping[str, str], names: Se
     if isinstance(key, exp.Literal) and key.is_int:
         return exp.column(exp.to_identifier(names[int(key.name) - 1], quoted=True))
     used = list(key.find_all(exp.Column))
-    if not key.find(exp.AggFunc, exp.Window) and all(not one.table and one.name.lower() in outputs for one in used):
+    if not key.find(exp.AggFunc, exp.Window) and all(not column.table and column.name.lower() in outputs for column in used):
         copy = key.copy()
-        for one in copy.find_all(exp.Column):
-            one.set("this", exp.to_identifier(outputs[one.name.lower()], quoted=True))
+        for column in copy.find_all(exp.Column):
+            column.set("this", exp.to_identifier(outputs[column.name.lower()], quoted=True))
         return copy
     if isinstance(tree, exp.Select):
-        for one in tree.expressions:
-            if one.unalias() == key and one.output_name:
-                return exp.column(exp.to_identifier(outputs.get(one.output_name.lower(), one.output_name), quoted=True))
+        for output in tree.expressions:
+            if output.unalias() == key and output.output_name:
+                return exp.column(exp.to_identifier(outputs.get(output.output_name.lower(), output.output_name), quoted=True))
         if not tree.args.get("distinct"):
             tree.append("expressions", exp.alias_(key.copy(), f"{_KEY}{place}"))
             return exp.column(f"{_KEY}{place}")
