@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
-from .errors import Invalid, Unavailable
+from .errors import Conflict, Invalid, Unavailable
 
 Phase = Literal["creating", "ready", "updating", "deleting", "failed"]
 
@@ -104,6 +104,14 @@ def check_document(key: str, value: bytes) -> None:
             f"state {key}: {len(value):,} bytes are more than the {LARGEST_VALUE:,} that a document may have",
             remedy="keep the data in the BlobStore and its uri here",
         )
+
+
+def state_conflict(key: str, token: str | None, expect: str | None) -> Conflict:
+    """Of a compare-and-swap that found another token; None: absent."""
+    there = "is absent" if token is None else f"is at {token}"
+    return Conflict(
+        f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: somebody else wrote", remedy="read it again"
+    )
 
 
 class Inventory(Protocol):

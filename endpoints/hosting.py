@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import Conflict, Invalid, ModelError, NotFound, Unsupported
 from ..events.port import Row
-from .port import EndpointSpec, VariantSpec
+from .port import EndpointSpec, VariantSpec, Window
 from .revision import identity
 from .split import HUNDRED, checked, shown
 
@@ -117,6 +117,13 @@ def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None
 
 def not_found(endpoint: str) -> NotFound:
     return NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}")
+
+
+def check_window(window: Window) -> None:
+    """Invalid: not whole minutes, or it ends before it starts."""
+    whole = all(moment.second == moment.microsecond == 0 for moment in (window.start, window.end))
+    if not whole or window.end < window.start:
+        raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
 
 
 def request_body(endpoint: str, instances: Sequence[Row], rules: HostRules) -> bytes:

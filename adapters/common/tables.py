@@ -10,11 +10,12 @@ import msgspec
 from ...errors import Invalid, NotFound
 from ...events.port import Column
 from ...feature_store.port import TableSpec
+from ...project.names import NAME
 
 PARTITION = "dt"
 SPOOL = "spool-"  # begins the names of the batches that an event log makes by itself
 
-_TABLE = re.compile(r"[a-z](_?[a-z0-9])*")
+_TABLE = re.compile(NAME)
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BATCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 

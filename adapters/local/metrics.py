@@ -8,7 +8,7 @@ from typing import final
 
 from ...endpoints import hosting
 from ...endpoints.port import Bucket, Window
-from ...errors import Invalid, NotSettled
+from ...errors import NotSettled
 from ...target import Target
 from ...times import epoch_milliseconds, from_epoch
 from .endpoint_rows import endpoint_folder
@@ -36,9 +36,8 @@ class LocalMetricSource:
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """See the port. NotFound: no such endpoint; Invalid: not whole minutes."""
         self._target.calls.reading("metrics.read", endpoint)
+        hosting.check_window(window)
         start, end = epoch_milliseconds(window.start), epoch_milliseconds(window.end)
-        if start % 60_000 or end % 60_000 or end < start:
-            raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
         if window.end > self.clock():
             raise NotSettled(
                 f"the window ends at {window.end:%H:%M} UTC, which is not over", remedy="ask again after it, or for the minutes before it"

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
-from ...errors import Busy, Invalid, NotFound
+from ...errors import Busy, Invalid
 from ...events.port import Column
 from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ...storage import Resource
 from ...target import Target
 from ...times import epoch_milliseconds, from_epoch
+from ..common.online import latest_sql, merged, not_found
 from ..common.relations import quoted
 from . import inventory
 from .errors import translated
@@ -61,12 +62,12 @@ class LocalOnlineStore:
         """Features may be added. Invalid: dropped, or of another type."""
         if not _NAME.fullmatch(view.name):
             raise Invalid(f"{view.name!r} is not a view name", remedy="small letters, digits and single underscores, a letter first")
-        wanted = _View(name=view.name, features=_merged(self._view(view.name), view))
+        wanted = _View(name=view.name, features=_features(self._view(view.name), view))
         if wanted == self._view(view.name):
             return
         with self._calls.mutating("online.apply", view.name), self._database.transaction(f"applying {view.name}") as db:
             old = _read(db, view.name)
-            wanted = _View(name=view.name, features=_merged(old, view))
+            wanted = _View(name=view.name, features=_features(old, view))
             # no column types: SQLite would turn 1.0 into 1
             names = "".join(f", {quoted(feature.name)}" for feature in wanted.features)
             table = _table(view.name)
@@ -89,7 +90,7 @@ class LocalOnlineStore:
         """One transaction. `since` is a hint: what an earlier sync has not covered is read as well; None rebuilds."""
         known = self._view(view.name)
         if known is None:
-            raise _absent(view.name)
+            raise not_found(view.name)
         synced = _synced(self._database.connection, view.name)
         end = epoch_milliseconds(until)
         start = None if since is None or synced is None else min(epoch_milliseconds(since), synced)
@@ -114,13 +115,9 @@ class LocalOnlineStore:
         return SyncReport(rows=latest.num_rows, until=from_epoch(end))
 
     def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
-        names = ", ".join(["entity_key", "event_timestamp", "created_timestamp", *(quoted(feature.name) for feature in known.features)])
         after = "" if start is None else "created_timestamp > $since AND "
-        sql = (
-            f"SELECT {names} FROM (SELECT {names}, row_number() OVER (PARTITION BY entity_key "
-            f"ORDER BY event_timestamp DESC, created_timestamp DESC) AS newest FROM {view.history} "
-            f"WHERE {after}created_timestamp <= $until) AS ranked WHERE newest = 1"
-        )
+        own = ("entity_key", "event_timestamp", "created_timestamp")
+        sql = latest_sql(view.history, own, known.features, f"{after}created_timestamp <= $until")
         params = {"until": from_epoch(end)}
         if start is not None:
             params["since"] = from_epoch(start)
@@ -151,7 +148,7 @@ class LocalOnlineStore:
             known = _read(db, view)
             if known is None:
                 self._readers.pop(view, None)
-                raise _absent(view)
+                raise not_found(view)
             reader = self._readers[view] = _make_reader(known)
         return reader, db
 
@@ -189,16 +186,8 @@ def _make_reader(view: _View) -> _Reader:
     )
 
 
-def _merged(old: _View | None, spec: OnlineViewSpec) -> tuple[Column, ...]:
-    if old is None:
-        return spec.features
-    wanted = {feature.name: feature for feature in spec.features}
-    for feature in old.features:
-        new = wanted.get(feature.name)
-        if new is None or new.type != feature.type:
-            what = "cannot be dropped" if new is None else f"is {feature.type} and cannot become {new.type}"
-            raise Invalid(f"online view {spec.name}: feature {feature.name} {what}", remedy=f"make a new view, {spec.name}_v2")
-    return (*old.features, *(feature for feature in spec.features if feature not in old.features))
+def _features(old: _View | None, view: OnlineViewSpec) -> tuple[Column, ...]:
+    return view.features if old is None else merged(view.name, old.features, view.features)
 
 
 def _read(db: sqlite3.Connection, name: str) -> _View | None:
@@ -239,10 +228,6 @@ def _float(value: float | bytes) -> object:
 
 
 _BACK: dict[str, Callable[[Any], object]] = {"bool": bool, "float64": _float, "timestamp": from_epoch}
-
-
-def _absent(view: str) -> NotFound:
-    return NotFound(f"there is no online view {view}", remedy="`isthmus apply` makes the views that the project declares")
 
 
 def delete(target: Target, resource: Resource) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import final
 
-from ...errors import Conflict
-from ...storage import Versioned, check_document
+from ...storage import Versioned, check_document, state_conflict
 from ...target import Target
 from ...times import utc_milliseconds
 from .errors import translated
@@ -66,7 +65,4 @@ def _token(row: tuple[int] | None) -> str | None:
 
 def _expect(token: str | None, expect: str | None, key: str) -> None:
     if token != expect:
-        there = "is absent" if token is None else f"is at {token}"
-        raise Conflict(
-            f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: somebody else wrote", remedy="read it again"
-        )
+        raise state_conflict(key, token, expect)

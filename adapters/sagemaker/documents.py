@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from ...errors import Conflict, Invalid, IsthmusError, NotFound, OutcomeUnknown, Throttled, Unavailable
-from ...storage import Versioned, check_document, check_key
+from ...storage import Versioned, check_document, check_key, state_conflict
 from ...times import utc_milliseconds
 from .errors import translated
 from .session import Aws
@@ -144,7 +144,4 @@ def _still(seen: _Seen | None, expect: str | None) -> bool:
 def _lost(key: str, seen: _Seen | None, expect: str | None, *, unsure: bool) -> IsthmusError:
     if unsure:
         return OutcomeUnknown(f"state {key}: the reply was lost and the key has changed since", remedy="read it, then decide")
-    there = "is absent" if seen is None or seen.tombstone else f"is at {seen.etag}"
-    return Conflict(
-        f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: somebody else wrote", remedy="read it again"
-    )
+    return state_conflict(key, None if seen is None or seen.tombstone else seen.etag, expect)

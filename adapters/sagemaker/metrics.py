@@ -10,7 +10,7 @@ from typing import Any, final
 
 from ...endpoints import hosting
 from ...endpoints.port import Bucket, Window
-from ...errors import Invalid, NotFound, NotSettled, Unavailable
+from ...errors import NotFound, NotSettled, Unavailable
 from ...target import Target
 from .names import dashed
 from .session import Aws, of
@@ -45,8 +45,7 @@ class CloudWatchMetrics:
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """See the port. NotFound: no such endpoint; Invalid: not whole minutes; Unavailable: CloudWatch goes on giving only a part."""
-        if _floor(window.start) != window.start or _floor(window.end) != window.end or window.end < window.start:
-            raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
+        hosting.check_window(window)
         name = dashed(self._aws.project, endpoint)
         variants, created = self._endpoint(name, endpoint)
         if window.end + self._delay > self.clock():

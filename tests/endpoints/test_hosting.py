@@ -1,5 +1,6 @@
 """The rules of an endpoint host, without any adapter: three hypothetical targets, one set of rules."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from isthmus.endpoints import hosting
 from isthmus.endpoints.hosting import HostRules
-from isthmus.endpoints.port import EndpointSpec, VariantSpec
+from isthmus.endpoints.port import EndpointSpec, VariantSpec, Window
 from isthmus.endpoints.revision import identity
 from isthmus.errors import Conflict, Invalid, ModelError, Unsupported
 from isthmus.target import Capability, Profile, Target
@@ -146,6 +147,16 @@ def test_a_token_that_is_not_the_endpoints_any_more_is_a_conflict():
     for token, expect in (("t2", "t1"), (None, "t1"), ("t1", None)):
         with pytest.raises(Conflict, match="ranker was changed by somebody else"):
             hosting.check_token("ranker", token, expect=expect)
+
+
+def test_a_window_is_whole_minutes_and_does_not_end_before_it_starts():
+    minute = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+    hosting.check_window(Window(start=minute, end=minute))
+    hosting.check_window(Window(start=minute, end=minute + timedelta(hours=1)))
+    for start, end in ((0, 61), (0.5, 60), (60, 0)):
+        window = Window(start=minute + timedelta(seconds=start), end=minute + timedelta(seconds=end))
+        with pytest.raises(Invalid, match="a window is whole minutes"):
+            hosting.check_window(window)
 
 
 @given(st.integers(0, 200))
