@@ -2,15 +2,18 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.times import epoch_milliseconds, from_epoch, utc_milliseconds
+
+UNHURRIED = settings(deadline=None)  # the machine may be busy
 
 NAIVE = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30))  # noqa: DTZ001
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
+@UNHURRIED
 @given(NAIVE)
 def test_milliseconds_are_floored_and_come_back(moment):
     aware = moment.replace(tzinfo=UTC)
@@ -19,6 +22,7 @@ def test_milliseconds_are_floored_and_come_back(moment):
     assert back == utc_milliseconds(aware)
 
 
+@UNHURRIED
 @given(NAIVE, ZONES)
 def test_a_zone_is_only_a_way_to_show_a_moment(moment, zone):
     aware = moment.replace(tzinfo=UTC)
@@ -28,6 +32,7 @@ def test_a_zone_is_only_a_way_to_show_a_moment(moment, zone):
     assert utc_milliseconds(elsewhere).tzinfo is UTC
 
 
+@UNHURRIED
 @given(NAIVE)
 def test_without_a_zone_a_moment_is_utc_whatever_this_machines_zone_is(moment):
     assert epoch_milliseconds(moment) == epoch_milliseconds(moment.replace(tzinfo=UTC))

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.endpoints import hosting
@@ -14,6 +14,8 @@ from isthmus.endpoints.port import EndpointSpec, VariantSpec, Window
 from isthmus.endpoints.revision import identity
 from isthmus.errors import Conflict, Invalid, ModelError, Unsupported
 from isthmus.target import Capability, Profile, Target
+
+UNHURRIED = settings(deadline=None)  # the machine may be busy
 
 D = Decimal
 RULES = HostRules(target="prod", provider="Somewhere", resolution=D("0.01"), max_bytes=100, most_variants=3)
@@ -98,6 +100,7 @@ VARIANTS = st.dictionaries(
 TRAFFIC = st.dictionaries(st.sampled_from("abcd"), st.sampled_from([D(0), D("0.01"), D(50), D(100)]))
 
 
+@UNHURRIED
 @given(VARIANTS, VARIANTS, TRAFFIC)
 def test_what_has_traffic_stays_as_it_is_and_everything_else_may_change(running, wanted, traffic):
     """Accepted if and only if every known variant with traffic runs on unchanged; how many instances it has is no change."""
@@ -111,6 +114,7 @@ def test_what_has_traffic_stays_as_it_is_and_everything_else_may_change(running,
     assert accepted is unharmed
 
 
+@UNHURRIED
 @given(VARIANTS, TRAFFIC)
 def test_nothing_is_in_the_way_of_a_spec_that_runs_already(running, traffic):
     hosting.guard_traffic(spec(*running.values()), running, traffic)
@@ -126,6 +130,7 @@ def test_the_guard_says_who_has_how_much_and_what_would_happen_to_it():
         hosting.guard_traffic(spec(variant(version=2)), running, {"champion": D(100), "challenger": D(0)})
 
 
+@UNHURRIED
 @given(VARIANTS)
 def test_a_new_endpoints_first_variant_has_everything(variants):
     split = hosting.first_split(spec(*variants.values()))
@@ -159,6 +164,7 @@ def test_a_window_is_whole_minutes_and_does_not_end_before_it_starts():
             hosting.check_window(window)
 
 
+@UNHURRIED
 @given(st.integers(0, 200))
 def test_a_request_is_sent_up_to_the_limit_and_not_a_byte_beyond(length):
     rows, whole = [{"x": "a" * length}], len(b'{"instances":[{"x":""}]}') + length
