@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from .errors import Busy
-from .storage import utc_milliseconds
+from .times import utc_milliseconds
 
 if TYPE_CHECKING:
     from .project.specs import Description, ProjectSpec

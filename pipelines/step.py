@@ -21,7 +21,8 @@ import msgspec
 
 from ..errors import IsthmusError
 from ..runtime import open_blobs, open_target
-from ..storage import BlobStore, utc_milliseconds
+from ..storage import BlobStore
+from ..times import utc_milliseconds
 from .artifacts import fetch, fetch_uri, keep
 from .cache import KeyRecord, key_parts, look_up
 from .context import StepContext

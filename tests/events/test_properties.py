@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import OutcomeUnknown, Unavailable
-from isthmus.events import read, values
+from isthmus.events import read
 from isthmus.events.emit import emit, stream_of
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantine import quarantine
@@ -152,13 +152,6 @@ def _emitted(row):
     project = _Project()
     refused = emit(project, "thing", [row])
     return (None, refused[0].reason) if refused else (project.target.events.rows[0], None)
-
-
-@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)))  # noqa: DTZ001
-def test_milliseconds_are_floored_and_come_back(moment):
-    aware = moment.replace(tzinfo=UTC)
-    back = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=values.milliseconds(aware))
-    assert timedelta() <= aware - back < timedelta(milliseconds=1)
 
 
 # --- faults
