@@ -5,6 +5,8 @@ import sys
 import textwrap
 
 PREAMBLE = """
+import os
+import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
 import pyarrow as pa
