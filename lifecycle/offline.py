@@ -92,7 +92,7 @@ def images(folder: Path) -> Mapping[str, str]:
         names |= {str(each.options["image"]) for each in found if each.adapter == "sagemaker" and each.options.get("image")}
     return dict.fromkeys(
         sorted(names),
-        f"{sys.executable} -m {__package__.partition('.')[0]}.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}",
+        f"{sys.executable} -m {__name__.partition('.')[0]}.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}",
     )
 
 
