@@ -28,7 +28,7 @@ def on_a_terminal(folder, *arguments):
     except OSError:  # Linux says EIO when the other side is closed
         pass
     os.close(ours)
-    assert child.wait(timeout=60) == 0, seen
+    assert child.wait(timeout=120) == 0, seen
     return seen.decode()
 
 
@@ -82,7 +82,7 @@ def test_another_error_of_the_system_is_told_in_its_words(capsys):
 def test_a_reader_that_has_enough_is_no_error(served):
     child = start(served, "schema")
     child.stdout.close()
-    assert child.wait(timeout=60) == 0
+    assert child.wait(timeout=120) == 0
     assert child.stderr.read() == ""
     child.stderr.close()
 

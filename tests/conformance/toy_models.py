@@ -85,7 +85,7 @@ def settled(target, name="ranker", *, within=30):
     )
 
 
-def until(condition, *, within=30, what="the condition"):
+def until(condition, *, within=120, what="the condition"):
     """Poll another process; its effect is not ours to time."""
     end = time.monotonic() + within
     while not (found := condition()):

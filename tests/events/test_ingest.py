@@ -323,7 +323,7 @@ def test_two_ingests_at_once_do_not_mix(tmp_path, lines):
         with make_project(tmp_path) as project, pytest.raises(Busy, match="another command holds this project"):
             ingest(project, event="click", data=lines([click(1)]))
     finally:
-        holder.communicate(b"\n", timeout=10)
+        holder.communicate(b"\n", timeout=120)
 
 
 def test_progress_is_told_with_the_number_of_rows_where_it_is_known(tmp_path):

@@ -46,7 +46,7 @@ def test_reading_goes_on_meanwhile(shop, holder, command):
 
 def test_a_holder_that_was_killed_holds_nothing(shop, holder):
     holder.kill()
-    holder.wait(timeout=30)
+    holder.wait(timeout=120)
     isthmus(shop, "ingest")
 
 

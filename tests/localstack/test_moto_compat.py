@@ -97,7 +97,7 @@ def _wait(url, process):
     deadline = time.monotonic() + 60
     while True:
         try:
-            with _direct.open(url, timeout=5):
+            with _direct.open(url, timeout=120):
                 return
         except (OSError, urllib.error.URLError):
             assert process.poll() is None, "moto's server ended"
@@ -185,7 +185,7 @@ def _kind(value):
 def compared(scenario, moto, ours):
     """(method, where = what ours says) -> in words, for all that differs."""
     calls = SCENARIOS[scenario]
-    _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=10).close()
+    _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=120).close()
     Stack(ours).reset()
     found = {}
     for number, (theirs, mine) in enumerate(zip(play(moto, calls), play(ours, calls), strict=True)):
@@ -218,7 +218,7 @@ def test_every_operation_that_moto_has_is_compared():
 def test_no_scenario_is_a_list_of_refusals(moto):
     """A scenario whose calls moto refuses would compare nothing."""
     for scenario, calls in SCENARIOS.items():
-        _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=10).close()
+        _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=120).close()
         answers = play(moto, calls)
         assert "Error" not in answers[0], (scenario, answers[0])
         assert sum("Error" in answer for answer in answers) <= len(answers) / 2, (scenario, answers)

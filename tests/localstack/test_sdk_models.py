@@ -39,14 +39,14 @@ def seen(stack, tmp_path_factory):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
     return json.loads((folder / "seen.json").read_text())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_group_and_its_versions_are_made_and_read(seen):
     registry = seen["registry"]
     assert registry["group"] == [f"{ARN}model-package-group/rankers", "Completed", "all of them"]

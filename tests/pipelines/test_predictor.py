@@ -57,7 +57,7 @@ def loaded_without(folder, *absent):
     )
 
     def predict(rows):
-        done = subprocess.run([sys.executable, "-c", code, json.dumps(rows)], capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run([sys.executable, "-c", code, json.dumps(rows)], capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -85,12 +85,9 @@ def test_a_function_that_raises_fails_with_its_error_and_its_traceback_in_the_lo
     ],
 )
 def test_a_function_that_does_not_keep_its_word_fails_in_words(project, line, words):
+    limit = timedelta(seconds=0.5) if "within" in words else SOON
     step = function(
-        project,
-        "step_breaks",
-        f"def fit(context):\n    {line}\n",
-        outputs=(Output(name="score", type="float"),),
-        timeout=timedelta(seconds=0.5),
+        project, "step_breaks", f"def fit(context):\n    {line}\n", outputs=(Output(name="score", type="float"),), timeout=limit
     )
     assert words in reason(run(project, "r1", step))
 

@@ -35,7 +35,7 @@ def start(home, code):
 
 
 def finish(process):
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     return out.split()
 
@@ -44,6 +44,6 @@ def kill_when_reached(process):
     """kill -9 at the point where the process said that it is."""
     assert process.stdout.readline().strip() == "here"
     process.kill()
-    process.wait(timeout=30)
+    process.wait(timeout=120)
     process.stdin.close()
     process.stdout.close()
