@@ -82,7 +82,7 @@ def _cloud(adapter: str) -> Finding:
 
 
 def _packages(name: str, packages: tuple[str, ...]) -> Finding:
-    missing = []
+    missing: list[str] = []
     for package in packages:
         try:
             version(package)

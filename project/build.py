@@ -34,7 +34,7 @@ def event(name: str, values: Values, entities: dict[str, Entity], events: tuple[
     """`entity` and `event` of each attribute are derived from its name."""
     by_key = {entity.key: entity.name for entity in entities.values()}
     references = {f"{event}_id": event for event in events}
-    attributes = []
+    attributes: list[Attribute] = []
     for attribute, about in values["attributes"].items():
         fields: Values = about | ({"allowed": _allowed(about)} if "allowed" in about else {})
         built = Attribute(name=attribute, entity=by_key.get(attribute), event=references.get(attribute), **fields)

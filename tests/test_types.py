@@ -107,7 +107,6 @@ def errors(request, installation, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_a_checker_knows_the_verbs_and_rejects_a_misspelt_one_and_a_missing_argument(errors):
     assert errors(RIGHT) == []
     misspelt, missing, revealed = errors(WRONG)

@@ -13,6 +13,8 @@ from isthmus.cli.console import Console, guarded
 from isthmus.cli.tables import grid
 from isthmus.tests.cli.running import CHILD, isthmus, start
 
+pytestmark = pytest.mark.slow
+
 
 def on_a_terminal(folder, *arguments):
     """What a command writes to a terminal."""

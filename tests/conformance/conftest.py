@@ -19,6 +19,7 @@ from isthmus.tests.conformance.places import fresh
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs(row): the capability that this test asserts")
+    config.addinivalue_line("markers", "slow: starts real processes or whole demos")
 
 
 def pytest_generate_tests(metafunc):

@@ -4,12 +4,15 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 
 from isthmus.pipelines.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.graph import Pipeline, Step, check
 from isthmus.pipelines.port import Condition, Output, PipelineRun
 from isthmus.pipelines.submit import submitted
 from isthmus.storage import wait
+
+pytestmark = pytest.mark.slow
 
 ENDED = ("done", "failed", "cancelled")
 COUNT = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write(sys.argv[2] + chr(10))"

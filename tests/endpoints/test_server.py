@@ -113,6 +113,7 @@ def test_a_wrong_answer_of_the_model_is_an_error(served, row, words):
     assert words in answer["message"]
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_vertex_container_does_and_ends_on_sigterm(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -141,6 +142,7 @@ def test_it_runs_as_a_vertex_container_does_and_ends_on_sigterm(folder):
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_load_ends_the_process_with_a_clear_line(tmp_path):
     model_folder(tmp_path / "model", 1.0, breaks=True)
     command = [sys.executable, "-m", "isthmus.endpoints.server", "--model", str(tmp_path / "model"), "--port", "0"]

@@ -313,6 +313,7 @@ def test_before_apply_the_remedy_is_apply(tmp_path, lines):
     assert error.value.remedy == "isthmus apply"
 
 
+@pytest.mark.slow
 def test_two_ingests_at_once_do_not_mix(tmp_path, lines):
     lock = tmp_path / ".isthmus" / "lock"
     lock.parent.mkdir()

@@ -63,6 +63,7 @@ def ending(project):
     return seen(project, "impression"), seen(project, "click"), open_rows
 
 
+@pytest.mark.slow
 @QUICK
 @given(st.lists(IMPRESSIONS | CLICKS, min_size=1, max_size=8), st.randoms(use_true_random=False), st.integers(1, 4))
 def test_any_order_chunking_and_repetition_gives_the_same_events_and_the_same_open_quarantine(events, chance, size):
@@ -80,6 +81,7 @@ CLICKED = [click(1, impression_id=f"i{n}", event_timestamp=DAY) for n in range(2
 TOGETHER = [("impression", SHOWN), ("click", CLICKED)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(4))
 def test_two_clicks_under_one_id_and_their_impressions_end_the_same_in_every_order_of_arrival(first):
     arrivals = [(event, [row]) for event, rows in TOGETHER for row in rows]
@@ -221,6 +223,7 @@ ingest(project, event="impression", data=folder / "rows.jsonl", max_bad=1)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_killed_at_any_step_and_run_again_nothing_is_lost_and_nothing_doubled(tmp_path, place):
     bad = [impression(1000 + n, item_id=412) for n in range(3)]

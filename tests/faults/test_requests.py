@@ -11,6 +11,8 @@ import pytest
 from isthmus.tests.cli.running import isthmus, start
 from isthmus.tests.conformance.toy_models import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def url(served):

@@ -6,6 +6,8 @@ import pytest
 
 from isthmus.tests.cli.running import isthmus, start, tree
 
+pytestmark = pytest.mark.slow
+
 HOLD = """
 import sys, isthmus
 with isthmus.open("project.yaml") as project, project.lock("ingest"):

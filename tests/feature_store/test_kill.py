@@ -14,6 +14,8 @@ from isthmus.feature_store.skew import skew
 
 from .shop import START, Clock, history, open_shop, put
 
+pytestmark = pytest.mark.slow
+
 _CHILD = """
 import importlib.util, os, signal, sys
 from datetime import timedelta

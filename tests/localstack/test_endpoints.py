@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 from isthmus.storage import wait
 from isthmus.tests.localstack import endpoints_kit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory):

@@ -25,6 +25,8 @@ from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
 from isthmus.tests.localstack.moto_scenarios import SCENARIOS
 
+pytestmark = pytest.mark.slow
+
 # (scenario, method, what differs in it = what ours says) -> why ours is not moto's. Anything else that differs is a failure, and so is
 # a line here that no longer differs.
 _PROFILE = "moto invents a user profile of a domain that nobody made; the service names one only to a caller in Studio"

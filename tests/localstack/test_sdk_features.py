@@ -12,7 +12,7 @@ from isthmus.localstack.run import start_aws
 
 pytest.importorskip("importlib.metadata").version("sagemaker")
 CLIENT = Path(__file__).with_name("sdk_features_client.py")
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def day(number):

@@ -11,6 +11,8 @@ import pytest
 
 from isthmus.tests.localstack import endpoints_kit
 
+pytestmark = pytest.mark.slow
+
 if find_spec("sagemaker") is None:
     pytest.skip("the sagemaker SDK is not installed", allow_module_level=True)
 CLIENT = Path(__file__).with_name("sdk_models_client.py")

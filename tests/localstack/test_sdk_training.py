@@ -13,6 +13,8 @@ import pytest
 
 from isthmus.localstack.run import start_aws
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("importlib.metadata").version("sagemaker")  # an import of the SDK itself takes four seconds
 CLIENT = Path(__file__).with_name("sdk_v3_client.py")
 

@@ -10,6 +10,8 @@ import pytest
 from isthmus.localstack.aws import coverage
 from isthmus.localstack.run import environment_for
 
+pytestmark = pytest.mark.slow
+
 ISTHMUS = [sys.executable, "-m", "isthmus"]
 
 

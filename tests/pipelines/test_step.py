@@ -16,6 +16,8 @@ from isthmus.pipelines.watch import artifact_uri, log, observe, values
 from isthmus.storage import wait
 from isthmus.tests.pipelines.traced import SOON, make, phases, run, trace, tracing
 
+pytestmark = pytest.mark.slow
+
 ALL = tuple(Output(name=kind, type=kind) for kind in ("float", "int", "bool", "string"))
 
 

@@ -17,6 +17,8 @@ from isthmus.target import Profile
 
 from . import processes
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = (
     Column(name="event_id", type="string", required=True),
     Column(name="event_timestamp", type="timestamp", required=True),
@@ -41,8 +43,6 @@ print(database(target).execute("PRAGMA journal_mode").fetchone()[0])
 """
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_processes_that_open_a_new_database_while_another_writes_its_first_page_wait_for_it(home):
     home.mkdir()
     with closing(sqlite3.connect(home / "local.db", isolation_level=None)) as writer:
@@ -53,8 +53,6 @@ def test_processes_that_open_a_new_database_while_another_writes_its_first_page_
     assert [processes.finish(opener) for opener in openers] == [["wal"]] * 4
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_processes_that_open_new_databases_at_once_all_succeed(home):
     code = """
     sys.stdin.readline()

@@ -27,6 +27,8 @@ from isthmus.storage import wait
 from isthmus.target import Profile
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
 
+pytestmark = pytest.mark.slow
+
 
 def opened(home):
     return targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(home)}))

@@ -3,10 +3,14 @@
 import asyncio
 import time
 
+import pytest
+
 from isthmus.adapters.local import variant
 from isthmus.adapters.local.exchange import Exchange
 from isthmus.endpoints.port import VariantSpec
 from isthmus.tests.conformance.toy_models import model_folder
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_process_that_hangs_is_killed_told_and_started_again(tmp_path, monkeypatch):

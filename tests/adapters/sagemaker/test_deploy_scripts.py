@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SCRIPTS = {"the example's page": Path("deploy/sagemaker.py"), "the one for any project": ROOT / "deploy" / "sagemaker.py"}
 
