@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,7 +107,7 @@ def _loopback(url: str) -> bool:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def _one_at_a_time(folder: Path) -> Generator[None, None, None]:
     """Two commands at once start one stack."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:

@@ -16,10 +16,9 @@ if not (find_spec("boto3") and find_spec("awswrangler") and find_spec("moto")):
 if not (find_spec("mypy") and find_spec("pyright")):
     collect_ignore += ["test_types.py"]
 
-SLOW_LIMIT = (
-    900  # seconds for one slow test, unless it sets its own: none may fail because the machine is busy. pyproject has the quick ones
-)
-# Seconds that a folder's tests may take together. A suite of 20 minutes on two cores is 2,400; what a folder cannot afford goes to benchmarks/.
+# Seconds for one slow test that sets no limit of its own: generous, as none may fail because the machine is busy.
+SLOW_LIMIT = 900
+# Seconds that a folder's tests may take together; 20 minutes of two cores are 2,400. What a folder cannot afford goes to benchmarks/.
 BUDGETS = {
     "(root)": 80,
     "adapters": 200,

@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import isthmus
+
+from .test_architecture import FOLDERS
 
 ROOT = Path(isthmus.__file__).parent
 BIN = Path(sys.executable).parent
@@ -47,6 +50,13 @@ def test_the_imports_for_type_checkers_are_the_root_table():
 
 def test_every_name_of_the_root_table_can_be_loaded():
     assert [name for name in isthmus.__all__ if getattr(isthmus, name).__name__ != name] == []
+
+
+def test_pyright_is_given_every_folder_of_the_package_and_none_that_it_passes_over():
+    pyright = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pyright"]
+    assert set(pyright["include"]) == {"*.py", *FOLDERS}
+    assert [path for path in (*pyright["include"], *pyright["strict"]) if path.startswith(".")] == []
+    assert [path for path in pyright["strict"] if not (ROOT / path).exists()] == []
 
 
 @pytest.fixture(scope="module")
