@@ -76,7 +76,7 @@ def endpoint(*variants, name="ranker"):
     return EndpointSpec(name=name, variants=variants)
 
 
-def settled(target, name="ranker", *, within=30):
+def settled(target, name="ranker", *, within=120):
     """Observe until the endpoint is ready or has failed."""
     return wait(
         lambda: target.endpoints.observe(name),

@@ -136,7 +136,7 @@ def test_it_runs_as_a_vertex_container_does_and_ends_on_sigterm(folder):
         )
         assert json.loads(urllib.request.urlopen(request, timeout=120).read()) == {"predictions": [2.0]}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) in (0, -signal.SIGTERM)
+        assert process.wait(120) in (0, -signal.SIGTERM)
     finally:
         process.kill()
         process.wait()

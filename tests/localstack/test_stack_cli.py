@@ -42,7 +42,7 @@ def test_up_prints_what_to_export_and_the_true_counts_and_ends_at_ctrl_c(tmp_pat
     )
     assert answers(url)
     process.send_signal(signal.SIGINT)
-    assert process.wait(15) == 0
+    assert process.wait(120) == 0
     assert not answers(url)
     process.communicate()
 
