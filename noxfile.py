@@ -32,7 +32,4 @@ assert not found, found
 def check(session):
     """Formatting, linting and types."""
     session.install("-c", "constraints.txt", "-e", ".[check]")
-    session.run("ruff", "format", "--check", ".")
-    session.run("ruff", "check", ".")
-    session.run("mypy")
-    session.run("pyright", "--pythonpath", f"{session.bin}/python")
+    session.run(".ci/checks", external=True)

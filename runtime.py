@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -50,7 +50,7 @@ class Project:
         return utc_milliseconds(self._clock())
 
     @contextmanager
-    def lock(self, command: str) -> Iterator[None]:
+    def lock(self, command: str) -> Generator[None, None, None]:
         """One changing command at a time in a project's folder. Busy, naming the holder. The kernel frees it when its holder dies.
 
         Two people in two checkouts are not held back by it: what they share is guarded by StateStore's compare-and-swap.

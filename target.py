@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -140,7 +140,7 @@ class CallLog:
         self._record(Call(operation=operation, resource=resource, mutating=False))
 
     @contextmanager
-    def mutating(self, operation: str, resource: str) -> Iterator[None]:
+    def mutating(self, operation: str, resource: str) -> Generator[None, None, None]:
         call = Call(operation=operation, resource=resource, mutating=True)
         if self.dry_run:
             raise DryRun(f"would call {operation} on {resource}; nothing was changed")

@@ -52,4 +52,5 @@ def arrow_type(name: ColumnType) -> pa.DataType:
 
 def of_arrow(arrow: pa.DataType) -> ColumnType:
     """The column type of exactly this Arrow type; KeyError for any other."""
-    return {arrow_type(name): name for name in COLUMN_TYPES}[arrow]
+    types: dict[pa.DataType, ColumnType] = {arrow_type(name): name for name in COLUMN_TYPES}
+    return types[arrow]

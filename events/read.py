@@ -163,10 +163,10 @@ def _csv(event: Event, path: Path, name: str) -> Source:
     """The first row names the columns. An empty field is no value. A record's line is where it begins."""
 
     def records() -> Iterator[tuple[int, list[str]]]:
+        line = 1
         try:
             with _binary(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:
                 reader = csv.reader(file, strict=True)
-                line = 1
                 for record in reader:
                     if record:
                         yield line, record

@@ -42,7 +42,7 @@ def column_type(duckdb_type: str) -> ColumnType | None:
 def view_columns(view: FeatureView, entity: Entity, outputs: tuple[Output, ...]) -> tuple[tuple[Column, ...], bool, list[Problem]]:
     """(features, whether there is created_timestamp, problems)."""
     times: dict[str, ColumnType] = {"event_timestamp": "timestamp", "created_timestamp": "timestamp"}
-    wanted = {entity.key: OF_ATTRIBUTE[entity.type], **times}
+    wanted: dict[str, ColumnType] = {entity.key: OF_ATTRIBUTE[entity.type], **times}
     names = [output.name for output in outputs]
     features: list[Column] = []
     problems = [_missing(view, entity, name, outputs) for name in (entity.key, "event_timestamp") if name not in names]

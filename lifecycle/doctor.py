@@ -89,7 +89,7 @@ def _detail(adapter: Adapter) -> str:
 
 
 def _packages(name: str, packages: tuple[str, ...]) -> Finding:
-    missing = []
+    missing: list[str] = []
     for package in packages:
         try:
             version(package)

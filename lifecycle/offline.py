@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -98,7 +98,7 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
                 names.add(str(profile.options["image"]))
     return dict.fromkeys(
         sorted(names),
-        f"{sys.executable} -m {__package__.partition('.')[0]}.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}",
+        f"{sys.executable} -m {__name__.partition('.')[0]}.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}",
     )
 
 
@@ -131,7 +131,7 @@ def _loopback(url: str) -> bool:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def _one_at_a_time(folder: Path) -> Generator[None, None, None]:
     """Two commands at once start one stack."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:

@@ -30,6 +30,7 @@ from .document import RunDocument, Scalar, StepFailure, StepResult, decode_run, 
 from .execute import Cancelled, StepFailed, run_command, run_function
 from .graph import PLACEHOLDER, Artifact, Step, fits, needed
 from .log import captured, last_line
+from .port import ValueType
 from .project_code import place_code
 from .results import adopt, input_digests, publish, resolve
 from .supervision import Supervisor
@@ -217,7 +218,7 @@ def _written(file: Path) -> dict[str, Any]:
 
 def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
     """Every declared output, each of its type, and nothing else."""
-    declared = {output.name: output.type for output in step.outputs}
+    declared: dict[str, ValueType] = {output.name: output.type for output in step.outputs}
     for name, kind in declared.items():
         if name not in values:
             raise StepFailed(f"it ended without its output {name} ({kind})")

@@ -112,6 +112,7 @@ class KinesisEventLog:
 
     def _put(self, stream: str, name: str, records: list[dict[str, Any]]) -> None:
         """Again for the entries that failed, and for those only."""
+        failed: list[tuple[dict[str, Any], Any]] = []
         for attempt in range(_ATTEMPTS):
             try:
                 with translated(f"appending to {stream}", effect=True):

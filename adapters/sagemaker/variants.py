@@ -191,7 +191,8 @@ def _variant(
     name: str, configured: Known | None, running: Mapping[str, Any] | None, *, phase: Phase, percent: Decimal, target: Decimal
 ) -> VariantState:
     spec = configured.spec if configured else VariantSpec(name=name, model="", version=0)
-    statuses = [each.get("Status") for each in (running or {}).get("VariantStatus", ())]
+    statuses = [status.get("Status") for status in (running or {}).get("VariantStatus", ())]
+    phases: list[Phase] = [_VARIANT[status] for status in statuses if status in _VARIANT]
     own: Phase = "ready" if phase == "updating" else phase
     return VariantState(
         name=name,
@@ -200,7 +201,7 @@ def _variant(
         percent=percent,
         target_percent=target,
         instances=int((running or {}).get("CurrentInstanceCount", 0)),
-        phase=next((_VARIANT[status] for status in statuses if status in _VARIANT), own),
+        phase=phases[0] if phases else own,
     )
 
 

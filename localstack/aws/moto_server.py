@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from moto.backends import list_of_moto_modules
@@ -72,7 +72,7 @@ def call(app: Any, environ: dict[str, Any]) -> Answer:
         seen.append((status, headers))
         return lambda _data: None
 
-    chunks: Iterable[bytes] = app(environ, start_response)
+    chunks: Any = app(environ, start_response)
     try:
         body = b"".join(chunks)
     finally:

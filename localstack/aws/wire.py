@@ -61,15 +61,15 @@ def understand(environ: dict[str, Any]) -> Incoming:
         return incoming
     request = incoming.request = Request(environ)
     if incoming.service == invoke_wire.SERVICE and (blob := invoke_wire.read(environ)):
-        incoming.model, incoming.params = blob
-        incoming.operation = incoming.model.name
+        model, incoming.params = blob
+        incoming.model, incoming.operation = model, str(model.name)
         return incoming
     try:
         router: Any = get_service_router(incoming.service)
         if router._service_model.protocol == "rest-json":  # noqa: SLF001  a body of any content type may go to an endpoint
             router = router._get_router("rest-json")  # noqa: SLF001
-        incoming.model, incoming.url_params = router.match(request)
-        incoming.operation = incoming.model.name
+        model, incoming.url_params = router.match(request)
+        incoming.model, incoming.operation = model, str(model.name)
     except (NotFound, NotImplementedError, DataNotFoundError):  # no such operation, protocol or service
         target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         incoming.operation = target or f"{request.method} {request.path}"
@@ -93,7 +93,8 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
             "url_params": incoming.url_params,
         }
         try:
-            incoming.params = parser.parse(wanted)
+            params: dict[str, Any] = parser.parse(wanted) or {}
+            incoming.params = params
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise AwsError("SerializationException", f"the request cannot be read: {error}", 400) from error
     return incoming.params

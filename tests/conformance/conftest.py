@@ -27,6 +27,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs(row): the capability that this test asserts")
     config.addinivalue_line("markers", "ports(judged, *needed): the port that this file judges, and those without which it cannot")
+    config.addinivalue_line("markers", "slow: starts real processes or whole demos")
 
 
 def pytest_generate_tests(metafunc):

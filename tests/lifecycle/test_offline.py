@@ -14,6 +14,8 @@ from isthmus.project.load import load
 from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
 
+pytestmark = pytest.mark.slow
+
 AWS = offline.clouds()["aws"]
 
 

@@ -22,6 +22,8 @@ from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create, edit, isthmus
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "123456789012"
 PROFILES = f"""default: local
 targets:

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SUITE = """
 import os, subprocess, sys
 import boto3, pytest

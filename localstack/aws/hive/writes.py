@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -191,7 +191,11 @@ TEXT = (
     "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
     "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
 )
-_JSON = (TEXT[0], TEXT[1], "org.openx.data.jsonserde.JsonSerDe")
+_CLASSES: Mapping[str, tuple[str, str, str]] = {
+    "PARQUET": PARQUET,
+    "TEXTFILE": TEXT,
+    "JSON": (TEXT[0], TEXT[1], "org.openx.data.jsonserde.JsonSerDe"),
+}
 
 
 def table_input(name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]) -> dict[str, Any]:
@@ -199,7 +203,7 @@ def table_input(name: str, result: Result, location: str, form: Format, partitio
     count = len(result.names) - len(partitioned_by)
     columns = [{"Name": n.lower(), "Type": types.glue(k)} for n, k in zip(result.names, result.types, strict=True)]
     delimiter = {"field.delim": form.delimiter} if form.name == "TEXTFILE" else {}
-    storage = Storage(*{"PARQUET": PARQUET, "TEXTFILE": TEXT, "JSON": _JSON}[form.name], delimiter)
+    storage = Storage(*_CLASSES[form.name], delimiter)
     return {
         "Name": name.lower(),
         "TableType": "EXTERNAL_TABLE",
