@@ -68,7 +68,7 @@ def auc(scores: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed
     value = pairs.auc(np.ones(rows, dtype=np.int64))
     if math.isnan(value):
         return Estimate(value=0.5, low=0.0, high=1.0)
-    return _interval(value, [pairs.auc(weights) for weights in resamples(rows, samples=samples, seed=seed)])
+    return interval(value, [pairs.auc(weights) for weights in resamples(rows, samples=samples, seed=seed)])
 
 
 def auc_difference(scores: Any, other: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0) -> Estimate:
@@ -80,13 +80,21 @@ def auc_difference(scores: Any, other: Any, outcomes: Any, groups: Any, *, sampl
     if math.isnan(value):
         return Estimate(value=0.0, low=-1.0, high=1.0)
     drawn = resamples(rows, samples=samples, seed=seed + 1)
-    return _interval(value, [ours.auc(weights) - theirs.auc(weights) for weights in drawn])
+    return interval(value, [ours.auc(weights) - theirs.auc(weights) for weights in drawn])
 
 
-def _interval(value: float, drawn: Sequence[float]) -> Estimate:
-    known = [one for one in drawn if not math.isnan(one)]  # a sample may have missed every click
-    low, high = np.percentile(known or [value], [100 * _TAIL_LOWER, 100 * _TAIL_UPPER])
+def interval(value: float, drawn: Sequence[float] | Floats, *, tail: float = _TAIL_LOWER) -> Estimate:
+    """A figure with the percentiles of its bootstrap samples; NaN, a sample that missed every click, is left out."""
+    samples = np.asarray(drawn, dtype=float)
+    known = samples[~np.isnan(samples)]
+    low, high = np.percentile(known if len(known) else [value], [100 * tail, 100 * (1 - tail)])
     return Estimate(value=value, low=float(low), high=float(high))
+
+
+def sums(codes: NDArray[np.int64], values: Any, number: int) -> Floats:
+    """The sum of the values of each code, 0 to `number` - 1; one value may stand for all."""
+    weights = np.broadcast_to(np.asarray(values, dtype=float), codes.shape)
+    return np.bincount(codes, weights=weights, minlength=number).astype(float, copy=False)
 
 
 def log_loss(probabilities: Any, outcomes: Any) -> Floats:
@@ -169,3 +177,8 @@ def clicks_needed(distance: float) -> int:
 def distance_shown(clicks: int) -> float:
     """The inverse: the distance from chance that so many clicks show four times in five (0.5 is all there is)."""
     return min(0.5, (_Z + _POWER) / math.sqrt(12 * clicks)) if clicks else 0.5
+
+
+def distance_shown_by(figure: Estimate) -> float:
+    """The distance that a figure with an interval this wide shows four times in five, at 95 %."""
+    return (_Z + _POWER) * (figure.high - figure.low) / (2 * _Z)

@@ -55,6 +55,7 @@ def pipeline(project: Project, model: Model) -> Pipeline:
     """The four steps: dataset -> fit and evaluate, side by side -> register. All but the last come from the cache when nothing changed."""
     start, end = window(project, model)
     said: dict[str, Any] = msgspec.to_builtins(model)
+    objective: dict[str, Any] = msgspec.to_builtins(project.spec.objectives[model.objective])
     data = Artifact("dataset", "data")
     code = {"trainer": _code(project, model)}
     return Pipeline(
@@ -63,7 +64,13 @@ def pipeline(project: Project, model: Model) -> Pipeline:
             Step(
                 name="dataset",
                 function=f"{_STEPS}:dataset",
-                parameters={"model": _only_data(said), "start": _iso(start), "end": _iso(end), "as_of": _iso(as_of(project, model, end))},
+                parameters={
+                    "model": _only_data(said),
+                    "objective": objective,
+                    "start": _iso(start),
+                    "end": _iso(end),
+                    "as_of": _iso(as_of(project, model, end)),
+                },
                 outputs=(Output(name="rows", type="int"),),
                 artifacts=("data",),
                 fingerprint=_watermarks(project, model),
@@ -82,7 +89,7 @@ def pipeline(project: Project, model: Model) -> Pipeline:
                 name="evaluate",
                 function=f"{_STEPS}:evaluate",
                 inputs={"data": data},
-                parameters={"model": said},
+                parameters={"model": said, "objective": objective},
                 artifacts=("forward",),
                 fingerprint=code,
             ),

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import evaluation, trainers
+from isthmus.pipelines import evaluation, folds, measure, statistics, trainers
+from isthmus.pipelines.metrics import day_of
 from isthmus.project.specs import Evaluation, Feature, Model
 from isthmus.tests.pipelines import trained
 
@@ -82,10 +83,10 @@ def test_periods_cover_the_rest_of_the_window_without_gap_or_overlap(hours, afte
         | {"evaluate": Evaluation(forward=timedelta(hours=hours), after=timedelta(days=after))}
     )
     found = list(evaluation.periods(trained.data(rows=300), model, START, END))
-    assert found[0][0] == START + timedelta(days=after)
-    assert all(one[1] == two[0] for one, two in pairwise(found))
+    assert found[0].begin == START + timedelta(days=after)
+    assert all(one.until == two.begin for one, two in pairwise(found))
     last = pc.max(trained.data(rows=300)["event_timestamp"]).as_py().replace(tzinfo=UTC)
-    assert found[-1][0] <= last < found[-1][1] <= END
+    assert found[-1].begin <= last < found[-1].until <= END
 
 
 def test_a_period_before_which_nobody_clicked_is_left_out_and_said(tmp_path):
@@ -121,7 +122,7 @@ def test_mere_scores_are_ranked_but_not_called_rates(tmp_path):
     def score(rows):
         return [100 * (row["item_ctr"] or 0) for row in rows]
 
-    found = evaluation.measure(forward(trained.data(), Recorder(score), tmp_path), timedelta(days=1))
+    found = measure.measure(forward(trained.data(), Recorder(score), tmp_path))
     assert found.auc.low > 0.5
     assert (found.log_loss, found.calibration, found.log_loss_difference) == (None, None, None)
 
@@ -132,7 +133,7 @@ def test_always_answering_the_base_rate_scores_like_it(tmp_path):
             rate = pc.mean(data[label]).as_py()
             return Recorder(lambda rows: [rate] * len(rows))
 
-    found = evaluation.measure(forward(trained.data(), Base(), tmp_path), timedelta(days=1))
+    found = measure.measure(forward(trained.data(), Base(), tmp_path))
     assert found.auc.value == 0.5
     assert found.log_loss_difference.value == pytest.approx(0)
 
@@ -140,17 +141,17 @@ def test_always_answering_the_base_rate_scores_like_it(tmp_path):
 def test_the_champion_is_compared_on_common_rows_only(tmp_path):
     ours = forward(trained.data(), Recorder(lambda rows: [row["item_ctr"] or 0.1 for row in rows]), tmp_path).predictions
     theirs = ours.slice(100, 300).set_column(3, "prediction", pa.array(np.full(300, 0.2)))
-    found = evaluation.against(ours, theirs, version="ranker@1", run="r1", rates_of="item")
+    found = measure.against(ours, theirs, version="ranker@1", run="r1", rates_of="item")
     assert found.rows == 300
     assert found.difference.value == pytest.approx(
-        evaluation.statistics.auc(
+        statistics.auc(
             *(ours.slice(100, 300)[name].to_numpy() for name in ("prediction", "outcome")),
-            evaluation.day_of(ours.slice(100, 300)),
+            day_of(ours.slice(100, 300)),
             samples=2,
         ).value
         - 0.5
     )
-    apart = evaluation.against(ours.slice(0, 50), theirs, version="ranker@1", run="r1", rates_of="item")
+    apart = measure.against(ours.slice(0, 50), theirs, version="ranker@1", run="r1", rates_of="item")
     assert apart.difference is None
     assert "other rows" in apart.why_not
 
