@@ -75,12 +75,11 @@ def totals(predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Cl
     found = {"auc": by_unit(*ranking.pair_shares(scores, outcomes, days), degree=2)}
     if chances(scores):
         found |= {"log_loss": by_unit(statistics.log_loss(scores, outcomes), 1.0), "calibration": by_unit(outcomes, scores)}
-    return found | (
-        _ranked(ranking.measure(scores, outcomes, among.group, among.groups, cutoffs), among) if among.group is not None else {}
-    )
+    return found | (ranked(ranking.measure(scores, outcomes, among.group, among.groups, cutoffs), among) if among.group is not None else {})
 
 
-def _ranked(groups: Groups, among: Clusters) -> dict[str, Totals]:
+def ranked(groups: Groups, among: Clusters) -> dict[str, Totals]:
+    """The metrics of groups as sums by unit: means over the groups with both outcomes, and over their pairs."""
     owner = np.zeros(among.groups, dtype=np.int64)
     owner[among.group] = among.unit
     tell = groups.tell

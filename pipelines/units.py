@@ -83,6 +83,7 @@ def tail(number: int) -> float:
     normal, free = NormalDist(), number - 1
     z = normal.inv_cdf(0.975)
     t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
     return normal.cdf(-t * math.sqrt(number / free))
 
 

@@ -3,15 +3,17 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import evaluation, folds, measure, statistics, trainers
+from isthmus.pipelines import evaluation, folds, measure, spoken, statistics, trainers
 from isthmus.pipelines.metrics import day_of
 from isthmus.project.specs import Evaluation, Feature, Model
 from isthmus.tests.pipelines import trained
@@ -87,6 +89,69 @@ def test_periods_cover_the_rest_of_the_window_without_gap_or_overlap(hours, afte
     assert all(one.until == two.begin for one, two in pairwise(found))
     last = pc.max(trained.data(rows=300)["event_timestamp"]).as_py().replace(tzinfo=UTC)
     assert found[-1].begin <= last < found[-1].until <= END
+
+
+@pytest.mark.parametrize(("days", "length"), [(3, 1), (7, 1), (12, 1), (13, 2), (22, 2), (23, 3), (30, 3)])
+def test_a_period_is_a_tenth_of_the_days_to_test_in_whole_days(days, length):
+    """The log has seven days and then one row on the last."""
+    data = trained.data(rows=300)
+    last = pa.scalar((START + timedelta(days=days) - timedelta(hours=1)).replace(tzinfo=None), pa.timestamp("ms"))
+    late = data.slice(0, 1).set_column(1, "event_timestamp", pa.array([last.as_py()], last.type))
+    data = pa.concat_tables([data.filter(pc.less(data["event_timestamp"], last)), late])
+    found = evaluation.periods(data, MODEL, START, START + timedelta(days=60))
+    assert {fold.length for fold in found} == {timedelta(days=length)}
+    assert len(found) <= 10
+
+
+def test_a_long_evaluation_runs_its_periods_in_several_processes_and_says_the_same(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "slow_trainer.py").write_text(
+        "import os, pathlib\nclass Rate:\n    def __init__(self, rate): self.rate = rate\n"
+        "    def predict(self, rows):\n        (pathlib.Path(__file__).parent / f'pid-{os.getpid()}').touch()\n"
+        "        return [self.rate + (row['item_ctr'] or 0) / 9 for row in rows]\n"
+        "def train(data, label, features):\n    return Rate(sum(data[label].to_pylist()) / data.num_rows)\n"
+    )
+    model = msgspec.structs.replace(MODEL, trainer="slow_trainer.train")
+    data, lines = trained.data(), []
+    pq.write_table(data, tmp_path / "data.parquet")
+    trainer = trainers.find(model, tmp_path)
+    alone = forward(data, trainer, tmp_path, model)
+    assert len(list(tmp_path.glob("pid-*"))) == 1
+    monkeypatch.setattr(folds, "WORTH", 0.0)
+    monkeypatch.setattr(folds.os, "cpu_count", lambda: 2)
+    spread = evaluation.forward(
+        data, trainer, model, start=START, end=END, folder=tmp_path, log=lines.append, source=tmp_path / "data.parquet"
+    )
+    assert spread.predictions.equals(alone.predictions)
+    assert len(list(tmp_path.glob("pid-*"))) > 1
+    assert [line.split(":")[0] for line in lines if line.startswith("period")] == [f"period {number} of 5" for number in range(1, 6)]
+    assert "2 at a time" in lines[1]
+
+
+def test_rows_say_whose_they_are_and_what_was_ranked(tmp_path):
+    data = trained.data().append_column("user_id", pa.array([f"u{i % 90}" for i in range(2100)]))
+    among = evaluation.Grouping(unit="user_id", ranked_within="position", item="item_id")
+    found = evaluation.forward(data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+    measured = measure.measure(found)
+    assert (measured.unit, measured.units) == ("user_id", 90)
+    assert (measured.ranked.within, measured.ranked.groups + measured.ranked.left_out) == ("position", 270)
+    assert set(measured.figures()) == {"auc", "calibration", "log_loss", "ndcg@10", "recall@10", "mrr", "group_auc"}
+    assert measured.ranked.items == measured.ranked.shown == 10  # one score for all: everything shares the first place
+
+
+def test_a_log_without_units_or_with_few_says_so(tmp_path):
+    alone = measure.measure(forward(trained.data(), Recorder(), tmp_path))
+    assert spoken.drawn(alone) == "rows taken as independent: the log names no unit, so the true intervals are wider"
+    data = trained.data()
+    for unit, ranked, said in (
+        (None, "position", "3 positions taken as independent: the log names no unit, so the true intervals are wider"),
+        ("position", "position", "draw 3 positions: rows of one are not independent; too few for an interval, which takes 10"),
+    ):
+        among = evaluation.Grouping(unit=unit, ranked_within=ranked)
+        found = evaluation.forward(data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+        measured = measure.measure(found)
+        assert spoken.drawn(measured) == said
+        assert (measured.auc.low, measured.auc.high, measured.calibration, measured.metrics) == (0.0, 1.0, None, {})
 
 
 def test_a_period_before_which_nobody_clicked_is_left_out_and_said(tmp_path):

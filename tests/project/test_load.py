@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.errors import NotFound, ProjectError
 from isthmus.project.load import load, parse
-from isthmus.project.specs import Feature
+from isthmus.project.specs import Bound, Feature
 
 from .conftest import EXAMPLE
 
@@ -146,7 +146,9 @@ def test_rows_are_ranked_within_their_unit_unless_the_objective_says_within_what
 
 def test_a_gate_may_ask_for_any_figure_and_for_its_difference(example):
     example.edit("project.yaml", "within: 30m, ", "within: 30m, unit: segment_id, ")
-    example.edit("models/logistic.yaml", "auc_vs_champion: {at_least: 0}", "ndcg@5_vs_champion: {at_least: -0.01}\n  log_loss: {at_most: 0.03}")
+    example.edit(
+        "models/logistic.yaml", "auc_vs_champion: {at_least: 0}", "ndcg@5_vs_champion: {at_least: -0.01}\n  log_loss: {at_most: 0.03}"
+    )
     assert example.spec().models["logistic"].gate.bounds == (
         Bound(metric="ndcg@5", against=True, low=-0.01),
         Bound(metric="log_loss", high=0.03),
@@ -156,8 +158,8 @@ def test_a_gate_may_ask_for_any_figure_and_for_its_difference(example):
 
 def test_an_endpoint_that_counts_another_unit_is_warned_of(example):
     example.edit("project.yaml", "unit: visitor_id ", "unit: segment_id ")
-    _, problems = parse(example.folder)
+    problems = example.problems()
     (warning,) = [problem for problem in problems if "evaluation and experiments count different units" in problem.message]
     assert (warning.severity, warning.file) == ("warning", "project.yaml")
     example.edit("project.yaml", "within: 30m, ", "within: 30m, unit: segment_id, ")
-    assert not parse(example.folder)[1]
+    assert not example.problems()
