@@ -13,7 +13,9 @@ from .console import Console, command
 
 @command(project=False, help="Make a project in the new folder NAME, or a copy of an example.")
 @click.argument("name")
-@click.option("--example", type=click.Choice(["openbandit", "shop"]), help="openbandit: a real log. shop: people, simulated, of whom all is known.")
+@click.option(
+    "--example", type=click.Choice(["openbandit", "shop"]), help="openbandit: a real log. shop: people, simulated, of whom all is known."
+)
 def init(console: Console, name: str, example: str | None) -> None:
     from ..project.scaffold import create
 

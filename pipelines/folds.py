@@ -92,8 +92,9 @@ def predict_folds(
     ahead = result.seconds * sum(_known(data, fold) for fold in rest) / result.known
     parallel = source is not None and workers > 1 and ahead > WORTH
     if ahead > WORTH:
-        took = f"{total} fits; this one took {result.seconds:.1f} s on {result.known:,} rows"
-        log(f"{took}: about {_minutes(ahead / (workers if parallel else 1))} more{f', {workers} at a time' if parallel else ''}")
+        minutes = _minutes(ahead / (workers if parallel else 1))
+        at_once = f", {workers} at a time" if parallel else ""
+        log(f"about {minutes} for {len(rest)} more fits{at_once}: this one took {result.seconds:.1f} s on {result.known:,} rows")
     more = _elsewhere(source, model, folder, rest, workers) if parallel and source is not None else map(here, rest)
     for done, result in enumerate(more, number + 1):
         log(f"period {done} of {total}: {result}")

@@ -202,9 +202,10 @@ def described(data: Data) -> str:
 
 
 def _figures(run: Run, found: Evaluation) -> list[str]:
-    unit = "day" if found.forward_days == 1 else f"period of {found.forward_days:g} days"
     number = len(found.periods)
-    tested = f"{number} test {unit}{'s' if number != 1 and unit == 'day' else ''}: {found.rows:,} rows"
+    plural = "s" if number != 1 else ""
+    length = f"day{plural}" if found.forward_days == 1 else f"period{plural} of {found.forward_days:g} days"
+    tested = f"{number} test {length}: {found.rows:,} rows"
     outcome = run.data.outcome if run.data else "click"
     lines = [_line("forward", f"{tested}, {clicks(found.clicks, outcome)}")]
     lines.append(_line("auc", _judged(run, "auc", f"{estimate(found.auc)}     chance 0.5{_ceiling(run.champion)}")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..runtime import Project
 
 _STEPS = "isthmus.pipelines.training_steps"
+_COUNTED = 5.0  # seconds between looks at an evaluation's log
 
 
 def train(project: Project, config: str) -> Run:
@@ -113,11 +115,18 @@ def _run(project: Project, model: Model) -> Run:
     total = len(planned.steps)
 
     def progress(state: RunState) -> None:
-        done = [step for step in state.steps if step.phase in ("done", "skipped")]
         running = [step.name for step in state.steps if step.phase == "running"]
-        project.progress(f"{name} {model.name} {', '.join(running)}".rstrip(), len(done), total)
+        project.progress(f"{name} {model.name} {', '.join(running)}".rstrip(), *_done(state, total))
 
-    state = watch(project, submit(project, planned, run=name), on_change=progress)
+    read = time.monotonic()
+
+    def count(state: RunState) -> None:
+        nonlocal read
+        if time.monotonic() - read > _COUNTED and any(step.name == "evaluate" and step.phase == "running" for step in state.steps):
+            read = time.monotonic()
+            project.progress(f"{name} {model.name} evaluate, {_period(project, name)}", *_done(state, total))
+
+    state = watch(project, submit(project, planned, run=name), on_change=progress, on_look=count)
     blobs = project.target.blobs
     blobs.put(runs.log_uri(blobs, name), _log(project, name, planned).encode())
     failed = [step for step in state.steps if step.phase in ("failed", "cancelled")]
@@ -128,6 +137,21 @@ def _run(project: Project, model: Model) -> Run:
     run = _failed(project, model, name, planned=planned, failure=f"{step}: {text}")
     records.keep(blobs, run)
     raise Invalid(f"run {name} ({model.path}) failed in step {step}: {text}", remedy=f"nothing was registered; log {run.log}")
+
+
+def _done(state: RunState, total: int) -> tuple[int, int]:
+    return sum(step.phase in ("done", "skipped") for step in state.steps), total
+
+
+def _period(project: Project, run: str) -> str:
+    """`period 3 of 12`, or how long it will take: the last line of the evaluation's log, up to its colon."""
+    from .watch import log
+
+    try:
+        lines = log(project, run, "evaluate").splitlines()
+    except NotFound:
+        return "no period yet"
+    return lines[-1].partition(": ")[0][:60] if lines else "no period yet"
 
 
 def _failed(project: Project, model: Model, name: str, *, planned: Pipeline, failure: str) -> Run:
