@@ -122,7 +122,7 @@ def spoken_verdict(comparison: Comparison) -> str:
     """What the deciding figure says, what it would take to say more, and where AUC says otherwise."""
     name, deciding = comparison.second.name, comparison.deciding()
     told = {
-        "undecided": f"undecided. {power(comparison)}",
+        "undecided": f"undecided. {power(comparison)}".rstrip(),
         "better": f"{name} ranks better: {comparison.metric} {estimate(deciding, sign=True)}",
         "worse": f"{name} ranks worse: {comparison.metric} {estimate(deciding, sign=True)}",
     }[comparison.verdict]

@@ -95,7 +95,7 @@ def _wanted(bound: Bound) -> str:
 def _unknown(metric: str) -> str:
     if ranks(metric):
         return "too few groups hold both outcomes"
-    return "its scores are not probabilities" if metric in ("log_loss", "calibration") else "too few units"
+    return "its scores are not probabilities, or units are too few" if metric in ("log_loss", "calibration") else "too few units"
 
 
 def spoken_figure(estimate: Estimate) -> str:

@@ -166,7 +166,7 @@ def _power(found: Evaluation, outcome: str) -> str:
     if found.unit is None:
         return f"{tested}{spoken.power(found.clicks, outcome)} Intervals: {spoken.drawn(found)}."
     power = spoken.power_of_units(found.auc, found.units, found.unit, "a distance of AUC from chance")
-    return f"{tested}{power} Intervals {spoken.drawn(found)}."
+    return f"{tested}{power}Intervals {spoken.drawn(found)}."
 
 
 def _periods(found: Evaluation) -> str:
@@ -205,7 +205,7 @@ def _data(run: Run) -> list[str]:
 def _short(found: object, digits: int = 3) -> str:
     from .statistics import Estimate
 
-    return f"{found.value:.{digits}f}   ({spoken.interval(found, digits)})" if isinstance(found, Estimate) else "no rates"
+    return f"{found.value:.{digits}f}   ({spoken.interval(found, digits)})" if isinstance(found, Estimate) else "not known"
 
 
 def _loss(found: Evaluation) -> str:

@@ -82,10 +82,13 @@ def _few(number: int) -> str:
 def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
     """What so many units can show of a figure with this interval, and how many would show less: an interval narrows with their root."""
     from .statistics import distance_shown_by
+    from .units import FEWEST
 
+    if number < FEWEST:
+        return ""
     shown = distance_shown_by(figure)
     digits = 3 if shown < 0.1 else 2
     smaller = [distance for distance in (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001) if distance < 0.75 * shown][:2]
     takes = [f"{distance:g} takes {two_figures(number * (shown / distance) ** 2)} {people(unit)}" for distance in smaller]
     told = f"{number:,} {people(unit)} show {what} of {shown:.{digits}f} four times in five"
-    return f"{told}{'; ' if takes else ''}{', '.join(takes)}."
+    return f"{told}{'; ' if takes else ''}{', '.join(takes)}. "

@@ -26,7 +26,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """A metric as numerator / denominator, each by unit (arrays of one length).
 
     `degree` 2: the metric is a sum over pairs of rows, each pair counted half for either unit. A sample that holds a unit w times holds the
-    pairs of u and v w_u w_v times; to first order it moves twice as far as the ratio of these sums does (Hoeffding 1948).
+    pairs of u and v w_u w_v times; to first order it moves twice as far as the ratio of these sums does (Hoeffding 1948). A share of pairs,
+    so it stays between 0 and 1.
     """
 
     numerator: Floats
@@ -108,4 +109,4 @@ def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) ->
         ratios = drawn[:, ::2] / drawn[:, 1::2]
     values, degrees = (np.array(list(column)) for column in zip(*((metric.value, metric.degree) for metric in metrics), strict=True))
     moved: Floats = values + degrees * (np.where(np.isfinite(ratios), ratios, np.nan) - values)
-    return moved
+    return np.where(degrees > 1, np.clip(moved, 0, 1), moved)

@@ -43,7 +43,7 @@ def test_a_configuration_without_a_gate_is_not_judged():
 
 def test_what_is_missing_is_said():
     result = judge(BOTH, None, None, no_champion="no champion yet")
-    assert [check.reason for check in result.checks] == ["no champion yet", "its scores are not probabilities"]
+    assert [check.reason for check in result.checks] == ["no champion yet", "its scores are not probabilities, or units are too few"]
 
 
 def test_a_ranking_is_compared_with_the_champion_s_unless_the_gate_does_so_itself():
