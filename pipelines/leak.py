@@ -71,7 +71,8 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         alarmed=_alarmed(leaky, chosen.name),
         page=Path(),
     )
-    html = _page(leak, record.configuration, known, alone, alone_leaky)
+    drawn = spoken.drawn(record.evaluation) if record.evaluation else ""
+    html = _page(leak, record.configuration, known, alone, alone_leaky, f"Intervals are 95 %: {drawn}.")
     return msgspec.structs.replace(leak, page=keep(project, f"leak-{run}.html", html.encode()))
 
 
@@ -115,7 +116,7 @@ def _alarmed(data: pa.Table, feature: str) -> bool:
     return bool(leak_alarm(data, "outcome", [feature]))
 
 
-def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked: pa.Table) -> str:
+def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked: pa.Table, intervals: str) -> str:
     entity, outcome = leak.entity, known.outcome
     rows = [
         (f"{leak.feature} alone, point in time", _short(leak.honest)),
@@ -149,7 +150,7 @@ def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked:
                     "it has seen the answers."
                 ),
                 page.table(("", "AUC within days (95 %)"), rows, wordy=0),
-                page.words(f"{leak.rows:,} test rows, {spoken.clicks(leak.clicks, outcome)}, intervals are 95 %.", "soft"),
+                page.words(f"{leak.rows:,} test rows, {spoken.clicks(leak.clicks, outcome)}. {intervals}", "soft"),
             ),
             page.section("Pictures", page.charts(roc_chart(seen), daily_chart(seen))),
             page.section(

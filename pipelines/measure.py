@@ -21,41 +21,48 @@ from . import metrics, statistics, units
 from .evaluation import Forward
 from .metrics import Clusters, chances, clusters, day_of
 from .records import Champion, Evaluation, Period, Ranked
-from .statistics import Estimate
+from .statistics import Estimate, Floats
+
+_TO_BASE = "log_loss_to_base"  # log loss minus that of always answering the base rate
 
 
 def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
     """Every figure with its interval. AUC compares within UTC days, so that a busy day is no feature."""
     table, among = forward.predictions, clusters(forward.predictions)
     outcomes, scores, base = (table[name].to_numpy() for name in ("outcome", "prediction", "base_rate"))
-    sums = metrics.totals(table, scores, cutoffs, among)
     base_loss = statistics.log_loss(base, outcomes)
-    loss = statistics.log_loss(scores, outcomes) if chances(scores) else None
-    figures = units.estimates(sums)
-    auc, calibration = figures.pop("auc", None), figures.pop("calibration", None)
-    difference = None
-    if not among.dependent:
-        auc = statistics.auc(scores, outcomes, day_of(table))
-        difference = None if loss is None else statistics.mean_difference(loss, base_loss)
-    elif loss is not None:
-        difference = units.estimates({"": units.totals(loss - base_loss, 1.0, among.unit, among.units)}).get("")
-    if "calibration" in sums and scores.sum() > 0 and (not among.dependent or not outcomes.any()):
-        calibration = statistics.calibration(outcomes, scores)  # a bootstrap of no outcome at all is sure of 0
+    figures = _figures(table, base_loss, cutoffs, among)
     return Evaluation(
         rows=table.num_rows,
         clicks=int(outcomes.sum()),
         periods=tuple(_period(table, number, *trained) for number, trained in enumerate(forward.trained)),
         forward_days=forward.length / timedelta(days=1),
-        auc=auc or Estimate(value=_finite(sums["auc"].value), low=0.0, high=1.0),
-        log_loss=None if loss is None else float(loss.mean()),
+        auc=figures.pop("auc"),
+        log_loss=float(statistics.log_loss(scores, outcomes).mean()) if chances(scores) else None,
         base_log_loss=float(base_loss.mean()),
-        log_loss_difference=difference,
-        calibration=calibration,
+        log_loss_difference=figures.pop(_TO_BASE, None),
+        calibration=figures.pop("calibration", None),
         metrics=figures,
         unit=forward.grouping.unit if among.dependent else None,
         units=among.units if among.dependent else 0,
         ranked=_ranked(forward, among),
     )
+
+
+def _figures(table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters) -> dict[str, Estimate]:
+    """By the names of gates; `auc` is always there."""
+    outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
+    sums = metrics.totals(table, scores, cutoffs, among)
+    if chances(scores):
+        sums[_TO_BASE] = units.totals(statistics.log_loss(scores, outcomes) - base_loss, 1.0, among.unit, among.units)
+    figures = {"auc": Estimate(value=_finite(sums["auc"].value), low=0.0, high=1.0)} | units.estimates(sums)
+    if not among.dependent:
+        figures["auc"] = statistics.auc(scores, outcomes, day_of(table))
+    if "calibration" in sums and scores.sum() > 0 and (not among.dependent or not outcomes.any()):
+        figures["calibration"] = statistics.calibration(outcomes, scores)  # a bootstrap of no outcome at all is sure of 0
+    if chances(scores) and not among.dependent:
+        figures[_TO_BASE] = statistics.mean_difference(statistics.log_loss(scores, outcomes), base_loss)
+    return figures
 
 
 def _ranked(forward: Forward, among: Clusters) -> Ranked | None:

@@ -1,7 +1,11 @@
 """Forward evaluation trains on what was known, tests on what came after, and says what it left out."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -16,6 +20,7 @@ from isthmus.errors import Invalid
 from isthmus.pipelines import evaluation, folds, measure, spoken, statistics, trainers
 from isthmus.pipelines.metrics import day_of
 from isthmus.project.specs import Evaluation, Feature, Model
+from isthmus.storage import wait
 from isthmus.tests.pipelines import trained
 
 START, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 8, tzinfo=UTC)
@@ -126,6 +131,62 @@ def test_a_long_evaluation_runs_its_periods_in_several_processes_and_says_the_sa
     assert len(list(tmp_path.glob("pid-*"))) > 1
     assert [line.split(":")[0] for line in lines if line.startswith("period")] == [f"period {number} of 5" for number in range(1, 6)]
     assert "2 at a time" in lines[1]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import msgspec, pyarrow.parquet as pq
+from isthmus.pipelines import evaluation, folds, trainers
+from isthmus.tests.pipelines.test_evaluation import END, MODEL, START
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folds.WORTH, folds.os.cpu_count = 0.0, lambda: 2
+    model = msgspec.structs.replace(MODEL, trainer="hanging.train")
+    data = pq.read_table(folder / "data.parquet")
+    trainer = trainers.find(model, folder)
+    evaluation.forward(data, trainer, model, start=START, end=END, folder=folder, log=print, source=folder / "data.parquet")
+"""
+HANGING = """
+import os, threading
+from multiprocessing import parent_process
+from pathlib import Path
+
+def train(data, label, features):
+    if parent_process():
+        (Path(__file__).parent / f"pid-{os.getpid()}").touch()
+        threading.Event().wait(120)
+    return Flat()
+
+class Flat:
+    def predict(self, rows):
+        return [0.1] * len(rows)
+"""
+
+
+def test_a_killed_evaluation_leaves_no_process_that_trains_for_nobody(tmp_path):
+    (tmp_path / "hanging.py").write_text(HANGING)
+    (tmp_path / "killed.py").write_text(KILLED)
+    pq.write_table(trained.data(), tmp_path / "data.parquet")
+    evaluating = subprocess.Popen([sys.executable, tmp_path / "killed.py", tmp_path], stdout=subprocess.DEVNULL)
+    try:
+        wait(lambda: list(tmp_path.glob("pid-*")), lambda pids: len(pids) == 2, deadline=timedelta(seconds=90), what="two workers")
+    finally:
+        evaluating.kill()
+        evaluating.wait()
+    workers = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
+    wait(lambda: [pid for pid in workers if alive(pid)], lambda pids: not pids, deadline=timedelta(seconds=30), what="the workers' end")
+
+
+def alive(pid):
+    """A zombie that nobody has waited for is not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not (state.is_file() and state.read_text().rsplit(") ", 1)[1].startswith("Z"))
 
 
 def test_rows_say_whose_they_are_and_what_was_ranked(tmp_path):
