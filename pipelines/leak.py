@@ -72,7 +72,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         page=Path(),
     )
     drawn = spoken.drawn(record.evaluation) if record.evaluation else ""
-    html = _page(leak, record.configuration, known, alone, alone_leaky, f"Intervals are 95 %: {drawn}.")
+    html = _page(leak, record.configuration, known, alone, alone_leaky, intervals=f"Intervals are 95 %: {drawn}.")
     return msgspec.structs.replace(leak, page=keep(project, f"leak-{run}.html", html.encode()))
 
 
@@ -116,7 +116,7 @@ def _alarmed(data: pa.Table, feature: str) -> bool:
     return bool(leak_alarm(data, "outcome", [feature]))
 
 
-def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked: pa.Table, intervals: str) -> str:
+def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked: pa.Table, *, intervals: str) -> str:
     entity, outcome = leak.entity, known.outcome
     rows = [
         (f"{leak.feature} alone, point in time", _short(leak.honest)),
