@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from . import ranking, statistics, units
@@ -48,7 +49,9 @@ def _codes(predictions: pa.Table, name: str) -> Codes | None:
         return None
     encoded: Any = pa.concat_arrays(predictions[name].chunks).dictionary_encode()
     codes = np.array(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    rank = np.argsort(pc.array_sort_indices(encoded.dictionary).to_numpy())  # by value: the same draw whatever order the rows are in
     nulls = codes < 0
+    codes[~nulls] = rank[codes[~nulls]]
     codes[nulls] = len(encoded.dictionary) + np.arange(int(nulls.sum()))
     return codes
 

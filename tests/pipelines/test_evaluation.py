@@ -200,6 +200,18 @@ def test_rows_say_whose_they_are_and_what_was_ranked(tmp_path):
     assert measured.ranked.items == measured.ranked.shown == 10  # one score for all: everything shares the first place
 
 
+def test_intervals_do_not_depend_on_the_order_of_the_rows(tmp_path):
+    data = trained.data().append_column("user_id", pa.array([f"u{i % 90}" for i in range(2100)]))
+    among = evaluation.Grouping(unit="user_id", ranked_within="position", item="item_id")
+    trainer = Recorder(lambda rows: [row["item_ctr"] or 0.1 for row in rows])
+    found = evaluation.forward(data, trainer, MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+    order = np.random.default_rng(0).permutation(found.predictions.num_rows)
+    shuffled = msgspec.structs.replace(found, predictions=found.predictions.take(pa.array(order)))
+    first, second = (measure.measure(each).figures() for each in (found, shuffled))
+    for name, figure in first.items():
+        assert msgspec.structs.astuple(second[name]) == pytest.approx(msgspec.structs.astuple(figure), abs=1e-9)
+
+
 def test_a_log_without_units_or_with_few_says_so(tmp_path):
     alone = measure.measure(forward(trained.data(), Recorder(), tmp_path))
     assert spoken.drawn(alone) == "rows taken as independent: the log names no unit, so the true intervals are wider"
