@@ -150,7 +150,6 @@ def daily(predictions: pa.Table) -> list[tuple[Any, float, float]]:
             continue
         pairs = ranking.pair_shares(scores[inside], outcomes[inside], np.zeros(int(inside.sum()), dtype=np.int64))
         sums = units.totals(*pairs, among.unit[inside], among.units, degree=2)
-        parts = sums.degree * (sums.numerator - sums.value * sums.denominator) / sums.denominator.sum()
-        margin = 1.96 * (math.sqrt(float((parts**2).sum())) if among.dependent else 1 / math.sqrt(12 * clicks))
+        margin = 1.96 * (math.sqrt(float((units.parts(sums) ** 2).sum())) if among.dependent else 1 / math.sqrt(12 * clicks))
         rows.append((day.tolist(), sums.value, margin))
     return rows

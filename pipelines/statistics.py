@@ -68,7 +68,7 @@ def auc(scores: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed
     value = pairs.auc(np.ones(rows, dtype=np.int64))
     if math.isnan(value):
         return Estimate(value=0.5, low=0.0, high=1.0)
-    return interval(value, [pairs.auc(weights) for weights in resamples(rows, samples=samples, seed=seed)])
+    return _interval(value, [pairs.auc(weights) for weights in resamples(rows, samples=samples, seed=seed)])
 
 
 def auc_difference(scores: Any, other: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0) -> Estimate:
@@ -80,14 +80,12 @@ def auc_difference(scores: Any, other: Any, outcomes: Any, groups: Any, *, sampl
     if math.isnan(value):
         return Estimate(value=0.0, low=-1.0, high=1.0)
     drawn = resamples(rows, samples=samples, seed=seed + 1)
-    return interval(value, [ours.auc(weights) - theirs.auc(weights) for weights in drawn])
+    return _interval(value, [ours.auc(weights) - theirs.auc(weights) for weights in drawn])
 
 
-def interval(value: float, drawn: Sequence[float] | Floats, *, tail: float = _TAIL_LOWER) -> Estimate:
-    """A figure with the percentiles of its bootstrap samples; NaN, a sample that missed every click, is left out."""
-    samples = np.asarray(drawn, dtype=float)
-    known = samples[~np.isnan(samples)]
-    low, high = np.percentile(known if len(known) else [value], [100 * tail, 100 * (1 - tail)])
+def _interval(value: float, drawn: Sequence[float]) -> Estimate:
+    known = [one for one in drawn if not math.isnan(one)]  # a sample may have missed every click
+    low, high = np.percentile(known or [value], [100 * _TAIL_LOWER, 100 * _TAIL_UPPER])
     return Estimate(value=value, low=float(low), high=float(high))
 
 

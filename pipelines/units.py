@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .statistics import SAMPLES, Estimate, Floats, interval, sums
+from .statistics import SAMPLES, Estimate, Floats, sums
 
 FEWEST = 10  # units; of fewer no interval is worth its name
 BUCKETS = 4096  # more units than that are drawn in this many random bunches, whose sums are as independent as the units' own
@@ -47,24 +47,24 @@ def totals(numerator: Any, denominator: Any, units: NDArray[np.int64], number: i
 
 
 def estimates(metrics: Mapping[str, Totals], *, samples: int = SAMPLES, seed: int = 0) -> dict[str, Estimate]:
-    """Each metric with its 95 % interval: percentiles over samples of units. What cannot be told is left out: fewer than FEWEST units."""
-    counted = {name: metric for name, metric in metrics.items() if _tells(metric)}
+    """Each metric with its 95 % interval over samples of units. What cannot be told is left out: fewer than FEWEST units."""
+    counted = {name: metric for name, metric in metrics.items() if _counted(metric) >= FEWEST}
     drawn = draw(list(counted.values()), samples=samples, seed=seed)
-    return {name: _interval(metric, metric.value, column) for (name, metric), column in zip(counted.items(), drawn.T, strict=True)}
+    return {
+        name: _interval(metric.value, column, parts(metric), _counted(metric))
+        for (name, metric), column in zip(counted.items(), drawn.T, strict=True)
+    }
 
 
 def differences(ours: Mapping[str, Totals], theirs: Mapping[str, Totals], *, samples: int = SAMPLES, seed: int = 0) -> dict[str, Estimate]:
     """Our metric minus theirs, both on the units of each sample."""
-    names = [name for name, metric in ours.items() if name in theirs and _tells(metric) and _tells(theirs[name])]
+    names = [name for name, metric in ours.items() if name in theirs and min(_counted(metric), _counted(theirs[name])) >= FEWEST]
     drawn = draw([side[name] for side in (ours, theirs) for name in names], samples=samples, seed=seed)
     paired = drawn[:, : len(names)] - drawn[:, len(names) :]
     return {
-        name: _interval(ours[name], ours[name].value - theirs[name].value, column) for name, column in zip(names, paired.T, strict=True)
+        name: _interval(ours[name].value - theirs[name].value, column, parts(ours[name]) - parts(theirs[name]), _counted(ours[name]))
+        for name, column in zip(names, paired.T, strict=True)
     }
-
-
-def _tells(metric: Totals) -> bool:
-    return _counted(metric) >= FEWEST
 
 
 def _counted(metric: Totals) -> int:
@@ -72,8 +72,31 @@ def _counted(metric: Totals) -> int:
     return int(np.count_nonzero(metric.denominator))
 
 
-def _interval(metric: Totals, value: float, drawn: Floats) -> Estimate:
-    return interval(value, drawn, tail=tail(_counted(metric)))
+def parts(metric: Totals) -> Floats:
+    """How far each unit pulls the metric, to first order: its empirical influence."""
+    influence: Floats = metric.degree * (metric.numerator - metric.value * metric.denominator) / metric.denominator.sum()
+    return influence
+
+
+def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Estimate:
+    """Bias-corrected and accelerated (Efron 1987): percentiles, moved as the samples' median and the skewness of units' influence say.
+
+    Without that a figure that a few busy people decide is too sure of itself: simulated, the difference of two log losses was held by 92 %.
+    """
+    known, normal = drawn[~np.isnan(drawn)], NormalDist()
+    spread = float((influence**2).sum())
+    if not spread or not len(known):
+        return Estimate(value=value, low=value, high=value)
+    below = float(np.mean(known < value) + np.mean(known <= value)) / 2
+    bias = normal.inv_cdf(min(max(below, 1 / len(known)), 1 - 1 / len(known)))
+    skew = float((influence**3).sum()) / (6 * spread**1.5)
+
+    def end(z: float) -> float:
+        moved = bias + (bias + z) / max(1 - skew * (bias + z), 1e-6)
+        return float(np.percentile(known, 100 * normal.cdf(moved)))
+
+    reach = -normal.inv_cdf(tail(number))
+    return Estimate(value=value, low=end(-reach), high=end(reach))
 
 
 def tail(number: int) -> float:
@@ -93,18 +116,18 @@ def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) ->
     if not metrics:
         return np.empty((samples, 0))
     random = np.random.default_rng(seed)
-    parts_of = np.column_stack([side for metric in metrics for side in (metric.numerator, metric.denominator)])
-    if len(parts_of) > BUCKETS:
-        bucket = random.permutation(len(parts_of)) % BUCKETS
-        parts_of = np.column_stack([sums(bucket, column, BUCKETS) for column in parts_of.T])
-    number = len(parts_of)
-    parts = []
+    columns = np.column_stack([side for metric in metrics for side in (metric.numerator, metric.denominator)])
+    if len(columns) > BUCKETS:
+        bucket = random.permutation(len(columns)) % BUCKETS
+        columns = np.column_stack([sums(bucket, column, BUCKETS) for column in columns.T])
+    number = len(columns)
+    pieces = []
     for first in range(0, samples, step := max(1, _CELLS // number)):
         size = min(step, samples - first)
         places = random.integers(0, number, (size, number)) + np.arange(size)[:, None] * number
         counts = np.bincount(places.ravel(), minlength=size * number).reshape(size, number)
-        parts.append(counts.astype(float) @ parts_of)
-    drawn = np.concatenate(parts)
+        pieces.append(counts.astype(float) @ columns)
+    drawn = np.concatenate(pieces)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = drawn[:, ::2] / drawn[:, 1::2]
     values, degrees = (np.array(list(column)) for column in zip(*((metric.value, metric.degree) for metric in metrics), strict=True))
