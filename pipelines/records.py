@@ -12,7 +12,7 @@ from ..project.metrics import AGAINST, ranks
 from ..storage import BlobStore
 from .document import find, read, runs_folder, write
 from .gate import GateResult, Verdict
-from .spoken import clicks, days, drawn, estimate, people, signed
+from .spoken import clicks, days, drawn, estimate, interval, people, signed
 from .statistics import Estimate
 
 
@@ -211,9 +211,10 @@ def _figures(run: Run, found: Evaluation) -> list[str]:
     lines.append(_line("auc", _judged(run, "auc", f"{estimate(found.auc)}     chance 0.5{_ceiling(run.champion)}")))
     lines += _ranking(run, found)
     if found.log_loss is not None and found.log_loss_difference is not None:
-        margin = found.log_loss_difference.high - found.log_loss_difference.value
+        to_base = found.log_loss_difference
+        between = f", 95 % {interval(to_base, 5, sign=True)}" if found.units else f" +- {to_base.high - to_base.value:.5f}"
         base = f"{found.base_log_loss:.5f} for always answering the base rate"
-        difference = f"{signed(found.log_loss_difference.value, 5)} +- {margin:.5f}"
+        difference = f"{signed(to_base.value, 5)}{between}"
         lines.append(_line("log loss", f"{found.log_loss:.5f} against {base} ({difference})"))
     if found.calibration is not None:
         lines.append(_line("calibration", _judged(run, "calibration", estimate(found.calibration, 2, what=" observed/expected"))))
