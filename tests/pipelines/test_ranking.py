@@ -22,6 +22,7 @@ def measured(found, cutoffs=(1, 3, 10)):
     return ranking.measure(scores, hits.astype(int), codes, len(found), cutoffs)
 
 
+@settings(deadline=None)
 @given(groups)
 def test_ndcg_is_scikit_learn_s_with_ties_and_without(found):
     ours = measured(found)
@@ -69,6 +70,7 @@ def test_equal_scores_count_as_the_mean_over_their_orders(group):
         assert ours.metrics["recall@2"][0] == pytest.approx(np.mean([sum(rank <= 2 for rank in hits) / len(hits) for hits in ranks]))
 
 
+@settings(deadline=None)
 @given(groups)
 def test_pairs_are_those_of_one_group(found):
     ours = measured(found)
@@ -79,6 +81,7 @@ def test_pairs_are_those_of_one_group(found):
         assert ours.tell[number] == bool(pairs)
 
 
+@settings(deadline=None)
 @given(groups)
 def test_every_pair_is_shared_by_its_two_rows(found):
     rows = [(score, hit, number) for number, group in enumerate(found) for score, hit in group]
@@ -109,6 +112,7 @@ def test_first_places_are_counted_by_item_and_shared_by_equal_scores():
     assert top.gini == pytest.approx((2 * (0 * 1 + 0.5 * 2 + 1.5 * 3) / (3 * 2)) - 4 / 3)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=20))
 def test_gini_is_half_the_mean_difference_over_the_mean(values):
     places = np.sort(np.array(values))

@@ -71,7 +71,7 @@ def test_of_fewer_than_ten_units_no_interval_is_given():
     assert units.estimates(people.sums(made, made.by_item)) == {}
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(10, 5000))
 def test_few_units_make_intervals_wider(number):
     scipy = pytest.importorskip("scipy.stats")
