@@ -1,4 +1,4 @@
-"""materialize, and features get | skew | leaks."""
+"""materialize, and features get | check | skew | leaks."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
     lines = [
         f"{r.view:<{width}}   {r.rows:>7,} rows   {r.keys_online:>6,} keys online   known up to {r.until:%Y-%m-%d %H:%M}" for r in reports
     ]
-    console.result({"views": reports, "skew": found}, "\n".join([*lines, str(found)]))
+    checks = [str(r.as_known) for r in reports if r.as_known is not None and r.as_known.moments]
+    console.result({"views": reports, "skew": found}, "\n".join([*lines, *checks, str(found)]))
     if models:  # the champion first: what comes after is compared with it
         console.next("train " + " ".join(model.path for model in models))
 
 
-@click.group(help="Read online features, check for skew and leaks.")
+@click.group(help="Read online features; check for later data, skew and leaks.")
 def features() -> None: ...
 
 
@@ -87,5 +88,19 @@ def leaks(console: Console, config: str) -> None:
         raise SystemExit(1)
 
 
-for _name, _command in (("get", get), ("skew", skew), ("leaks", leaks)):
+@command(help="Whether the views' rows (default: all) see data that only became known after them. Nothing is written.")
+@click.argument("views", nargs=-1)
+@click.option("--moments", type=click.IntRange(min=1), default=3, show_default=True, help="Moments of the history to look at.")
+def check(console: Console, views: tuple[str, ...], moments: int) -> None:
+    from ..feature_store.as_known import check_as_known, most_computations
+
+    with console.open() as project:
+        console.say(f"at most {most_computations(moments)} computations of each view")
+        reports = check_as_known(project, views or None, moments=moments)
+    console.result(reports, "\n".join(map(str, reports)))
+    if any(report.peek for report in reports):
+        raise SystemExit(1)
+
+
+for _name, _command in (("get", get), ("check", check), ("skew", skew), ("leaks", leaks)):
     features.add_command(_command, _name)
