@@ -14,8 +14,9 @@ from .tables import grid
 @click.argument("views", nargs=-1)
 @click.option("--until", type=click.DateTime(), help="Up to this moment (UTC) instead of now.")
 def materialize(console: Console, views: tuple[str, ...], until: datetime | None) -> None:
+    from ..feature_store.as_known import MOMENTS, most_computations
     from ..feature_store.materialize import materialize as compute
-    from ..feature_store.materialize import watermark
+    from ..feature_store.materialize import unchecked, watermark
     from ..feature_store.skew import skew as compare
 
     with console.open() as project:
@@ -24,6 +25,8 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
             marks = {name: watermark(project, name) for name in views or project.spec.feature_views if name in project.spec.feature_views}
             known = {name: f"known up to {mark:%Y-%m-%d %H:%M}" if mark else "nothing computed yet" for name, mark in marks.items()}
             console.would(marks, "\n".join(f"{name}   {words} -> {moment:%Y-%m-%d %H:%M}" for name, words in known.items()))
+        if new := unchecked(project, views or None):
+            console.say(f"first, whether they see later data, by at most {most_computations(MOMENTS)} computations each: {', '.join(new)}")
         reports = compute(project, views or None, until=moment)
         found = compare(project)
         models = sorted(project.spec.models.values(), key=lambda model: model.alias != "champion")
@@ -31,7 +34,7 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
     lines = [
         f"{r.view:<{width}}   {r.rows:>7,} rows   {r.keys_online:>6,} keys online   known up to {r.until:%Y-%m-%d %H:%M}" for r in reports
     ]
-    checks = [str(r.as_known) for r in reports if r.as_known is not None and r.as_known.moments]
+    checks = [str(report.as_known) for report in reports if report.as_known is not None]
     console.result({"views": reports, "skew": found}, "\n".join([*lines, *checks, str(found)]))
     if models:  # the champion first: what comes after is compared with it
         console.next("train " + " ".join(model.path for model in models))

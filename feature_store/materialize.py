@@ -31,6 +31,7 @@ from ..runtime import Project
 from ..storage import utc_milliseconds
 from . import watermarks
 from .as_known import AsKnown, require_as_known
+from .as_known_sql import inputs
 from .history import ViewSource, first_sql, next_sql
 from .relations import history_table
 from .sql import digest
@@ -64,7 +65,7 @@ def materialize(project: Project, views: Sequence[str] | None = None, *, until: 
     with project.lock("materialize"):
         sources = view_sources(project.description, views)
         moment = utc_milliseconds(until) if until else project.now()
-        checks = require_as_known(project, [source for source in sources if not _checked(project, source)])
+        checks = require_as_known(project, [source for source in sources if _unchecked(project, source)])
         reports = []
         for done, source in enumerate(sources):
             project.progress(f"materialize {source.view.name}", done, len(sources))
@@ -73,8 +74,14 @@ def materialize(project: Project, views: Sequence[str] | None = None, *, until: 
         return tuple(reports)
 
 
-def _checked(project: Project, source: ViewSource) -> bool:
-    return watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
+def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The views that `materialize` would first check for later data: those that read something with a time, by a text not checked yet."""
+    return tuple(source.view.name for source in view_sources(project.description, views) if _unchecked(project, source))
+
+
+def _unchecked(project: Project, source: ViewSource) -> bool:
+    known = watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
+    return not known and any(read.known for read in inputs(source, project.description))
 
 
 def _materialize(project: Project, source: ViewSource, until: datetime, check: AsKnown | None) -> MaterializeReport:
