@@ -14,7 +14,7 @@ from .tables import grid
 @click.argument("views", nargs=-1)
 @click.option("--until", type=click.DateTime(), help="Up to this moment (UTC) instead of now.")
 def materialize(console: Console, views: tuple[str, ...], until: datetime | None) -> None:
-    from ..feature_store.as_known import MOMENTS, most_computations
+    from ..feature_store.as_known import price
     from ..feature_store.materialize import materialize as compute
     from ..feature_store.materialize import unchecked, watermark
     from ..feature_store.skew import skew as compare
@@ -26,7 +26,7 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
             known = {name: f"known up to {mark:%Y-%m-%d %H:%M}" if mark else "nothing computed yet" for name, mark in marks.items()}
             console.would(marks, "\n".join(f"{name}   {words} -> {moment:%Y-%m-%d %H:%M}" for name, words in known.items()))
         if new := unchecked(project, views or None):
-            console.say(f"first, whether they see later data, by at most {most_computations(MOMENTS)} computations each: {', '.join(new)}")
+            console.say(f"first, whether they see later data ({price()}): {', '.join(new)}")
         reports = compute(project, views or None, until=moment)
         found = compare(project)
         models = sorted(project.spec.models.values(), key=lambda model: model.alias != "champion")
@@ -95,10 +95,10 @@ def leaks(console: Console, config: str) -> None:
 @click.argument("views", nargs=-1)
 @click.option("--moments", type=click.IntRange(min=1), default=3, show_default=True, help="Moments of the history to look at.")
 def check(console: Console, views: tuple[str, ...], moments: int) -> None:
-    from ..feature_store.as_known import check_as_known, most_computations
+    from ..feature_store.as_known import check_as_known, price
 
     with console.open() as project:
-        console.say(f"at most {most_computations(moments)} computations of each view")
+        console.say(price(moments))
         reports = check_as_known(project, views or None, moments=moments)
     console.result(reports, "\n".join(map(str, reports)))
     if any(report.peek for report in reports):

@@ -11,7 +11,7 @@ they are now: they are materialize's business, not the view's.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,39 +58,46 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
 def check_as_known(project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS) -> tuple[AsKnown, ...]:
     """Check views (default: all) at so many moments, spread over the history by a fixed seed. Writes nothing.
 
-    Costs `most_computations(moments)` computations of each view. NotFound, ProjectError as materialize.
+    Costs `usual_computations(moments)` of each view, and again where a float differs. NotFound, ProjectError as materialize.
     """
     if moments < 1:
         raise Refused(f"{moments} moments check nothing", remedy="--moments 1 is the least")
-    reports = []
-    sources = view_sources(project.description, views)
-    for done, source in enumerate(sources):
-        project.progress(f"check {source.view.name}: at most {most_computations(moments)} computations", done, len(sources))
-        read = inputs(source, project.description)
-        reports.append(examine(project, source, read, known_times(project, read, moments)))
-    project.progress("check", len(sources), len(sources))
-    return tuple(reports)
-
-
-def most_computations(moments: int) -> int:
-    """The price: of each view, itself for every few moments and twice for each. Where a float differs, it is all done once more."""
-    return 2 * moments + -(-moments // _TOGETHER)
+    return tuple(_reports(project, view_sources(project.description, views), moments))
 
 
 def require_as_known(project: Project, sources: Sequence[ViewSource]) -> dict[str, AsKnown]:
     """What `check_as_known` says of these views. Refused, naming row, values, moment and the likely cause, when one of them peeks."""
     reports: dict[str, AsKnown] = {}
-    for source in sources:
-        view = source.view
-        project.progress(f"check {view.name}: at most {most_computations(MOMENTS)} computations", len(reports), len(sources))
-        read = inputs(source, project.description)
-        report = reports[view.name] = examine(project, source, read, known_times(project, read, MOMENTS))
+    for report in _reports(project, sources, MOMENTS):
         if report.peek is not None:
             more = f" ({report.blamed - 1:,} more rows like it)" if report.blamed > 1 else ""
-            raise Refused(
-                f"{view.name}: {words(report.peek)}{more}", remedy=f"likely: {report.cause}\nlook again: isthmus features check {view.name}"
-            )
+            again = f"look again: isthmus features check {report.view}"
+            raise Refused(f"{report.view}: {words(report.peek)}{more}", remedy=f"likely: {report.cause}\n{again}")
+        reports[report.view] = report
     return reports
+
+
+def usual_computations(moments: int) -> int:
+    """Of one view: twice for each moment, and itself for every few of them."""
+    return 2 * moments + _queries(moments)
+
+
+def price(moments: int = MOMENTS) -> str:
+    """For people, before it runs. Where a float differs, all is computed again, beside the view over its input in another order."""
+    usual = usual_computations(moments)
+    return f"{usual} computations of each, {2 * usual + _queries(moments)} where a float differs"
+
+
+def _queries(moments: int) -> int:
+    return -(-moments // _TOGETHER)
+
+
+def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> Iterator[AsKnown]:
+    for done, source in enumerate(sources):
+        project.progress(f"check {source.view.name}", done, len(sources))
+        read = inputs(source, project.description)
+        yield examine(project, source, read, known_times(project, read, moments))
+    project.progress("check", len(sources), len(sources))
 
 
 def known_times(project: Project, read: Sequence[Input], number: int, *, seed: int = 0) -> tuple[datetime, ...]:
