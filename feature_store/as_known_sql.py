@@ -44,7 +44,7 @@ def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
         Input(
             relation=relation,
             columns=tuple(column.name for column in columns),
-            known=_known({column.name for column in columns}),
+            known=_known({column.name for column in columns if column.type == "timestamp"}),
             outcome=relation in spec.objectives,
             dated=relation in events or relation in spec.objectives,
         )
@@ -87,7 +87,7 @@ def compared_sql(source: ViewSource, read: Sequence[Input], moments: Sequence[da
     if again:
         runs.append(_over(source, read, _reordered, 0))
     union = "\nUNION ALL\n".join(
-        f"SELECT {run} AS isthmus_run, * FROM (\n{_computed(source, sql)}\n) AS run_{run}" for run, sql in enumerate(runs)
+        f"SELECT {run} AS isthmus_run, * FROM (\n{_computed(source, sql)}\n) AS isthmus_run_{run}" for run, sql in enumerate(runs)
     )
     values = chain.from_iterable(_values(source.features, run) for run in range(len(runs)))
     grouped = f"SELECT {', '.join(_KEY)}, {', '.join(values)} FROM (\n{union}\n) AS isthmus_runs GROUP BY {', '.join(_KEY)}"

@@ -35,6 +35,7 @@ _DUCKDB_TYPES: Mapping[ColumnType, str] = {
     "string": "VARCHAR",
     "timestamp": "TIMESTAMP",
 }
+_TIMES = ("event_timestamp", "created_timestamp")  # of a static table they may be text, which says nothing of time
 
 
 class ViewSchema(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +97,10 @@ def _of_time_and_order(view: FeatureView, spec: ProjectSpec, relations: Mapping[
     from .sql_order import ambiguous_orders
     from .view_known import known_problems
 
-    columns = {name.lower(): frozenset(column.name.lower() for column in found) for name, found in relations.items()}
+    columns = {
+        name.lower(): frozenset(c.name.lower() for c in found if c.name not in _TIMES or c.type == "timestamp")
+        for name, found in relations.items()
+    }
     root = build_scope(parse(view.sql))
     if root is None:  # only what is no query has none
         return []

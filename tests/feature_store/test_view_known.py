@@ -5,8 +5,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from isthmus.feature_store.as_known_sql import inputs
 from isthmus.feature_store.check import check
 from isthmus.feature_store.schema import view_schemas
+from isthmus.feature_store.views import view_sources
 from isthmus.lifecycle.validate import validate
 from isthmus.project.specs import Objective, StaticTable
 from isthmus.tests.cli.running import create, edit
@@ -133,13 +135,18 @@ def test_the_line_that_is_shown_is_one_that_validate_takes():
     assert told(sql.replace("cvr.outcome", f"{line}, cvr.outcome"), with_two_objectives) == ()
 
 
-def test_a_static_table_that_says_when_its_rows_became_known_is_held_to_it(tmp_path):
+@pytest.mark.parametrize(("moment", "held"), [("2019-11-24 00:00:00", True), ("last Sunday", False)])
+def test_a_static_table_that_says_when_its_rows_became_known_is_held_to_it(tmp_path, moment, held):
     file = tmp_path / "prices.csv"
-    file.write_text("item_id,price,created_timestamp\n1,2.5,2019-11-24 00:00:00\n")
+    file.write_text(f"item_id,price,created_timestamp\n1,2.5,{moment}\n")
     described = with_view("SELECT item_id, TIMESTAMP '2019-11-24 00:00:00' AS event_timestamp, price FROM prices")
     spec = msgspec.structs.replace(described.spec, tables={**described.spec.tables, "prices": StaticTable(name="prices", path=str(file))})
-    _, problems = view_schemas(msgspec.structs.replace(described, spec=spec))
-    assert ["and prices has one" in problem.message for problem in problems] == [True]
+    described = msgspec.structs.replace(described, spec=spec)
+    _, problems = view_schemas(described)
+    assert ["and prices has one" in problem.message for problem in problems] == [True] * held
+    if not held:
+        (source,) = view_sources(described, ["item_history"])
+        assert [i.known for i in inputs(source, described)] == [None]
 
 
 def test_an_outcome_event_read_directly_is_a_warning_and_no_error():
