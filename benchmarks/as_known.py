@@ -31,7 +31,7 @@ def main() -> None:
     arguments, _ = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as parent:
         cost(Path(parent))
-        found(Path(parent), arguments.draws)
+        shares_found(Path(parent), arguments.draws)
 
 
 def cost(parent: Path) -> None:
@@ -65,7 +65,7 @@ def cost(parent: Path) -> None:
     )
 
 
-def found(parent: Path, draws: int) -> None:
+def shares_found(parent: Path, draws: int) -> None:
     import isthmus as im
     from isthmus.feature_store.as_known import MOMENTS, examine, known_times
     from isthmus.feature_store.as_known_sql import inputs

@@ -98,8 +98,8 @@ def _of_time_and_order(view: FeatureView, spec: ProjectSpec, relations: Mapping[
     from .view_known import known_problems
 
     columns = {
-        name.lower(): frozenset(c.name.lower() for c in found if c.name not in _TIMES or c.type == "timestamp")
-        for name, found in relations.items()
+        name.lower(): frozenset(c.name.lower() for c in declared if c.name not in _TIMES or c.type == "timestamp")
+        for name, declared in relations.items()
     }
     root = build_scope(parse(view.sql))
     if root is None:  # only what is no query has none

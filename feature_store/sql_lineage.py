@@ -75,19 +75,19 @@ def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
 
 def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage:
     """Of an expression in a scope. What cannot be resolved adds no leaf."""
-    found = Lineage(nodes=frozenset({type(expression)}))
+    origin = Lineage(nodes=frozenset({type(expression)}))
     if isinstance(expression, exp.Column):
-        return found | _column(expression, scope, relations)
+        return origin | _column(expression, scope, relations)
     if isinstance(expression, exp.Query):
         query = expression.unnest()
         inner = next((subquery for subquery in scope.subquery_scopes if subquery.expression is query), None)
         for side in branches(inner) if inner else ():
             for projection in selects(side):
-                found |= lineage(projection, side, relations)
-        return found
+                origin |= lineage(projection, side, relations)
+        return origin
     for child in expression.iter_expressions():
-        found |= lineage(child, scope, relations)
-    return found
+        origin |= lineage(child, scope, relations)
+    return origin
 
 
 def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
@@ -99,14 +99,14 @@ def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
     source = sources.get(table)
     if isinstance(source, exp.Table):
         return Lineage(leaves=frozenset({Leaf(relation=source.name.lower(), column=name)}))
-    found = Lineage()
+    origin = Lineage()
     if isinstance(source, Scope):
         for side, projection in outputs(source, name):
             if projection is not None:
-                found |= lineage(projection, side, relations)
+                origin |= lineage(projection, side, relations)
     elif scope.parent is not None and scope.is_correlated_subquery:
         return _column(column, scope.parent, relations)
-    return found
+    return origin
 
 
 def _has(source: exp.Expr | Scope, name: str, relations: Relations) -> bool:

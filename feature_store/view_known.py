@@ -61,7 +61,7 @@ def _created(origin: Lineage, timed: Sequence[str], view: FeatureView, line: int
 
 
 def _delayed(origin: Lineage) -> bool:
-    return exp.Interval in origin.nodes
+    return {exp.Add, exp.Interval} <= origin.nodes
 
 
 def _line_to_add(timed: Sequence[str], side: Scope) -> str:

@@ -18,6 +18,7 @@ from .test_schema import with_view
 LATEST = "CASE WHEN {0}.created_timestamp > {1}.created_timestamp THEN {0}.created_timestamp ELSE {1}.created_timestamp END"
 
 WITH_T = "WITH c AS (SELECT item_id, event_timestamp AS t FROM ctr)"
+WEEK = "(PARTITION BY item_id ORDER BY event_timestamp RANGE BETWEEN INTERVAL 7 DAY PRECEDING AND CURRENT ROW)"
 FROM_IMPRESSIONS = "SELECT item_id, event_timestamp, event_timestamp AS created_timestamp, 0 AS x FROM events_impression"
 
 
@@ -85,6 +86,12 @@ def told(sql, described=with_view):
             2,
             "the same as none",
             "max(created_timestamp) AS created_timestamp",
+        ),
+        (
+            f"SELECT item_id, event_timestamp,\n max(event_timestamp) OVER {WEEK} AS created_timestamp, avg(outcome) OVER {WEEK} AS x FROM ctr",
+            2,
+            "the same as none",
+            "created_timestamp",
         ),
         (
             f"{FROM_IMPRESSIONS}\nUNION ALL\nSELECT item_id, event_timestamp, event_timestamp AS created_timestamp, outcome FROM ctr",
