@@ -88,7 +88,7 @@ def told(sql, described=with_view):
             "max(created_timestamp) AS created_timestamp",
         ),
         (
-            f"SELECT item_id, event_timestamp,\n max(event_timestamp) OVER {WEEK} AS created_timestamp, avg(outcome) OVER {WEEK} AS x FROM ctr",
+            f"SELECT item_id, event_timestamp,\n max(event_timestamp) OVER {WEEK} AS created_timestamp, outcome AS x FROM ctr",
             2,
             "the same as none",
             "created_timestamp",
