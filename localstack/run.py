@@ -85,19 +85,23 @@ def start_aws(
     clock: str = "real",
     port: int = 0,
     handlers: Sequence[str] = (),
+    query_memory: str = "1GB",
     env: Mapping[str, str] | None = None,
     loud: bool = False,
 ) -> RunningStack:
     """Start the AWS stack on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
-    `loud`: its complaints go to our stderr instead of its log.
+    `query_memory`: what one Athena query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
     """
     folder = Path(mkdtemp(prefix="isthmus-stack-"))
     ready = folder / "ready.json"
     with (folder / "stack.log").open("wb") as log:
         process = subprocess.Popen(
-            [*aws_command(images=images, clock=clock, port=port, ready=ready, handlers=handlers), "--until-stdin-closes"],
+            [
+                *aws_command(images=images, clock=clock, port=port, ready=ready, handlers=handlers, query_memory=query_memory),
+                "--until-stdin-closes",
+            ],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=None if loud else log,
@@ -163,10 +167,16 @@ def stop_apart(ready: Path) -> bool:
 
 
 def aws_command(
-    *, images: Mapping[str, str] | None = None, clock: str = "real", port: int = 0, ready: Path | None = None, handlers: Sequence[str] = ()
+    *,
+    images: Mapping[str, str] | None = None,
+    clock: str = "real",
+    port: int = 0,
+    ready: Path | None = None,
+    handlers: Sequence[str] = (),
+    query_memory: str = "1GB",
 ) -> list[str]:
     """The command line of the stack's process."""
-    command = [sys.executable, "-m", f"{__package__}.aws", "--port", str(port), "--clock", clock]
+    command = [sys.executable, "-m", f"{__package__}.aws", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
     for name, text in (images or {}).items():
         command += ["--image", f"{name}={text}"]
     for module in handlers:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ACCOUNT = "123456789012"  # of every access key that is not itself 12 digits
 REGION = "us-east-1"
+QUERY_MEMORY = 10**9  # bytes
 
 
 class AwsError(Exception):
@@ -116,6 +117,7 @@ class Stack(msgspec.Struct, kw_only=True):
     faults: Faults
     images: Mapping[str, str]  # image name -> the command that it is
     home: Path  # the stack's scratch folder
+    query_memory: int = QUERY_MEMORY
     url: str = ""  # once it listens
     state: State
     services: Services | None = None
@@ -144,6 +146,11 @@ class Context:
     @property
     def home(self) -> Path:
         return self._stack.home
+
+    @property
+    def query_memory(self) -> int:
+        """Bytes that one query may use."""
+        return self._stack.query_memory
 
     @property
     def url(self) -> str:

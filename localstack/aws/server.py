@@ -20,7 +20,7 @@ from ..clock import Clock, Mode
 from ..faults import Faults
 from . import handler_modules
 from .front import Cut, Front
-from .registry import Stack, State
+from .registry import QUERY_MEMORY, Stack, State
 
 HOST = "127.0.0.1"
 PORT = 4599
@@ -34,6 +34,7 @@ def serve(
     images: Mapping[str, str] | None = None,
     clock: Mode = "real",
     home: Path | None = None,
+    query_memory: int = QUERY_MEMORY,
     more: tuple[str, ...] = (),
     ready: Path | None = None,
     until_stdin_closes: bool = False,
@@ -43,7 +44,7 @@ def serve(
         folder = home or Path(cleanup.enter_context(TemporaryDirectory(prefix="isthmus-aws-", ignore_cleanup_errors=True)))
         folder.mkdir(parents=True, exist_ok=True)
         handler_modules.load(more)
-        stack = Stack(clock=Clock(clock), faults=Faults(), images=images or {}, home=folder, state=State())
+        stack = Stack(clock=Clock(clock), faults=Faults(), images=images or {}, home=folder, query_memory=query_memory, state=State())
         front = Front(stack)
         server: Any = create_server(
             _cutting(front),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 import traceback
 import uuid
 from datetime import datetime
@@ -12,14 +13,18 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
+from ...clock import Timer
 from .. import objects
 from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
 from . import ddl, outcome, prepared, results
 from .language import allowed, check, statements
 from .language.errors import Malformed
+from .running import SECONDS, Cancelled, Running, TimedOut
 
 QUEUED, RUNS = 0.1, 0.1  # seconds on the clock, before it runs and while it does
+_PATIENCE = {"real": 0.0, "instant": 1.0, "manual": 10.0}  # real seconds for which a clock waits for a query's end
+_ENDS = 5.0  # real seconds that an interrupted query may take to end; it takes milliseconds
 _FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 _ENGINE = {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"}
 
@@ -36,10 +41,12 @@ class Execution(msgspec.Struct, kw_only=True):
     state: str = "QUEUED"
     reason: str | None = None
     category: int = 0
+    error_type: int = 0
     started: datetime | None = None
     completed: datetime | None = None
     done: outcome.Outcome | None = None
     manifest: str | None = None
+    running: Running
 
 
 class Executions:
@@ -47,6 +54,16 @@ class Executions:
         self.by_id: dict[str, Execution] = {}
         self.by_token: dict[str, str] = {}
         self.lock = threading.RLock()
+
+    def stop(self) -> None:
+        """End what runs, and see it end: DuckDB's threads must not meet the interpreter's end."""
+        stopping = [execution.running for execution in self.by_id.values() if execution.state == "RUNNING"]
+        for running in stopping:
+            running.stop(Cancelled())
+        deadline = time.monotonic() + _ENDS
+        for running in stopping:
+            if running.begun.is_set():
+                running.ended.wait(max(0.0, deadline - time.monotonic()))
 
 
 def refused(message: str, code: str = "INVALID_INPUT") -> AwsError:
@@ -65,6 +82,8 @@ def start_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any
                 raise refused("Idempotent parameters do not match")
             return {"QueryExecutionId": old.asked.id}
         made = _execution(ctx, params)
+        if not executions.by_id:
+            ctx.on_stop(executions.stop)
         executions.by_id[made.asked.id] = made
         if token:
             executions.by_token[token] = made.asked.id
@@ -109,6 +128,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
         parameters=list(params.get("ExecutionParameters") or ()),
         submitted=ctx.clock.now(),
         token=params.get("ClientRequestToken"),
+        running=Running(memory=ctx.query_memory, folder=ctx.home / "athena" / id_),
     )
 
 
@@ -161,35 +181,62 @@ def _begin(ctx: Context, execution: Execution) -> None:
         return
     execution.state, execution.started = "RUNNING", ctx.clock.now()
     if ctx.clock.mode == "real":
-        ctx.spawn(_run, ctx, execution)  # a long query must not hold up the clock
+        _start(ctx, execution)
     else:
-        ctx.clock.call_after(RUNS, lambda: _run(ctx, execution))
+        ctx.clock.call_after(RUNS, lambda: _start(ctx, execution))
+
+
+def _start(ctx: Context, execution: Execution) -> None:
+    if execution.state != "RUNNING" or ctx.stopping.is_set():
+        return
+    ctx.spawn(execution.running.run, lambda: _run(ctx, execution))
+    execution.running.ended.wait(_PATIENCE[ctx.clock.mode])
 
 
 def _run(ctx: Context, execution: Execution) -> None:
-    if execution.state != "RUNNING" or ctx.stopping.is_set():
-        return
+    limit = _limited(ctx, execution.running)
     try:
-        done = outcome.run(ctx, execution.asked)
-        if execution.state != "RUNNING":
-            return  # it was cancelled meanwhile
+        done = outcome.run(ctx, execution.running, execution.asked)
         execution.manifest = outcome.store(ctx.client("s3"), execution.configuration["OutputLocation"], done)
         execution.done = done
         _finish(ctx, execution, "SUCCEEDED")
-    except (QueryFailed, Malformed) as error:
-        _finish(ctx, execution, "FAILED", str(error), getattr(error, "category", 2))
+    except Cancelled:
+        _finish(ctx, execution, "CANCELLED", "Query cancelled by user")
+    except QueryFailed as error:
+        _finish(ctx, execution, "FAILED", str(error), category=error.category, error_type=error.type)
+    except Malformed as error:
+        _finish(ctx, execution, "FAILED", str(error), category=2, error_type=1001)
     except objects.NoSuchBucket as error:
-        _finish(ctx, execution, "FAILED", f"Unable to verify/create output bucket {error}", 3)
+        _finish(ctx, execution, "FAILED", f"Unable to verify/create output bucket {error}", category=3)
     except ClientError as error:
-        _finish(ctx, execution, "FAILED", f"{error.response['Error'].get('Code')}: {error.response['Error'].get('Message')}", 3)
+        words = error.response["Error"]
+        _finish(ctx, execution, "FAILED", f"{words.get('Code')}: {words.get('Message')}", category=3)
     except Exception as error:  # noqa: BLE001  a mistake of ours: a query must not stay RUNNING for ever
         traceback.print_exc(file=sys.stderr)
-        _finish(ctx, execution, "FAILED", f"GENERIC_INTERNAL_ERROR: the local AWS stack failed: {type(error).__name__}: {error}", 1)
+        reason = f"GENERIC_INTERNAL_ERROR: the local AWS stack failed: {type(error).__name__}: {error}"
+        _finish(ctx, execution, "FAILED", reason, category=1, error_type=200)
+    finally:
+        limit.cancel()
 
 
-def _finish(ctx: Context, execution: Execution, state: str, reason: str | None = None, category: int = 0) -> None:
+def _limited(ctx: Context, running: Running) -> Timer | threading.Timer:
+    """Athena's 30 minutes: of real time, or of the clock that is moved by hand."""
+
+    def end() -> None:
+        running.stop(TimedOut())
+        running.ended.wait(_ENDS)
+
+    if ctx.clock.mode == "manual":
+        return ctx.clock.call_after(SECONDS, end)
+    timer = threading.Timer(SECONDS, end)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _finish(ctx: Context, execution: Execution, state: str, reason: str | None = None, *, category: int = 0, error_type: int = 0) -> None:
     execution.completed = ctx.clock.now()
-    execution.reason, execution.category = reason, category
+    execution.reason, execution.category, execution.error_type = reason, category, error_type
     execution.state = state
 
 
@@ -229,7 +276,7 @@ def _described(execution: Execution) -> dict[str, Any]:
         if execution.state == "FAILED":
             status["AthenaError"] = {
                 "ErrorCategory": execution.category,
-                "ErrorType": 1001 if execution.category == 2 else 0,
+                "ErrorType": execution.error_type,
                 "Retryable": False,
                 "ErrorMessage": execution.reason,
             }
@@ -301,9 +348,14 @@ def get_query_results(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "StopQueryExecution")
 def stop_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """A finished one stays what it is."""
+    """One that has finished, or is about to, stays what it is. The answer waits for the end, so that its memory and files are gone."""
     execution = find(ctx, params["QueryExecutionId"])
-    if execution.state not in _FINAL:
+    running = execution.running
+    if not running.stop(Cancelled()):
+        return {}
+    if running.begun.is_set():
+        running.ended.wait(_ENDS)
+    else:
         _finish(ctx, execution, "CANCELLED", "Query cancelled by user")
     return {}
 
