@@ -9,14 +9,18 @@ from collections.abc import Callable, Iterable, Mapping
 from http.client import responses
 from typing import Any
 
+import msgspec
+
 from ..calls import Calls, names
 from ..faults import OF_THE_WIRE, Fault
 from . import in_process, moto_server, wire
+from .access import Access
 from .control import Control
 from .policy import Asked, Used
-from .registry import OPERATIONS, AwsError, Context, Stack, State
+from .registry import OPERATIONS, ROLE_TOKEN, AwsError, Context, Stack, State, on_behalf_of
 from .wire import Answer, Incoming
 
+_encode = msgspec.json.Encoder().encode
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
 _THROTTLED = {
@@ -39,6 +43,7 @@ class Front:
         self.stack = stack
         self.calls = Calls()
         self.used = Used()
+        self.access = Access()
         self.control = Control(self)
         self._resetting = threading.Lock()
         self._clients = in_process.Clients(self._internal)
@@ -51,6 +56,8 @@ class Front:
             done = refused
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
             done = self.control.answer(environ)
+        elif (environ["REQUEST_METHOD"], environ.get("PATH_INFO")) == ("POST", "/moto-api/reset-auth"):
+            done = self._enforce(environ)
         else:
             wire.buffered(environ)
             done = self.answer(wire.understand(environ))
@@ -93,6 +100,7 @@ class Front:
             moto_server.reset()
             self.calls.clear()
             self.used.clear()
+            self.access.reset()
 
     def close(self) -> None:
         self.stack.state.stop()
@@ -100,10 +108,11 @@ class Front:
 
     def _effect(self, incoming: Incoming) -> Answer:
         operation = OPERATIONS.get((incoming.service, incoming.operation))
-        if operation is None:
-            return moto_server.answer(incoming)
-        ctx = Context(self.stack, incoming.account, incoming.region, incoming)
         try:
+            self._authorize(incoming)
+            if operation is None:
+                return moto_server.answer(incoming)
+            ctx = Context(self.stack, incoming.account, incoming.region, incoming)
             with self.stack.clock.request():
                 return wire.answer(incoming, operation.handler(ctx, wire.parameters(incoming)))
         except AwsError as error:
@@ -113,6 +122,33 @@ class Front:
             traceback.print_exc()
             text = f"the AWS stack failed at {incoming.service}:{incoming.operation}: {type(error).__name__}: {error}"
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))  # 501, which no SDK tries again
+
+    def _authorize(self, incoming: Incoming) -> None:
+        """AwsError for who may not. The stack's own calls are free, but not those that it makes for somebody."""
+        inside = _INTERNAL in incoming.environ
+        caller = on_behalf_of() if inside else incoming.caller
+        if caller is None or caller.token == ROLE_TOKEN or incoming.environ.get("PATH_INFO", "").startswith("/moto-api"):
+            return
+        held = self.access.on(counts=not inside)
+        if not (held or inside):
+            return
+        wire.parameters(incoming)
+        asked = _asked(incoming, by_athena=inside)
+        if inside:
+            self.used.add(asked, ())
+        if held:
+            self.access.check(incoming, caller, asked)
+
+    def _enforce(self, environ: dict[str, Any]) -> Answer:
+        """Do as moto's set_initial_no_auth_action_count: from so many calls on, each caller is held to its policies."""
+        wire.buffered(environ)
+        try:
+            before = self.access.start(float(environ["wsgi.input"].read()))
+        except ValueError:
+            return Answer(400, (("Content-Type", "text/plain"),), b"the body is a number of calls\n")
+        return Answer(
+            200, (("Content-Type", "application/json"),), _encode({"status": "ok", "PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT": str(before)})
+        )
 
     def _names(self, incoming: Incoming) -> tuple[str, ...]:
         if _INTERNAL in incoming.environ:
@@ -131,15 +167,8 @@ class Front:
     def _log(self, incoming: Incoming, named: tuple[str, ...], done: Answer | None, faults: list[Fault], *, cut: bool) -> None:
         if _INTERNAL in incoming.environ:
             return
-        if incoming.model is not None and (done is None or done.status != 501):
-            asked = Asked(
-                service=incoming.service,
-                operation=incoming.operation,
-                params=incoming.params or {},
-                account=incoming.account,
-                region=incoming.region,
-            )
-            self.used.add(asked, named)
+        if incoming.model is not None and incoming.caller.token != ROLE_TOKEN and (done is None or done.status != 501):
+            self.used.add(_asked(incoming), named)
         self.calls.add(
             at=self.stack.clock.now(),
             service=incoming.service,
@@ -165,6 +194,17 @@ class Front:
     def _internal(self, environ: dict[str, Any]) -> Answer:
         environ[_INTERNAL] = True
         return self.answer(wire.understand(environ))
+
+
+def _asked(incoming: Incoming, *, by_athena: bool = False) -> Asked:
+    return Asked(
+        service=incoming.service,
+        operation=incoming.operation,
+        params=incoming.params or {},
+        account=incoming.account,
+        region=incoming.region,
+        by_athena=by_athena,
+    )
 
 
 def _throttled(incoming: Incoming) -> AwsError:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -28,6 +30,22 @@ T = TypeVar("T")
 ACCOUNT = "123456789012"  # of every access key that is not itself 12 digits
 REGION = "us-east-1"
 QUERY_MEMORY = 10**9  # bytes
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Whose rights a call needs."""
+
+    key: str  # access key
+    token: str = ""  # session token
+
+
+ROLE_TOKEN = "isthmus-role"  # noqa: S105  the session token of jobs and model servers: they act as their role, not as who started them
+_caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+
+
+def on_behalf_of() -> Caller | None:
+    """Whose rights the calls that the stack makes itself need now, in this thread. None: the stack's own."""
+    return _caller.get()
 
 
 class AwsError(Exception):
@@ -126,13 +144,14 @@ class Stack(msgspec.Struct, kw_only=True):
 class Context:
     """What a handler is given. It may be kept (by a timer, by a thread); `forward` alone belongs to the request."""
 
-    __slots__ = ("_stack", "account", "incoming", "region", "state")
+    __slots__ = ("_stack", "account", "caller", "incoming", "region", "state")
 
     def __init__(self, stack: Stack, account: str, region: str, incoming: Incoming | None = None) -> None:
         self._stack = stack
         self.account = account
         self.region = region
         self.incoming = incoming
+        self.caller = incoming.caller if incoming is not None else None
         self.state = stack.state
 
     @property
@@ -159,7 +178,7 @@ class Context:
     @property
     def env(self) -> dict[str, str]:
         """What a subprocess needs to reach this stack with the genuine SDKs."""
-        return environment(self._stack.url, self.region, self.account)
+        return {**environment(self._stack.url, self.region, self.account), "AWS_SESSION_TOKEN": ROLE_TOKEN}
 
     @property
     def stopping(self) -> threading.Event:
@@ -173,6 +192,15 @@ class Context:
     def client(self, service: str) -> Any:
         """A boto3 client of this same stack (no socket in between): for other services, moto's included. Not in the call log, no faults."""
         return self._services.client(service, self.account, self.region)
+
+    @contextmanager
+    def as_caller(self) -> Iterator[None]:
+        """What this thread asks of `client` meanwhile needs the caller's rights, as Athena's reads of Glue and S3 do."""
+        before = _caller.set(self.caller)
+        try:
+            yield
+        finally:
+            _caller.reset(before)
 
     def moto(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """What moto alone answers to an operation, even to one that has a handler of ours. AwsError when it refuses."""
@@ -214,6 +242,7 @@ class Context:
         """The same, for what outlives the request: it does not hold the request's body."""
         kept = Context(self._stack, self.account, self.region)
         kept.state = self.state
+        kept.caller = self.caller
         return kept
 
     @property

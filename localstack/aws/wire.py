@@ -26,7 +26,7 @@ from moto.core.serialize import get_serializer_class
 from werkzeug.exceptions import NotFound
 
 from . import invoke_wire
-from .registry import ACCOUNT, REGION, AwsError
+from .registry import ACCOUNT, REGION, AwsError, Caller
 
 # Signing names that are not the name of botocore's service.
 SIGNED_AS = {
@@ -62,6 +62,7 @@ class Incoming(msgspec.Struct, kw_only=True):
     environ: dict[str, Any]
     account: str
     region: str
+    caller: Caller
     service: str  # botocore's name, or what the signature says
     operation: str = UNKNOWN
     model: OperationModel | None = None  # None: no such operation, or no such service
@@ -74,7 +75,8 @@ def understand(environ: dict[str, Any]) -> Incoming:
     """Who asks what. The body is read once and can be read again from environ["wsgi.input"]."""
     access_key, region, signed = credential(environ)
     account = access_key if len(access_key) == 12 and access_key.isdigit() else ACCOUNT
-    incoming = Incoming(environ=environ, account=account, region=region, service=_service(signed, environ.get("PATH_INFO", "")))
+    service = _service(signed, environ.get("PATH_INFO", ""))
+    incoming = Incoming(environ=environ, account=account, region=region, caller=Caller(access_key, _token(environ)), service=service)
     environ.setdefault("RAW_URI", environ.get("REQUEST_URI") or environ.get("PATH_INFO", "/"))
     if account != ACCOUNT:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
@@ -188,6 +190,11 @@ def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
     if len(parts) != 5:
         return "", REGION, ""
     return parts[0], parts[2], parts[3].lower()
+
+
+def _token(environ: Mapping[str, Any]) -> str:
+    query = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Security-Token", [""])[0]
+    return str(environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query)
 
 
 def _service(signed: str, path: str) -> str:

@@ -196,8 +196,9 @@ def _start(ctx: Context, execution: Execution) -> None:
 def _run(ctx: Context, execution: Execution) -> None:
     limit = _limited(ctx, execution.running)
     try:
-        done = outcome.run(ctx, execution.running, execution.asked)
-        execution.manifest = outcome.store(ctx.client("s3"), execution.configuration["OutputLocation"], done)
+        with ctx.as_caller():
+            done = outcome.run(ctx, execution.running, execution.asked)
+            execution.manifest = outcome.store(ctx.client("s3"), execution.configuration["OutputLocation"], done)
         execution.done = done
         _finish(ctx, execution, "SUCCEEDED")
     except Cancelled:
