@@ -16,6 +16,7 @@ from . import policy_implied, policy_s3
 from .policy_names import GLUE_INPUTS, NO_PERMISSION, PREFIXES, RESOURCES, ROLES
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:.+")
+_NEW = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}.*", re.DOTALL)  # from a UUID on
 _MANY = 4  # from so many names of one kind on, they become a common prefix and *
 
 Grant = tuple[str, str, str]  # action, resource, the service that a role is passed to (else empty)
@@ -112,11 +113,12 @@ def document(found: set[Grant]) -> dict[str, Any]:
 
 
 def narrowed(resources: set[str]) -> tuple[str, ...]:
-    """Resources in the order of the alphabet; many of one kind become what they have in common, and *."""
+    """Resources in the order of the alphabet; many of one kind become what they have in common, and *. So does what follows a UUID."""
     if "*" in resources:
         return ("*",)
+    lasting = {_NEW.sub("*", resource) for resource in resources}
     kinds: dict[str, list[str]] = {}
-    for resource in sorted(resources):
+    for resource in sorted(resource for resource in lasting if not _covered(resource, lasting)):
         kinds.setdefault(_kind(resource), []).append(resource)
     kept: list[str] = []
     for kind, members in kinds.items():
@@ -126,6 +128,10 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
         common = _common(members[0], members[-1])  # of a sorted list: what its ends share, all share
         kept.append(f"{common[: max(len(kind), _last_cut(common))]}*")
     return tuple(sorted(kept))
+
+
+def _covered(resource: str, others: set[str]) -> bool:
+    return any(other.endswith("*") and other != resource and resource.startswith(other[:-1]) for other in others)
 
 
 def _common(first: str, last: str) -> str:

@@ -1,4 +1,4 @@
-"""The policy that `isthmus stack policy` prints, put to the test: a user with exactly these rights takes a project from plan to a ranking."""
+"""The policy that `isthmus stack policy` prints: a user with exactly these rights takes a project from plan to a ranking."""
 
 import json
 from pathlib import Path
@@ -67,8 +67,14 @@ def user(stack, policy):
     return key["AccessKeyId"], key["SecretAccessKey"]
 
 
-def flow(folder):
-    """From nothing to a ranking, by the SDK's own credentials, as on an account."""
+def hold(stack, policy):
+    """Give the user this policy in the other's place."""
+    arn = f"arn:aws:iam::{ACCOUNT}:policy/printed"
+    client("iam", stack).create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(policy), SetAsDefault=True)
+
+
+def opened(folder):
+    """The project as on an account: the SDK's own credential chain."""
     options = {
         "account": ACCOUNT,
         "region": "us-east-1",
@@ -78,13 +84,23 @@ def flow(folder):
         "serving": {"instance": "ml.m5.large", "count": 1},
     }
     target = targets.load(Profile(name="sagemaker", adapter="sagemaker", project="shop", options=options))
-    with Project(load(folder / "project.yaml"), target) as project:
+    return Project(load(folder / "project.yaml"), target)
+
+
+def flow(folder):
+    """From nothing to a ranking."""
+    with opened(folder) as project:
         im.plan(project)
         im.apply(project)
         im.ingest(project)
         im.materialize(project)
         im.train(project, "models/history.yaml")
         im.deploy(project, "home")
+    return rank(folder)
+
+
+def rank(folder):
+    with opened(folder) as project:
         return im.Gateway(project, "home").rank({"visitor_id": "v1", "item_id": [1, 2, 3]})
 
 
@@ -99,14 +115,37 @@ def without(policy, action):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_printed_policy_suffices_and_nothing_of_it_can_be_taken_away(stack, tmp_path, monkeypatch):
-    flow(create(tmp_path / "first"))
+@pytest.mark.timeout(900)
+def test_the_printed_policy_suffices_and_without_one_of_its_rights_something_is_denied(stack, tmp_path, monkeypatch):
+    first, second = create(tmp_path / "first"), create(tmp_path / "second")
+    assert len(flow(first).items) == 3
     policy = stack.policy()
-    print(json.dumps(policy, indent=1))
+    assert len(json.dumps(policy)) < 6144  # the limit of a managed policy
 
     fresh(stack)
     become(monkeypatch, *user(stack, policy))
     stack.enforce()
-    flow(create(tmp_path / "second"))
+    assert len(flow(second).items) == 3
     assert denied(stack) == set()
+
+    stack.enforce(after=10**9)
+    hold(stack, without(policy, "sagemaker:InvokeEndpoint"))
+    stack.enforce()
+    with pytest.raises(Denied, match="sagemaker:InvokeEndpoint"):
+        rank(second)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_tags_roles_and_the_catalogue_need_rights_of_their_own(stack, tmp_path, monkeypatch):
+    folder = create(tmp_path / "shop")
+    with opened(folder) as project:
+        im.apply(project)
+    policy = stack.policy()
+    for action in ("kinesis:AddTagsToStream", "firehose:TagDeliveryStream", "sagemaker:AddTags", "iam:PassRole", "glue:CreateTable"):
+        become(monkeypatch, "offline", "offline")
+        fresh(stack)
+        become(monkeypatch, *user(stack, without(policy, action)))
+        stack.enforce()
+        with opened(folder) as project, pytest.raises(Denied, match=action):
+            im.apply(project)
