@@ -19,7 +19,7 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.measure import Line, table
-from isthmus.localstack.run import aws_environment, start_aws
+from isthmus.localstack.run import start_aws, variables
 
 HANDLERS = "isthmus.tests.localstack.example_handlers"
 
@@ -42,7 +42,7 @@ def measure(call: Callable[[], object], calls: int) -> tuple[float, str]:
 
 
 def client(url: str, service: str):
-    env = aws_environment(url)
+    env = variables("aws", url)
     return boto3.client(
         service,
         endpoint_url=url,

@@ -17,8 +17,28 @@ from .console import Console, command
 if TYPE_CHECKING:
     from ..localstack.client import Stack
     from ..localstack.run import RunningStack
+    from ..target import Offline
 
-CLOUDS = click.Choice(["aws"])
+
+class _Cloud(click.ParamType["Offline"]):
+    """The name of a cloud that an installed adapter has an offline stack for."""
+
+    name = "cloud"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  click's signature
+        from ..lifecycle.offline import clouds
+
+        return f"{{{'|'.join(clouds())}}}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Offline:
+        from ..lifecycle.offline import clouds
+
+        known = clouds()
+        if value not in known:
+            self.fail(f"there is no offline stack of {value}: there is {', '.join(known)}", param, ctx)
+        return known[value]
+
+
 _PORT = 4599
 _images = click.option("--image", "images", multiple=True, metavar="NAME=COMMAND", help="What a container image is here; repeatable.")
 _clock = click.option(
@@ -45,13 +65,13 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @command(project=False, help="Serve until Ctrl-C, and print what to export.")
-@click.argument("cloud", type=CLOUDS)
+@click.argument("cloud", type=_Cloud())
 @click.option("--port", default=_PORT, show_default=True, help="0: any free one.")
 @_images
 @_clock
 @_memory
-def up(console: Console, *, cloud: str, port: int, images: tuple[str, ...], clock: str, query_memory: str) -> None:  # noqa: ARG001  one cloud so far
-    with _started(port=port, images=images, clock=clock, query_memory=query_memory) as running:
+def up(console: Console, *, cloud: Offline, port: int, images: tuple[str, ...], clock: str, query_memory: str) -> None:
+    with _started(cloud, port=port, images=images, clock=clock, query_memory=query_memory) as running:
         if console.as_json:
             console.result({"url": running.url, "pid": running.pid, "env": running.env})
             sys.stdout.flush()
@@ -70,7 +90,7 @@ def up(console: Console, *, cloud: str, port: int, images: tuple[str, ...], cloc
     help="Run COMMAND with a stack of its own: started before, stopped after. The exit code is COMMAND's.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.argument("cloud", type=CLOUDS)
+@click.argument("cloud", type=_Cloud())
 @_images
 @_clock
 @_memory
@@ -78,7 +98,7 @@ def up(console: Console, *, cloud: str, port: int, images: tuple[str, ...], cloc
 def run(
     console: Console,  # noqa: ARG001
     *,
-    cloud: str,  # noqa: ARG001
+    cloud: Offline,
     images: tuple[str, ...],
     clock: str,
     query_memory: str,
@@ -89,7 +109,7 @@ def run(
     words = words[words[0] == "--" :]
     if not words:
         raise Invalid("there is no command after --", remedy="isthmus stack run aws -- python deploy/sagemaker.py")
-    with _started(port=0, images=images, clock=clock, query_memory=query_memory) as running:
+    with _started(cloud, port=0, images=images, clock=clock, query_memory=query_memory) as running:
         try:
             code = subprocess.run(words, env=environment_for(running.url), check=False).returncode
         except OSError as error:
@@ -108,12 +128,12 @@ def down(console: Console) -> None:
 
 
 @command(project=False, help="Per operation: executes, stores only, not there.")
-@click.argument("cloud", type=CLOUDS)
+@click.argument("cloud", type=_Cloud())
 @click.option("--service", metavar="NAME", help="One of sagemaker, s3, glue, athena, kinesis, firehose, cloudwatch.")
-def coverage(console: Console, cloud: str, service: str | None) -> None:  # noqa: ARG001
+def coverage(console: Console, cloud: Offline, service: str | None) -> None:
     from ..lifecycle.offline import check
 
-    check()
+    check(cloud)
     from ..localstack.aws import coverage as covered
 
     if service is not None and service not in covered.FAMILIES:
@@ -181,20 +201,20 @@ for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items()
     fault.add_command(_command, _name)
 
 
-def _started(*, port: int, images: tuple[str, ...], clock: str, query_memory: str) -> RunningStack:
+def _started(cloud: Offline, *, port: int, images: tuple[str, ...], clock: str, query_memory: str) -> RunningStack:
     from ..lifecycle.offline import check
     from ..lifecycle.offline import images as ours
     from ..localstack.run import StackFailed, start_aws
 
-    check()
-    given = dict(ours(Path.cwd()))
+    check(cloud)
+    commands = dict(ours(Path.cwd(), cloud))
     for text in images:
-        name, equals, said = text.partition("=")
-        if not (name and equals and said):
+        name, equals, line = text.partition("=")
+        if not (name and equals and line):
             raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
-        given[name] = said
+        commands[name] = line
     try:
-        return start_aws(images=given, clock=clock, port=port, query_memory=query_memory, loud=True)
+        return start_aws(images=commands, clock=clock, port=port, query_memory=query_memory, loud=True)
     except StackFailed as error:
         raise Unavailable(
             f"the offline AWS did not start on port {port}", remedy="its own words are above; --port 0 takes any free port"
@@ -217,10 +237,11 @@ def _headline(running: RunningStack) -> str:
 
 def _asked(url: str | None, ask: Callable[[Stack], Any]) -> Any:
     """Ask the running stack; its refusals are Invalid, its absence NotFound."""
-    from ..lifecycle.offline import running_url
+    from ..lifecycle.offline import clouds, running_urls
     from ..localstack.client import Stack
 
-    where = url or os.environ.get("AWS_ENDPOINT_URL") or running_url(Path.cwd()) or f"http://127.0.0.1:{_PORT}"
+    named = (os.environ.get(variable) for cloud in clouds().values() for variable in cloud.variables)
+    where = url or next(filter(None, named), None) or next(iter(running_urls(Path.cwd())), f"http://127.0.0.1:{_PORT}")
     try:
         return ask(Stack(where))
     except OSError:

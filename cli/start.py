@@ -52,5 +52,5 @@ def doctor(console: Console) -> None:
 
     findings = examine()
     console.result(findings, "\n".join(map(str, findings)))
-    if not all(finding.ok for finding in findings if finding.name.startswith(("python", "local"))):
+    if not all(finding.ok for finding in findings if finding.required):
         raise SystemExit(1)

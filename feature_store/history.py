@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
-from ..events.port import Column, ColumnType
+from ..events.column_types import sql_type
+from ..events.port import Column
 from ..project.specs import Entity, FeatureView
 from .point_in_time import canonical_order
-
-_SQL_TYPES: Mapping[ColumnType, str] = {
-    "bool": "BOOLEAN",
-    "int64": "BIGINT",
-    "float64": "DOUBLE",
-    "string": "VARCHAR",
-    "timestamp": "TIMESTAMP",
-}
 
 
 class ViewSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +45,7 @@ def computed_sql(source: ViewSource) -> str:
     if source.has_created:
         created = "CASE WHEN created_timestamp > event_timestamp THEN created_timestamp ELSE event_timestamp END"
     names = "".join(f", {feature.name}" for feature in source.features)
-    features = "".join(f", CAST({feature.name} AS {_SQL_TYPES[feature.type]}) AS {feature.name}" for feature in source.features)
+    features = "".join(f", CAST({feature.name} AS {sql_type(feature.type)}) AS {feature.name}" for feature in source.features)
     newest = ", ".join(f"{term} DESC" for feature in source.features for term in canonical_order(feature)) or "event_timestamp"
     key = source.entity.key
     raw = f"SELECT {key}, {_moment('event_timestamp')}{', ' + _moment('created_timestamp') if source.has_created else ''}{features}"

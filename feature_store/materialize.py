@@ -25,7 +25,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from ..runtime import Project
-from ..storage import utc_milliseconds
+from ..times import utc_milliseconds
 from . import watermarks
 from .history import ViewSource, first_sql, next_sql
 from .relations import history_table

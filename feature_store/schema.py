@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import IsthmusError, Problem
-from ..events.port import Column, ColumnType
+from ..events.column_types import sql_type
+from ..events.port import Column
 from ..events.relations import event_columns, quarantine_name, raw_name, view_name
 from ..project.names import did_you_mean
 from ..project.specs import Description, FeatureView, Place, ProjectSpec
@@ -27,14 +28,6 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
     from .port import SqlProblem
-
-_DUCKDB_TYPES: Mapping[ColumnType, str] = {
-    "bool": "BOOLEAN",
-    "int64": "BIGINT",
-    "float64": "DOUBLE",
-    "string": "VARCHAR",
-    "timestamp": "TIMESTAMP",
-}
 
 
 class ViewSchema(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +128,7 @@ def _database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyCon
     database.execute("SET enable_external_access = false")
     database.execute("SET errors_as_json = true")
     for name, columns in relations.items():
-        database.execute(f'CREATE TABLE "{name}" ({", ".join(f"{_quoted(c.name)} {_DUCKDB_TYPES[c.type]}" for c in columns)})')
+        database.execute(f'CREATE TABLE "{name}" ({", ".join(f"{_quoted(c.name)} {sql_type(c.type)}" for c in columns)})')
     return database
 
 

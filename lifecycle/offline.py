@@ -1,7 +1,7 @@
-"""`--offline`: which local stack stands for a cloud. A loopback AWS_ENDPOINT_URL, else one of the project's own, started when first needed.
+"""`--offline`: which local stack stands for an adapter's cloud. The one that a variable on loopback names, else one of the project's own.
 
-The project's own stack is a process of its own, recorded in .isthmus/stack/aws.json and used by every later command. What it holds is
-in its memory: `isthmus stack down`, `isthmus destroy --offline` or a restart of the machine forget it.
+The project's own stack is a process of its own, started when first needed, recorded in .isthmus/stack/<cloud>.json and used by every later
+command. What it holds is in its memory: `isthmus stack down`, `isthmus destroy --offline` or a restart of the machine forget it.
 """
 
 from __future__ import annotations
@@ -9,97 +9,121 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..errors import Invalid, MissingDependency, Unavailable
+from ..errors import Invalid, Unavailable, Unsupported
+from ..installed import adapter, adapters
+from ..target import Offline, require
 
-NEEDS = ("moto", "flask", "waitress", "boto3")
-_VARIABLE = "AWS_ENDPOINT_URL"
+_BUILT = ("aws",)  # the clouds that localstack/ has
 _CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
-_IMAGE = "isthmus"  # what the adapter calls our image where nobody pushed one
 
 
-def endpoint(folder: Path, adapter: str = "sagemaker") -> str:
+def clouds() -> dict[str, Offline]:
+    """Cloud -> its stack, of every adapter that is installed."""
+    return {stack.cloud: stack for stack in _stacks()}
+
+
+def endpoint(folder: Path, stack: Offline) -> str:
     """Where the stack for the project in `folder` listens.
 
     Invalid for a variable that leads off this machine; Unavailable when the project's own does not start.
     """
-    if url := os.environ.get(_VARIABLE):
+    if exported := _variable(stack):
+        variable, url = exported
         if not _loopback(url):
             raise Invalid(
-                f"--offline, and {_VARIABLE} is {url}, which is not on this machine",
-                remedy=f"unset {_VARIABLE}, or leave --offline out",
+                f"--offline, and {variable} is {url}, which is not on this machine", remedy=f"unset {variable}, or leave --offline out"
             )
         return url
-    check()
+    check(stack)
     from ..localstack.run import StackFailed, running, start_aws_apart
 
-    ready = record(folder)
+    ready = record(folder, stack)
     with _one_at_a_time(ready.parent):
-        if (found := running(ready)) is not None:
-            return found.url
+        if (already := running(ready)) is not None:
+            return already.url
         try:
-            return start_aws_apart(ready=ready, log=ready.with_suffix(".log"), images=images(folder), clock=_CLOCK).url
+            return start_aws_apart(ready=ready, log=ready.with_suffix(".log"), images=images(folder, stack), clock=_CLOCK).url
         except StackFailed as error:
-            raise Unavailable(f"the offline stack of {adapter} did not start", remedy=f"read {ready.with_suffix('.log')}") from error
+            raise Unavailable(f"the offline stack of {stack.cloud} did not start", remedy=f"read {ready.with_suffix('.log')}") from error
 
 
-def given() -> str | None:
+def exported_url(stack: Offline) -> str | None:
     """A stack of this machine that the environment leads every SDK to: `isthmus stack run`, or what `isthmus stack up` says to export."""
-    url = os.environ.get(_VARIABLE)
-    return url if url and _loopback(url) else None
+    _, url = _variable(stack) or ("", "")
+    return url if _loopback(url) else None
 
 
 def stop(folder: Path) -> bool:
-    """End the project's own stack. False when none runs."""
+    """End the project's own stacks. False when none runs."""
     from ..localstack.run import stop_apart
 
-    ready = record(folder)
-    if not ready.parent.exists():
+    if not _folder(folder).exists():
         return False
-    with _one_at_a_time(ready.parent):
-        return stop_apart(ready)
+    with _one_at_a_time(_folder(folder)):  # one that is being started has no record yet
+        stopped = [stop_apart(ready) for ready in _records(folder)]
+    return any(stopped)
 
 
-def running_url(folder: Path) -> str | None:
-    """Where the project's own stack listens; None when none runs."""
+def running_urls(folder: Path) -> tuple[str, ...]:
+    """Where the project's own stacks listen; none when none runs."""
     from ..localstack.run import running
 
-    found = running(record(folder))
-    return found.url if found else None
+    return tuple(ready.url for ready in map(running, _records(folder)) if ready)
 
 
-def record(folder: Path) -> Path:
-    return folder / ".isthmus" / "stack" / "aws.json"
+def record(folder: Path, stack: Offline) -> Path:
+    return _folder(folder) / f"{stack.cloud}.json"
 
 
-def images(folder: Path) -> Mapping[str, str]:
+def images(folder: Path, stack: Offline) -> Mapping[str, str]:
     """Container image -> what it is on this machine: our model server, under every name that the project's profiles have for it."""
     from ..errors import IsthmusError
     from ..project.load import load
     from ..project.profiles import profiles
 
-    names = {_IMAGE}
+    names = {other.image for other in _stacks() if other.cloud == stack.cloud}
     if (folder / "project.yaml").exists():
         try:
-            found = tuple(profiles(load(folder / "project.yaml")).values())
+            targets = tuple(profiles(load(folder / "project.yaml")).values())
         except IsthmusError:  # a stack starts for a project that is not right yet; `validate` says what is wrong
-            found = ()
-        names |= {str(each.options["image"]) for each in found if each.adapter == "sagemaker" and each.options.get("image")}
+            targets = ()
+        for profile in targets:
+            offline = adapter(profile.adapter).offline
+            if offline is not None and offline.cloud == stack.cloud and profile.options.get("image"):
+                names.add(str(profile.options["image"]))
     return dict.fromkeys(
         sorted(names),
-        f"{sys.executable} -m {__package__.partition('.')[0]}.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}",
+        f"{sys.executable} -m {__name__.partition('.')[0]}.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}",
     )
 
 
-def check() -> None:
-    """MissingDependency, with the pip line, when the stack's packages are absent."""
-    if missing := [name for name in NEEDS if find_spec(name) is None]:
-        raise MissingDependency(f"the offline stack needs {', '.join(missing)}", remedy='pip install "isthmus[stack]"')
+def check(stack: Offline) -> None:
+    """Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the stack's packages are absent."""
+    if stack.cloud not in _BUILT:
+        raise Unsupported(f"there is no offline stack of {stack.cloud} in this version", capability="offline")
+    require(stack.needs, "the offline stack")
+
+
+def _stacks() -> list[Offline]:
+    return [adapter.offline for adapter in adapters() if adapter.offline is not None]
+
+
+def _variable(stack: Offline) -> tuple[str, str] | None:
+    """The variable that names a stack, and its URL."""
+    return next(((variable, url) for variable in stack.variables if (url := os.environ.get(variable))), None)
+
+
+def _records(folder: Path) -> list[Path]:
+    return sorted(_folder(folder).glob("*.json"))
+
+
+def _folder(project: Path) -> Path:
+    return project / ".isthmus" / "stack"
 
 
 def _loopback(url: str) -> bool:
@@ -107,7 +131,7 @@ def _loopback(url: str) -> bool:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def _one_at_a_time(folder: Path) -> Generator[None, None, None]:
     """Two commands at once start one stack."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:

@@ -11,7 +11,7 @@ import msgspec
 
 from .calls import StackCall
 from .faults import Fault
-from .run import aws_environment
+from .run import variables
 
 
 class _Now(msgspec.Struct):
@@ -21,13 +21,14 @@ class _Now(msgspec.Struct):
 class Stack:
     """The control routes of a stack. ValueError with the stack's own words for what it does not accept."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, cloud: str = "aws") -> None:
         self.url = url.rstrip("/")
+        self.cloud = cloud
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables with which every AWS SDK talks to this stack."""
-        return aws_environment(self.url)
+        """The variables with which every SDK of the cloud talks to this stack."""
+        return variables(self.cloud, self.url)
 
     def health(self) -> dict[str, Any]:
         return msgspec.json.decode(self._ask("GET", "health"), type=dict[str, Any])
@@ -85,7 +86,7 @@ class Stack:
         self._send("POST", "/moto-api/reset-auth", str(after).encode())
 
     def policy(self) -> dict[str, Any]:
-        """The least-privilege IAM policy of what was called since the last reset."""
+        """The least-privilege IAM policy of what was called since the last reset. AWS only."""
         return msgspec.json.decode(self._ask("GET", "policy"), type=dict[str, Any])
 
     def coverage(self) -> list[dict[str, Any]]:
@@ -98,8 +99,8 @@ class Stack:
         request = urllib.request.Request(f"{self.url}{path}", data=data if method != "GET" else None, method=method)  # noqa: S310  our own server
         try:
             with _direct.open(request, timeout=120) as answer:
-                found: bytes = answer.read()
-                return found
+                content: bytes = answer.read()
+                return content
         except urllib.error.HTTPError as error:
             raise ValueError(msgspec.json.decode(error.read()).get("error", str(error))) from None
 

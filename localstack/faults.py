@@ -43,9 +43,9 @@ class Faults:
 
     def add(self, fault: Fault) -> Fault:
         with self._lock:
-            made = msgspec.structs.replace(fault, id=next(self._ids))
-            self._rules.append(made)
-            return made
+            rule = msgspec.structs.replace(fault, id=next(self._ids))
+            self._rules.append(rule)
+            return rule
 
     def list(self) -> tuple[Fault, ...]:
         return tuple(self._rules)

@@ -25,15 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
     """One stack process a session, started by the first test that asks for it."""
-    from .run import start_aws
-
-    images = {}
-    for line in pytestconfig.getini("aws_stack_images"):
-        name, equals, command = str(line).partition("=")
-        if not equals:
-            raise pytest.UsageError(f"aws_stack_images: {line!r} is not NAME=COMMAND")
-        images[name.strip()] = command.strip()
-    with start_aws(clock=str(pytestconfig.getini("aws_stack_clock")), images=images) as running:
+    with _started("aws", pytestconfig) as running:
         yield running
 
 
@@ -43,17 +35,35 @@ def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 
     It has .url, .env, .advance(seconds), .fault(kind=..., service=..., operation=..., times=...), .calls(), .policy(), .reset().
     """
+    stack = _emptied(aws_stack_process, monkeypatch)
+    if (boto3 := sys.modules.get("boto3")) is not None:  # its default session has remembered the credentials of whoever came first
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    return stack
+
+
+def _started(cloud: str, config: pytest.Config) -> RunningStack:
+    from .run import start
+
+    images = {}
+    for line in config.getini(f"{cloud}_stack_images"):
+        name, equals, command = str(line).partition("=")
+        if not equals:
+            raise pytest.UsageError(f"{cloud}_stack_images: {line!r} is not NAME=COMMAND")
+        images[name.strip()] = command.strip()
+    return start(cloud, clock=str(config.getini(f"{cloud}_stack_clock")), images=images)
+
+
+def _emptied(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """The stack without what an earlier test left, and this process led to it until the test is over."""
     from .client import Stack
     from .run import environment_for
 
-    stack = Stack(aws_stack_process.url)
+    stack = Stack(running.url, running.cloud)
     stack.reset()
-    wanted = environment_for(stack.url)
+    wanted = environment_for(stack.url, cloud=running.cloud)
     for name in set(os.environ) - set(wanted):
         monkeypatch.delenv(name)
     for name, value in wanted.items():
         if os.environ.get(name) != value:
             monkeypatch.setenv(name, value)
-    if (boto3 := sys.modules.get("boto3")) is not None:  # its default session has remembered the credentials of whoever came first
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     return stack

@@ -8,18 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
+CLOUDS = ("aws",)  # each a package beside this module: its __main__ serves, its `environment` names the SDKs' variables
 _STARTS = 60.0  # seconds that a start may take; it takes about two
-
-
 _STOPS = 10.0
-# Variables that would lead an SDK somewhere else, or to somebody's real credentials.
-STRAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION")
 
 
 class StackFailed(RuntimeError):
@@ -41,7 +40,8 @@ class _Health(msgspec.Struct):
 class RunningStack:
     """A stack that this process started. It dies with this process, or at `stop()`. A context manager too."""
 
-    def __init__(self, ready: Ready, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def __init__(self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self.cloud = cloud
         self.url = ready.url
         self.pid = ready.pid
         self.log = folder / "stack.log"
@@ -50,8 +50,8 @@ class RunningStack:
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables with which every AWS SDK talks to this stack."""
-        return aws_environment(self.url)
+        """The variables with which every SDK of the cloud talks to this stack."""
+        return variables(self.cloud, self.url)
 
     def wait(self) -> int:
         """Until the process ends by itself. Its exit code."""
@@ -79,7 +79,8 @@ class RunningStack:
         self.stop()
 
 
-def start_aws(
+def start(
+    cloud: str,
     *,
     images: Mapping[str, str] | None = None,
     clock: str = "real",
@@ -89,17 +90,17 @@ def start_aws(
     env: Mapping[str, str] | None = None,
     loud: bool = False,
 ) -> RunningStack:
-    """Start the AWS stack on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
+    """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
-    `query_memory`: what one Athena query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
+    `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
     """
     folder = Path(mkdtemp(prefix="isthmus-stack-"))
     ready = folder / "ready.json"
     with (folder / "stack.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *aws_command(images=images, clock=clock, port=port, ready=ready, handlers=handlers, query_memory=query_memory),
+                *command(cloud, images=images, clock=clock, port=port, ready=ready, handlers=handlers, query_memory=query_memory),
                 "--until-stdin-closes",
             ],
             stdin=subprocess.PIPE,
@@ -108,7 +109,7 @@ def start_aws(
             env={**os.environ, **(env or {})},
         )
     try:
-        return RunningStack(wait_ready(ready, process, folder / "stack.log"), process, folder)
+        return RunningStack(cloud, wait_ready(cloud, ready, process, folder / "stack.log"), process, folder)
     except BaseException:
         with contextlib.suppress(OSError):
             process.kill()
@@ -116,22 +117,26 @@ def start_aws(
         raise
 
 
-def start_aws_apart(*, ready: Path, log: Path, images: Mapping[str, str] | None = None, clock: str = "real") -> Ready:
-    """Start the AWS stack as a process that outlives this one; `ready` says where it is. StackFailed with its log otherwise."""
+def start_apart(cloud: str, *, ready: Path, log: Path, images: Mapping[str, str] | None = None, clock: str = "real") -> Ready:
+    """Start the stack of `cloud` as a process that outlives this one; `ready` says where it is. StackFailed with its log otherwise."""
     ready.parent.mkdir(parents=True, exist_ok=True)
     ready.unlink(missing_ok=True)
     with log.open("wb") as file:
         process = subprocess.Popen(
-            aws_command(images=images, clock=clock, ready=ready), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            command(cloud, images=images, clock=clock, ready=ready),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
     try:
-        found = wait_ready(ready, process, log)
+        listening = wait_ready(cloud, ready, process, log)
     except BaseException:
         process.kill()
         process.wait()
         raise
     process.returncode = 0  # it is not ours to wait for: no ResourceWarning when this object goes
-    return found
+    return listening
 
 
 def running(ready: Path) -> Ready | None:
@@ -140,9 +145,9 @@ def running(ready: Path) -> Ready | None:
     import urllib.request
 
     try:
-        found = msgspec.json.decode(ready.read_bytes(), type=Ready)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{found.url}/_stack/health", timeout=5) as answer:
-            return found if msgspec.json.decode(answer.read(), type=_Health).pid == found.pid else None
+        stack = msgspec.json.decode(ready.read_bytes(), type=Ready)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{stack.url}/_stack/health", timeout=5) as answer:
+            return stack if msgspec.json.decode(answer.read(), type=_Health).pid == stack.pid else None
     except (OSError, ValueError, urllib.error.URLError):
         return None
 
@@ -151,22 +156,23 @@ def stop_apart(ready: Path) -> bool:
     """End the stack that `ready` tells of. False when none runs."""
     import signal
 
-    found = running(ready)
-    if found is None:
+    stack = running(ready)
+    if stack is None:
         ready.unlink(missing_ok=True)
         return False
-    os.kill(found.pid, signal.SIGTERM)
+    os.kill(stack.pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOPS
     while running(ready) is not None:
         if time.monotonic() > deadline:
-            os.kill(found.pid, signal.SIGKILL)
+            os.kill(stack.pid, signal.SIGKILL)
             break
         time.sleep(0.02)
     ready.unlink(missing_ok=True)
     return True
 
 
-def aws_command(
+def command(
+    cloud: str,
     *,
     images: Mapping[str, str] | None = None,
     clock: str = "real",
@@ -176,15 +182,15 @@ def aws_command(
     query_memory: str = "1GB",
 ) -> list[str]:
     """The command line of the stack's process."""
-    command = [sys.executable, "-m", f"{__package__}.aws", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
+    words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
     for name, text in (images or {}).items():
-        command += ["--image", f"{name}={text}"]
+        words += ["--image", f"{name}={text}"]
     for module in handlers:
-        command += ["--handlers", module]
-    return [*command, "--ready", str(ready)] if ready is not None else command
+        words += ["--handlers", module]
+    return [*words, "--ready", str(ready)] if ready is not None else words
 
 
-def wait_ready(ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
+def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
     """Poll for the file that says where the stack listens. StackFailed when the process ends first."""
     deadline = time.monotonic() + _STARTS
     while time.monotonic() < deadline:
@@ -195,22 +201,30 @@ def wait_ready(ready: Path, process: subprocess.Popen[bytes], log: Path) -> Read
             break
         time.sleep(0.02)
     written = log.read_text(errors="replace")[-2000:] if log.exists() else ""
-    raise StackFailed(f"the AWS stack did not start:\n{written}")
+    raise StackFailed(f"the {cloud.upper()} stack did not start:\n{written}")
 
 
-def environment_for(url: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def environment_for(url: str, environ: Mapping[str, str] = os.environ, cloud: str = "aws") -> dict[str, str]:
     """`environ` for a process that is to talk to the stack at `url` alone: no profiles, tokens or other endpoints, and past any proxy."""
-    kept = {name: value for name, value in environ.items() if name not in STRAY and not name.startswith("AWS_ENDPOINT_URL_")}
-    here = [part for part in (environ.get("NO_PROXY") or environ.get("no_proxy") or "").split(",") if part]
-    around = ",".join(dict.fromkeys([*here, "127.0.0.1", "localhost"]))
-    return {**kept, **aws_environment(url), "NO_PROXY": around, "no_proxy": around}
+    stray = _environment(cloud).stray
+    neutral = {name: value for name, value in environ.items() if not stray(name)}
+    hosts = [part for part in (environ.get("NO_PROXY") or environ.get("no_proxy") or "").split(",") if part]
+    around = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost"]))
+    return {**neutral, **variables(cloud, url), "NO_PROXY": around, "no_proxy": around}
 
 
-def aws_environment(url: str, region: str = "us-east-1") -> dict[str, str]:
-    """What to export so that an AWS SDK talks to the stack at `url` and to nothing else."""
-    return {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "offline",
-        "AWS_SECRET_ACCESS_KEY": "offline",
-        "AWS_DEFAULT_REGION": region,
-    }
+def variables(cloud: str, url: str) -> dict[str, str]:
+    """What to export so that an SDK of the cloud talks to the stack at `url` and to nothing else."""
+    names: dict[str, str] = _environment(cloud).variables(url)
+    return names
+
+
+def _environment(cloud: str) -> Any:
+    """The module of a cloud that knows its SDKs' variables: this part of the stack knows no cloud."""
+    if cloud not in CLOUDS:
+        raise ValueError(f"there is no stack for {cloud}; there is {', '.join(CLOUDS)}")
+    return import_module(f".{cloud}.environment", __package__)
+
+
+start_aws = partial(start, "aws")
+start_aws_apart = partial(start_apart, "aws")

@@ -39,7 +39,7 @@ def register(context: StepContext, model: Model) -> None:
     judged = gate.judge(model.gate, auc_vs_champion=compared.difference, calibration=measured.calibration, no_champion=compared.why_not)
     uri = publish(blobs, context.inputs["model"], manifest)
     target = context.target
-    image = str(target.profile.options.get("image") or ("local" if target.adapter == "local" else ""))  # "": the adapter's own
+    image = str(target.profile.options.get("image") or ("" if target.adapter.remote else target.adapter.name))  # "": the adapter's own
     version = registry.register(model.model, uri=uri, digest=manifest.digest, image=image)
     alias, why_not = _place(context, model, version, judged, champion)
     run = Run(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..errors import Invalid, IsthmusError, NotFound
+from ..project.names import did_you_mean
 from ..project.specs import Model
 from . import records, runs
 from .graph import Artifact, Pipeline, Step
@@ -40,9 +40,8 @@ def configuration(project: Project, config: str) -> Model:
     models = project.spec.models
     name = Path(config).stem if config.endswith((".yaml", ".yml")) else config
     if name not in models:
-        close = get_close_matches(name, models, n=1)
         there = ", ".join(model.path for model in models.values()) or "none"
-        raise NotFound(f"there is no configuration {config} (there is: {there})", remedy=f"did you mean {close[0]}?" if close else None)
+        raise NotFound(f"there is no configuration {config} (there is: {there})", remedy=did_you_mean(name, models))
     return models[name]
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..errors import Invalid
+from ..events.column_types import of_arrow
 from ..project.specs import Model, ProjectSpec
 from .context import StepContext
 
@@ -83,7 +84,6 @@ def read_data(folder: Path) -> tuple[pa.Table, Data]:
 
 
 def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime, end: datetime, as_of: datetime) -> Data:
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     from ..feature_store.leaks import leak_alarm
@@ -114,17 +114,12 @@ def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime,
         digest=canonical_hash(table),
         exposure=spec.objectives[model.objective].exposure,
         outcome=spec.objectives[model.objective].outcome,
-        types={name: _type(table.schema.field(name).type, pa) for name in names},
+        types={name: of_arrow(table.schema.field(name).type) for name in names},
         features=len(names),
         views=len(views),
         empty=empty,
         warnings=tuple(map(str, leak_alarm(table, "outcome", names))),
     )
-
-
-def _type(kind: Any, pa: Any) -> str:
-    checks = (("bool", "is_boolean"), ("int64", "is_integer"), ("float64", "is_floating"), ("timestamp", "is_timestamp"))
-    return next((name for name, check in checks if getattr(pa.types, check)(kind)), "string")
 
 
 def _model(context: StepContext) -> Model:

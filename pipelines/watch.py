@@ -44,7 +44,7 @@ def watch(project: Project, run: PipelineRun, *, on_change: Callable[[RunState],
         return state
 
     limit = sum((step.timeout * step.attempts for step in run.steps), _MARGIN)
-    patience = 0.1 if document.profile.adapter == "local" else 2.0  # looking costs a local run nothing
+    patience = 2.0 if project.target.adapter.remote else 0.1  # looking costs a local run nothing
     try:
         return wait(look, ended, deadline=limit, what=f"run {document.run}", sleep=lambda seconds: time.sleep(min(seconds, patience)))
     except KeyboardInterrupt as interrupt:

@@ -34,17 +34,14 @@ def event(name: str, values: Values, entities: dict[str, Entity], events: tuple[
     """`entity` and `event` of each attribute are derived from its name."""
     by_key = {entity.key: entity.name for entity in entities.values()}
     references = {f"{event}_id": event for event in events}
-    attributes = []
+    attributes: list[Attribute] = []
     for attribute, about in values["attributes"].items():
-        built = Attribute(
-            name=attribute,
-            entity=by_key.get(attribute),
-            event=references.get(attribute),
-            **about | ({"allowed": _allowed(about)} if "allowed" in about else {}),
-        )
+        fields: Values = about | ({"allowed": _allowed(about)} if "allowed" in about else {})
+        built = Attribute(name=attribute, entity=by_key.get(attribute), event=references.get(attribute), **fields)
         _attribute(built, name, entities, f"events.{name}.attributes.{attribute}", report)
         attributes.append(built)
-    return Event(name=name, **values | {"attributes": tuple(attributes)})
+    fields = values | {"attributes": tuple(attributes)}
+    return Event(name=name, **fields)
 
 
 def _allowed(about: Values) -> tuple[Any, ...]:
@@ -120,7 +117,8 @@ def endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
     if total != 100:
         shares = " + ".join(f"{variant.traffic.normalize():f}" for variant in variants)
         report.add(child(key, "variants"), f"traffic sums to {shares} = {total.normalize():f}, not 100", "make the shares sum to 100")
-    return Endpoint(name=name, **values | {"variants": variants})
+    fields: Values = values | {"variants": variants}
+    return Endpoint(name=name, **fields)
 
 
 def model(name: str, values: Values, path: str, report: Report) -> Model:

@@ -63,7 +63,7 @@ def _settle(draft: Path, folder: Path) -> None:
 
 
 def _examples() -> Traversable:
-    return files(__package__.partition(".")[0]).joinpath("examples")
+    return files(__name__.partition(".")[0]).joinpath("examples")
 
 
 def _copy(source: Traversable, folder: Path) -> None:

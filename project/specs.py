@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+AttributeType = Literal["bool", "int", "float", "string", "timestamp"]
+
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
     name: str
@@ -18,7 +20,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
 
 class Attribute(msgspec.Struct, frozen=True, kw_only=True):
     name: str
-    type: Literal["bool", "int", "float", "string", "timestamp"]
+    type: AttributeType
     required: bool = True
     min: float | None = None
     max: float | None = None

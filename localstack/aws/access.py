@@ -13,9 +13,10 @@ from typing import Any
 from moto import settings
 from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_access_key
 
+from .caller import Caller
+from .incoming import Incoming
 from .policy import Asked, Grant, grants
-from .registry import AwsError, Caller
-from .wire import Incoming
+from .registry import AwsError
 
 _NEVER = float("inf")
 _UNKNOWN = {"s3": ("InvalidAccessKeyId", 403)}
@@ -51,7 +52,8 @@ class Access:
 
     def check(self, incoming: Incoming, caller: Caller, asked: Asked) -> None:
         """AwsError as the service words it: for a key that nobody has, and for a right that its owner has not."""
-        json = incoming.model is not None and "json" in incoming.model.service_model.protocol
+        service: Any = incoming.model.service_model if incoming.model is not None else None
+        json = service is not None and "json" in service.protocol
         headers = {"X-Amz-Security-Token": caller.token} if caller.token else {}
         try:
             key = create_access_key(incoming.account, "aws", caller.key, headers)

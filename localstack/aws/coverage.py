@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -130,7 +130,8 @@ def _covered(service: str, operation: str) -> Covered:
 def _operations(service: str) -> tuple[str, ...]:
     from moto.core.utils import get_service_model
 
-    return tuple(get_service_model(service).operation_names)
+    model: Any = get_service_model(service)
+    return tuple(model.operation_names)
 
 
 @cache

@@ -11,14 +11,17 @@ from typing import Any
 
 import msgspec
 
+from .. import control
 from ..calls import Calls, names
 from ..faults import OF_THE_WIRE, Fault
-from . import in_process, moto_server, wire
+from ..state import Stack, State
+from ..wsgi import Answer, Cut
+from . import coverage, in_process, moto_server, wire
 from .access import Access
-from .control import Control
+from .caller import ROLE_TOKEN, on_behalf_of
+from .incoming import Incoming
 from .policy import Asked, Used
-from .registry import OPERATIONS, ROLE_TOKEN, AwsError, Context, Stack, State, on_behalf_of
-from .wire import Answer, Incoming
+from .registry import OPERATIONS, AwsError, Context
 
 _encode = msgspec.json.Encoder().encode
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
@@ -32,10 +35,6 @@ _THROTTLED = {
 }
 
 
-class Cut(Exception):
-    """The connection is to be closed without an answer. The server below (server.py) knows how."""
-
-
 class Front:
     """One per stack. Thread-safe: waitress calls it from many threads."""
 
@@ -44,10 +43,9 @@ class Front:
         self.calls = Calls()
         self.used = Used()
         self.access = Access()
-        self.control = Control(self)
+        self.routes: Mapping[str, Callable[[], object]] = {"GET policy": self.used.policy, "GET coverage": coverage.coverage}
         self._resetting = threading.Lock()
         self._clients = in_process.Clients(self._internal)
-        stack.services = self
         moto_server.configure()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -55,7 +53,7 @@ class Front:
         if refused is not None:
             done = refused
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
-            done = self.control.answer(environ)
+            done = control.answer(self, environ)
         elif (environ["REQUEST_METHOD"], environ.get("PATH_INFO")) == ("POST", "/moto-api/reset-auth"):
             done = self._enforce(environ)
         else:
@@ -98,9 +96,12 @@ class Front:
             self.stack.clock.reset()
             self.stack.faults.clear()
             moto_server.reset()
-            self.calls.clear()
-            self.used.clear()
             self.access.reset()
+            self.forget_calls()
+
+    def forget_calls(self) -> None:
+        self.calls.clear()
+        self.used.clear()
 
     def close(self) -> None:
         self.stack.state.stop()
@@ -112,7 +113,7 @@ class Front:
             self._authorize(incoming)
             if operation is None:
                 return moto_server.answer(incoming)
-            ctx = Context(self.stack, incoming.account, incoming.region, incoming)
+            ctx = Context(self.stack, self, incoming.account, incoming.region, incoming)
             with self.stack.clock.request():
                 return wire.answer(incoming, operation.handler(ctx, wire.parameters(incoming)))
         except AwsError as error:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import botocore.awsrequest
 import botocore.parsers
 import botocore.serialize
 import botocore.session
@@ -16,8 +17,9 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.model import OperationModel, ServiceModel
 
-from .registry import AwsError, environment
-from .wire import Answer
+from ..wsgi import Answer
+from .environment import variables
+from .registry import AwsError
 
 _HERE = "http://127.0.0.1"
 
@@ -72,14 +74,14 @@ def environ_of_call(service: str, operation: str, params: Mapping[str, Any], acc
     """The request that botocore would send for these parameters."""
     model = operation_model(service, operation)
     serializer = botocore.serialize.create_serializer(model.service_model.resolved_protocol, include_validation=False)
-    made: dict[str, Any] = serializer.serialize_to_request(dict(params), model)
-    query = made.get("query_string") or {}
-    headers = {str(k): str(v) for k, v in made["headers"].items()}
+    wire: dict[str, Any] = serializer.serialize_to_request(dict(params), model)
+    query = wire.get("query_string") or {}
+    headers = {str(k): str(v) for k, v in wire["headers"].items()}
     headers["Authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={_keys(account)[0]}/20200101/{region}/{model.service_model.signing_name}/aws4_request"
     )
     request = botocore.awsrequest.AWSRequest(
-        method=made["method"], url=_HERE + made["url_path"], params=query, data=made["body"], headers=headers
+        method=wire["method"], url=_HERE + wire["url_path"], params=query, data=wire["body"], headers=headers
     ).prepare()
     return _environ(request.method, request.url, dict(request.headers.items()), _body(request.body))
 
@@ -89,18 +91,18 @@ def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
     model = operation_model(service, operation)
     parser = botocore.parsers.create_parser(model.service_model.resolved_protocol)
     headers = botocore.awsrequest.HeadersDict(dict(done.headers))
-    found: dict[str, Any] = parser.parse({"status_code": done.status, "headers": headers, "body": done.body}, model.output_shape)
-    found.pop("ResponseMetadata", None)
+    result: dict[str, Any] = parser.parse({"status_code": done.status, "headers": headers, "body": done.body}, model.output_shape)
+    result.pop("ResponseMetadata", None)
     if done.status >= 300:
-        error = found.pop("Error", {})
-        raise AwsError(str(error.get("Code") or done.error or done.status), str(error.get("Message", "")), done.status, **found)
-    return found
+        error = result.pop("Error", {})
+        raise AwsError(str(error.get("Code") or done.error or done.status), str(error.get("Message", "")), done.status, **result)
+    return result
 
 
 @lru_cache(maxsize=64)
 def _service_model(service: str) -> ServiceModel:
-    found: ServiceModel = botocore.session.get_session().get_service_model(service)
-    return found
+    model: ServiceModel = botocore.session.get_session().get_service_model(service)
+    return model
 
 
 def operation_model(service: str, operation: str) -> OperationModel:
@@ -108,7 +110,7 @@ def operation_model(service: str, operation: str) -> OperationModel:
 
 
 def _keys(account: str) -> tuple[str, str]:
-    env = environment("", account=account)
+    env = variables("", account=account)
     return env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
 
 
@@ -124,7 +126,7 @@ def _environ(method: str, url: str, headers: Mapping[str, Any], body: bytes) -> 
     from werkzeug.test import EnvironBuilder
 
     parts = urlsplit(url)
-    kept = {
+    sent = {
         k: v.decode() if isinstance(v, bytes) else str(v) for k, v in headers.items() if k.lower() not in ("transfer-encoding", "expect")
     }
     environ: dict[str, Any] = EnvironBuilder(
@@ -132,7 +134,7 @@ def _environ(method: str, url: str, headers: Mapping[str, Any], body: bytes) -> 
         query_string=parts.query,
         base_url=f"{parts.scheme}://{parts.netloc}",
         method=method,
-        headers=list(kept.items()),
+        headers=list(sent.items()),
         data=body,
     ).get_environ()
     environ["CONTENT_LENGTH"] = str(len(body))

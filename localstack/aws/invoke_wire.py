@@ -20,10 +20,10 @@ _PATH = re.compile(r"/endpoints/([^/]+)/invocations")
 
 def read(environ: Mapping[str, Any]) -> tuple[OperationModel, dict[str, Any]] | None:
     """The operation and its parameters; None for another path or method. The body has been read into memory before."""
-    found = _PATH.fullmatch(environ.get("PATH_INFO", ""))
-    if found is None or environ["REQUEST_METHOD"] != "POST":
+    match = _PATH.fullmatch(environ.get("PATH_INFO", ""))
+    if match is None or environ["REQUEST_METHOD"] != "POST":
         return None
-    params: dict[str, Any] = {"EndpointName": found[1]}
+    params: dict[str, Any] = {"EndpointName": match[1]}
     for member, key in _members():
         value = environ.get(key)
         if value:
@@ -45,8 +45,8 @@ def written(result: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], byt
 @lru_cache(maxsize=1)
 def _model() -> OperationModel:
     router: Any = get_service_router(SERVICE)
-    found: OperationModel = router._service_model.operation_model("InvokeEndpoint")  # noqa: SLF001
-    return found
+    model: OperationModel = router._service_model.operation_model("InvokeEndpoint")  # noqa: SLF001
+    return model
 
 
 @lru_cache(maxsize=1)

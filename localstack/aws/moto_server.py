@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from moto.backends import list_of_moto_modules
@@ -12,9 +12,11 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from ..wsgi import Answer
 from .coverage import moto_has
+from .incoming import Incoming
 from .registry import AwsError
-from .wire import Answer, Incoming, refusal, rewind
+from .wire import refusal, rewind
 
 
 class _Dispatcher(DomainDispatcherApplication):
@@ -70,7 +72,7 @@ def call(app: Any, environ: dict[str, Any]) -> Answer:
         seen.append((status, headers))
         return lambda _data: None
 
-    chunks: Iterable[bytes] = app(environ, start_response)
+    chunks: Any = app(environ, start_response)
     try:
         body = b"".join(chunks)
     finally:

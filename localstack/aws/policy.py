@@ -163,7 +163,7 @@ def _resources(asked: Asked, params: Mapping[str, Any]) -> Iterator[str]:
             for name in value if isinstance(value, list) else [value]:
                 if isinstance(name, str):
                     yield name if _ARN.fullmatch(name) else base + types[key].format(name.lower() if prefix == "sagemaker" else name)
-        elif key == "Identifiers" and service == "sagemaker-featurestore-runtime":
+        elif key == "Identifiers" and isinstance(value, list) and service == "sagemaker-featurestore-runtime":
             yield from (resource for item in value for resource in _resources(asked, item))
     if service == "athena" and operation == "StartQueryExecution" and "WorkGroup" not in params:
         yield f"{base}workgroup/primary"

@@ -9,43 +9,24 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
 from ..clock import Clock
-from ..faults import OF_THE_HANDLERS, Fault, Faults, Kind
+from ..faults import OF_THE_HANDLERS, Fault, Kind
+from ..state import Stack
+from .caller import ROLE_TOKEN, acting_for
+from .environment import variables
 
 if TYPE_CHECKING:
-    from .wire import Incoming
+    from .incoming import Incoming
 
 T = TypeVar("T")
-ACCOUNT = "123456789012"  # of every access key that is not itself 12 digits
-REGION = "us-east-1"
-QUERY_MEMORY = 10**9  # bytes
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Whose rights a call needs."""
-
-    key: str  # access key
-    token: str = ""  # session token
-
-
-ROLE_TOKEN = "isthmus-role"  # noqa: S105  the session token of jobs and model servers: they act as their role, not as who started them
-_caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
-
-
-def on_behalf_of() -> Caller | None:
-    """Whose rights the calls that the stack makes itself need now, in this thread. None: the stack's own."""
-    return _caller.get()
 
 
 class AwsError(Exception):
@@ -86,40 +67,6 @@ def handles(service: str, *operations: str, executes: bool = True) -> Callable[[
     return add
 
 
-class State:
-    """Everything that a reset drops. A handler's thread that outlives a reset goes on writing into the old one, which nobody reads."""
-
-    def __init__(self) -> None:
-        self.stopping = threading.Event()
-        self._stores: dict[tuple[str, str, type], Any] = {}
-        self._on_stop: list[Callable[[], object]] = []
-        self._lock = threading.RLock()
-
-    def store(self, account: str, region: str, kind: type[T]) -> T:
-        key = (account, region, kind)
-        found: T | None = self._stores.get(key)
-        if found is not None:
-            return found
-        with self._lock:
-            made: T = self._stores.setdefault(key, None) or kind()
-            self._stores[key] = made
-            return made
-
-    def on_stop(self, function: Callable[[], object]) -> None:
-        with self._lock:
-            if not self.stopping.is_set():
-                self._on_stop.append(function)
-                return
-        _logged(function)
-
-    def stop(self) -> None:
-        with self._lock:
-            self.stopping.set()
-            functions, self._on_stop = self._on_stop, []
-        for function in functions:
-            _logged(function)
-
-
 class Services(Protocol):
     """What a Context needs of the front: moto below, the whole stack from above."""
 
@@ -128,26 +75,14 @@ class Services(Protocol):
     def forward(self, incoming: Incoming) -> dict[str, Any]: ...
 
 
-class Stack(msgspec.Struct, kw_only=True):
-    """One running stack: what all its requests share."""
-
-    clock: Clock
-    faults: Faults
-    images: Mapping[str, str]  # image name -> the command that it is
-    home: Path  # the stack's scratch folder
-    query_memory: int = QUERY_MEMORY
-    url: str = ""  # once it listens
-    state: State
-    services: Services | None = None
-
-
 class Context:
     """What a handler is given. It may be kept (by a timer, by a thread); `forward` alone belongs to the request."""
 
-    __slots__ = ("_stack", "account", "caller", "incoming", "region", "state")
+    __slots__ = ("_services", "_stack", "account", "caller", "incoming", "region", "state")
 
-    def __init__(self, stack: Stack, account: str, region: str, incoming: Incoming | None = None) -> None:
+    def __init__(self, stack: Stack, services: Services, account: str, region: str, incoming: Incoming | None = None) -> None:
         self._stack = stack
+        self._services = services
         self.account = account
         self.region = region
         self.incoming = incoming
@@ -178,7 +113,7 @@ class Context:
     @property
     def env(self) -> dict[str, str]:
         """What a subprocess needs to reach this stack with the genuine SDKs."""
-        return {**environment(self._stack.url, self.region, self.account), "AWS_SESSION_TOKEN": ROLE_TOKEN}
+        return {**variables(self._stack.url, self.region, self.account), "AWS_SESSION_TOKEN": ROLE_TOKEN}
 
     @property
     def stopping(self) -> threading.Event:
@@ -187,20 +122,15 @@ class Context:
 
     def store(self, kind: type[T]) -> T:
         """The one instance of `kind` for this account and region, made by `kind()`; a reset drops it."""
-        return self.state.store(self.account, self.region, kind)
+        return self.state.store((self.account, self.region), kind)
 
     def client(self, service: str) -> Any:
         """A boto3 client of this same stack (no socket in between): for other services, moto's included. Not in the call log, no faults."""
         return self._services.client(service, self.account, self.region)
 
-    @contextmanager
-    def as_caller(self) -> Iterator[None]:
+    def as_caller(self) -> AbstractContextManager[None]:
         """What this thread asks of `client` meanwhile needs the caller's rights, as Athena's reads of Glue and S3 do."""
-        before = _caller.set(self.caller)
-        try:
-            yield
-        finally:
-            _caller.reset(before)
+        return acting_for(self.caller)
 
     def moto(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """What moto alone answers to an operation, even to one that has a handler of ours. AwsError when it refuses."""
@@ -230,9 +160,7 @@ class Context:
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
         """Background work of the stack. It watches `stopping`; its errors are written to the stack's stderr."""
-        thread = threading.Thread(target=_logged, args=(function, *arguments), name=getattr(function, "__name__", "work"), daemon=True)
-        thread.start()
-        return thread
+        return self.state.spawn(function, *arguments)
 
     def on_stop(self, function: Callable[[], object]) -> None:
         """Call `function()` at the next reset or at shutdown: where subprocesses are killed and files closed."""
@@ -240,31 +168,7 @@ class Context:
 
     def without_request(self) -> Context:
         """The same, for what outlives the request: it does not hold the request's body."""
-        kept = Context(self._stack, self.account, self.region)
-        kept.state = self.state
-        kept.caller = self.caller
-        return kept
-
-    @property
-    def _services(self) -> Services:
-        if self._stack.services is None:
-            raise RuntimeError("this stack has no front")
-        return self._stack.services
-
-
-def environment(url: str, region: str = REGION, account: str = ACCOUNT) -> dict[str, str]:
-    """The variables with which every AWS SDK talks to a stack and to nothing else."""
-    return {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "offline" if account == ACCOUNT else account,
-        "AWS_SECRET_ACCESS_KEY": "offline",
-        "AWS_DEFAULT_REGION": region,
-    }
-
-
-def _logged(function: Callable[..., object], *arguments: object) -> None:
-    try:
-        function(*arguments)
-    except Exception:  # noqa: BLE001  background work has nobody else to tell
-        sys.stderr.write(f"background work {function!r} failed\n")
-        traceback.print_exc()
+        context = Context(self._stack, self._services, self.account, self.region)
+        context.state = self.state
+        context.caller = self.caller
+        return context

@@ -15,18 +15,20 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
-import msgspec
 from botocore.exceptions import DataNotFoundError
 from botocore.utils import parse_timestamp
-from moto.core.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
 from werkzeug.exceptions import NotFound
 
+from ..wsgi import Answer
 from . import invoke_wire
-from .registry import ACCOUNT, REGION, AwsError, Caller
+from .caller import Caller
+from .environment import ACCOUNT, REGION
+from .incoming import Incoming
+from .registry import AwsError
 
 # Signing names that are not the name of botocore's service.
 SIGNED_AS = {
@@ -46,29 +48,6 @@ _SAGEMAKER_PATHS = (
     ("/BatchPutMetrics", "sagemaker-metrics"),
     ("/BatchGetMetrics", "sagemaker-metrics"),
 )
-UNKNOWN = "?"
-
-
-class Answer(msgspec.Struct, frozen=True):
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    error: str | None = None  # the error code, when it is one
-
-
-class Incoming(msgspec.Struct, kw_only=True):
-    """A request, understood as far as it can be."""
-
-    environ: dict[str, Any]
-    account: str
-    region: str
-    caller: Caller
-    service: str  # botocore's name, or what the signature says
-    operation: str = UNKNOWN
-    model: OperationModel | None = None  # None: no such operation, or no such service
-    request: Request | None = None
-    url_params: dict[str, Any] = {}
-    params: dict[str, Any] | None = None  # None: not read yet
 
 
 def understand(environ: dict[str, Any]) -> Incoming:
@@ -84,15 +63,15 @@ def understand(environ: dict[str, Any]) -> Incoming:
         return incoming
     request = incoming.request = Request(environ)
     if incoming.service == invoke_wire.SERVICE and (blob := invoke_wire.read(environ)):
-        incoming.model, incoming.params = blob
-        incoming.operation = incoming.model.name
+        model, incoming.params = blob
+        incoming.model, incoming.operation = model, str(model.name)
         return incoming
     try:
         router: Any = get_service_router(incoming.service)
         if router._service_model.protocol == "rest-json":  # noqa: SLF001  a body of any content type may go to an endpoint
             router = router._get_router("rest-json")  # noqa: SLF001
-        incoming.model, incoming.url_params = router.match(request)
-        incoming.operation = incoming.model.name
+        model, incoming.url_params = router.match(request)
+        incoming.model, incoming.operation = model, str(model.name)
     except (NotFound, NotImplementedError, DataNotFoundError):  # no such operation, protocol or service
         target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         incoming.operation = target or f"{request.method} {request.path}"
@@ -116,7 +95,8 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
             "url_params": incoming.url_params,
         }
         try:
-            incoming.params = parser.parse(wanted)
+            params: dict[str, Any] = parser.parse(wanted) or {}
+            incoming.params = params
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise AwsError("SerializationException", f"the request cannot be read: {error}", 400) from error
     return incoming.params

@@ -24,12 +24,3 @@ def names_of(image: str) -> tuple[str, ...]:
     untagged = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]
     local, local_untagged = _REGISTRY.sub("", plain), _REGISTRY.sub("", untagged)
     return tuple(dict.fromkeys((image, plain, untagged, local, local_untagged, tail, tail.partition(":")[0])))
-
-
-def unmapped(image: str | None) -> str:
-    """Why a job with this image cannot run."""
-    wanted = names_of(image)[-1] if image else "NAME"
-    return (
-        f"ClientError: the local stack does not pull images and no command is mapped to '{image}'. Start it with "
-        f"--image {wanted}=COMMAND (or `images:` in profiles.yaml), or give the request a ContainerEntrypoint."
-    )

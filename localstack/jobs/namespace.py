@@ -1,4 +1,7 @@
-"""/opt/ml really there: a mount namespace of the job's own, in which its folder is bound to /opt/ml. The host sees nothing of it."""
+"""A container's files really where its cloud says: a mount namespace of its own, in which a folder is bound to, say, /opt/ml.
+
+The host sees nothing of it.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,27 @@ import shutil
 import subprocess
 from pathlib import Path
 
-OFF = "ISTHMUS_STACK_NAMESPACE"  # set to "off" where /opt/ml must not be tried
+OFF = "ISTHMUS_STACK_NAMESPACE"  # set to "off" where no mount must be tried
 
-# Without an /opt/ml on the host, /opt is rebuilt in the job's folder: each entry bound to itself, and our `ml` beside them.
+# Where the host has no such folder, its parent is rebuilt in the container's folder: each entry bound to itself, and our files beside them.
 _SCRIPT = """
 set -e
-job="$1"; work="$2"; shift 2
-if [ -d /opt/ml ]; then
-  mount --rbind "$job/ml" /opt/ml
+folder="$1"; files="$2"; mount="$3"; work="$4"; shift 4
+if [ -d "$mount" ]; then
+  mount --rbind "$files" "$mount"
 else
-  new="$job/opt"
-  mkdir -p "$new/ml"
-  for entry in /opt/* /opt/.[!.]*; do
+  parent="${mount%/*}"
+  new="$folder/parent"
+  mkdir -p "$new/${mount##*/}"
+  for entry in "$parent"/* "$parent"/.[!.]*; do
     name="${entry##*/}"
     if [ -L "$entry" ]; then cp -P "$entry" "$new/$name"
     elif [ -d "$entry" ]; then mkdir -p "$new/$name"; mount --rbind "$entry" "$new/$name"
     elif [ -e "$entry" ]; then : > "$new/$name"; mount --bind "$entry" "$new/$name"
     fi
   done
-  mount --bind "$job/ml" "$new/ml"
-  mount --rbind "$new" /opt
+  mount --bind "$files" "$new/${mount##*/}"
+  mount --rbind "$new" "$parent"
 fi
 cd "$work"
 exec "$@"
@@ -35,24 +39,27 @@ exec "$@"
 
 
 @functools.cache
-def prefix() -> tuple[str, ...] | None:
-    """The command that opens a private mount namespace: as root, else through a user namespace; None where neither is permitted."""
+def prefix(parent: str) -> tuple[str, ...] | None:
+    """The command that opens a private mount namespace in which something can be bound over `parent`, a folder of the host.
+
+    As root, else through a user namespace; None where neither is permitted.
+    """
     unshare = shutil.which("unshare")
-    if unshare is None or not Path("/opt").is_dir() or os.environ.get(OFF) == "off":
+    if unshare is None or not Path(parent).is_dir() or os.environ.get(OFF) == "off":
         return None
     for options in (("--mount",), ("--user", "--map-root-user", "--mount")):
-        command = (unshare, *options, "--propagation", "private")
-        try_mount = 'd=$(mktemp -d) && mount --bind /opt "$d" && umount "$d"; code=$?; rmdir "$d"; exit $code'
+        opening = (unshare, *options, "--propagation", "private")
+        try_mount = 'd=$(mktemp -d) && mount --bind "$1" "$d" && umount "$d"; code=$?; rmdir "$d"; exit $code'
         try:
-            done = subprocess.run([*command, "sh", "-c", try_mount], capture_output=True, timeout=10, check=False)
+            done = subprocess.run([*opening, "sh", "-c", try_mount, "sh", parent], capture_output=True, timeout=10, check=False)
         except (OSError, subprocess.TimeoutExpired):
             continue
         if done.returncode == 0:
-            return command
+            return opening
     return None
 
 
-def inside(command: list[str], job: Path, work: Path) -> list[str] | None:
-    """The command, run where `job`/ml is /opt/ml; None where that is not permitted."""
-    found = prefix()
-    return None if found is None else [*found, "sh", "-c", _SCRIPT, "sh", str(job), str(work), *command]
+def inside(command: list[str], *, folder: Path, files: Path, mount: str, work: Path) -> list[str]:
+    """The command, run in `work` where `files` is `mount`; `folder` holds what that takes. As it is where no mount is permitted."""
+    opening = prefix(mount.rpartition("/")[0])
+    return command if opening is None else [*opening, "sh", "-c", _SCRIPT, "sh", str(folder), str(files), mount, str(work), *command]

@@ -15,7 +15,6 @@ from typing import IO, Literal
 
 import msgspec
 
-GRACE = 120.0  # seconds between SIGTERM and SIGKILL (StopTrainingJob's documentation)
 _TICK = 0.02
 
 
@@ -34,10 +33,12 @@ def run(
     stop: threading.Event,
     reset: threading.Event,
     overdue: Callable[[], bool],
+    grace: float,
     on_stop: Callable[[Callable[[], object]], None],
 ) -> Ended:
     """Run the command to its end. `line` gets each line of its output and `tick` runs often, both in this thread.
 
+    A command that is to stop, or is overdue, gets SIGTERM, and SIGKILL `grace` seconds later.
     `on_stop` keeps what the stack does at its own end: no process outlives it.
 
     Raises OSError when it cannot be started.
@@ -59,7 +60,7 @@ def run(
                 break
             if kill_at is None and (stop.is_set() or overdue()):
                 why = "stopped" if stop.is_set() else "overdue"
-                kill_at = time.monotonic() + GRACE
+                kill_at = time.monotonic() + grace
                 _signal(process, signal.SIGTERM)
             if kill_at is not None and time.monotonic() > kill_at:
                 break
@@ -82,15 +83,15 @@ def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:
 
 def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wait: float) -> bool:
     """Hand over what is there, after waiting for the first; whether there was any."""
-    found = False
+    any_line = False
     with suppress(queue.Empty):
         item = lines.get(timeout=wait) if wait else lines.get_nowait()
         while True:
             if item is not None:
-                found = True
+                any_line = True
                 line(item)
             item = lines.get_nowait()
-    return found
+    return any_line
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:

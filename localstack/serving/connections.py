@@ -88,12 +88,12 @@ class Connections:
     def _take(self) -> socket.socket:
         while True:
             try:
-                kept = self._idle.pop()
+                idle = self._idle.pop()
             except IndexError:
                 break
-            if not select.select([kept], [], [], 0)[0]:
-                return kept
-            kept.close()  # readable while nothing was asked: the container has closed it
+            if not select.select([idle], [], [], 0)[0]:
+                return idle
+            idle.close()  # readable while nothing was asked: the container has closed it
         try:
             connection = socket.create_connection(("127.0.0.1", self.port), timeout=self._timeout)
         except OSError as error:

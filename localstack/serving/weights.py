@@ -31,8 +31,8 @@ class Choice(msgspec.Struct, Generic[T], frozen=True):
 
 def choice(weighed: Iterable[tuple[T, float]]) -> Choice[T]:
     """What weighs nothing is left out, so that rounding at an end cannot pick it."""
-    kept = [(thing, weight) for thing, weight in weighed if weight > 0]
-    return Choice(tuple(thing for thing, _ in kept), tuple(accumulate(weight for _, weight in kept)))
+    pairs = [(thing, weight) for thing, weight in weighed if weight > 0]
+    return Choice(tuple(thing for thing, _ in pairs), tuple(accumulate(weight for _, weight in pairs)))
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:

@@ -2,7 +2,11 @@
 
 import re
 
+import pytest
+
 from isthmus.tests.cli.running import isthmus
+
+pytestmark = pytest.mark.slow
 
 ASK = '{"visitor_id": "v1", "item_id": [1, 2, 3], "slots": 2}'
 

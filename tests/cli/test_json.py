@@ -8,6 +8,8 @@ import pytest
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.running import isthmus
 
+pytestmark = pytest.mark.slow
+
 ASK = '{"visitor_id": "v1", "item_id": [1, 2, 3], "slots": 2}'
 READS = {
     "validate": ["validate"],

@@ -14,6 +14,10 @@ from isthmus.project.load import load
 from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
 
+pytestmark = pytest.mark.slow
+
+AWS = offline.clouds()["aws"]
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -24,30 +28,31 @@ def folder(tmp_path, monkeypatch):
 
 def test_the_variable_names_the_stack_when_it_stays_on_this_machine(folder, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4599")
-    assert offline.endpoint(folder) == "http://127.0.0.1:4599"
-    assert not offline.record(folder).exists()
+    assert offline.endpoint(folder, AWS) == "http://127.0.0.1:4599"
+    assert not offline.record(folder, AWS).exists()
 
 
 @pytest.mark.parametrize("url", ["https://sagemaker.us-east-1.amazonaws.com", "http://127.0.0.1.example.com", "nonsense"])
 def test_a_variable_that_leads_off_this_machine_is_refused(folder, monkeypatch, url):
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     with pytest.raises(Invalid, match="not on this machine"):
-        offline.endpoint(folder)
+        offline.endpoint(folder, AWS)
 
 
 def test_a_projects_stack_starts_once_is_used_again_and_ends_at_stop(folder):
-    url = offline.endpoint(folder)
+    url = offline.endpoint(folder, AWS)
     Stack(url).fault(kind="error", times=None)
-    assert offline.endpoint(folder) == url == offline.running_url(folder)
+    assert offline.endpoint(folder, AWS) == url
+    assert offline.running_urls(folder) == (url,)
     assert len(Stack(url).faults()) == 1  # the same process, with what it holds
     assert offline.stop(folder)
-    assert offline.running_url(folder) is None
+    assert offline.running_urls(folder) == ()
     assert not offline.stop(folder)
 
 
 def test_two_commands_at_once_start_one_stack(folder):
     found = []
-    threads = [threading.Thread(target=lambda: found.append(offline.endpoint(folder))) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: found.append(offline.endpoint(folder, AWS))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -57,10 +62,10 @@ def test_two_commands_at_once_start_one_stack(folder):
 
 
 def test_a_stack_that_was_killed_is_started_again(folder):
-    url = offline.endpoint(folder)
+    url = offline.endpoint(folder, AWS)
     Stack(url).fault(kind="error", times=None)
-    os.kill(running(offline.record(folder)).pid, signal.SIGKILL)
-    again = offline.endpoint(folder)
+    os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
+    again = offline.endpoint(folder, AWS)
     assert Stack(again).faults() == ()
 
 
@@ -69,7 +74,7 @@ def test_our_image_has_every_name_that_the_projects_profiles_give_it(tmp_path):
     (tmp_path / "shop" / "profiles.yaml").write_text(
         "targets:\n  sagemaker:\n    bucket: s3://example-ranker\n    image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7\n"
     )
-    found = offline.images(tmp_path / "shop")
+    found = offline.images(tmp_path / "shop", AWS)
     assert set(found) == {"isthmus", "123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7"}
     assert all("-m isthmus.endpoints.server --host 127.0.0.1 --model {model} --port {port}" in command for command in found.values())
 
@@ -80,18 +85,18 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
     description = load(tmp_path / "shop" / "project.yaml")
     asked = []
 
-    def stack(adapter):
-        asked.append(adapter)
+    def stack(offline):
+        asked.append(offline.cloud)
         return "http://127.0.0.1:1"
 
     found = profile(description, target="aws", offline=True, options={}, stack=stack)
     assert found.options["endpoint_url"] == "http://127.0.0.1:1"
-    assert asked == ["sagemaker"]
+    assert asked == ["aws"]
     assert "endpoint_url" not in profile(description, target="aws", offline=False, options={}, stack=stack).options
     assert "endpoint_url" not in profile(description, target="local", offline=True, options={}, stack=stack).options
     with pytest.raises(Unsupported):
         profile(description, target="aws", offline=True, options={})
-    assert asked == ["sagemaker"]
+    assert asked == ["aws"]
 
 
 def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path, monkeypatch):
@@ -109,12 +114,11 @@ def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path,
 
     try:
         isthmus("plan", "--target", "sagemaker", "--offline")
-        first = offline.running_url(tmp_path / "shop")
-        assert first is not None
+        (first,) = offline.running_urls(tmp_path / "shop")
         isthmus("plan", "--target", "sagemaker", "--offline")
-        assert offline.running_url(tmp_path / "shop") == first
+        assert offline.running_urls(tmp_path / "shop") == (first,)
         assert {call.service for call in Stack(first).calls()} >= {"s3", "glue"}
         assert "the offline stack is stopped" in isthmus("destroy", "--target", "sagemaker", "--offline", "--yes")
-        assert offline.running_url(tmp_path / "shop") is None
+        assert offline.running_urls(tmp_path / "shop") == ()
     finally:
         offline.stop(tmp_path / "shop")

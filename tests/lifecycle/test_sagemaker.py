@@ -14,12 +14,15 @@ from isthmus.adapters import targets
 from isthmus.errors import Denied, Refused
 from isthmus.lifecycle import offline
 from isthmus.lifecycle.plan import plan
+from isthmus.localstack.aws.environment import STRAY
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import STRAY, start_aws
+from isthmus.localstack.run import start_aws
 from isthmus.project.load import load
 from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create, edit, isthmus
+
+pytestmark = pytest.mark.slow
 
 ACCOUNT = "123456789012"
 PROFILES = f"""default: local
@@ -38,7 +41,7 @@ FIRST_LINE = f"sagemaker   account {ACCOUNT}  us-east-1  offline   s3://example-
 
 @pytest.fixture(scope="module")
 def process():
-    images = {"isthmus": offline.images(Path())["isthmus"]}
+    images = {"isthmus": offline.images(Path(), offline.clouds()["aws"])["isthmus"]}
     with start_aws(clock="instant", images=images) as running:
         yield running
 

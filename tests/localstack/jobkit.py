@@ -44,7 +44,7 @@ class Aws:
     def s3(self):
         return self.client("s3")
 
-    def wait(self, describe, key, until=ENDED, seconds=30, **arguments):
+    def wait(self, describe, key, until=ENDED, seconds=120, **arguments):
         """Ask until the status is there: jobs are other processes."""
         deadline = time.monotonic() + seconds
         while True:

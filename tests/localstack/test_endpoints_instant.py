@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 from isthmus.localstack.run import start_aws
 from isthmus.tests.localstack import endpoints_kit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory):

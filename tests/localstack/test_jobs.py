@@ -11,6 +11,8 @@ from botocore.exceptions import ClientError
 
 from isthmus.tests.localstack.jobkit import ROLE, channel, processing_request, running, training_request
 
+pytestmark = pytest.mark.slow
+
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 
 

@@ -25,6 +25,8 @@ from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
 from isthmus.tests.localstack.moto_scenarios import SCENARIOS
 
+pytestmark = pytest.mark.slow
+
 # (scenario, method, what differs in it = what ours says) -> why ours is not moto's. Anything else that differs is a failure, and so is
 # a line here that no longer differs.
 _PROFILE = "moto invents a user profile of a domain that nobody made; the service names one only to a caller in Studio"
@@ -97,7 +99,7 @@ def _wait(url, process):
     deadline = time.monotonic() + 60
     while True:
         try:
-            with _direct.open(url, timeout=5):
+            with _direct.open(url, timeout=120):
                 return
         except (OSError, urllib.error.URLError):
             assert process.poll() is None, "moto's server ended"
@@ -185,7 +187,7 @@ def _kind(value):
 def compared(scenario, moto, ours):
     """(method, where = what ours says) -> in words, for all that differs."""
     calls = SCENARIOS[scenario]
-    _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=10).close()
+    _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=120).close()
     Stack(ours).reset()
     found = {}
     for number, (theirs, mine) in enumerate(zip(play(moto, calls), play(ours, calls), strict=True)):
@@ -218,7 +220,7 @@ def test_every_operation_that_moto_has_is_compared():
 def test_no_scenario_is_a_list_of_refusals(moto):
     """A scenario whose calls moto refuses would compare nothing."""
     for scenario, calls in SCENARIOS.items():
-        _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=10).close()
+        _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=120).close()
         answers = play(moto, calls)
         assert "Error" not in answers[0], (scenario, answers[0])
         assert sum("Error" in answer for answer in answers) <= len(answers) / 2, (scenario, answers)

@@ -8,6 +8,8 @@ from botocore.exceptions import ClientError
 
 from isthmus.tests.localstack.jobkit import ROLE, channel, definition, running, step
 
+pytestmark = pytest.mark.slow
+
 OUT = {"Std:Join": {"On": "/", "Values": ["s3://bucket/runs", {"Get": "Execution.PipelineExecutionId"}, "metrics"]}}
 METRICS = [{"PropertyFileName": "metrics", "OutputName": "out", "FilePath": "metrics.json"}]
 

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SUITE = """
 import os, subprocess, sys
 import boto3, pytest
@@ -37,13 +39,13 @@ def run(folder, suite, *, config="[pytest]\n", env=None):
 
     (folder / "test_suite.py").write_text(suite)
     (folder / "pytest.ini").write_text(config)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))}
+    neutral = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],  # pytest-randomly imports numpy where it is
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**kept, **(env or {})},
+        env={**neutral, **(env or {})},
         check=False,
     )
 

@@ -14,6 +14,8 @@ from isthmus.pipelines.compare import compare
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.watch import observe
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "openbandit"
 
 

@@ -97,7 +97,7 @@ CASES = {
     "a default that is none": (F, "default: local", "default: locl", "default:", "locl is not a target", "did you mean local?"),
     "an unknown key of a target": (F, "region:", "regoin:", "regoin", "regoin is not a key of a target of sagemaker", "did you mean region?"),
     "an adapter that is none": (F, "{adapter: sagemaker,", "{adapter: sagemker,", "sagemaker-staging:", "there is no adapter sagemker", "did you mean sagemaker?"),
-    "a free name without an adapter": (F, "  vertex:\n", "  production:\n", "production:", "there is no adapter production", "adapter: sagemaker"),
+    "a free name without an adapter": (F, "  vertex:\n", "  production:\n", "production:", "there is no adapter production", "adapters are local, sagemaker, vertex   a free name says which of them: adapter: NAME"),
     "extends nothing": (F, "extends: sagemaker", "extends: sagemakr", "sagemaker-staging:", "sagemakr is not a target", "did you mean sagemaker?"),
     "extends another adapter's": (F, "extends: sagemaker", "extends: vertex", "sagemaker-staging:", "vertex is a target of vertex, and sagemaker-staging of sagemaker", "extend a target of sagemaker"),
     "a secret": (F, "  local: {}", "  local: {password: hunter2}", "password", "looks like a secret", "own chain"),

@@ -7,6 +7,7 @@ as the API reference says of it.
 from __future__ import annotations
 
 import base64
+import random
 import sys
 import threading
 import uuid
@@ -18,12 +19,35 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ...serving.connections import Answer
 from ..jobs.s3 import split
 from ..registry import Context
 from . import timing
+from .records import Endpoint, Target
 
 _FULL = 1000  # records of one variant that are written without waiting for the clock
+_draw = random.random
 _encode = msgspec.json.Encoder().encode
+
+
+def capture(ctx: Context, endpoint: Endpoint, target: Target, *, params: Mapping[str, Any], body: bytes, answer: Answer) -> None:
+    """Keep this call, if it is sampled."""
+    config = target.fleet.capture
+    if not config or not config.get("EnableCapture") or _draw() * 100 >= config["InitialSamplingPercentage"]:
+        return
+    at = ctx.clock.now()
+    line = record(
+        config,
+        request=body,
+        request_type=params.get("ContentType") or "application/octet-stream",
+        response=answer.body,
+        response_type=answer.headers.get("content-type", "application/octet-stream"),
+        event_id=str(uuid.uuid4()),
+        inference_id=params.get("InferenceId"),
+        attributes=params.get("CustomAttributes"),
+        at=at,
+    )
+    ctx.store(Buffer).add(ctx, config, (endpoint.name, target.variant.name), at, line)
 
 
 def record(
@@ -79,8 +103,8 @@ class Buffer:
             full = len(self._waiting[place]) >= _FULL
             begin, self._ticking = not self._ticking, True
         if begin:
-            kept = ctx.without_request()
-            ctx.clock.call_every(timing.FLUSH, lambda: self.flush(kept))
+            later = ctx.without_request()
+            ctx.clock.call_every(timing.FLUSH, lambda: self.flush(later))
         if full:
             ctx.spawn(self.flush, ctx.without_request())
 

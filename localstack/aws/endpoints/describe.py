@@ -32,13 +32,13 @@ def list_endpoints(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         }
         for e in list(ctx.store(Endpoints).endpoints.values())
     ]
-    found, more = page(ctx, rows, params, "EndpointName")
-    return {"Endpoints": found, **more}
+    summaries, more = page(ctx, rows, params, "EndpointName")
+    return {"Endpoints": summaries, **more}
 
 
 def described(endpoint: Endpoint) -> dict[str, Any]:
     fleet = endpoint.fleet
-    said: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "EndpointName": endpoint.name,
         "EndpointArn": endpoint.arn,
         "EndpointConfigName": fleet.config.name,
@@ -48,21 +48,21 @@ def described(endpoint: Endpoint) -> dict[str, Any]:
         **_capture(fleet),
     }
     if endpoint.status not in ("Failed", "Creating"):
-        said["ProductionVariants"] = [_summary(v) for v in fleet.variants.values()]
+        answer["ProductionVariants"] = [_summary(v) for v in fleet.variants.values()]
         if fleet.shadows:
-            said["ShadowProductionVariants"] = [_summary(v) for v in fleet.shadows.values()]
+            answer["ShadowProductionVariants"] = [_summary(v) for v in fleet.shadows.values()]
     if endpoint.failure:
-        said["FailureReason"] = endpoint.failure
+        answer["FailureReason"] = endpoint.failure
     if endpoint.deployment:
-        said["LastDeploymentConfig"] = endpoint.deployment
+        answer["LastDeploymentConfig"] = endpoint.deployment
     for key in ("AsyncInferenceConfig", "ExplainerConfig", "MetricsConfig"):
         if fleet.config.params.get(key):
-            said[key] = fleet.config.params[key]
+            answer[key] = fleet.config.params[key]
     if endpoint.status in ("Creating", "Updating", "RollingBack"):
         pending = endpoint.pending or (fleet if endpoint.status == "Creating" else None)
         if pending is not None:
-            said["PendingDeploymentSummary"] = _pending(endpoint, pending)
-    return said
+            answer["PendingDeploymentSummary"] = _pending(endpoint, pending)
+    return answer
 
 
 def hide(ctx: Context, endpoint: Endpoint) -> None:
@@ -73,44 +73,44 @@ def hide(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def _summary(variant: Variant) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "VariantName": variant.name,
         "CurrentWeight": variant.weight,
         "DesiredWeight": variant.desired_weight,
         **_what_is_the_same(variant),
     }
     if variant.serverless:
-        said |= {"CurrentServerlessConfig": variant.serverless, "DesiredServerlessConfig": variant.serverless}
+        summary |= {"CurrentServerlessConfig": variant.serverless, "DesiredServerlessConfig": variant.serverless}
     else:
-        said |= {"CurrentInstanceCount": variant.count, "DesiredInstanceCount": variant.desired_count}
-    return said
+        summary |= {"CurrentInstanceCount": variant.count, "DesiredInstanceCount": variant.desired_count}
+    return summary
 
 
 def _pending(endpoint: Endpoint, fleet: Fleet) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "EndpointConfigName": fleet.config.name,
         "StartTime": endpoint.pending_since,
         "ProductionVariants": [_pending_variant(v) for v in fleet.variants.values()],
     }
     if fleet.shadows:
-        said["ShadowProductionVariants"] = [_pending_variant(v) for v in fleet.shadows.values()]
-    return said
+        summary["ShadowProductionVariants"] = [_pending_variant(v) for v in fleet.shadows.values()]
+    return summary
 
 
 def _pending_variant(variant: Variant) -> dict[str, Any]:
-    said = _summary(variant)
+    summary = _summary(variant)
     kind = variant.config.get("InstanceType")
-    return {**said, **({"InstanceType": kind} if kind else {})}
+    return {**summary, **({"InstanceType": kind} if kind else {})}
 
 
 def _what_is_the_same(variant: Variant) -> dict[str, Any]:
-    said: dict[str, Any] = {key: variant.config[key] for key in ("ManagedInstanceScaling", "RoutingConfig") if variant.config.get(key)}
+    common: dict[str, Any] = {key: variant.config[key] for key in ("ManagedInstanceScaling", "RoutingConfig") if variant.config.get(key)}
     if variant.statuses:
-        said["VariantStatus"] = list(variant.statuses)
+        common["VariantStatus"] = list(variant.statuses)
     if variant.server is not None:
-        image = variant.server.source.image
-        said["DeployedImages"] = [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": variant.server.resolved}]
-    return said
+        image = {"SpecifiedImage": variant.image, "ResolvedImage": variant.image, "ResolutionTime": variant.resolved}
+        common["DeployedImages"] = [image]
+    return common
 
 
 def _capture(fleet: Fleet) -> dict[str, Any]:

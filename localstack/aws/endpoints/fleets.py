@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from ...jobs.images import command_of
 from ..registry import Context
 from . import timing
-from .models import Content, NoModel, content
+from .hosting import model_server, unmapped
+from .models import Content, NoModel, content, fetch
 from .records import Fleet, Variant
-from .server import Server, unmapped
 
 
 def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
@@ -28,7 +28,7 @@ def wait(ctx: Context, fleet: Fleet) -> bool:
 def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
     try:
         with ThreadPoolExecutor(max(1, len(fleet.all)), thread_name_prefix="model-server") as pool:
-            failures = [found for found in pool.map(lambda variant: _serve(ctx, endpoint, fleet, variant), fleet.all) if found]
+            failures = [failure for failure in pool.map(lambda variant: _serve(ctx, endpoint, fleet, variant), fleet.all) if failure]
         fleet.failure = failures[0] if failures else None
     except BaseException as error:
         fleet.failure = f"the local stack failed: {error!r}"
@@ -40,13 +40,16 @@ def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
 def _serve(ctx: Context, endpoint: str, fleet: Fleet, variant: Variant) -> str | None:
     try:
         source = content(ctx, variant.config["ModelName"])
-        if command_of(ctx.images, source.image) is None:
+        command = command_of(ctx.images, source.image)
+        if command is None:
             if ctx.clock.mode == "instant":
                 fleet.unmapped = True
                 return None
             return _words(variant, unmapped(source.image))
-        variant.server = Server(ctx, endpoint, variant.name, source)
-        return _started(variant, source, variant.server.start(_patience(variant)))
+        variant.image, variant.resolved = source.image, ctx.clock.now()
+        variant.server = model_server(ctx, endpoint, variant.name, source, command)
+        problem = variant.server.start(lambda folder: fetch(ctx, source, folder), _patience(variant))
+        return _started(variant, source, problem)
     except NoModel as error:
         return _words(variant, str(error))
 

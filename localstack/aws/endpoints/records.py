@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
+from ...serving.model_server import ModelServer
 from ...serving.weights import Choice, choice, two_fleets
 from ..registry import Context
 from .checks import arn, refused
 from .plan import Plan
-from .server import Server
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 class Variant:
     """One variant of one fleet: what was configured, what it is now, and the process that serves it."""
 
-    __slots__ = ("config", "count", "desired_count", "desired_weight", "name", "server", "serverless", "statuses", "weight")
+    __slots__ = (
+        *("config", "count", "desired_count", "desired_weight", "image", "name", "resolved", "server", "serverless", "statuses", "weight"),
+    )
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
@@ -43,7 +45,9 @@ class Variant:
         self.weight = self.desired_weight = float(config.get("InitialVariantWeight", 1.0))
         self.serverless: dict[str, Any] | None = config.get("ServerlessConfig")
         self.count = self.desired_count = 0 if self.serverless else int(config.get("InitialInstanceCount") or 1)
-        self.server: Server | None = None  # None: not started yet, or an image that nobody mapped (instant clock only)
+        self.image = ""  # of its container, and when it was resolved
+        self.resolved: datetime | None = None
+        self.server: ModelServer | None = None  # None: not started yet, or an image that nobody mapped (instant clock only)
         self.statuses: list[dict[str, Any]] = []
 
 
@@ -151,14 +155,14 @@ def find(ctx: Context, name: str) -> Endpoint | None:
 
 
 def must(ctx: Context, name: str) -> Endpoint:
-    found = find(ctx, name)
-    if found is None:
+    endpoint = find(ctx, name)
+    if endpoint is None:
         raise refused(f'Could not find endpoint "{arn(ctx, "endpoint", name)}".')
-    return found
+    return endpoint
 
 
 def config(ctx: Context, name: str) -> Config:
-    found = ctx.store(Endpoints).configs.get(name)
-    if found is None:
+    stored = ctx.store(Endpoints).configs.get(name)
+    if stored is None:
         raise refused(f'Could not find endpoint configuration "{arn(ctx, "endpoint-config", name)}".')
-    return found
+    return stored

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
-from collections.abc import Mapping
 from typing import Any
 
 from moto.sagemakerruntime.models import sagemakerruntime_backends
@@ -14,7 +12,7 @@ from ...serving.connections import Answer, NotReached, TimedOut
 from ..cloudwatch import variants
 from ..registry import AwsError, Context, handles
 from . import records, shadow
-from .capture import Buffer, record
+from .capture import capture
 from .records import Endpoint, Routing, Target
 
 LIMIT = 6_291_456  # bytes of a body, either way
@@ -71,37 +69,17 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     )
     if answer is None or not 200 <= answer.status < 300:
         raise _model_error(ctx, endpoint, answer, wrong)
-    said = {
+    result = {
         "Body": answer.body,
         "ContentType": answer.headers.get("content-type", "application/octet-stream"),
         "InvokedProductionVariant": target.variant.name,
     }
     custom = answer.headers.get("x-amzn-sagemaker-custom-attributes")
     if custom:
-        said["CustomAttributes"] = custom
+        result["CustomAttributes"] = custom
     if target.fleet.capture:
         capture(ctx, endpoint, target, params=params, body=body, answer=answer)
-    return said
-
-
-def capture(ctx: Context, endpoint: Endpoint, target: Target, *, params: Mapping[str, Any], body: bytes, answer: Answer) -> None:
-    """Keep this call, if it is sampled."""
-    config = target.fleet.capture
-    if not config or not config.get("EnableCapture") or _draw() * 100 >= config["InitialSamplingPercentage"]:
-        return
-    at = ctx.clock.now()
-    line = record(
-        config,
-        request=body,
-        request_type=params.get("ContentType") or "application/octet-stream",
-        response=answer.body,
-        response_type=answer.headers.get("content-type", "application/octet-stream"),
-        event_id=str(uuid.uuid4()),
-        inference_id=params.get("InferenceId"),
-        attributes=params.get("CustomAttributes"),
-        at=at,
-    )
-    ctx.store(Buffer).add(ctx, config, (endpoint.name, target.variant.name), at, line)
+    return result
 
 
 def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> Target | None:
@@ -133,7 +111,7 @@ def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) 
 def _ask(target: Target, body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[Answer | None, str]:
     server = _server(target)
     try:
-        return server.connections.ask("POST", "/invocations", body, headers), ""
+        return server.predict(body, headers), ""
     except TimedOut:
         wrong = "Your invocation timed out while waiting for a response from container primary. "
         return None, wrong + "Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
@@ -144,17 +122,17 @@ def _ask(target: Target, body: bytes, headers: tuple[tuple[str, str], ...]) -> t
 
 def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong: str) -> AwsError:
     status = answer.status if answer else 0
-    said = answer.body.decode("utf-8", "replace") if answer else wrong
+    words = answer.body.decode("utf-8", "replace") if answer else wrong
     group = f"/aws/sagemaker/Endpoints/{endpoint.name}"
     side = "client" if 400 <= status < 500 else "server"
     console = f"https://{ctx.region}.console.aws.amazon.com/cloudwatch/home?region={ctx.region}#logEventViewer:group={group}"
     return AwsError(
         "ModelError",
-        f'Received {side} error ({status}) from primary with message "{said[:_SHOWN]}". See {console} in account {ctx.account} for more '
+        f'Received {side} error ({status}) from primary with message "{words[:_SHOWN]}". See {console} in account {ctx.account} for more '
         "information.",
         424,
         OriginalStatusCode=status,
-        OriginalMessage=said,
+        OriginalMessage=words,
         LogStreamArn=f"arn:aws:logs:{ctx.region}:{ctx.account}:log-group:{group}",
     )
 

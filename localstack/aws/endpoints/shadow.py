@@ -11,6 +11,7 @@ from typing import Any
 from ...serving.connections import NotReached, TimedOut
 from ..cloudwatch import variants
 from ..registry import Context
+from .capture import capture
 from .records import Endpoint, Target
 
 _WAITING = 256  # copies at most; what is more is dropped, so that a slow shadow holds up nobody
@@ -35,15 +36,13 @@ def copy(ctx: Context, endpoint: Endpoint, target: Target, body: bytes, headers:
 
 
 def _send(ctx: Context, endpoint: Endpoint, target: Target, body: bytes, headers: tuple[tuple[str, str], ...]) -> None:
-    from .runtime import capture
-
     server = target.variant.server
     if server is None or not server.enter():
         return
     began = time.perf_counter()
     status = 0
     try:
-        answer = server.connections.ask("POST", "/invocations", body, headers)
+        answer = server.predict(body, headers)
         status = answer.status
         if target.fleet.capture and 200 <= status < 300:
             named: dict[str, Any] = {"ContentType": dict(headers).get("content-type")}

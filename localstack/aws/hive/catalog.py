@@ -71,12 +71,12 @@ class Catalog:
 
     def needed(self, database: str, name: str, at: tuple[int, int] | None = None) -> Table:
         """SCHEMA_NOT_FOUND or TABLE_NOT_FOUND when there is none."""
-        found = self.table(database, name)
-        if found is None:
+        table = self.table(database, name)
+        if table is None:
             if not self.has_database(database):
                 raise QueryFailed("SCHEMA_NOT_FOUND", f"Schema '{database.lower()}' does not exist", at=at)
             raise QueryFailed("TABLE_NOT_FOUND", f"Table '{CATALOG}.{database.lower()}.{name.lower()}' does not exist", at=at)
-        return found
+        return table
 
     def partitions(self, table: Table) -> list[dict[str, Any]]:
         pages = self.glue.get_paginator("get_partitions").paginate(DatabaseName=table.database, TableName=table.name)
@@ -121,20 +121,20 @@ class Catalog:
                 self.glue.create_database(DatabaseInput={"Name": "default"})
 
 
-def _table(found: dict[str, Any]) -> Table:
-    descriptor = found.get("StorageDescriptor", {})
+def _table(entry: dict[str, Any]) -> Table:
+    descriptor = entry.get("StorageDescriptor", {})
     serde = descriptor.get("SerdeInfo", {})
     return Table(
-        database=found["DatabaseName"],
-        name=found["Name"],
+        database=entry["DatabaseName"],
+        name=entry["Name"],
         columns=tuple(Column(c["Name"].lower(), c.get("Type", "string")) for c in descriptor.get("Columns", [])),
-        partitions=tuple(Column(c["Name"].lower(), c.get("Type", "string")) for c in found.get("PartitionKeys", [])),
+        partitions=tuple(Column(c["Name"].lower(), c.get("Type", "string")) for c in entry.get("PartitionKeys", [])),
         location=descriptor.get("Location", ""),
         serde=serde.get("SerializationLibrary", ""),
         serde_parameters=serde.get("Parameters", {}),
-        parameters=found.get("Parameters", {}),
-        input=_as_input(found),
-        view=_view_sql(found.get("ViewOriginalText", "")) if found.get("TableType") == "VIRTUAL_VIEW" else None,
+        parameters=entry.get("Parameters", {}),
+        input=_as_input(entry),
+        view=_view_sql(entry.get("ViewOriginalText", "")) if entry.get("TableType") == "VIRTUAL_VIEW" else None,
     )
 
 
@@ -152,8 +152,8 @@ _INPUT = (
 )
 
 
-def _as_input(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: found[key] for key in _INPUT if key in found}
+def _as_input(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in _INPUT if key in entry}
 
 
 def _view_sql(text: str) -> str:

@@ -89,14 +89,14 @@ def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
         raise QueryFailed("HIVE_BAD_DATA", f"Not valid Parquet file: {uri}", category=3) from error
     names = {name.lower(): name for name in file.schema_arrow.names}
     present = [column for column in columns if column.name in names]
-    found = file.read(columns=[names[column.name] for column in present])
+    content = file.read(columns=[names[column.name] for column in present])
     arrays = []
     for column in columns:
         kind = types.arrow(column.type)
         if column.name not in names:
-            arrays.append(nulls(found.num_rows, kind))  # a column that a file lacks is null
+            arrays.append(nulls(content.num_rows, kind))  # a column that a file lacks is null
             continue
-        arrays.append(_as_table_says(found.column(names[column.name]), kind, column, uri))
+        arrays.append(_as_table_says(content.column(names[column.name]), kind, column, uri))
     return pa.table(arrays, names=[column.name for column in columns])
 
 
@@ -111,19 +111,19 @@ def _as_table_says(values: Any, kind: pa.DataType, column: Column, uri: str) -> 
     import pyarrow as pa
     import pyarrow.types as t
 
-    held = values.type
-    if t.is_dictionary(held):
-        values, held = values.cast(held.value_type), held.value_type
-    if t.is_timestamp(kind) and t.is_timestamp(held):
+    stored = values.type
+    if t.is_dictionary(stored):
+        values, stored = values.cast(stored.value_type), stored.value_type
+    if t.is_timestamp(kind) and t.is_timestamp(stored):
         return values.cast(pa.timestamp("ms"), safe=False).cast(pa.timestamp("us"))
     fine = (
-        held == kind
-        or (t.is_integer(held) and t.is_integer(kind) and held.bit_width <= max(kind.bit_width, 64))
-        or (t.is_floating(held) and t.is_floating(kind))
-        or (t.is_decimal(held) and t.is_decimal(kind))
-        or ((t.is_string(held) or t.is_large_string(held) or t.is_binary(held)) and (t.is_string(kind) or t.is_binary(kind)))
-        or (t.is_nested(held) and t.is_nested(kind))
-        or t.is_null(held)
+        stored == kind
+        or (t.is_integer(stored) and t.is_integer(kind) and stored.bit_width <= max(kind.bit_width, 64))
+        or (t.is_floating(stored) and t.is_floating(kind))
+        or (t.is_decimal(stored) and t.is_decimal(kind))
+        or ((t.is_string(stored) or t.is_large_string(stored) or t.is_binary(stored)) and (t.is_string(kind) or t.is_binary(kind)))
+        or (t.is_nested(stored) and t.is_nested(kind))
+        or t.is_null(stored)
     )
     try:
         if fine:
@@ -134,18 +134,18 @@ def _as_table_says(values: Any, kind: pa.DataType, column: Column, uri: str) -> 
         ) from error
     raise QueryFailed(
         "HIVE_BAD_DATA",
-        f"Field {column.name}'s type {str(held).upper()} in parquet file {uri} is incompatible with type {column.type} "
+        f"Field {column.name}'s type {str(stored).upper()} in parquet file {uri} is incompatible with type {column.type} "
         "defined in table schema",
         category=3,
     )
 
 
 def _open_csv(table: Table, data: bytes, skip: int) -> Iterator[list[str | None]]:
-    given = table.serde_parameters
-    quote, escape = given.get("quoteChar", '"'), given.get("escapeChar", "\\")
+    options = table.serde_parameters
+    quote, escape = options.get("quoteChar", '"'), options.get("escapeChar", "\\")
     reader = csv.reader(
         io.StringIO(data.decode("utf-8"), newline=""),
-        delimiter=given.get("separatorChar", ","),
+        delimiter=options.get("separatorChar", ","),
         quotechar=quote[:1] or None,
         escapechar=escape[:1] if escape[:1] != quote[:1] else None,
         doublequote=True,
@@ -156,10 +156,10 @@ def _open_csv(table: Table, data: bytes, skip: int) -> Iterator[list[str | None]
 
 
 def _delimited(table: Table, data: bytes, skip: int) -> Iterator[list[str | None]]:
-    given = table.serde_parameters
-    delimiter = given.get("field.delim", given.get("serialization.format", "\x01"))
+    options = table.serde_parameters
+    delimiter = options.get("field.delim", options.get("serialization.format", "\x01"))
     delimiter = "\x01" if delimiter == "1" else delimiter
-    null = given.get("serialization.null.format", "\\N")
+    null = options.get("serialization.null.format", "\\N")
     for index, line in enumerate(data.decode("utf-8").split("\n")):
         if index >= skip and line:
             yield [None if cell == null else cell for cell in line.rstrip("\r").split(delimiter)]
@@ -227,15 +227,15 @@ def _json(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Tabl
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
-            if not isinstance(found, dict):
+            row = json.loads(line)
+            if not isinstance(row, dict):
                 raise ValueError(line)  # noqa: TRY301, TRY004  it is as malformed as what does not parse
         except ValueError as error:
             if not ignore:
                 raise QueryFailed("HIVE_CURSOR_ERROR", f"Row is not a valid JSON Object: {uri}", category=3) from error
-            found = {}
+            row = {}
         count += 1
-        by_name = {key.lower(): value for key, value in found.items()} if fold else found
+        by_name = {key.lower(): value for key, value in row.items()} if fold else row
         for column in columns:
             key = table.serde_parameters.get(f"mapping.{column.name}", column.name)
             values[column.name].append(json_value(by_name.get(key.lower() if fold else key), types.arrow(column.type), uri))
@@ -251,8 +251,8 @@ def json_value(value: object, kind: pa.DataType, uri: str) -> object:  # noqa: C
         if t.is_string(kind):
             return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
         if t.is_struct(kind):
-            given = {key.lower(): inner for key, inner in value.items()} if isinstance(value, dict) else {}
-            return {field.name: json_value(given.get(field.name.lower()), field.type, uri) for field in kind}
+            members = {key.lower(): inner for key, inner in value.items()} if isinstance(value, dict) else {}
+            return {field.name: json_value(members.get(field.name.lower()), field.type, uri) for field in kind}
         if t.is_list(kind):
             return [json_value(inner, kind.value_type, uri) for inner in value] if isinstance(value, list) else None
         if t.is_map(kind):

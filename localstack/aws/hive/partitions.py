@@ -31,23 +31,23 @@ def parts(s3: Any, catalog: Catalog, table: Table, now: datetime, fixed: Mapping
     if not table.location and not table.partitions:
         return
     if not table.partitions:
-        yield from (Part(found, ()) for found in _visible(s3, table.location))
+        yield from (Part(item, ()) for item in _visible(s3, table.location))
     elif table.parameters.get("projection.enabled", "").lower() == "true":
         yield from _projected(s3, table, now, fixed)
     else:
         for partition in catalog.partitions(table):
             location = partition["StorageDescriptor"]["Location"]
             values = tuple(None if value == NULL else value for value in partition["Values"])
-            yield from (Part(found, values) for found in _visible(s3, location))
+            yield from (Part(item, values) for item in _visible(s3, location))
 
 
 def _visible(s3: Any, location: str) -> Iterator[objects.Found]:
     prefix = location.rstrip("/") + "/"
     try:
-        for found in objects.listed(s3, prefix):
-            rest = found.uri.removeprefix(prefix)
-            if found.size and not any(part.startswith(("_", ".")) for part in rest.split("/")):
-                yield found
+        for item in objects.listed(s3, prefix):
+            rest = item.uri.removeprefix(prefix)
+            if item.size and not any(part.startswith(("_", ".")) for part in rest.split("/")):
+                yield item
     except objects.NoSuchBucket as error:
         raise QueryFailed("HIVE_CANNOT_OPEN_SPLIT", f"The specified bucket does not exist: {error}", category=3) from error
 
@@ -71,13 +71,13 @@ def _projected(s3: Any, table: Table, now: datetime, fixed: Mapping[str, frozens
     if seen != set(order):
         raise QueryFailed("INVALID_TABLE_PROPERTY", f"storage.location.template has to name every partition column: {', '.join(order)}")
     expected = re.compile(pattern)
-    for found in _visible(s3, pieces[0].rsplit("/", 1)[0] or pieces[0]):
-        match = expected.match(found.uri)
+    for item in _visible(s3, pieces[0].rsplit("/", 1)[0] or pieces[0]):
+        match = expected.match(item.uri)
         if match is None:
             continue
         values = tuple(match.group(f"p_{name}") for name in order)
         if all(fits(value) for fits, value in zip(domains, values, strict=True)):
-            yield Part(found, values)
+            yield Part(item, values)
 
 
 def _domain(table: Table, column: Column, now: datetime, fixed: Mapping[str, frozenset[str]]) -> Any:
@@ -143,16 +143,16 @@ _DAYS = {"YEAR": 365, "MONTH": 30, "WEEK": 7, "DAY": 1}
 
 
 def _bound(text: str, form: str, now: datetime) -> datetime:
-    found = re.fullmatch(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?)?", text.upper())
-    if found is None:
+    match = re.fullmatch(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?)?", text.upper())
+    if match is None:
         try:
             return datetime.strptime(text, form)  # noqa: DTZ007  a partition's value has no zone
         except ValueError as error:
             raise QueryFailed("INVALID_TABLE_PROPERTY", f"the projection's bound '{text}' does not have the format of the dates") from error
     base = now.replace(tzinfo=None)
-    if found.group(1) is None:
+    if match.group(1) is None:
         return base
-    count, unit = int(found.group(1) + found.group(2)), found.group(3)
+    count, unit = int(match.group(1) + match.group(2)), match.group(3)
     if unit in _DAYS:
         return base + timedelta(days=count * _DAYS[unit])
     return base + timedelta(seconds=count * {"HOUR": 3600, "MINUTE": 60, "SECOND": 1}[unit])
@@ -162,10 +162,10 @@ def from_keys(s3: Any, table: Table) -> list[tuple[Values, str]]:
     """The partitions that MSCK REPAIR TABLE finds: folders name=value below the table's location."""
     names = [column.name for column in table.partitions]
     prefix = table.location.rstrip("/") + "/"
-    found: dict[Values, str] = {}
+    folders_by_values: dict[Values, str] = {}
     for item in _visible(s3, table.location):
         folders = item.uri.removeprefix(prefix).split("/")[:-1]
         pairs = [folder.partition("=") for folder in folders[: len(names)]]
         if len(pairs) == len(names) and all(pair[0].lower() == name and pair[1] for pair, name in zip(pairs, names, strict=True)):
-            found[tuple(pair[2] for pair in pairs)] = prefix + "/".join(folders[: len(names)])
-    return sorted(found.items(), key=lambda one: one[1])
+            folders_by_values[tuple(pair[2] for pair in pairs)] = prefix + "/".join(folders[: len(names)])
+    return sorted(folders_by_values.items(), key=lambda item: item[1])

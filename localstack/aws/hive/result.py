@@ -45,8 +45,8 @@ def text(value: object) -> str | None:  # noqa: C901, PLR0911  one line a kind
 
 def _field(name: object) -> object:
     """A row without names has field0, field1, ...; DuckDB says element1, element2."""
-    found = re.fullmatch(r"element(\d+)", name) if isinstance(name, str) else None
-    return f"field{int(found.group(1)) - 1}" if found else name
+    match = re.fullmatch(r"element(\d+)", name) if isinstance(name, str) else None
+    return f"field{int(match.group(1)) - 1}" if match else name
 
 
 def _double(value: float) -> str:

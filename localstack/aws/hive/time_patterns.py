@@ -16,10 +16,10 @@ _JODA = {
 
 def joda(pattern: str) -> str:
     parts: list[str] = []
-    for found in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
-        word = found.group()
+    for match in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
+        word = match.group()
         if word.startswith("'"):
-            parts.append((found.group(1) or "'").replace("''", "'").replace("%", "%%"))
+            parts.append((match.group(1) or "'").replace("''", "'").replace("%", "%%"))
         elif word[0].isalpha():
             if word not in _JODA:
                 raise NotRun(f"the date format {word!r} in {pattern!r}")

@@ -38,8 +38,8 @@ def athena(duck: str) -> str:
 
 
 def precision(duck: str) -> tuple[int, int]:
-    found = re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", duck)
-    return (int(found.group(1)), int(found.group(2))) if found else (_PRECISION.get(athena(duck), 0), 0)
+    match = re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", duck)
+    return (int(match.group(1)), int(match.group(2))) if match else (_PRECISION.get(athena(duck), 0), 0)
 
 
 def glue(duck: str) -> str:
@@ -82,15 +82,15 @@ def _duck(kind: pa.DataType) -> str:
 
 def arrow(kind: str) -> pa.DataType:
     """A Hive type as Arrow's. HIVE_INVALID_METADATA when it is none."""
-    tokens = [found.strip() for found in _TOKENS.findall(kind.strip())]
+    tokens = [token.strip() for token in _TOKENS.findall(kind.strip())]
     words = iter(tokens)
     try:
-        made, rest = _read(words, next(words))
+        parsed, rest = _read(words, next(words))
     except (StopIteration, KeyError, ValueError) as error:
         raise QueryFailed("HIVE_INVALID_METADATA", f"type '{kind}' is not one of Hive's") from error
     if rest is not None:
         raise QueryFailed("HIVE_INVALID_METADATA", f"type '{kind}' is not one of Hive's")
-    return made
+    return parsed
 
 
 def _read(words: Iterator[str], name: str) -> tuple[pa.DataType, str | None]:
@@ -121,9 +121,9 @@ def _read(words: Iterator[str], name: str) -> tuple[pa.DataType, str | None]:
         while after == ",":
             field = next(words)
             _expect(words, ":")
-            inner, found = _read(words, next(words))
+            inner, token = _read(words, next(words))
             fields.append(pa.field(field, inner))
-            after = found or ""
+            after = token or ""
         _equal(after, ">")
         return pa.struct(fields), next(words, None)
     if name == "decimal":
@@ -148,9 +148,9 @@ def _expect(words: Iterator[str], wanted: str) -> None:
     _equal(next(words), wanted)
 
 
-def _equal(found: str | None, wanted: str) -> None:
-    if found != wanted:
-        raise ValueError(found)
+def _equal(token: str | None, wanted: str) -> None:
+    if token != wanted:
+        raise ValueError(token)
 
 
 def _parts(text: str) -> list[str]:

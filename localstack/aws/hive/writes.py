@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -60,8 +60,8 @@ def format_of(properties: Properties, known: Sequence[str]) -> Format:
 
 
 def partition_columns(properties: Properties) -> tuple[str, ...]:
-    found = properties.get("partitioned_by", ())
-    return found if isinstance(found, tuple) else (found,)
+    columns = properties.get("partitioned_by", ())
+    return columns if isinstance(columns, tuple) else (columns,)
 
 
 def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
@@ -152,8 +152,8 @@ def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple
     indices: dict[tuple[str | None, ...], list[int]] = {}
     for index, key in enumerate(zip(*keys, strict=True)):
         indices.setdefault(key, []).append(index)
-    kept = rows.select(list(range(count)))
-    return [(key, kept.take(some)) for key, some in indices.items()]
+    data = rows.select(list(range(count)))
+    return [(key, data.take(some)) for key, some in indices.items()]
 
 
 def _encoded(result: Result, rows: pa.Table, form: Format) -> bytes:
@@ -203,7 +203,11 @@ TEXT = (
     "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
     "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
 )
-_JSON = (TEXT[0], TEXT[1], "org.openx.data.jsonserde.JsonSerDe")
+_CLASSES: Mapping[str, tuple[str, str, str]] = {
+    "PARQUET": PARQUET,
+    "TEXTFILE": TEXT,
+    "JSON": (TEXT[0], TEXT[1], "org.openx.data.jsonserde.JsonSerDe"),
+}
 
 
 def table_input(name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]) -> dict[str, Any]:
@@ -211,7 +215,7 @@ def table_input(name: str, result: Result, location: str, form: Format, partitio
     count = len(result.names) - len(partitioned_by)
     columns = [{"Name": n.lower(), "Type": types.glue(k)} for n, k in zip(result.names, result.types, strict=True)]
     delimiter = {"field.delim": form.delimiter} if form.name == "TEXTFILE" else {}
-    storage = Storage(*{"PARQUET": PARQUET, "TEXTFILE": TEXT, "JSON": _JSON}[form.name], delimiter)
+    storage = Storage(*_CLASSES[form.name], delimiter)
     return {
         "Name": name.lower(),
         "TableType": "EXTERNAL_TABLE",

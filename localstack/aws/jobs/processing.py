@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ...jobs import container as containers
-from ...jobs.container import ROOT, Container
+from ...jobs.container import Container
 from ...jobs.images import command_of
 from .. import tags
 from ..registry import AwsError, Context, handles
 from . import listing, s3
+from .contract import ROOT, resources
 from .logs import Metrics
 from .record import Job, Jobs
 from .runner import argv, contain, program_of, start, verdict
@@ -72,7 +73,7 @@ def process(ctx: Context, job: Job, container: Container) -> None:
     containers.write_json(
         container, "config/processingjobconfig.json", {"ProcessingJobArn": job.arn, "ProcessingJobName": job.name, **config}
     )
-    containers.write_json(container, "config/resourceconfig.json", containers.resources(cluster.get("InstanceType", "ml.m5.large")))
+    containers.write_json(container, "config/resourceconfig.json", resources(cluster.get("InstanceType", "ml.m5.large")))
     if job.stop.is_set():
         return job.ends("Stopped", "Stopped", "Processing job stopped", now())
     job.started = now()

@@ -12,14 +12,16 @@ import msgspec
 
 from ...jobs import container as containers
 from ...jobs.container import Container
-from ...jobs.images import command_of, unmapped
+from ...jobs.images import command_of, names_of
 from ...jobs.process import Ended, run
 from ..registry import Context
+from . import contract
 from .logs import GROUPS, LogStream, Metrics
 from .record import Job
 from .s3 import TransferError
 
 _DAY = 86400
+_GRACE = 120.0  # seconds between SIGTERM and SIGKILL (StopTrainingJob's documentation)
 _REASON = 1024  # characters of a FailureReason
 
 
@@ -45,7 +47,7 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
     folder = ctx.home / "jobs" / f"{job.kind}-{uuid.uuid4().hex[:12]}"
     try:
         _meet_fault(ctx, job)
-        body(ctx, job, containers.make(folder))
+        body(ctx, job, containers.make(folder, contract.ROOT))
     except (JobFailed, TransferError) as error:
         _fail(ctx, job, str(error))
     except Exception as error:  # the stack's own mistake must show as the service's, not as a job that never ends
@@ -88,7 +90,7 @@ def contain(
     """Run the container; its lines go to CloudWatch, its metrics to the job."""
     seconds = (job.params.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or _DAY
     log = LogStream(ctx.client("logs"), GROUPS[job.kind], job.name)
-    for remark in containers.remarks(container, instances):
+    for remark in contract.remarks(container, instances):
         log.write(remark)
 
     def line(text: str) -> None:
@@ -101,12 +103,13 @@ def contain(
         return run(
             command,
             env=containers.environment(container, ctx.env, variables),
-            folder=container.folder / "work",
+            folder=container.work,
             line=line,
             tick=log.tick,
             stop=job.stop,
             reset=ctx.stopping,
             overdue=lambda: (ctx.clock.now() - began).total_seconds() > seconds,
+            grace=_GRACE,
             on_stop=ctx.on_stop,
         )
     except OSError as error:
@@ -128,4 +131,13 @@ def program_of(specification: dict[str, Any], image: str | None, default: list[s
         entrypoint=list(specification.get("ContainerEntrypoint") or ()),
         arguments=list(specification.get("ContainerArguments") or ()),
         default=default,
+    )
+
+
+def unmapped(image: str | None) -> str:
+    """Why a job with this image cannot run."""
+    wanted = names_of(image)[-1] if image else "NAME"
+    return (
+        f"ClientError: the local stack does not pull images and no command is mapped to '{image}'. Start it with "
+        f"--image {wanted}=COMMAND (or `images:` in profiles.yaml), or give the request a ContainerEntrypoint."
     )

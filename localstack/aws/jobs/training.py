@@ -9,7 +9,7 @@ from ...jobs.container import Container
 from ...jobs.images import command_of
 from .. import tags
 from ..registry import AwsError, Context, handles
-from . import listing, s3
+from . import contract, listing, s3
 from .logs import Metrics
 from .record import ENDED, Job, Jobs
 from .runner import argv, contain, program_of, start, verdict
@@ -64,7 +64,7 @@ def train(ctx: Context, job: Job, container: Container) -> None:
         container.host(folder).mkdir(parents=True, exist_ok=True)
     containers.write_json(container, "input/config/hyperparameters.json", params.get("HyperParameters") or {})
     containers.write_json(container, "input/config/inputdataconfig.json", config)
-    containers.write_json(container, "input/config/resourceconfig.json", containers.resources(resources.get("InstanceType", "ml.m5.large")))
+    containers.write_json(container, "input/config/resourceconfig.json", contract.resources(resources.get("InstanceType", "ml.m5.large")))
     checkpoints = params.get("CheckpointConfig")
     kept = container.host((checkpoints or {}).get("LocalPath") or "checkpoints")
     if checkpoints:
@@ -73,7 +73,7 @@ def train(ctx: Context, job: Job, container: Container) -> None:
         return job.ends("Stopped", "Stopped", "Training job stopped", now())
     job.started = now()
     job.moves("Training", "Training image download completed. Training in progress.", job.started)
-    variables = containers.training_variables(container, job.name, job.arn, params.get("HyperParameters") or {}, config)
+    variables = contract.training_variables(container, job.name, job.arn, params.get("HyperParameters") or {}, config)
     ended = contain(
         ctx,
         job,

@@ -35,25 +35,25 @@ def parsed(text: str) -> exp.Query:
     try:
         tokens = Strict().tokenize(text)
         _tokens(text, tokens)
-        found = sqlglot.parse_one(text, dialect=Strict)
+        tree = sqlglot.parse_one(text, dialect=Strict)
     except TokenError as error:
         raise Malformed(f"mismatched input: {str(error).splitlines()[0]}") from error
     except ParseError as error:
         raise _malformed(error) from error
-    if isinstance(found, exp.Values):
-        width = len(found.expressions[0].expressions) if isinstance(found.expressions[0], exp.Tuple) else 1
+    if isinstance(tree, exp.Values):
+        width = len(tree.expressions[0].expressions) if isinstance(tree.expressions[0], exp.Tuple) else 1
         names = [exp.to_identifier(f"_col{index}") for index in range(width)]
-        found.set("alias", exp.TableAlias(this=exp.to_identifier("_values"), columns=names))
-        found = exp.select("*").from_(found)
-    if not isinstance(found, exp.Query):
+        tree.set("alias", exp.TableAlias(this=exp.to_identifier("_values"), columns=names))
+        tree = exp.select("*").from_(tree)
+    if not isinstance(tree, exp.Query):
         raise Malformed("mismatched input. Expecting: a query")
     conditional = 0
-    for node in found.walk():
+    for node in tree.walk():
         _node(text, node)
         conditional += isinstance(node, exp.Join) and _told_how(node)
     if conditional != sum(token.token_type == TokenType.JOIN for token in tokens):
         raise Malformed("mismatched input '<EOF>'. Expecting: 'ON' or 'USING' after JOIN", at=position(text, len(text)))
-    return found
+    return tree
 
 
 def _told_how(join: exp.Join) -> bool:

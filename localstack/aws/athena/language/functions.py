@@ -36,9 +36,9 @@ def _same(*names: str, least: int = 1, most: int = 1) -> dict[str, Rule]:
 
 
 def raw(text: str) -> exp.Literal:
-    made = exp.Literal.string(text)
-    made.meta[RAW] = True
-    return made
+    literal = exp.Literal.string(text)
+    literal.meta[RAW] = True
+    return literal
 
 
 def text_of(node: exp.Expr, what: str) -> str:
@@ -52,10 +52,10 @@ def call(name: str, *arguments: exp.Expr) -> exp.Expr:
 
 
 def _concat(arguments: Arguments) -> exp.Expr:
-    made = arguments[0]
+    joined = arguments[0]
     for other in arguments[1:]:
-        made = exp.DPipe(this=made, expression=other)
-    return exp.Paren(this=made)
+        joined = exp.DPipe(this=joined, expression=other)
+    return exp.Paren(this=joined)
 
 
 def _null_if_any(name: str) -> Maker:
@@ -295,16 +295,16 @@ def filled(template: str, arguments: Arguments) -> exp.Expr:
     if simple:
         return call(simple.group(1), *arguments)
     text = template.replace("(*)", "(" + ", ".join(f"${i + 1}" for i in range(len(arguments))) + ")")
-    made = sqlglot.parse_one(re.sub(r"\$(\d+)", r"argument_\1_", text), dialect=_Plain)
-    for node in list(made.find_all(exp.Literal)):
+    tree = sqlglot.parse_one(re.sub(r"\$(\d+)", r"argument_\1_", text), dialect=_Plain)
+    for node in list(tree.find_all(exp.Literal)):
         node.meta[RAW] = True
 
     def place(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Column) and (found := re.fullmatch(r"argument_(\d+)_", node.name)):
-            return arguments[int(found.group(1)) - 1].copy()
+        if isinstance(node, exp.Column) and (match := re.fullmatch(r"argument_(\d+)_", node.name)):
+            return arguments[int(match.group(1)) - 1].copy()
         return node
 
-    return made.transform(place)
+    return tree.transform(place)
 
 
 class _Plain(DuckDB):

@@ -61,7 +61,7 @@ class Types:
         if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)):
             return self._arithmetic(node)
         if isinstance(node, exp.Case):
-            return self._widest([*(one.args.get("true") for one in node.args["ifs"]), node.args.get("default")])
+            return self._widest([*(branch.args.get("true") for branch in node.args["ifs"]), node.args.get("default")])
         if isinstance(node, exp.Anonymous):
             return self._function(node)
         return OTHER
@@ -71,7 +71,7 @@ class Types:
             return None
         kinds: set[Kind | None] = set(self._columns.get(name, ()))
         self._busy.add(name)
-        kinds |= {self.of(one) for one in self._aliases.get(name, ())}
+        kinds |= {self.of(alias) for alias in self._aliases.get(name, ())}
         self._busy.discard(name)
         return kinds.pop() if len(kinds) == 1 else None
 

@@ -23,7 +23,7 @@ class Read(msgspec.Struct, frozen=True):
 
 def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[Read]:
     """Every table that is not a CTE's name. SCHEMA_NOT_FOUND, TABLE_NOT_FOUND."""
-    found = []
+    reads = []
     for node in list(query.find_all(exp.Table)):
         if not isinstance(node.this, exp.Identifier):
             raise NotRun(f"the table function {node.this.sql(dialect='trino')[:40]}", at=place(text, node))
@@ -31,8 +31,8 @@ def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[
             continue
         if node.catalog and node.catalog.lower() != CATALOG:
             raise QueryFailed("CATALOG_NOT_FOUND", f"Catalog '{node.catalog}' does not exist", at=place(text, node))
-        found.append(Read(node, catalog.needed(node.db or database, node.name, place(text, node))))
-    return found
+        reads.append(Read(node, catalog.needed(node.db or database, node.name, place(text, node))))
+    return reads
 
 
 def _ctes(node: exp.Expr) -> set[str]:
@@ -84,10 +84,10 @@ def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Na
     from_ = select.args.get("from_") or select.args.get("from")
     joins = [join.this for join in select.args.get("joins") or ()]
     for source in [*([from_.this] if from_ is not None else []), *joins]:
-        found = outputs(source, columns_of)
-        if found is None:
+        columns = outputs(source, columns_of)
+        if columns is None:
             return None
-        names |= found
+        names |= columns
     return frozenset(names)
 
 

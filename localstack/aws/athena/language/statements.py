@@ -254,9 +254,9 @@ def _unload(words: Words) -> Unload:
     words.expect("TO")
     location = words.string()
     words.expect("WITH")
-    made = Unload(query, location, _properties(words))
+    unload = Unload(query, location, _properties(words))
     words.done()
-    return made
+    return unload
 
 
 def _insert(words: Words) -> Insert:
@@ -291,7 +291,7 @@ def _create_table(words: Words) -> CreateTableAs:
 def _properties(words: Words) -> dict[str, str | tuple[str, ...]]:
     """( name = 'text' | number | true | ARRAY['a', ...], ... )."""
     words.expect("(")
-    made: dict[str, str | tuple[str, ...]] = {}
+    properties: dict[str, str | tuple[str, ...]] = {}
     while True:
         name = words.next("<property>").text.lower()
         words.expect("=")
@@ -301,9 +301,9 @@ def _properties(words: Words) -> dict[str, str | tuple[str, ...]]:
             while not words.accept("]"):
                 values.append(words.string().lower())
                 words.accept(",")
-            made[name] = tuple(values)
+            properties[name] = tuple(values)
         else:
-            made[name] = words.next("<value>").text
+            properties[name] = words.next("<value>").text
         if words.accept(")"):
-            return made
+            return properties
         words.expect(",")

@@ -16,16 +16,16 @@ _TERADATA = {"yyyy": "%Y", "yy": "%y", "mm": "%m", "dd": "%d", "hh24": "%H", "hh
 
 
 def mysql(pattern: str) -> str:
-    def one(found: re.Match[str]) -> str:
-        word = found.group()
+    def directive(match: re.Match[str]) -> str:
+        word = match.group()
         if word not in _MYSQL:
             raise QueryFailed(
                 "INVALID_FUNCTION_ARGUMENT", f"Date format '{pattern}': {word} is not supported by date_format and date_parse"
             )
         return _MYSQL[word]
 
-    return re.sub(r"%.", one, pattern)
+    return re.sub(r"%.", directive, pattern)
 
 
 def teradata(pattern: str) -> str:
-    return re.sub("yyyy|yy|mm|dd|hh24|hh|mi|ss", lambda found: _TERADATA[found.group().lower()], pattern, flags=re.IGNORECASE)
+    return re.sub("yyyy|yy|mm|dd|hh24|hh|mi|ss", lambda match: _TERADATA[match.group().lower()], pattern, flags=re.IGNORECASE)

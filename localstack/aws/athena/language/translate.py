@@ -78,40 +78,40 @@ def _resolved(text: str, query: exp.Query, known: _Known, database: str, *, dept
     """Tables by the names that they get in DuckDB; views by their queries."""
     if depth > 20:
         raise QueryFailed("VIEW_IS_RECURSIVE", "Statement stack depth is exceeded: a view refers to itself")
-    found = scopes.tables(text, query, known.catalog, database)
-    by_node = {id(one.node): one.table for one in found}
+    reads = scopes.tables(text, query, known.catalog, database)
+    by_node = {id(read.node): read.table for read in reads}
 
     def columns(node: exp.Table) -> scopes.Names:
         table = by_node.get(id(node))
         return frozenset(column.name for column in table.every) if table is not None else None
 
     scopes.check_aliases(text, query, scopes.of_ctes(query, columns))
-    for one in found:
-        for column in one.table.every:
+    for read in reads:
+        for column in read.table.every:
             known.kinds.setdefault(column.name, set()).add(column.type)
-        alias = one.node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(one.node.name))
-        if one.table.view is not None:
-            inner = check.parsed(one.table.view)
-            inner = _resolved(one.table.view, inner, known, one.table.database, depth=depth + 1)
+        alias = read.node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(read.node.name))
+        if read.table.view is not None:
+            inner = check.parsed(read.table.view)
+            inner = _resolved(read.table.view, inner, known, read.table.database, depth=depth + 1)
             _name_columns(inner)
-            one.node.replace(exp.Subquery(this=inner, alias=alias.copy()))
+            read.node.replace(exp.Subquery(this=inner, alias=alias.copy()))
             continue
-        name = f"t_{one.table.database}_{one.table.name}"
-        known.read[name] = one.table
-        one.node.set("db", None)
-        one.node.set("catalog", None)
-        one.node.set("this", exp.to_identifier(name))
-        one.node.set("alias", alias)
+        name = f"t_{read.table.database}_{read.table.name}"
+        known.read[name] = read.table
+        read.node.set("db", None)
+        read.node.set("catalog", None)
+        read.node.set("this", exp.to_identifier(name))
+        read.node.set("alias", alias)
     for named in query.find_all(exp.Column):
-        if named.args.get("db") is not None and named.args.get("catalog") is None and not _is_field(named, found):
+        if named.args.get("db") is not None and named.args.get("catalog") is None and not _is_field(named, reads):
             named.set("db", None)
     return query
 
 
-def _is_field(column: exp.Column, found: list[scopes.Read]) -> bool:
+def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
     """a.b.c is the column b's field c, or the table a.b's column c."""
     database = column.args["db"].name.lower()
-    return not any(one.table.database == database for one in found)
+    return not any(read.table.database == database for read in reads)
 
 
 def _fixed(query: exp.Expr) -> dict[str, frozenset[str]]:
@@ -153,9 +153,9 @@ def _rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
     for node in reversed(nodes):
         if node.parent is None and node is not query:
             continue
-        made = _RULES[type(node)](node, noted[id(node)])
-        if made is not None:
-            node.replace(made)
+        replacement = _RULES[type(node)](node, noted[id(node)])
+        if replacement is not None:
+            node.replace(replacement)
 
 
 def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
@@ -166,16 +166,16 @@ def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
 
 def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
     name = str(node.this).lower()
-    made = functions.translated(name, node.expressions, check.place(noted.text, node))
+    call = functions.translated(name, node.expressions, check.place(noted.text, node))
     if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
         return _NULLS[name](this=node.expressions[0], **({"offset": node.expressions[1]} if len(node.expressions) > 1 else {}))
     if name == "now":
         return _instant(node, noted)
     if name in ("date_add", "date_trunc") and noted.kind == DATE:
-        return exp.cast(made, "date")
+        return exp.cast(call, "date")
     if name == "avg" and noted.kind is not None and noted.kind.name == "decimal" and not isinstance(node.parent, (exp.Window, exp.Filter)):
-        return _scaled(made, noted.kind)
-    return made
+        return _scaled(call, noted.kind)
+    return call
 
 
 def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:

@@ -1,0 +1,55 @@
+"""SageMaker's contract with the container of a model, and the server that keeps it.
+
+Source: SageMaker developer guide, "Custom inference code with hosting services".
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from ...jobs.container import Container
+from ...serving.model_server import Contract, ModelServer, Program
+from ..jobs.contract import ROOT, remarks
+from ..registry import Context
+from .logs import VariantLog
+from .models import Content
+
+
+def contract(region: str) -> Contract:
+    return Contract(
+        mount=ROOT,
+        model=f"{ROOT}/model",
+        health="/ping",
+        predict="/invocations",
+        arguments=("serve",),
+        variables={
+            "SAGEMAKER_BIND_TO_PORT": "{port}",
+            "SAGEMAKER_SAFE_PORT_RANGE": "{port}-{port}",
+            "SM_MODEL_DIR": "{model}",
+            "AWS_REGION": region,
+        },
+    )
+
+
+def model_server(ctx: Context, endpoint: str, variant: str, source: Content, command: list[str]) -> ModelServer:
+    """The server of a variant, not started yet. Its lines go to CloudWatch Logs, into one stream however often it starts."""
+    group, stream = f"/aws/sagemaker/Endpoints/{endpoint}", f"{variant}/i-{uuid.uuid4().hex[:17]}"
+
+    def differences(container: Container) -> list[str]:
+        return remarks(container, instances=1)
+
+    return ModelServer(
+        ctx.state,
+        contract(ctx.region),
+        Program(image=source.image, command=command, variables=source.environment, stack=ctx.env),
+        folder=ctx.home / "endpoints" / f"{endpoint}-{variant}-{uuid.uuid4().hex[:8]}",
+        log=lambda: VariantLog(ctx.client("logs"), group, stream),
+        remarks=differences,
+    )
+
+
+def unmapped(image: str) -> str:
+    return (
+        f"the local stack does not pull images, and no command is mapped to '{image}': start it with --image NAME=COMMAND, or name it "
+        "under `images` in profiles.yaml"
+    )

@@ -1,0 +1,23 @@
+"""The variables that lead AWS's SDKs to a stack, and those that would lead them away."""
+
+from __future__ import annotations
+
+ACCOUNT = "123456789012"  # of every access key that is not itself 12 digits
+REGION = "us-east-1"
+# Variables that would lead an SDK somewhere else, or to somebody's real credentials.
+STRAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION")
+
+
+def variables(url: str, region: str = REGION, account: str = ACCOUNT) -> dict[str, str]:
+    """With these every AWS SDK talks to the stack at `url` and to nothing else."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "offline" if account == ACCOUNT else account,
+        "AWS_SECRET_ACCESS_KEY": "offline",
+        "AWS_DEFAULT_REGION": region,
+    }
+
+
+def stray(name: str) -> bool:
+    """Whether a variable must not be there beside them."""
+    return name in STRAY or name.startswith("AWS_ENDPOINT_URL_")

@@ -1,0 +1,26 @@
+"""A request, understood as far as it can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from moto.core.model import OperationModel
+from moto.core.request import Request
+
+from .caller import Caller
+
+UNKNOWN = "?"
+
+
+class Incoming(msgspec.Struct, kw_only=True):
+    environ: dict[str, Any]
+    account: str
+    region: str
+    caller: Caller
+    service: str  # botocore's name, or what the signature says
+    operation: str = UNKNOWN
+    model: OperationModel | None = None  # None: no such operation, or no such service
+    request: Request | None = None
+    url_params: dict[str, Any] = {}
+    params: dict[str, Any] | None = None  # None: not read yet

@@ -1,0 +1,50 @@
+"""What S3 needs of HTTP and waitress does not give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+    """What S3 needs of HTTP and waitress does not give: metadata names with an underscore, and empty bodies that are announced."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        metadata: dict[str, str] = {}
+        lines = header_plus.split(b"\r\n")
+        for position, line in enumerate(lines[1:], 1):
+            name, colon, value = line.partition(b":")
+            if b"_" in name and name.lower().startswith(b"x-amz-meta-"):
+                metadata["HTTP_" + name.decode("latin-1").upper().replace("-", "_")] = name.decode("latin-1")
+                lines[position] = name.replace(b"_", b"-") + colon + value
+        super().parse_header(b"\r\n".join(lines))
+        if not self.chunked and not self.content_length:
+            self.expect_continue = False  # waitress would wait for a body of no bytes for ever (S3 SDKs put empty objects so)
+        self.metadata_names = metadata
+
+
+class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no types
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        if names := getattr(self.request, "metadata_names", None):
+            environ["moto.preserved_header_names"] = names
+        return environ
+
+    def build_response_header(self) -> bytes:
+        """S3's metadata names are lower case; waitress would capitalize them, and an SDK reads them as they come."""
+        written: bytes = super().build_response_header()
+        if b"X-Amz-Meta-" not in written:
+            return written
+        return b"\r\n".join(_lowered(line) if line.startswith(b"X-Amz-Meta-") else line for line in written.split(b"\r\n"))
+
+
+def _lowered(line: bytes) -> bytes:
+    name, colon, value = line.partition(b":")
+    return name.lower() + colon + value
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    parser_class = _Parser
+    task_class = _Task

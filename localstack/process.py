@@ -1,0 +1,174 @@
+"""A stack as a process: its command line, waitress before its front, on loopback, until it is told to end."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+import msgspec
+from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.server import create_server
+
+from .clock import MODES, Clock, Mode
+from .faults import Faults
+from .state import Stack, State
+from .wsgi import Cut
+
+HOST = "127.0.0.1"
+_THREADS = 32
+_UNITS = {"MB": 10**6, "GB": 10**9}
+_BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one request
+
+
+class Front(Protocol):
+    """A cloud's WSGI application. It raises Cut where the connection is to be closed without an answer."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]: ...
+    def close(self) -> None: ...
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The command line of a stack's process; run.py writes it."""
+
+    port: int
+    images: Mapping[str, str]
+    clock: Mode
+    home: Path | None
+    query_memory: int  # bytes
+    handlers: tuple[str, ...]
+    ready: Path | None
+    until_stdin_closes: bool
+
+
+def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
+    """Read the command line; `port` is the one that the cloud's stack has by default. SystemExit 2, with the reason, for a wrong one."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m isthmus.localstack.{cloud}", description=f"A stack for {cloud} that executes, on this machine."
+    )
+    parser.add_argument("--port", type=int, default=port, help=f"0: any free one (default: {port})")
+    parser.add_argument("--image", action="append", default=[], metavar="NAME=COMMAND", help="what a container image is here; repeatable")
+    parser.add_argument("--clock", choices=MODES, default="real")
+    parser.add_argument("--home", type=Path, help="the stack's scratch folder (default: a temporary one)")
+    parser.add_argument("--query-memory", type=_size, default="1GB", metavar="SIZE", help="what one query may use (default: 1GB)")
+    parser.add_argument("--handlers", action="append", default=[], metavar="MODULE", help="a module with handlers of your own; repeatable")
+    parser.add_argument("--ready", type=Path, metavar="FILE", help="written once the stack listens: its url and pid")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end when the process that started this one does")
+    words = parser.parse_args(arguments)
+    images = {}
+    for text in words.image:
+        name, equals, command = text.partition("=")
+        if not (name and equals and command):
+            parser.error(f"--image {text}: write NAME=COMMAND")
+        images[name] = command
+    return Options(
+        port=words.port,
+        images=images,
+        clock=words.clock,
+        home=words.home,
+        query_memory=words.query_memory,
+        handlers=tuple(words.handlers),
+        ready=words.ready,
+        until_stdin_closes=words.until_stdin_closes,
+    )
+
+
+def _size(text: str) -> int:
+    """Bytes of 256MB or 2GB."""
+    number, unit = text[:-2], text[-2:].upper()
+    if not number.isdecimal() or int(number) == 0 or unit not in _UNITS:
+        raise argparse.ArgumentTypeError(f"{text} is not a size: write 256MB or 2GB")
+    return int(number) * _UNITS[unit]
+
+
+def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, channel: type[Any] = HTTPChannel) -> int:
+    """Serve until SIGTERM or SIGINT, or until `options` says. The exit code: 1, with the reason on stderr, when the port is taken.
+
+    `channel`: how this cloud's HTTP differs from what waitress reads and writes.
+    """
+    with contextlib.ExitStack() as cleanup:
+        folder = options.home or Path(cleanup.enter_context(TemporaryDirectory(prefix=f"isthmus-{cloud}-", ignore_cleanup_errors=True)))
+        folder.mkdir(parents=True, exist_ok=True)
+        stack = Stack(
+            clock=Clock(options.clock),
+            faults=Faults(),
+            images=options.images,
+            home=folder,
+            query_memory=options.query_memory,
+            state=State(),
+        )
+        application = front(stack)
+        try:
+            server = _server(application, options.port, channel)
+        except OSError as error:
+            words = f"the {cloud.upper()} stack cannot listen on port {options.port}: {error.strerror or error}"
+            sys.stderr.write(f"error  {words}\n")
+            application.close()
+            return 1
+        cleanup.callback(server.close)
+        cleanup.callback(application.close)
+        stack.url = f"http://{HOST}:{server.effective_port}"
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stop)
+        if options.until_stdin_closes:
+            threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
+        if options.ready is not None:
+            _write(options.ready, {"url": stack.url, "pid": os.getpid(), "clock": options.clock})
+            cleanup.callback(options.ready.unlink, missing_ok=True)
+        with contextlib.suppress(SystemExit, KeyboardInterrupt):
+            server.run()
+    return 0
+
+
+def _server(front: Front, port: int, channel: type[Any]) -> Any:
+    server: Any = create_server(
+        _cutting(front),
+        host=HOST,
+        port=port,
+        threads=_THREADS,
+        max_request_body_size=_BODY,
+        connection_limit=1000,
+        ident="isthmus",
+        clear_untrusted_proxy_headers=True,
+        asyncore_use_poll=True,
+    )
+    server.channel_class = channel
+    return server
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise SystemExit(0)
+
+
+def _end_with_stdin() -> None:
+    """The process that started us is gone, however it went: its end of the pipe is closed."""
+    with contextlib.suppress(OSError, ValueError):
+        while os.read(0, 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _write(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(msgspec.json.encode(value))
+    temporary.replace(path)
+
+
+def _cutting(front: Front) -> Any:
+    """A cut connection is, to waitress, one whose client has gone: it closes without a word."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        try:
+            return front(environ, start_response)
+        except Cut:
+            raise ClientDisconnected from None
+
+    return application

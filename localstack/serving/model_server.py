@@ -1,0 +1,223 @@
+"""One model server: a process, its connections, its log, its end. What it is promised and asked is its cloud's `Contract`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Protocol
+
+import msgspec
+
+from ..jobs import container as containers
+from ..state import State
+from .connections import Answer, Connections, NotReached, TimedOut
+
+_DRAIN = 60.0  # seconds that requests under way get, as SageMaker's own limit
+_GRACE = 10.0  # between SIGTERM and SIGKILL
+
+# The command dies when our end of its pipe closes, however this process ends: SIGTERM reaches it from the watching half.
+_WATCHED = 'exec 3<&0; "$@" 3<&- </dev/null & child=$!; { cat <&3; kill $child; } >/dev/null 2>&1 & wait $child'
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cloud promises to a model's container, and asks of it. {model} and {port} stand for where the model lies and is served."""
+
+    mount: str  # where the container's files are
+    model: str  # the model's folder, below `mount`
+    health: str  # the path that answers GET with 200 once the model can be asked
+    predict: str  # the path that predictions are POSTed to
+    arguments: tuple[str, ...] = ()  # added to the container's command
+    variables: Mapping[str, str] = {}
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model's container runs. {model} and {port} are replaced in `command`."""
+
+    image: str
+    command: Sequence[str]
+    variables: Mapping[str, str] = {}  # the model's own, as they are: they win over the contract's
+    stack: Mapping[str, str] = {}  # how it reaches the stack
+
+
+class Log(Protocol):
+    """Where a container's output goes."""
+
+    @property
+    def last(self) -> Iterable[str]:
+        """Its last lines."""
+        ...
+
+    def follow(self, output: IO[bytes], first: Iterable[str], stopping: threading.Event) -> None: ...
+
+
+class ModelServer:
+    """Made stopped; `start` returns once the container is healthy. `enter` and `leave` count the requests under way.
+
+    `folder` is the server's own and goes with it. `log` gives each start's log, `remarks` what is written there first.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        contract: Contract,
+        program: Program,
+        *,
+        folder: Path,
+        log: Callable[[], Log],
+        remarks: Callable[[containers.Container], Iterable[str]] = lambda _: (),
+    ) -> None:
+        self.connections = Connections(0)
+        self._state = state
+        self._contract = contract
+        self._program = program
+        self._folder = folder
+        self._new_log = log
+        self._remarks = remarks
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: Log | None = None
+        self._busy = 0
+        self._retired = False
+        self._reviving = False
+        self._again: Callable[[], str | None] | None = None
+        self._changed = threading.Condition()
+
+    def start(self, fill: Callable[[Path], None], seconds: float) -> str | None:
+        """Fill the model's folder, run the command, wait until it is healthy. What went wrong, else None; `fill` may raise."""
+        container = containers.make(self._folder, self._contract.mount)
+        model = container.host(self._contract.model)
+        model.mkdir(exist_ok=True)
+        fill(model)
+        self._state.on_stop(self.kill)
+        self._again = lambda: self._run(container, seconds)
+        return self._again()
+
+    def predict(self, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+        """One request, sent once. NotReached or TimedOut when there is no whole answer."""
+        return self.connections.ask("POST", self._contract.predict, body, headers)
+
+    def enter(self) -> bool:
+        """False: it has gone; pick again."""
+        with self._changed:
+            if self._retired:
+                return False
+            self._busy += 1
+            return True
+
+    def leave(self) -> None:
+        with self._changed:
+            self._busy -= 1
+            if self._retired:
+                self._changed.notify_all()
+
+    def retire(self) -> None:
+        """No new request; the process ends when those under way are done."""
+        with self._changed:
+            if self._retired:
+                return
+            self._retired = True
+        self._state.spawn(self._end)
+
+    def kill(self) -> None:
+        self._retired = True
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self.connections.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def revive(self) -> None:
+        """Start the process again if it has ended by itself, as SageMaker restarts a container. Returns at once."""
+        with self._changed:
+            if self._retired or self._reviving or self.ended is None or self._again is None:
+                return
+            self._reviving = True
+        self._state.spawn(self._revive, self._again)
+
+    @property
+    def ended(self) -> int | None:
+        """The process's code, if it has ended by itself."""
+        return None if self._process is None else self._process.poll()
+
+    def _revive(self, again: Callable[[], str | None]) -> None:
+        try:
+            again()
+        finally:
+            self._reviving = False
+
+    def _end(self) -> None:
+        deadline = time.monotonic() + _DRAIN
+        with self._changed:
+            while self._busy and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_GRACE)
+        self.kill()
+
+    def _run(self, container: containers.Container, seconds: float) -> str | None:
+        port = _free_port()
+        where = {"{model}": containers.local(container, self._contract.model), "{port}": str(port)}
+        words = [_placed(word, where) for word in self._program.command]
+        variables = {name: _placed(value, where) for name, value in self._contract.variables.items()}
+        argv = containers.command(container, words, list(self._contract.arguments))
+        try:
+            self._process = subprocess.Popen(
+                ["sh", "-c", _WATCHED, "sh", *argv],
+                cwd=container.work,
+                env=containers.environment(container, self._program.stack, {**variables, **self._program.variables}),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return f"the command of image {self._program.image} does not start: {error}"
+        self.connections = Connections(port)
+        self._log = self._new_log()
+        self._state.spawn(self._log.follow, self._process.stdout, self._remarks(container), self._state.stopping)
+        return self._wait(port, seconds)
+
+    def _wait(self, port: int, seconds: float) -> str | None:
+        deadline = time.monotonic() + seconds
+        probe = Connections(port, timeout=2.0)
+        problem = "nothing listens"
+        try:
+            while time.monotonic() < deadline and not self._state.stopping.is_set() and not self._retired:
+                if self.ended is not None:
+                    problem = f"the container exited with code {self.ended}"
+                    break
+                try:
+                    answer = probe.ask("GET", self._contract.health)
+                    if answer.status == 200:
+                        return None
+                    problem = f"{self._contract.health} answers {answer.status}"
+                except (NotReached, TimedOut) as error:
+                    problem = str(error)
+                self._state.stopping.wait(0.03)
+        finally:
+            probe.close()
+        return problem + "".join(f"\n{line}" for line in list(self._log.last if self._log else ())[-5:])
+
+
+def _placed(word: str, where: Mapping[str, str]) -> str:
+    for mark, value in where.items():
+        word = word.replace(mark, value)
+    return word
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

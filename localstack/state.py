@@ -1,0 +1,80 @@
+"""What a running stack is, whatever its cloud: what its requests share, and what a reset drops."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from .clock import Clock
+from .faults import Faults
+
+T = TypeVar("T")
+
+
+class State:
+    """Everything that a reset drops. A handler's thread that outlives a reset goes on writing into the old one, which nobody reads."""
+
+    def __init__(self) -> None:
+        self.stopping = threading.Event()
+        self._stores: dict[tuple[tuple[str, ...], type], Any] = {}
+        self._on_stop: list[Callable[[], object]] = []
+        self._lock = threading.RLock()
+
+    def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
+        """The one instance of `kind` for an owner, such as an account and a region; made by `kind()` when it is first asked for."""
+        key = (owner, kind)
+        store: T | None = self._stores.get(key)
+        if store is not None:
+            return store
+        with self._lock:
+            if key not in self._stores:
+                self._stores[key] = kind()
+            first: T = self._stores[key]
+            return first
+
+    def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
+        """Background work of the stack. It watches `stopping`; its errors are written to the stack's stderr."""
+        thread = threading.Thread(target=_logged, args=(function, *arguments), name=getattr(function, "__name__", "work"), daemon=True)
+        thread.start()
+        return thread
+
+    def on_stop(self, function: Callable[[], object]) -> None:
+        """Call `function()` at the next reset or at shutdown; at once when that has been."""
+        with self._lock:
+            if not self.stopping.is_set():
+                self._on_stop.append(function)
+                return
+        _logged(function)
+
+    def stop(self) -> None:
+        with self._lock:
+            self.stopping.set()
+            functions, self._on_stop = self._on_stop, []
+        for function in functions:
+            _logged(function)
+
+
+class Stack(msgspec.Struct, kw_only=True):
+    """One running stack: what all its requests share."""
+
+    clock: Clock
+    faults: Faults
+    images: Mapping[str, str]  # image name -> the command that it is
+    home: Path  # the stack's scratch folder
+    query_memory: int  # bytes that one query may use
+    url: str = ""  # once it listens
+    state: State
+
+
+def _logged(function: Callable[..., object], *arguments: object) -> None:
+    try:
+        function(*arguments)
+    except Exception:  # noqa: BLE001  background work has nobody else to tell
+        sys.stderr.write(f"background work {function!r} failed\n")
+        traceback.print_exc()

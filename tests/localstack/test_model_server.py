@@ -1,0 +1,122 @@
+"""The model server under a contract that is not SageMaker's: as another cloud's stack calls it."""
+
+import sys
+import threading
+from collections import deque
+
+import pytest
+
+from isthmus.localstack.serving.connections import NotReached
+from isthmus.localstack.serving.model_server import Contract, ModelServer, Program
+from isthmus.localstack.state import State
+
+CONTRACT = Contract(
+    mount="/opt/served",
+    model="/opt/served/weights",
+    health="/healthy",
+    predict="/v1/models/m:predict",
+    arguments=("--quiet",),
+    variables={"HTTP_PORT": "{port}", "STORAGE": "{model}"},
+)
+SERVER = """
+import os, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.answer(b"", 200 if self.path == "/healthy" else 404)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        weights = Path(os.environ["STORAGE"], "weights.txt").read_bytes()
+        self.answer(b" ".join([self.path.encode(), weights, body, *(word.encode() for word in sys.argv[1:])]))
+
+    def answer(self, body, status=200):
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+print("listening", flush=True)
+HTTPServer(("127.0.0.1", int(os.environ["HTTP_PORT"])), Handler).serve_forever()
+"""
+
+
+class Lines:
+    def __init__(self):
+        self.last = deque(maxlen=20)
+        self.ended = threading.Event()
+
+    def follow(self, output, first, _stopping):
+        self.last.extend(first)
+        self.last.extend(line.decode().rstrip() for line in output)
+        output.close()
+        self.ended.set()
+
+
+@pytest.fixture
+def state():
+    state = State()
+    yield state
+    state.stop()
+
+
+def model_server(state, folder, code, lines, **variables):
+    return ModelServer(
+        state,
+        CONTRACT,
+        Program(image="served", command=[sys.executable, "-c", code, "--weights={model}"], variables=variables),
+        folder=folder,
+        log=lambda: lines,
+        remarks=lambda container: [f"files are at {container.root}"],
+    )
+
+
+def fill(folder):
+    (folder / "weights.txt").write_text("0.25")
+
+
+def test_a_model_server_keeps_the_paths_arguments_and_variables_of_any_contract(state, tmp_path):
+    lines = Lines()
+    server = model_server(state, tmp_path / "one", SERVER, lines)
+    assert server.start(fill, 30) is None
+    answer = server.predict(b"body")
+    assert answer.status == 200
+    path, weights, body, own, argument = answer.body.decode().split()
+    assert (path, weights, body, argument) == ("/v1/models/m:predict", "0.25", "body", "--quiet")
+    assert own.startswith("--weights=/")
+    assert own.endswith("/weights")
+    server.kill()
+    assert lines.ended.wait(10)
+    assert "listening" in lines.last
+    assert lines.last[0].startswith("files are at /")
+    with pytest.raises(NotReached):
+        server.predict(b"body")
+    assert not (tmp_path / "one").exists()
+
+
+def test_the_models_own_variables_win_over_the_contracts(state, tmp_path):
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (other / "weights.txt").write_text("0.75")
+    server = model_server(state, tmp_path / "one", SERVER, Lines(), STORAGE=str(other))
+    assert server.start(fill, 30) is None
+    assert b" 0.75 " in server.predict(b"body").body
+
+
+def test_a_container_that_ends_at_once_is_told_with_its_code(state, tmp_path):
+    problem = model_server(state, tmp_path / "one", "raise SystemExit('no weights')", Lines()).start(fill, 30)
+    assert problem is not None
+    assert problem.startswith("the container exited with code 1")
+
+
+def test_the_end_of_the_stack_ends_its_model_servers(tmp_path):
+    state = State()
+    server = model_server(state, tmp_path / "one", SERVER, Lines())
+    assert server.start(fill, 30) is None
+    state.stop()
+    with pytest.raises(NotReached):
+        server.predict(b"body")
