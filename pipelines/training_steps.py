@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import Invalid
 from ..events.column_types import of_arrow
-from ..project.specs import Model, ProjectSpec
+from ..project.specs import Model, Objective, ProjectSpec
 from .context import StepContext
 
 if TYPE_CHECKING:
@@ -56,14 +56,25 @@ def evaluate(context: StepContext) -> None:
     """Forward predictions of the test periods, as `forward/predictions.parquet`, measured in `forward/evaluation.json`."""
     import pyarrow.parquet as pq
 
-    from . import evaluation, trainers
+    from . import evaluation, gate, trainers
+    from .measure import measure
 
     model, folder = _model(context), _folder(context)
+    objective, spec = msgspec.convert(context.parameters["objective"], Objective), context.project().spec
     table, known = read_data(context.inputs["data"])
-    trainer = trainers.find(model, folder)
-    found: Forward = evaluation.forward(table, trainer, model, start=known.start, end=known.end, folder=folder, log=context.log)
-    measured = evaluation.measure(found, model.evaluate.forward)
-    pq.write_table(found.predictions, context.outputs["forward"] / "predictions.parquet")
+    predicted: Forward = evaluation.forward(
+        table,
+        trainers.find(model, folder),
+        model,
+        start=known.start,
+        end=known.end,
+        folder=folder,
+        log=context.log,
+        among=evaluation.grouping(table, objective, spec),
+        source=context.inputs["data"] / "data.parquet",
+    )
+    measured = measure(predicted, gate.cutoffs_of(model.gate))
+    pq.write_table(predicted.predictions, context.outputs["forward"] / "predictions.parquet")
     (context.outputs["forward"] / "evaluation.json").write_bytes(msgspec.json.encode(measured))
     context.log(f"auc {measured.auc.value:.3f} on {measured.rows:,} rows")
 

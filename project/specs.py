@@ -48,6 +48,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     exposure: str
     within: timedelta
     goal: Literal["maximise", "minimise"] = "maximise"
+    unit: str | None = None  # the exposure's attribute whose rows are not independent of each other: a person
+    ranked_within: str | None = None  # ... whose rows, of one unit, were ranked against each other: a request
 
 
 class StaticTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,15 +94,23 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Train on what was known when a period begins, test on that period, again."""
 
-    forward: timedelta = timedelta(days=1)
+    forward: timedelta | None = None  # None: a tenth of the days to test, in whole days
     after: timedelta = timedelta(days=2)
 
 
-class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """Each part is compared with its 95 % interval: pass, fail or inconclusive. None: not asked."""
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a gate: the whole 95 % interval of a figure from `low` to `high`. None: no bound on that side."""
 
-    auc_vs_champion_at_least: float | None = None
-    calibration_within: tuple[float, float] | None = None
+    metric: str  # project/metrics.py
+    against: bool = False  # the difference to the champion's, paired on the same rows
+    low: float | None = None
+    high: float | None = None
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """Each part passes, fails or is inconclusive."""
+
+    bounds: tuple[Bound, ...] = ()
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,9 @@ import isthmus as im
 from isthmus.adapters import targets
 from isthmus.errors import Denied
 from isthmus.lifecycle import offline
+from isthmus.localstack.aws.environment import STRAY
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import STRAY, start_aws
+from isthmus.localstack.run import start_aws
 from isthmus.project.load import load
 from isthmus.runtime import Project
 from isthmus.target import Profile
@@ -24,7 +25,8 @@ REFUSALS = {"AccessDenied", "AccessDeniedException", "UnrecognizedClientExceptio
 
 @pytest.fixture(scope="module")
 def process():
-    with start_aws(clock="instant", images={"isthmus": offline.images(Path())["isthmus"]}) as running:
+    images = {"isthmus": offline.images(Path(), offline.clouds()["aws"])["isthmus"]}
+    with start_aws(clock="instant", images=images) as running:
         yield running
 
 
