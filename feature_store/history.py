@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from ..events.column_types import sql_type
@@ -76,7 +78,7 @@ def next_sql(source: ViewSource) -> str:
     """
     names = "".join(f", {feature.name}" for feature in source.features)
     own, others = ", ".join(f"fresh.{name}" for name in source.columns[:3]), "".join(f", fresh.{f.name}" for f in source.features)
-    changed = "".join(f" OR {_changed(feature)}" for feature in source.features)
+    differs = "".join(f" OR {changed(feature, f'fresh.{feature.name}', f'held.{feature.name}')}" for feature in source.features)
     newest = "row_number() OVER (PARTITION BY entity_key, event_timestamp ORDER BY created_timestamp DESC) AS age"
     published = f"SELECT entity_key, event_timestamp{names}, {newest} FROM {source.view.name} WHERE created_timestamp <= $since"
     created = "CASE WHEN fresh.created_timestamp > $since THEN fresh.created_timestamp ELSE $until END AS created_timestamp"
@@ -87,7 +89,7 @@ def next_sql(source: ViewSource) -> str:
         f"FROM (SELECT {', '.join(source.columns)}, {newest} FROM computed__rows) AS fresh\n"
         "LEFT JOIN (SELECT * FROM published__rows WHERE age = 1) AS held "
         "ON held.entity_key = fresh.entity_key AND held.event_timestamp = fresh.event_timestamp\n"
-        f"WHERE fresh.created_timestamp > $since OR (fresh.age = 1 AND (held.entity_key IS NULL{changed}))"
+        f"WHERE fresh.created_timestamp > $since OR (fresh.age = 1 AND (held.entity_key IS NULL{differs}))"
     )
 
 
@@ -100,6 +102,7 @@ def latest_sql(source: ViewSource) -> str:
     )
 
 
+@lru_cache(maxsize=256)
 def body(sql: str) -> str:
     """A statement that can stand in parentheses: without its semicolon and what follows. Tokens know a text's semicolon from its own."""
     from sqlglot import TokenType, tokenize
@@ -116,8 +119,8 @@ def _moment(column: str) -> str:
     return f"CAST({column} AS TIMESTAMP) AS {column}"
 
 
-def _changed(feature: Column) -> str:
-    mine, theirs = f"fresh.{feature.name}", f"held.{feature.name}"
+def changed(feature: Column, mine: str, theirs: str) -> str:
+    """Whether two columns hold other values of a feature."""
     differs = f"{mine} IS DISTINCT FROM {theirs}"
     if feature.type != "float64":
         return differs

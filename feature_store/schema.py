@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from .port import SqlProblem
 
+_TIMES = ("event_timestamp", "created_timestamp")  # of a static table they may be text, which says nothing of time
+
 
 class ViewSchema(msgspec.Struct, frozen=True, kw_only=True):
     name: str
@@ -74,11 +76,30 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
                 problems.append(outputs)
                 continue
             features, has_created, mistakes = view_columns(view, description.spec.entities[view.entity], outputs)
+            mistakes += _of_time_and_order(view, description.spec, relations)
             problems += mistakes
-            if not mistakes:
+            if not any(mistake.severity == "error" for mistake in mistakes):
                 key = description.spec.entities[view.entity].key
                 found[view.name] = ViewSchema(name=view.name, features=features, has_created=has_created, key=key)
     return found, tuple(problems)
+
+
+def _of_time_and_order(view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]) -> list[Problem]:
+    from sqlglot.optimizer.scope import build_scope
+
+    from .sql import parse
+    from .sql_order import ambiguous_orders
+    from .view_known import known_problems
+
+    columns = {
+        name.lower(): frozenset(c.name.lower() for c in declared if c.name not in _TIMES or c.type == "timestamp")
+        for name, declared in relations.items()
+    }
+    root = build_scope(parse(view.sql))
+    if root is None:  # only what is no query has none
+        return []
+    orders = ambiguous_orders(root, columns, [entity.key for entity in spec.entities.values()])
+    return [*known_problems(root, view, spec, columns), *(sql_problem(view, problem) for problem in orders)]
 
 
 def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:

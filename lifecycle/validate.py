@@ -77,7 +77,7 @@ def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, Targ
     from ..project.profiles import profiles
 
     problems = list(check_features(description))
-    if problems:
+    if any(problem.severity == "error" for problem in problems):
         return tuple(problems), {}
     try:
         chosen = profiles(description)

@@ -144,6 +144,9 @@ FEATURE_VIEW = Record(
     keys={
         "entity": Key(shape=NAME_SHAPE, required=True, example="item"),
         "ttl": Key(shape=DURATION, description="A row older than this is not used. Default: none is too old."),
+        "outcome_events": Key(
+            shape=OneOf(words=("known",)), description="Known: the view reads an objective's outcome event on purpose, and is not warned."
+        ),
     },
 )
 VARIANT = Record(

@@ -63,6 +63,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # features/<name>.sql
     sql: str
     ttl: timedelta | None = None
+    outcome_events: Literal["known"] | None = None  # "known": it reads an objective's outcome event on purpose
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ READS = {
     "events show": ["events", "show", "click"],
     "events quarantine": ["events", "quarantine", "click"],
     "features get": ["features", "get", "item_history", "1", "99"],
+    "features check": ["features", "check"],
     "features skew": ["features", "skew"],
     "features leaks": ["features", "leaks", "models/history.yaml"],
     "runs list": ["runs", "list"],
