@@ -49,6 +49,10 @@ _clock = click.option(
     help="instant: nothing takes time; manual: time passes when a test says so.",
 )
 
+_memory = click.option(
+    "--query-memory", default="1GB", show_default=True, metavar="SIZE", help="What one Athena query may use; beyond it spills, then fails."
+)
+
 
 @click.group(help="The offline AWS: up, run, down, faults, coverage, the rights that were used.")
 def stack() -> None:
@@ -65,8 +69,9 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--port", default=_PORT, show_default=True, help="0: any free one.")
 @_images
 @_clock
-def up(console: Console, cloud: Offline, port: int, images: tuple[str, ...], clock: str) -> None:
-    with _started(cloud, port=port, images=images, clock=clock) as running:
+@_memory
+def up(console: Console, *, cloud: Offline, port: int, images: tuple[str, ...], clock: str, query_memory: str) -> None:
+    with _started(cloud, port=port, images=images, clock=clock, query_memory=query_memory) as running:
         if console.as_json:
             console.result({"url": running.url, "pid": running.pid, "env": running.env})
             sys.stdout.flush()
@@ -88,14 +93,23 @@ def up(console: Console, cloud: Offline, port: int, images: tuple[str, ...], clo
 @click.argument("cloud", type=_Cloud())
 @_images
 @_clock
+@_memory
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-def run(console: Console, cloud: Offline, images: tuple[str, ...], clock: str, words: tuple[str, ...]) -> None:  # noqa: ARG001
+def run(
+    console: Console,  # noqa: ARG001
+    *,
+    cloud: Offline,
+    images: tuple[str, ...],
+    clock: str,
+    query_memory: str,
+    words: tuple[str, ...],
+) -> None:
     from ..localstack.run import environment_for
 
     words = words[words[0] == "--" :]
     if not words:
         raise Invalid("there is no command after --", remedy="isthmus stack run aws -- python deploy/sagemaker.py")
-    with _started(cloud, port=0, images=images, clock=clock) as running:
+    with _started(cloud, port=0, images=images, clock=clock, query_memory=query_memory) as running:
         try:
             code = subprocess.run(words, env=environment_for(running.url), check=False).returncode
         except OSError as error:
@@ -187,7 +201,7 @@ for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items()
     fault.add_command(_command, _name)
 
 
-def _started(cloud: Offline, *, port: int, images: tuple[str, ...], clock: str) -> RunningStack:
+def _started(cloud: Offline, *, port: int, images: tuple[str, ...], clock: str, query_memory: str) -> RunningStack:
     from ..lifecycle.offline import check
     from ..lifecycle.offline import images as ours
     from ..localstack.run import StackFailed, start_aws
@@ -200,7 +214,7 @@ def _started(cloud: Offline, *, port: int, images: tuple[str, ...], clock: str) 
             raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
         commands[name] = line
     try:
-        return start_aws(images=commands, clock=clock, port=port, loud=True)
+        return start_aws(images=commands, clock=clock, port=port, query_memory=query_memory, loud=True)
     except StackFailed as error:
         raise Unavailable(
             f"the offline AWS did not start on port {port}", remedy="its own words are above; --port 0 takes any free port"

@@ -24,6 +24,7 @@ from .wsgi import Cut
 
 HOST = "127.0.0.1"
 _THREADS = 32
+_UNITS = {"MB": 10**6, "GB": 10**9}
 _BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one request
 
 
@@ -41,6 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     images: Mapping[str, str]
     clock: Mode
     home: Path | None
+    query_memory: int  # bytes
     handlers: tuple[str, ...]
     ready: Path | None
     until_stdin_closes: bool
@@ -55,6 +57,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
     parser.add_argument("--image", action="append", default=[], metavar="NAME=COMMAND", help="what a container image is here; repeatable")
     parser.add_argument("--clock", choices=MODES, default="real")
     parser.add_argument("--home", type=Path, help="the stack's scratch folder (default: a temporary one)")
+    parser.add_argument("--query-memory", type=_size, default="1GB", metavar="SIZE", help="what one query may use (default: 1GB)")
     parser.add_argument("--handlers", action="append", default=[], metavar="MODULE", help="a module with handlers of your own; repeatable")
     parser.add_argument("--ready", type=Path, metavar="FILE", help="written once the stack listens: its url and pid")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the process that started this one does")
@@ -70,10 +73,19 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
         images=images,
         clock=words.clock,
         home=words.home,
+        query_memory=words.query_memory,
         handlers=tuple(words.handlers),
         ready=words.ready,
         until_stdin_closes=words.until_stdin_closes,
     )
+
+
+def _size(text: str) -> int:
+    """Bytes of 256MB or 2GB."""
+    number, unit = text[:-2], text[-2:].upper()
+    if not number.isdecimal() or int(number) == 0 or unit not in _UNITS:
+        raise argparse.ArgumentTypeError(f"{text} is not a size: write 256MB or 2GB")
+    return int(number) * _UNITS[unit]
 
 
 def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, channel: type[Any] = HTTPChannel) -> int:
@@ -84,7 +96,14 @@ def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, chan
     with contextlib.ExitStack() as cleanup:
         folder = options.home or Path(cleanup.enter_context(TemporaryDirectory(prefix=f"isthmus-{cloud}-", ignore_cleanup_errors=True)))
         folder.mkdir(parents=True, exist_ok=True)
-        stack = Stack(clock=Clock(options.clock), faults=Faults(), images=options.images, home=folder, state=State())
+        stack = Stack(
+            clock=Clock(options.clock),
+            faults=Faults(),
+            images=options.images,
+            home=folder,
+            query_memory=options.query_memory,
+            state=State(),
+        )
         application = front(stack)
         try:
             server = _server(application, options.port, channel)

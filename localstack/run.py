@@ -86,19 +86,23 @@ def start(
     clock: str = "real",
     port: int = 0,
     handlers: Sequence[str] = (),
+    query_memory: str = "1GB",
     env: Mapping[str, str] | None = None,
     loud: bool = False,
 ) -> RunningStack:
     """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
-    `loud`: its complaints go to our stderr instead of its log.
+    `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
     """
     folder = Path(mkdtemp(prefix="isthmus-stack-"))
     ready = folder / "ready.json"
     with (folder / "stack.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command(cloud, images=images, clock=clock, port=port, ready=ready, handlers=handlers), "--until-stdin-closes"],
+            [
+                *command(cloud, images=images, clock=clock, port=port, ready=ready, handlers=handlers, query_memory=query_memory),
+                "--until-stdin-closes",
+            ],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=None if loud else log,
@@ -175,9 +179,10 @@ def command(
     port: int = 0,
     ready: Path | None = None,
     handlers: Sequence[str] = (),
+    query_memory: str = "1GB",
 ) -> list[str]:
     """The command line of the stack's process."""
-    words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock]
+    words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
     for name, text in (images or {}).items():
         words += ["--image", f"{name}={text}"]
     for module in handlers:

@@ -67,6 +67,7 @@ class Stack(msgspec.Struct, kw_only=True):
     faults: Faults
     images: Mapping[str, str]  # image name -> the command that it is
     home: Path  # the stack's scratch folder
+    query_memory: int  # bytes that one query may use
     url: str = ""  # once it listens
     state: State
 

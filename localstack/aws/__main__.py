@@ -1,4 +1,4 @@
-"""`python -m isthmus.localstack.aws [--port N] [--image NAME=COMMAND]... [--clock real|instant|manual] [--home FOLDER]`."""
+"""`python -m isthmus.localstack.aws`; `--help` names what can be set."""
 
 from __future__ import annotations
 
