@@ -18,11 +18,13 @@ from ..times import utc_milliseconds
 from . import values
 from .column_types import COLUMN_TYPES
 from .port import Rejected, Row, StreamSpec
-from .relations import raw_table
+from .relations import CORRECTION, STORED_TIMESTAMP, raw_table
 
-_OWN = frozenset({"dt", "payload_digest", "source", "line"})  # made here; what a caller sends under these names is not read
+_OWN = frozenset(
+    {"dt", "payload_digest", "source", "line", CORRECTION.name, STORED_TIMESTAMP.name}
+)  # made here; what a caller sends under these names is not read
 
-Checker = Callable[[Row, datetime], dict[str, object]]  # raises BadValueError
+Checker = Callable[[Row, datetime, datetime], dict[str, object]]  # of the project's clock and the wall's; raises BadValueError
 
 
 def emit(project: Project, event_or_stream: str | StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
@@ -42,7 +44,7 @@ def emit(project: Project, event_or_stream: str | StreamSpec, rows: Sequence[Row
 def emit_stream(project: Project, stream: StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
     """The same for a stream of Isthmus' own (exposures): types and required columns are checked; there are no bounds.
 
-    `payload_digest` is added where the stream declares it.
+    `payload_digest`, `correction` and `stored_timestamp` are added where the stream declares them.
     """
     return _append(project, stream, _stream_checker(stream), rows)
 
@@ -54,13 +56,13 @@ def stream_of(event: Event) -> StreamSpec:
 
 
 def _append(project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]) -> tuple[Rejected, ...]:
-    now = values.naive(project.now())
+    now, stored = values.naive(project.now()), project.wall()
     good: list[Row] = []
     places: list[int] = []
     rejected: list[Rejected] = []
     for index, row in enumerate(rows):
         try:
-            good.append(check(row, now))
+            good.append(check(row, now, stored))
             places.append(index)
         except values.BadValueError as error:
             rejected.append(Rejected(index=index, reason=str(error)))
@@ -83,7 +85,7 @@ def _event_checker(encoded: bytes) -> Checker:
         (values.ID, values.TIMESTAMP, *event.attributes),
         lambda name: values.unknown(name, event),
         own_rules,
-        {"source": "emit", "line": None, "payload_digest": None},
+        {"source": "emit", "line": None, "payload_digest": None, CORRECTION.name: 0, STORED_TIMESTAMP.name: None},
     )
 
 
@@ -113,7 +115,7 @@ def _checker(
     names = tuple(a.name for a in attributes)
     known = frozenset(names) | _OWN
 
-    def check(row: Row, now: datetime) -> dict[str, object]:
+    def check(row: Row, now: datetime, stored: datetime) -> dict[str, object]:
         for name in row:
             if name not in known:
                 raise values.BadValueError(f"{name} {unknown(name)}")
@@ -125,6 +127,8 @@ def _checker(
         own = {**extra, "dt": str(found["event_timestamp"])[:10]}
         if "payload_digest" in own:
             own["payload_digest"] = values.digest(values.payload(names, tuple(found.values())))
+        if STORED_TIMESTAMP.name in own:
+            own[STORED_TIMESTAMP.name] = stored
         aware = {name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in found.items()}
         return {**aware, **own}
 

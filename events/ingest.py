@@ -28,8 +28,10 @@ from ..runtime import Project
 from . import lookup
 from .late import late_events
 from .read import Source, open_source, source_sql
-from .relations import quarantine_table, raw_table
+from .relations import CORRECTION, STORED_TIMESTAMP, quarantine_table, raw_table
 from .stage import Settled, Staged, restage, settle, stage
+from .stamps import stored_timestamp
+from .tables import require_table
 from .values import naive
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...] = ()
     seconds: float = 0.0
     retried: int = 0
+    corrected: int = 0  # of the stored ones: those that took the place of another content
 
 
 class TooManyBad(Refused):
@@ -70,11 +73,17 @@ class TooManyBad(Refused):
 
 
 def ingest(
-    project: Project, *, event: str | None = None, data: Path | str | pa.Table | pd.DataFrame | None = None, max_bad: float = 0.001
+    project: Project,
+    *,
+    event: str | None = None,
+    data: Path | str | pa.Table | pd.DataFrame | None = None,
+    max_bad: float = 0.001,
+    corrects: bool = False,
 ) -> tuple[IngestReport, ...]:
     """Store the events of `sources/<event>.sql` (every one, or the given event's), or of `data` for one event.
 
-    Events that others refer to go first. Late references of earlier batches are tried again, whatever is ingested.
+    Events that others refer to go first. Late references of earlier batches are tried again, whatever is ingested. Another content of an
+    event that is stored already is quarantined, unless it `corrects` what is stored: then it is the event from now on, for every reader.
     Invalid and NotFound for a source that cannot be read, before anything is changed. TooManyBad, a Refused with the `reports`, when more
     than `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows would not become good by holding them back.
     """
@@ -87,7 +96,7 @@ def ingest(
             with _disk(folder):
                 source = open_source(project.folder, one, data, folder / one.name / "raw")
                 staged.append((one, source, _stage(project, one, source, folder / one.name), started))
-        reports = {one.name: _store(project, one, source, waiting, started) for one, source, waiting, started in staged}
+        reports = {one.name: _store(project, one, source, waiting, started, corrects=corrects) for one, source, waiting, started in staged}
         for name, retried in _retry(project, folder).items():
             report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
             reports[name] = msgspec.structs.replace(report, retried=retried)
@@ -133,43 +142,41 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
     names |= {a.event for one in chosen for a in one.attributes if a.event is not None}
     for name in sorted(names):
         for table in (raw_table(project.spec.events[name]), quarantine_table(project.spec.events[name])):
-            found = project.target.warehouse.observe(table.name)
-            lacks = {c.name for c in table.columns} - ({c.name for c in found.columns} if found else set())
-            if lacks:
-                what = f"has no table {table.name}" if found is None else f"has no {', '.join(sorted(lacks))} in {table.name}"
-                raise NotFound(f"{project.target.name} {what}", remedy="isthmus apply")
+            require_table(project, table)
 
 
 def _stage(project: Project, event: Event, source: Source, folder: Path) -> Staged:
     return stage(event, source, folder, now=project.now(), progress=lambda done: project.progress(event.name, done, source.rows))
 
 
-def _store(project: Project, event: Event, source: Source, staged: Staged, started: float) -> IngestReport:
-    settled = settle(project.spec, project.target.warehouse, event, staged)
-    _keep(project, event, source)
+def _store(project: Project, event: Event, source: Source, staged: Staged, started: float, *, corrects: bool) -> IngestReport:
+    settled = settle(project.spec, project.target.warehouse, event, staged, corrects=corrects)
+    digest = _keep(project, event, source)
     counts, quarantined = _quarantine(project, event, settled)
-    _append(project, event, settled)
+    _append(project, event, settled, batch=digest)
     return IngestReport(
         event=event.name,
         read=staged.read,
         stored=settled.stored,
         already_there=settled.already_there,
-        quarantined=quarantined - settled.displaced,
+        corrected=settled.corrected,
+        quarantined=quarantined,
         reasons=counts,
         seconds=round(time.perf_counter() - started, 3),
     )
 
 
-def _keep(project: Project, event: Event, source: Source) -> None:
-    """The source's bytes below raw/<event>/<digest>/, once. The manifest goes last, so a half-kept source is kept again."""
+def _keep(project: Project, event: Event, source: Source) -> str:
+    """The source's bytes below raw/<event>/<digest>/, once; the digest. The manifest goes last, so a half-kept source is kept again."""
     with source.raw.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
     prefix = f"{project.target.blobs.root}/raw/{event.name}/{digest}"
     if any(blob.uri.endswith("/manifest.json") for blob in project.target.blobs.list(prefix)):
-        return
+        return digest
     manifest = {"event": event.name, "source": source.name, "file": source.raw.name}
     (source.raw.parent / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     project.target.blobs.upload(source.raw.parent, prefix)
+    return digest
 
 
 def _quarantine(project: Project, event: Event, settled: Settled) -> tuple[tuple[Reason, ...], int]:
@@ -201,17 +208,22 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> tuple[tuple
     return tuple(reasons), counts.total()
 
 
-def _append(project: Project, event: Event, settled: Settled) -> None:
+def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> None:
+    if not settled.stored:
+        return
     table = raw_table(event)
-    for part in settled.new():
-        _write(project, table, part, keys=("payload_digest",))
+    with stored_timestamp(project, event, batch) as moment:
+        for part in settled.new():
+            stamps = pa.array([naive(moment)] * part.num_rows, pa.timestamp("ms"))
+            # a content may come back: it was corrected, and now it corrects
+            _write(project, table, part.append_column(STORED_TIMESTAMP.name, stamps), keys=("payload_digest", CORRECTION.name))
 
 
 def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
     """Under a name made from the columns that tell rows apart: the same rows again are the same batch."""
     content = hashlib.blake2b(digest_size=16)
     columns: list[Any] = [rows[name].to_pylist() for name in keys]
-    content.update("".join(":".join(row) for row in zip(*columns, strict=True)).encode())
+    content.update("".join(":".join(map(str, row)) for row in zip(*columns, strict=True)).encode())
     project.target.warehouse.append(table.name, rows.select([c.name for c in table.columns]), batch=f"ingest-{content.hexdigest()}")
 
 
@@ -230,11 +242,16 @@ def _retry(project: Project, folder: Path) -> dict[str, int]:
                 continue
             settled = settle(project.spec, project.target.warehouse, event, restage(event, late, folder / f"late-{event.name}-{turn}"))
             _quarantine(project, event, settled)  # one that meets another content under its id
-            _append(project, event, settled)
+            _append(project, event, settled, batch=_late_batch(late))
             if settled.stored:
                 progress = True
                 stored[event.name] = stored.get(event.name, 0) + settled.stored
     return stored
+
+
+def _late_batch(late: pa.Table) -> str:
+    digests: list[Any] = late["payload_digest"].to_pylist()
+    return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
 
 
 def _judge(reports: tuple[IngestReport, ...], max_bad: float) -> None:

@@ -20,6 +20,7 @@ from ..project.specs import Event, ProjectSpec
 from . import lookup, values
 from .column_types import OF_ATTRIBUTE, arrow_type
 from .read import ROWS, Source
+from .relations import CORRECTION, winning_order
 from .validate import Bad, attributes_of, payloads, validate
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
     stored: int
     already_there: int
-    displaced: int  # stored ones that lose to a new content of their id: refused beside the batch's own
-    new: Callable[[], Iterator[pa.Table]]
+    corrected: int  # of the stored ones: those that take the place of another content
+    new: Callable[[], Iterator[pa.Table]]  # as `new_schema` says
     refused: Callable[[], Iterator[pa.Table]]
 
 
@@ -65,6 +66,10 @@ def good_schema(event: Event) -> pa.Schema:
     attributes: list[Any] = [pa.field(a.name, arrow_type(OF_ATTRIBUTE[a.type])) for a in attributes_of(event)]
     own: list[Any] = [pa.field("line", pa.int64()), *(pa.field(name, pa.string()) for name in ("payload_digest", "dt", "source"))]
     return pa.schema([*attributes, *own])
+
+
+def new_schema(event: Event) -> pa.Schema:
+    return good_schema(event).append(pa.field(CORRECTION.name, pa.int64()))
 
 
 def stage(event: Event, source: Source, folder: Path, *, now: datetime, progress: Callable[[int], None]) -> Staged:
@@ -97,14 +102,14 @@ def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
     return staged
 
 
-def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged) -> Settled:
+def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged, *, corrects: bool = False) -> Settled:
     """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts.
 
-    Of several contents under one id and date the one with the smallest digest is the event, whichever came first, as in the view
-    `events_<event>` (PORTS.md, section 3). So a batch that comes second may win: then the stored one goes to quarantine as the loser.
+    Under one id and date stands the first content of `winning_order`, so what is stored stays and another content of its id is refused;
+    of several in the batch itself the one whose digest sorts first is taken. `corrects`: the batch's content takes the stored one's place.
     """
     if staged.days is None:
-        return Settled(stored=0, already_there=0, displaced=0, new=lambda: iter(()), refused=lambda: _tables(staged.bad))
+        return Settled(stored=0, already_there=0, corrected=0, new=lambda: iter(()), refused=lambda: _tables(staged.bad))
     with duckdb.connect() as connection:
         connection.execute(f"SET temp_directory = '{_quoted(staged.folder / 'spill')}'")
         good = f"read_parquet('{_quoted(staged.good)}', file_row_number = true)"
@@ -113,44 +118,56 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
         existing = lookup.stored(warehouse, event, ids if len(ids) <= lookup.BY_ID else None, staged.days)
         connection.register("existing", existing)
         settled = staged.folder / "settled.parquet"
-        connection.execute(f"COPY ({_judge(event, good)}) TO '{_quoted(settled)}' (FORMAT parquet)")
+        connection.execute(f"COPY ({_judge(event, good, corrects=corrects)}) TO '{_quoted(settled)}' (FORMAT parquet)")
         counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(settled)}' GROUP BY _state").fetchall())
-        beaten = connection.execute(
-            f"SELECT DISTINCT e.payload_digest FROM existing AS e JOIN '{_quoted(settled)}' AS s "
-            "ON s.dt = e.dt AND s.event_id = e.event_id WHERE s._state = 'new' ORDER BY 1"
-        ).fetchall()
-    losers = lookup.rows(warehouse, event, [digest for (digest,) in beaten], staged.days) if beaten else None
+        corrected = connection.execute(f"SELECT count(*) FROM '{_quoted(settled)}' WHERE _state = 'new' AND correction > 0").fetchall()
     return Settled(
         stored=counts.get("new", 0),
         already_there=counts.get("there", 0),
-        displaced=0 if losers is None else losers.num_rows,
-        new=lambda: _selected(settled, "new", good_schema(event)),
-        refused=lambda: _all_refused(event, staged, settled, losers),
+        corrected=corrected[0][0],
+        new=lambda: _selected(settled, "new", new_schema(event)),
+        refused=lambda: _all_refused(event, staged, settled),
     )
 
 
-def _judge(event: Event, good: str) -> str:
-    """The staged rows with a state: new, there, conflict, or the name of the attribute whose reference is unresolved."""
+def _judge(event: Event, good: str, *, corrects: bool) -> str:
+    """The staged rows with a state: new, there, conflict, or the name of the attribute whose reference is unresolved.
+
+    `correction` is that of the new ones. A content that was corrected since it was stored is there: its file may come again.
+    """
     references = [a.name for a in event.attributes if a.event is not None]
     unresolved = " ".join(
         f"WHEN EXISTS (SELECT 1 FROM missing AS m WHERE m.attribute = '{name}' AND m.id = good.{name}) THEN '{name}'" for name in references
     )
     waiting = f"CASE {unresolved} END" if references else "CAST(NULL AS VARCHAR)"
+    winner = "_first" if corrects else "coalesce(_standing, _first)"
     return f"""
         WITH good AS (SELECT * FROM {good}),
         awaited AS (SELECT *, {waiting} AS _waits_for FROM good),
+        standing AS (
+            SELECT dt, event_id, payload_digest, correction FROM existing
+            QUALIFY row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) = 1
+        ),
+        corrected AS (
+            SELECT DISTINCT existing.dt, existing.event_id, existing.payload_digest FROM existing
+            JOIN standing ON standing.dt = existing.dt AND standing.event_id = existing.event_id
+            WHERE existing.correction < standing.correction
+        ),
         ranked AS (
-            SELECT awaited.*, existing.payload_digest AS _stored_digest,
-                   row_number() OVER copies AS _nth,
-                   least(first_value(awaited.payload_digest) OVER copies, existing.payload_digest) AS _winner
-            FROM awaited LEFT JOIN existing ON existing.dt = awaited.dt AND existing.event_id = awaited.event_id
+            SELECT awaited.*, standing.payload_digest AS _standing, corrected.payload_digest IS NOT NULL AS _corrected,
+                   coalesce(standing.correction + 1, 0) AS correction,
+                   row_number() OVER copies AS _nth, first_value(awaited.payload_digest) OVER copies AS _first
+            FROM awaited
+            LEFT JOIN standing ON standing.dt = awaited.dt AND standing.event_id = awaited.event_id
+            LEFT JOIN corrected ON corrected.dt = awaited.dt AND corrected.event_id = awaited.event_id
+                 AND corrected.payload_digest = awaited.payload_digest
             WHERE _waits_for IS NULL
             WINDOW copies AS (PARTITION BY awaited.dt, awaited.event_id ORDER BY awaited.payload_digest, awaited.file_row_number)
         )
-        SELECT * EXCLUDE (_waits_for, _stored_digest, _nth, _winner),
-               CASE WHEN payload_digest <> _winner THEN '{CONFLICTING}'
-                    WHEN _nth = 1 AND _stored_digest IS DISTINCT FROM _winner THEN 'new'
-                    ELSE 'there' END AS _state
+        SELECT * EXCLUDE (_waits_for, _standing, _corrected, _nth, _first),
+               CASE WHEN payload_digest = {winner} AND _nth = 1 AND _standing IS DISTINCT FROM payload_digest THEN 'new'
+                    WHEN payload_digest IN ({winner}, _standing) OR _corrected THEN 'there'
+                    ELSE '{CONFLICTING}' END AS _state
         FROM ranked
         UNION ALL BY NAME SELECT * EXCLUDE (_waits_for), _waits_for || '{WAITING}' AS _state FROM awaited WHERE _waits_for IS NOT NULL
         ORDER BY file_row_number"""
@@ -183,20 +200,19 @@ def _distinct(connection: duckdb.DuckDBPyConnection, good: str, column: str, *, 
     return sorted(row[0] for row in connection.execute(sql if limit is None else f"{sql} LIMIT {limit}").fetchall())
 
 
-def _all_refused(event: Event, staged: Staged, settled: Path, losers: pa.Table | None) -> Iterator[pa.Table]:
+def _all_refused(event: Event, staged: Staged, settled: Path) -> Iterator[pa.Table]:
     yield from _tables(staged.bad)
-    if losers is not None:
-        yield _judged(event, losers, ["event_id"] * losers.num_rows, [values.CONFLICT] * losers.num_rows, retry=False)
     for attribute in event.attributes:
         if attribute.event is not None:
             reason = values.UNRESOLVED.format(event=attribute.event)
             for part in _selected(settled, attribute.name + WAITING, good_schema(event)):
-                yield _judged(event, part, [attribute.name] * part.num_rows, [reason] * part.num_rows, retry=True)
+                yield judged(event, part, [attribute.name] * part.num_rows, [reason] * part.num_rows, retry=True)
     for part in _selected(settled, CONFLICTING, good_schema(event)):
-        yield _judged(event, part, ["event_id"] * part.num_rows, [values.CONFLICT] * part.num_rows, retry=False)
+        yield judged(event, part, ["event_id"] * part.num_rows, [values.CONFLICT] * part.num_rows, retry=False)
 
 
-def _judged(event: Event, part: pa.Table, attributes: list[str], reasons: list[str], *, retry: bool) -> pa.Table:
+def judged(event: Event, part: pa.Table, attributes: list[str], reasons: list[str], *, retry: bool) -> pa.Table:
+    """Validated events as refused ones, with their content as the payload."""
     names = sorted(a.name for a in attributes_of(event))
     columns: dict[str, Any] = {
         "event_id": part["event_id"],

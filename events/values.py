@@ -21,7 +21,7 @@ from ..times import epoch_milliseconds, utc_milliseconds
 
 ID = Attribute(name="event_id", type="string")
 TIMESTAMP = Attribute(name="event_timestamp", type="timestamp")
-CONFLICT = "another event of that day has this id and other content"
+CONFLICT = "same id, other content: another event of that day stands (ingest --corrects replaces it)"
 UNRESOLVED = "refers to no {event} (late ones are tried again at the next ingest)"
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
