@@ -22,14 +22,15 @@ _WORTH_SAYING = 0.3  # seconds
 @click.argument("data", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.option("--event", metavar="NAME", help="The event that DATA holds, or the only source to read.")
 @click.option("--max-bad", default="0.1%", show_default=True, metavar="PERCENT", help="The share that may be quarantined.")
-def ingest(console: Console, data: str | None, event: str | None, max_bad: str) -> None:
+@click.option("--corrects", is_flag=True, help="Events that are stored with another content are corrected by these, from now on.")
+def ingest(console: Console, data: str | None, event: str | None, max_bad: str, corrects: bool) -> None:
     from ..events.ingest import ingest as store
 
     if data and not event:
         raise click.UsageError("say which event the file holds: --event NAME")
     with console.open() as project:
         try:
-            reports = store(project, event=event, data=Path(data) if data else None, max_bad=share(max_bad))
+            reports = store(project, event=event, data=Path(data) if data else None, max_bad=share(max_bad), corrects=corrects)
         except Refused as error:
             console.say(_ingested(getattr(error, "reports", ())))
             raise
@@ -55,8 +56,11 @@ def _ingested(reports: tuple[IngestReport, ...]) -> str:
     for r, (event, *counts) in zip(reports, rows, strict=True):
         read, stored, there, bad = (count.rjust(width) for count, width in zip(counts, widths, strict=True))
         retried = f"   {r.retried:,} late ones found their reference" if r.retried else ""
+        corrected = f"   {r.corrected:,} corrected" if r.corrected else ""
         took = f"   {r.seconds:.1f} s" if r.seconds >= _WORTH_SAYING else ""
-        lines.append(f"{event:<{name}}   {read} read   {stored} stored   {there} already there   {bad} quarantined{retried}{took}")
+        lines.append(
+            f"{event:<{name}}   {read} read   {stored} stored   {there} already there   {bad} quarantined{corrected}{retried}{took}"
+        )
         place = max((len(reason.reason) for reason in r.reasons if reason.line is not None), default=0)
         for reason in r.reasons:
             line = "" if reason.line is None else f"  line {reason.line}"
