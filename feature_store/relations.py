@@ -20,7 +20,10 @@ def objective_columns(spec: ProjectSpec, objective: Objective) -> tuple[Column, 
 
 
 def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
-    """The exposure's columns, `outcome` (1 when an outcome event came within the time allowed) and when that time is over."""
+    """The exposure's columns, `outcome` (1 when an outcome event came within the time allowed) and when that time is over.
+
+    An id may stand on two dates. An outcome event within the time of both exposures belongs to the one that was shown last.
+    """
     within = f"INTERVAL {int(objective.within.total_seconds())} SECOND"
     exposure, outcome = view_name(objective.exposure), view_name(objective.outcome)
     reference = f"{objective.exposure}_id"
@@ -29,10 +32,11 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
         f"SELECT {columns}, CASE WHEN hit.event_id IS NULL THEN 0 ELSE 1 END AS outcome, "
         f"shown.event_timestamp + {within} AS created_timestamp, shown.dt "
         f"FROM {exposure} AS shown LEFT JOIN ("
-        f"SELECT exposure.event_id, exposure.dt FROM {exposure} AS exposure "
+        "SELECT event_id, dt FROM (SELECT exposure.event_id, exposure.dt, row_number() OVER (PARTITION BY outcome.dt, outcome.event_id "
+        f"ORDER BY exposure.event_timestamp DESC) AS isthmus_place FROM {exposure} AS exposure "
         f"JOIN {outcome} AS outcome ON outcome.{reference} = exposure.event_id "
         f"AND outcome.event_timestamp >= exposure.event_timestamp AND outcome.event_timestamp <= exposure.event_timestamp + {within} "
-        "GROUP BY exposure.event_id, exposure.dt) AS hit ON hit.event_id = shown.event_id AND hit.dt = shown.dt"
+        ") AS isthmus_nearest WHERE isthmus_place = 1 GROUP BY event_id, dt) AS hit ON hit.event_id = shown.event_id AND hit.dt = shown.dt"
     )
     return TableSpec(name=objective.name, columns=(), time_column="event_timestamp", view_sql=sql)
 

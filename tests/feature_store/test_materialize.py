@@ -98,8 +98,27 @@ def test_a_declared_correction_changes_the_objective_for_everybody_and_histories
     assert materialize(shop, ["item_history"])[0].rows == 1
     after = history(shop)
     assert [row for row in after if row["created_timestamp"] <= plain(10)] == before
-    (row,) = [row for row in after if row["created_timestamp"] > plain(10)]  # one click in the window, before and after, of the others
+    (row,) = [row for row in after if row["created_timestamp"] > plain(10)]  # the rows after it have one click before them, as before
     assert (row["event_timestamp"], row["created_timestamp"], row["item_ctr"]) == (plain(0), now.replace(tzinfo=None), 1 / 11)
+
+
+def test_an_outcome_belongs_to_the_exposure_of_its_id_that_was_shown_last_before_it(shop, clock):
+    clock.to(25)
+    shown = [(hours, {"event_id": "i1", "item_id": item}) for hours, item in ((23.9, 0), (24.1, 1))]  # before midnight and after
+    assert stored(shop, "impression", shown).stored == 2
+    clicks = [(24.2, {"event_id": "c1", "impression_id": "i1"}), (24.3, {"event_id": "c2", "impression_id": "i1"})]
+    for click, outcomes in (([(24.0, {"event_id": "c0", "impression_id": "i1"})], [1, 0]), (clicks, [1, 1])):
+        stored(shop, "click", click)
+        labels = shop.target.warehouse.query("SELECT item_id, outcome FROM ctr ORDER BY item_id", {})
+        assert labels["outcome"].to_pylist() == outcomes
+
+
+def test_a_click_that_two_exposures_of_one_id_could_claim_leaves_the_first_without_an_outcome(shop, clock):
+    clock.to(25)
+    stored(shop, "impression", [(hours, {"event_id": "i1", "item_id": item}) for hours, item in ((23.9, 0), (24.1, 1))])
+    stored(shop, "click", [(24.2, {"event_id": "c1", "impression_id": "i1"})])
+    labels = shop.target.warehouse.query("SELECT item_id, outcome FROM ctr ORDER BY item_id", {})
+    assert labels["outcome"].to_pylist() == [0, 1]
 
 
 def test_running_again_with_nothing_new_changes_nothing(shop, clock):
