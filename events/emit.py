@@ -78,8 +78,10 @@ def _event_checker(encoded: bytes) -> Checker:
     event = msgspec.json.decode(encoded, type=Event)
 
     def own_rules(moment: object, now: datetime) -> None:
-        if isinstance(moment, datetime) and (reason := values.out_of_time(moment, now=now, max_lateness=event.max_lateness)):
-            raise values.BadValueError(f"event_timestamp {reason}")
+        if not isinstance(moment, datetime):
+            return
+        if fault := values.too_early(moment, event, now=now) or values.too_late(moment, event, now=now):
+            raise values.BadValueError(f"event_timestamp {fault}")
 
     return _checker(
         (values.ID, values.TIMESTAMP, *event.attributes),
@@ -147,8 +149,8 @@ def _checked(value: object, attribute: Attribute) -> object:
         value = values.convert(_aware(value), attribute)
     except values.BadValueError as error:
         raise values.BadValueError(f"{name} {error}") from None
-    if reason := values.out_of_bounds(value, attribute):
-        raise values.BadValueError(f"{name} {reason}")
+    if fault := values.out_of_bounds(value, attribute):
+        raise values.BadValueError(f"{name} {fault}")
     return value
 
 
@@ -156,6 +158,6 @@ def _aware(value: object) -> object:
     """A producer's naive datetime could be any zone's: unlike a table's column it is refused."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise values.BadValueError(f"{values.shown(value)} has no time zone")
+            raise values.BadValueError("has no time zone", values.shown(value))
         return utc_milliseconds(value)
     return value

@@ -11,8 +11,7 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +27,9 @@ from ..runtime import Project
 from . import lookup
 from .late import late_events
 from .read import Source, open_source, source_sql
+from .reasons import Reason, Tally
 from .relations import CORRECTION, STORED_TIMESTAMP, quarantine_table, raw_table
-from .stage import Settled, Staged, restage, settle, stage
+from .stage import Late, Settled, Staged, restage, settle, stage
 from .stamps import stored_timestamp
 from .tables import require_table
 from .values import naive
@@ -38,20 +38,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 pc: Any = pyarrow.compute
-REASONS = 20  # of a report; the quarantine has them all
-
-
-class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that were refused in the same words; `line` when it is one."""
-
-    count: int
-    attribute: str
-    reason: str
-    line: int | None = None
+ConfirmBackfill = Callable[[str, Late], bool]  # an event's name, what is older than its max_lateness
 
 
 class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
-    """read = stored + already_there + quarantined. `retried` late references of earlier batches were stored besides."""
+    """read = stored + already_there + quarantined. `retried` events of earlier batches, which had waited, were stored besides."""
 
     event: str
     read: int
@@ -79,11 +70,15 @@ def ingest(
     data: Path | str | pa.Table | pd.DataFrame | None = None,
     max_bad: float = 0.001,
     corrects: bool = False,
+    backfill: bool = False,
+    confirm_backfill: ConfirmBackfill | None = None,
 ) -> tuple[IngestReport, ...]:
     """Store the events of `sources/<event>.sql` (every one, or the given event's), or of `data` for one event.
 
-    Events that others refer to go first. Late references of earlier batches are tried again, whatever is ingested. Another content of an
-    event that is stored already is quarantined, unless it `corrects` what is stored: then it is the event from now on, for every reader.
+    Events that others refer to go first. What waited for its reference or its time is tried again, whatever is ingested.
+    Another content of a stored event is quarantined, unless it `corrects` that: then it is the event from now on, for every reader.
+    Events older than max_lateness are quarantined, unless this is a `backfill`; where an event's first ingest holds some,
+    `confirm_backfill` is asked whether it is one.
     Invalid and NotFound for a source that cannot be read, before anything is changed. TooManyBad, a Refused with the `reports`, when more
     than `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows would not become good by holding them back.
     """
@@ -95,7 +90,10 @@ def ingest(
             started = time.perf_counter()
             with _disk(folder):
                 source = open_source(project.folder, one, data, folder / one.name / "raw")
-                staged.append((one, source, _stage(project, one, source, folder / one.name), started))
+                batch = _stage(project, one, source, folder / one.name, backfill=backfill)
+                if batch.late.count and confirm_backfill and _empty(project, one) and confirm_backfill(one.name, batch.late):
+                    batch = _stage(project, one, source, folder / one.name, backfill=True)
+                staged.append((one, source, batch, started))
         reports = {one.name: _store(project, one, source, waiting, started, corrects=corrects) for one, source, waiting, started in staged}
         for name, retried in _retry(project, folder).items():
             report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
@@ -145,14 +143,22 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
             require_table(project, table)
 
 
-def _stage(project: Project, event: Event, source: Source, folder: Path) -> Staged:
-    return stage(event, source, folder, now=project.now(), progress=lambda done: project.progress(event.name, done, source.rows))
+def _stage(project: Project, event: Event, source: Source, folder: Path, *, backfill: bool) -> Staged:
+    def progress(done: int) -> None:
+        project.progress(event.name, done, source.rows)
+
+    return stage(event, source, folder, now=project.now(), progress=progress, backfill=backfill)
+
+
+def _empty(project: Project, event: Event) -> bool:
+    return not project.target.warehouse.query(f"SELECT event_id FROM {raw_table(event).name} LIMIT 1", {}).num_rows
 
 
 def _store(project: Project, event: Event, source: Source, staged: Staged, started: float, *, corrects: bool) -> IngestReport:
     settled = settle(project.spec, project.target.warehouse, event, staged, corrects=corrects)
     digest = _keep(project, event, source)
-    counts, quarantined = _quarantine(project, event, settled)
+    first_ingest = staged.late.count > 0 and _empty(project, event)
+    refused = _quarantine(project, event, settled)
     _append(project, event, settled, batch=digest)
     return IngestReport(
         event=event.name,
@@ -160,8 +166,8 @@ def _store(project: Project, event: Event, source: Source, staged: Staged, start
         stored=settled.stored,
         already_there=settled.already_there,
         corrected=settled.corrected,
-        quarantined=quarantined,
-        reasons=counts,
+        quarantined=refused.rows,
+        reasons=refused.reasons(project.description, event, first_ingest=first_ingest),
         seconds=round(time.perf_counter() - started, 3),
     )
 
@@ -179,20 +185,16 @@ def _keep(project: Project, event: Event, source: Source) -> str:
     return digest
 
 
-def _quarantine(project: Project, event: Event, settled: Settled) -> tuple[tuple[Reason, ...], int]:
-    """Append what is refused and not in quarantine yet; how many rows in which words, and how many in all."""
-    table = quarantine_table(event)
-    counts: Counter[tuple[str, str]] = Counter()
-    lines: dict[tuple[str, str], int | None] = {}
+def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
+    """Append what is refused and not in quarantine yet; the count of all that is refused."""
+    table, tally = quarantine_table(event), Tally()
     wall = naive(project.wall())
     for part in settled.refused():
-        columns: list[list[Any]] = [part[name].to_pylist() for name in ("payload_digest", "attribute", "reason", "line")]
+        tally.add(part)
+        columns: list[list[Any]] = [part[name].to_pylist() for name in ("payload_digest", "attribute")]
         seen = lookup.quarantined(project.target.warehouse, event, columns[0])
         fresh = []
-        for row, (digest, attribute, reason, line) in enumerate(zip(*columns, strict=True)):
-            counts[attribute, reason] += 1
-            lines[attribute, reason] = line
-            key = (digest, attribute)
+        for row, key in enumerate(zip(*columns, strict=True)):
             if key not in seen:
                 seen.add(key)
                 fresh.append(row)
@@ -201,11 +203,7 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> tuple[tuple
             rows = rows.append_column("quarantined_timestamp", pa.array([wall] * len(fresh), pa.timestamp("ms")))
             # one payload may be there for two attributes: it waited for its reference, then it lost to another content of its id
             _write(project, table, rows, keys=("payload_digest", "attribute"))
-    most = counts.most_common()
-    reasons = [Reason(count=n, attribute=a, reason=r, line=lines[a, r] if n == 1 else None) for (a, r), n in most[:REASONS]]
-    if rest := sum(n for _, n in most[REASONS:]):
-        reasons.append(Reason(count=rest, attribute="", reason=f"{len(most) - REASONS} other reasons"))
-    return tuple(reasons), counts.total()
+    return tally
 
 
 def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> None:
@@ -228,16 +226,15 @@ def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[st
 
 
 def _retry(project: Project, folder: Path) -> dict[str, int]:
-    """Late references whose event is there now are stored; those that wait for these in turn follow. Event -> how many."""
+    """What waits, and whose time and event are there now, is stored; those that wait for these in turn follow. Event -> how many."""
     stored: dict[str, int] = {}
-    waiting = [event for event in in_order(project.spec) if any(a.event for a in event.attributes)]
     progress, turn = True, 0
     while progress:
         progress, turn = False, turn + 1
-        for event in waiting:
+        for event in in_order(project.spec):
             if project.target.warehouse.observe(quarantine_table(event).name) is None:
                 continue
-            late = late_events(project.target.warehouse, event)
+            late = late_events(project.target.warehouse, event, now=naive(project.now()))
             if not late.num_rows:
                 continue
             settled = settle(project.spec, project.target.warehouse, event, restage(event, late, folder / f"late-{event.name}-{turn}"))

@@ -5,6 +5,7 @@ Contents that lost to another one of their id without a judge are open, too: sin
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,27 +15,29 @@ from ..project.specs import Event
 from ..runtime import Project
 from .relations import CORRECTION, STORED_TIMESTAMP, quarantine_name, quarantine_table, raw_name, raw_table, winning_order
 from .tables import require_table
-from .values import CONFLICT
+from .values import CONFLICT, Fault
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Open rows that were refused in the same words."""
+    """Open rows that were refused by one rule: in the row's own words where these are the same in all of them."""
 
     count: int
     attribute: str
     reason: str
     retry: bool
+    first: datetime | None = None  # the earliest and latest event_timestamp, UTC, of what was refused for it
+    last: datetime | None = None
 
 
 def open_sql(event: Event) -> str:
     """The open rows, in the neutral subset.
 
     A row is closed when its own content is what readers see or was until it was corrected (a late reference that was stored), when it was
-    refused for a value and its id is stored since (it came again, mended), or when it waited and has lost to another content of its id
-    (that row is open instead).
+    refused for a value and its id is stored since (it came again, mended), or when it waited and has lost to another content of its id, or
+    waited for its time and waits for its reference now (that row is open instead).
     """
     quarantine, raw = quarantine_name(event.name), raw_name(event.name)
     listed = ", ".join(f"q.{column.name}" for column in quarantine_table(event).columns)
@@ -47,7 +50,9 @@ def open_sql(event: Event) -> str:
         "ON mended.event_id = q.event_id AND q.retry = FALSE AND q.attribute <> 'event_id' "
         f"LEFT JOIN (SELECT payload_digest FROM {quarantine} WHERE retry = FALSE GROUP BY payload_digest) AS lost "
         "ON lost.payload_digest = q.payload_digest AND q.retry = TRUE "
-        "WHERE seen.payload_digest IS NULL AND mended.event_id IS NULL AND lost.payload_digest IS NULL"
+        f"LEFT JOIN (SELECT payload_digest FROM {quarantine} WHERE attribute <> 'event_timestamp' GROUP BY payload_digest) AS due "
+        "ON due.payload_digest = q.payload_digest AND q.retry = TRUE AND q.attribute = 'event_timestamp' "
+        "WHERE seen.payload_digest IS NULL AND mended.event_id IS NULL AND lost.payload_digest IS NULL AND due.payload_digest IS NULL"
     )
 
 
@@ -71,7 +76,8 @@ def losers_sql(event: Event) -> str:
 def quarantine(project: Project, event: str, *, limit: int = 100) -> pa.Table:
     """The open rows, newest batch first, in the order of their lines.
 
-    Columns: quarantined_timestamp, event_id, attribute, reason, source, line, payload (JSON as it was read), payload_digest, retry.
+    Columns: quarantined_timestamp, event_id, attribute, reason, source, line, payload (JSON as it was read), payload_digest, retry,
+    rule (the reason without the row's own value), event_timestamp (where the row has one).
     NotFound for an unknown event, or before `apply`.
     """
     import pyarrow as pa
@@ -88,16 +94,31 @@ def quarantine(project: Project, event: str, *, limit: int = 100) -> pa.Table:
 def summary(project: Project, event: str) -> tuple[Group, ...]:
     """The open rows by reason, the most frequent first."""
     spec = _event(project, event)
-    sql = f"SELECT attribute, reason, retry, count(*) AS rows_of_it FROM ({open_sql(spec)}) AS open_rows GROUP BY attribute, reason, retry"
-    counts = {
-        (row["attribute"], row["reason"], row["retry"]): row["rows_of_it"] for row in project.target.warehouse.query(sql, {}).to_pylist()
-    }
+    sql = (
+        "SELECT attribute, coalesce(rule, reason) AS rule, retry, count(*) AS rows_of_it, min(reason) AS one, max(reason) AS other, "
+        f"min(event_timestamp) AS earliest, max(event_timestamp) AS latest FROM ({open_sql(spec)}) AS open_rows "
+        "GROUP BY attribute, coalesce(rule, reason), retry"
+    )
+    groups = [_group(row) for row in project.target.warehouse.query(sql, {}).to_pylist()]
     (lost,) = project.target.warehouse.query(f"SELECT count(*) AS rows_of_it FROM ({losers_sql(spec)}) AS losers", {}).to_pylist()
-    if lost["rows_of_it"]:
-        conflict = ("event_id", CONFLICT, False)
-        counts[conflict] = counts.get(conflict, 0) + lost["rows_of_it"]
-    groups = (Group(count=n, attribute=attribute, reason=reason, retry=retry) for (attribute, reason, retry), n in counts.items())
+    conflicts = [group for group in groups if group.reason == CONFLICT]
+    if count := lost["rows_of_it"]:
+        count += sum(group.count for group in conflicts)
+        groups = [group for group in groups if group not in conflicts]
+        groups.append(Group(count=count, attribute="event_id", reason=CONFLICT, retry=False))
     return tuple(sorted(groups, key=lambda group: (-group.count, group.attribute, group.reason)))
+
+
+def _group(row: dict[str, Any]) -> Group:
+    timed = row["attribute"] == "event_timestamp"
+    return Group(
+        count=row["rows_of_it"],
+        attribute=row["attribute"],
+        reason=row["one"] if row["one"] == row["other"] else row["rule"],
+        retry=row["retry"],
+        first=row["earliest"] if timed else None,
+        last=row["latest"] if timed else None,
+    )
 
 
 def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
@@ -106,7 +127,7 @@ def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
 
     from .stage import judged
 
-    refused = judged(event, copies, ["event_id"] * copies.num_rows, [CONFLICT] * copies.num_rows, retry=False)
+    refused = judged(event, copies, "event_id", [Fault(CONFLICT)] * copies.num_rows, retry=False)
     return refused.append_column("quarantined_timestamp", copies[STORED_TIMESTAMP.name].cast(pa.timestamp("ms")))
 
 

@@ -92,7 +92,9 @@ def quarantine_table(event: Event) -> TableSpec:
             Column(name="line", type="int64"),
             Column(name="payload", type="string", required=True),  # JSON of the event as it was read
             Column(name="payload_digest", type="string", required=True),
-            Column(name="retry", type="bool", required=True),  # a late reference: tried again at the next ingest
+            Column(name="retry", type="bool", required=True),  # it waits for its reference or its time: tried again at the next ingest
+            Column(name="rule", type="string"),  # the reason without the row's own value
+            Column(name="event_timestamp", type="timestamp"),  # where it has one
         ),
         time_column="quarantined_timestamp",
     )

@@ -5,7 +5,7 @@ Nothing here changes the world outside the stage's folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,11 +29,24 @@ if TYPE_CHECKING:
 pc: Any = pyarrow.compute
 
 _REFUSED: list[Any] = [
-    *(pa.field(name, pa.string()) for name in ("event_id", "attribute", "reason", "payload", "payload_digest", "source")),
+    *(pa.field(name, pa.string()) for name in ("event_id", "attribute", "reason", "rule", "key", "payload", "payload_digest", "source")),
+    pa.field("event_timestamp", pa.timestamp("ms")),
     pa.field("line", pa.int64()),
     pa.field("retry", pa.bool_()),
 ]
 REFUSED = pa.schema(_REFUSED)
+
+
+class Late(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that are older than max_lateness."""
+
+    count: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def with_all(self, moments: Sequence[datetime]) -> Late:
+        ends = [moment for moment in (self.first, self.last, *moments) if moment is not None]
+        return Late(count=self.count + len(moments), first=min(ends, default=None), last=max(ends, default=None))
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +55,7 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     read: int
     days: tuple[str, str] | None  # first and last date of the good ones; None: there are none
+    late: Late = Late()
 
     @property
     def good(self) -> Path:
@@ -72,23 +86,29 @@ def new_schema(event: Event) -> pa.Schema:
     return good_schema(event).append(pa.field(CORRECTION.name, pa.int64()))
 
 
-def stage(event: Event, source: Source, folder: Path, *, now: datetime, progress: Callable[[int], None]) -> Staged:
+def stage(event: Event, source: Source, folder: Path, *, now: datetime, progress: Callable[[int], None], backfill: bool = False) -> Staged:
     """Read and validate a whole source. An unreadable place in it raises here, when nothing has been changed yet."""
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(folder=folder, read=0, days=None)
     schema = good_schema(event)
-    read, days = 0, set[str]()
+    read, days, late = 0, set[str](), Late()
     with pq.ParquetWriter(staged.good, schema, compression="lz4") as good, pq.ParquetWriter(staged.bad, REFUSED) as bad:
         for chunk in source.chunks():
-            checked = validate(event, chunk, now=now)
-            kept = checked.good.append_column("source", pa.array([source.name] * checked.good.num_rows, pa.string()))
-            good.write_table(kept.select(schema.names))
+            checked = validate(event, chunk, now=now, backfill=backfill)
+            rows, ahead = (_from(source, table) for table in (checked.good, checked.ahead))
+            good.write_table(rows.select(schema.names))
             if checked.bad:
                 bad.write_table(_refused(checked.bad, source.name))
-            days.update(pc.unique(kept["dt"]).to_pylist())
+                old = (row.event_timestamp for row in checked.bad if row.fault.key == "max_lateness")
+                late = late.with_all([moment for moment in old if moment])
+            if ahead.num_rows:
+                moments: list[Any] = ahead["event_timestamp"].to_pylist()
+                early = [values.too_early(moment, event, now=values.naive(now)) for moment in moments]
+                bad.write_table(judged(event, ahead, "event_timestamp", [fault for fault in early if fault], retry=True))
+            days.update(pc.unique(rows["dt"]).to_pylist())
             read += chunk.rows + len(chunk.broken)
             progress(read)
-    return msgspec.structs.replace(staged, read=read, days=(min(days), max(days)) if days else None)
+    return msgspec.structs.replace(staged, read=read, days=(min(days), max(days)) if days else None, late=late)
 
 
 def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
@@ -204,20 +224,21 @@ def _all_refused(event: Event, staged: Staged, settled: Path) -> Iterator[pa.Tab
     yield from _tables(staged.bad)
     for attribute in event.attributes:
         if attribute.event is not None:
-            reason = values.UNRESOLVED.format(event=attribute.event)
+            fault = values.Fault(values.UNRESOLVED.format(event=attribute.event))
             for part in _selected(settled, attribute.name + WAITING, good_schema(event)):
-                yield judged(event, part, [attribute.name] * part.num_rows, [reason] * part.num_rows, retry=True)
+                yield judged(event, part, attribute.name, [fault] * part.num_rows, retry=True)
     for part in _selected(settled, CONFLICTING, good_schema(event)):
-        yield judged(event, part, ["event_id"] * part.num_rows, [values.CONFLICT] * part.num_rows, retry=False)
+        yield judged(event, part, "event_id", [values.Fault(values.CONFLICT)] * part.num_rows, retry=False)
 
 
-def judged(event: Event, part: pa.Table, attributes: list[str], reasons: list[str], *, retry: bool) -> pa.Table:
-    """Validated events as refused ones, with their content as the payload."""
+def judged(event: Event, part: pa.Table, attribute: str, faults: Sequence[values.Fault], *, retry: bool) -> pa.Table:
+    """Validated events as refused ones, for an attribute's faults, with their content as the payload."""
     names = sorted(a.name for a in attributes_of(event))
     columns: dict[str, Any] = {
         "event_id": part["event_id"],
-        "attribute": pa.array(attributes, pa.string()),
-        "reason": pa.array(reasons, pa.string()),
+        "event_timestamp": part["event_timestamp"],
+        "attribute": pa.array([attribute] * part.num_rows, pa.string()),
+        **_words(faults),
         "line": part["line"],
         "payload": pa.array([content.decode() for content in payloads(part, names)], pa.string()),
         "payload_digest": part["payload_digest"],
@@ -230,12 +251,29 @@ def judged(event: Event, part: pa.Table, attributes: list[str], reasons: list[st
 def _refused(bad: tuple[Bad, ...], source: str) -> pa.Table:
     return pa.table(
         {
-            **{name: [getattr(row, name) for row in bad] for name in ("event_id", "attribute", "reason", "line", "payload", "retry")},
+            **{name: [getattr(row, name) for row in bad] for name in ("event_id", "event_timestamp", "attribute", "line", "payload")},
+            **_words([row.fault for row in bad]),
+            "retry": [False] * len(bad),
             "payload_digest": [values.digest(row.payload.encode()) for row in bad],
             "source": [source] * len(bad),
         },
         schema=REFUSED,
     )
+
+
+def _words(faults: Sequence[values.Fault]) -> dict[str, Any]:
+    return {
+        name: pa.array(column, pa.string())
+        for name, column in (
+            ("reason", [str(fault) for fault in faults]),
+            ("rule", [fault.rule for fault in faults]),
+            ("key", [fault.key for fault in faults]),
+        )
+    }
+
+
+def _from(source: Source, rows: pa.Table) -> pa.Table:
+    return rows.append_column("source", pa.array([source.name] * rows.num_rows, pa.string()))
 
 
 def _selected(settled: Path, state: str, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -168,7 +168,7 @@ def test_a_column_at_a_time_and_a_row_at_a_time_say_the_same(rows):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         (chunk,) = open_source(Path(folder), THING, path, Path(folder) / "stage").chunks()
     checked = validate(THING, chunk, now=NOW)
-    reasons = {bad.row: f"{bad.attribute} {bad.reason}" for bad in checked.bad}
+    reasons = {bad.row: f"{bad.attribute} {bad.fault}" for bad in checked.bad}
     digests = iter(checked.good["payload_digest"].to_pylist())
 
     for index, row in enumerate(rows):
