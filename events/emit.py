@@ -123,9 +123,8 @@ def _checker(
                 raise values.BadValueError(f"{name} {unknown(name)}")
         found: dict[str, object] = {}
         for attribute in attributes:
-            found[attribute.name] = value = _checked(row.get(attribute.name), attribute)
-            if attribute.name == "event_timestamp":
-                own_rules(value, now)
+            found[attribute.name] = _checked(row.get(attribute.name), attribute)
+        own_rules(found["event_timestamp"], now)
         own = {**extra, "dt": str(found["event_timestamp"])[:10]}
         if "payload_digest" in own:
             own["payload_digest"] = values.digest(values.payload(names, tuple(found.values())))

@@ -91,7 +91,7 @@ def ingest(
             with _disk(folder):
                 source = open_source(project.folder, one, data, folder / one.name / "raw")
                 batch = _stage(project, one, source, folder / one.name, backfill=backfill)
-                if batch.late.count and confirm_backfill and _empty(project, one) and confirm_backfill(one.name, batch.late):
+                if batch.lateness.count and confirm_backfill and _empty(project, one) and confirm_backfill(one.name, batch.lateness):
                     batch = _stage(project, one, source, folder / one.name, backfill=True)
                 staged.append((one, source, batch, started))
         reports = {one.name: _store(project, one, source, waiting, started, corrects=corrects) for one, source, waiting, started in staged}
@@ -157,7 +157,7 @@ def _empty(project: Project, event: Event) -> bool:
 def _store(project: Project, event: Event, source: Source, staged: Staged, started: float, *, corrects: bool) -> IngestReport:
     settled = settle(project.spec, project.target.warehouse, event, staged, corrects=corrects)
     digest = _keep(project, event, source)
-    first_ingest = staged.late.count > 0 and _empty(project, event)
+    first_ingest = staged.lateness.count > 0 and _empty(project, event)
     refused = _quarantine(project, event, settled)
     _append(project, event, settled, batch=digest)
     return IngestReport(

@@ -125,7 +125,7 @@ def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
     """Stored copies as the quarantine shows rows: refused when they were stored."""
     import pyarrow as pa
 
-    from .stage import judged
+    from .refused import judged
 
     refused = judged(event, copies, "event_id", [Fault(CONFLICT)] * copies.num_rows, retry=False)
     return refused.append_column("quarantined_timestamp", copies[STORED_TIMESTAMP.name].cast(pa.timestamp("ms")))

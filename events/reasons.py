@@ -28,7 +28,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally:
-    """Counts refused rows (stage.REFUSED), a table at a time."""
+    """Counts refused rows (refused.REFUSED), a table at a time."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, str], list[dict[str, Any]]] = {}

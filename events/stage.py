@@ -5,8 +5,9 @@ Nothing here changes the world outside the stage's folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +21,14 @@ from ..project.specs import Event, ProjectSpec
 from . import lookup, values
 from .column_types import OF_ATTRIBUTE, arrow_type
 from .read import ROWS, Source
+from .refused import REFUSED, judged, unreadable
 from .relations import CORRECTION, winning_order
-from .validate import Bad, attributes_of, payloads, validate
+from .validate import attributes_of, validate
 
 if TYPE_CHECKING:
     from ..feature_store.port import Warehouse
 
 pc: Any = pyarrow.compute
-
-_REFUSED: list[Any] = [
-    *(pa.field(name, pa.string()) for name in ("event_id", "attribute", "reason", "rule", "key", "payload", "payload_digest", "source")),
-    pa.field("event_timestamp", pa.timestamp("ms")),
-    pa.field("line", pa.int64()),
-    pa.field("retry", pa.bool_()),
-]
-REFUSED = pa.schema(_REFUSED)
 
 
 class Late(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,9 +38,9 @@ class Late(msgspec.Struct, frozen=True, kw_only=True):
     first: datetime | None = None
     last: datetime | None = None
 
-    def with_all(self, moments: Sequence[datetime]) -> Late:
-        ends = [moment for moment in (self.first, self.last, *moments) if moment is not None]
-        return Late(count=self.count + len(moments), first=min(ends, default=None), last=max(ends, default=None))
+    def with_all(self, moments: pa.ChunkedArray[Any]) -> Late:
+        ends = [moment for moment in (self.first, self.last, pc.min(moments).as_py(), pc.max(moments).as_py()) if moment is not None]
+        return Late(count=self.count + len(moments), first=min(ends), last=max(ends))
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +49,16 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     read: int
     days: tuple[str, str] | None  # first and last date of the good ones; None: there are none
-    late: Late = Late()
+    lateness: Late = Late()
 
     @property
     def good(self) -> Path:
         return self.folder / "good.parquet"
+
+    @property
+    def late(self) -> Path:
+        """Those that keep every other rule, and are too old to be stored."""
+        return self.folder / "late.parquet"
 
     @property
     def bad(self) -> Path:
@@ -91,16 +90,21 @@ def stage(event: Event, source: Source, folder: Path, *, now: datetime, progress
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(folder=folder, read=0, days=None)
     schema = good_schema(event)
-    read, days, late = 0, set[str](), Late()
-    with pq.ParquetWriter(staged.good, schema, compression="lz4") as good, pq.ParquetWriter(staged.bad, REFUSED) as bad:
+    read, days, lateness = 0, set[str](), Late()
+    with (
+        pq.ParquetWriter(staged.good, schema, compression="lz4") as good,
+        pq.ParquetWriter(staged.late, schema, compression="lz4") as late,
+        pq.ParquetWriter(staged.bad, REFUSED) as bad,
+    ):
         for chunk in source.chunks():
             checked = validate(event, chunk, now=now, backfill=backfill)
-            rows, ahead = (_from(source, table) for table in (checked.good, checked.ahead))
+            rows, old, ahead = (_from(source, table) for table in (checked.good, checked.late, checked.ahead))
             good.write_table(rows.select(schema.names))
+            if old.num_rows:
+                late.write_table(old.select(schema.names))
+                lateness = lateness.with_all(old["event_timestamp"])
             if checked.bad:
-                bad.write_table(_refused(checked.bad, source.name))
-                old = (row.event_timestamp for row in checked.bad if row.fault.key == "max_lateness")
-                late = late.with_all([moment for moment in old if moment])
+                bad.write_table(unreadable(checked.bad, source.name))
             if ahead.num_rows:
                 moments: list[Any] = ahead["event_timestamp"].to_pylist()
                 early = [values.too_early(moment, event, now=values.naive(now)) for moment in moments]
@@ -108,7 +112,7 @@ def stage(event: Event, source: Source, folder: Path, *, now: datetime, progress
             days.update(pc.unique(rows["dt"]).to_pylist())
             read += chunk.rows + len(chunk.broken)
             progress(read)
-    return msgspec.structs.replace(staged, read=read, days=(min(days), max(days)) if days else None, late=late)
+    return msgspec.structs.replace(staged, read=read, days=(min(days), max(days)) if days else None, lateness=lateness)
 
 
 def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
@@ -128,10 +132,13 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
     Under one id and date stands the first content of `winning_order`, so what is stored stays and another content of its id is refused;
     of several in the batch itself the one whose digest sorts first is taken. `corrects`: the batch's content takes the stored one's place.
     """
-    if staged.days is None:
-        return Settled(stored=0, already_there=0, corrected=0, new=lambda: iter(()), refused=lambda: _tables(staged.bad))
     with duckdb.connect() as connection:
         connection.execute(f"SET temp_directory = '{_quoted(staged.folder / 'spill')}'")
+        unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
+        late_there = _stored_before(warehouse, event, staged, connection, unstored=unstored) if unstored else 0
+        if staged.days is None:
+            refused = partial(_all_refused, event, staged, None, unstored)
+            return Settled(stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused)
         good = f"read_parquet('{_quoted(staged.good)}', file_row_number = true)"
         connection.register("missing", _missing(spec, warehouse, event, days=staged.days, connection=connection, good=good))
         ids = _distinct(connection, good, "event_id", limit=lookup.BY_ID + 1)
@@ -143,11 +150,23 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
         corrected = connection.execute(f"SELECT count(*) FROM '{_quoted(settled)}' WHERE _state = 'new' AND correction > 0").fetchall()
     return Settled(
         stored=counts.get("new", 0),
-        already_there=counts.get("there", 0),
+        already_there=counts.get("there", 0) + late_there,
         corrected=corrected[0][0],
         new=lambda: _selected(settled, "new", new_schema(event)),
-        refused=lambda: _all_refused(event, staged, settled),
+        refused=partial(_all_refused, event, staged, settled, unstored),
     )
+
+
+def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connection: duckdb.DuckDBPyConnection, *, unstored: Path) -> int:
+    """How many of the old ones are stored: they were in time then, or came as a back-fill. The others go to `unstored`."""
+    late, lateness = f"read_parquet('{_quoted(staged.late)}', file_row_number = true)", staged.lateness
+    ids = _distinct(connection, late, "event_id", limit=lookup.BY_ID + 1)
+    days = (f"{lateness.first:%Y-%m-%d}", f"{lateness.last:%Y-%m-%d}")
+    connection.register("before", lookup.stored(warehouse, event, ids if len(ids) <= lookup.BY_ID else None, days))
+    known = "SELECT 1 FROM before AS b WHERE b.dt = late.dt AND b.event_id = late.event_id AND b.payload_digest = late.payload_digest"
+    rest = f"SELECT * EXCLUDE (file_row_number) FROM {late} AS late WHERE NOT EXISTS ({known}) ORDER BY file_row_number"
+    connection.execute(f"COPY ({rest}) TO '{_quoted(unstored)}' (FORMAT parquet)")
+    return lateness.count - pq.read_metadata(unstored).num_rows
 
 
 def _judge(event: Event, good: str, *, corrects: bool) -> str:
@@ -220,8 +239,13 @@ def _distinct(connection: duckdb.DuckDBPyConnection, good: str, column: str, *, 
     return sorted(row[0] for row in connection.execute(sql if limit is None else f"{sql} LIMIT {limit}").fetchall())
 
 
-def _all_refused(event: Event, staged: Staged, settled: Path) -> Iterator[pa.Table]:
+def _all_refused(event: Event, staged: Staged, settled: Path | None, unstored: Path | None) -> Iterator[pa.Table]:
     yield from _tables(staged.bad)
+    for part in () if unstored is None else _tables(unstored):
+        moments: list[Any] = part["event_timestamp"].to_pylist()
+        yield judged(event, part, "event_timestamp", [values.late(moment, event) for moment in moments], retry=False)
+    if settled is None:
+        return
     for attribute in event.attributes:
         if attribute.event is not None:
             fault = values.Fault(values.UNRESOLVED.format(event=attribute.event))
@@ -229,47 +253,6 @@ def _all_refused(event: Event, staged: Staged, settled: Path) -> Iterator[pa.Tab
                 yield judged(event, part, attribute.name, [fault] * part.num_rows, retry=True)
     for part in _selected(settled, CONFLICTING, good_schema(event)):
         yield judged(event, part, "event_id", [values.Fault(values.CONFLICT)] * part.num_rows, retry=False)
-
-
-def judged(event: Event, part: pa.Table, attribute: str, faults: Sequence[values.Fault], *, retry: bool) -> pa.Table:
-    """Validated events as refused ones, for an attribute's faults, with their content as the payload."""
-    names = sorted(a.name for a in attributes_of(event))
-    columns: dict[str, Any] = {
-        "event_id": part["event_id"],
-        "event_timestamp": part["event_timestamp"],
-        "attribute": pa.array([attribute] * part.num_rows, pa.string()),
-        **_words(faults),
-        "line": part["line"],
-        "payload": pa.array([content.decode() for content in payloads(part, names)], pa.string()),
-        "payload_digest": part["payload_digest"],
-        "source": part["source"],
-        "retry": pa.array([retry] * part.num_rows, pa.bool_()),
-    }
-    return pa.table(columns).select(REFUSED.names).cast(REFUSED)
-
-
-def _refused(bad: tuple[Bad, ...], source: str) -> pa.Table:
-    return pa.table(
-        {
-            **{name: [getattr(row, name) for row in bad] for name in ("event_id", "event_timestamp", "attribute", "line", "payload")},
-            **_words([row.fault for row in bad]),
-            "retry": [False] * len(bad),
-            "payload_digest": [values.digest(row.payload.encode()) for row in bad],
-            "source": [source] * len(bad),
-        },
-        schema=REFUSED,
-    )
-
-
-def _words(faults: Sequence[values.Fault]) -> dict[str, Any]:
-    return {
-        name: pa.array(column, pa.string())
-        for name, column in (
-            ("reason", [str(fault) for fault in faults]),
-            ("rule", [fault.rule for fault in faults]),
-            ("key", [fault.key for fault in faults]),
-        )
-    }
 
 
 def _from(source: Source, rows: pa.Table) -> pa.Table:

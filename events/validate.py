@@ -49,7 +49,8 @@ class Bad(msgspec.Struct, frozen=True, kw_only=True):
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     good: pa.Table  # event_id, event_timestamp, the attributes; line, payload_digest, dt
-    ahead: pa.Table  # the same columns: they keep every rule but that their time has not come yet
+    late: pa.Table  # the same columns: they keep every rule but max_lateness
+    ahead: pa.Table  # ... but max_ahead
     bad: tuple[Bad, ...]
 
 
@@ -79,23 +80,25 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
         _merge(reasons, attribute, found)
         _merge(reasons, attribute, _missing(array, attribute))
         _merge(reasons, attribute, _bounds(array, attribute))
-        if attribute is values.TIMESTAMP and not backfill:
-            _merge(reasons, attribute, _late(array, event, now))
     good = pa.table(typed)
     lines = pa.array([None] * chunk.rows if chunk.lines is None else chunk.lines, pa.int64())
     good = good.append_column("line", lines)
     if reasons:
         good = good.filter(_mask(chunk.rows, reasons))
-    good, ahead = _by_clock(_addressed(event, good), event, now)
-    return Checked(good=good, ahead=ahead, bad=(*_rows(chunk, typed, reasons), *_broken(chunk)))
+    good, late, ahead = _by_clock(_addressed(event, good), event, now, backfill=backfill)
+    return Checked(good=good, late=late, ahead=ahead, bad=(*_rows(chunk, typed, reasons), *_broken(chunk)))
 
 
-def _by_clock(rows: pa.Table, event: Event, now: datetime) -> tuple[pa.Table, pa.Table]:
-    """Those whose time has come, and those that are too far ahead of the clock."""
-    ahead = pc.greater(rows["event_timestamp"], pa.scalar(values.naive(now) + event.max_ahead, pa.timestamp("ms")))
-    if not pc.any(ahead, min_count=0).as_py():
-        return rows, rows.slice(0, 0)
-    return rows.filter(pc.invert(ahead)), rows.filter(ahead)
+def _by_clock(rows: pa.Table, event: Event, now: datetime, *, backfill: bool) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Those that are in time, those that are too old, and those that are too far ahead of the clock."""
+    times, clock = rows["event_timestamp"], values.naive(now)
+    ahead = pc.greater(times, pa.scalar(clock + event.max_ahead, pa.timestamp("ms")))
+    late = pc.less(times, pa.scalar(clock - event.max_lateness, pa.timestamp("ms")))
+    late = pc.and_(late, _FALSE) if backfill else late
+    out_of_time = pc.or_(ahead, late)
+    if not pc.any(out_of_time, min_count=0).as_py():
+        return rows, rows.slice(0, 0), rows.slice(0, 0)
+    return rows.filter(pc.invert(out_of_time)), rows.filter(late), rows.filter(ahead)
 
 
 def _addressed(event: Event, good: pa.Table) -> pa.Table:
@@ -252,13 +255,6 @@ def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> Co
         return pa.scalar(bound, kind)
     limit = float(2**63)
     return pa.scalar(2**63 - 1 if bound >= limit else -(2**63) if bound <= -limit else whole(bound), kind)
-
-
-def _late(array: ColumnData, event: Event, now: datetime) -> Faults:
-    clock = values.naive(now)
-    suspects = _where(pc.less(array, pa.scalar(clock - event.max_lateness, pa.timestamp("ms"))))
-    checked = ((row, values.too_late(array[row].as_py(), event, now=clock)) for row in suspects)
-    return {row: fault for row, fault in checked if fault is not None}
 
 
 # --- what is refused

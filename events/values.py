@@ -87,8 +87,10 @@ def out_of_bounds(value: object, attribute: Attribute) -> Fault | None:
 
 def too_late(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
     """Why an event's own time (naive UTC) is refused; `now` is the project's clock, naive UTC."""
-    if moment >= now - event.max_lateness:
-        return None
+    return late(moment, event) if moment < now - event.max_lateness else None
+
+
+def late(moment: datetime, event: Event) -> Fault:
     return Fault(f"is older than {_span(event.max_lateness)} (max_lateness)", shown(moment), "max_lateness")
 
 
