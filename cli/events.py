@@ -145,7 +145,7 @@ def diff(console: Console, revision: str) -> None:
 
 @command(help="What was refused and is still open, by reason and one by one.")
 @click.argument("event")
-@click.option("--limit", default=20, show_default=True, help="How many to show.")
+@click.option("--limit", default=20, show_default=True, help="How many reasons and how many rows to show.")
 def quarantine(console: Console, event: str, limit: int) -> None:
     from ..events.quarantine import quarantine as read
     from ..events.quarantine import summary
@@ -158,7 +158,10 @@ def quarantine(console: Console, event: str, limit: int) -> None:
     if not groups:
         console.say(f"{event}: nothing is quarantined")
         return
-    console.say(grid([(g.count, g.attribute, g.reason, _dates(g.first, g.last), "tried again" if g.retry else "") for g in groups]))
+    shown = groups[:limit]
+    console.say(grid([(g.count, g.attribute, g.reason, _dates(g.first, g.last), "tried again" if g.retry else "") for g in shown]))
+    if rest := groups[limit:]:
+        console.say(f"{sum(g.count for g in rest):,} for {len(rest):,} other reasons (--limit)")
     console.say()
     columns = ("event_id", "attribute", "reason", "source", "line", "payload")
     console.say(grid([[_short(row[c]) for c in columns] for row in rows.to_pylist()], head=columns))
