@@ -87,10 +87,12 @@ def run(console: Console, cloud: str, images: tuple[str, ...], clock: str, words
 
 @command(project=False, help="Stop the stack that --offline started for this project.")
 def down(console: Console) -> None:
-    from ..lifecycle.offline import stop
+    from ..lifecycle.offline import stop, told
 
+    news = told(Path.cwd())
     stopped = stop(Path.cwd())
-    console.result({"stopped": stopped}, "the offline stack is stopped" if stopped else "no offline stack of this project runs")
+    words = "the offline stack is stopped" if stopped else "no offline stack of this project runs"
+    console.result({"stopped": stopped, "ended": news}, f"{words}\n{news}" if news else words)
 
 
 @command(project=False, help="Per operation: executes, stores only, not there.")

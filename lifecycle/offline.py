@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,16 +37,52 @@ def endpoint(folder: Path, adapter: str = "sagemaker") -> str:
             )
         return url
     check()
-    from ..localstack.run import StackFailed, running, start_aws_apart
+    from ..localstack.apart import running, start_aws_apart
+    from ..localstack.run import StackFailed
 
-    ready = record(folder)
+    ready, log = record(folder), _log(folder)
     with _one_at_a_time(ready.parent):
-        if (found := running(ready)) is not None:
-            return found.url
+        if (stack := running(ready)) is not None:
+            return stack.url
+        if (news := told(folder)) is not None:
+            sys.stderr.write(f"{news}\n  next   isthmus apply --target {adapter} --offline, then ingest and what follows\n")
         try:
-            return start_aws_apart(ready=ready, log=ready.with_suffix(".log"), images=images(folder), clock=_CLOCK).url
+            return start_aws_apart(ready=ready, log=log, images=images(folder), clock=_CLOCK).url
         except StackFailed as error:
-            raise Unavailable(f"the offline stack of {adapter} did not start", remedy=f"read {ready.with_suffix('.log')}") from error
+            raise Unavailable(f"the offline stack of {adapter} did not start", remedy=f"read {log}") from error
+
+
+def told(folder: Path) -> str | None:
+    """When and how the project's own stack ended, what that means, and its last lines; None when it runs, or was stopped."""
+    from ..localstack.apart import death, previous
+
+    end = death(record(folder), _log(folder))
+    if end is None:
+        return None
+    when = f"{end.at:%Y-%m-%d %H:%M:%S} UTC"
+    if end.restarted:
+        text = f"it ended when this machine was restarted; it was alive at {when}"
+    elif end.code is None:
+        text = f"it was killed together with the process that watched it, some time after {when}"
+    else:
+        text = f"it ended at {when}: {_how(end.code)}"
+    lines = "".join(f"\n    {line}" for line in end.log)
+    log = previous(_log(folder)).relative_to(folder)
+    return (
+        f"the offline stack is not the one you left: {text}\n"
+        "  its buckets, tables, models and endpoints are gone; a new one starts empty\n"
+        f"  its log will be in {log}{', which ends with' + lines if lines else '; it is empty'}"
+    )
+
+
+def _how(code: int) -> str:
+    if code <= 128:
+        return f"it failed, with exit code {code}"
+    try:
+        name = signal.Signals(code - 128).name
+    except ValueError:
+        return f"it ended with code {code}"
+    return f"killed by {name}" + (", by hand or by the kernel for want of memory" if name == "SIGKILL" else "")
 
 
 def given() -> str | None:
@@ -56,7 +93,7 @@ def given() -> str | None:
 
 def stop(folder: Path) -> bool:
     """End the project's own stack. False when none runs."""
-    from ..localstack.run import stop_apart
+    from ..localstack.apart import stop_apart
 
     ready = record(folder)
     if not ready.parent.exists():
@@ -67,14 +104,18 @@ def stop(folder: Path) -> bool:
 
 def running_url(folder: Path) -> str | None:
     """Where the project's own stack listens; None when none runs."""
-    from ..localstack.run import running
+    from ..localstack.apart import running
 
-    found = running(record(folder))
-    return found.url if found else None
+    stack = running(record(folder))
+    return stack.url if stack else None
 
 
 def record(folder: Path) -> Path:
     return folder / ".isthmus" / "stack" / "aws.json"
+
+
+def _log(folder: Path) -> Path:
+    return record(folder).with_suffix(".log")
 
 
 def images(folder: Path) -> Mapping[str, str]:
@@ -86,10 +127,10 @@ def images(folder: Path) -> Mapping[str, str]:
     names = {_IMAGE}
     if (folder / "project.yaml").exists():
         try:
-            found = tuple(profiles(load(folder / "project.yaml")).values())
+            targets = tuple(profiles(load(folder / "project.yaml")).values())
         except IsthmusError:  # a stack starts for a project that is not right yet; `validate` says what is wrong
-            found = ()
-        names |= {str(each.options["image"]) for each in found if each.adapter == "sagemaker" and each.options.get("image")}
+            targets = ()
+        names |= {str(target.options["image"]) for target in targets if target.adapter == "sagemaker" and target.options.get("image")}
     return dict.fromkeys(
         sorted(names),
         f"{sys.executable} -m {__package__.partition('.')[0]}.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}",

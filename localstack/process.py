@@ -8,9 +8,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import msgspec
@@ -19,11 +19,13 @@ from waitress.server import create_server
 
 from .clock import MODES, Clock, Mode
 from .faults import Faults
+from .folders import Owned
 from .state import Stack, State
 from .wsgi import Cut
 
 HOST = "127.0.0.1"
 _THREADS = 32
+_ALIVE = 5.0  # seconds between two signs of life
 _BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one request
 
 
@@ -82,9 +84,9 @@ def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, chan
     `channel`: how this cloud's HTTP differs from what waitress reads and writes.
     """
     with contextlib.ExitStack() as cleanup:
-        folder = options.home or Path(cleanup.enter_context(TemporaryDirectory(prefix=f"isthmus-{cloud}-", ignore_cleanup_errors=True)))
-        folder.mkdir(parents=True, exist_ok=True)
-        stack = Stack(clock=Clock(options.clock), faults=Faults(), images=options.images, home=folder, state=State())
+        scratch = Owned.temporary(f"isthmus-{cloud}-")
+        cleanup.callback(scratch.remove)
+        stack = Stack(clock=Clock(options.clock), faults=Faults(), images=options.images, home=scratch.folder, state=State())
         application = front(stack)
         try:
             server = _server(application, options.port, channel)
@@ -101,10 +103,13 @@ def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, chan
         if options.until_stdin_closes:
             threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
         if options.ready is not None:
-            _write(options.ready, {"url": stack.url, "pid": os.getpid(), "clock": options.clock})
-            cleanup.callback(options.ready.unlink, missing_ok=True)
+            home = str(options.home) if options.home else None
+            _write(options.ready, {"url": stack.url, "pid": os.getpid(), "clock": options.clock, "home": home})
+            threading.Thread(target=_live, args=(options.ready,), name="alive", daemon=True).start()
         with contextlib.suppress(SystemExit, KeyboardInterrupt):
             server.run()
+    if options.ready is not None:  # it stays where the end was no clean one
+        options.ready.unlink(missing_ok=True)
     return 0
 
 
@@ -134,6 +139,16 @@ def _end_with_stdin() -> None:
         while os.read(0, 4096):
             pass
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _live(ready: Path) -> None:
+    """Touch the file again and again: after a death that nobody saw, it says until when this process was alive."""
+    while True:
+        time.sleep(_ALIVE)
+        try:
+            os.utime(ready)
+        except OSError:
+            return
 
 
 def _write(path: Path, value: object) -> None:

@@ -9,7 +9,7 @@ import pytest
 from isthmus.errors import Invalid, Unsupported
 from isthmus.lifecycle import offline
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import running
+from isthmus.localstack.apart import running
 from isthmus.project.load import load
 from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
