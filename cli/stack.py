@@ -28,6 +28,9 @@ _clock = click.option(
     show_default=True,
     help="instant: nothing takes time; manual: time passes when a test says so.",
 )
+_home = click.option(
+    "--home", type=click.Path(file_okay=False, path_type=Path), help="A folder in which it keeps what it holds over a restart."
+)
 
 
 @click.group(help="The offline AWS: up, run, down, faults, coverage, the rights that were used.")
@@ -45,8 +48,9 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--port", default=_PORT, show_default=True, help="0: any free one.")
 @_images
 @_clock
-def up(console: Console, cloud: str, port: int, images: tuple[str, ...], clock: str) -> None:  # noqa: ARG001  one cloud so far
-    with _started(port=port, images=images, clock=clock) as running:
+@_home
+def up(console: Console, cloud: str, port: int, **options: Any) -> None:  # noqa: ARG001  one cloud so far
+    with _started(port=port, **options) as running:
         if console.as_json:
             console.result({"url": running.url, "pid": running.pid, "env": running.env})
             sys.stdout.flush()
@@ -68,14 +72,15 @@ def up(console: Console, cloud: str, port: int, images: tuple[str, ...], clock: 
 @click.argument("cloud", type=CLOUDS)
 @_images
 @_clock
+@_home
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-def run(console: Console, cloud: str, images: tuple[str, ...], clock: str, words: tuple[str, ...]) -> None:  # noqa: ARG001
+def run(console: Console, cloud: str, words: tuple[str, ...], **options: Any) -> None:  # noqa: ARG001
     from ..localstack.run import environment_for
 
     words = words[words[0] == "--" :]
     if not words:
         raise Invalid("there is no command after --", remedy="isthmus stack run aws -- python deploy/sagemaker.py")
-    with _started(port=0, images=images, clock=clock) as running:
+    with _started(port=0, **options) as running:
         try:
             code = subprocess.run(words, env=environment_for(running.url), check=False).returncode
         except OSError as error:
@@ -169,24 +174,24 @@ for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items()
     fault.add_command(_command, _name)
 
 
-def _started(*, port: int, images: tuple[str, ...], clock: str) -> RunningStack:
+def _started(*, port: int, images: tuple[str, ...], clock: str, home: Path | None) -> RunningStack:
     from ..lifecycle.offline import check
     from ..lifecycle.offline import images as ours
     from ..localstack.run import StackFailed, start_aws
 
     check()
-    given = dict(ours(Path.cwd()))
+    commands = dict(ours(Path.cwd()))
     for text in images:
-        name, equals, said = text.partition("=")
-        if not (name and equals and said):
+        name, equals, words = text.partition("=")
+        if not (name and equals and words):
             raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
-        given[name] = said
+        commands[name] = words
     try:
-        return start_aws(images=given, clock=clock, port=port, loud=True)
+        return start_aws(images=commands, clock=clock, port=port, loud=True, home=home)
     except StackFailed as error:
-        raise Unavailable(
-            f"the offline AWS did not start on port {port}", remedy="its own words are above; --port 0 takes any free port"
-        ) from error
+        where = f" on port {port}" if port else ""
+        remedy = "its own words are above" + ("; --port 0 takes any free port" if port else "")
+        raise Unavailable(f"the offline AWS did not start{where}", remedy=remedy) from error
 
 
 def _headline(running: RunningStack) -> str:

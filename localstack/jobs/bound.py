@@ -6,8 +6,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# The stack holds the other end of the pipe on fd 3. A watcher, no child of the command, reads it to its end and then ends the command: SIGTERM,
-# and SIGKILL for the whole process group after a grace. The command itself takes the place of the shell: its pid, signals and exit code are true.
+# The stack holds the other end of the pipe on fd 3. A watcher, no child of the command, reads it to its end and then ends the command:
+# SIGTERM, and SIGKILL for the whole process group after a grace. The command takes the place of the shell: its pid, signals and exit
+# code are its own.
 _SCRIPT = """
 exec 3<&0
 grace="$1"; shift

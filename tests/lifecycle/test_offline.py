@@ -8,8 +8,8 @@ import pytest
 
 from isthmus.errors import Invalid, Unsupported
 from isthmus.lifecycle import offline
-from isthmus.localstack.client import Stack
 from isthmus.localstack.apart import running
+from isthmus.localstack.client import Stack
 from isthmus.project.load import load
 from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
