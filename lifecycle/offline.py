@@ -37,7 +37,7 @@ def endpoint(folder: Path, adapter: str = "sagemaker") -> str:
             )
         return url
     check()
-    from ..localstack.apart import running, start_aws_apart
+    from ..localstack.apart import previous, running, start_aws_apart
     from ..localstack.run import StackFailed
 
     ready, log = record(folder), _log(folder)
@@ -45,7 +45,10 @@ def endpoint(folder: Path, adapter: str = "sagemaker") -> str:
         if (stack := running(ready)) is not None:
             return stack.url
         if (news := told(folder)) is not None:
-            sys.stderr.write(f"{news}\n  next   isthmus apply --target {adapter} --offline, then ingest and what follows\n")
+            now = previous(log).relative_to(folder)
+            sys.stderr.write(
+                f"{news}\n  its log is now {now}\n  next   isthmus apply --target {adapter} --offline, and what came after it\n"
+            )
         try:
             return start_aws_apart(ready=ready, log=log, images=images(folder), clock=_CLOCK).url
         except StackFailed as error:
@@ -53,25 +56,24 @@ def endpoint(folder: Path, adapter: str = "sagemaker") -> str:
 
 
 def told(folder: Path) -> str | None:
-    """When and how the project's own stack ended, what that means, and its last lines; None when it runs, or was stopped."""
-    from ..localstack.apart import death, previous
+    """When and how the project's own stack died, what that means, and its last lines; None when it runs, or was stopped."""
+    from ..localstack.apart import death
 
     end = death(record(folder), _log(folder))
     if end is None:
         return None
     when = f"{end.at:%Y-%m-%d %H:%M:%S} UTC"
     if end.restarted:
-        text = f"it ended when this machine was restarted; it was alive at {when}"
+        text = f"this machine was restarted after {when}"
     elif end.code is None:
-        text = f"it was killed together with the process that watched it, some time after {when}"
+        text = f"it was killed after {when}, together with the process that watched it"
     else:
         text = f"it ended at {when}: {_how(end.code)}"
     lines = "".join(f"\n    {line}" for line in end.log)
-    log = previous(_log(folder)).relative_to(folder)
     return (
-        f"the offline stack is not the one you left: {text}\n"
-        "  its buckets, tables, models and endpoints are gone; a new one starts empty\n"
-        f"  its log will be in {log}{', which ends with' + lines if lines else '; it is empty'}"
+        f"the offline stack of this project is gone: {text}\n"
+        "  what it held (buckets, tables, models, endpoints) is gone with it; the next one starts empty"
+        f"{chr(10) + '  its last lines' + lines if lines else ''}"
     )
 
 

@@ -60,7 +60,7 @@ def start_apart(
     _ended(ready).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):
         log.replace(previous(log))
-    with log.open("wb") as file:
+    with log.open("ab") as file:  # the watcher writes there, too
         process = subprocess.Popen(
             ["sh", "-c", _WATCH, str(_ended(ready)), *command(cloud, images=images, clock=clock, ready=ready, home=home)],
             stdin=subprocess.DEVNULL,

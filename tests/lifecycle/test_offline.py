@@ -1,18 +1,24 @@
 """Which stack `--offline` uses, and its life as a process of its own."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
 from isthmus.errors import Invalid, Unsupported
 from isthmus.lifecycle import offline
+from isthmus.localstack import apart
 from isthmus.localstack.apart import running
 from isthmus.localstack.client import Stack
 from isthmus.project.load import load
 from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
+from isthmus.tests.localstack.jobkit import until
 
 
 @pytest.fixture
@@ -64,6 +70,80 @@ def test_a_stack_that_was_killed_is_started_again(folder):
     assert Stack(again).faults() == ()
 
 
+def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, capsys):
+    url = offline.endpoint(folder)
+    log = offline.record(folder).with_suffix(".log")
+    before = datetime.now(UTC).replace(microsecond=0)
+    os.kill(running(offline.record(folder)).pid, signal.SIGKILL)
+    until(lambda: offline.running_url(folder) is None)
+    with log.open("a") as file:
+        file.write("its last words\n")
+    assert offline.endpoint(folder) != url
+    news = capsys.readouterr().err
+    at = re.search(r"it ended at (\S+ \S+) UTC: killed by SIGKILL", news)
+    assert before <= datetime.fromisoformat(f"{at[1]}+00:00") <= datetime.now(UTC)
+    assert "by hand or by the kernel for want of memory" in news
+    assert "what it held (buckets, tables, models, endpoints) is gone with it" in news
+    assert "its last words" in news
+    assert "next   isthmus apply --target sagemaker --offline" in news
+    assert "its last words" in log.with_suffix(".previous.log").read_text()
+    offline.endpoint(folder)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_it_lived(folder, capsys):
+    offline.endpoint(folder)
+    pid = running(offline.record(folder)).pid
+    alive = datetime.fromtimestamp(offline.record(folder).stat().st_mtime, UTC)
+    os.killpg(os.getpgid(pid), signal.SIGKILL)
+    until(lambda: offline.running_url(folder) is None)
+    told = offline.told(folder)
+    assert "together with the process that watched it" in told
+    at = datetime.fromisoformat(re.search(r"it was killed after (\S+ \S+) UTC", told)[1] + "+00:00")
+    assert alive.replace(microsecond=0) <= at <= datetime.now(UTC)
+
+
+def test_a_restart_of_the_machine_is_told_as_one(folder, monkeypatch):
+    offline.endpoint(folder)
+    os.killpg(os.getpgid(running(offline.record(folder)).pid), signal.SIGKILL)
+    until(lambda: offline.running_url(folder) is None)
+    monkeypatch.setattr("isthmus.localstack.apart._booted", lambda: datetime.now(UTC).timestamp())
+    assert "this machine was restarted after" in offline.told(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stack_that_was_told_to_end_is_no_death(folder, capsys, number):
+    offline.endpoint(folder)
+    os.kill(running(offline.record(folder)).pid, number)
+    until(lambda: not offline.record(folder).exists())
+    assert offline.told(folder) is None
+    offline.endpoint(folder)
+    assert offline.stop(folder)
+    offline.endpoint(folder)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stack_that_fails_is_told_of_with_its_exit_code(folder):
+    """What its watcher sees of it, by a command in the stack's place."""
+    ready = offline.record(folder)
+    ready.parent.mkdir(parents=True)
+    child = subprocess.Popen(["sh", "-c", apart._WATCH, str(apart._ended(ready)), "sh", "-c", "echo $$; exit 3"], stdout=subprocess.PIPE)
+    pid = int(child.communicate()[0])
+    assert child.returncode == 3
+    ready.write_text(f'{{"url": "http://127.0.0.1:9", "pid": {pid}}}')
+    assert "it failed, with exit code 3" in offline.told(folder)
+
+
+def test_stack_down_tells_of_a_death_too(folder):
+    offline.endpoint(folder)
+    os.kill(running(offline.record(folder)).pid, signal.SIGKILL)
+    until(lambda: offline.running_url(folder) is None)
+    down = [sys.executable, "-m", "isthmus", "stack", "down"]
+    first, second = (subprocess.run(down, cwd=folder, capture_output=True, text=True, check=True).stdout for _ in range(2))
+    assert "killed by SIGKILL" in first
+    assert second == "no offline stack of this project runs\n"
+
+
 def test_our_image_has_every_name_that_the_projects_profiles_give_it(tmp_path):
     create(tmp_path / "shop", example="openbandit")
     (tmp_path / "shop" / "profiles.yaml").write_text(
@@ -95,9 +175,6 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
 
 
 def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path, monkeypatch):
-    import subprocess
-    import sys
-
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     create(tmp_path / "shop", example="openbandit")
     (tmp_path / "shop" / "profiles.yaml").write_text("targets:\n  sagemaker:\n    bucket: s3://example-ranker\n")
