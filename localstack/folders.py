@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Self
 
-_LOCK = "owner.lock"
+LOCK = "owner.lock"
 
 
 class Taken(RuntimeError):
@@ -23,10 +23,10 @@ class Owned:
     def __init__(self, folder: Path) -> None:
         """Taken when it is another's."""
         self.folder = folder
-        self._lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            (folder / _LOCK).stat()  # a sweep that came first has taken the folder away
+            (folder / LOCK).stat()  # a sweep that came first has taken the folder away
         except OSError as error:
             self.leave()
             raise Taken(f"{folder} belongs to another process") from error
@@ -55,6 +55,6 @@ class Owned:
 
 def sweep(prefix: str) -> None:
     """Remove the temporary folders of this prefix whose owners are dead. One that never had an owner's lock is let alone."""
-    for lock in Path(gettempdir()).glob(f"{prefix}*/{_LOCK}"):
+    for lock in Path(gettempdir()).glob(f"{prefix}*/{LOCK}"):
         with contextlib.suppress(Taken, OSError):
             Owned(lock.parent).remove()

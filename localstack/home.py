@@ -10,11 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from .folders import Owned, Taken
+from .folders import LOCK, Owned, Taken
 
 FORMAT = 1
 _ABOUT = "home.json"
 _FRESH = ".new"  # ends the name of what is being written
+_EMPTY = (LOCK, f"{_ABOUT}{_FRESH}")  # what a start that was killed may have left
 
 
 class NotUsable(RuntimeError):
@@ -35,7 +36,7 @@ class Home:
         wanted = _About(format=FORMAT, cloud=cloud, versions=versions)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         about = self.folder / _ABOUT
-        if not about.exists() and any(path.name != "owner.lock" for path in self.folder.iterdir()):
+        if not about.exists() and any(path.name not in _EMPTY for path in self.folder.iterdir()):
             raise NotUsable(f"{self.folder} holds something else than a stack's home; name an empty folder")
         if self.folder.stat().st_uid != os.getuid():
             raise NotUsable(

@@ -25,13 +25,15 @@ class State:
         self.stopping = threading.Event()
         self._stores: dict[tuple[tuple[str, ...], type], Any] = {}
         self._touched: set[tuple[tuple[str, ...], type]] = set()
+        self._touching = threading.Lock()
         self._on_stop: list[Callable[[], object]] = []
         self._lock = threading.RLock()
 
     def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
         """The one instance of `kind` for an owner, such as an account and a region; made by `kind()` when it is first asked for."""
         key = (owner, kind)
-        self._touched.add(key)
+        with self._touching:
+            self._touched.add(key)
         store: T | None = self._stores.get(key)
         if store is not None:
             return store
@@ -52,7 +54,8 @@ class State:
 
     def take_touched(self) -> set[tuple[tuple[str, ...], type]]:
         """Owner and kind of the stores that somebody has asked for since this was called last."""
-        touched, self._touched = self._touched, set()
+        with self._touching:
+            touched, self._touched = self._touched, set()
         return touched
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:

@@ -2,13 +2,21 @@
 
 import json
 import os
+import pickle
+import queue
+import re
 import signal
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
+from isthmus.localstack.aws import handler_modules
+from isthmus.localstack.aws.home import stores
+from isthmus.localstack.frozen import freeze, thaw
 from isthmus.localstack.run import StackFailed, start_aws
 from isthmus.tests.localstack.endpoints_kit import Kit
 from isthmus.tests.localstack.endpoints_kit import start as start_kit
@@ -256,7 +264,7 @@ def test_a_home_is_one_stacks_at_a_time(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": 2}, "was written by a newer stack \\(format 2, this one has 1\\)"),
+        ({"format": 2}, r"was written by a newer stack \(format 2, this one has 1\)"),
         ({"cloud": "gcp"}, "is the home of a stack for gcp, not for aws"),
         ({"versions": {"moto": "5.1.0"}}, "was written with moto 5.1.0, here is"),
     ],
@@ -278,3 +286,55 @@ def test_a_folder_with_something_else_in_it_is_no_home(tmp_path):
     with pytest.raises(StackFailed, match="holds something else than a stack's home"):
         start_aws(home=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp_path):
+    home = tmp_path / "home"
+    with start_aws(home=home) as stack:
+        Aws(stack.url).s3.create_bucket(Bucket="bucket")
+        Aws(stack.url).sm.create_model_package_group(ModelPackageGroupName="ranker")
+    record = next((home / "stores" / "model_packages.Registry").iterdir())
+    classes, payload = pickle.loads(record.read_bytes())
+    name = ("isthmus.localstack.aws.model_packages", "Registry")
+    record.write_bytes(pickle.dumps((classes | {name: (*classes[name], "more")}, payload)))
+    files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    with pytest.raises(StackFailed, match=r"model_packages\.Registry has changed since this was written"):
+        start_aws(home=home)
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
+
+
+def test_a_request_whose_effect_cannot_be_written_is_answered_with_an_error(life, tmp_path):
+    aws = life()
+    aws.s3.create_bucket(Bucket="bucket")
+    (tmp_path / "home" / "s3" / "objects").write_text("in the way")
+    assert code_of(aws.s3.put_object, Bucket="bucket", Key="key", Body=b"") == "InternalFailure"
+    (tmp_path / "home" / "s3" / "objects").unlink()
+    aws.s3.put_object(Bucket="bucket", Key="other", Body=b"")
+    keys = [item["Key"] for item in life().s3.list_objects_v2(Bucket="bucket")["Contents"]]
+    assert keys == ["key", "other"]  # what could not be written then is written with the next change
+
+
+def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
+    handler_modules.load()
+    kinds = {
+        getattr(sys.modules[name], kind)
+        for name in list(sys.modules)
+        if name.startswith("isthmus.localstack.aws.")
+        for kind in re.findall(r"ctx\.store\((\w+)\)", Path(sys.modules[name].__file__).read_text())
+    }
+    assert len(kinds) > 10
+    for kind in kinds - set(stores.FORGOTTEN):
+        assert type(thaw(freeze(kind(), left=stores._LEFT))) is kind
+
+
+@pytest.mark.parametrize("value", [threading.Lock(), threading.RLock(), threading.Condition(), queue.SimpleQueue()])
+def test_what_belongs_to_a_process_is_new_when_it_is_read_again(value):
+    first, second = thaw(freeze([value, value]))
+    assert first is second is not value
+    assert type(first) is type(value)
+
+
+def test_an_event_is_as_it_was():
+    event = threading.Event()
+    event.set()
+    assert [each.is_set() for each in thaw(freeze([event, threading.Event()]))] == [True, False]

@@ -6,6 +6,7 @@ moto/<service>/<account>.<region>
 from __future__ import annotations
 
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -35,27 +36,37 @@ class Backends:
         self._records: dict[str, bytes] = {}
         self._services: set[str] = set()
         self._not_kept: set[str] = set()
+        self._lock = threading.Lock()
 
     def note(self, service: str) -> None:
         """Something of a service has changed."""
-        self._services.add(service)
+        with self._lock:
+            self._services.add(service)
 
     def save(self, *, everything: bool) -> None:
         """Write what was noted and differs from what is written, or all that differs."""
-        services, self._services = self._services, set()
-        for service, name, backend in _backends():
-            if not everything and services.isdisjoint(service):
-                continue
-            try:
-                record = freeze(backend, left=_LEFT)
-            except (TypeError, AttributeError) as error:  # moto's own state of a service that the stack does not cover
-                if name not in self._not_kept:
-                    sys.stderr.write(f"the home does not keep {name}: {error}\n")
-                    self._not_kept.add(name)
-                continue
-            if self._records.get(name) != record:
-                self._home.write(name, record)
-                self._records[name] = record
+        with self._lock:
+            services, self._services = self._services, set()
+        try:
+            for names, name, backend in _backends():
+                if everything or not services.isdisjoint(names):
+                    self._save(name, backend)
+        except BaseException:  # it is not written: the next save tries again
+            with self._lock:
+                self._services |= services
+            raise
+
+    def _save(self, name: str, backend: object) -> None:
+        try:
+            record = freeze(backend, left=_LEFT)
+        except (TypeError, AttributeError) as error:  # moto's own state of a service that the stack does not cover
+            if name not in self._not_kept:
+                sys.stderr.write(f"the home does not keep {name}: {error}\n")
+                self._not_kept.add(name)
+            return
+        if self._records.get(name) != record:
+            self._home.write(name, record)
+            self._records[name] = record
 
     def restore(self) -> None:
         for name in self._home.names(_FOLDER):

@@ -82,12 +82,18 @@ class Objects:
         with self._lock:
             keys, self._keys = self._keys, set()
             everything, self._everything = self._everything, False
-        if everything:
-            self._save_buckets()
-            now = {(bucket.name, key): _seen(bucket, key) for bucket in _all_buckets() for key in list(bucket.keys)}
-            keys |= {place for place in now.keys() | self._written.keys() if now.get(place) != self._written.get(place)}
-        for place in keys:
-            self._save_key(place)
+        try:
+            if everything:
+                self._save_buckets()
+                now = {(bucket.name, key): _seen(bucket, key) for bucket in _all_buckets() for key in list(bucket.keys)}
+                keys |= {place for place in now.keys() | self._written.keys() if now.get(place) != self._written.get(place)}
+            for place in keys:
+                self._save_key(place)
+        except BaseException:  # it is not written: the next save tries again
+            with self._lock:
+                self._keys |= keys
+                self._everything = self._everything or everything
+            raise
 
     def restore(self) -> None:
         for name in self._home.names(_BUCKETS):

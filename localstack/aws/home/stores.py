@@ -38,23 +38,19 @@ class Stores:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._written: dict[str, tuple[int, bytes]] = {}  # size and digest
-        self._large: set[tuple[Owner, type]] = set()  # touched, and not written yet
+        self._touched: set[tuple[Owner, type]] = set()  # and not written since
 
     def save(self, state: State, *, everything: bool) -> None:
         """Write the stores that were touched and differ; with `everything` those, too, that are large or that background work changed."""
-        touched = state.take_touched()
+        self._touched |= state.take_touched()
         for owner, kind, store in state.stores():
             if kind in FORGOTTEN or not kind.__module__.startswith(_PACKAGE):
                 continue
             key, name = (owner, kind), _name(owner, kind)
             large = self._written.get(name, (0, b""))[0] > _LARGE
-            if everything and (not large or key in touched or key in self._large):
+            if (everything and not large) or (key in self._touched and (everything or not large)):
                 self._save(name, store)
-                self._large.discard(key)
-            elif key in touched and large:
-                self._large.add(key)
-            elif key in touched:
-                self._save(name, store)
+                self._touched.discard(key)
 
     def restore(self) -> Iterator[tuple[Owner, Any]]:
         for name in self._home.names(_FOLDER):
@@ -63,7 +59,7 @@ class Stores:
             yield tuple(place.split(".")), thaw(self._home.read(name))
 
     def clear(self) -> None:
-        self._written, self._large = {}, set()
+        self._written, self._touched = {}, set()
         self._home.clear(_FOLDER)
 
     def _save(self, name: str, store: object) -> None:
