@@ -36,12 +36,12 @@ def demo(console: Console, keep: bool, requests: int) -> None:
     from ..lifecycle import offline
 
     folder = Path(console.path).resolve().parent
-    had_stack = offline.running_url(folder) is not None
+    had_stack, had_home = offline.running_url(folder) is not None, offline.home(folder).exists()
     try:
         with console.open() as project:
             found = run(project, requests=requests, keep=keep, on_stage=on_stage)
     finally:
         if not (keep or had_stack):
-            offline.stop(folder)
+            offline.stop(folder, forget=not had_home)
     console.result(found, f"done in {found.seconds:.0f} s\n{found}")
     console.next("init shop --example openbandit")

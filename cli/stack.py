@@ -90,12 +90,13 @@ def run(console: Console, cloud: str, words: tuple[str, ...], **options: Any) ->
     raise SystemExit(code if code >= 0 else 128 - code)  # a signal, as shells say it
 
 
-@command(project=False, help="Stop the stack that --offline started for this project.")
-def down(console: Console) -> None:
+@command(project=False, help="Stop the stack that --offline started for this project. What it holds is kept.")
+@click.option("--forget", is_flag=True, help="Remove what it holds.")
+def down(console: Console, forget: bool) -> None:
     from ..lifecycle.offline import stop, told
 
-    news = told(Path.cwd())
-    stopped = stop(Path.cwd())
+    news = None if forget else told(Path.cwd())
+    stopped = stop(Path.cwd(), forget=forget)
     words = "the offline stack is stopped" if stopped else "no offline stack of this project runs"
     console.result({"stopped": stopped, "ended": news}, f"{words}\n{news}" if news else words)
 

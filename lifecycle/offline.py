@@ -1,7 +1,7 @@
 """`--offline`: which local stack stands for a cloud. A loopback AWS_ENDPOINT_URL, else one of the project's own, started when first needed.
 
 The project's own stack is a process of its own, recorded in .isthmus/stack/aws.json and used by every later command. What it holds is
-in its memory: `isthmus stack down`, `isthmus destroy --offline` or a restart of the machine forget it.
+kept in .isthmus/stack/aws over its end, until `isthmus stack down --forget` or `isthmus destroy --offline`.
 """
 
 from __future__ import annotations
@@ -45,14 +45,15 @@ def endpoint(folder: Path, adapter: str = "sagemaker") -> str:
         if (stack := running(ready)) is not None:
             return stack.url
         if (news := told(folder)) is not None:
-            now = previous(log).relative_to(folder)
-            sys.stderr.write(
-                f"{news}\n  its log is now {now}\n  next   isthmus apply --target {adapter} --offline, and what came after it\n"
-            )
+            sys.stderr.write(f"{news}\n  its log is now {previous(log).relative_to(folder)}\n")
         try:
-            return start_aws_apart(ready=ready, log=log, images=images(folder), clock=_CLOCK).url
+            return start_aws_apart(ready=ready, log=log, images=images(folder), clock=_CLOCK, home=home(folder)).url
         except StackFailed as error:
-            raise Unavailable(f"the offline stack of {adapter} did not start", remedy=f"read {log}") from error
+            reason = str(error).splitlines()[-1]
+            raise Unavailable(
+                f"the offline stack of {adapter} did not start: {reason}",
+                remedy=f"read {log}; where it cannot go on with what was kept, `isthmus stack down --forget` removes that",
+            ) from error
 
 
 def told(folder: Path) -> str | None:
@@ -71,8 +72,9 @@ def told(folder: Path) -> str | None:
         text = f"it ended at {when}: {_how(end.code)}"
     lines = "".join(f"\n    {line}" for line in end.log)
     return (
-        f"the offline stack of this project is gone: {text}\n"
-        "  what it held (buckets, tables, models, endpoints) is gone with it; the next one starts empty"
+        f"the offline stack of this project died: {text}\n"
+        "  what it held is kept, and the next one goes on with it: jobs that ran have failed, endpoints start again;\n"
+        "  what is gone: metrics, logs, records in flight in Kinesis, histories of queries"
         f"{chr(10) + '  its last lines' + lines if lines else ''}"
     )
 
@@ -93,15 +95,25 @@ def given() -> str | None:
     return url if url and _loopback(url) else None
 
 
-def stop(folder: Path) -> bool:
-    """End the project's own stack. False when none runs."""
+def stop(folder: Path, *, forget: bool = False) -> bool:
+    """End the project's own stack; with `forget` what it held goes, too. False when none runs."""
+    import shutil
+
     from ..localstack.apart import stop_apart
 
     ready = record(folder)
     if not ready.parent.exists():
         return False
     with _one_at_a_time(ready.parent):
-        return stop_apart(ready)
+        stopped = stop_apart(ready)
+        if forget:
+            shutil.rmtree(home(folder), ignore_errors=True)
+        return stopped
+
+
+def home(folder: Path) -> Path:
+    """Where the project's own stack keeps what it holds."""
+    return record(folder).with_suffix("")
 
 
 def running_url(folder: Path) -> str | None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from isthmus.errors import Invalid, Unsupported
+from isthmus.errors import Invalid, Unavailable, Unsupported
 from isthmus.lifecycle import offline
 from isthmus.localstack import apart
 from isthmus.localstack.apart import running
@@ -18,7 +18,7 @@ from isthmus.localstack.client import Stack
 from isthmus.project.load import load
 from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
-from isthmus.tests.localstack.jobkit import until
+from isthmus.tests.localstack.jobkit import Aws, until
 
 
 @pytest.fixture
@@ -62,12 +62,35 @@ def test_two_commands_at_once_start_one_stack(folder):
     assert len(set(found)) == 1
 
 
-def test_a_stack_that_was_killed_is_started_again(folder):
+def buckets(url):
+    return [bucket["Name"] for bucket in Aws(url).s3.list_buckets()["Buckets"]]
+
+
+def test_a_stack_that_was_killed_is_started_again_with_what_it_held_until_that_is_forgotten(folder):
     url = offline.endpoint(folder)
-    Stack(url).fault(kind="error", times=None)
+    Aws(url).s3.create_bucket(Bucket="bucket")
+    Stack(url).fault(kind="error", service="glue", times=None)
     os.kill(running(offline.record(folder)).pid, signal.SIGKILL)
+    until(lambda: offline.running_url(folder) is None)
     again = offline.endpoint(folder)
+    assert buckets(again) == ["bucket"]
     assert Stack(again).faults() == ()
+    assert offline.stop(folder)
+    assert buckets(offline.endpoint(folder)) == ["bucket"]
+    assert offline.stop(folder, forget=True)
+    assert buckets(offline.endpoint(folder)) == []
+
+
+def test_a_stack_that_cannot_go_on_with_what_was_kept_says_why_and_what_to_do(folder):
+    offline.endpoint(folder)
+    offline.stop(folder)
+    about = offline.home(folder) / "home.json"
+    about.write_text(about.read_text().replace('"format":1', '"format":2'))
+    with pytest.raises(Unavailable, match="was written by a newer stack") as error:
+        offline.endpoint(folder)
+    assert "isthmus stack down --forget" in error.value.remedy
+    offline.stop(folder, forget=True)
+    assert buckets(offline.endpoint(folder)) == []
 
 
 def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, capsys):
@@ -83,9 +106,9 @@ def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, cap
     at = re.search(r"it ended at (\S+ \S+) UTC: killed by SIGKILL", news)
     assert before <= datetime.fromisoformat(f"{at[1]}+00:00") <= datetime.now(UTC)
     assert "by hand or by the kernel for want of memory" in news
-    assert "what it held (buckets, tables, models, endpoints) is gone with it" in news
+    assert "what it held is kept" in news
     assert "its last words" in news
-    assert "next   isthmus apply --target sagemaker --offline" in news
+    assert "its log is now .isthmus/stack/aws.previous.log" in news
     assert "its last words" in log.with_suffix(".previous.log").read_text()
     offline.endpoint(folder)
     assert capsys.readouterr().err == ""
