@@ -28,6 +28,11 @@ _clock = click.option(
     show_default=True,
     help="instant: nothing takes time; manual: time passes when a test says so.",
 )
+_moto_answers = click.option(
+    "--moto-answers",
+    is_flag=True,
+    help="Answer what moto makes up where nothing here executes: a job without a program is Completed. For suites written for moto.",
+)
 
 
 @click.group(help="The offline AWS: up, run, down, faults, coverage, the rights that were used.")
@@ -45,13 +50,15 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--port", default=_PORT, show_default=True, help="0: any free one.")
 @_images
 @_clock
-def up(console: Console, cloud: str, port: int, images: tuple[str, ...], clock: str) -> None:  # noqa: ARG001  one cloud so far
-    with _started(port=port, images=images, clock=clock) as running:
+@_moto_answers
+def up(console: Console, cloud: str, port: int, images: tuple[str, ...], clock: str, *, moto_answers: bool) -> None:  # noqa: ARG001  one cloud so far
+    with _started(port=port, images=images, clock=clock, moto_answers=moto_answers) as running:
         if console.as_json:
             console.result({"url": running.url, "pid": running.pid, "env": running.env})
             sys.stdout.flush()
         else:
-            click.echo(f"{_headline(running)}\n  export {' '.join(f'{name}={value}' for name, value in running.env.items())}")
+            exports = " ".join(f"{name}={value}" for name, value in running.env.items())
+            click.echo(f"{_headline(running, moto_answers=moto_answers)}\n  export {exports}")
         try:
             code = running.wait()
         except KeyboardInterrupt:
@@ -68,14 +75,23 @@ def up(console: Console, cloud: str, port: int, images: tuple[str, ...], clock: 
 @click.argument("cloud", type=CLOUDS)
 @_images
 @_clock
+@_moto_answers
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-def run(console: Console, cloud: str, images: tuple[str, ...], clock: str, words: tuple[str, ...]) -> None:  # noqa: ARG001
+def run(
+    console: Console,  # noqa: ARG001
+    cloud: str,  # noqa: ARG001
+    images: tuple[str, ...],
+    clock: str,
+    words: tuple[str, ...],
+    *,
+    moto_answers: bool,
+) -> None:
     from ..localstack.run import environment_for
 
     words = words[words[0] == "--" :]
     if not words:
         raise Invalid("there is no command after --", remedy="isthmus stack run aws -- python deploy/sagemaker.py")
-    with _started(port=0, images=images, clock=clock) as running:
+    with _started(port=0, images=images, clock=clock, moto_answers=moto_answers) as running:
         try:
             code = subprocess.run(words, env=environment_for(running.url), check=False).returncode
         except OSError as error:
@@ -167,7 +183,7 @@ for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items()
     fault.add_command(_command, _name)
 
 
-def _started(*, port: int, images: tuple[str, ...], clock: str) -> RunningStack:
+def _started(*, port: int, images: tuple[str, ...], clock: str, moto_answers: bool) -> RunningStack:
     from ..lifecycle.offline import check
     from ..lifecycle.offline import images as ours
     from ..localstack.run import StackFailed, start_aws
@@ -180,14 +196,14 @@ def _started(*, port: int, images: tuple[str, ...], clock: str) -> RunningStack:
             raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
         given[name] = said
     try:
-        return start_aws(images=given, clock=clock, port=port, loud=True)
+        return start_aws(images=given, clock=clock, port=port, loud=True, moto_answers=moto_answers)
     except StackFailed as error:
         raise Unavailable(
             f"the offline AWS did not start on port {port}", remedy="its own words are above; --port 0 takes any free port"
         ) from error
 
 
-def _headline(running: RunningStack) -> str:
+def _headline(running: RunningStack, *, moto_answers: bool) -> str:
     from collections import Counter
 
     from ..localstack.client import Stack
@@ -198,6 +214,7 @@ def _headline(running: RunningStack) -> str:
     return (
         f"AWS on {running.url.removeprefix('http://')}   {families}   "
         f"{levels['executes']} operations execute, {levels['stores only']} only store"
+        f"{'   --moto-answers: what nobody executed is made up' if moto_answers else ''}"
     )
 
 

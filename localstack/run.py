@@ -88,17 +88,21 @@ def start(
     handlers: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     loud: bool = False,
+    moto_answers: bool = False,
 ) -> RunningStack:
     """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
-    `loud`: its complaints go to our stderr instead of its log.
+    `loud`: its complaints go to our stderr instead of its log. `moto_answers`: where nothing here executes, what moto makes up is answered.
     """
     folder = Path(mkdtemp(prefix="isthmus-stack-"))
     ready = folder / "ready.json"
     with (folder / "stack.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command(cloud, images=images, clock=clock, port=port, ready=ready, handlers=handlers), "--until-stdin-closes"],
+            [
+                *command(cloud, images=images, clock=clock, port=port, ready=ready, handlers=handlers, moto_answers=moto_answers),
+                "--until-stdin-closes",
+            ],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=None if loud else log,
@@ -175,6 +179,7 @@ def command(
     port: int = 0,
     ready: Path | None = None,
     handlers: Sequence[str] = (),
+    moto_answers: bool = False,
 ) -> list[str]:
     """The command line of the stack's process."""
     words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock]
@@ -182,6 +187,8 @@ def command(
         words += ["--image", f"{name}={text}"]
     for module in handlers:
         words += ["--handlers", module]
+    if moto_answers:
+        words.append("--moto-answers")
     return [*words, "--ready", str(ready)] if ready is not None else words
 
 

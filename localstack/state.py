@@ -69,6 +69,7 @@ class Stack(msgspec.Struct, kw_only=True):
     home: Path  # the stack's scratch folder
     url: str = ""  # once it listens
     state: State
+    moto_answers: bool = False  # where nothing here executes, what moto makes up is answered
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:

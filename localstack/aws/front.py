@@ -14,11 +14,12 @@ from ..calls import Calls, names
 from ..faults import OF_THE_WIRE, Fault
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
-from . import coverage, in_process, moto_server, wire
+from . import constraints, coverage, in_process, moto_server, wire
 from .incoming import Incoming
 from .policy import Asked, Used
 from .registry import OPERATIONS, AwsError, Context
 
+_MOTO_RESET = ("POST", "/moto-api/reset")  # moto's own route, which its users' suites call between two tests
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
 _THROTTLED = {
@@ -48,6 +49,9 @@ class Front:
             done = refused
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
             done = control.answer(self, environ)
+        elif (environ["REQUEST_METHOD"], environ.get("PATH_INFO")) == _MOTO_RESET:
+            self.reset()
+            done = Answer(200, (("Content-Type", "application/json"),), b'{"status": "ok"}')
         else:
             wire.buffered(environ)
             done = self.answer(wire.understand(environ))
@@ -104,8 +108,11 @@ class Front:
             return moto_server.answer(incoming)
         ctx = Context(self.stack, self, incoming.account, incoming.region, incoming)
         try:
+            params = wire.parameters(incoming)
+            if incoming.model is not None:
+                constraints.check(incoming.service, incoming.model, params, as_moto=self.stack.moto_answers)
             with self.stack.clock.request():
-                return wire.answer(incoming, operation.handler(ctx, wire.parameters(incoming)))
+                return wire.answer(incoming, operation.handler(ctx, params))
         except AwsError as error:
             return wire.refusal(incoming, error)
         except Exception as error:  # noqa: BLE001  a handler's mistake: told to the client at once, in words, and to our stderr in full
