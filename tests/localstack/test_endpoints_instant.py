@@ -180,12 +180,18 @@ def test_a_state_that_was_set_stays_until_the_alarm_without_data_is_due(kit):
 
 
 @pytest.fixture(scope="module")
-def as_moto(tmp_path_factory):
-    """The same, with --moto-answers."""
+def process_as_moto(tmp_path_factory):
     with endpoints_kit.start(tmp_path_factory.mktemp("moto"), "instant", moto_answers=True) as running:
-        kit = endpoints_kit.Kit(running.url)
-        kit.bucket()
-        yield kit
+        yield running
+
+
+@pytest.fixture
+def as_moto(process_as_moto):
+    """The same, with --moto-answers."""
+    kit = endpoints_kit.Kit(process_as_moto.url)
+    kit.stack.reset()
+    kit.bucket()
+    return kit
 
 
 def test_with_motos_answers_an_unmapped_image_is_in_service_and_answers_from_motos_queue(as_moto):
