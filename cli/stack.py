@@ -26,7 +26,7 @@ _clock = click.option(
     type=click.Choice(["real", "instant", "manual"]),
     default="real",
     show_default=True,
-    help="instant: nothing takes time; manual: time passes when a test says so.",
+    help="instant: the provider's own delays are zero; manual: time passes when a test says so.",
 )
 _moto_answers = click.option(
     "--moto-answers",
