@@ -15,6 +15,7 @@ from .patterns import compiled
 from .registry import AwsError
 
 Rule = Callable[[Shape, Any], str | None]  # what is wrong with one value, whatever is in it
+_NESTED = ("structure", "list", "map")
 # The code of a service's refusal. What is not here is not checked: S3, Glue and the others are moto's.
 _CODES = {
     "sagemaker": "ValidationException",
@@ -46,8 +47,9 @@ def _structure(shape: StructureShape, value: Mapping[str, Any], path: str, rule:
         if value.get(name) is None:
             yield f"Value null at '{_below(path, name)}' failed to satisfy constraint: Member must not be null"
     for name, member in shape.members.items():
-        if value.get(name) is not None:
-            yield from _value(member, value[name], _below(path, name), rule)
+        item = value.get(name)
+        if item is not None and (member.type_name in _NESTED or rule(member, item)):
+            yield from _value(member, item, _below(path, name), rule)
 
 
 def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
@@ -63,7 +65,7 @@ def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
 
 
 def _list(shape: ListShape, value: list[Any], path: str, rule: Rule) -> Iterator[str]:
-    if isinstance(shape.member, StructureShape | ListShape | MapShape):
+    if shape.member.type_name in _NESTED:
         for position, item in enumerate(value, 1):
             yield from _value(shape.member, item, f"{path}.{position}.member", rule)
     elif any(rule(shape.member, item) for item in value):
@@ -72,7 +74,7 @@ def _list(shape: ListShape, value: list[Any], path: str, rule: Rule) -> Iterator
 
 def _map(shape: MapShape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
     for part, items, what in ((shape.key, value, "keys"), (shape.value, value.values(), "value")):
-        if isinstance(part, StructureShape | ListShape | MapShape):
+        if part.type_name in _NESTED:
             for key, item in value.items():
                 yield from _value(part, item, f"{path}.{key}.member", rule)
         elif any(rule(part, item) for item in items):
