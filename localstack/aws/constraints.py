@@ -48,6 +48,8 @@ def _structure(shape: StructureShape, value: Mapping[str, Any], path: str, rule:
             yield f"Value null at '{_below(path, name)}' failed to satisfy constraint: Member must not be null"
     for name, member in shape.members.items():
         item = value.get(name)
+        if item == [] and member.serialization.get("location") == "querystring":
+            continue  # what the URL does not name is an empty list to the parser
         if item is not None and (member.type_name in _NESTED or rule(member, item)):
             yield from _value(member, item, _below(path, name), rule)
 

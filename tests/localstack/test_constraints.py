@@ -117,6 +117,12 @@ def test_every_service_refuses_with_its_own_code(aws, service, operation, argume
     assert words in message
 
 
+def test_a_list_that_the_url_does_not_name_is_not_an_empty_one(aws):
+    code, message = refusal(aws("sagemaker-featurestore-runtime").get_record, FeatureGroupName="nobodys", RecordIdentifierValueAsString="a")
+    assert "validation error" not in message
+    assert code == "ResourceNotFound"
+
+
 def test_tags_may_be_in_any_script(aws):
     sagemaker = aws("sagemaker")
     arn = sagemaker.create_model_package_group(ModelPackageGroupName="g", Tags=[{"Key": "größe", "Value": "κόσμος 日本"}])[
