@@ -46,6 +46,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     handlers: tuple[str, ...]
     ready: Path | None
     until_stdin_closes: bool
+    moto_answers: bool
 
 
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
@@ -60,6 +61,11 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
     parser.add_argument("--query-memory", type=_size, default="1GB", metavar="SIZE", help="what one query may use (default: 1GB)")
     parser.add_argument("--handlers", action="append", default=[], metavar="MODULE", help="a module with handlers of your own; repeatable")
     parser.add_argument("--ready", type=Path, metavar="FILE", help="written once the stack listens: its url and pid")
+    parser.add_argument(
+        "--moto-answers",
+        action="store_true",
+        help="answer what moto makes up where nothing here executes (a job without a program: Completed)",
+    )
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the process that started this one does")
     words = parser.parse_args(arguments)
     images = {}
@@ -77,6 +83,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
         handlers=tuple(words.handlers),
         ready=words.ready,
         until_stdin_closes=words.until_stdin_closes,
+        moto_answers=words.moto_answers,
     )
 
 
@@ -103,6 +110,7 @@ def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, chan
             home=folder,
             query_memory=options.query_memory,
             state=State(),
+            moto_answers=options.moto_answers,
         )
         application = front(stack)
         try:
@@ -122,6 +130,9 @@ def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, chan
         if options.ready is not None:
             _write(options.ready, {"url": stack.url, "pid": os.getpid(), "clock": options.clock})
             cleanup.callback(options.ready.unlink, missing_ok=True)
+        if options.moto_answers:
+            sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: --moto-answers is on\n")
+            sys.stderr.flush()
         with contextlib.suppress(SystemExit, KeyboardInterrupt):
             server.run()
     return 0

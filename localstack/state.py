@@ -70,6 +70,7 @@ class Stack(msgspec.Struct, kw_only=True):
     query_memory: int  # bytes that one query may use
     url: str = ""  # once it listens
     state: State
+    moto_answers: bool = False  # where nothing here executes, what moto makes up is answered
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:

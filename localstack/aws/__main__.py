@@ -1,4 +1,4 @@
-"""`python -m isthmus.localstack.aws`; `--help` names what can be set."""
+"""`python -m isthmus.localstack.aws`: the offline AWS as a process; `--help` names its options."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ..calls import Calls, names
 from ..faults import OF_THE_WIRE, Fault
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
-from . import coverage, in_process, moto_server, wire
+from . import constraints, coverage, in_process, moto_server, wire
 from .access import Access
 from .caller import ROLE_TOKEN, on_behalf_of
 from .incoming import Incoming
@@ -24,6 +24,7 @@ from .policy import Asked, Used
 from .registry import OPERATIONS, AwsError, Context
 
 _encode = msgspec.json.Encoder().encode
+_MOTO_RESET = ("POST", "/moto-api/reset")  # moto's own route, which its users' suites call between two tests
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
 _THROTTLED = {
@@ -56,6 +57,9 @@ class Front:
             done = control.answer(self, environ)
         elif (environ["REQUEST_METHOD"], environ.get("PATH_INFO")) == ("POST", "/moto-api/reset-auth"):
             done = self._enforce(environ)
+        elif (environ["REQUEST_METHOD"], environ.get("PATH_INFO")) == _MOTO_RESET:
+            self.reset()
+            done = Answer(200, (("Content-Type", "application/json"),), b'{"status": "ok"}')
         else:
             wire.buffered(environ)
             done = self.answer(wire.understand(environ))
@@ -112,10 +116,15 @@ class Front:
         try:
             self._authorize(incoming)
             if operation is None:
+                if not self.stack.moto_answers and (refused := moto_server.made_up(incoming)):
+                    return wire.refusal(incoming, refused)
                 return moto_server.answer(incoming)
             ctx = Context(self.stack, self, incoming.account, incoming.region, incoming)
+            params = wire.parameters(incoming)
+            if incoming.model is not None:
+                constraints.check(incoming.service, incoming.model, params, as_moto=self.stack.moto_answers)
             with self.stack.clock.request():
-                return wire.answer(incoming, operation.handler(ctx, wire.parameters(incoming)))
+                return wire.answer(incoming, operation.handler(ctx, params))
         except AwsError as error:
             return wire.refusal(incoming, error)
         except Exception as error:  # noqa: BLE001  a handler's mistake: told to the client at once, in words, and to our stderr in full
