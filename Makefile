@@ -1,8 +1,8 @@
-# make setup | demo | test | check | bench | docs
+# make setup | demo | test | test-room ROOM=events | test-often | check | bench | docs
 PYTHON ?= python3
 UV = .venv/bin/uv pip install --quiet --python .venv/bin/python
 
-.PHONY: setup demo test check bench docs clean
+.PHONY: setup demo test test-room test-often check bench docs clean
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv
@@ -26,11 +26,16 @@ demo: .venv/.demo
 test: .venv/.setup
 	.venv/bin/pytest --numprocesses 2 --dist loadscope
 
+# What one room's change is tried with: nothing that starts processes. ROOM is a folder below tests/.
+test-room: .venv/.setup
+	.venv/bin/pytest -q -m "not slow" tests/$(ROOM)
+
+# An hour or more: many rounds in random order. Stopped and started again, it goes on.
+test-often: .venv/.setup
+	.venv/bin/python tests/often.py
+
 check: .venv/.setup
-	.venv/bin/ruff format --check .
-	.venv/bin/ruff check .
-	.venv/bin/mypy
-	.venv/bin/pyright
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .ci/checks
 
 bench: .venv/.setup
 	.venv/bin/python -m benchmarks

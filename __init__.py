@@ -6,8 +6,26 @@ Imports here are absolute: pytest imports this file once more under the checkout
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the table below
+    from isthmus.endpoints.deploy import deploy as deploy
+    from isthmus.endpoints.gateway import Gateway as Gateway
+    from isthmus.endpoints.traffic import traffic as traffic
+    from isthmus.events.emit import emit as emit
+    from isthmus.events.ingest import ingest as ingest
+    from isthmus.feature_store.materialize import materialize as materialize
+    from isthmus.feature_store.training_set import training_set as training_set
+    from isthmus.lifecycle.apply import apply as apply
+    from isthmus.lifecycle.destroy import destroy as destroy
+    from isthmus.lifecycle.plan import plan as plan
+    from isthmus.lifecycle.validate import validate as validate
+    from isthmus.pipelines.models import promote as promote
+    from isthmus.pipelines.training import train as train
+    from isthmus.runtime import Project as Project
+    from isthmus.runtime import open as open  # noqa: A004  `isthmus.open` reads as it should
 
 _WHERE = {
     "open": "isthmus.runtime",
@@ -27,14 +45,17 @@ _WHERE = {
     "Gateway": "isthmus.endpoints.gateway",
 }
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605  the table above is the one list
+if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe every name
+    __all__ = sorted(_WHERE)  # noqa: PLE0605  the table above is the one list
 
+    def __getattr__(name: str) -> object:
+        if name not in _WHERE:
+            raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
+        return getattr(import_module(_WHERE[name]), name)
 
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+    def __dir__() -> list[str]:
+        """The verbs that are loaded; in an interactive session all, which completion offers.
 
-
-def __dir__() -> list[str]:
-    return list(__all__)
+        freezegun reads every name of every module while time stands still: what it loaded then would load pandas, which dies of it.
+        """
+        return [name for name in __all__ if hasattr(sys, "ps1") or _WHERE[name] in sys.modules]

@@ -10,7 +10,7 @@ SDKS = ("boto3", "botocore", "sagemaker", "awswrangler", "moto", "google.cloud.a
 @nox.session(python=["3.11"])
 def laptop(session):
     """The whole suite in an environment that has no cloud SDK: the laptop needs none."""
-    session.install("-c", "constraints.txt", ".[demo]", "hypothesis", "jsonschema", "pytest", "pytest-timeout", "pytest-xdist")
+    session.install("-c", "constraints.txt", ".[conformance,demo]", "jsonschema", "pytest-timeout", "pytest-xdist", "uv")
     session.run(
         "python",
         "-c",
@@ -32,7 +32,4 @@ assert not found, found
 def check(session):
     """Formatting, linting and types."""
     session.install("-c", "constraints.txt", "-e", ".[check]")
-    session.run("ruff", "format", "--check", ".")
-    session.run("ruff", "check", ".")
-    session.run("mypy")
-    session.run("pyright", "--pythonpath", f"{session.bin}/python")
+    session.run(".ci/checks", external=True)

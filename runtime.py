@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from .errors import Busy
-from .storage import utc_milliseconds
+from .times import utc_milliseconds
 
 if TYPE_CHECKING:
     from .project.specs import Description, ProjectSpec
@@ -50,7 +50,7 @@ class Project:
         return utc_milliseconds(self._clock())
 
     @contextmanager
-    def lock(self, command: str) -> Iterator[None]:
+    def lock(self, command: str) -> Generator[None, None, None]:
         """One changing command at a time in a project's folder. Busy, naming the holder. The kernel frees it when its holder dies.
 
         Two people in two checkouts are not held back by it: what they share is guarded by StateStore's compare-and-swap.
@@ -92,10 +92,10 @@ _held: dict[Path, bool] = {}
 
 def _holder(text: str) -> str:
     try:
-        found = json.loads(text)
+        holder = json.loads(text)
     except ValueError:
         return "it has not said which"
-    return f"isthmus {found['command']} (process {found['pid']}, since {found['since']})"
+    return f"isthmus {holder['command']} (process {holder['pid']}, since {holder['since']})"
 
 
 def open(  # noqa: A001  `isthmus.open` reads as it should
@@ -107,7 +107,7 @@ def open(  # noqa: A001  `isthmus.open` reads as it should
     progress: Progress = _silent,
     **options: Any,
 ) -> Project:
-    """Parse a project and open a target of its profiles.yaml (default: the `default` there, else `local`).
+    """Parse a project and open a target of its profiles.yaml (default: the `default` there, else the laptop).
 
     `options` overlay the profile's (None is ignored). ProjectError lists every problem at once; Unsupported and MissingDependency when the
     target cannot be loaded. Nothing is called on a cloud before the first port is touched.
@@ -115,25 +115,23 @@ def open(  # noqa: A001  `isthmus.open` reads as it should
     from msgspec import structs
 
     from .adapters import targets
-    from .lifecycle.offline import given as given_stack
+    from .installed import adapter
+    from .lifecycle import offline as stacks
     from .project.load import load
     from .project.profiles import profile
 
     description = load(Path(path))
-    given = {k: v for k, v in options.items() if v is not None}
-    found = profile(description, target=target, offline=offline, options=given, stack=partial(_stack, description))
-    if found.adapter == "sagemaker" and "endpoint_url" not in found.options and (url := given_stack()):
-        found = structs.replace(found, options=found.options | {"endpoint_url": url})  # nothing would leave this machine without it either
+    overlay = {k: v for k, v in options.items() if v is not None}
+    chosen = profile(description, target=target, offline=offline, options=overlay, stack=partial(stacks.endpoint, Path(description.folder)))
+    stack = adapter(chosen.adapter).offline
+    if stack and "endpoint_url" not in chosen.options and (url := stacks.exported_url(stack)):
+        chosen = structs.replace(
+            chosen, options=chosen.options | {"endpoint_url": url}
+        )  # nothing would leave this machine without it either
     folder = description.folder
     if folder not in sys.path:
         sys.path.insert(0, folder)  # trainers and predictors are modules beside project.yaml
-    return Project(description, targets.load(found, calls=calls), progress=progress)
-
-
-def _stack(description: Description, adapter: str) -> str:
-    from .lifecycle.offline import endpoint
-
-    return endpoint(Path(description.folder), adapter)
+    return Project(description, targets.load(chosen, calls=calls), progress=progress)
 
 
 def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:

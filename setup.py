@@ -1,10 +1,12 @@
 """The checkout is the package `isthmus`: see docs/architecture.md, "The root is the package"."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOMS = ["adapters", "cli", "endpoints", "events", "experiments", "feature_store", "lifecycle", "localstack", "pipelines", "project"]
-ROOT_MODULES = {"__init__", "__main__", "errors", "runtime", "storage", "target"}  # setup.py and noxfile.py never ship
+ROOT_MODULES = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"setup", "noxfile"}
 
 
 class BuildPy(build_py):

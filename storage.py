@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
-from .errors import Unavailable
+from .errors import Conflict, Invalid, Unavailable
 
 Phase = Literal["creating", "ready", "updating", "deleting", "failed"]
 
@@ -87,6 +87,33 @@ class StateStore(Protocol):
     def keys(self, prefix: str) -> tuple[str, ...]: ...
 
 
+LARGEST_VALUE = 64 * 1024  # bytes of a StateStore's value
+
+
+def check_key(key: str) -> None:
+    """Invalid: what no StateStore takes as a key."""
+    if not key or "\0" in key or len(key.encode()) > 900 or key.startswith("/") or ".." in key.split("/"):
+        raise Invalid(f"{key!r} is not a state key", remedy="1 to 900 bytes, parts joined by /, none of them ..")
+
+
+def check_document(key: str, value: bytes) -> None:
+    """Invalid: the key, or a value of more than 64 KiB."""
+    check_key(key)
+    if len(value) > LARGEST_VALUE:
+        raise Invalid(
+            f"state {key}: {len(value):,} bytes are more than the {LARGEST_VALUE:,} that a document may have",
+            remedy="keep the data in the BlobStore and its uri here",
+        )
+
+
+def state_conflict(key: str, token: str | None, expect: str | None) -> Conflict:
+    """Of a compare-and-swap that found another token; None: absent."""
+    there = "is absent" if token is None else f"is at {token}"
+    return Conflict(
+        f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: somebody else wrote", remedy="read it again"
+    )
+
+
 class Inventory(Protocol):
     """What carries this project's tags: the truth for plan, status, `endpoints list`, destroy."""
 
@@ -130,9 +157,3 @@ def wait(
             raise Unavailable(f"{what} did not settle within {deadline}", remedy="it may still: look again with `isthmus status`")
         sleep(min(max(waited / 10, every.total_seconds()), 2.0))
     return seen
-
-
-def utc_milliseconds(moment: datetime) -> datetime:
-    """Truncate to whole milliseconds in UTC: the one time resolution of every port (PORTS.md, rule 4)."""
-    moment = moment.astimezone(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

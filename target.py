@@ -1,17 +1,19 @@
-"""A target: the ports of one adapter under one profile, built on first touch. It forwards nothing."""
+"""What an adapter says of itself, and a target: its ports under one profile, built on first touch. It forwards nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import msgspec
 
-from .errors import DryRun, Unsupported
+from .errors import DryRun, MissingDependency, Unsupported
 
 if TYPE_CHECKING:
     from .endpoints.port import EndpointHost, MetricSource
@@ -49,6 +51,69 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     table: str  # 2026-07
 
 
+class Packages(msgspec.Struct, frozen=True, kw_only=True):
+    """What must be importable, and what pip installs to make it so."""
+
+    modules: tuple[str, ...] = ()  # top-level modules: boto3
+    install: str = ""  # isthmus[sagemaker]
+
+
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
+    """The SQL engine of a warehouse, and the module that says neutral SQL in its words (`check` and `render`: targets.Dialect)."""
+
+    name: str  # Athena
+    dialect: str  # mypackage.sql: pure, and importable without an SDK
+
+
+class Offline(msgspec.Struct, frozen=True, kw_only=True):
+    """The stack of this machine that can stand in for an adapter's cloud."""
+
+    cloud: str  # as `isthmus stack up` calls it: aws
+    variables: tuple[str, ...]  # where an SDK looks for the stack's URL, the first one that is set; an adapter has it as `endpoint_url`
+    needs: Packages
+    image: str  # what the adapter calls our model server's image where nobody pushed one
+
+
+class Adapter(msgspec.Struct, frozen=True, kw_only=True):
+    """All that Isthmus knows of one adapter: an entry point of the group `isthmus.adapters` names it, and nothing else asks for its name.
+
+    What is "module:attribute" is imported when it is used, so that an Adapter can be looked at without its packages.
+    """
+
+    name: str  # as `adapter:` of profiles.yaml, and its entry point
+    title: str  # for people: SageMaker
+    capabilities: Mapping[str, Capability]  # the rows of the parity table; empty while there are no ports
+    ports: Mapping[str, str]  # port -> "module:attribute" of what takes the Target; a port that is absent is refused by its name
+    needs: Packages = Packages()
+    options: str = ""  # "module:attribute" of its keys of profiles.yaml: dict[str, project.shapes.Key]
+    engine: Engine | None = None  # None: neutral SQL runs there as it is, or there is no warehouse
+    scheme: str = ""  # of its blobs' URIs: s3. They are opened with `bucket: s3://NAME`; "": no job is given only a URI
+    offline: Offline | None = None
+    where: str = ""  # "module:attribute": (Target) -> str, the place that a command's first line names; "": its bucket, or its name
+    estimate: str = ""  # "module:attribute": (Profile, Sequence[VariantSpec]) -> Estimate; "": it has no prices
+    remote: bool = True  # commands go to a cloud: they say where, ask before traffic moves, and look less often
+
+
+def attribute(name: str) -> Any:
+    """What "module:attribute" names, imported now. MissingDependency when a module is not there."""
+    module, _, inside = name.partition(":")
+    try:
+        return getattr(import_module(module), inside)
+    except ModuleNotFoundError as error:
+        raise MissingDependency(f"{name} needs {error.name}", remedy=f"install what brings {error.name}") from error
+
+
+def missing(packages: Packages) -> tuple[str, ...]:
+    """The modules that this Python lacks."""
+    return tuple(module for module in packages.modules if find_spec(module) is None)
+
+
+def require(packages: Packages, what: str) -> None:
+    """MissingDependency, with the pip line, when `what` cannot be imported."""
+    if absent := missing(packages):
+        raise MissingDependency(f"{what} needs {', '.join(absent)}", remedy=f'pip install "{packages.install or " ".join(absent)}"')
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     operation: str  # the provider's word, e.g. UpdateEndpointWeightsAndCapacities; local: room.verb
     resource: str
@@ -75,7 +140,7 @@ class CallLog:
         self._record(Call(operation=operation, resource=resource, mutating=False))
 
     @contextmanager
-    def mutating(self, operation: str, resource: str) -> Iterator[None]:
+    def mutating(self, operation: str, resource: str) -> Generator[None, None, None]:
         call = Call(operation=operation, resource=resource, mutating=True)
         if self.dry_run:
             raise DryRun(f"would call {operation} on {resource}; nothing was changed")
@@ -96,27 +161,21 @@ class CallLog:
 
 @final
 class Target:
-    """`name` is free; `adapter` names the implementation. A port that an adapter lacks raises Unsupported on touch."""
+    """`name` is free; `adapter` says the rest. A port that an adapter lacks raises Unsupported on touch."""
 
-    def __init__(
-        self,
-        profile: Profile,
-        *,
-        capabilities: Mapping[str, Capability],
-        ports: Mapping[str, Callable[[Target], Any]],
-        calls: CallLog | None = None,
-    ) -> None:
+    def __init__(self, profile: Profile, adapter: Adapter, *, calls: CallLog | None = None) -> None:
         self.name = profile.name
-        self.adapter = profile.adapter
+        self.adapter = adapter
         self.profile = profile
-        self.capabilities = capabilities
+        self.capabilities = adapter.capabilities
         self.calls = calls or CallLog()
-        self._ports = ports
 
     def _build(self, port: str) -> Any:
-        if port not in self._ports:
-            raise Unsupported(f"target {self.name} ({self.adapter}) has no {port}", capability=port)
-        return self._ports[port](self)
+        if port not in self.adapter.ports:
+            raise Unsupported(
+                f"target {self.name} ({self.adapter.name}) has no {port}: {self.adapter.title} does not support it yet", capability=port
+            )
+        return attribute(self.adapter.ports[port])(self)
 
     @cached_property
     def blobs(self) -> BlobStore:

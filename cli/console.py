@@ -44,7 +44,7 @@ class Console:
 
         calls = CallLog(dry_run=self.dry_run)
         project = open_project(self.path, target=self.target, offline=self.offline, calls=calls, progress=self.progress)
-        if project.target.adapter != "local" and not self.as_json:
+        if project.target.adapter.remote and not self.as_json:
             from ..lifecycle.plan import headline, where
 
             self._headline = headline(project.target.name, where(project))  # before the first call that changes something

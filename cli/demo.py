@@ -36,7 +36,7 @@ def demo(console: Console, keep: bool, requests: int) -> None:
     from ..lifecycle import offline
 
     folder = Path(console.path).resolve().parent
-    had_stack, had_home = offline.running_url(folder) is not None, offline.home(folder).exists()
+    had_stack, had_home = bool(offline.running_urls(folder)), bool(offline.homes(folder))
     try:
         with console.open() as project:
             found = run(project, requests=requests, keep=keep, on_stage=on_stage)

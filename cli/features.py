@@ -1,4 +1,4 @@
-"""materialize, and features get | skew | leaks."""
+"""materialize, and features get | check | skew | leaks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from .tables import grid
 @click.argument("views", nargs=-1)
 @click.option("--until", type=click.DateTime(), help="Up to this moment (UTC) instead of now.")
 def materialize(console: Console, views: tuple[str, ...], until: datetime | None) -> None:
+    from ..feature_store.as_known import price
     from ..feature_store.materialize import materialize as compute
-    from ..feature_store.materialize import watermark
+    from ..feature_store.materialize import unchecked, watermark
     from ..feature_store.skew import skew as compare
 
     with console.open() as project:
@@ -24,6 +25,8 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
             marks = {name: watermark(project, name) for name in views or project.spec.feature_views if name in project.spec.feature_views}
             known = {name: f"known up to {mark:%Y-%m-%d %H:%M}" if mark else "nothing computed yet" for name, mark in marks.items()}
             console.would(marks, "\n".join(f"{name}   {words} -> {moment:%Y-%m-%d %H:%M}" for name, words in known.items()))
+        if new := unchecked(project, views or None):
+            console.say(f"first, whether they see later data ({price()}): {', '.join(new)}")
         reports = compute(project, views or None, until=moment)
         found = compare(project)
         models = sorted(project.spec.models.values(), key=lambda model: model.alias != "champion")
@@ -31,12 +34,13 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
     lines = [
         f"{r.view:<{width}}   {r.rows:>7,} rows   {r.keys_online:>6,} keys online   known up to {r.until:%Y-%m-%d %H:%M}" for r in reports
     ]
-    console.result({"views": reports, "skew": found}, "\n".join([*lines, str(found)]))
+    checks = [str(report.as_known) for report in reports if report.as_known is not None]
+    console.result({"views": reports, "skew": found}, "\n".join([*lines, *checks, str(found)]))
     if models:  # the champion first: what comes after is compared with it
         console.next("train " + " ".join(model.path for model in models))
 
 
-@click.group(help="Read online features, check for skew and leaks.")
+@click.group(help="Read online features; check for later data, skew and leaks.")
 def features() -> None: ...
 
 
@@ -87,5 +91,19 @@ def leaks(console: Console, config: str) -> None:
         raise SystemExit(1)
 
 
-for _name, _command in (("get", get), ("skew", skew), ("leaks", leaks)):
+@command(help="Whether the views' rows (default: all) see data that only became known after them. Nothing is written.")
+@click.argument("views", nargs=-1)
+@click.option("--moments", type=click.IntRange(min=1), default=3, show_default=True, help="Moments of the history to look at.")
+def check(console: Console, views: tuple[str, ...], moments: int) -> None:
+    from ..feature_store.as_known import check_as_known, price
+
+    with console.open() as project:
+        console.say(price(moments))
+        reports = check_as_known(project, views or None, moments=moments)
+    console.result(reports, "\n".join(map(str, reports)))
+    if any(report.peek for report in reports):
+        raise SystemExit(1)
+
+
+for _name, _command in (("get", get), ("check", check), ("skew", skew), ("leaks", leaks)):
     features.add_command(_command, _name)

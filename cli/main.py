@@ -56,10 +56,10 @@ class Lazy(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches
+            from ..project.names import nearest
 
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            raise click.UsageError(f"{error.message} Did you mean {near[0]}?" if near else error.message, ctx) from None
+            near = nearest(args[0], COMMANDS)
+            raise click.UsageError(f"{error.message} Did you mean {near}?" if near else error.message, ctx) from None
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

@@ -49,7 +49,7 @@ def traffic(console: Console, endpoint: str, changes: tuple[str, ...], yes: bool
     with console.open() as project:
         meant = intent(project, endpoint, wanted)
         console.would(meant)
-        if not (yes or console.as_json or console.dry_run) and project.target.adapter != "local":
+        if project.target.adapter.remote and not (yes or console.as_json or console.dry_run):
             click.confirm(f"{meant}     change?", abort=True)
         console.result(move(project, endpoint, wanted))
 

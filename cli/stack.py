@@ -17,8 +17,28 @@ from .console import Console, command
 if TYPE_CHECKING:
     from ..localstack.client import Stack
     from ..localstack.run import RunningStack
+    from ..target import Offline
 
-CLOUDS = click.Choice(["aws"])
+
+class _Cloud(click.ParamType["Offline"]):
+    """The name of a cloud that an installed adapter has an offline stack for."""
+
+    name = "cloud"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  click's signature
+        from ..lifecycle.offline import clouds
+
+        return f"{{{'|'.join(clouds())}}}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Offline:
+        from ..lifecycle.offline import clouds
+
+        known = clouds()
+        if value not in known:
+            self.fail(f"there is no offline stack of {value}: there is {', '.join(known)}", param, ctx)
+        return known[value]
+
+
 _PORT = 4599
 _images = click.option("--image", "images", multiple=True, metavar="NAME=COMMAND", help="What a container image is here; repeatable.")
 _clock = click.option(
@@ -26,7 +46,16 @@ _clock = click.option(
     type=click.Choice(["real", "instant", "manual"]),
     default="real",
     show_default=True,
-    help="instant: nothing takes time; manual: time passes when a test says so.",
+    help="instant: the provider's own delays are zero; manual: time passes when a test says so.",
+)
+_moto_answers = click.option(
+    "--moto-answers",
+    is_flag=True,
+    help="Answer what moto makes up where nothing here executes: a job without a program is Completed. For suites written for moto.",
+)
+
+_memory = click.option(
+    "--query-memory", default="1GB", show_default=True, metavar="SIZE", help="What one Athena query may use; beyond it spills, then fails."
 )
 _home = click.option(
     "--home", type=click.Path(file_okay=False, path_type=Path), help="A folder in which it keeps what it holds over a restart."
@@ -44,18 +73,21 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @command(project=False, help="Serve until Ctrl-C, and print what to export.")
-@click.argument("cloud", type=CLOUDS)
+@click.argument("cloud", type=_Cloud())
 @click.option("--port", default=_PORT, show_default=True, help="0: any free one.")
 @_images
 @_clock
+@_memory
+@_moto_answers
 @_home
-def up(console: Console, cloud: str, port: int, **options: Any) -> None:  # noqa: ARG001  one cloud so far
-    with _started(port=port, **options) as running:
+def up(console: Console, *, cloud: Offline, port: int, moto_answers: bool, **options: Any) -> None:
+    with _started(cloud, port=port, moto_answers=moto_answers, **options) as running:
         if console.as_json:
             console.result({"url": running.url, "pid": running.pid, "env": running.env})
             sys.stdout.flush()
         else:
-            click.echo(f"{_headline(running)}\n  export {' '.join(f'{name}={value}' for name, value in running.env.items())}")
+            exports = " ".join(f"{name}={value}" for name, value in running.env.items())
+            click.echo(f"{_headline(running, moto_answers=moto_answers)}\n  export {exports}")
         try:
             code = running.wait()
         except KeyboardInterrupt:
@@ -69,18 +101,20 @@ def up(console: Console, cloud: str, port: int, **options: Any) -> None:  # noqa
     help="Run COMMAND with a stack of its own: started before, stopped after. The exit code is COMMAND's.",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.argument("cloud", type=CLOUDS)
+@click.argument("cloud", type=_Cloud())
 @_images
 @_clock
+@_memory
+@_moto_answers
 @_home
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-def run(console: Console, cloud: str, words: tuple[str, ...], **options: Any) -> None:  # noqa: ARG001
+def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: Any) -> None:  # noqa: ARG001
     from ..localstack.run import environment_for
 
     words = words[words[0] == "--" :]
     if not words:
         raise Invalid("there is no command after --", remedy="isthmus stack run aws -- python deploy/sagemaker.py")
-    with _started(port=0, **options) as running:
+    with _started(cloud, port=0, **options) as running:
         try:
             code = subprocess.run(words, env=environment_for(running.url), check=False).returncode
         except OSError as error:
@@ -102,12 +136,12 @@ def down(console: Console, forget: bool) -> None:
 
 
 @command(project=False, help="Per operation: executes, stores only, not there.")
-@click.argument("cloud", type=CLOUDS)
+@click.argument("cloud", type=_Cloud())
 @click.option("--service", metavar="NAME", help="One of sagemaker, s3, glue, athena, kinesis, firehose, cloudwatch.")
-def coverage(console: Console, cloud: str, service: str | None) -> None:  # noqa: ARG001
+def coverage(console: Console, cloud: Offline, service: str | None) -> None:
     from ..lifecycle.offline import check
 
-    check()
+    check(cloud)
     from ..localstack.aws import coverage as covered
 
     if service is not None and service not in covered.FAMILIES:
@@ -175,27 +209,27 @@ for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items()
     fault.add_command(_command, _name)
 
 
-def _started(*, port: int, images: tuple[str, ...], clock: str, home: Path | None) -> RunningStack:
+def _started(cloud: Offline, *, port: int, images: tuple[str, ...], **options: Any) -> RunningStack:
     from ..lifecycle.offline import check
     from ..lifecycle.offline import images as ours
     from ..localstack.run import StackFailed, start_aws
 
-    check()
-    commands = dict(ours(Path.cwd()))
+    check(cloud)
+    commands = dict(ours(Path.cwd(), cloud))
     for text in images:
-        name, equals, words = text.partition("=")
-        if not (name and equals and words):
+        name, equals, line = text.partition("=")
+        if not (name and equals and line):
             raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
-        commands[name] = words
+        commands[name] = line
     try:
-        return start_aws(images=commands, clock=clock, port=port, loud=True, home=home)
+        return start_aws(images=commands, port=port, loud=True, **options)
     except StackFailed as error:
         where = f" on port {port}" if port else ""
         remedy = "its own words are above" + ("; --port 0 takes any free port" if port else "")
         raise Unavailable(f"the offline AWS did not start{where}", remedy=remedy) from error
 
 
-def _headline(running: RunningStack) -> str:
+def _headline(running: RunningStack, *, moto_answers: bool) -> str:
     from collections import Counter
 
     from ..localstack.client import Stack
@@ -206,15 +240,17 @@ def _headline(running: RunningStack) -> str:
     return (
         f"AWS on {running.url.removeprefix('http://')}   {families}   "
         f"{levels['executes']} operations execute, {levels['stores only']} only store"
+        f"{'   --moto-answers: what nobody executed is made up' if moto_answers else ''}"
     )
 
 
 def _asked(url: str | None, ask: Callable[[Stack], Any]) -> Any:
     """Ask the running stack; its refusals are Invalid, its absence NotFound."""
-    from ..lifecycle.offline import running_url
+    from ..lifecycle.offline import clouds, running_urls
     from ..localstack.client import Stack
 
-    where = url or os.environ.get("AWS_ENDPOINT_URL") or running_url(Path.cwd()) or f"http://127.0.0.1:{_PORT}"
+    named = (os.environ.get(variable) for cloud in clouds().values() for variable in cloud.variables)
+    where = url or next(filter(None, named), None) or next(iter(running_urls(Path.cwd())), f"http://127.0.0.1:{_PORT}")
     try:
         return ask(Stack(where))
     except OSError:

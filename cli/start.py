@@ -13,7 +13,9 @@ from .console import Console, command
 
 @command(project=False, help="Make a project in the new folder NAME, or a copy of an example.")
 @click.argument("name")
-@click.option("--example", type=click.Choice(["openbandit"]), help="A complete project on real data.")
+@click.option(
+    "--example", type=click.Choice(["openbandit", "shop"]), help="openbandit: a real log. shop: people, simulated, of whom all is known."
+)
 def init(console: Console, name: str, example: str | None) -> None:
     from ..project.scaffold import create
 
@@ -22,7 +24,7 @@ def init(console: Console, name: str, example: str | None) -> None:
     data = " and the data" if len(kept) < len(files) else ""
     text = f"{name}/  {len(kept)} files{data}. project.yaml is the place to start; SQL in features/, models in models/."
     console.result({"folder": name, "files": [str(f) for f in files]}, text)
-    if example:
+    if example == "openbandit":
         console.say(f"next   cd {name} && isthmus demo        or, step by step, isthmus validate")
     else:
         console.say(f"next   cd {name} && isthmus validate")
@@ -52,5 +54,5 @@ def doctor(console: Console) -> None:
 
     findings = examine()
     console.result(findings, "\n".join(map(str, findings)))
-    if not all(finding.ok for finding in findings if finding.name.startswith(("python", "local"))):
+    if not all(finding.ok for finding in findings if finding.required):
         raise SystemExit(1)

@@ -15,11 +15,12 @@ from ..storage import wait
 from . import owner
 from .converge import variants_ready
 from .exposures import EXPOSURES
+from .hosting import resolution
 from .inputs import manifest_of, union, view_keys
 from .port import EndpointSpec, EndpointState, VariantSpec
 from .smoke import Smoke, smoke
 from .split import checked, shown
-from .traffic import read_back, resolution
+from .traffic import read_back
 
 DEADLINE = timedelta(minutes=30)  # clouds start machines
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
 from ..errors import Invalid
+from ..project.names import did_you_mean
 from ..project.specs import Endpoint, Entity, ProjectSpec
 
 
@@ -41,10 +41,9 @@ def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
     """Invalid says what is missing or wrong, and what would be right."""
     known = {shape.unit, "slots", *shape.entities, *shape.attributes}
     if unknown := [name for name in request if name not in known]:
-        close = get_close_matches(unknown[0], known, 1)
         raise Invalid(
             f"{shape.endpoint}: a request has no {unknown[0]!r}",
-            remedy=f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(known))}",
+            remedy=did_you_mean(unknown[0], known) or f"it has {', '.join(sorted(known))}",
         )
     unit = request.get(shape.unit)
     if isinstance(unit, bool) or not isinstance(unit, str | int) or unit == "":

@@ -107,7 +107,7 @@ def _failed(status: int, error: str, message: str, line: str | None = None) -> R
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="isthmus.endpoints.server", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="isthmus.endpoints.server", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("serve", nargs="?", choices=["serve"], help="what SageMaker appends to a container's command; changes nothing")
     parser.add_argument("--model", type=Path, default=CONTAINER_MODEL, metavar="FOLDER")
     parser.add_argument("--port", type=int, default=int(os.environ.get("AIP_HTTP_PORT", "8080")))

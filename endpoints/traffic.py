@@ -12,8 +12,8 @@ import msgspec
 from ..errors import Conflict, NotFound
 from ..runtime import Project
 from ..storage import wait
-from ..target import Target
 from . import owner
+from .hosting import resolution
 from .port import EndpointState
 from .split import checked, completed, representable, shown
 
@@ -49,11 +49,6 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         moves = [f"{name} {shown(self.before[name])} -> {shown(percent)}" for name, percent in self.after.items()]
         return f"{self.target:<7} {self.endpoint}   {'   '.join(moves)}"
-
-
-def resolution(target: Target) -> Decimal:
-    row = target.capabilities["traffic.resolution"]
-    return row.value if isinstance(row.value, Decimal) else Decimal(str(row.value))
 
 
 def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> Intent:

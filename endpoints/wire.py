@@ -12,7 +12,7 @@ import msgspec
 
 from ..pipelines.predictor import Manifest
 
-MAX_BYTES = 6_291_456  # SageMaker's limit of a request, kept on every target that can
+MAX_BYTES = 6_291_456  # of a request; a target's own limit, its row `invoke.max_bytes`, is at most this
 JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 
 _NUMBERS = {"int64": int, "float64": float}

@@ -14,12 +14,12 @@ import msgspec
 from ..errors import NotFound
 from ..project.specs import Attribute, Event
 from ..runtime import Project
-from ..storage import utc_milliseconds
+from ..times import utc_milliseconds
 from . import values
+from .column_types import COLUMN_TYPES
 from .port import Rejected, Row, StreamSpec
-from .relations import TYPES, raw_table
+from .relations import raw_table
 
-_ATTRIBUTE_TYPES = {column: attribute for attribute, column in TYPES.items()}
 _OWN = frozenset({"dt", "payload_digest", "source", "line"})  # made here; what a caller sends under these names is not read
 
 Checker = Callable[[Row, datetime], dict[str, object]]  # raises BadValueError
@@ -90,7 +90,7 @@ def _event_checker(encoded: bytes) -> Checker:
 @cache
 def _stream_checker(stream: StreamSpec) -> Checker:
     attributes = tuple(
-        Attribute(name=column.name, type=_ATTRIBUTE_TYPES[column.type], required=column.required)  # type: ignore[arg-type]
+        Attribute(name=column.name, type=COLUMN_TYPES[column.type].attribute, required=column.required)
         for column in stream.columns
         if column.name not in _OWN
     )

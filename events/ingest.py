@@ -192,7 +192,8 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> tuple[tuple
         if fresh:
             rows = part.take(pa.array(fresh, pa.int64()))
             rows = rows.append_column("quarantined_timestamp", pa.array([wall] * len(fresh), pa.timestamp("ms")))
-            _write(project, table, rows)
+            # one payload may be there for two attributes: it waited for its reference, then it lost to another content of its id
+            _write(project, table, rows, keys=("payload_digest", "attribute"))
     most = counts.most_common()
     reasons = [Reason(count=n, attribute=a, reason=r, line=lines[a, r] if n == 1 else None) for (a, r), n in most[:REASONS]]
     if rest := sum(n for _, n in most[REASONS:]):
@@ -203,14 +204,14 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> tuple[tuple
 def _append(project: Project, event: Event, settled: Settled) -> None:
     table = raw_table(event)
     for part in settled.new():
-        _write(project, table, part)
+        _write(project, table, part, keys=("payload_digest",))
 
 
-def _write(project: Project, table: TableSpec, rows: pa.Table) -> None:
-    """Under a name made from the rows' content: the same rows again are the same batch."""
+def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
+    """Under a name made from the columns that tell rows apart: the same rows again are the same batch."""
     content = hashlib.blake2b(digest_size=16)
-    digests: list[Any] = rows["payload_digest"].to_pylist()
-    content.update("".join(digests).encode())
+    columns: list[Any] = [rows[name].to_pylist() for name in keys]
+    content.update("".join(":".join(row) for row in zip(*columns, strict=True)).encode())
     project.target.warehouse.append(table.name, rows.select([c.name for c in table.columns]), batch=f"ingest-{content.hexdigest()}")
 
 

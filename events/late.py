@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 
 from ..project.specs import Event
+from ..times import from_epoch
 from .relations import quarantine_name
 from .stage import good_schema
 from .validate import attributes_of, payloads
@@ -16,8 +16,6 @@ from .values import digest
 
 if TYPE_CHECKING:
     from ..feature_store.port import Warehouse
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def late_events(warehouse: Warehouse, event: Event) -> pa.Table:
@@ -45,7 +43,7 @@ def _event(event: Event, row: dict[str, Any]) -> dict[str, Any]:
     for attribute in attributes_of(event):
         value = content.get(attribute.name)
         if attribute.type == "timestamp" and isinstance(value, int):
-            content[attribute.name] = (_EPOCH + timedelta(milliseconds=value)).replace(tzinfo=None)
+            content[attribute.name] = from_epoch(value).replace(tzinfo=None)
     return {**content, **{name: row[name] for name in ("source", "line", "payload_digest")}, "dt": str(content["event_timestamp"])[:10]}
 
 

@@ -11,7 +11,6 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -22,7 +21,9 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from ..errors import Invalid, NotFound
+from ..project.names import did_you_mean
 from ..project.specs import Event
+from .column_types import OF_ATTRIBUTE, arrow_type
 from .sql import query_to_parquet
 from .validate import Chunk, attributes_of
 from .values import as_json
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = 100_000  # a chunk: some tens of MB
-_JSON_TYPES: dict[str, pa.DataType] = {
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "timestamp": pa.string(),
-}
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,10 +117,9 @@ def _check_columns(event: Event, names: list[str], source: str) -> None:
         raise Invalid(f"{source} has the column {twice[0]} twice")
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
             raise Invalid(
                 f"{source} has a column {name}, which {event.name} does not have",
-                remedy=f"did you mean {near[0]}?" if near else f"{event.name} has {', '.join(known)}",
+                remedy=did_you_mean(name, known) or f"{event.name} has {', '.join(known)}",
             )
     for attribute in attributes_of(event):
         if attribute.required and attribute.name not in names:
@@ -170,10 +163,10 @@ def _csv(event: Event, path: Path, name: str) -> Source:
     """The first row names the columns. An empty field is no value. A record's line is where it begins."""
 
     def records() -> Iterator[tuple[int, list[str]]]:
+        line = 1
         try:
             with _binary(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:
                 reader = csv.reader(file, strict=True)
-                line = 1
                 for record in reader:
                     if record:
                         yield line, record
@@ -207,7 +200,9 @@ def _csv(event: Event, path: Path, name: str) -> Source:
 
 def _json_lines(event: Event, path: Path, name: str) -> Source:
     """One object a line. A line that is none, and a name that the event does not have, are that line's fault alone."""
-    schema = pa.schema([(a.name, _JSON_TYPES[a.type]) for a in attributes_of(event)])
+    # a time as it was written: the rules say what it means
+    kinds = {a.name: pa.string() if a.type == "timestamp" else arrow_type(OF_ATTRIBUTE[a.type]) for a in attributes_of(event)}
+    schema = pa.schema(list(kinds.items()))
     with _binary(path) as file:
         try:
             array = file.read(64).lstrip().startswith(b"[")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ..feature_store.port import TableSpec
 from ..project.specs import Attribute, Event, ProjectSpec
-from .port import Column, ColumnType
-
-TYPES: dict[str, ColumnType] = {"bool": "bool", "int": "int64", "float": "float64", "string": "string", "timestamp": "timestamp"}
+from .column_types import OF_ATTRIBUTE
+from .port import Column
 
 
 def raw_name(event: str) -> str:
@@ -23,7 +22,7 @@ def quarantine_name(event: str) -> str:
 
 
 def column(attribute: Attribute) -> Column:
-    return Column(name=attribute.name, type=TYPES[attribute.type], required=attribute.required)
+    return Column(name=attribute.name, type=OF_ATTRIBUTE[attribute.type], required=attribute.required)
 
 
 def event_columns(event: Event) -> tuple[Column, ...]:

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from ..project.specs import Event, ProjectSpec
 from . import lookup, values
+from .column_types import OF_ATTRIBUTE, arrow_type
 from .read import ROWS, Source
-from .relations import TYPES
-from .validate import ARROW, Bad, attributes_of, payloads, validate
+from .validate import Bad, attributes_of, payloads, validate
 
 if TYPE_CHECKING:
     from ..feature_store.port import Warehouse
@@ -62,7 +62,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def good_schema(event: Event) -> pa.Schema:
-    attributes: list[Any] = [pa.field(a.name, ARROW[TYPES[a.type]]) for a in attributes_of(event)]
+    attributes: list[Any] = [pa.field(a.name, arrow_type(OF_ATTRIBUTE[a.type])) for a in attributes_of(event)]
     own: list[Any] = [pa.field("line", pa.int64()), *(pa.field(name, pa.string()) for name in ("payload_digest", "dt", "source"))]
     return pa.schema([*attributes, *own])
 

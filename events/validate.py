@@ -13,18 +13,11 @@ import pyarrow.compute
 
 from ..project.specs import Attribute, Event
 from . import values
-from .relations import TYPES
+from .column_types import OF_ATTRIBUTE, arrow_type
 
 pc: Any = pyarrow.compute  # its functions are made at run time; the stubs' overloads do not follow a column's declared type
 ColumnData = Any  # pa.Array, pa.ChunkedArray
 
-ARROW: dict[str, pa.DataType] = {
-    "bool": pa.bool_(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "string": pa.string(),
-    "timestamp": pa.timestamp("ms"),
-}
 _STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)$"
 # Arrow's own scalars: given Python's, its functions import pandas to look at them (0.8 s).
 _EMPTY, _TRUE, _FALSE = pa.scalar("", pa.string()), pa.scalar(True), pa.scalar(False)
@@ -146,7 +139,7 @@ def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnDa
 
 
 def _arrow(attribute: Attribute) -> pa.DataType:
-    return ARROW[TYPES[attribute.type]]
+    return arrow_type(OF_ATTRIBUTE[attribute.type])
 
 
 def _is_text(column: ColumnData) -> bool:

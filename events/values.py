@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from difflib import get_close_matches
 from hashlib import blake2b
 
 import msgspec
 
+from ..project.names import did_you_mean
 from ..project.specs import Attribute, Event
-from ..storage import utc_milliseconds
+from ..times import epoch_milliseconds, utc_milliseconds
 
 ID = Attribute(name="event_id", type="string")
 TIMESTAMP = Attribute(name="event_timestamp", type="timestamp")
@@ -82,21 +82,15 @@ def out_of_time(moment: datetime, *, now: datetime, max_lateness: timedelta) -> 
 def unknown(name: str, event: Event) -> str:
     """The reason for a name that the event does not have, with the nearest one that it has."""
     known = ["event_id", "event_timestamp", *(a.name for a in event.attributes)]
-    near = get_close_matches(name, known, n=1)
-    return f"is not an attribute of {event.name}" + (f" (did you mean {near[0]}?)" if near else f" (it has {', '.join(known)})")
+    hint = did_you_mean(name, known) or f"it has {', '.join(known)}"
+    return f"is not an attribute of {event.name} ({hint})"
 
 
 def payload(names: Sequence[str], values: Sequence[object]) -> bytes:
     """An event's content as canonical JSON: sorted names, nulls left out (a new optional attribute keeps old digests), times in ms."""
     return _encode(
-        {name: milliseconds(v) if isinstance(v, datetime) else v for name, v in zip(names, values, strict=True) if v is not None}
+        {name: epoch_milliseconds(v) if isinstance(v, datetime) else v for name, v in zip(names, values, strict=True) if v is not None}
     )
-
-
-def milliseconds(moment: datetime) -> int:
-    """Since the epoch; a naive datetime is UTC."""
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MILLISECOND
 
 
 def digest(content: bytes) -> str:
@@ -114,10 +108,6 @@ def as_json(row: Mapping[str, object]) -> str:
         return _encode(row).decode()
     except (ValueError, TypeError):  # e.g. text with half a surrogate pair
         return _encode({str(k): repr(v) for k, v in row.items()}).decode("utf-8", "replace")
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 def _days(span: timedelta) -> str:

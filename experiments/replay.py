@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Invalid
+from ..pipelines.units import estimates, totals
 
 SAMPLES, SEED = 10_000, 12345  # with these EXAMPLE.md's 0.0015 .. 0.0093 comes out; other seeds end at 0.0092 to 0.0099
 _CHUNK = 4096  # draws at a time
@@ -29,12 +30,15 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     effective_rows: float
     matched: int  # rows whose action the policy might have shown
     matched_rewards: float
+    units: int | None = None  # that the interval draws; None: rows
 
     def __str__(self) -> str:
         if self.value is None:
             hits = f"{self.matched_rewards:g} click{'s' * (self.matched_rewards != 1)}"
             return f"matches {self.matched:,} of {self.rows:,} rows, {hits}: no estimate"
-        return f"{self.value:.5f}   {self.low:.4f} .. {self.high:.4f}   (worth {_hundreds(self.effective_rows):,} of {self.rows:,} rows)"
+        worth = f"worth {_hundreds(self.effective_rows):,} of {self.rows:,} rows" + (f", {self.units:,} units drawn" if self.units else "")
+        interval = "no interval of so few units" if self.low is None else f"{self.low:.4f} .. {self.high:.4f}"
+        return f"{self.value:.5f}   {interval}   ({worth})"
 
 
 def _hundreds(rows: float) -> int:
@@ -43,19 +47,28 @@ def _hundreds(rows: float) -> int:
 
 
 def replay(
-    positions: Any, items: Any, propensities: Any, rewards: Any, policy_probabilities: Any, *, samples: int = SAMPLES, seed: int = SEED
+    positions: Any,
+    items: Any,
+    propensities: Any,
+    rewards: Any,
+    policy_probabilities: Any,
+    *,
+    units: Any = None,
+    samples: int = SAMPLES,
+    seed: int = SEED,
 ) -> Replay:
     """Estimate a policy's value per row from a log.
 
     `positions` count from 1 and `items` from 0; `policy_probabilities[item, position - 1]` is how likely the policy shows the item there
-    (the same for every row: a policy without context), or one number a row. The interval is the bootstrap's, over rows (95 %).
+    (the same for every row: a policy without context), or one number a row. The interval (95 %) is the bootstrap's: over `units` (one
+    value a row: whose it is) where they are known, else over rows, which is too narrow if people come back. Fewer than ten units: none.
     Invalid: a propensity that is not in (0, 1], or arrays of different lengths.
     """
     positions, items = np.asarray(positions), np.asarray(items)
     propensities, rewards = np.asarray(propensities, dtype=float), np.asarray(rewards, dtype=float)
     probabilities = np.asarray(policy_probabilities, dtype=float)
-    if len({len(positions), len(items), len(propensities), len(rewards)}) != 1:
-        raise Invalid("replay: positions, items, propensities and rewards must have one entry a row")
+    if len({len(positions), len(items), len(propensities), len(rewards), len(rewards if units is None else units)}) != 1:
+        raise Invalid("replay: positions, items, propensities, rewards and units must have one entry a row")
     outside = ~((propensities > 0) & (propensities <= 1))
     if outside.any():
         row = int(np.flatnonzero(outside)[0])
@@ -64,19 +77,20 @@ def replay(
             remedy="a log without the logging policy's propensities cannot be replayed",
         )
     likely = probabilities if probabilities.ndim == 1 else probabilities[items, positions - 1]
-    return _estimate(likely / propensities, rewards, samples=samples, seed=seed)
+    whose = None if units is None else np.unique(np.asarray(units), return_inverse=True)[1].astype(np.int64)
+    return _estimate(likely / propensities, rewards, whose, samples=samples, seed=seed)
 
 
-def _estimate(weights: NDArray[np.float64], rewards: NDArray[np.float64], *, samples: int, seed: int) -> Replay:
+def _estimate(
+    weights: NDArray[np.float64], rewards: NDArray[np.float64], whose: NDArray[np.int64] | None, *, samples: int, seed: int
+) -> Replay:
     rows, total = len(weights), float(weights.sum())
     matched = weights > 0
     hits = float(rewards[matched].sum())
     earned = weights * rewards
     value = low = high = normalised = None
     if rows and hits > 0:
-        random = np.random.RandomState(seed)
-        means = [float(earned[random.randint(0, rows, rows)].mean()) for _ in range(samples)]
-        low, high = map(float, np.percentile(means, [2.5, 97.5]))
+        low, high = _by_row(earned, samples, seed) if whose is None else _by_unit(earned, whose, samples, seed)
         value, normalised = float(earned.mean()), float(earned.sum()) / total
     return Replay(
         value=value,
@@ -87,7 +101,21 @@ def _estimate(weights: NDArray[np.float64], rewards: NDArray[np.float64], *, sam
         effective_rows=total**2 / float((weights**2).sum()) if total else 0.0,
         matched=int(matched.sum()),
         matched_rewards=hits,
+        units=None if whose is None else int(whose.max(initial=-1)) + 1,
     )
+
+
+def _by_row(earned: NDArray[np.float64], samples: int, seed: int) -> tuple[float, float]:
+    random = np.random.RandomState(seed)
+    means = [float(earned[random.randint(0, len(earned), len(earned))].mean()) for _ in range(samples)]
+    low, high = map(float, np.percentile(means, [2.5, 97.5]))
+    return low, high
+
+
+def _by_unit(earned: NDArray[np.float64], whose: NDArray[np.int64], samples: int, seed: int) -> tuple[float | None, float | None]:
+    mean = totals(earned, 1.0, whose, int(whose.max()) + 1)
+    drawn = estimates({"value": mean}, samples=samples, seed=seed).get("value")
+    return (drawn.low, drawn.high) if drawn else (None, None)
 
 
 def thompson_probabilities(alpha: Any, beta: Any, slots: int, *, draws: int = 100_000, seed: int = SEED) -> NDArray[np.float64]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 
 from ..errors import Problem
-from ..project.names import did_you_mean
+from ..project.names import did_you_mean, nearest
 from ..project.specs import Description, Feature, Model
 from .port import SqlProblem
 from .schema import ViewSchema, place, sql_problem, view_schemas
@@ -61,6 +60,6 @@ def _unknown(feature: Feature, model: Model, description: Description, schemas: 
     names = [column.name for column in schemas[feature.view].features]
     if feature.name in names:
         return None
-    near = get_close_matches(feature.name, names, n=1)
-    meant = f"did you mean {feature.view}.{near[0]}?   " if near else ""
+    near = nearest(feature.name, names)
+    meant = f"did you mean {feature.view}.{near}?   " if near else ""
     return f"{feature} is not a feature", f"{meant}{feature.view} has {', '.join(names)}"

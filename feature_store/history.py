@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
-from ..events.port import Column, ColumnType
+from ..events.column_types import sql_type
+from ..events.port import Column
 from ..project.specs import Entity, FeatureView
 from .point_in_time import canonical_order
-
-_SQL_TYPES: Mapping[ColumnType, str] = {
-    "bool": "BOOLEAN",
-    "int64": "BIGINT",
-    "float64": "DOUBLE",
-    "string": "VARCHAR",
-    "timestamp": "TIMESTAMP",
-}
 
 
 class ViewSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +47,7 @@ def computed_sql(source: ViewSource) -> str:
     if source.has_created:
         created = "CASE WHEN created_timestamp > event_timestamp THEN created_timestamp ELSE event_timestamp END"
     names = "".join(f", {feature.name}" for feature in source.features)
-    features = "".join(f", CAST({feature.name} AS {_SQL_TYPES[feature.type]}) AS {feature.name}" for feature in source.features)
+    features = "".join(f", CAST({feature.name} AS {sql_type(feature.type)}) AS {feature.name}" for feature in source.features)
     newest = ", ".join(f"{term} DESC" for feature in source.features for term in canonical_order(feature)) or "event_timestamp"
     key = source.entity.key
     raw = f"SELECT {key}, {_moment('event_timestamp')}{', ' + _moment('created_timestamp') if source.has_created else ''}{features}"
@@ -85,7 +78,7 @@ def next_sql(source: ViewSource) -> str:
     """
     names = "".join(f", {feature.name}" for feature in source.features)
     own, others = ", ".join(f"fresh.{name}" for name in source.columns[:3]), "".join(f", fresh.{f.name}" for f in source.features)
-    changed = "".join(f" OR {_changed(feature)}" for feature in source.features)
+    differs = "".join(f" OR {changed(feature, f'fresh.{feature.name}', f'held.{feature.name}')}" for feature in source.features)
     newest = "row_number() OVER (PARTITION BY entity_key, event_timestamp ORDER BY created_timestamp DESC) AS age"
     published = f"SELECT entity_key, event_timestamp{names}, {newest} FROM {source.view.name} WHERE created_timestamp <= $since"
     created = "CASE WHEN fresh.created_timestamp > $since THEN fresh.created_timestamp ELSE $until END AS created_timestamp"
@@ -96,7 +89,7 @@ def next_sql(source: ViewSource) -> str:
         f"FROM (SELECT {', '.join(source.columns)}, {newest} FROM computed__rows) AS fresh\n"
         "LEFT JOIN (SELECT * FROM published__rows WHERE age = 1) AS held "
         "ON held.entity_key = fresh.entity_key AND held.event_timestamp = fresh.event_timestamp\n"
-        f"WHERE fresh.created_timestamp > $since OR (fresh.age = 1 AND (held.entity_key IS NULL{changed}))"
+        f"WHERE fresh.created_timestamp > $since OR (fresh.age = 1 AND (held.entity_key IS NULL{differs}))"
     )
 
 
@@ -109,6 +102,7 @@ def latest_sql(source: ViewSource) -> str:
     )
 
 
+@lru_cache(maxsize=256)
 def body(sql: str) -> str:
     """A statement that can stand in parentheses: without its semicolon and what follows. Tokens know a text's semicolon from its own."""
     from sqlglot import TokenType, tokenize
@@ -125,8 +119,8 @@ def _moment(column: str) -> str:
     return f"CAST({column} AS TIMESTAMP) AS {column}"
 
 
-def _changed(feature: Column) -> str:
-    mine, theirs = f"fresh.{feature.name}", f"held.{feature.name}"
+def changed(feature: Column, mine: str, theirs: str) -> str:
+    """Whether two columns hold other values of a feature."""
     differs = f"{mine} IS DISTINCT FROM {theirs}"
     if feature.type != "float64":
         return differs

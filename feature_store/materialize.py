@@ -4,6 +4,9 @@ A batch (view, sequence, until) holds what the view's SQL says up to `until` and
 created_timestamp in (since, until]: rows that the SQL calls created since then keep their time, and what changed or appeared later than its
 own created_timestamp (a late event) is a correction created at `until`, for it became known only now. History is append-only.
 
+Before a view's first batch, and after its SQL changed, it is checked that its rows see no later data (as_known.py): all views that are
+due, before any is written. A check that looked at something is noted by the digest of the SQL.
+
 Killed at any point, running again doubles and loses nothing:
 
 1. the state notes `pending` = until before anything is written;
@@ -25,10 +28,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from ..runtime import Project
-from ..storage import utc_milliseconds
+from ..times import utc_milliseconds
 from . import watermarks
+from .as_known import AsKnown, require_as_known
+from .as_known_sql import inputs
 from .history import ViewSource, first_sql, next_sql
 from .relations import history_table
+from .sql import digest
 from .views import online_spec, view_sources
 from .watermarks import Held, Watermark
 
@@ -41,6 +47,7 @@ class MaterializeReport(msgspec.Struct, frozen=True, kw_only=True):
     keys_online: int
     until: datetime  # what was known then is in the history and served
     seconds: float
+    as_known: AsKnown | None = None  # what was checked before this batch
 
 
 def watermark(project: Project, view: str) -> datetime | None:
@@ -52,31 +59,46 @@ def materialize(project: Project, views: Sequence[str] | None = None, *, until: 
     """Bring the views (all by default) up to `until` (the project's now). Safe to run again at any time.
 
     An `until` before the watermark cannot unpublish: the view stays where it is, and only late events are picked up.
-    NotFound for an unknown view, ProjectError when a view's SQL is wrong, Busy when another command holds the project.
+    NotFound for an unknown view, ProjectError when a view's SQL is wrong, Busy when another command holds the project. Refused, with
+    nothing written, when a view that was not checked before holds rows that have seen later data.
     """
     with project.lock("materialize"):
         sources = view_sources(project.description, views)
         moment = utc_milliseconds(until) if until else project.now()
+        checks = require_as_known(project, [source for source in sources if _unchecked(project, source)])
         reports = []
         for done, source in enumerate(sources):
             project.progress(f"materialize {source.view.name}", done, len(sources))
-            reports.append(_materialize(project, source, moment))
+            reports.append(_materialize(project, source, moment, checks.get(source.view.name)))
         project.progress("materialize", len(sources), len(sources))
         return tuple(reports)
 
 
-def _materialize(project: Project, source: ViewSource, until: datetime) -> MaterializeReport:
+def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The views that `materialize` would first check for later data: those that read something with a time, by a text not checked yet."""
+    return tuple(source.view.name for source in view_sources(project.description, views) if _unchecked(project, source))
+
+
+def _unchecked(project: Project, source: ViewSource) -> bool:
+    known = watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
+    return not known and any(read.known for read in inputs(source, project.description))
+
+
+def _materialize(project: Project, source: ViewSource, until: datetime, check: AsKnown | None) -> MaterializeReport:
     started = time.monotonic()
     view = source.view.name
     held = _prepare(project, source)
+    checked = digest(source.view.sql) if check is not None and check.moments else held.mark.checked
     before = held.mark.rows
     if held.mark.pending is not None:
         held = _publish(project, source, held)
     last = held.mark.until
     if last is None or until > last:
-        held = _begin(project, source, held, until)
+        held = _begin(project, source, held, until, checked)
     elif _anything_new(project, source, since=last, until=last + _TICK):
-        held = _begin(project, source, held, last + _TICK)
+        held = _begin(project, source, held, last + _TICK, checked)
+    elif checked != held.mark.checked:
+        held = watermarks.move(project, view, held, checked=checked)
     held = _sync(project, source, held)
     return MaterializeReport(
         view=view,
@@ -84,6 +106,7 @@ def _materialize(project: Project, source: ViewSource, until: datetime) -> Mater
         keys_online=_keys(project, source, held.mark),
         until=held.mark.until or until,
         seconds=time.monotonic() - started,
+        as_known=check,
     )
 
 
@@ -95,14 +118,15 @@ def _prepare(project: Project, source: ViewSource) -> Held:
     state = target.warehouse.observe(view)
     if held.token is not None and (state is None or (state.rows == 0 and held.mark.rows > 0)):
         # The sequence goes on: a name that was used for other rows is never used again.
-        held = watermarks.move(project, view, Held(mark=Watermark(sequence=held.mark.sequence + 1), token=held.token))
+        fresh = Watermark(sequence=held.mark.sequence + 1, checked=held.mark.checked)
+        held = watermarks.move(project, view, Held(mark=fresh, token=held.token))
     target.warehouse.apply(table)
     target.online.apply(online_spec(source))
     return held
 
 
-def _begin(project: Project, source: ViewSource, held: Held, until: datetime) -> Held:
-    return _publish(project, source, watermarks.move(project, source.view.name, held, pending=until))
+def _begin(project: Project, source: ViewSource, held: Held, until: datetime, checked: str | None) -> Held:
+    return _publish(project, source, watermarks.move(project, source.view.name, held, pending=until, checked=checked))
 
 
 def _publish(project: Project, source: ViewSource, held: Held) -> Held:

@@ -17,14 +17,15 @@ Two renderings of the same rule:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from ..errors import Invalid, Unsupported
-from ..events.port import Column, ColumnType
+from ..events.column_types import COLUMN_TYPES
+from ..events.port import Column
 from .port import Params
 
 if TYPE_CHECKING:
@@ -34,15 +35,6 @@ if TYPE_CHECKING:
     from .port import Warehouse
 
 Rendering = Literal["portable", "asof"]
-
-# What a null is ordered as. It is never compared with a value: the null's own flag comes first.
-_ZERO: Mapping[ColumnType, str] = {
-    "bool": "FALSE",
-    "int64": "0",
-    "float64": "0.0",
-    "string": "''",
-    "timestamp": "TIMESTAMP '1970-01-01 00:00:00'",
-}
 
 
 class JoinView(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +165,8 @@ def _versions(number: int, view: JoinView) -> str:
 
 def canonical_order(column: Column) -> tuple[str, str]:
     """ORDER BY terms that put null first on every engine, without NULLS FIRST (BigQuery has none inside a window)."""
-    return f"CASE WHEN {column.name} IS NULL THEN 0 ELSE 1 END", f"coalesce({column.name}, {_ZERO[column.type]})"
+    # what a null is ordered as is never compared with a value: the null's own flag comes first
+    return f"CASE WHEN {column.name} IS NULL THEN 0 ELSE 1 END", f"coalesce({column.name}, {COLUMN_TYPES[column.type].zero})"
 
 
 def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:

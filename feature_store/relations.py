@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..events.column_types import OF_ATTRIBUTE
 from ..events.port import Column
-from ..events.relations import TYPES, event_columns, view_name
+from ..events.relations import event_columns, view_name
 from ..project.specs import FeatureView, Objective, ProjectSpec
 from .port import TableSpec
 
@@ -66,7 +67,7 @@ def history_table(spec: ProjectSpec, view: FeatureView, features: Sequence[Colum
         name=view.name,
         columns=(
             Column(name="entity_key", type="string", required=True),
-            Column(name=entity.key, type=TYPES[entity.type], required=True),
+            Column(name=entity.key, type=OF_ATTRIBUTE[entity.type], required=True),
             Column(name="event_timestamp", type="timestamp", required=True),
             Column(name="created_timestamp", type="timestamp", required=True),
             *features,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import IsthmusError, Problem
-from ..events.port import Column, ColumnType
+from ..events.column_types import sql_type
+from ..events.port import Column
 from ..events.relations import event_columns, quarantine_name, raw_name, view_name
 from ..project.names import did_you_mean
 from ..project.specs import Description, FeatureView, Place, ProjectSpec
@@ -28,13 +29,7 @@ if TYPE_CHECKING:
 
     from .port import SqlProblem
 
-_DUCKDB_TYPES: Mapping[ColumnType, str] = {
-    "bool": "BOOLEAN",
-    "int64": "BIGINT",
-    "float64": "DOUBLE",
-    "string": "VARCHAR",
-    "timestamp": "TIMESTAMP",
-}
+_TIMES = ("event_timestamp", "created_timestamp")  # of a static table they may be text, which says nothing of time
 
 
 class ViewSchema(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,11 +76,30 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
                 problems.append(outputs)
                 continue
             features, has_created, mistakes = view_columns(view, description.spec.entities[view.entity], outputs)
+            mistakes += _of_time_and_order(view, description.spec, relations)
             problems += mistakes
-            if not mistakes:
+            if not any(mistake.severity == "error" for mistake in mistakes):
                 key = description.spec.entities[view.entity].key
                 found[view.name] = ViewSchema(name=view.name, features=features, has_created=has_created, key=key)
     return found, tuple(problems)
+
+
+def _of_time_and_order(view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]) -> list[Problem]:
+    from sqlglot.optimizer.scope import build_scope
+
+    from .sql import parse
+    from .sql_order import ambiguous_orders
+    from .view_known import known_problems
+
+    columns = {
+        name.lower(): frozenset(c.name.lower() for c in declared if c.name not in _TIMES or c.type == "timestamp")
+        for name, declared in relations.items()
+    }
+    root = build_scope(parse(view.sql))
+    if root is None:  # only what is no query has none
+        return []
+    orders = ambiguous_orders(root, columns, [entity.key for entity in spec.entities.values()])
+    return [*known_problems(root, view, spec, columns), *(sql_problem(view, problem) for problem in orders)]
 
 
 def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:
@@ -135,7 +149,7 @@ def _database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyCon
     database.execute("SET enable_external_access = false")
     database.execute("SET errors_as_json = true")
     for name, columns in relations.items():
-        database.execute(f'CREATE TABLE "{name}" ({", ".join(f"{_quoted(c.name)} {_DUCKDB_TYPES[c.type]}" for c in columns)})')
+        database.execute(f'CREATE TABLE "{name}" ({", ".join(f"{_quoted(c.name)} {sql_type(c.type)}" for c in columns)})')
     return database
 
 

@@ -7,6 +7,7 @@ types and names are judged by schema.py, against the project's relations. What i
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 
@@ -20,7 +21,7 @@ from .port import SqlProblem
 from .sql_forms import FORMS, PARTS, STRANGERS
 from .sql_rules import troubles
 
-__all__ = ["Rendered", "SqlProblem", "check", "parse", "tables"]
+__all__ = ["Rendered", "SqlProblem", "check", "digest", "parse", "tables"]
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,12 @@ def parse(sql: str) -> exp.Query:
     if isinstance(tree, SqlProblem):
         raise ValueError(f"line {tree.line}: {tree.what}: {tree.why}")  # noqa: TRY004  the text is wrong, not its type
     return tree
+
+
+def digest(sql: str) -> str:
+    """Of what a sound text means: its layout and comments aside."""
+    text = sqlglot.parse_one(sql, read="duckdb").sql(dialect="duckdb", comments=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def tables(sql: str) -> frozenset[str]:

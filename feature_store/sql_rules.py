@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlglot import exp
 
+from ..events.column_types import COLUMN_TYPES, sql_type
 from .sql_forms import AGGREGATES, NAVIGATION, RANKING, Node
 
 Trouble = tuple[str, str]
@@ -27,7 +28,7 @@ CASTS = {
     exp.DType.TIMESTAMP: "timestamp",
     exp.DType.TIMESTAMPNTZ: "timestamp",  # sqlglot's name for DuckDB's TIMESTAMP
 }
-_TYPES = "BOOLEAN, BIGINT, DOUBLE, VARCHAR, TIMESTAMP"
+_TYPES = ", ".join(map(sql_type, COLUMN_TYPES))
 _ZONED = frozenset({exp.DType.TIMESTAMPTZ, exp.DType.TIMESTAMPLTZ})
 _FRACTIONAL = (exp.Div, exp.Avg, exp.Ln, exp.Exp, exp.Sqrt, exp.Pow, exp.Stddev, exp.StddevSamp, exp.Variance)
 _WHOLE = (exp.Round, exp.Floor, exp.Ceil, exp.Count, exp.Length, exp.Extract, exp.DateDiff)

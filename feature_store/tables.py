@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import Invalid, NotFound
+from ..events.column_types import arrow_type
 from ..events.port import Column, ColumnType
 from .relations import static_raw_name, static_table
 
@@ -126,13 +127,6 @@ def _column_type(field: pa.Field[pa.DataType], where: str) -> ColumnType:
 def _conformed(data: pa.Table, where: str) -> pa.Table:
     import pyarrow as pa
 
-    types: dict[str, pa.DataType] = {
-        "bool": pa.bool_(),
-        "int64": pa.int64(),
-        "float64": pa.float64(),
-        "string": pa.string(),
-        "timestamp": pa.timestamp("ms"),
-    }
     arrays, names = [], []
     for field, values in zip(list(data.schema), data.columns, strict=True):
         if field.name in _RESERVED:
@@ -148,7 +142,7 @@ def _conformed(data: pa.Table, where: str) -> pa.Table:
             plain = plain.cast(pa.timestamp(plain.type.unit, tz="UTC"))
         kind = _column_type(pa.field(name, plain.type), where)
         try:
-            arrays.append(plain.cast(types[kind], kind != "timestamp"))  # times are truncated to milliseconds, nothing else may be
+            arrays.append(plain.cast(arrow_type(kind), kind != "timestamp"))  # times are truncated to milliseconds, nothing else may be
         except pa.ArrowInvalid as error:
             raise Invalid(f"{where}: column {name}: {error}", remedy="it does not fit into 64 bits") from error
         names.append(name)

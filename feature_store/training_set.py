@@ -11,7 +11,7 @@ from ..errors import Invalid, NotFound
 from ..events.port import Column
 from ..project.specs import Feature
 from ..runtime import Project
-from ..storage import utc_milliseconds
+from ..times import utc_milliseconds
 from . import watermarks
 from .history import ViewSource
 from .point_in_time import JoinView, point_in_time

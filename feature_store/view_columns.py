@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import msgspec
 
 from ..errors import Problem
+from ..events.column_types import OF_ATTRIBUTE, sql_type
 from ..events.port import Column, ColumnType
-from ..events.relations import TYPES
 from ..project.names import column_problem, did_you_mean
 from ..project.specs import Entity, FeatureView
 
@@ -41,7 +41,8 @@ def column_type(duckdb_type: str) -> ColumnType | None:
 
 def view_columns(view: FeatureView, entity: Entity, outputs: tuple[Output, ...]) -> tuple[tuple[Column, ...], bool, list[Problem]]:
     """(features, whether there is created_timestamp, problems)."""
-    wanted: dict[str, ColumnType] = {entity.key: TYPES[entity.type], "event_timestamp": "timestamp", "created_timestamp": "timestamp"}
+    times: dict[str, ColumnType] = {"event_timestamp": "timestamp", "created_timestamp": "timestamp"}
+    wanted: dict[str, ColumnType] = {entity.key: OF_ATTRIBUTE[entity.type], **times}
     names = [output.name for output in outputs]
     features: list[Column] = []
     problems = [_missing(view, entity, name, outputs) for name in (entity.key, "event_timestamp") if name not in names]
@@ -89,10 +90,7 @@ def _mistakes(view: FeatureView, output: Output, wanted: ColumnType | None, *, t
     elif kind is None:
         yield problem(f"{name} is of type {output.type}", f"columns are bool, int64, float64, string or timestamp{_other(output.type)}")
     elif wanted is not None and kind != wanted:
-        yield problem(f"{name} is {kind} and should be {wanted}", f"CAST(... AS {_CASTS[wanted]}) AS {name}")
-
-
-_CASTS = {"bool": "BOOLEAN", "int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
+        yield problem(f"{name} is {kind} and should be {wanted}", f"CAST(... AS {sql_type(wanted)}) AS {name}")
 
 
 def _name_problem(name: str) -> tuple[str, str] | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from ..errors import NotFound, ProjectError
+from ..project.names import did_you_mean
 from ..project.specs import Description
 from .history import ViewSource
 from .port import OnlineViewSpec
@@ -18,9 +18,8 @@ def view_sources(description: Description, names: Sequence[str] | None = None) -
     declared = description.spec.feature_views
     for name in names or ():
         if name not in declared:
-            close = get_close_matches(name, declared, n=1)
-            hint = f"did you mean {close[0]}?" if close else None
-            raise NotFound(f"there is no feature view {name} (there is: {', '.join(declared) or 'none'})", remedy=hint)
+            there = ", ".join(declared) or "none"
+            raise NotFound(f"there is no feature view {name} (there is: {there})", remedy=did_you_mean(name, declared))
     schemas, problems = view_schemas(description)
     if errors := tuple(problem for problem in problems if problem.severity == "error"):
         raise ProjectError(errors)

@@ -19,6 +19,7 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     steady: bool = True  # false once two rows differ in it
     pending: datetime | None = None  # the `until` of batch number sequence + 1: a crash repeats exactly that batch
     synced: datetime | None = None  # the online store serves what was known then
+    checked: str | None = None  # digest of the SQL that was last found to see no later data (as_known.py)
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
 from ..errors import Conflict
-from ..project.specs import FeatureView
 from ..runtime import Project
 
 KEY = "project"
@@ -24,25 +21,22 @@ def read(project: Project) -> Applied:
 
 def changed_views(project: Project) -> frozenset[str]:
     """Views whose SQL means something else than when they were applied."""
+    from ..feature_store.sql import digest
+
     before = read(project).views
-    return frozenset(v.name for v in project.spec.feature_views.values() if before.get(v.name, digest(v)) != digest(v))
+    return frozenset(v.name for v in project.spec.feature_views.values() if before.get(v.name, digest(v.sql)) != digest(v.sql))
 
 
 def write(project: Project) -> None:
     """Record the views of this project. Conflict when somebody else applies at the same time."""
+    from ..feature_store.sql import digest
+
     found = project.target.state.get(KEY)
     before = Applied() if found is None else msgspec.json.decode(found.value, type=Applied)
-    after = Applied(views=before.views | {v.name: digest(v) for v in project.spec.feature_views.values()})
+    after = Applied(views=before.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()})
     if found is not None and after == before:
         return
     try:
         project.target.state.put(KEY, msgspec.json.encode(after), expect=found.token if found else None)
     except Conflict as error:
         raise Conflict("somebody else applied this project at the same time", remedy="run `isthmus plan` again, then apply") from error
-
-
-def digest(view: FeatureView) -> str:
-    import sqlglot
-
-    tree = sqlglot.parse_one(view.sql, read="duckdb")
-    return hashlib.sha256(tree.sql(dialect="duckdb", comments=False).encode()).hexdigest()[:16]

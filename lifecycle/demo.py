@@ -59,7 +59,11 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(_lines(self))
 
 
-def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage: OnStage = lambda *_: None) -> Demo:
+def _silent(_number: int, _of: int, _stage: str) -> None:
+    """Nobody listens."""
+
+
+def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage: OnStage = _silent) -> Demo:
     """Run every stage on the project's target. May be run again: what is there already is found and kept.
 
     It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`. Invalid: the project is not the example.

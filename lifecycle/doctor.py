@@ -12,13 +12,17 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from ..errors import IsthmusError, MissingDependency, Unsupported
+from ..errors import IsthmusError
+from ..installed import adapter, names
+from ..project.profiles import DEFAULT
+from ..target import Adapter, require
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     ok: bool
     detail: str
+    required: bool = False  # nothing works without it
 
     def __str__(self) -> str:
         return f"  {self.name:<13} {'ok' if self.ok else 'not ready':<11} {self.detail}".rstrip()
@@ -31,13 +35,14 @@ def doctor() -> tuple[Finding, ...]:
 
 def _findings() -> Iterator[Finding]:
     supported = sys.version_info >= (3, 11)
-    yield Finding(name=f"python {platform.python_version()}", ok=supported, detail="" if supported else "3.11 or newer is needed")
-    yield _local()
+    detail = "" if supported else "3.11 or newer is needed"
+    yield Finding(name=f"python {platform.python_version()}", ok=supported, detail=detail, required=True)
+    yield _laptop()
     yield _packages("demo", ("scikit-learn", "matplotlib", "pandas"))
-    yield from (_cloud(adapter) for adapter in ("sagemaker", "vertex"))
+    yield from (_installed(name) for name in names() if name != DEFAULT)
 
 
-def _local() -> Finding:
+def _laptop() -> Finding:
     """Write, query and read back through the real ports."""
     import pyarrow as pa
 
@@ -48,7 +53,7 @@ def _local() -> Finding:
 
     try:
         with TemporaryDirectory(prefix="isthmus-doctor-") as folder:
-            target = targets.load(Profile(name="local", adapter="local", project="doctor", options={"home": str(Path(folder) / "home")}))
+            target = targets.load(Profile(name=DEFAULT, adapter=DEFAULT, project="doctor", options={"home": str(Path(folder) / "home")}))
             table = TableSpec(
                 name="probe",
                 columns=(Column(name="event_timestamp", type="timestamp"), Column(name="value", type="int64")),
@@ -60,29 +65,31 @@ def _local() -> Finding:
             read = target.warehouse.query("SELECT value FROM probe", {}).column("value").to_pylist()
             target.close()
     except IsthmusError as error:
-        return Finding(name="local", ok=False, detail=str(error.remedy or error))
+        return Finding(name=DEFAULT, ok=False, detail=str(error.remedy or error), required=True)
     except OSError as error:
-        return Finding(name="local", ok=False, detail=f"cannot write to a temporary folder: {error}")
-    return Finding(
-        name="local", ok=read == [42], detail=f"DuckDB {version('duckdb')}, SQLite {sqlite3.sqlite_version}; wrote and read back a table"
-    )
+        return Finding(name=DEFAULT, ok=False, detail=f"cannot write to a temporary folder: {error}", required=True)
+    detail = f"DuckDB {version('duckdb')}, SQLite {sqlite3.sqlite_version}; wrote and read back a table"
+    return Finding(name=DEFAULT, ok=read == [42], detail=detail, required=True)
 
 
-def _cloud(adapter: str) -> Finding:
-    """Whether an adapter and its packages are here. No cloud is asked: `plan --target` does that, with the profile's account."""
-    from ..adapters import targets
-
+def _installed(name: str) -> Finding:
+    """Whether an adapter can be imported and has its packages. No cloud is asked: `plan --target` does that, with the profile's account."""
     try:
-        targets.find(adapter)
-    except MissingDependency as error:
-        return Finding(name=adapter, ok=False, detail=error.remedy or str(error))
-    except Unsupported:
-        return Finding(name=adapter, ok=False, detail="this version has its SQL check only; the adapter comes later")
-    return Finding(name=adapter, ok=True, detail="its packages are here; credentials are checked by `plan`")
+        known = adapter(name)
+        require(known.needs, f"adapter {name}")
+    except IsthmusError as error:
+        return Finding(name=name, ok=False, detail=error.remedy or str(error))
+    return Finding(name=name, ok=bool(known.ports), detail=_detail(known))
+
+
+def _detail(adapter: Adapter) -> str:
+    if not adapter.ports:
+        return "this version has its SQL check only; the adapter comes later"
+    return "its packages are here" + ("; credentials are checked by `plan`" if adapter.remote else "")
 
 
 def _packages(name: str, packages: tuple[str, ...]) -> Finding:
-    missing = []
+    missing: list[str] = []
     for package in packages:
         try:
             version(package)

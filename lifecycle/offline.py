@@ -1,7 +1,7 @@
-"""`--offline`: which local stack stands for a cloud. A loopback AWS_ENDPOINT_URL, else one of the project's own, started when first needed.
+"""`--offline`: which local stack stands for an adapter's cloud. The one that a variable on loopback names, else one of the project's own.
 
-The project's own stack is a process of its own, recorded in .isthmus/stack/aws.json and used by every later command. What it holds is
-kept in .isthmus/stack/aws over its end, until `isthmus stack down --forget` or `isthmus destroy --offline`.
+The project's own stack is a process of its own, started when first needed, recorded in .isthmus/stack/<cloud>.json and used by every later
+command. What it holds is kept in .isthmus/stack/<cloud> over its end, until `isthmus stack down --forget` or `isthmus destroy --offline`.
 """
 
 from __future__ import annotations
@@ -10,57 +10,66 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..errors import Invalid, MissingDependency, Unavailable
+from ..errors import Invalid, Unavailable, Unsupported
+from ..installed import adapter, adapters
+from ..target import Offline, require
 
-NEEDS = ("moto", "flask", "waitress", "boto3")
-_VARIABLE = "AWS_ENDPOINT_URL"
+_BUILT = ("aws",)  # the clouds that localstack/ has
 _CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
-_IMAGE = "isthmus"  # what the adapter calls our image where nobody pushed one
 
 
-def endpoint(folder: Path, adapter: str = "sagemaker") -> str:
+def clouds() -> dict[str, Offline]:
+    """Cloud -> its stack, of every adapter that is installed."""
+    return {stack.cloud: stack for stack in _stacks()}
+
+
+def endpoint(folder: Path, stack: Offline) -> str:
     """Where the stack for the project in `folder` listens.
 
     Invalid for a variable that leads off this machine; Unavailable when the project's own does not start.
     """
-    if url := os.environ.get(_VARIABLE):
+    if exported := _variable(stack):
+        variable, url = exported
         if not _loopback(url):
             raise Invalid(
-                f"--offline, and {_VARIABLE} is {url}, which is not on this machine",
-                remedy=f"unset {_VARIABLE}, or leave --offline out",
+                f"--offline, and {variable} is {url}, which is not on this machine", remedy=f"unset {variable}, or leave --offline out"
             )
         return url
-    check()
+    check(stack)
     from ..localstack.apart import previous, running, start_aws_apart
     from ..localstack.run import StackFailed
 
-    ready, log = record(folder), _log(folder)
+    ready = record(folder, stack)
+    log = _log(ready)
     with _one_at_a_time(ready.parent):
-        if (stack := running(ready)) is not None:
-            return stack.url
-        if (news := told(folder)) is not None:
+        if (already := running(ready)) is not None:
+            return already.url
+        if (news := _told(ready)) is not None:
             sys.stderr.write(f"{news}\n  its log is now {previous(log).relative_to(folder)}\n")
         try:
-            return start_aws_apart(ready=ready, log=log, images=images(folder), clock=_CLOCK, home=home(folder)).url
+            return start_aws_apart(ready=ready, log=log, images=images(folder, stack), clock=_CLOCK, home=home(folder, stack)).url
         except StackFailed as error:
             reason = str(error).splitlines()[-1]
             raise Unavailable(
-                f"the offline stack of {adapter} did not start: {reason}",
+                f"the offline stack of {stack.cloud} did not start: {reason}",
                 remedy=f"read {log}; where it cannot go on with what was kept, `isthmus stack down --forget` removes that",
             ) from error
 
 
 def told(folder: Path) -> str | None:
-    """When and how the project's own stack died, what that means, and its last lines; None when it runs, or was stopped."""
+    """When and how the project's own stacks died, what that means, and their last lines; None for those that run, or were stopped."""
+    return "\n".join(filter(None, map(_told, _records(folder)))) or None
+
+
+def _told(ready: Path) -> str | None:
     from ..localstack.apart import death
 
-    end = death(record(folder), _log(folder))
+    end = death(ready, _log(ready))
     if end is None:
         return None
     when = f"{end.at:%Y-%m-%d %H:%M:%S} UTC"
@@ -74,7 +83,7 @@ def told(folder: Path) -> str | None:
     return (
         f"the offline stack of this project died: {text}\n"
         "  what it held is kept, and the next one goes on with it: jobs that ran have failed, endpoints start again;\n"
-        "  what is gone: metrics, logs, records in flight in Kinesis, histories of queries"
+        "  what is gone: metrics, logs, records in flight, histories of queries, faults, and that callers are held to policies"
         f"{chr(10) + '  its last lines' + lines if lines else ''}"
     )
 
@@ -89,72 +98,97 @@ def _how(code: int) -> str:
     return f"killed by {name}" + (", by hand or by the kernel for want of memory" if name == "SIGKILL" else "")
 
 
-def given() -> str | None:
+def exported_url(stack: Offline) -> str | None:
     """A stack of this machine that the environment leads every SDK to: `isthmus stack run`, or what `isthmus stack up` says to export."""
-    url = os.environ.get(_VARIABLE)
-    return url if url and _loopback(url) else None
+    _, url = _variable(stack) or ("", "")
+    return url if _loopback(url) else None
 
 
 def stop(folder: Path, *, forget: bool = False) -> bool:
-    """End the project's own stack; with `forget` what it held goes, too. False when none runs."""
+    """End the project's own stacks; with `forget` what they held goes, too. False when none runs."""
     import shutil
 
     from ..localstack.apart import stop_apart
 
-    ready = record(folder)
-    if not ready.parent.exists():
+    if not _folder(folder).exists():
         return False
-    with _one_at_a_time(ready.parent):
-        stopped = stop_apart(ready)
+    with _one_at_a_time(_folder(folder)):  # one that is being started has no record yet
+        stopped = [stop_apart(ready) for ready in _records(folder)]
         if forget:
-            shutil.rmtree(home(folder), ignore_errors=True)
-        return stopped
+            for kept in homes(folder):
+                shutil.rmtree(kept, ignore_errors=True)
+    return any(stopped)
 
 
-def home(folder: Path) -> Path:
+def home(folder: Path, stack: Offline) -> Path:
     """Where the project's own stack keeps what it holds."""
-    return record(folder).with_suffix("")
+    return _folder(folder) / stack.cloud
 
 
-def running_url(folder: Path) -> str | None:
-    """Where the project's own stack listens; None when none runs."""
+def homes(folder: Path) -> tuple[Path, ...]:
+    """Where the project's own stacks, running or not, keep what they hold."""
+    return tuple(path for path in sorted(_folder(folder).glob("*")) if path.is_dir())
+
+
+def running_urls(folder: Path) -> tuple[str, ...]:
+    """Where the project's own stacks listen; none when none runs."""
     from ..localstack.apart import running
 
-    stack = running(record(folder))
-    return stack.url if stack else None
+    return tuple(ready.url for ready in map(running, _records(folder)) if ready)
 
 
-def record(folder: Path) -> Path:
-    return folder / ".isthmus" / "stack" / "aws.json"
+def record(folder: Path, stack: Offline) -> Path:
+    return _folder(folder) / f"{stack.cloud}.json"
 
 
-def _log(folder: Path) -> Path:
-    return record(folder).with_suffix(".log")
+def _log(ready: Path) -> Path:
+    return ready.with_suffix(".log")
 
 
-def images(folder: Path) -> Mapping[str, str]:
+def images(folder: Path, stack: Offline) -> Mapping[str, str]:
     """Container image -> what it is on this machine: our model server, under every name that the project's profiles have for it."""
     from ..errors import IsthmusError
     from ..project.load import load
     from ..project.profiles import profiles
 
-    names = {_IMAGE}
+    names = {other.image for other in _stacks() if other.cloud == stack.cloud}
     if (folder / "project.yaml").exists():
         try:
             targets = tuple(profiles(load(folder / "project.yaml")).values())
         except IsthmusError:  # a stack starts for a project that is not right yet; `validate` says what is wrong
             targets = ()
-        names |= {str(target.options["image"]) for target in targets if target.adapter == "sagemaker" and target.options.get("image")}
+        for profile in targets:
+            offline = adapter(profile.adapter).offline
+            if offline is not None and offline.cloud == stack.cloud and profile.options.get("image"):
+                names.add(str(profile.options["image"]))
     return dict.fromkeys(
         sorted(names),
-        f"{sys.executable} -m {__package__.partition('.')[0]}.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}",
+        f"{sys.executable} -m {__name__.partition('.')[0]}.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}",
     )
 
 
-def check() -> None:
-    """MissingDependency, with the pip line, when the stack's packages are absent."""
-    if missing := [name for name in NEEDS if find_spec(name) is None]:
-        raise MissingDependency(f"the offline stack needs {', '.join(missing)}", remedy='pip install "isthmus[stack]"')
+def check(stack: Offline) -> None:
+    """Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the stack's packages are absent."""
+    if stack.cloud not in _BUILT:
+        raise Unsupported(f"there is no offline stack of {stack.cloud} in this version", capability="offline")
+    require(stack.needs, "the offline stack")
+
+
+def _stacks() -> list[Offline]:
+    return [adapter.offline for adapter in adapters() if adapter.offline is not None]
+
+
+def _variable(stack: Offline) -> tuple[str, str] | None:
+    """The variable that names a stack, and its URL."""
+    return next(((variable, url) for variable in stack.variables if (url := os.environ.get(variable))), None)
+
+
+def _records(folder: Path) -> list[Path]:
+    return sorted(_folder(folder).glob("*.json"))
+
+
+def _folder(project: Path) -> Path:
+    return project / ".isthmus" / "stack"
 
 
 def _loopback(url: str) -> bool:
@@ -162,7 +196,7 @@ def _loopback(url: str) -> bool:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def _one_at_a_time(folder: Path) -> Generator[None, None, None]:
     """Two commands at once start one stack."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:

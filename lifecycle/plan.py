@@ -73,13 +73,13 @@ def headline(target: str, place: str) -> str:
     return f"{target:<7} {place}" if len(target) < 8 else f"{target}   {place}"
 
 
-def _cost(found: Plan) -> str:
-    estimates = [*([("", found.deployed)] if found.deployed else []), *((f"{name} ", each) for name, each in found.elsewhere.items())]
-    if found.hourly_cost is not None:
-        cost = f"{found.hourly_cost:.2f} USD/h"
+def _cost(plan: Plan) -> str:
+    estimates = [*([("", plan.deployed)] if plan.deployed else []), *((f"{name} ", each) for name, each in plan.elsewhere.items())]
+    if plan.hourly_cost is not None:
+        cost = f"{plan.hourly_cost:.2f} USD/h"
     else:
-        cost = f"unknown: {found.known_cost:.2f} USD/h and {', '.join(found.unpriced)}, not in the price table"
-    standing = not found.elsewhere and all(item.action == "=" for item in found.items if item.kind == "endpoint")
+        cost = f"unknown: {plan.known_cost:.2f} USD/h and {', '.join(plan.unpriced)}, not in the price table"
+    standing = not plan.elsewhere and all(item.action == "=" for item in plan.items if item.kind == "endpoint")
     return cost + "".join(f"   ({_estimated(name, each, standing)})" for name, each in estimates)
 
 
@@ -119,7 +119,7 @@ def plan(project: Project) -> Plan:
         undeclared=tuple(r.name for r in resources if r.kind == "endpoint" and r.name not in project.spec.endpoints),
         hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
         deployed=deployed,
-        elsewhere=_elsewhere(project) if project.target.adapter == "local" else {},
+        elsewhere={} if project.target.adapter.remote else _elsewhere(project),
         unpriced=_unpriced(resources),
         known_cost=sum(known, Decimal(0)),
     )
@@ -136,19 +136,19 @@ def _elsewhere(project: Project) -> dict[str, Estimate]:
     from ..adapters import targets
     from ..project.profiles import profiles
 
-    found: dict[str, Estimate] = {}
-    seen: set[str] = set()
+    estimates: dict[str, Estimate] = {}
+    adapters: set[str] = set()
     for name, profile in profiles(project.description).items():
-        if profile.adapter in seen:
+        if profile.adapter in adapters:
             continue
-        seen.add(profile.adapter)
+        adapters.add(profile.adapter)
         try:
             estimate = targets.estimate(profile, _declared(project))
         except (Unsupported, MissingDependency):
             continue
         if estimate is not None:
-            found[name] = estimate
-    return found
+            estimates[name] = estimate
+    return estimates
 
 
 def _declared(project: Project) -> list[VariantSpec]:
@@ -172,8 +172,6 @@ def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterat
 
 def where(project: Project) -> str:
     """The place that a command's first line names. Denied when a cloud has no credentials, or another account's."""
-    if project.target.adapter == "local":
-        return ".isthmus/"
     from ..adapters import targets
 
     return targets.where(project.target)
@@ -247,9 +245,9 @@ def _static(project: Project) -> Iterator[PlanItem]:
     from ..feature_store.tables import inspect_static
 
     for name in project.spec.tables:
-        found = inspect_static(project, name)
-        rows = f"{found.rows} rows"
-        if not found.changed:
+        table = inspect_static(project, name)
+        rows = f"{table.rows} rows"
+        if not table.changed:
             yield PlanItem(action="=", kind="table", name=name)
         else:
             yield PlanItem(action="+" if project.target.warehouse.observe(name) is None else "~", kind="table", name=name, detail=rows)

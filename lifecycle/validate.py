@@ -11,11 +11,12 @@ from ..project.specs import Description, ProjectSpec
 
 
 class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What is well on the targets that share an adapter."""
+    """What is well on the targets that share an adapter. `engine`: what the views' SQL is said to; "" when it stays as it is."""
 
     target: str
     also: tuple[str, ...]
     views: int
+    engine: str = ""
     windows_rewritten: int = 0
 
 
@@ -35,13 +36,10 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
 
     def _target(self, line: TargetLine) -> str:
         also = f" (and {', '.join(line.also)})" if line.also else ""
-        if line.target == "local" or line.target not in _ENGINES:
+        if not line.engine:
             return f"{line.target:<11} ok   " + "  ".join(_counted(name, n) for name, n in self.counts.items() if n) + also
         rewritten = f" ({line.windows_rewritten} windows rewritten)" if line.windows_rewritten else ""
-        return f"{line.target:<11} ok   {_counted('view', line.views)} transpiled for {_ENGINES[line.target]}{rewritten}{also}"
-
-
-_ENGINES = {"sagemaker": "Athena", "vertex": "BigQuery"}
+        return f"{line.target:<11} ok   {_counted('view', line.views)} transpiled for {line.engine}{rewritten}{also}"
 
 
 def _counted(name: str, count: int) -> str:
@@ -55,8 +53,8 @@ def validate(path: str | Path = "project.yaml") -> Validation:
     description, problems = parse(Path(path))
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
-    found, lines = check(description)
-    problems = tuple(sorted((*problems, *found), key=lambda p: p.severity))
+    by_engines, lines = check(description)
+    problems = tuple(sorted(dict.fromkeys((*problems, *by_engines)), key=lambda p: p.severity))  # profiles.yaml is read by both
     if any(p.severity == "error" for p in problems):
         return Validation(counts={}, targets=(), problems=problems)
     counted = tuple(msgspec.structs.replace(line, windows_rewritten=_rewritten(description, adapter)) for adapter, line in lines.items())
@@ -72,28 +70,29 @@ def _rewritten(description: Description, adapter: str) -> int:
 
 def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
     """What needs an engine to know: view schemas, model features, and each target's SQL. The lines are by adapter."""
+    from .. import installed
     from ..adapters import targets
     from ..feature_store.check import check as check_features
     from ..feature_store.check import check_target
     from ..project.profiles import profiles
 
     problems = list(check_features(description))
-    if problems:
+    if any(problem.severity == "error" for problem in problems):
         return tuple(problems), {}
     try:
-        found = profiles(description)
+        chosen = profiles(description)
     except ProjectError as error:
         return error.problems, {}
     lines: dict[str, TargetLine] = {}
     by_adapter: dict[str, list[str]] = {}
-    for name, profile in found.items():
+    for name, profile in chosen.items():
         by_adapter.setdefault(profile.adapter, []).append(name)
-    for adapter, names in by_adapter.items():
-        sql = targets.sql_of(adapter)
-        if sql is None:
-            continue
-        problems += check_target(description, sql.check)
-        lines[adapter] = TargetLine(target=names[0], also=tuple(names[1:]), views=len(description.spec.feature_views))
+    for name, names in by_adapter.items():
+        if (sql := targets.sql_of(name)) is not None:
+            problems += check_target(description, sql.check)
+        adapter = installed.adapter(name)
+        engine = adapter.engine.name if adapter.engine and adapter.remote else ""
+        lines[name] = TargetLine(target=names[0], also=tuple(names[1:]), views=len(description.spec.feature_views), engine=engine)
     return tuple(problems), lines
 
 

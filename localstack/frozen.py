@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_PACKAGE = __package__.partition(".")[0]
+_PACKAGE = __name__.partition(".")[0]
 _TRIES = 100  # other threads write while this one reads: a dict that grows meanwhile is read again
 # Read again, such a thing is a new one.
 _NEW: dict[type, Callable[[], object]] = {

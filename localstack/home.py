@@ -26,14 +26,18 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
     format: int
     cloud: str
     versions: Mapping[str, str]  # of what reads the records
+    moto_answers: bool  # what nobody executed may be among them
 
 
 class Home:
-    """`versions`: distributions whose classes are in the records. NotUsable: another stack's, of another format, or not a home."""
+    """`versions`: distributions whose classes are in the records. `moto_answers`: as the stack has it, for all of the home's life.
 
-    def __init__(self, folder: Path, cloud: str, versions: Mapping[str, str]) -> None:
+    NotUsable: another stack's, of another format, or not a home.
+    """
+
+    def __init__(self, folder: Path, cloud: str, versions: Mapping[str, str], *, moto_answers: bool) -> None:
         self.folder = folder.absolute()
-        wanted = _About(format=FORMAT, cloud=cloud, versions=versions)
+        wanted = _About(format=FORMAT, cloud=cloud, versions=versions, moto_answers=moto_answers)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         about = self.folder / _ABOUT
         if not about.exists() and any(path.name not in _EMPTY for path in self.folder.iterdir()):
@@ -106,3 +110,6 @@ def _check(folder: Path, text: bytes, wanted: _About) -> None:
                 f"{folder} was written with {name} {about.versions.get(name, 'unknown')}, here is {version}: "
                 f"pip install {name}=={about.versions.get(name, '')}, or name another folder"
             )
+    if about.moto_answers != wanted.moto_answers:
+        written, remedy = ("with", "start with it") if about.moto_answers else ("without", "start without it")
+        raise NotUsable(f"{folder} was written {written} --moto-answers; {remedy}, or name another folder")

@@ -81,20 +81,36 @@ def start(
     clock: str = "real",
     port: int = 0,
     handlers: Sequence[str] = (),
+    query_memory: str = "1GB",
     env: Mapping[str, str] | None = None,
     loud: bool = False,
+    moto_answers: bool = False,
     home: Path | None = None,
 ) -> RunningStack:
     """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
-    `loud`: its complaints go to our stderr instead of its log. `home`: where it keeps what it holds; else that ends with it.
+    `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
+    `moto_answers`: where nothing here executes, what moto makes up is answered. `home`: where it keeps what it holds (default: nowhere).
     """
     owned = Owned.temporary("isthmus-stack-")
     ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [*command(cloud, images=images, clock=clock, port=port, ready=ready, handlers=handlers, home=home), "--until-stdin-closes"],
+            [
+                *command(
+                    cloud,
+                    images=images,
+                    clock=clock,
+                    port=port,
+                    ready=ready,
+                    handlers=handlers,
+                    query_memory=query_memory,
+                    moto_answers=moto_answers,
+                    home=home,
+                ),
+                "--until-stdin-closes",
+            ],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=None if loud else log,
@@ -118,14 +134,18 @@ def command(
     port: int = 0,
     ready: Path | None = None,
     handlers: Sequence[str] = (),
+    query_memory: str = "1GB",
+    moto_answers: bool = False,
     home: Path | None = None,
 ) -> list[str]:
     """The command line of the stack's process."""
-    words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock]
+    words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
     for name, text in (images or {}).items():
         words += ["--image", f"{name}={text}"]
     for module in handlers:
         words += ["--handlers", module]
+    if moto_answers:
+        words.append("--moto-answers")
     for option, path in (("--home", home), ("--ready", ready)):
         words += [option, str(path)] if path is not None else []
     return words

@@ -88,8 +88,10 @@ class Stack(msgspec.Struct, kw_only=True):
     images: Mapping[str, str]  # image name -> the command that it is
     home: Path  # the stack's scratch folder: it goes with the stack
     kept: Home | None = None  # where it keeps what it holds over a restart
+    query_memory: int  # bytes that one query may use
     url: str = ""  # once it listens
     state: State
+    moto_answers: bool = False  # where nothing here executes, what moto makes up is answered
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from ..errors import Invalid, NotFound
-from . import evaluation, runs, statistics
-from .records import Evaluation, Run
-from .spoken import estimate, interval, power, signed
+from ..project.metrics import CUTOFF
+from . import measure, runs, spoken
+from .records import Evaluation, Run, ranking_figures
+from .spoken import estimate, interval, signed
 from .statistics import Estimate
 
 if TYPE_CHECKING:
@@ -17,14 +18,19 @@ if TYPE_CHECKING:
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """`difference` is the second's AUC minus the first's, paired, on the rows that both were tested on."""
+    """`differences` are the second's figures minus the first's, paired, on the rows that both were tested on."""
 
     first: Run
     second: Run
     rows: int
     clicks: int
-    difference: Estimate
+    difference: Estimate  # of AUC
+    differences: dict[str, Estimate] = {}  # of the other metrics
+    metric: str  # that decides: ndcg@10 where rows were ranked against each other, else auc
     verdict: Literal["better", "worse", "undecided"]  # the second, at 95 %
+
+    def deciding(self) -> Estimate:
+        return self.differences.get(self.metric, self.difference)
 
     def __str__(self) -> str:
         return text(self)
@@ -43,44 +49,63 @@ def compare(project: Project, a: str, b: str) -> Comparison:
         theirs, ours = runs.predictions_of(blobs, a), runs.predictions_of(blobs, b)
     except NotFound as error:
         raise NotFound(f"the predictions of {a} or {b} are gone: {error}", remedy="train the configuration again") from error
-    common, other = evaluation.paired(ours, theirs)
+    common, other = measure.paired(ours, theirs)
     if not common.num_rows:
         raise Invalid(f"{a} and {b} were tested on different rows: no row is common to both", remedy="train both on the same window")
-    outcomes = common["outcome"].to_numpy()
-    difference = statistics.auc_difference(common["prediction"].to_numpy(), other, outcomes, evaluation.day_of(common))
+    differences = measure.differences(common, other)
+    auc, ranking = differences.pop("auc"), f"ndcg@{CUTOFF}"
+    deciding = differences.get(ranking, auc)
     return Comparison(
         first=first,
         second=second,
         rows=common.num_rows,
-        clicks=int(outcomes.sum()),
-        difference=difference,
-        verdict="better" if difference.low > 0 else "worse" if difference.high < 0 else "undecided",
+        clicks=int(common["outcome"].to_numpy().sum()),
+        difference=auc,
+        differences=differences,
+        metric=ranking if ranking in differences else "auc",
+        verdict="better" if deciding.low > 0 else "worse" if deciding.high < 0 else "undecided",
     )
 
 
-def text(found: Comparison) -> str:
+def text(comparison: Comparison) -> str:
     """The table that the console prints."""
-    first, second = found.first, found.second
+    first, second = comparison.first, comparison.second
     rows = [
         ("", f"{first.name} {first.configuration}", f"{second.name} {second.configuration}", ""),
         ("version", version_of(first), version_of(second), ""),
         ("features", str(len(first.features)), str(len(second.features)), ""),
+        *figure_rows(comparison, "   "),
     ]
-    one, two = figures(first), figures(second)
-    difference = f"{signed(found.difference.value, 3)}   {interval(found.difference, sign=True)}"
-    rows.append(("auc", _short(one.auc), _short(two.auc), difference))
-    if one.log_loss is not None or two.log_loss is not None:
-        rows.append(("log loss", _loss(one), _loss(two), f"base rate {two.base_log_loss:.5f}"))
-    if one.calibration is not None or two.calibration is not None:
-        rows.append(("obs/exp", _short(one.calibration, 2), _short(two.calibration, 2), ""))
     widths = [max(len(row[1]) for row in rows), max(len(row[2]) for row in rows)]
     lines = [
         f"  {name:<13}{left:<{max(31, widths[0] + 3)}}{right:<{max(27, widths[1] + 3)}}{rest}".rstrip() for name, left, right, rest in rows
     ]
+    one, two = figures(first), figures(second)
     note = []
-    if found.rows < max(one.rows, two.rows):
-        note = [f"paired on the {found.rows:,} rows that both were tested on"]
-    return "\n".join([*lines, *note, f"verdict   {spoken_verdict(found)}"])
+    if comparison.rows < max(one.rows, two.rows):
+        note = [f"paired on the {comparison.rows:,} rows that both were tested on"]
+    return "\n".join([*lines, *note, f"intervals {spoken.drawn(two)}", f"verdict   {spoken_verdict(comparison)}"])
+
+
+def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:
+    """(metric, first, second, difference) of every figure that either has."""
+    one, two = figures(comparison.first), figures(comparison.second)
+    first, second = one.figures(), two.figures()
+
+    def difference(name: str) -> str:
+        between = comparison.difference if name == "auc" else comparison.differences.get(name)
+        return f"{signed(between.value, 3)}{gap}{interval(between, sign=True)}" if between else ""
+
+    rows = [
+        (name.replace("_", " "), first.get(name), second.get(name), name)
+        for name in ("auc", *ranking_figures({**one.metrics, **two.metrics}))
+    ]
+    lines = [(label, _short(left, gap), _short(right, gap), difference(name)) for label, left, right, name in rows]
+    if one.log_loss is not None or two.log_loss is not None:
+        lines.append(("log loss", _loss(one), _loss(two), f"base rate {two.base_log_loss:.5f}"))
+    if one.calibration is not None or two.calibration is not None:
+        lines.append(("obs/exp", _short(one.calibration, gap, 2), _short(two.calibration, gap, 2), ""))
+    return lines
 
 
 def figures(run: Run) -> Evaluation:
@@ -93,19 +118,31 @@ def version_of(run: Run) -> str:
     return f"{run.version or 'none'}{f' {run.alias}' if run.alias else ''}"
 
 
-def spoken_verdict(found: Comparison) -> str:
-    outcome = found.second.data.outcome if found.second.data else "click"
-    said = {
-        "undecided": f"undecided. {power(found.clicks, outcome)}",
-        "better": f"{found.second.name} ranks better: auc {estimate(found.difference, sign=True)}",
-        "worse": f"{found.second.name} ranks worse: auc {estimate(found.difference, sign=True)}",
-    }
-    return said[found.verdict]
+def spoken_verdict(comparison: Comparison) -> str:
+    """What the deciding figure says, what it would take to say more, and where AUC says otherwise."""
+    name, deciding = comparison.second.name, comparison.deciding()
+    told = {
+        "undecided": f"undecided. {power(comparison)}".rstrip(),
+        "better": f"{name} ranks better: {comparison.metric} {estimate(deciding, sign=True)}",
+        "worse": f"{name} ranks worse: {comparison.metric} {estimate(deciding, sign=True)}",
+    }[comparison.verdict]
+    otherwise = (comparison.verdict == "worse" and comparison.difference.low > 0) or (
+        comparison.verdict == "better" and comparison.difference.high < 0
+    )
+    return told + (f" (auc says otherwise: {estimate(comparison.difference, sign=True)})" if otherwise else "")
 
 
-def _short(found: Estimate | None, digits: int = 3) -> str:
-    return "no rates" if found is None else f"{found.value:<5.{digits}f}   {interval(found, digits)}"
+def power(comparison: Comparison) -> str:
+    """What so much data can show of the deciding figure."""
+    two = figures(comparison.second)
+    if two.unit is not None:
+        return spoken.power_of_units(comparison.deciding(), two.units, two.unit, f"a difference in {comparison.metric}")
+    return spoken.power(comparison.clicks, comparison.second.data.outcome if comparison.second.data else "click")
 
 
-def _loss(found: Evaluation) -> str:
-    return "no rates" if found.log_loss is None else f"{found.log_loss:.5f}"
+def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
+    return "not known" if figure is None else f"{figure.value:<5.{digits}f}{gap}{interval(figure, digits)}"
+
+
+def _loss(evaluation: Evaluation) -> str:
+    return "no rates" if evaluation.log_loss is None else f"{evaluation.log_loss:.5f}"

@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from . import plots, statistics
-from .evaluation import day_of
+from . import plots, ranking, units
+from .metrics import chances, clusters, day_of
+from .statistics import poisson_interval
 
 _BINS = 5  # few clicks make few bins
 
@@ -21,7 +22,7 @@ class Bin(msgspec.Struct, frozen=True, kw_only=True):
 
     expected: float
     observed: float
-    low: float  # 95 %, exact Poisson
+    low: float  # 95 %: units drawn; exact Poisson where the log names none, or for too few
     high: float
     rows: int
 
@@ -37,14 +38,19 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...]:
     """Bins of about equally many rows by prediction; equal predictions stay together."""
     scores, outcomes = predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy()
+    among = clusters(predictions)
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
     where = np.searchsorted(edges, scores, side="right")
     found = []
     for number in np.unique(where):
         inside = where == number
         rows, clicks = int(inside.sum()), int(outcomes[inside].sum())
-        low, high = statistics.poisson_interval(clicks)
-        found.append(Bin(expected=float(scores[inside].mean()), observed=clicks / rows, low=low / rows, high=high / rows, rows=rows))
+        low, high = (bound / rows for bound in poisson_interval(clicks))
+        if among.dependent and clicks:
+            rate = units.totals(outcomes[inside], 1.0, among.unit[inside], among.units)
+            drawn = units.estimates({"rate": rate}).get("rate")
+            low, high = (drawn.low, drawn.high) if drawn else (low, high)
+        found.append(Bin(expected=float(scores[inside].mean()), observed=clicks / rows, low=low, high=high, rows=rows))
     return tuple(found)
 
 
@@ -80,7 +86,7 @@ def roc_chart(seen: Sequence[Seen]) -> str:
 
 def calibration_chart(seen: Sequence[Seen]) -> str:
     """Empty when a run's predictions are no rates."""
-    tables = [(one, calibration_bins(one.predictions)) for one in seen if _rates(one.predictions)]
+    tables = [(one, calibration_bins(one.predictions)) for one in seen if chances(one.predictions["prediction"].to_numpy())]
     if not tables:
         return ""
     top = 100 * max(max(found.high, found.expected) for _, bins in tables for found in bins)
@@ -104,7 +110,7 @@ def calibration_chart(seen: Sequence[Seen]) -> str:
 
 
 def daily_chart(seen: Sequence[Seen]) -> str:
-    """AUC of every test day. Its whisker is the width that so few clicks allow at chance: 1.96 / sqrt(12 clicks)."""
+    """AUC of every test day, with a whisker of 1.96 standard errors."""
     days = sorted({day for one in seen for day in np.unique(day_of(one.predictions)).tolist()})
     places = {day: number for number, day in enumerate(days)}
     series = [plots.Series(name="", style="quiet", x=[-0.5, len(days) - 0.5], y=[0.5, 0.5])]
@@ -129,18 +135,21 @@ def daily_chart(seen: Sequence[Seen]) -> str:
 
 
 def daily(predictions: pa.Table) -> list[tuple[Any, float, float]]:
-    """Day, AUC, half-width; days without both outcomes are left out."""
+    """Day, AUC, half-width; days without both outcomes are left out.
+
+    The half-width is what so few clicks allow at chance, 1.96 / sqrt(12 clicks); where the log names units, that of an AUC of clustered
+    rows (Obuchowski, Biometrics 53, 1997): each unit's part of it, squared and summed.
+    """
     days, scores, outcomes = day_of(predictions), predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy()
-    found = []
+    among = clusters(predictions)
+    rows = []
     for day in np.unique(days):
         inside = days == day
         clicks = int(outcomes[inside].sum())
-        area = statistics.Pairs(scores[inside], outcomes[inside], days[inside]).auc(np.ones(int(inside.sum()), dtype=np.int64))
-        if not math.isnan(area):
-            found.append((day.tolist(), area, 1.96 / math.sqrt(12 * clicks)))
-    return found
-
-
-def _rates(predictions: pa.Table) -> bool:
-    scores = predictions["prediction"].to_numpy()
-    return bool(((scores >= 0) & (scores <= 1)).all())
+        if not 0 < clicks < inside.sum():
+            continue
+        pairs = ranking.pair_shares(scores[inside], outcomes[inside], np.zeros(int(inside.sum()), dtype=np.int64))
+        sums = units.totals(*pairs, among.unit[inside], among.units, degree=2)
+        margin = 1.96 * (math.sqrt(float((units.parts(sums) ** 2).sum())) if among.dependent else 1 / math.sqrt(12 * clicks))
+        rows.append((day.tolist(), sums.value, margin))
+    return rows

@@ -197,7 +197,7 @@ def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
     source = steps[when.step]
     if source.kind != "task":
         yield f"its condition reads {when.step}, a {source.kind} step; only a task has outputs on SageMaker"
-    kinds = {output.name: output.type for output in source.outputs}
+    kinds: dict[str, ValueType] = {output.name: output.type for output in source.outputs}
     if when.output not in kinds:
         yield f"its condition: step {when.step} has no output {when.output} (it has {_names(kinds)})"
         return

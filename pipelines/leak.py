@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from ..errors import Invalid
 from ..project.specs import Feature, Model, ProjectSpec
-from . import evaluation, lineage, page, runs, spoken, statistics, trainers
+from . import evaluation, lineage, page, runs, spoken, trainers
 from .figures import Seen, daily_chart, roc_chart
+from .measure import auc
 from .shelf import keep
 from .statistics import Estimate
 
@@ -51,7 +52,10 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
     data, known = runs.data_of(project.target.blobs, run)
     leaky = with_leak(data, chosen.name, entity.key)
     trainer = trainers.find(model, project.folder)
-    found = evaluation.forward(leaky, trainer, model, start=known.start, end=known.end, folder=project.folder, log=lambda _text: None)
+    among = evaluation.grouping(leaky, project.spec.objectives[model.objective], project.spec)
+    found = evaluation.forward(
+        leaky, trainer, model, start=known.start, end=known.end, folder=project.folder, log=lambda _text: None, among=among
+    )
     ours = runs.predictions_of(project.target.blobs, run)
     alone, alone_leaky = (as_score(ours, table, chosen.name) for table in (data, leaky))
     leak = Leak(
@@ -60,14 +64,15 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         entity=entity.name,
         rows=ours.num_rows,
         clicks=int(pc.sum(ours["outcome"]).as_py()),
-        honest=_auc(alone),
-        leaked=_auc(alone_leaky),
-        model_honest=_auc(ours),
-        model_leaked=_auc(found.predictions),
+        honest=auc(alone),
+        leaked=auc(alone_leaky),
+        model_honest=auc(ours),
+        model_leaked=auc(found.predictions),
         alarmed=_alarmed(leaky, chosen.name),
         page=Path(),
     )
-    html = _page(leak, record.configuration, known, alone, alone_leaky)
+    drawn = spoken.drawn(record.evaluation) if record.evaluation else ""
+    html = _page(leak, record.configuration, known, alone, alone_leaky, intervals=f"Intervals are 95 %: {drawn}.")
     return msgspec.structs.replace(leak, page=keep(project, f"leak-{run}.html", html.encode()))
 
 
@@ -105,17 +110,13 @@ def _short(found: Estimate) -> str:
     return f"{found.value:.3f} ({spoken.interval(found)})"
 
 
-def _auc(table: pa.Table) -> Estimate:
-    return statistics.auc(table["prediction"].to_numpy(), table["outcome"].to_numpy(), evaluation.day_of(table))
-
-
 def _alarmed(data: pa.Table, feature: str) -> bool:
     from ..feature_store.leaks import leak_alarm
 
     return bool(leak_alarm(data, "outcome", [feature]))
 
 
-def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked: pa.Table) -> str:
+def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked: pa.Table, *, intervals: str) -> str:
     entity, outcome = leak.entity, known.outcome
     rows = [
         (f"{leak.feature} alone, point in time", _short(leak.honest)),
@@ -149,7 +150,7 @@ def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked:
                     "it has seen the answers."
                 ),
                 page.table(("", "AUC within days (95 %)"), rows, wordy=0),
-                page.words(f"{leak.rows:,} test rows, {spoken.clicks(leak.clicks, outcome)}, intervals are 95 %.", "soft"),
+                page.words(f"{leak.rows:,} test rows, {spoken.clicks(leak.clicks, outcome)}. {intervals}", "soft"),
             ),
             page.section("Pictures", page.charts(roc_chart(seen), daily_chart(seen))),
             page.section(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -86,7 +86,7 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
 
     tree = sqlglot.parse_one(sql, read="duckdb")
     inside = {one.alias for one in tree.find_all(expressions.CTE)}
-    kinds: tuple[tuple[Kind, dict[str, object]], ...] = (
+    kinds: tuple[tuple[Kind, Mapping[str, object]], ...] = (
         ("event", {f"events_{name}": name for name in spec.events}),
         ("objective", dict.fromkeys(spec.objectives)),
         ("table", dict.fromkeys(spec.tables)),

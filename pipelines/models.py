@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import NotFound, Refused
-from ..storage import utc_milliseconds
+from ..times import utc_milliseconds
 from . import runs
 from .gate import Verdict
 from .port import Approval, ModelRegistry, ModelVersion

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
+from ..project.metrics import AGAINST, ranks
 from ..storage import BlobStore
 from .document import find, read, runs_folder, write
 from .gate import GateResult, Verdict
-from .spoken import clicks, days, estimate, signed
+from .spoken import clicks, days, drawn, estimate, interval, people, signed
 from .statistics import Estimate
 
 
@@ -53,6 +55,18 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
     auc: float | None
 
 
+class Ranked(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that were ranked against each other, and what would stand first among them (equal scores share the place)."""
+
+    within: str  # the attribute
+    groups: int  # with both outcomes: the others say nothing of an order
+    left_out: int
+    item: str | None = None  # the attribute that was ranked
+    items: int = 0  # that were there to choose from
+    shown: int = 0  # that stand first somewhere
+    gini: float | None = None  # of their shares of first places
+
+
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Forward evaluation, all periods together. Figures that need probabilities are None for a predictor of mere scores."""
 
@@ -65,6 +79,15 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     base_log_loss: float
     log_loss_difference: Estimate | None  # to always answering the base rate known at training
     calibration: Estimate | None
+    metrics: dict[str, Estimate] = {}  # log_loss; with `ranked` ndcg@k, recall@k, mrr and group_auc
+    unit: str | None = None  # the attribute whose values intervals draw; None: rows
+    units: int = 0
+    ranked: Ranked | None = None
+
+    def figures(self) -> dict[str, Estimate]:
+        """All of them, by the names of gates."""
+        named = {"auc": self.auc, "calibration": self.calibration}
+        return {name: figure for name, figure in named.items() if figure is not None} | self.metrics
 
 
 class Champion(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,10 +96,15 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     run: str | None = None
     rows: int = 0
-    difference: Estimate | None = None
+    difference: Estimate | None = None  # of AUC
+    differences: dict[str, Estimate] = {}  # of every other metric
     ceiling: float | None = None  # the AUC that the champion's predictions would have, were they the true rates
     ceiling_of: str | None = None  # the entity whose rates they are, when they are one entity's
     why_not: str | None = None
+
+    def figures(self) -> dict[str, Estimate]:
+        """Every difference, by the names of gates without `_vs_champion`."""
+        return ({"auc": self.difference} if self.difference is not None else {}) | self.differences
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +172,7 @@ def text(run: Run) -> str:
         lines.append(f"failed: {run.failure}; nothing was registered   log {run.log}")
         return "\n".join(lines)
     lines.append(_line("gate", _gate(run)))
+    lines += [_line("", run.checks.note)] if run.checks.note else []
     alias = run.alias or run.alias_why_not
     lines.append(f"registered {run.version}{f' ({alias})' if alias else ''}   log {run.log}   report {run.report}")
     return "\n".join(lines)
@@ -173,29 +202,73 @@ def described(data: Data) -> str:
 
 
 def _figures(run: Run, found: Evaluation) -> list[str]:
-    unit = "day" if found.forward_days == 1 else f"period of {found.forward_days:g} days"
     number = len(found.periods)
-    tested = f"{number} test {unit}{'s' if number != 1 and unit == 'day' else ''}: {found.rows:,} rows"
+    plural = "s" if number != 1 else ""
+    length = f"day{plural}" if found.forward_days == 1 else f"period{plural} of {found.forward_days:g} days"
+    tested = f"{number} test {length}: {found.rows:,} rows"
     outcome = run.data.outcome if run.data else "click"
     lines = [_line("forward", f"{tested}, {clicks(found.clicks, outcome)}")]
-    lines.append(_line("auc", f"{estimate(found.auc)}     chance 0.5{_ceiling(run.champion)}"))
+    lines.append(_line("auc", _judged(run, "auc", f"{estimate(found.auc)}     chance 0.5{_ceiling(run.champion)}")))
+    lines += _ranking(run, found)
     if found.log_loss is not None and found.log_loss_difference is not None:
-        margin = found.log_loss_difference.high - found.log_loss_difference.value
+        to_base = found.log_loss_difference
+        between = f", 95 % {interval(to_base, 5, sign=True)}" if found.units else f" +- {to_base.high - to_base.value:.5f}"
         base = f"{found.base_log_loss:.5f} for always answering the base rate"
-        difference = f"{signed(found.log_loss_difference.value, 5)} +- {margin:.5f}"
+        difference = f"{signed(to_base.value, 5)}{between}"
         lines.append(_line("log loss", f"{found.log_loss:.5f} against {base} ({difference})"))
     if found.calibration is not None:
-        judged = run.checks.of("calibration") or ""
-        spoken = f"{found.calibration.value:.2f} observed/expected   95 % {found.calibration.low:.2f} .. {found.calibration.high:.2f}"
-        lines.append(_line("calibration", f"{spoken:<62}{judged}".rstrip()))
-    if run.champion.difference is not None:
-        judged = run.checks.of("auc_vs_champion") or ""
-        spoken = f"auc {estimate(run.champion.difference, sign=True)}"
-        lines.append(_line("vs champion", f"{spoken:<62}{judged}".rstrip()))
-    elif run.champion.why_not:
-        judged = run.checks.of("auc_vs_champion") or ""
-        lines.append(_line("vs champion", f"{run.champion.why_not:<62}{judged}".rstrip()))
+        lines.append(_line("calibration", _judged(run, "calibration", estimate(found.calibration, 2, what=" observed/expected"))))
+    return [*lines, *_against(run), _line("intervals", drawn(found))]
+
+
+def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Those of rows that were ranked against each other."""
+    return {name: figure for name, figure in figures.items() if ranks(name)}
+
+
+def _judged(run: Run, check: str, text: str) -> str:
+    """A figure with what the gate says of it."""
+    return f"{text:<59}   {run.checks.of(check) or ''}".rstrip()
+
+
+def _ranking(run: Run, found: Evaluation) -> list[str]:
+    if found.ranked is None:
+        return []
+    figures = ranking_figures(found.metrics)
+    lines = [_line(name.replace("_", " "), _judged(run, name, estimate(figure))) for name, figure in figures.items()]
+    lines.append(_line("ranked", told(found.ranked)))
+    return [*lines, *([_line("first place", first_places(found.ranked))] if found.ranked.item else [])]
+
+
+def told(ranked: Ranked) -> str:
+    """`within request_id: 1,204 groups; 318 without both outcomes are left out`."""
+    return f"within {ranked.within}: {ranked.groups:,} groups; {ranked.left_out:,} without both outcomes are left out"
+
+
+def first_places(ranked: Ranked) -> str:
+    """`34 of 120 item_ids come first somewhere; gini 0.81, ...`."""
+    return (
+        f"{ranked.shown:,} of {ranked.items:,} {people(ranked.item or 'item')} come first somewhere; gini {ranked.gini:.2f}, 0 is all alike"
+    )
+
+
+def _against(run: Run) -> list[str]:
+    """The differences to the champion that may decide: AUC's, NDCG's, and what the gate asks for."""
+    asked = [check.name.removesuffix(AGAINST) for check in run.checks.checks if check.name.endswith(AGAINST)]
+    if run.champion.difference is None:
+        why = run.champion.why_not
+        return [_line("vs champion", _judged(run, f"{asked[0]}{AGAINST}" if asked else "", why))] if why else []
+    differences = run.champion.figures()
+    lines: list[str] = []
+    for name in dict.fromkeys(["auc", *(name for name in differences if name.startswith("ndcg")), *asked]):
+        if name in differences:
+            spoken = f"{name.replace('_', ' ')} {estimate(differences[name], digits_of(name), sign=True)}"
+            lines.append(_line("" if lines else "vs champion", _judged(run, f"{name}{AGAINST}", spoken)))
     return lines
+
+
+def digits_of(metric: str) -> int:
+    return {"log_loss": 5, "calibration": 2}.get(metric, 3)
 
 
 def _ceiling(champion: Champion) -> str:

@@ -11,9 +11,10 @@ import msgspec
 from ..errors import NotFound
 from ..project.specs import Feature, Model, ProjectSpec
 from ..storage import BlobStore
-from . import evaluation, gate, models, records, runs
+from . import gate, measure, models, records, runs
 from .context import StepContext
 from .gate import GateResult
+from .metrics import day_of
 from .predictor import MANIFEST, Manifest
 from .records import Champion, Evaluation, Run
 from .training_steps import read_data
@@ -35,11 +36,13 @@ def register(context: StepContext, model: Model) -> None:
     ours = _predictions(context.inputs["forward"])
     manifest = msgspec.json.decode((context.inputs["model"] / MANIFEST).read_bytes(), type=Manifest)
     champion = models.current(registry, model.model, models.CHAMPION)
-    compared = _compared(blobs, ours, champion, own=manifest.digest, features=model.features, spec=project.spec)
-    judged = gate.judge(model.gate, auc_vs_champion=compared.difference, calibration=measured.calibration, no_champion=compared.why_not)
+    other = champion is not None and champion.digest != manifest.digest
+    bounds = gate.asked(model.gate, ranked=measured.ranked is not None, champion=other)
+    compared = _compared(blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec)
+    judged = gate.judge(bounds, measured.figures(), compared.figures(), no_champion=compared.why_not)
     uri = publish(blobs, context.inputs["model"], manifest)
     target = context.target
-    image = str(target.profile.options.get("image") or ("local" if target.adapter == "local" else ""))  # "": the adapter's own
+    image = str(target.profile.options.get("image") or ("" if target.adapter.remote else target.adapter.name))  # "": the adapter's own
     version = registry.register(model.model, uri=uri, digest=manifest.digest, image=image)
     alias, why_not = _place(context, model, version, judged, champion)
     run = Run(
@@ -98,12 +101,10 @@ def _predictions(folder: Path) -> pa.Table:
     return pq.ParquetFile(folder / "predictions.parquet").read()
 
 
-def _compared(
-    blobs: BlobStore, ours: pa.Table, champion: ModelVersion | None, *, own: str, features: tuple[Feature, ...], spec: ProjectSpec
-) -> Champion:
+def _compared(blobs: BlobStore, ours: pa.Table, champion: ModelVersion | None, *, own: str, model: Model, spec: ProjectSpec) -> Champion:
     if champion is None:
-        entity = entity_of(features, spec)
-        best = evaluation.best_possible(ours["prediction"].to_numpy(), evaluation.day_of(ours)) if entity else None
+        entity = entity_of(model.features, spec)
+        best = measure.best_possible(ours["prediction"].to_numpy(), day_of(ours)) if entity else None
         return Champion(ceiling=best, ceiling_of=entity, why_not="no champion yet")
     name = f"{champion.model}@{champion.version}"
     if champion.digest == own:
@@ -116,7 +117,8 @@ def _compared(
     except NotFound:
         return Champion(version=name, run=before.name, why_not=f"the predictions of {name} ({before.name}) are not kept")
     theirs_of = entity_of(msgspec.convert(before.settings["features"], tuple[Feature, ...]), spec)
-    return evaluation.against(ours, theirs, version=name, run=before.name, rates_of=theirs_of)
+    cutoffs = gate.cutoffs_of(model.gate)
+    return measure.against(ours, theirs, version=name, run=before.name, rates_of=theirs_of, cutoffs=cutoffs)
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotFound
 from ..storage import BlobStore
-from . import page, spoken
+from . import page, records, spoken
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
 from .leak import Leak, leak_page
 from .picture import demo_picture
@@ -53,7 +53,7 @@ def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
             _gate(run),
             page.section("Figures", _figures(run, run.evaluation), page.words(_power(run.evaluation, outcome), "soft")),
             page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen), daily_chart(seen))),
-            page.section("Test days", _periods(run.evaluation)),
+            page.section("Test periods", _periods(run.evaluation)),
             page.section("Data", *_data(run)),
             page.section("Configuration", page.words(f"{run.path}, trainer {run.trainer}", "soft"), page.code(run.config)),
         ],
@@ -65,15 +65,11 @@ def _comparison(found: Comparison, theirs: pa.Table, ours: pa.Table) -> str:
     from . import compare
 
     one, two = found.first, found.second
-    first, second = compare.figures(one), compare.figures(two)
     outcome = two.data.outcome if two.data else "click"
-    difference = f"{spoken.signed(found.difference.value, 3)}   ({spoken.interval(found.difference, sign=True)})"
     rows = [
         ("version", compare.version_of(one), compare.version_of(two), ""),
         ("features", str(len(one.features)), str(len(two.features)), ""),
-        ("AUC within days", _short(first.auc), _short(second.auc), difference),
-        ("log loss", _loss(first), _loss(second), f"base rate {second.base_log_loss:.5f}"),
-        ("observed / expected", _short(first.calibration, 2), _short(second.calibration, 2), ""),
+        *compare.figure_rows(found, "   "),
     ]
     head = ("", f"{one.name} {one.configuration}", f"{two.name} {two.configuration}", "difference")
     seen = [
@@ -81,12 +77,17 @@ def _comparison(found: Comparison, theirs: pa.Table, ours: pa.Table) -> str:
         Seen(name=f"{two.name} {two.configuration}", style="b", predictions=ours),
     ]
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[found.verdict]
-    paired = f"Both models on the same {found.rows:,} rows with {spoken.clicks(found.clicks, outcome)}; intervals are 95 %."
+    drawn = (
+        f"intervals are 95 %; they {spoken.drawn(compare.figures(two))}"
+        if compare.figures(two).unit
+        else f"intervals are 95 %, {spoken.drawn(compare.figures(two))}"
+    )
+    paired = f"Both models on the same {found.rows:,} rows with {spoken.clicks(found.clicks, outcome)}; {drawn}."
     return page.page(
         f"{one.name} and {two.name}",
         [
             page.heading(f"{one.configuration} and {two.configuration}", f"runs {one.name} and {two.name} for {two.objective}"),
-            page.verdict([f"Verdict: {_first_word(found)}", _sentence(found, outcome)], kind),
+            page.verdict([f"Verdict: {_first_word(found)}", _sentence(found)], kind),
             page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
             page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen), daily_chart(seen))),
             page.section("What differs", *_changes(one, two)),
@@ -100,10 +101,12 @@ def _first_word(found: Comparison) -> str:
     return words[found.verdict]
 
 
-def _sentence(found: Comparison, outcome: str) -> str:
+def _sentence(found: Comparison) -> str:
+    from .compare import power
+
     if found.verdict == "undecided":
-        return f"The interval of the difference holds 0. {spoken.power(found.clicks, outcome)}"
-    return f"The interval of the difference, {spoken.interval(found.difference, sign=True)}, does not hold 0."
+        return f"The interval of the difference in {found.metric} holds 0. {power(found)}"
+    return f"The interval of the difference in {found.metric}, {spoken.interval(found.deciding(), sign=True)}, does not hold 0."
 
 
 def _changes(one: Run, two: Run) -> list[str]:
@@ -133,6 +136,7 @@ def _gate(run: Run) -> str:
     }[run.gate]
     checks = [f"{check.name} {check.wanted}: {check.verdict} ({check.reason})" for check in run.checks.checks]
     alias = f" as {run.alias}" if run.alias else f" ({run.alias_why_not})" if run.alias_why_not else ""
+    checks += [run.checks.note] if run.checks.note else []
     return page.verdict([said, *checks, f"Registered {run.version}{alias}."], run.gate or "")
 
 
@@ -140,18 +144,29 @@ def _figures(run: Run, found: Evaluation) -> str:
     ceiling = run.champion.ceiling
     known = f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}" if run.champion.ceiling_of else ""
     rows = [("AUC within days", _short(found.auc), f"chance is 0.5{known}")]
-    if run.champion.difference is not None:
-        difference = f"{spoken.signed(run.champion.difference.value, 3)}   ({spoken.interval(run.champion.difference, sign=True)})"
-        rows.append(("AUC against the champion", difference, f"{run.champion.version}, paired on the same {run.champion.rows:,} rows"))
-    elif run.champion.why_not:
+    if found.ranked is not None:
+        about = records.told(found.ranked)
+        rows += [(name.replace("_", " "), _short(figure), about) for name, figure in records.ranking_figures(found.metrics).items()]
+        rows += [("first places", f"gini {found.ranked.gini:.2f}", records.first_places(found.ranked))] if found.ranked.item else []
+    paired = f"{run.champion.version}, paired on the same {run.champion.rows:,} rows"
+    for name, figure in run.champion.figures().items():
+        digits = records.digits_of(name)
+        value = f"{spoken.signed(figure.value, digits)}   ({spoken.interval(figure, digits, sign=True)})"
+        rows.append((f"{'AUC' if name == 'auc' else name.replace('_', ' ')} against the champion", value, paired))
+    if run.champion.difference is None and run.champion.why_not:
         rows.append(("AUC against the champion", "not known", run.champion.why_not))
     rows.append(("log loss", _loss(found), f"always answering the base rate: {found.base_log_loss:.5f}"))
-    rows.append(("observed / expected", _short(found.calibration, 2), "1 is perfect; exact Poisson interval"))
+    sure = "1 is perfect" if found.units else "1 is perfect; exact Poisson interval"
+    rows.append(("observed / expected", _short(found.calibration, 2), sure))
     return page.table(("", "value (95 %)", ""), rows, wordy=2)
 
 
 def _power(found: Evaluation, outcome: str) -> str:
-    return f"{len(found.periods)} test periods, {found.rows:,} rows. {spoken.power(found.clicks, outcome)}"
+    tested = f"{len(found.periods)} test periods, {found.rows:,} rows. "
+    if found.unit is None:
+        return f"{tested}{spoken.power(found.clicks, outcome)} Intervals: {spoken.drawn(found)}."
+    power = spoken.power_of_units(found.auc, found.units, found.unit, "a distance of AUC from chance")
+    return f"{tested}{power}Intervals {spoken.drawn(found)}."
 
 
 def _periods(found: Evaluation) -> str:
@@ -166,7 +181,8 @@ def _periods(found: Evaluation) -> str:
         )
         for period in found.periods
     ]
-    told = "Each day is predicted by a model that was trained on what was known when the day began; younger outcomes are left out."
+    length = "day" if found.forward_days == 1 else f"period of {found.forward_days:g} days"
+    told = f"Each {length} is predicted by a model that was trained on what was known when it began; younger outcomes are left out."
     head = ("from", "rows before", "clicks before", "rows", "clicks", "AUC")
     return page.words(told, "soft") + page.table(head, rows, numbers=True)
 
@@ -189,7 +205,7 @@ def _data(run: Run) -> list[str]:
 def _short(found: object, digits: int = 3) -> str:
     from .statistics import Estimate
 
-    return f"{found.value:.{digits}f}   ({spoken.interval(found, digits)})" if isinstance(found, Estimate) else "no rates"
+    return f"{found.value:.{digits}f}   ({spoken.interval(found, digits)})" if isinstance(found, Estimate) else "not known"
 
 
 def _loss(found: Evaluation) -> str:

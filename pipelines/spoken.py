@@ -6,13 +6,14 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .records import Evaluation
     from .statistics import Estimate
 
 
-def estimate(found: Estimate, digits: int = 3, *, sign: bool = False) -> str:
-    """`0.475   95 % 0.403 .. 0.541`."""
+def estimate(found: Estimate, digits: int = 3, *, sign: bool = False, what: str = "") -> str:
+    """`0.475   95 % 0.403 .. 0.541`; `what` comes after the value."""
     value = signed(found.value, digits) if sign else f"{found.value:.{digits}f}"
-    return f"{value}   95 % {interval(found, digits, sign=sign)}"
+    return f"{value}{what}   95 % {interval(found, digits, sign=sign)}"
 
 
 def interval(found: Estimate, digits: int = 3, *, sign: bool = False) -> str:
@@ -57,3 +58,37 @@ def power(number: int, outcome: str = "click") -> str:
     takes = [f"{smaller[0]:.2f} takes {two_figures(clicks_needed(smaller[0]))} {outcome}s"]
     takes += [f"{distance:.2f} {two_figures(clicks_needed(distance))}" for distance in smaller[1:]]
     return f"{clicks(number, outcome)} show a distance of {shown:.2f} from chance four times in five; {', '.join(takes)}."
+
+
+def people(attribute: str) -> str:
+    """`user_id` -> `users`."""
+    return f"{attribute.removesuffix('_id').removesuffix('_key').replace('_', ' ')}s"
+
+
+def drawn(evaluation: Evaluation) -> str:
+    """What the intervals take as independent."""
+    if evaluation.unit is not None:
+        return f"draw {evaluation.units:,} {people(evaluation.unit)}: rows of one are not independent" + _few(evaluation.units)
+    rows = f"{evaluation.units:,} {people(evaluation.ranked.within)}" if evaluation.ranked else "rows"
+    return f"{rows} taken as independent: the log names no unit, so the true intervals are wider"
+
+
+def _few(number: int) -> str:
+    from .units import FEWEST
+
+    return f"; too few for an interval, which takes {FEWEST}" if number < FEWEST else ""
+
+
+def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
+    """What so many units can show of a figure with this interval, and how many would show less: an interval narrows with their root."""
+    from .statistics import distance_shown_by
+    from .units import FEWEST
+
+    if number < FEWEST:
+        return ""
+    shown = distance_shown_by(figure)
+    digits = 3 if shown < 0.1 else 2
+    smaller = [distance for distance in (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001) if distance < 0.75 * shown][:2]
+    takes = [f"{distance:g} takes {two_figures(number * (shown / distance) ** 2)} {people(unit)}" for distance in smaller]
+    told = f"{number:,} {people(unit)} show {what} of {shown:.{digits}f} four times in five"
+    return f"{told}{'; ' if takes else ''}{', '.join(takes)}. "

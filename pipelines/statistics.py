@@ -89,6 +89,12 @@ def _interval(value: float, drawn: Sequence[float]) -> Estimate:
     return Estimate(value=value, low=float(low), high=float(high))
 
 
+def sums(codes: NDArray[np.int64], values: Any, number: int) -> Floats:
+    """The sum of the values of each code, 0 to `number` - 1; one value may stand for all."""
+    weights = np.broadcast_to(np.asarray(values, dtype=float), codes.shape)
+    return np.bincount(codes, weights=weights, minlength=number).astype(float, copy=False)
+
+
 def log_loss(probabilities: Any, outcomes: Any) -> Floats:
     """Of each row. Probabilities are kept 1e-9 away from 0 and 1, so that one certain mistake is dear but finite."""
     p = np.clip(np.asarray(probabilities, dtype=float), 1e-9, 1 - 1e-9)
@@ -169,3 +175,8 @@ def clicks_needed(distance: float) -> int:
 def distance_shown(clicks: int) -> float:
     """The inverse: the distance from chance that so many clicks show four times in five (0.5 is all there is)."""
     return min(0.5, (_Z + _POWER) / math.sqrt(12 * clicks)) if clicks else 0.5
+
+
+def distance_shown_by(figure: Estimate) -> float:
+    """The distance that a figure with an interval this wide shows four times in five, at 95 %."""
+    return (_Z + _POWER) * (figure.high - figure.low) / (2 * _Z)

@@ -21,7 +21,8 @@ import msgspec
 
 from ..errors import IsthmusError
 from ..runtime import open_blobs, open_target
-from ..storage import BlobStore, utc_milliseconds
+from ..storage import BlobStore
+from ..times import utc_milliseconds
 from .artifacts import fetch, fetch_uri, keep
 from .cache import KeyRecord, key_parts, look_up
 from .context import StepContext
@@ -29,6 +30,7 @@ from .document import RunDocument, Scalar, StepFailure, StepResult, decode_run, 
 from .execute import Cancelled, StepFailed, run_command, run_function
 from .graph import PLACEHOLDER, Artifact, Step, fits, needed
 from .log import captured, last_line
+from .port import ValueType
 from .project_code import place_code
 from .results import adopt, input_digests, publish, resolve
 from .supervision import Supervisor
@@ -216,7 +218,7 @@ def _written(file: Path) -> dict[str, Any]:
 
 def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
     """Every declared output, each of its type, and nothing else."""
-    declared = {output.name: output.type for output in step.outputs}
+    declared: dict[str, ValueType] = {output.name: output.type for output in step.outputs}
     for name, kind in declared.items():
         if name not in values:
             raise StepFailed(f"it ended without its output {name} ({kind})")

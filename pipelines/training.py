@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..errors import Invalid, IsthmusError, NotFound
+from ..project.names import did_you_mean
 from ..project.specs import Model
 from . import records, runs
 from .graph import Artifact, Pipeline, Step
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..runtime import Project
 
 _STEPS = "isthmus.pipelines.training_steps"
+_COUNTED = 5.0  # seconds between looks at an evaluation's log
 
 
 def train(project: Project, config: str) -> Run:
@@ -40,9 +42,8 @@ def configuration(project: Project, config: str) -> Model:
     models = project.spec.models
     name = Path(config).stem if config.endswith((".yaml", ".yml")) else config
     if name not in models:
-        close = get_close_matches(name, models, n=1)
         there = ", ".join(model.path for model in models.values()) or "none"
-        raise NotFound(f"there is no configuration {config} (there is: {there})", remedy=f"did you mean {close[0]}?" if close else None)
+        raise NotFound(f"there is no configuration {config} (there is: {there})", remedy=did_you_mean(name, models))
     return models[name]
 
 
@@ -55,6 +56,7 @@ def pipeline(project: Project, model: Model) -> Pipeline:
     """The four steps: dataset -> fit and evaluate, side by side -> register. All but the last come from the cache when nothing changed."""
     start, end = window(project, model)
     said: dict[str, Any] = msgspec.to_builtins(model)
+    objective: dict[str, Any] = msgspec.to_builtins(project.spec.objectives[model.objective])
     data = Artifact("dataset", "data")
     code = {"trainer": _code(project, model)}
     return Pipeline(
@@ -63,7 +65,13 @@ def pipeline(project: Project, model: Model) -> Pipeline:
             Step(
                 name="dataset",
                 function=f"{_STEPS}:dataset",
-                parameters={"model": _only_data(said), "start": _iso(start), "end": _iso(end), "as_of": _iso(as_of(project, model, end))},
+                parameters={
+                    "model": _only_data(said),
+                    "objective": objective,
+                    "start": _iso(start),
+                    "end": _iso(end),
+                    "as_of": _iso(as_of(project, model, end)),
+                },
                 outputs=(Output(name="rows", type="int"),),
                 artifacts=("data",),
                 fingerprint=_watermarks(project, model),
@@ -82,7 +90,7 @@ def pipeline(project: Project, model: Model) -> Pipeline:
                 name="evaluate",
                 function=f"{_STEPS}:evaluate",
                 inputs={"data": data},
-                parameters={"model": said},
+                parameters={"model": said, "objective": objective},
                 artifacts=("forward",),
                 fingerprint=code,
             ),
@@ -106,11 +114,18 @@ def _run(project: Project, model: Model) -> Run:
     total = len(planned.steps)
 
     def progress(state: RunState) -> None:
-        done = [step for step in state.steps if step.phase in ("done", "skipped")]
         running = [step.name for step in state.steps if step.phase == "running"]
-        project.progress(f"{name} {model.name} {', '.join(running)}".rstrip(), len(done), total)
+        project.progress(f"{name} {model.name} {', '.join(running)}".rstrip(), *_done(state, total))
 
-    state = watch(project, submit(project, planned, run=name), on_change=progress)
+    read = time.monotonic()
+
+    def count(state: RunState) -> None:
+        nonlocal read
+        if time.monotonic() - read > _COUNTED and any(step.name == "evaluate" and step.phase == "running" for step in state.steps):
+            read = time.monotonic()
+            project.progress(f"{name} {model.name} evaluate, {_period(project, name)}", *_done(state, total))
+
+    state = watch(project, submit(project, planned, run=name), on_change=progress, on_look=count)
     blobs = project.target.blobs
     blobs.put(runs.log_uri(blobs, name), _log(project, name, planned).encode())
     failed = [step for step in state.steps if step.phase in ("failed", "cancelled")]
@@ -121,6 +136,21 @@ def _run(project: Project, model: Model) -> Run:
     run = _failed(project, model, name, planned=planned, failure=f"{step}: {text}")
     records.keep(blobs, run)
     raise Invalid(f"run {name} ({model.path}) failed in step {step}: {text}", remedy=f"nothing was registered; log {run.log}")
+
+
+def _done(state: RunState, total: int) -> tuple[int, int]:
+    return sum(step.phase in ("done", "skipped") for step in state.steps), total
+
+
+def _period(project: Project, run: str) -> str:
+    """`period 3 of 12`, or how long it will take: the last line of the evaluation's log, up to its colon."""
+    from .watch import log
+
+    try:
+        lines = log(project, run, "evaluate").splitlines()
+    except NotFound:
+        return "no period yet"
+    return lines[-1].partition(": ")[0][:60] if lines else "no period yet"
 
 
 def _failed(project: Project, model: Model, name: str, *, planned: Pipeline, failure: str) -> Run:

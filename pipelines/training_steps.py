@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..errors import Invalid
-from ..project.specs import Model, ProjectSpec
+from ..events.column_types import of_arrow
+from ..project.specs import Model, Objective, ProjectSpec
 from .context import StepContext
 
 if TYPE_CHECKING:
@@ -55,14 +56,25 @@ def evaluate(context: StepContext) -> None:
     """Forward predictions of the test periods, as `forward/predictions.parquet`, measured in `forward/evaluation.json`."""
     import pyarrow.parquet as pq
 
-    from . import evaluation, trainers
+    from . import evaluation, gate, trainers
+    from .measure import measure
 
     model, folder = _model(context), _folder(context)
+    objective, spec = msgspec.convert(context.parameters["objective"], Objective), context.project().spec
     table, known = read_data(context.inputs["data"])
-    trainer = trainers.find(model, folder)
-    found: Forward = evaluation.forward(table, trainer, model, start=known.start, end=known.end, folder=folder, log=context.log)
-    measured = evaluation.measure(found, model.evaluate.forward)
-    pq.write_table(found.predictions, context.outputs["forward"] / "predictions.parquet")
+    predicted: Forward = evaluation.forward(
+        table,
+        trainers.find(model, folder),
+        model,
+        start=known.start,
+        end=known.end,
+        folder=folder,
+        log=context.log,
+        among=evaluation.grouping(table, objective, spec),
+        source=context.inputs["data"] / "data.parquet",
+    )
+    measured = measure(predicted, gate.cutoffs_of(model.gate))
+    pq.write_table(predicted.predictions, context.outputs["forward"] / "predictions.parquet")
     (context.outputs["forward"] / "evaluation.json").write_bytes(msgspec.json.encode(measured))
     context.log(f"auc {measured.auc.value:.3f} on {measured.rows:,} rows")
 
@@ -83,7 +95,6 @@ def read_data(folder: Path) -> tuple[pa.Table, Data]:
 
 
 def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime, end: datetime, as_of: datetime) -> Data:
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     from ..feature_store.leaks import leak_alarm
@@ -114,17 +125,12 @@ def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime,
         digest=canonical_hash(table),
         exposure=spec.objectives[model.objective].exposure,
         outcome=spec.objectives[model.objective].outcome,
-        types={name: _type(table.schema.field(name).type, pa) for name in names},
+        types={name: of_arrow(table.schema.field(name).type) for name in names},
         features=len(names),
         views=len(views),
         empty=empty,
         warnings=tuple(map(str, leak_alarm(table, "outcome", names))),
     )
-
-
-def _type(kind: Any, pa: Any) -> str:
-    checks = (("bool", "is_boolean"), ("int64", "is_integer"), ("float64", "is_floating"), ("timestamp", "is_timestamp"))
-    return next((name for name, check in checks if getattr(pa.types, check)(kind)), "string")
 
 
 def _model(context: StepContext) -> Model:

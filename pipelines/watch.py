@@ -26,11 +26,13 @@ _MARGIN = timedelta(hours=1)  # for a provider's queues and machines, beyond the
 def _silent(_state: RunState) -> None: ...
 
 
-def watch(project: Project, run: PipelineRun, *, on_change: Callable[[RunState], None] = _silent) -> RunState:
+def watch(
+    project: Project, run: PipelineRun, *, on_change: Callable[[RunState], None] = _silent, on_look: Callable[[RunState], None] = _silent
+) -> RunState:
     """Wait until a run has ended, and return its last state; a failed run is returned, not raised.
 
-    `on_change` gets every state that differs from the one before. Ctrl-C ends the watching and not the run: the KeyboardInterrupt carries a
-    note that says how to look again. Unavailable when the run takes longer than its steps may.
+    `on_change` gets every state that differs from the one before, `on_look` every one. Ctrl-C ends the watching and not the run: the
+    KeyboardInterrupt carries a note that says how to look again. Unavailable when the run takes longer than its steps may.
     """
     document = open_run(project.target.blobs, _short(run))
     seen: RunState | None = None
@@ -41,10 +43,11 @@ def watch(project: Project, run: PipelineRun, *, on_change: Callable[[RunState],
         if state != seen:
             seen = state
             on_change(state)
+        on_look(state)
         return state
 
     limit = sum((step.timeout * step.attempts for step in run.steps), _MARGIN)
-    patience = 0.1 if document.profile.adapter == "local" else 2.0  # looking costs a local run nothing
+    patience = 2.0 if project.target.adapter.remote else 0.1  # looking costs a local run nothing
     try:
         return wait(look, ended, deadline=limit, what=f"run {document.run}", sleep=lambda seconds: time.sleep(min(seconds, patience)))
     except KeyboardInterrupt as interrupt:

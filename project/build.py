@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from .metrics import AGAINST
 from .report import Report, child, item
 from .specs import (
     Attribute,
+    Bound,
     Endpoint,
     Entity,
     Evaluation,
@@ -22,6 +25,7 @@ from .specs import (
 )
 
 Values = dict[str, Any]
+_DAY = timedelta(days=1)
 
 _PYTHON: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "string": (str,)}
 
@@ -34,17 +38,14 @@ def event(name: str, values: Values, entities: dict[str, Entity], events: tuple[
     """`entity` and `event` of each attribute are derived from its name."""
     by_key = {entity.key: entity.name for entity in entities.values()}
     references = {f"{event}_id": event for event in events}
-    attributes = []
+    attributes: list[Attribute] = []
     for attribute, about in values["attributes"].items():
-        built = Attribute(
-            name=attribute,
-            entity=by_key.get(attribute),
-            event=references.get(attribute),
-            **about | ({"allowed": _allowed(about)} if "allowed" in about else {}),
-        )
+        fields: Values = about | ({"allowed": _allowed(about)} if "allowed" in about else {})
+        built = Attribute(name=attribute, entity=by_key.get(attribute), event=references.get(attribute), **fields)
         _attribute(built, name, entities, f"events.{name}.attributes.{attribute}", report)
         attributes.append(built)
-    return Event(name=name, **values | {"attributes": tuple(attributes)})
+    fields = values | {"attributes": tuple(attributes)}
+    return Event(name=name, **fields)
 
 
 def _allowed(about: Values) -> tuple[Any, ...]:
@@ -99,8 +100,10 @@ def _allowed_values(attribute: Attribute, key: str, report: Report) -> None:
 
 
 def objective(name: str, values: Values) -> Objective:
+    """Rows are ranked within their unit unless the objective says within what."""
     outcome, exposure = values.pop("rate")
-    return Objective(name=name, outcome=outcome, exposure=exposure, **values)
+    within = {"ranked_within": values["unit"]} if "unit" in values else {}
+    return Objective(name=name, outcome=outcome, exposure=exposure, **within | values)
 
 
 def static_table(name: str, path: str) -> StaticTable:
@@ -120,7 +123,8 @@ def endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
     if total != 100:
         shares = " + ".join(f"{variant.traffic.normalize():f}" for variant in variants)
         report.add(child(key, "variants"), f"traffic sums to {shares} = {total.normalize():f}, not 100", "make the shares sum to 100")
-    return Endpoint(name=name, **values | {"variants": variants})
+    fields: Values = values | {"variants": variants}
+    return Endpoint(name=name, **fields)
 
 
 def model(name: str, values: Values, path: str, report: Report) -> Model:
@@ -131,29 +135,35 @@ def model(name: str, values: Values, path: str, report: Report) -> Model:
         fields["window"] = window
     elif window is not None:
         fields["window_length"] = window
-    gate = fields.pop("gate", {})
-    calibration = gate.get("calibration", {}).get("within")
-    if calibration and calibration[0] > calibration[1]:
-        report.add(f"{path}:gate.calibration.within", f"{calibration[0]:g} is above {calibration[1]:g}", "write the lower bound first")
     built = Model(
         name=name,
         path=path,
         features=tuple(map(feature, fields.pop("features"))),
         evaluate=Evaluation(**fields.pop("evaluate", {})),
-        gate=Gate(
-            auc_vs_champion_at_least=gate.get("auc_vs_champion", {}).get("at_least"),
-            calibration_within=(float(calibration[0]), float(calibration[1])) if calibration else None,
-        ),
+        gate=Gate(bounds=tuple(_bound(check, about, path, report) for check, about in fields.pop("gate", {}).items())),
         **fields,
     )
     length = built.window[1] - built.window[0] if built.window else built.window_length
-    if built.evaluate.after + built.evaluate.forward > length:
+    if built.evaluate.after + (built.evaluate.forward or _DAY) > length:
         report.add(
             f"{path}:window" if window is not None else f"{path}:evaluate",
             f"the window of {length.days} days leaves no period to test on, {built.evaluate.after.days} days after its start",
             "widen the window, or shorten evaluate.after",
         )
     return built
+
+
+def _bound(check: str, about: Values, path: str, report: Report) -> Bound:
+    key = child(f"{path}:gate", check)
+    low, high = about.get("within", (about.get("at_least"), about.get("at_most")))
+    if low is None and high is None:
+        report.add(key, "nothing is asked of it", "write at_least, at_most or within: {at_least: 0}")
+    elif "within" in about and len(about) > 1:
+        report.add(key, "within and another bound", "within: [low, high] has both: take the other out")
+    elif low is not None and high is not None and low > high:
+        report.add(child(key, "within"), f"{low:g} is above {high:g}", "write the lower bound first")
+    low, high = (None if bound is None else float(bound) for bound in (low, high))
+    return Bound(metric=check.removesuffix(AGAINST), against=check.endswith(AGAINST), low=low, high=high)
 
 
 def feature(text: str) -> Feature:

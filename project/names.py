@@ -71,11 +71,17 @@ def neutral(text: str) -> str:
     return re.sub(r"^[0-9_]+|_+$", "", re.sub(r"[^a-z0-9]+", "_", text.lower()))
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that a mistyped one was probably meant to be."""
+    near = get_close_matches(word, list(known), n=1)
+    return near[0] if near else None
+
+
 def did_you_mean(word: str, known: Iterable[str], *, has: str | None = None) -> str | None:
     """`did you mean X?   <has> A, B` as remedies say it; None when there is nothing to say."""
     names = list(known)
-    near = get_close_matches(word, names, n=1, cutoff=0.6)
-    parts = [f"did you mean {near[0]}?"] if near else []
+    near = nearest(word, names)
+    parts = [f"did you mean {near}?"] if near else []
     if has is not None:
         listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
         parts.append(f"{has} {listed or 'none'}")

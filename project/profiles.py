@@ -9,17 +9,18 @@ from typing import Any
 
 import msgspec
 
-from ..errors import Invalid, NotFound, ProjectError, Unsupported
-from ..target import Profile
+from .. import installed
+from ..errors import Invalid, IsthmusError, NotFound, ProjectError, Unsupported
+from ..target import Adapter, Offline, Profile
 from . import files, yaml
 from .names import TARGET, did_you_mean
-from .options import ADAPTERS, COMMON, NO_SECRETS, TOP, secret_key, secret_value, target_record
+from .options import COMMON, NO_SECRETS, TOP, keys_of, secret_key, secret_value, target_record
 from .report import Report, child, item
-from .shapes import mapping
+from .shapes import Folder, Record, mapping
 from .specs import Description
 
 FILE = "profiles.yaml"
-OFFLINE = ("sagemaker",)  # the adapters whose clouds have a local stack
+DEFAULT = "local"  # the target that is always there, and its adapter
 _PREFIX = f"{FILE}:"
 
 
@@ -29,7 +30,7 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profiles(description: Description) -> dict[str, Profile]:
-    """Every target of profiles.yaml, and `local`, which is always there. ProjectError with every error."""
+    """Every target of profiles.yaml, and the default one, which is always there. ProjectError with every error."""
     return _read(description).targets
 
 
@@ -39,35 +40,34 @@ def profile(
     target: str | None,
     offline: bool,
     options: Mapping[str, object],
-    stack: Callable[[str], str] | None = None,
+    stack: Callable[[Offline], str] | None = None,
 ) -> Profile:
-    """One target (None: the default), with `options` laid over its own. Offline: `stack(adapter)` says where the cloud's local stack is.
+    """One target (None: the default), with `options` laid over its own. Offline: `stack` says where the stack of an adapter's cloud is.
 
-    NotFound for an unknown target; Invalid for an option that its adapter does not have; Unsupported for a cloud without a local stack.
+    NotFound for an unknown target; Invalid for an option that its adapter does not have; Unsupported for a cloud without an offline stack.
     """
-    found = _read(description)
-    name = target or found.default
-    if name not in found.targets:
-        raise NotFound(
-            f"there is no target {name} in {FILE}",
-            remedy=did_you_mean(name, found.targets, has="targets are"),
-        )
-    chosen = found.targets[name]
-    away = offline and chosen.adapter != "local"
-    if away and (chosen.adapter not in OFFLINE or stack is None):
-        raise Unsupported(
-            "offline stacks are not in this version yet", capability="offline", remedy="leave --offline out, or use --target local"
-        )
-    merged = chosen.options | _checked(chosen, options)
-    if away and stack is not None:
-        merged["endpoint_url"] = stack(chosen.adapter)
-    return msgspec.structs.replace(chosen, options=_with_home(chosen.adapter, merged, Path(description.folder)))
+    read = _read(description)
+    name = target or read.default
+    if name not in read.targets:
+        raise NotFound(f"there is no target {name} in {FILE}", remedy=did_you_mean(name, read.targets, has="targets are"))
+    chosen = read.targets[name]
+    adapter = installed.adapter(chosen.adapter)
+    merged = chosen.options | _checked(chosen, adapter, options)
+    if offline and adapter.remote:
+        if adapter.offline is None or stack is None:
+            raise Unsupported(
+                f"target {name}: {adapter.title} has no offline stack in this version",
+                capability="offline",
+                remedy=f"leave --offline out, or use --target {DEFAULT}",
+            )
+        merged["endpoint_url"] = stack(adapter.offline)
+    return msgspec.structs.replace(chosen, options=_with_folders(adapter, merged, Path(description.folder)))
 
 
 def check(folder: Path, project: str, report: Report) -> Profiles:
     """Read the file, if there is one, and report what is wrong with it."""
-    local = Profile(name="local", adapter="local", project=project, options=_with_home("local", {}, folder))
-    nothing = Profiles(default="local", targets={"local": local})
+    default = Profile(name=DEFAULT, adapter=DEFAULT, project=project, options=_with_folders(installed.adapter(DEFAULT), {}, folder))
+    nothing = Profiles(default=DEFAULT, targets={DEFAULT: default})
     if not (folder / FILE).is_file():
         return nothing
     node = files.read_yaml(folder / FILE, FILE, _PREFIX, report)
@@ -78,30 +78,30 @@ def check(folder: Path, project: str, report: Report) -> Profiles:
         if key not in TOP:
             report.add(child(_PREFIX, key), f"{key} is not a key of {FILE}", did_you_mean(key, TOP, has="it has"))
     targets = mapping(top.get("targets", yaml.scalar("")), child(_PREFIX, "targets"), report) or {}
-    built = {"local": local}
+    sound = {DEFAULT: default}
     for name in targets:
-        if found := _target(name, targets, project, folder, report):
-            built[name] = found
-    return Profiles(default=_default(top, targets, report), targets=built)
+        if target := _target(name, targets, project, folder, report):
+            sound[name] = target
+    return Profiles(default=_default(top, targets, report), targets=sound)
 
 
 def _read(description: Description) -> Profiles:
     report = Report()
-    found = check(Path(description.folder), description.spec.name, report)
+    read = check(Path(description.folder), description.spec.name, report)
     if report.problems:
         raise ProjectError(report.sorted())
-    return found
+    return read
 
 
 def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], report: Report) -> str:
     if "default" not in top:
-        return "local"
+        return DEFAULT
     node = top["default"]
     name = node.text if isinstance(node, yaml.Scalar) else ""
-    names = tuple(dict.fromkeys(("local", *targets)))
+    names = tuple(dict.fromkeys((DEFAULT, *targets)))
     if name not in names:
         report.add(child(_PREFIX, "default"), f"{name or 'this'} is not a target", did_you_mean(name, names, has="targets are"))
-        return "local"
+        return DEFAULT
     return name
 
 
@@ -112,35 +112,22 @@ def _target(name: str, targets: Mapping[str, yaml.Node], project: str, folder: P
     chain = _chain(name, targets, key, report)
     if chain is None:
         return None
-    adapter = _adapter(chain, targets)
-    if adapter in ADAPTERS:
-        record = target_record(adapter)
-    elif _installed(adapter):
-        record = None  # somebody else's adapter knows its own keys
-    else:
-        report.add(
-            child(key, "adapter") if _scalar(targets[name], "adapter") else key,
-            f"there is no adapter {adapter}",
-            "   ".join(
-                part
-                for part in (
-                    did_you_mean(adapter, ADAPTERS, has="adapters are"),
-                    None if adapter != name else "a free name says which: adapter: sagemaker",
-                )
-                if part
-            ),
-        )
+    known = _adapter(_adapter_name(chain, targets), name, child(key, "adapter") if _scalar(targets[name], "adapter") else key, report)
+    if known is None:
         return None
-    if (other := _adapter(chain[1:], targets) if chain[1:] else adapter) != adapter:
+    adapter, record = known
+    if chain[1:] and (other := _adapter_name(chain[1:], targets)) != adapter.name:
         report.add(
-            child(key, "extends"), f"{chain[1]} is a target of {other}, and {name} of {adapter}", f"extend a target of {adapter}, or none"
+            child(key, "extends"),
+            f"{chain[1]} is a target of {other}, and {name} of {adapter.name}",
+            f"extend a target of {adapter.name}, or none",
         )
         return None
     options: dict[str, Any] = {}
     for link in reversed(chain):
-        own = record.read(targets[link], child(f"{_PREFIX}targets", link), report) if record else yaml.plain(targets[link])
+        own = record.read(targets[link], child(f"{_PREFIX}targets", link), report)
         options |= {k: v for k, v in (own if isinstance(own, dict) else {}).items() if k not in COMMON}
-    return Profile(name=name, adapter=adapter, project=project, options=_with_home(adapter, options, folder))
+    return Profile(name=name, adapter=adapter.name, project=project, options=_with_folders(adapter, options, folder))
 
 
 def _chain(name: str, targets: Mapping[str, yaml.Node], key: str, report: Report) -> list[str] | None:
@@ -160,7 +147,7 @@ def _chain(name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
     return chain
 
 
-def _adapter(chain: list[str], targets: Mapping[str, yaml.Node]) -> str:
+def _adapter_name(chain: list[str], targets: Mapping[str, yaml.Node]) -> str:
     """What the nearest says; when nobody says it, the name of the last that is extended."""
     return next((text for link in chain if (text := _scalar(targets[link], "adapter"))), chain[-1])
 
@@ -170,26 +157,34 @@ def _scalar(node: yaml.Node, name: str) -> str:
     return value.text if isinstance(value, yaml.Scalar) and value.value is not None else ""
 
 
-def _installed(adapter: str) -> bool:
-    from importlib.metadata import entry_points
+def _adapter(name: str, target: str, key: str, report: Report) -> tuple[Adapter, Record] | None:
+    """What is installed under that name, and its keys; None when nothing is, or when it cannot be loaded: that is reported."""
+    try:
+        adapter = installed.adapter(name)
+        return adapter, target_record(adapter)
+    except Unsupported:
+        guess = did_you_mean(name, installed.names(), has="adapters are")
+        free = "   a free name says which of them: adapter: NAME" if name == target else ""
+        report.add(key, f"there is no adapter {name}", f"{guess}{free}")
+    except IsthmusError as error:
+        report.add(key, error.message, error.remedy)
+    return None
 
-    return any(point.name == adapter for point in entry_points(group="isthmus.adapters"))
+
+def _with_folders(adapter: Adapter, options: dict[str, Any], project: Path) -> dict[str, Any]:
+    """The options with every folder as an absolute path."""
+    folders = {name: key.shape for name, key in keys_of(adapter).items() if isinstance(key.shape, Folder)}
+    return options | {name: shape.resolve(options.get(name), project) for name, shape in folders.items()}
 
 
-def _with_home(adapter: str, options: dict[str, Any], folder: Path) -> dict[str, Any]:
-    if adapter != "local":
-        return options
-    return options | {"home": str(folder / Path(options.get("home", ".isthmus")).expanduser())}
-
-
-def _checked(chosen: Profile, options: Mapping[str, object]) -> dict[str, object]:
+def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -> dict[str, object]:
+    keys = keys_of(adapter)
     for name in options:
         if secret_key(name):
             raise Invalid(f"{name} looks like a secret; options hold none", remedy=NO_SECRETS)
-        if chosen.adapter in ADAPTERS and name not in ADAPTERS[chosen.adapter]:
+        if name not in keys:
             raise Invalid(
-                f"{name} is not an option of target {chosen.name} ({chosen.adapter})",
-                remedy=did_you_mean(name, ADAPTERS[chosen.adapter], has="options are"),
+                f"{name} is not an option of target {chosen.name} ({adapter.name})", remedy=did_you_mean(name, keys, has="options are")
             )
     return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
 

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 
-from ..storage import utc_milliseconds
+from ..times import utc_milliseconds
 
 DURATION = r"[1-9][0-9]{0,8}[smhdw]"
 PERCENT = r"[0-9]{1,3}(\.[0-9]{1,6})?%"

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from .build import fits
+from .metrics import AGAINST, ranks
 from .names import OWN_COLUMNS, did_you_mean
 from .report import Report, child, item
 from .specs import Endpoint, Event, Model, Objective, ProjectSpec
@@ -38,7 +39,7 @@ def check(spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]]
     for view in spec.feature_views.values():
         known(view.entity, declared.entities, f"feature_views.{view.name}.entity", report, noun="an entity", has="entities are")
     for endpoint in spec.endpoints.values():
-        _endpoint(endpoint, declared, registered, report)
+        _endpoint(endpoint, spec, declared, registered, report)
     for model in spec.models.values():
         _model(model, spec, declared, report)
 
@@ -97,11 +98,27 @@ def _objective(objective: Objective, spec: ProjectSpec, declared: Declared, repo
             f"{objective.outcome} has no attribute {reference}, so its {objective.exposure} cannot be found",
             f"add {reference}: {{type: string}} to the attributes of {objective.outcome}",
         )
+    for role, name in (("unit", objective.unit), ("ranked_within", objective.ranked_within)):
+        if name is not None and (exposure := spec.events.get(objective.exposure)) is not None:
+            _grouping(role, name, objective, exposure, report)
 
 
-def _endpoint(endpoint: Endpoint, declared: Declared, registered: dict[str, set[str]], report: Report) -> None:
+def _grouping(role: str, name: str, objective: Objective, exposure: Event, report: Report) -> None:
+    """An attribute of the exposure that tells rows apart."""
+    if role == "ranked_within" and name == objective.unit:  # its default
+        return
+    key = f"objectives.{objective.name}.{role}"
+    attributes = {attribute.name: attribute for attribute in exposure.attributes}
+    if name not in attributes:
+        report.add(key, f"{name} is not an attribute of {exposure.name}", did_you_mean(name, attributes, has=f"{exposure.name} has"))
+    elif attributes[name].type not in ("int", "string"):
+        report.add(key, f"{name} is of type {attributes[name].type}, which names nobody", "use an attribute of type int or string")
+
+
+def _endpoint(endpoint: Endpoint, spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]], report: Report) -> None:
     key = f"endpoints.{endpoint.name}"
-    known(endpoint.objective, declared.objectives, f"{key}.objective", report, noun="an objective", has="objectives are")
+    if known(endpoint.objective, declared.objectives, f"{key}.objective", report, noun="an objective", has="objectives are"):
+        _one_unit(endpoint, spec, report)
     for variant in endpoint.variants:
         place = f"{key}.variants.{variant.name}.model"
         if not known(variant.model, registered, place, report, noun="a model", has="models/*.yaml name") or variant.ref.isdigit():
@@ -116,12 +133,30 @@ def _endpoint(endpoint: Endpoint, declared: Declared, registered: dict[str, set[
             )
 
 
+def _one_unit(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
+    """Experiments count the endpoint's unit and evaluation the objective's."""
+    objective = spec.objectives.get(endpoint.objective)
+    exposure = spec.events.get(objective.exposure) if objective else None
+    if objective is None or exposure is None or objective.unit == endpoint.unit:
+        return
+    if endpoint.unit in {attribute.name for attribute in exposure.attributes}:
+        report.add(
+            f"endpoints.{endpoint.name}.unit",
+            f"{endpoint.unit} is an attribute of {exposure.name}, and the unit of {objective.name} is {objective.unit or 'not named'}: "
+            "evaluation and experiments count different units",
+            f"write unit: {endpoint.unit} in objectives.{objective.name}, or the same attribute here",
+            severity="warning",
+        )
+
+
 def _model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
     prefix = f"{model.path}:"
     exposure = None
     if known(model.objective, declared.objectives, child(prefix, "objective"), report, noun="an objective", has="objectives are"):
         objective = spec.objectives.get(model.objective)
         exposure = spec.events.get(objective.exposure) if objective else None
+        if objective is not None and objective.ranked_within is None:
+            _unranked(model, objective, report)
     first: dict[str, str] = {}
     for position, feature in enumerate(model.features):
         key = item(f"{prefix}features", position)
@@ -137,6 +172,16 @@ def _model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) 
         elif known(feature.view, declared.feature_views, key, report, noun="a feature view", has="views are"):
             _view_feature(feature.view, exposure, spec, key, report)
     _serve_as(model, exposure, prefix, report)
+
+
+def _unranked(model: Model, objective: Objective, report: Report) -> None:
+    for bound in model.gate.bounds:
+        if ranks(bound.metric):
+            report.add(
+                f"{model.path}:gate.{bound.metric}{AGAINST if bound.against else ''}",
+                f"{bound.metric} compares rows that were ranked against each other, and {objective.name} does not say which were",
+                f"add ranked_within (a request's id), or at least unit, to objectives.{objective.name}",
+            )
 
 
 def _attribute_feature(name: str, exposure: Event | None, declared: Declared, key: str, report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 from collections.abc import Iterator
 from importlib.resources import as_file, files
@@ -14,6 +15,7 @@ from ..errors import AlreadyExists, NotFound
 from .names import PROJECT_LENGTH, did_you_mean, neutral
 
 STARTER = "starter"
+WORLD = "world.py"  # of an example whose data are made and not packed
 _IGNORED = ".isthmus/\n__pycache__/\n"
 _LEFT_BEHIND = frozenset({"__pycache__", ".isthmus", ".gitignore", ".pytest_cache", ".ipynb_checkpoints"})
 
@@ -43,6 +45,8 @@ def create(folder: Path, *, example: str | None = None) -> tuple[Path, ...]:
         draft.mkdir(parents=True)
         _copy(_examples().joinpath(example or STARTER), draft)
         (draft / ".gitignore").write_text(_IGNORED, encoding="utf-8")  # packaging leaves dotted files out
+        if (draft / WORLD).is_file():
+            runpy.run_path(str(draft / WORLD))["write"](draft / "data")
         if example is None:
             _rename(draft / "project.yaml", folder.name)
         _settle(draft, folder)
@@ -63,7 +67,7 @@ def _settle(draft: Path, folder: Path) -> None:
 
 
 def _examples() -> Traversable:
-    return files(__package__.partition(".")[0]).joinpath("examples")
+    return files(__name__.partition(".")[0]).joinpath("examples")
 
 
 def _copy(source: Traversable, folder: Path) -> None:

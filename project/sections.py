@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from . import quantities
+from .metrics import CHECK, check_problem
 from .names import NAME, NAME_LENGTH, PROJECT_LENGTH, VARIANT_LENGTH, column_problem, name_problem, relation_problem
 from .quantities import Mistake
 from .shapes import Flag, Free, Key, ListOf, MapOf, Number, OneOf, Record, Shape, Text
@@ -125,6 +126,16 @@ OBJECTIVE = Record(
         ),
         "within": Key(shape=DURATION, required=True, example="30m", description="How long after the exposure an outcome counts."),
         "goal": Key(shape=OneOf(words=("maximise", "minimise"), near={"maximize": "maximise", "minimize": "minimise"})),
+        "unit": Key(
+            shape=COLUMN,
+            example="user_id",
+            description="The exposure's attribute whose rows are not independent of each other, a person: intervals draw units, not rows.",
+        ),
+        "ranked_within": Key(
+            shape=COLUMN,
+            example="request_id",
+            description="The exposure's attribute whose rows, of one unit, were ranked against each other. Default: the unit.",
+        ),
     },
 )
 TABLE = Text(what="a path", parse=_path, pattern=r"[^/~].*\.(parquet|csv)", example="data/items.parquet")
@@ -133,6 +144,9 @@ FEATURE_VIEW = Record(
     keys={
         "entity": Key(shape=NAME_SHAPE, required=True, example="item"),
         "ttl": Key(shape=DURATION, description="A row older than this is not used. Default: none is too old."),
+        "outcome_events": Key(
+            shape=OneOf(words=("known",)), description="Known: the view reads an objective's outcome event on purpose, and is not warned."
+        ),
     },
 )
 VARIANT = Record(
@@ -197,26 +211,19 @@ PROJECT = Record(
 EVALUATE = Record(
     noun="evaluate",
     keys={
-        "forward": Key(shape=DURATION, description="The length of one test period. Default 1d."),
+        "forward": Key(shape=DURATION, description="The length of one test period. Default: a tenth of the days to test, in whole days."),
         "after": Key(shape=DURATION, description="How much log comes before the first test period. Default 2d."),
     },
 )
-GATE = Record(
-    noun="a gate",
+BOUND = Record(
+    noun="a bound",
     keys={
-        "auc_vs_champion": Key(
-            shape=Record(noun="auc_vs_champion", keys={"at_least": Key(shape=Number(), required=True, example="0")}),
-            description="The difference of AUC to the champion, paired, on the same rows.",
-        ),
-        "calibration": Key(
-            shape=Record(
-                noun="calibration",
-                keys={"within": Key(shape=ListOf(of=Number(least=0), least=2, most=2), required=True, example="[0.67, 1.5]")},
-            ),
-            description="Observed / expected outcomes.",
-        ),
+        "at_least": Key(shape=Number(), example="0"),
+        "at_most": Key(shape=Number()),
+        "within": Key(shape=ListOf(of=Number(), least=2, most=2), example="[0.67, 1.5]"),
     },
 )
+GATE = MapOf(of=BOUND, names=check_problem, pattern=CHECK)
 MODEL = Record(
     noun="a model's configuration",
     keys={
@@ -248,6 +255,12 @@ MODEL = Record(
         ),
         "parameters": Key(shape=MapOf(of=Free()), description="Given to the trainer by name."),
         "evaluate": Key(shape=EVALUATE),
-        "gate": Key(shape=GATE),
+        "gate": Key(
+            shape=GATE,
+            description="What the whole 95 % interval of a figure must keep: {ndcg@10_vs_champion: {at_least: 0}, calibration: "
+            "{within: [0.67, 1.5]}}. Figures: auc, ndcg@k, recall@k, mrr, group_auc, log_loss, calibration; with _vs_champion their "
+            "difference to the champion's. Default where rows were ranked against each other, unless a ranking is compared already: "
+            "ndcg@10_vs_champion: {at_least: 0}.",
+        ),
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -67,6 +68,30 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         if self.example:
             text["examples"] = [self.example]
         return {"anyOf": [{"type": "number", "minimum": 0}, text]} if self.numbers else text
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise Mistake("it is empty", "write a value, or leave the key out")
+    return text
+
+
+FILLED = Text(what="text", parse=_filled)
+
+
+class Folder(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder's path, told from the project's own folder. `resolve` gives the absolute one; what is left out is `default`."""
+
+    default: str
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        return FILLED.read(node, key, report)
+
+    def schema(self) -> Schema:
+        return FILLED.schema()
+
+    def resolve(self, text: str | None, project: Path) -> str:
+        return str(project / Path(text or self.default).expanduser())
 
 
 class Number(msgspec.Struct, frozen=True, kw_only=True):

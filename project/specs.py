@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+AttributeType = Literal["bool", "int", "float", "string", "timestamp"]
+
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
     name: str
@@ -18,7 +20,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
 
 class Attribute(msgspec.Struct, frozen=True, kw_only=True):
     name: str
-    type: Literal["bool", "int", "float", "string", "timestamp"]
+    type: AttributeType
     required: bool = True
     min: float | None = None
     max: float | None = None
@@ -46,6 +48,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     exposure: str
     within: timedelta
     goal: Literal["maximise", "minimise"] = "maximise"
+    unit: str | None = None  # the exposure's attribute whose rows are not independent of each other: a person
+    ranked_within: str | None = None  # ... whose rows, of one unit, were ranked against each other: a request
 
 
 class StaticTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +63,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # features/<name>.sql
     sql: str
     ttl: timedelta | None = None
+    outcome_events: Literal["known"] | None = None  # "known": it reads an objective's outcome event on purpose
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,15 +95,23 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Train on what was known when a period begins, test on that period, again."""
 
-    forward: timedelta = timedelta(days=1)
+    forward: timedelta | None = None  # None: a tenth of the days to test, in whole days
     after: timedelta = timedelta(days=2)
 
 
-class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """Each part is compared with its 95 % interval: pass, fail or inconclusive. None: not asked."""
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a gate: the whole 95 % interval of a figure from `low` to `high`. None: no bound on that side."""
 
-    auc_vs_champion_at_least: float | None = None
-    calibration_within: tuple[float, float] | None = None
+    metric: str  # project/metrics.py
+    against: bool = False  # the difference to the champion's, paired on the same rows
+    low: float | None = None
+    high: float | None = None
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """Each part passes, fails or is inconclusive."""
+
+    bounds: tuple[Bound, ...] = ()
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -136,7 +136,7 @@ class _Composer:
         if isinstance(event, kinds.ScalarEvent):
             return scalar(event.value, line, quoted=not event.implicit[0])
         if isinstance(event, kinds.SequenceStartEvent):
-            items = []
+            items: list[Node] = []
             while not isinstance(event := next(events), kinds.SequenceEndEvent):
                 items.append(self._node(event, events, depth + 1))
             return Sequence(items=tuple(items), line=line)

@@ -1,9 +1,57 @@
-"""Without a cloud's packages its adapter's and its stack's tests are not collected: the laptop needs none (nox session `laptop`)."""
+"""What holds for the whole suite: which tests are collected, how long one may take, and the seconds by folder at the end.
 
+Without a cloud's packages its adapter's and its stack's tests are not collected: the laptop needs none (nox session `laptop`).
+"""
+
+from collections import Counter
 from importlib.util import find_spec
+
+import pytest
 
 collect_ignore = []
 collect_ignore_glob = []
 if not (find_spec("boto3") and find_spec("awswrangler") and find_spec("moto")):
     collect_ignore += ["localstack", "adapters/sagemaker", "lifecycle/test_offline.py"]
     collect_ignore_glob += ["*/test_sagemaker*"]
+if not (find_spec("mypy") and find_spec("pyright")):
+    collect_ignore += ["test_types.py"]
+
+# Seconds for one slow test that sets no limit of its own: generous, as none may fail because the machine is busy.
+SLOW_LIMIT = 900
+# Seconds that a folder's tests may take together; 20 minutes of two cores are 2,400. What a folder cannot afford goes to benchmarks/.
+BUDGETS = {
+    "(root)": 80,
+    "adapters": 200,
+    "cli": 100,
+    "conformance": 250,
+    "endpoints": 30,
+    "events": 60,
+    "experiments": 10,
+    "faults": 200,
+    "feature_store": 60,
+    "lifecycle": 200,
+    "localstack": 250,
+    "pipelines": 150,
+    "project": 20,
+}
+seconds: Counter[str] = Counter()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
+def pytest_runtest_logreport(report):
+    folders = report.nodeid.partition("::")[0].split("/")[1:-1]
+    seconds[folders[0] if folders else "(root)"] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.section("seconds of tests by folder, and the budget (an idle machine of two cores)")
+    for folder, taken in sorted(seconds.items()):
+        budget = BUDGETS.get(folder, 0)
+        over = f"  over by {taken - budget:.0f}" if taken > budget else ""
+        terminalreporter.write_line(f"{folder:14} {taken:6.0f} of {budget:4}{over}")
+    terminalreporter.write_line(f"{'all':14} {seconds.total():6.0f} of {sum(BUDGETS.values()):4}")

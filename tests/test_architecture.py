@@ -11,6 +11,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS = ("events", "feature_store", "pipelines", "endpoints", "experiments")  # each may import those before it
 SDKS = {"boto3", "botocore", "awswrangler", "sagemaker", "moto", "google", "kfp", "vertexai"}
+ADAPTERS = {path.parent.name for path in (ROOT / "adapters").glob("*/options.py")}  # beside "common", which they share
+FACADE = {"adapters", "adapters.targets"}  # all that the rooms above see of an adapter; the rest is what its Adapter says
+BOTTOM = {"errors", "storage", "target", "installed", "times"}  # the root modules that know nothing above them
+ABOVE = {path.stem for path in ROOT.glob("*.py")} - BOTTOM
 FOLDERS = (*ROOMS, "project", "lifecycle", "adapters", "localstack", "cli")
 FILES = sorted(
     path
@@ -41,6 +45,10 @@ def allowed(importer, imported):
     room, other = importer.parts[0], imported.split(".")[0]
     if other in ROOMS and imported.endswith(".port"):
         return room != "localstack"
+    if other in BOTTOM:
+        return room != "localstack"
+    if other in ABOVE:
+        return room not in ("project", "localstack", "adapters", *(f"{name}.py" for name in BOTTOM))
     if other not in FOLDERS:
         return True
     if room in ROOMS:
@@ -50,12 +58,17 @@ def allowed(importer, imported):
     if room == "localstack":
         return other == "localstack"
     if room == "adapters":
+        sibling = imported.split(".")[1] if other == "adapters" and "." in imported else None
+        if sibling in ADAPTERS and sibling != importer.parts[1]:
+            return False
         return other not in ("cli", "lifecycle", "localstack")
     if room == "lifecycle":
-        return other != "cli" and not imported.startswith(("adapters.local", "adapters.sagemaker", "adapters.vertex"))
+        return imported in FACADE if other == "adapters" else other != "cli"
     if room == "cli":
-        return not imported.startswith(("adapters.local", "adapters.sagemaker", "adapters.vertex"))
-    return str(importer) == "runtime.py" or (str(importer) == "__main__.py" and other == "cli") or str(importer) == "__init__.py"
+        return other != "adapters" or imported in FACADE
+    if room == "runtime.py":
+        return imported in FACADE or other in ("lifecycle", "project")
+    return (room == "__main__.py" and other == "cli") or room == "__init__.py"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -71,6 +84,65 @@ def test_only_cloud_adapters_and_stacks_import_a_cloud_sdk(path):
     if parts[0] == "localstack" or (parts[0] == "adapters" and len(parts) > 2 and parts[1] in ("sagemaker", "vertex")):
         return
     assert not {name.split(".")[0] for name in imports(path)} & SDKS
+
+
+def test_nothing_but_an_adapter_says_an_adapters_name():
+    """Everything else asks its Adapter. The one exception is the target that is always there."""
+    assert len(ADAPTERS) >= 3
+    said = [
+        (str(path.relative_to(ROOT)), node.value)
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] not in ("adapters", "localstack")  # a service of AWS is called sagemaker
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.strip() in ADAPTERS
+    ]
+    assert said == [("project/profiles.py", "local")]
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "may"),
+    [
+        ("adapters/sagemaker/binder.py", "adapters.local.errors", False),
+        ("adapters/sagemaker/binder.py", "adapters.common.queries", True),
+        ("adapters/sagemaker/binder.py", "adapters.sagemaker.session", True),
+        ("adapters/common/queries.py", "adapters.local", False),
+        ("adapters/common/queries.py", "adapters.common.results", True),
+        ("adapters/targets.py", "adapters.local", False),
+    ],
+)
+def test_adapters_know_what_they_share_and_not_each_other(importer, imported, may):
+    assert {"local", "sagemaker", "vertex"} <= ADAPTERS
+    assert allowed(Path(importer), imported) is may
+
+
+def test_the_column_types_are_spelled_in_one_table_and_in_each_clouds_own():
+    types = {"bool", "int64", "float64", "string", "timestamp"}
+    tables = {
+        path.relative_to(ROOT)
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] != "localstack"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Dict) and types <= {key.value for key in node.keys if isinstance(key, ast.Constant)}
+    }
+    assert Path("events/column_types.py") in tables
+    others = tables - {Path("events/column_types.py")}
+    assert all(path.parts[0] == "adapters" and path.name == "column_types.py" for path in others), others
+
+
+def test_one_module_says_what_a_mistyped_word_was_meant_to_be():
+    users = {str(path.relative_to(ROOT)) for path in FILES if "difflib" in imports(path)}
+    assert users == {"project/names.py"}
+
+
+def test_every_root_module_that_is_imported_ships_and_what_only_builds_does_not():
+    tree = ast.parse((ROOT / "setup.py").read_text())
+    names = {"Path": Path, "__file__": str(ROOT / "setup.py")}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "ROOT_MODULES":
+            exec(compile(ast.Module([node], []), "setup.py", "exec"), names)
+    imported = {name.split(".")[0] for path in FILES for name in imports(path)} & {path.stem for path in ROOT.glob("*.py")}
+    assert {"errors", "storage", "target", "times"} <= imported <= names["ROOT_MODULES"]
+    assert not names["ROOT_MODULES"] & {"setup", "noxfile"}
 
 
 def test_a_port_has_at_most_six_methods():

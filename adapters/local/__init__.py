@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
 
-from ...target import Capability, Target
+from ...target import Adapter, Engine, Packages, Target
 from .capabilities import CAPABILITIES
 
-# port -> module below this package, and the class or function that takes the Target
-_PORTS = {
-    "blobs": ("blobs", "LocalBlobStore"),
-    "state": ("state", "LocalStateStore"),
-    "inventory": ("inventory", "LocalInventory"),
-    "events": ("events", "LocalEventLog"),
-    "warehouse": ("warehouse", "LocalWarehouse"),
-    "online": ("online", "LocalOnlineStore"),
-    "pipelines": ("pipelines", "LocalPipelineEngine"),
-    "registry": ("registry", "LocalModelRegistry"),
-    "endpoints": ("endpoints", "LocalEndpointHost"),
-    "metrics": ("metrics", "LocalMetricSource"),
-    "logs": ("logs", "LocalLogSource"),
-    "native": ("home", "home"),
-}
+
+def where(target: Target) -> str:
+    """The folder that holds everything, as a command's first line says it."""
+    home = Path(target.profile.options["home"])
+    return f"{home.name if home.name.startswith('.') else home}/"
 
 
-def _factory(module: str, name: str) -> Callable[[Target], Any]:
-    return lambda target: getattr(import_module(f"{__name__}.{module}"), name)(target)  # noqa: PLW0108  deferred: a port's module is imported on first touch
-
-
-class _LocalAdapter:
-    capabilities: Mapping[str, Capability] = CAPABILITIES
-    ports: Mapping[str, Callable[[Target], Any]] = {port: _factory(*where) for port, where in _PORTS.items()}
-
-    def missing(self) -> tuple[str, ...]:
-        return tuple(name for name in ("duckdb", "pyarrow", "starlette", "uvicorn") if find_spec(name) is None)
-
-
-ADAPTER = _LocalAdapter()
+ADAPTER = Adapter(
+    name="local",
+    title="local",
+    capabilities=CAPABILITIES,
+    ports={
+        "blobs": f"{__name__}.blobs:LocalBlobStore",
+        "state": f"{__name__}.state:LocalStateStore",
+        "inventory": f"{__name__}.inventory:LocalInventory",
+        "events": f"{__name__}.events:LocalEventLog",
+        "warehouse": f"{__name__}.warehouse:LocalWarehouse",
+        "online": f"{__name__}.online:LocalOnlineStore",
+        "pipelines": f"{__name__}.pipelines:LocalPipelineEngine",
+        "registry": f"{__name__}.registry:LocalModelRegistry",
+        "endpoints": f"{__name__}.endpoints:LocalEndpointHost",
+        "metrics": f"{__name__}.metrics:LocalMetricSource",
+        "logs": f"{__name__}.logs:LocalLogSource",
+        "native": f"{__name__}.home:home",
+    },
+    needs=Packages(modules=("duckdb", "pyarrow", "starlette", "uvicorn"), install="isthmus"),
+    options=f"{__name__}.options:KEYS",
+    engine=Engine(name="DuckDB", dialect=f"{__name__}.sql"),
+    where=f"{__name__}:where",
+    remote=False,
+)

@@ -8,38 +8,25 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from ...errors import Invalid
-from ...events.port import Column
+from ..common.conform import by_date
+from ..common.tables import PARTITION, Document
 from . import files
-from .catalogue import PARTITION, Document
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-SPOOL = "spool-"  # batches that the event log's compaction makes: spool-<last sequence number>
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     files: tuple[str, ...]
-
-
-def check_name(batch: str) -> None:
-    if not _NAME.fullmatch(batch) or batch.startswith(SPOOL):
-        raise Invalid(
-            f"{batch!r} is not a batch name", remedy=f"letters, digits, _ . and -, at most 200, not beginning with . - or {SPOOL}"
-        )
 
 
 def listed(table: Path, known: dict[str, Batch]) -> tuple[Batch, ...]:
@@ -52,8 +39,8 @@ def listed(table: Path, known: dict[str, Batch]) -> tuple[Batch, ...]:
 
 
 def _list_one(folder: Path) -> Batch:
-    found = sorted(file.path for partition in os.scandir(folder) for file in os.scandir(partition.path))
-    return Batch(name=folder.name, files=tuple(found))
+    paths = sorted(file.path for partition in os.scandir(folder) for file in os.scandir(partition.path))
+    return Batch(name=folder.name, files=tuple(paths))
 
 
 def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordBatch]) -> None:
@@ -71,7 +58,7 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
     try:
         current = None
         for chunk in rows:
-            for date, part in _by_date(chunk, document.time_column):
+            for date, part in by_date(chunk, document.time_column):
                 if date != current:
                     _finish(writer)
                     current, folder = date, aside / f"{PARTITION}={date}"
@@ -117,36 +104,3 @@ def _settle(aside: Path) -> None:
             os.close(descriptor)
         files.sync_folder(folder)
     files.sync_folder(aside)
-
-
-def _by_date(chunk: pa.RecordBatch, time_column: str) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Runs of one UTC date."""
-    import numpy as np
-    import pyarrow as pa
-
-    if chunk.num_rows == 0:
-        return
-    days = chunk.column(time_column).cast(pa.int64()).to_numpy() // 86_400_000
-    starts = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), chunk.num_rows]
-    for start, end in pairwise(starts):
-        yield str(np.datetime64(int(days[start]), "D")), chunk.slice(start, end - start)
-
-
-def arrow_type(column: Column) -> pa.DataType:
-    import pyarrow as pa
-
-    types: dict[str, pa.DataType] = {
-        "bool": pa.bool_(),
-        "int64": pa.int64(),
-        "float64": pa.float64(),
-        "string": pa.string(),
-        "timestamp": pa.timestamp("ms"),
-    }
-    return types[column.type]
-
-
-def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """With the field ids by which a file's columns are found, whatever was added to the table since."""
-    import pyarrow as pa
-
-    return pa.schema([pa.field(c.name, arrow_type(c), metadata={"PARQUET:field_id": str(place)}) for place, c in enumerate(columns)])

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import final
 
 from ...errors import Invalid, NotFound
-from ...storage import BlobInfo, utc_milliseconds
+from ...storage import BlobInfo
 from ...target import Target
+from ...times import utc_milliseconds
+from ..common.blob_names import BlobNames, listed_below, parts_of, uploaded
 from .errors import translated
 from .files import TEMPORARY, replacing, sync_folder
 from .home import home
 
 # what other adapter files keep in the same folder, with their own rules for writing it
 _OTHERS = frozenset({"warehouse", "local.db", "local.db-wal", "local.db-shm", "local.db-journal", "lock"})
-_LAST = "manifest.json"
 
 
 @final
@@ -27,6 +28,7 @@ class LocalBlobStore:
         self._calls = target.calls
         self._home = home(target).absolute()
         self.root = self._home.as_uri()
+        self._names = BlobNames(root=self.root, temporary=TEMPORARY, reserved=_OTHERS, target="the local target")
 
     def get(self, uri: str) -> bytes:
         self._calls.reading("blobs.get", uri)
@@ -44,12 +46,7 @@ class LocalBlobStore:
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Every blob whose uri begins with the prefix, also in the middle of a name."""
         self._calls.reading("blobs.list", prefix)
-        if not prefix.startswith(self.root + "/") and not self.root.startswith(prefix):
-            raise self._outside(prefix)
-        key = prefix[len(self.root) + 1 :]
-        folder, _, _ = key.rpartition("/")
-        _check_parts(folder.split("/") if folder else [], prefix)
-        return self._listed(folder, key)
+        return self._listed(*listed_below(prefix, self._names))
 
     def _listed(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
         with translated(f"listing {self.root}/{prefix}"):
@@ -72,20 +69,15 @@ class LocalBlobStore:
                 yield from self._below(base + entry.name, prefix)
                 continue
             try:
-                found = entry.stat()
+                status = entry.stat()
             except FileNotFoundError:  # deleted since the listing
                 continue
             if key.startswith(prefix):
-                modified = utc_milliseconds(datetime.fromtimestamp(found.st_mtime, UTC))
-                yield BlobInfo(uri=f"{self.root}/{key}", size=found.st_size, modified=modified)
+                modified = utc_milliseconds(datetime.fromtimestamp(status.st_mtime, UTC))
+                yield BlobInfo(uri=f"{self.root}/{key}", size=status.st_size, modified=modified)
 
     def upload(self, folder: Path, prefix: str) -> None:
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise NotFound(f"there is no folder {folder} to upload")
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(TEMPORARY))
-        files.sort(key=lambda path: path == folder / _LAST)
-        where = [(path, self._path(f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}")) for path in files]
+        where = [(path, self._path(uri)) for path, uri in uploaded(Path(folder), prefix, self._names)]
         with self._calls.mutating("blobs.upload", prefix), translated(f"uploading {folder}"), _only_below_folders(prefix):
             for path, goal in where:
                 with path.open("rb") as source, replacing(goal) as file:
@@ -94,11 +86,11 @@ class LocalBlobStore:
     def download(self, prefix: str, folder: Path) -> None:
         self._calls.reading("blobs.download", prefix)
         base = prefix.rstrip("/") + "/"
-        found = list(self.list(base))
-        if not found:
+        blobs = list(self.list(base))
+        if not blobs:
             raise NotFound(f"there is nothing below {prefix}")
         with translated(f"downloading {prefix}"):
-            for blob in found:
+            for blob in blobs:
                 with self._path(blob.uri).open("rb") as source, replacing(Path(folder) / blob.uri[len(base) :]) as file:
                     shutil.copyfileobj(source, file, 1 << 20)
 
@@ -112,16 +104,7 @@ class LocalBlobStore:
             sync_folder(path.parent)
 
     def _path(self, uri: str) -> Path:
-        if not uri.startswith(self.root + "/"):
-            raise self._outside(uri)
-        parts = uri[len(self.root) + 1 :].split("/")
-        _check_parts(parts, uri)
-        if parts[0] in _OTHERS:
-            raise Invalid(f"{uri}: `{parts[0]}` belongs to another part of the local target", remedy="choose another first part")
-        return self._home.joinpath(*parts)
-
-    def _outside(self, uri: str) -> Invalid:
-        return Invalid(f"{uri} is not below {self.root}", remedy="a BlobStore serves the uris below its root")
+        return self._home.joinpath(*parts_of(uri, self._names))
 
 
 class _only_below_folders:  # noqa: N801  a context manager that reads as a phrase
@@ -135,9 +118,3 @@ class _only_below_folders:  # noqa: N801  a context manager that reads as a phra
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError):
             raise Invalid(f"{self._uri}: a blob and blobs below it cannot both exist here ({error.filename})") from error
-
-
-def _check_parts(parts: list[str], uri: str) -> None:
-    for part in parts:
-        if part in {"", ".", ".."} or "\0" in part or part.startswith(TEMPORARY):
-            raise Invalid(f"{uri}: {part!r} cannot be a part of a uri", remedy="parts joined by single slashes, none of them . or ..")

@@ -63,12 +63,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(connection: sqlite3.Connection, name: str) -> EndpointRow | None:
-    found = connection.execute(
+    columns = connection.execute(
         "SELECT name, instance, version, port, spec, split, folders FROM endpoints WHERE name = ?", (name,)
     ).fetchone()
-    if found is None:
+    if columns is None:
         return None
-    name, instance, version, port, spec, split, folders = found
+    name, instance, version, port, spec, split, folders = columns
     return EndpointRow(
         name=name,
         instance=instance,

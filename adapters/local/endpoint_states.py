@@ -50,13 +50,13 @@ def seen(row: EndpointRow, report: Report) -> EndpointState:
     )
 
 
-def _variant(found: VariantReport, row: EndpointRow, report: Report) -> VariantState:
+def _variant(variant: VariantReport, row: EndpointRow, report: Report) -> VariantState:
     return VariantState(
-        name=found.name,
-        model=found.model,
-        version=found.version,
-        percent=report.split.get(found.name, Decimal(0)),
-        target_percent=row.split.get(found.name, Decimal(0)),
-        instances=1 if found.phase == "ready" else 0,
-        phase=found.phase,
+        name=variant.name,
+        model=variant.model,
+        version=variant.version,
+        percent=report.split.get(variant.name, Decimal(0)),
+        target_percent=row.split.get(variant.name, Decimal(0)),
+        instances=1 if variant.phase == "ready" else 0,
+        phase=variant.phase,
     )

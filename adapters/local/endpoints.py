@@ -12,10 +12,9 @@ from typing import final
 
 import msgspec
 
+from ...endpoints import hosting
 from ...endpoints.port import EndpointSpec, EndpointState, Reply, VariantSpec
-from ...endpoints.revision import identity
-from ...endpoints.split import HUNDRED, checked
-from ...errors import Busy, Conflict, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable, Unsupported
+from ...errors import Busy, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable, Unsupported
 from ...events.port import Row
 from ...storage import Resource
 from ...target import Target
@@ -27,15 +26,6 @@ from .home import home
 from .http import Client, Response
 from .sqlite import Database
 
-_encode = msgspec.json.Encoder().encode
-
-
-class _Predictions(msgspec.Struct, frozen=True):
-    predictions: tuple[object, ...]
-
-
-_decoder = msgspec.json.Decoder(_Predictions)
-
 
 @final
 class LocalEndpointHost:
@@ -44,12 +34,11 @@ class LocalEndpointHost:
         self._home = home(target)
         self._db = Database(target, SCHEMA + inventory.SCHEMA)
         self._clients: dict[str, tuple[Address, Client]] = {}
-        value = target.capabilities["invoke.max_bytes"].value
-        self._max_bytes = int(value) if isinstance(value, int | Decimal) else 6_291_456
+        self._rules = hosting.rules_of(target, provider="this machine")
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """See the port. The models are copied first, so that what cannot be served changes nothing."""
-        _check(spec)
+        hosting.check_spec(spec, self._rules)
         name = spec.name
         row = self._row(name)
         saw = self._state(name, row) if row else absent(name)
@@ -65,13 +54,11 @@ class LocalEndpointHost:
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
         row = self._row(endpoint)
         if row is None:
-            raise NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}")
+            raise hosting.not_found(endpoint)
         if row.spec.routing == "sticky":
-            raise Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability="invoke.variant, sticky")
-        where = f"{self._target.name} endpoint {endpoint}"
-        wanted = checked(split, variants=row.split, resolution=Decimal("0.01"), where=where)
-        if row.token != expect:
-            raise _stale(endpoint)
+            raise Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability=hosting.STICKY)
+        wanted = hosting.checked_split(endpoint, split, tuple(row.split), self._rules)
+        hosting.check_token(endpoint, row.token, expect=expect)
         report = self._follow(endpoint)
         ready = {v.name for v in report.variants if v.phase == "ready"} if report and report.token == row.token else set()
         if waiting := [name for name, percent in wanted.items() if percent > row.split[name] and name not in ready]:
@@ -88,27 +75,16 @@ class LocalEndpointHost:
         return None if row is None else self._state(endpoint, row)
 
     def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:
-        body = _encode({"instances": instances})
-        if len(body) > self._max_bytes:
-            raise Unsupported(
-                f"{endpoint}: the request has {len(body):,} bytes, more than the {self._max_bytes:,} that {self._target.name} takes",
-                capability="invoke.max_bytes",
-                remedy="send fewer instances a call",
-            )
+        body = hosting.request_body(endpoint, instances, self._rules)
         headers: list[tuple[str, str]] = [("content-type", "application/json"), ("x-request-id", request_id)]
         if variant is not None:
             headers.append(("x-amzn-sagemaker-target-variant", variant))
         response = self._post(endpoint, body, headers)
         if response.status != 200:
             raise _failed(endpoint, response)
-        try:
-            found = _decoder.decode(response.body)
-        except msgspec.MsgspecError as error:
-            text = response.body.decode("utf-8", "replace")
-            raise ModelError(f"{endpoint}: the model's answer has no predictions: {error}", status=200, body=text) from error
         version = response.headers.get("x-isthmus-version")
         return Reply(
-            predictions=found.predictions,
+            predictions=hosting.predictions(endpoint, response.body),
             variant=response.headers["x-amzn-invoked-production-variant"],
             version=int(version) if version else None,
         )
@@ -142,20 +118,13 @@ class LocalEndpointHost:
                 if not _whole(Path(row.folders[variant.name])):
                     self._model(spec.name, variant)
             return row
-        before = {v.name: v for v in row.spec.variants} if row else {}
-        after = {v.name: v for v in spec.variants}
-        for name, percent in row.split.items() if row else ():
-            if percent > 0 and (name not in after or identity(before[name]) != identity(after[name])):
-                change = "be changed" if name in after else "be removed"
-                raise Conflict(
-                    f"{spec.name}: {name} has {percent.normalize():f} % of the traffic and would {change}",
-                    remedy=f"move its traffic away first: isthmus traffic {spec.name} {name}=0",
-                )
+        if row is not None:
+            hosting.guard_traffic(spec, {v.name: v for v in row.spec.variants}, row.split)
         folders = {v.name: str(self._model(spec.name, v)) for v in spec.variants}
         if row is None:
-            split = {name: HUNDRED if at == 0 else Decimal(0) for at, name in enumerate(after)}
-            return EndpointRow(name=spec.name, instance=secrets.token_hex(4), version=0, port=0, spec=spec, split=split, folders=folders)
-        split = {name: row.split.get(name, Decimal(0)) for name in after}
+            instance, split = secrets.token_hex(4), hosting.first_split(spec)
+            return EndpointRow(name=spec.name, instance=instance, version=0, port=0, spec=spec, split=split, folders=folders)
+        split = {v.name: row.split.get(v.name, Decimal(0)) for v in spec.variants}
         return msgspec.structs.replace(row, spec=spec, split=split, folders=folders)
 
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:
@@ -182,9 +151,8 @@ class LocalEndpointHost:
     def _write(self, wanted: EndpointRow, *, expect: EndpointRow | None, operation: str = "endpoints.apply") -> EndpointRow:
         """Compare-and-swap on the row's version."""
         with self._target.calls.mutating(operation, wanted.name), self._db.transaction(f"writing endpoint {wanted.name}") as db:
-            found = read(db, wanted.name)
-            if (found and found.token) != (expect and expect.token):
-                raise _stale(wanted.name)
+            row = read(db, wanted.name)
+            hosting.check_token(wanted.name, row.token if row else None, expect=expect.token if expect else None)
             wanted = msgspec.structs.replace(wanted, version=wanted.version + 1)
             write(db, wanted)
         return wanted
@@ -192,7 +160,7 @@ class LocalEndpointHost:
     def _start(self, row: EndpointRow) -> None:
         with self._target.calls.mutating("endpoints.start", row.name), supervision.listen(row.port) as listening:
             listening.set_inheritable(True)
-            supervision.start(self._home, row, listening, max_bytes=self._max_bytes, record=lambda: self._record(row, listening))
+            supervision.start(self._home, row, listening, max_bytes=self._rules.max_bytes, record=lambda: self._record(row, listening))
 
     def _record(self, row: EndpointRow, listening: socket.socket) -> None:
         """The port in the row, so that a restart keeps it, and the endpoint in the inventory."""
@@ -204,20 +172,20 @@ class LocalEndpointHost:
             )
 
     def _client(self, name: str) -> tuple[Client, Address]:
-        found = self._clients.get(name)
-        if found is None:
+        connection = self._clients.get(name)
+        if connection is None:
             address = supervision.address(self._home, name)
             if address is None:
                 if self._row(name) is None:
-                    raise NotFound(f"there is no endpoint {name}", remedy=f"isthmus deploy {name}")
+                    raise hosting.not_found(name)
                 raise Unavailable(f"{name}'s processes do not run", remedy=f"isthmus deploy {name} starts them again")
-            found = self._clients[name] = (address, Client(address.port))
-        return found[1], found[0]
+            connection = self._clients[name] = (address, Client(address.port))
+        return connection[1], connection[0]
 
     def _ask(self, name: str, *, follow: bool, again: bool = False) -> Report:
         address = supervision.address(self._home, name)
-        held = self._clients.get(name)
-        if held is not None and (address is None or held[0].key != address.key):
+        connection = self._clients.get(name)
+        if connection is not None and (address is None or connection[0].key != address.key):
             self._clients.pop(name)[1].close()  # it was started again
         client, address = self._client(name)
         return supervision.ask(client, address, follow=follow, again=again)
@@ -253,20 +221,6 @@ def delete(target: Target, resource: Resource) -> None:
     finally:
         database.close()
     supervision.end(home(target), resource.name)
-
-
-def _check(spec: EndpointSpec) -> None:
-    names = [v.name for v in spec.variants]
-    if not names or len(set(names)) != len(names):
-        raise Invalid(f"endpoint {spec.name} needs variants, each with a name of its own; it has {names}")
-    if spec.routing == "sticky":
-        raise Unsupported("sticky routing is not supported yet", capability="invoke.variant, sticky", remedy="routing: weighted")
-    if spec.capture_percent:
-        raise Unsupported("capture is not supported yet", capability="capture", remedy="leave capture_percent at 0")
-
-
-def _stale(endpoint: str) -> Conflict:
-    return Conflict(f"{endpoint} was changed by somebody else since it was observed", remedy="look at it again, and decide again")
 
 
 def _failed(endpoint: str, response: Response) -> Exception:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +12,12 @@ import msgspec
 
 from ...errors import Invalid, IsthmusError, LimitExceeded
 from ...target import Target
-from . import batches, files, relations, results, spool
-from .catalogue import Document
-from .errors import FULL, sql_invalid
+from ..common import results
+from ..common.queries import bound, placed, sql_error, sql_invalid
+from ..common.relations import needed, quoted
+from ..common.tables import Document
+from . import batches, files, relations, spool
+from .errors import FULL
 from .home import home
 from .sqlite import Database
 
@@ -52,12 +53,12 @@ class Engine:
         import duckdb
 
         try:
-            base = self._refreshed(documents, relations.needed(documents, sql))
-            return results.canonical(_bound(self._cursor(base), sql, params).to_arrow_table())
+            base = self._refreshed(documents, needed(documents, sql))
+            return results.canonical(bound(self._cursor(base), sql, params)[0].to_arrow_table())
         except duckdb.Error as error:
             raise self.explained(error, documents, sql, params) from error
         except KeyboardInterrupt:
-            self._local.held = None  # its cursor may hold half a result
+            self._local.pair = None  # its cursor may have half a result
             raise
 
     @contextmanager
@@ -66,22 +67,22 @@ class Engine:
         import duckdb
 
         try:
-            with self._refreshed(documents, relations.needed(documents, sql)).cursor() as cursor:
-                yield _bound(cursor, sql, params)
+            with self._refreshed(documents, needed(documents, sql)).cursor() as cursor:
+                yield bound(cursor, sql, params)[0]
         except duckdb.Error as error:
             raise self.explained(error, documents, sql, params) from error
 
     def _cursor(self, base: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-        held: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(self._local, "held", None)
-        if held is None or held[0] is not base:
-            held = self._local.held = (base, base.cursor())
-        return held[1]
+        pair: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(self._local, "pair", None)
+        if pair is None or pair[0] is not base:
+            pair = self._local.pair = (base, base.cursor())
+        return pair[1]
 
     def _refreshed(self, documents: Mapping[str, Document], names: tuple[str, ...]) -> duckdb.DuckDBPyConnection:
         with self._lock:
             base = self._open()
             for gone in [name for name in self._registered if name not in documents]:
-                base.execute(f"DROP VIEW IF EXISTS {relations.quoted(gone)}")
+                base.execute(f"DROP VIEW IF EXISTS {quoted(gone)}")
                 del self._registered[gone]
             for name in names:
                 self._register(base, documents[name], documents)
@@ -114,12 +115,10 @@ class Engine:
     def _register(self, base: duckdb.DuckDBPyConnection, document: Document, documents: Mapping[str, Document]) -> None:
         before = self._registered.get(document.name)
         if document.view_sql is not None:
-            below = tuple(
-                _shape(self._registered[name]) for name in relations.needed(documents, document.view_sql) if name in self._registered
-            )
+            below = tuple(_shape(self._registered[name]) for name in needed(documents, document.view_sql) if name in self._registered)
             now = _Registered(document=document, below=below)
             if now != before:
-                base.execute(f"CREATE OR REPLACE VIEW {relations.quoted(document.name)} AS {document.view_sql}")
+                base.execute(f"CREATE OR REPLACE VIEW {quoted(document.name)} AS {document.view_sql}")
         else:
             same = before is not None and before.document == document
             known = {batch.name: batch for batch in before.batches} if before is not None and same else {}
@@ -147,13 +146,11 @@ class Engine:
             return LimitExceeded(
                 f"running a query: memory is used up: {text.splitlines()[0]}", remedy="ask for fewer rows or columns at a time"
             )
-        if isinstance(error, duckdb.CatalogException) and (missing := re.search(r"Table with name (\w+) does not exist", text)):
-            return sql_invalid(_no_suggestion(self._placed(error, sql, params)), remedy=_near(missing.group(1), documents))
         if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
-            return sql_invalid(self._placed(error, sql, params))
+            return sql_error(error if self._base is None else placed(self._base, error, sql, params), documents)
         paths = [
             path
-            for name in relations.needed(documents, sql)
+            for name in needed(documents, sql)
             for batch in batches.listed(self._folder / name, {})
             for path in batch.files
         ]  # fmt: skip
@@ -162,21 +159,7 @@ class Engine:
                 f"{path} is not a readable Parquet file: {why}",
                 remedy="restore the file from a copy, or remove its batch's folder and run the step that wrote it again",
             )
-        return sql_invalid(error)
-
-    def _placed(self, error: duckdb.Error, sql: str, params: Mapping[str, object]) -> duckdb.Error:
-        """Binding a relation loses the position; preparing the same statement finds it again."""
-        import duckdb
-
-        if "\n\nLINE " in str(error) or self._base is None:
-            return error
-        try:
-            cursor = self._base.cursor()
-            statement = cursor.extract_statements(sql)[0]
-            cursor.execute(statement, results.parameters(params, set(statement.named_parameters)))
-        except duckdb.Error as again:
-            return again
-        return error
+        return sql_invalid(str(error))
 
     def close(self) -> None:
         with self._lock:
@@ -185,18 +168,6 @@ class Engine:
                 files.remove_tree(self._spill)
             self._base = None
             self._local = threading.local()
-
-
-def _bound(cursor: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
-    statements = cursor.extract_statements(sql)
-    if len(statements) != 1 or statements[0].type.name != "SELECT":
-        raise Invalid("SQL: a query is one SELECT statement", remedy="tables change by append and save only")
-    statement = statements[0]
-    values = results.parameters(params, set(statement.named_parameters))
-    # without parameters the relation stays lazy and the result is not copied
-    found = cursor.sql(statement.query, params=values) if values else cursor.sql(statement.query)
-    assert found is not None  # noqa: S101  a SELECT always gives a relation
-    return found
 
 
 def _replace(base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table | None, *, again: bool) -> None:
@@ -213,7 +184,7 @@ def _replace(base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table 
                 base.unregister("fresh_events")
             base.execute(f"DELETE FROM {relations.spool_table(document)} WHERE {spool.SEQUENCE} <= {now.floor}")
         paths = [path for batch in now.batches for path in batch.files]
-        base.execute(f"CREATE OR REPLACE VIEW {relations.quoted(document.name)} AS {relations.table_sql(document, paths)}")
+        base.execute(f"CREATE OR REPLACE VIEW {quoted(document.name)} AS {relations.table_sql(document, paths)}")
         base.execute("COMMIT")
     except BaseException:
         base.execute("ROLLBACK")
@@ -223,13 +194,3 @@ def _replace(base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table 
 def _shape(registered: _Registered) -> _Registered:
     """Without its files: new rows do not change what a view means, new columns do."""
     return msgspec.structs.replace(registered, batches=(), floor=0, last=0)
-
-
-def _near(name: str, documents: Mapping[str, Document]) -> str:
-    close = difflib.get_close_matches(name.lower(), documents, n=1)
-    return f"did you mean {close[0]}?" if close else "`isthmus apply` makes the tables that the project declares"
-
-
-def _no_suggestion(error: Exception) -> Exception:
-    """DuckDB suggests its own catalogue's tables."""
-    return Exception(re.sub(r"\nDid you mean [^\n]*", "", str(error)))

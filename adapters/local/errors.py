@@ -1,14 +1,13 @@
-"""The operating system's, SQLite's and DuckDB's errors as Isthmus's: one table each, most specific first."""
+"""The operating system's and SQLite's errors as Isthmus's: one table each, most specific first."""
 
 from __future__ import annotations
 
 import errno
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ...errors import Busy, Denied, Invalid, IsthmusError, LimitExceeded, Unavailable
+from ...errors import Busy, Denied, IsthmusError, LimitExceeded, Unavailable
 
 FULL = "the disk is full"
 _FULL_REMEDY = "free some space and run this again: what was finished is kept, nothing half-written is visible"
@@ -39,10 +38,10 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        found = _ERRNO.get(error.errno or 0)
-        if found is None:
+        known = _ERRNO.get(error.errno or 0)
+        if known is None:
             raise Unavailable(f"{what}: {error}") from error
-        kind, text, remedy = found
+        kind, text, remedy = known
         place = f" ({error.filename})" if error.filename else ""
         raise kind(f"{what}: {text}{place}", remedy=remedy) from error
     except sqlite3.DatabaseError as error:
@@ -50,21 +49,3 @@ def translated(what: str) -> Iterator[None]:
             if words in str(error):
                 raise kind(f"{what}: {text}", remedy=remedy_) from error
         raise
-
-
-_LINE = re.compile(r"\n\nLINE (\d+): (.*)\n( *)\^")
-
-
-def sql_invalid(error: Exception, *, remedy: str | None = None) -> Invalid:
-    """DuckDB's words with `line L, column C` in front."""
-    text = str(error)
-    place = _LINE.search(text)
-    words = text.split("\n\n", maxsplit=1)[0].replace("\n", " ")
-    words = re.sub(r"^\w+ Error: ", "", words)
-    if place is None:
-        return Invalid(f"SQL: {words}", remedy=remedy)
-    number, line, indent = place.groups()
-    column = len(indent) - len(f"LINE {number}: ") + 1
-    # DuckDB shortens long lines with dots; the column would then be a lie
-    where = f"line {number}" if line.startswith("...") else f"line {number}, column {column}"
-    return Invalid(f"SQL, {where}: {words}", remedy=remedy)

@@ -7,21 +7,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import final
 
-import msgspec
-
 from ...errors import Invalid, NotFound
 from ...events.port import Column, Rejected, Row, StreamSpec
 from ...feature_store.port import TableSpec
 from ...storage import Phase, Resource
 from ...target import Target
-from ..event_values import checked
+from ...times import epoch_milliseconds
+from ..common.event_values import TIME, check_stream, event_values, rules_of
+from ..common.tables import Document
 from . import catalogue, inventory, spool, warehouse
 from .errors import translated
 from .home import home
 from .sqlite import Database
-from .times import milliseconds, moment
 
-TIME = "event_timestamp"
 _COMPACT = 20_000  # events that wait before they become a batch of files
 
 
@@ -48,8 +46,7 @@ class LocalEventLog:
         self._since_compaction: dict[str, int] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        if stream.key not in {column.name for column in stream.columns}:
-            raise Invalid(f"stream {stream.name}: its key {stream.key} is not among its columns")
+        check_stream(stream)
         warehouse.of(self._target).apply_stream(TableSpec(name=stream.name, columns=stream.columns, time_column=TIME), stream.key)
 
     def observe(self, stream: str) -> Phase | None:
@@ -63,10 +60,10 @@ class LocalEventLog:
             raise _absent(stream)
         rows: list[spool.Values] = []
         rejected: list[Rejected] = []
-        encode = _encoder(document)
+        rules = rules_of(document)
         for index, event in enumerate(events):
             try:
-                rows.append(encode(event))
+                rows.append(event_values(rules, event, _written)[0])
             except Invalid as error:
                 rejected.append(Rejected(index=index, reason=error.message))
         if rows:
@@ -86,10 +83,10 @@ class LocalEventLog:
                 try:
                     self._write(together)
                 except Exception as error:  # noqa: BLE001  every waiting caller must hear of it, whatever it was
-                    for one in together:
-                        one.error = error
-                for one in together:
-                    one.done = True
+                    for waiting in together:
+                        waiting.error = error
+                for waiting in together:
+                    waiting.done = True
         if ticket.error is not None:
             raise ticket.error
 
@@ -103,14 +100,14 @@ class LocalEventLog:
                 else:
                     spool.insert(db, ticket.stream, ticket.rows)
 
-    def _compact_sometimes(self, document: catalogue.Document, appended: int) -> None:
+    def _compact_sometimes(self, document: Document, appended: int) -> None:
         count = self._since_compaction.get(document.name, 0) + appended
         self._since_compaction[document.name] = count % _COMPACT
         if count >= _COMPACT:
             with translated(f"compacting {document.name}"):
                 spool.compact(self._database, self._folder / document.name, document, at_least=_COMPACT // 2)
 
-    def _document(self, stream: str) -> catalogue.Document | None:
+    def _document(self, stream: str) -> Document | None:
         with translated("reading the catalogue"):
             return catalogue.read(self._database.connection, stream)
 
@@ -118,39 +115,9 @@ class LocalEventLog:
         self._database.close()
 
 
-class _Encoder(msgspec.Struct, frozen=True):
-    """Checks one event against a stream's columns; gives its values in their order."""
-
-    document: catalogue.Document
-    names: frozenset[str]
-    time: int  # the place of the event's time among the columns
-    key: int
-
-    def __call__(self, event: Row) -> list[object]:
-        if not self.names.issuperset(event):
-            unknown = sorted(name for name in event if name not in self.names)
-            raise Invalid(f"unknown column {', '.join(unknown)}")
-        values = [_encoded(column, event.get(column.name)) for column in self.document.columns]
-        time = values[self.time]
-        if not isinstance(time, int):
-            raise Invalid(f"{TIME} is missing")
-        if values[self.key] in {None, ""}:
-            raise Invalid(f"{self.document.stream_key} is missing")
-        date = moment(time).date().isoformat()
-        if event.get(catalogue.PARTITION, date) != date:
-            raise Invalid(f"dt is {event[catalogue.PARTITION]} and {TIME} is on {date}")
-        return values
-
-
-def _encoder(document: catalogue.Document) -> _Encoder:
-    names = [column.name for column in document.columns]
-    return _Encoder(document, frozenset({*names, catalogue.PARTITION}), names.index(TIME), names.index(document.stream_key or ""))
-
-
-def _encoded(column: Column, value: object) -> object:
-    """A timestamp becomes milliseconds. Invalid."""
-    found = checked(column, value)
-    return milliseconds(found) if isinstance(found, datetime) else found
+def _written(_column: Column, value: object) -> object:
+    """A timestamp becomes milliseconds."""
+    return epoch_milliseconds(value) if isinstance(value, datetime) else value
 
 
 def _absent(stream: str) -> NotFound:

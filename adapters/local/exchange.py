@@ -164,6 +164,6 @@ class Upstream(asyncio.Protocol):
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self.pool.finished(self, exchange, self.parser.get_status_code(), self._type, body)
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
         exchange, self.exchange = self.exchange, None
         self.pool.lost(self, exchange)

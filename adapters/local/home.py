@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...target import Target
+
+PATIENCE = 30  # seconds that a connection waits for another process's write
 
 
 def home(target: Target) -> Path:
@@ -20,7 +27,37 @@ def database(target: Target) -> sqlite3.Connection:
 
     Each adapter file creates its own tables with IF NOT EXISTS. One connection serves one thread at a time.
     """
-    connection = sqlite3.connect(home(target) / "local.db", timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    folder = home(target)
+    connection = sqlite3.connect(folder / "local.db", timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        _write_ahead(connection, folder)
     connection.execute("PRAGMA synchronous = FULL")
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:
+    """Make a new database a WAL one, for good. SQLite does not wait for a lock here (the busy time-out is not asked): one process at a time
+    tries, and tries again while a process that is past this place writes.
+    """
+    deadline = time.monotonic() + PATIENCE
+    with _alone(folder):
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+            else:
+                return
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of the folder itself; the kernel frees it when its holder dies."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

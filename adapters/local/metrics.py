@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import final
 
+from ...endpoints import hosting
 from ...endpoints.port import Bucket, Window
-from ...errors import Invalid, NotFound, NotSettled
+from ...errors import NotSettled
 from ...target import Target
+from ...times import epoch_milliseconds, from_epoch
 from .endpoint_rows import endpoint_folder
 from .home import home
 from .request_log import files
@@ -34,27 +36,26 @@ class LocalMetricSource:
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """See the port. NotFound: no such endpoint; Invalid: not whole minutes."""
         self._target.calls.reading("metrics.read", endpoint)
-        start, end = _milliseconds(window.start), _milliseconds(window.end)
-        if start % 60_000 or end % 60_000 or end < start:
-            raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
+        hosting.check_window(window)
+        start, end = epoch_milliseconds(window.start), epoch_milliseconds(window.end)
         if window.end > self.clock():
             raise NotSettled(
                 f"the window ends at {window.end:%H:%M} UTC, which is not over", remedy="ask again after it, or for the minutes before it"
             )
         folder = endpoint_folder(home(self._target), endpoint)
         if not folder.exists():
-            raise NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}")
-        found = files(folder / "requests", window.start, window.end)
-        if not found:
+            raise hosting.not_found(endpoint)
+        logs = files(folder / "requests", window.start, window.end)
+        if not logs:
             return {}
         import duckdb
 
         with duckdb.connect() as connection:
-            rows = connection.execute(_SQL, {"files": list(map(str, found)), "start": start, "end": end}).fetchall()
+            rows = connection.execute(_SQL, {"files": list(map(str, logs)), "start": start, "end": end}).fetchall()
         buckets: dict[str, list[Bucket]] = {}
         for variant, minute, requests, client_errors, server_errors, mean, p50, p90, p99 in rows:
             bucket = Bucket(
-                start=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=minute),
+                start=from_epoch(minute * 60_000),
                 requests=requests,
                 client_errors=client_errors,
                 server_errors=server_errors,
@@ -64,8 +65,4 @@ class LocalMetricSource:
                 p99_ms=p99,
             )
             buckets.setdefault(variant, []).append(bucket)
-        return {variant: tuple(found) for variant, found in buckets.items()}
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+        return {variant: tuple(minutes) for variant, minutes in buckets.items()}

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
-from ...errors import Busy, Invalid, NotFound
+from ...errors import Busy, Invalid
 from ...events.port import Column
 from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ...storage import Resource
 from ...target import Target
+from ...times import epoch_milliseconds, from_epoch
+from ..common.online import latest_sql, merged, not_found
+from ..common.relations import quoted
 from . import inventory
 from .errors import translated
-from .relations import quoted
 from .sqlite import Database
-from .times import milliseconds, moment
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,12 +62,12 @@ class LocalOnlineStore:
         """Features may be added. Invalid: dropped, or of another type."""
         if not _NAME.fullmatch(view.name):
             raise Invalid(f"{view.name!r} is not a view name", remedy="small letters, digits and single underscores, a letter first")
-        wanted = _View(name=view.name, features=_merged(self._view(view.name), view))
+        wanted = _View(name=view.name, features=_features(self._view(view.name), view))
         if wanted == self._view(view.name):
             return
         with self._calls.mutating("online.apply", view.name), self._database.transaction(f"applying {view.name}") as db:
             old = _read(db, view.name)
-            wanted = _View(name=view.name, features=_merged(old, view))
+            wanted = _View(name=view.name, features=_features(old, view))
             # no column types: SQLite would turn 1.0 into 1
             names = "".join(f", {quoted(feature.name)}" for feature in wanted.features)
             table = _table(view.name)
@@ -82,17 +83,17 @@ class LocalOnlineStore:
 
     def observe(self, view: str) -> OnlineViewState | None:
         self._calls.reading("online.observe", view)
-        found = self._view(view)
-        return None if found is None else OnlineViewState(phase="ready", columns=found.features)
+        known = self._view(view)
+        return None if known is None else OnlineViewState(phase="ready", columns=known.features)
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
         """One transaction. `since` is a hint: what an earlier sync has not covered is read as well; None rebuilds."""
         known = self._view(view.name)
         if known is None:
-            raise _absent(view.name)
+            raise not_found(view.name)
         synced = _synced(self._database.connection, view.name)
-        end = milliseconds(until)
-        start = None if since is None or synced is None else min(milliseconds(since), synced)
+        end = epoch_milliseconds(until)
+        start = None if since is None or synced is None else min(epoch_milliseconds(since), synced)
         if start is None and synced is not None:
             end = max(end, synced)  # a rebuild must not take back what a later sync has served
         latest = self._latest(view, known, start, end)
@@ -111,23 +112,19 @@ class LocalOnlineStore:
                 _rows(latest),
             )
             db.execute("UPDATE online_views SET synced = max(coalesce(synced, ?2), ?2) WHERE name = ?1", (view.name, end))
-        return SyncReport(rows=latest.num_rows, until=moment(end))
+        return SyncReport(rows=latest.num_rows, until=from_epoch(end))
 
     def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
-        names = ", ".join(["entity_key", "event_timestamp", "created_timestamp", *(quoted(feature.name) for feature in known.features)])
         after = "" if start is None else "created_timestamp > $since AND "
-        sql = (
-            f"SELECT {names} FROM (SELECT {names}, row_number() OVER (PARTITION BY entity_key "
-            f"ORDER BY event_timestamp DESC, created_timestamp DESC) AS newest FROM {view.history} "
-            f"WHERE {after}created_timestamp <= $until) AS ranked WHERE newest = 1"
-        )
-        params = {"until": moment(end)}
+        own = ("entity_key", "event_timestamp", "created_timestamp")
+        sql = latest_sql(view.history, own, known.features, f"{after}created_timestamp <= $until")
+        params = {"until": from_epoch(end)}
         if start is not None:
-            params["since"] = moment(start)
+            params["since"] = from_epoch(start)
         return self._target.warehouse.query(sql, params)
 
     def get(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
-        found: dict[str, dict[str, object]] = {}
+        rows: dict[str, dict[str, object]] = {}
         try:
             reader, db = self._reader(view)
             for start in range(0, len(keys), _KEYS):
@@ -136,13 +133,13 @@ class LocalOnlineStore:
                     for place, back in reader.conversions:
                         if values[place] is not None:
                             values[place] = back(values[place])
-                    found[key] = dict(zip(reader.names, values, strict=True))
+                    rows[key] = dict(zip(reader.names, values, strict=True))
         except sqlite3.Error:
             with translated(f"reading {view}"):
                 raise
-        if len(found) == len(keys):  # every key once: nothing is shared between the answers
-            return [found[key] for key in keys]
-        return [dict(row) if (row := found.get(key)) is not None else None for key in keys]
+        if len(rows) == len(keys):  # every key once: nothing is shared between the answers
+            return [rows[key] for key in keys]
+        return [dict(row) if (row := rows.get(key)) is not None else None for key in keys]
 
     def _reader(self, view: str) -> tuple[_Reader, sqlite3.Connection]:
         db = self._database.connection
@@ -151,7 +148,7 @@ class LocalOnlineStore:
             known = _read(db, view)
             if known is None:
                 self._readers.pop(view, None)
-                raise _absent(view)
+                raise not_found(view)
             reader = self._readers[view] = _make_reader(known)
         return reader, db
 
@@ -177,29 +174,20 @@ def _make_reader(view: _View) -> _Reader:
     statements: dict[int, str] = {}
 
     def sql(keys: int) -> str:
-        found = statements.get(keys)
-        if found is None:
-            found = statements[keys] = f"SELECT {names} FROM {_table(view.name)} WHERE entity_key IN ({', '.join('?' * keys)})"
-        return found
+        if keys not in statements:
+            statements[keys] = f"SELECT {names} FROM {_table(view.name)} WHERE entity_key IN ({', '.join('?' * keys)})"
+        return statements[keys]
 
     return _Reader(
         expires=time.monotonic() + 1.0,
         sql=sql,
         names=("feature_timestamp", *(feature.name for feature in view.features)),
-        conversions=((0, moment), *((n, _BACK[feature.type]) for n, feature in enumerate(view.features, 1) if feature.type in _BACK)),
+        conversions=((0, from_epoch), *((n, _BACK[feature.type]) for n, feature in enumerate(view.features, 1) if feature.type in _BACK)),
     )
 
 
-def _merged(old: _View | None, spec: OnlineViewSpec) -> tuple[Column, ...]:
-    if old is None:
-        return spec.features
-    wanted = {feature.name: feature for feature in spec.features}
-    for feature in old.features:
-        new = wanted.get(feature.name)
-        if new is None or new.type != feature.type:
-            what = "cannot be dropped" if new is None else f"is {feature.type} and cannot become {new.type}"
-            raise Invalid(f"online view {spec.name}: feature {feature.name} {what}", remedy=f"make a new view, {spec.name}_v2")
-    return (*old.features, *(feature for feature in spec.features if feature not in old.features))
+def _features(old: _View | None, view: OnlineViewSpec) -> tuple[Column, ...]:
+    return view.features if old is None else merged(view.name, old.features, view.features)
 
 
 def _read(db: sqlite3.Connection, name: str) -> _View | None:
@@ -239,11 +227,7 @@ def _float(value: float | bytes) -> object:
     return struct.unpack("<d", value[len(_NAN) :])[0] if isinstance(value, bytes) else value
 
 
-_BACK: dict[str, Callable[[Any], object]] = {"bool": bool, "float64": _float, "timestamp": moment}
-
-
-def _absent(view: str) -> NotFound:
-    return NotFound(f"there is no online view {view}", remedy="`isthmus apply` makes the views that the project declares")
+_BACK: dict[str, Callable[[Any], object]] = {"bool": bool, "float64": _float, "timestamp": from_epoch}
 
 
 def delete(target: Target, resource: Resource) -> None:

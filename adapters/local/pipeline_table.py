@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from ...pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepState
-from ...storage import utc_milliseconds
+from ...times import utc_milliseconds
 from .processes import alive
 
 SCHEMA = """
@@ -64,10 +64,10 @@ def insert(db: sqlite3.Connection, run: PipelineRun) -> None:
 
 
 def row(db: sqlite3.Connection, run_id: str) -> Row | None:
-    found = db.execute("SELECT run, phase, submitted, pid, process_started FROM pipeline_runs WHERE run_id = ?", (run_id,)).fetchone()
-    if found is None:
+    columns = db.execute("SELECT run, phase, submitted, pid, process_started FROM pipeline_runs WHERE run_id = ?", (run_id,)).fetchone()
+    if columns is None:
         return None
-    run, phase, submitted, pid, started = found
+    run, phase, submitted, pid, started = columns
     return Row(
         run=msgspec.json.decode(run, type=PipelineRun),
         phase=phase,
@@ -133,13 +133,13 @@ def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
 def bury(db: sqlite3.Connection, run_id: str) -> None:
     """Close a run whose runner died (kill -9, a reboot), so that nobody waits for it. Asked for cancelling it is cancelled, else failed."""
     with transaction(db):
-        found = row(db, run_id)
-        if found is None or found.phase not in _OPEN or found.has_runner():
+        current = row(db, run_id)
+        if current is None or current.phase not in _OPEN or current.has_runner():
             return
-        if found.pid is None and (now() - found.submitted).total_seconds() < _START and found.phase == "running":
+        if current.pid is None and (now() - current.submitted).total_seconds() < _START and current.phase == "running":
             return
-        who = "its runner never began" if found.pid is None else f"its runner (process {found.pid}) died"
-        cancelled = found.phase == "cancelling"
+        who = "its runner never began" if current.pid is None else f"its runner (process {current.pid}) died"
+        cancelled = current.phase == "cancelling"
         _close(db, run_id, ("running",), "cancelled" if cancelled else "failed", who)
         _close(db, run_id, ("waiting",), "cancelled", who)
         finish(db, run_id, "cancelled" if cancelled else "failed")

@@ -9,10 +9,11 @@ from typing import final
 
 import msgspec
 
-from ...errors import Invalid, NotFound
+from ...errors import NotFound
 from ...pipelines.port import Approval, ModelVersion
 from ...storage import Resource
 from ...target import Target
+from ..common.registry import check_alias, check_approval, no_version
 from . import inventory
 from .errors import translated
 from .sqlite import Database
@@ -27,8 +28,6 @@ CREATE TABLE IF NOT EXISTS model_aliases (
     project TEXT NOT NULL, model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (project, model, alias)
 ) STRICT;
 """
-_RESERVED = "default"  # Vertex keeps this alias for itself
-_APPROVALS = ("pending", "approved", "rejected")
 
 
 @final
@@ -65,8 +64,7 @@ class LocalModelRegistry:
             return self._versions(db, model)
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        if not alias or alias == _RESERVED or alias.isdigit():
-            raise Invalid(f"{alias!r} cannot be an alias", remedy="a number means a version, and `default` belongs to Vertex")
+        check_alias(alias)
         with self._calls.mutating("registry.set_alias", f"{model}@{alias}"), self._database.transaction(f"moving {model}@{alias}") as db:
             if version is None:
                 db.execute("DELETE FROM model_aliases WHERE project = ? AND model = ? AND alias = ?", (self._project, model, alias))
@@ -75,8 +73,7 @@ class LocalModelRegistry:
             db.execute("INSERT OR REPLACE INTO model_aliases VALUES (?, ?, ?, ?)", (self._project, model, alias, version))
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        if approval not in _APPROVALS:
-            raise Invalid(f"{approval!r} is no approval", remedy=f"one of {', '.join(_APPROVALS)}")
+        check_approval(approval)
         with self._calls.mutating("registry.set_approval", f"{model}@{version}"), self._database.transaction(f"judging {model}") as db:
             self._version(db, model, version)
             db.execute(
@@ -99,18 +96,18 @@ class LocalModelRegistry:
                 db.execute("COMMIT")
 
     def _aliased(self, db: sqlite3.Connection, model: str, alias: str) -> int:
-        found: tuple[int] | None = db.execute(
+        row: tuple[int] | None = db.execute(
             "SELECT version FROM model_aliases WHERE project = ? AND model = ? AND alias = ?", (self._project, model, alias)
         ).fetchone()
-        if found is None:
+        if row is None:
             raise self._absent(db, model, alias)
-        return found[0]
+        return row[0]
 
     def _version(self, db: sqlite3.Connection, model: str, version: int) -> ModelVersion:
-        found = next((each for each in self._versions(db, model) if each.version == version), None)
-        if found is None:
+        registered = next((each for each in self._versions(db, model) if each.version == version), None)
+        if registered is None:
             raise self._absent(db, model, version)
-        return found
+        return registered
 
     def _versions(self, db: sqlite3.Connection, model: str) -> tuple[ModelVersion, ...]:
         aliases: dict[int, set[str]] = {}
@@ -136,11 +133,7 @@ class LocalModelRegistry:
         )
 
     def _absent(self, db: sqlite3.Connection, model: str, ref: int | str) -> NotFound:
-        known = self._versions(db, model)
-        if not known:
-            return NotFound(f"no version of model {model} is registered", remedy="train one of its configurations")
-        names = [f"{model}@{each.version}" + "".join(f" ({alias})" for alias in sorted(each.aliases)) for each in known]
-        return NotFound(f"there is no {model}@{ref}", remedy=f"there is {', '.join(names)}")
+        return no_version(model, ref, {each.version: each.aliases for each in self._versions(db, model)})
 
 
 def delete(target: Target, resource: Resource) -> None:

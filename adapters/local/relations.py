@@ -1,71 +1,32 @@
-"""A table or view of the catalogue as SQL that DuckDB understands, and which of them a query names."""
+"""A table that single events are appended to, as SQL over its files and its spool; and which files cannot be read."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from .catalogue import PARTITION, Document
+from ...events.column_types import sql_type
+from ..common import relations
+from ..common.relations import quoted
+from ..common.tables import PARTITION, Document
 from .spool import SEQUENCE
-
-DUCKDB_TYPES = {"bool": "BOOLEAN", "int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_GLOB = re.compile(r"([\[*?])")
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def spool_table(document: Document) -> str:
     return f"spool.{quoted(document.name)}"
 
 
-def needed(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]:
-    """The relations that a query may read, those that a view stands on before it.
-
-    Any word that is a table's name counts, wherever it is: registering one too many costs a little, parsing would cost more.
-    """
-    found: dict[str, None] = {}
-
-    def visit(text: str, above: tuple[str, ...]) -> None:
-        for name in dict.fromkeys(word.lower() for word in _WORD.findall(text)):
-            document = documents.get(name)
-            if document is None or name in found or name in above:  # a view cannot stand on itself: DuckDB will say so
-                continue
-            if document.view_sql is not None:
-                visit(document.view_sql, (*above, name))
-            found[name] = None
-
-    visit(sql, ())
-    return tuple(found)
-
-
 def table_sql(document: Document, files: Sequence[str]) -> str:
-    """The declared columns and dt. Columns are found by field id, so that files from before a column was added give nulls."""
-    names = ", ".join(quoted(column.name) for column in document.columns)
-    if not files:
-        nulls = ", ".join(f"CAST(NULL AS {DUCKDB_TYPES[c.type]}) AS {quoted(c.name)}" for c in document.columns)
-        from_files = f"SELECT {nulls}, CAST(NULL AS VARCHAR) AS {PARTITION} WHERE false"
-    else:
-        # a folder may be called data[1]; DuckDB would take it for a pattern
-        paths = ", ".join("'" + _GLOB.sub(r"[\1]", path).replace("'", "''") + "'" for path in files)
-        fields = ", ".join(
-            f"{place}: {{name: '{c.name}', type: '{DUCKDB_TYPES[c.type]}', default_value: NULL}}"
-            for place, c in enumerate(document.columns)
-        )
-        from_files = (
-            f"SELECT {names}, {PARTITION} FROM read_parquet([{paths}], schema = MAP {{{fields}}}, "
-            f"hive_partitioning = true, hive_types = {{'{PARTITION}': 'VARCHAR'}})"
-        )
+    """The declared columns and dt, from the files and, of a stream's table, from the spool."""
+    from_files = relations.table_sql(document, files)
     if document.stream_key is None:
         return from_files
+    names = ", ".join(quoted(column.name) for column in document.columns)
     return f"{from_files} UNION ALL SELECT {names}, {PARTITION} FROM {spool_table(document)}"
 
 
 def spool_sql(document: Document) -> str:
-    fields = ", ".join(f"{quoted(c.name)} {DUCKDB_TYPES[c.type]}" for c in document.columns)
+    fields = ", ".join(f"{quoted(c.name)} {sql_type(c.type)}" for c in document.columns)
     return f"CREATE OR REPLACE TABLE {spool_table(document)} ({fields}, {SEQUENCE} BIGINT, {PARTITION} VARCHAR)"
 
 

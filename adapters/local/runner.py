@@ -24,6 +24,7 @@ from ...pipelines.document import StepFailure, folder_of, local_path
 from ...pipelines.port import PipelineRun, StepPhase, StepSpec
 from ...pipelines.supervision import VARIABLE
 from ...target import Profile, Target
+from . import ADAPTER
 from . import pipeline_table as table
 from .home import database
 from .processes import me
@@ -205,7 +206,7 @@ def _was(phase: StepPhase) -> str:
 
 def main(argv: list[str]) -> int:
     folder, run_id = argv
-    target = Target(Profile(name="local", adapter="local", project="", options={"home": folder}), capabilities={}, ports={})
+    target = Target(Profile(name="local", adapter="local", project="", options={"home": folder}), ADAPTER)
     db = database(target)
     found = table.row(db, run_id)
     if found is None or not table.claim(db, run_id, *me()):

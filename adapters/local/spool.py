@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import batches, conform
-from .catalogue import PARTITION, Document
+from ..common.conform import arrow_schema, in_time_order
+from ..common.tables import PARTITION, SPOOL, Document
+from . import batches
 from .files import make_folder
 from .sqlite import Database
 
@@ -47,14 +48,16 @@ def read(db: sqlite3.Connection, document: Document, *, after: int) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = db.execute("SELECT sequence, rows FROM event_spool WHERE stream = ? AND sequence > ? ORDER BY sequence", (document.name, after))
+    stored = db.execute(
+        "SELECT sequence, rows FROM event_spool WHERE stream = ? AND sequence > ? ORDER BY sequence", (document.name, after)
+    )
     sequences: list[int] = []
     rows: list[list[object]] = []
-    for sequence, encoded in found:
+    for sequence, encoded in stored:
         decoded = msgspec.msgpack.decode(encoded)
         rows += decoded
         sequences += [sequence] * len(decoded)
-    schema = batches.arrow_schema(document.columns)
+    schema = arrow_schema(document.columns)
     if not rows:  # without pa.array([]), which imports pandas to see whether it was given some of its own; so does schema.empty_table
         none = pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
         return none.append_column(SEQUENCE, pa.nulls(0, pa.int64())).append_column(PARTITION, pa.nulls(0, pa.string()))
@@ -69,7 +72,7 @@ def read(db: sqlite3.Connection, document: Document, *, after: int) -> pa.Table:
 
 def floor(published: Sequence[batches.Batch]) -> int:
     """The last sequence number that is in the table's files."""
-    return max((int(batch.name.removeprefix(batches.SPOOL)) for batch in published if batch.name.startswith(batches.SPOOL)), default=0)
+    return max((int(batch.name.removeprefix(SPOOL)) for batch in published if batch.name.startswith(SPOOL)), default=0)
 
 
 def compact(database: Database, table: Path, document: Document, *, at_least: int = 1) -> None:
@@ -85,7 +88,7 @@ def compact(database: Database, table: Path, document: Document, *, at_least: in
         last = done
         if waiting.num_rows >= at_least:
             last = waiting.column(SEQUENCE)[-1].as_py()
-            rows = conform.in_time_order(document, waiting.drop_columns([SEQUENCE, PARTITION]).cast(batches.arrow_schema(document.columns)))
-            batches.write(table, f"{batches.SPOOL}{last:020d}", document, iter(rows.to_batches()))
+            rows = in_time_order(document, waiting.drop_columns([SEQUENCE, PARTITION]).cast(arrow_schema(document.columns)))
+            batches.write(table, f"{SPOOL}{last:020d}", document, iter(rows.to_batches()))
         with database.transaction(f"compacting {document.name}") as db:
             remove(db, document.name, up_to=last)

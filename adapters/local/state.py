@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import final
 
-from ...errors import Conflict, Invalid
-from ...storage import Versioned, utc_milliseconds
+from ...storage import Versioned, check_document, state_conflict
 from ...target import Target
+from ...times import utc_milliseconds
 from .errors import translated
 from .sqlite import Database
 
-LARGEST = 64 * 1024
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL, token INTEGER NOT NULL, written TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state_clock (one INTEGER PRIMARY KEY CHECK (one = 1), last INTEGER NOT NULL);
@@ -33,12 +32,7 @@ class LocalStateStore:
         return Versioned(value=row[0], token=str(row[1]), written=datetime.fromisoformat(row[2]))
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        _check_key(key)
-        if len(value) > LARGEST:
-            raise Invalid(
-                f"state {key}: {len(value):,} bytes are more than the {LARGEST:,} that a document may have",
-                remedy="keep the data in the BlobStore and its uri here",
-            )
+        check_document(key, value)
         written = utc_milliseconds(datetime.now(UTC)).isoformat()
         with self._calls.mutating("state.put", key), self._database.transaction(f"writing {key}") as db:
             _expect(_token(db.execute("SELECT token FROM state WHERE key = ?", (key,)).fetchone()), expect, key)
@@ -69,14 +63,6 @@ def _token(row: tuple[int] | None) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _expect(found: str | None, expect: str | None, key: str) -> None:
-    if found != expect:
-        there = "is absent" if found is None else f"is at {found}"
-        raise Conflict(
-            f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: somebody else wrote", remedy="read it again"
-        )
-
-
-def _check_key(key: str) -> None:
-    if not key or "\0" in key or len(key.encode()) > 900 or key.startswith("/") or ".." in key.split("/"):
-        raise Invalid(f"{key!r} is not a state key", remedy="1 to 900 bytes, parts joined by /, none of them ..")
+def _expect(token: str | None, expect: str | None, key: str) -> None:
+    if token != expect:
+        raise state_conflict(key, token, expect)

@@ -9,11 +9,14 @@ from ...errors import Invalid, NotFound
 from ...feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ...storage import Resource
 from ...target import Target
-from . import batches, catalogue, conform, files, inventory, results, spool
+from ..common import results
+from ..common.conform import check_columns, conform, in_time_order
+from ..common.relations import quoted
+from ..common.tables import Document, check_batch_name, check_spec, evolved, without_stream
+from . import batches, catalogue, files, inventory, spool
 from .engine import Engine
 from .errors import translated
 from .home import home
-from .relations import quoted
 from .sqlite import Database
 
 if TYPE_CHECKING:
@@ -43,17 +46,17 @@ class LocalWarehouse:
         self._apply(table, stream_key=key)
 
     def _apply(self, spec: TableSpec, *, stream_key: str | None) -> None:
-        catalogue.check_spec(spec)
+        check_spec(spec)
         documents = self._documents()
         old = documents.get(spec.name)
-        document = catalogue.evolved(old, spec, stream_key=stream_key)
+        document = evolved(old, spec, stream_key=stream_key)
         if document == old:
             return
         if spec.view_sql is not None:
             # binds: Invalid now, not at the first read
             self._engine.query({**documents, spec.name: document}, f"SELECT * FROM {quoted(spec.name)} LIMIT 0", {})
         with self._calls.mutating("warehouse.apply", spec.name), self._database.transaction(f"applying {spec.name}") as db:
-            document = catalogue.evolved(catalogue.read(db, spec.name), spec, stream_key=stream_key)
+            document = evolved(catalogue.read(db, spec.name), spec, stream_key=stream_key)
             catalogue.write(db, document)
             kind = "table" if spec.view_sql is None else "view"
             inventory.record(self._target, kind, spec.name, native_id=str(self._folder / spec.name), connection=db)
@@ -67,26 +70,26 @@ class LocalWarehouse:
         if document is None:
             return None
         if document.view_sql is not None:
-            found = self._engine.query(documents, f"SELECT * FROM {quoted(table)} LIMIT 0", {})
-            return TableState(columns=results.columns(found.schema), rows=None)
+            empty = self._engine.query(documents, f"SELECT * FROM {quoted(table)} LIMIT 0", {})
+            return TableState(columns=results.columns(empty.schema), rows=None)
         counted = self._engine.query(documents, f"SELECT count(*) AS n FROM {quoted(table)}", {})  # from the files' footers
         return TableState(columns=document.columns, rows=counted.column("n")[0].as_py())
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        batches.check_name(batch)
+        check_batch_name(batch)
         document = self._existing(table)
-        rows = conform.in_time_order(document, conform.conform(document, data))
+        rows = in_time_order(document, conform(document, data))
         self._write("warehouse.append", document, batch, iter(rows.to_batches()))
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
         """Streams: never more than some 100,000 rows in Python; DuckDB sorts beyond its memory limit on the disk."""
-        batches.check_name(batch)
+        check_batch_name(batch)
         document = self._existing(table)
         with self._engine.stream(self._documents(), sql, params) as relation:
-            conform.check_columns(document, relation.columns)
+            check_columns(document, relation.columns)
             self._write("warehouse.save", document, batch, _chunks(relation, document))
 
-    def _write(self, operation: str, document: catalogue.Document, batch: str, rows: Iterator[pa.RecordBatch]) -> None:
+    def _write(self, operation: str, document: Document, batch: str, rows: Iterator[pa.RecordBatch]) -> None:
         if not self._swept:
             files.sweep(self._folder / ".staging")
             files.sweep(self._folder)
@@ -120,28 +123,28 @@ class LocalWarehouse:
                 return
         spool.compact(self._database, self._folder / name, document)
         with self._database.transaction(f"closing {name}") as db:
-            catalogue.write(db, catalogue.without_stream(document))
+            catalogue.write(db, without_stream(document))
             inventory.forget(self._target, "stream", name, connection=db)
 
     def close(self) -> None:
         self._engine.close()
         self._database.close()
 
-    def _documents(self) -> dict[str, catalogue.Document]:
+    def _documents(self) -> dict[str, Document]:
         with translated("reading the catalogue"):
             return catalogue.read_all(self._database.connection)
 
-    def _existing(self, table: str) -> catalogue.Document:
+    def _existing(self, table: str) -> Document:
         with translated("reading the catalogue"):
             return catalogue.existing(self._database.connection, table)
 
 
-def _chunks(relation: duckdb.DuckDBPyRelation, document: catalogue.Document) -> Iterator[pa.RecordBatch]:
+def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:
     """A query's rows in the order of their time, so that one file is open at a time whatever the number of dates."""
     import pyarrow as pa
 
     for chunk in relation.order(quoted(document.time_column)).to_arrow_reader(_CHUNK):
-        yield from conform.conform(document, results.canonical(pa.Table.from_batches([chunk]))).to_batches()
+        yield from conform(document, results.canonical(pa.Table.from_batches([chunk]))).to_batches()
 
 
 def delete(target: Target, resource: Resource) -> None:

@@ -10,14 +10,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ...errors import Conflict, Invalid, IsthmusError, LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
-from ..local.batches import check_name
-from ..local.catalogue import PARTITION, Document
+from ..common.conform import by_date
+from ..common.tables import PARTITION, Document
 from . import athena, catalogue, statements
 from .blobs import delete_below
 from .catalogue import Stored
@@ -27,12 +26,9 @@ from .session import Aws
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["append", "check_name", "save"]
-
 _THREADS = 8
 _ATTEMPTS = 5
 _DATES = 100  # that one UNLOAD may write
-_EPOCH = date(1970, 1, 1)
 
 
 class _Move(msgspec.Struct, frozen=True):
@@ -47,7 +43,7 @@ class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 def append(aws: Aws, stored: Stored, data: pa.Table, batch: str) -> None:
     """One PutObject a date. `data`: as the table declares it, in the order of its time."""
-    parts = _by_date(data, stored.document.time_column)
+    parts = dict(by_date(data, stored.document.time_column))
     if not parts:
         return
     stored = catalogue.widen(aws, stored, min(parts), max(parts))
@@ -103,18 +99,18 @@ def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
         except LimitExceeded:
             delete_below(aws, f"{staging}rows/")
             _in_parts(aws, document, select, staging)
-        found = athena.objects(aws, f"{staging}rows/")
-        _refuse_nulls(aws, document, found)
-        moves = tuple(_Move(item.key, _date_of(item.key)) for item in found)
-        kept = _put_if_absent(aws, key, _Manifest(staging=staging, moves=moves))
+        objects = athena.objects(aws, f"{staging}rows/")
+        _refuse_nulls(aws, document, objects)
+        moves = tuple(_Move(item.key, _date_of(item.key)) for item in objects)
+        manifest = _put_if_absent(aws, key, _Manifest(staging=staging, moves=moves))
     except BaseException:
         with suppress(IsthmusError), translated("removing staged files"):
             delete_below(aws, staging)
         raise
-    if kept.staging != staging:
+    if manifest.staging != staging:
         with suppress(IsthmusError), translated("removing staged files"):
             delete_below(aws, staging)
-    return kept
+    return manifest
 
 
 def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
@@ -123,8 +119,8 @@ def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
 
     dates = f"SELECT DISTINCT {PARTITION} FROM (\n{select}\n) AS isthmus_dates"
     athena.run(aws, statements.unload(dates, f"s3://{aws.bucket}/{staging}dates/", partitioned=False), staging)
-    found = athena.rows(aws, athena.objects(aws, f"{staging}dates/"), pa.schema([(PARTITION, pa.string())]))
-    days = sorted(str(day) for day in found.column(0).to_pylist() if day is not None)
+    table = athena.rows(aws, athena.objects(aws, f"{staging}dates/"), pa.schema([(PARTITION, pa.string())]))
+    days = sorted(str(day) for day in table.column(0).to_pylist() if day is not None)
     if len(days) <= _DATES:
         raise LimitExceeded(f"table {document.name}: Athena could not write {len(days)} dates at once", remedy="save fewer rows at a time")
     for place, start in enumerate(range(0, len(days), _DATES)):
@@ -137,11 +133,11 @@ def _date_of(key: str) -> str:
     return next(part.partition("=")[2] for part in key.split("/") if part.startswith(f"{PARTITION}="))
 
 
-def _refuse_nulls(aws: Aws, document: Document, found: Sequence[athena.Object]) -> None:
+def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]) -> None:
     required = {column.name.lower(): column.name for column in document.columns if column.required}
     required[document.time_column.lower()] = document.time_column
     counts: dict[str, int] = {}
-    for item, footer in zip(found, athena.footers(aws, found), strict=True):
+    for item, footer in zip(objects, athena.footers(aws, objects), strict=True):
         if item.key.split("/")[-2].endswith("__HIVE_DEFAULT_PARTITION__"):
             counts[document.time_column] = counts.get(document.time_column, 0) + footer.num_rows
         for name, nulls in _nulls(aws, item, footer, required).items():
@@ -184,30 +180,13 @@ def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
             with translated(f"writing s3://{aws.bucket}/{key}", effect=True):
                 aws.s3(retrying=False).put_object(Bucket=aws.bucket, Key=key, Body=msgspec.json.encode(manifest), IfNoneMatch="*")
         except (Conflict, OutcomeUnknown, Throttled, Unavailable):
-            if (found := _manifest(aws, key)) is not None:
-                return found
+            if (first := _manifest(aws, key)) is not None:
+                return first
             if attempt == _ATTEMPTS - 1:
                 raise
         else:
             return manifest
     raise Unavailable(f"writing s3://{aws.bucket}/{key} did not end")
-
-
-def _by_date(data: pa.Table, time_column: str) -> dict[str, pa.Table]:
-    """Slices of one UTC date each."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not data.num_rows:
-        return {}
-    days = pc.floor_temporal(data.column(time_column), unit="day").cast(pa.int64()).combine_chunks()
-    runs = pc.run_end_encode(days)  # type: ignore[attr-defined]  # missing in the stubs
-    parts: dict[str, pa.Table] = {}
-    start = 0
-    for end, day in zip(runs.run_ends.to_pylist(), runs.values.to_pylist(), strict=True):
-        parts[(_EPOCH + timedelta(days=day // 86_400_000)).isoformat()] = data.slice(start, end - start)
-        start = end
-    return parts
 
 
 def _parquet(data: pa.Table) -> bytes:

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 from ...errors import Invalid, NotFound
-from ...storage import BlobInfo, utc_milliseconds
+from ...storage import BlobInfo
 from ...target import Target
+from ...times import utc_milliseconds
+from ..common.blob_names import LAST, BlobNames, check_parts, listed_below, parts_of, uploaded
 from .errors import translated
 from .session import of
 
 # what other files of this adapter keep below the root, with their own rules for writing it
 RESERVED = frozenset({"warehouse", "state", "online", "scratch", "rejected"})
-_LAST = "manifest.json"
 _TEMPORARY = ".isthmus-tmp-"
 _THREADS = 8
 _LARGE = 32 << 20  # bytes; above, boto3 sends the parts side by side
@@ -30,6 +31,7 @@ class S3BlobStore:
     def __init__(self, target: Target) -> None:
         self._aws = of(target)
         self.root = self._aws.root
+        self._names = BlobNames(root=self.root, temporary=_TEMPORARY, reserved=RESERVED)
 
     def get(self, uri: str) -> bytes:
         key = self._key(uri)
@@ -48,11 +50,7 @@ class S3BlobStore:
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Every blob whose uri begins with the prefix, also in the middle of a name."""
-        if not prefix.startswith(self.root + "/") and not self.root.startswith(prefix):
-            raise self._outside(prefix)
-        below = prefix[len(self.root) + 1 :]
-        folder, _, _ = below.rpartition("/")
-        _check_parts(folder.split("/") if folder else [], prefix)
+        _, below = listed_below(prefix, self._names)
         self._aws.calls.reading("ListObjectsV2", prefix)
         return self._listed(below)
 
@@ -66,12 +64,8 @@ class S3BlobStore:
                         yield BlobInfo(uri=f"{self.root}/{key}", size=item["Size"], modified=utc_milliseconds(item["LastModified"]))
 
     def upload(self, folder: Path, prefix: str) -> None:
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise NotFound(f"there is no folder {folder} to upload")
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_TEMPORARY))
-        where = [(path, self._key(f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}")) for path in files]
-        last = [pair for pair in where if pair[0] == folder / _LAST]
+        where = [(path, self._key(uri)) for path, uri in uploaded(Path(folder), prefix, self._names)]
+        last = [pair for pair in where if pair[0] == Path(folder) / LAST]
         with self._aws.mutating("PutObject", prefix):
             _side_by_side(self._send, [pair for pair in where if pair not in last])
             _side_by_side(self._send, last)
@@ -86,13 +80,13 @@ class S3BlobStore:
 
     def download(self, prefix: str, folder: Path) -> None:
         base = prefix.rstrip("/") + "/"
-        found = [blob for blob in self.list(base) if not blob.uri.endswith("/")]  # S3's console makes "folders" of such
-        if not found:
+        blobs = [blob for blob in self.list(base) if not blob.uri.endswith("/")]  # S3's console makes "folders" of such
+        if not blobs:
             raise NotFound(f"there is nothing below {prefix}")
-        for blob in found:
-            _check_parts(blob.uri[len(base) :].split("/"), blob.uri)
+        for blob in blobs:
+            check_parts(blob.uri[len(base) :].split("/"), blob.uri, self._names)
         with self._aws.reading("GetObject", prefix):
-            _side_by_side(self._fetch, [(blob, Path(folder) / blob.uri[len(base) :]) for blob in found])
+            _side_by_side(self._fetch, [(blob, Path(folder) / blob.uri[len(base) :]) for blob in blobs])
 
     def _fetch(self, pair: tuple[BlobInfo, Path]) -> None:
         blob, goal = pair
@@ -116,16 +110,7 @@ class S3BlobStore:
             self._aws.s3().delete_object(Bucket=self._aws.bucket, Key=key)
 
     def _key(self, uri: str) -> str:
-        if not uri.startswith(self.root + "/"):
-            raise self._outside(uri)
-        parts = uri[len(self.root) + 1 :].split("/")
-        _check_parts(parts, uri)
-        if parts[0] in RESERVED:
-            raise Invalid(f"{uri}: `{parts[0]}` belongs to another part of the target", remedy="choose another first part")
-        return self._aws.key(*parts)
-
-    def _outside(self, uri: str) -> Invalid:
-        return Invalid(f"{uri} is not below {self.root}", remedy="a BlobStore serves the uris below its root")
+        return self._aws.key(*parts_of(uri, self._names))
 
 
 def _side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
@@ -136,12 +121,6 @@ def _side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
     with ThreadPoolExecutor(_THREADS) as pool:
         for _ in pool.map(do, items):
             pass
-
-
-def _check_parts(parts: list[str], uri: str) -> None:
-    for part in parts:
-        if part in {"", ".", ".."} or "\0" in part or part.startswith(_TEMPORARY):
-            raise Invalid(f"{uri}: {part!r} cannot be a part of a uri", remedy="parts joined by single slashes, none of them . or ..")
 
 
 def delete_below(aws: Any, prefix: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from ...errors import AlreadyExists, Busy, Invalid, NotFound
-from ...events.port import Column
-from ..local.catalogue import PARTITION, Document
+from ...errors import AlreadyExists, Busy, NotFound
+from ..common.tables import PARTITION, Document, existing_table
+from .column_types import GLUE
 from .errors import translated
 from .session import Aws
 
@@ -22,7 +22,6 @@ _PROJECT = "isthmus_project"
 _DOCUMENT = "isthmus_document"
 _RANGE = f"projection.{PARTITION}.range"
 _ATTEMPTS = 6
-GLUE_TYPES = {"bool": "boolean", "int64": "bigint", "float64": "double", "string": "string", "timestamp": "timestamp"}
 _INPUT = (  # what UpdateTable takes back of what GetTable gives
     "Name",
     "Description",
@@ -48,17 +47,17 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_all(aws: Aws) -> dict[str, Stored]:
     """Every table and view of this project; none when the database is not there."""
-    found: dict[str, Stored] = {}
+    tables: dict[str, Stored] = {}
     with aws.reading("GetTables", aws.database):
         try:
             with translated("listing tables"):
                 for page in aws.client("glue").get_paginator("get_tables").paginate(DatabaseName=aws.database):
                     for table in page["TableList"]:
                         if stored := _stored(aws, table):
-                            found[table["Name"]] = stored
+                            tables[table["Name"]] = stored
         except NotFound:
             return {}
-    return found
+    return tables
 
 
 def read(aws: Aws, name: str) -> Stored | None:
@@ -68,12 +67,10 @@ def read(aws: Aws, name: str) -> Stored | None:
 
 def existing(aws: Aws, name: str) -> Stored:
     """NotFound when there is no such table; Invalid when it is a view."""
-    found = read(aws, name)
-    if found is None:
-        raise NotFound(f"there is no table {name} in the warehouse", remedy="`isthmus apply` makes what the project declares")
-    if found.document.view_sql is not None:
-        raise Invalid(f"{name} is a view: rows are appended to tables only")
-    return found
+    stored = read(aws, name)
+    existing_table(name, stored.document if stored else None)
+    assert stored is not None  # noqa: S101  else it was NotFound
+    return stored
 
 
 def documents(stored: Mapping[str, Stored]) -> dict[str, Document]:
@@ -208,14 +205,10 @@ def _input(aws: Aws, document: Document, dates: tuple[str, str]) -> dict[str, An
             **_ours(aws, document),
         },
         "StorageDescriptor": {
-            "Columns": [{"Name": column.name, "Type": glue_type(column)} for column in document.columns],
+            "Columns": [{"Name": column.name, "Type": GLUE[column.type]} for column in document.columns],
             "Location": where,
             "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
             "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
             "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
         },
     }
-
-
-def glue_type(column: Column) -> str:
-    return GLUE_TYPES[column.type]

@@ -20,11 +20,11 @@ from typing import Any
 import msgspec
 
 from ...errors import Conflict, Invalid, IsthmusError, NotFound, OutcomeUnknown, Throttled, Unavailable
-from ...storage import Versioned, utc_milliseconds
+from ...storage import Versioned, check_document, check_key, state_conflict
+from ...times import utc_milliseconds
 from .errors import translated
 from .session import Aws
 
-LARGEST = 64 * 1024
 _ATTEMPTS = 5
 _PAUSE = 0.05  # seconds, doubled each time
 
@@ -69,12 +69,7 @@ class Documents:
         return Versioned(value=value, token=_bare(reply["ETag"]), written=utc_milliseconds(written))
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        check_key(key)
-        if len(value) > LARGEST:
-            raise Invalid(
-                f"state {key}: {len(value):,} bytes are more than the {LARGEST:,} that a document may have",
-                remedy="keep the data in the BlobStore and its uri here",
-            )
+        check_document(key, value)
         nonce = uuid.uuid4().hex
         body = msgspec.json.encode(_Body(nonce, base64.b64encode(value).decode()))
         with self._aws.mutating("PutObject", f"{self._folder}/{key}"):
@@ -90,11 +85,11 @@ class Documents:
     def keys(self, prefix: str) -> tuple[str, ...]:
         start = f"{self._object('')}{prefix}"
         base = len(self._object(""))
-        found: list[str] = []
+        names: list[str] = []
         with self._aws.reading("ListObjectsV2", f"{self._folder}/{prefix}"):
             for page in self._aws.s3().get_paginator("list_objects_v2").paginate(Bucket=self._aws.bucket, Prefix=start):
-                found += [item["Key"][base:] for item in page.get("Contents", ()) if item["Size"]]
-        return tuple(sorted(found))
+                names += [item["Key"][base:] for item in page.get("Contents", ()) if item["Size"]]
+        return tuple(sorted(names))
 
     def _write(self, key: str, body: bytes, nonce: str, expect: str | None) -> str:
         """One conditional write and what follows from its answer. Conflict, or OutcomeUnknown when nobody can tell any more."""
@@ -149,12 +144,4 @@ def _still(seen: _Seen | None, expect: str | None) -> bool:
 def _lost(key: str, seen: _Seen | None, expect: str | None, *, unsure: bool) -> IsthmusError:
     if unsure:
         return OutcomeUnknown(f"state {key}: the reply was lost and the key has changed since", remedy="read it, then decide")
-    there = "is absent" if seen is None or seen.tombstone else f"is at {seen.etag}"
-    return Conflict(
-        f"state {key} {there}, not {'absent' if expect is None else f'at {expect}'}: somebody else wrote", remedy="read it again"
-    )
-
-
-def check_key(key: str) -> None:
-    if not key or "\0" in key or len(key.encode()) > 900 or key.startswith("/") or ".." in key.split("/"):
-        raise Invalid(f"{key!r} is not a state key", remedy="1 to 900 bytes, parts joined by /, none of them ..")
+    return state_conflict(key, None if seen is None or seen.tombstone else seen.etag, expect)

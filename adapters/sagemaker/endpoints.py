@@ -13,9 +13,9 @@ from typing import Any, final
 
 import msgspec
 
+from ...endpoints import hosting
 from ...endpoints.port import EndpointSpec, EndpointState, Reply
-from ...endpoints.split import HUNDRED, checked, shown
-from ...errors import AlreadyExists, Busy, Conflict, Invalid, NotFound, Unavailable, Unsupported
+from ...errors import AlreadyExists, Busy, NotFound, Unavailable
 from ...events.port import Row
 from ...pipelines.port import ModelVersion
 from ...target import Target
@@ -25,7 +25,7 @@ from .names import dashed
 from .session import Aws, of
 from .variants import Known, Planned
 
-_RESOLUTION = Decimal("0.01")
+_MOST_VARIANTS = 10  # production variants of an endpoint config
 
 
 @final
@@ -36,20 +36,20 @@ class SageMakerEndpoints:
         self._configs: dict[str, tuple[Known, ...]] = {}  # by name: configs and models never change
         self._asked: dict[str, tuple[str, object]] = {}  # endpoint -> the config that this host asked for, LastModifiedTime before that
         self._lock = threading.Lock()
-        value = target.capabilities["invoke.max_bytes"].value
-        self._max_bytes = int(value) if isinstance(value, int | Decimal) else 6_291_456
+        self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=_MOST_VARIANTS)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """See the port. While SageMaker is at work nothing is asked of it: the next call goes on from where it arrives."""
-        _check(spec)
+        hosting.check_spec(spec, self._rules)
         name = dashed(self._aws.project, spec.name)
-        versions = {each.name: self._target.registry.get(each.model, each.version) for each in spec.variants}
+        versions = {variant.name: self._target.registry.get(variant.model, variant.version) for variant in spec.variants}
         described = self._describe(name)
         if described is None:
-            self._create(name, spec, self._new(name, spec, versions))
+            self._create(name, spec, self._planned(name, spec, versions, hosting.first_split(spec)))
             return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
         saw = self._state(spec.name, name, described)
-        self._guard(spec, saw, self._configured(described["EndpointConfigName"]))
+        running = {variant.name: variant.spec for variant in self._configured(described["EndpointConfigName"])}
+        hosting.guard_traffic(spec, running, variants.traffic(saw))
         if saw.phase != "ready":  # SageMaker is at work, or the endpoint has failed
             return saw
         if saw.revision != variants.planned_revision(spec):
@@ -63,15 +63,13 @@ class SageMakerEndpoints:
         name = dashed(self._aws.project, endpoint)
         described = self._describe(name)
         if described is None:
-            raise _missing(endpoint)
+            raise hosting.not_found(endpoint)
         saw = self._state(endpoint, name, described)
-        where = f"{self._target.name} endpoint {endpoint}"
-        wanted = checked(split, variants=[each.name for each in saw.variants], resolution=_RESOLUTION, where=where)
-        if saw.token != expect:
-            raise Conflict(f"{endpoint} was changed by somebody else since it was observed", remedy="look at it again, and decide again")
+        wanted = hosting.checked_split(endpoint, split, [variant.name for variant in saw.variants], self._rules)
+        hosting.check_token(endpoint, saw.token, expect=expect)
         if saw.phase != "ready":
             raise Busy(f"{endpoint} is {described['EndpointStatus']} at SageMaker", remedy="try again when the change has ended")
-        weights = [{"VariantName": each, "DesiredWeight": float(percent)} for each, percent in wanted.items()]
+        weights = [{"VariantName": variant, "DesiredWeight": float(percent)} for variant, percent in wanted.items()]
         with self._aws.mutating("UpdateEndpointWeightsAndCapacities", name):
             self._aws.client("sagemaker", retrying=False).update_endpoint_weights_and_capacities(
                 EndpointName=name, DesiredWeightsAndCapacities=weights
@@ -83,13 +81,7 @@ class SageMakerEndpoints:
         return None if described is None else self._state(endpoint, name, described)
 
     def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:
-        body = invocations.encode(instances)
-        if len(body) > self._max_bytes:
-            raise Unsupported(
-                f"{endpoint}: the request has {len(body):,} bytes, more than the {self._max_bytes:,} that {self._target.name} takes",
-                capability="invoke.max_bytes",
-                remedy="send fewer instances a call",
-            )
+        body = hosting.request_body(endpoint, instances, self._rules)
         return invocations.invoke(
             self._aws.client("sagemaker-runtime", retrying=False),
             dashed(self._aws.project, endpoint),
@@ -109,26 +101,26 @@ class SageMakerEndpoints:
     def _describe(self, name: str) -> dict[str, Any] | None:
         try:
             with self._aws.reading("DescribeEndpoint", name):
-                found: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(EndpointName=name)
+                described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(EndpointName=name)
         except NotFound:
             return None
-        return found
+        return described
 
     def _configured(self, config: str) -> tuple[Known, ...]:
         """A config's variants with what their models say of themselves; () when it was deleted under the endpoint."""
         with self._lock:
-            if (found := self._configs.get(config)) is not None:
-                return found
+            if (configured := self._configs.get(config)) is not None:
+                return configured
         client = self._aws.client("sagemaker")
         try:
             with self._aws.reading("DescribeEndpointConfig", config):
                 listed = client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
         except NotFound:
             return ()
-        found = tuple(variants.known(each, self._environment(client, each.get("ModelName"))) for each in listed)
+        configured = tuple(variants.known(variant, self._environment(client, variant.get("ModelName"))) for variant in listed)
         with self._lock:
-            self._configs[config] = found
-        return found
+            self._configs[config] = configured
+        return configured
 
     def _environment(self, client: Any, model: str | None) -> dict[str, str]:
         if model is None:
@@ -139,37 +131,19 @@ class SageMakerEndpoints:
             return dict(container.get("Environment", {}))
         return {}
 
-    def _guard(self, spec: EndpointSpec, saw: EndpointState, configured: Sequence[Known]) -> None:
-        """Conflict when a variant with traffic would go or change."""
-        before = {each.name: each.spec for each in configured}
-        after = {each.name: each for each in spec.variants}
-        for now in saw.variants:
-            if now.phase == "failed" or not max(now.percent, now.target_percent) or now.name not in before:
-                continue
-            if now.name not in after or variants.changed(before[now.name], after[now.name]):
-                change = "be changed" if now.name in after else "be removed"
-                raise Conflict(
-                    f"{spec.name}: {now.name} has {shown(now.target_percent)} % of the traffic and would {change}",
-                    remedy=f"move its traffic away first: isthmus traffic {spec.name} {now.name}=0",
-                )
-
-    def _new(self, name: str, spec: EndpointSpec, versions: Mapping[str, ModelVersion]) -> list[Planned]:
-        weights = {each.name: HUNDRED if at == 0 else Decimal(0) for at, each in enumerate(spec.variants)}
-        return self._planned(name, spec, versions, weights)
-
     def _planned(
         self, name: str, spec: EndpointSpec, versions: Mapping[str, ModelVersion], weights: Mapping[str, Decimal]
     ) -> list[Planned]:
         return [
             Planned(
-                spec=each,
-                version=versions[each.name],
-                model_name=variants.model_name(name, each, versions[each.name], spec.routing),
-                machine=serving_machine(self._target.profile, each),
-                count=serving_counts(self._target.profile, each)[0],
-                weight=weights.get(each.name, Decimal(0)),
+                spec=variant,
+                version=versions[variant.name],
+                model_name=variants.model_name(name, variant, versions[variant.name], spec.routing),
+                machine=serving_machine(self._target.profile, variant),
+                count=serving_counts(self._target.profile, variant)[0],
+                weight=weights.get(variant.name, Decimal(0)),
             )
-            for each in spec.variants
+            for variant in spec.variants
         ]
 
     def _create(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> None:
@@ -203,11 +177,11 @@ class SageMakerEndpoints:
     def _make_config(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> str:
         """The models and the config. Named from their content, so what exists is what is wanted."""
         client, role = self._aws.client("sagemaker"), self._aws.role
-        for each in planned:
-            with suppress(AlreadyExists), self._aws.mutating("CreateModel", each.model_name):
+        for variant in planned:
+            with suppress(AlreadyExists), self._aws.mutating("CreateModel", variant.model_name):
                 client.create_model(
-                    ModelName=each.model_name,
-                    PrimaryContainer=variants.container(each, spec.routing),
+                    ModelName=variant.model_name,
+                    PrimaryContainer=variants.container(variant, spec.routing),
                     ExecutionRoleArn=role,
                     Tags=self._aws.tags("endpoint_model", spec.name),
                 )
@@ -215,20 +189,22 @@ class SageMakerEndpoints:
         with suppress(AlreadyExists), self._aws.mutating("CreateEndpointConfig", config):
             client.create_endpoint_config(
                 EndpointConfigName=config,
-                ProductionVariants=[variants.production_variant(each) for each in planned],
+                ProductionVariants=[variants.production_variant(variant) for variant in planned],
                 Tags=self._aws.tags("endpoint_config", spec.name),
             )
         return config
 
     def _rescale(self, name: str, spec: EndpointSpec, described: Mapping[str, Any]) -> None:
         """Bring each variant's instances into its range; the weights stay."""
-        running = {each["VariantName"]: int(each.get("DesiredInstanceCount", 1)) for each in described.get("ProductionVariants", ())}
+        running = {
+            variant["VariantName"]: int(variant.get("DesiredInstanceCount", 1)) for variant in described.get("ProductionVariants", ())
+        }
         changes = []
-        for each in spec.variants:
-            fewest, most = serving_counts(self._target.profile, each)
-            count = min(max(running[each.name], fewest), most)
-            if count != running[each.name]:
-                changes.append({"VariantName": each.name, "DesiredInstanceCount": count})
+        for variant in spec.variants:
+            fewest, most = serving_counts(self._target.profile, variant)
+            count = min(max(running[variant.name], fewest), most)
+            if count != running[variant.name]:
+                changes.append({"VariantName": variant.name, "DesiredInstanceCount": count})
         if changes:
             with self._aws.mutating("UpdateEndpointWeightsAndCapacities", name):
                 self._aws.client("sagemaker", retrying=False).update_endpoint_weights_and_capacities(
@@ -236,23 +212,7 @@ class SageMakerEndpoints:
                 )
 
 
-def _check(spec: EndpointSpec) -> None:
-    names = [each.name for each in spec.variants]
-    if not names or len(set(names)) != len(names):
-        raise Invalid(f"endpoint {spec.name} needs variants, each with a name of its own; it has {names}")
-    if len(names) > 10:
-        raise Unsupported(f"endpoint {spec.name} has {len(names)} variants; SageMaker takes 10", capability="endpoints.variants")
-    if spec.routing == "sticky":
-        raise Unsupported("sticky routing is not supported yet", capability="invoke.variant, sticky", remedy="routing: weighted")
-    if spec.capture_percent:
-        raise Unsupported("capture is not supported yet", capability="capture", remedy="leave capture_percent at 0")
-
-
 def _hopeless(saw: EndpointState) -> EndpointState:
     """SageMaker takes nothing but a deletion of a failed endpoint: say so."""
     why = saw.failure or "SageMaker does not say why"
     return msgspec.structs.replace(saw, failure=f"{why} (a failed endpoint can only be deleted: isthmus destroy)")
-
-
-def _missing(endpoint: str) -> NotFound:
-    return NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}")

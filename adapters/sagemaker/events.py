@@ -19,7 +19,8 @@ from ...events.port import Rejected, Row, StreamSpec
 from ...feature_store.port import TableSpec
 from ...storage import Phase, wait
 from ...target import Target
-from ..local.catalogue import without_stream
+from ..common.event_values import TIME, check_stream, rules_of
+from ..common.tables import without_stream
 from . import catalogue, names, stream_records, warehouse
 from .errors import translated
 from .session import Aws, of
@@ -45,9 +46,8 @@ class KinesisEventLog:
         self._ready: dict[str, _Ready] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        if stream.key not in {column.name for column in stream.columns}:
-            raise Invalid(f"stream {stream.name}: its key {stream.key} is not among its columns")
-        spec = TableSpec(name=stream.name, columns=stream.columns, time_column=stream_records.TIME)
+        check_stream(stream)
+        spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
         warehouse.apply(self._aws, spec, stream_key=stream.key)
         self._ready.pop(stream.name, None)
         name = names.kept(self._aws.project, stream.name)
@@ -112,6 +112,7 @@ class KinesisEventLog:
 
     def _put(self, stream: str, name: str, records: list[dict[str, Any]]) -> None:
         """Again for the entries that failed, and for those only."""
+        failed: list[tuple[dict[str, Any], Any]] = []
         for attempt in range(_ATTEMPTS):
             try:
                 with translated(f"appending to {stream}", effect=True):
@@ -151,9 +152,10 @@ def _encoded(ready: _Ready, events: Sequence[Row]) -> tuple[list[tuple[dict[str,
     """Records with their dates, and what does not fit."""
     records: list[tuple[dict[str, Any], str]] = []
     rejected: list[Rejected] = []
+    rules = rules_of(ready.stored.document)
     for index, event in enumerate(events):
         try:
-            records.append(stream_records.record(ready.stored.document, event))
+            records.append(stream_records.record(rules, event))
         except Invalid as error:
             rejected.append(Rejected(index=index, reason=error.message))
     return records, rejected
@@ -176,22 +178,22 @@ def _stream(aws: Aws, name: str) -> dict[str, Any] | None:
     with aws.reading("DescribeStreamSummary", name):
         try:
             with translated(f"looking at stream {name}"):
-                found: dict[str, Any] = aws.client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+                description: dict[str, Any] = aws.client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
         except NotFound:
             return None
-    return found
+    return description
 
 
 def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
     with aws.reading("DescribeDeliveryStream", name):
         try:
             with translated(f"looking at Firehose {name}"):
-                found: dict[str, Any] = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=name)[
+                description: dict[str, Any] = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=name)[
                     "DeliveryStreamDescription"
                 ]
         except NotFound:
             return None
-    return found
+    return description
 
 
 def _prefix(delivery: dict[str, Any]) -> str:
@@ -251,22 +253,22 @@ def remove(aws: Aws, stream: str) -> None:
         except Busy:
             if service == "kinesis":
                 raise
-            found = _delivery(aws, name)
-            if found is not None and found["DeliveryStreamStatus"] != "DELETING":
+            delivery = _delivery(aws, name)
+            if delivery is not None and delivery["DeliveryStreamStatus"] != "DELETING":
                 raise
     _close(aws, stream)
 
 
 def _close(aws: Aws, stream: str) -> None:
     """Its table takes batches only from now on."""
-    found = catalogue.read(aws, stream)
-    if found is not None and found.document.stream_key is not None:
-        catalogue.write(aws, stream, lambda old: without_stream(old or found.document))
+    stored = catalogue.read(aws, stream)
+    if stored is not None and stored.document.stream_key is not None:
+        catalogue.write(aws, stream, lambda old: without_stream(old or stored.document))
 
 
 def listed(aws: Aws) -> list[tuple[str, str]]:
     """(neutral name, ARN) of this project's Kinesis streams, by their names and tags: tagging's own list may lag."""
-    found: list[tuple[str, str]] = []
+    streams: list[tuple[str, str]] = []
     start = f"{aws.project}-"
     kinesis = aws.client("kinesis")
     with aws.reading("ListStreams", start):
@@ -280,5 +282,5 @@ def listed(aws: Aws) -> list[tuple[str, str]]:
                     except NotFound:
                         continue
                     if tags.get(names.PROJECT_TAG) == aws.project and tags.get(names.KIND_TAG) == KIND:
-                        found.append((tags.get(names.NAME_TAG, name.removeprefix(start)), arn))
-    return found
+                        streams.append((tags.get(names.NAME_TAG, name.removeprefix(start)), arn))
+    return streams

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
+from ...endpoints.hosting import predictions
 from ...endpoints.port import Reply
-from ...errors import Invalid, ModelError, NotFound
-from ...events.port import Row
+from ...errors import Invalid, NotFound
 from .errors import translated
 
 VERSION = "isthmus-version="  # in the custom attributes, which a container's answer carries through SageMaker
-encode_json = msgspec.json.Encoder().encode
-
-
-class _Predictions(msgspec.Struct, frozen=True):
-    predictions: tuple[object, ...]
-
-
-_decoder = msgspec.json.Decoder(_Predictions)
-
-
-def encode(instances: Sequence[Row]) -> bytes:
-    return encode_json({"instances": instances})
 
 
 def invoke(client: Any, name: str, body: bytes, *, endpoint: str, variant: str | None, request_id: str) -> Reply:
@@ -42,13 +27,8 @@ def invoke(client: Any, name: str, body: bytes, *, endpoint: str, variant: str |
         if variant is not None and variant in error.message:
             raise NotFound(f"{endpoint} has no variant {variant}: {error.message}") from error
         raise
-    try:
-        found = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        text = data.decode("utf-8", "replace")
-        raise ModelError(f"{endpoint}: the model's answer has no predictions: {error}", status=200, body=text) from error
     return Reply(
-        predictions=found.predictions,
+        predictions=predictions(endpoint, data),
         variant=answer.get("InvokedProductionVariant") or variant or "",
         version=version_of(answer.get("CustomAttributes")),
     )

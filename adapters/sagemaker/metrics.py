@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from math import nan
 from typing import Any, final
 
+from ...endpoints import hosting
 from ...endpoints.port import Bucket, Window
-from ...errors import Invalid, NotFound, NotSettled, Unavailable
+from ...errors import NotFound, NotSettled, Unavailable
 from ...target import Target
 from .names import dashed
 from .session import Aws, of
@@ -44,8 +45,7 @@ class CloudWatchMetrics:
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """See the port. NotFound: no such endpoint; Invalid: not whole minutes; Unavailable: CloudWatch goes on giving only a part."""
-        if _floor(window.start) != window.start or _floor(window.end) != window.end or window.end < window.start:
-            raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
+        hosting.check_window(window)
         name = dashed(self._aws.project, endpoint)
         variants, created = self._endpoint(name, endpoint)
         if window.end + self._delay > self.clock():
@@ -56,13 +56,13 @@ class CloudWatchMetrics:
         start = max(window.start, _floor(created))  # an earlier endpoint of the same name had metrics of its own
         if start >= window.end:
             return {}
-        found: dict[str, dict[str, Values]] = {variant: {} for variant in variants}
+        series: dict[str, dict[str, Values]] = {variant: {} for variant in variants}
         while start < window.end:
             end = min(start + _SPAN, window.end)
             for (variant, field), values in self._read(name, variants, start, end).items():
-                found[variant].setdefault(field, {}).update(values)
+                series[variant].setdefault(field, {}).update(values)
             start = end
-        buckets = {variant: tuple(_buckets(values)) for variant, values in found.items()}
+        buckets = {variant: tuple(_buckets(values)) for variant, values in series.items()}
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _endpoint(self, name: str, endpoint: str) -> tuple[list[str], datetime]:
@@ -75,7 +75,7 @@ class CloudWatchMetrics:
                     config = described["EndpointConfigName"]
                     listed = client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
         except NotFound as error:
-            raise NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}") from error
+            raise hosting.not_found(endpoint) from error
         return [each["VariantName"] for each in listed], described["CreationTime"]
 
     def _read(self, name: str, variants: Sequence[str], start: datetime, end: datetime) -> dict[tuple[str, str], Values]:

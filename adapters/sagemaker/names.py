@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 
 from ...errors import Invalid
+from ...project.names import NAME
 
 PROJECT_TAG = "isthmus:project"
 KIND_TAG = "isthmus:kind"
 NAME_TAG = "isthmus:name"
 
-_NEUTRAL = re.compile(r"[a-z](_?[a-z0-9])*")
+_NEUTRAL = re.compile(NAME)
 
 
 def dashed(project: str, *names: str) -> str:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
-from ...errors import AlreadyExists, Busy, Conflict, Invalid, NotFound
+from ...errors import AlreadyExists, Busy, Conflict, NotFound
 from ...events.port import Column
 from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
 from ...storage import Phase, wait
 from ...target import Target
-from ..local.times import milliseconds, moment
+from ...times import epoch_milliseconds, from_epoch
+from ..common.online import latest_sql, merged, not_found
 from . import names, record_calls, records
 from .documents import Documents
 from .errors import translated
@@ -70,7 +71,7 @@ class FeatureStoreOnline:
         name = self._name(view.name)
         group = self._group(name)
         held = self._held(view.name, group)
-        features = view.features if held is None else _merged(view.name, held.view.features, view.features)
+        features = view.features if held is None else merged(view.name, held.view.features, view.features)
         wanted = records.definitions(features)
         if group is None:
             group = self._create(view.name, name, wanted)
@@ -130,11 +131,11 @@ class FeatureStoreOnline:
         group = self._group(name)
         held = self._held(view.name, group)
         if group is None or held is None:
-            raise _absent(view.name)
+            raise not_found(view.name)
         group = self._settled(name)
         known = held.view
-        start = None if since is None or known.synced is None else min(milliseconds(since), known.synced)
-        end = max(milliseconds(until), known.synced or 0)  # must not take back what a later sync has served
+        start = None if since is None or known.synced is None else min(epoch_milliseconds(since), known.synced)
+        end = max(epoch_milliseconds(until), known.synced or 0)  # must not take back what a later sync has served
         latest = self._latest(view, known, start, end)
         if latest.num_rows:
             stamp = max(end, known.stamp + 1)
@@ -152,21 +153,16 @@ class FeatureStoreOnline:
             return msgspec.structs.replace(old, synced=max(end, old.synced or 0))
 
         self._keep(view.name, done, _made(group))
-        return SyncReport(rows=latest.num_rows, until=moment(end))
+        return SyncReport(rows=latest.num_rows, until=from_epoch(end))
 
     def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
         """The latest row of every entity that has one created in (start, end], older ones of its history counted."""
-        columns = ", ".join(["entity_key", "event_timestamp", *(f'"{feature.name}"' for feature in known.features)])
-        params: dict[str, object] = {"until": moment(end)}
+        params: dict[str, object] = {"until": from_epoch(end)}
         changed = ""
         if start is not None:
-            params["since"] = moment(start)
+            params["since"] = from_epoch(start)
             changed = f"entity_key IN (SELECT entity_key FROM {view.history} WHERE created_timestamp > $since) AND "
-        sql = (
-            f"SELECT {columns} FROM (SELECT {columns}, row_number() OVER (PARTITION BY entity_key "
-            f"ORDER BY event_timestamp DESC, created_timestamp DESC) AS newest FROM {view.history} "
-            f"WHERE {changed}created_timestamp <= $until) AS ranked WHERE newest = 1"
-        )
+        sql = latest_sql(view.history, ("entity_key", "event_timestamp"), known.features, f"{changed}created_timestamp <= $until")
         return self._target.warehouse.query(sql, params)
 
     def get(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
@@ -180,7 +176,7 @@ class FeatureStoreOnline:
             held = self._held(view, self._group(self._name(view)))
             if held is None:
                 self._readers.pop(view, None)
-                raise _absent(view)
+                raise not_found(view)
             features = held.view.features
             self._readers[view] = (time.monotonic() + _KNOWN, features)
         return features
@@ -233,17 +229,6 @@ class FeatureStoreOnline:
         return names.kept(self._aws.project, view)
 
 
-def _merged(view: str, old: tuple[Column, ...], new: tuple[Column, ...]) -> tuple[Column, ...]:
-    wanted = {feature.name: feature for feature in new}
-    for feature in old:
-        now = wanted.get(feature.name)
-        if now is None or now.type != feature.type:
-            what = "cannot be dropped" if now is None else f"is {feature.type} and cannot become {now.type}"
-            raise Invalid(f"online view {view}: feature {feature.name} {what}", remedy=f"make a new view, {view}_v2")
-    known = {feature.name for feature in old}
-    return (*old, *(feature for feature in new if feature.name not in known))
-
-
 def _missing(group: dict[str, Any], wanted: list[dict[str, str]]) -> list[dict[str, str]]:
     have = {feature["FeatureName"] for feature in group["FeatureDefinitions"]}
     return [feature for feature in wanted if feature["FeatureName"] not in have]
@@ -256,10 +241,6 @@ def _updating(group: dict[str, Any]) -> bool:
 def _made(group: dict[str, Any]) -> str:
     made: datetime = group["CreationTime"]
     return made.isoformat()
-
-
-def _absent(view: str) -> NotFound:
-    return NotFound(f"there is no online view {view}", remedy="`isthmus apply` makes the views that the project declares")
 
 
 def remove(aws: Aws, view: str) -> None:

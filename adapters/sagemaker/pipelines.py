@@ -28,9 +28,10 @@ class SageMakerPipelines:
     def submit(self, run: PipelineRun) -> None:
         """Each stage is written down before the next, so that a repeat goes on where a crash left it, and starts nothing twice."""
         known = executions.read(self._blobs, run.run_id)
-        if known is not None and (known.arn or (arn := executions.started(self._aws, known))):
-            if known.arn is None:
-                executions.write(self._blobs, msgspec.structs.replace(known, arn=arn))
+        if known is not None and known.arn is None and (arn := executions.started(self._aws, known)):
+            known = msgspec.structs.replace(known, arn=arn)
+            executions.write(self._blobs, known)
+        if known is not None and known.arn:
             return
         name = dashed(self._aws.project, run.pipeline)
         if known is None or known.version is None:

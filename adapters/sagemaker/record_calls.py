@@ -39,6 +39,7 @@ def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], sta
 
 def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
     """Again for what was not processed or failed; a record that is written twice with one EventTime is the same record."""
+    failed: list[dict[str, Any]] = []
     for attempt in range(_ATTEMPTS):
         with translated(f"writing records of {name}", effect=True):
             reply = aws.client("sagemaker-featurestore-runtime").batch_write_record(Entries=entries)
@@ -70,6 +71,7 @@ def read(aws: Aws, name: str, keys: Sequence[str]) -> dict[str, list[dict[str, s
 
 def _fetch(aws: Aws, name: str, keys: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    failed: list[dict[str, Any]] = []
     for attempt in range(_ATTEMPTS):
         with translated(f"reading records of {name}"):
             reply = aws.client("sagemaker-featurestore-runtime").batch_get_record(

@@ -9,21 +9,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from ...errors import Invalid
 from ...events.port import Column
-from ..local.times import milliseconds, moment
+from ...times import epoch_milliseconds, from_epoch
+from .column_types import FEATURE_STORE
 
 KEY = "entity_key"
 SYNCED = "synced_until"  # the record's EventTime
 FEATURE_TIME = "feature_timestamp"
 _SPECIAL = "isthmus_special"
 _OURS = (KEY, SYNCED, FEATURE_TIME, _SPECIAL)
-_TYPES = {"bool": "String", "int64": "Integral", "float64": "Fractional", "string": "String", "timestamp": "Integral"}
 _NAME = re.compile(r"[a-zA-Z0-9]([_-]*[a-zA-Z0-9]){0,63}")
 _RESERVED = frozenset({"is_deleted", "write_time", "api_invocation_time"})
 _AWKWARD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -37,17 +37,17 @@ def definitions(features: Sequence[Column]) -> list[dict[str, str]]:
             raise Invalid(
                 f"{feature.name!r} cannot be a feature in Feature Store", remedy="letters, digits, - and _; not one of its own names"
             )
-    return [{"FeatureName": name, "FeatureType": kind} for name, kind in (*ours, *((f.name, _TYPES[f.type]) for f in features))]
+    return [{"FeatureName": name, "FeatureType": kind} for name, kind in (*ours, *((f.name, FEATURE_STORE[f.type]) for f in features))]
 
 
 def event_time(stamp: int) -> str:
     """Milliseconds as the text that Feature Store compares."""
-    return f"{moment(stamp).astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+    return f"{from_epoch(stamp).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> list[dict[str, str]]:
     """`row`: entity_key, event_timestamp and the features."""
-    values = {KEY: str(row[KEY]), SYNCED: stamp, FEATURE_TIME: str(_ms(row["event_timestamp"]))}
+    values = {KEY: str(row[KEY]), SYNCED: stamp, FEATURE_TIME: str(epoch_milliseconds(row["event_timestamp"]))}
     special: dict[str, str] = {}
     for feature in features:
         value = row[feature.name]
@@ -71,15 +71,11 @@ def _text(value: object) -> tuple[str, bool]:
     if isinstance(value, bool):
         return ("true" if value else "false"), True
     if isinstance(value, datetime):
-        return str(_ms(value)), True
+        return str(epoch_milliseconds(value)), True
     if isinstance(value, float):
         return repr(value), math.isfinite(value)
     text = str(value)
     return text, bool(text) and text == text.strip() and not _AWKWARD.search(text)
-
-
-def _ms(value: datetime) -> int:
-    return milliseconds(value if value.tzinfo else value.replace(tzinfo=UTC))
 
 
 def decode(
@@ -93,7 +89,7 @@ def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> 
     texts = {item["FeatureName"]: item["ValueAsString"] for item in record if item.get("ValueAsString") is not None}
     if _SPECIAL in texts:
         texts |= msgspec.json.decode(texts[_SPECIAL], type=dict[str, str])
-    values: dict[str, object] = {FEATURE_TIME: moment(int(texts[FEATURE_TIME]))}
+    values: dict[str, object] = {FEATURE_TIME: from_epoch(int(texts[FEATURE_TIME]))}
     for feature in features:
         text = texts.get(feature.name)
         values[feature.name] = None if text is None else _typed(feature, text)
@@ -104,7 +100,7 @@ def _typed(feature: Column, text: str) -> object:
     if feature.type == "bool":
         return text == "true"
     if feature.type == "timestamp":
-        return moment(int(text))
+        return from_epoch(int(text))
     if feature.type == "int64":
         return int(text)
     return float(text) if feature.type == "float64" else text

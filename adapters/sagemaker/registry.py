@@ -9,16 +9,16 @@ from typing import Any, final
 
 import msgspec
 
-from ...errors import AlreadyExists, Invalid, NotFound
+from ...errors import AlreadyExists, NotFound
 from ...pipelines.port import Approval, ModelVersion
 from ...storage import wait
 from ...target import Target
+from ..common.registry import check_alias, check_approval, no_version
 from .machines import image as our_image
 from .names import dashed
 from .session import Aws, of
 
 ALIAS_TAG = "isthmus:alias:"
-_RESERVED = "default"  # Vertex keeps this alias for itself
 _APPROVALS: Mapping[Approval, str] = {"pending": "PendingManualApproval", "approved": "Approved", "rejected": "Rejected"}
 _OURS: Mapping[str, Approval] = {theirs: ours for ours, theirs in _APPROVALS.items()}
 _READY = timedelta(minutes=5)
@@ -83,8 +83,7 @@ class SageMakerRegistry:
         return tuple(self._version(model, each, aliases) for each in self._list(name))
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        if not alias or alias == _RESERVED or alias.isdigit():
-            raise Invalid(f"{alias!r} cannot be an alias", remedy="a number means a version, and `default` belongs to Vertex")
+        check_alias(alias)
         group = self._group(dashed(self._aws.project, model))
         key, client = f"{ALIAS_TAG}{alias}", self._aws.client("sagemaker")
         if version is None:
@@ -98,8 +97,7 @@ class SageMakerRegistry:
             client.add_tags(ResourceArn=group.arn, Tags=[{"Key": key, "Value": str(version)}])
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        if approval not in _APPROVALS:
-            raise Invalid(f"{approval!r} is no approval", remedy=f"one of {', '.join(_APPROVALS)}")
+        check_approval(approval)
         name = dashed(self._aws.project, model)
         packages = self._list(name) if self._group(name) else ()
         found = next((each for each in packages if each["ModelPackageVersion"] == version), None)
@@ -192,11 +190,5 @@ def _package(found: Mapping[str, Any]) -> _Package:
 
 
 def _absent(model: str, ref: int | str, packages: Sequence[Mapping[str, Any]], aliases: Mapping[str, int]) -> NotFound:
-    if not packages:
-        return NotFound(f"no version of model {model} is registered", remedy="train one of its configurations")
-    names = [
-        f"{model}@{each['ModelPackageVersion']}"
-        + "".join(f" ({alias})" for alias, number in sorted(aliases.items()) if number == each["ModelPackageVersion"])
-        for each in packages
-    ]
-    return NotFound(f"there is no {model}@{ref}", remedy=f"there is {', '.join(names)}")
+    numbers = [package["ModelPackageVersion"] for package in packages]
+    return no_version(model, ref, {number: [alias for alias, version in aliases.items() if version == number] for number in numbers})

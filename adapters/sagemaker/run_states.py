@@ -8,7 +8,7 @@ from typing import Any
 
 from ...pipelines.conditions import text
 from ...pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepSpec, StepState
-from ...storage import utc_milliseconds
+from ...times import utc_milliseconds
 from .definition import branch_name, inherited
 
 _RUN: Mapping[str, RunPhase] = {

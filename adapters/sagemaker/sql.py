@@ -18,8 +18,8 @@ from ...feature_store.port import Params, SqlProblem
 from ...feature_store.sql import Rendered, parse
 from ...feature_store.sql import check as check_neutral
 from ...feature_store.sql_rules import CASTS, parse_timestamp, unit_of
-from ...storage import utc_milliseconds
-from ..sql_common import Form, generate, listed, refuse, rewrite, unlisted, write_windows_out
+from ...times import utc_milliseconds
+from ..common.allow_list import Form, generate, listed, refuse, rewrite, unlisted, write_windows_out
 
 _ATHENA = "https://docs.aws.amazon.com/athena/latest/ug"
 _TRINO = "https://trino.io/docs/current"

@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from sqlglot import exp
 
 from ...errors import Invalid
+from ...events.column_types import sql_type
 from ...events.port import Column, ColumnType
 from ...feature_store.port import Params
 from ...feature_store.sql import parse
-from ..local.catalogue import PARTITION
+from ..common.relations import quoted
+from ..common.tables import PARTITION
 from . import sql as athena
 
 ROW = "isthmus_row"
 _KEY = "isthmus_key_"
 _COLUMN = "isthmus_column_"
-_TYPES = {"bool": "BOOLEAN", "int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
 _LONGEST = 262_144  # bytes of a statement
 
 
@@ -30,7 +31,7 @@ def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bo
     tree = parse(athena.bind(sql, params))
     names = _named(tree, [column.name for column in columns])
     shaped, ordered = _ordered(tree, names)
-    casts = [*(_cast(name, column.type) for name, column in zip(names, columns, strict=True)), *([_quoted(ROW)] if ordered else [])]
+    casts = [*(_cast(name, column.type) for name, column in zip(names, columns, strict=True)), *([quoted(ROW)] if ordered else [])]
     return _checked(f"SELECT {', '.join(casts)} FROM (\n{_rendered(shaped)}\n) AS isthmus_rows"), ordered
 
 
@@ -39,7 +40,7 @@ def select_into(sql: str, params: Params, returned: Sequence[str], columns: Sequ
     refuse(sql)
     tree = parse(athena.bind(sql, params))
     _named(tree, returned)
-    date = f"date_format({_quoted(time_column)}, '%Y-%m-%d') AS {PARTITION}"
+    date = f"date_format({quoted(time_column)}, '%Y-%m-%d') AS {PARTITION}"
     casts = ", ".join([*(_cast(column.name, column.type) for column in columns), date])
     return _checked(f"SELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
 
@@ -57,7 +58,7 @@ def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
         if inside != column.name:
             raise Invalid(f"view {name}: its column {column.name} has no name of its own", remedy="give it one with AS")
     casts = ", ".join(_cast(column.name, column.type) for column in columns)
-    return _checked(f"CREATE OR REPLACE VIEW {_quoted(name)} AS\nSELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
+    return _checked(f"CREATE OR REPLACE VIEW {quoted(name)} AS\nSELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
 
 
 def refuse(sql: str) -> None:
@@ -80,11 +81,7 @@ def _checked(text: str) -> str:
 
 
 def _cast(name: str, kind: ColumnType) -> str:
-    return f"CAST({_quoted(name)} AS {_TYPES[kind]}) AS {_quoted(name)}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return f"CAST({quoted(name)} AS {sql_type(kind)}) AS {quoted(name)}"
 
 
 def _named(tree: exp.Query, names: Sequence[str]) -> list[str]:
@@ -92,18 +89,18 @@ def _named(tree: exp.Query, names: Sequence[str]) -> list[str]:
     select_ = tree
     while isinstance(select_, exp.SetOperation):  # the first SELECT names a UNION's columns
         select_ = select_.left
-    found = list(names)
+    known = list(names)
     if not isinstance(select_, exp.Select):
-        return found
+        return known
     outputs = select_.expressions
-    stars = [place for place, one in enumerate(outputs) if one.is_star]
-    for place, one in enumerate(outputs):
-        if one.is_star or one.output_name or (len(stars) > 1 and stars[0] < place < stars[-1]):
+    stars = [place for place, output in enumerate(outputs) if output.is_star]
+    for place, output in enumerate(outputs):
+        if output.is_star or output.output_name or (len(stars) > 1 and stars[0] < place < stars[-1]):
             continue
         index = place if not stars or place < stars[0] else len(names) - len(outputs) + place
-        found[index] = f"{_COLUMN}{index}"
-        one.replace(exp.alias_(one.copy(), found[index]))
-    return found
+        known[index] = f"{_COLUMN}{index}"
+        output.replace(exp.alias_(output.copy(), known[index]))
+    return known
 
 
 def _ordered(tree: exp.Query, names: Sequence[str]) -> tuple[exp.Query, bool]:
@@ -132,15 +129,15 @@ def _outer(tree: exp.Query, key: exp.Expr, outputs: Mapping[str, str], names: Se
     if isinstance(key, exp.Literal) and key.is_int:
         return exp.column(exp.to_identifier(names[int(key.name) - 1], quoted=True))
     used = list(key.find_all(exp.Column))
-    if not key.find(exp.AggFunc, exp.Window) and all(not one.table and one.name.lower() in outputs for one in used):
+    if not key.find(exp.AggFunc, exp.Window) and all(not column.table and column.name.lower() in outputs for column in used):
         copy = key.copy()
-        for one in copy.find_all(exp.Column):
-            one.set("this", exp.to_identifier(outputs[one.name.lower()], quoted=True))
+        for column in copy.find_all(exp.Column):
+            column.set("this", exp.to_identifier(outputs[column.name.lower()], quoted=True))
         return copy
     if isinstance(tree, exp.Select):
-        for one in tree.expressions:
-            if one.unalias() == key and one.output_name:
-                return exp.column(exp.to_identifier(outputs.get(one.output_name.lower(), one.output_name), quoted=True))
+        for output in tree.expressions:
+            if output.unalias() == key and output.output_name:
+                return exp.column(exp.to_identifier(outputs.get(output.output_name.lower(), output.output_name), quoted=True))
         if not tree.args.get("distinct"):
             tree.append("expressions", exp.alias_(key.copy(), f"{_KEY}{place}"))
             return exp.column(f"{_KEY}{place}")

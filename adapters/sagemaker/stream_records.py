@@ -4,55 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import math
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from ...errors import Invalid
 from ...events.port import Column, Row
-from ...storage import utc_milliseconds
-from ..event_values import checked
+from ...times import utc_milliseconds
+from ..common.event_values import EventRules, event_values
+from ..common.tables import PARTITION
 
-if TYPE_CHECKING:
-    from ..local.catalogue import Document
-
-TIME = "event_timestamp"
 _RECORDS = 500  # a call
 _BYTES = 5 << 20  # a call; the service takes 10 MiB, keys included
 _LONGEST = 1 << 20  # bytes of one record
 
 
-def record(document: Document, event: Row) -> tuple[dict[str, Any], str]:
+def record(rules: EventRules, event: Row) -> tuple[dict[str, Any], str]:
     """One event as Firehose's JSON, and its date. Invalid: it does not fit the stream."""
-    known = {column.name for column in document.columns} | {"dt"}
-    if unknown := sorted(name for name in event if name not in known):
-        raise Invalid(f"unknown column {', '.join(unknown)}")
-    values = {column.name: _encoded(column, event.get(column.name)) for column in document.columns}
-    moment = event.get(TIME)
-    if not isinstance(moment, datetime):
-        raise Invalid(f"{TIME} is missing")
-    key = values.get(document.stream_key or "")
-    if key in {None, ""}:
-        raise Invalid(f"{document.stream_key} is missing")
-    date = moment.astimezone(UTC).date().isoformat()
-    if event.get("dt", date) != date:
-        raise Invalid(f"dt is {event['dt']} and {TIME} is on {date}")
-    body = msgspec.json.encode({name: value for name, value in values.items() if value is not None} | {"dt": date})
+    values, date = event_values(rules, event, _written)
+    present = {column.name: value for column, value in zip(rules.columns, values, strict=True) if value is not None}
+    body = msgspec.json.encode(present | {PARTITION: date})
     if len(body) > _LONGEST:
         raise Invalid(f"{len(body):,} bytes are more than the {_LONGEST:,} that an event may have")
     # a key may be longer than the 256 characters of a partition key
-    return {"Data": body, "PartitionKey": hashlib.blake2b(str(key).encode(), digest_size=16).hexdigest()}, date
+    return {"Data": body, "PartitionKey": hashlib.blake2b(str(values[rules.key_place]).encode(), digest_size=16).hexdigest()}, date
 
 
-def _encoded(column: Column, value: object) -> object:
-    """A timestamp becomes the text that Hive reads, in UTC milliseconds. Invalid."""
-    found = checked(column, value)
-    if isinstance(found, datetime):
-        return utc_milliseconds(found).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
-    if isinstance(found, float) and not math.isfinite(found):
-        raise Invalid(f"{column.name} is {found}: JSON has no such number")
-    return found
+def _written(column: Column, value: object) -> object:
+    """A timestamp becomes the text that Hive reads, in UTC milliseconds. Invalid: a float that JSON has not."""
+    if isinstance(value, datetime):
+        return utc_milliseconds(value).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Invalid(f"{column.name} is {value}: JSON has no such number")
+    return value
 
 
 def calls(records: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:

@@ -62,21 +62,21 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def spec(self) -> VariantSpec:
-        said = self.environment
+        environment = self.environment
         return VariantSpec(
             name=self.name,
-            model=said.get(_MODEL, self.model_name),
-            version=_number(said.get(_VERSION)),
-            machine=said.get(_MACHINE, ""),
-            attempt=_number(said.get(_ATTEMPT)),
+            model=environment.get(_MODEL, self.model_name),
+            version=_number(environment.get(_VERSION)),
+            machine=environment.get(_MACHINE, ""),
+            attempt=_number(environment.get(_ATTEMPT)),
         )
 
 
 def environment(variant: VariantSpec, routing: str) -> dict[str, str]:
     """What the model server is told of itself, and what `observe` reads back."""
-    told = {_MODEL: variant.model, _VERSION: str(variant.version), _ROUTING: routing}
-    told |= {_MACHINE: variant.machine} if variant.machine else {}
-    return told | ({_ATTEMPT: str(variant.attempt)} if variant.attempt else {})
+    values = {_MODEL: variant.model, _VERSION: str(variant.version), _ROUTING: routing}
+    values |= {_MACHINE: variant.machine} if variant.machine else {}
+    return values | ({_ATTEMPT: str(variant.attempt)} if variant.attempt else {})
 
 
 def model_name(endpoint: str, variant: VariantSpec, version: ModelVersion, routing: str) -> str:
@@ -127,12 +127,12 @@ def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
     total = sum(weights.values(), Decimal(0))
     if not total:
         return dict.fromkeys(weights, Decimal(0))
-    found = {}
+    percents = {}
     for name, weight in weights.items():
         exact = weight * 100 / total
-        round_one = exact.quantize(_HUNDREDTH)
-        found[name] = (round_one if abs(exact - round_one) < Decimal("0.0001") else exact.quantize(_MILLIONTH)).normalize() + 0
-    return found
+        rounded = exact.quantize(_HUNDREDTH)
+        percents[name] = (rounded if abs(exact - rounded) < Decimal("0.0001") else exact.quantize(_MILLIONTH)).normalize() + 0
+    return percents
 
 
 def state(name: str, described: Mapping[str, Any], configured: Sequence[Known]) -> EndpointState:
@@ -182,11 +182,17 @@ def retained(endpoint: EndpointState, described: Mapping[str, Any]) -> dict[str,
     return {each.name: weight_of(running.get(each.name), None) for each in endpoint.variants}
 
 
+def traffic(endpoint: EndpointState) -> dict[str, Decimal]:
+    """Percent by variant, served or asked for, whichever is more. A variant that failed serves nobody."""
+    return {each.name: max(each.percent, each.target_percent) for each in endpoint.variants if each.phase != "failed"}
+
+
 def _variant(
     name: str, configured: Known | None, running: Mapping[str, Any] | None, *, phase: Phase, percent: Decimal, target: Decimal
 ) -> VariantState:
     spec = configured.spec if configured else VariantSpec(name=name, model="", version=0)
-    statuses = [each.get("Status") for each in (running or {}).get("VariantStatus", ())]
+    statuses = [status.get("Status") for status in (running or {}).get("VariantStatus", ())]
+    phases: list[Phase] = [_VARIANT[status] for status in statuses if status in _VARIANT]
     own: Phase = "ready" if phase == "updating" else phase
     return VariantState(
         name=name,
@@ -195,12 +201,8 @@ def _variant(
         percent=percent,
         target_percent=target,
         instances=int((running or {}).get("CurrentInstanceCount", 0)),
-        phase=next((_VARIANT[status] for status in statuses if status in _VARIANT), own),
+        phase=phases[0] if phases else own,
     )
-
-
-def changed(before: VariantSpec, after: VariantSpec) -> bool:
-    return identity(before) != identity(after)
 
 
 def planned_revision(spec: EndpointSpec) -> str:

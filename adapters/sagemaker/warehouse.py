@@ -8,9 +8,9 @@ import msgspec
 
 from ...feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ...target import Target
-from ..local.catalogue import Document, check_spec, evolved
-from ..local.conform import check_columns, conform, in_time_order
-from ..local.results import columns as columns_of
+from ..common.conform import check_columns, conform, in_time_order
+from ..common.results import columns as columns_of
+from ..common.tables import Document, check_batch_name, check_spec, evolved
 from . import athena, batches, catalogue, statements
 from .binder import bound
 from .blobs import delete_below
@@ -40,39 +40,39 @@ class AthenaWarehouse:
         """From the files' own notes, when they are few; None when only a query could tell."""
         if stored.document.view_sql is not None:
             return None
-        found = [item for item in athena.objects(self._aws, stored.prefix) if item.key.endswith(".parquet")]
-        if len(found) > _COUNTED:
+        objects = [item for item in athena.objects(self._aws, stored.prefix) if item.key.endswith(".parquet")]
+        if len(objects) > _COUNTED:
             return None
-        return sum(footer.num_rows for footer in athena.footers(self._aws, found))
+        return sum(footer.num_rows for footer in athena.footers(self._aws, objects))
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        batches.check_name(batch)
+        check_batch_name(batch)
         stored = catalogue.existing(self._aws, table)
         rows = in_time_order(stored.document, conform(stored.document, data))
         with self._aws.mutating("PutObject", f"{table}/{batch}"):
             batches.append(self._aws, stored, rows, batch)
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        batches.check_name(batch)
+        check_batch_name(batch)
         known = catalogue.read_all(self._aws)
         stored = known.get(table) or catalogue.existing(self._aws, table)
         if stored.document.view_sql is not None:
             catalogue.existing(self._aws, table)
-        found = bound(catalogue.documents(known), sql, params)
-        check_columns(stored.document, found.schema.names)
-        conform(stored.document, found.schema.empty_table())  # the types, too
-        columns = [column for column in stored.document.columns if column.name in found.schema.names]
-        select = statements.select_into(sql, found.params, found.schema.names, columns, stored.document.time_column)
+        query = bound(catalogue.documents(known), sql, params)
+        check_columns(stored.document, query.schema.names)
+        conform(stored.document, query.schema.empty_table())  # the types, too
+        columns = [column for column in stored.document.columns if column.name in query.schema.names]
+        select = statements.select_into(sql, query.params, query.schema.names, columns, stored.document.time_column)
         with self._aws.mutating("StartQueryExecution", f"{table}/{batch}"):
             batches.save(self._aws, stored, select, batch)
 
     def query(self, sql: str, params: Params) -> pa.Table:
-        found = bound(catalogue.documents(catalogue.read_all(self._aws)), sql, params)
-        select, ordered = statements.select(sql, found.params, columns_of(found.schema))
+        query = bound(catalogue.documents(catalogue.read_all(self._aws)), sql, params)
+        select, ordered = statements.select(sql, query.params, columns_of(query.schema))
         self._aws.calls.reading("StartQueryExecution", "")
         with athena.scratch(self._aws) as prefix:
             athena.run(self._aws, statements.unload(select, f"s3://{self._aws.bucket}/{prefix}rows/", partitioned=False), prefix)
-            return _read(self._aws, f"{prefix}rows/", found.schema, ordered=ordered)
+            return _read(self._aws, f"{prefix}rows/", query.schema, ordered=ordered)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
         from .sql import check
@@ -98,7 +98,7 @@ def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Docume
         if wanted == old:
             return wanted
         with aws.mutating("CreateTable" if old is None else "UpdateTable", spec.name):
-            return catalogue.write(aws, spec.name, lambda found: evolved(found, spec, stream_key=stream_key))
+            return catalogue.write(aws, spec.name, lambda old_document: evolved(old_document, spec, stream_key=stream_key))
     statements.refuse(spec.view_sql)
     columns = columns_of(bound(catalogue.documents(known), spec.view_sql, {}).schema)
     wanted = msgspec.structs.replace(wanted, columns=columns)

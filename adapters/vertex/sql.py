@@ -15,7 +15,7 @@ from ...feature_store.port import SqlProblem
 from ...feature_store.sql import Rendered, line_of, parse
 from ...feature_store.sql import check as check_neutral
 from ...feature_store.sql_rules import CASTS, definition, milliseconds, parse_timestamp, unit_of
-from ..sql_common import Form, generate, listed, refuse, rewrite, unlisted, write_windows_out
+from ..common.allow_list import Form, generate, listed, refuse, rewrite, unlisted, write_windows_out
 
 _PAGES = "https://cloud.google.com/bigquery/docs/reference/standard-sql"
 _QUERY = f"{_PAGES}/query-syntax"

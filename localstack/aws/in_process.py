@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import botocore.awsrequest
 import botocore.parsers
 import botocore.serialize
 import botocore.session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from moto.backends import list_of_moto_modules
@@ -13,7 +13,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from ..wsgi import Answer
-from .coverage import moto_has
+from .coverage import MADE_UP, moto_has
 from .incoming import Incoming
 from .registry import AwsError
 from .wire import refusal, rewind
@@ -52,6 +52,18 @@ def answer(incoming: Incoming) -> Answer:
     return done
 
 
+def made_up(incoming: Incoming) -> AwsError | None:
+    """Why an operation is refused whose work moto only claims; None for every other one."""
+    if incoming.operation not in MADE_UP.get(incoming.service, ()):
+        return None
+    return AwsError(
+        "NotImplemented",
+        f"the AWS stack does not execute {incoming.service}:{incoming.operation} yet, and does not answer as if it had; "
+        "--moto-answers gives moto's canned answer",
+        501,
+    )
+
+
 def not_there(incoming: Incoming) -> AwsError:
     return AwsError(
         "NotImplemented",
@@ -72,7 +84,7 @@ def call(app: Any, environ: dict[str, Any]) -> Answer:
         seen.append((status, headers))
         return lambda _data: None
 
-    chunks: Iterable[bytes] = app(environ, start_response)
+    chunks: Any = app(environ, start_response)
     try:
         body = b"".join(chunks)
     finally:

@@ -13,6 +13,8 @@ from isthmus.cli.console import Console, guarded
 from isthmus.cli.tables import grid
 from isthmus.tests.cli.running import CHILD, isthmus, start
 
+pytestmark = pytest.mark.slow
+
 
 def on_a_terminal(folder, *arguments):
     """What a command writes to a terminal."""
@@ -28,7 +30,7 @@ def on_a_terminal(folder, *arguments):
     except OSError:  # Linux says EIO when the other side is closed
         pass
     os.close(ours)
-    assert child.wait(timeout=60) == 0, seen
+    assert child.wait(timeout=120) == 0, seen
     return seen.decode()
 
 
@@ -82,7 +84,7 @@ def test_another_error_of_the_system_is_told_in_its_words(capsys):
 def test_a_reader_that_has_enough_is_no_error(served):
     child = start(served, "schema")
     child.stdout.close()
-    assert child.wait(timeout=60) == 0
+    assert child.wait(timeout=120) == 0
     assert child.stderr.read() == ""
     child.stderr.close()
 

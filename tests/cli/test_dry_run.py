@@ -6,6 +6,8 @@ import pytest
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.running import isthmus, tree
 
+pytestmark = pytest.mark.slow
+
 SERVED = {
     "traffic": (["traffic", "home", "champion=100"], "local   home   champion 100 -> 100"),
     "destroy": (["destroy"], "local   - endpoint home"),

@@ -2,7 +2,11 @@
 
 import re
 
+import pytest
+
 from isthmus.tests.cli.running import isthmus
+
+pytestmark = pytest.mark.slow
 
 ASK = '{"visitor_id": "v1", "item_id": [1, 2, 3], "slots": 2}'
 
@@ -55,7 +59,9 @@ def _data(shop):
     again = lines(isthmus(shop, "ingest").out)
     assert again[0].startswith("impression   420 read   0 stored   420 already there   0 quarantined")
     assert lines(isthmus(shop, "materialize").out) == [
+        "first, whether they see later data (7 computations of each, 15 where a float differs): item_history",
         "item_history       420 rows       10 keys online   known up to 2026-01-08 00:00",
+        "item_history   3 moments, 190 rows that became known within a day before them: none saw later data",
         "skew   10 keys served and recomputed: 0 differ",
         "next   isthmus train models/history.yaml",
     ]

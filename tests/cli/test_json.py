@@ -8,6 +8,8 @@ import pytest
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.running import isthmus
 
+pytestmark = pytest.mark.slow
+
 ASK = '{"visitor_id": "v1", "item_id": [1, 2, 3], "slots": 2}'
 READS = {
     "validate": ["validate"],
@@ -19,6 +21,7 @@ READS = {
     "events show": ["events", "show", "click"],
     "events quarantine": ["events", "quarantine", "click"],
     "features get": ["features", "get", "item_history", "1", "99"],
+    "features check": ["features", "check"],
     "features skew": ["features", "skew"],
     "features leaks": ["features", "leaks", "models/history.yaml"],
     "runs list": ["runs", "list"],

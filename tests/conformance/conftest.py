@@ -1,35 +1,66 @@
-"""The harness. `ISTHMUS_CONFORMANCE=local pytest --pyargs isthmus.tests.conformance` judges any installed adapter.
+"""The harness. `python -m isthmus.tests.conformance ADAPTER [--port PORT]` judges any installed adapter.
 
-A test takes `target` and names its row of the parity table with `@needs("row")`. Native or emulated: it must pass. Refused: the harness
-expects Unsupported naming that row, and no mutating call of the test's own in the log. There is no skip; test_capabilities.py fails for a
-row without a test and for a test without a row.
+A test takes `target`, its file names the port that it judges and those that it also needs (`ports`), and `@needs("row")` names its row of
+the parity table. Native or emulated: it must pass. Refused: the harness expects Unsupported naming that row, and no mutating call of the
+test's own in the log. There is no skip; test_capabilities.py fails for a row without a test and for a test without a row. A port that an
+adapter lacks is one refusal in test_ports.py, and the tests that need it are not collected.
 """
 
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 
 import pytest
 
+from isthmus import installed
 from isthmus.adapters import targets
 from isthmus.errors import OutcomeUnknown, Throttled, Unavailable, Unsupported
-from isthmus.tests.conformance.places import fresh
+from isthmus.target import missing
+from isthmus.tests.conformance.places import fresh, named
+from isthmus.tests.conformance.rows import PORTS
+
+
+def pytest_addoption(parser):
+    parser.addoption("--port", choices=PORTS, help="only the tests of this port")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs(row): the capability that this test asserts")
+    config.addinivalue_line("markers", "ports(judged, *needed): the port that this file judges, and those without which it cannot")
+    config.addinivalue_line("markers", "slow: starts real processes or whole demos")
 
 
 def pytest_generate_tests(metafunc):
     if "adapter" in metafunc.fixturenames:
-        metafunc.parametrize("adapter", os.environ.get("ISTHMUS_CONFORMANCE", ",".join(_installed())).split(","))
+        metafunc.parametrize("adapter", _adapters())
 
 
-def _installed():
-    """The laptop, and every cloud whose adapter and offline stack are there."""
-    stack = all(find_spec(name) for name in ("boto3", "awswrangler", "moto"))
-    return ["local", *(["sagemaker"] if stack else [])]
+def pytest_collection_modifyitems(config, items):
+    """Leave out what needs a port that the adapter lacks, and with `--port` what judges another one."""
+    chosen = config.getoption("port", None)  # absent in a run of more than this suite
+    wanted = [item for item in items if _wanted(item, chosen)]
+    if left_out := [item for item in items if not _wanted(item, chosen)]:
+        config.hook.pytest_deselected(items=left_out)
+    items[:] = wanted
+
+
+def _wanted(item, chosen):
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    mark = item.get_closest_marker("ports")
+    if mark is None or "adapter" not in params:
+        return chosen is None or params.get("port") == chosen
+    return mark.args[0] == (chosen or mark.args[0]) and set(mark.args) <= set(installed.adapter(params["adapter"]).ports)
+
+
+def _adapters():
+    """ISTHMUS_CONFORMANCE, or every adapter that has a place and whose packages, and those of what stands for its cloud, are here."""
+    if names := os.environ.get("ISTHMUS_CONFORMANCE"):
+        return names.split(",")
+    return [adapter.name for adapter in installed.adapters(_here) if adapter.name in named()]
+
+
+def _here(adapter):
+    return not missing(adapter.needs) and not (adapter.offline and missing(adapter.offline.needs))
 
 
 @pytest.fixture

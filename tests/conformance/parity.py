@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
+from isthmus import installed
 from isthmus.target import Capability
-from isthmus.tests.conformance.rows import ADAPTERS, asserting, columns
+from isthmus.tests.conformance.rows import asserting, columns
 
-TITLES = {"local": "local", "sagemaker": "SageMaker", "vertex": "Vertex AI"}
 KNOWN = {
     "run": "seen running, offline",
     "sdk": "the SDK's own model or docstring",
@@ -25,21 +25,21 @@ def parity() -> str:
 
 
 def _parity() -> Iterator[str]:
-    found, tests = columns(), asserting()
-    names = list(dict.fromkeys(name for column in found.values() for name in column))
+    adapters, tests = columns(), asserting()
+    names = list(dict.fromkeys(name for adapter in adapters for name in adapter.capabilities))
     yield "# What differs between targets"
     yield ""
     yield "Made by `make docs` from `adapters/*/capabilities.py`. One conformance suite runs over every target, against the ports only."
     yield "*native*: the target does it. *emulated*: Isthmus does it on top, and the same test passes. *refused*: the same test asserts the"
     yield "refusal, by this row's name and before any call."
-    if absent := [TITLES[adapter] for adapter in ADAPTERS if adapter not in found]:
+    if absent := [adapter.title for adapter in installed.adapters(lambda adapter: not adapter.capabilities)]:
         yield ""
         yield f"Not here yet: {', '.join(absent)}; its column comes with its adapter."
     yield ""
-    yield "| capability | " + " | ".join(TITLES[adapter] for adapter in found) + " |"
-    yield "|---|" + "---|" * len(found)
+    yield "| capability | " + " | ".join(adapter.title for adapter in adapters) + " |"
+    yield "|---|" + "---|" * len(adapters)
     for name in names:
-        yield f"| {name} | " + " | ".join(_cell(column.get(name)) for column in found.values()) + " |"
+        yield f"| {name} | " + " | ".join(_cell(adapter.capabilities.get(name)) for adapter in adapters) + " |"
     yield ""
     yield "## Why, and how it is known"
     yield ""
@@ -48,9 +48,9 @@ def _parity() -> Iterator[str]:
         yield ""
         yield f"### {name}"
         yield ""
-        for adapter, column in found.items():
-            if row := column.get(name):
-                yield f"- {TITLES[adapter]}: {_cell(row)}{f': {row.why}' if row.why else ''} ({row.known})"
+        for adapter in adapters:
+            if row := adapter.capabilities.get(name):
+                yield f"- {adapter.title}: {_cell(row)}{f': {row.why}' if row.why else ''} ({row.known})"
         for test in tests.get(name, ()):
             file, _, function = test.partition("::")
             yield f"- asserted by [{function.removeprefix('test_').replace('_', ' ')}](../tests/conformance/{file})"

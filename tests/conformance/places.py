@@ -1,4 +1,8 @@
-"""A fresh, empty place for one test of each adapter. Clouds are their local stacks: one process a session, reset for every test."""
+"""A fresh, empty place for one test of each adapter. Clouds are their local stacks: one process a session, reset for every test.
+
+An adapter names its own in the entry point group `isthmus.conformance`: a function that takes an empty folder, empties whatever stands for
+the adapter's cloud, and gives the options of a profile there.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,39 @@ import atexit
 import sys
 from functools import cache
 
+from isthmus.errors import Unsupported
 from isthmus.target import Profile
 
 PROJECT = "conf"
+GROUP = "isthmus.conformance"
 
 
-def fresh(adapter, home):
-    """The profile of an empty target. `home` is an empty folder, which only the laptop's target needs."""
-    return Profile(name=adapter, adapter=adapter, project=PROJECT, options=_OPTIONS.get(adapter, _at_home)(home))
+def fresh(adapter, folder):
+    """The profile of an empty target. `folder` does not exist yet; it is the test's own."""
+    return Profile(name=adapter, adapter=adapter, project=PROJECT, options=_place(adapter)(folder))
 
 
-def _at_home(home):
-    return {"home": str(home)}
+@cache
+def named():
+    """Adapter -> the entry point of its place."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def _aws(_home):
+@cache
+def _place(adapter):
+    if adapter not in named():
+        remedy = f"name a function that takes a folder and gives a profile's options, as an entry point of the group {GROUP}"
+        raise Unsupported(f"adapter {adapter} names no fresh place for a test", capability="conformance", remedy=remedy)
+    return named()[adapter].load()
+
+
+def laptop(folder):
+    return {"home": str(folder)}
+
+
+def aws(_folder):
     from isthmus.localstack.client import Stack
 
     url = aws_stack().url
@@ -39,6 +61,3 @@ def aws_stack():
     )
     atexit.register(stack.stop)
     return stack
-
-
-_OPTIONS = {"sagemaker": _aws}

@@ -1,27 +1,31 @@
-"""Which test asserts which row of the parity table: read from the marks in the suite's own source, so that no run is needed."""
+"""The ports of a target, and which test asserts which row of the parity table.
+
+The rows are read from the marks in the suite's own source, so that no run is needed.
+"""
 
 from __future__ import annotations
 
 import ast
-from importlib import import_module
+from functools import cached_property
 from pathlib import Path
 
-from isthmus.target import Capability
+from isthmus import installed
+from isthmus.target import Adapter, Target
 
-ADAPTERS = ("local", "sagemaker", "vertex")  # ours, in the order of the table
+PORTS = tuple(name for name, value in vars(Target).items() if isinstance(value, cached_property))
 
 
 def asserting() -> dict[str, tuple[str, ...]]:
     """Row -> `file::test` of every conformance test under `@pytest.mark.needs(row)`, in the order of the files."""
-    found: dict[str, list[str]] = {}
+    asserted: dict[str, list[str]] = {}
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 for row in map(_row, node.decorator_list):
                     if row:
-                        found.setdefault(row, []).append(f"{path.name}::{node.name}")
-    return {row: tuple(tests) for row, tests in found.items()}
+                        asserted.setdefault(row, []).append(f"{path.name}::{node.name}")
+    return {row: tuple(tests) for row, tests in asserted.items()}
 
 
 def _row(decorator: ast.expr) -> str | None:
@@ -34,14 +38,6 @@ def _row(decorator: ast.expr) -> str | None:
     return None
 
 
-def columns() -> dict[str, dict[str, Capability]]:
-    """Adapter -> its rows, for our adapters that have a table by now. Needs no cloud SDK."""
-    found = {}
-    for adapter in ADAPTERS:
-        module = f"isthmus.adapters.{adapter}.capabilities"
-        try:
-            found[adapter] = import_module(module).CAPABILITIES
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
-    return found
+def columns() -> tuple[Adapter, ...]:
+    """The adapters that have rows by now. Needs no cloud SDK."""
+    return tuple(installed.adapters(lambda adapter: adapter.capabilities))

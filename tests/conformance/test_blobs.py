@@ -4,6 +4,8 @@ import pytest
 
 from isthmus.errors import Invalid, NotFound
 
+pytestmark = pytest.mark.ports("blobs")
+
 
 def uris(store, prefix):
     return [blob.uri for blob in store.list(prefix)]

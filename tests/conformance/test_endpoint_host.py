@@ -10,6 +10,8 @@ from isthmus.endpoints.revision import revision_of
 from isthmus.errors import Conflict, Invalid, ModelError, NotFound, Unsupported
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
 
+pytestmark = [pytest.mark.ports("endpoints", "registry", "blobs", "inventory"), pytest.mark.slow]
+
 
 @pytest.fixture
 def host(target):

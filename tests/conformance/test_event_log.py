@@ -8,6 +8,8 @@ import pytest
 from isthmus.errors import Invalid, NotFound
 from isthmus.events.port import Column, StreamSpec
 
+pytestmark = pytest.mark.ports("events", "warehouse")
+
 COLUMNS = (
     Column(name="event_id", type="string", required=True),
     Column(name="event_timestamp", type="timestamp", required=True),
@@ -29,7 +31,7 @@ def event(number, **other):
 def visible(target, sql, rows):
     """Poll until the table shows so many rows, at most for the target's delay."""
     delay = target.capabilities["events.delay"].value
-    deadline = time.monotonic() + (delay * 2 + timedelta(seconds=1)).total_seconds()
+    deadline = time.monotonic() + (delay * 2 + timedelta(seconds=60)).total_seconds()
     while (found := target.warehouse.query(sql, {})).num_rows < rows and time.monotonic() < deadline:
         time.sleep(0.05)
     return found.to_pylist()

@@ -7,6 +7,8 @@ from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
 from isthmus.storage import Resource
 
+pytestmark = pytest.mark.ports("inventory", "warehouse", "events", "online")
+
 COLUMNS = (Column(name="event_id", type="string", required=True), Column(name="event_timestamp", type="timestamp", required=True))
 
 

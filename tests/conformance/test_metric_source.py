@@ -9,6 +9,8 @@ from isthmus.endpoints.port import Window
 from isthmus.errors import Invalid, ModelError, NotFound, NotSettled
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, variant
 
+pytestmark = [pytest.mark.ports("metrics", "endpoints", "registry", "blobs", "inventory"), pytest.mark.slow]
+
 MINUTE = timedelta(minutes=1)
 
 

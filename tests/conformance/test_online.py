@@ -16,6 +16,8 @@ from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
 from isthmus.tests.conformance.places import fresh
 
+pytestmark = pytest.mark.ports("online", "warehouse")
+
 FEATURES = (
     Column(name="clicks", type="int64"),
     Column(name="rate", type="float64"),

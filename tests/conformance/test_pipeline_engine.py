@@ -4,12 +4,15 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 
 from isthmus.pipelines.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.graph import Pipeline, Step, check
 from isthmus.pipelines.port import Condition, Output, PipelineRun
 from isthmus.pipelines.submit import submitted
 from isthmus.storage import wait
+
+pytestmark = [pytest.mark.ports("pipelines", "blobs"), pytest.mark.slow]
 
 ENDED = ("done", "failed", "cancelled")
 COUNT = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write(sys.argv[2] + chr(10))"
@@ -46,7 +49,7 @@ def write(target, tmp_path, *steps) -> PipelineRun:
     return submitted(target.blobs, document)
 
 
-def until(target, run, holds, seconds=60):
+def until(target, run, holds, seconds=120):
     return wait(lambda: target.pipelines.observe(run.run_id), holds, deadline=timedelta(seconds=seconds), every=timedelta(milliseconds=20))
 
 
@@ -82,7 +85,7 @@ def test_submit_returns_before_the_work_is_done(target, tmp_path):
 
 def test_branches_of_a_diamond_run_at_the_same_time(target, tmp_path):
     meet = (
-        "import pathlib, sys, time\nmine, other = map(pathlib.Path, sys.argv[1:])\nmine.touch()\nend = time.monotonic() + 30\n"
+        "import pathlib, sys, time\nmine, other = map(pathlib.Path, sys.argv[1:])\nmine.touch()\nend = time.monotonic() + 120\n"
         "while not other.exists():\n    assert time.monotonic() < end\n    time.sleep(0.01)"
     )
     left, right = str(tmp_path / "left"), str(tmp_path / "right")
@@ -188,7 +191,7 @@ def test_cancel_ends_what_runs_and_starts_nothing_more(target, tmp_path):
         say(tmp_path, "after", needs=("long",)),
     )
     target.pipelines.submit(run)
-    wait(started.exists, bool, deadline=timedelta(seconds=30))
+    wait(started.exists, bool, deadline=timedelta(seconds=120))
     target.pipelines.cancel(run.run_id)
     target.pipelines.cancel(run.run_id)
     state = finish(target, run)

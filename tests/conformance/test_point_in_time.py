@@ -9,6 +9,8 @@ from isthmus.events.port import Column
 from isthmus.feature_store.point_in_time import JoinView, point_in_time
 from isthmus.feature_store.port import TableSpec
 
+pytestmark = pytest.mark.ports("warehouse")
+
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 FEATURES = (Column(name="score", type="float64"), Column(name="label", type="string"), Column(name="seen", type="bool"))
 HISTORY = TableSpec(

@@ -7,6 +7,8 @@ import pytest
 from isthmus.adapters import targets
 from isthmus.errors import Invalid, NotFound
 
+pytestmark = pytest.mark.ports("registry", "blobs", "inventory")
+
 
 def register(target, digest, model="ranker"):
     return target.registry.register(model, uri=f"{target.blobs.root}/models/{model}/{digest}", digest=digest, image="ranker:1")

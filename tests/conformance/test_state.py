@@ -10,6 +10,8 @@ from isthmus.adapters import targets
 from isthmus.errors import Conflict, Invalid
 from isthmus.tests.conformance.places import fresh
 
+pytestmark = pytest.mark.ports("state")
+
 
 def test_a_document_is_read_back_with_the_token_that_its_writer_got(target):
     token = target.state.put("views/item", b"\x00{}", expect=None)

@@ -11,6 +11,8 @@ from isthmus.errors import Invalid, NotFound
 from isthmus.events.port import Column
 from isthmus.feature_store.port import TableSpec
 
+pytestmark = pytest.mark.ports("warehouse")
+
 COLUMNS = (
     Column(name="event_id", type="string", required=True),
     Column(name="event_timestamp", type="timestamp", required=True),

@@ -76,7 +76,7 @@ def endpoint(*variants, name="ranker"):
     return EndpointSpec(name=name, variants=variants)
 
 
-def settled(target, name="ranker", *, within=30):
+def settled(target, name="ranker", *, within=120):
     """Observe until the endpoint is ready or has failed."""
     return wait(
         lambda: target.endpoints.observe(name),
@@ -85,7 +85,7 @@ def settled(target, name="ranker", *, within=30):
     )
 
 
-def until(condition, *, within=30, what="the condition"):
+def until(condition, *, within=120, what="the condition"):
     """Poll another process; its effect is not ours to time."""
     end = time.monotonic() + within
     while not (found := condition()):

@@ -21,6 +21,8 @@ from isthmus.events.port import Rejected
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.endpoints import mini
 
+pytestmark = pytest.mark.slow
+
 D = Decimal
 
 

@@ -113,6 +113,7 @@ def test_a_wrong_answer_of_the_model_is_an_error(served, row, words):
     assert words in answer["message"]
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_vertex_container_does_and_ends_on_sigterm(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -133,18 +134,19 @@ def test_it_runs_as_a_vertex_container_does_and_ends_on_sigterm(folder):
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/predict", b'{"instances": [{"x": 1}]}', {"content-type": "application/json"}
         )
-        assert json.loads(urllib.request.urlopen(request, timeout=5).read()) == {"predictions": [2.0]}
+        assert json.loads(urllib.request.urlopen(request, timeout=120).read()) == {"predictions": [2.0]}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) in (0, -signal.SIGTERM)
+        assert process.wait(120) in (0, -signal.SIGTERM)
     finally:
         process.kill()
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_load_ends_the_process_with_a_clear_line(tmp_path):
     model_folder(tmp_path / "model", 1.0, breaks=True)
     command = [sys.executable, "-m", "isthmus.endpoints.server", "--model", str(tmp_path / "model"), "--port", "0"]
-    found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert found.returncode == 1
     assert found.stderr.startswith(f"error: the model in {tmp_path / 'model'} does not load:")
     assert "Traceback" not in found.stderr

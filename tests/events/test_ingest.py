@@ -313,6 +313,7 @@ def test_before_apply_the_remedy_is_apply(tmp_path, lines):
     assert error.value.remedy == "isthmus apply"
 
 
+@pytest.mark.slow
 def test_two_ingests_at_once_do_not_mix(tmp_path, lines):
     lock = tmp_path / ".isthmus" / "lock"
     lock.parent.mkdir()
@@ -323,7 +324,7 @@ def test_two_ingests_at_once_do_not_mix(tmp_path, lines):
         with make_project(tmp_path) as project, pytest.raises(Busy, match="another command holds this project"):
             ingest(project, event="click", data=lines([click(1)]))
     finally:
-        holder.communicate(b"\n", timeout=10)
+        holder.communicate(b"\n", timeout=120)
 
 
 def test_progress_is_told_with_the_number_of_rows_where_it_is_known(tmp_path):

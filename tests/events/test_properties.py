@@ -1,12 +1,14 @@
 """What holds for every batch: order, chunks, repetition, a kill at any point."""
 
+import hashlib
+import itertools
 import json
 import random
 import signal
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import OutcomeUnknown, Unavailable
-from isthmus.events import read, values
+from isthmus.events import read
 from isthmus.events.emit import emit, stream_of
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantine import quarantine
@@ -50,13 +52,18 @@ def outcome(batches):
     with tempfile.TemporaryDirectory() as folder, make_project(Path(folder)) as project:
         for event, rows in batches:
             ingest_rows(project, event, rows, folder)
-        open_rows = {
-            event: sorted((r["payload_digest"], r["attribute"]) for r in quarantine(project, event, limit=1000).to_pylist())
-            for event in ("impression", "click")
-        }
-        return seen(project, "impression"), seen(project, "click"), open_rows
+        return ending(project)
 
 
+def ending(project):
+    open_rows = {
+        event: sorted((r["payload_digest"], r["attribute"]) for r in quarantine(project, event, limit=1000).to_pylist())
+        for event in ("impression", "click")
+    }
+    return seen(project, "impression"), seen(project, "click"), open_rows
+
+
+@pytest.mark.slow
 @QUICK
 @given(st.lists(IMPRESSIONS | CLICKS, min_size=1, max_size=8), st.randoms(use_true_random=False), st.integers(1, 4))
 def test_any_order_chunking_and_repetition_gives_the_same_events_and_the_same_open_quarantine(events, chance, size):
@@ -66,6 +73,39 @@ def test_any_order_chunking_and_repetition_gives_the_same_events_and_the_same_op
     chunks = [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
     batches = [(name, [row for event, row in chunk if event == name]) for chunk in chunks for name in ("click", "impression")]
     assert outcome([b for b in in_one if b[1]]) == outcome([b for b in batches if b[1]])
+
+
+DAY = (NOW - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+SHOWN = [impression(n) for n in range(2)]
+CLICKED = [click(1, impression_id=f"i{n}", event_timestamp=DAY) for n in range(2)]  # under one id: one of them must lose
+TOGETHER = [("impression", SHOWN), ("click", CLICKED)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(4))
+def test_two_clicks_under_one_id_and_their_impressions_end_the_same_in_every_order_of_arrival(first):
+    arrivals = [(event, [row]) for event, rows in TOGETHER for row in rows]
+    expected = outcome(TOGETHER)
+    assert [attribute for _, attribute in expected[2]["click"]] == ["event_id"]
+    for rest in itertools.permutations(arrivals[:first] + arrivals[first + 1 :]):
+        assert outcome([arrivals[first], *rest]) == expected
+
+
+@pytest.mark.parametrize("waits", range(2))
+def test_a_row_that_an_earlier_release_let_wait_is_read_kept_once_and_may_still_lose(tmp_path, waits):
+    other = 1 - waits
+    with make_project(tmp_path / "now") as project:
+        ingest_rows(project, "click", [CLICKED[waits]], tmp_path)
+        waiting = project.target.warehouse.query("SELECT * FROM quarantine_click", {}).drop_columns(["dt"])
+    (digest,) = waiting["payload_digest"].to_pylist()
+    with make_project(tmp_path / "then") as project:
+        named_by_payloads = hashlib.blake2b(digest.encode(), digest_size=16).hexdigest()
+        project.target.warehouse.append("quarantine_click", waiting, batch=f"ingest-{named_by_payloads}")
+        ingest_rows(project, "click", [CLICKED[waits]], tmp_path)
+        assert quarantine(project, "click")["attribute"].to_pylist() == ["impression_id"]
+        for event, row in (("impression", SHOWN[other]), ("click", CLICKED[other]), ("impression", SHOWN[waits])):
+            ingest_rows(project, event, [row], tmp_path)
+        assert ending(project) == outcome(TOGETHER)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -154,13 +194,6 @@ def _emitted(row):
     return (None, refused[0].reason) if refused else (project.target.events.rows[0], None)
 
 
-@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)))  # noqa: DTZ001
-def test_milliseconds_are_floored_and_come_back(moment):
-    aware = moment.replace(tzinfo=UTC)
-    back = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=values.milliseconds(aware))
-    assert timedelta() <= aware - back < timedelta(milliseconds=1)
-
-
 # --- faults
 
 WHOLE = [impression(n, event_timestamp=(NOW - timedelta(days=1 + n % 5)).strftime("%Y-%m-%dT%H:%M:%SZ")) for n in range(60)]
@@ -183,6 +216,7 @@ ingest(project, event="impression", data=folder / "rows.jsonl", max_bad=1)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_killed_at_any_step_and_run_again_nothing_is_lost_and_nothing_doubled(tmp_path, place):
     bad = [impression(1000 + n, item_id=412) for n in range(3)]

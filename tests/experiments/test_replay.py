@@ -56,6 +56,25 @@ def test_the_estimate_is_unbiased():
     assert np.mean(values) == pytest.approx(float(truth @ policy[:, 0]), abs=0.015)
 
 
+def test_the_interval_draws_units_where_they_are_known():
+    """Ten rows a person, all rewarded or none: as sure as so many people, not as so many rows."""
+    random = np.random.default_rng(6)
+    person = np.repeat(np.arange(400), 10)
+    rewards = (random.random(400) < 0.3)[person].astype(float)
+    ones = np.ones(len(person))
+    by_row, by_person = (
+        replay(ones, ones.astype(int), ones, rewards, ones, units=whose, samples=1000)
+        for whose in (None, [f"v{number}" for number in person])
+    )
+    assert by_person.value == by_row.value
+    assert (by_person.high - by_person.low) / (by_row.high - by_row.low) == pytest.approx(10**0.5, rel=0.1)
+    assert str(by_person).endswith("(worth 4,000 of 4,000 rows, 400 units drawn)")
+    few = replay(ones, ones.astype(int), ones, rewards, ones, units=person % 9, samples=100)
+    assert (few.low, few.units) == (None, 9)
+    with pytest.raises(Invalid, match="one entry a row"):
+        replay(ones, ones.astype(int), ones, rewards, ones, units=[1])
+
+
 @settings(max_examples=20)
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 50)), min_size=3, max_size=8), st.integers(1, 3))
 def test_thompson_probabilities_are_a_distribution_at_every_position(prior, slots):

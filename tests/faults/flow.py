@@ -68,7 +68,7 @@ def _ends(number):
     return {signal.SIGKILL: {-9}, signal.SIGINT: {130, -2}}[number]
 
 
-def settle(folder, *, within=60):
+def settle(folder, *, within=300):
     """Wait for the runs that were left behind: they go on without the command that began them."""
     from isthmus.pipelines.watch import ended, observe
 

@@ -6,6 +6,8 @@ import isthmus as im
 from isthmus.tests.cli.running import create, edit, isthmus, tree
 from isthmus.tests.faults.flow import settle
 
+pytestmark = pytest.mark.slow
+
 
 def failed(folder, *arguments):
     said = isthmus(folder, *arguments, ok=False)

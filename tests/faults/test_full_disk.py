@@ -11,6 +11,8 @@ import isthmus as im
 from isthmus.tests.cli.running import create, isthmus
 from isthmus.tests.faults.flow import RELATIONS, _digest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def wanted(tmp_path_factory):

@@ -8,6 +8,8 @@ import pytest
 from isthmus.tests.cli.running import create
 from isthmus.tests.faults.flow import FLOW, completed, disturbed, signalled_at_effect, world
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):

@@ -11,6 +11,8 @@ import pytest
 from isthmus.tests.cli.running import isthmus, start
 from isthmus.tests.conformance.toy_models import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def url(served):
@@ -26,7 +28,7 @@ def url(served):
     until(lambda: answers(f"{address}/ping"), what="the gateway")
     yield address
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=30)
+    child.communicate(timeout=120)
     assert child.returncode in (0, 130)
 
 
@@ -40,7 +42,7 @@ def answers(address):
 def post(url, body):
     request = urllib.request.Request(f"{url}/rank", data=body, headers={"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=120) as reply:
             return reply.status, json.loads(reply.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())

@@ -19,6 +19,8 @@ from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
 from isthmus.tests.cli.running import create, edit
 
+pytestmark = pytest.mark.slow
+
 RELATIONS = ("impression_raw", "click_raw", "events_impression", "events_click", "ctr", "item_history")
 # what goes wrong, as the stack is told. 403 is not tried again by the SDK; the rest is, five times in all
 FAULTS = {
@@ -63,7 +65,7 @@ TRIES = 12
 
 @pytest.fixture(scope="module")
 def stack():
-    images = {"isthmus": offline.images(Path())["isthmus"]}
+    images = {"isthmus": offline.images(Path(), offline.clouds()["aws"])["isthmus"]}
     with start_aws(clock="instant", images=images) as running, pytest.MonkeyPatch.context() as patched:
         for name in STRAY:
             patched.delenv(name, raising=False)

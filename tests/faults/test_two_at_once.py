@@ -6,6 +6,8 @@ import pytest
 
 from isthmus.tests.cli.running import isthmus, start, tree
 
+pytestmark = pytest.mark.slow
+
 HOLD = """
 import sys, isthmus
 with isthmus.open("project.yaml") as project, project.lock("ingest"):
@@ -46,7 +48,7 @@ def test_reading_goes_on_meanwhile(shop, holder, command):
 
 def test_a_holder_that_was_killed_holds_nothing(shop, holder):
     holder.kill()
-    holder.wait(timeout=30)
+    holder.wait(timeout=120)
     isthmus(shop, "ingest")
 
 

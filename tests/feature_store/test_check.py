@@ -72,7 +72,9 @@ def test_a_description_without_places_still_names_the_file():
 
 
 def test_a_targets_own_refusal_names_view_file_line_and_reason():
-    described = with_view("SELECT ctr.item_id, ctr.event_timestamp, 1 AS x\nFROM ctr\nLEFT JOIN items ON items.item_id > ctr.item_id")
+    described = with_view(
+        "SELECT ctr.item_id, ctr.event_timestamp, ctr.created_timestamp, 1 AS x\nFROM ctr\nLEFT JOIN items ON items.item_id > ctr.item_id"
+    )
     assert check_target(described, sql_of("local").check) == check_target(described, sql_of("sagemaker").check) == ()
     (problem,) = check_target(described, sql_of("vertex").check)
     assert (problem.file, problem.line) == ("features/item_history.sql", 3)

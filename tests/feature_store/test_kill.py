@@ -14,6 +14,8 @@ from isthmus.feature_store.skew import skew
 
 from .shop import START, Clock, history, open_shop, put
 
+pytestmark = pytest.mark.slow
+
 _CHILD = """
 import importlib.util, os, signal, sys
 from datetime import timedelta
@@ -42,7 +44,7 @@ def test_killed_in_materialize_and_run_again_nothing_is_lost_or_doubled(tmp_path
         materialize(shop, ["item_history"])
         put(shop, "b2", impressions=[(4, 1, 0), (5, 41, 1), (6, 70, 0)])
     shop_file = str(Path(__file__).with_name("shop.py"))
-    done = subprocess.run([sys.executable, "-c", _CHILD, shop_file, str(tmp_path), side, operation], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", _CHILD, shop_file, str(tmp_path), side, operation], check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
     clock.to(81)
     with open_shop(tmp_path, clock=clock) as shop:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from isthmus.errors import Invalid, Unsupported
 from isthmus.events.port import Column
 from isthmus.feature_store.point_in_time import JoinView, join_params, join_sql, point_in_time
-from isthmus.target import Capability, Profile, Target
+from isthmus.target import Adapter, Capability, Profile, Target
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TTL = timedelta(seconds=3)
@@ -148,7 +148,9 @@ def target_with(asof, spine, history):
     warehouse = DuckWarehouse(spine=spine_table(spine), history=history_table(history))
     row = Capability(name="warehouse.asof", level="native" if asof else "refused")
     profile = Profile(name="fake", adapter="fake", project="p", options={})
-    return Target(profile, capabilities={row.name: row}, ports={"warehouse": lambda _: warehouse})
+    target = Target(profile, Adapter(name="fake", title="Fake", capabilities={row.name: row}, ports={}))
+    target.warehouse = warehouse
+    return target
 
 
 @pytest.mark.parametrize("rendering", ["portable", "asof"])

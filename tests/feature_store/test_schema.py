@@ -27,7 +27,7 @@ def problem_of(sql):
 
 
 def features_of(expressions, source="ctr"):
-    found, problems = view_schemas(with_view(f"SELECT item_id, event_timestamp, {expressions} FROM {source}"))
+    found, problems = view_schemas(with_view(f"SELECT item_id, event_timestamp, created_timestamp, {expressions} FROM {source}"))
     assert problems == ()
     return {column.name: column.type for column in found["item_history"].features}
 
@@ -78,24 +78,64 @@ def test_types_that_no_target_stores_have_no_neutral_type(duckdb_type):
         ("SELECT item_id, event_timestamp, 1 AS x\nFROM impression", 2, "impression cannot be read", "read events_impression"),
         ("SELECT item_id, event_timestamp, 1 AS x\nFROM click_raw", 2, "click_raw cannot be read", "read events_click"),
         ("SELECT item_id, event_timestamp, 1 AS x\nFROM item_profile", 2, "item_profile cannot be read", "another view's history"),
-        ("SELECT event_timestamp,\n 1 AS x FROM ctr", 1, "returns no item_id, the key of entity item", "AS item_id"),
+        ("SELECT event_timestamp,\n 1 AS x FROM events_impression", 1, "returns no item_id, the key of entity item", "AS item_id"),
         ("SELECT item_id, created_timestamp,\n 1 AS x FROM ctr", 1, "returns no event_timestamp", ""),
-        ("SELECT item_id, event_timestamp FROM ctr", 1, "has no feature", "its key, its times and features"),
-        ("SELECT item_id,\n position AS event_timestamp,\n 1 AS x FROM ctr", 2, "event_timestamp is int64 and should be timestamp", "CAST"),
-        ("SELECT\n segment_id AS item_id, event_timestamp, 1 AS x FROM ctr", 2, "item_id is string and should be int64", "BIGINT"),
-        ("SELECT item_id, event_timestamp,\n position AS dt FROM ctr", 2, "feature dt: the column dt is made by Isthmus", "another name"),
-        ("SELECT item_id, event_timestamp,\n position AS feature_timestamp FROM ctr", 2, "made by Isthmus itself", "another name"),
-        ("SELECT item_id, event_timestamp,\n position AS Pos FROM ctr", 2, "feature Pos: 'Pos' is not a name", "pos"),
-        ("SELECT item_id, event_timestamp,\n count(*) OVER (ORDER BY item_id) FROM ctr", 2, "has no name of its own", "AS"),
-        ("SELECT item_id, event_timestamp, position AS x,\n 1 AS x FROM ctr", 2, "returns x twice", "rename"),
-        ("SELECT item_id, event_timestamp,\n event_timestamp - created_timestamp AS x FROM ctr", 2, "type INTERVAL", "date_diff"),
-        ("SELECT item_id,\n TIMESTAMPTZ '2019-11-24 00:00:00+00:00' AS event_timestamp, 1 AS x FROM ctr", 2, "TIMESTAMPTZ", "plain UTC"),
-        ("SELECT item_id, event_timestamp,\n lower(position) AS x FROM ctr", 2, "lower(BIGINT)", ""),
-        ("SELECT item_id, event_timestamp, 1 AS x\nFROM ctr\nQUALIFY true", 3, "item_history: QUALIFY", "Athena has none"),
-        ("SELECT item_id, event_timestamp, 1 AS x\nFROM ctr WHERE", 2, "syntax error", ""),
-        ("SELECT item_id, event_timestamp,\n $x AS x FROM ctr", 2, "the parameter $x", "takes none"),
-        ("SELECT item_id, event_timestamp, position + 1 AS x,\n x * 2 AS y FROM ctr", 2, "the alias x inside its own SELECT", "repeat"),
-        ("SELECT item_id, event_timestamp, position + 1 AS x\nFROM ctr\nWHERE x > 1", 3, "the alias x inside its own SELECT", "repeat"),
+        ("SELECT item_id, event_timestamp FROM events_impression", 1, "has no feature", "its key, its times and features"),
+        (
+            "SELECT item_id,\n position AS event_timestamp,\n 1 AS x FROM events_impression",
+            2,
+            "event_timestamp is int64 and should be timestamp",
+            "CAST",
+        ),
+        (
+            "SELECT\n segment_id AS item_id, event_timestamp, 1 AS x FROM events_impression",
+            2,
+            "item_id is string and should be int64",
+            "BIGINT",
+        ),
+        (
+            "SELECT item_id, event_timestamp,\n position AS dt FROM events_impression",
+            2,
+            "feature dt: the column dt is made by Isthmus",
+            "another name",
+        ),
+        (
+            "SELECT item_id, event_timestamp,\n position AS feature_timestamp FROM events_impression",
+            2,
+            "made by Isthmus itself",
+            "another name",
+        ),
+        ("SELECT item_id, event_timestamp,\n position AS Pos FROM events_impression", 2, "feature Pos: 'Pos' is not a name", "pos"),
+        ("SELECT item_id, event_timestamp,\n count(*) OVER (ORDER BY item_id) FROM events_impression", 2, "has no name of its own", "AS"),
+        ("SELECT item_id, event_timestamp, position AS x,\n 1 AS x FROM events_impression", 2, "returns x twice", "rename"),
+        (
+            "SELECT item_id, event_timestamp, created_timestamp,\n event_timestamp - created_timestamp AS x FROM ctr",
+            2,
+            "type INTERVAL",
+            "date_diff",
+        ),
+        (
+            "SELECT item_id,\n TIMESTAMPTZ '2019-11-24 00:00:00+00:00' AS event_timestamp, 1 AS x FROM events_impression",
+            2,
+            "TIMESTAMPTZ",
+            "plain UTC",
+        ),
+        ("SELECT item_id, event_timestamp,\n lower(position) AS x FROM events_impression", 2, "lower(BIGINT)", ""),
+        ("SELECT item_id, event_timestamp, 1 AS x\nFROM events_impression\nQUALIFY true", 3, "item_history: QUALIFY", "Athena has none"),
+        ("SELECT item_id, event_timestamp, 1 AS x\nFROM events_impression WHERE", 2, "syntax error", ""),
+        ("SELECT item_id, event_timestamp,\n $x AS x FROM events_impression", 2, "the parameter $x", "takes none"),
+        (
+            "SELECT item_id, event_timestamp, position + 1 AS x,\n x * 2 AS y FROM events_impression",
+            2,
+            "the alias x inside its own SELECT",
+            "repeat",
+        ),
+        (
+            "SELECT item_id, event_timestamp, position + 1 AS x\nFROM events_impression\nWHERE x > 1",
+            3,
+            "the alias x inside its own SELECT",
+            "repeat",
+        ),
     ],
 )
 def test_a_wrong_view_is_told_with_its_line_and_a_remedy(sql, line, message, remedy):
@@ -108,10 +148,10 @@ def test_a_wrong_view_is_told_with_its_line_and_a_remedy(sql, line, message, rem
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT item_id, event_timestamp, position + 1 AS x FROM ctr ORDER BY x",
-        "SELECT item_id, event_timestamp, lower(policy) AS policy FROM ctr WHERE policy = 'bts'",
-        "SELECT item_id, event_timestamp, x FROM (SELECT item_id, event_timestamp, position + 1 AS x FROM ctr) AS c WHERE x > 1",
-        "WITH c AS (SELECT item_id, event_timestamp, position + 1 AS x FROM ctr) SELECT item_id, event_timestamp, x * 2 AS y FROM c",
+        "SELECT item_id, event_timestamp, position + 1 AS x FROM events_impression ORDER BY x",
+        "SELECT item_id, event_timestamp, lower(policy) AS policy FROM events_impression WHERE policy = 'bts'",
+        "SELECT item_id, event_timestamp, x FROM (SELECT *, position + 1 AS x FROM events_impression) AS c WHERE x > 1",
+        "WITH c AS (SELECT *, position + 1 AS x FROM events_impression) SELECT item_id, event_timestamp, x * 2 AS y FROM c",
     ],
 )
 def test_an_alias_is_fine_where_every_target_resolves_it_alike(sql):
@@ -119,7 +159,7 @@ def test_an_alias_is_fine_where_every_target_resolves_it_alike(sql):
 
 
 def test_several_mistakes_are_told_at_once_in_the_order_of_lines():
-    _, problems = view_schemas(with_view("SELECT position AS dt,\n event_timestamp,\n 1 AS line FROM ctr"))
+    _, problems = view_schemas(with_view("SELECT position AS dt,\n event_timestamp,\n 1 AS line FROM events_impression"))
     assert [(problem.line, problem.message.split(":")[0]) for problem in problems] == [
         (1, "item_history returns no item_id, the key of entity item"),
         (1, "feature dt"),

@@ -1,16 +1,22 @@
 """The neutral subset: what it takes, what it refuses, and where it says so."""
 
+import re
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.adapters.targets import sql_of
 from isthmus.events.relations import exactly_once_view
+from isthmus.feature_store.as_known_sql import compared_sql, inputs, known_times_sql
 from isthmus.feature_store.history import ViewSource, first_sql, latest_sql, next_sql
 from isthmus.feature_store.point_in_time import JoinView, join_sql
 from isthmus.feature_store.relations import objective_view, static_table
 from isthmus.feature_store.schema import view_schemas
 from isthmus.feature_store.sql import check, parse, tables
 from isthmus.feature_store.sql_forms import FORMS, PARTS, STRANGERS
+from isthmus.feature_store.views import view_sources
 
 from ..adapters.sql.example import example
 
@@ -198,5 +204,23 @@ def test_the_sql_that_isthmus_writes_itself_is_in_the_subset():
     written += [static_table("items", spec.events["click"].attributes)[1].view_sql]
     written += [make(source) for source in sources for make in (first_sql, next_sql, latest_sql)]
     written += [join_sql("SELECT * FROM ctr", ("event_id", "event_timestamp"), joined)]
-    for sql in written:
+    for sql in (*written, *as_known(sources, description)):
         assert check(sql) == (), sql
+
+
+def as_known(sources, description):
+    moments = [datetime(2019, 11, day, tzinfo=UTC) for day in (25, 27)]
+    for source in sources:
+        read = inputs(source, description)
+        for again in (False, True):
+            sql, params = compared_sql(source, read, moments, again=again)
+            assert set(re.findall(r"\$(\w+)", sql)) == set(params)
+            yield sql
+        if any(i.known for i in read):
+            yield known_times_sql(read, (0.1, 0.7))
+
+
+@pytest.mark.parametrize("adapter", ["local", "sagemaker", "vertex"])
+def test_every_target_can_say_the_as_known_check_of_the_example(adapter):
+    for sql in as_known(view_sources(example()), example()):
+        assert sql_of(adapter).check(sql) == (), sql

@@ -1,7 +1,11 @@
 """`isthmus demo`: the figures that the data's own page publishes, and nothing left running."""
 
+import pytest
+
 import isthmus as im
 from isthmus.tests.cli.running import isthmus
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_demo_reproduces_the_published_figures_and_stops_what_it_started(tmp_path):

@@ -20,6 +20,10 @@ from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
 from isthmus.tests.localstack.jobkit import Aws, until
 
+pytestmark = pytest.mark.slow
+
+AWS = offline.clouds()["aws"]
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -30,30 +34,31 @@ def folder(tmp_path, monkeypatch):
 
 def test_the_variable_names_the_stack_when_it_stays_on_this_machine(folder, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4599")
-    assert offline.endpoint(folder) == "http://127.0.0.1:4599"
-    assert not offline.record(folder).exists()
+    assert offline.endpoint(folder, AWS) == "http://127.0.0.1:4599"
+    assert not offline.record(folder, AWS).exists()
 
 
 @pytest.mark.parametrize("url", ["https://sagemaker.us-east-1.amazonaws.com", "http://127.0.0.1.example.com", "nonsense"])
 def test_a_variable_that_leads_off_this_machine_is_refused(folder, monkeypatch, url):
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     with pytest.raises(Invalid, match="not on this machine"):
-        offline.endpoint(folder)
+        offline.endpoint(folder, AWS)
 
 
 def test_a_projects_stack_starts_once_is_used_again_and_ends_at_stop(folder):
-    url = offline.endpoint(folder)
+    url = offline.endpoint(folder, AWS)
     Stack(url).fault(kind="error", times=None)
-    assert offline.endpoint(folder) == url == offline.running_url(folder)
+    assert offline.endpoint(folder, AWS) == url
+    assert offline.running_urls(folder) == (url,)
     assert len(Stack(url).faults()) == 1  # the same process, with what it holds
     assert offline.stop(folder)
-    assert offline.running_url(folder) is None
+    assert offline.running_urls(folder) == ()
     assert not offline.stop(folder)
 
 
 def test_two_commands_at_once_start_one_stack(folder):
     found = []
-    threads = [threading.Thread(target=lambda: found.append(offline.endpoint(folder))) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: found.append(offline.endpoint(folder, AWS))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -67,41 +72,41 @@ def buckets(url):
 
 
 def test_a_stack_that_was_killed_is_started_again_with_what_it_held_until_that_is_forgotten(folder):
-    url = offline.endpoint(folder)
+    url = offline.endpoint(folder, AWS)
     Aws(url).s3.create_bucket(Bucket="bucket")
     Stack(url).fault(kind="error", service="glue", times=None)
-    os.kill(running(offline.record(folder)).pid, signal.SIGKILL)
-    until(lambda: offline.running_url(folder) is None)
-    again = offline.endpoint(folder)
+    os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
+    until(lambda: not offline.running_urls(folder))
+    again = offline.endpoint(folder, AWS)
     assert buckets(again) == ["bucket"]
     assert Stack(again).faults() == ()
     assert offline.stop(folder)
-    assert buckets(offline.endpoint(folder)) == ["bucket"]
+    assert buckets(offline.endpoint(folder, AWS)) == ["bucket"]
     assert offline.stop(folder, forget=True)
-    assert buckets(offline.endpoint(folder)) == []
+    assert buckets(offline.endpoint(folder, AWS)) == []
 
 
 def test_a_stack_that_cannot_go_on_with_what_was_kept_says_why_and_what_to_do(folder):
-    offline.endpoint(folder)
+    offline.endpoint(folder, AWS)
     offline.stop(folder)
-    about = offline.home(folder) / "home.json"
+    about = offline.home(folder, AWS) / "home.json"
     about.write_text(about.read_text().replace('"format":1', '"format":2'))
     with pytest.raises(Unavailable, match="was written by a newer stack") as error:
-        offline.endpoint(folder)
+        offline.endpoint(folder, AWS)
     assert "isthmus stack down --forget" in error.value.remedy
     offline.stop(folder, forget=True)
-    assert buckets(offline.endpoint(folder)) == []
+    assert buckets(offline.endpoint(folder, AWS)) == []
 
 
 def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, capsys):
-    url = offline.endpoint(folder)
-    log = offline.record(folder).with_suffix(".log")
+    url = offline.endpoint(folder, AWS)
+    log = offline.record(folder, AWS).with_suffix(".log")
     before = datetime.now(UTC).replace(microsecond=0)
-    os.kill(running(offline.record(folder)).pid, signal.SIGKILL)
-    until(lambda: offline.running_url(folder) is None)
+    os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
+    until(lambda: not offline.running_urls(folder))
     with log.open("a") as file:
         file.write("its last words\n")
-    assert offline.endpoint(folder) != url
+    assert offline.endpoint(folder, AWS) != url
     news = capsys.readouterr().err
     at = re.search(r"it ended at (\S+ \S+) UTC: killed by SIGKILL", news)
     assert before <= datetime.fromisoformat(f"{at[1]}+00:00") <= datetime.now(UTC)
@@ -110,16 +115,16 @@ def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, cap
     assert "its last words" in news
     assert "its log is now .isthmus/stack/aws.previous.log" in news
     assert "its last words" in log.with_suffix(".previous.log").read_text()
-    offline.endpoint(folder)
+    offline.endpoint(folder, AWS)
     assert capsys.readouterr().err == ""
 
 
 def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_it_lived(folder, capsys):
-    offline.endpoint(folder)
-    pid = running(offline.record(folder)).pid
-    alive = datetime.fromtimestamp(offline.record(folder).stat().st_mtime, UTC)
+    offline.endpoint(folder, AWS)
+    pid = running(offline.record(folder, AWS)).pid
+    alive = datetime.fromtimestamp(offline.record(folder, AWS).stat().st_mtime, UTC)
     os.killpg(os.getpgid(pid), signal.SIGKILL)
-    until(lambda: offline.running_url(folder) is None)
+    until(lambda: not offline.running_urls(folder))
     told = offline.told(folder)
     assert "together with the process that watched it" in told
     at = datetime.fromisoformat(re.search(r"it was killed after (\S+ \S+) UTC", told)[1] + "+00:00")
@@ -127,28 +132,28 @@ def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_i
 
 
 def test_a_restart_of_the_machine_is_told_as_one(folder, monkeypatch):
-    offline.endpoint(folder)
-    os.killpg(os.getpgid(running(offline.record(folder)).pid), signal.SIGKILL)
-    until(lambda: offline.running_url(folder) is None)
+    offline.endpoint(folder, AWS)
+    os.killpg(os.getpgid(running(offline.record(folder, AWS)).pid), signal.SIGKILL)
+    until(lambda: not offline.running_urls(folder))
     monkeypatch.setattr("isthmus.localstack.apart._booted", lambda: datetime.now(UTC).timestamp())
     assert "this machine was restarted after" in offline.told(folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stack_that_was_told_to_end_is_no_death(folder, capsys, number):
-    offline.endpoint(folder)
-    os.kill(running(offline.record(folder)).pid, number)
-    until(lambda: not offline.record(folder).exists())
+    offline.endpoint(folder, AWS)
+    os.kill(running(offline.record(folder, AWS)).pid, number)
+    until(lambda: not offline.record(folder, AWS).exists())
     assert offline.told(folder) is None
-    offline.endpoint(folder)
+    offline.endpoint(folder, AWS)
     assert offline.stop(folder)
-    offline.endpoint(folder)
+    offline.endpoint(folder, AWS)
     assert capsys.readouterr().err == ""
 
 
 def test_a_stack_that_fails_is_told_of_with_its_exit_code(folder):
     """What its watcher sees of it, by a command in the stack's place."""
-    ready = offline.record(folder)
+    ready = offline.record(folder, AWS)
     ready.parent.mkdir(parents=True)
     child = subprocess.Popen(["sh", "-c", apart._WATCH, str(apart._ended(ready)), "sh", "-c", "echo $$; exit 3"], stdout=subprocess.PIPE)
     pid = int(child.communicate()[0])
@@ -158,9 +163,9 @@ def test_a_stack_that_fails_is_told_of_with_its_exit_code(folder):
 
 
 def test_stack_down_tells_of_a_death_too(folder):
-    offline.endpoint(folder)
-    os.kill(running(offline.record(folder)).pid, signal.SIGKILL)
-    until(lambda: offline.running_url(folder) is None)
+    offline.endpoint(folder, AWS)
+    os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
+    until(lambda: not offline.running_urls(folder))
     down = [sys.executable, "-m", "isthmus", "stack", "down"]
     first, second = (subprocess.run(down, cwd=folder, capture_output=True, text=True, check=True).stdout for _ in range(2))
     assert "killed by SIGKILL" in first
@@ -172,7 +177,7 @@ def test_our_image_has_every_name_that_the_projects_profiles_give_it(tmp_path):
     (tmp_path / "shop" / "profiles.yaml").write_text(
         "targets:\n  sagemaker:\n    bucket: s3://example-ranker\n    image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7\n"
     )
-    found = offline.images(tmp_path / "shop")
+    found = offline.images(tmp_path / "shop", AWS)
     assert set(found) == {"isthmus", "123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7"}
     assert all("-m isthmus.endpoints.server --host 127.0.0.1 --model {model} --port {port}" in command for command in found.values())
 
@@ -183,18 +188,18 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
     description = load(tmp_path / "shop" / "project.yaml")
     asked = []
 
-    def stack(adapter):
-        asked.append(adapter)
+    def stack(offline):
+        asked.append(offline.cloud)
         return "http://127.0.0.1:1"
 
     found = profile(description, target="aws", offline=True, options={}, stack=stack)
     assert found.options["endpoint_url"] == "http://127.0.0.1:1"
-    assert asked == ["sagemaker"]
+    assert asked == ["aws"]
     assert "endpoint_url" not in profile(description, target="aws", offline=False, options={}, stack=stack).options
     assert "endpoint_url" not in profile(description, target="local", offline=True, options={}, stack=stack).options
     with pytest.raises(Unsupported):
         profile(description, target="aws", offline=True, options={})
-    assert asked == ["sagemaker"]
+    assert asked == ["aws"]
 
 
 def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path, monkeypatch):
@@ -209,12 +214,11 @@ def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path,
 
     try:
         isthmus("plan", "--target", "sagemaker", "--offline")
-        first = offline.running_url(tmp_path / "shop")
-        assert first is not None
+        (first,) = offline.running_urls(tmp_path / "shop")
         isthmus("plan", "--target", "sagemaker", "--offline")
-        assert offline.running_url(tmp_path / "shop") == first
+        assert offline.running_urls(tmp_path / "shop") == (first,)
         assert {call.service for call in Stack(first).calls()} >= {"s3", "glue"}
         assert "the offline stack is stopped" in isthmus("destroy", "--target", "sagemaker", "--offline", "--yes")
-        assert offline.running_url(tmp_path / "shop") is None
+        assert offline.running_urls(tmp_path / "shop") == ()
     finally:
         offline.stop(tmp_path / "shop")

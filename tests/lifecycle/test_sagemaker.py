@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import isthmus as im
 from isthmus.adapters import targets
 from isthmus.errors import Denied, Refused
+from isthmus.feature_store.as_known import check_as_known
 from isthmus.lifecycle import offline
 from isthmus.lifecycle.plan import plan
 from isthmus.localstack.aws.environment import STRAY
@@ -21,6 +23,8 @@ from isthmus.project.load import load
 from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create, edit, isthmus
+
+pytestmark = pytest.mark.slow
 
 ACCOUNT = "123456789012"
 PROFILES = f"""default: local
@@ -39,7 +43,7 @@ FIRST_LINE = f"sagemaker   account {ACCOUNT}  us-east-1  offline   s3://example-
 
 @pytest.fixture(scope="module")
 def process():
-    images = {"isthmus": offline.images(Path())["isthmus"]}
+    images = {"isthmus": offline.images(Path(), offline.clouds()["aws"])["isthmus"]}
     with start_aws(clock="instant", images=images) as running:
         yield running
 
@@ -183,6 +187,26 @@ def test_every_command_begins_with_where_it_is_and_plan_shows_what_exists(shop, 
     assert isthmus(shop, "plan", "--target", "sagemaker", "--json").json["unpriced"] == ["2 streams"]
     gone = isthmus(shop, "destroy", "--yes", "--target", "sagemaker", "--offline")
     assert gone.out.startswith(FIRST_LINE)
+
+
+def test_athena_finds_the_same_peeks_as_the_laptop_and_materialize_refuses_them_before_it_writes(shop, stack):
+    local = [isthmus(shop, command) for command in ("apply", "ingest")] and isthmus(shop, "features", "check")
+    with im.open(shop / "project.yaml", target="sagemaker", offline=True) as project:
+        im.apply(project)
+        im.ingest(project)
+        (honest,) = check_as_known(project)
+        assert str(honest) in local.out
+        assert honest.peek is None
+        assert honest.rows > 0
+    edit(shop / "features/item_history.sql", "CURRENT ROW", "INTERVAL 1 DAY FOLLOWING")
+    peek = isthmus(shop, "features", "check", "--json", ok=False).json[0]["peek"]
+    with im.open(shop / "project.yaml", target="sagemaker", offline=True) as project:
+        (peeking,) = check_as_known(project)
+        assert json.loads(msgspec.json.encode(peeking.peek)) == peek
+        before = _snapshot(project.target.native)
+        with pytest.raises(Refused, match="has seen the future"):
+            im.materialize(project)
+        assert _snapshot(project.target.native) == before
 
 
 def test_a_price_that_is_not_in_the_table_is_unknown(shop, stack):

@@ -1,6 +1,10 @@
 """`isthmus demo --target sagemaker`: the whole example on AWS's own SDK, offline, with the laptop's figures to the last row."""
 
+import pytest
+
 from isthmus.tests.cli.running import create, isthmus
+
+pytestmark = pytest.mark.slow
 
 REQUESTS = "60"  # the split itself is judged elsewhere, with more
 

@@ -1,10 +1,16 @@
 """plan, apply, destroy, status: what is declared beside what is there."""
 
+import sys
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
+
 import pytest
 
 import isthmus as im
 from isthmus.errors import ProjectError, Refused
+from isthmus.lifecycle.doctor import doctor
 from isthmus.lifecycle.status import status
+from isthmus.target import Adapter, Packages
 from isthmus.tests.cli.running import edit, isthmus, tree
 
 VIEW = "features/item_history.sql"
@@ -133,10 +139,27 @@ def test_status_says_what_is_not_made_yet(new):
 
 
 def test_doctor_finds_this_machine_well():
-    from isthmus.lifecycle.doctor import doctor
+    findings = {finding.name.split()[0]: finding for finding in doctor()}
+    assert findings["python"].ok
+    assert findings["local"].ok
+    assert "wrote and read back a table" in findings["local"].detail
+    assert {name for name, finding in findings.items() if finding.required} == {"python", "local"}
+    assert "sagemaker" in findings
+    assert not findings["vertex"].ok
+    assert "its SQL check only" in findings["vertex"].detail
 
-    found = {finding.name.split()[0]: finding for finding in doctor()}
-    assert found["python"].ok
-    assert found["local"].ok
-    assert "wrote and read back a table" in found["local"].detail
-    assert {"sagemaker", "vertex"} <= set(found)
+
+def test_doctor_says_of_every_installed_adapter_whether_it_can_be_used(monkeypatch):
+    def lake(**more):
+        return Adapter(name="lake", title="Lake", capabilities={}, ports={"blobs": "lake:Blobs"}, **more)
+
+    points = [EntryPoint(name=name, value=f"{name}:ADAPTER", group="isthmus.adapters") for name in ("lake", "no_such_package")]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: points if group == "isthmus.adapters" else [])
+    monkeypatch.setitem(sys.modules, "lake", SimpleNamespace(ADAPTER=lake()))
+    findings = {finding.name: finding for finding in doctor()}
+    assert (findings["lake"].ok, findings["lake"].detail) == (True, "its packages are here; credentials are checked by `plan`")
+    assert (findings["no_such_package"].ok, findings["no_such_package"].detail) == (False, "install what brings no_such_package")
+    assert "sagemaker" not in findings
+    monkeypatch.setitem(sys.modules, "lake", SimpleNamespace(ADAPTER=lake(needs=Packages(modules=("no_such_sdk",), install="lakehouse"))))
+    findings = {finding.name: finding for finding in doctor()}
+    assert (findings["lake"].ok, findings["lake"].detail) == (False, 'pip install "lakehouse"')

@@ -41,7 +41,7 @@ def registry():
     group = ModelPackageGroup.create(
         model_package_group_name="rankers", model_package_group_description="all of them", tags=[Tag(key="team", value="ranking")]
     )
-    group.wait_for_status("Completed", poll=1, timeout=20)
+    group.wait_for_status("Completed", poll=1, timeout=300)
     versions = [
         new_version(
             inference_specification=InferenceSpecification(
@@ -55,7 +55,7 @@ def registry():
         for name in ("first", "second")
     ]
     for version in versions:
-        version.wait_for_status("Completed", poll=1, timeout=20)
+        version.wait_for_status("Completed", poll=1, timeout=300)
     versions[0].update(model_approval_status="Approved", approval_description="good", customer_metadata_properties={"by": "me"})
     read = ModelPackage.get(model_package_name=versions[0].model_package_arn)
     chosen = ModelPackage.get_all(model_package_group_name="rankers", model_approval_status="Approved")
@@ -105,23 +105,23 @@ def serving(versions):
         "variants": [variant.model_name for variant in configs[0].production_variants],
         "at first": endpoint.endpoint_status,
     }
-    endpoint.wait_for_status("InService", poll=1, timeout=60)
+    endpoint.wait_for_status("InService", poll=1, timeout=300)
     seen["in service"] = endpoint.endpoint_status
     answer = endpoint.invoke(
         body=json.dumps({"rows": [1]}), content_type="application/json", accept="application/json", custom_attributes="trace=1"
     )
     seen["invoked"] = [answer.invoked_production_variant, answer.content_type, answer.custom_attributes, said_by(answer)]
     endpoint.update_weights_and_capacities([DesiredWeightAndCapacity(variant_name="main", desired_weight=1.0, desired_instance_count=2)])
-    endpoint.wait_for_status("InService", poll=1, timeout=60)
+    endpoint.wait_for_status("InService", poll=1, timeout=300)
     seen["capacity"] = endpoint.production_variants[0].current_instance_count
     endpoint.endpoint_config_name = "second-config"  # the SDK's update takes it from the object
     endpoint.update()
     seen["updating"] = endpoint.endpoint_status
-    endpoint.wait_for_status("InService", poll=1, timeout=60)
+    endpoint.wait_for_status("InService", poll=1, timeout=300)
     seen["updated"] = [Endpoint.get(endpoint_name="ranker").endpoint_config_name, said_by(endpoint.invoke(body="{}"))["model"]]
     seen["listed"] = [[found.endpoint_name, found.endpoint_status] for found in Endpoint.get_all(status_equals="InService")]
     endpoint.delete()
-    endpoint.wait_for_delete(poll=1, timeout=60)
+    endpoint.wait_for_delete(poll=1, timeout=300)
     seen["after"] = refusal(lambda: Endpoint.get(endpoint_name="ranker"))
     seen["invoked after"] = refusal(lambda: endpoint.invoke(body="{}"))
     for config in configs:
@@ -137,9 +137,9 @@ def removal(versions):
     seen = {"too early": refusal(group.delete)}
     for version in versions:
         version.delete()
-        version.wait_for_delete(poll=1, timeout=20)
+        version.wait_for_delete(poll=1, timeout=300)
     group.delete()
-    group.wait_for_delete(poll=1, timeout=20)
+    group.wait_for_delete(poll=1, timeout=300)
     return {**seen, "left": [found.model_package_group_name for found in ModelPackageGroup.get_all()]}
 
 

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from isthmus.storage import wait
 from isthmus.tests.localstack import endpoints_kit
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +105,7 @@ def test_a_container_error_is_a_model_error_with_what_it_said(kit):
 def test_a_container_that_dies_fails_one_call_and_is_started_again(kit):
     kit.endpoint(red=1)
     assert refusal(kit.runtime.invoke_endpoint, EndpointName="ranker", Body=b"die")["OriginalStatusCode"] == 0
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not answers(kit):
         assert time.monotonic() < deadline, "the container did not come back"
 
@@ -176,7 +179,7 @@ def test_configurations_are_checked_kept_and_listed(kit):
 
     assert "already existing" in refused([variant], name="full")
     assert "unique" in refused([variant, variant])
-    assert "1 to 10" in refused([{**variant, "VariantName": f"v{n}"} for n in range(11)])
+    assert "length less than or equal to 10" in refused([{**variant, "VariantName": f"v{n}"} for n in range(11)])
     assert 'Could not find model "arn:aws:sagemaker' in refused([{**variant, "ModelName": "none"}])
     assert "regular expression" in refused([{**variant, "VariantName": "bad_name"}])
     assert "regular expression" in refused([variant], name="-bad")
@@ -226,17 +229,14 @@ def test_a_change_of_weights_is_updating_until_the_clock_says_so_and_keeps_the_c
 
 def test_no_call_fails_while_four_threads_call_and_weights_and_fleets_change(kit):
     kit.endpoint(red=1, blue=1)
-    stop, failures, counts = threading.Event(), [], []
+    stop, failures, answered = threading.Event(), [], []
 
     def caller():
-        done = 0
         while not stop.is_set():
             try:
-                kit.invoke(b"sleep 0.002")
-                done += 1
+                answered.append(kit.invoke(b"sleep 0.002"))
             except Exception as error:  # noqa: BLE001  whatever it is, it is the failure that the test looks for
                 failures.append(error)
-        counts.append(done)
 
     threads = [threading.Thread(target=caller) for _ in range(4)]
     for thread in threads:
@@ -251,13 +251,13 @@ def test_no_call_fails_while_four_threads_call_and_weights_and_fleets_change(kit
         kit.sagemaker.update_endpoint(EndpointName="ranker", EndpointConfigName="ranker-2")
         kit.stack.advance(120)
         assert kit.describe()["EndpointConfigName"] == "ranker-2"
-        time.sleep(0.2)  # some calls after the last change
+        last = max(len(answered), 80)
+        wait(lambda: failures or len(answered) > last + 20, bool, deadline=timedelta(seconds=60))  # some calls after the last change
     finally:
         stop.set()
         for thread in threads:
             thread.join()
     assert failures == []
-    assert sum(counts) > 100
 
 
 def test_deleting_takes_its_time_and_ends_the_processes(kit):
@@ -286,6 +286,7 @@ def test_the_model_servers_die_with_a_stack_that_is_killed(tmp_path):
         kit.model("red")
         kit.config("one", red=1)
         kit.sagemaker.create_endpoint(EndpointName="ranker", EndpointConfigName="one")
+        kit.settled()
         pid = kit.invoke()[1]["pid"]
         running._process.kill()
         gone(pid)
@@ -294,7 +295,7 @@ def test_the_model_servers_die_with_a_stack_that_is_killed(tmp_path):
 
 
 def gone(pid):
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
         assert time.monotonic() < deadline, f"process {pid} is still there"
         time.sleep(0.02)
@@ -309,7 +310,7 @@ def test_a_shadow_gets_copies_and_answers_nobody(kit):
     kit.stack.advance(60)
     assert {kit.invoke()[0] for _ in range(30)} == {"red"}
     assert kit.describe()["ShadowProductionVariants"][0]["VariantName"] == "dark"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while invocations(kit, "dark") < 30:
         assert time.monotonic() < deadline
         kit.stack.advance(180)
@@ -376,7 +377,7 @@ def test_captured_calls_are_json_lines_in_sagemakers_layout(kit):
 def test_the_containers_lines_are_in_cloudwatch_logs(kit):
     kit.endpoint(red=1)
     logs = kit.client("logs")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         events = logs.filter_log_events(logGroupName="/aws/sagemaker/Endpoints/ranker")["events"]
         if any("serving red ['serve']" in event["message"] for event in events):

@@ -12,6 +12,8 @@ from isthmus.localstack.aws.endpoints.plan import plan
 from isthmus.localstack.serving.weights import choice, shares, two_fleets
 from isthmus.tests.localstack import endpoints_kit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory):

@@ -9,8 +9,10 @@ import signal
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -22,7 +24,7 @@ from isthmus.tests.localstack.endpoints_kit import Kit
 from isthmus.tests.localstack.endpoints_kit import start as start_kit
 from isthmus.tests.localstack.jobkit import Aws, alive, definition, step, training_request, until
 
-pytestmark = pytest.mark.timeout(300)  # each test starts two stacks
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each test starts two stacks
 
 
 @pytest.fixture
@@ -134,7 +136,7 @@ def test_the_catalogue_the_registry_groups_and_their_records_come_back(life):
     aws.client("iam").create_role(RoleName="job", AssumeRolePolicyDocument="{}")
     aws.client("kinesis").create_stream(StreamName="events", ShardCount=2)
     aws.client("kinesis").put_record(StreamName="events", Data=b"in flight", PartitionKey="1")
-    aws.client("athena").create_prepared_statement(StatementName="s", WorkGroup="primary", QueryStatement="select 1")
+    aws.client("athena").create_prepared_statement(StatementName="first", WorkGroup="primary", QueryStatement="select 1")
     before = aws.sm.describe_model_package(ModelPackageName=package)
     aws = life()
     assert aws.client("glue").get_table(DatabaseName="shop", Name="items")["Table"]["PartitionKeys"] == table["PartitionKeys"]
@@ -149,7 +151,7 @@ def test_the_catalogue_the_registry_groups_and_their_records_come_back(life):
     assert aws.client("iam").get_role(RoleName="job")["Role"]["RoleName"] == "job"
     assert len(aws.client("kinesis").list_shards(StreamName="events")["Shards"]) == 2
     assert (
-        aws.client("athena").get_prepared_statement(StatementName="s", WorkGroup="primary")["PreparedStatement"]["QueryStatement"]
+        aws.client("athena").get_prepared_statement(StatementName="first", WorkGroup="primary")["PreparedStatement"]["QueryStatement"]
         == "select 1"
     )
     next_version = aws.sm.create_model_package(ModelPackageGroupName="ranker", InferenceSpecification=specification)["ModelPackageArn"]
@@ -254,6 +256,49 @@ def test_a_clean_end_keeps_the_same_and_a_reset_empties_the_home(life, tmp_path)
     assert aws.stack.now() >= moved  # time does not go back
     aws.stack.reset()
     assert life().s3.list_buckets()["Buckets"] == []
+
+
+def test_motos_own_reset_empties_the_home_too(life):
+    aws = life()
+    aws.s3.create_bucket(Bucket="bucket")
+    aws.sm.create_model_package_group(ModelPackageGroupName="ranker")
+    with urllib.request.urlopen(urllib.request.Request(f"{aws.url}/moto-api/reset", method="POST")) as answer:
+        assert answer.status == 200
+    aws = life()
+    assert aws.s3.list_buckets()["Buckets"] == []
+    assert aws.sm.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+
+
+def test_identities_and_their_policies_come_back_and_hold_again_once_they_are_enforced(life):
+    aws = life()
+    iam = aws.client("iam")
+    iam.create_user(UserName="reader")
+    allowed = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.put_user_policy(UserName="reader", PolicyName="reads", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    aws.stack.enforce()
+    aws = life()
+    reader = boto3.client(
+        "s3",
+        endpoint_url=aws.url,
+        region_name="us-east-1",
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    reader.create_bucket(Bucket="before")  # as documented: enforcement does not outlive the stack
+    aws.stack.enforce()
+    assert [bucket["Name"] for bucket in reader.list_buckets()["Buckets"]] == ["before"]
+    assert code_of(reader.create_bucket, Bucket="after") == "AccessDenied"
+
+
+@pytest.mark.parametrize(("first", "words"), [(True, "was written with --moto-answers; start with it"), (False, "was written without")])
+def test_what_nobody_executed_does_not_come_back_as_if_somebody_had(tmp_path, first, words):
+    home = tmp_path / "home"
+    start_aws(home=home, moto_answers=first).stop()
+    with pytest.raises(StackFailed, match=words):
+        start_aws(home=home, moto_answers=not first)
+    start_aws(home=home, moto_answers=first).stop()
 
 
 def test_a_home_is_one_stacks_at_a_time(tmp_path):

@@ -13,7 +13,7 @@ from isthmus.localstack.jobs import bound
 from isthmus.localstack.run import start_aws
 from isthmus.tests.localstack.jobkit import Aws, alive, processing_request, training_request, until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
@@ -30,25 +30,25 @@ def folders(scratch):
 
 
 def with_a_job(tmp_path, script, **options):
-    """A stack, and the pid that a job of it wrote."""
+    """A stack, and the pid that a job of it wrote into the file $PID."""
     stack = start_aws(clock="real", **options)
     aws = Aws(stack.url)
     aws.s3.create_bucket(Bucket="bucket")
     pid = tmp_path / "pid"
-    aws.sm.create_training_job(TrainingJobName="job", **training_request(script.replace("PID", str(pid))))
+    aws.sm.create_training_job(TrainingJobName="job", **training_request(f"export PID={pid}; {script}"))
     until(lambda: pid.exists() and pid.read_text().strip())
     return stack, int(pid.read_text())
 
 
 def test_a_job_that_ignores_sigterm_and_what_it_started_die_when_the_stack_is_killed(tmp_path):
-    stack, pid = with_a_job(tmp_path, "trap '' TERM; sh -c 'echo $$ > PID.new; mv PID.new PID; sleep 600'; sleep 600")
+    stack, pid = with_a_job(tmp_path, "trap '' TERM; sh -c 'echo $$ > $PID.new; mv $PID.new $PID; sleep 600'; sleep 600")
     os.kill(stack.pid, signal.SIGKILL)
     until(lambda: not alive(pid), seconds=10)
     stack.stop()
 
 
 def test_folders_of_a_killed_stack_are_swept_at_the_next_start_and_no_living_ones(tmp_path, scratch):
-    stack, _ = with_a_job(tmp_path, "echo 1 > PID; sleep 600")
+    stack, _ = with_a_job(tmp_path, "echo 1 > $PID; sleep 600")
     with start_aws() as other:
         os.kill(stack.pid, signal.SIGKILL)
         until(lambda: not alive(stack.pid))
@@ -77,7 +77,7 @@ QUERY = "select count(*) from unnest(sequence(1, 10000)) a(x) cross join unnest(
 
 
 def test_sigterm_ends_a_stack_with_jobs_queries_and_requests_under_way_within_seconds(tmp_path, scratch):
-    stack, pid = with_a_job(tmp_path, "trap '' TERM; echo $$ > PID.new; mv PID.new PID; while true; do sleep 1; done")
+    stack, pid = with_a_job(tmp_path, "trap '' TERM; echo $$ > $PID.new; mv $PID.new $PID; while true; do sleep 1; done")
     aws = Aws(stack.url)
     aws.sm.create_processing_job(ProcessingJobName="other", **processing_request("sleep 600"))
     athena = aws.client("athena")

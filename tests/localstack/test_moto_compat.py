@@ -1,4 +1,4 @@
-"""What moto did before, it still does: the same boto3 calls to moto's own server and to our stack on the instant clock.
+"""What moto did before, it still does: the same boto3 calls to moto's own server and to our stack with moto's answers.
 
 Ours may say more than moto; what moto says, ours says too. Moments and random ids are compared by their kind only. Where moto crashes
 (its server answers 500), nobody can rely on what it says: ours must not crash, and that is all.
@@ -24,6 +24,8 @@ from isthmus.localstack.aws.coverage import moto_has
 from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
 from isthmus.tests.localstack.moto_scenarios import SCENARIOS
+
+pytestmark = pytest.mark.slow
 
 # (scenario, method, what differs in it = what ours says) -> why ours is not moto's. Anything else that differs is a failure, and so is
 # a line here that no longer differs.
@@ -89,7 +91,7 @@ def moto():
 
 @pytest.fixture(scope="module")
 def ours():
-    with start_aws(clock="instant") as running:
+    with start_aws(clock="instant", moto_answers=True) as running:
         yield running.url
 
 
@@ -97,7 +99,7 @@ def _wait(url, process):
     deadline = time.monotonic() + 60
     while True:
         try:
-            with _direct.open(url, timeout=5):
+            with _direct.open(url, timeout=120):
                 return
         except (OSError, urllib.error.URLError):
             assert process.poll() is None, "moto's server ended"
@@ -185,7 +187,7 @@ def _kind(value):
 def compared(scenario, moto, ours):
     """(method, where = what ours says) -> in words, for all that differs."""
     calls = SCENARIOS[scenario]
-    _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=10).close()
+    _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=120).close()
     Stack(ours).reset()
     found = {}
     for number, (theirs, mine) in enumerate(zip(play(moto, calls), play(ours, calls), strict=True)):
@@ -197,7 +199,7 @@ def compared(scenario, moto, ours):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_on_the_instant_clock_a_client_of_moto_sees_what_moto_says(scenario, moto, ours):
+def test_with_motos_answers_a_client_of_moto_sees_what_moto_says(scenario, moto, ours):
     found = compared(scenario, moto, ours)
     declared = [(method, pattern) for subject, method, pattern in DECLARED if subject == scenario]
     unexpected = [text for key, text in found.items() if not any(_matches(key, one) for one in declared)]
@@ -218,7 +220,7 @@ def test_every_operation_that_moto_has_is_compared():
 def test_no_scenario_is_a_list_of_refusals(moto):
     """A scenario whose calls moto refuses would compare nothing."""
     for scenario, calls in SCENARIOS.items():
-        _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=10).close()
+        _direct.open(urllib.request.Request(f"{moto}/moto-api/reset", method="POST"), timeout=120).close()
         answers = play(moto, calls)
         assert "Error" not in answers[0], (scenario, answers[0])
         assert sum("Error" in answer for answer in answers) <= len(answers) / 2, (scenario, answers)

@@ -12,7 +12,7 @@ from isthmus.localstack.run import start_aws
 
 pytest.importorskip("importlib.metadata").version("sagemaker")
 CLIENT = Path(__file__).with_name("sdk_features_client.py")
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def day(number):
@@ -32,7 +32,7 @@ def seen(tmp_path_factory):
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=800,
             check=False,
         )
         assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]

@@ -11,6 +11,8 @@ import pytest
 
 from isthmus.tests.localstack import endpoints_kit
 
+pytestmark = pytest.mark.slow
+
 if find_spec("sagemaker") is None:
     pytest.skip("the sagemaker SDK is not installed", allow_module_level=True)
 CLIENT = Path(__file__).with_name("sdk_models_client.py")
@@ -39,14 +41,14 @@ def seen(stack, tmp_path_factory):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
     return json.loads((folder / "seen.json").read_text())
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_group_and_its_versions_are_made_and_read(seen):
     registry = seen["registry"]
     assert registry["group"] == [f"{ARN}model-package-group/rankers", "Completed", "all of them"]

@@ -13,6 +13,8 @@ import pytest
 
 from isthmus.localstack.run import start_aws
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("importlib.metadata").version("sagemaker")  # an import of the SDK itself takes four seconds
 CLIENT = Path(__file__).with_name("sdk_v3_client.py")
 
@@ -40,7 +42,7 @@ def seen(stack, tmp_path_factory):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
@@ -61,7 +63,7 @@ def model_at(aws, uri):
         return json.load(tar.extractfile("model.json"))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_model_trainer_in_script_mode_trains_and_its_wait_returns(seen, aws):
     assert seen["script_mode"]["status"] == "Completed"
     assert model_at(aws, seen["script_mode"]["artifacts"]) == {"lr": 0.5, "rows": 3}

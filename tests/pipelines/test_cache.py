@@ -15,6 +15,8 @@ from isthmus.pipelines.watch import artifact_uri, log, values
 from isthmus.pipelines.why import compared_with, why_rerun
 from isthmus.tests.pipelines.traced import make, run, trace, tracing
 
+pytestmark = pytest.mark.slow
+
 SCORE = (Output(name="score", type="float"),)
 WRITE = "import json; json.dump({'score': float(sys.argv[3])}, open(sys.argv[4], 'w'))"
 KEEP = "pathlib.Path(sys.argv[3], 'model.txt').write_text('weights')"

@@ -19,6 +19,7 @@ def shop(tmp_path_factory):
         yield project
 
 
+@pytest.mark.slow
 def test_the_worse_run_is_called_worse_and_the_other_way_round(shop):
     forth, back = compare(shop, "r1", "r2"), compare(shop, "r2", "r1")
     assert (forth.verdict, back.verdict) == ("worse", "better")

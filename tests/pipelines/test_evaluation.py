@@ -1,18 +1,26 @@
 """Forward evaluation trains on what was known, tests on what came after, and says what it left out."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import evaluation, trainers
+from isthmus.pipelines import evaluation, folds, measure, spoken, statistics, trainers
+from isthmus.pipelines.metrics import day_of
 from isthmus.project.specs import Evaluation, Feature, Model
+from isthmus.storage import wait
 from isthmus.tests.pipelines import trained
 
 START, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 8, tzinfo=UTC)
@@ -82,10 +90,141 @@ def test_periods_cover_the_rest_of_the_window_without_gap_or_overlap(hours, afte
         | {"evaluate": Evaluation(forward=timedelta(hours=hours), after=timedelta(days=after))}
     )
     found = list(evaluation.periods(trained.data(rows=300), model, START, END))
-    assert found[0][0] == START + timedelta(days=after)
-    assert all(one[1] == two[0] for one, two in pairwise(found))
+    assert found[0].begin == START + timedelta(days=after)
+    assert all(one.until == two.begin for one, two in pairwise(found))
     last = pc.max(trained.data(rows=300)["event_timestamp"]).as_py().replace(tzinfo=UTC)
-    assert found[-1][0] <= last < found[-1][1] <= END
+    assert found[-1].begin <= last < found[-1].until <= END
+
+
+@pytest.mark.parametrize(("days", "length"), [(3, 1), (7, 1), (12, 1), (13, 2), (22, 2), (23, 3), (30, 3)])
+def test_a_period_is_a_tenth_of_the_days_to_test_in_whole_days(days, length):
+    """The log has seven days and then one row on the last."""
+    data = trained.data(rows=300)
+    last = pa.scalar((START + timedelta(days=days) - timedelta(hours=1)).replace(tzinfo=None), pa.timestamp("ms"))
+    late = data.slice(0, 1).set_column(1, "event_timestamp", pa.array([last.as_py()], last.type))
+    data = pa.concat_tables([data.filter(pc.less(data["event_timestamp"], last)), late])
+    found = evaluation.periods(data, MODEL, START, START + timedelta(days=60))
+    assert {fold.length for fold in found} == {timedelta(days=length)}
+    assert len(found) <= 10
+
+
+def test_a_long_evaluation_runs_its_periods_in_several_processes_and_says_the_same(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "slow_trainer.py").write_text(
+        "import os, pathlib\nclass Rate:\n    def __init__(self, rate): self.rate = rate\n"
+        "    def predict(self, rows):\n        (pathlib.Path(__file__).parent / f'pid-{os.getpid()}').touch()\n"
+        "        return [self.rate + (row['item_ctr'] or 0) / 9 for row in rows]\n"
+        "def train(data, label, features):\n    return Rate(sum(data[label].to_pylist()) / data.num_rows)\n"
+    )
+    model = msgspec.structs.replace(MODEL, trainer="slow_trainer.train")
+    data, lines = trained.data(), []
+    pq.write_table(data, tmp_path / "data.parquet")
+    trainer = trainers.find(model, tmp_path)
+    alone = forward(data, trainer, tmp_path, model)
+    assert len(list(tmp_path.glob("pid-*"))) == 1
+    monkeypatch.setattr(folds, "WORTH", 0.0)
+    monkeypatch.setattr(folds.os, "cpu_count", lambda: 2)
+    spread = evaluation.forward(
+        data, trainer, model, start=START, end=END, folder=tmp_path, log=lines.append, source=tmp_path / "data.parquet"
+    )
+    assert spread.predictions.equals(alone.predictions)
+    assert len(list(tmp_path.glob("pid-*"))) > 1
+    assert [line.split(":")[0] for line in lines if line.startswith("period")] == [f"period {number} of 5" for number in range(1, 6)]
+    assert "2 at a time" in lines[1]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import msgspec, pyarrow.parquet as pq
+from isthmus.pipelines import evaluation, folds, trainers
+from isthmus.tests.pipelines.test_evaluation import END, MODEL, START
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    folds.WORTH, folds.os.cpu_count = 0.0, lambda: 2
+    model = msgspec.structs.replace(MODEL, trainer="hanging.train")
+    data = pq.read_table(folder / "data.parquet")
+    trainer = trainers.find(model, folder)
+    evaluation.forward(data, trainer, model, start=START, end=END, folder=folder, log=print, source=folder / "data.parquet")
+"""
+HANGING = """
+import os, threading
+from multiprocessing import parent_process
+from pathlib import Path
+
+def train(data, label, features):
+    if parent_process():
+        (Path(__file__).parent / f"pid-{os.getpid()}").touch()
+        threading.Event().wait(120)
+    return Flat()
+
+class Flat:
+    def predict(self, rows):
+        return [0.1] * len(rows)
+"""
+
+
+def test_a_killed_evaluation_leaves_no_process_that_trains_for_nobody(tmp_path):
+    (tmp_path / "hanging.py").write_text(HANGING)
+    (tmp_path / "killed.py").write_text(KILLED)
+    pq.write_table(trained.data(), tmp_path / "data.parquet")
+    evaluating = subprocess.Popen([sys.executable, tmp_path / "killed.py", tmp_path], stdout=subprocess.DEVNULL)
+    try:
+        wait(lambda: list(tmp_path.glob("pid-*")), lambda pids: len(pids) == 2, deadline=timedelta(seconds=90), what="two workers")
+    finally:
+        evaluating.kill()
+        evaluating.wait()
+    workers = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
+    wait(lambda: [pid for pid in workers if alive(pid)], lambda pids: not pids, deadline=timedelta(seconds=30), what="the workers' end")
+
+
+def alive(pid):
+    """A zombie that nobody has waited for is not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not (state.is_file() and state.read_text().rsplit(") ", 1)[1].startswith("Z"))
+
+
+def test_rows_say_whose_they_are_and_what_was_ranked(tmp_path):
+    data = trained.data().append_column("user_id", pa.array([f"u{i % 90}" for i in range(2100)]))
+    among = evaluation.Grouping(unit="user_id", ranked_within="position", item="item_id")
+    found = evaluation.forward(data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+    measured = measure.measure(found)
+    assert (measured.unit, measured.units) == ("user_id", 90)
+    assert (measured.ranked.within, measured.ranked.groups + measured.ranked.left_out) == ("position", 270)
+    assert set(measured.figures()) == {"auc", "calibration", "log_loss", "ndcg@10", "recall@10", "mrr", "group_auc"}
+    assert measured.ranked.items == measured.ranked.shown == 10  # one score for all: everything shares the first place
+
+
+def test_intervals_do_not_depend_on_the_order_of_the_rows(tmp_path):
+    data = trained.data().append_column("user_id", pa.array([f"u{i % 90}" for i in range(2100)]))
+    among = evaluation.Grouping(unit="user_id", ranked_within="position", item="item_id")
+    trainer = Recorder(lambda rows: [row["item_ctr"] or 0.1 for row in rows])
+    found = evaluation.forward(data, trainer, MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+    order = np.random.default_rng(0).permutation(found.predictions.num_rows)
+    shuffled = msgspec.structs.replace(found, predictions=found.predictions.take(pa.array(order)))
+    first, second = (measure.measure(each).figures() for each in (found, shuffled))
+    for name, figure in first.items():
+        assert msgspec.structs.astuple(second[name]) == pytest.approx(msgspec.structs.astuple(figure), abs=1e-9)
+
+
+def test_a_log_without_units_or_with_few_says_so(tmp_path):
+    alone = measure.measure(forward(trained.data(), Recorder(), tmp_path))
+    assert spoken.drawn(alone) == "rows taken as independent: the log names no unit, so the true intervals are wider"
+    data = trained.data()
+    for unit, ranked, said in (
+        (None, "position", "3 positions taken as independent: the log names no unit, so the true intervals are wider"),
+        ("position", "position", "draw 3 positions: rows of one are not independent; too few for an interval, which takes 10"),
+    ):
+        among = evaluation.Grouping(unit=unit, ranked_within=ranked)
+        found = evaluation.forward(data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+        measured = measure.measure(found)
+        assert spoken.drawn(measured) == said
+        assert (measured.auc.low, measured.auc.high, measured.calibration, measured.metrics) == (0.0, 1.0, None, {})
 
 
 def test_a_period_before_which_nobody_clicked_is_left_out_and_said(tmp_path):
@@ -121,7 +260,7 @@ def test_mere_scores_are_ranked_but_not_called_rates(tmp_path):
     def score(rows):
         return [100 * (row["item_ctr"] or 0) for row in rows]
 
-    found = evaluation.measure(forward(trained.data(), Recorder(score), tmp_path), timedelta(days=1))
+    found = measure.measure(forward(trained.data(), Recorder(score), tmp_path))
     assert found.auc.low > 0.5
     assert (found.log_loss, found.calibration, found.log_loss_difference) == (None, None, None)
 
@@ -132,7 +271,7 @@ def test_always_answering_the_base_rate_scores_like_it(tmp_path):
             rate = pc.mean(data[label]).as_py()
             return Recorder(lambda rows: [rate] * len(rows))
 
-    found = evaluation.measure(forward(trained.data(), Base(), tmp_path), timedelta(days=1))
+    found = measure.measure(forward(trained.data(), Base(), tmp_path))
     assert found.auc.value == 0.5
     assert found.log_loss_difference.value == pytest.approx(0)
 
@@ -140,17 +279,17 @@ def test_always_answering_the_base_rate_scores_like_it(tmp_path):
 def test_the_champion_is_compared_on_common_rows_only(tmp_path):
     ours = forward(trained.data(), Recorder(lambda rows: [row["item_ctr"] or 0.1 for row in rows]), tmp_path).predictions
     theirs = ours.slice(100, 300).set_column(3, "prediction", pa.array(np.full(300, 0.2)))
-    found = evaluation.against(ours, theirs, version="ranker@1", run="r1", rates_of="item")
+    found = measure.against(ours, theirs, version="ranker@1", run="r1", rates_of="item")
     assert found.rows == 300
     assert found.difference.value == pytest.approx(
-        evaluation.statistics.auc(
+        statistics.auc(
             *(ours.slice(100, 300)[name].to_numpy() for name in ("prediction", "outcome")),
-            evaluation.day_of(ours.slice(100, 300)),
+            day_of(ours.slice(100, 300)),
             samples=2,
         ).value
         - 0.5
     )
-    apart = evaluation.against(ours.slice(0, 50), theirs, version="ranker@1", run="r1", rates_of="item")
+    apart = measure.against(ours.slice(0, 50), theirs, version="ranker@1", run="r1", rates_of="item")
     assert apart.difference is None
     assert "other rows" in apart.why_not
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from isthmus.pipelines import gate
 from isthmus.pipelines.statistics import Estimate
-from isthmus.project.specs import Gate
+from isthmus.project.specs import Bound, Gate
 
-BOTH = Gate(auc_vs_champion_at_least=0.0, calibration_within=(0.67, 1.5))
+BOTH = (Bound(metric="auc", against=True, low=0.0), Bound(metric="calibration", low=0.67, high=1.5))
 numbers = st.floats(-2, 2)
 
 
@@ -29,28 +29,52 @@ def between(low, high):
     ],
 )
 def test_the_worst_part_decides(difference, calibration, said):
-    assert gate.judge(BOTH, auc_vs_champion=difference, calibration=calibration).verdict == said
+    assert judge(BOTH, difference, calibration).verdict == said
+
+
+def judge(bounds, difference, calibration, **why):
+    differences, figures = ({name: value} if value else {} for name, value in (("auc", difference), ("calibration", calibration)))
+    return gate.judge(bounds, figures, differences, **why)
 
 
 def test_a_configuration_without_a_gate_is_not_judged():
-    assert gate.judge(Gate(), auc_vs_champion=None, calibration=None).verdict is None
+    assert judge((), None, None).verdict is None
 
 
 def test_what_is_missing_is_said():
-    found = gate.judge(BOTH, auc_vs_champion=None, calibration=None, no_champion="no champion yet")
-    assert [check.reason for check in found.checks] == ["no champion yet", "its scores are not probabilities"]
+    result = judge(BOTH, None, None, no_champion="no champion yet")
+    assert [check.reason for check in result.checks] == ["no champion yet", "its scores are not probabilities, or units are too few"]
+
+
+def test_a_ranking_is_compared_with_the_champion_s_unless_the_gate_does_so_itself():
+    default = Bound(metric="ndcg@10", against=True, low=0.0)
+    assert gate.asked(Gate(), ranked=True, champion=True) == (default,)
+    assert gate.asked(Gate(bounds=BOTH), ranked=True, champion=True) == (*BOTH, default)
+    own = (Bound(metric="mrr", against=True, low=-0.01),)
+    assert gate.asked(Gate(bounds=own), ranked=True, champion=True) == own
+    assert gate.asked(Gate(), ranked=False, champion=True) == gate.asked(Gate(), ranked=True, champion=False) == ()
+
+
+def test_better_by_auc_and_worse_as_a_ranking_says_both():
+    differences = {"auc": between(0.05, 0.15), "ndcg@10": between(-0.1, -0.02)}
+    for bounds, verdict in ((BOTH[:1], "pass"), (gate.asked(Gate(), ranked=True, champion=True), "fail")):
+        result = gate.judge(bounds, {}, differences)
+        assert result.verdict == verdict
+        assert "by AUC alone it would pass (auc_vs_champion 0.100" in result.note
+        assert "it ranks worse (ndcg@10_vs_champion -0.060" in result.note
+    assert gate.judge((), {}, differences | {"ndcg@10": between(-0.1, 0.02)}).note is None
 
 
 @given(numbers, numbers, numbers, st.floats(0, 1))
 def test_a_narrower_interval_never_turns_a_verdict_around(low, high, bound, share):
     low, high = sorted((low, high))
-    wide = gate.at_least(between(low, high), bound)
-    narrow = gate.at_least(between(low + share * (high - low) / 2, high - share * (high - low) / 2), bound)
+    wide = gate.within(between(low, high), bound)
+    narrow = gate.within(between(low + share * (high - low) / 2, high - share * (high - low) / 2), bound)
     assert wide in (narrow, "inconclusive")
 
 
 @given(numbers, numbers, numbers, numbers)
-def test_within_is_both_sides_of_at_least(low, high, bottom, top):
+def test_an_interval_passes_inside_and_fails_outside(low, high, bottom, top):
     low, high = sorted((low, high))
     bottom, top = sorted((bottom, top))
     found = gate.within(between(low, high), bottom, top)

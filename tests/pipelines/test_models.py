@@ -7,6 +7,8 @@ from isthmus.errors import NotFound, Refused
 from isthmus.pipelines import models
 from isthmus.tests.pipelines import trained
 
+pytestmark = pytest.mark.slow
+
 GATE = "gate: {auc_vs_champion: {at_least: 0}}\n"
 
 

@@ -57,13 +57,14 @@ def loaded_without(folder, *absent):
     )
 
     def predict(rows):
-        done = subprocess.run([sys.executable, "-c", code, json.dumps(rows)], capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run([sys.executable, "-c", code, json.dumps(rows)], capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     return predict
 
 
+@pytest.mark.slow
 def test_the_example_s_logistic_serves_without_scikit_learn(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(RANKER))
     import ranker
@@ -95,6 +96,7 @@ def test_the_slice_keeps_what_the_class_needs_and_nothing_else(module, tmp_path)
     assert not any(word in code for word in ("import os", "json", "UNUSED", "def train"))
 
 
+@pytest.mark.slow
 def test_local_modules_travel_with_the_model(module, tmp_path):
     module("from . import deep\nOFFSET = deep.OFFSET\n", "kit.shapes")
     module("OFFSET = 10\n", "kit.deep")

@@ -17,6 +17,7 @@ def shop(tmp_path):
         yield project
 
 
+@pytest.mark.slow
 def test_a_record_says_what_was_trained_on_what(shop, monkeypatch):
     run = trained.run_here(shop, "good", trained.data(), monkeypatch)
     assert run.config == (shop.folder / "models" / "good.yaml").read_text()
@@ -28,6 +29,7 @@ def test_a_record_says_what_was_trained_on_what(shop, monkeypatch):
     assert msgspec.json.decode(msgspec.json.encode(run), type=Run) == run
 
 
+@pytest.mark.slow
 def test_runs_are_listed_oldest_first_beyond_ten(shop, monkeypatch):
     run = trained.run_here(shop, "good", trained.data(), monkeypatch)
     for number in (11, 2, 10):
@@ -36,6 +38,7 @@ def test_runs_are_listed_oldest_first_beyond_ten(shop, monkeypatch):
     assert runs.of_version(shop.target.blobs, "ranker@1").name == "r11"
 
 
+@pytest.mark.slow
 def test_an_unknown_run_says_which_there_are(shop, monkeypatch):
     with pytest.raises(NotFound, match=r"there is: none yet"):
         runs.get_run(shop, "r1")

@@ -13,7 +13,8 @@ from isthmus.errors import Invalid
 from isthmus.pipelines import figures, page, plots, report, runs
 from isthmus.pipelines.compare import compare
 from isthmus.pipelines.document import local_path
-from isthmus.pipelines.evaluation import SCHEMA, day_of
+from isthmus.pipelines.evaluation import SCHEMA
+from isthmus.pipelines.metrics import day_of
 from isthmus.pipelines.statistics import Pairs
 from isthmus.tests.pipelines import trained
 
@@ -101,6 +102,7 @@ def predictions(rows):
         pa.array(scores, pa.float64()),
         pa.array([0.1] * len(rows)),
         pa.array([0] * len(rows)),
+        *(pa.nulls(len(rows)) for _ in ("unit", "ranked_within", "item")),
     ]
     return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
 

@@ -17,6 +17,8 @@ from isthmus.pipelines.watch import observe, watch
 from isthmus.storage import wait
 from isthmus.tests.pipelines.traced import SOON, make, phases, run, trace, tracing
 
+pytestmark = pytest.mark.slow
+
 HOLD = (
     "import os, time; pathlib.Path(sys.argv[4]).write_text(str(os.getpid()))\n"
     "while not pathlib.Path(sys.argv[3]).exists(): time.sleep(0.01)"

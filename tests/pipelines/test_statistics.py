@@ -130,3 +130,12 @@ def test_power_holds_in_a_simulation():
         seen += area > 0.5 + 1.96 / math.sqrt(12 * clicks)
     assert distance == 0.1
     assert 0.72 <= seen / 300 <= 0.88
+
+
+def test_power_is_said_in_people_where_the_log_names_them():
+    figure = statistics.Estimate(value=0.0, low=-0.0098, high=0.0098)
+    assert spoken.power_of_units(figure, 300, "user_id", "a difference in ndcg@10").rstrip() == (
+        "300 users show a difference in ndcg@10 of 0.014 four times in five; 0.01 takes 590 users, 0.005 takes 2,400 users."
+    )
+    assert spoken.power_of_units(figure, 9, "user_id", "a difference in ndcg@10") == ""
+    assert [spoken.people(name) for name in ("user_id", "session", "item_key")] == ["users", "sessions", "items"]

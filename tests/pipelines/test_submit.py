@@ -15,6 +15,8 @@ from isthmus.pipelines.submit import submit
 from isthmus.pipelines.watch import cancel, log, observe, values, watch
 from isthmus.tests.pipelines.traced import make, phases, run, trace, tracing
 
+pytestmark = pytest.mark.slow
+
 SCORE = (Output(name="score", type="float"),)
 WRITE = "import json; json.dump({'score': float(sys.argv[3])}, open(sys.argv[4], 'w'))"
 

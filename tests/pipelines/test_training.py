@@ -14,6 +14,8 @@ from isthmus.pipelines.compare import compare
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.watch import observe
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "openbandit"
 
 
@@ -49,6 +51,7 @@ def test_the_text_of_a_run_is_the_specification_s(logistic):
         "  log loss      0.02786 against 0.02750 for always answering the base rate (+0.00037 +- 0.00032)",
         "  calibration   1.03 observed/expected   95 % 0.79 .. 1.32                    pass",
         "  vs champion   auc -0.065   95 % -0.135 .. +0.007                            inconclusive",
+        "  intervals     rows taken as independent: the log names no unit, so the true intervals are wider",
         "  gate          inconclusive: it may serve as challenger, not become champion",
         "registered ranker@2 (challenger)   log .isthmus/runs/r2/log.txt   report .isthmus/runs/r2/report.html",
     ]
@@ -68,6 +71,7 @@ def test_the_comparison_is_the_specification_s(project, logistic):
         "  auc          0.540   0.461 .. 0.614         0.475   0.403 .. 0.541     -0.065   -0.135 .. +0.007",
         "  log loss     0.02744                        0.02786                    base rate 0.02750",
         "  obs/exp      1.15    0.88 .. 1.48           1.03    0.79 .. 1.32",
+        "intervals rows taken as independent: the log names no unit, so the true intervals are wider",
         "verdict   undecided. 62 clicks show a distance of 0.10 from chance four times in five; 0.05 takes 260 clicks, 0.02 1,600.",
     ]
 

@@ -39,4 +39,4 @@ def phases(state):
     return {step.name: step.phase for step in state.steps}
 
 
-SOON = timedelta(seconds=60)
+SOON = timedelta(seconds=120)

@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.errors import NotFound, ProjectError
 from isthmus.project.load import load, parse
-from isthmus.project.specs import Feature
+from isthmus.project.specs import Bound, Feature
 
 from .conftest import EXAMPLE
 
@@ -29,8 +29,8 @@ def test_a_window_of_days_includes_its_last_day():
 def test_what_a_model_leaves_out_takes_the_documented_defaults():
     model = load(EXAMPLE).spec.models["popularity"]
     assert (model.window, model.window_length) == (None, timedelta(days=28))
-    assert (model.evaluate.forward, model.evaluate.after) == (timedelta(days=1), timedelta(days=2))
-    assert model.gate.calibration_within is None
+    assert (model.evaluate.forward, model.evaluate.after) == (None, timedelta(days=2))
+    assert model.gate.bounds == ()
 
 
 def test_a_window_may_be_a_length_back_from_now(example):
@@ -134,3 +134,32 @@ def test_with_errors_in_models_only_the_rest_can_still_be_looked_at(example):
 def test_with_errors_in_events_there_is_no_description(example):
     example.edit("project.yaml", "segment_id: {type: string}", "segment_id: {type: strin}")
     assert example.parse()[0] is None
+
+
+def test_rows_are_ranked_within_their_unit_unless_the_objective_says_within_what(example):
+    example.edit("project.yaml", "within: 30m, ", "within: 30m, unit: segment_id, ")
+    objective = example.spec().objectives["ctr"]
+    assert (objective.unit, objective.ranked_within) == ("segment_id", "segment_id")
+    example.edit("project.yaml", "unit: segment_id, ", "unit: segment_id, ranked_within: item_id, ")
+    assert example.spec().objectives["ctr"].ranked_within == "item_id"
+
+
+def test_a_gate_may_ask_for_any_figure_and_for_its_difference(example):
+    example.edit("project.yaml", "within: 30m, ", "within: 30m, unit: segment_id, ")
+    example.edit(
+        "models/logistic.yaml", "auc_vs_champion: {at_least: 0}", "ndcg@5_vs_champion: {at_least: -0.01}\n  log_loss: {at_most: 0.03}"
+    )
+    assert example.spec().models["logistic"].gate.bounds == (
+        Bound(metric="ndcg@5", against=True, low=-0.01),
+        Bound(metric="log_loss", high=0.03),
+        Bound(metric="calibration", low=0.67, high=1.5),
+    )
+
+
+def test_an_endpoint_that_counts_another_unit_is_warned_of(example):
+    example.edit("project.yaml", "unit: visitor_id ", "unit: segment_id ")
+    problems = example.problems()
+    (warning,) = [problem for problem in problems if "evaluation and experiments count different units" in problem.message]
+    assert (warning.severity, warning.file) == ("warning", "project.yaml")
+    example.edit("project.yaml", "within: 30m, ", "within: 30m, unit: segment_id, ")
+    assert not example.problems()

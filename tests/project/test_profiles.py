@@ -1,10 +1,18 @@
 """Targets: names, inheritance, options laid over."""
 
+import sys
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
+
 import pytest
 
 from isthmus.errors import Invalid, NotFound, ProjectError, Unsupported
 from isthmus.project.load import load
 from isthmus.project.profiles import profile, profiles
+from isthmus.project.shapes import Folder, Key, Number
+from isthmus.target import Adapter
+
+KEYS = {"workspace": Key(shape=Number(whole=True)), "cache": Key(shape=Folder(default=".cache"))}
 
 
 def choose(example, target=None, *, offline=False, **options):
@@ -91,11 +99,28 @@ def test_a_wrong_file_stops_every_target(example):
         profile(description, target="local", offline=False, options={})
 
 
-def test_a_third_partys_adapter_knows_its_own_keys(example, monkeypatch):
-    from isthmus.project import profiles as module
-
-    example.edit("profiles.yaml", "  local: {}", "  local: {}\n  lake: {adapter: databrooks, workspace: 7}")
+def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
+    lake = Adapter(name="databrooks", title="Databrooks", capabilities={}, ports={}, options=f"{__name__}:KEYS")
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(KEYS=KEYS))
+    example.edit("profiles.yaml", "  local: {}", "  local: {}\n  lake: {adapter: databrooks, workspace: 7, cache: deep}")
     assert "there is no adapter databrooks" in example.problems()[0].message
-    monkeypatch.setattr(module, "_installed", lambda adapter: adapter == "databrooks")
-    found = choose(example, "lake")
-    assert (found.adapter, found.options) == ("databrooks", {"workspace": 7})
+    point = EntryPoint(name="databrooks", value="somewhere:ADAPTER", group="isthmus.adapters")
+    monkeypatch.setattr(EntryPoint, "load", lambda _self: lake)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [point] if group == point.group else [])
+    chosen = choose(example, "lake")
+    assert (chosen.adapter, chosen.options) == ("databrooks", {"workspace": 7, "cache": str(example.path / "deep")})
+    monkeypatch.setitem(sys.modules, __name__, None)
+    (problem,) = example.problems()
+    assert (problem.message, problem.remedy) == (
+        f"targets.lake.adapter: {__name__}:KEYS needs {__name__}",
+        f"install what brings {__name__}",
+    )
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(KEYS=KEYS))
+    with pytest.raises(Unsupported, match="Databrooks has no offline stack"):
+        choose(example, "lake", offline=True)
+    example.edit("profiles.yaml", "workspace: 7", "workspce: 7")
+    (problem,) = example.problems()
+    assert (problem.message, problem.remedy) == (
+        "targets.lake.workspce: workspce is not a key of a target of databrooks",
+        "did you mean workspace?   a target of databrooks has adapter, extends, workspace, cache",
+    )

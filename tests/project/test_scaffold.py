@@ -26,6 +26,17 @@ def test_the_example_is_copied_whole_and_loads(tmp_path):
     assert ".isthmus/" in (tmp_path / "shop" / ".gitignore").read_text()
 
 
+def test_the_shop_s_data_are_made_with_it_and_the_same_each_time(tmp_path):
+    for name in ("one", "two"):
+        scaffold.create(tmp_path / name, example="shop")
+    spec = load(tmp_path / "one").spec
+    assert (spec.objectives["ctr"].unit, spec.objectives["ctr"].ranked_within) == ("visitor_id", "session_id")
+    assert parse(tmp_path / "one")[1] == ()
+    for log in ("items", "impressions", "clicks", "purchases"):
+        assert (tmp_path / "one" / "data" / f"{log}.csv").read_bytes() == (tmp_path / "two" / "data" / f"{log}.csv").read_bytes()
+    assert not list((tmp_path / "one").rglob("__pycache__"))
+
+
 @pytest.mark.parametrize("name", ["a" * 40, "123", "Über-Laden", "_", "shop__2"])
 def test_any_folders_name_gives_a_projects_name(tmp_path, name):
     scaffold.create(tmp_path / name, example=None)
@@ -76,4 +87,4 @@ def test_the_files_can_be_edited_even_where_the_package_is_read_only(tmp_path):
 
 
 def test_what_init_leaves_out_is_not_offered_as_an_example():
-    assert scaffold.examples() == ("openbandit",)
+    assert scaffold.examples() == ("openbandit", "shop")

@@ -20,7 +20,7 @@ def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
     except SyntaxError as error:
         raise Refused(f"the expression '{text}' cannot be read: {error.msg}") from error
     found = _walk(tree.body, series, text)
-    if isinstance(found, float):
+    if not isinstance(found, dict):
         raise Refused(f"the expression '{text}' has no metric in it")
     return found
 
@@ -44,7 +44,7 @@ def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datet
 
 
 def _combine(op: ast.operator, left: dict[datetime, float] | float, right: dict[datetime, float] | float) -> dict[datetime, float] | float:
-    if isinstance(left, float) and isinstance(right, float):
+    if not isinstance(left, dict) and not isinstance(right, dict):
         single = _apply(op, left, right)
         if single is None:
             raise Refused("a division by zero")
@@ -52,7 +52,7 @@ def _combine(op: ast.operator, left: dict[datetime, float] | float, right: dict[
     moments = [set(side) for side in (left, right) if isinstance(side, dict)]
     out: dict[datetime, float] = {}
     for moment in sorted(set.intersection(*moments)):
-        value = _apply(op, left if isinstance(left, float) else left[moment], right if isinstance(right, float) else right[moment])
+        value = _apply(op, left[moment] if isinstance(left, dict) else left, right[moment] if isinstance(right, dict) else right)
         if value is not None:
             out[moment] = value
     return out

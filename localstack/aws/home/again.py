@@ -99,7 +99,7 @@ def _serve(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
 
 
 def _begin(ctx: Context, endpoint: Endpoint) -> None:
-    with ctx.clock.request():  # on the instant clock it waits here for the servers, and not in the clock's own thread
+    with ctx.clock.request():  # with moto's answers it waits here for the servers, and not in the clock's own thread
         lifecycle.begin(ctx, endpoint)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ...frozen import Left, freeze, thaw
 from ...home import Home
 from ...state import State
-from ..athena.executions import Executions
+from ..athena.execution import Executions
 from ..cloudwatch.alarms import Evaluations
 from ..cloudwatch.variants import Variants
 from ..endpoints.capture import Buffer
@@ -26,7 +26,7 @@ from ..pipelines.store import Execution
 FORGOTTEN = (Executions, Evaluations, Variants, Buffer, Copies)
 _LEFT: Left = {Variant: {"server": lambda: None}, Execution: {"jobs": dict}}
 _FOLDER = "stores"
-_PACKAGE = __package__.rpartition(".")[0]  # of the stack for AWS
+_PACKAGE = __name__.rsplit(".", 2)[0]  # of the stack for AWS
 _LARGE = 1 << 18  # bytes from which a store is not written with every request that touches it
 
 Owner = tuple[str, ...]

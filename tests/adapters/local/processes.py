@@ -5,6 +5,8 @@ import sys
 import textwrap
 
 PREAMBLE = """
+import os
+import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
 import pyarrow as pa
@@ -33,7 +35,7 @@ def start(home, code):
 
 
 def finish(process):
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     return out.split()
 
@@ -42,6 +44,6 @@ def kill_when_reached(process):
     """kill -9 at the point where the process said that it is."""
     assert process.stdout.readline().strip() == "here"
     process.kill()
-    process.wait(timeout=30)
+    process.wait(timeout=120)
     process.stdin.close()
     process.stdout.close()

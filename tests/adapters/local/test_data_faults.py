@@ -15,6 +15,8 @@ from isthmus.target import Profile
 
 from . import processes
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = (
     Column(name="event_id", type="string", required=True),
     Column(name="event_timestamp", type="timestamp", required=True),

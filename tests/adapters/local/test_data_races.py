@@ -1,7 +1,9 @@
 """Several processes and threads on one home at once."""
 
+import sqlite3
 import threading
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -10,15 +12,63 @@ from isthmus.adapters import targets
 from isthmus.errors import Conflict, NotFound
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import TableSpec
+from isthmus.storage import wait
 from isthmus.target import Profile
 
 from . import processes
+
+pytestmark = pytest.mark.slow
 
 COLUMNS = (
     Column(name="event_id", type="string", required=True),
     Column(name="event_timestamp", type="timestamp", required=True),
 )
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+OPENER = """
+from isthmus.adapters.local.home import database
+
+class Watched(sqlite3.Connection):
+    def execute(self, sql, *values):
+        try:
+            return super().execute(sql, *values)
+        except sqlite3.OperationalError:
+            open(home + "/refused", "w").close()
+            raise
+
+connect = sqlite3.connect
+sqlite3.connect = lambda *values, **options: connect(*values, factory=Watched, **options)
+print(database(target).execute("PRAGMA journal_mode").fetchone()[0])
+"""
+
+
+def test_processes_that_open_a_new_database_while_another_writes_its_first_page_wait_for_it(home):
+    home.mkdir()
+    with closing(sqlite3.connect(home / "local.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")  # what SQLite does within PRAGMA journal_mode = WAL
+        openers = [processes.start(home, OPENER) for _ in range(4)]
+        wait((home / "refused").exists, bool, deadline=timedelta(seconds=60))
+        writer.execute("ROLLBACK")
+    assert [processes.finish(opener) for opener in openers] == [["wal"]] * 4
+
+
+def test_processes_that_open_new_databases_at_once_all_succeed(home):
+    code = """
+    sys.stdin.readline()
+    for n in range(100):
+        profile = Profile(name="local", adapter="local", project="conf", options={"home": f"{home}/{n}"})
+        fresh = targets.load(profile)
+        print(fresh.state.put(str(os.getpid()), b"", expect=None))
+        fresh.close()
+    """
+    children = [processes.start(home, code) for _ in range(8)]
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    tokens = [processes.finish(child) for child in children]
+    for opened in zip(*tokens, strict=True):
+        assert sorted(map(int, opened)) == list(range(1, 9))  # one counter gave each its own: they share one database
 
 
 def test_of_two_processes_that_count_none_loses_an_increment(home, local):

@@ -27,6 +27,8 @@ from isthmus.storage import wait
 from isthmus.target import Profile
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
 
+pytestmark = pytest.mark.slow
+
 
 def opened(home):
     return targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(home)}))
@@ -87,7 +89,7 @@ def test_an_endpoint_outlives_the_command_that_made_it(home, tmp_path, target):
         f"t = targets.load(Profile(name='local', adapter='local', project='conf', options={{'home': {str(home)!r}}}))\n"
         f"t.endpoints.apply(endpoint(variant(register(t, Path({str(tmp_path)!r}), 1.0), 'champion')))\n"
     )
-    subprocess.run([sys.executable, str(script)], check=True, timeout=60)
+    subprocess.run([sys.executable, str(script)], check=True, timeout=120)
     assert settled(target).phase == "ready"
     assert target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q").predictions == (2.0,)
 
@@ -225,7 +227,7 @@ def test_a_folder_that_was_altered_is_not_served(target, tmp_path, home):
 
 
 def post(port, body, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request("POST", "/invocations", body, {"content-type": "application/json", **headers})
     response = connection.getresponse()
     found = response.status, json.loads(response.read()), dict(response.getheaders())
@@ -260,7 +262,7 @@ def test_pipelined_and_chunked_requests_are_answered_in_order(serving, home):
             chunk,
         )
     )
-    with socket.create_connection(("127.0.0.1", _supervisor(home).port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", _supervisor(home).port), timeout=120) as connection:
         connection.sendall(requests)
         answer = b""
         while part := connection.recv(65536):
@@ -270,14 +272,14 @@ def test_pipelined_and_chunked_requests_are_answered_in_order(serving, home):
 
 
 def test_what_is_not_http_is_answered_and_closed(serving, home):
-    with socket.create_connection(("127.0.0.1", _supervisor(home).port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", _supervisor(home).port), timeout=120) as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 400")
         assert connection.recv(65536) == b""
 
 
 def test_control_routes_need_the_key(serving, home):
-    connection = http.client.HTTPConnection("127.0.0.1", _supervisor(home).port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", _supervisor(home).port, timeout=120)
     connection.request("POST", "/_isthmus/follow", headers={"x-isthmus-key": "guess"})
     assert connection.getresponse().status == 403
     connection.close()
@@ -333,6 +335,6 @@ def test_a_deleted_endpoint_leaves_nothing_and_its_name_can_be_used_again(servin
     with pytest.raises((NotFound, Unavailable)):
         serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q")
     serving.apply(endpoint(variant(register(target, tmp_path, 5.0), "champion")))
-    state = wait(lambda: serving.observe("ranker"), lambda s: s.phase == "ready", deadline=timedelta(seconds=30))
+    state = wait(lambda: serving.observe("ranker"), lambda s: s.phase == "ready", deadline=timedelta(seconds=120))
     assert state.token != token
     assert serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q").predictions == (6.0,)

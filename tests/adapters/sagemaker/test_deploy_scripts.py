@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SCRIPTS = {"the example's page": Path("deploy/sagemaker.py"), "the one for any project": ROOT / "deploy" / "sagemaker.py"}
 
@@ -30,7 +32,7 @@ def environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_a_project_goes_from_raw_files_to_a_served_ranking(shop, script):
     done = subprocess.run(

@@ -13,6 +13,8 @@ from isthmus.target import Profile
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, until, variant
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = "UpdateEndpointWeightsAndCapacities"
 
 

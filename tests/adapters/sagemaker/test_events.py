@@ -30,7 +30,7 @@ def seen(target, count):
         found = target.warehouse.query("SELECT DISTINCT event_id FROM clicks_raw ORDER BY event_id", {})
         return found["event_id"].to_pylist()
 
-    return wait(ids, lambda found: len(found) >= count, deadline=timedelta(seconds=30))
+    return wait(ids, lambda found: len(found) >= count, deadline=timedelta(seconds=120))
 
 
 CALLS = [

@@ -18,6 +18,8 @@ from isthmus.runtime import Project, open_blobs
 from isthmus.storage import wait
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
 
+pytestmark = pytest.mark.slow
+
 COUNT = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write('ran' + chr(10))"
 
 

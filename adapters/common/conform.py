@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import Invalid
-from ...events.port import Column
-from .batches import arrow_schema, arrow_type
-from .catalogue import PARTITION, Document
+from ...events.column_types import arrow_type
+from ...events.port import Column, ColumnType
+from .tables import PARTITION, Document
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
+
+Rows = TypeVar("Rows", "pa.Table", "pa.RecordBatch")
 
 
 def check_columns(document: Document, names: Sequence[str]) -> None:
@@ -37,7 +42,7 @@ def conform(document: Document, data: pa.Table) -> pa.Table:
         if column.name in data.schema.names:
             values = _typed(document.name, column, data.column(column.name))
         else:
-            values = pa.chunked_array([pa.nulls(data.num_rows, arrow_type(column))])  # type: ignore[call-overload]  # the stubs want a concrete type
+            values = pa.chunked_array([pa.nulls(data.num_rows, arrow_type(column.type))])  # type: ignore[call-overload]  # the stubs want a concrete type
         if values.null_count and (column.required or column.name == document.time_column):
             raise Invalid(f"table {document.name}: column {column.name} is required and null in {values.null_count:,} rows")
         columns.append(values)
@@ -55,33 +60,61 @@ def in_time_order(document: Document, data: pa.Table) -> pa.Table:
     return data.take(pc.sort_indices(times))
 
 
+def by_date(data: Rows, time_column: str) -> Iterator[tuple[str, Rows]]:
+    """Runs of one UTC date, (YYYY-MM-DD, rows): a date comes once when the rows are in the order of their time."""
+    import numpy as np
+    import pyarrow as pa
+
+    if data.num_rows == 0:
+        return
+    days: NDArray[np.int64] = data.column(time_column).cast(pa.int64()).to_numpy() // 86_400_000
+    starts = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), data.num_rows]
+    for start, end in pairwise(starts):
+        yield str(np.datetime64(int(days[start]), "D")), data.slice(start, end - start)
+
+
+def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
+    """With the field ids by which a file's columns are found, whatever was added to the table since."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field(c.name, arrow_type(c.type), metadata={"PARQUET:field_id": str(place)}) for place, c in enumerate(columns)])
+
+
 def _typed(table: str, column: Column, values: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind, wanted = values.type, arrow_type(column)
+    kind, wanted = values.type, arrow_type(column.type)
     if kind == wanted:
         return values
     if pa.types.is_dictionary(kind):
         return _typed(table, column, values.cast(kind.value_type))
-    types = pa.types
-    fits = (
-        types.is_null(kind)
-        or {
-            "bool": types.is_boolean(kind),
-            "int64": types.is_integer(kind),
-            "float64": types.is_floating(kind) or types.is_integer(kind) or types.is_decimal(kind),
-            "string": types.is_large_string(kind) or types.is_string_view(kind),
-            "timestamp": types.is_timestamp(kind) and kind.tz is None,
-        }[column.type]
-    )
-    if not fits:
-        zoned = types.is_timestamp(kind) and column.type == "timestamp"
+    if not _fits(kind, column.type):
+        zoned = pa.types.is_timestamp(kind) and column.type == "timestamp"
         remedy = "convert to UTC and drop the zone" if zoned else None
         raise Invalid(f"table {table}: column {column.name} is {column.type}, the rows have {kind}", remedy=remedy)
     try:
-        if types.is_timestamp(kind) and kind.unit != "s":
+        if pa.types.is_timestamp(kind) and kind.unit != "s":
             return pc.floor_temporal(values, unit="millisecond").cast(wanted, safe=False)
         return values.cast(wanted)
     except pa.ArrowInvalid as error:
         raise Invalid(f"table {table}: column {column.name} does not fit {column.type}: {error}") from error
+
+
+def _fits(arrow: pa.DataType, name: ColumnType) -> bool:
+    """Whether values of an Arrow type may become a column's without a loss that nobody sees. An untyped null fits everywhere."""
+    from pyarrow import types
+
+    if types.is_null(arrow):
+        return True
+    match name:
+        case "bool":
+            return types.is_boolean(arrow)
+        case "int64":
+            return types.is_integer(arrow)
+        case "float64":
+            return types.is_floating(arrow) or types.is_integer(arrow) or types.is_decimal(arrow)
+        case "string":
+            return types.is_large_string(arrow) or types.is_string_view(arrow)
+        case "timestamp":
+            return types.is_timestamp(arrow) and arrow.tz is None

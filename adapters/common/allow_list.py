@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 from sqlglot import ErrorLevel, exp
 
-from ..errors import Invalid
-from ..feature_store.port import SqlProblem
-from ..feature_store.sql import line_of
-from ..feature_store.sql_rules import definition
+from ...errors import Invalid
+from ...feature_store.port import SqlProblem
+from ...feature_store.sql import line_of
+from ...feature_store.sql_rules import definition
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +69,9 @@ def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
         if parent is None:
             continue
         part, index = node.arg_key, node.index
-        said = say(node)
-        if said is not node and part is not None:
-            parent.set(part, said, index)
+        replacement = say(node)
+        if replacement is not node and part is not None:
+            parent.set(part, replacement, index)
     return tree
 
 

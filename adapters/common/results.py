@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Invalid
-from ...events.port import Column, ColumnType
+from ...events.column_types import of_arrow
+from ...events.port import Column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,13 +80,4 @@ def _canonical(field: pa.Field[Any]) -> pa.DataType:
 
 def columns(schema: pa.Schema) -> tuple[Column, ...]:
     """A canonical schema as a table's columns."""
-    import pyarrow as pa
-
-    kinds: dict[pa.DataType, ColumnType] = {
-        pa.bool_(): "bool",
-        pa.int64(): "int64",
-        pa.float64(): "float64",
-        pa.string(): "string",
-        pa.timestamp("ms"): "timestamp",
-    }
-    return tuple(Column(name=field.name, type=kinds[field.type]) for field in schema)
+    return tuple(Column(name=field.name, type=of_arrow(field.type)) for field in schema)

@@ -1,0 +1,1 @@
+"""What adapters share. It imports none of them, and no SDK."""

@@ -1,0 +1,47 @@
+"""Vertex AI's keys of profiles.yaml."""
+
+from __future__ import annotations
+
+import re
+
+from ...project.options import BUDGET, IMAGE
+from ...project.quantities import Mistake
+from ...project.shapes import FILLED, Key, Record, Text
+
+_REPLICAS = r"[1-9][0-9]{0,3}(\.\.[1-9][0-9]{0,3})?"
+_ACCOUNT = Text(
+    what="a service account",
+    pattern=r"[^@\s]+@[^@\s]+\.gserviceaccount\.com",
+    example="ranker@example-ranker.iam.gserviceaccount.com",
+)
+
+
+def _replicas(text: str) -> str:
+    if not re.fullmatch(_REPLICAS, text):
+        raise Mistake(f"{text!r} is not a number of replicas", "write 1..3, the fewest and the most, or 2")
+    fewest, _, most = text.partition("..")
+    if most and int(most) < int(fewest):
+        raise Mistake(f"{text}: the most is below the fewest", f"write {most}..{fewest}")
+    return text
+
+
+KEYS = {
+    "project": Key(shape=FILLED, description="The Google Cloud project's id."),
+    "location": Key(shape=Text(what="a location", pattern=r"[a-z]+(-[a-z]+)+[0-9]+", example="asia-northeast1")),
+    "bucket": Key(shape=Text(what="a bucket", pattern=r"gs://[a-z0-9][a-z0-9._-]+(/.*)?", example="gs://example-ranker")),
+    "service_account": Key(shape=_ACCOUNT),
+    "image": IMAGE,
+    "serving": Key(
+        shape=Record(
+            noun="serving",
+            keys={
+                "machine": Key(shape=FILLED),
+                "replicas": Key(
+                    shape=Text(what="a number of replicas", pattern=_REPLICAS, parse=_replicas, example="1..3", numbers=True),
+                    description="1..3: the fewest and the most.",
+                ),
+            },
+        )
+    ),
+    "budget": BUDGET,
+}

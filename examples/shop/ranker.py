@@ -1,0 +1,48 @@
+"""Three models of the click: what is popular, who clicks, and both. A predictor's attributes are kept as JSON: no pickle."""
+from math import exp, log
+
+FIRST = 0.2    # before anything is known
+
+
+class Popularity:
+    """The item's recent click-through rate."""
+
+    def predict(self, rows):
+        return [FIRST if row["item_ctr_14d"] is None else row["item_ctr_14d"] for row in rows]
+
+
+class Likes:
+    """The visitor's recent click-through rate: one score for a whole list."""
+
+    def predict(self, rows):
+        return [FIRST if row["visitor_ctr_14d"] is None else row["visitor_ctr_14d"] for row in rows]
+
+
+class Logistic:
+    def __init__(self, weights, intercept):
+        self.weights, self.intercept = weights, intercept
+
+    def predict(self, rows):
+        return [1 / (1 + exp(-self.intercept - sum(w * x for w, x in zip(self.weights, numbers(row))))) for row in rows]
+
+
+def numbers(row):
+    """A row as the regression reads it: rates in log-odds."""
+    rates = [FIRST if row[name] is None else row[name] for name in ("item_ctr_14d", "visitor_ctr_14d")]
+    return [*(log(rate / (1 - rate)) for rate in rates), float(row["position"])]
+
+
+def popularity(data, label, features):      # data: pyarrow.Table; returns a predictor
+    return Popularity()
+
+
+def likes(data, label, features):
+    return Likes()
+
+
+def logistic(data, label, features, C=1.0):      # `parameters` arrive by name
+    from sklearn.linear_model import LogisticRegression
+
+    rows = [numbers(row) for row in data.select(features).to_pylist()]
+    fitted = LogisticRegression(C=C, max_iter=1000).fit(rows, data.column(label).to_pylist())
+    return Logistic([float(weight) for weight in fitted.coef_[0]], float(fitted.intercept_[0]))

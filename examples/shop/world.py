@@ -1,0 +1,91 @@
+"""A small shop with people, of which everything is known: `isthmus init --example shop` runs it; `python world.py 7` makes another one.
+
+200 visitors come for 28 days, a few of them often. A session shows 5 to 20 of 120 items, all at once, in random order. Whether a row is
+clicked depends on the visitor (some like everything), on the item, on their tastes, and on the place; a click comes within minutes, and
+some clicks become purchases within days. Only the standard library: the same seed makes the same shop everywhere.
+"""
+import csv
+import sys
+from datetime import datetime, timedelta
+from math import exp
+from pathlib import Path
+from random import Random
+
+START, DAYS = datetime(2026, 2, 1), 28
+VISITORS, ITEMS, CATEGORIES = 200, 120, 6
+LIKING, WORTH, TASTE = 1.2, 0.6, 0.8     # the true effects, in log-odds: spread of visitors, spread of items, a favourite category
+BASE, PLACE = -2.2, -0.03                # log-odds of a click in the first place, and what each place further down takes off
+KINDS = {"organic": 0.85, "ad": 0.12, "recalled": 0.03}                     # of items; a recalled item is shown and should not be
+COUNTRIES = {"JP": 0.6, "TW": 0.25, "US": 0.15}
+
+
+def logistic(score):
+    return 1 / (1 + exp(-score))
+
+
+def draw(random, shares):
+    return random.choices(list(shares), weights=shares.values())[0]
+
+
+def items(random):
+    return [
+        {"item_id": number, "category": number % CATEGORIES, "price": round(random.lognormvariate(3, 0.5), 2), "kind": draw(random, KINDS),
+         "worth": random.gauss(0, WORTH)}
+        for number in range(ITEMS)
+    ]
+
+
+def visitors(random):
+    return [
+        {"visitor_id": f"v{number:03d}", "country": draw(random, COUNTRIES), "liking": random.gauss(0, LIKING),
+         "favourite": random.randrange(CATEGORIES), "sessions": 1 + int(random.expovariate(1 / 8))}
+        for number in range(VISITORS)
+    ]
+
+
+def chance(visitor, item, position):
+    """The true probability of a click."""
+    taste = TASTE * (item["category"] == visitor["favourite"])
+    return logistic(BASE + visitor["liking"] + item["worth"] + taste + PLACE * (position - 1))
+
+
+def world(seed=0):
+    """(items, impressions, clicks, purchases), as lists of dicts; events in the order of their time."""
+    random = Random(seed)
+    catalogue = items(random)
+    impressions, clicks, purchases = [], [], []
+    for visitor in visitors(random):
+        for number in range(visitor["sessions"]):
+            begin = START + timedelta(seconds=random.randrange(DAYS * 86_400 - 3600))
+            session = f"{visitor['visitor_id']}-{number}"
+            for position, item in enumerate(random.sample(catalogue, random.randint(5, 20)), 1):
+                shown = {"event_id": f"{session}-{position}", "event_timestamp": begin, "visitor_id": visitor["visitor_id"],
+                         "session_id": session, "item_id": item["item_id"], "position": position, "item_kind": item["kind"],
+                         "country": visitor["country"]}
+                impressions.append(shown)
+                if random.random() >= chance(visitor, item, position):
+                    continue
+                clicked = begin + timedelta(seconds=1 + int(random.expovariate(1 / 60)))
+                clicks.append({"event_id": f"c-{shown['event_id']}", "event_timestamp": clicked, "impression_id": shown["event_id"]})
+                bought = clicked + timedelta(seconds=int(random.expovariate(1 / 40_000)))
+                if random.random() < 0.1 and bought < START + timedelta(days=DAYS):
+                    purchases.append({"event_id": f"p-{shown['event_id']}", "event_timestamp": bought, "impression_id": shown["event_id"],
+                                      "visitor_id": visitor["visitor_id"], "item_id": item["item_id"], "amount": item["price"]})
+    impressions, clicks, purchases = (sorted(log, key=lambda event: event["event_timestamp"]) for log in (impressions, clicks, purchases))
+    return catalogue, impressions, clicks, purchases
+
+
+def write(folder, seed=0):
+    """data/items.csv and the three logs. The true worth of an item is nobody's to know, so it is not written."""
+    catalogue, *logs = world(seed)
+    shelf = [{name: value for name, value in item.items() if name != "worth"} for item in catalogue]
+    folder.mkdir(exist_ok=True)
+    for name, rows in zip(("items", "impressions", "clicks", "purchases"), (shelf, *logs)):
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, rows[0])
+            table.writeheader()
+            table.writerows(rows)
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parent / "data", int(sys.argv[1]) if len(sys.argv) > 1 else 0)

@@ -1,0 +1,183 @@
+"""The as-known check: whether a view's row holds what only became known after the moment when the row says that it became known.
+
+For a moment T the view is computed over what was known at T, and over everything with the outcomes that became known after T turned round
+(as_known_sql.py). Every row of the full result that was known by T must be in both with the same values, else it has seen the future; every
+row that was there at T must still be there, whatever its created_timestamp is by now, else it disappears when later data come.
+
+It finds peeks, and proves nothing of a view in which it finds none. Late events, corrections and the loads of static tables are taken as
+they are now: they are materialize's business, not the view's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from ..errors import Refused
+from ..events.relations import view_name
+from ..runtime import Project
+from .as_known_sql import Input, compared_sql, computations, inputs, known_times_sql
+from .history import ViewSource
+from .peek import Peek, first_peek, likely_cause, words
+from .relations import static_raw_name
+from .views import view_sources
+
+MOMENTS = 3
+_TOGETHER = 3  # moments a query: more would save computations of the whole view, and make statements too long for Athena
+_TICK = timedelta(milliseconds=1)
+
+
+class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
+    """What the check looked at and saw. No moments: nothing has come in, or nothing that the view reads has a time."""
+
+    view: str
+    moments: tuple[datetime, ...] = ()
+    rows: int = 0  # of the view, that became known within a day before the moments
+    computations: int = 0  # of the view
+    blamed: int = 0  # rows
+    peek: Peek | None = None
+    cause: str = ""  # the likely one, with its line
+    notes: tuple[str, ...] = ()  # what cannot be judged, and why
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.view}   {self._verdict()}", *(f"  {note}" for note in self.notes)])
+
+    def _verdict(self) -> str:
+        if not self.moments:
+            return "nothing to check: no data yet, or nothing that it reads has a time"
+        looked = (
+            f"{len(self.moments)} moment{'s' * (len(self.moments) != 1)}, {self.rows:,} rows that became known within a day before them"
+        )
+        return f"{looked}: " + ("none saw later data" if self.peek is None else f"{self.blamed:,} rows to blame\n  {words(self.peek)}")
+
+
+def check_as_known(project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS) -> tuple[AsKnown, ...]:
+    """Check views (default: all) at so many moments, spread over the history by a fixed seed. Writes nothing.
+
+    Costs `usual_computations(moments)` of each view, and again where a float differs. NotFound, ProjectError as materialize.
+    """
+    if moments < 1:
+        raise Refused(f"{moments} moments check nothing", remedy="--moments 1 is the least")
+    return tuple(_reports(project, view_sources(project.description, views), moments))
+
+
+def require_as_known(project: Project, sources: Sequence[ViewSource]) -> dict[str, AsKnown]:
+    """What `check_as_known` says of these views. Refused, naming row, values, moment and the likely cause, when one of them peeks."""
+    reports: dict[str, AsKnown] = {}
+    for report in _reports(project, sources, MOMENTS):
+        if report.peek is not None:
+            more = f" ({report.blamed - 1:,} more rows like it)" if report.blamed > 1 else ""
+            again = f"look again: isthmus features check {report.view}"
+            raise Refused(f"{report.view}: {words(report.peek)}{more}", remedy=f"likely: {report.cause}\n{again}")
+        reports[report.view] = report
+    return reports
+
+
+def usual_computations(moments: int) -> int:
+    """Of one view: twice for each moment, and itself for every few of them."""
+    return 2 * moments + _queries(moments)
+
+
+def price(moments: int = MOMENTS) -> str:
+    """For people, before it runs. Where a float differs, all is computed again, beside the view over its input in another order."""
+    usual = usual_computations(moments)
+    return f"{usual} computations of each, {2 * usual + _queries(moments)} where a float differs"
+
+
+def _queries(moments: int) -> int:
+    return -(-moments // _TOGETHER)
+
+
+def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> Iterator[AsKnown]:
+    for done, source in enumerate(sources):
+        project.progress(f"check {source.view.name}", done, len(sources))
+        read = inputs(source, project.description)
+        yield examine(project, source, read, known_times(project, read, moments))
+    project.progress("check", len(sources), len(sources))
+
+
+def known_times(project: Project, read: Sequence[Input], number: int, *, seed: int = 0) -> tuple[datetime, ...]:
+    """Moments just before something became known: one in each of `number` equal parts of the inputs' distinct times, drawn by `seed`.
+
+    Between two such times nothing changes in what is known: the last millisecond before the second says all that a moment between says.
+    """
+    if not any(i.known for i in read):
+        return ()
+    chance = random.Random(seed)  # noqa: S311  which moments are looked at is no secret
+    shares = [(place + chance.random()) / number for place in range(number)]
+    times: list[Any] = project.target.warehouse.query(known_times_sql(read, shares), {"until": project.now()})["isthmus_known"].to_pylist()
+    return tuple(time.replace(tzinfo=UTC) - _TICK for time in times)
+
+
+def examine(project: Project, source: ViewSource, read: Sequence[Input], moments: Sequence[datetime]) -> AsKnown:
+    """One view at the given moments, a few of them a query."""
+    report = AsKnown(view=source.view.name, moments=tuple(moments))
+    if not moments:
+        return report
+    for start in range(0, len(moments), _TOGETHER):
+        report = _added(project, source, read, moments[start : start + _TOGETHER], report)
+    cause = likely_cause(source, report.peek) if report.peek else ""
+    return msgspec.structs.replace(report, cause=cause, notes=tuple(dict.fromkeys((*report.notes, *_notes(project, read)))))
+
+
+def _added(project: Project, source: ViewSource, read: Sequence[Input], moments: Sequence[datetime], report: AsKnown) -> AsKnown:
+    """The report with some more moments in it."""
+    row, notes, price = _compared(project, source, read, moments), report.notes, computations(len(moments))
+    peek = first_peek(source, row, moments) if row and row["isthmus_blamed"] else None
+    if peek is not None and (isinstance(peek.value, float) or isinstance(peek.other, float)):
+        price += computations(len(moments), again=True)
+        row = _compared(project, source, read, moments, again=True)
+        if row and row["isthmus_blamed"]:
+            peek = first_peek(source, row, moments, again=True)
+        else:
+            notes += (f"{peek.feature} is not repeatable: it differs with the order in which the same rows are added up",)
+            peek = None
+    if row is None:
+        return report
+    return msgspec.structs.replace(
+        report,
+        rows=report.rows + int(row["isthmus_near"]),
+        computations=report.computations + price,
+        blamed=report.blamed + int(row["isthmus_blamed"]),
+        peek=report.peek or peek,
+        notes=notes,
+    )
+
+
+def _compared(
+    project: Project, source: ViewSource, read: Sequence[Input], moments: Sequence[datetime], *, again: bool = False
+) -> dict[str, Any] | None:
+    sql, params = compared_sql(source, read, moments, again=again)
+    rows = project.target.warehouse.query(sql, params).to_pylist()
+    if not rows:
+        return None
+    return {name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in rows[0].items()}
+
+
+def _notes(project: Project, read: Sequence[Input]) -> tuple[str, ...]:
+    """What the check cannot judge in this view."""
+    spec, warehouse = project.spec, project.target.warehouse
+    names = {i.relation for i in read}
+    notes = []
+    for table in (i.relation for i in read if i.known is None):
+        loads = warehouse.query(f"SELECT count(DISTINCT loaded_timestamp) AS n FROM {static_raw_name(table)}", {})["n"][0].as_py()
+        if loads > 1:
+            notes.append(f"warning: {table} changed since it was first loaded, and does not say when: every row sees its newest load")
+    for objective in spec.objectives.values():
+        outcome, exposure = view_name(objective.outcome), view_name(objective.exposure)
+        if outcome not in names:
+            continue
+        same = (
+            f"SELECT count(*) AS n FROM {outcome} AS hit JOIN {exposure} AS shown ON hit.{objective.exposure}_id = shown.event_id "
+            "WHERE hit.event_timestamp = shown.event_timestamp"
+        )
+        if count := warehouse.query(same, {})["n"][0].as_py():
+            notes.append(
+                f"{count:,} {objective.outcome} events carry their {objective.exposure}'s time: "
+                f"a row at the {objective.exposure}'s own time cannot be judged by time"
+            )
+    return tuple(dict.fromkeys(notes))

@@ -1,0 +1,109 @@
+"""Every metric of a table of forward predictions (evaluation.SCHEMA), as sums by unit: what a bootstrap of units needs, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from . import ranking, statistics, units
+from .ranking import Codes, Groups, Top
+from .units import Totals
+
+
+class Clusters(msgspec.Struct, frozen=True, kw_only=True):
+    """How rows hang together: the unit of each row, and the group in which it was ranked (of one unit); codes from 0.
+
+    Without a unit the groups are the units, and without either each row is one. A row that does not say its unit or its group is one alone.
+    """
+
+    unit: Codes
+    units: int
+    dependent: bool  # the log names a unit, or at least what was ranked together
+    group: Codes | None
+    groups: int = 0
+
+
+def clusters(predictions: pa.Table) -> Clusters:
+    unit, group = (_codes(predictions, name) for name in ("unit", "ranked_within"))
+    if unit is None and group is None:
+        rows = np.arange(predictions.num_rows)
+        return Clusters(unit=rows, units=len(rows), dependent=False, group=None)
+    if unit is not None and group is not None:
+        group = np.unique(unit * (int(group.max(initial=0)) + 1) + group, return_inverse=True)[1].astype(np.int64)
+    unit = group if unit is None else unit
+    group = unit if group is None else group
+    if unit is None or group is None:  # never: for the type checker
+        raise AssertionError
+    return Clusters(unit=unit, units=int(unit.max(initial=-1)) + 1, dependent=True, group=group, groups=int(group.max(initial=-1)) + 1)
+
+
+def _codes(predictions: pa.Table, name: str) -> Codes | None:
+    """Codes of a column's values; each null its own. None when there is no value at all, or no such column (an older run)."""
+    if name not in predictions.column_names or predictions[name].null_count == predictions.num_rows:
+        return None
+    encoded: Any = pa.concat_arrays(predictions[name].chunks).dictionary_encode()
+    codes = np.array(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    rank = np.argsort(pc.array_sort_indices(encoded.dictionary).to_numpy())  # by value: the same draw whatever order the rows are in
+    nulls = codes < 0
+    codes[~nulls] = rank[codes[~nulls]]
+    codes[nulls] = len(encoded.dictionary) + np.arange(int(nulls.sum()))
+    return codes
+
+
+def day_of(predictions: pa.Table) -> NDArray[Any]:
+    """The UTC day of each row: the group within which `auc` compares."""
+    return np.asarray(predictions["event_timestamp"].to_numpy(), dtype="datetime64[D]")
+
+
+def chances(scores: Any) -> bool:
+    """Whether predictions can be probabilities; else they only order."""
+    scores = np.asarray(scores, dtype=float)
+    return bool(((scores >= 0) & (scores <= 1)).all())
+
+
+def totals(predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Clusters) -> dict[str, Totals]:
+    """`auc` (within days), `log_loss` and `calibration` (of chances only); with groups ndcg@k, recall@k, `mrr`, `group_auc`."""
+    outcomes, scores = predictions["outcome"].to_numpy(), np.asarray(scores, dtype=float)
+    days = np.unique(day_of(predictions), return_inverse=True)[1].astype(np.int64)
+
+    def by_unit(numerator: Any, denominator: Any, degree: int = 1) -> Totals:
+        return units.totals(numerator, denominator, among.unit, among.units, degree=degree)
+
+    found = {"auc": by_unit(*ranking.pair_shares(scores, outcomes, days), degree=2)}
+    if chances(scores):
+        found |= {"log_loss": by_unit(statistics.log_loss(scores, outcomes), 1.0), "calibration": by_unit(outcomes, scores)}
+    return found | (ranked(ranking.measure(scores, outcomes, among.group, among.groups, cutoffs), among) if among.group is not None else {})
+
+
+def ranked(groups: Groups, among: Clusters) -> dict[str, Totals]:
+    """The metrics of groups as sums by unit: means over the groups with both outcomes, and over their pairs."""
+    owner = np.zeros(among.groups, dtype=np.int64)
+    owner[among.group] = among.unit
+    tell = groups.tell
+
+    def by_unit(numerator: Any, denominator: Any) -> Totals:
+        return units.totals(numerator, denominator, owner, among.units)
+
+    figures = {name: by_unit(np.where(tell, values, 0.0), tell) for name, values in groups.metrics.items()}
+    return figures | {"group_auc": by_unit(groups.won, groups.pairs)}
+
+
+def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
+    """Groups with both outcomes."""
+    if among.group is None:
+        return 0
+    hits = np.bincount(among.group, weights=predictions["outcome"].to_numpy(), minlength=among.groups)
+    rows = np.bincount(among.group, minlength=among.groups)
+    return int(((hits > 0) & (hits < rows)).sum())
+
+
+def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> Top | None:
+    """What would stand first; None without groups, or when the rows name no item."""
+    items = _codes(predictions, "item")
+    return None if items is None or among.group is None else ranking.top(scores, among.group, items, int(items.max()) + 1)

@@ -1,0 +1,156 @@
+"""How well rows are ordered that were ranked against each other: NDCG@k, MRR, recall@k, AUC within the group, and what comes first.
+
+Rows with equal scores stand in random order, and a metric is its mean over these orders: as scikit-learn's `ndcg_score` has it. With
+distinct scores the figures are those of ir-measures (trec_eval).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .statistics import Floats, sums
+
+Codes = NDArray[np.int64]
+
+
+class Groups(msgspec.Struct, frozen=True, kw_only=True):
+    """Each group's figures, arrays of one length; NaN where a group holds no outcome. A group that holds nothing else ranks nothing."""
+
+    rows: Codes
+    hits: Codes
+    metrics: dict[str, Floats]  # ndcg@k, recall@k, mrr: means over the orders of equal scores
+    won: Floats  # pairs of an outcome and a row without one in which the first has the higher score, a tie counting half
+    pairs: Floats
+
+    @property
+    def tell(self) -> NDArray[np.bool_]:
+        """Groups with both outcomes: the others say nothing of an order."""
+        both: NDArray[np.bool_] = self.pairs > 0
+        return both
+
+
+class _Runs(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of one group with one score, groups in order and the best score first."""
+
+    group: Codes
+    first: Codes  # rows of the group before the run
+    size: Codes
+    hits: Codes
+
+
+def measure(scores: Any, outcomes: Any, groups: Codes, number: int, cutoffs: Sequence[int] = (10,)) -> Groups:
+    """Every metric of every group. `groups` are codes from 0 to `number` - 1; outcomes are 0 or 1, the gain of a row."""
+    runs = _runs(np.asarray(scores, dtype=float), np.asarray(outcomes), groups)
+    rows, hits = (sums(runs.group, side, number).astype(np.int64) for side in (runs.size, runs.hits))
+    metrics: dict[str, Floats] = {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for k in cutoffs:
+            gain = np.concatenate(([0.0], np.cumsum(1 / np.log2(np.arange(2, int(rows.max(initial=0)) + 2)))))
+            places = np.minimum(np.arange(len(gain)), k)
+            metrics[f"ndcg@{k}"] = _spread(runs, gain[places], number) / gain[places][hits]
+            metrics[f"recall@{k}"] = _spread(runs, places.astype(float), number) / hits
+    metrics["mrr"] = _reciprocal_rank(runs, number)
+    misses = runs.size - runs.hits
+    after = sums(runs.group, misses, number)[runs.group] - _within(runs.group, misses) - misses
+    won = sums(runs.group, runs.hits * (after + misses / 2), number)
+    return Groups(rows=rows, hits=hits, metrics=metrics, won=won, pairs=(hits * (rows - hits)).astype(float))
+
+
+def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
+    order = np.lexsort((-scores, groups))
+    scores, group = scores[order], groups[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (group[1:] != group[:-1]) | (scores[1:] != scores[:-1])
+    start = np.flatnonzero(new)
+    size = np.diff(np.append(start, len(order)))
+    hits = np.add.reduceat((outcomes[order] == 1).astype(np.int64), start) if len(start) else size
+    return _Runs(group=group[start], first=_within(group[start], size), size=size, hits=hits)
+
+
+def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
+    """The sum of the values before each one in its own group; groups stand together."""
+    before = np.cumsum(values) - values
+    opens = np.ones(len(group), dtype=bool)
+    opens[1:] = group[1:] != group[:-1]
+    opening = np.maximum.accumulate(np.where(opens, np.arange(len(group)), 0))
+    inside: NDArray[Any] = before - before[opening]
+    return inside
+
+
+def _spread(runs: _Runs, cumulated: Floats, number: int) -> Floats:
+    """The sum over a group's outcomes of what their places are worth, each outcome anywhere in its run; `cumulated` over places."""
+    worth = runs.hits / runs.size * (cumulated[runs.first + runs.size] - cumulated[runs.first])
+    return sums(runs.group, worth, number)
+
+
+def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
+    """1 / the rank of the first outcome: of m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m)."""
+    some = np.flatnonzero(runs.hits)
+    some = some[np.unique(runs.group[some], return_index=True)[1]]  # the first run of each group that holds an outcome
+    first, size, hits = (side[some].astype(float) for side in (runs.first, runs.size, runs.hits))
+    found = np.full(number, np.nan)
+    value, open_still, place = np.zeros(len(some)), np.ones(len(some)), 0  # `open_still`: the chance that none came before
+    active = np.arange(len(some))
+    while len(active):
+        here = hits[active] / (size[active] - place)
+        value[active] += open_still[active] * here / (first[active] + place + 1)
+        open_still[active] *= 1 - here
+        place += 1
+        active = active[size[active] - place >= hits[active]]
+    found[runs.group[some]] = value
+    return found
+
+
+def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floats]:
+    """(won, pairs) of each row: its pairs with rows of the other outcome in its group, each pair counted half for either row."""
+    scores, hit = np.asarray(scores, dtype=float), np.asarray(outcomes) == 1
+    order = np.lexsort((scores, groups))
+    ordered, group, hit = scores[order], groups[order], hit[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (group[1:] != group[:-1]) | (ordered[1:] != ordered[:-1])
+    run = np.cumsum(new) - 1
+    run_group = group[new]
+    run_hits, run_rows = np.bincount(run, weights=hit), np.bincount(run)
+    run_misses = run_rows - run_hits
+    hits, misses = np.bincount(group, weights=hit), np.bincount(group, weights=~hit)
+    below = _within(run_group, run_misses)
+    above = hits[run_group] - _within(run_group, run_hits) - run_hits
+    won, pairs = np.empty(len(order)), np.empty(len(order))
+    won[order] = np.where(hit, (below + run_misses / 2)[run], (above + run_hits / 2)[run]) / 2
+    pairs[order] = np.where(hit, misses[group], hits[group]) / 2
+    return won, pairs
+
+
+class Top(msgspec.Struct, frozen=True, kw_only=True):
+    """What would stand first, over the groups of two rows and more. Equal scores share the place."""
+
+    items: int  # that were there to choose from
+    shown: int  # that come first somewhere
+    gini: float  # of their shares of first places: 0 all alike, near 1 always the same
+
+
+def top(scores: Any, groups: Codes, items: Codes, number: int) -> Top:
+    """`items` are codes of each row's item from 0 to `number` - 1."""
+    scores = np.asarray(scores, dtype=float)
+    rows = np.bincount(groups)
+    best = np.full(len(rows), -np.inf)
+    np.maximum.at(best, groups, scores)
+    ranked = rows[groups] > 1
+    first = ranked & (scores == best[groups])
+    share = 1 / np.bincount(groups[first], minlength=len(rows))[groups[first]]
+    there = np.bincount(items[ranked], minlength=number) > 0
+    places = np.sort(sums(items[first], share, number)[there])
+    return Top(items=int(there.sum()), shown=int((places > 0).sum()), gini=gini(places))
+
+
+def gini(sorted_shares: Floats) -> float:
+    """Of shares in rising order (Gini 1912): 0 when all are alike, 1 - 1/n when one has everything."""
+    total, number = float(sorted_shares.sum()), len(sorted_shares)
+    if not total:
+        return 0.0
+    return float((2 * np.arange(1, number + 1) - number - 1) @ sorted_shares) / (number * total)

@@ -1,0 +1,86 @@
+"""A world whose truth is known, end to end: a model that knows only who likes everything has the better AUC, and no ranking."""
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.events.ingest import ingest
+from isthmus.feature_store.materialize import materialize
+from isthmus.pipelines import report, runs, training
+from isthmus.pipelines.compare import compare
+from isthmus.pipelines.document import local_path
+from isthmus.pipelines.metrics import clusters
+from isthmus.pipelines.records import digits_of
+from isthmus.project import scaffold
+from isthmus.tests.pipelines.test_report import Whole
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("people") / "shop"
+    scaffold.create(folder, example="shop")
+    with isthmus.open(folder / "project.yaml") as project:
+        isthmus.apply(project)
+        ingest(project)
+        materialize(project)
+        for name in ("popularity", "likes"):
+            training.train(project, name)
+        yield project
+
+
+def test_the_gate_fails_a_model_that_is_better_by_auc_and_ranks_worse(shop):
+    likes = runs.get_run(shop, "r2")
+    assert likes.champion.difference.low > 0
+    assert likes.champion.differences["ndcg@10"].high < 0
+    assert (likes.gate, likes.alias) == ("fail", None)
+    assert (likes.checks.of("auc_vs_champion"), likes.checks.of("ndcg@10_vs_champion")) == ("pass", "fail")
+    assert "by AUC alone it would pass" in str(likes)
+    assert "it ranks worse (ndcg@10_vs_champion -" in str(likes)
+    assert shop.target.registry.get("ranker", 2).approval == "rejected"
+
+
+def test_one_score_for_a_whole_list_is_chance_within_it(shop):
+    within = runs.get_run(shop, "r2").evaluation.metrics["group_auc"]
+    assert 0.49 < within.low <= within.high < 0.51
+
+
+def test_the_first_champion_has_nobody_to_beat(shop):
+    first = runs.get_run(shop, "r1")
+    assert (first.gate, first.alias) == (None, "champion")
+
+
+def test_groups_without_both_outcomes_are_counted_and_left_out(shop):
+    ranked = runs.get_run(shop, "r1").evaluation.ranked
+    table = runs.predictions_of(shop.target.blobs, "r1")
+    rates = table.group_by("ranked_within").aggregate([("outcome", "mean")])["outcome_mean"].to_numpy()
+    assert ranked.groups == int(((rates > 0) & (rates < 1)).sum())
+    assert ranked.left_out == len(rates) - ranked.groups > 0
+    assert (ranked.within, ranked.item) == ("session_id", "item_id")
+
+
+def test_units_are_people_and_groups_are_their_lists(shop):
+    table = runs.predictions_of(shop.target.blobs, "r1")
+    among = clusters(table)
+    assert among.units == runs.get_run(shop, "r1").evaluation.units == len(set(table["unit"].to_pylist()))
+    owners = {}
+    for unit, group in zip(among.unit.tolist(), among.group.tolist(), strict=True):
+        assert owners.setdefault(group, unit) == unit
+    assert np.bincount(among.group).max() <= 20
+
+
+def test_the_comparison_is_decided_by_the_ranking_and_says_that_auc_says_otherwise(shop):
+    found = compare(shop, "r1", "r2")
+    assert (found.metric, found.verdict) == ("ndcg@10", "worse")
+    assert "auc says otherwise" in str(found)
+    assert compare(shop, "r2", "r1").verdict == "better"
+
+
+def test_the_pages_show_every_figure_and_whose_rows_they_are(shop):
+    run = runs.get_run(shop, "r2")
+    page = local_path(report.run_uri(shop.target.blobs, "r2")).read_text()
+    for name, figure in (*run.evaluation.metrics.items(), *run.champion.differences.items()):
+        assert f"{abs(figure.value):.{digits_of(name)}f}" in page
+    between = report.comparison_page(shop, compare(shop, "r1", "r2")).read_text()
+    for text in (page, between):
+        Whole(text)
+        assert f"draw {run.evaluation.units} visitors" in text
