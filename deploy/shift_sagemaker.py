@@ -2,9 +2,10 @@
 
     python deploy/shift_sagemaker.py ENDPOINT --to VARIANT [--steps 10,50,100] [--bake 10m] [--max-errors 1%] [--min-requests 200]
 
-For any endpoint with two or more variants, whoever made it; credentials are boto3's own. Each step sets the weights, waits for InService and reads them
-back together with the endpoint's configuration: SageMaker may go back to an old one in silence, and ends InService then too. During the bake
-the variant's share of failed requests is read from CloudWatch every minute. Exit code: 0 all steps done; 1 stopped, with the split that stands.
+For any endpoint with two or more variants, whoever made it; credentials are boto3's own. Each step sets the weights, waits for InService
+and reads them back together with the endpoint's configuration: SageMaker may go back to an old one in silence, and ends InService then.
+During the bake the variant's share of failed requests is read from CloudWatch every minute.
+Exit code: 0 all steps done; 1 stopped, with the split that stands.
 """
 # ruff: noqa: INP001  a script, not a package
 
@@ -33,7 +34,7 @@ class Stopped(click.ClickException):
 @click.option("--steps", default="10,50,100", show_default=True, help="Its share after each step, in percent, rising.")
 @click.option("--bake", default="10m", show_default=True, help="How long each step is watched: 90s, 10m, 1h.")
 @click.option("--max-errors", default="1%", show_default=True, help="Take the traffic back above this share of failed requests.")
-@click.option("--min-requests", default=200, show_default=True, help="Take it back, too, when a bake saw fewer of them: no data is not good data.")
+@click.option("--min-requests", default=200, show_default=True, help="Take it back, too, when a bake saw fewer: no data is not good data.")
 def main(*, endpoint: str, variant: str, steps: str, bake: str, max_errors: str, min_requests: int) -> None:
     shares, seconds, limit = _steps(steps), _seconds(bake), _percent(max_errors) / 100
     try:
@@ -50,7 +51,7 @@ def main(*, endpoint: str, variant: str, steps: str, bake: str, max_errors: str,
             since = datetime.now(UTC)
             _set(sagemaker, endpoint, _with_share(before, variant, share), described["EndpointConfigName"])
             click.echo(f"{endpoint}   {_shown(_split(_in_service(sagemaker, endpoint)))}   read back")
-            reason = _watch(endpoint, variant, since, seconds, limit, min_requests)
+            reason = _watch(endpoint, variant, since, seconds=seconds, limit=limit, least=min_requests)
             if reason is not None:
                 _set(sagemaker, endpoint, before, described["EndpointConfigName"])
                 raise Stopped(f"{variant} at {share:g} %: {reason}. The traffic was taken back: {_shown(before)}")
@@ -81,7 +82,7 @@ def _in_service(sagemaker: Any, endpoint: str) -> dict[str, Any]:
         time.sleep(2)
 
 
-def _watch(endpoint: str, variant: str, since: datetime, seconds: float, limit: float, least: int) -> str | None:
+def _watch(endpoint: str, variant: str, since: datetime, *, seconds: float, limit: float, least: int) -> str | None:
     """Look at the variant until the bake is over. Why it must not go on, or None."""
     cloudwatch = boto3.client("cloudwatch")
     end = time.monotonic() + seconds
