@@ -7,19 +7,20 @@ import hashlib
 import msgspec
 
 from ..errors import Conflict
+from ..formats import StoredDocument, decode
 from ..project.specs import FeatureView
 from ..runtime import Project
 
 KEY = "project"
 
 
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
+class Applied(StoredDocument, frozen=True, kw_only=True):
     views: dict[str, str] = {}  # view -> digest of its SQL, layout and comments aside
 
 
 def read(project: Project) -> Applied:
     found = project.target.state.get(KEY)
-    return Applied() if found is None else msgspec.json.decode(found.value, type=Applied)
+    return Applied() if found is None else decode(found.value, Applied, what=f"state {KEY}")
 
 
 def changed_views(project: Project) -> frozenset[str]:
@@ -31,7 +32,7 @@ def changed_views(project: Project) -> frozenset[str]:
 def write(project: Project) -> None:
     """Record the views of this project. Conflict when somebody else applies at the same time."""
     found = project.target.state.get(KEY)
-    before = Applied() if found is None else msgspec.json.decode(found.value, type=Applied)
+    before = Applied() if found is None else decode(found.value, Applied, what=f"state {KEY}")
     after = Applied(views=before.views | {v.name: digest(v) for v in project.spec.feature_views.values()})
     if found is not None and after == before:
         return

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..formats import StoredDocument
 from ..storage import BlobStore
 from .document import find, read, runs_folder, write
 from .gate import GateResult, Verdict
@@ -22,7 +23,7 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
         return f"git {self.revision}{' with changes' if self.dirty else ''}"
 
 
-class Data(msgspec.Struct, frozen=True, kw_only=True):
+class Data(StoredDocument, frozen=True, kw_only=True):
     """The training set as it was read."""
 
     start: datetime  # the window asked for, [start, end)
@@ -53,7 +54,7 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
     auc: float | None
 
 
-class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+class Evaluation(StoredDocument, frozen=True, kw_only=True):
     """Forward evaluation, all periods together. Figures that need probabilities are None for a predictor of mere scores."""
 
     rows: int
@@ -79,7 +80,7 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     why_not: str | None = None
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(StoredDocument, frozen=True, kw_only=True):
     """One training run. `gate` is pass, fail, inconclusive, or None when its configuration asks for nothing."""
 
     name: str

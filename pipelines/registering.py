@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import NotFound
+from ..formats import decode
 from ..project.specs import Feature, Model, ProjectSpec
 from ..storage import BlobStore
 from . import evaluation, gate, models, records, runs
 from .context import StepContext
+from .document import Kind
 from .gate import GateResult
 from .predictor import MANIFEST, Manifest
 from .records import Champion, Evaluation, Run
@@ -31,9 +33,9 @@ def register(context: StepContext, model: Model) -> None:
     project = context.project()
     blobs, registry = context.target.blobs, context.target.registry
     _, data = read_data(context.inputs["data"])
-    measured = msgspec.json.decode((context.inputs["forward"] / "evaluation.json").read_bytes(), type=Evaluation)
+    measured = _document(context.inputs["forward"] / "evaluation.json", Evaluation)
     ours = _predictions(context.inputs["forward"])
-    manifest = msgspec.json.decode((context.inputs["model"] / MANIFEST).read_bytes(), type=Manifest)
+    manifest = _document(context.inputs["model"] / MANIFEST, Manifest)
     champion = models.current(registry, model.model, models.CHAMPION)
     compared = _compared(blobs, ours, champion, own=manifest.digest, features=model.features, spec=project.spec)
     judged = gate.judge(model.gate, auc_vs_champion=compared.difference, calibration=measured.calibration, no_champion=compared.why_not)
@@ -90,6 +92,10 @@ def _given(about: dict[str, Any]) -> dict[str, Any]:
         "git": msgspec.convert(git, records.Git) if git else None,
         "started": msgspec.convert(about["started"], datetime),
     }
+
+
+def _document(path: Path, kind: type[Kind]) -> Kind:
+    return decode(path.read_bytes(), kind, what=str(path))
 
 
 def _predictions(folder: Path) -> pa.Table:

@@ -59,7 +59,7 @@ def _cancel(_number: int, _frame: object) -> None:
 def open_document(uri: str) -> RunDocument:
     """run.json by its URI's scheme, under this process's own identity. Unsupported when nothing here opens the scheme."""
     path = local_path(uri)
-    return decode_run(path.read_bytes() if path is not None else open_blobs(uri).get(uri))
+    return decode_run(path.read_bytes() if path is not None else open_blobs(uri).get(uri), uri)
 
 
 class _Work:

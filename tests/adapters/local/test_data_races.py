@@ -39,7 +39,7 @@ class Watched(sqlite3.Connection):
 
 connect = sqlite3.connect
 sqlite3.connect = lambda *values, **options: connect(*values, factory=Watched, **options)
-print(database(target).execute("PRAGMA journal_mode").fetchone()[0])
+print(database(home(target)).execute("PRAGMA journal_mode").fetchone()[0])
 """
 
 
