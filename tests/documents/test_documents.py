@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 
 from isthmus import formats
+from isthmus.adapters.local.home import FORMAT
 from isthmus.errors import Invalid, Refused
 from isthmus.localstack.run import Ready
 from isthmus.tests.test_architecture import FILES, ROOT
@@ -125,6 +127,16 @@ def test_no_stored_document_is_decoded_without_a_look_at_its_format():
         if any(keyword.arg == "type" and ast.unparse(keyword.value) in stored for keyword in node.keywords)
     ]
     assert past == []
+
+
+def test_the_architecture_page_names_every_stored_document_with_its_format():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = [
+        line.split(" | ") for line in text.partition("## What is stored")[2].partition("\n## ")[0].splitlines() if line.startswith("| ")
+    ]
+    told = {(name, int(number)) for what, number, *_ in table if number.isdigit() for name in re.findall(r"`([\w.]+)`", what)}
+    stored = {(struct.partition(":")[2], formats.schema(kind_of(name))) for name, struct in KINDS.items()}
+    assert told == stored | {("Ready", formats.schema(Ready)), ("local.db", FORMAT)}
 
 
 def test_a_stacks_record_is_read_too():
