@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import msgspec
 
 from ..errors import Invalid, NotFound
-from ..formats import StoredDocument, decode
+from ..formats import Kind, StoredDocument, decode
 from ..storage import BlobStore
 from ..target import Profile
 from .graph import Parameter, Step, Value
@@ -22,7 +22,6 @@ from .port import ValueType
 
 Scalar = float | int | bool | str
 Settled = Literal["cached", "skipped"]
-Kind = TypeVar("Kind", bound=StoredDocument)
 
 
 class _Given(msgspec.Struct, frozen=True, tag="given"):

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import NotFound
-from ..formats import decode
+from ..formats import Kind, decode
 from ..project.specs import Feature, Model, ProjectSpec
 from ..storage import BlobStore
 from . import evaluation, gate, models, records, runs
 from .context import StepContext
-from .document import Kind
 from .gate import GateResult
 from .predictor import MANIFEST, Manifest
 from .records import Champion, Evaluation, Run

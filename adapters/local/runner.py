@@ -17,9 +17,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from ...errors import Invalid
-from ...formats import decode
+from ...formats import Kind, decode
 from ...pipelines.conditions import holds, text
-from ...pipelines.document import Kind, StepFailure, StepResult, folder_of, local_path
+from ...pipelines.document import StepFailure, StepResult, folder_of, local_path
 from ...pipelines.port import PipelineRun, StepPhase, StepSpec
 from ...pipelines.supervision import VARIABLE
 from ...target import Profile, Target
