@@ -98,32 +98,22 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
     started = time.monotonic()
     stage = _Stages(on_stage, project.progress)
     with project.lock("demo"):
-        planned = stage(
-            "validate and plan", lambda: plan(project), lambda found: f"{sum(i.action == '+' for i in found.items)} things to make"
-        )
-        stage("apply", lambda: apply(project, planned), lambda found: f"{sum(found.made.values())} tables and views")
+        planned = stage("validate and plan", lambda: plan(project), lambda planned: f"{len(planned.items)} things declared")
+        stage("apply", lambda: apply(project, planned), lambda applied: f"{sum(applied.made.values())} tables and views")
         ingested = stage("ingest", lambda: ingest(project), _ingested)
-        materialized = stage(
-            "materialize", lambda: materialize(project), lambda found: f"{sum(view.rows for view in found):,} rows of features"
-        )
-        differing = stage(
-            "skew check", lambda: skew(project), lambda found: f"{found.keys:,} keys served and recomputed: {found.differ:,} differ"
-        )
+        materialized = stage("materialize", lambda: materialize(project), _rows)
+        differing = stage("skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip())
         champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
         challenger = stage("train logistic", lambda: train(project, "models/logistic.yaml"), auc_of)
-        leak = stage(
-            "leak",
-            lambda: leak_page(project, challenger.name),
-            lambda found: f"auc {found.honest.value:.3f}, {found.leaked.value:.3f} with the leak",
-        )
-        replayed, fixed, random_ctr = stage("replay", lambda: _replays(project), lambda found: str(found[0]))
+        leak = stage("leak", lambda: leak_page(project, challenger.name), _leaked)
+        replayed, fixed, random_ctr = stage("replay", lambda: _replays(project), lambda values: str(values[0]))
         comparison = compare(project, champion.name, challenger.name)
         picture = stage("pictures", lambda: demo_picture(project, (champion.name, challenger.name)), lambda _: "2 pages and a picture")
         page = comparison_page(project, comparison)
         was_there = project.target.endpoints.observe(ENDPOINT) is not None
         try:
-            deployment = stage("deploy", lambda: deploy(project, ENDPOINT), lambda found: f"ready in {found.seconds:.1f} s")
-            served = stage("serve", lambda: _serve(project, requests), lambda found: f"p99 {found.p99_ms:.1f} ms, errors {found.errors:,}")
+            deployment = stage("deploy", lambda: deploy(project, ENDPOINT), lambda ready: f"ready in {ready.seconds:.1f} s")
+            served = stage("serve", lambda: _serve(project, requests), lambda seen: f"p99 {seen.p99_ms:.1f} ms, errors {seen.errors:,}")
         finally:
             if not (keep or was_there):
                 _stop(project)
