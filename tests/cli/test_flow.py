@@ -23,6 +23,7 @@ def test_the_whole_flow_of_a_new_project(tmp_path):
     shop = tmp_path / "shop"
     assert lines(isthmus(shop, "validate").out) == [
         "local       ok   2 events  1 objective  1 view (2 features)  1 model  1 endpoint",
+        "sagemaker   ok   1 view transpiled for Athena",
         "next   isthmus plan",
     ]
     assert lines(isthmus(shop, "plan").out) == [
