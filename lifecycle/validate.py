@@ -11,13 +11,13 @@ from ..project.specs import Description, ProjectSpec
 
 
 class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What is well on the targets that share an adapter. `engine`: what the views' SQL is said to; "" when it stays as it is. `runs`: whether anything can."""
+    """What is well on the targets that share an adapter."""
 
     target: str
     also: tuple[str, ...]
     views: int
-    engine: str = ""
-    runs: bool = True
+    engine: str = ""  # what the views' SQL is said to; "" when it stays as it is
+    runs: bool = True  # whether anything can
     windows_rewritten: int = 0
 
 
