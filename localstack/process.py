@@ -23,6 +23,7 @@ from .faults import Faults
 from .folders import Owned
 from .frozen import Changed
 from .home import Home, NotUsable
+from .run import Ready
 from .state import Stack, State
 from .wsgi import Cut
 
@@ -154,7 +155,7 @@ def serve(
         ended = _end_of(options, server)
         if options.ready is not None:
             home = str(options.home) if options.home else None
-            _write(options.ready, {"url": stack.url, "pid": os.getpid(), "clock": options.clock, "home": home})
+            _write(options.ready, Ready(url=stack.url, pid=os.getpid(), clock=options.clock, home=home))
             threading.Thread(target=_live, args=(options.ready,), name="alive", daemon=True).start()
         if options.moto_answers:
             sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: --moto-answers is on\n")

@@ -25,8 +25,8 @@ class StackFailed(RuntimeError):
     """The process ended, or did not listen in time. The message ends with what it wrote."""
 
 
-class Ready(msgspec.Struct, frozen=True):
-    """What a stack writes when it listens."""
+class Ready(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
+    """What a stack writes when it listens. A later version may read it: who changes the layout raises the tag, its format."""
 
     url: str
     pid: int

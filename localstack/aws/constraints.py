@@ -7,13 +7,14 @@ request's violations in one message.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
-from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
+from botocore.model import OperationModel
 
 from .patterns import compiled
 from .registry import AwsError
 
+Shape = Any  # botocore's; it has no types, and its cached properties mislead a checker
 Rule = Callable[[Shape, Any], str | None]  # what is wrong with one value, whatever is in it
 _NESTED = ("structure", "list", "map")
 # The code of a service's refusal. What is not here is not checked: S3, Glue and the others are moto's.
@@ -33,7 +34,7 @@ def check(service: str, operation: OperationModel, params: Mapping[str, Any], *,
 
     `as_moto`: moto minds choices and ranges of numbers, but neither lengths nor patterns.
     """
-    code, shape = _CODES.get(service), operation.input_shape
+    code, shape = _CODES.get(service), cast("Shape", operation.input_shape)
     if code is None or shape is None:
         return
     broken = list(_structure(shape, params, "", _lenient if as_moto else _rule))
@@ -42,7 +43,7 @@ def check(service: str, operation: OperationModel, params: Mapping[str, Any], *,
         raise AwsError(code, f"{len(broken)} validation {errors} detected: {'; '.join(broken)}", 400)
 
 
-def _structure(shape: StructureShape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
+def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
     for name in shape.required_members:
         if value.get(name) is None:
             yield f"Value null at '{_below(path, name)}' failed to satisfy constraint: Member must not be null"
@@ -58,15 +59,15 @@ def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
     broken = rule(shape, value)
     if broken:
         yield f"{_shown(shape, value)} at '{path}' failed to satisfy constraint: {broken}"
-    elif isinstance(shape, StructureShape) and isinstance(value, Mapping):
+    elif shape.type_name == "structure" and isinstance(value, Mapping):
         yield from _structure(shape, value, path, rule)
-    elif isinstance(shape, ListShape) and isinstance(value, list):
+    elif shape.type_name == "list" and isinstance(value, list):
         yield from _list(shape, value, path, rule)
-    elif isinstance(shape, MapShape) and isinstance(value, Mapping):
+    elif shape.type_name == "map" and isinstance(value, Mapping):
         yield from _map(shape, value, path, rule)
 
 
-def _list(shape: ListShape, value: list[Any], path: str, rule: Rule) -> Iterator[str]:
+def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str]:
     if shape.member.type_name in _NESTED:
         for position, item in enumerate(value, 1):
             yield from _value(shape.member, item, f"{path}.{position}.member", rule)
@@ -74,7 +75,7 @@ def _list(shape: ListShape, value: list[Any], path: str, rule: Rule) -> Iterator
         yield f"{_shown(shape, value)} at '{path}' failed to satisfy constraint: Member must satisfy constraint: {_all(shape.member)}"
 
 
-def _map(shape: MapShape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
+def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
     for part, items, what in ((shape.key, value, "keys"), (shape.value, value.values(), "value")):
         if part.type_name in _NESTED:
             for key, item in value.items():

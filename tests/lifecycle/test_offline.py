@@ -1,5 +1,6 @@
 """Which stack `--offline` uses, and its life as a process of its own."""
 
+import json
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from isthmus.errors import Invalid, Unavailable, Unsupported
+from isthmus.errors import Invalid, Refused, Unavailable, Unsupported
 from isthmus.lifecycle import offline
 from isthmus.localstack import apart
 from isthmus.localstack.apart import running
@@ -48,6 +49,7 @@ def test_a_variable_that_leads_off_this_machine_is_refused(folder, monkeypatch, 
 def test_a_projects_stack_starts_once_is_used_again_and_ends_at_stop(folder):
     url = offline.endpoint(folder, AWS)
     Stack(url).fault(kind="error", times=None)
+    assert json.loads(offline.record(folder, AWS).read_text())["schema"] == 1
     assert offline.endpoint(folder, AWS) == url
     assert offline.running_urls(folder) == (url,)
     assert len(Stack(url).faults()) == 1  # the same process, with what it holds
@@ -170,6 +172,17 @@ def test_stack_down_tells_of_a_death_too(folder):
     first, second = (subprocess.run(down, cwd=folder, capture_output=True, text=True, check=True).stdout for _ in range(2))
     assert "killed by SIGKILL" in first
     assert second == "no offline stack of this project runs\n"
+
+
+def test_a_stack_of_a_newer_version_is_neither_used_nor_forgotten(tmp_path, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    ready = offline.record(tmp_path, AWS)
+    ready.parent.mkdir(parents=True)
+    ready.write_text('{"schema": 9, "socket": "/run/stack"}')
+    for use in (lambda: offline.endpoint(tmp_path, AWS), lambda: offline.stop(tmp_path), lambda: offline.running_urls(tmp_path)):
+        with pytest.raises(Refused, match=r"aws.json was written by a newer Isthmus \(format 9; this one reads up to 1\)"):
+            use()
+    assert ready.read_text() == '{"schema": 9, "socket": "/run/stack"}'
 
 
 def test_our_image_has_every_name_that_the_projects_profiles_give_it(tmp_path):
