@@ -26,6 +26,7 @@ from ..project.specs import Event, ProjectSpec
 from ..runtime import Project
 from . import lookup
 from .late import late_events
+from .raw_sources import keep_raw
 from .read import Source, open_source, source_sql
 from .reasons import Reason, Tally
 from .relations import CORRECTION, STORED_TIMESTAMP, quarantine_table, raw_table
@@ -156,7 +157,7 @@ def _empty(project: Project, event: Event) -> bool:
 
 def _store(project: Project, event: Event, source: Source, staged: Staged, started: float, *, corrects: bool) -> IngestReport:
     settled = settle(project.spec, project.target.warehouse, event, staged, corrects=corrects)
-    digest = _keep(project, event, source)
+    digest = keep_raw(project, event, source)
     first_ingest = staged.lateness.count > 0 and _empty(project, event)
     refused = _quarantine(project, event, settled)
     _append(project, event, settled, batch=digest)
@@ -170,19 +171,6 @@ def _store(project: Project, event: Event, source: Source, staged: Staged, start
         reasons=refused.reasons(project.description, event, first_ingest=first_ingest),
         seconds=round(time.perf_counter() - started, 3),
     )
-
-
-def _keep(project: Project, event: Event, source: Source) -> str:
-    """The source's bytes below raw/<event>/<digest>/, once; the digest. The manifest goes last, so a half-kept source is kept again."""
-    with source.raw.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    prefix = f"{project.target.blobs.root}/raw/{event.name}/{digest}"
-    if any(blob.uri.endswith("/manifest.json") for blob in project.target.blobs.list(prefix)):
-        return digest
-    manifest = {"event": event.name, "source": source.name, "file": source.raw.name}
-    (source.raw.parent / "manifest.json").write_bytes(msgspec.json.encode(manifest))
-    project.target.blobs.upload(source.raw.parent, prefix)
-    return digest
 
 
 def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:

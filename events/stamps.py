@@ -9,11 +9,12 @@ from datetime import datetime
 import msgspec
 
 from ..errors import Conflict
+from ..formats import StoredDocument, decode
 from ..project.specs import Event
 from ..runtime import Project
 
 
-class Noted(msgspec.Struct, frozen=True, kw_only=True):
+class Noted(StoredDocument, frozen=True, kw_only=True):
     """What is on its way into an event's table: `ingest/<event>` of the StateStore, gone when all of it is there."""
 
     batch: str  # made from its content
@@ -35,7 +36,7 @@ def _note(project: Project, event: Event, batch: str) -> tuple[Noted, str]:
     while True:
         held = project.target.state.get(_key(event))
         if held is not None:
-            noted = msgspec.json.decode(held.value, type=Noted)
+            noted = decode(held.value, Noted, what=f"state {_key(event)}")
             if noted.batch == batch:
                 return noted, held.token
         noted = Noted(batch=batch, stored_timestamp=project.wall())

@@ -34,9 +34,9 @@ class Timer:
 
 
 class Clock:
-    """`real` ticks; `instant` ticks too, and what was to happen later has happened before the request that asked for it is answered;
-    `manual` stands still until `advance`. All of them can be advanced, and what is due now runs at once on all. Timers run in the order of
-    their times, with no lock held.
+    """`real` ticks; `instant` ticks too, but the provider's own delays are zero: what comes after one has happened before the request that
+    asked for it is answered; `manual` stands still until `advance`. All of them can be advanced, and what is due now runs at once on
+    all. Timers run in the order of their times, with no lock held.
     """
 
     def __init__(self, mode: Mode = "real") -> None:
@@ -73,6 +73,14 @@ class Clock:
             self._push(timer)
         return timer
 
+    def call_at_limit(self, seconds: float, function: Callable[[], object]) -> Timer:
+        """Run `function()` when work has had `seconds` on this clock. The instant clock skips the provider's delays, not the work: there a
+        limit counts the seconds that pass.
+        """
+        timer = Timer(self.now() + timedelta(seconds=seconds), function)
+        self._push(timer)
+        return timer
+
     def call_every(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Run `function()` again and again, until the timer is cancelled. On the instant clock: four times a (real) second."""
         every = _INSTANT_PERIOD if self.mode == "instant" else seconds
@@ -107,6 +115,16 @@ class Clock:
                 self._again(timer)
             self._show(target)
             return target
+
+    def ahead(self) -> datetime | None:
+        """What this clock shows, where it was moved and shows more than the time that is; else None."""
+        now = self.now()
+        return now if self._offset and now > datetime.now(UTC) else None
+
+    def catch_up(self, moment: datetime | None) -> None:
+        """Show at least `moment`."""
+        if moment is not None:
+            self._show(moment)
 
     def reset(self) -> None:
         """Forget every timer; show the real time again."""

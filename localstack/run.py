@@ -11,42 +11,39 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Self
 
 import msgspec
 
+from .folders import Owned
+
 CLOUDS = ("aws",)  # each a package beside this module: its __main__ serves, its `environment` names the SDKs' variables
 _STARTS = 60.0  # seconds that a start may take; it takes about two
-_STOPS = 10.0
 
 
 class StackFailed(RuntimeError):
     """The process ended, or did not listen in time. The message ends with what it wrote."""
 
 
-class Ready(msgspec.Struct, frozen=True):
-    """What a stack writes when it listens."""
+class Ready(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
+    """What a stack writes when it listens. A later version may read it: who changes the layout raises the tag, its format."""
 
     url: str
     pid: int
     clock: str = "real"
-
-
-class _Health(msgspec.Struct):
-    pid: int
+    home: str | None = None  # the folder in which it keeps what it holds
 
 
 class RunningStack:
     """A stack that this process started. It dies with this process, or at `stop()`. A context manager too."""
 
-    def __init__(self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def __init__(self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], owned: Owned) -> None:
         self.cloud = cloud
         self.url = ready.url
         self.pid = ready.pid
-        self.log = folder / "stack.log"
+        self.log = owned.folder / "stack.log"
         self._process = process
-        self._folder = folder
+        self._owned = owned
 
     @property
     def env(self) -> dict[str, str]:
@@ -59,8 +56,6 @@ class RunningStack:
 
     def stop(self) -> None:
         """End the process. It may be called twice."""
-        import shutil
-
         if self._process.stdin is not None:
             self._process.stdin.close()
         if self._process.poll() is None:
@@ -70,7 +65,7 @@ class RunningStack:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._owned.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -89,18 +84,31 @@ def start(
     query_memory: str = "1GB",
     env: Mapping[str, str] | None = None,
     loud: bool = False,
+    moto_answers: bool = False,
+    home: Path | None = None,
 ) -> RunningStack:
     """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
     `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
+    `moto_answers`: where nothing here executes, what moto makes up is answered. `home`: where it keeps what it holds (default: nowhere).
     """
-    folder = Path(mkdtemp(prefix="isthmus-stack-"))
-    ready = folder / "ready.json"
-    with (folder / "stack.log").open("wb") as log:
+    owned = Owned.temporary("isthmus-stack-")
+    ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
+    with log_file.open("wb") as log:
         process = subprocess.Popen(
             [
-                *command(cloud, images=images, clock=clock, port=port, ready=ready, handlers=handlers, query_memory=query_memory),
+                *command(
+                    cloud,
+                    images=images,
+                    clock=clock,
+                    port=port,
+                    ready=ready,
+                    handlers=handlers,
+                    query_memory=query_memory,
+                    moto_answers=moto_answers,
+                    home=home,
+                ),
                 "--until-stdin-closes",
             ],
             stdin=subprocess.PIPE,
@@ -109,66 +117,13 @@ def start(
             env={**os.environ, **(env or {})},
         )
     try:
-        return RunningStack(cloud, wait_ready(cloud, ready, process, folder / "stack.log"), process, folder)
+        return RunningStack(cloud, wait_ready(cloud, ready, process, log_file), process, owned)
     except BaseException:
         with contextlib.suppress(OSError):
             process.kill()
         process.wait()
+        owned.remove()
         raise
-
-
-def start_apart(cloud: str, *, ready: Path, log: Path, images: Mapping[str, str] | None = None, clock: str = "real") -> Ready:
-    """Start the stack of `cloud` as a process that outlives this one; `ready` says where it is. StackFailed with its log otherwise."""
-    ready.parent.mkdir(parents=True, exist_ok=True)
-    ready.unlink(missing_ok=True)
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command(cloud, images=images, clock=clock, ready=ready),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    try:
-        listening = wait_ready(cloud, ready, process, log)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    process.returncode = 0  # it is not ours to wait for: no ResourceWarning when this object goes
-    return listening
-
-
-def running(ready: Path) -> Ready | None:
-    """The stack that `ready` tells of, if it still answers there and is the same process."""
-    import urllib.error
-    import urllib.request
-
-    try:
-        stack = msgspec.json.decode(ready.read_bytes(), type=Ready)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{stack.url}/_stack/health", timeout=5) as answer:
-            return stack if msgspec.json.decode(answer.read(), type=_Health).pid == stack.pid else None
-    except (OSError, ValueError, urllib.error.URLError):
-        return None
-
-
-def stop_apart(ready: Path) -> bool:
-    """End the stack that `ready` tells of. False when none runs."""
-    import signal
-
-    stack = running(ready)
-    if stack is None:
-        ready.unlink(missing_ok=True)
-        return False
-    os.kill(stack.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOPS
-    while running(ready) is not None:
-        if time.monotonic() > deadline:
-            os.kill(stack.pid, signal.SIGKILL)
-            break
-        time.sleep(0.02)
-    ready.unlink(missing_ok=True)
-    return True
 
 
 def command(
@@ -180,6 +135,8 @@ def command(
     ready: Path | None = None,
     handlers: Sequence[str] = (),
     query_memory: str = "1GB",
+    moto_answers: bool = False,
+    home: Path | None = None,
 ) -> list[str]:
     """The command line of the stack's process."""
     words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
@@ -187,7 +144,11 @@ def command(
         words += ["--image", f"{name}={text}"]
     for module in handlers:
         words += ["--handlers", module]
-    return [*words, "--ready", str(ready)] if ready is not None else words
+    if moto_answers:
+        words.append("--moto-answers")
+    for option, path in (("--home", home), ("--ready", ready)):
+        words += [option, str(path)] if path is not None else []
+    return words
 
 
 def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
@@ -227,4 +188,3 @@ def _environment(cloud: str) -> Any:
 
 
 start_aws = partial(start, "aws")
-start_aws_apart = partial(start_apart, "aws")

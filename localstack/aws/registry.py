@@ -98,6 +98,11 @@ class Context:
         return self._stack.images
 
     @property
+    def moto_answers(self) -> bool:
+        """Whether moto's canned answers, and its leniency, are wanted where the service would execute or refuse."""
+        return self._stack.moto_answers
+
+    @property
     def home(self) -> Path:
         return self._stack.home
 

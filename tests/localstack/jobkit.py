@@ -3,6 +3,7 @@
 import json
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import boto3
 from botocore.config import Config
@@ -14,6 +15,22 @@ ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools/shell:1"
 IMAGES = {"shell": "sh", "tools/trainer": "sh -c 'echo arguments: \"$@\"; echo from-image > /opt/ml/model/m' image"}
 ENDED = ("Completed", "Failed", "Stopped", "Succeeded", "CompletedWithFailures")
+
+
+def until(ask, seconds=30):
+    """What `ask` answers, once that is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return answer
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 class Aws:
@@ -74,7 +91,12 @@ class Aws:
         return self.s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode()
 
     def lines(self, group):
-        return [event["message"] for event in self.client("logs").filter_log_events(logGroupName=group)["events"]]
+        """None yet where the group is not there yet."""
+        logs = self.client("logs")
+        try:
+            return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
 
 
 @contextmanager
@@ -87,6 +109,12 @@ def channel(name, uri, **more):
     return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}, **more}
 
 
+def arguments_of(script):
+    """The ContainerArguments for `sh -c`. SageMaker takes no line break and at most 256 characters in one: each line has its own."""
+    lines = [line.strip() for line in script.strip().splitlines()]
+    return lines if len(lines) == 1 else ['eval "$*"', "sh", *(f"{line};" for line in lines)]
+
+
 def training_request(script, *, image=IMAGE, **more):
     """A training job that runs a shell script."""
     request = {
@@ -94,7 +122,7 @@ def training_request(script, *, image=IMAGE, **more):
             "TrainingImage": image,
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["sh", "-c"],
-            "ContainerArguments": [script],
+            "ContainerArguments": arguments_of(script or "true"),
         },
         "RoleArn": ROLE,
         "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
@@ -110,7 +138,7 @@ def training_request(script, *, image=IMAGE, **more):
 def processing_request(script, *, output="s3://bucket/processed", **more):
     """A processing job that runs a shell script and has one output, `out`."""
     return {
-        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["sh", "-c"], "ContainerArguments": [script]},
+        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["sh", "-c"], "ContainerArguments": arguments_of(script)},
         "RoleArn": ROLE,
         "ProcessingResources": {"ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}},
         "ProcessingOutputConfig": {

@@ -27,6 +27,7 @@ def test_two_starts_empty(aws_stack):
     assert [call.operation for call in aws_stack.calls()] == ["ListBuckets", "ListBuckets"]
     assert aws_stack.health()["clock"] == "manual"
     assert aws_stack.health()["images"] == {"ranker": "python -m ranker"}
+    assert aws_stack.health()["moto_answers"] is True
 
 def test_three_has_its_environment_back():
     assert os.environ.get("AWS_ENDPOINT_URL") is None
@@ -51,7 +52,7 @@ def run(folder, suite, *, config="[pytest]\n", env=None):
 
 
 def test_the_fixture_gives_an_empty_aws_to_boto3_here_and_in_subprocesses(tmp_path):
-    config = "[pytest]\naws_stack_clock = manual\naws_stack_images =\n    ranker=python -m ranker\n"
+    config = "[pytest]\naws_stack_clock = manual\naws_stack_moto_answers = true\naws_stack_images =\n    ranker=python -m ranker\n"
     done = run(tmp_path, SUITE, config=config, env={"AWS_PROFILE": "somebody"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout

@@ -14,7 +14,6 @@ from .records import Endpoint, Endpoints, Fleet
 @handles("sagemaker", "CreateEndpoint")
 def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["EndpointName"]
-    checks.name(name, "endpointName")
     config = records.config(ctx, params["EndpointConfigName"])
     fleet = Fleet(config)
     plan(params.get("DeploymentConfig"), fleet.instances)
@@ -24,18 +23,22 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     store = ctx.store(Endpoints)
     with store.lock:
         earlier = store.endpoints.get(name)
-        if earlier is not None and (ctx.clock.mode != "instant" or earlier.changing):  # moto replaces
+        if earlier is not None and (not ctx.moto_answers or earlier.changing):  # moto replaces
             raise checks.refused(f'Cannot create already existing endpoint "{arn}".')
         store.endpoints[name] = endpoint
     if earlier is not None:
         earlier.routing = None
         earlier.fleet.stop()
     tags.put(ctx, arn, params.get("Tags"))
-    _say(ctx, fleet, "Creating")
-    kept = ctx.without_request()
-    fleets.start(kept, name, fleet)
-    timing.later(kept, timing.changing(kept), lambda: _created(kept, endpoint), blocks=True)
+    begin(ctx.without_request(), endpoint)
     return {"EndpointArn": arn}
+
+
+def begin(ctx: Context, endpoint: Endpoint) -> None:
+    """Start its servers; it is InService when all of them answer, Failed when one does not."""
+    _say(ctx, endpoint.fleet, "Creating")
+    fleets.start(ctx, endpoint.name, endpoint.fleet)
+    timing.later(ctx, timing.changing(ctx), lambda: _created(ctx, endpoint), blocks=True)
 
 
 @handles("sagemaker", "DeleteEndpoint")
