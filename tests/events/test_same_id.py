@@ -57,7 +57,7 @@ class Model:
             losers -= set(turns)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(STEPS, min_size=1, max_size=6))
 def test_whatever_arrives_how_often_and_cut_where_the_first_stored_or_last_corrected_content_stands_for_every_reader(steps):
     clock = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n) for n in itertools.count())
