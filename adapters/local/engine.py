@@ -179,9 +179,9 @@ def _replace(base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table 
             if again:
                 base.execute(relations.spool_sql(document))
             if fresh.num_rows:
-                base.register("fresh_events", fresh)
-                base.execute(f"INSERT INTO {relations.spool_table(document)} BY NAME SELECT * FROM fresh_events")
-                base.unregister("fresh_events")
+                base.register("isthmus_fresh", fresh)
+                base.execute(f"INSERT INTO {relations.spool_table(document)} BY NAME SELECT * FROM isthmus_fresh")
+                base.unregister("isthmus_fresh")
             base.execute(f"DELETE FROM {relations.spool_table(document)} WHERE {spool.SEQUENCE} <= {now.floor}")
         paths = [path for batch in now.batches for path in batch.files]
         base.execute(f"CREATE OR REPLACE VIEW {quoted(document.name)} AS {relations.table_sql(document, paths)}")

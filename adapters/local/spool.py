@@ -28,7 +28,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS event_spool (sequence INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, rows BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS event_spool_stream ON event_spool (stream, sequence);
 """
-SEQUENCE = "spool_sequence"
+SEQUENCE = "isthmus_sequence"
 
 Values = Sequence[object]  # in the order of the table's columns; timestamps as milliseconds
 
@@ -44,7 +44,7 @@ def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> 
 
 
 def read(db: sqlite3.Connection, document: Document, *, after: int) -> pa.Table:
-    """What was appended after a sequence number: `spool_sequence` (int64), the table's columns, dt."""
+    """What was appended after a sequence number: `isthmus_sequence` (int64), the table's columns, dt."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
