@@ -109,7 +109,7 @@ def test_destroy_and_begin_again_gives_the_same(shop):
         before = [(table.name, table.rows, table.known_until) for table in status(project).tables]
         gone = im.destroy(project)
         assert {resource.kind for resource in gone.resources} == {"online_view", "stream", "view", "table"}
-        assert [table.rows for table in status(project).tables] == [None, None, None]
+        assert [(table.made, table.rows) for table in status(project).tables] == [(False, None)] * 3
         assert list(project.target.inventory.list("shop")) == []
         assert im.destroy(project).resources == (), "again is success"
     assert not [name for name in tree(shop) if name.startswith(".isthmus/warehouse/") and name.endswith(".parquet")]
