@@ -71,6 +71,16 @@ class BlobStore(Protocol):
         ...
 
 
+def below(root: str, uri: str) -> str:
+    """A URI as documents hold it: without the store's root, so that the store can be moved. Another store's stays whole."""
+    return uri.removeprefix(root.rstrip("/") + "/")
+
+
+def located(root: str, name: str) -> str:
+    """The URI of what a document names by `below`. A whole URI stays: another store's, or from before documents were relative."""
+    return name if "://" in name else f"{root.rstrip('/')}/{name}"
+
+
 class StateStore(Protocol):
     """Small documents with compare-and-swap; linearizable per key. At most 64 KiB a value and one write a second per key."""
 

@@ -59,7 +59,7 @@ class LocalWarehouse:
             document = evolved(catalogue.read(db, spec.name), spec, stream_key=stream_key)
             catalogue.write(db, document)
             kind = "table" if spec.view_sql is None else "view"
-            inventory.record(self._target, kind, spec.name, native_id=str(self._folder / spec.name), connection=db)
+            inventory.record(self._target, kind, spec.name, native_id=f"warehouse/{spec.name}", connection=db)
             if document.stream_key is not None:
                 inventory.record(self._target, "stream", spec.name, connection=db)
 
