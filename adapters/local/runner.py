@@ -70,7 +70,7 @@ class Runner:
         self.db = database(target)
         self.run = run
         self.folder = folder_of(run.run_uri)
-        self.place = below(home(target).absolute().as_uri(), self.folder)  # as the log source takes it
+        self.place = below(home(target).absolute().as_uri(), self.folder)
         self.phases: dict[str, StepPhase] = {step.name: "waiting" for step in run.steps}
         self.running: dict[str, _Running] = {}
         self.ended: SimpleQueue[str | None] = SimpleQueue()
