@@ -6,6 +6,7 @@ Imports here are absolute: pytest imports this file once more under the checkout
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -53,4 +54,8 @@ if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe eve
         return getattr(import_module(_WHERE[name]), name)
 
     def __dir__() -> list[str]:
-        return list(__all__)
+        """The verbs that are loaded; in an interactive session all, which completion offers.
+
+        freezegun reads every name of every module while time stands still: what it loaded then would load pandas, which dies of it.
+        """
+        return [name for name in __all__ if hasattr(sys, "ps1") or _WHERE[name] in sys.modules]

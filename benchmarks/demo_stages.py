@@ -28,17 +28,19 @@ def stages(target: str) -> dict[str, float]:
     from isthmus.lifecycle.demo import demo
     from isthmus.project.scaffold import create
 
-    entered: list[tuple[str, float]] = [("open", time.perf_counter())]
+    began = time.perf_counter()
+    ended: list[tuple[str, float]] = []
     with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as parent:
         folder = Path(parent) / "openbandit"
         create(folder, example="openbandit")
         try:
             with im.open(folder / "project.yaml", target=target, offline=True) as project:
-                demo(project, on_stage=lambda _number, _total, name: entered.append((name, time.perf_counter())))
+                ended.append(("open", time.perf_counter()))
+                demo(project, on_stage=lambda _number, _total, name, _result: ended.append((name, time.perf_counter())))
         finally:
             offline.stop(folder)
-    ends = [at for _, at in entered[1:]] + [time.perf_counter()]
-    return {name: end - at for (name, at), end in zip(entered, ends, strict=True)}
+    begins = [began, *(at for _, at in ended)]
+    return {name: end - begin for (name, end), begin in zip(ended, begins, strict=False)}
 
 
 if __name__ == "__main__":

@@ -25,13 +25,13 @@ def demo(console: Console, keep: bool, requests: int) -> None:
             create(Path(EXAMPLE), example=EXAMPLE)
             console.say(f"{EXAMPLE}/  a copy of the example")
     console.offline = True  # a demo needs no account and spends nothing: a cloud's is its offline stack
-    terminal = sys.stdout.isatty()
 
-    def on_stage(number: int, total: int, name: str) -> None:
-        if terminal:
-            console.say(f"[{number:>2}/{total}] {name}")
+    def on_stage(number: int, total: int, name: str, result: str) -> None:
+        line = f"[{number:>2}/{total}] {name:<18} {result}"
+        if sys.stdout.isatty():
+            console.say(line)
         elif not console.as_json:
-            click.echo(f"[{number:>2}/{total}] {name}", err=True)
+            click.echo(line, err=True)
 
     from ..lifecycle import offline
 
@@ -43,5 +43,5 @@ def demo(console: Console, keep: bool, requests: int) -> None:
     finally:
         if not (keep or had_stack):
             offline.stop(folder)
-    console.result(found, f"done in {found.seconds:.0f} s\n{found}")
-    console.next("init shop --example openbandit")
+    console.result(found)
+    console.next("init shop --example shop")

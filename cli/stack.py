@@ -46,7 +46,16 @@ _clock = click.option(
     type=click.Choice(["real", "instant", "manual"]),
     default="real",
     show_default=True,
-    help="instant: nothing takes time; manual: time passes when a test says so.",
+    help="instant: the provider's own delays are zero; manual: time passes when a test says so.",
+)
+_moto_answers = click.option(
+    "--moto-answers",
+    is_flag=True,
+    help="Answer what moto makes up where nothing here executes: a job without a program is Completed. For suites written for moto.",
+)
+
+_memory = click.option(
+    "--query-memory", default="1GB", show_default=True, metavar="SIZE", help="What one Athena query may use; beyond it spills, then fails."
 )
 
 
@@ -65,13 +74,16 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--port", default=_PORT, show_default=True, help="0: any free one.")
 @_images
 @_clock
-def up(console: Console, cloud: Offline, port: int, images: tuple[str, ...], clock: str) -> None:
-    with _started(cloud, port=port, images=images, clock=clock) as running:
+@_memory
+@_moto_answers
+def up(console: Console, *, cloud: Offline, port: int, images: tuple[str, ...], clock: str, query_memory: str, moto_answers: bool) -> None:
+    with _started(cloud, port=port, images=images, clock=clock, query_memory=query_memory, moto_answers=moto_answers) as running:
         if console.as_json:
             console.result({"url": running.url, "pid": running.pid, "env": running.env})
             sys.stdout.flush()
         else:
-            click.echo(f"{_headline(running)}\n  export {' '.join(f'{name}={value}' for name, value in running.env.items())}")
+            exports = " ".join(f"{name}={value}" for name, value in running.env.items())
+            click.echo(f"{_headline(running, moto_answers=moto_answers)}\n  export {exports}")
         try:
             code = running.wait()
         except KeyboardInterrupt:
@@ -88,14 +100,25 @@ def up(console: Console, cloud: Offline, port: int, images: tuple[str, ...], clo
 @click.argument("cloud", type=_Cloud())
 @_images
 @_clock
+@_memory
+@_moto_answers
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-def run(console: Console, cloud: Offline, images: tuple[str, ...], clock: str, words: tuple[str, ...]) -> None:  # noqa: ARG001
+def run(
+    console: Console,  # noqa: ARG001
+    *,
+    cloud: Offline,
+    images: tuple[str, ...],
+    clock: str,
+    query_memory: str,
+    moto_answers: bool,
+    words: tuple[str, ...],
+) -> None:
     from ..localstack.run import environment_for
 
     words = words[words[0] == "--" :]
     if not words:
         raise Invalid("there is no command after --", remedy="isthmus stack run aws -- python deploy/sagemaker.py")
-    with _started(cloud, port=0, images=images, clock=clock) as running:
+    with _started(cloud, port=0, images=images, clock=clock, query_memory=query_memory, moto_answers=moto_answers) as running:
         try:
             code = subprocess.run(words, env=environment_for(running.url), check=False).returncode
         except OSError as error:
@@ -187,7 +210,7 @@ for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items()
     fault.add_command(_command, _name)
 
 
-def _started(cloud: Offline, *, port: int, images: tuple[str, ...], clock: str) -> RunningStack:
+def _started(cloud: Offline, *, port: int, images: tuple[str, ...], clock: str, query_memory: str, moto_answers: bool) -> RunningStack:
     from ..lifecycle.offline import check
     from ..lifecycle.offline import images as ours
     from ..localstack.run import StackFailed, start_aws
@@ -200,14 +223,14 @@ def _started(cloud: Offline, *, port: int, images: tuple[str, ...], clock: str) 
             raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
         commands[name] = line
     try:
-        return start_aws(images=commands, clock=clock, port=port, loud=True)
+        return start_aws(images=commands, clock=clock, port=port, query_memory=query_memory, moto_answers=moto_answers, loud=True)
     except StackFailed as error:
         raise Unavailable(
             f"the offline AWS did not start on port {port}", remedy="its own words are above; --port 0 takes any free port"
         ) from error
 
 
-def _headline(running: RunningStack) -> str:
+def _headline(running: RunningStack, *, moto_answers: bool) -> str:
     from collections import Counter
 
     from ..localstack.client import Stack
@@ -218,6 +241,7 @@ def _headline(running: RunningStack) -> str:
     return (
         f"AWS on {running.url.removeprefix('http://')}   {families}   "
         f"{levels['executes']} operations execute, {levels['stores only']} only store"
+        f"{'   --moto-answers: what nobody executed is made up' if moto_answers else ''}"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..errors import Invalid
+from ..formats import decode
 from ..pipelines.predictor import MANIFEST, Manifest
 from ..runtime import Project
 
@@ -22,8 +23,8 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
 def manifest_of(project: Project, model: str, version: int) -> Manifest:
     """The manifest in the version's model folder. NotFound."""
-    found = project.target.registry.get(model, version)
-    return msgspec.json.decode(project.target.blobs.get(f"{found.uri.rstrip('/')}/{MANIFEST}"), type=Manifest)
+    uri = f"{project.target.registry.get(model, version).uri.rstrip('/')}/{MANIFEST}"
+    return decode(project.target.blobs.get(uri), Manifest, what=uri)
 
 
 def union(manifests: Iterable[Manifest], keys: dict[str, str]) -> Inputs:

@@ -10,10 +10,11 @@ from typing import Literal
 import msgspec
 
 from ..errors import Refused
+from ..formats import StoredDocument, decode
 from ..runtime import Project
 
 
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
+class Owner(StoredDocument, frozen=True, kw_only=True):
     """`owner` none: whoever comes next may move it. `done` False: the intent was not yet seen in the target."""
 
     owner: Literal["none", "deploy", "traffic", "rollout", "experiment"]
@@ -34,7 +35,7 @@ def key(endpoint: str) -> str:
 
 def read(project: Project, endpoint: str) -> Held | None:
     found = project.target.state.get(key(endpoint))
-    return None if found is None else Held(owner=msgspec.json.decode(found.value, type=Owner), token=found.token)
+    return None if found is None else Held(owner=decode(found.value, Owner, what=f"state {key(endpoint)}"), token=found.token)
 
 
 def intend(project: Project, endpoint: str, split: Mapping[str, Decimal], *, by: Literal["deploy", "traffic"], held: Held | None) -> Held:

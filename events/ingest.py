@@ -23,6 +23,7 @@ import pyarrow.compute
 
 from ..errors import Invalid, NotFound, Refused, Unavailable
 from ..feature_store.port import TableSpec
+from ..formats import StoredDocument
 from ..project.specs import Event, ProjectSpec
 from ..runtime import Project
 from . import lookup
@@ -59,6 +60,14 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...] = ()
     seconds: float = 0.0
     retried: int = 0
+
+
+class RawSource(StoredDocument, frozen=True, kw_only=True):
+    """`raw/<event>/<digest>/manifest.json`: where the kept bytes came from."""
+
+    event: str
+    source: str
+    file: str
 
 
 class TooManyBad(Refused):
@@ -167,7 +176,7 @@ def _keep(project: Project, event: Event, source: Source) -> None:
     prefix = f"{project.target.blobs.root}/raw/{event.name}/{digest}"
     if any(blob.uri.endswith("/manifest.json") for blob in project.target.blobs.list(prefix)):
         return
-    manifest = {"event": event.name, "source": source.name, "file": source.raw.name}
+    manifest = RawSource(event=event.name, source=source.name, file=source.raw.name)
     (source.raw.parent / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     project.target.blobs.upload(source.raw.parent, prefix)
 

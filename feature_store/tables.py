@@ -12,6 +12,7 @@ import msgspec
 from ..errors import Invalid, NotFound
 from ..events.column_types import arrow_type
 from ..events.port import Column, ColumnType
+from ..formats import StoredDocument, decode
 from ..project.names import OURS
 from .relations import static_raw_name, static_table
 
@@ -29,7 +30,7 @@ class StaticLoad(msgspec.Struct, frozen=True, kw_only=True):
     changed: bool  # the content is not the one loaded last
 
 
-class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
+class _Loaded(StoredDocument, frozen=True, kw_only=True):
     """State `tables/<name>`: the newest load. Written before its rows, so that a crash repeats the same batch."""
 
     digest: str
@@ -49,7 +50,7 @@ def load_static(project: Project, name: str) -> StaticLoad:
         key, state = f"tables/{name}", project.target.state
         found = state.get(key)
         token = found.token if found else None
-        last = msgspec.json.decode(found.value, type=_Loaded) if found else None
+        last = decode(found.value, _Loaded, what=f"state {key}") if found else None
         warehouse = project.target.warehouse
         raw, view = static_table(name, columns(data, f"tables.{name}"))
         gone = (there := warehouse.observe(raw.name)) is None or there.rows == 0
@@ -71,7 +72,7 @@ def inspect_static(project: Project, name: str) -> StaticLoad:
     """What `load_static` would do; nothing is written."""
     data, digest = _read(project, name)
     found = project.target.state.get(f"tables/{name}")
-    last = msgspec.json.decode(found.value, type=_Loaded) if found else None
+    last = decode(found.value, _Loaded, what=f"state tables/{name}") if found else None
     same = last is not None and last.done and last.digest == digest and project.target.warehouse.observe(static_raw_name(name)) is not None
     return StaticLoad(name=name, rows=data.num_rows, changed=not same)
 

@@ -6,10 +6,11 @@ from datetime import datetime
 
 import msgspec
 
+from ..formats import StoredDocument, decode
 from ..runtime import Project
 
 
-class Watermark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Watermark(StoredDocument, frozen=True, kw_only=True, omit_defaults=True):
     """`until` publishes: readers see rows with created_timestamp <= until. Batches are numbered; `pending` is one that has begun."""
 
     until: datetime | None = None
@@ -35,7 +36,7 @@ def read(project: Project, view: str) -> Held:
     found = project.target.state.get(_key(view))
     if found is None:
         return Held(mark=Watermark(), token=None)
-    return Held(mark=msgspec.json.decode(found.value, type=Watermark), token=found.token)
+    return Held(mark=decode(found.value, Watermark, what=f"state {_key(view)}"), token=found.token)
 
 
 def move(project: Project, view: str, held: Held, **changes: object) -> Held:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from ..errors import Conflict
+from ..formats import StoredDocument, decode
 from ..runtime import Project
 
 KEY = "project"
 
 
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
+class Applied(StoredDocument, frozen=True, kw_only=True):
     views: dict[str, str] = {}  # view -> digest of its SQL, layout and comments aside
 
 
 def read(project: Project) -> Applied:
     found = project.target.state.get(KEY)
-    return Applied() if found is None else msgspec.json.decode(found.value, type=Applied)
+    return Applied() if found is None else decode(found.value, Applied, what=f"state {KEY}")
 
 
 def changed_views(project: Project) -> frozenset[str]:
@@ -32,7 +33,7 @@ def write(project: Project) -> None:
     from ..feature_store.sql import digest
 
     found = project.target.state.get(KEY)
-    before = Applied() if found is None else msgspec.json.decode(found.value, type=Applied)
+    before = Applied() if found is None else decode(found.value, Applied, what=f"state {KEY}")
     after = Applied(views=before.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()})
     if found is not None and after == before:
         return

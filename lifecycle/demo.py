@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from ..errors import Invalid
 from ..events.ingest import IngestReport
 from ..experiments.replay import Replay
+from ..feature_store.as_known import AsKnown
+from ..feature_store.materialize import MaterializeReport
 from ..feature_store.skew import SkewReport
+from ..pipelines.compare import Comparison
 from ..pipelines.leak import Leak
 from ..pipelines.records import Run
-from ..pipelines.statistics import Estimate
-from ..runtime import Project
+from ..pipelines.spoken import interval
+from ..runtime import Progress, Project
 
 EXAMPLE = "openbandit"
 ENDPOINT = "ranker"
 PUBLISHED = 0.004553  # inverse-propensity value of bts from the random log: obp's quickstart (data/README.md)
 CANDIDATES, SLOTS = 20, 3
 
-OnStage = Callable[[int, int, str], None]
+OnStage = Callable[[int, int, str, str], None]  # the stage's number, of how many, its name, its result in a line
+T = TypeVar("T")
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway saw. Latency: of the call of the endpoint, one request after the other."""
 
+    split: dict[str, Decimal]  # percent by variant, as the endpoint had it
     requests: dict[str, int]  # by variant
     errors: int
     p50_ms: float
@@ -43,9 +50,11 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     ingested: tuple[IngestReport, ...]
     first: datetime
     last: datetime
+    checked: tuple[AsKnown, ...]  # the views that were checked in this run: at their first batch
     skew: SkewReport
     champion: Run
     challenger: Run
+    comparison: Comparison
     leak: Leak
     replay: Replay
     fixed: Replay
@@ -56,11 +65,12 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None  # of the endpoint, when it was kept
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        from .demo_verdicts import lines
+
+        return "\n".join(lines(self))
 
 
-def _silent(_number: int, _of: int, _stage: str) -> None:
-    """Nobody listens."""
+def _silent(_number: int, _total: int, _name: str, _result: str) -> None: ...
 
 
 def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage: OnStage = _silent) -> Demo:
@@ -86,33 +96,24 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
             remedy="run it in another folder, or: isthmus init shop --example openbandit",
         )
     started = time.monotonic()
-    stages = _Stages(on_stage)
+    stage = _Stages(on_stage, project.progress)
     with project.lock("demo"):
-        stages.enter("validate and plan")
-        planned = plan(project)
-        stages.enter("apply")
-        apply(project, planned)
-        stages.enter("ingest")
-        ingested = ingest(project)
-        stages.enter("materialize")
-        materialize(project)
-        stages.enter("skew check")
-        differing = skew(project)
-        stages.enter("train popularity")
-        champion = train(project, "models/popularity.yaml")
-        stages.enter("train logistic")
-        challenger = train(project, "models/logistic.yaml")
-        stages.enter("leak, replay, pictures")
-        leak = leak_page(project, challenger.name)
-        replayed, fixed, random_ctr = _replays(project)
-        picture = demo_picture(project, (champion.name, challenger.name))
-        page = comparison_page(project, compare(project, champion.name, challenger.name))
+        planned = stage("validate and plan", lambda: plan(project), lambda planned: f"{len(planned.items)} things declared")
+        stage("apply", lambda: apply(project, planned), lambda applied: f"{sum(applied.made.values())} tables and views")
+        ingested = stage("ingest", lambda: ingest(project), _ingested)
+        materialized = stage("materialize", lambda: materialize(project), _rows)
+        differing = stage("skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip())
+        champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
+        challenger = stage("train logistic", lambda: train(project, "models/logistic.yaml"), auc_of)
+        leak = stage("leak", lambda: leak_page(project, challenger.name), _leaked)
+        replayed, fixed, random_ctr = stage("replay", lambda: _replays(project), lambda values: str(values[0]))
+        comparison = compare(project, champion.name, challenger.name)
+        picture = stage("pictures", lambda: demo_picture(project, (champion.name, challenger.name)), lambda _: "2 pages and a picture")
+        page = comparison_page(project, comparison)
         was_there = project.target.endpoints.observe(ENDPOINT) is not None
         try:
-            stages.enter("deploy")
-            deployment = deploy(project, ENDPOINT)
-            stages.enter("serve")
-            served = _serve(project, requests)
+            deployment = stage("deploy", lambda: deploy(project, ENDPOINT), lambda ready: f"ready in {ready.seconds:.1f} s")
+            served = stage("serve", lambda: _serve(project, requests), lambda seen: f"p99 {seen.p99_ms:.1f} ms, errors {seen.errors:,}")
         finally:
             if not (keep or was_there):
                 _stop(project)
@@ -123,9 +124,11 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
         ingested=ingested,
         first=first,
         last=last,
+        checked=tuple(view.as_known for view in materialized if view.as_known),
         skew=differing,
         champion=champion,
         challenger=challenger,
+        comparison=comparison,
         leak=leak,
         replay=replayed,
         fixed=fixed,
@@ -138,14 +141,37 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
 
 
 class _Stages:
-    total = 10
+    """Runs a stage, with progress while it goes on and its result when it has ended."""
 
-    def __init__(self, on_stage: OnStage) -> None:
-        self._on_stage, self._number = on_stage, 0
+    total = 12
 
-    def enter(self, name: str) -> None:
+    def __init__(self, on_stage: OnStage, progress: Progress) -> None:
+        self._on_stage, self._progress, self._number = on_stage, progress, 0
+
+    def __call__(self, name: str, act: Callable[[], T], result: Callable[[T], str]) -> T:
         self._number += 1
-        self._on_stage(self._number, self.total, name)
+        self._progress(f"[{self._number:>2}/{self.total}] {name}", 0, None)
+        value = act()
+        self._on_stage(self._number, self.total, name, result(value))
+        return value
+
+
+def _ingested(reports: Sequence[IngestReport]) -> str:
+    return ", ".join(f"{report.stored + report.already_there:,} {report.event}s" for report in reports)
+
+
+def _rows(views: Sequence[MaterializeReport]) -> str:
+    return f"{sum(view.rows for view in views):,} rows of features"
+
+
+def _leaked(leak: Leak) -> str:
+    return f"auc {leak.honest.value:.3f} as it was known, {leak.leaked.value:.3f} had it seen the week"
+
+
+def auc_of(run: Run) -> str:
+    """`auc 0.475 (0.403 .. 0.541)`."""
+    auc = run.evaluation.auc if run.evaluation else None
+    return "no auc" if auc is None else f"auc {auc.value:.3f} ({interval(auc)})"
 
 
 def _replays(project: Project) -> tuple[Replay, Replay, float]:
@@ -188,7 +214,9 @@ def _serve(project: Project, requests: int) -> Served:
         )
         project.progress("serve", number + 1, requests)
     tally = gateway.tally
+    state = project.target.endpoints.observe(ENDPOINT)
     return Served(
+        split={} if state is None else {variant.name: variant.percent for variant in state.variants},
         requests={v.name: tally.requests.get(v.name, 0) for v in project.spec.endpoints[ENDPOINT].variants},
         errors=tally.errors,
         p50_ms=tally.percentile(0.5) or 0.0,
@@ -215,58 +243,3 @@ def _stop(project: Project) -> None:
     for resource in project.target.inventory.list(project.spec.name):
         if resource.kind == "endpoint" and resource.name == ENDPOINT:
             project.target.inventory.delete(resource)
-
-
-def _lines(found: Demo) -> Iterator[str]:
-    counts = {r.event: r.stored + r.already_there for r in found.ingested}
-    yield (
-        f"  data       {counts['impression']:,} impressions, {counts['click']:,} clicks of a real fashion site, "
-        f"{found.first:%-d}-{found.last:%-d %b %Y}"
-    )
-    yield f"  champion   {_model(found.champion)}      challenger  {_model(found.challenger)}"
-    leak = found.leak
-    yield f"  leak       {leak.feature}: auc {_short(leak.honest)} as it was known; {_short(leak.leaked)} had it seen the whole week"
-    value = "no estimate" if found.replay.value is None else f"{found.replay.value:.6f}   {found.replay.low:.4f} .. {found.replay.high:.4f}"
-    yield f"  replay     published {PUBLISHED:.6f}, here {value}"
-    yield f"             a fixed top-{SLOTS} of popularity: {found.fixed}"
-    split = "   ".join(f"{name} {n:,}" for name, n in found.served.requests.items())
-    total = sum(found.served.requests.values())
-    yield f"  served     {total:,} requests   {split}   errors {found.served.errors:,}   p99 {found.served.p99_ms:.1f} ms"
-    yield f"  picture    {_here(found.picture)}"
-    yield f"  pages      {_here(found.page)}   {_here(leak.page)}"
-    if found.url:
-        yield f"  endpoint   {found.url} is still up: isthmus endpoints list, isthmus destroy"
-    unproven = list(_unproven(found))
-    if unproven:
-        yield f"What {counts['click']:,} clicks do not prove: {_joined(unproven)}."
-        yield 'What you saw is that the machinery is right: features known at the time, gates that say "inconclusive",'
-        yield "traffic that is where it should be."
-
-
-def _short(auc: Estimate) -> str:
-    return f"{auc.value:.3f} ({auc.low:.3f} .. {auc.high:.3f})"
-
-
-def _here(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _model(run: Run) -> str:
-    auc = run.evaluation.auc if run.evaluation else None
-    return f"{run.configuration}   " + ("no auc" if auc is None else f"auc {auc.value:.3f}   {auc.low:.3f} .. {auc.high:.3f}")
-
-
-def _unproven(found: Demo) -> Iterator[str]:
-    """Claims that the intervals leave open: each is checked, none is assumed."""
-    covered = [auc.low <= 0.5 <= auc.high for run in (found.champion, found.challenger) if run.evaluation and (auc := run.evaluation.auc)]
-    if all(covered):
-        yield "that either model beats chance"
-    difference = found.challenger.champion.difference
-    if difference is not None and difference.low <= 0 <= difference.high:
-        yield "that one beats the other"
-    if found.replay.low is not None and found.replay.high is not None and found.replay.low <= found.random_ctr <= found.replay.high:
-        yield "that bts beats random"
-
-
-def _joined(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])}, or {parts[-1]}"

@@ -10,11 +10,12 @@ import fcntl
 import os
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import Invalid, Unavailable, Unsupported
+from ..formats import refuse_newer, schema, schema_of
 from ..installed import adapter, adapters
 from ..target import Offline, require
 
@@ -44,6 +45,7 @@ def endpoint(folder: Path, stack: Offline) -> str:
 
     ready = record(folder, stack)
     with _one_at_a_time(ready.parent):
+        _refuse_newer(ready)
         if (already := running(ready)) is not None:
             return already.url
         try:
@@ -119,7 +121,19 @@ def _variable(stack: Offline) -> tuple[str, str] | None:
 
 
 def _records(folder: Path) -> list[Path]:
-    return sorted(_folder(folder).glob("*.json"))
+    """Refused: one that a later version wrote."""
+    ready = sorted(_folder(folder).glob("*.json"))
+    for file in ready:
+        _refuse_newer(file)
+    return ready
+
+
+def _refuse_newer(ready: Path) -> None:
+    """A later version's stack may run there: this one would start a second and forget the first."""
+    from ..localstack.run import Ready
+
+    with suppress(FileNotFoundError, ValueError):  # damaged is as absent
+        refuse_newer(str(ready), schema_of(ready.read_bytes()), schema(Ready))
 
 
 def _folder(project: Path) -> Path:

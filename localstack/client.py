@@ -81,6 +81,10 @@ class Stack:
     def clear_calls(self) -> None:
         self._ask("DELETE", "calls")
 
+    def enforce(self, after: int = 0) -> None:
+        """Hold each caller to its IAM policies, once `after` more calls have passed; until the next reset. moto's own switch."""
+        self._send("POST", "/moto-api/reset-auth", str(after).encode())
+
     def policy(self) -> dict[str, Any]:
         """The least-privilege IAM policy of what was called since the last reset. AWS only."""
         return msgspec.json.decode(self._ask("GET", "policy"), type=dict[str, Any])
@@ -89,8 +93,10 @@ class Stack:
         return msgspec.json.decode(self._ask("GET", "coverage"), type=list[dict[str, Any]])
 
     def _ask(self, method: str, route: str, body: object = None) -> bytes:
-        data = msgspec.json.encode(body) if body is not None else b""
-        request = urllib.request.Request(f"{self.url}/_stack/{route}", data=data if method != "GET" else None, method=method)  # noqa: S310  our own server
+        return self._send(method, f"/_stack/{route}", msgspec.json.encode(body) if body is not None else b"")
+
+    def _send(self, method: str, path: str, data: bytes) -> bytes:
+        request = urllib.request.Request(f"{self.url}{path}", data=data if method != "GET" else None, method=method)  # noqa: S310  our own server
         try:
             with _direct.open(request, timeout=120) as answer:
                 content: bytes = answer.read()

@@ -34,9 +34,9 @@ class Timer:
 
 
 class Clock:
-    """`real` ticks; `instant` ticks too, and what was to happen later has happened before the request that asked for it is answered;
-    `manual` stands still until `advance`. All of them can be advanced, and what is due now runs at once on all. Timers run in the order of
-    their times, with no lock held.
+    """`real` ticks; `instant` ticks too, but the provider's own delays are zero: what comes after one has happened before the request that
+    asked for it is answered; `manual` stands still until `advance`. All of them can be advanced, and what is due now runs at once on
+    all. Timers run in the order of their times, with no lock held.
     """
 
     def __init__(self, mode: Mode = "real") -> None:
@@ -71,6 +71,14 @@ class Clock:
             waiting.append(timer)
         else:
             self._push(timer)
+        return timer
+
+    def call_at_limit(self, seconds: float, function: Callable[[], object]) -> Timer:
+        """Run `function()` when work has had `seconds` on this clock. The instant clock skips the provider's delays, not the work: there a
+        limit counts the seconds that pass.
+        """
+        timer = Timer(self.now() + timedelta(seconds=seconds), function)
+        self._push(timer)
         return timer
 
     def call_every(self, seconds: float, function: Callable[[], object]) -> Timer:

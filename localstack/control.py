@@ -53,6 +53,7 @@ def _effect(front: Steered, route: str, body: bytes, query: dict[str, str]) -> o
                 "url": stack.url,
                 "pid": os.getpid(),
                 "clock": stack.clock.mode,
+                "moto_answers": stack.moto_answers,
                 "now": stack.clock.now(),
                 "images": dict(stack.images),
             }

@@ -24,6 +24,7 @@ from .wsgi import Cut
 
 HOST = "127.0.0.1"
 _THREADS = 32
+_UNITS = {"MB": 10**6, "GB": 10**9}
 _BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one request
 
 
@@ -41,9 +42,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     images: Mapping[str, str]
     clock: Mode
     home: Path | None
+    query_memory: int  # bytes
     handlers: tuple[str, ...]
     ready: Path | None
     until_stdin_closes: bool
+    moto_answers: bool
 
 
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
@@ -55,8 +58,14 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
     parser.add_argument("--image", action="append", default=[], metavar="NAME=COMMAND", help="what a container image is here; repeatable")
     parser.add_argument("--clock", choices=MODES, default="real")
     parser.add_argument("--home", type=Path, help="the stack's scratch folder (default: a temporary one)")
+    parser.add_argument("--query-memory", type=_size, default="1GB", metavar="SIZE", help="what one query may use (default: 1GB)")
     parser.add_argument("--handlers", action="append", default=[], metavar="MODULE", help="a module with handlers of your own; repeatable")
     parser.add_argument("--ready", type=Path, metavar="FILE", help="written once the stack listens: its url and pid")
+    parser.add_argument(
+        "--moto-answers",
+        action="store_true",
+        help="answer what moto makes up where nothing here executes (a job without a program: Completed)",
+    )
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the process that started this one does")
     words = parser.parse_args(arguments)
     images = {}
@@ -70,10 +79,20 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
         images=images,
         clock=words.clock,
         home=words.home,
+        query_memory=words.query_memory,
         handlers=tuple(words.handlers),
         ready=words.ready,
         until_stdin_closes=words.until_stdin_closes,
+        moto_answers=words.moto_answers,
     )
+
+
+def _size(text: str) -> int:
+    """Bytes of 256MB or 2GB."""
+    number, unit = text[:-2], text[-2:].upper()
+    if not number.isdecimal() or int(number) == 0 or unit not in _UNITS:
+        raise argparse.ArgumentTypeError(f"{text} is not a size: write 256MB or 2GB")
+    return int(number) * _UNITS[unit]
 
 
 def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, channel: type[Any] = HTTPChannel) -> int:
@@ -84,7 +103,15 @@ def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, chan
     with contextlib.ExitStack() as cleanup:
         folder = options.home or Path(cleanup.enter_context(TemporaryDirectory(prefix=f"isthmus-{cloud}-", ignore_cleanup_errors=True)))
         folder.mkdir(parents=True, exist_ok=True)
-        stack = Stack(clock=Clock(options.clock), faults=Faults(), images=options.images, home=folder, state=State())
+        stack = Stack(
+            clock=Clock(options.clock),
+            faults=Faults(),
+            images=options.images,
+            home=folder,
+            query_memory=options.query_memory,
+            state=State(),
+            moto_answers=options.moto_answers,
+        )
         application = front(stack)
         try:
             server = _server(application, options.port, channel)
@@ -103,6 +130,9 @@ def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, chan
         if options.ready is not None:
             _write(options.ready, {"url": stack.url, "pid": os.getpid(), "clock": options.clock})
             cleanup.callback(options.ready.unlink, missing_ok=True)
+        if options.moto_answers:
+            sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: --moto-answers is on\n")
+            sys.stderr.flush()
         with contextlib.suppress(SystemExit, KeyboardInterrupt):
             server.run()
     return 0

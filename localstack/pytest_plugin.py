@@ -1,6 +1,7 @@
 """For other people's suites: the fixture `aws_stack`, an AWS that executes. Installed with the package; docs/offline-aws.md shows it.
 
-Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual) and `aws_stack_images` (lines NAME=COMMAND).
+Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual), `aws_stack_images` (lines NAME=COMMAND) and
+`aws_stack_moto_answers` (false; true: what moto makes up is answered where nothing here executes).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # nothing is imported in a suite that does not use the fixtur
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("aws_stack_clock", "the clock of aws_stack: instant, real or manual", default="instant")
+    parser.addini("aws_stack_moto_answers", "whether aws_stack answers what moto makes up", type="bool", default=False)
     parser.addini("aws_stack_images", "what container images are to aws_stack: NAME=COMMAND", type="linelist", default=[])
 
 
@@ -50,7 +52,12 @@ def _started(cloud: str, config: pytest.Config) -> RunningStack:
         if not equals:
             raise pytest.UsageError(f"{cloud}_stack_images: {line!r} is not NAME=COMMAND")
         images[name.strip()] = command.strip()
-    return start(cloud, clock=str(config.getini(f"{cloud}_stack_clock")), images=images)
+    return start(
+        cloud,
+        clock=str(config.getini(f"{cloud}_stack_clock")),
+        images=images,
+        moto_answers=bool(config.getini(f"{cloud}_stack_moto_answers")),
+    )
 
 
 def _emptied(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:

@@ -25,8 +25,8 @@ class StackFailed(RuntimeError):
     """The process ended, or did not listen in time. The message ends with what it wrote."""
 
 
-class Ready(msgspec.Struct, frozen=True):
-    """What a stack writes when it listens."""
+class Ready(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
+    """What a stack writes when it listens. A later version may read it: who changes the layout raises the tag, its format."""
 
     url: str
     pid: int
@@ -86,19 +86,34 @@ def start(
     clock: str = "real",
     port: int = 0,
     handlers: Sequence[str] = (),
+    query_memory: str = "1GB",
     env: Mapping[str, str] | None = None,
     loud: bool = False,
+    moto_answers: bool = False,
 ) -> RunningStack:
     """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
-    `loud`: its complaints go to our stderr instead of its log.
+    `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
+    `moto_answers`: where nothing here executes, what moto makes up is answered.
     """
     folder = Path(mkdtemp(prefix="isthmus-stack-"))
     ready = folder / "ready.json"
     with (folder / "stack.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command(cloud, images=images, clock=clock, port=port, ready=ready, handlers=handlers), "--until-stdin-closes"],
+            [
+                *command(
+                    cloud,
+                    images=images,
+                    clock=clock,
+                    port=port,
+                    ready=ready,
+                    handlers=handlers,
+                    query_memory=query_memory,
+                    moto_answers=moto_answers,
+                ),
+                "--until-stdin-closes",
+            ],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=None if loud else log,
@@ -175,13 +190,17 @@ def command(
     port: int = 0,
     ready: Path | None = None,
     handlers: Sequence[str] = (),
+    query_memory: str = "1GB",
+    moto_answers: bool = False,
 ) -> list[str]:
     """The command line of the stack's process."""
-    words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock]
+    words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
     for name, text in (images or {}).items():
         words += ["--image", f"{name}={text}"]
     for module in handlers:
         words += ["--handlers", module]
+    if moto_answers:
+        words.append("--moto-answers")
     return [*words, "--ready", str(ready)] if ready is not None else words
 
 

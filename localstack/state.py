@@ -67,8 +67,10 @@ class Stack(msgspec.Struct, kw_only=True):
     faults: Faults
     images: Mapping[str, str]  # image name -> the command that it is
     home: Path  # the stack's scratch folder
+    query_memory: int  # bytes that one query may use
     url: str = ""  # once it listens
     state: State
+    moto_answers: bool = False  # where nothing here executes, what moto makes up is answered
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import Invalid, NotFound
+from ..formats import StoredDocument
 from ..storage import BlobStore, below, located
 from .document import Kept, find, local_path, write
 
@@ -17,7 +18,7 @@ class File(msgspec.Struct, frozen=True):
     size: int  # bytes
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Manifest(StoredDocument, frozen=True):
     """`<artifact>.manifest.json`, beside the artifact's folder: a model folder may have a manifest of its own."""
 
     digest: str

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from ..errors import Invalid
+from ..formats import StoredDocument
 from ..storage import BlobStore, below, located
 from .artifacts import damage, digest_file, digest_text
 from .document import RunDocument, StepResult, find, runs_folder, write
@@ -33,7 +34,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None
 
 
-class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+class KeyRecord(StoredDocument, frozen=True, kw_only=True):
     """key.json: why a step had to run."""
 
     key: str
@@ -42,7 +43,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[KeyChange, ...]
 
 
-class _Entry(msgspec.Struct, frozen=True, kw_only=True):
+class _Entry(StoredDocument, frozen=True, kw_only=True):
     run: str
     result: str  # a step.json, below the store's root
     parts: dict[str, str]

@@ -1,6 +1,6 @@
-"""What a run keeps in blobs: run.json at submit; outputs.json and step.json of every finished step; failed.json of one that failed.
+"""What a run keeps in blobs: run.json at submit; step.json of every finished step; failed.json of one that failed.
 
-`runs/<run>/run.json` and, in `runs/<run>/<step>/`: log.txt, key.json, <artifact>/..., <artifact>.manifest.json, outputs.json, step.json,
+`runs/<run>/run.json` and, in `runs/<run>/<step>/`: log.txt, key.json, <artifact>/..., <artifact>.manifest.json, step.json,
 failed.json. step.json goes last: a step is finished if and only if it is there, and its artifacts are then complete.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import msgspec
 
 from ..errors import Invalid, NotFound
+from ..formats import Kind, StoredDocument, decode
 from ..storage import BlobStore
 from ..target import Profile
 from .graph import Parameter, Step, Value
@@ -21,7 +22,6 @@ from .port import ValueType
 
 Scalar = float | int | bool | str
 Settled = Literal["cached", "skipped"]
-Kind = TypeVar("Kind")
 
 
 class _Given(msgspec.Struct, frozen=True, tag="given"):
@@ -37,7 +37,7 @@ class Kept(msgspec.Struct, frozen=True):
     digest: str
 
 
-class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
+class RunDocument(StoredDocument, frozen=True, kw_only=True):
     """run.json. No secrets: the profile has none."""
 
     run: str
@@ -62,7 +62,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
         raise NotFound(f"run {self.run} has no step {name} (it has {', '.join(step.name for step in self.steps)})")
 
 
-class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+class StepResult(StoredDocument, frozen=True, kw_only=True):
     """step.json. A cached step's names the run that computed it, and that run's artifacts."""
 
     run: str
@@ -77,7 +77,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     cached_from: str | None = None
 
 
-class StepFailure(msgspec.Struct, frozen=True, kw_only=True):
+class StepFailure(StoredDocument, frozen=True, kw_only=True):
     """failed.json."""
 
     reason: str
@@ -112,8 +112,9 @@ def encode_run(document: RunDocument) -> bytes:
     return msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(document, steps=steps)))
 
 
-def decode_run(data: bytes) -> RunDocument:
-    document = msgspec.json.decode(data, type=RunDocument)
+def decode_run(data: bytes, uri: str) -> RunDocument:
+    """Refused: of a newer format. Invalid: damaged."""
+    document = decode(data, RunDocument, what=uri, remedy="submit under a new name")
     return msgspec.structs.replace(document, steps=tuple(_unwrapped(step) for step in document.steps))
 
 
@@ -123,29 +124,26 @@ def _unwrapped(step: Step) -> Step:
 
 
 def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
-    """A document of ours. NotFound; Invalid when its bytes are not what we wrote."""
-    data = blobs.get(uri)
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
-        raise Invalid(f"{uri} is damaged: {error}", remedy="submit the pipeline again: what is whole is not run again") from error
+    """A document of ours. NotFound; Refused: of a newer format; Invalid when its bytes are not what we wrote."""
+    return decode(blobs.get(uri), kind, what=uri, remedy="submit the pipeline again: what is whole is not run again")
 
 
 def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
-    """None when it is absent or damaged: for whoever can do without."""
+    """None when it is absent or damaged, for whoever can do without. Refused: of a newer format."""
     try:
         return read(blobs, uri, kind)
     except (NotFound, Invalid):
         return None
 
 
-def write(blobs: BlobStore, uri: str, document: msgspec.Struct | dict[str, Scalar]) -> None:
+def write(blobs: BlobStore, uri: str, document: StoredDocument) -> None:
     blobs.put(uri, msgspec.json.encode(document))
 
 
 def open_run(blobs: BlobStore, run: str) -> RunDocument:
     """NotFound, naming the run."""
     try:
-        return decode_run(blobs.get(run_uri(blobs.root, run)))
+        uri = run_uri(blobs.root, run)
+        return decode_run(blobs.get(uri), uri)
     except NotFound as error:
         raise NotFound(f"there is no run {run}", remedy="isthmus runs list") from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import NotFound, Refused
+from ..formats import StoredDocument, decode
 from ..times import utc_milliseconds
 from . import runs
 from .gate import Verdict
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 
 
-class Promotion(msgspec.Struct, frozen=True, kw_only=True):
+class Promotion(StoredDocument, frozen=True, kw_only=True):
     """`models/<model>/promotions/<n>` in the StateStore: who was made what, and why. Append-only."""
 
     model: str
@@ -106,8 +107,8 @@ def promote(project: Project, model: str, version: int, alias: str = CHAMPION, *
 def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
     """Every promotion of a model's versions, oldest first."""
     state = project.target.state
-    found = [state.get(key) for key in sorted(state.keys(_prefix(model)))]
-    return tuple(msgspec.json.decode(one.value, type=Promotion) for one in found if one)
+    stored = ((key, state.get(key)) for key in sorted(state.keys(_prefix(model))))
+    return tuple(decode(document.value, Promotion, what=f"state {key}") for key, document in stored if document)
 
 
 def _prefix(model: str) -> str:

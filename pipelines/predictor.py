@@ -30,6 +30,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from ..errors import Invalid, NotFound
+from ..formats import StoredDocument, decode
 from ..project.specs import Model
 from . import code_slice
 
@@ -52,8 +53,8 @@ class ModelFeature(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["bool", "int64", "float64", "string", "timestamp"] | None = None
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`model.json`. `digest` covers everything else in the folder but `versions`: the same model has the same digest."""
+class Manifest(StoredDocument, frozen=True, kw_only=True):
+    """`model.json`. `digest` covers everything else in the folder but `versions` and `schema`: the same model has the same digest."""
 
     model: str
     configuration: str
@@ -130,14 +131,14 @@ def load(folder: Path) -> LoadedModel:
 
 
 def whole(folder: Path) -> Manifest:
-    """The manifest of a model folder whose files are all as they were saved. NotFound: no manifest. Invalid: incomplete or altered."""
+    """The manifest of a model folder whose files are all as they were saved.
+
+    NotFound: no manifest. Refused: of a newer format. Invalid: incomplete or altered.
+    """
     path = folder / MANIFEST
     if not path.is_file():
         raise NotFound(f"{folder} holds no {MANIFEST}: it is not a model folder, or its copy is not complete")
-    try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise Invalid(f"{path}: {error}", remedy="the model was written by another version of Isthmus; train it again") from error
+    manifest = decode(path.read_bytes(), Manifest, what=str(path), remedy="train again, or copy the model folder again")
     for name, expected in manifest.files.items():
         file = folder / name
         if not file.is_file():
@@ -271,7 +272,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 def _digest(manifest: Manifest) -> str:
     plain = msgspec.to_builtins(manifest)
-    plain = {key: value for key, value in plain.items() if key not in {"digest", "versions"}}
+    plain = {key: value for key, value in plain.items() if key not in {"digest", "versions", "schema"}}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..formats import StoredDocument
 from ..project.metrics import AGAINST, ranks
 from ..storage import BlobStore
 from .document import find, read, runs_folder, write
@@ -24,7 +25,7 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
         return f"git {self.revision}{' with changes' if self.dirty else ''}"
 
 
-class Data(msgspec.Struct, frozen=True, kw_only=True):
+class Data(StoredDocument, frozen=True, kw_only=True):
     """The training set as it was read."""
 
     start: datetime  # the window asked for, [start, end)
@@ -67,7 +68,7 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     gini: float | None = None  # of their shares of first places
 
 
-class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+class Evaluation(StoredDocument, frozen=True, kw_only=True):
     """Forward evaluation, all periods together. Figures that need probabilities are None for a predictor of mere scores."""
 
     rows: int
@@ -107,7 +108,7 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
         return ({"auc": self.difference} if self.difference is not None else {}) | self.differences
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(StoredDocument, frozen=True, kw_only=True):
     """One training run. `gate` is pass, fail, inconclusive, or None when its configuration asks for nothing."""
 
     name: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import NotFound
+from ..formats import Kind, decode
 from ..project.specs import Feature, Model, ProjectSpec
 from ..storage import BlobStore
 from . import gate, measure, models, records, runs
@@ -32,9 +33,9 @@ def register(context: StepContext, model: Model) -> None:
     project = context.project()
     blobs, registry = context.target.blobs, context.target.registry
     _, data = read_data(context.inputs["data"])
-    measured = msgspec.json.decode((context.inputs["forward"] / "evaluation.json").read_bytes(), type=Evaluation)
+    measured = _document(context.inputs["forward"] / "evaluation.json", Evaluation)
     ours = _predictions(context.inputs["forward"])
-    manifest = msgspec.json.decode((context.inputs["model"] / MANIFEST).read_bytes(), type=Manifest)
+    manifest = _document(context.inputs["model"] / MANIFEST, Manifest)
     champion = models.current(registry, model.model, models.CHAMPION)
     other = champion is not None and champion.digest != manifest.digest
     bounds = gate.asked(model.gate, ranked=measured.ranked is not None, champion=other)
@@ -93,6 +94,10 @@ def _given(about: dict[str, Any]) -> dict[str, Any]:
         "git": msgspec.convert(git, records.Git) if git else None,
         "started": msgspec.convert(about["started"], datetime),
     }
+
+
+def _document(path: Path, kind: type[Kind]) -> Kind:
+    return decode(path.read_bytes(), kind, what=str(path))
 
 
 def _predictions(folder: Path) -> pa.Table:

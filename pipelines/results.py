@@ -43,9 +43,8 @@ def adopt(blobs: BlobStore, document: RunDocument, step: Step, found: StepResult
 
 
 def publish(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
-    """outputs.json, then step.json, then the cache's index: cut anywhere, a reader sees a whole result or none."""
+    """step.json, then the cache's index: cut anywhere, a reader sees a whole result or none."""
     folder = step_folder(blobs, document.run, step.name)
-    write(blobs, f"{folder}/outputs.json", result.outputs)
     write(blobs, f"{folder}/step.json", result)
     remember(blobs, document, step, result)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ..errors import Conflict, NotFound
+from ..formats import StoredDocument, decode
 from ..storage import BlobStore, located
 from . import records
 from .document import StepResult, local_path, read, runs_folder
@@ -21,14 +24,24 @@ if TYPE_CHECKING:
 COUNTER = "runs/counter"
 
 
+class Counter(StoredDocument, frozen=True, kw_only=True):
+    """State `runs/counter`: the number of the newest run."""
+
+    last: int
+
+    @classmethod
+    def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        return {"last": old}  # a bare number
+
+
 def next_name(project: Project) -> str:
     """r1, r2, ...: each given once, whoever asks at the same time."""
     state = project.target.state
     while True:
         found = state.get(COUNTER)
-        number = int(found.value) + 1 if found else 1
+        number = decode(found.value, Counter, what=f"state {COUNTER}").last + 1 if found else 1
         try:
-            state.put(COUNTER, str(number).encode(), expect=found.token if found else None)
+            state.put(COUNTER, msgspec.json.encode(Counter(last=number)), expect=found.token if found else None)
         except Conflict:
             continue  # somebody else took it
         return f"r{number}"

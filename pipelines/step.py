@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import IsthmusError
+from ..errors import IsthmusError, Refused
 from ..runtime import open_blobs, open_target
 from ..storage import BlobStore
 from ..times import utc_milliseconds
@@ -49,6 +49,9 @@ def main(argv: list[str] | None = None) -> int:
         return _Work(arguments, supervisor).run()
     except Cancelled:
         return 143
+    except Refused as error:  # an image older than who submitted: the run is left as it is
+        print(f"failed: {error}; {error.remedy}", flush=True)
+        return 1
 
 
 def _cancel(_number: int, _frame: object) -> None:
@@ -59,7 +62,7 @@ def _cancel(_number: int, _frame: object) -> None:
 def open_document(uri: str) -> RunDocument:
     """run.json by its URI's scheme, under this process's own identity. Unsupported when nothing here opens the scheme."""
     path = local_path(uri)
-    return decode_run(path.read_bytes() if path is not None else open_blobs(uri).get(uri))
+    return decode_run(path.read_bytes() if path is not None else open_blobs(uri).get(uri), uri)
 
 
 class _Work:

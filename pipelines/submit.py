@@ -106,11 +106,11 @@ def _document(
 def _known(blobs: BlobStore, uri: str, document: RunDocument) -> RunDocument | None:
     """The run.json of an earlier submit of the same run, which may have been cut before the engine heard of it."""
     try:
-        known = decode_run(blobs.get(uri))
+        known = decode_run(blobs.get(uri), uri)
     except NotFound:
         return None
-    except msgspec.DecodeError as error:
-        raise AlreadyExists(f"{uri} exists and is damaged: {error}", remedy="submit under a new name") from error
+    except Invalid as error:
+        raise AlreadyExists(f"it exists: {error}", remedy=error.remedy) from error
     same = msgspec.structs.replace(document, submitted=known.submitted, settled=known.settled, version=known.version)
     if encode_run(same) != encode_run(known):
         raise AlreadyExists(f"run {document.run} exists and is another one", remedy="submit under a new name")

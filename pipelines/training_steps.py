@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import Invalid
 from ..events.column_types import of_arrow
+from ..formats import decode
 from ..project.specs import Model, Objective, ProjectSpec
 from .context import StepContext
 
@@ -91,7 +92,8 @@ def read_data(folder: Path) -> tuple[pa.Table, Data]:
 
     from .records import Data
 
-    return pq.ParquetFile(folder / "data.parquet").read(), msgspec.json.decode((folder / "data.json").read_bytes(), type=Data)
+    known = folder / "data.json"
+    return pq.ParquetFile(folder / "data.parquet").read(), decode(known.read_bytes(), Data, what=str(known))
 
 
 def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime, end: datetime, as_of: datetime) -> Data:

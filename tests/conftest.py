@@ -24,6 +24,7 @@ BUDGETS = {
     "adapters": 200,
     "cli": 100,
     "conformance": 250,
+    "documents": 5,
     "endpoints": 30,
     "events": 60,
     "experiments": 10,
@@ -33,6 +34,7 @@ BUDGETS = {
     "localstack": 250,
     "pipelines": 150,
     "project": 20,
+    "stored": 60,
 }
 seconds: Counter[str] = Counter()
 

@@ -10,6 +10,7 @@ import msgspec
 from ...errors import Invalid, NotFound
 from ...events.port import Column
 from ...feature_store.port import TableSpec
+from ...formats import StoredDocument
 from ...project.names import NAME
 
 PARTITION = "dt"
@@ -20,7 +21,7 @@ _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BATCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True):
+class Document(StoredDocument, frozen=True, kw_only=True):
     """What is known of a table or view. A column's place in `columns` is its field id in the files, so it never changes."""
 
     name: str

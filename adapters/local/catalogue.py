@@ -7,18 +7,19 @@ from functools import lru_cache
 
 import msgspec
 
+from ...formats import decode
 from ..common.tables import Document, existing_table
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS warehouse_tables (name TEXT PRIMARY KEY, document BLOB NOT NULL) WITHOUT ROWID;\n"
 
 
 def read_all(db: sqlite3.Connection) -> dict[str, Document]:
-    return {name: _decode(document) for name, document in db.execute("SELECT name, document FROM warehouse_tables")}
+    return {name: _decode(name, document) for name, document in db.execute("SELECT name, document FROM warehouse_tables")}
 
 
 def read(db: sqlite3.Connection, name: str) -> Document | None:
     row = db.execute("SELECT document FROM warehouse_tables WHERE name = ?", (name,)).fetchone()
-    return None if row is None else _decode(row[0])
+    return None if row is None else _decode(name, row[0])
 
 
 def existing(db: sqlite3.Connection, name: str) -> Document:
@@ -35,5 +36,5 @@ def remove(db: sqlite3.Connection, name: str) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _decode(document: bytes) -> Document:
-    return msgspec.json.decode(document, type=Document)
+def _decode(name: str, document: bytes) -> Document:
+    return decode(document, Document, what=f"the document of table {name}")

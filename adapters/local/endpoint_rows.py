@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ...endpoints.port import EndpointSpec
+from ...formats import StoredDocument
 from ...storage import Phase
 
 SCHEMA = """CREATE TABLE IF NOT EXISTS endpoints (
@@ -34,7 +35,7 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.instance}-{self.version}"
 
 
-class Address(msgspec.Struct, frozen=True, kw_only=True):
+class Address(StoredDocument, frozen=True, kw_only=True):
     """`supervisor.json`: how to reach the process that holds supervisor.lock. `key` opens its control routes."""
 
     port: int

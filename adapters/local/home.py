@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...formats import refuse_newer
 from ...target import Target
 
+FORMAT = 1  # of local.db, its `user_version`: its tables, and the columns that hold JSON. Raise it with a step in `_migrate`
 PATIENCE = 30  # seconds that a connection waits for another process's write
 
 
@@ -22,17 +24,44 @@ def home(target: Target) -> Path:
     return folder
 
 
-def database(target: Target) -> sqlite3.Connection:
-    """A connection to `.isthmus/local.db`: WAL, autocommit (write transactions are explicit: BEGIN IMMEDIATE), 30 s of patience.
+def database(folder: Path) -> sqlite3.Connection:
+    """A connection to `local.db` in a home: WAL, autocommit (write transactions are explicit: BEGIN IMMEDIATE), 30 s of patience.
 
     Each adapter file creates its own tables with IF NOT EXISTS. One connection serves one thread at a time.
+    Refused: a later version wrote the file.
     """
-    folder = home(target)
     connection = sqlite3.connect(folder / "local.db", timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-        _write_ahead(connection, folder)
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        written = _format(connection)
+        refuse_newer(str(folder / "local.db"), written, FORMAT)
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            _write_ahead(connection, folder)
+        if written < FORMAT:
+            _migrate(connection, folder)
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    """0: nobody has said, as in a new database and in those from before there were formats."""
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(number)
+
+
+def _migrate(connection: sqlite3.Connection, folder: Path) -> None:
+    """Bring an older database to this format, once and whole. From 0 to 1 only the number is new."""
+    with _alone(folder):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _format(connection) < FORMAT:  # else another process was quicker
+                connection.execute(f"PRAGMA user_version = {FORMAT}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
 
 
 def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:

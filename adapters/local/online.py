@@ -16,6 +16,7 @@ import msgspec
 from ...errors import Busy, Invalid
 from ...events.port import Column
 from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
+from ...formats import StoredDocument, decode
 from ...storage import Resource
 from ...target import Target
 from ...times import epoch_milliseconds, from_epoch
@@ -36,7 +37,7 @@ _KEYS = 500  # of one statement; more keys take several
 _NAN = b"nan:"  # SQLite has no NaN: it would come back as null
 
 
-class _View(msgspec.Struct, frozen=True, kw_only=True):
+class _View(StoredDocument, frozen=True, kw_only=True):
     name: str
     features: tuple[Column, ...]
 
@@ -192,7 +193,7 @@ def _features(old: _View | None, view: OnlineViewSpec) -> tuple[Column, ...]:
 
 def _read(db: sqlite3.Connection, name: str) -> _View | None:
     row = db.execute("SELECT document FROM online_views WHERE name = ?", (name,)).fetchone()
-    return None if row is None else msgspec.json.decode(row[0], type=_View)
+    return None if row is None else decode(row[0], _View, what=f"the document of online view {name}")
 
 
 def _synced(db: sqlite3.Connection, view: str) -> int | None:

@@ -16,11 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-import msgspec
-
 from ...errors import Invalid
+from ...formats import Kind, decode
 from ...pipelines.conditions import holds, text
-from ...pipelines.document import StepFailure, folder_of, local_path
+from ...pipelines.document import StepFailure, StepResult, folder_of, local_path
 from ...pipelines.port import PipelineRun, StepPhase, StepSpec
 from ...pipelines.supervision import VARIABLE
 from ...storage import below
@@ -67,7 +66,7 @@ class Runner:
     """One run. `ended` carries the names of steps whose process ended, or None when this process was told to stop."""
 
     def __init__(self, target: Target, run: PipelineRun) -> None:
-        self.db = database(target)
+        self.db = database(home(target))
         self.run = run
         self.folder = folder_of(run.run_uri)
         self.place = below(home(target).absolute().as_uri(), self.folder)
@@ -111,7 +110,7 @@ class Runner:
             try:
                 if not holds(spec.when, self._outputs(spec.when.step)):
                     return self._end(spec, "skipped", f"not {text(spec.when)}")
-            except (Invalid, OSError, msgspec.DecodeError) as error:
+            except (Invalid, OSError) as error:
                 return self._end(spec, "failed", f"its condition cannot be judged: {error}")
         if len(self.running) >= self.slots:
             return False
@@ -186,13 +185,16 @@ class Runner:
         return True
 
     def _outputs(self, step: str) -> dict[str, float | int | bool | str]:
-        return msgspec.json.decode(_path(f"{self.folder}/{step}/outputs.json").read_bytes(), type=dict[str, float | int | bool | str])
+        return self._document(f"{step}/step.json", StepResult).outputs
 
     def _reason(self, step: str, code: int) -> str:
         try:
-            return msgspec.json.decode(_path(f"{self.folder}/{step}/failed.json").read_bytes(), type=StepFailure).reason
-        except (OSError, msgspec.DecodeError):  # it had no time to say why
+            return self._document(f"{step}/failed.json", StepFailure).reason
+        except (OSError, Invalid):  # it had no time to say why
             return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
+
+    def _document(self, name: str, kind: type[Kind]) -> Kind:
+        return decode(_path(f"{self.folder}/{name}").read_bytes(), kind, what=f"{self.folder}/{name}")
 
 
 def _path(uri: str) -> Path:
@@ -209,7 +211,7 @@ def _was(phase: StepPhase) -> str:
 def main(argv: list[str]) -> int:
     folder, run_id = argv
     target = Target(Profile(name="local", adapter="local", project="", options={"home": folder}), ADAPTER)
-    db = database(target)
+    db = database(home(target))
     found = table.row(db, run_id)
     if found is None or not table.claim(db, run_id, *me()):
         return 0  # another runner has it

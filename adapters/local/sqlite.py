@@ -11,7 +11,7 @@ from typing import final
 
 from ...target import Target
 from .errors import translated
-from .home import database
+from .home import database, home
 
 
 @final
@@ -35,7 +35,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         with translated("opening local.db"):
-            connection = database(self._target)
+            connection = database(home(self._target))
             connection.executescript(self._schema)
         self._local.held = (os.getpid(), connection)
         with self._lock:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ...errors import OutcomeUnknown, Unavailable
+from ...formats import decode
 from .endpoint_rows import Address, EndpointRow, Report, endpoint_folder
 from .files import make_folder, remove_tree, replacing
 from .http import Client
@@ -40,8 +41,9 @@ def alive(home: Path, name: str) -> bool:
 
 
 def address(home: Path, name: str) -> Address | None:
+    path = endpoint_folder(home, name) / "supervisor.json"
     try:
-        return msgspec.json.decode((endpoint_folder(home, name) / "supervisor.json").read_bytes(), type=Address)
+        return decode(path.read_bytes(), Address, what=str(path), remedy=f"isthmus deploy {name}")
     except FileNotFoundError:
         return None
 

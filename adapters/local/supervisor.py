@@ -11,7 +11,6 @@ import asyncio
 import os
 import signal
 import socket
-import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,8 +19,10 @@ from pathlib import Path
 import msgspec
 
 from ...endpoints.revision import identity, revision_of_variants
+from ...formats import decode
 from .endpoint_rows import Address, EndpointRow, Report, endpoint_folder, read, steps
 from .files import replacing
+from .home import database
 from .request_log import RequestLog
 from .router import Router
 from .variant import Variant
@@ -37,7 +38,7 @@ class Supervisor:
         self.address = address
         self.log = RequestLog(self.folder / "requests")
         self.router = Router(instance=address.instance, key=address.key, max_bytes=max_bytes, control=self.control, log=self.log.write)
-        self.connection = sqlite3.connect(home / "local.db", timeout=30, isolation_level=None)
+        self.connection = database(home)
         self.row: EndpointRow | None = None
         self.variants: dict[str, Variant] = {}
         self.ending: set[asyncio.Task[None]] = set()
@@ -119,7 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-bytes", type=int, required=True)
     options = parser.parse_args(arguments)
     os.set_inheritable(options.lock_fd, False)  # the variants must not hold the lock after us
-    address = msgspec.json.decode((endpoint_folder(options.home, options.name) / "supervisor.json").read_bytes(), type=Address)
+    path = endpoint_folder(options.home, options.name) / "supervisor.json"
+    address = decode(path.read_bytes(), Address, what=str(path))
     listening = socket.socket(fileno=options.listen_fd)
     listening.setblocking(False)
     listening.set_inheritable(False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...errors import Conflict, Invalid, IsthmusError, LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
+from ...formats import StoredDocument, decode
 from ..common.conform import by_date
 from ..common.tables import PARTITION, Document
 from . import athena, catalogue, statements
@@ -36,7 +37,7 @@ class _Move(msgspec.Struct, frozen=True):
     date: str
 
 
-class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class _Manifest(StoredDocument, frozen=True, kw_only=True):
     staging: str
     moves: tuple[_Move, ...]
 
@@ -170,7 +171,7 @@ def _manifest(aws: Aws, key: str) -> _Manifest | None:
             body = aws.s3().get_object(Bucket=aws.bucket, Key=key)["Body"].read()
     except NotFound:
         return None
-    return msgspec.json.decode(body, type=_Manifest)
+    return decode(body, _Manifest, what=f"s3://{aws.bucket}/{key}")
 
 
 def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ...errors import AlreadyExists, Busy, NotFound
+from ...formats import decode
 from ..common.tables import PARTITION, Document, existing_table
 from .column_types import GLUE
 from .errors import translated
@@ -152,7 +153,7 @@ def _stored(aws: Aws, table: dict[str, Any]) -> Stored | None:
     parameters = table.get("Parameters") or {}
     if parameters.get(_PROJECT) != aws.project or _DOCUMENT not in parameters:
         return None
-    document = msgspec.json.decode(parameters[_DOCUMENT], type=Document)
+    document = decode(parameters[_DOCUMENT].encode(), Document, what=f"the document of table {table['Name']}")
     if document.view_sql is not None:
         return Stored(document=document, table=table)
     first, _, last = parameters.get(_RANGE, ",").partition(",")

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from ...errors import Conflict, Invalid, IsthmusError, NotFound, OutcomeUnknown, Throttled, Unavailable
+from ...formats import StoredDocument, decode
 from ...storage import Versioned, check_document, check_key, state_conflict
 from ...times import utc_milliseconds
 from .errors import translated
@@ -29,7 +30,7 @@ _ATTEMPTS = 5
 _PAUSE = 0.05  # seconds, doubled each time
 
 
-class _Body(msgspec.Struct, frozen=True):
+class _Body(StoredDocument, frozen=True):
     nonce: str
     value: str  # base64
 
@@ -59,13 +60,13 @@ class Documents:
         if not body:  # a tombstone whose deleter was cut
             return None
         written: datetime = reply["LastModified"]
+        uri = f"s3://{self._aws.bucket}/{self._object(key)}"
+        remedy = "somebody else wrote it: restore it"
+        document = decode(body, _Body, what=uri, remedy=remedy)
         try:
-            value = base64.b64decode(msgspec.json.decode(body, type=_Body).value)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise Invalid(
-                f"s3://{self._aws.bucket}/{self._object(key)} is not a document of this project: {error}",
-                remedy="somebody else wrote it: restore it",
-            ) from error
+            value = base64.b64decode(document.value)
+        except ValueError as error:
+            raise Invalid(f"{uri} is damaged: {error}", remedy=remedy) from error
         return Versioned(value=value, token=_bare(reply["ETag"]), written=utc_milliseconds(written))
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:

@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from ...errors import NotFound
+from ...formats import StoredDocument, decode
 from ...pipelines.port import PipelineRun
 from ...storage import BlobStore
 from .session import Aws
 
 
-class Execution(msgspec.Struct, frozen=True, kw_only=True):
+class Execution(StoredDocument, frozen=True, kw_only=True):
     """`executions/<run_id>.json`. `version` is written before the start, `arn` after it, so that a repeat asks for exactly the same."""
 
     run: PipelineRun
@@ -22,8 +23,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(blobs: BlobStore, run_id: str) -> Execution | None:
+    uri = _uri(blobs, run_id)
     try:
-        return msgspec.json.decode(blobs.get(_uri(blobs, run_id)), type=Execution)
+        return decode(blobs.get(uri), Execution, what=uri)
     except NotFound:
         return None
 

@@ -17,6 +17,7 @@ import msgspec
 from ...errors import AlreadyExists, Busy, Conflict, NotFound
 from ...events.port import Column
 from ...feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
+from ...formats import StoredDocument, decode
 from ...storage import Phase, wait
 from ...target import Target
 from ...times import epoch_milliseconds, from_epoch
@@ -43,7 +44,7 @@ _PHASES: dict[str, Phase] = {
 }
 
 
-class _View(msgspec.Struct, frozen=True, kw_only=True):
+class _View(StoredDocument, frozen=True, kw_only=True):
     """The document beside a feature group."""
 
     features: tuple[Column, ...]
@@ -207,14 +208,14 @@ class FeatureStoreOnline:
         found = self._documents.get(view) if group is not None else None
         if found is None or group is None:
             return None
-        decoded = msgspec.json.decode(found.value, type=_View)
+        decoded = _decode(view, found.value)
         return _Held(view=decoded, token=found.token) if decoded.made == _made(group) else None
 
     def _keep(self, view: str, change: Callable[[_View | None], _View], made: str) -> None:
         """Change the document; again when somebody else was quicker. One of an earlier group counts as none."""
         for _ in range(_ATTEMPTS):
             found = self._documents.get(view)
-            old = msgspec.json.decode(found.value, type=_View) if found is not None else None
+            old = _decode(view, found.value) if found is not None else None
             wanted = change(old if old is not None and old.made == made else None)
             if wanted == old:
                 return
@@ -227,6 +228,10 @@ class FeatureStoreOnline:
 
     def _name(self, view: str) -> str:
         return names.kept(self._aws.project, view)
+
+
+def _decode(view: str, document: bytes) -> _View:
+    return decode(document, _View, what=f"the document of online view {view}")
 
 
 def _missing(group: dict[str, Any], wanted: list[dict[str, str]]) -> list[dict[str, str]]:

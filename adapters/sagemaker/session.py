@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -185,6 +186,11 @@ def _config(*, retrying: bool, offline: bool) -> Any:
     )
 
 
+def _role_token() -> str | None:
+    """A job's own, given by the local stack: what a job does is its role's doing, not its user's."""
+    return os.environ.get("AWS_SESSION_TOKEN") if os.environ.get("AWS_ACCESS_KEY_ID") == OFFLINE else None
+
+
 def _session(endpoint_url: str | None, region: str | None) -> Any:
     import boto3
     import botocore.session
@@ -209,6 +215,7 @@ def _session(endpoint_url: str | None, region: str | None) -> Any:
         botocore_session=plain,
         aws_access_key_id=OFFLINE,
         aws_secret_access_key=OFFLINE,
+        aws_session_token=_role_token(),
         region_name=region or _OFFLINE_REGION,
     )
 

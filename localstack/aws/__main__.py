@@ -1,4 +1,4 @@
-"""`python -m isthmus.localstack.aws [--port N] [--image NAME=COMMAND]... [--clock real|instant|manual] [--home FOLDER]`."""
+"""`python -m isthmus.localstack.aws`: the offline AWS as a process; `--help` names its options."""
 
 from __future__ import annotations
 

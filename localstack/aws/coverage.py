@@ -52,6 +52,23 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
     "firehose": _words("CreateDeliveryStream DeleteDeliveryStream DescribeDeliveryStream ListDeliveryStreams PutRecord PutRecordBatch"),
     "cloudwatch": _words("GetMetricData GetMetricStatistics ListMetrics PutMetricData"),
 }
+# What moto says is done, or running, and nobody did: refused by name, but with --moto-answers. Also of services that are not in FAMILIES.
+MADE_UP: dict[str, frozenset[str]] = {
+    "sagemaker": _words(
+        "CreateAutoMLJobV2 CreateCluster CreateCompilationJob CreateDomain CreateHyperParameterTuningJob CreateNotebookInstance "
+        "CreateTransformJob StartNotebookInstance"
+    ),
+    "sagemaker-runtime": _words("InvokeEndpointAsync"),
+    "glue": _words("CreateSession StartCrawler StartJobRun StartTrigger StartWorkflowRun"),
+    "application-autoscaling": _words("PutScalingPolicy PutScheduledAction"),
+    "batch": _words("SubmitJob"),
+    "codebuild": _words("StartBuild"),
+    "ecs": _words("RunTask StartTask"),
+    "emr": _words("AddJobFlowSteps RunJobFlow"),
+    "emr-serverless": _words("StartApplication StartJobRun"),
+    "lambda": _words("Invoke InvokeAsync InvokeWithResponseStream"),
+    "redshift-data": _words("ExecuteStatement"),
+}
 # Operations that moto answers under method names that do not follow from the operation's.
 _MOTO_ELSEWHERE: dict[str, frozenset[str]] = {
     "s3": _words(
@@ -120,7 +137,7 @@ def _covered(service: str, operation: str) -> Covered:
     ours = OPERATIONS.get((service, operation))
     if ours is not None:
         return Covered(service=service, operation=operation, level="executes" if ours.executes else "stores only", by="isthmus")
-    if operation not in moto_has(service):
+    if operation not in moto_has(service) or operation in MADE_UP.get(service, ()):
         return Covered(service=service, operation=operation, level="not there", by="")
     executes = operation in MOTO_EXECUTES.get(service, frozenset())
     return Covered(service=service, operation=operation, level="executes" if executes else "stores only", by="moto")

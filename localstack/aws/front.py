@@ -9,16 +9,22 @@ from collections.abc import Callable, Iterable, Mapping
 from http.client import responses
 from typing import Any
 
+import msgspec
+
 from .. import control
 from ..calls import Calls, names
 from ..faults import OF_THE_WIRE, Fault
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
-from . import coverage, in_process, moto_server, wire
+from . import constraints, coverage, in_process, moto_server, wire
+from .access import Access
+from .caller import ROLE_TOKEN, on_behalf_of
 from .incoming import Incoming
 from .policy import Asked, Used
 from .registry import OPERATIONS, AwsError, Context
 
+_encode = msgspec.json.Encoder().encode
+_MOTO_RESET = ("POST", "/moto-api/reset")  # moto's own route, which its users' suites call between two tests
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
 _THROTTLED = {
@@ -37,6 +43,7 @@ class Front:
         self.stack = stack
         self.calls = Calls()
         self.used = Used()
+        self.access = Access()
         self.routes: Mapping[str, Callable[[], object]] = {"GET policy": self.used.policy, "GET coverage": coverage.coverage}
         self._resetting = threading.Lock()
         self._clients = in_process.Clients(self._internal)
@@ -48,6 +55,11 @@ class Front:
             done = refused
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
             done = control.answer(self, environ)
+        elif (environ["REQUEST_METHOD"], environ.get("PATH_INFO")) == ("POST", "/moto-api/reset-auth"):
+            done = self._enforce(environ)
+        elif (environ["REQUEST_METHOD"], environ.get("PATH_INFO")) == _MOTO_RESET:
+            self.reset()
+            done = Answer(200, (("Content-Type", "application/json"),), b'{"status": "ok"}')
         else:
             wire.buffered(environ)
             done = self.answer(wire.understand(environ))
@@ -88,6 +100,7 @@ class Front:
             self.stack.clock.reset()
             self.stack.faults.clear()
             moto_server.reset()
+            self.access.reset()
             self.forget_calls()
 
     def forget_calls(self) -> None:
@@ -100,12 +113,18 @@ class Front:
 
     def _effect(self, incoming: Incoming) -> Answer:
         operation = OPERATIONS.get((incoming.service, incoming.operation))
-        if operation is None:
-            return moto_server.answer(incoming)
-        ctx = Context(self.stack, self, incoming.account, incoming.region, incoming)
         try:
+            self._authorize(incoming)
+            if operation is None:
+                if not self.stack.moto_answers and (refused := moto_server.made_up(incoming)):
+                    return wire.refusal(incoming, refused)
+                return moto_server.answer(incoming)
+            ctx = Context(self.stack, self, incoming.account, incoming.region, incoming)
+            params = wire.parameters(incoming)
+            if incoming.model is not None:
+                constraints.check(incoming.service, incoming.model, params, as_moto=self.stack.moto_answers)
             with self.stack.clock.request():
-                return wire.answer(incoming, operation.handler(ctx, wire.parameters(incoming)))
+                return wire.answer(incoming, operation.handler(ctx, params))
         except AwsError as error:
             return wire.refusal(incoming, error)
         except Exception as error:  # noqa: BLE001  a handler's mistake: told to the client at once, in words, and to our stderr in full
@@ -113,6 +132,33 @@ class Front:
             traceback.print_exc()
             text = f"the AWS stack failed at {incoming.service}:{incoming.operation}: {type(error).__name__}: {error}"
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))  # 501, which no SDK tries again
+
+    def _authorize(self, incoming: Incoming) -> None:
+        """AwsError for who may not. The stack's own calls are free, but not those that it makes for somebody."""
+        inside = _INTERNAL in incoming.environ
+        caller = on_behalf_of() if inside else incoming.caller
+        if caller is None or caller.token == ROLE_TOKEN or incoming.environ.get("PATH_INFO", "").startswith("/moto-api"):
+            return
+        held = self.access.on(counts=not inside)
+        if not (held or inside):
+            return
+        wire.parameters(incoming)
+        asked = _asked(incoming, by_athena=inside)
+        if inside:
+            self.used.add(asked, ())
+        if held:
+            self.access.check(incoming, caller, asked)
+
+    def _enforce(self, environ: dict[str, Any]) -> Answer:
+        """Do as moto's set_initial_no_auth_action_count: from so many calls on, each caller is held to its policies."""
+        wire.buffered(environ)
+        try:
+            before = self.access.start(float(environ["wsgi.input"].read()))
+        except ValueError:
+            return Answer(400, (("Content-Type", "text/plain"),), b"the body is a number of calls\n")
+        return Answer(
+            200, (("Content-Type", "application/json"),), _encode({"status": "ok", "PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT": str(before)})
+        )
 
     def _names(self, incoming: Incoming) -> tuple[str, ...]:
         if _INTERNAL in incoming.environ:
@@ -131,15 +177,8 @@ class Front:
     def _log(self, incoming: Incoming, named: tuple[str, ...], done: Answer | None, faults: list[Fault], *, cut: bool) -> None:
         if _INTERNAL in incoming.environ:
             return
-        if incoming.model is not None and (done is None or done.status != 501):
-            asked = Asked(
-                service=incoming.service,
-                operation=incoming.operation,
-                params=incoming.params or {},
-                account=incoming.account,
-                region=incoming.region,
-            )
-            self.used.add(asked, named)
+        if incoming.model is not None and incoming.caller.token != ROLE_TOKEN and (done is None or done.status != 501):
+            self.used.add(_asked(incoming), named)
         self.calls.add(
             at=self.stack.clock.now(),
             service=incoming.service,
@@ -165,6 +204,17 @@ class Front:
     def _internal(self, environ: dict[str, Any]) -> Answer:
         environ[_INTERNAL] = True
         return self.answer(wire.understand(environ))
+
+
+def _asked(incoming: Incoming, *, by_athena: bool = False) -> Asked:
+    return Asked(
+        service=incoming.service,
+        operation=incoming.operation,
+        params=incoming.params or {},
+        account=incoming.account,
+        region=incoming.region,
+        by_athena=by_athena,
+    )
 
 
 def _throttled(incoming: Incoming) -> AwsError:

@@ -8,6 +8,8 @@ import msgspec
 from moto.core.model import OperationModel
 from moto.core.request import Request
 
+from .caller import Caller
+
 UNKNOWN = "?"
 
 
@@ -15,6 +17,7 @@ class Incoming(msgspec.Struct, kw_only=True):
     environ: dict[str, Any]
     account: str
     region: str
+    caller: Caller
     service: str  # botocore's name, or what the signature says
     operation: str = UNKNOWN
     model: OperationModel | None = None  # None: no such operation, or no such service

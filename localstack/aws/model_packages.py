@@ -14,7 +14,6 @@ from . import tags
 from .jobs.listing import cut
 from .registry import AwsError, Context, handles
 
-_APPROVALS = ("Approved", "Rejected", "PendingManualApproval")
 _KEPT = (  # of the Create call, told again by Describe
     *("ModelPackageName", "ModelPackageGroupName", "ModelPackageDescription", "InferenceSpecification", "ValidationSpecification"),
     *("SourceAlgorithmSpecification", "CertifyForMarketplace", "MetadataProperties", "ModelMetrics", "CustomerMetadataProperties"),
@@ -78,7 +77,7 @@ def create_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str
     name, registry = params["ModelPackageGroupName"], ctx.store(Registry)
     arn = _arn(ctx, "model-package-group", name)
     with registry.lock:
-        if name in registry.groups and ctx.clock.mode != "instant":  # moto replaces
+        if name in registry.groups and not ctx.moto_answers:  # moto replaces
             raise AwsError("ValidationException", f"Model Package Group already exists: {arn}")
         registry.groups[name] = Group(name=name, arn=arn, description=params.get("ModelPackageGroupDescription"), created=ctx.clock.now())
     tags.put(ctx, arn, params.get("Tags"))
@@ -124,7 +123,6 @@ def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
     group_name, name, registry = params.get("ModelPackageGroupName"), params.get("ModelPackageName"), ctx.store(Registry)
     if bool(group_name) == bool(name):
         raise AwsError("ValidationException", "Exactly one of ModelPackageName and ModelPackageGroupName must be provided.")
-    _check_approval(params.get("ModelApprovalStatus"))
     with registry.lock:
         token = params.get("ClientToken")
         if token in registry.tokens:
@@ -148,7 +146,7 @@ def _take_version(ctx: Context, registry: Registry, params: dict[str, Any]) -> s
         package["ModelApprovalStatus"] = params.get("ModelApprovalStatus", "PendingManualApproval")
     else:
         arn = _arn(ctx, "model-package", params["ModelPackageName"].lower())
-        if arn in registry.packages and ctx.clock.mode != "instant":  # moto replaces
+        if arn in registry.packages and not ctx.moto_answers:  # moto replaces
             raise AwsError("ValidationException", f"Model Package already exists: {arn}")
     details = [{"Name": arn, "Status": "Completed"}]
     registry.packages[arn] = {
@@ -163,12 +161,6 @@ def _take_version(ctx: Context, registry: Registry, params: dict[str, Any]) -> s
     return arn
 
 
-def _check_approval(status: str | None) -> None:
-    if status is not None and status not in _APPROVALS:
-        words = f"1 validation error detected: Value '{status}' at 'modelApprovalStatus' failed to satisfy constraint: "
-        raise AwsError("ValidationException", f"{words}Member must satisfy enum value set: [{', '.join(_APPROVALS)}]")
-
-
 @handles("sagemaker", "DescribeModelPackage", executes=False)
 def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return dict(_package(ctx, params["ModelPackageName"]))
@@ -177,7 +169,6 @@ def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, An
 @handles("sagemaker", "UpdateModelPackage", executes=False)
 def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """What the call names changes; customer metadata are merged."""
-    _check_approval(params.get("ModelApprovalStatus"))
     registry = ctx.store(Registry)
     with registry.lock:
         package = dict(_package(ctx, params["ModelPackageArn"]))

@@ -32,7 +32,7 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             raise AwsError("ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both.")
         if not container.get("Image") and not container.get("ModelPackageName"):
             raise AwsError("ValidationException", "A container needs an Image or a ModelPackageName.")
-    if ctx.clock.mode != "instant" and _exists(ctx, name):  # moto replaces
+    if not ctx.moto_answers and _exists(ctx, name):  # moto replaces
         raise AwsError("ValidationException", f'Cannot create already existing model "{_arn(ctx, name)}".')
     answer = ctx.moto("sagemaker", "CreateModel", params)
     ctx.store(Models).more[name] = {key: params[key] for key in _FORGOTTEN if key in params}

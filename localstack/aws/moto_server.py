@@ -13,7 +13,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from ..wsgi import Answer
-from .coverage import moto_has
+from .coverage import MADE_UP, moto_has
 from .incoming import Incoming
 from .registry import AwsError
 from .wire import refusal, rewind
@@ -50,6 +50,18 @@ def answer(incoming: Incoming) -> Answer:
     if done.status in (404, 405) and incoming.service != "s3" and _no_answer(done):
         return refusal(incoming, not_there(incoming))
     return done
+
+
+def made_up(incoming: Incoming) -> AwsError | None:
+    """Why an operation is refused whose work moto only claims; None for every other one."""
+    if incoming.operation not in MADE_UP.get(incoming.service, ()):
+        return None
+    return AwsError(
+        "NotImplemented",
+        f"the AWS stack does not execute {incoming.service}:{incoming.operation} yet, and does not answer as if it had; "
+        "--moto-answers gives moto's canned answer",
+        501,
+    )
 
 
 def not_there(incoming: Incoming) -> AwsError:

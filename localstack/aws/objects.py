@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -50,6 +50,12 @@ def listed(s3: Any, prefix: str) -> Iterator[Found]:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
             for item in page.get("Contents", ()):
                 yield Found(f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"])
+
+
+def erase(s3: Any, uris: Iterable[str]) -> None:
+    for uri in uris:
+        bucket, key = split(uri)
+        s3.delete_object(Bucket=bucket, Key=key)
 
 
 class _of_bucket:  # noqa: N801  a context manager, used as a word

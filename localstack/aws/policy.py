@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from . import policy_s3
+from . import policy_implied, policy_s3
 from .policy_names import GLUE_INPUTS, NO_PERMISSION, PREFIXES, RESOURCES, ROLES
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:.+")
+_NEW = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}.*", re.DOTALL)  # from a UUID on
 _MANY = 4  # from so many names of one kind on, they become a common prefix and *
 
 Grant = tuple[str, str, str]  # action, resource, the service that a role is passed to (else empty)
@@ -29,6 +30,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     params: Mapping[str, Any]
     account: str
     region: str
+    by_athena: bool = False  # with its caller's rights
 
 
 class Used:
@@ -65,13 +67,32 @@ def grants(asked: Asked) -> Iterator[Grant]:
     if (service, operation) in NO_PERMISSION:
         return
     if service == "s3":
-        yield from ((action, resource, "") for action, resource in policy_s3.grants(operation, params))
+        yield from ((action, resource, "") for action, resource in policy_s3.grants(operation, params, folders=asked.by_athena))
         return
-    for resource in sorted(set(_resources(asked, params))) or ["*"]:
-        yield f"{prefix}:{operation}", resource, ""
+    named = sorted(set(_resources(asked, params))) or ["*"]
+    yield from ((action, resource, "") for action in _actions(asked, prefix) for resource in named)
+    if service == "athena":
+        yield from _athena(asked)
     if service in ROLES:
         for role in _roles(params):
             yield "iam:PassRole", role, f"{ROLES[service]}.amazonaws.com"
+
+
+def _actions(asked: Asked, prefix: str) -> Iterator[str]:
+    """What a call needs on the resources that it names."""
+    yield f"{prefix}:{asked.operation}"
+    if (tagging := policy_implied.tagging(asked.service, asked.operation, asked.params)) is not None:
+        yield tagging
+    if asked.by_athena and asked.service == "glue":
+        yield from policy_implied.ATHENAS_GLUE.get(asked.operation, ())
+
+
+def _athena(asked: Asked) -> Iterator[Grant]:
+    """What Athena needs of its caller's rights before it runs anything."""
+    if asked.operation == "StartQueryExecution":
+        yield from ((action, resource, "") for action, resource in policy_implied.results(asked.params))
+    if (operation := policy_implied.ATHENA_TO_GLUE.get(asked.operation)) is not None:
+        yield from grants(msgspec.structs.replace(asked, service="glue", operation=operation))
 
 
 def document(found: set[Grant]) -> dict[str, Any]:
@@ -92,11 +113,12 @@ def document(found: set[Grant]) -> dict[str, Any]:
 
 
 def narrowed(resources: set[str]) -> tuple[str, ...]:
-    """Resources in the order of the alphabet; many of one kind become what they have in common, and *."""
+    """Resources in the order of the alphabet; many of one kind become what they have in common, and *. So does what follows a UUID."""
     if "*" in resources:
         return ("*",)
+    lasting = {_NEW.sub("*", resource) for resource in resources}
     kinds: dict[str, list[str]] = {}
-    for resource in sorted(resources):
+    for resource in sorted(resource for resource in lasting if not _covered(resource, lasting)):
         kinds.setdefault(_kind(resource), []).append(resource)
     kept: list[str] = []
     for kind, members in kinds.items():
@@ -106,6 +128,10 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
         common = _common(members[0], members[-1])  # of a sorted list: what its ends share, all share
         kept.append(f"{common[: max(len(kind), _last_cut(common))]}*")
     return tuple(sorted(kept))
+
+
+def _covered(resource: str, others: set[str]) -> bool:
+    return any(other.endswith("*") and other != resource and resource.startswith(other[:-1]) for other in others)
 
 
 def _common(first: str, last: str) -> str:

@@ -40,9 +40,11 @@ _ACTIONS = {
 }
 
 
-def grants(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Action and resource of every right that a call needs."""
+def grants(operation: str, params: Mapping[str, Any], *, folders: bool = False) -> Iterator[tuple[str, str]]:
+    """Action and resource of every right that a call needs. `folders`: objects whose names nobody knows beforehand, so their folder's."""
     bucket, key = params.get("Bucket"), params.get("Key")
+    if folders and key is not None:
+        key = f"{key.rpartition('/')[0]}/*".lstrip("/")
     action = f"s3:{_ACTIONS.get(operation, operation)}"
     if bucket is None:
         yield action, "*"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -19,6 +20,7 @@ import msgspec
 from ..clock import Clock
 from ..faults import OF_THE_HANDLERS, Fault, Kind
 from ..state import Stack
+from .caller import ROLE_TOKEN, acting_for
 from .environment import variables
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ class Services(Protocol):
 class Context:
     """What a handler is given. It may be kept (by a timer, by a thread); `forward` alone belongs to the request."""
 
-    __slots__ = ("_services", "_stack", "account", "incoming", "region", "state")
+    __slots__ = ("_services", "_stack", "account", "caller", "incoming", "region", "state")
 
     def __init__(self, stack: Stack, services: Services, account: str, region: str, incoming: Incoming | None = None) -> None:
         self._stack = stack
@@ -84,6 +86,7 @@ class Context:
         self.account = account
         self.region = region
         self.incoming = incoming
+        self.caller = incoming.caller if incoming is not None else None
         self.state = stack.state
 
     @property
@@ -95,8 +98,18 @@ class Context:
         return self._stack.images
 
     @property
+    def moto_answers(self) -> bool:
+        """Whether moto's canned answers, and its leniency, are wanted where the service would execute or refuse."""
+        return self._stack.moto_answers
+
+    @property
     def home(self) -> Path:
         return self._stack.home
+
+    @property
+    def query_memory(self) -> int:
+        """Bytes that one query may use."""
+        return self._stack.query_memory
 
     @property
     def url(self) -> str:
@@ -105,7 +118,7 @@ class Context:
     @property
     def env(self) -> dict[str, str]:
         """What a subprocess needs to reach this stack with the genuine SDKs."""
-        return variables(self._stack.url, self.region, self.account)
+        return {**variables(self._stack.url, self.region, self.account), "AWS_SESSION_TOKEN": ROLE_TOKEN}
 
     @property
     def stopping(self) -> threading.Event:
@@ -119,6 +132,10 @@ class Context:
     def client(self, service: str) -> Any:
         """A boto3 client of this same stack (no socket in between): for other services, moto's included. Not in the call log, no faults."""
         return self._services.client(service, self.account, self.region)
+
+    def as_caller(self) -> AbstractContextManager[None]:
+        """What this thread asks of `client` meanwhile needs the caller's rights, as Athena's reads of Glue and S3 do."""
+        return acting_for(self.caller)
 
     def moto(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """What moto alone answers to an operation, even to one that has a handler of ours. AwsError when it refuses."""
@@ -158,4 +175,5 @@ class Context:
         """The same, for what outlives the request: it does not hold the request's body."""
         context = Context(self._stack, self._services, self.account, self.region)
         context.state = self.state
+        context.caller = self.caller
         return context

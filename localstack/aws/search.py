@@ -1,7 +1,7 @@
 """Search over what the stack itself keeps; the rest (experiments, trials, components) is moto's.
 
-Answers are what Describe says, with the tags. On the instant clock they come in the order of their creation, as moto's do, unless the call
-sorts.
+Answers are what Describe says, with the tags: the last modified first, unless the call sorts. With --moto-answers such a call has the
+order of creation, as moto's.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     rows = [{**row, "Tags": _tags(ctx, row[arn])} for row in every(ctx)]
     expression = params.get("SearchExpression")
     rows = [row for row in rows if expression is None or _holds(row, expression)]
-    if params.get("SortBy") or ctx.clock.mode != "instant":
+    if params.get("SortBy") or not ctx.moto_answers:
         by = params.get("SortBy") or "LastModifiedTime"
         known = [row for row in rows if _value(row, by) is not _MISSING]
         known.sort(key=lambda row: _value(row, by), reverse=params.get("SortOrder", "Descending") == "Descending")

@@ -25,6 +25,7 @@ from werkzeug.exceptions import NotFound
 
 from ..wsgi import Answer
 from . import invoke_wire
+from .caller import Caller
 from .environment import ACCOUNT, REGION
 from .incoming import Incoming
 from .registry import AwsError
@@ -53,7 +54,8 @@ def understand(environ: dict[str, Any]) -> Incoming:
     """Who asks what. The body is read once and can be read again from environ["wsgi.input"]."""
     access_key, region, signed = credential(environ)
     account = access_key if len(access_key) == 12 and access_key.isdigit() else ACCOUNT
-    incoming = Incoming(environ=environ, account=account, region=region, service=_service(signed, environ.get("PATH_INFO", "")))
+    service = _service(signed, environ.get("PATH_INFO", ""))
+    incoming = Incoming(environ=environ, account=account, region=region, caller=Caller(access_key, _token(environ)), service=service)
     environ.setdefault("RAW_URI", environ.get("REQUEST_URI") or environ.get("PATH_INFO", "/"))
     if account != ACCOUNT:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
@@ -168,6 +170,11 @@ def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
     if len(parts) != 5:
         return "", REGION, ""
     return parts[0], parts[2], parts[3].lower()
+
+
+def _token(environ: Mapping[str, Any]) -> str:
+    query = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Security-Token", [""])[0]
+    return str(environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query)
 
 
 def _service(signed: str, path: str) -> str:

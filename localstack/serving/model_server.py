@@ -97,7 +97,10 @@ class ModelServer:
         fill(model)
         self._state.on_stop(self.kill)
         self._again = lambda: self._run(container, seconds)
-        return self._again()
+        problem = self._again()
+        if self._retired:  # it was given up meanwhile, perhaps before there was a process to end
+            self.kill()
+        return problem
 
     def predict(self, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
         """One request, sent once. NotReached or TimedOut when there is no whole answer."""

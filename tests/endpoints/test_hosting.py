@@ -13,7 +13,7 @@ from isthmus.endpoints.hosting import HostRules
 from isthmus.endpoints.port import EndpointSpec, VariantSpec, Window
 from isthmus.endpoints.revision import identity
 from isthmus.errors import Conflict, Invalid, ModelError, Unsupported
-from isthmus.target import Capability, Profile, Target
+from isthmus.target import Adapter, Capability, Profile, Target
 
 UNHURRIED = settings(deadline=None)  # the machine may be busy
 
@@ -31,7 +31,8 @@ def spec(*variants, **more):
 
 
 def target(*rows):
-    return Target(Profile(name="prod", adapter="any", project="shop", options={}), capabilities={r.name: r for r in rows}, ports={})
+    adapter = Adapter(name="any", title="Any", capabilities={row.name: row for row in rows}, ports={})
+    return Target(Profile(name="prod", adapter="any", project="shop", options={}), adapter)
 
 
 def test_a_targets_rules_are_its_capabilities():

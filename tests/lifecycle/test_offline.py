@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from isthmus.errors import Invalid, Unsupported
+from isthmus.errors import Invalid, Refused, Unsupported
 from isthmus.lifecycle import offline
 from isthmus.localstack.client import Stack
 from isthmus.localstack.run import running
@@ -67,6 +67,17 @@ def test_a_stack_that_was_killed_is_started_again(folder):
     os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
     again = offline.endpoint(folder, AWS)
     assert Stack(again).faults() == ()
+
+
+def test_a_stack_of_a_newer_version_is_neither_used_nor_forgotten(tmp_path, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    ready = offline.record(tmp_path, AWS)
+    ready.parent.mkdir(parents=True)
+    ready.write_text('{"schema": 9, "socket": "/run/stack"}')
+    for use in (lambda: offline.endpoint(tmp_path, AWS), lambda: offline.stop(tmp_path), lambda: offline.running_urls(tmp_path)):
+        with pytest.raises(Refused, match=r"aws.json was written by a newer Isthmus \(format 9; this one reads up to 1\)"):
+            use()
+    assert ready.read_text() == '{"schema": 9, "socket": "/run/stack"}'
 
 
 def test_our_image_has_every_name_that_the_projects_profiles_give_it(tmp_path):

@@ -1,5 +1,7 @@
 """What the tests of the data services share: one stack on the instant clock, one on a clock that tests move; clients of boto3."""
 
+import time
+
 import boto3
 import pytest
 from botocore.config import Config
@@ -48,7 +50,17 @@ class Aws:
         return self.athena.start_query_execution(QueryString=sql, **{**context, **more})["QueryExecutionId"]
 
     def execution(self, sql, **more):
-        return self.athena.get_query_execution(QueryExecutionId=self.start(sql, **more))["QueryExecution"]
+        return self.finished(self.start(sql, **more))
+
+    def finished(self, started, *, seconds=60):
+        """The execution once it has ended."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            execution = self.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]
+            if execution["Status"]["State"] not in ("QUEUED", "RUNNING"):
+                return execution
+            time.sleep(0.02)
+        raise AssertionError(f"the query has not ended in {seconds} s: {execution['Query']}")
 
     def rows(self, sql, **more):
         """The rows without the header, as text; AssertionError with Athena's reason when the query fails."""

@@ -5,6 +5,7 @@ import json
 import sys
 import tarfile
 import textwrap
+import time
 
 import boto3
 from botocore.config import Config
@@ -56,10 +57,10 @@ SERVER = textwrap.dedent(
 )
 
 
-def start(folder, clock, **env):
+def start(folder, clock, *, moto_answers=False, **env):
     script = folder / "toy_server.py"
     script.write_text(SERVER)
-    return start_aws(images={"toy": f"{sys.executable} {script}"}, clock=clock, env=env)
+    return start_aws(images={"toy": f"{sys.executable} {script}"}, clock=clock, env=env, moto_answers=moto_answers)
 
 
 class Kit:
@@ -114,6 +115,14 @@ class Kit:
 
     def status(self, name="ranker"):
         return self.describe(name)["EndpointStatus"]
+
+    def settled(self, name="ranker", seconds=60):
+        """The description once nothing changes any more: a model server takes the time that it takes, on every clock."""
+        deadline = time.monotonic() + seconds
+        while (described := self.describe(name))["EndpointStatus"] in ("Creating", "Updating", "RollingBack"):
+            assert time.monotonic() < deadline, described
+            time.sleep(0.02)
+        return described
 
     def weights(self, name="ranker"):
         return {v["VariantName"]: (v["CurrentWeight"], v["DesiredWeight"]) for v in self.describe(name)["ProductionVariants"]}

@@ -74,7 +74,12 @@ class Aws:
         return self.s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode()
 
     def lines(self, group):
-        return [event["message"] for event in self.client("logs").filter_log_events(logGroupName=group)["events"]]
+        """None yet where the group is not there yet."""
+        logs = self.client("logs")
+        try:
+            return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
 
 
 @contextmanager
@@ -87,6 +92,12 @@ def channel(name, uri, **more):
     return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}, **more}
 
 
+def arguments_of(script):
+    """The ContainerArguments for `sh -c`. SageMaker takes no line break and at most 256 characters in one: each line has its own."""
+    lines = [line.strip() for line in script.strip().splitlines()]
+    return lines if len(lines) == 1 else ['eval "$*"', "sh", *(f"{line};" for line in lines)]
+
+
 def training_request(script, *, image=IMAGE, **more):
     """A training job that runs a shell script."""
     request = {
@@ -94,7 +105,7 @@ def training_request(script, *, image=IMAGE, **more):
             "TrainingImage": image,
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["sh", "-c"],
-            "ContainerArguments": [script],
+            "ContainerArguments": arguments_of(script or "true"),
         },
         "RoleArn": ROLE,
         "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
@@ -110,7 +121,7 @@ def training_request(script, *, image=IMAGE, **more):
 def processing_request(script, *, output="s3://bucket/processed", **more):
     """A processing job that runs a shell script and has one output, `out`."""
     return {
-        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["sh", "-c"], "ContainerArguments": [script]},
+        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["sh", "-c"], "ContainerArguments": arguments_of(script)},
         "RoleArn": ROLE,
         "ProcessingResources": {"ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}},
         "ProcessingOutputConfig": {

@@ -86,6 +86,7 @@ def test_the_same_token_starts_nothing_again(events):
     sql = "INSERT INTO events SELECT 9, 'n', 1e0, timestamp '2024-01-01 00:00:00', '2024-01-09'"
     first, second = events.start(sql, ClientRequestToken=token), events.start(sql, ClientRequestToken=token)
     assert first == second
+    events.finished(first)
     assert events.rows("SELECT count(*) FROM events WHERE id = 9") == [("1",)]
     with pytest.raises(ClientError, match="Idempotent"):
         events.start("SELECT 2", ClientRequestToken=token)
@@ -93,6 +94,7 @@ def test_the_same_token_starts_nothing_again(events):
 
 def test_results_come_in_pages(aws):
     started = aws.start("SELECT n FROM UNNEST(sequence(1, 2500)) AS t (n) ORDER BY n")
+    aws.finished(started)
     pages = aws.athena.get_paginator("get_query_results").paginate(QueryExecutionId=started, PaginationConfig={"PageSize": 999})
     rows = [row["Data"][0]["VarCharValue"] for page in pages for row in page["ResultSet"]["Rows"]]
     assert rows == ["n", *map(str, range(1, 2501))]
@@ -152,6 +154,7 @@ def test_a_prepared_statement_is_executed_with_its_parameters(events):
         StatementName="by_day", WorkGroup="primary", QueryStatement="SELECT id FROM events WHERE dt = ?"
     )
     started = events.start("EXECUTE by_day USING '2024-01-03'")
+    events.finished(started)
     rows = events.athena.get_query_results(QueryExecutionId=started)["ResultSet"]["Rows"]
     assert [row["Data"][0]["VarCharValue"] for row in rows] == ["id", "4"]
     listed = events.athena.list_prepared_statements(WorkGroup="primary")["PreparedStatements"]

@@ -67,6 +67,17 @@ def test_the_instant_clock_runs_the_timers_of_background_work_at_once():
     clock.close()
 
 
+def test_a_limit_counts_the_time_that_passes_on_the_instant_clock_too():
+    clock, ran = Clock("instant"), []
+    with clock.request():
+        clock.call_at_limit(600, lambda: ran.append("over"))
+    clock.advance(599)
+    assert ran == []
+    clock.advance(1)
+    assert ran == ["over"]
+    clock.close()
+
+
 def test_a_periodic_function_does_not_hang_the_instant_clock():
     clock, ran = Clock("instant"), threading.Event()
     with clock.request():

@@ -179,7 +179,7 @@ def test_configurations_are_checked_kept_and_listed(kit):
 
     assert "already existing" in refused([variant], name="full")
     assert "unique" in refused([variant, variant])
-    assert "1 to 10" in refused([{**variant, "VariantName": f"v{n}"} for n in range(11)])
+    assert "length less than or equal to 10" in refused([{**variant, "VariantName": f"v{n}"} for n in range(11)])
     assert 'Could not find model "arn:aws:sagemaker' in refused([{**variant, "ModelName": "none"}])
     assert "regular expression" in refused([{**variant, "VariantName": "bad_name"}])
     assert "regular expression" in refused([variant], name="-bad")
@@ -286,6 +286,7 @@ def test_the_model_servers_die_with_a_stack_that_is_killed(tmp_path):
         kit.model("red")
         kit.config("one", red=1)
         kit.sagemaker.create_endpoint(EndpointName="ranker", EndpointConfigName="one")
+        kit.settled()
         pid = kit.invoke()[1]["pid"]
         running._process.kill()
         gone(pid)

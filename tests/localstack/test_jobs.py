@@ -307,8 +307,8 @@ def test_without_a_mount_namespace_the_variables_and_the_log_say_where_things_ar
         assert any("there is no /opt/ml" in line for line in aws.lines(TRAINING_LOGS))
 
 
-def test_on_the_instant_clock_an_unmapped_image_is_completed_at_once_as_with_moto():
-    with running(clock="instant") as aws:
+def test_with_motos_answers_an_unmapped_image_is_completed_at_once():
+    with running(clock="instant", moto_answers=True) as aws:
         aws.s3.create_bucket(Bucket="bucket")
         aws.sm.create_training_job(TrainingJobName="job", **training_request(None, image="anything"))
         assert aws.sm.describe_training_job(TrainingJobName="job")["TrainingJobStatus"] == "Completed"

@@ -1,4 +1,4 @@
-"""What moto did before, it still does: the same boto3 calls to moto's own server and to our stack on the instant clock.
+"""What moto did before, it still does: the same boto3 calls to moto's own server and to our stack with moto's answers.
 
 Ours may say more than moto; what moto says, ours says too. Moments and random ids are compared by their kind only. Where moto crashes
 (its server answers 500), nobody can rely on what it says: ours must not crash, and that is all.
@@ -91,7 +91,7 @@ def moto():
 
 @pytest.fixture(scope="module")
 def ours():
-    with start_aws(clock="instant") as running:
+    with start_aws(clock="instant", moto_answers=True) as running:
         yield running.url
 
 
@@ -199,7 +199,7 @@ def compared(scenario, moto, ours):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_on_the_instant_clock_a_client_of_moto_sees_what_moto_says(scenario, moto, ours):
+def test_with_motos_answers_a_client_of_moto_sees_what_moto_says(scenario, moto, ours):
     found = compared(scenario, moto, ours)
     declared = [(method, pattern) for subject, method, pattern in DECLARED if subject == scenario]
     unexpected = [text for key, text in found.items() if not any(_matches(key, one) for one in declared)]

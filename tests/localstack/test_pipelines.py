@@ -329,7 +329,6 @@ def get(path):
         (json.dumps({"Version": "2021", "Steps": []}), "Version must be '2020-12-01'"),
         (definition(), "it has no Steps"),
         (definition({"Name": "A", "Type": "Magic", "Arguments": {}}), "unknown step Type 'Magic'"),
-        (definition({"Name": "A", "Type": "Lambda", "Arguments": {}}), "executes Training, Processing"),
         (definition(step("A"), step("A")), "two steps named 'A'"),
         (definition(step("A", DependsOn=["B"])), "refers to the step 'B'"),
         (definition(step("A", DependsOn=["B"]), step("B", DependsOn=["A"])), "in a circle: A -> B -> A"),
@@ -377,6 +376,31 @@ def test_a_missing_property_fails_the_step_that_reads_it(aws):
     assert "'ExitMessage' is not there" in steps["Second"]["FailureReason"]
 
 
+@pytest.mark.parametrize("kind", ["Lambda", "Tuning", "Transform", "Callback"])
+def test_a_step_of_a_kind_that_is_not_executed_fails_at_its_turn_by_its_name(aws, kind):
+    first = step("First", "echo x > /opt/ml/processing/out/x")
+    other = {"Name": "Other", "Type": kind, "Arguments": {}, "DependsOn": ["First"]}
+    execution, steps = run(aws, first, other, step("Last", DependsOn=["Other"]))
+    assert (execution["PipelineExecutionStatus"], set(steps)) == ("Failed", {"First", "Other"})
+    assert (steps["First"]["StepStatus"], steps["Other"]["StepStatus"]) == ("Succeeded", "Failed")
+    for reason in (steps["Other"]["FailureReason"], execution["FailureReason"]):
+        assert f"does not execute steps of type {kind}" in reason
+        assert "step 'Other'" in reason
+
+
+def test_a_step_of_a_kind_that_is_not_executed_is_not_tried_again(aws):
+    policy = [{"ExceptionType": ["Step.SERVICE_FAULT", "SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 1, "MaxAttempts": 5}]
+    _, steps = run(aws, {"Name": "Other", "Type": "Lambda", "Arguments": {}, "RetryPolicies": policy})
+    assert (steps["Other"]["StepStatus"], steps["Other"]["AttemptCount"]) == ("Failed", 1)
+
+
+def test_a_step_that_the_service_would_refuse_fails_with_its_words(aws):
+    too_long = step("A", Environment={"X": "x" * 257})
+    execution, steps = run(aws, too_long)
+    assert execution["PipelineExecutionStatus"] == "Failed"
+    assert "Member must have length less than or equal to 256" in steps["A"]["FailureReason"]
+
+
 def test_a_pipeline_with_running_executions_is_not_deleted(aws):
     create(aws, step("Long", "sleep 600"))
     arn = start(aws)
@@ -388,8 +412,8 @@ def test_a_pipeline_with_running_executions_is_not_deleted(aws):
     assert aws.sm.list_pipelines()["PipelineSummaries"] == []
 
 
-def test_on_the_instant_clock_placeholders_are_accepted_and_succeed_at_once_as_with_moto():
-    with running(clock="instant") as aws:
+def test_with_motos_answers_placeholders_are_accepted_and_succeed_at_once():
+    with running(clock="instant", moto_answers=True) as aws:
         for name, text in (("placeholder", "some definition"), ("unmapped", definition(step("A")).replace("shell", "nobody"))):
             aws.sm.create_pipeline(PipelineName=name, PipelineDefinition=text, RoleArn=ROLE)
             arn = aws.sm.start_pipeline_execution(PipelineName=name)["PipelineExecutionArn"]

@@ -27,6 +27,7 @@ def test_two_starts_empty(aws_stack):
     assert [call.operation for call in aws_stack.calls()] == ["ListBuckets", "ListBuckets"]
     assert aws_stack.health()["clock"] == "manual"
     assert aws_stack.health()["images"] == {"ranker": "python -m ranker"}
+    assert aws_stack.health()["moto_answers"] is True
 
 def test_three_has_its_environment_back():
     assert os.environ.get("AWS_ENDPOINT_URL") is None
@@ -39,19 +40,19 @@ def run(folder, suite, *, config="[pytest]\n", env=None):
 
     (folder / "test_suite.py").write_text(suite)
     (folder / "pytest.ini").write_text(config)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))}
+    neutral = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],  # pytest-randomly imports numpy where it is
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**kept, **(env or {})},
+        env={**neutral, **(env or {})},
         check=False,
     )
 
 
 def test_the_fixture_gives_an_empty_aws_to_boto3_here_and_in_subprocesses(tmp_path):
-    config = "[pytest]\naws_stack_clock = manual\naws_stack_images =\n    ranker=python -m ranker\n"
+    config = "[pytest]\naws_stack_clock = manual\naws_stack_moto_answers = true\naws_stack_images =\n    ranker=python -m ranker\n"
     done = run(tmp_path, SUITE, config=config, env={"AWS_PROFILE": "somebody"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
@@ -65,6 +66,49 @@ def test_a_suite_that_does_not_use_it_loads_nothing_of_it(tmp_path):
     )
     done = run(tmp_path, suite)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+FROZEN = """
+import datetime, sys
+from freezegun import freeze_time
+{more}
+
+@freeze_time("2020-01-01")
+def test_it():
+    assert datetime.date.today() == datetime.date(2020, 1, 1)
+    ours = {{name for name in sys.modules if name.split(".")[0] == "isthmus"}}
+    assert ours == {{"isthmus", "isthmus.localstack", "isthmus.localstack.pytest_plugin"}}
+    assert not {{"pandas", "pyarrow", "numpy", "duckdb"}} & set(sys.modules)
+"""
+
+
+@pytest.mark.parametrize("more", ["", "import isthmus"], ids=["installed", "imported"])
+def test_time_can_be_frozen_where_the_package_is_and_nothing_is_loaded_by_it(tmp_path, more):
+    done = run(tmp_path, FROZEN.format(more=more))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+def test_time_can_be_frozen_after_verbs_were_used(tmp_path):
+    suite = """
+import isthmus, sys
+isthmus.plan
+from freezegun import freeze_time
+
+@freeze_time("2020-01-01")
+def test_it():
+    assert "plan" in dir(isthmus)
+    assert "isthmus.endpoints.gateway" not in sys.modules
+"""
+    done = run(tmp_path, suite)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_whoever_types_is_offered_every_name():
+    code = (
+        "import sys; sys.ps1 = '>>> '; import isthmus; assert dir(isthmus) == sorted(isthmus.__all__); assert 'pyarrow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_line_that_is_no_image_is_said(tmp_path):

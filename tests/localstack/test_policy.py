@@ -92,6 +92,12 @@ def test_many_objects_become_their_common_prefix():
     assert narrowed(keys | {"arn:aws:s3:::b", "arn:aws:s3:::c/k"}) == ("arn:aws:s3:::b", "arn:aws:s3:::b/state/runs/*", "arn:aws:s3:::c/k")
 
 
+def test_an_id_that_is_made_new_each_time_is_left_open():
+    fresh = {"arn:aws:s3:::b/scratch/52307a351ad84eacba33c12ae2c37255/notes/*", "arn:aws:s3:::b/r/0b4efc2e-8f0a-4ce5-9d2a-0d5e6f1a2b3c.csv"}
+    assert narrowed(fresh) == ("arn:aws:s3:::b/r/*", "arn:aws:s3:::b/scratch/*")
+    assert narrowed({"arn:aws:s3:::b/r/*", "arn:aws:s3:::b/r/x"}) == ("arn:aws:s3:::b/r/*",)
+
+
 @given(st.sets(st.text("ab/-", min_size=1, max_size=6).map(lambda key: f"arn:aws:s3:::bucket/{key}"), min_size=1, max_size=12))
 def test_narrowing_covers_everything_and_never_leaves_its_bucket(resources):
     kept = narrowed(resources)

@@ -47,6 +47,28 @@ def test_up_prints_what_to_export_and_the_true_counts_and_ends_at_ctrl_c(tmp_pat
     process.communicate()
 
 
+def test_up_says_in_its_first_line_that_motos_answers_are_on(tmp_path):
+    with subprocess.Popen(
+        [*ISTHMUS, "stack", "up", "aws", "--port", "0", "--moto-answers"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=15)
+    assert "--moto-answers" in first
+
+
+def test_run_with_motos_answers_says_so_and_reaches_the_stack(tmp_path):
+    code = "import boto3; print(boto3.client('sagemaker-runtime').invoke_endpoint(EndpointName='nobody', Body=b'x')['Body'].read())"
+    done = isthmus("run", "--moto-answers", "aws", "--", sys.executable, "-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "b'body'\n"), done.stderr
+    assert "--moto-answers is on" in done.stderr
+    assert "Endpoint nobody of account" in isthmus("run", "aws", "--", sys.executable, "-c", code, cwd=tmp_path).stderr
+
+
 def test_up_on_a_port_that_is_taken_says_so(tmp_path, example_process):
     done = isthmus("up", "aws", "--port", example_process.url.rpartition(":")[2], cwd=tmp_path)
     assert done.returncode == 1

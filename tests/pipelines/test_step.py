@@ -14,6 +14,7 @@ from isthmus.pipelines.port import Output
 from isthmus.pipelines.submit import submit
 from isthmus.pipelines.watch import artifact_uri, log, observe, values
 from isthmus.storage import wait
+from isthmus.tests.cli.running import tree
 from isthmus.tests.pipelines.traced import SOON, make, phases, run, trace, tracing
 
 pytestmark = pytest.mark.slow
@@ -157,6 +158,21 @@ def test_a_provider_reads_outputs_from_the_files_that_it_named(project, tmp_path
     subprocess.run([*command, "--output", "score", file], check=True)
     assert json.loads((folder / "outputs.json").read_text()) == {"score": 0.5}
     assert file.read_text() == "0.5"
+
+
+@pytest.mark.parametrize("name", ["run.json", "fit/step.json"])
+def test_a_step_refuses_the_run_of_a_newer_version_and_leaves_it_as_it_is(project, name):
+    """A job's image may be older than the laptop that submitted."""
+    run(project, "r1", Step(name="fit", command=("true",)))
+    uri = f"{project.target.blobs.root}/runs/r1/run.json"
+    folder = local_path(uri).parent
+    (folder / name).write_text('{"schema": 9}')
+    before = tree(folder)
+    command = [sys.executable, "-m", "isthmus.pipelines.step", "--run", uri, "--step", "fit"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "was written by a newer Isthmus (format 9; this one reads up to 1); update Isthmus" in done.stdout
+    assert tree(folder) == before
 
 
 def test_a_steps_process_imports_no_engine_and_no_cloud():

@@ -154,7 +154,7 @@ def test_run_json_gives_back_what_was_written(project):
     steps = (scored(project, Parameter("s")), tracing(project, "use", parameters={"v": Value("score", "score"), "l": [1, {"tag": None}]}))
     run(project, "r1", *steps, types={"s": "float"}, parameters={"s": 1.0})
     document = open_run(project.target.blobs, "r1")
-    assert decode_run(encode_run(document)) == document
+    assert decode_run(encode_run(document), "run.json") == document
     assert document.steps == steps
 
 

@@ -9,8 +9,9 @@ from uuid import uuid4
 from isthmus.adapters.rows import rows
 from isthmus.errors import Invalid, NotFound
 from isthmus.project.shapes import Key, Text
-from isthmus.storage import BlobInfo, utc_milliseconds
+from isthmus.storage import BlobInfo
 from isthmus.target import Adapter
+from isthmus.times import utc_milliseconds
 
 OPTIONS = {"bucket": Key(shape=Text(what="a bucket", pattern=r"toy://[a-z0-9-]+", example="toy://ranker"))}
 PORTS = {"blobs": "toycloud:Blobs"}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
 import sqlglot
 from sqlglot import expressions as exp
 
@@ -15,47 +16,79 @@ from ..hive.errors import QueryFailed
 from ..hive.result import Result
 from ..registry import Context
 from .language import translate
+from .running import Exhausted, Running
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+_BATCH = 100_000  # rows
+_COPIES = 3  # of a result: as it came, as it is written, and on the way between
 
-def run(ctx: Context, text: str, database: str, parameters: Sequence[str] = (), *, describe_only: bool = False) -> Result:
-    """QueryFailed, Malformed."""
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
+    database: str
+    parameters: Sequence[str] = ()
+    cell: int = 0  # bytes that a value takes once it is text; 0: it stays in columns
+    describes: bool = False  # names and types only
+
+
+def run(ctx: Context, running: Running, query: Query) -> Result:
+    """QueryFailed, Malformed; Cancelled, TimedOut."""
     import duckdb
 
     catalog = Catalog(ctx)
-    translated = translate.translate(text, catalog, database, ctx.clock.now(), parameters)
+    translated = translate.translate(query.text, catalog, query.database, ctx.clock.now(), query.parameters)
+    try:
+        with running.database() as connection:
+            return _answer(ctx, running, query, catalog=catalog, translated=translated, connection=connection)
+    except (duckdb.Error, OSError) as error:
+        raise worded(query.text, error) from error
+
+
+def _answer(
+    ctx: Context,
+    running: Running,
+    query: Query,
+    *,
+    catalog: Catalog,
+    translated: translate.Translated,
+    connection: duckdb.DuckDBPyConnection,
+) -> Result:
+    _settle(connection)
     wanted = _columns(translated)
-    with duckdb.connect(":memory:", config={"threads": 2}) as connection:
-        _settle(connection)
-        scanned = read_rows = 0
-        for name, table in translated.tables.items():
-            if describe_only:
-                rows: pa.Table = files.rows(None, table, [], wanted)
-            else:
-                rows, size = _read(ctx, catalog, table, translated, wanted)
-                scanned += size
+    s3 = ctx.client("s3")
+    scanned = read_rows = 0
+    for name, table in translated.tables.items():
+        parts = [] if query.describes else list(partitions.parts(s3, catalog, table, ctx.clock.now(), translated.fixed))
+        scanned += sum(part.object.size for part in parts)
+        for rows in files.rows(s3, table, parts, wanted):
+            running.check()
+            _load(connection, name, table, rows)
             read_rows += rows.num_rows
-            _register(connection, name, table, rows)
-        try:
-            connection.execute(f"EXPLAIN {translated.probe}").fetchall()
-            if describe_only:
-                described = connection.execute(f"DESCRIBE {translated.sql}").fetchall()
-                return Result(names=tuple(d[0] for d in described), types=tuple(str(d[1]) for d in described), rows=None)
-            relation = connection.sql(translated.sql)
-            names, kinds = tuple(relation.columns), tuple(str(kind) for kind in relation.types)
-            found = relation.to_arrow_table()
-        except duckdb.Error as error:
-            raise worded(text, error) from error
-        return Result(
-            names=names,
-            types=kinds,
-            rows=found,
-            scanned=scanned,
-            read_rows=read_rows,
-        )
+    connection.execute(f"EXPLAIN {translated.probe}").fetchall()
+    if query.describes:
+        described = connection.execute(f"DESCRIBE {translated.sql}").fetchall()
+        return Result(names=tuple(d[0] for d in described), types=tuple(str(d[1]) for d in described), rows=None)
+    relation = connection.sql(translated.sql)
+    names, kinds = tuple(relation.columns), tuple(str(kind) for kind in relation.types)
+    return Result(names=names, types=kinds, rows=_result(relation, running, query.cell), scanned=scanned, read_rows=read_rows)
+
+
+def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> pa.Table:
+    """The rows, as they come. Exhausted once what becomes of them would need more than the query may use."""
+    import pyarrow as pa
+
+    reader = relation.to_arrow_reader(_BATCH)
+    batches, needed = [], 0
+    for batch in reader:
+        running.check()
+        needed += _COPIES * batch.nbytes + cell * batch.num_rows * batch.num_columns
+        if needed > running.memory:
+            raise Exhausted
+        batches.append(batch)
+    return pa.Table.from_batches(batches, reader.schema)
 
 
 def _settle(connection: duckdb.DuckDBPyConnection) -> None:
@@ -69,19 +102,15 @@ def _settle(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(statement)
 
 
-def _read(
-    ctx: Context, catalog: Catalog, table: Table, translated: translate.Translated, wanted: frozenset[str] | None
-) -> tuple[pa.Table, int]:
-    s3 = ctx.client("s3")
-    found = list(partitions.parts(s3, catalog, table, ctx.clock.now(), translated.fixed))
-    return files.rows(s3, table, found, wanted), sum(part.object.size for part in found)
-
-
-def _register(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: pa.Table) -> None:
-    kept = [column for column in table.every if column.name in rows.column_names]
-    connection.register(f"{name}_rows", rows)
-    columns = ", ".join(f'CAST("{c.name}" AS {types.duckdb(c.type)}) AS "{c.name}"' for c in kept)
-    connection.execute(f'CREATE TEMP VIEW "{name}" AS SELECT {columns} FROM "{name}_rows"')
+def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: pa.Table) -> None:
+    """Add rows to the table in DuckDB, which can spill them; the first time, make it."""
+    columns = ", ".join(f'CAST("{c.name}" AS {types.duckdb(c.type)}) AS "{c.name}"' for c in table.every if c.name in rows.column_names)
+    connection.register("_rows", rows)
+    if rows.num_rows:
+        connection.execute(f'INSERT INTO "{name}" SELECT {columns} FROM _rows')
+    else:
+        connection.execute(f'CREATE TEMP TABLE IF NOT EXISTS "{name}" AS SELECT {columns} FROM _rows')
+    connection.unregister("_rows")
 
 
 def _columns(translated: translate.Translated) -> frozenset[str] | None:

@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import traceback
 import uuid
 from datetime import datetime
 from typing import Any
-
-import msgspec
-from botocore.exceptions import ClientError
 
 from .. import objects
 from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
 from . import ddl, outcome, prepared, results
+from .execution import FINAL, QUEUED, Execution, Executions, begin, cancel
 from .language import allowed, check, statements
 from .language.errors import Malformed
+from .running import Running
 
-QUEUED, RUNS = 0.1, 0.1  # seconds on the clock, before it runs and while it does
-_FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 _ENGINE = {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"}
-
-
-class Execution(msgspec.Struct, kw_only=True):
-    asked: outcome.Asked
-    query: str
-    context: dict[str, Any]
-    configuration: dict[str, Any]  # ResultConfiguration
-    workgroup: str
-    parameters: list[str]
-    submitted: datetime
-    token: str | None
-    state: str = "QUEUED"
-    reason: str | None = None
-    category: int = 0
-    started: datetime | None = None
-    completed: datetime | None = None
-    done: outcome.Outcome | None = None
-    manifest: str | None = None
-
-
-class Executions:
-    def __init__(self) -> None:
-        self.by_id: dict[str, Execution] = {}
-        self.by_token: dict[str, str] = {}
-        self.lock = threading.RLock()
 
 
 def refused(message: str, code: str = "INVALID_INPUT") -> AwsError:
@@ -65,11 +34,13 @@ def start_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any
                 raise refused("Idempotent parameters do not match")
             return {"QueryExecutionId": old.asked.id}
         made = _execution(ctx, params)
+        if not executions.by_id:
+            ctx.on_stop(executions.stop)
         executions.by_id[made.asked.id] = made
         if token:
             executions.by_token[token] = made.asked.id
     kept = ctx.without_request()
-    ctx.clock.call_after(QUEUED, lambda: _begin(kept, made))
+    ctx.clock.call_after(QUEUED, lambda: begin(kept, made))
     return {"QueryExecutionId": made.asked.id}
 
 
@@ -109,6 +80,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
         parameters=list(params.get("ExecutionParameters") or ()),
         submitted=ctx.clock.now(),
         token=params.get("ClientRequestToken"),
+        running=Running(memory=ctx.query_memory, folder=ctx.home / "athena" / id_),
     )
 
 
@@ -156,43 +128,6 @@ def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool
     return chosen.rstrip("/"), enforced
 
 
-def _begin(ctx: Context, execution: Execution) -> None:
-    if execution.state != "QUEUED" or ctx.stopping.is_set():
-        return
-    execution.state, execution.started = "RUNNING", ctx.clock.now()
-    if ctx.clock.mode == "real":
-        ctx.spawn(_run, ctx, execution)  # a long query must not hold up the clock
-    else:
-        ctx.clock.call_after(RUNS, lambda: _run(ctx, execution))
-
-
-def _run(ctx: Context, execution: Execution) -> None:
-    if execution.state != "RUNNING" or ctx.stopping.is_set():
-        return
-    try:
-        done = outcome.run(ctx, execution.asked)
-        if execution.state != "RUNNING":
-            return  # it was cancelled meanwhile
-        execution.manifest = outcome.store(ctx.client("s3"), execution.configuration["OutputLocation"], done)
-        execution.done = done
-        _finish(ctx, execution, "SUCCEEDED")
-    except (QueryFailed, Malformed) as error:
-        _finish(ctx, execution, "FAILED", str(error), getattr(error, "category", 2))
-    except objects.NoSuchBucket as error:
-        _finish(ctx, execution, "FAILED", f"Unable to verify/create output bucket {error}", 3)
-    except ClientError as error:
-        _finish(ctx, execution, "FAILED", f"{error.response['Error'].get('Code')}: {error.response['Error'].get('Message')}", 3)
-    except Exception as error:  # noqa: BLE001  a mistake of ours: a query must not stay RUNNING for ever
-        traceback.print_exc(file=sys.stderr)
-        _finish(ctx, execution, "FAILED", f"GENERIC_INTERNAL_ERROR: the local AWS stack failed: {type(error).__name__}: {error}", 1)
-
-
-def _finish(ctx: Context, execution: Execution, state: str, reason: str | None = None, category: int = 0) -> None:
-    execution.completed = ctx.clock.now()
-    execution.reason, execution.category = reason, category
-    execution.state = state
-
-
 def find(ctx: Context, id_: str) -> Execution:
     found = ctx.store(Executions).by_id.get(id_)
     if found is None:
@@ -229,7 +164,7 @@ def _described(execution: Execution) -> dict[str, Any]:
         if execution.state == "FAILED":
             status["AthenaError"] = {
                 "ErrorCategory": execution.category,
-                "ErrorType": 1001 if execution.category == 2 else 0,
+                "ErrorType": execution.error_type,
                 "Retryable": False,
                 "ErrorMessage": execution.reason,
             }
@@ -280,7 +215,7 @@ def get_query_runtime_statistics(ctx: Context, params: dict[str, Any]) -> dict[s
 @handles("athena", "GetQueryResults")
 def get_query_results(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     execution = find(ctx, params["QueryExecutionId"])
-    if execution.state not in _FINAL:
+    if execution.state not in FINAL:
         raise refused(f"Query has not yet finished. Current state: {execution.state}", "INVALID_QUERY_EXECUTION_STATE")
     if execution.state != "SUCCEEDED" or execution.done is None:
         raise refused(f"Query did not finish successfully. Final query state: {execution.state}", "INVALID_QUERY_EXECUTION_STATE")
@@ -301,10 +236,7 @@ def get_query_results(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "StopQueryExecution")
 def stop_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """A finished one stays what it is."""
-    execution = find(ctx, params["QueryExecutionId"])
-    if execution.state not in _FINAL:
-        _finish(ctx, execution, "CANCELLED", "Query cancelled by user")
+    cancel(ctx, find(ctx, params["QueryExecutionId"]))
     return {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,9 +16,11 @@ from ..registry import Context
 from . import ddl, engine, results, session
 from .language import statements
 from .results import Row
+from .running import Running
 
 _CTAS = ("format", "external_location", "partitioned_by", "bucketed_by", "bucket_count", "write_compression", "parquet_compression",
          "orc_compression", "field_delimiter", "is_external", "table_type", "compression_level")  # fmt: skip
+_CELL = 64  # bytes of a short Python string and the reference to it
 _UNLOAD = ("format", "compression", "compression_level", "field_delimiter", "partitioned_by")
 
 
@@ -71,29 +74,31 @@ def location(statement: statements.Statement, folder: str, id_: str) -> str:
     return f"{folder}/{id_}.{'csv' if isinstance(statement, statements.Select) else 'txt'}"
 
 
-def run(ctx: Context, asked: Asked) -> Outcome:  # noqa: PLR0911  one line a kind
-    """QueryFailed, Malformed."""
+def run(ctx: Context, running: Running, asked: Asked) -> Outcome:  # noqa: PLR0911  one line a kind
+    """QueryFailed, Malformed; Cancelled, after which the query has left nothing."""
     statement = asked.statement
     if isinstance(statement, statements.Select):
-        return _select(ctx, asked, statement)
+        return _select(ctx, running, asked, statement)
     if isinstance(statement, statements.CreateTableAs):
-        return _create_table(ctx, asked, statement)
+        return _create_table(ctx, running, asked, statement)
     if isinstance(statement, statements.Unload):
-        return _unload(ctx, asked, statement)
+        return _unload(ctx, running, asked, statement)
     if isinstance(statement, statements.Insert):
-        return _insert(ctx, asked, statement)
+        return _insert(ctx, running, asked, statement)
     if isinstance(statement, statements.CreateView):
-        return _view(ctx, asked, statement)
+        return _view(ctx, running, asked, statement)
+    running.keep()
     if isinstance(statement, statements.Ddl):
         opened = session.Session(Catalog(ctx), ctx.client("s3"), asked.database, ctx.clock.now())
         return _shown(ddl.run(opened, statement.text))
     return _shown(session.Shown())
 
 
-def _select(ctx: Context, asked: Asked, statement: statements.Select) -> Outcome:
-    result = engine.run(ctx, statement.query, asked.database, asked.parameters)
+def _select(ctx: Context, running: Running, asked: Asked, statement: statements.Select) -> Outcome:
+    result = engine.run(ctx, running, _query(asked, statement.query, cell=_CELL))
     rows = results.texts(result)
     information = results.columns(result)
+    running.keep()
     return Outcome(
         columns=information,
         rows=rows,
@@ -122,19 +127,33 @@ def _wrote(result: Result, written: writes.Written) -> Outcome:
     return msgspec.structs.replace(_count(written.rows), scanned=result.scanned, read_rows=result.read_rows, manifest=written.files)
 
 
-def _unload(ctx: Context, asked: Asked, statement: statements.Unload) -> Outcome:
+def _query(asked: Asked, text: str, *, cell: int = 0, describes: bool = False) -> engine.Query:
+    return engine.Query(text=text, database=asked.database, parameters=asked.parameters, cell=cell, describes=describes)
+
+
+def _cell(form: writes.Format) -> int:
+    """A columnar format's values never become Python's."""
+    return 0 if form.name == "PARQUET" else _CELL
+
+
+def _kept(running: Running) -> Callable[[bool], None]:
+    return lambda last: running.keep() if last else running.check()
+
+
+def _unload(ctx: Context, running: Running, asked: Asked, statement: statements.Unload) -> Outcome:
     partitioned_by = writes.partition_columns(statement.properties)
     if "format" not in statement.properties:
         raise QueryFailed("INVALID_PROCEDURE_ARGUMENT", "UNLOAD needs the property format")
     form = writes.format_of(statement.properties, _UNLOAD)
     s3 = ctx.client("s3")
     writes.check_empty(s3, statement.location, "UNLOAD")
-    result = engine.run(ctx, statement.query, asked.database, asked.parameters)
+    result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form)))
     writes.check_columns(result, partitioned_by)
-    return _wrote(result, writes.write(s3, result, statement.location, form, partitioned_by=partitioned_by, now=ctx.clock.now()))
+    written = writes.write(s3, result, statement.location, form, partitioned_by=partitioned_by, now=ctx.clock.now(), keep=_kept(running))
+    return _wrote(result, written)
 
 
-def _create_table(ctx: Context, asked: Asked, statement: statements.CreateTableAs) -> Outcome:
+def _create_table(ctx: Context, running: Running, asked: Asked, statement: statements.CreateTableAs) -> Outcome:
     database, name = statement.name
     database = (database or asked.database).lower()
     catalog = Catalog(ctx)
@@ -157,11 +176,13 @@ def _create_table(ctx: Context, asked: Asked, statement: statements.CreateTableA
     form = writes.format_of(statement.properties, _CTAS)
     s3 = ctx.client("s3")
     writes.check_empty(s3, place, f"table '{database}.{name}'")
-    result = engine.run(ctx, statement.query, asked.database, asked.parameters, describe_only=not statement.data)
+    result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form), describes=not statement.data))
     writes.check_columns(result, partitioned_by)
     written = writes.Written(files=(), rows=0, size=0, partitions=())
     if statement.data:
-        written = writes.write(s3, result, place, form, partitioned_by=partitioned_by, now=ctx.clock.now())
+        written = writes.write(s3, result, place, form, partitioned_by=partitioned_by, now=ctx.clock.now(), keep=_kept(running))
+    else:
+        running.keep()
     catalog.create(database, writes.table_input(name, result, place, form, partitioned_by))
     _add_partitions(catalog, catalog.needed(database, name), written)
     return _wrote(result, written)
@@ -172,7 +193,7 @@ def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> 
     catalog.add_partitions(table, new, exists_ok=True)
 
 
-def _insert(ctx: Context, asked: Asked, statement: statements.Insert) -> Outcome:
+def _insert(ctx: Context, running: Running, asked: Asked, statement: statements.Insert) -> Outcome:
     database, name = statement.name
     catalog = Catalog(ctx)
     table = catalog.needed(database or asked.database, name, (1, 13))
@@ -182,11 +203,11 @@ def _insert(ctx: Context, asked: Asked, statement: statements.Insert) -> Outcome
     for column in statement.columns:
         if column not in names:
             raise QueryFailed("COLUMN_NOT_FOUND", f"Insert column name does not exist in target table: {column}", at=(1, 1))
-    result = engine.run(ctx, statement.query, asked.database, asked.parameters)
-    fitted = _fitted(result, table, statement.columns or tuple(names))
     form = _format_of_table(table)
+    result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form)))
+    fitted = _fitted(result, table, statement.columns or tuple(names))
     keys = tuple(column.name for column in table.partitions)
-    written = writes.write(ctx.client("s3"), fitted, table.location, form, partitioned_by=keys, now=ctx.clock.now())
+    written = writes.write(ctx.client("s3"), fitted, table.location, form, partitioned_by=keys, now=ctx.clock.now(), keep=_kept(running))
     if table.parameters.get("projection.enabled") != "true":
         _add_partitions(catalog, table, written)
     return _wrote(result, written)
@@ -251,11 +272,11 @@ def _assignable(duck: str, column: Column) -> bool:
     return (given, wanted) == ("date", "timestamp")
 
 
-def _view(ctx: Context, asked: Asked, statement: statements.CreateView) -> Outcome:
+def _view(ctx: Context, running: Running, asked: Asked, statement: statements.CreateView) -> Outcome:
     database, name = statement.name
     database = (database or asked.database).lower()
     catalog = Catalog(ctx)
-    result = engine.run(ctx, statement.query, asked.database, asked.parameters, describe_only=True)
+    result = engine.run(ctx, running, _query(asked, statement.query, describes=True))
     columns = [(column, types.athena(kind_), _view_type(kind_)) for column, kind_ in zip(result.names, result.types, strict=True)]
     for index, (column, _, _) in enumerate(columns):
         if column in [other for other, _, _ in columns[:index]]:
@@ -267,6 +288,7 @@ def _view(ctx: Context, asked: Asked, statement: statements.CreateView) -> Outco
             "ALREADY_EXISTS" if old.view is not None else "TABLE_ALREADY_EXISTS",
             f"View already exists: {database}.{name}" if old.view is not None else f"Table already exists: {database}.{name}",
         )
+    running.keep()
     if old is None:
         catalog.create(database, made)
     else:

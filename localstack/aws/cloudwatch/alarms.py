@@ -1,7 +1,7 @@
 """Alarms: moto keeps them, the stack's clock evaluates them.
 
 An alarm is looked at once in its period (once a minute at most): a state set by SetAlarmState lasts until then. Composite alarms and alarm
-actions are not executed. On the instant clock an alarm whose metric was never seen stays as moto left it.
+actions are not executed. On the instant clock an alarm is looked at as soon as there is a datapoint, and the running period counts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     alarm = backend(ctx).alarms[name]
     if before is not None:  # an alarm that is changed keeps its state until it is evaluated
         alarm.state_value, alarm.state_reason, alarm.history = before.state_value, before.state_reason, before.history
-    elif ctx.clock.mode != "instant":
+    elif not ctx.moto_answers:
         alarm.state_value = "INSUFFICIENT_DATA"
     _begin(ctx.without_request(), alarm)
     return answer
@@ -71,7 +71,7 @@ def _begin(ctx: Context, alarm: Alarm) -> None:
 
 
 def _look(ctx: Context) -> None:
-    """Evaluate what is due. On the instant clock everything is, all the time."""
+    """Evaluate what is due; on the instant clock whatever has datapoints, too."""
     store, now = ctx.store(Evaluations), ctx.clock.now()
     alarms = backend(ctx).alarms
     for name, due in list(store.next.items()):
@@ -79,8 +79,9 @@ def _look(ctx: Context) -> None:
         if alarm is None:
             store.next.pop(name, None)
         elif due <= now or ctx.clock.mode == "instant":
-            store.next[name] = now + timedelta(seconds=_every(alarm))
-            _set(ctx, alarm, _verdict(ctx, alarm))
+            if due <= now:
+                store.next[name] = now + timedelta(seconds=_every(alarm))
+            _set(ctx, alarm, _verdict(ctx, alarm, early=due > now))
 
 
 def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> None:
@@ -90,17 +91,17 @@ def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> None:
     alarm.state_updated_timestamp = ctx.clock.now().replace(tzinfo=None)
 
 
-def _verdict(ctx: Context, alarm: Alarm) -> Verdict | None:
-    """None: nothing to say (instant clock, and no datapoint ever)."""
+def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
+    """None: without a datapoint there is nothing to say yet (`early`), or at all (--moto-answers: moto's state stays)."""
     period = _period(alarm)
     of = int(alarm.evaluation_periods)
     end = floor(ctx.clock.now(), period) + (timedelta(seconds=period) if ctx.clock.mode == "instant" else timedelta())
     count = of + max(_RANGE, ceil(variants.delay(ctx) / period) + 1)
     start = end - timedelta(seconds=period * count)
-    found = _read(ctx, alarm, period, start, end)
-    if ctx.clock.mode == "instant" and not found:
+    datapoints = _read(ctx, alarm, period, start, end)
+    if not datapoints and (early or ctx.moto_answers):
         return None
-    points = [found.get(start + timedelta(seconds=period * n)) for n in range(count)]
+    points = [datapoints.get(start + timedelta(seconds=period * n)) for n in range(count)]
     missing: Missing = alarm.treat_missing_data or "missing"  # type: ignore[assignment]  # checked when it was put
     before: State = alarm.state_value  # type: ignore[assignment]  # moto's SetAlarmState checks it
     return evaluate(

@@ -17,14 +17,13 @@ from .records import Config, Endpoints, config
 def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["EndpointConfigName"]
     arn = checks.arn(ctx, "endpoint-config", name)
-    checks.name(name, "endpointConfigName")
     checks.variants(params["ProductionVariants"], params.get("ShadowProductionVariants") or ())
     checks.capture(params.get("DataCaptureConfig"))
     for variant in (*params["ProductionVariants"], *(params.get("ShadowProductionVariants") or ())):
         _model(ctx, variant["ModelName"])
     store = ctx.store(Endpoints)
     with store.lock:
-        if name in store.configs and ctx.clock.mode != "instant":  # moto replaces
+        if name in store.configs and not ctx.moto_answers:  # moto replaces
             raise checks.refused(f'Cannot create already existing endpoint configuration "{arn}".')
         kept = {key: value for key, value in params.items() if key not in ("EndpointConfigName", "Tags")}
         store.configs[name] = Config(name=name, created=ctx.clock.now(), params=kept)

@@ -18,10 +18,12 @@ def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> No
     if fleet.failure:
         roll_back(ctx, endpoint, fleet, fleet.failure)
         return
-    plan = endpoint.plan
-    if plan is not None and plan.timeout and ctx.clock.mode != "instant":  # where every timer is due at once, this one would always win
-        ctx.clock.call_after(plan.timeout, lambda: _overdue(ctx, endpoint, fleet))
     _stage(ctx, endpoint, fleet, 0, doomed=doomed)
+
+
+def limit(ctx: Context, endpoint: Endpoint, fleet: Fleet, seconds: float) -> None:
+    """Roll back what is not done in time. Starting the containers counts."""
+    ctx.clock.call_at_limit(seconds, lambda: _overdue(ctx, endpoint, fleet))
 
 
 def must_exist(ctx: Context, alarms: Sequence[str]) -> None:
@@ -76,7 +78,7 @@ def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doome
 
 
 def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> None:
-    """Look at the alarms every few seconds for as long as this stage is the current one."""
+    """Look at the alarms every few seconds for as long as this stage is the current one: once on the instant clock, where none bakes."""
     share = endpoint.share
     if _tripped(ctx, endpoint, fleet, alarms) or ctx.clock.mode == "instant":
         return

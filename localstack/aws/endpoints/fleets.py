@@ -13,7 +13,7 @@ from .records import Fleet, Variant
 
 
 def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
-    """Begin in the background. On the instant clock an image that nobody mapped is no failure: moto's canned answers stand in for it."""
+    """Begin in the background. With --moto-answers an image that nobody mapped is no failure: moto's canned answers stand in for it."""
     ctx.spawn(_start, ctx, endpoint, fleet)
 
 
@@ -28,7 +28,7 @@ def wait(ctx: Context, fleet: Fleet) -> bool:
 def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
     try:
         with ThreadPoolExecutor(max(1, len(fleet.all)), thread_name_prefix="model-server") as pool:
-            failures = [failure for failure in pool.map(lambda variant: _serve(ctx, endpoint, fleet, variant), fleet.all) if failure]
+            failures = [failure for failure in pool.map(lambda variant: _serve(ctx, endpoint, variant), fleet.all) if failure]
         fleet.failure = failures[0] if failures else None
     except BaseException as error:
         fleet.failure = f"the local stack failed: {error!r}"
@@ -37,13 +37,12 @@ def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
         fleet.started.set()
 
 
-def _serve(ctx: Context, endpoint: str, fleet: Fleet, variant: Variant) -> str | None:
+def _serve(ctx: Context, endpoint: str, variant: Variant) -> str | None:
     try:
         source = content(ctx, variant.config["ModelName"])
         command = command_of(ctx.images, source.image)
         if command is None:
-            if ctx.clock.mode == "instant":
-                fleet.unmapped = True
+            if ctx.moto_answers:
                 return None
             return _words(variant, unmapped(source.image))
         variant.image, variant.resolved = source.image, ctx.clock.now()

@@ -25,6 +25,6 @@ def page(ctx: Context, rows: list[dict[str, Any]], params: dict[str, Any], name:
     token = params.get("NextToken") or "0"
     if not token.isdigit():
         raise refused("Invalid pagination token.")
-    start, size = int(token), params.get("MaxResults") or (100 if ctx.clock.mode == "instant" else 10)  # 100: moto's; 10: the service's
+    start, size = int(token), params.get("MaxResults") or (100 if ctx.moto_answers else 10)  # 100: moto's; 10: the service's
     more = {"NextToken": str(start + size)} if start + size < len(rows) else {}
     return rows[start : start + size], more

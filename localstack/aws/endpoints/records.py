@@ -47,7 +47,7 @@ class Variant:
         self.count = self.desired_count = 0 if self.serverless else int(config.get("InitialInstanceCount") or 1)
         self.image = ""  # of its container, and when it was resolved
         self.resolved: datetime | None = None
-        self.server: ModelServer | None = None  # None: not started yet, or an image that nobody mapped (instant clock only)
+        self.server: ModelServer | None = None  # None: not started yet, or an image that nobody mapped (--moto-answers only)
         self.statuses: list[dict[str, Any]] = []
 
 
@@ -61,7 +61,6 @@ class Fleet:
         self.capture: Mapping[str, Any] | None = config.params.get("DataCaptureConfig")
         self.started = threading.Event()  # every server answers, or one has failed
         self.failure: str | None = None
-        self.unmapped = False  # an image without a command, on the instant clock: moto's answers stand in
 
     @property
     def all(self) -> list[Variant]:

@@ -6,8 +6,6 @@ import random
 import time
 from typing import Any
 
-from moto.sagemakerruntime.models import sagemakerruntime_backends
-
 from ...serving.connections import Answer, NotReached, TimedOut
 from ..cloudwatch import variants
 from ..registry import AwsError, Context, handles
@@ -15,7 +13,6 @@ from . import records, shadow
 from .capture import capture
 from .records import Endpoint, Routing, Target
 
-LIMIT = 6_291_456  # bytes of a body, either way
 _draw = random.random
 _SHOWN = 1024  # characters of a container's answer in an error's message
 # Members of the request that are headers of the container's request.
@@ -35,15 +32,10 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     endpoint = records.find(ctx, params["EndpointName"])
     routing = endpoint.routing if endpoint else None
     if endpoint is None or routing is None:
-        if endpoint is None and _is_motos(ctx, params["EndpointName"]):
+        if endpoint is None and ctx.moto_answers:
             return ctx.forward()
         raise _invalid(f"Endpoint {params['EndpointName']} of account {ctx.account} not found.")
     body: bytes = params.get("Body") or b""
-    if len(body) > LIMIT:
-        raise _invalid(
-            "1 validation error detected: Value at 'body' failed to satisfy constraint: "
-            f"Member must have length less than or equal to {LIMIT}"
-        )
     target = _enter(ctx, endpoint, params.get("TargetVariant"))
     if target is None:
         return ctx.forward()
@@ -83,7 +75,7 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> Target | None:
-    """A target whose server counts this request as under way; None: moto answers for it (its image is unmapped, on the instant clock)."""
+    """A target whose server counts this request as under way; None: moto answers for it (--moto-answers, and its image is unmapped)."""
     while True:
         routing = endpoint.routing
         if routing is None:
@@ -135,14 +127,6 @@ def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong:
         OriginalMessage=words,
         LogStreamArn=f"arn:aws:logs:{ctx.region}:{ctx.account}:log-group:{group}",
     )
-
-
-def _is_motos(ctx: Context, name: str) -> bool:
-    """Plain moto answers for endpoints that nobody made. On the instant clock it still does: if no image is mapped, or it was told how."""
-    if ctx.clock.mode != "instant":
-        return False
-    backend = sagemakerruntime_backends[ctx.account][ctx.region]
-    return not ctx.images or bool(backend.results_queue) or name in backend.results
 
 
 def _server(target: Target) -> Any:

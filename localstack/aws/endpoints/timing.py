@@ -22,8 +22,11 @@ def changing(ctx: Context) -> float:
 
 
 def later(ctx: Context, seconds: float, function: Callable[[], object], *, blocks: bool = False) -> None:
-    """Run it on the clock. What waits for a process (`blocks`) must not hold up the ticking clock; a clock that is moved waits for it."""
-    if blocks and ctx.clock.mode == "real":
+    """Run it on the clock. What waits for a process (`blocks`) holds up neither a ticking clock nor the request; a clock that is moved
+    waits for it. With moto's answers there may be no process: its clients expect an endpoint in service.
+    """
+    inline = ctx.clock.mode == "manual" or (ctx.clock.mode == "instant" and ctx.moto_answers)
+    if blocks and not inline:
         ctx.clock.call_after(seconds, lambda: ctx.spawn(function))
     else:
         ctx.clock.call_after(seconds, function)

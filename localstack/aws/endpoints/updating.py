@@ -35,6 +35,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         kept = ctx.without_request()
         deploying.say(kept, fleet, "Creating")
     silently = ctx.fault("silent-rollback", endpoint.name) is not None
+    deploying.limit(kept, endpoint, fleet, made.timeout)
     fleets.start(kept, endpoint.name, fleet)
     timing.later(kept, timing.changing(kept), lambda: deploying.begin(kept, endpoint, fleet, doomed=silently), blocks=True)
     return {"EndpointArn": endpoint.arn}
@@ -86,11 +87,6 @@ def _check(item: Mapping[str, Any]) -> None:
     weight, count = item.get("DesiredWeight"), item.get("DesiredInstanceCount")
     if weight is None and count is None and not item.get("ServerlessUpdateConfig"):
         raise checks.refused(f"Variant {item['VariantName']}: specify DesiredWeight or DesiredInstanceCount.")
-    if weight is not None and not weight >= 0:
-        raise checks.refused(
-            f"1 validation error detected: Value '{weight}' at 'desiredWeight' failed to satisfy constraint: "
-            "Member must have value greater than or equal to 0"
-        )
     if count is not None and count < 1:
         raise checks.refused(f"Variant {item['VariantName']}: DesiredInstanceCount must be at least 1, not {count}.")
 

@@ -6,14 +6,16 @@ from __future__ import annotations
 class QueryFailed(Exception):
     """A query that ends FAILED. `str()` is the StateChangeReason.
 
-    `code`: Trino's error name, such as TABLE_NOT_FOUND. `category`: of Athena's error catalogue: 1 system, 2 the query, 3 other.
+    `code`: Trino's error name, such as TABLE_NOT_FOUND; empty where Athena has words of its own. `category` and `type`: of Athena's error
+    catalogue; category 1 is the system, 2 the query, 3 other.
     """
 
     def __init__(self, code: str, message: str, *, at: tuple[int, int] | None = None, category: int = 2) -> None:
         where = f"line {at[0]}:{at[1]}: " if at else ""
-        super().__init__(f"{code}: {where}{message}")
+        super().__init__(f"{code}: {where}{message}" if code else message)
         self.code = code
         self.category = category
+        self.type = 1001 if category == 2 else 0
 
 
 class NotRun(QueryFailed):

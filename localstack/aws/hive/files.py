@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 
 
-def rows(s3: Any, table: Table, parts: list[Part], wanted: frozenset[str] | None) -> pa.Table:
-    """The table's rows, with the columns in `wanted` (None: all), the partition columns last."""
+def rows(s3: Any, table: Table, parts: list[Part], wanted: frozenset[str] | None) -> Iterator[pa.Table]:
+    """The table's rows, an object at a time after an empty one; with the columns in `wanted` (None: all), the partition columns last."""
     import pyarrow as pa
 
     columns = [column for column in table.columns if wanted is None or column.name in wanted]
@@ -34,7 +34,7 @@ def rows(s3: Any, table: Table, parts: list[Part], wanted: frozenset[str] | None
     keys = [(index, column) for index, column in enumerate(table.partitions) if wanted is None or column.name in wanted]
     schema = pa.schema([(c.name, types.arrow(c.type)) for c in columns] + [(c.name, types.arrow(c.type)) for _, c in keys])
     read = _reader(table)
-    tables = []
+    yield schema.empty_table()
     for part in parts:
         data = objects.read(s3, part.object.uri)
         if not data:
@@ -43,8 +43,7 @@ def rows(s3: Any, table: Table, parts: list[Part], wanted: frozenset[str] | None
         for index, column in keys:
             value = _partition_value(part.values[index], column)
             content = content.append_column(column.name, pa.array([value] * content.num_rows, types.arrow(column.type)))
-        tables.append(content.cast(schema))
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+        yield content.cast(schema)
 
 
 def _partition_value(text: str | None, column: Column) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -101,33 +101,45 @@ def check_empty(s3: Any, location: str, what: str) -> None:
         raise QueryFailed("HIVE_WRITER_OPEN_ERROR", f"The specified bucket does not exist: {error}", category=3) from error
 
 
-def write(s3: Any, result: Result, location: str, form: Format, *, partitioned_by: tuple[str, ...], now: datetime) -> Written:
-    """HIVE_TOO_MANY_OPEN_PARTITIONS beyond a hundred partitions; nothing is written then."""
+def write(
+    s3: Any, result: Result, location: str, form: Format, *, partitioned_by: tuple[str, ...], now: datetime, keep: Callable[[bool], None]
+) -> Written:
+    """HIVE_TOO_MANY_OPEN_PARTITIONS beyond a hundred partitions. `keep(False)` is called before each file and `keep(True)` after the last:
+    what it raises, or what else goes wrong, takes back the files that are written.
+    """
     location = location.rstrip("/")
     groups = _groups(result, partitioned_by)
     if len(groups) > MOST_PARTITIONS:
         raise QueryFailed(
             "HIVE_TOO_MANY_OPEN_PARTITIONS", f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets", category=3
         )
+    suffix = ".gz" if form.name != "PARQUET" and form.compression == "GZIP" else ""
     files: list[str] = []
     places: list[tuple[tuple[str | None, ...], str]] = []
     size = 0
-    for values, rows in groups:
-        folder = "/".join(
-            [location, *(f"{k}={NULL if v is None else quote(v, safe=' -_.~+@,')}" for k, v in zip(partitioned_by, values, strict=True))]
-        )
-        if partitioned_by:
-            places.append((values, folder))
-        data = _encoded(result, rows, form)
-        suffix = ".gz" if form.name != "PARQUET" and form.compression == "GZIP" else ""
-        uri = f"{folder}/{now:%Y%m%d_%H%M%S}_{len(files):05d}_{uuid.uuid4().hex[:5]}_{uuid.uuid4()}{suffix}"
-        try:
+    try:
+        for values, rows in groups:
+            keep(False)
+            folder = _folder(location, partitioned_by, values)
+            if partitioned_by:
+                places.append((values, folder))
+            data = _encoded(result, rows, form)
+            uri = f"{folder}/{now:%Y%m%d_%H%M%S}_{len(files):05d}_{uuid.uuid4().hex[:5]}_{uuid.uuid4()}{suffix}"
             objects.write(s3, uri, data)
-        except objects.NoSuchBucket as error:
-            raise QueryFailed("HIVE_WRITER_OPEN_ERROR", f"The specified bucket does not exist: {error}", category=3) from error
-        files.append(uri)
-        size += len(data)
+            files.append(uri)
+            size += len(data)
+        keep(True)
+    except objects.NoSuchBucket as error:
+        raise QueryFailed("HIVE_WRITER_OPEN_ERROR", f"The specified bucket does not exist: {error}", category=3) from error
+    except BaseException:
+        objects.erase(s3, files)
+        raise
     return Written(files=tuple(files), rows=result.rows.num_rows, size=size, partitions=tuple(places))
+
+
+def _folder(location: str, keys: tuple[str, ...], values: tuple[str | None, ...]) -> str:
+    parts = (f"{key}={NULL if value is None else quote(value, safe=' -_.~+@,')}" for key, value in zip(keys, values, strict=True))
+    return "/".join([location, *parts])
 
 
 def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple[str | None, ...], pa.Table]]:

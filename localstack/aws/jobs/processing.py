@@ -32,7 +32,7 @@ def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
             raise AwsError("ValidationException", f"LocalPath '{path}' must begin with {ROOT}/processing/")
     job = listing.register(ctx, "processing", name, arn, params)
     tags.put(ctx, arn, params.get("Tags"))
-    if ctx.clock.mode == "instant" and command_of(ctx.images, params["AppSpecification"]["ImageUri"]) is None:
+    if ctx.moto_answers and command_of(ctx.images, params["AppSpecification"]["ImageUri"]) is None:
         _as_moto(ctx, job)
     else:
         job.moves("Starting", "Starting the processing job", job.created)
@@ -49,7 +49,7 @@ def _outputs(params: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """On the instant clock an image that nobody mapped does what it does under moto alone: nothing, with success."""
+    """With --moto-answers an image that nobody mapped does what it does under moto alone: nothing, with success."""
     ctx.moto("sagemaker", "CreateProcessingJob", job.params)
     job.as_moto = ctx.moto("sagemaker", "DescribeProcessingJob", {"ProcessingJobName": job.name})
     job.ends("Completed", "Completed", "Processing job completed", ctx.clock.now())

@@ -28,7 +28,7 @@ class Job:
         self.failure: str | None = None
         self.exit_message: str | None = None
         self.artifacts: str | None = None
-        self.as_moto: dict[str, Any] | None = None  # the Describe answer of a job that nothing runs (instant clock)
+        self.as_moto: dict[str, Any] | None = None  # the Describe answer of a job that nothing runs (--moto-answers)
         self.stop = threading.Event()  # somebody asked it to stop
         self.done = threading.Event()
         self.lock = threading.RLock()

@@ -34,7 +34,7 @@ def create_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         listing.check_regex(metric["Regex"])
     job = listing.register(ctx, "training", name, arn, params)
     tags.put(ctx, arn, params.get("Tags"))
-    if ctx.clock.mode == "instant" and command_of(ctx.images, specification.get("TrainingImage", "")) is None:
+    if ctx.moto_answers and command_of(ctx.images, specification.get("TrainingImage", "")) is None:
         _as_moto(ctx, job)
     else:
         job.moves("Starting", "Preparing the instances for training", job.created)
@@ -43,7 +43,7 @@ def create_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """On the instant clock an image that nobody mapped does what it does under moto alone: nothing, with success."""
+    """With --moto-answers an image that nobody mapped does what it does under moto alone: nothing, with success."""
     ctx.moto("sagemaker", "CreateTrainingJob", job.params)
     job.as_moto = ctx.moto("sagemaker", "DescribeTrainingJob", {"TrainingJobName": job.name})
     job.ends("Completed", "Completed", "Training job completed", ctx.clock.now())
@@ -121,13 +121,14 @@ def _deliver(storage: Any, job: Job, container: Container) -> None:
     output = job.params["OutputDataConfig"]
     base = f"{output['S3OutputPath'].rstrip('/')}/{job.name}/output"
     if output.get("CompressionType") == "NONE":
-        job.artifacts = f"{base}/model/"
-        s3.upload(storage, container.host("model"), job.artifacts)
+        artifacts = f"{base}/model/"
+        s3.upload(storage, container.host("model"), artifacts)
     else:
-        job.artifacts = f"{base}/model.tar.gz"
+        artifacts = f"{base}/model.tar.gz"
         archive = container.folder / "model.tar.gz"
         s3.archive(container.host("model"), archive)
-        s3.put(storage, job.artifacts, archive)
+        s3.put(storage, artifacts, archive)
+    job.artifacts = artifacts  # named once they are there
     data = container.host("output/data")
     if data.is_dir() and any(data.iterdir()):
         archive = container.folder / "output.tar.gz"

@@ -7,7 +7,7 @@ import threading
 from ..jobs import listing
 from ..registry import AwsError, Context
 from . import cache
-from .definition import Definition, Step
+from .definition import EXECUTED, Definition, Step
 from .expressions import ExpressionError
 from .graph import readiness
 from .retries import Retries, StepFailed
@@ -16,6 +16,9 @@ from .store import Execution, StepRun
 
 _RESET = "reset"
 FAILED = "Step failure: One or multiple steps failed."
+_SILENT = frozenset(EXECUTED) - {
+    "Fail"
+}  # their failures are told by ListPipelineExecutionSteps alone; a Fail step's words are the execution's
 
 
 def run(ctx: Context, execution: Execution) -> None:
@@ -167,8 +170,8 @@ def _conclude(ctx: Context, execution: Execution, definition: Definition, states
         return _end(ctx, execution, "Succeeded", None)
     if not _halted(definition, states):
         return _end(ctx, execution, "CompletedWithFailures", FAILED)
-    said = [execution.steps[name].failure for name in bad if definition.steps[name].type == "Fail"]
-    return _end(ctx, execution, "Failed", said[0] if said else FAILED)
+    telling = [execution.steps[name].failure for name in bad if definition.steps[name].type not in _SILENT]
+    return _end(ctx, execution, "Failed", telling[0] if telling else FAILED)
 
 
 def _end(ctx: Context, execution: Execution, status: str, failure: str | None) -> None:

@@ -17,7 +17,7 @@ from .handlers import aliases_of, find, pick, within
 from .store import Execution, Pipelines, StepRun, Version
 
 _ID = string.ascii_lowercase + string.digits
-_INSTANT = 30.0  # seconds that a start may take on the instant clock, where nothing is executed
+_AS_MOTO = 30.0  # seconds that a start may take where nothing is executed
 
 
 def _find(ctx: Context, arn: str) -> Execution:
@@ -49,13 +49,13 @@ def start_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
         pipeline.last_run = execution.created
         version.last_execution = execution.arn
     ctx.spawn(engine.run, ctx.without_request(), execution)
-    if ctx.clock.mode == "instant" and not _executes(ctx, version.definition):
-        execution.done.wait(_INSTANT)
+    if ctx.moto_answers and not _executes(ctx, version.definition):
+        execution.done.wait(_AS_MOTO)
     return {"PipelineExecutionArn": execution.arn}
 
 
 def _executes(ctx: Context, definition: Definition | None) -> bool:
-    """Whether any step starts a command. On the instant clock the others have ended before the start is answered, as with moto."""
+    """Whether any step starts a command. With --moto-answers the others have ended before the start is answered, as with moto."""
     for step in definition.steps.values() if definition else ():
         specification = step.arguments.get("AlgorithmSpecification") or step.arguments.get("AppSpecification") or {}
         image = specification.get("TrainingImage") or specification.get("ImageUri")

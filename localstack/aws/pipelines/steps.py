@@ -11,13 +11,13 @@ import msgspec
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
-from .. import in_process, model_packages, models
+from .. import constraints, in_process, model_packages, models
 from ..jobs import processing, s3, training
 from ..jobs.record import Job, Jobs
 from ..registry import OPERATIONS, AwsError, Context
 from . import retries
 from .conditions import holds
-from .definition import Step
+from .definition import EXECUTED, Step
 from .expressions import ExpressionError, Scope, resolve, text
 from .retries import StepFailed, of_reason
 from .store import Execution, StepRun
@@ -81,6 +81,8 @@ def scope(ctx: Context, execution: Execution, job: str) -> Scope:
 
 def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: str) -> None:
     """Do the step once. Raises StepFailed or StepStopped."""
+    if step.type not in EXECUTED:
+        raise StepFailed(not_executed(step))
     where = scope(ctx, execution, job)
     try:
         if step.type == "Condition":
@@ -98,6 +100,10 @@ def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: s
     _DO[step.type](Work(ctx=ctx, execution=execution, step=step, run=run, arguments=arguments, name=job))
 
 
+def not_executed(step: Step) -> str:
+    return f"the local stack does not execute steps of type {step.type}, only {', '.join(EXECUTED)}: step '{step.name}'"
+
+
 def resolved(step: Step, where: Scope) -> dict[str, Any]:
     """The step's arguments without expressions."""
     return {key: resolve(value, where) for key, value in step.arguments.items()}
@@ -105,7 +111,8 @@ def resolved(step: Step, where: Scope) -> dict[str, Any]:
 
 def create(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
     """Make a call of the pipeline service's own, with the errors that its retry policies know."""
-    report = ParamValidator().validate(params, in_process.operation_model("sagemaker", operation).input_shape)
+    model = in_process.operation_model("sagemaker", operation)
+    report = ParamValidator().validate(params, model.input_shape)
     if report.has_errors():
         raise StepFailed(f"ClientError: {operation}: {report.generate_report()}")
     fault = ctx.service_fault("sagemaker", operation)
@@ -115,6 +122,7 @@ def create(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, An
         kind = retries.LIMIT if fault.code == "ResourceLimitExceeded" else retries.SERVICE_FAULT
         raise StepFailed(f"ClientError: {fault.code or 'InternalFailure'}: a fault that was asked for", kind)
     try:
+        constraints.check("sagemaker", model, params, as_moto=ctx.moto_answers)
         return OPERATIONS["sagemaker", operation].handler(ctx, params) or {}
     except AwsError as error:
         kind_of_error = retries.LIMIT if error.code == "ResourceLimitExceeded" else None

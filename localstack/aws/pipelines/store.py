@@ -15,7 +15,7 @@ from .definition import Definition
 class Version(msgspec.Struct, kw_only=True):
     number: int
     text: str
-    definition: Definition | None  # None: not valid, taken as it is (the instant clock, as moto does)
+    definition: Definition | None  # None: not valid, taken as it is (--moto-answers)
     created: datetime
     display_name: str | None = None
     description: str | None = None

@@ -27,6 +27,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 OPENER = """
+from pathlib import Path
 from isthmus.adapters.local.home import database
 
 class Watched(sqlite3.Connection):
@@ -39,7 +40,7 @@ class Watched(sqlite3.Connection):
 
 connect = sqlite3.connect
 sqlite3.connect = lambda *values, **options: connect(*values, factory=Watched, **options)
-print(database(target).execute("PRAGMA journal_mode").fetchone()[0])
+print(database(Path(home)).execute("PRAGMA journal_mode").fetchone()[0])
 """
 
 

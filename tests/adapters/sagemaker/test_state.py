@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from isthmus.errors import Conflict, OutcomeUnknown, Throttled, Unavailable
+from isthmus.errors import Conflict, OutcomeUnknown, Refused, Throttled, Unavailable
 
 KINDS = ["cut-before", "cut-after", "throttle", "error"]
 
@@ -109,3 +109,28 @@ def test_a_tombstone_that_a_cut_deleter_left_is_absent_to_everybody(target, stac
         target.state.delete("k", expect=token)
     fresh = target.state.put("k", b"two", expect=None)
     assert target.state.get("k").token == fresh
+
+
+def put_bytes(target, key, body):
+    aws = target.state._aws
+    aws.s3().put_object(Bucket=aws.bucket, Key=aws.key("state", key), Body=body)
+    return aws.s3().get_object(Bucket=aws.bucket, Key=aws.key("state", key))["ETag"].strip('"')
+
+
+def test_a_document_of_a_newer_format_is_refused_and_stays(target):
+    put_bytes(target, "k", b'{"schema": 9, "text": "else"}')
+    with pytest.raises(Refused, match=r"k was written by a newer Isthmus \(format 9; this one reads up to 1\)"):
+        target.state.get("k")
+    with pytest.raises(Conflict):
+        target.state.put("k", b"mine", expect=None)
+    with pytest.raises(Refused):
+        target.state.get("k")
+
+
+def test_a_document_from_before_there_were_formats_is_read_and_replaced(target):
+    token = put_bytes(target, "k", b'{"nonce": "n", "value": "b25l"}')
+    assert target.state.get("k").value == b"one"
+    target.state.put("k", b"two", expect=token)
+    assert target.state.get("k").value == b"two"
+    aws = target.state._aws
+    assert aws.s3().get_object(Bucket=aws.bucket, Key=aws.key("state", "k"))["Body"].read().startswith(b'{"schema":1,')

@@ -1,0 +1,61 @@
+"""What is stored says in which format it is: `schema`, a number in every document, looked at before the rest is read.
+
+A document without one is of format 0: none had a number then. A newer one is refused and never written over.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from .errors import Invalid, Refused
+
+
+class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=1):
+    """The base of every document that a later version may read. The tag is its format; who changes the layout says `tag=2`."""
+
+    @classmethod
+    def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        """The JSON value of an older format with the fields of this one. As it is where their defaults say what the older meant."""
+        return old
+
+
+Kind = TypeVar("Kind", bound=StoredDocument)
+
+
+def decode(data: bytes, kind: type[Kind], *, what: str, remedy: str = "restore it from a copy") -> Kind:
+    """A document of this format, or of an older one. Refused: a newer one. Invalid: bytes that are none of ours.
+
+    `what` names it in messages; `remedy` is what helps when it is damaged.
+    """
+    try:
+        written, known = schema_of(data), schema(kind)
+        refuse_newer(what, written, known)
+        if written == known:
+            return msgspec.json.decode(data, type=kind)
+        return msgspec.convert(kind.upgraded(msgspec.json.decode(data), written) | {"schema": known}, kind, str_keys=True)
+    except (msgspec.DecodeError, TypeError) as error:  # TypeError: JSON, but no object
+        raise Invalid(f"{what} is damaged: {error}", remedy=remedy) from error
+
+
+def schema(kind: type[msgspec.Struct]) -> int:
+    """The format in which this version writes a kind of document."""
+    number = kind.__struct_config__.tag
+    assert isinstance(number, int)  # noqa: S101  for the type checker
+    return number
+
+
+def schema_of(data: bytes) -> int:
+    """The format in which a document was written. msgspec.DecodeError: not JSON, or not a number."""
+    value = msgspec.json.decode(data)
+    return msgspec.convert(value.get("schema", 0), int) if isinstance(value, dict) else 0
+
+
+def refuse_newer(what: str, written: int, known: int) -> None:
+    """Refused: a later version wrote it, and this one would misread it or lose what it does not know."""
+    if written > known:
+        raise Refused(
+            f"{what} was written by a newer Isthmus (format {written}; this one reads up to {known})",
+            remedy="update Isthmus on this machine; nothing was changed",
+        )

@@ -1,0 +1,77 @@
+"""What the demo shows, as answers to a newcomer's questions: the verdict first, then the figures that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import sqrt
+from pathlib import Path
+
+from ..pipelines.spoken import clicks, days, interval, signed, two_figures
+from ..pipelines.statistics import distance_shown_by
+from .demo import PUBLISHED, SLOTS, Demo, Served, auc_of
+
+_SIGMAS = 4  # beyond so many standard deviations of the binomial a split is not chance
+
+
+def lines(demo: Demo) -> Iterator[str]:
+    counts = {report.event: report.stored + report.already_there for report in demo.ingested}
+    log = f"{counts['impression']:,} impressions, {clicks(counts['click'])} of a real fashion site"
+    yield f"done in {demo.seconds:.0f} s   {log}, {days(demo.first.date(), demo.last.date())}"
+    yield f"  Can the two models be told apart?   {_apart(demo)}"
+    yield "      " + "   ".join(f"{run.alias} {run.configuration}: {auc_of(run)}" for run in (demo.champion, demo.challenger))
+    leak = demo.leak
+    yield f"  Did a feature see the future?       {_future(demo)}"
+    yield f"      {leak.feature}: auc {leak.honest.value:.3f} as it was known; {leak.leaked.value:.3f} had it seen the whole week"
+    yield f"  Did traffic go where it was sent?   {_traffic(demo.served)}"
+    yield f"      errors {demo.served.errors:,}   p99 {demo.served.p99_ms:.1f} ms   {demo.served.exposures:,} exposures logged"
+    yield f"  Does replay give the known value?   {_replay(demo)}"
+    yield f"      a fixed top-{SLOTS} of popularity instead: {demo.fixed}"
+    yield f"  pages   {_here(demo.page)}   {_here(leak.page)}   {_here(demo.picture)}"
+    if demo.url:
+        yield f"  {demo.url} is still up: isthmus endpoints list, isthmus destroy"
+
+
+def _apart(demo: Demo) -> str:
+    comparison = demo.comparison
+    difference = comparison.deciding()
+    figure = f"{comparison.metric} {signed(difference.value, 3)} ({interval(difference, sign=True)})"
+    if comparison.verdict != "undecided":
+        return f"yes: {comparison.second.configuration} is {comparison.verdict}, {figure}"
+    takes = comparison.clicks * (distance_shown_by(difference) / abs(difference.value)) ** 2 if difference.value else float("inf")
+    more = f"; a difference of this size takes about {two_figures(takes)} clicks" if comparison.clicks < takes < 1e7 else ""
+    return f"not by {clicks(comparison.clicks)}: {figure}{more}"
+
+
+def _future(demo: Demo) -> str:
+    if demo.skew.differ:
+        return f"not known: {demo.skew.differ:,} of {demo.skew.keys:,} keys are served otherwise than they were trained"
+    rows = sum(view.rows for view in demo.checked)
+    looked = f"no: {rows:,} rows of features computed again without later data, none differs" if rows else "no: checked in an earlier run"
+    return f"{looked}; {demo.skew.keys:,} keys served as trained"
+
+
+def _traffic(served: Served) -> str:
+    total = sum(served.requests.values())
+    sent = "/".join(f"{percent.normalize():f}" for percent in served.split.values())
+    came = "/".join(f"{served.requests.get(name, 0):,}" for name in served.split)
+    shares = {name: float(percent) / 100 for name, percent in served.split.items()}
+    strays = [
+        name
+        for name, share in shares.items()
+        if abs(served.requests.get(name, 0) - total * share) > _SIGMAS * sqrt(total * share * (1 - share))
+    ]
+    if strays or not total:
+        return f"no: {sent} was set, and {came} of {total:,} requests came"
+    return f"yes: {sent} was set, {came} of {total:,} requests came"
+
+
+def _replay(demo: Demo) -> str:
+    value = demo.replay.value
+    if value is None or demo.replay.low is None or demo.replay.high is None:
+        return "no estimate"
+    verdict = "yes" if round(value, 6) == PUBLISHED else "no"
+    return f"{verdict}: published {PUBLISHED:.6f}, here {value:.6f} ({demo.replay.low:.4f} .. {demo.replay.high:.4f})"
+
+
+def _here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,123 @@
+"""A query while it runs: what it may use, how it is stopped, and from when on its effect stays."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..hive.errors import QueryFailed
+
+if TYPE_CHECKING:
+    import duckdb
+
+SECONDS = 30 * 60.0  # Athena's quota "DML query timeout"
+_SPILL = 4  # times its memory is what a query may put on the disk
+_AGAIN = 0.05  # seconds between two interrupts
+
+
+class Cancelled(Exception):
+    """The query was told to end, by a user or because the stack ends."""
+
+
+class Exhausted(QueryFailed):
+    """Athena's words when a query needs more than there is (Athena error catalog, error types 0 to 8)."""
+
+    def __init__(self) -> None:
+        super().__init__("", "Query exhausted resources at this scale factor")
+        self.type = 0
+
+
+class TimedOut(QueryFailed):
+    """After `SECONDS` (Athena error catalog, error type 206)."""
+
+    def __init__(self) -> None:
+        super().__init__("", "Query timeout")
+        self.type = 206
+
+
+class Running:
+    """One query's limits and its off switch. A database of its own, so that no query can use up what another one needs.
+
+    `memory`: bytes for DuckDB, and once more for the result that leaves it. `folder`: where DuckDB spills, four times as much.
+    """
+
+    def __init__(self, *, memory: int, folder: Path) -> None:
+        self.memory = memory
+        self.folder = folder
+        self.begun = threading.Event()
+        self.ended = threading.Event()  # its thread is through, and its database gone
+        self._lock = threading.Lock()
+        self._reason: Exception | None = None
+        self._kept = False
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    @contextmanager
+    def database(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """An empty DuckDB. Exhausted when a statement in it needs more than the query may use."""
+        import duckdb
+
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": 2,
+            "memory_limit": f"{self.memory}B",
+            "temp_directory": str(self.folder),
+            "max_temp_directory_size": f"{self.memory * _SPILL}B",
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(":memory:", config=config)
+        try:
+            with self._lock:
+                self._connection = connection
+            self.check()
+            yield connection
+        except (duckdb.Error, OSError) as error:  # OSError: of a result that is being streamed
+            self.check()
+            if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error):
+                raise Exhausted from error
+            raise
+        finally:
+            with self._lock:
+                self._connection = None
+            connection.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def check(self) -> None:
+        """Raise what the query was stopped with."""
+        if self._reason is not None:
+            raise self._reason
+
+    def keep(self) -> None:
+        """From here on the query's effect is there to stay, and a stop comes too late. Raises as `check` does."""
+        with self._lock:
+            self.check()
+            self._kept = True
+
+    def stop(self, reason: Exception) -> bool:
+        """Make it raise `reason`, at once. False when it is too late."""
+        with self._lock:
+            if self._kept or self.ended.is_set():
+                return False
+            first, self._reason = self._reason is None, self._reason or reason
+        if first and self.begun.is_set():
+            threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
+        return True
+
+    def run(self, function: Callable[[], object]) -> None:
+        """Call it; the query has ended when it returns."""
+        self.begun.set()
+        try:
+            function()
+        finally:
+            self.ended.set()
+
+    def _interrupt(self) -> None:
+        """Again and again: DuckDB forgets an interrupt that comes between two statements."""
+        while True:
+            with self._lock:
+                if self._connection is not None:
+                    self._connection.interrupt()
+            if self.ended.wait(_AGAIN):
+                return

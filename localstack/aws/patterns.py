@@ -1,0 +1,53 @@
+"""The patterns of botocore's models, which are Java's, as Python has them.
+
+Source: java.util.regex.Pattern. A value has to match as a whole, anchors or not, as the services' own validation does it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from functools import cache
+
+_POSIX = {"ASCII": r"\x00-\x7F", "Alnum": "A-Za-z0-9", "Alpha": "A-Za-z", "Digit": "0-9", "Print": r"\x20-\x7E"}
+_PROPERTY = re.compile(r"\\p\{(\w+)\}")
+_ABOVE = r"\uD800\uDC00-\uDBFF\uDFFF"  # Java's two halves of every character above U+FFFF
+_QUANTIFIED_END = re.compile(r"\$\{\d+(,\d*)?\}")  # Java repeats an anchor, Python does not; the length is a constraint of its own
+
+
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A model's pattern, for `fullmatch`. re.error where Python has no such expression."""
+    text = pattern.replace(_ABOVE, r"\U00010000-\U0010FFFF").replace(r"\z", r"\Z")
+    return re.compile(_properties(_QUANTIFIED_END.sub("$", text)))
+
+
+def _properties(pattern: str) -> str:
+    r"""Write out each \p{...}: bare within a class, in a class of its own elsewhere."""
+    parts, end = [], 0
+    for match in _PROPERTY.finditer(pattern):
+        before = pattern[end : match.start()]
+        parts.append(before)
+        end = match.end()
+        ranges = _POSIX.get(match[1]) or _ranges()[match[1]]
+        parts.append(ranges if _within_class(pattern[: match.start()]) else f"[{ranges}]")
+    return "".join([*parts, pattern[end:]])
+
+
+def _within_class(before: str) -> bool:
+    plain = re.sub(r"\\.", "", before)
+    return plain.rfind("[") > plain.rfind("]")
+
+
+@cache
+def _ranges() -> dict[str, str]:
+    """Unicode's general categories by their first letter (L, M, N, P, S, Z, C), as the inside of a class."""
+    ranges: dict[str, list[str]] = {}
+    start, current = 0, unicodedata.category("\0")[0]
+    for point in range(1, sys.maxunicode + 2):
+        category = unicodedata.category(chr(point))[0] if point <= sys.maxunicode else ""
+        if category != current:
+            ranges.setdefault(current, []).append(rf"\U{start:08X}-\U{point - 1:08X}")
+            start, current = point, category
+    return {category: "".join(parts) for category, parts in ranges.items()}

@@ -1,0 +1,119 @@
+"""deploy/shift_sagemaker.py, as a user runs it, on an endpoint that plain boto3 made."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from isthmus.localstack.run import environment_for
+from isthmus.tests.localstack import endpoints_kit
+
+SCRIPT = Path(__file__).parents[2] / "deploy" / "shift_sagemaker.py"
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with endpoints_kit.start(tmp_path_factory.mktemp("toy"), "instant") as running:
+        yield running
+
+
+@pytest.fixture
+def kit(running):
+    kit = endpoints_kit.Kit(running.url)
+    kit.stack.reset()
+    kit.bucket()
+    for name in ("old", "new"):
+        kit.model(name)
+    kit.config("ranker-1", old=90, new=10)
+    kit.sagemaker.create_endpoint(EndpointName="ranker", EndpointConfigName="ranker-1")
+    kit.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="ranker", WaiterConfig={"Delay": 1})
+    return kit
+
+
+@pytest.fixture
+def callers(kit):
+    """`callers(body)`: requests to the variant `new` go on in the background until the test ends."""
+    ended = threading.Event()
+    threads = []
+
+    def call(body):
+        runtime = endpoints_kit.Kit(kit.url).runtime
+        while not ended.is_set():
+            try:
+                runtime.invoke_endpoint(EndpointName="ranker", Body=body, TargetVariant="new")
+            except runtime.exceptions.ModelError:
+                continue
+
+    def start(body):
+        threads.append(threading.Thread(target=call, args=(body,)))
+        threads[-1].start()
+
+    yield start
+    ended.set()
+    for thread in threads:
+        thread.join()
+
+
+def shift(kit, *words):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), "ranker", "--to", "new", "--bake", "3s", *words],
+        env=environment_for(kit.url), check=False, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def weights(kit):
+    return {name: current for name, (current, _) in kit.weights().items()}
+
+
+def test_a_healthy_variant_gets_the_traffic_step_by_step(kit, callers):
+    callers(b"{}")
+    done = shift(kit, "--steps", "25,100", "--min-requests", "20")
+    assert done.returncode == 0, done.stderr
+    assert [line.split("   ")[1:3] for line in done.stdout.splitlines() if "read back" in line] == [
+        ["old 75 %", "new 25 %"],
+        ["old 0 %", "new 100 %"],
+    ]
+    assert weights(kit) == {"old": 0, "new": 100}
+
+
+def test_a_variant_that_fails_loses_the_traffic_again(kit, callers):
+    callers(b"status 500")
+    done = shift(kit, "--steps", "50,100", "--min-requests", "20")
+    assert done.returncode == 1
+    assert "requests failed, more than 1 %. The traffic was taken back: old 90 %   new 10 %" in done.stderr
+    assert weights(kit) == {"old": 90, "new": 10}
+
+
+def test_no_requests_are_no_proof(kit):
+    done = shift(kit, "--steps", "50", "--min-requests", "20")
+    assert done.returncode == 1
+    assert "0 requests in the bake, fewer than 20" in done.stderr
+    assert weights(kit) == {"old": 90, "new": 10}
+
+
+def test_a_silent_rollback_is_seen(kit):
+    kit.stack.fault(kind="silent-rollback", service="sagemaker", operation="UpdateEndpointWeightsAndCapacities")
+    done = shift(kit, "--steps", "50")
+    assert done.returncode == 1
+    assert "was meant to serve old 50 %   new 50 %, and serves old 90 %   new 10 %" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--to", "newer"), "ranker has no variant newer; it has old, new"),
+        (("--steps", "50,20"), "shares rise"),
+        (("--steps", "5,50"), "new has 10 % already"),
+        (("--bake", "ten"), "write 90s, 10m or 1h"),
+    ],
+)
+def test_a_wrong_word_changes_nothing(kit, words, reason):
+    done = shift(kit, *words)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert weights(kit) == {"old": 90, "new": 10}

@@ -1,0 +1,150 @@
+"""Every kind of document that is stored, by the bytes of each release: one test a kind and release."""
+
+import ast
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from isthmus import formats
+from isthmus.adapters.local.home import FORMAT
+from isthmus.errors import Invalid, Refused
+from isthmus.localstack.run import Ready
+from isthmus.tests.test_architecture import FILES, ROOT
+
+HERE = Path(__file__).parent
+KINDS = {  # the file in each release's folder -> what reads it
+    "artifact": "pipelines.artifacts:Manifest",
+    "cache": "pipelines.cache:_Entry",
+    "data": "pipelines.records:Data",
+    "evaluation": "pipelines.records:Evaluation",
+    "failed": "pipelines.document:StepFailure",
+    "key": "pipelines.cache:KeyRecord",
+    "model": "pipelines.predictor:Manifest",
+    "online_view": "adapters.local.online:_View",
+    "raw": "events.ingest:RawSource",
+    "record": "pipelines.records:Run",
+    "run": "pipelines.document:RunDocument",
+    "s3_batch": "adapters.sagemaker.batches:_Manifest",
+    "s3_execution": "adapters.sagemaker.executions:Execution",
+    "s3_online": "adapters.sagemaker.online:_View",
+    "s3_state": "adapters.sagemaker.documents:_Body",
+    "state_counter": "pipelines.runs:Counter",
+    "state_project": "lifecycle.applied:Applied",
+    "state_promotion": "pipelines.models:Promotion",
+    "state_table": "feature_store.tables:_Loaded",
+    "state_traffic": "endpoints.owner:Owner",
+    "state_view": "feature_store.watermarks:Watermark",
+    "step": "pipelines.document:StepResult",
+    "supervisor": "adapters.local.endpoint_rows:Address",
+    "table": "adapters.common.tables:Document",
+}
+BEFORE = {"state_counter": lambda last: {"last": last}}  # what was no object, as the fields that it is now
+RELEASES = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir() and folder.name[0].isdigit())
+CASES = [(release, name) for release in RELEASES for name in sorted(KINDS) if (HERE / release / f"{name}.json").exists()]
+
+
+def kind_of(name):
+    module, _, struct = KINDS[name].partition(":")
+    return getattr(import_module(f"isthmus.{module}"), struct)
+
+
+def holds(document, old):
+    """Whether every member of a release's JSON value is there, with its value: what was added since has defaults, and nothing is lost."""
+    if isinstance(old, dict):
+        return isinstance(document, dict) and all(
+            key in document and holds(document[key], inner) for key, inner in old.items() if key != "schema"
+        )
+    if isinstance(old, list):
+        return isinstance(document, list) and len(document) == len(old) and all(map(holds, document, old))
+    return document == old
+
+
+def stored_classes():
+    """file:class of every class whose base is StoredDocument."""
+    return {
+        f"{'.'.join(path.relative_to(ROOT).with_suffix('').parts)}:{node.name}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and any(isinstance(base, ast.Name) and base.id == "StoredDocument" for base in node.bases)
+    }
+
+
+def test_every_kind_of_stored_document_has_bytes_of_a_release_here():
+    assert stored_classes() == set(KINDS.values())
+    assert {name for _, name in CASES} == set(KINDS)
+
+
+@pytest.mark.parametrize(("release", "name"), CASES)
+def test_a_releases_bytes_are_read_whole_and_written_with_their_format(release, name):
+    data, kind = (HERE / release / f"{name}.json").read_bytes(), kind_of(name)
+    document = formats.decode(data, kind, what=name)
+    again = msgspec.json.encode(document)
+    old = BEFORE.get(name, dict)(json.loads(data))
+    assert holds(json.loads(again), old)
+    assert json.loads(again)["schema"] == formats.schema(kind)
+    assert formats.decode(again, kind, what=name) == document
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_a_newer_document_is_refused_by_its_name_and_both_formats(name):
+    kind = kind_of(name)
+    with pytest.raises(
+        Refused, match=rf"^the place was written by a newer Isthmus \(format 9; this one reads up to {formats.schema(kind)}\)$"
+    ):
+        formats.decode(b'{"schema": 9, "all": "else"}', kind, what="the place")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'"text"', b"null", b'{"schema": "1"}', b'{"schema": null}', b'{"schema": 1}'])
+def test_bytes_that_are_no_document_are_said_to_be_damaged(data):
+    with pytest.raises(Invalid, match=r"^the place is damaged: "):
+        formats.decode(data, kind_of("state_traffic"), what="the place")
+
+
+def test_a_document_of_an_older_format_is_upgraded_from_the_format_that_it_has():
+    class Size(formats.StoredDocument, frozen=True, tag=3):
+        metres: float
+        colour: str = "red"
+
+        @classmethod
+        def upgraded(cls, old, schema, /):
+            return old if schema == 2 else {"metres": old["feet"] * 0.3048}
+
+    def read(data):
+        return formats.decode(data, Size, what="size")
+
+    assert read(b'{"feet": 10}') == read(b'{"schema": 1, "feet": 10}') == read(b'{"schema": 2, "metres": 3.048}') == Size(3.048)
+    assert read(b'{"schema": 3, "metres": 1, "colour": "blue"}') == Size(1, "blue")
+    assert json.loads(msgspec.json.encode(read(b'{"feet": 10}')))["schema"] == 3
+
+
+def test_no_stored_document_is_decoded_without_a_look_at_its_format():
+    stored = {name.partition(":")[2] for name in KINDS.values()}
+    past = [
+        (str(path.relative_to(ROOT)), node.lineno)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("msgspec.json.decode", "msgspec.msgpack.decode")
+        if any(keyword.arg == "type" and ast.unparse(keyword.value) in stored for keyword in node.keywords)
+    ]
+    assert past == []
+
+
+def test_the_architecture_page_names_every_stored_document_with_its_format():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    table = [
+        line.split(" | ") for line in text.partition("## What is stored")[2].partition("\n## ")[0].splitlines() if line.startswith("| ")
+    ]
+    told = {(name, int(number)) for what, number, *_ in table if number.isdigit() for name in re.findall(r"`([\w.]+)`", what)}
+    stored = {(struct.partition(":")[2], formats.schema(kind_of(name))) for name, struct in KINDS.items()}
+    assert told == stored | {("Ready", formats.schema(Ready)), ("local.db", FORMAT)}
+
+
+def test_a_stacks_record_is_read_too():
+    for release in RELEASES:
+        data = (HERE / release / "stack.json").read_bytes()
+        assert msgspec.json.decode(data, type=Ready).url.startswith("http://127.0.0.1:")
+    assert json.loads(msgspec.json.encode(Ready("http://127.0.0.1:1", 2)))["schema"] == 1

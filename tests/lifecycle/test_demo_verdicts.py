@@ -1,0 +1,26 @@
+"""The demo's answers follow from its figures; none is written down beforehand."""
+
+from decimal import Decimal
+
+import pytest
+
+from isthmus.lifecycle.demo import Served
+from isthmus.lifecycle.demo_verdicts import _traffic
+
+
+def served(**requests):
+    split = {"champion": Decimal("90.00"), "challenger": Decimal("10.00")}
+    return Served(split=split, requests=requests, errors=0, p50_ms=1.0, p99_ms=2.0, exposures=0)
+
+
+@pytest.mark.parametrize(
+    ("requests", "answer"),
+    [
+        ({"champion": 1_776, "challenger": 224}, "yes: 90/10 was set, 1,776/224 of 2,000 requests came"),
+        ({"champion": 1_740, "challenger": 260}, "no: 90/10 was set, and 1,740/260 of 2,000 requests came"),  # 4.5 sigma
+        ({"challenger": 2_000}, "no: 90/10 was set, and 0/2,000 of 2,000 requests came"),
+        ({}, "no: 90/10 was set, and 0/0 of 0 requests came"),
+    ],
+)
+def test_traffic_went_where_it_was_sent_when_its_split_may_be_chance(requests, answer):
+    assert _traffic(served(**requests)) == answer
