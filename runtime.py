@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from .errors import Busy
+from .target import attribute
 from .times import utc_milliseconds
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class Project:
         """The wall clock, for what really happens now: run times, leases. UTC, whole milliseconds."""
         return utc_milliseconds(self._clock())
 
+    def _sweep(self) -> None:
+        """What writers that were killed left behind, where the target keeps such things in our own files."""
+        if self.target.adapter.sweep and not self.target.calls.dry_run:
+            attribute(self.target.adapter.sweep)(self.target)
+
     @contextmanager
     def lock(self, command: str) -> Generator[None, None, None]:
         """One changing command at a time in a project's folder. Busy, naming the holder. The kernel frees it when its holder dies.
@@ -75,6 +81,7 @@ class Project:
             file.flush()
             _held[self.folder] = True
             try:
+                self._sweep()
                 yield
             finally:
                 _held.pop(self.folder, None)

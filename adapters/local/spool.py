@@ -16,7 +16,7 @@ import msgspec
 
 from ..common.conform import arrow_schema, in_time_order
 from ..common.tables import PARTITION, SPOOL, Document
-from . import batches
+from . import batches, contents
 from .files import make_folder
 from .sqlite import Database
 
@@ -89,6 +89,7 @@ def compact(database: Database, table: Path, document: Document, *, at_least: in
         if waiting.num_rows >= at_least:
             last = waiting.column(SEQUENCE)[-1].as_py()
             rows = in_time_order(document, waiting.drop_columns([SEQUENCE, PARTITION]).cast(arrow_schema(document.columns)))
-            batches.write(table, f"{SPOOL}{last:020d}", document, iter(rows.to_batches()))
+            written = batches.write(table, f"{SPOOL}{last:020d}", document, iter(rows.to_batches()))
+            contents.note(database, table, f"{SPOOL}{last:020d}", again=not written)
         with database.transaction(f"compacting {document.name}") as db:
             remove(db, document.name, up_to=last)
