@@ -181,7 +181,8 @@ class Engine:
         with self._lock:
             if self._base is not None and self._owner == os.getpid():
                 self._base.close()
-                files.remove_tree(self._spill)
+                if self._spill.exists():
+                    files.remove_tree(self._spill)
             self._base = None
             self._local = threading.local()
 
