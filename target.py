@@ -182,6 +182,13 @@ class Target:
         self.calls = calls or CallLog()
 
     def _build(self, port: str) -> Any:
+        if not self.adapter.ports:
+            sql = f"; its SQL check for {self.adapter.engine.name} works: isthmus validate" if self.adapter.engine else ""
+            raise Unsupported(
+                f"target {self.name}: {self.adapter.title} is not supported yet, nothing runs there (asked for: {port})",
+                capability=port,
+                remedy=f"use another target of profiles.yaml{sql}",
+            )
         if port not in self.adapter.ports:
             raise Unsupported(
                 f"target {self.name} ({self.adapter.name}) has no {port}: {self.adapter.title} does not support it yet", capability=port

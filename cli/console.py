@@ -86,8 +86,10 @@ class Console:
             self.result({"dry_run": stop.message, "would": value}, f"{text}\ndry run: {stop.message}")
 
     def next(self, *commands: str) -> None:
+        """What to run now, on the same target as this command."""
+        same = (f" --target {self.target}" if self.target else "") + (" --offline" if self.offline else "")
         if commands:
-            self.say("next   " + "    ".join(f"isthmus {command}" for command in commands))
+            self.say("next   " + "    ".join(f"isthmus {command}{'' if command.startswith('init ') else same}" for command in commands))
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """One line that is rewritten, at most ten times a second; nothing when stderr is not a terminal."""

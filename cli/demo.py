@@ -36,12 +36,12 @@ def demo(console: Console, keep: bool, requests: int) -> None:
     from ..lifecycle import offline
 
     folder = Path(console.path).resolve().parent
-    had_stack = bool(offline.running_urls(folder))
+    had_stack, had_home = bool(offline.running_urls(folder)), bool(offline.homes(folder))
     try:
         with console.open() as project:
             found = run(project, requests=requests, keep=keep, on_stage=on_stage)
     finally:
         if not (keep or had_stack):
-            offline.stop(folder)
+            offline.stop(folder, forget=not had_home)
     console.result(found)
     console.next("init shop --example shop")

@@ -57,6 +57,9 @@ _moto_answers = click.option(
 _memory = click.option(
     "--query-memory", default="1GB", show_default=True, metavar="SIZE", help="What one Athena query may use; beyond it spills, then fails."
 )
+_home = click.option(
+    "--home", type=click.Path(file_okay=False, path_type=Path), help="A folder in which it keeps what it holds over a restart."
+)
 
 
 @click.group(help="The offline AWS: up, run, down, faults, coverage, the rights that were used.")
@@ -76,8 +79,9 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 @_clock
 @_memory
 @_moto_answers
-def up(console: Console, *, cloud: Offline, port: int, images: tuple[str, ...], clock: str, query_memory: str, moto_answers: bool) -> None:
-    with _started(cloud, port=port, images=images, clock=clock, query_memory=query_memory, moto_answers=moto_answers) as running:
+@_home
+def up(console: Console, *, cloud: Offline, port: int, moto_answers: bool, **options: Any) -> None:
+    with _started(cloud, port=port, moto_answers=moto_answers, **options) as running:
         if console.as_json:
             console.result({"url": running.url, "pid": running.pid, "env": running.env})
             sys.stdout.flush()
@@ -102,23 +106,15 @@ def up(console: Console, *, cloud: Offline, port: int, images: tuple[str, ...], 
 @_clock
 @_memory
 @_moto_answers
+@_home
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-def run(
-    console: Console,  # noqa: ARG001
-    *,
-    cloud: Offline,
-    images: tuple[str, ...],
-    clock: str,
-    query_memory: str,
-    moto_answers: bool,
-    words: tuple[str, ...],
-) -> None:
+def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: Any) -> None:  # noqa: ARG001
     from ..localstack.run import environment_for
 
     words = words[words[0] == "--" :]
     if not words:
         raise Invalid("there is no command after --", remedy="isthmus stack run aws -- python deploy/sagemaker.py")
-    with _started(cloud, port=0, images=images, clock=clock, query_memory=query_memory, moto_answers=moto_answers) as running:
+    with _started(cloud, port=0, **options) as running:
         try:
             code = subprocess.run(words, env=environment_for(running.url), check=False).returncode
         except OSError as error:
@@ -128,12 +124,15 @@ def run(
     raise SystemExit(code if code >= 0 else 128 - code)  # a signal, as shells say it
 
 
-@command(project=False, help="Stop the stack that --offline started for this project.")
-def down(console: Console) -> None:
-    from ..lifecycle.offline import stop
+@command(project=False, help="Stop the stack that --offline started for this project. What it holds is kept.")
+@click.option("--forget", is_flag=True, help="Remove what it holds.")
+def down(console: Console, forget: bool) -> None:
+    from ..lifecycle.offline import stop, told
 
-    stopped = stop(Path.cwd())
-    console.result({"stopped": stopped}, "the offline stack is stopped" if stopped else "no offline stack of this project runs")
+    news = None if forget else told(Path.cwd())
+    stopped = stop(Path.cwd(), forget=forget)
+    words = "the offline stack is stopped" if stopped else "no offline stack of this project runs"
+    console.result({"stopped": stopped, "ended": news}, f"{words}\n{news}" if news else words)
 
 
 @command(project=False, help="Per operation: executes, stores only, not there.")
@@ -210,7 +209,7 @@ for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items()
     fault.add_command(_command, _name)
 
 
-def _started(cloud: Offline, *, port: int, images: tuple[str, ...], clock: str, query_memory: str, moto_answers: bool) -> RunningStack:
+def _started(cloud: Offline, *, port: int, images: tuple[str, ...], **options: Any) -> RunningStack:
     from ..lifecycle.offline import check
     from ..lifecycle.offline import images as ours
     from ..localstack.run import StackFailed, start_aws
@@ -223,11 +222,11 @@ def _started(cloud: Offline, *, port: int, images: tuple[str, ...], clock: str, 
             raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
         commands[name] = line
     try:
-        return start_aws(images=commands, clock=clock, port=port, query_memory=query_memory, moto_answers=moto_answers, loud=True)
+        return start_aws(images=commands, port=port, loud=True, **options)
     except StackFailed as error:
-        raise Unavailable(
-            f"the offline AWS did not start on port {port}", remedy="its own words are above; --port 0 takes any free port"
-        ) from error
+        where = f" on port {port}" if port else ""
+        remedy = "its own words are above" + ("; --port 0 takes any free port" if port else "")
+        raise Unavailable(f"the offline AWS did not start{where}", remedy=remedy) from error
 
 
 def _headline(running: RunningStack, *, moto_answers: bool) -> str:

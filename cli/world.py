@@ -68,8 +68,8 @@ def destroy(console: Console, yes: bool) -> None:
         console.would(gone)
         console.result(remove(project))
         folder = project.folder
-    if console.offline:
+    if console.offline and not console.dry_run:
         from ..lifecycle.offline import stop
 
-        if stop(folder):
+        if stop(folder, forget=True):
             console.say("the offline stack is stopped")

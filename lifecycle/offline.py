@@ -1,13 +1,14 @@
 """`--offline`: which local stack stands for an adapter's cloud. The one that a variable on loopback names, else one of the project's own.
 
 The project's own stack is a process of its own, started when first needed, recorded in .isthmus/stack/<cloud>.json and used by every later
-command. What it holds is in its memory: `isthmus stack down`, `isthmus destroy --offline` or a restart of the machine forget it.
+command. What it holds is kept in .isthmus/stack/<cloud> over its end, until `isthmus stack down --forget` or `isthmus destroy --offline`.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -42,17 +43,62 @@ def endpoint(folder: Path, stack: Offline) -> str:
             )
         return url
     check(stack)
-    from ..localstack.run import StackFailed, running, start_aws_apart
+    from ..localstack.apart import previous, running, start_aws_apart
+    from ..localstack.run import StackFailed
 
     ready = record(folder, stack)
+    log = _log(ready)
     with _one_at_a_time(ready.parent):
         _refuse_newer(ready)
         if (already := running(ready)) is not None:
             return already.url
+        if (news := _told(ready)) is not None:
+            sys.stderr.write(f"{news}\n  its log is now {previous(log).relative_to(folder)}\n")
         try:
-            return start_aws_apart(ready=ready, log=ready.with_suffix(".log"), images=images(folder, stack), clock=_CLOCK).url
+            return start_aws_apart(ready=ready, log=log, images=images(folder, stack), clock=_CLOCK, home=home(folder, stack)).url
         except StackFailed as error:
-            raise Unavailable(f"the offline stack of {stack.cloud} did not start", remedy=f"read {ready.with_suffix('.log')}") from error
+            reason = str(error).splitlines()[-1]
+            raise Unavailable(
+                f"the offline stack of {stack.cloud} did not start: {reason}",
+                remedy=f"read {log}; where it cannot go on with what was kept, `isthmus stack down --forget` removes that",
+            ) from error
+
+
+def told(folder: Path) -> str | None:
+    """When and how the project's own stacks died, what that means, and their last lines; None for those that run, or were stopped."""
+    return "\n".join(filter(None, map(_told, _records(folder)))) or None
+
+
+def _told(ready: Path) -> str | None:
+    from ..localstack.apart import death
+
+    end = death(ready, _log(ready))
+    if end is None:
+        return None
+    when = f"{end.at:%Y-%m-%d %H:%M:%S} UTC"
+    if end.restarted:
+        text = f"this machine was restarted after {when}"
+    elif end.code is None:
+        text = f"it was killed after {when}, together with the process that watched it"
+    else:
+        text = f"it ended at {when}: {_how(end.code)}"
+    lines = "".join(f"\n    {line}" for line in end.log)
+    return (
+        f"the offline stack of this project died: {text}\n"
+        "  what it held is kept, and the next one goes on with it: jobs that ran have failed, endpoints start again;\n"
+        "  what is gone: metrics, logs, records in flight, histories of queries, faults, and that callers are held to policies"
+        f"{chr(10) + '  its last lines' + lines if lines else ''}"
+    )
+
+
+def _how(code: int) -> str:
+    if code <= 128:
+        return f"it failed, with exit code {code}"
+    try:
+        name = signal.Signals(code - 128).name
+    except ValueError:
+        return f"it ended with code {code}"
+    return f"killed by {name}" + (", by hand or by the kernel for want of memory" if name == "SIGKILL" else "")
 
 
 def exported_url(stack: Offline) -> str | None:
@@ -61,26 +107,45 @@ def exported_url(stack: Offline) -> str | None:
     return url if _loopback(url) else None
 
 
-def stop(folder: Path) -> bool:
-    """End the project's own stacks. False when none runs."""
-    from ..localstack.run import stop_apart
+def stop(folder: Path, *, forget: bool = False) -> bool:
+    """End the project's own stacks; with `forget` what they held goes, too. False when none runs."""
+    import shutil
+
+    from ..localstack.apart import stop_apart
 
     if not _folder(folder).exists():
         return False
     with _one_at_a_time(_folder(folder)):  # one that is being started has no record yet
         stopped = [stop_apart(ready) for ready in _records(folder)]
+        if forget:
+            for kept in homes(folder):
+                shutil.rmtree(kept, ignore_errors=True)
     return any(stopped)
+
+
+def home(folder: Path, stack: Offline) -> Path:
+    """Where the project's own stack keeps what it holds."""
+    return _folder(folder) / stack.cloud
+
+
+def homes(folder: Path) -> tuple[Path, ...]:
+    """Where the project's own stacks, running or not, keep what they hold."""
+    return tuple(path for path in sorted(_folder(folder).glob("*")) if path.is_dir())
 
 
 def running_urls(folder: Path) -> tuple[str, ...]:
     """Where the project's own stacks listen; none when none runs."""
-    from ..localstack.run import running
+    from ..localstack.apart import running
 
     return tuple(ready.url for ready in map(running, _records(folder)) if ready)
 
 
 def record(folder: Path, stack: Offline) -> Path:
     return _folder(folder) / f"{stack.cloud}.json"
+
+
+def _log(ready: Path) -> Path:
+    return ready.with_suffix(".log")
 
 
 def images(folder: Path, stack: Offline) -> Mapping[str, str]:

@@ -11,12 +11,13 @@ from ..project.specs import Description, ProjectSpec
 
 
 class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What is well on the targets that share an adapter. `engine`: what the views' SQL is said to; "" when it stays as it is."""
+    """What is well on the targets that share an adapter."""
 
     target: str
     also: tuple[str, ...]
     views: int
-    engine: str = ""
+    engine: str = ""  # what the views' SQL is said to; "" when it stays as it is
+    runs: bool = True  # whether anything can
     windows_rewritten: int = 0
 
 
@@ -35,7 +36,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([*map(self._target, self.targets), *map(str, self.problems)])
 
     def _target(self, line: TargetLine) -> str:
-        also = f" (and {', '.join(line.also)})" if line.also else ""
+        also = (f" (and {', '.join(line.also)})" if line.also else "") + ("" if line.runs else "; nothing runs there yet")
         if not line.engine:
             return f"{line.target:<11} ok   " + "  ".join(_counted(name, n) for name, n in self.counts.items() if n) + also
         rewritten = f" ({line.windows_rewritten} windows rewritten)" if line.windows_rewritten else ""
@@ -92,7 +93,9 @@ def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, Targ
             problems += check_target(description, sql.check)
         adapter = installed.adapter(name)
         engine = adapter.engine.name if adapter.engine and adapter.remote else ""
-        lines[name] = TargetLine(target=names[0], also=tuple(names[1:]), views=len(description.spec.feature_views), engine=engine)
+        lines[name] = TargetLine(
+            target=names[0], also=tuple(names[1:]), views=len(description.spec.feature_views), engine=engine, runs=bool(adapter.ports)
+        )
     return tuple(problems), lines
 
 

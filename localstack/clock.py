@@ -116,6 +116,16 @@ class Clock:
             self._show(target)
             return target
 
+    def ahead(self) -> datetime | None:
+        """What this clock shows, where it was moved and shows more than the time that is; else None."""
+        now = self.now()
+        return now if self._offset and now > datetime.now(UTC) else None
+
+    def catch_up(self, moment: datetime | None) -> None:
+        """Show at least `moment`."""
+        if moment is not None:
+            self._show(moment)
+
     def reset(self) -> None:
         """Forget every timer; show the real time again."""
         with self._changed:

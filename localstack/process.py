@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NoReturn, Protocol
 
 import msgspec
 from waitress.channel import ClientDisconnected, HTTPChannel
@@ -19,11 +20,17 @@ from waitress.server import create_server
 
 from .clock import MODES, Clock, Mode
 from .faults import Faults
+from .folders import Owned
+from .frozen import Changed
+from .home import Home, NotUsable
+from .run import Ready
 from .state import Stack, State
 from .wsgi import Cut
 
 HOST = "127.0.0.1"
 _THREADS = 32
+_ANSWERS = 2.0  # seconds that requests get to end, once the stack does
+_ALIVE = 5.0  # seconds between two signs of life
 _UNITS = {"MB": 10**6, "GB": 10**9}
 _BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one request
 
@@ -32,6 +39,7 @@ class Front(Protocol):
     """A cloud's WSGI application. It raises Cut where the connection is to be closed without an answer."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]: ...
+    def begin(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -57,7 +65,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
     parser.add_argument("--port", type=int, default=port, help=f"0: any free one (default: {port})")
     parser.add_argument("--image", action="append", default=[], metavar="NAME=COMMAND", help="what a container image is here; repeatable")
     parser.add_argument("--clock", choices=MODES, default="real")
-    parser.add_argument("--home", type=Path, help="the stack's scratch folder (default: a temporary one)")
+    parser.add_argument("--home", type=Path, help="where it keeps what it holds over a restart (default: nowhere)")
     parser.add_argument("--query-memory", type=_size, default="1GB", metavar="SIZE", help="what one query may use (default: 1GB)")
     parser.add_argument("--handlers", action="append", default=[], metavar="MODULE", help="a module with handlers of your own; repeatable")
     parser.add_argument("--ready", type=Path, metavar="FILE", help="written once the stack listens: its url and pid")
@@ -95,19 +103,35 @@ def _size(text: str) -> int:
     return int(number) * _UNITS[unit]
 
 
-def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, channel: type[Any] = HTTPChannel) -> int:
-    """Serve until SIGTERM or SIGINT, or until `options` says. The exit code: 1, with the reason on stderr, when the port is taken.
+def serve(
+    cloud: str,
+    options: Options,
+    front: Callable[[Stack], Front],
+    *,
+    channel: type[Any] = HTTPChannel,
+    versions: Mapping[str, str] = MappingProxyType({}),
+) -> int:
+    """Serve until SIGTERM or SIGINT, or until `options` says. The exit code: 1, with the reason on stderr, when it cannot begin.
 
-    `channel`: how this cloud's HTTP differs from what waitress reads and writes.
+    `channel`: how this cloud's HTTP differs from what waitress reads and writes. `versions`: distributions whose objects a home holds.
     """
     with contextlib.ExitStack() as cleanup:
-        folder = options.home or Path(cleanup.enter_context(TemporaryDirectory(prefix=f"isthmus-{cloud}-", ignore_cleanup_errors=True)))
-        folder.mkdir(parents=True, exist_ok=True)
+        scratch = Owned.temporary(f"isthmus-{cloud}-")
+        cleanup.callback(scratch.remove)
+        kept = None
+        if options.home is not None:
+            try:
+                kept = Home(options.home, cloud, versions, moto_answers=options.moto_answers)
+            except NotUsable as error:
+                sys.stderr.write(f"error  {error}\n")
+                return 1
+            cleanup.callback(kept.close)
         stack = Stack(
             clock=Clock(options.clock),
             faults=Faults(),
             images=options.images,
-            home=folder,
+            home=scratch.folder,
+            kept=kept,
             query_memory=options.query_memory,
             state=State(),
             moto_answers=options.moto_answers,
@@ -120,22 +144,54 @@ def serve(cloud: str, options: Options, front: Callable[[Stack], Front], *, chan
             sys.stderr.write(f"error  {words}\n")
             application.close()
             return 1
-        cleanup.callback(server.close)
-        cleanup.callback(application.close)
+        cleanup.callback(server.task_dispatcher.shutdown, timeout=_ANSWERS)
+        cleanup.callback(application.close)  # first: it breaks off what a request may wait for
         stack.url = f"http://{HOST}:{server.effective_port}"
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stop)
-        if options.until_stdin_closes:
-            threading.Thread(target=_end_with_stdin, name="stdin", daemon=True).start()
+        try:
+            application.begin()
+        except Changed as error:
+            sys.stderr.write(f"error  {options.home} was written by another version of the stack: {error}; name another folder\n")
+            return 1
+        ended = _end_of(options, server)
         if options.ready is not None:
-            _write(options.ready, {"url": stack.url, "pid": os.getpid(), "clock": options.clock})
-            cleanup.callback(options.ready.unlink, missing_ok=True)
+            home = str(options.home) if options.home else None
+            _write(options.ready, Ready(url=stack.url, pid=os.getpid(), clock=options.clock, home=home))
+            threading.Thread(target=_live, args=(options.ready,), name="alive", daemon=True).start()
         if options.moto_answers:
             sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: --moto-answers is on\n")
             sys.stderr.flush()
-        with contextlib.suppress(SystemExit, KeyboardInterrupt):
-            server.run()
+        os.read(ended, 1)
+    if options.ready is not None:  # it stays where the end was no clean one
+        options.ready.unlink(missing_ok=True)
     return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now: a query or a pool that is still at work would hold up the interpreter's own end, or crash it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _end_of(options: Options, server: Any) -> int:
+    """Let the server run, and what ends it. Its result can be read once the stack is to end."""
+    ended, end = os.pipe()
+
+    def write(*_: object) -> None:
+        os.write(end, b".")
+
+    def serve() -> None:
+        try:
+            server.run()
+        finally:
+            write()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, write)  # no more than that: a handler that raises does so in the middle of anything
+    threading.Thread(target=serve, name="server", daemon=True).start()
+    if options.until_stdin_closes:
+        threading.Thread(target=_read_stdin, args=(write,), name="stdin", daemon=True).start()
+    return ended
 
 
 def _server(front: Front, port: int, channel: type[Any]) -> Any:
@@ -154,16 +210,22 @@ def _server(front: Front, port: int, channel: type[Any]) -> Any:
     return server
 
 
-def _stop(_number: int, _frame: object) -> None:
-    raise SystemExit(0)
-
-
-def _end_with_stdin() -> None:
-    """The process that started us is gone, however it went: its end of the pipe is closed."""
+def _read_stdin(write: Callable[[], None]) -> None:
+    """Until the process that started us is gone, however it went: its end of the pipe is closed."""
     with contextlib.suppress(OSError, ValueError):
         while os.read(0, 4096):
             pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    write()
+
+
+def _live(ready: Path) -> None:
+    """Touch the file again and again: after a death that nobody saw, it says until when this process was alive."""
+    while True:
+        time.sleep(_ALIVE)
+        try:
+            os.utime(ready)
+        except OSError:
+            return
 
 
 def _write(path: Path, value: object) -> None:

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Self
 
 import msgspec
 
+from .folders import Owned
+
 CLOUDS = ("aws",)  # each a package beside this module: its __main__ serves, its `environment` names the SDKs' variables
 _STARTS = 60.0  # seconds that a start may take; it takes about two
-_STOPS = 10.0
 
 
 class StackFailed(RuntimeError):
@@ -31,22 +31,19 @@ class Ready(msgspec.Struct, frozen=True, tag_field="schema", tag=1):
     url: str
     pid: int
     clock: str = "real"
-
-
-class _Health(msgspec.Struct):
-    pid: int
+    home: str | None = None  # the folder in which it keeps what it holds
 
 
 class RunningStack:
     """A stack that this process started. It dies with this process, or at `stop()`. A context manager too."""
 
-    def __init__(self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def __init__(self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], owned: Owned) -> None:
         self.cloud = cloud
         self.url = ready.url
         self.pid = ready.pid
-        self.log = folder / "stack.log"
+        self.log = owned.folder / "stack.log"
         self._process = process
-        self._folder = folder
+        self._owned = owned
 
     @property
     def env(self) -> dict[str, str]:
@@ -59,8 +56,6 @@ class RunningStack:
 
     def stop(self) -> None:
         """End the process. It may be called twice."""
-        import shutil
-
         if self._process.stdin is not None:
             self._process.stdin.close()
         if self._process.poll() is None:
@@ -70,7 +65,7 @@ class RunningStack:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._owned.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -90,16 +85,17 @@ def start(
     env: Mapping[str, str] | None = None,
     loud: bool = False,
     moto_answers: bool = False,
+    home: Path | None = None,
 ) -> RunningStack:
     """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
     `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
-    `moto_answers`: where nothing here executes, what moto makes up is answered.
+    `moto_answers`: where nothing here executes, what moto makes up is answered. `home`: where it keeps what it holds (default: nowhere).
     """
-    folder = Path(mkdtemp(prefix="isthmus-stack-"))
-    ready = folder / "ready.json"
-    with (folder / "stack.log").open("wb") as log:
+    owned = Owned.temporary("isthmus-stack-")
+    ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
+    with log_file.open("wb") as log:
         process = subprocess.Popen(
             [
                 *command(
@@ -111,6 +107,7 @@ def start(
                     handlers=handlers,
                     query_memory=query_memory,
                     moto_answers=moto_answers,
+                    home=home,
                 ),
                 "--until-stdin-closes",
             ],
@@ -120,66 +117,13 @@ def start(
             env={**os.environ, **(env or {})},
         )
     try:
-        return RunningStack(cloud, wait_ready(cloud, ready, process, folder / "stack.log"), process, folder)
+        return RunningStack(cloud, wait_ready(cloud, ready, process, log_file), process, owned)
     except BaseException:
         with contextlib.suppress(OSError):
             process.kill()
         process.wait()
+        owned.remove()
         raise
-
-
-def start_apart(cloud: str, *, ready: Path, log: Path, images: Mapping[str, str] | None = None, clock: str = "real") -> Ready:
-    """Start the stack of `cloud` as a process that outlives this one; `ready` says where it is. StackFailed with its log otherwise."""
-    ready.parent.mkdir(parents=True, exist_ok=True)
-    ready.unlink(missing_ok=True)
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command(cloud, images=images, clock=clock, ready=ready),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    try:
-        listening = wait_ready(cloud, ready, process, log)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    process.returncode = 0  # it is not ours to wait for: no ResourceWarning when this object goes
-    return listening
-
-
-def running(ready: Path) -> Ready | None:
-    """The stack that `ready` tells of, if it still answers there and is the same process."""
-    import urllib.error
-    import urllib.request
-
-    try:
-        stack = msgspec.json.decode(ready.read_bytes(), type=Ready)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{stack.url}/_stack/health", timeout=5) as answer:
-            return stack if msgspec.json.decode(answer.read(), type=_Health).pid == stack.pid else None
-    except (OSError, ValueError, urllib.error.URLError):
-        return None
-
-
-def stop_apart(ready: Path) -> bool:
-    """End the stack that `ready` tells of. False when none runs."""
-    import signal
-
-    stack = running(ready)
-    if stack is None:
-        ready.unlink(missing_ok=True)
-        return False
-    os.kill(stack.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOPS
-    while running(ready) is not None:
-        if time.monotonic() > deadline:
-            os.kill(stack.pid, signal.SIGKILL)
-            break
-        time.sleep(0.02)
-    ready.unlink(missing_ok=True)
-    return True
 
 
 def command(
@@ -192,6 +136,7 @@ def command(
     handlers: Sequence[str] = (),
     query_memory: str = "1GB",
     moto_answers: bool = False,
+    home: Path | None = None,
 ) -> list[str]:
     """The command line of the stack's process."""
     words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
@@ -201,7 +146,9 @@ def command(
         words += ["--handlers", module]
     if moto_answers:
         words.append("--moto-answers")
-    return [*words, "--ready", str(ready)] if ready is not None else words
+    for option, path in (("--home", home), ("--ready", ready)):
+        words += [option, str(path)] if path is not None else []
+    return words
 
 
 def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
@@ -241,4 +188,3 @@ def _environment(cloud: str) -> Any:
 
 
 start_aws = partial(start, "aws")
-start_aws_apart = partial(start_apart, "aws")

@@ -13,6 +13,7 @@ import msgspec
 
 from .clock import Clock
 from .faults import Faults
+from .home import Home
 
 T = TypeVar("T")
 
@@ -23,12 +24,16 @@ class State:
     def __init__(self) -> None:
         self.stopping = threading.Event()
         self._stores: dict[tuple[tuple[str, ...], type], Any] = {}
+        self._touched: set[tuple[tuple[str, ...], type]] = set()
+        self._touching = threading.Lock()
         self._on_stop: list[Callable[[], object]] = []
         self._lock = threading.RLock()
 
     def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
         """The one instance of `kind` for an owner, such as an account and a region; made by `kind()` when it is first asked for."""
         key = (owner, kind)
+        with self._touching:
+            self._touched.add(key)
         store: T | None = self._stores.get(key)
         if store is not None:
             return store
@@ -37,6 +42,21 @@ class State:
                 self._stores[key] = kind()
             first: T = self._stores[key]
             return first
+
+    def put(self, owner: tuple[str, ...], store: object) -> None:
+        """Put back a store that was kept."""
+        self._stores[owner, type(store)] = store
+
+    def stores(self) -> list[tuple[tuple[str, ...], type, Any]]:
+        """Owner, kind and store of each that there is."""
+        with self._lock:
+            return [(owner, kind, store) for (owner, kind), store in self._stores.items()]
+
+    def take_touched(self) -> set[tuple[tuple[str, ...], type]]:
+        """Owner and kind of the stores that somebody has asked for since this was called last."""
+        with self._touching:
+            touched, self._touched = self._touched, set()
+        return touched
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
         """Background work of the stack. It watches `stopping`; its errors are written to the stack's stderr."""
@@ -66,7 +86,8 @@ class Stack(msgspec.Struct, kw_only=True):
     clock: Clock
     faults: Faults
     images: Mapping[str, str]  # image name -> the command that it is
-    home: Path  # the stack's scratch folder
+    home: Path  # the stack's scratch folder: it goes with the stack
+    kept: Home | None = None  # where it keeps what it holds over a restart
     query_memory: int  # bytes that one query may use
     url: str = ""  # once it listens
     state: State

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..process import options, serve
+from importlib.metadata import version
+
+from ..process import leave, options, serve
 
 PORT = 4599
 
@@ -14,8 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     from .s3_http import Channel
 
     handler_modules.load(wanted.handlers)
-    return serve("aws", wanted, Front, channel=Channel)
+    return serve("aws", wanted, Front, channel=Channel, versions={"moto": version("moto")})
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

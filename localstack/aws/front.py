@@ -7,12 +7,12 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from http.client import responses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from .. import control
-from ..calls import Calls, names
+from ..calls import Calls, mutating, names
 from ..faults import OF_THE_WIRE, Fault
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
@@ -22,6 +22,9 @@ from .caller import ROLE_TOKEN, on_behalf_of
 from .incoming import Incoming
 from .policy import Asked, Used
 from .registry import OPERATIONS, AwsError, Context
+
+if TYPE_CHECKING:
+    from .home.keeper import Keeper
 
 _encode = msgspec.json.Encoder().encode
 _MOTO_RESET = ("POST", "/moto-api/reset")  # moto's own route, which its users' suites call between two tests
@@ -46,6 +49,7 @@ class Front:
         self.access = Access()
         self.routes: Mapping[str, Callable[[], object]] = {"GET policy": self.used.policy, "GET coverage": coverage.coverage}
         self._resetting = threading.Lock()
+        self._keeper: Keeper | None = None
         self._clients = in_process.Clients(self._internal)
         moto_server.configure()
 
@@ -85,7 +89,7 @@ class Front:
         elif "error" in kinds:
             done = wire.refusal(incoming, _error(incoming, kinds["error"]))
         elif "cut-before" not in kinds:
-            done = self._effect(incoming)
+            done = self._kept(incoming, self._effect(incoming))
         cut = "cut-before" in kinds or "cut-after" in kinds
         self._log(incoming, named, done, faults, cut=cut)
         if cut or done is None:
@@ -100,6 +104,8 @@ class Front:
             self.stack.clock.reset()
             self.stack.faults.clear()
             moto_server.reset()
+            if self._keeper is not None:
+                self._keeper.clear()
             self.access.reset()
             self.forget_calls()
 
@@ -107,9 +113,21 @@ class Front:
         self.calls.clear()
         self.used.clear()
 
+    def begin(self) -> None:
+        """The stack knows its URL, and nobody has asked it anything yet: what its home holds comes back."""
+        if self.stack.kept is not None:
+            from .home.keeper import Keeper
+
+            keeper = Keeper(self.stack.kept, self.stack, lambda account, region: Context(self.stack, self, account, region))
+            keeper.restore()
+            self._keeper = keeper
+            keeper.resume()
+
     def close(self) -> None:
         self.stack.state.stop()
         self.stack.clock.close()
+        if self._keeper is not None:
+            self._keeper.close()
 
     def _effect(self, incoming: Incoming) -> Answer:
         operation = OPERATIONS.get((incoming.service, incoming.operation))
@@ -118,7 +136,7 @@ class Front:
             if operation is None:
                 if not self.stack.moto_answers and (refused := moto_server.made_up(incoming)):
                     return wire.refusal(incoming, refused)
-                return moto_server.answer(incoming)
+                return self._moto(incoming)
             ctx = Context(self.stack, self, incoming.account, incoming.region, incoming)
             params = wire.parameters(incoming)
             if incoming.model is not None:
@@ -132,6 +150,24 @@ class Front:
             traceback.print_exc()
             text = f"the AWS stack failed at {incoming.service}:{incoming.operation}: {type(error).__name__}: {error}"
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))  # 501, which no SDK tries again
+
+    def _moto(self, incoming: Incoming) -> Answer:
+        done = moto_server.answer(incoming)
+        if self._keeper is not None and done.status < 400:
+            self._keeper.note(incoming)
+        return done
+
+    def _kept(self, incoming: Incoming, done: Answer) -> Answer:
+        """The answer, once what the request has changed is in the stack's home."""
+        if self._keeper is None or done.status >= 400 or not mutating(incoming.operation):
+            return done
+        try:
+            self._keeper.save()
+        except Exception as error:  # noqa: BLE001  whatever it is, the client must not be told that all is well
+            traceback.print_exc()
+            text = f"the AWS stack did {incoming.service}:{incoming.operation}, but its home cannot be written: {error}"
+            return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
+        return done
 
     def _authorize(self, incoming: Incoming) -> None:
         """AwsError for who may not. The stack's own calls are free, but not those that it makes for somebody."""
@@ -196,10 +232,10 @@ class Front:
 
     def moto(self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str) -> dict[str, Any]:
         incoming = wire.understand(in_process.environ_of_call(service, operation, params, account, region))
-        return in_process.parsed(service, operation, moto_server.answer(incoming))
+        return in_process.parsed(service, operation, self._moto(incoming))
 
     def forward(self, incoming: Incoming) -> dict[str, Any]:
-        return in_process.parsed(incoming.service, incoming.operation, moto_server.answer(incoming))
+        return in_process.parsed(incoming.service, incoming.operation, self._moto(incoming))
 
     def _internal(self, environ: dict[str, Any]) -> Answer:
         environ[_INTERNAL] = True

@@ -15,6 +15,8 @@ from typing import IO, Literal
 
 import msgspec
 
+from . import bound
+
 _TICK = 0.02
 
 
@@ -39,13 +41,11 @@ def run(
     """Run the command to its end. `line` gets each line of its output and `tick` runs often, both in this thread.
 
     A command that is to stop, or is overdue, gets SIGTERM, and SIGKILL `grace` seconds later.
-    `on_stop` keeps what the stack does at its own end: no process outlives it.
+    `on_stop` keeps what the stack does at a reset or at its end; when it is killed itself, the command dies with it.
 
     Raises OSError when it cannot be started.
     """
-    process = subprocess.Popen(
-        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    )
+    process = bound.start(command, folder=folder, env=env)
     on_stop(lambda: _signal(process, signal.SIGKILL) if process.poll() is None else None)
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None  # noqa: S101  PIPE was asked for
@@ -69,6 +69,8 @@ def run(
     finally:
         _signal(process, signal.SIGKILL)  # what it left behind in its group, too
         code = process.wait()
+        assert process.stdin is not None  # noqa: S101  bound.start has a pipe
+        process.stdin.close()
     reader.join(timeout=5)
     while _drain(lines, line, wait=0):
         pass

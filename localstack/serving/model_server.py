@@ -16,15 +16,13 @@ from typing import IO, Protocol
 
 import msgspec
 
+from ..jobs import bound
 from ..jobs import container as containers
 from ..state import State
 from .connections import Answer, Connections, NotReached, TimedOut
 
 _DRAIN = 60.0  # seconds that requests under way get, as SageMaker's own limit
-_GRACE = 10.0  # between SIGTERM and SIGKILL
-
-# The command dies when our end of its pipe closes, however this process ends: SIGTERM reaches it from the watching half.
-_WATCHED = 'exec 3<&0; "$@" 3<&- </dev/null & child=$!; { cat <&3; kill $child; } >/dev/null 2>&1 & wait $child'
+_GRACE = 10  # between SIGTERM and SIGKILL
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,15 +173,8 @@ class ModelServer:
         variables = {name: _placed(value, where) for name, value in self._contract.variables.items()}
         argv = containers.command(container, words, list(self._contract.arguments))
         try:
-            self._process = subprocess.Popen(
-                ["sh", "-c", _WATCHED, "sh", *argv],
-                cwd=container.work,
-                env=containers.environment(container, self._program.stack, {**variables, **self._program.variables}),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            environment = containers.environment(container, self._program.stack, {**variables, **self._program.variables})
+            self._process = bound.start(argv, folder=container.work, env=environment, grace=_GRACE)
         except OSError as error:
             return f"the command of image {self._program.image} does not start: {error}"
         self.connections = Connections(port)

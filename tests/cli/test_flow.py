@@ -23,6 +23,7 @@ def test_the_whole_flow_of_a_new_project(tmp_path):
     shop = tmp_path / "shop"
     assert lines(isthmus(shop, "validate").out) == [
         "local       ok   2 events  1 objective  1 view (2 features)  1 model  1 endpoint",
+        "sagemaker   ok   1 view transpiled for Athena",
         "next   isthmus plan",
     ]
     assert lines(isthmus(shop, "plan").out) == [
@@ -30,7 +31,7 @@ def test_the_whole_flow_of_a_new_project(tmp_path):
         "  + event table    impression, click              apply",
         "  + feature view   item_history                   apply",
         "  . endpoint       home: waits for ranker@champion (train, then deploy)",
-        "cost    0.00 USD/h",
+        "cost    0.00 USD/h   (sagemaker 0.12 once deployed: 1 x ml.m5.large, price table of 2026-07)",
         "next   isthmus apply",
     ]
     assert isthmus(shop, "plan", "--detailed-exitcode", ok=False).code == 2
@@ -89,4 +90,8 @@ def _endpoint(shop):
     assert '"variant": "champion", "version": "ranker@1", "rules": [], "request_id": "q-' in answer
     assert isthmus(shop, "traffic", "home", "champion=100").out.startswith("local   home   champion 100\n")
     assert "ready   champion ranker@1 100 %" in isthmus(shop, "status").out
-    assert isthmus(shop, "plan").out == "local   .isthmus/\n  = 4 in place: nothing to do\ncost    0.00 USD/h\n"
+    assert lines(isthmus(shop, "plan").out) == [
+        "local   .isthmus/",
+        "  = 4 in place: nothing to do",
+        "cost    0.00 USD/h   (sagemaker 0.12 once deployed: 1 x ml.m5.large, price table of 2026-07)",
+    ]

@@ -1,18 +1,25 @@
 """Which stack `--offline` uses, and its life as a process of its own."""
 
+import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
-from isthmus.errors import Invalid, Refused, Unsupported
+from isthmus.errors import Invalid, Refused, Unavailable, Unsupported
 from isthmus.lifecycle import offline
+from isthmus.localstack import apart
+from isthmus.localstack.apart import running
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import running
 from isthmus.project.load import load
 from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
+from isthmus.tests.localstack.jobkit import Aws, until
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +49,7 @@ def test_a_variable_that_leads_off_this_machine_is_refused(folder, monkeypatch, 
 def test_a_projects_stack_starts_once_is_used_again_and_ends_at_stop(folder):
     url = offline.endpoint(folder, AWS)
     Stack(url).fault(kind="error", times=None)
+    assert json.loads(offline.record(folder, AWS).read_text())["schema"] == 1
     assert offline.endpoint(folder, AWS) == url
     assert offline.running_urls(folder) == (url,)
     assert len(Stack(url).faults()) == 1  # the same process, with what it holds
@@ -61,12 +69,109 @@ def test_two_commands_at_once_start_one_stack(folder):
     assert len(set(found)) == 1
 
 
-def test_a_stack_that_was_killed_is_started_again(folder):
+def buckets(url):
+    return [bucket["Name"] for bucket in Aws(url).s3.list_buckets()["Buckets"]]
+
+
+def test_a_stack_that_was_killed_is_started_again_with_what_it_held_until_that_is_forgotten(folder):
     url = offline.endpoint(folder, AWS)
-    Stack(url).fault(kind="error", times=None)
+    Aws(url).s3.create_bucket(Bucket="bucket")
+    Stack(url).fault(kind="error", service="glue", times=None)
     os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
+    until(lambda: not offline.running_urls(folder))
     again = offline.endpoint(folder, AWS)
+    assert buckets(again) == ["bucket"]
     assert Stack(again).faults() == ()
+    assert offline.stop(folder)
+    assert buckets(offline.endpoint(folder, AWS)) == ["bucket"]
+    assert offline.stop(folder, forget=True)
+    assert buckets(offline.endpoint(folder, AWS)) == []
+
+
+def test_a_stack_that_cannot_go_on_with_what_was_kept_says_why_and_what_to_do(folder):
+    offline.endpoint(folder, AWS)
+    offline.stop(folder)
+    about = offline.home(folder, AWS) / "home.json"
+    about.write_text(about.read_text().replace('"format":1', '"format":2'))
+    with pytest.raises(Unavailable, match="was written by a newer stack") as error:
+        offline.endpoint(folder, AWS)
+    assert "isthmus stack down --forget" in error.value.remedy
+    offline.stop(folder, forget=True)
+    assert buckets(offline.endpoint(folder, AWS)) == []
+
+
+def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, capsys):
+    url = offline.endpoint(folder, AWS)
+    log = offline.record(folder, AWS).with_suffix(".log")
+    before = datetime.now(UTC).replace(microsecond=0)
+    os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
+    until(lambda: not offline.running_urls(folder))
+    with log.open("a") as file:
+        file.write("its last words\n")
+    assert offline.endpoint(folder, AWS) != url
+    news = capsys.readouterr().err
+    at = re.search(r"it ended at (\S+ \S+) UTC: killed by SIGKILL", news)
+    assert before <= datetime.fromisoformat(f"{at[1]}+00:00") <= datetime.now(UTC)
+    assert "by hand or by the kernel for want of memory" in news
+    assert "what it held is kept" in news
+    assert "its last words" in news
+    assert "its log is now .isthmus/stack/aws.previous.log" in news
+    assert "its last words" in log.with_suffix(".previous.log").read_text()
+    offline.endpoint(folder, AWS)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_it_lived(folder, capsys):
+    offline.endpoint(folder, AWS)
+    pid = running(offline.record(folder, AWS)).pid
+    alive = datetime.fromtimestamp(offline.record(folder, AWS).stat().st_mtime, UTC)
+    os.killpg(os.getpgid(pid), signal.SIGKILL)
+    until(lambda: not offline.running_urls(folder))
+    told = offline.told(folder)
+    assert "together with the process that watched it" in told
+    at = datetime.fromisoformat(re.search(r"it was killed after (\S+ \S+) UTC", told)[1] + "+00:00")
+    assert alive.replace(microsecond=0) <= at <= datetime.now(UTC)
+
+
+def test_a_restart_of_the_machine_is_told_as_one(folder, monkeypatch):
+    offline.endpoint(folder, AWS)
+    os.killpg(os.getpgid(running(offline.record(folder, AWS)).pid), signal.SIGKILL)
+    until(lambda: not offline.running_urls(folder))
+    monkeypatch.setattr("isthmus.localstack.apart._booted", lambda: datetime.now(UTC).timestamp())
+    assert "this machine was restarted after" in offline.told(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stack_that_was_told_to_end_is_no_death(folder, capsys, number):
+    offline.endpoint(folder, AWS)
+    os.kill(running(offline.record(folder, AWS)).pid, number)
+    until(lambda: not offline.record(folder, AWS).exists())
+    assert offline.told(folder) is None
+    offline.endpoint(folder, AWS)
+    assert offline.stop(folder)
+    offline.endpoint(folder, AWS)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stack_that_fails_is_told_of_with_its_exit_code(folder):
+    """What its watcher sees of it, by a command in the stack's place."""
+    ready = offline.record(folder, AWS)
+    ready.parent.mkdir(parents=True)
+    child = subprocess.Popen(["sh", "-c", apart._WATCH, str(apart._ended(ready)), "sh", "-c", "echo $$; exit 3"], stdout=subprocess.PIPE)
+    pid = int(child.communicate()[0])
+    assert child.returncode == 3
+    ready.write_text(f'{{"url": "http://127.0.0.1:9", "pid": {pid}}}')
+    assert "it failed, with exit code 3" in offline.told(folder)
+
+
+def test_stack_down_tells_of_a_death_too(folder):
+    offline.endpoint(folder, AWS)
+    os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
+    until(lambda: not offline.running_urls(folder))
+    down = [sys.executable, "-m", "isthmus", "stack", "down"]
+    first, second = (subprocess.run(down, cwd=folder, capture_output=True, text=True, check=True).stdout for _ in range(2))
+    assert "killed by SIGKILL" in first
+    assert second == "no offline stack of this project runs\n"
 
 
 def test_a_stack_of_a_newer_version_is_neither_used_nor_forgotten(tmp_path, monkeypatch):
@@ -111,9 +216,6 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
 
 
 def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path, monkeypatch):
-    import subprocess
-    import sys
-
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     create(tmp_path / "shop", example="openbandit")
     (tmp_path / "shop" / "profiles.yaml").write_text("targets:\n  sagemaker:\n    bucket: s3://example-ranker\n")

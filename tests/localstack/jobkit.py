@@ -3,6 +3,7 @@
 import json
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import boto3
 from botocore.config import Config
@@ -14,6 +15,22 @@ ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools/shell:1"
 IMAGES = {"shell": "sh", "tools/trainer": "sh -c 'echo arguments: \"$@\"; echo from-image > /opt/ml/model/m' image"}
 ENDED = ("Completed", "Failed", "Stopped", "Succeeded", "CompletedWithFailures")
+
+
+def until(ask, seconds=30):
+    """What `ask` answers, once that is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return answer
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 class Aws:

@@ -83,6 +83,28 @@ def test_run_gives_the_command_a_stack_and_passes_its_exit_code_on(tmp_path):
     assert not answers(done.stdout.strip())
 
 
+def test_run_with_a_home_goes_on_with_what_the_run_before_left(tmp_path):
+    home = ("--home", str(tmp_path / "home"))
+    code = (
+        "import boto3; s3 = boto3.client('s3'); s3.create_bucket(Bucket='bucket'); s3.put_object(Bucket='bucket', Key='key', Body=b'kept')"
+    )
+    assert isthmus("run", *home, "aws", "--", sys.executable, "-c", code, cwd=tmp_path).returncode == 0
+    code = "import boto3; print(boto3.client('s3').get_object(Bucket='bucket', Key='key')['Body'].read().decode())"
+    assert isthmus("run", *home, "aws", "--", sys.executable, "-c", code, cwd=tmp_path).stdout == "kept\n"
+    assert isthmus("run", "aws", "--", sys.executable, "-c", code, cwd=tmp_path).returncode == 1
+
+
+def test_a_folder_that_is_no_home_is_refused_with_the_reason(tmp_path):
+    done = isthmus("run", "--home", ".", "aws", "--", "true", cwd=tmp_path)
+    assert done.returncode == 0
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    done = isthmus("run", "--home", "other", "aws", "--", "true", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "holds something else than a stack's home" in done.stderr
+    assert "the offline AWS did not start" in done.stderr
+
+
 def test_run_of_a_command_that_is_not_there_is_an_error(tmp_path):
     done = isthmus("run", "aws", "--", "no-such-command", cwd=tmp_path)
     assert done.returncode == 1

@@ -61,6 +61,12 @@ def states(ctx: Context) -> dict[str, str]:
     return {name: alarm.state_value for name, alarm in list(backend(ctx).alarms.items())}
 
 
+def resume(ctx: Context) -> None:
+    """Look at every alarm again, after the stack's restart."""
+    for alarm in list(backend(ctx).alarms.values()):
+        _begin(ctx, alarm)
+
+
 def _begin(ctx: Context, alarm: Alarm) -> None:
     store = ctx.store(Evaluations)
     with store.lock:

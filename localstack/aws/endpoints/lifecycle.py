@@ -30,11 +30,15 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         earlier.routing = None
         earlier.fleet.stop()
     tags.put(ctx, arn, params.get("Tags"))
-    _say(ctx, fleet, "Creating")
-    kept = ctx.without_request()
-    fleets.start(kept, name, fleet)
-    timing.later(kept, timing.changing(kept), lambda: _created(kept, endpoint), blocks=True)
+    begin(ctx.without_request(), endpoint)
     return {"EndpointArn": arn}
+
+
+def begin(ctx: Context, endpoint: Endpoint) -> None:
+    """Start its servers; it is InService when all of them answer, Failed when one does not."""
+    _say(ctx, endpoint.fleet, "Creating")
+    fleets.start(ctx, endpoint.name, endpoint.fleet)
+    timing.later(ctx, timing.changing(ctx), lambda: _created(ctx, endpoint), blocks=True)
 
 
 @handles("sagemaker", "DeleteEndpoint")

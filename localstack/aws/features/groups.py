@@ -67,6 +67,19 @@ def _created(ctx: Context, group: Group) -> None:
     group.status = "Created"
 
 
+def resume(ctx: Context, group: Group) -> None:
+    """Set the timers of a group again, after the stack's restart."""
+    group.flushing = False
+    if group.status == "Creating":
+        ctx.clock.call_after(CREATES, lambda: _created(ctx, group))
+    elif group.status == "Deleting":
+        ctx.clock.call_after(UPDATES, lambda: _deleted(ctx, group))
+    elif (group.update or {}).get("Status") == "InProgress":
+        ctx.clock.call_after(UPDATES, lambda: _updated(ctx, group))
+    if group.pending:
+        offline.await_flush(ctx, group)
+
+
 @handles("sagemaker", "DescribeFeatureGroup")
 def describe_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = find(ctx, params["FeatureGroupName"])

@@ -118,9 +118,12 @@ def append(ctx: Context, group: Group, row: Row) -> None:
     """Queue a row; it is in S3 when the clock has passed the store's delay."""
     group.pending.append(row)
     if not group.flushing:
-        group.flushing = True
-        kept = ctx.without_request()
-        ctx.clock.call_after(DELAY, lambda: flush(kept, group))
+        await_flush(ctx.without_request(), group)
+
+
+def await_flush(ctx: Context, group: Group) -> None:
+    group.flushing = True
+    ctx.clock.call_after(DELAY, lambda: flush(ctx, group))
 
 
 def flush(ctx: Context, group: Group) -> None:

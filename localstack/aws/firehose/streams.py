@@ -73,6 +73,16 @@ def _activate(ctx: Context, stream: Stream) -> None:
         _schedule(ctx, stream)
 
 
+def resume(ctx: Context, stream: Stream) -> None:
+    """Set the timers of a stream again, after the stack's restart: what was put is delivered. A Kinesis stream comes back empty."""
+    stream.waiting = False
+    stream.positions = {}
+    if not stream.active:
+        ctx.clock.call_after(CREATES, lambda: _activate(ctx, stream))
+    elif stream.pending:
+        _schedule(ctx, stream)
+
+
 def _check(destination: dict[str, Any]) -> None:
     dynamic = destination.get("DynamicPartitioningConfiguration", {}).get("Enabled", False)
     keys = _check_processors(destination)

@@ -1,0 +1,105 @@
+"""When what is written: with the request that changed it, before it is answered; the rest once a second, and at the end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+
+from ...calls import mutating
+from ...frozen import freeze, thaw
+from ...home import Home
+from ...state import Stack
+from ..incoming import Incoming
+from ..registry import Context
+from . import again
+from .backends import NOT_NOTED, Backends
+from .objects import Objects
+from .stores import Stores
+
+_PERIOD = 1.0  # seconds between two looks at what no request told of
+_CLOCK = "clock"
+
+
+class Keeper:
+    """Keeps a stack in its home. `context` makes a handler's context for an account and a region."""
+
+    def __init__(self, home: Home, stack: Stack, context: Callable[[str, str], Context]) -> None:
+        self._home = home
+        self._stack = stack
+        self._context = context
+        self._objects, self._backends, self._stores = Objects(home), Backends(home), Stores(home)
+        self._saving = threading.Lock()
+        self._closed = threading.Event()
+        self._changed = False  # since the last look
+        self._moment: datetime | None = None  # the clock's, as it is written
+
+    def restore(self) -> None:
+        """Put back what the home holds. frozen.Changed when its classes have changed since."""
+        self._objects.restore()
+        self._backends.restore()
+        for owner, store in self._stores.restore():
+            self._stack.state.put(owner, store)
+        for name in self._home.names(_CLOCK):
+            self._moment = thaw(self._home.read(name))
+            self._stack.clock.catch_up(self._moment)
+
+    def resume(self) -> None:
+        """Go on with what was put back, and keep what comes."""
+        for owner, _, store in self._stack.state.stores():
+            again.begin(self._context(*owner), store)
+        again.begin_alarms(self._context)
+        threading.Thread(target=self._look, name="home", daemon=True).start()
+
+    def note(self, incoming: Incoming) -> None:
+        """Moto has done what was asked."""
+        if not mutating(incoming.operation) or (incoming.service, incoming.operation) in NOT_NOTED:
+            return
+        if incoming.service == "s3":
+            self._objects.note(incoming)
+        else:
+            self._backends.note(incoming.service)
+
+    def save(self) -> None:
+        """What was changed so far is on the disk when this returns. OSError when that is impossible."""
+        with self._saving:
+            self._changed = True
+            self._objects.save()
+            self._backends.save(everything=False)
+            self._stores.save(self._stack.state, everything=False)
+
+    def clear(self) -> None:
+        """After a reset: nothing is kept."""
+        with self._saving:
+            self._objects.clear()
+            self._backends.clear()
+            self._stores.clear()
+            self._home.clear(_CLOCK)
+            self._moment = None
+
+    def close(self) -> None:
+        self._closed.set()
+        self._save_everything()
+
+    def _look(self) -> None:
+        while not self._closed.wait(_PERIOD):
+            try:
+                self._save_everything()
+            except Exception:  # noqa: BLE001  tried again in a second; a request that changes something is told
+                sys.stderr.write("the home could not be written\n")
+                traceback.print_exc()
+
+    def _save_everything(self) -> None:
+        with self._saving:
+            changed, self._changed = self._changed, False
+            if changed:
+                self._objects.look()
+            self._objects.save()
+            self._backends.save(everything=changed)
+            self._stores.save(self._stack.state, everything=True)
+            moment = self._stack.clock.ahead()
+            if moment != self._moment:
+                self._home.write(f"{_CLOCK}/now", freeze(moment))
+                self._moment = moment

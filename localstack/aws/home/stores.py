@@ -1,0 +1,74 @@
+"""The stack's own stores in the home: one record a store, which is a class's for an account and a region.
+
+    stores/<module>.<class>/<account>.<region>
+
+Every store is kept but those that are named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from importlib import import_module
+from typing import Any
+
+from ...frozen import Left, freeze, thaw
+from ...home import Home
+from ...state import State
+from ..athena.execution import Executions
+from ..cloudwatch.alarms import Evaluations
+from ..cloudwatch.variants import Variants
+from ..endpoints.capture import Buffer
+from ..endpoints.records import Variant
+from ..endpoints.shadow import Copies
+from ..pipelines.store import Execution
+
+FORGOTTEN = (Executions, Evaluations, Variants, Buffer, Copies)
+_LEFT: Left = {Variant: {"server": lambda: None}, Execution: {"jobs": dict}}
+_FOLDER = "stores"
+_PACKAGE = __name__.rsplit(".", 2)[0]  # of the stack for AWS
+_LARGE = 1 << 18  # bytes from which a store is not written with every request that touches it
+
+Owner = tuple[str, ...]
+
+
+class Stores:
+    """Its caller sees to it that one thread at a time saves."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._written: dict[str, tuple[int, bytes]] = {}  # size and digest
+        self._touched: set[tuple[Owner, type]] = set()  # and not written since
+
+    def save(self, state: State, *, everything: bool) -> None:
+        """Write the stores that were touched and differ; with `everything` those, too, that are large or that background work changed."""
+        self._touched |= state.take_touched()
+        for owner, kind, store in state.stores():
+            if kind in FORGOTTEN or not kind.__module__.startswith(_PACKAGE):
+                continue
+            key, name = (owner, kind), _name(owner, kind)
+            large = self._written.get(name, (0, b""))[0] > _LARGE
+            if (everything and not large) or (key in self._touched and (everything or not large)):
+                self._save(name, store)
+                self._touched.discard(key)
+
+    def restore(self) -> Iterator[tuple[Owner, Any]]:
+        for name in self._home.names(_FOLDER):
+            _, kind, place = name.split("/")
+            import_module(f"{_PACKAGE}.{kind.rpartition('.')[0]}")
+            yield tuple(place.split(".")), thaw(self._home.read(name))
+
+    def clear(self) -> None:
+        self._written, self._touched = {}, set()
+        self._home.clear(_FOLDER)
+
+    def _save(self, name: str, store: object) -> None:
+        record = freeze(store, left=_LEFT)
+        written = len(record), blake2b(record).digest()
+        if self._written.get(name) != written:
+            self._home.write(name, record)
+            self._written[name] = written
+
+
+def _name(owner: Owner, kind: type) -> str:
+    return f"{_FOLDER}/{kind.__module__.removeprefix(f'{_PACKAGE}.')}.{kind.__qualname__}/{'.'.join(owner)}"

@@ -1,0 +1,60 @@
+"""Folders that know whether their owner lives: it holds a lock on them. What nobody owns is swept."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+from typing import Self
+
+LOCK = "owner.lock"
+
+
+class Taken(RuntimeError):
+    """Another process owns the folder, or has just removed it."""
+
+
+class Owned:
+    """A folder that belongs to this process until `remove`, `leave` or the process's end, however that comes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Taken when it is another's."""
+        self.folder = folder
+        self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (folder / LOCK).stat()  # a sweep that came first has taken the folder away
+        except OSError as error:
+            self.leave()
+            raise Taken(f"{folder} belongs to another process") from error
+
+    @classmethod
+    def temporary(cls, prefix: str) -> Self:
+        """A new one. Those of the same prefix whose owners are dead go first."""
+        sweep(prefix)
+        while True:
+            try:
+                return cls(Path(mkdtemp(prefix=prefix)))
+            except (Taken, FileNotFoundError):  # swept by another process before it was locked
+                continue
+
+    def remove(self) -> None:
+        """With all that is in it. It may be called twice."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.leave()
+
+    def leave(self) -> None:
+        """It stays, for the next owner."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def sweep(prefix: str) -> None:
+    """Remove the temporary folders of this prefix whose owners are dead. One that never had an owner's lock is let alone."""
+    for lock in Path(gettempdir()).glob(f"{prefix}*/{LOCK}"):
+        with contextlib.suppress(Taken, OSError):
+            Owned(lock.parent).remove()

@@ -1,0 +1,112 @@
+"""State as bytes: pickled, without what belongs to a process (locks, events, servers), and refused where a class has changed since."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import queue
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_PACKAGE = __name__.partition(".")[0]
+_TRIES = 100  # other threads write while this one reads: a dict that grows meanwhile is read again
+# Read again, such a thing is a new one.
+_NEW: dict[type, Callable[[], object]] = {
+    type(threading.Lock()): threading.Lock,
+    type(threading.RLock()): threading.RLock,
+    threading.Condition: threading.Condition,
+    queue.SimpleQueue: queue.SimpleQueue,
+}
+# class -> attribute -> what it is read again as
+Left = Mapping[type, Mapping[str, Callable[[], object]]]
+
+
+class Changed(RuntimeError):
+    """A class in the record is not what it was when the record was written."""
+
+
+class Outside:
+    """Something of which the record holds the name only; who reads the record has its content."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def freeze(value: object, *, left: Left | None = None, reduce: Callable[[object], Any] = lambda _: NotImplemented) -> bytes:
+    """A record of the value. `left`: attributes that are not kept. `reduce`: as Pickler.reducer_override."""
+    tries = 0
+    while True:
+        stream = io.BytesIO()
+        pickler = _Pickler(stream, left or {}, reduce)
+        try:
+            pickler.dump(value)
+        except RuntimeError as error:
+            tries += 1
+            if tries == _TRIES or "during iteration" not in str(error):
+                raise
+        else:
+            return pickle.dumps((pickler.classes, stream.getvalue()))
+
+
+def thaw(record: bytes, outside: Callable[[str], object] = lambda name: name) -> Any:
+    """The value of a record. Changed when it was written by a class with other fields."""
+    classes, payload = pickle.loads(record)  # noqa: S301  the home is the user's own, see home.Home
+    for (module, name), fields in classes.items():
+        __import__(module)
+        now = getattr(sys.modules[module], name, None)
+        if now is None or _fields(now) != fields:
+            raise Changed(f"{module}.{name} has changed since this was written")
+    unpickler = pickle.Unpickler(io.BytesIO(payload))  # noqa: S301
+    unpickler.persistent_load = lambda pid: outside(str(pid))  # type: ignore[method-assign]
+    return unpickler.load()
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, stream: io.BytesIO, left: Left, reduce: Callable[[object], Any]) -> None:
+        super().__init__(stream, protocol=pickle.HIGHEST_PROTOCOL)
+        self.classes: dict[tuple[str, str], tuple[str, ...]] = {}  # of this package, in the value
+        self._left = left
+        self._reduce = reduce
+
+    def persistent_id(self, obj: object) -> str | None:
+        return obj.name if type(obj) is Outside else None
+
+    def reducer_override(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind in _NEW:
+            return _NEW[kind], ()
+        if kind is threading.Event:
+            return _event, (obj.is_set(),)
+        if kind in self._left:
+            return _without(obj, self._left[kind])
+        if isinstance(obj, type) and obj.__module__.startswith(f"{_PACKAGE}."):
+            self.classes[obj.__module__, obj.__qualname__] = _fields(obj)
+        return self._reduce(obj)
+
+
+def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
+    """How `obj` is pickled, with other values of some attributes."""
+    reduced = list(obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL))
+    values = {name: make() for name, make in left.items()}
+    state = reduced[2]
+    reduced[2] = (state[0], {**state[1], **values}) if isinstance(state, tuple) else {**state, **values}
+    return tuple(reduced)
+
+
+def _fields(kind: Any) -> tuple[str, ...]:
+    """What an instance of a class holds, by name."""
+    if hasattr(kind, "__struct_fields__"):
+        return tuple(kind.__struct_fields__)
+    slots = getattr(kind, "__slots__", None)
+    if slots is not None:
+        return tuple(sorted(slots))
+    return tuple(sorted(kind.__init__.__code__.co_names)) if hasattr(kind.__init__, "__code__") else ()
+
+
+def _event(is_set: bool) -> threading.Event:
+    event = threading.Event()
+    if is_set:
+        event.set()
+    return event

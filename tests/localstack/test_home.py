@@ -1,0 +1,385 @@
+"""A stack with a home: killed with kill -9 after each change, it comes up again with what it held."""
+
+import json
+import os
+import pickle
+import queue
+import re
+import signal
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from isthmus.localstack.aws import handler_modules
+from isthmus.localstack.aws.home import stores
+from isthmus.localstack.frozen import freeze, thaw
+from isthmus.localstack.run import StackFailed, start_aws
+from isthmus.tests.localstack.endpoints_kit import Kit
+from isthmus.tests.localstack.endpoints_kit import start as start_kit
+from isthmus.tests.localstack.jobkit import Aws, alive, definition, step, training_request, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each test starts two stacks
+
+
+@pytest.fixture
+def life(tmp_path):
+    """life(): a stack on the same home; the one before is killed. Whatever runs at the end is stopped."""
+    stacks = []
+
+    def again(**options):
+        if stacks:
+            os.kill(stacks[-1].pid, signal.SIGKILL)
+            stacks[-1].stop()
+        stacks.append(start_aws(home=tmp_path / "home", **{"clock": "instant", "images": {"shell": "sh"}, **options}))
+        return Aws(stacks[-1].url)
+
+    yield again
+    for stack in stacks:
+        stack.stop()
+
+
+def code_of(function, **arguments):
+    with pytest.raises(ClientError) as error:
+        function(**arguments)
+    return error.value.response["Error"]["Code"]
+
+
+KEYS = ["plain", "a/b//c", "é +%2F" * 20, "x" * 1000, "Case", "case"]
+
+
+def test_objects_come_back_with_their_metadata_tags_and_versions(life):
+    s3 = life().s3
+    s3.create_bucket(Bucket="bucket")
+    for key in KEYS:
+        s3.put_object(Bucket="bucket", Key=key, Body=key.encode(), Metadata={"of": "mine"}, Tagging="team=ranking", ContentType="text/x")
+    before = {key: s3.head_object(Bucket="bucket", Key=key) for key in KEYS}
+    s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket="bucket", Key="v", Body=b"1")["VersionId"]
+    s3.put_object(Bucket="bucket", Key="v", Body=b"2")
+    s3.put_object(Bucket="bucket", Key="gone", Body=b"3")
+    s3.delete_object(Bucket="bucket", Key="gone")
+    s3 = life().s3
+    for key in KEYS:
+        answer = s3.get_object(Bucket="bucket", Key=key)
+        assert answer["Body"].read() == key.encode()
+        for part in ("ETag", "LastModified", "Metadata", "ContentType"):
+            assert answer[part] == before[key][part]
+        assert s3.get_object_tagging(Bucket="bucket", Key=key)["TagSet"] == [{"Key": "team", "Value": "ranking"}]
+    assert s3.get_object(Bucket="bucket", Key="v")["Body"].read() == b"2"
+    assert s3.get_object(Bucket="bucket", Key="v", VersionId=first)["Body"].read() == b"1"
+    assert code_of(s3.get_object, Bucket="bucket", Key="gone") == "NoSuchKey"
+    assert [marker["Key"] for marker in s3.list_object_versions(Bucket="bucket")["DeleteMarkers"]] == ["gone"]
+    assert s3.put_object(Bucket="bucket", Key="v", Body=b"4")["VersionId"]
+
+
+def test_what_was_deleted_overwritten_or_copied_stays_so_and_no_file_is_left_over(life, tmp_path):
+    s3 = life().s3
+    s3.create_bucket(Bucket="bucket")
+    s3.create_bucket(Bucket="empty")
+    for key in ("a", "b", "c", "d"):
+        s3.put_object(Bucket="bucket", Key=key, Body=b"old")
+    s3.put_object(Bucket="bucket", Key="a", Body=b"new")
+    s3.copy_object(Bucket="bucket", Key="copy", CopySource="bucket/b")
+    s3.delete_objects(Bucket="bucket", Delete={"Objects": [{"Key": "b"}, {"Key": "c"}]})
+    s3.delete_object(Bucket="bucket", Key="d")
+    s3.delete_bucket(Bucket="empty")
+    upload = s3.create_multipart_upload(Bucket="bucket", Key="parts")["UploadId"]
+    parts = [s3.upload_part(Bucket="bucket", Key="parts", UploadId=upload, PartNumber=n, Body=b"p" * (5 << 20)) for n in (1, 2)]
+    done = [{"PartNumber": n, "ETag": part["ETag"]} for n, part in enumerate(parts, 1)]
+    s3.complete_multipart_upload(Bucket="bucket", Key="parts", UploadId=upload, MultipartUpload={"Parts": done})
+    s3.create_multipart_upload(Bucket="bucket", Key="under way")
+    s3 = life().s3
+    assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["bucket"]
+    held = {
+        item["Key"]: s3.get_object(Bucket="bucket", Key=item["Key"])["Body"].read()
+        for item in s3.list_objects_v2(Bucket="bucket")["Contents"]
+    }
+    assert held == {"a": b"new", "copy": b"old", "parts": b"p" * (10 << 20)}
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket="bucket")
+    bodies = sorted(path.stat().st_size for path in (tmp_path / "home" / "s3").rglob("*.body"))
+    assert bodies == [3, 3, 10 << 20]
+
+
+def test_the_catalogue_the_registry_groups_and_their_records_come_back(life):
+    aws = life()
+    aws.s3.create_bucket(Bucket="bucket")
+    aws.client("glue").create_database(DatabaseInput={"Name": "shop"})
+    columns = {"Columns": [{"Name": "item", "Type": "string"}], "Location": "s3://bucket/items/"}
+    table = {"Name": "items", "StorageDescriptor": columns, "PartitionKeys": [{"Name": "dt", "Type": "string"}]}
+    aws.client("glue").create_table(DatabaseName="shop", TableInput=table)
+    aws.client("glue").create_partition(
+        DatabaseName="shop", TableName="items", PartitionInput={"Values": ["1"], "StorageDescriptor": columns}
+    )
+    aws.sm.create_model_package_group(ModelPackageGroupName="ranker", Tags=[{"Key": "team", "Value": "ranking"}])
+    containers = [{"Image": "shell", "ModelDataUrl": "s3://bucket/model.tar.gz"}]
+    specification = {"Containers": containers, "SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]}
+    package = aws.sm.create_model_package(
+        ModelPackageGroupName="ranker", InferenceSpecification=specification, ModelApprovalStatus="PendingManualApproval"
+    )["ModelPackageArn"]
+    aws.sm.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
+    aws.sm.create_feature_group(
+        FeatureGroupName="items",
+        RecordIdentifierFeatureName="item",
+        EventTimeFeatureName="at",
+        FeatureDefinitions=[{"FeatureName": "item", "FeatureType": "String"}, {"FeatureName": "at", "FeatureType": "String"}],
+        OnlineStoreConfig={"EnableOnlineStore": True},
+    )
+    until(lambda: aws.sm.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"] == "Created")
+    record = [{"FeatureName": "item", "ValueAsString": "7"}, {"FeatureName": "at", "ValueAsString": "2026-01-01T00:00:00Z"}]
+    aws.client("sagemaker-featurestore-runtime").put_record(FeatureGroupName="items", Record=record)
+    aws.client("iam").create_role(RoleName="job", AssumeRolePolicyDocument="{}")
+    aws.client("kinesis").create_stream(StreamName="events", ShardCount=2)
+    aws.client("kinesis").put_record(StreamName="events", Data=b"in flight", PartitionKey="1")
+    aws.client("athena").create_prepared_statement(StatementName="first", WorkGroup="primary", QueryStatement="select 1")
+    before = aws.sm.describe_model_package(ModelPackageName=package)
+    aws = life()
+    assert aws.client("glue").get_table(DatabaseName="shop", Name="items")["Table"]["PartitionKeys"] == table["PartitionKeys"]
+    assert [p["Values"] for p in aws.client("glue").get_partitions(DatabaseName="shop", TableName="items")["Partitions"]] == [["1"]]
+    after = aws.sm.describe_model_package(ModelPackageName=package)
+    assert (after["ModelApprovalStatus"], after["CreationTime"]) == ("Approved", before["CreationTime"])
+    group = aws.sm.describe_model_package_group(ModelPackageGroupName="ranker")["ModelPackageGroupArn"]
+    assert aws.sm.list_tags(ResourceArn=group)["Tags"] == [{"Key": "team", "Value": "ranking"}]
+    assert aws.sm.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"] == "Created"
+    answer = aws.client("sagemaker-featurestore-runtime").get_record(FeatureGroupName="items", RecordIdentifierValueAsString="7")
+    assert answer["Record"] == record
+    assert aws.client("iam").get_role(RoleName="job")["Role"]["RoleName"] == "job"
+    assert len(aws.client("kinesis").list_shards(StreamName="events")["Shards"]) == 2
+    assert (
+        aws.client("athena").get_prepared_statement(StatementName="first", WorkGroup="primary")["PreparedStatement"]["QueryStatement"]
+        == "select 1"
+    )
+    next_version = aws.sm.create_model_package(ModelPackageGroupName="ranker", InferenceSpecification=specification)["ModelPackageArn"]
+    assert next_version.endswith("/2")
+
+
+def test_what_is_in_flight_is_forgotten_and_what_comes_after_is_delivered(life):
+    aws = life()
+    aws.s3.create_bucket(Bucket="bucket")
+    kinesis = aws.client("kinesis")
+    kinesis.create_stream(StreamName="events", ShardCount=1)
+    arn = kinesis.describe_stream_summary(StreamName="events")["StreamDescriptionSummary"]["StreamARN"]
+    role = "arn:aws:iam::123456789012:role/r"
+    aws.client("firehose").create_delivery_stream(
+        DeliveryStreamName="delivery",
+        DeliveryStreamType="KinesisStreamAsSource",
+        KinesisStreamSourceConfiguration={"KinesisStreamARN": arn, "RoleARN": role},
+        ExtendedS3DestinationConfiguration={"RoleARN": role, "BucketARN": "arn:aws:s3:::bucket"},
+    )
+    for number in range(3):
+        kinesis.put_record(StreamName="events", Data=f"before{number}\n".encode(), PartitionKey="1")
+    until(lambda: aws.s3.list_objects_v2(Bucket="bucket").get("KeyCount") == 3)
+    aws = life()
+    aws.client("kinesis").put_record(StreamName="events", Data=b"after\n", PartitionKey="1")
+    keys = until(lambda: len(names := [item["Key"] for item in aws.s3.list_objects_v2(Bucket="bucket")["Contents"]]) == 4 and names)
+    assert "after\n" in {aws.text(key) for key in keys}
+
+
+def test_jobs_and_executions_that_ran_have_failed_and_those_that_ended_are_as_they_were(life):
+    aws = life(clock="real")
+    aws.s3.create_bucket(Bucket="bucket")
+    aws.sm.create_training_job(TrainingJobName="done", **training_request("echo done > /opt/ml/model/m"))
+    done = aws.training("done")
+    assert done["TrainingJobStatus"] == "Completed"
+    aws.sm.create_training_job(TrainingJobName="running", **training_request("sleep 600"))
+    aws.sm.create_pipeline(
+        PipelineName="pipe",
+        PipelineDefinition=definition(step("slow", "sleep 600")),
+        ClientRequestToken="t" * 32,
+        RoleArn="arn:aws:iam::123456789012:role/r",
+    )
+    execution = aws.sm.start_pipeline_execution(PipelineName="pipe", ClientRequestToken="s" * 32)["PipelineExecutionArn"]
+    aws.training("running", until=("InProgress",))
+    until(lambda: aws.steps(execution).get("slow", {}).get("Metadata"))
+    until(lambda: aws.sm.describe_training_job(TrainingJobName="running")["SecondaryStatus"] == "Training")
+    time.sleep(1.5)  # what no request told of is written once a second: the step's job is known to the home then
+    aws = life(clock="real")
+    running = aws.sm.describe_training_job(TrainingJobName="running")
+    assert (running["TrainingJobStatus"], "the local stack ended" in running["FailureReason"]) == ("Failed", True)
+    again = aws.sm.describe_training_job(TrainingJobName="done")
+    for part in ("TrainingJobStatus", "ModelArtifacts", "TrainingEndTime", "SecondaryStatusTransitions"):
+        assert again[part] == done[part]
+    answer = aws.sm.describe_pipeline_execution(PipelineExecutionArn=execution)
+    assert (answer["PipelineExecutionStatus"], "the local stack ended" in answer["FailureReason"]) == ("Failed", True)
+    assert aws.steps(execution)["slow"]["StepStatus"] == "Failed"
+    aws.sm.create_training_job(TrainingJobName="after", **training_request("echo after > /opt/ml/model/m"))
+    assert aws.training("after")["TrainingJobStatus"] == "Completed"
+
+
+def test_endpoints_get_their_servers_back_with_the_weights_that_were_set(tmp_path):
+    os.environ["ISTHMUS_STACK_ENDPOINT_SECONDS"] = "0"
+    images = {"toy": f"{sys.executable} {tmp_path / 'toy_server.py'}"}
+    first = start_kit(tmp_path, "real")  # writes the server's script
+    first.stop()
+    stack = start_aws(images=images, clock="real", home=tmp_path / "home")
+    try:
+        kit = Kit(stack.url)
+        kit.bucket()
+        kit.model("x")
+        kit.model("y")
+        kit.config("ranker-1", a_x=1, b_y=1)
+        kit.sagemaker.create_endpoint(EndpointName="ranker", EndpointConfigName="ranker-1")
+        until(lambda: kit.status() == "InService")
+        kit.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName="ranker", DesiredWeightsAndCapacities=[{"VariantName": "a", "DesiredWeight": 0}]
+        )
+        until(lambda: kit.status() == "InService")
+        server = kit.invoke()[1]["pid"]
+        os.kill(stack.pid, signal.SIGKILL)
+        stack.stop()
+        until(lambda: not alive(server))
+        stack = start_aws(images=images, clock="real", home=tmp_path / "home")
+        kit = Kit(stack.url)
+        assert kit.status() in ("Creating", "InService")
+        until(lambda: kit.status() == "InService")
+        assert kit.weights() == {"a": (0.0, 0.0), "b": (1.0, 1.0)}
+        variant, answer = kit.invoke()
+        assert (variant, answer["model"]) == ("b", "y")
+        assert answer["pid"] != server
+    finally:
+        del os.environ["ISTHMUS_STACK_ENDPOINT_SECONDS"]
+        stack.stop()
+
+
+def test_a_clean_end_keeps_the_same_and_a_reset_empties_the_home(life, tmp_path):
+    with start_aws(home=tmp_path / "home", clock="manual") as stack:
+        aws = Aws(stack.url)
+        aws.s3.create_bucket(Bucket="bucket")
+        moved = aws.stack.advance(86400)
+    aws = life(clock="manual")
+    assert aws.s3.list_buckets()["Buckets"][0]["Name"] == "bucket"
+    assert aws.stack.now() >= moved  # time does not go back
+    aws.stack.reset()
+    assert life().s3.list_buckets()["Buckets"] == []
+
+
+def test_motos_own_reset_empties_the_home_too(life):
+    aws = life()
+    aws.s3.create_bucket(Bucket="bucket")
+    aws.sm.create_model_package_group(ModelPackageGroupName="ranker")
+    with urllib.request.urlopen(urllib.request.Request(f"{aws.url}/moto-api/reset", method="POST")) as answer:
+        assert answer.status == 200
+    aws = life()
+    assert aws.s3.list_buckets()["Buckets"] == []
+    assert aws.sm.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+
+
+def test_identities_and_their_policies_come_back_and_hold_again_once_they_are_enforced(life):
+    aws = life()
+    iam = aws.client("iam")
+    iam.create_user(UserName="reader")
+    allowed = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.put_user_policy(UserName="reader", PolicyName="reads", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="reader")["AccessKey"]
+    aws.stack.enforce()
+    aws = life()
+    reader = boto3.client(
+        "s3",
+        endpoint_url=aws.url,
+        region_name="us-east-1",
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    reader.create_bucket(Bucket="before")  # as documented: enforcement does not outlive the stack
+    aws.stack.enforce()
+    assert [bucket["Name"] for bucket in reader.list_buckets()["Buckets"]] == ["before"]
+    assert code_of(reader.create_bucket, Bucket="after") == "AccessDenied"
+
+
+@pytest.mark.parametrize(("first", "words"), [(True, "was written with --moto-answers; start with it"), (False, "was written without")])
+def test_what_nobody_executed_does_not_come_back_as_if_somebody_had(tmp_path, first, words):
+    home = tmp_path / "home"
+    start_aws(home=home, moto_answers=first).stop()
+    with pytest.raises(StackFailed, match=words):
+        start_aws(home=home, moto_answers=not first)
+    start_aws(home=home, moto_answers=first).stop()
+
+
+def test_a_home_is_one_stacks_at_a_time(tmp_path):
+    with start_aws(home=tmp_path / "home"), pytest.raises(StackFailed, match="another stack runs in"):
+        start_aws(home=tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": 2}, r"was written by a newer stack \(format 2, this one has 1\)"),
+        ({"cloud": "gcp"}, "is the home of a stack for gcp, not for aws"),
+        ({"versions": {"moto": "5.1.0"}}, "was written with moto 5.1.0, here is"),
+    ],
+)
+def test_a_home_that_this_stack_cannot_read_is_refused_by_name_and_left_alone(tmp_path, change, words):
+    home = tmp_path / "home"
+    with start_aws(home=home) as stack:
+        Aws(stack.url).s3.create_bucket(Bucket="bucket")
+    about = json.loads((home / "home.json").read_text())
+    (home / "home.json").write_text(json.dumps(about | change))
+    files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    with pytest.raises(StackFailed, match=words):
+        start_aws(home=home)
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
+
+
+def test_a_folder_with_something_else_in_it_is_no_home(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StackFailed, match="holds something else than a stack's home"):
+        start_aws(home=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp_path):
+    home = tmp_path / "home"
+    with start_aws(home=home) as stack:
+        Aws(stack.url).s3.create_bucket(Bucket="bucket")
+        Aws(stack.url).sm.create_model_package_group(ModelPackageGroupName="ranker")
+    record = next((home / "stores" / "model_packages.Registry").iterdir())
+    classes, payload = pickle.loads(record.read_bytes())
+    name = ("isthmus.localstack.aws.model_packages", "Registry")
+    record.write_bytes(pickle.dumps((classes | {name: (*classes[name], "more")}, payload)))
+    files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    with pytest.raises(StackFailed, match=r"model_packages\.Registry has changed since this was written"):
+        start_aws(home=home)
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
+
+
+def test_a_request_whose_effect_cannot_be_written_is_answered_with_an_error(life, tmp_path):
+    aws = life()
+    aws.s3.create_bucket(Bucket="bucket")
+    (tmp_path / "home" / "s3" / "objects").write_text("in the way")
+    assert code_of(aws.s3.put_object, Bucket="bucket", Key="key", Body=b"") == "InternalFailure"
+    (tmp_path / "home" / "s3" / "objects").unlink()
+    aws.s3.put_object(Bucket="bucket", Key="other", Body=b"")
+    keys = [item["Key"] for item in life().s3.list_objects_v2(Bucket="bucket")["Contents"]]
+    assert keys == ["key", "other"]  # what could not be written then is written with the next change
+
+
+def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
+    handler_modules.load()
+    kinds = {
+        getattr(sys.modules[name], kind)
+        for name in list(sys.modules)
+        if name.startswith("isthmus.localstack.aws.")
+        for kind in re.findall(r"ctx\.store\((\w+)\)", Path(sys.modules[name].__file__).read_text())
+    }
+    assert len(kinds) > 10
+    for kind in kinds - set(stores.FORGOTTEN):
+        assert type(thaw(freeze(kind(), left=stores._LEFT))) is kind
+
+
+@pytest.mark.parametrize("value", [threading.Lock(), threading.RLock(), threading.Condition(), queue.SimpleQueue()])
+def test_what_belongs_to_a_process_is_new_when_it_is_read_again(value):
+    first, second = thaw(freeze([value, value]))
+    assert first is second is not value
+    assert type(first) is type(value)
+
+
+def test_an_event_is_as_it_was():
+    event = threading.Event()
+    event.set()
+    assert [each.is_set() for each in thaw(freeze([event, threading.Event()]))] == [True, False]

@@ -1,0 +1,77 @@
+"""The README is true: its commands run, and its table of packages is what the imports say."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+NOT_OURS = {".venv", ".alias", "build", "benchmarks"}
+BIN = Path(sys.executable).parent
+
+
+def packages():
+    """package -> the places that the README's table names for it."""
+    table = README.partition("## Which package is used where\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {package: re.findall(r"`([\w/.]+/[\w/.]*)`", where) for names, where in rows for package in names.split(", ")}
+
+
+def importers(package):
+    for path in ROOT.rglob("*.py"):
+        imports = rf"^\s*(import|from) {package}\b|importorskip\(.{package}\b"
+        if path.relative_to(ROOT).parts[0] not in NOT_OURS and re.search(imports, path.read_text(), re.MULTILINE):
+            yield str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("package", ["sagemaker", "boto3", "awswrangler", "pandas", "moto", "pytest"])
+def test_a_package_is_imported_where_the_readme_says_and_nowhere_else_but_in_tests(package):
+    places, files = packages()[package], list(importers(package))
+    assert [place for place in places if not any(file.startswith(place) for file in files) and package != "pandas"] == []
+    assert [file for file in files if not file.startswith((*places, "tests/"))] == []
+
+
+def test_what_is_not_there_yet_is_imported_nowhere():
+    assert packages()["google-cloud-aiplatform"] == []
+    assert list(importers("google")) == []
+
+
+def test_every_file_that_the_readme_links_is_there():
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if not link.startswith("http")]
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_first_screen_is_short():
+    first = README.partition("## Why")[0]
+    assert len(first.splitlines()) <= 60
+    assert "Try it" in first
+    assert "offline AWS for code you already have" in first
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_plain_boto3_script_splits_its_calls_as_it_asked():
+    command = re.search(r"\$ cd (\S+) && isthmus (stack run .*)\n", README)
+    words = f'"{BIN}/isthmus" {command[2]}'.replace("-- python ", f'-- "{sys.executable}" ')
+    done = subprocess.run(["sh", "-c", words], cwd=ROOT / command[1], capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = [ast.literal_eval(line.partition(" ")[2]) for line in done.stdout.splitlines() if line.startswith(("90/10", "50/50"))]
+    assert [sum(split.values()) for split in counts] == [500, 500]
+    assert 450 - 27 <= counts[0]["counted"] <= 450 + 27  # four sigma of 500 at 90 %
+    assert 250 - 45 <= counts[1]["counted"] <= 250 + 45  # and at 50 %
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("example", ["boto3_ab"])
+def test_an_examples_own_suite_passes_as_a_user_runs_it(example):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"],
+        cwd=ROOT / "examples" / example, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
