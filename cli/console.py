@@ -220,6 +220,8 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
         notes = getattr(asked, "__notes__", ()) or ("Nothing is half-done: run the same command again to go on.",)
         click.echo("\n".join(("\nstopped.", *notes)), err=True)
         return 130
+    except (click.ClickException, click.exceptions.Exit):  # a command line that is wrong: click says so
+        raise
     except Exception as error:  # noqa: BLE001  nothing leaves as a traceback
         console().fail(_as_ours(error))
         return 1
