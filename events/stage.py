@@ -108,15 +108,15 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
     with duckdb.connect() as connection:
         connection.execute(f"SET temp_directory = '{_quoted(staged.folder / 'spill')}'")
         good = f"read_parquet('{_quoted(staged.good)}', file_row_number = true)"
-        connection.register("missing", _missing(spec, warehouse, event, days=staged.days, connection=connection, good=good))
+        connection.register("isthmus_missing", _missing(spec, warehouse, event, days=staged.days, connection=connection, good=good))
         ids = _distinct(connection, good, "event_id", limit=lookup.BY_ID + 1)
         existing = lookup.stored(warehouse, event, ids if len(ids) <= lookup.BY_ID else None, staged.days)
-        connection.register("existing", existing)
+        connection.register("isthmus_existing", existing)
         settled = staged.folder / "settled.parquet"
         connection.execute(f"COPY ({_judge(event, good)}) TO '{_quoted(settled)}' (FORMAT parquet)")
         counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(settled)}' GROUP BY _state").fetchall())
         beaten = connection.execute(
-            f"SELECT DISTINCT e.payload_digest FROM existing AS e JOIN '{_quoted(settled)}' AS s "
+            f"SELECT DISTINCT e.payload_digest FROM isthmus_existing AS e JOIN '{_quoted(settled)}' AS s "
             "ON s.dt = e.dt AND s.event_id = e.event_id WHERE s._state = 'new' ORDER BY 1"
         ).fetchall()
     losers = lookup.rows(warehouse, event, [digest for (digest,) in beaten], staged.days) if beaten else None
@@ -133,26 +133,32 @@ def _judge(event: Event, good: str) -> str:
     """The staged rows with a state: new, there, conflict, or the name of the attribute whose reference is unresolved."""
     references = [a.name for a in event.attributes if a.event is not None]
     unresolved = " ".join(
-        f"WHEN EXISTS (SELECT 1 FROM missing AS m WHERE m.attribute = '{name}' AND m.id = good.{name}) THEN '{name}'" for name in references
+        "WHEN EXISTS (SELECT 1 FROM isthmus_missing "
+        f"WHERE isthmus_missing.attribute = '{name}' AND isthmus_missing.id = isthmus_good.{name}) THEN '{name}'"
+        for name in references
     )
     waiting = f"CASE {unresolved} END" if references else "CAST(NULL AS VARCHAR)"
     return f"""
-        WITH good AS (SELECT * FROM {good}),
-        awaited AS (SELECT *, {waiting} AS _waits_for FROM good),
-        ranked AS (
-            SELECT awaited.*, existing.payload_digest AS _stored_digest,
-                   row_number() OVER copies AS _nth,
-                   least(first_value(awaited.payload_digest) OVER copies, existing.payload_digest) AS _winner
-            FROM awaited LEFT JOIN existing ON existing.dt = awaited.dt AND existing.event_id = awaited.event_id
+        WITH isthmus_good AS (SELECT * FROM {good}),
+        isthmus_awaited AS (SELECT *, {waiting} AS _waits_for FROM isthmus_good),
+        isthmus_ranked AS (
+            SELECT isthmus_awaited.*, isthmus_existing.payload_digest AS _stored_digest,
+                   row_number() OVER isthmus_copies AS _nth,
+                   least(first_value(isthmus_awaited.payload_digest) OVER isthmus_copies, isthmus_existing.payload_digest) AS _winner
+            FROM isthmus_awaited LEFT JOIN isthmus_existing
+            ON isthmus_existing.dt = isthmus_awaited.dt AND isthmus_existing.event_id = isthmus_awaited.event_id
             WHERE _waits_for IS NULL
-            WINDOW copies AS (PARTITION BY awaited.dt, awaited.event_id ORDER BY awaited.payload_digest, awaited.file_row_number)
+            WINDOW isthmus_copies AS (
+                PARTITION BY isthmus_awaited.dt, isthmus_awaited.event_id
+                ORDER BY isthmus_awaited.payload_digest, isthmus_awaited.file_row_number)
         )
         SELECT * EXCLUDE (_waits_for, _stored_digest, _nth, _winner),
                CASE WHEN payload_digest <> _winner THEN '{CONFLICTING}'
                     WHEN _nth = 1 AND _stored_digest IS DISTINCT FROM _winner THEN 'new'
                     ELSE 'there' END AS _state
-        FROM ranked
-        UNION ALL BY NAME SELECT * EXCLUDE (_waits_for), _waits_for || '{WAITING}' AS _state FROM awaited WHERE _waits_for IS NOT NULL
+        FROM isthmus_ranked
+        UNION ALL BY NAME
+        SELECT * EXCLUDE (_waits_for), _waits_for || '{WAITING}' AS _state FROM isthmus_awaited WHERE _waits_for IS NOT NULL
         ORDER BY file_row_number"""
 
 

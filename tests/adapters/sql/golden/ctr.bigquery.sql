@@ -1,26 +1,27 @@
 SELECT
-  shown.event_id,
-  shown.event_timestamp,
-  shown.item_id,
-  shown.segment_id,
-  shown.position,
-  shown.policy,
-  shown.propensity,
-  CASE WHEN hit.event_id IS NULL THEN 0 ELSE 1 END AS outcome,
-  TIMESTAMP_ADD(shown.event_timestamp, INTERVAL 1800 SECOND) AS created_timestamp,
-  shown.dt
-FROM events_impression AS shown
+  isthmus_shown.event_id,
+  isthmus_shown.event_timestamp,
+  isthmus_shown.item_id,
+  isthmus_shown.segment_id,
+  isthmus_shown.position,
+  isthmus_shown.policy,
+  isthmus_shown.propensity,
+  CASE WHEN isthmus_hit.event_id IS NULL THEN 0 ELSE 1 END AS outcome,
+  TIMESTAMP_ADD(isthmus_shown.event_timestamp, INTERVAL 1800 SECOND) AS created_timestamp,
+  isthmus_shown.dt
+FROM events_impression AS isthmus_shown
 LEFT JOIN (
   SELECT
-    exposure.event_id,
-    exposure.dt
-  FROM events_impression AS exposure
-  JOIN events_click AS outcome
-    ON outcome.impression_id = exposure.event_id
-    AND outcome.event_timestamp >= exposure.event_timestamp
-    AND outcome.event_timestamp <= TIMESTAMP_ADD(exposure.event_timestamp, INTERVAL 1800 SECOND)
+    isthmus_exposure.event_id,
+    isthmus_exposure.dt
+  FROM events_impression AS isthmus_exposure
+  JOIN events_click AS isthmus_outcome
+    ON isthmus_outcome.impression_id = isthmus_exposure.event_id
+    AND isthmus_outcome.event_timestamp >= isthmus_exposure.event_timestamp
+    AND isthmus_outcome.event_timestamp <= TIMESTAMP_ADD(isthmus_exposure.event_timestamp, INTERVAL 1800 SECOND)
   GROUP BY
-    exposure.event_id,
-    exposure.dt
-) AS hit
-  ON hit.event_id = shown.event_id AND hit.dt = shown.dt
+    isthmus_exposure.event_id,
+    isthmus_exposure.dt
+) AS isthmus_hit
+  ON isthmus_hit.event_id = isthmus_shown.event_id
+  AND isthmus_hit.dt = isthmus_shown.dt

@@ -17,8 +17,8 @@ FROM (
     policy,
     propensity,
     dt,
-    ROW_NUMBER() OVER (PARTITION BY dt, event_id ORDER BY payload_digest IS NULL ASC, payload_digest ASC) AS copy_number
+    ROW_NUMBER() OVER (PARTITION BY dt, event_id ORDER BY payload_digest IS NULL ASC, payload_digest ASC) AS isthmus_copy
   FROM impression_raw
-) AS copies
+) AS isthmus_copies
 WHERE
-  copy_number = 1
+  isthmus_copy = 1
