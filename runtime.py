@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from .errors import Busy
+from .storage import make_private
+from .target import attribute
 from .times import utc_milliseconds
 
 if TYPE_CHECKING:
@@ -49,6 +51,11 @@ class Project:
         """The wall clock, for what really happens now: run times, leases. UTC, whole milliseconds."""
         return utc_milliseconds(self._clock())
 
+    def sweep(self) -> None:
+        """Remove what writers that were killed left behind, where the target keeps its things in our own files. Under the lock."""
+        if self.target.adapter.sweep and not self.target.calls.dry_run:
+            attribute(self.target.adapter.sweep)(self.target)
+
     @contextmanager
     def lock(self, command: str) -> Generator[None, None, None]:
         """One changing command at a time in a project's folder. Busy, naming the holder. The kernel frees it when its holder dies.
@@ -60,7 +67,7 @@ class Project:
             yield
             return
         path = self.folder / ".isthmus" / "lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         with path.open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,6 +82,7 @@ class Project:
             file.flush()
             _held[self.folder] = True
             try:
+                self.sweep()
                 yield
             finally:
                 _held.pop(self.folder, None)

@@ -71,6 +71,22 @@ class BlobStore(Protocol):
         ...
 
 
+def make_private(folder: Path) -> Path:
+    """`.isthmus/`: made for its owner's eyes only, as umask 077 would. One that is there keeps its mode."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def below(root: str, uri: str) -> str:
+    """A URI as documents hold it: without the store's root, so that the store can be moved. Another store's stays whole."""
+    return uri.removeprefix(root.rstrip("/") + "/")
+
+
+def located(root: str, name: str) -> str:
+    """The URI of what a document names by `below`. A whole URI stays: another store's, or from before documents were relative."""
+    return name if "://" in name else f"{root.rstrip('/')}/{name}"
+
+
 class StateStore(Protocol):
     """Small documents with compare-and-swap; linearizable per key. At most 64 KiB a value and one write a second per key."""
 

@@ -74,6 +74,15 @@ class Offline(msgspec.Struct, frozen=True, kw_only=True):
     image: str  # what the adapter calls our model server's image where nobody pushed one
 
 
+class Examination(msgspec.Struct, frozen=True, kw_only=True):
+    """What an adapter found when it compared what is stored with what was written."""
+
+    looked: str  # at how much
+    problems: tuple[str, ...]  # damaged or lost, a line each
+    notes: tuple[str, ...] = ()  # strange and harmless
+    remedy: str = ""  # of the problems
+
+
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     """All that Isthmus knows of one adapter: an entry point of the group `isthmus.adapters` names it, and nothing else asks for its name.
 
@@ -91,6 +100,8 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     offline: Offline | None = None
     where: str = ""  # "module:attribute": (Target) -> str, the place that a command's first line names; "": its bucket, or its name
     estimate: str = ""  # "module:attribute": (Profile, Sequence[VariantSpec]) -> Estimate; "": it has no prices
+    sweep: str = ""  # "module:attribute": (Target) -> None, removes what killed writers left; "": nothing is left
+    examine: str = ""  # "module:attribute": (Target) -> Examination; "": its provider guards what is stored
     remote: bool = True  # commands go to a cloud: they say where, ask before traffic moves, and look less often
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -217,16 +220,42 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
         notes = getattr(asked, "__notes__", ()) or ("Nothing is half-done: run the same command again to go on.",)
         click.echo("\n".join(("\nstopped.", *notes)), err=True)
         return 130
-    except OSError as error:  # the system's own: a full disk, a folder that may not be written
-        console().fail(_of_system(error))
+    except (click.ClickException, click.exceptions.Exit):  # a command line that is wrong: click says so
+        raise
+    except Exception as error:  # noqa: BLE001  nothing leaves as a traceback
+        console().fail(_as_ours(error))
         return 1
     return 0
 
 
+def _as_ours(error: Exception) -> IsthmusError:
+    if isinstance(error, OSError):  # the system's own: a full disk, a folder that may not be written
+        return _of_system(error)
+    if isinstance(error, RecursionError):
+        return IsthmusError("something in the input is nested too deeply", remedy=f"flatten it; {_written_down(error)}")
+    words = str(error).strip().partition("\n")[0]
+    return IsthmusError(f"a mistake in Isthmus: {type(error).__name__}: {words}", remedy=_written_down(error))
+
+
+def _written_down(error: Exception) -> str:
+    """Where an error's traceback is now: in the project's own folder, or where the system puts what is temporary."""
+    text = "".join(traceback.format_exception(error))
+    own = Path(".isthmus")
+    for folder in (own, None) if own.is_dir() else (None,):
+        with suppress(OSError):
+            descriptor, path = tempfile.mkstemp(prefix="traceback-", suffix=".txt", dir=folder)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+            return f"the traceback is in {relative(path)}: please report it"
+    return f"the traceback cannot be written anywhere:\n{text}"
+
+
 def _of_system(error: OSError) -> IsthmusError:
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    full, denied = error.errno in {errno.ENOSPC, errno.EDQUOT}, error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
     where = f" ({error.filename})" if error.filename else ""
     remedy = "free some space and run the same command again: it goes on where it was" if full else None
+    if denied:
+        remedy = "make the folder writable for you, or copy the project to where you may write; status, validate and runs only read"
     return IsthmusError(f"{'the disk is full' if full else error.strerror or error}{where}", remedy=remedy)
 
 

@@ -94,7 +94,7 @@ def invoke(console: Console, endpoint: str, request: str) -> None:
     shape = 'quote it for the shell: \'{"visitor_id": "v1", ...}\''
     try:
         asked = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(f"the request is not JSON: {error}", remedy=shape) from None
     if not isinstance(asked, dict):
         raise Invalid(f"the request is {_kind(asked)}, not an object", remedy=shape)

@@ -62,6 +62,15 @@ _home = click.option(
 )
 
 
+class _Around(click.Command):
+    """Its options may stand before and behind the cloud; what comes after `--` is the command's own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.allow_interspersed_args = "--" in args
+        ctx.ignore_unknown_options = "--" not in args
+        return super().parse_args(ctx, args)
+
+
 @click.group(help="The offline AWS: up, run, down, faults, coverage, the rights that were used.")
 def stack() -> None:
     """A group of commands."""
@@ -99,7 +108,7 @@ def up(console: Console, *, cloud: Offline, port: int, moto_answers: bool, **opt
 @command(
     project=False,
     help="Run COMMAND with a stack of its own: started before, stopped after. The exit code is COMMAND's.",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    cls=_Around,
 )
 @click.argument("cloud", type=_Cloud())
 @_images
@@ -112,8 +121,8 @@ def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: 
     from ..localstack.run import environment_for
 
     words = words[words[0] == "--" :]
-    if not words:
-        raise Invalid("there is no command after --", remedy="isthmus stack run aws -- python deploy/sagemaker.py")
+    if not words or words[0].startswith("-"):
+        raise Invalid("there is no command after --", remedy="isthmus stack run aws --clock manual -- python deploy/sagemaker.py")
     with _started(cloud, port=0, **options) as running:
         try:
             code = subprocess.run(words, env=environment_for(running.url), check=False).returncode

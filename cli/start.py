@@ -48,11 +48,16 @@ def schema(console: Console) -> None:  # noqa: ARG001  it prints JSON either way
     click.echo(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
 
 
-@command(project=False, help="What works on this machine, found by trying it.")
-def doctor(console: Console) -> None:
-    from ..lifecycle.doctor import doctor as examine
+@command(help="What works on this machine, found by trying it.")
+@click.option("--deep", is_flag=True, help="Also read all that the project has stored, and compare it with what was written.")
+def doctor(console: Console, deep: bool) -> None:
+    from ..lifecycle.doctor import doctor as try_out
+    from ..lifecycle.doctor import examine
 
-    findings = examine()
+    findings = try_out()
+    if deep:
+        with console.open() as project:
+            findings += examine(project)
     console.result(findings, "\n".join(map(str, findings)))
     if not all(finding.ok for finding in findings if finding.required):
         raise SystemExit(1)

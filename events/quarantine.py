@@ -62,14 +62,14 @@ def losers_sql(event: Event) -> str:
     names = [column.name for column in raw_table(event).columns]
     id_, content = "PARTITION BY dt, event_id", "PARTITION BY dt, event_id, payload_digest"
     return (
-        f"SELECT {', '.join(f'copies.{name}' for name in names)} FROM (SELECT {', '.join(names)}, "
+        f"SELECT {', '.join(f'isthmus_copies.{name}' for name in names)} FROM (SELECT {', '.join(names)}, "
         f"row_number() OVER ({id_} ORDER BY {winning_order()}) AS isthmus_place, "
         f"row_number() OVER ({content} ORDER BY {winning_order()}) AS isthmus_copy, "
-        f"max(coalesce({CORRECTION.name}, 0)) OVER ({id_}) AS isthmus_corrections FROM {raw}) AS copies "
-        f"LEFT JOIN (SELECT payload_digest FROM {quarantine} WHERE attribute = 'event_id' GROUP BY payload_digest) AS listed "
-        "ON listed.payload_digest = copies.payload_digest "
+        f"max(coalesce({CORRECTION.name}, 0)) OVER ({id_}) AS isthmus_corrections FROM {raw}) AS isthmus_copies "
+        f"LEFT JOIN (SELECT payload_digest FROM {quarantine} WHERE attribute = 'event_id' GROUP BY payload_digest) AS isthmus_listed "
+        "ON isthmus_listed.payload_digest = isthmus_copies.payload_digest "
         f"WHERE isthmus_place > 1 AND isthmus_copy = 1 AND coalesce({CORRECTION.name}, 0) = isthmus_corrections "
-        "AND listed.payload_digest IS NULL"
+        "AND isthmus_listed.payload_digest IS NULL"
     )
 
 
@@ -83,7 +83,7 @@ def quarantine(project: Project, event: str, *, limit: int = 100) -> pa.Table:
     import pyarrow as pa
 
     spec = _event(project, event)
-    sql = f"SELECT * FROM ({open_sql(spec)}) AS open_rows ORDER BY quarantined_timestamp DESC, source, line LIMIT {int(limit)}"
+    sql = f"SELECT * FROM ({open_sql(spec)}) AS isthmus_open ORDER BY quarantined_timestamp DESC, source, line LIMIT {int(limit)}"
     rows = project.target.warehouse.query(sql, {})
     losers = f"SELECT * FROM ({losers_sql(spec)}) AS losers ORDER BY {STORED_TIMESTAMP.name} DESC, source, line LIMIT {int(limit)}"
     lost = _as_refused(spec, project.target.warehouse.query(losers, {}))
@@ -96,7 +96,7 @@ def summary(project: Project, event: str) -> tuple[Group, ...]:
     spec = _event(project, event)
     sql = (
         "SELECT attribute, coalesce(rule, reason) AS rule, retry, count(*) AS rows_of_it, min(reason) AS one, max(reason) AS other, "
-        f"min(event_timestamp) AS earliest, max(event_timestamp) AS latest FROM ({open_sql(spec)}) AS open_rows "
+        f"min(event_timestamp) AS earliest, max(event_timestamp) AS latest FROM ({open_sql(spec)}) AS isthmus_open "
         "GROUP BY attribute, coalesce(rule, reason), retry"
     )
     groups = [_group(row) for row in project.target.warehouse.query(sql, {}).to_pylist()]

@@ -155,10 +155,12 @@ def _parquet(event: Event, path: Path, name: str) -> Source:
     try:
         with pq.ParquetFile(path) as file:
             rows = file.metadata.num_rows
-            names = list(file.schema_arrow.names)
+            schema = file.schema_arrow
+            names = list(schema.names)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(error) from error
     _check_columns(event, names, name)
+    _check_zones(schema, name)
 
     def chunks() -> Iterator[Chunk]:
         try:
@@ -169,6 +171,17 @@ def _parquet(event: Event, path: Path, name: str) -> Source:
             raise unreadable(error) from error
 
     return Source(name=name, raw=path, rows=rows, chunks=chunks)
+
+
+def _check_zones(schema: pa.Schema, name: str) -> None:
+    for field in schema:
+        zone = field.type.tz if pa.types.is_timestamp(field.type) else None
+        try:
+            pa.scalar(0, field.type).as_py() if zone else None
+        except (KeyError, ValueError, pa.ArrowException) as error:  # KeyError: pytz's and zoneinfo's own are of it
+            raise Invalid(
+                f"{name}: column {field.name} is in the time zone {zone!r}, which nobody here knows", remedy="write its times in UTC"
+            ) from error
 
 
 # --- text
@@ -271,7 +284,7 @@ def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
             continue
         try:
             row = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             broken.append((number, f"is not JSON ({_reason(line, error)})", line.decode("utf-8", "replace").rstrip("\n")))
             continue
         if not isinstance(row, dict):
@@ -291,6 +304,8 @@ def _reason(line: bytes, error: Exception) -> str:
         json.loads(line.strip())
     except UnicodeDecodeError:
         return "not UTF-8"
+    except RecursionError:
+        return "nested too deeply"
     except json.JSONDecodeError as found:
         return f"{found.msg.lower().removesuffix(' at')} at column {found.colno}"
     return str(error)

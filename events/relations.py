@@ -73,8 +73,8 @@ def exactly_once_view(event: Event) -> TableSpec:
         time_column="event_timestamp",
         view_sql=(
             f"SELECT {names}, dt FROM (SELECT {names}, dt, "
-            f"row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) AS copy_number "
-            f"FROM {raw_name(event.name)}) AS copies WHERE copy_number = 1"
+            f"row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) AS isthmus_copy "
+            f"FROM {raw_name(event.name)}) AS isthmus_copies WHERE isthmus_copy = 1"
         ),
     )
 

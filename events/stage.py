@@ -140,10 +140,10 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
             refused = partial(_all_refused, event, staged, None, unstored)
             return Settled(stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused)
         good = f"read_parquet('{_quoted(staged.good)}', file_row_number = true)"
-        connection.register("missing", _missing(spec, warehouse, event, days=staged.days, connection=connection, good=good))
+        connection.register("isthmus_missing", _missing(spec, warehouse, event, days=staged.days, connection=connection, good=good))
         ids = _distinct(connection, good, "event_id", limit=lookup.BY_ID + 1)
         existing = lookup.stored(warehouse, event, ids if len(ids) <= lookup.BY_ID else None, staged.days)
-        connection.register("existing", existing)
+        connection.register("isthmus_existing", existing)
         settled = staged.folder / "settled.parquet"
         connection.execute(f"COPY ({_judge(event, good, corrects=corrects)}) TO '{_quoted(settled)}' (FORMAT parquet)")
         counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(settled)}' GROUP BY _state").fetchall())
@@ -162,9 +162,12 @@ def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connectio
     late, lateness = f"read_parquet('{_quoted(staged.late)}', file_row_number = true)", staged.lateness
     ids = _distinct(connection, late, "event_id", limit=lookup.BY_ID + 1)
     days = (f"{lateness.first:%Y-%m-%d}", f"{lateness.last:%Y-%m-%d}")
-    connection.register("before", lookup.stored(warehouse, event, ids if len(ids) <= lookup.BY_ID else None, days))
-    known = "SELECT 1 FROM before AS b WHERE b.dt = late.dt AND b.event_id = late.event_id AND b.payload_digest = late.payload_digest"
-    rest = f"SELECT * EXCLUDE (file_row_number) FROM {late} AS late WHERE NOT EXISTS ({known}) ORDER BY file_row_number"
+    connection.register("isthmus_before", lookup.stored(warehouse, event, ids if len(ids) <= lookup.BY_ID else None, days))
+    known = (
+        "SELECT 1 FROM isthmus_before WHERE isthmus_before.dt = isthmus_late.dt AND isthmus_before.event_id = isthmus_late.event_id "
+        "AND isthmus_before.payload_digest = isthmus_late.payload_digest"
+    )
+    rest = f"SELECT * EXCLUDE (file_row_number) FROM {late} AS isthmus_late WHERE NOT EXISTS ({known}) ORDER BY file_row_number"
     connection.execute(f"COPY ({rest}) TO '{_quoted(unstored)}' (FORMAT parquet)")
     return lateness.count - pq.read_metadata(unstored).num_rows
 
@@ -176,39 +179,46 @@ def _judge(event: Event, good: str, *, corrects: bool) -> str:
     """
     references = [a.name for a in event.attributes if a.event is not None]
     unresolved = " ".join(
-        f"WHEN EXISTS (SELECT 1 FROM missing AS m WHERE m.attribute = '{name}' AND m.id = good.{name}) THEN '{name}'" for name in references
+        "WHEN EXISTS (SELECT 1 FROM isthmus_missing "
+        f"WHERE isthmus_missing.attribute = '{name}' AND isthmus_missing.id = isthmus_good.{name}) THEN '{name}'"
+        for name in references
     )
     waiting = f"CASE {unresolved} END" if references else "CAST(NULL AS VARCHAR)"
     winner = "_first" if corrects else "coalesce(_standing, _first)"
     return f"""
-        WITH good AS (SELECT * FROM {good}),
-        awaited AS (SELECT *, {waiting} AS _waits_for FROM good),
-        standing AS (
-            SELECT dt, event_id, payload_digest, correction FROM existing
+        WITH isthmus_good AS (SELECT * FROM {good}),
+        isthmus_awaited AS (SELECT *, {waiting} AS _waits_for FROM isthmus_good),
+        isthmus_standing AS (
+            SELECT dt, event_id, payload_digest, correction FROM isthmus_existing
             QUALIFY row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) = 1
         ),
-        corrected AS (
-            SELECT DISTINCT existing.dt, existing.event_id, existing.payload_digest FROM existing
-            JOIN standing ON standing.dt = existing.dt AND standing.event_id = existing.event_id
-            WHERE existing.correction < standing.correction
+        isthmus_corrected AS (
+            SELECT DISTINCT isthmus_existing.dt, isthmus_existing.event_id, isthmus_existing.payload_digest FROM isthmus_existing
+            JOIN isthmus_standing ON isthmus_standing.dt = isthmus_existing.dt AND isthmus_standing.event_id = isthmus_existing.event_id
+            WHERE isthmus_existing.correction < isthmus_standing.correction
         ),
-        ranked AS (
-            SELECT awaited.*, standing.payload_digest AS _standing, corrected.payload_digest IS NOT NULL AS _corrected,
-                   coalesce(standing.correction + 1, 0) AS correction,
-                   row_number() OVER copies AS _nth, first_value(awaited.payload_digest) OVER copies AS _first
-            FROM awaited
-            LEFT JOIN standing ON standing.dt = awaited.dt AND standing.event_id = awaited.event_id
-            LEFT JOIN corrected ON corrected.dt = awaited.dt AND corrected.event_id = awaited.event_id
-                 AND corrected.payload_digest = awaited.payload_digest
+        isthmus_ranked AS (
+            SELECT isthmus_awaited.*, isthmus_standing.payload_digest AS _standing,
+                   isthmus_corrected.payload_digest IS NOT NULL AS _corrected,
+                   coalesce(isthmus_standing.correction + 1, 0) AS correction,
+                   row_number() OVER isthmus_copies AS _nth, first_value(isthmus_awaited.payload_digest) OVER isthmus_copies AS _first
+            FROM isthmus_awaited
+            LEFT JOIN isthmus_standing ON isthmus_standing.dt = isthmus_awaited.dt AND isthmus_standing.event_id = isthmus_awaited.event_id
+            LEFT JOIN isthmus_corrected ON isthmus_corrected.dt = isthmus_awaited.dt
+                 AND isthmus_corrected.event_id = isthmus_awaited.event_id
+                 AND isthmus_corrected.payload_digest = isthmus_awaited.payload_digest
             WHERE _waits_for IS NULL
-            WINDOW copies AS (PARTITION BY awaited.dt, awaited.event_id ORDER BY awaited.payload_digest, awaited.file_row_number)
+            WINDOW isthmus_copies AS (
+                PARTITION BY isthmus_awaited.dt, isthmus_awaited.event_id
+                ORDER BY isthmus_awaited.payload_digest, isthmus_awaited.file_row_number)
         )
         SELECT * EXCLUDE (_waits_for, _standing, _corrected, _nth, _first),
                CASE WHEN payload_digest = {winner} AND _nth = 1 AND _standing IS DISTINCT FROM payload_digest THEN 'new'
                     WHEN payload_digest IN ({winner}, _standing) OR _corrected THEN 'there'
                     ELSE '{CONFLICTING}' END AS _state
-        FROM ranked
-        UNION ALL BY NAME SELECT * EXCLUDE (_waits_for), _waits_for || '{WAITING}' AS _state FROM awaited WHERE _waits_for IS NOT NULL
+        FROM isthmus_ranked
+        UNION ALL BY NAME
+        SELECT * EXCLUDE (_waits_for), _waits_for || '{WAITING}' AS _state FROM isthmus_awaited WHERE _waits_for IS NOT NULL
         ORDER BY file_row_number"""
 
 

@@ -164,7 +164,9 @@ def _notes(project: Project, read: Sequence[Input]) -> tuple[str, ...]:
     names = {i.relation for i in read}
     notes = []
     for table in (i.relation for i in read if i.known is None):
-        loads = warehouse.query(f"SELECT count(DISTINCT loaded_timestamp) AS n FROM {static_raw_name(table)}", {})["n"][0].as_py()
+        loads = warehouse.query(f"SELECT count(DISTINCT loaded_timestamp) AS isthmus_loads FROM {static_raw_name(table)}", {})[
+            "isthmus_loads"
+        ][0].as_py()
         if loads > 1:
             notes.append(f"warning: {table} changed since it was first loaded, and does not say when: every row sees its newest load")
     for objective in spec.objectives.values():
@@ -172,10 +174,11 @@ def _notes(project: Project, read: Sequence[Input]) -> tuple[str, ...]:
         if outcome not in names:
             continue
         same = (
-            f"SELECT count(*) AS n FROM {outcome} AS hit JOIN {exposure} AS shown ON hit.{objective.exposure}_id = shown.event_id "
-            "WHERE hit.event_timestamp = shown.event_timestamp"
+            f"SELECT count(*) AS isthmus_rows FROM {outcome} AS isthmus_hit JOIN {exposure} AS isthmus_shown "
+            f"ON isthmus_hit.{objective.exposure}_id = isthmus_shown.event_id "
+            "WHERE isthmus_hit.event_timestamp = isthmus_shown.event_timestamp"
         )
-        if count := warehouse.query(same, {})["n"][0].as_py():
+        if count := warehouse.query(same, {})["isthmus_rows"][0].as_py():
             notes.append(
                 f"{count:,} {objective.outcome} events carry their {objective.exposure}'s time: "
                 f"a row at the {objective.exposure}'s own time cannot be judged by time"

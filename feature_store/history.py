@@ -54,11 +54,11 @@ def computed_sql(source: ViewSource) -> str:
     return (
         f"SELECT {', '.join(source.columns)} FROM (\n"
         f"SELECT {entity_key_sql(source.entity)} AS entity_key, {key}, event_timestamp, created_timestamp{names}, "
-        f"row_number() OVER (PARTITION BY {key}, event_timestamp, created_timestamp ORDER BY {newest}) AS copy_number FROM (\n"
+        f"row_number() OVER (PARTITION BY {key}, event_timestamp, created_timestamp ORDER BY {newest}) AS isthmus_copy FROM (\n"
         f"SELECT {key}, event_timestamp, {created} AS created_timestamp{names} FROM (\n"
-        f"{raw} FROM (\n{body(source.view.sql)}\n) AS written) AS typed\n"
-        f"WHERE {key} IS NOT NULL AND event_timestamp IS NOT NULL) AS known\n"
-        "WHERE event_timestamp <= $until AND created_timestamp <= $until) AS copies WHERE copy_number = 1"
+        f"{raw} FROM (\n{body(source.view.sql)}\n) AS isthmus_written) AS isthmus_typed\n"
+        f"WHERE {key} IS NOT NULL AND event_timestamp IS NOT NULL) AS isthmus_known\n"
+        "WHERE event_timestamp <= $until AND created_timestamp <= $until) AS isthmus_copies WHERE isthmus_copy = 1"
     )
 
 
@@ -77,19 +77,20 @@ def next_sql(source: ViewSource) -> str:
     Reads published rows only, so that repeating a batch that was cut gives the same rows.
     """
     names = "".join(f", {feature.name}" for feature in source.features)
-    own, others = ", ".join(f"fresh.{name}" for name in source.columns[:3]), "".join(f", fresh.{f.name}" for f in source.features)
-    differs = "".join(f" OR {changed(feature, f'fresh.{feature.name}', f'held.{feature.name}')}" for feature in source.features)
-    newest = "row_number() OVER (PARTITION BY entity_key, event_timestamp ORDER BY created_timestamp DESC) AS age"
+    fresh, held = "isthmus_fresh", "isthmus_held"
+    own, others = ", ".join(f"{fresh}.{name}" for name in source.columns[:3]), "".join(f", {fresh}.{f.name}" for f in source.features)
+    differs = "".join(f" OR {changed(feature, f'{fresh}.{feature.name}', f'{held}.{feature.name}')}" for feature in source.features)
+    newest = "row_number() OVER (PARTITION BY entity_key, event_timestamp ORDER BY created_timestamp DESC) AS isthmus_age"
     published = f"SELECT entity_key, event_timestamp{names}, {newest} FROM {source.view.name} WHERE created_timestamp <= $since"
-    created = "CASE WHEN fresh.created_timestamp > $since THEN fresh.created_timestamp ELSE $until END AS created_timestamp"
+    created = f"CASE WHEN {fresh}.created_timestamp > $since THEN {fresh}.created_timestamp ELSE $until END AS created_timestamp"
     return (
-        f"WITH computed__rows AS (\n{computed_sql(source)}\n),\n"
-        f"published__rows AS (\n{published}\n)\n"
+        f"WITH isthmus_computed AS (\n{computed_sql(source)}\n),\n"
+        f"isthmus_published AS (\n{published}\n)\n"
         f"SELECT {own}, {created}{others}\n"
-        f"FROM (SELECT {', '.join(source.columns)}, {newest} FROM computed__rows) AS fresh\n"
-        "LEFT JOIN (SELECT * FROM published__rows WHERE age = 1) AS held "
-        "ON held.entity_key = fresh.entity_key AND held.event_timestamp = fresh.event_timestamp\n"
-        f"WHERE fresh.created_timestamp > $since OR (fresh.age = 1 AND (held.entity_key IS NULL{differs}))"
+        f"FROM (SELECT {', '.join(source.columns)}, {newest} FROM isthmus_computed) AS {fresh}\n"
+        f"LEFT JOIN (SELECT * FROM isthmus_published WHERE isthmus_age = 1) AS {held} "
+        f"ON {held}.entity_key = {fresh}.entity_key AND {held}.event_timestamp = {fresh}.event_timestamp\n"
+        f"WHERE {fresh}.created_timestamp > $since OR ({fresh}.isthmus_age = 1 AND ({held}.entity_key IS NULL{differs}))"
     )
 
 
@@ -97,8 +98,8 @@ def latest_sql(source: ViewSource) -> str:
     """Recomputed from the events: what each entity's newest row was at `$until`, as the online store should serve it."""
     return (
         f"SELECT {', '.join(source.columns)} FROM (SELECT {', '.join(source.columns)}, "
-        "row_number() OVER (PARTITION BY entity_key ORDER BY event_timestamp DESC, created_timestamp DESC) AS age FROM (\n"
-        f"{computed_sql(source)}) AS computed) AS aged WHERE age = 1"
+        "row_number() OVER (PARTITION BY entity_key ORDER BY event_timestamp DESC, created_timestamp DESC) AS isthmus_age FROM (\n"
+        f"{computed_sql(source)}) AS isthmus_computed) AS isthmus_aged WHERE isthmus_age = 1"
     )
 
 

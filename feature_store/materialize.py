@@ -163,16 +163,20 @@ def _written(project: Project, source: ViewSource, *, since: datetime | None, un
     """A batch's rows, and the least and greatest lag in them: what lets a later join skip its own look (point_in_time.py)."""
     after = "" if since is None else " AND created_timestamp > $since"
     lag = "date_diff('millisecond', event_timestamp, created_timestamp)"
-    measures = f"count(*) AS n, min({lag}) AS least, max({lag}) AS greatest"
+    measures = f"count(*) AS isthmus_rows, min({lag}) AS isthmus_least, max({lag}) AS isthmus_greatest"
     sql = f"SELECT {measures} FROM {source.view.name} WHERE created_timestamp <= $until{after}"
     params: dict[str, object] = {"until": until} if since is None else {"since": since, "until": until}
     row = project.target.warehouse.query(sql, params).to_pylist()[0]
-    return row["n"], (row["least"], row["greatest"])
+    return row["isthmus_rows"], (row["isthmus_least"], row["isthmus_greatest"])
 
 
 def _anything_new(project: Project, source: ViewSource, *, since: datetime, until: datetime) -> bool:
     sql, params = _batch_sql(source, since=since, until=until)
-    return bool(project.target.warehouse.query(f"SELECT count(*) AS n FROM (\n{sql}\n) AS batch", params)["n"][0].as_py())
+    return bool(
+        project.target.warehouse.query(f"SELECT count(*) AS isthmus_rows FROM (\n{sql}\n) AS isthmus_batch", params)["isthmus_rows"][
+            0
+        ].as_py()
+    )
 
 
 def _sync(project: Project, source: ViewSource, held: Held) -> Held:
@@ -191,14 +195,14 @@ def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
     if mark.synced is None:
         return True
     view, params = source.view.name, {"synced": mark.synced}
-    sample = project.target.warehouse.query(f"SELECT min(entity_key) AS k FROM {view} WHERE created_timestamp <= $synced", params)["k"][
-        0
-    ].as_py()
+    sample = project.target.warehouse.query(
+        f"SELECT min(entity_key) AS isthmus_key FROM {view} WHERE created_timestamp <= $synced", params
+    )["isthmus_key"][0].as_py()
     return sample is not None and project.target.online.get(view, [sample])[0] is None
 
 
 def _keys(project: Project, source: ViewSource, mark: Watermark) -> int:
     if mark.until is None:
         return 0
-    sql = f"SELECT count(DISTINCT entity_key) AS n FROM {source.view.name} WHERE created_timestamp <= $until"
-    return int(project.target.warehouse.query(sql, {"until": mark.until})["n"][0].as_py())
+    sql = f"SELECT count(DISTINCT entity_key) AS isthmus_keys FROM {source.view.name} WHERE created_timestamp <= $until"
+    return int(project.target.warehouse.query(sql, {"until": mark.until})["isthmus_keys"][0].as_py())

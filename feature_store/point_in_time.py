@@ -68,22 +68,23 @@ def join_sql(
             f"the join would have two columns named {', '.join(twice)}",
             remedy="feature names are unique within a model, and differ from the objective's columns: rename one in its SQL (AS ...)",
         )
-    # Neutral names never hold two underscores, so these can hide no table.
-    tables = [f"spine__rows AS (\n{spine}\n)"]
-    joins, outputs = [], [f"spine__rows.{name}" for name in columns]
+    # No name of a user's begins with isthmus_, so these can hide no table and no column.
+    tables = [f"isthmus_spine AS (\n{spine}\n)"]
+    joins, outputs = [], [f"isthmus_spine.{name}" for name in columns]
     for number, view in enumerate(views):
+        same = f"isthmus_spine.{view.key} = isthmus_view_{number}.{view.key}"
         if rendering == "portable":
             tables += _portable_tables(number, view, time)
-            on = f"spine__rows.{view.key} = view__{number}.{view.key} AND spine__rows.{time} = view__{number}.asked_timestamp"
-            joins.append(f"LEFT JOIN view__{number} ON {on}")
-            outputs += [f"view__{number}.{feature.name}" for feature in view.features]
+            on = f"{same} AND isthmus_spine.{time} = isthmus_view_{number}.isthmus_time"
+            joins.append(f"LEFT JOIN isthmus_view_{number} ON {on}")
+            outputs += [f"isthmus_view_{number}.{feature.name}" for feature in view.features]
         else:
-            on = f"spine__rows.{view.key} = view__{number}.{view.key} AND spine__rows.{time} >= view__{number}.known_timestamp"
-            joins.append(f"ASOF LEFT JOIN ({_asof_rows(number, view)}) AS view__{number} ON {on}")
-            outputs += [_fresh(number, view, feature.name, time) for feature in view.features]
-    order = f"\nORDER BY {', '.join(f'spine__rows.{name}' for name in order_by)}" if order_by else ""
+            on = f"{same} AND isthmus_spine.{time} >= isthmus_view_{number}.isthmus_known"
+            joins.append(f"ASOF LEFT JOIN ({_asof_rows(number, view)}) AS isthmus_view_{number} ON {on}")
+            outputs += [_within_ttl(number, view, feature.name, time) for feature in view.features]
+    order = f"\nORDER BY {', '.join(f'isthmus_spine.{name}' for name in order_by)}" if order_by else ""
     separator = ",\n"
-    return f"WITH {separator.join(tables)}\nSELECT {', '.join(outputs)}\nFROM spine__rows\n" + "\n".join(joins) + order
+    return f"WITH {separator.join(tables)}\nSELECT {', '.join(outputs)}\nFROM isthmus_spine\n" + "\n".join(joins) + order
 
 
 def join_params(views: Sequence[JoinView]) -> dict[str, object]:
@@ -124,19 +125,20 @@ def point_in_time(
 def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
     """What a history that nobody vouches for is like. Two passes over three columns cost a tenth of what they can save."""
     lags = (
-        "SELECT count(*) - count(lag) AS gaps, CASE WHEN min(lag) = max(lag) THEN 1 ELSE 0 END AS steady, "
-        "CASE WHEN min(lag) < INTERVAL 0 SECOND THEN 1 ELSE 0 END AS early FROM ("
-        f"SELECT created_timestamp - event_timestamp AS lag FROM {view.history} WHERE event_timestamp IS NOT NULL) AS lags"
+        "SELECT count(*) - count(isthmus_lag) AS isthmus_gaps, "
+        "CASE WHEN min(isthmus_lag) = max(isthmus_lag) THEN 1 ELSE 0 END AS isthmus_steady, "
+        "CASE WHEN min(isthmus_lag) < INTERVAL 0 SECOND THEN 1 ELSE 0 END AS isthmus_early FROM ("
+        f"SELECT created_timestamp - event_timestamp AS isthmus_lag FROM {view.history} WHERE event_timestamp IS NOT NULL) AS isthmus_lags"
     )
-    found = warehouse.query(lags, {}).to_pylist()[0]
+    row = warehouse.query(lags, {}).to_pylist()[0]
     unique = view.unique
-    if not unique and not found["gaps"] and not found["early"]:
+    if not unique and not row["isthmus_gaps"] and not row["isthmus_early"]:
         copies = (
-            f"SELECT count(*) AS n FROM (SELECT {view.key} FROM {view.history} "
-            f"GROUP BY {view.key}, event_timestamp, created_timestamp HAVING count(*) > 1) AS copies"
+            f"SELECT count(*) AS isthmus_rows FROM (SELECT {view.key} FROM {view.history} "
+            f"GROUP BY {view.key}, event_timestamp, created_timestamp HAVING count(*) > 1) AS isthmus_copies"
         )
-        unique = warehouse.query(copies, {})["n"][0].as_py() == 0
-    return msgspec.structs.replace(view, unique=unique, steady=found["gaps"] == 0 and found["steady"] == 1)
+        unique = warehouse.query(copies, {})["isthmus_rows"][0].as_py() == 0
+    return msgspec.structs.replace(view, unique=unique, steady=row["isthmus_gaps"] == 0 and row["isthmus_steady"] == 1)
 
 
 def _rows(number: int, view: JoinView) -> str:
@@ -145,7 +147,7 @@ def _rows(number: int, view: JoinView) -> str:
     published = "" if view.known_until is None else f" AND created_timestamp <= $known_{number}"
     return (
         f"SELECT {view.key}, event_timestamp, created_timestamp, "
-        "CASE WHEN created_timestamp > event_timestamp THEN created_timestamp ELSE event_timestamp END AS known_timestamp"
+        "CASE WHEN created_timestamp > event_timestamp THEN created_timestamp ELSE event_timestamp END AS isthmus_known"
         f"{', ' if names else ''}{names} FROM {view.history} "
         f"WHERE {view.key} IS NOT NULL AND event_timestamp IS NOT NULL{published}"
     )
@@ -157,9 +159,9 @@ def _versions(number: int, view: JoinView) -> str:
     created = "coalesce(created_timestamp, event_timestamp)"
     ties = "" if view.unique else "".join(f", {term}" for feature in view.features for term in canonical_order(feature))
     return (
-        f"SELECT {view.key}, event_timestamp, known_timestamp{names}, "
-        f"row_number() OVER (PARTITION BY {view.key} ORDER BY event_timestamp, {created}{ties}) AS version_number "
-        f"FROM ({_rows(number, view)}) AS published"
+        f"SELECT {view.key}, event_timestamp, isthmus_known{names}, "
+        f"row_number() OVER (PARTITION BY {view.key} ORDER BY event_timestamp, {created}{ties}) AS isthmus_version "
+        f"FROM ({_rows(number, view)}) AS isthmus_published"
     )
 
 
@@ -171,24 +173,29 @@ def canonical_order(column: Column) -> tuple[str, str]:
 
 def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
     key = view.key
-    versions, best, names = f"view__{number}__versions", f"view__{number}__best", "".join(f", rows_.{f.name}" for f in view.features)
-    fresh = "" if view.ttl is None else f" AND best.moment <= rows_.event_timestamp + {_interval(view.ttl)}"
+    versions, best, names = (
+        f"isthmus_versions_{number}",
+        f"isthmus_best_{number}",
+        "".join(f", isthmus_row.{f.name}" for f in view.features),
+    )
+    fresh = "" if view.ttl is None else f" AND isthmus_best.isthmus_moment <= isthmus_row.event_timestamp + {_interval(view.ttl)}"
     # The default frame, RANGE up to the current row, takes in peers: a row known at exactly the asked time counts.
     moments = (
-        f"SELECT {key}, known_timestamp AS moment, version_number, 0 AS asked FROM {versions}\nUNION ALL\n"
-        f"SELECT {key}, {time} AS moment, 0 AS version_number, 1 AS asked FROM spine__rows "
+        f"SELECT {key}, isthmus_known AS isthmus_moment, isthmus_version, 0 AS isthmus_asked FROM {versions}\nUNION ALL\n"
+        f"SELECT {key}, {time} AS isthmus_moment, 0 AS isthmus_version, 1 AS isthmus_asked FROM isthmus_spine "
         f"WHERE {key} IS NOT NULL AND {time} IS NOT NULL GROUP BY {key}, {time}"
     )
-    newest = f"max(version_number) OVER (PARTITION BY {key} ORDER BY moment) AS version_number"
+    newest = f"max(isthmus_version) OVER (PARTITION BY {key} ORDER BY isthmus_moment) AS isthmus_version"
     rows = (
-        f"SELECT best.{key}, best.moment AS asked_timestamp{names} FROM {best} AS best "
-        f"JOIN {versions} AS rows_ ON rows_.{key} = best.{key} AND rows_.version_number = best.version_number "
-        f"WHERE best.asked = 1{fresh}"
+        f"SELECT isthmus_best.{key}, isthmus_best.isthmus_moment AS isthmus_time{names} FROM {best} AS isthmus_best "
+        f"JOIN {versions} AS isthmus_row "
+        f"ON isthmus_row.{key} = isthmus_best.{key} AND isthmus_row.isthmus_version = isthmus_best.isthmus_version "
+        f"WHERE isthmus_best.isthmus_asked = 1{fresh}"
     )
     return [
         f"{versions} AS (\n{_versions(number, view)}\n)",
-        f"{best} AS (\nSELECT {key}, moment, asked, {newest} FROM (\n{moments}) AS moments\n)",
-        f"view__{number} AS (\n{rows}\n)",
+        f"{best} AS (\nSELECT {key}, isthmus_moment, isthmus_asked, {newest} FROM (\n{moments}) AS isthmus_moments\n)",
+        f"isthmus_view_{number} AS (\n{rows}\n)",
     ]
 
 
@@ -197,19 +204,20 @@ def _asof_rows(number: int, view: JoinView) -> str:
     if view.steady and view.unique:
         return _rows(number, view)
     names = "".join(f", {feature.name}" for feature in view.features)
-    rows, order = (_rows(number, view), "event_timestamp") if view.unique else (_versions(number, view), "version_number")
+    rows, order = (_rows(number, view), "event_timestamp") if view.unique else (_versions(number, view), "isthmus_version")
     # Of unique rows with one event_timestamp the one known last is the newest anyway, so their events are order enough.
     return (
-        f"SELECT {view.key}, event_timestamp, known_timestamp{names} FROM ("
-        f"SELECT *, max({order}) OVER (PARTITION BY {view.key} ORDER BY known_timestamp) AS newest FROM ({rows})) WHERE {order} = newest"
+        f"SELECT {view.key}, event_timestamp, isthmus_known{names} FROM ("
+        f"SELECT *, max({order}) OVER (PARTITION BY {view.key} ORDER BY isthmus_known) AS isthmus_newest FROM ({rows})) "
+        f"WHERE {order} = isthmus_newest"
     )
 
 
-def _fresh(number: int, view: JoinView, feature: str, time: str) -> str:
+def _within_ttl(number: int, view: JoinView, feature: str, time: str) -> str:
     if view.ttl is None:
-        return f"view__{number}.{feature}"
-    fresh = f"spine__rows.{time} <= view__{number}.event_timestamp + {_interval(view.ttl)}"
-    return f"CASE WHEN {fresh} THEN view__{number}.{feature} END AS {feature}"
+        return f"isthmus_view_{number}.{feature}"
+    fresh = f"isthmus_spine.{time} <= isthmus_view_{number}.event_timestamp + {_interval(view.ttl)}"
+    return f"CASE WHEN {fresh} THEN isthmus_view_{number}.{feature} END AS {feature}"
 
 
 def _interval(length: timedelta) -> str:

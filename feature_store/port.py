@@ -28,7 +28,7 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 class TableState(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...]
-    rows: int | None
+    rows: int | None  # stored; None: of a view, or only a query could tell (a cloud's table of many files)
 
 
 class SqlProblem(msgspec.Struct, frozen=True, kw_only=True):

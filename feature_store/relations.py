@@ -27,16 +27,20 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
     within = f"INTERVAL {int(objective.within.total_seconds())} SECOND"
     exposure, outcome = view_name(objective.exposure), view_name(objective.outcome)
     reference = f"{objective.exposure}_id"
-    columns = ", ".join(f"shown.{c.name}" for c in event_columns(spec.events[objective.exposure]))
+    columns = ", ".join(f"isthmus_shown.{c.name}" for c in event_columns(spec.events[objective.exposure]))
     sql = (
-        f"SELECT {columns}, CASE WHEN hit.event_id IS NULL THEN 0 ELSE 1 END AS outcome, "
-        f"shown.event_timestamp + {within} AS created_timestamp, shown.dt "
-        f"FROM {exposure} AS shown LEFT JOIN ("
-        "SELECT event_id, dt FROM (SELECT exposure.event_id, exposure.dt, row_number() OVER (PARTITION BY outcome.dt, outcome.event_id "
-        f"ORDER BY exposure.event_timestamp DESC) AS isthmus_place FROM {exposure} AS exposure "
-        f"JOIN {outcome} AS outcome ON outcome.{reference} = exposure.event_id "
-        f"AND outcome.event_timestamp >= exposure.event_timestamp AND outcome.event_timestamp <= exposure.event_timestamp + {within} "
-        ") AS isthmus_nearest WHERE isthmus_place = 1 GROUP BY event_id, dt) AS hit ON hit.event_id = shown.event_id AND hit.dt = shown.dt"
+        f"SELECT {columns}, CASE WHEN isthmus_hit.event_id IS NULL THEN 0 ELSE 1 END AS outcome, "
+        f"isthmus_shown.event_timestamp + {within} AS created_timestamp, isthmus_shown.dt "
+        f"FROM {exposure} AS isthmus_shown LEFT JOIN ("
+        "SELECT event_id, dt FROM (SELECT isthmus_exposure.event_id, isthmus_exposure.dt, "
+        "row_number() OVER (PARTITION BY isthmus_outcome.dt, isthmus_outcome.event_id "
+        "ORDER BY isthmus_exposure.event_timestamp DESC) AS isthmus_place "
+        f"FROM {exposure} AS isthmus_exposure "
+        f"JOIN {outcome} AS isthmus_outcome ON isthmus_outcome.{reference} = isthmus_exposure.event_id "
+        f"AND isthmus_outcome.event_timestamp >= isthmus_exposure.event_timestamp "
+        f"AND isthmus_outcome.event_timestamp <= isthmus_exposure.event_timestamp + {within}) AS isthmus_nearest "
+        "WHERE isthmus_place = 1 GROUP BY event_id, dt) AS isthmus_hit "
+        "ON isthmus_hit.event_id = isthmus_shown.event_id AND isthmus_hit.dt = isthmus_shown.dt"
     )
     return TableSpec(name=objective.name, columns=(), time_column="event_timestamp", view_sql=sql)
 

@@ -74,7 +74,7 @@ def _compare(project: Project, source: ViewSource, keys: Sequence[str], moment: 
     names = [feature.name for feature in source.features]
     # Bounded by the sample: what leaves the warehouse is one row per chosen key.
     placeholders = ", ".join(f"$key_{n}" for n in range(len(keys)))
-    sql = f"SELECT * FROM (\n{latest_sql(source)}\n) AS latest WHERE entity_key IN ({placeholders})"
+    sql = f"SELECT * FROM (\n{latest_sql(source)}\n) AS isthmus_latest WHERE entity_key IN ({placeholders})"
     params = {"until": moment, **{f"key_{n}": key for n, key in enumerate(keys)}}
     recomputed = {row["entity_key"]: row for row in project.target.warehouse.query(sql, params).to_pylist()}
     served = project.target.online.get(source.view.name, keys)

@@ -78,12 +78,8 @@ def line_of(node: exp.Expr, default: int = 1) -> int:
 def _parse(sql: str) -> exp.Query | SqlProblem:
     try:
         statements = [tree for tree in _statements(sql) if tree is not None and not isinstance(tree, exp.Semicolon)]
-    except ParseError as error:
-        first = error.errors[0] if error.errors else {}
-        near = f" near {first['highlight']!r}" if first.get("highlight") else ""
-        return SqlProblem(line=first.get("line") or 1, what=f"syntax error{near}", why=first.get("description") or str(error))
-    except TokenError as error:
-        return SqlProblem(line=_line_of_token_error(sql), what="syntax error", why=f"a quote or a comment is not closed ({error})")
+    except (ParseError, TokenError, RecursionError) as error:
+        return _unparsed(sql, error)
     if not statements:
         return SqlProblem(line=1, what="no statement", why="write one SELECT")
     if len(statements) > 1:
@@ -93,6 +89,16 @@ def _parse(sql: str) -> exp.Query | SqlProblem:
         what = (tree.key if isinstance(tree, exp.Expr) else type(tree).__name__).upper()
         return SqlProblem(line=1, what=what, why="a view is exactly one SELECT")
     return tree
+
+
+def _unparsed(sql: str, error: Exception) -> SqlProblem:
+    if isinstance(error, RecursionError):
+        return SqlProblem(line=1, what="nested too deeply", why="no engine takes it: use fewer parentheses, or steps in a WITH")
+    if isinstance(error, TokenError):
+        return SqlProblem(line=_line_of_token_error(sql), what="syntax error", why=f"a quote or a comment is not closed ({error})")
+    first = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
+    near = f" near {first['highlight']!r}" if first.get("highlight") else ""
+    return SqlProblem(line=first.get("line") or 1, what=f"syntax error{near}", why=first.get("description") or str(error))
 
 
 def _statements(sql: str) -> list[exp.Expr | None]:

@@ -13,6 +13,7 @@ from ..errors import Invalid, NotFound
 from ..events.column_types import arrow_type
 from ..events.port import Column, ColumnType
 from ..formats import StoredDocument, decode
+from ..project.names import OURS
 from .relations import static_raw_name, static_table
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _conformed(data: pa.Table, where: str) -> pa.Table:
 
     arrays, names = [], []
     for field, values in zip(list(data.schema), data.columns, strict=True):
-        if field.name in _RESERVED:
+        if field.name in _RESERVED or field.name.lower().startswith(OURS):
             raise Invalid(
                 f"{where}: a column may not be called {field.name}", remedy="every table has one of its own: rename it in the file"
             )

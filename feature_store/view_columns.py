@@ -13,7 +13,8 @@ from ..events.port import Column, ColumnType
 from ..project.names import column_problem, did_you_mean
 from ..project.specs import Entity, FeatureView
 
-_RESERVED = frozenset({"feature_timestamp", "is_deleted"})  # of the online store; the history's own are known to project/names.py
+# Of the online stores; the history's own are known to project/names.py.
+_RESERVED = frozenset({"feature_timestamp", "is_deleted", "event_ms", "created_ms", "synced_until"})
 _INTEGERS = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"}
 )  # sum() of whole numbers is HUGEINT in DuckDB and 64 bits on the clouds

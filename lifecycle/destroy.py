@@ -21,13 +21,16 @@ class Destruction(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     resources: tuple[Resource, ...]
     kept: tuple[Resource, ...] = ()  # of the project too, and left: registered models
+    going: tuple[Resource, ...] = ()  # asked for, and still listed: a cloud deletes in its own time
 
     def __str__(self) -> str:
         counted = Counter(r.kind for r in self.resources)
         parts = [f"- endpoint {r.name}" for r in self.resources if r.kind == "endpoint"]
         parts += [f"- {n} {_NAMES.get(kind, kind)}{'s' if n != 1 else ''}" for kind, n in counted.items() if kind != "endpoint"]
         kept = ", ".join(f"{r.kind} {r.name}" for r in self.kept) or "models"
-        return f"{self.target:<7} {'  '.join(parts) or 'nothing here'}    keeps {kept}, runs/, reports/, raw/ and your data/"
+        going = f"    still going: {', '.join(f'{_NAMES.get(r.kind, r.kind)} {r.name}' for r in self.going)}" if self.going else ""
+        nothing = "nothing gone yet" if self.going else "nothing here"
+        return f"{self.target:<7} {'  '.join(parts) or nothing}{going}    keeps {kept}, runs/, reports/, raw/ and your data/"
 
 
 def to_destroy(project: Project) -> Destruction:
@@ -37,16 +40,22 @@ def to_destroy(project: Project) -> Destruction:
 
 
 def destroy(project: Project) -> Destruction:
-    """Delete in an order in which nothing is used by what is still there. A second run deletes what a crash left."""
+    """Delete in an order in which nothing is used by what is still there. A second run deletes what a crash left.
+
+    `resources` of the answer are gone; what the inventory still lists is `going`.
+    """
     with project.lock("destroy"):
-        gone = to_destroy(project)
-        for done, resource in enumerate(gone.resources):
-            project.progress(f"destroy {resource.kind} {resource.name}", done, len(gone.resources))
+        asked = to_destroy(project)
+        for done, resource in enumerate(asked.resources):
+            project.progress(f"destroy {resource.kind} {resource.name}", done, len(asked.resources))
             project.target.inventory.delete(resource)
         for prefix in _STATE:
             for key in project.target.state.keys(prefix):
                 _forget(project, key)
-    return gone
+        project.sweep()
+    left = {(r.kind, r.name) for r in project.target.inventory.list(project.spec.name)}
+    gone = tuple(r for r in asked.resources if (r.kind, r.name) not in left)
+    return msgspec.structs.replace(asked, resources=gone, going=tuple(r for r in asked.resources if (r.kind, r.name) in left))
 
 
 def _forget(project: Project, key: str) -> None:

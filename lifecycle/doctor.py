@@ -15,7 +15,8 @@ import msgspec
 from ..errors import IsthmusError
 from ..installed import adapter, names
 from ..project.profiles import DEFAULT
-from ..target import Adapter, require
+from ..runtime import Project
+from ..target import Adapter, Examination, attribute, require
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,21 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 def doctor() -> tuple[Finding, ...]:
     """One finding a line. Nothing outside a temporary folder is touched and no cloud is called."""
     return tuple(_findings())
+
+
+def examine(project: Project) -> tuple[Finding, ...]:
+    """What a project has stored, all of it read and compared with what was written. Nothing is changed."""
+    target = project.target
+    if not target.adapter.examine:
+        return (Finding(name="stored", ok=True, detail=f"{target.name} keeps checksums itself; nothing was read"),)
+    seen: Examination = attribute(target.adapter.examine)(target)
+    whole = not seen.problems
+    detail = f"{seen.looked}: " + ("as they were written" if whole else f"{len(seen.problems):,} damaged or lost; {seen.remedy}")
+    return (
+        Finding(name="stored", ok=whole, detail=detail, required=True),
+        *(Finding(name="damage", ok=False, detail=problem, required=True) for problem in seen.problems),
+        *(Finding(name="note", ok=True, detail=note) for note in seen.notes),
+    )
 
 
 def _findings() -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from ..errors import Invalid, Unavailable, Unsupported
 from ..formats import refuse_newer, schema, schema_of
 from ..installed import adapter, adapters
+from ..storage import make_private
 from ..target import Offline, require
 
 _BUILT = ("aws",)  # the clouds that localstack/ has
@@ -212,7 +213,8 @@ def _loopback(url: str) -> bool:
 @contextmanager
 def _one_at_a_time(folder: Path) -> Generator[None, None, None]:
     """Two commands at once start one stack."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder.parent)
+    folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

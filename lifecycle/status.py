@@ -9,6 +9,7 @@ import msgspec
 
 from ..endpoints.port import EndpointState
 from ..events.relations import raw_name
+from ..feature_store.port import TableState
 from ..runtime import Project
 from .plan import headline, where
 
@@ -16,7 +17,8 @@ from .plan import headline, where
 class TableLine(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     name: str
-    rows: int | None  # stored, copies included; None: not made yet
+    made: bool
+    rows: int | None  # stored, copies included; None: not made yet, or nobody counted them: a target may need a query for that
     known_until: datetime | None = None  # of a feature view: its watermark
 
 
@@ -30,12 +32,17 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         lines = [headline(self.target, self.where)]
         for table in self.tables:
-            rows = "not made yet (isthmus apply)" if table.rows is None else f"{table.rows:>9,} rows"
             fresh = f"   known up to {table.known_until:%Y-%m-%d %H:%M}" if table.known_until else ""
-            lines.append(f"  {table.kind:<13} {table.name:<20} {rows}{fresh}")
+            lines.append(f"  {table.kind:<13} {table.name:<20} {_rows(table)}{fresh}")
         lines += [_endpoint(name, state) for name, state in self.endpoints.items()]
         cost = "unknown" if self.hourly_cost is None else f"{self.hourly_cost:.2f} USD/h"
         return "\n".join([*lines, f"cost    {cost}"])
+
+
+def _rows(table: TableLine) -> str:
+    if not table.made:
+        return "not made yet (isthmus apply)"
+    return "made, rows not counted" if table.rows is None else f"{table.rows:>9,} rows"
 
 
 def _endpoint(name: str, state: EndpointState | None) -> str:
@@ -45,23 +52,20 @@ def _endpoint(name: str, state: EndpointState | None) -> str:
     return f"  {'endpoint':<13} {name:<20} {state.phase}   {split}" + (f"\n    {state.failure}" if state.failure else "")
 
 
+def _line(kind: str, name: str, state: TableState | None) -> TableLine:
+    return TableLine(kind=kind, name=name, made=state is not None, rows=state.rows if state else None)
+
+
 def status(project: Project) -> Status:
     """Read the target; nothing is changed."""
     from ..feature_store.materialize import watermark
 
     place = where(project)
     warehouse = project.target.warehouse
-    tables: list[TableLine] = []
-    for event in project.spec.events:
-        found = warehouse.observe(raw_name(event))
-        tables.append(TableLine(kind="event table", name=event, rows=found.rows if found else None))
+    tables = [_line("event table", event, warehouse.observe(raw_name(event))) for event in project.spec.events]
     for view in project.spec.feature_views:
-        found = warehouse.observe(view)
-        tables.append(
-            TableLine(
-                kind="feature view", name=view, rows=found.rows if found else None, known_until=watermark(project, view) if found else None
-            )
-        )
+        line = _line("feature view", view, warehouse.observe(view))
+        tables.append(msgspec.structs.replace(line, known_until=watermark(project, view) if line.made else None))
     costs = [r.hourly_cost for r in project.target.inventory.list(project.spec.name)]
     known = [c for c in costs if c is not None]
     return Status(

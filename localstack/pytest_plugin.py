@@ -44,6 +44,7 @@ def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _started(cloud: str, config: pytest.Config) -> RunningStack:
+    from .jobs.images import anchored
     from .run import start
 
     images = {}
@@ -51,7 +52,7 @@ def _started(cloud: str, config: pytest.Config) -> RunningStack:
         name, equals, command = str(line).partition("=")
         if not equals:
             raise pytest.UsageError(f"{cloud}_stack_images: {line!r} is not NAME=COMMAND")
-        images[name.strip()] = command.strip()
+        images[name.strip()] = anchored(command.strip(), config.rootpath)
     return start(
         cloud,
         clock=str(config.getini(f"{cloud}_stack_clock")),

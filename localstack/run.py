@@ -16,6 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from .folders import Owned
+from .jobs.images import anchored
 
 CLOUDS = ("aws",)  # each a package beside this module: its __main__ serves, its `environment` names the SDKs' variables
 _STARTS = 60.0  # seconds that a start may take; it takes about two
@@ -141,7 +142,7 @@ def command(
     """The command line of the stack's process."""
     words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
     for name, text in (images or {}).items():
-        words += ["--image", f"{name}={text}"]
+        words += ["--image", f"{name}={anchored(text, Path.cwd())}"]
     for module in handlers:
         words += ["--handlers", module]
     if moto_answers:

@@ -9,7 +9,7 @@ import msgspec
 
 from ..errors import Invalid, NotFound
 from ..formats import StoredDocument
-from ..storage import BlobStore
+from ..storage import BlobStore, below, located
 from .document import Kept, find, local_path, write
 
 
@@ -50,32 +50,34 @@ def keep(blobs: BlobStore, folder: Path, uri: str) -> Kept:
     if local_path(uri) is None:
         blobs.upload(folder, uri)
     write(blobs, f"{uri}.manifest.json", manifest)
-    return Kept(uri, manifest.digest)
+    return Kept(below(blobs.root, uri), manifest.digest)
 
 
 def damage(blobs: BlobStore, kept: Kept) -> str | None:
     """What is wrong with an artifact by now, or None. Local files are read again; elsewhere names and sizes are compared."""
-    folder = local_path(kept.uri)
+    uri = located(blobs.root, kept.uri)
+    folder = local_path(uri)
     if folder is not None:
         if not folder.is_dir():
             return "missing"
         return None if manifest_of(folder).digest == kept.digest else "changed since it was written"
-    manifest = find(blobs, f"{kept.uri}.manifest.json", Manifest)
+    manifest = find(blobs, f"{uri}.manifest.json", Manifest)
     if manifest is None or manifest.digest != kept.digest:
         return "missing"
-    prefix = kept.uri + "/"
+    prefix = uri + "/"
     seen = {info.uri.removeprefix(prefix): info.size for info in blobs.list(prefix)}
     return None if seen == {name: file.size for name, file in manifest.files.items()} else "changed since it was written"
 
 
 def fetch(blobs: BlobStore, kept: Kept, scratch: Path) -> Path:
     """A local folder with the artifact: itself under a file URI, else a checked download. Invalid when it is not what was written."""
-    folder = local_path(kept.uri)
+    uri = located(blobs.root, kept.uri)
+    folder = local_path(uri)
     if folder is None:
-        blobs.download(kept.uri, scratch)
+        blobs.download(uri, scratch)
         folder = scratch
     if not folder.is_dir() or manifest_of(folder).digest != kept.digest:
-        raise Invalid(f"{kept.uri} is not what its step wrote", remedy="submit the pipeline again: the step that made it runs again")
+        raise Invalid(f"{uri} is not what its step wrote", remedy="submit the pipeline again: the step that made it runs again")
     return folder
 
 

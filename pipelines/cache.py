@@ -17,7 +17,7 @@ import msgspec
 
 from ..errors import Invalid
 from ..formats import StoredDocument
-from ..storage import BlobStore
+from ..storage import BlobStore, below, located
 from .artifacts import damage, digest_file, digest_text
 from .document import RunDocument, StepResult, find, runs_folder, write
 from .graph import Step
@@ -45,7 +45,7 @@ class KeyRecord(StoredDocument, frozen=True, kw_only=True):
 
 class _Entry(StoredDocument, frozen=True, kw_only=True):
     run: str
-    result: str  # uri of a step.json
+    result: str  # a step.json, below the store's root
     parts: dict[str, str]
 
 
@@ -81,7 +81,7 @@ def look_up(blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str
     last = find(blobs, f"{folder}/last.json", _Entry)
     changes = list(_changes(step.name, last.parts if last else {}, parts)) if last else []
     entry = find(blobs, f"{folder}/{key}.json", _Entry)
-    result = find(blobs, entry.result, StepResult) if entry else None
+    result = find(blobs, located(blobs.root, entry.result), StepResult) if entry else None
     if step.cache and result is not None and result.key == key:
         broken = [
             KeyChange(step=step.name, part=f"artifact {name}", before=kept.digest, after=what)
@@ -102,7 +102,7 @@ def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepRe
     """Enter a result of this run. A result that was itself a hit is only noted as the last."""
     folder = _folder(blobs, document, step)
     uri = f"{runs_folder(blobs.root)}/{result.run}/{step.name}/step.json"
-    entry = _Entry(run=result.run, result=uri, parts=result.parts)
+    entry = _Entry(run=result.run, result=below(blobs.root, uri), parts=result.parts)
     if step.cache and result.cached_from is None:
         write(blobs, f"{folder}/{result.key}.json", entry)
     write(blobs, f"{folder}/last.json", entry)

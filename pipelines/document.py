@@ -31,7 +31,7 @@ class _Given(msgspec.Struct, frozen=True, tag="given"):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """An artifact: where it is, and the digest of its tree."""
+    """An artifact: where it is below the store's root (storage.located), and the digest of its tree."""
 
     uri: str
     digest: str

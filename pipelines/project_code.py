@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import Invalid
+from ..storage import located
 from .artifacts import damage, fetch, keep, manifest_of
 from .document import Kept, RunDocument, local_path
 
@@ -41,10 +42,10 @@ def keep_code(project: Project) -> Kept | None:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             copyfile(project.folder / name, copy / name)
         digest = manifest_of(copy).digest
-        kept = Kept(f"{blobs.root.rstrip('/')}/code/{digest}", digest)
+        kept = Kept(f"code/{digest}", digest)
         if damage(blobs, kept) is None:
             return kept
-        return keep(blobs, copy, kept.uri)
+        return keep(blobs, copy, located(blobs.root, kept.uri))
 
 
 def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import Conflict, NotFound
 from ..formats import StoredDocument, decode
-from ..storage import BlobStore
+from ..storage import BlobStore, located
 from . import records
 from .document import StepResult, local_path, read, runs_folder
 from .records import Run
@@ -89,7 +89,8 @@ def predictions_of(blobs: BlobStore, run: str) -> pa.Table:
     import pyarrow.parquet as pq
 
     result = read(blobs, f"{runs_folder(blobs.root)}/{run}/evaluate/step.json", StepResult)
-    return pq.ParquetFile(io.BytesIO(blobs.get(f"{result.artifacts['forward'].uri}/predictions.parquet"))).read()  # read_table loads pandas
+    uri = located(blobs.root, result.artifacts["forward"].uri)
+    return pq.ParquetFile(io.BytesIO(blobs.get(f"{uri}/predictions.parquet"))).read()  # read_table loads pandas
 
 
 def log_uri(blobs: BlobStore, run: str) -> str:
@@ -110,5 +111,5 @@ def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.Data]:
     import pyarrow.parquet as pq
 
     result = read(blobs, f"{runs_folder(blobs.root)}/{run}/dataset/step.json", StepResult)
-    uri = result.artifacts["data"].uri
+    uri = located(blobs.root, result.artifacts["data"].uri)
     return pq.ParquetFile(io.BytesIO(blobs.get(f"{uri}/data.parquet"))).read(), read(blobs, f"{uri}/data.json", records.Data)

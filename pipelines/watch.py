@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import NotFound
-from ..storage import wait
+from ..storage import located, wait
 from .conditions import text
 from .document import RunDocument, Scalar, StepResult, find, open_run, read
 from .graph import Step, needed
@@ -82,7 +82,7 @@ def artifact_uri(project: Project, run: str, step: str, name: str) -> str:
     found = _result(project, run, step).artifacts
     if name not in found:
         raise NotFound(f"step {step} of run {run} has no artifact {name} (it has {', '.join(sorted(found)) or 'none'})")
-    return found[name].uri
+    return located(project.target.blobs.root, found[name].uri)
 
 
 def log(project: Project, run: str, step: str) -> str:

@@ -10,12 +10,13 @@ NAME = r"[a-z](_?[a-z0-9])*"
 TARGET = r"[a-z]([-_]?[a-z0-9])*"
 PROJECT_LENGTH = VARIANT_LENGTH = 16
 NAME_LENGTH = 28
+OURS = "isthmus_"  # begins whatever Isthmus names inside SQL: aliases, CTEs, helper columns
 COLUMN_LENGTH = 63  # the shortest limit of a feature's name: SageMaker's 64, BigQuery's 300
 
 # Columns that our own tables add to an event's, an objective's or a view's (events/relations.py, feature_store/relations.py).
 OWN_COLUMNS = frozenset({
     "event_id", "event_timestamp", "created_timestamp", "outcome", "dt", "payload_digest", "source", "line", "correction",
-    "stored_timestamp", "entity_key", "loaded_timestamp",
+    "stored_timestamp", "entity_key", "loaded_timestamp", "file_row_number",  # the last is DuckDB's, of a file that it reads
 })  # fmt: skip
 
 # Words that DuckDB 2.0, Athena (Trino) or BigQuery reserve: a table or column of such a name would need quotes somewhere.
@@ -43,12 +44,19 @@ def name_problem(name: str, *, longest: int = NAME_LENGTH) -> tuple[str, str] | 
         other = neutral(name)
         hint = f", for example {other[:longest].rstrip('_')}" if other else ""
         return f"{name!r} is not a name", f"use small letters, digits and single _ between them, a letter first{hint}"
+    if name.startswith(OURS):
+        return f"names that begin with {OURS} are Isthmus's own", f"choose another name{_example(name)}"
     if len(name) > longest:
         return (
             f"the name has {len(name)} characters, more than {longest}",
             "shorten it: clouds limit their names, and ours are put together",
         )
     return None
+
+
+def _example(name: str) -> str:
+    rest = neutral(name.removeprefix(OURS))
+    return f", for example {rest}" if rest else ""
 
 
 def column_problem(name: str) -> tuple[str, str] | None:

@@ -68,7 +68,7 @@ def test_the_plain_boto3_script_splits_its_calls_as_it_asked():
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("example", ["boto3_ab"])
+@pytest.mark.parametrize("example", ["boto3_ab", "openbandit"])
 def test_an_examples_own_suite_passes_as_a_user_runs_it(example):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"],

@@ -26,8 +26,8 @@ def latest_sql(history: str, own: Sequence[str], features: Sequence[Column], con
     names = ", ".join([*own, *(quoted(feature.name) for feature in features)])
     return (
         f"SELECT {names} FROM (SELECT {names}, row_number() OVER (PARTITION BY entity_key "
-        f"ORDER BY event_timestamp DESC, created_timestamp DESC) AS newest FROM {history} "
-        f"WHERE {condition}) AS ranked WHERE newest = 1"
+        f"ORDER BY event_timestamp DESC, created_timestamp DESC) AS isthmus_newest FROM {history} "
+        f"WHERE {condition}) AS isthmus_ranked WHERE isthmus_newest = 1"
     )
 
 

@@ -36,5 +36,7 @@ ADAPTER = Adapter(
     options=f"{__name__}.options:KEYS",
     engine=Engine(name="DuckDB", dialect=f"{__name__}.sql"),
     where=f"{__name__}:where",
+    sweep=f"{__name__}.upkeep:sweep",
+    examine=f"{__name__}.upkeep:examine",
     remote=False,
 )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,27 +30,50 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
 
 
-def listed(table: Path, known: dict[str, Batch]) -> tuple[Batch, ...]:
-    """Every finished batch, by name. One that is in `known` was listed before and cannot have changed."""
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=2)
+
+
+def listed(table: Path, known: dict[str, Batch], *, stray: Callable[[str], None] = _warn) -> tuple[Batch, ...]:
+    """Every finished batch, by name. One that is in `known` was listed before and cannot have changed.
+
+    What somebody else put there is told to `stray` (by default as a warning) and passed over.
+    """
+    names: list[str] = []
     try:
-        names = sorted(entry.name for entry in os.scandir(table) if not entry.name.startswith("."))
+        for entry in os.scandir(table):
+            if entry.is_dir():
+                names += [] if entry.name.startswith(".") else [entry.name]
+            else:
+                stray(f"{entry.path} is no batch: it is passed over")
     except FileNotFoundError:
         return ()
-    return tuple(known.get(name) or _list_one(table / name) for name in names)
+    return tuple(known.get(name) or list_batch(table / name, stray=stray) for name in sorted(names))
 
 
-def _list_one(folder: Path) -> Batch:
-    paths = sorted(file.path for partition in os.scandir(folder) for file in os.scandir(partition.path))
-    return Batch(name=folder.name, files=tuple(paths))
+def list_batch(folder: Path, *, stray: Callable[[str], None] = _warn) -> Batch:
+    """The files of one batch, by path."""
+    paths: list[str] = []
+    for partition in os.scandir(folder):
+        dated = partition.is_dir() and partition.name.startswith(f"{PARTITION}=")
+        for entry in os.scandir(partition.path) if dated else (partition,):
+            if dated and entry.name.endswith(".parquet"):
+                paths.append(entry.path)
+            else:
+                stray(f"{entry.path} is no part of a batch: it is passed over")
+    return Batch(name=folder.name, files=tuple(sorted(paths)))
 
 
-def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordBatch]) -> None:
-    """Write rows that are in the order of their time (conform's schema) and publish them. A batch that is there already stays as it is."""
+def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordBatch]) -> bool:
+    """Write rows that are in the order of their time (conform's schema) and publish them.
+
+    False: a batch of this name is there already, and stays as it is.
+    """
     import pyarrow.parquet as pq
 
     goal = table / batch
     if goal.exists():
-        return
+        return False
     staging = table.parent / ".staging"
     files.make_folder(staging)
     aside = staging / files.temporary_name()
@@ -63,7 +87,9 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
                     _finish(writer)
                     current, folder = date, aside / f"{PARTITION}={date}"
                     folder.mkdir()  # a date that comes back would be a mistake of the caller: rows are in time's order
-                    writer = pq.ParquetWriter(folder / "rows.parquet", part.schema, compression="zstd", version="2.6")
+                    writer = pq.ParquetWriter(
+                        folder / "rows.parquet", part.schema, compression="zstd", version="2.6", write_page_checksum=True
+                    )
                 assert writer is not None  # noqa: S101  for the type checker
                 writer.write_batch(part)
         _finish(writer)
@@ -82,6 +108,7 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
             _abandon(writer)
         shutil.rmtree(aside, ignore_errors=True)
         raise
+    return True
 
 
 def _finish(writer: object) -> None:

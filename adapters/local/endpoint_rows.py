@@ -28,7 +28,7 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     spec: EndpointSpec
     split: dict[str, Decimal]  # percent
-    folders: dict[str, str]  # the model folder of each variant
+    folders: dict[str, str]  # the model folder of each variant, in the home folder
 
     @property
     def token(self) -> str:

@@ -115,12 +115,12 @@ class LocalEndpointHost:
         """The row as it would be after the spec. Conflict when that takes something from a variant with traffic."""
         if row is not None and row.spec == spec:
             for variant in spec.variants:
-                if not _whole(Path(row.folders[variant.name])):
+                if not _whole(self._home / row.folders[variant.name]):
                     self._model(spec.name, variant)
             return row
         if row is not None:
             hosting.guard_traffic(spec, {v.name: v for v in row.spec.variants}, row.split)
-        folders = {v.name: str(self._model(spec.name, v)) for v in spec.variants}
+        folders = {v.name: self._model(spec.name, v).relative_to(self._home).as_posix() for v in spec.variants}
         if row is None:
             instance, split = secrets.token_hex(4), hosting.first_split(spec)
             return EndpointRow(name=spec.name, instance=instance, version=0, port=0, spec=spec, split=split, folders=folders)

@@ -16,7 +16,7 @@ from ..common import results
 from ..common.queries import bound, placed, sql_error, sql_invalid
 from ..common.relations import needed, quoted
 from ..common.tables import Document
-from . import batches, files, relations, spool
+from . import batches, contents, files, relations, spool
 from .errors import FULL
 from .home import home
 from .sqlite import Database
@@ -44,16 +44,17 @@ class Engine:
         self._database = database
         self._lock = threading.Lock()  # one thread at a time registers
         self._registered: dict[str, _Registered] = {}
+        self._compared: set[tuple[str, str, str]] = set()  # table, its incarnation, batch: found as they were written
         self._owner = 0
         self._base: duckdb.DuckDBPyConnection | None = None
         self._local = threading.local()
 
-    def query(self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> pa.Table:
-        """Canonical rows. Invalid with the position."""
+    def query(self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object], *, compare: bool = True) -> pa.Table:
+        """Canonical rows. Invalid with the position, or naming a file that is not what was written (`compare`)."""
         import duckdb
 
         try:
-            base = self._refreshed(documents, needed(documents, sql))
+            base = self._refreshed(documents, needed(documents, sql), compare=compare)
             return results.canonical(bound(self._cursor(base), sql, params)[0].to_arrow_table())
         except duckdb.Error as error:
             raise self.explained(error, documents, sql, params) from error
@@ -67,7 +68,7 @@ class Engine:
         import duckdb
 
         try:
-            with self._refreshed(documents, needed(documents, sql)).cursor() as cursor:
+            with self._refreshed(documents, needed(documents, sql), compare=True).cursor() as cursor:
                 yield bound(cursor, sql, params)[0]
         except duckdb.Error as error:
             raise self.explained(error, documents, sql, params) from error
@@ -78,7 +79,7 @@ class Engine:
             pair = self._local.pair = (base, base.cursor())
         return pair[1]
 
-    def _refreshed(self, documents: Mapping[str, Document], names: tuple[str, ...]) -> duckdb.DuckDBPyConnection:
+    def _refreshed(self, documents: Mapping[str, Document], names: tuple[str, ...], *, compare: bool) -> duckdb.DuckDBPyConnection:
         with self._lock:
             base = self._open()
             for gone in [name for name in self._registered if name not in documents]:
@@ -86,6 +87,8 @@ class Engine:
                 del self._registered[gone]
             for name in names:
                 self._register(base, documents[name], documents)
+                if compare:
+                    self._compare(name)
             return base
 
     def _open(self) -> duckdb.DuckDBPyConnection:
@@ -133,6 +136,19 @@ class Engine:
                 _replace(base, now, fresh, again=not same)
         self._registered[document.name] = now
 
+    def _compare(self, name: str) -> None:
+        """The batches that this process has not read before, with what was noted when they were written."""
+        registered = self._registered[name]
+        new = [batch for batch in registered.batches if (name, registered.document.incarnation, batch.name) not in self._compared]
+        if not new:
+            return
+        noted = contents.noted(self._database.connection, name)
+        for batch in new:
+            if batch.name in noted:  # else its writer is about to
+                for problem in contents.damage(batch, self._folder / name / batch.name, noted[batch.name]):
+                    raise Invalid(problem, remedy=contents.REMEDY)
+                self._compared.add((name, registered.document.incarnation, batch.name))
+
     def explained(self, error: duckdb.Error, documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> IsthmusError:
         """DuckDB's error as ours: SQL with its position, a broken file by its name, memory, disk."""
         import duckdb
@@ -165,7 +181,8 @@ class Engine:
         with self._lock:
             if self._base is not None and self._owner == os.getpid():
                 self._base.close()
-                files.remove_tree(self._spill)
+                if self._spill.exists():
+                    files.remove_tree(self._spill)
             self._base = None
             self._local = threading.local()
 
@@ -179,9 +196,9 @@ def _replace(base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table 
             if again:
                 base.execute(relations.spool_sql(document))
             if fresh.num_rows:
-                base.register("fresh_events", fresh)
-                base.execute(f"INSERT INTO {relations.spool_table(document)} BY NAME SELECT * FROM fresh_events")
-                base.unregister("fresh_events")
+                base.register("isthmus_fresh", fresh)
+                base.execute(f"INSERT INTO {relations.spool_table(document)} BY NAME SELECT * FROM isthmus_fresh")
+                base.unregister("isthmus_fresh")
             base.execute(f"DELETE FROM {relations.spool_table(document)} WHERE {spool.SEQUENCE} <= {now.floor}")
         paths = [path for batch in now.batches for path in batch.files]
         base.execute(f"CREATE OR REPLACE VIEW {quoted(document.name)} AS {relations.table_sql(document, paths)}")

@@ -15,7 +15,7 @@ from ...target import Target
 from ...times import epoch_milliseconds
 from ..common.event_values import TIME, check_stream, event_values, rules_of
 from ..common.tables import Document
-from . import catalogue, inventory, spool, warehouse
+from . import catalogue, contents, inventory, spool, warehouse
 from .errors import translated
 from .home import home
 from .sqlite import Database
@@ -39,7 +39,7 @@ class LocalEventLog:
         self._target = target
         self._calls = target.calls
         self._folder = home(target).absolute() / "warehouse"
-        self._database = Database(target, catalogue.SCHEMA + inventory.SCHEMA + spool.SCHEMA)
+        self._database = Database(target, catalogue.SCHEMA + contents.SCHEMA + inventory.SCHEMA + spool.SCHEMA)
         self._queued: list[_Ticket] = []
         self._queue = threading.Lock()
         self._leader = threading.Lock()

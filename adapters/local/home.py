@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...formats import refuse_newer
+from ...storage import make_private
 from ...target import Target
+from .errors import translated
 
 FORMAT = 1  # of local.db, its `user_version`: its tables, and the columns that hold JSON. Raise it with a step in `_migrate`
 PATIENCE = 30  # seconds that a connection waits for another process's write
@@ -20,7 +23,9 @@ PATIENCE = 30  # seconds that a connection waits for another process's write
 def home(target: Target) -> Path:
     """`.isthmus/` of the project, made on first use."""
     folder = Path(target.profile.options["home"])
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        with translated(f"making {folder}"):
+            make_private(folder)
     return folder
 
 
@@ -30,10 +35,13 @@ def database(folder: Path) -> sqlite3.Connection:
     Each adapter file creates its own tables with IF NOT EXISTS. One connection serves one thread at a time.
     Refused: a later version wrote the file.
     """
-    connection = sqlite3.connect(folder / "local.db", timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    read_only = not os.access(folder, os.W_OK)
+    connection = _read_only(folder) if read_only else _connect(folder / "local.db")
     try:
         written = _format(connection)
         refuse_newer(str(folder / "local.db"), written, FORMAT)
+        if read_only:
+            return connection
         if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
             _write_ahead(connection, folder)
         if written < FORMAT:
@@ -43,6 +51,41 @@ def database(folder: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _connect(place: Path | str, *, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(place, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _read_only(folder: Path) -> sqlite3.Connection:
+    """Of a folder in which nothing can be made. Tables that a reader wants and that are not there are temporary: they are empty.
+
+    SQLite could not make the files that WAL needs beside the database. Where there are none, nobody writes, and it is taken as it is.
+    """
+    file, log = folder / "local.db", folder / "local.db-wal"
+    if not file.exists():
+        return _connect(":memory:")
+    untouched = "" if log.exists() and log.stat().st_size else "&immutable=1"
+    connection = _connect(f"{file.absolute().as_uri()}?mode=ro{untouched}", uri=True)
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def prepare(connection: sqlite3.Connection, schema: str) -> None:
+    """Make the tables of a schema that are missing; in memory when the database can only be read."""
+    if not _only_read(connection):
+        connection.executescript(schema)
+        return
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    for statement in filter(str.strip, schema.split(";")):
+        made = re.match(r"\s*CREATE TABLE IF NOT EXISTS (\w+)", statement)
+        if made and made[1] not in there:
+            connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+
+
+def _only_read(connection: sqlite3.Connection) -> bool:
+    file = next((file for _, name, file in connection.execute("PRAGMA database_list") if name == "main"), "")
+    return bool(file) and not os.access(Path(file).parent, os.W_OK)
 
 
 def _format(connection: sqlite3.Connection) -> int:

@@ -9,8 +9,11 @@ import subprocess
 import sys
 from contextlib import suppress
 
+import msgspec
+
 from ...pipelines.document import folder_of, local_path
 from ...pipelines.port import PipelineRun, RunState
+from ...storage import located
 from ...target import Target
 from . import pipeline_table as table
 from .home import home
@@ -41,11 +44,19 @@ class LocalPipelineEngine:
         self._calls.reading("pipelines.observe", run_id)
         for runner in self._runners:
             runner.poll()
-        seen = table.state(self._db, run_id)
+        seen = self._seen(run_id)
         if seen is None or seen.phase not in ("running", "cancelling"):
             return seen
         table.bury(self._db, run_id)
-        return table.state(self._db, run_id)
+        return self._seen(run_id)
+
+    def _seen(self, run_id: str) -> RunState | None:
+        state = table.state(self._db, run_id)
+        if state is None:
+            return None
+        root = self._home.absolute().as_uri()
+        steps = tuple(msgspec.structs.replace(step, log=step.log and located(root, step.log)) for step in state.steps)
+        return msgspec.structs.replace(state, steps=steps)
 
     def cancel(self, run_id: str) -> None:
         found = table.row(self._db, run_id)

@@ -11,11 +11,12 @@ import msgspec
 
 from ...errors import NotFound
 from ...pipelines.port import Approval, ModelVersion
-from ...storage import Resource
+from ...storage import Resource, below, located
 from ...target import Target
 from ..common.registry import check_alias, check_approval, no_version
 from . import inventory
 from .errors import translated
+from .home import home
 from .sqlite import Database
 
 SCHEMA = f"""{inventory.SCHEMA}
@@ -37,6 +38,7 @@ class LocalModelRegistry:
         self._calls = target.calls
         self._project = target.profile.project
         self._database = Database(target, SCHEMA)
+        self._root = home(target).absolute().as_uri()
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
         with self._calls.mutating("registry.register", model), self._database.transaction(f"registering {model}") as db:
@@ -48,7 +50,7 @@ class LocalModelRegistry:
                     "INSERT INTO model_versions (project, model, version, digest, uri, image) "
                     "SELECT ?1, ?2, coalesce(max(version), 0) + 1, ?3, ?4, ?5 FROM model_versions WHERE project = ?1 AND model = ?2 "
                     "RETURNING version",
-                    (self._project, model, digest, uri, image),
+                    (self._project, model, digest, below(self._root, uri), image),
                 ).fetchone()
                 inventory.record(self._target, "model", model, connection=db)
             return self._version(db, model, found[0])
@@ -124,7 +126,7 @@ class LocalModelRegistry:
                 model=model,
                 version=version,
                 digest=digest,
-                uri=uri,
+                uri=located(self._root, uri),
                 image=image,
                 approval=msgspec.convert(approval, Approval),
                 aliases=frozenset(aliases.get(version, ())),

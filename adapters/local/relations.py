@@ -42,7 +42,7 @@ def broken(files: Sequence[str]) -> Iterator[tuple[str, str]]:
             return str(error).split("\n")[0]
         return None
 
-    for read in (pq.read_metadata, lambda path: pq.ParquetFile(path).read()):
+    for read in (pq.read_metadata, lambda path: pq.ParquetFile(path, page_checksum_verification=True).read()):
         for path in files:
             if Path(path).exists() and (why := failure(read, path)):
                 yield path, why

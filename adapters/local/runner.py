@@ -22,6 +22,7 @@ from ...pipelines.conditions import holds, text
 from ...pipelines.document import StepFailure, StepResult, folder_of, local_path
 from ...pipelines.port import PipelineRun, StepPhase, StepSpec
 from ...pipelines.supervision import VARIABLE
+from ...storage import below
 from ...target import Profile, Target
 from . import ADAPTER
 from . import pipeline_table as table
@@ -68,6 +69,7 @@ class Runner:
         self.db = database(home(target))
         self.run = run
         self.folder = folder_of(run.run_uri)
+        self.place = below(home(target).absolute().as_uri(), self.folder)
         self.phases: dict[str, StepPhase] = {step.name: "waiting" for step in run.steps}
         self.running: dict[str, _Running] = {}
         self.ended: SimpleQueue[str | None] = SimpleQueue()
@@ -116,7 +118,7 @@ class Runner:
         return True
 
     def _start(self, spec: StepSpec) -> None:
-        table.begin_step(self.db, self.run.run_id, spec.name, f"{self.folder}/{spec.name}/log.txt")
+        table.begin_step(self.db, self.run.run_id, spec.name, f"{self.place}/{spec.name}/log.txt")
         self.phases[spec.name] = "running"
         process = subprocess.Popen(
             [sys.executable, "-m", "isthmus.pipelines.step", "--run", self.run.run_uri, "--step", spec.name],

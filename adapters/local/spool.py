@@ -16,7 +16,7 @@ import msgspec
 
 from ..common.conform import arrow_schema, in_time_order
 from ..common.tables import PARTITION, SPOOL, Document
-from . import batches
+from . import batches, contents
 from .files import make_folder
 from .sqlite import Database
 
@@ -28,7 +28,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS event_spool (sequence INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, rows BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS event_spool_stream ON event_spool (stream, sequence);
 """
-SEQUENCE = "spool_sequence"
+SEQUENCE = "isthmus_sequence"
 
 Values = Sequence[object]  # in the order of the table's columns; timestamps as milliseconds
 
@@ -44,7 +44,7 @@ def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> 
 
 
 def read(db: sqlite3.Connection, document: Document, *, after: int) -> pa.Table:
-    """What was appended after a sequence number: `spool_sequence` (int64), the table's columns, dt."""
+    """What was appended after a sequence number: `isthmus_sequence` (int64), the table's columns, dt."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -89,6 +89,7 @@ def compact(database: Database, table: Path, document: Document, *, at_least: in
         if waiting.num_rows >= at_least:
             last = waiting.column(SEQUENCE)[-1].as_py()
             rows = in_time_order(document, waiting.drop_columns([SEQUENCE, PARTITION]).cast(arrow_schema(document.columns)))
-            batches.write(table, f"{SPOOL}{last:020d}", document, iter(rows.to_batches()))
+            written = batches.write(table, f"{SPOOL}{last:020d}", document, iter(rows.to_batches()))
+            contents.note(database, table, f"{SPOOL}{last:020d}", again=not written)
         with database.transaction(f"compacting {document.name}") as db:
             remove(db, document.name, up_to=last)

@@ -11,7 +11,7 @@ from typing import final
 
 from ...target import Target
 from .errors import translated
-from .home import database, home
+from .home import database, home, prepare
 
 
 @final
@@ -36,7 +36,7 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         with translated("opening local.db"):
             connection = database(home(self._target))
-            connection.executescript(self._schema)
+            prepare(connection, self._schema)
         self._local.held = (os.getpid(), connection)
         with self._lock:
             self._all.append((os.getpid(), connection))

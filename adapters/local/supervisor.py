@@ -33,6 +33,7 @@ POLL = 0.5  # seconds; the host also says at once when it wrote
 class Supervisor:
     def __init__(self, home: Path, name: str, address: Address, *, max_bytes: int) -> None:
         self.name = name
+        self.home = home
         self.folder = endpoint_folder(home, name)
         self.address = address
         self.log = RequestLog(self.folder / "requests")
@@ -58,7 +59,7 @@ class Supervisor:
         for name, spec in wanted.items():
             if name not in self.variants:
                 log = self.folder / "logs" / f"{name}.log"
-                self.variants[name] = Variant(spec, Path(row.folders[name]), log)
+                self.variants[name] = Variant(spec, self.home / row.folders[name], log)
         self.variants = {name: self.variants[name] for name in wanted}
         self.router.pools = {name: variant.pool for name, variant in self.variants.items()}
         self.router.split(steps(row.split))

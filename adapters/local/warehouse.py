@@ -13,7 +13,7 @@ from ..common import results
 from ..common.conform import check_columns, conform, in_time_order
 from ..common.relations import quoted
 from ..common.tables import Document, check_batch_name, check_spec, evolved, without_stream
-from . import batches, catalogue, files, inventory, spool
+from . import batches, catalogue, contents, files, inventory, spool
 from .engine import Engine
 from .errors import translated
 from .home import home
@@ -34,7 +34,7 @@ class LocalWarehouse:
         self._folder = home(target).absolute() / "warehouse"
         if misread := next((part for part in self._folder.parts if "=" in part), None):
             raise Invalid(f"the folder {misread} above {self._folder} would be read as a partition", remedy="give it a name without =")
-        self._database = Database(target, catalogue.SCHEMA + inventory.SCHEMA + spool.SCHEMA)
+        self._database = Database(target, catalogue.SCHEMA + contents.SCHEMA + inventory.SCHEMA + spool.SCHEMA)
         self._engine = Engine(target, self._database)
         self._swept = False
 
@@ -54,12 +54,12 @@ class LocalWarehouse:
             return
         if spec.view_sql is not None:
             # binds: Invalid now, not at the first read
-            self._engine.query({**documents, spec.name: document}, f"SELECT * FROM {quoted(spec.name)} LIMIT 0", {})
+            self._engine.query({**documents, spec.name: document}, f"SELECT * FROM {quoted(spec.name)} LIMIT 0", {}, compare=False)
         with self._calls.mutating("warehouse.apply", spec.name), self._database.transaction(f"applying {spec.name}") as db:
             document = evolved(catalogue.read(db, spec.name), spec, stream_key=stream_key)
             catalogue.write(db, document)
             kind = "table" if spec.view_sql is None else "view"
-            inventory.record(self._target, kind, spec.name, native_id=str(self._folder / spec.name), connection=db)
+            inventory.record(self._target, kind, spec.name, native_id=f"warehouse/{spec.name}", connection=db)
             if document.stream_key is not None:
                 inventory.record(self._target, "stream", spec.name, connection=db)
 
@@ -70,9 +70,9 @@ class LocalWarehouse:
         if document is None:
             return None
         if document.view_sql is not None:
-            empty = self._engine.query(documents, f"SELECT * FROM {quoted(table)} LIMIT 0", {})
+            empty = self._engine.query(documents, f"SELECT * FROM {quoted(table)} LIMIT 0", {}, compare=False)
             return TableState(columns=results.columns(empty.schema), rows=None)
-        counted = self._engine.query(documents, f"SELECT count(*) AS n FROM {quoted(table)}", {})  # from the files' footers
+        counted = self._engine.query(documents, f"SELECT count(*) AS n FROM {quoted(table)}", {}, compare=False)  # from the files' footers
         return TableState(columns=document.columns, rows=counted.column("n")[0].as_py())
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
@@ -95,7 +95,9 @@ class LocalWarehouse:
             files.sweep(self._folder)
             self._swept = True
         with self._calls.mutating(operation, f"{document.name}/{batch}"), translated(f"writing {document.name}/{batch}"):
-            batches.write(self._folder / document.name, batch, document, rows)
+            table = self._folder / document.name
+            written = batches.write(table, batch, document, rows)
+            contents.note(self._database, table, batch, again=not written)
 
     def query(self, sql: str, params: Params) -> pa.Table:
         self._calls.reading("warehouse.query", "")
@@ -112,6 +114,7 @@ class LocalWarehouse:
         with self._database.transaction(f"deleting {name}") as db:
             catalogue.remove(db, name)
             spool.remove(db, name)
+            contents.forget(db, name)
             for kind in ("stream", "table", "view"):
                 inventory.forget(self._target, kind, name, connection=db)
 

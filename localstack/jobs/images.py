@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 _REGISTRY = re.compile(r"^[^/]+[.:][^/]*/")  # a host name in front: it holds a dot or a port
 
@@ -15,6 +16,13 @@ def command_of(images: Mapping[str, str], image: str) -> list[str] | None:
         if name in images:
             return shlex.split(images[name])
     return None
+
+
+def anchored(command: str, folder: Path) -> str:
+    """The command with the words that name a file below `folder` made absolute: a job and a model server run in folders of their own."""
+    words = shlex.split(command)
+    absolute = [str((folder / word).resolve()) if not word.startswith("-") and (folder / word).is_file() else word for word in words]
+    return command if absolute == words else shlex.join(absolute)
 
 
 def names_of(image: str) -> tuple[str, ...]:

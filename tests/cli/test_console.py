@@ -78,7 +78,13 @@ def test_a_full_disk_that_no_room_translated_is_said_plainly(capsys, number):
 
 
 def test_another_error_of_the_system_is_told_in_its_words(capsys):
-    assert said(capsys, PermissionError(errno.EACCES, "Permission denied", "/data/x"))[2] == "error  Permission denied (/data/x)\n"
+    assert said(capsys, OSError(errno.EIO, "Input/output error", "/data/x"))[2] == "error  Input/output error (/data/x)\n"
+
+
+def test_a_folder_that_may_not_be_written_is_said_with_a_remedy(capsys):
+    first, second = said(capsys, PermissionError(errno.EACCES, "Permission denied", "/data/x"))[2].splitlines()
+    assert first == "error  Permission denied (/data/x)"
+    assert second.strip().startswith("make the folder writable for you")
 
 
 def test_a_reader_that_has_enough_is_no_error(served):

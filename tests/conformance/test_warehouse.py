@@ -66,6 +66,19 @@ def test_an_empty_table_has_its_columns_and_no_rows(warehouse):
     assert found.schema.field("event_timestamp").type == pa.timestamp("ms")
 
 
+def test_a_table_of_a_hundred_days_is_there_whether_or_not_its_rows_are_counted(warehouse):
+    start = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
+    warehouse.append(
+        "clicks_raw", rows(*range(100), event_timestamp=pa.array([start + n * DAY for n in range(100)], pa.timestamp("ms"))), batch="b1"
+    )
+    state = warehouse.observe("clicks_raw")
+    assert state is not None
+    assert state.columns == COLUMNS
+    assert state.rows in {100, None}
+    counted = warehouse.query("SELECT count(*) AS n, count(DISTINCT dt) AS days FROM clicks_raw", {}).to_pylist()
+    assert counted == [{"n": 100, "days": 100}]
+
+
 def test_appended_rows_come_back_as_they_were(warehouse):
     sent = rows(*range(7))
     warehouse.append("clicks_raw", sent, batch="b1")

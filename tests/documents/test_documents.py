@@ -18,6 +18,7 @@ from isthmus.tests.test_architecture import FILES, ROOT
 HERE = Path(__file__).parent
 KINDS = {  # the file in each release's folder -> what reads it
     "artifact": "pipelines.artifacts:Manifest",
+    "batch": "adapters.local.contents:Contents",
     "cache": "pipelines.cache:_Entry",
     "data": "pipelines.records:Data",
     "evaluation": "pipelines.records:Evaluation",
@@ -144,7 +145,7 @@ def test_the_architecture_page_names_every_stored_document_with_its_format():
 
 
 def test_a_stacks_record_is_read_too():
-    for release in RELEASES:
+    for release in (release for release in RELEASES if (HERE / release / "stack.json").exists()):
         data = (HERE / release / "stack.json").read_bytes()
         assert msgspec.json.decode(data, type=Ready).url.startswith("http://127.0.0.1:")
     assert json.loads(msgspec.json.encode(Ready("http://127.0.0.1:1", 2)))["schema"] == 1

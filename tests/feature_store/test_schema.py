@@ -105,6 +105,8 @@ def test_types_that_no_target_stores_have_no_neutral_type(duckdb_type):
             "made by Isthmus itself",
             "another name",
         ),
+        ("SELECT item_id, event_timestamp,\n position AS isthmus_age FROM events_impression", 2, "feature isthmus_age: names that", "age"),
+        ("SELECT item_id, event_timestamp,\n position AS event_ms FROM events_impression", 2, "made by Isthmus itself", "another name"),
         ("SELECT item_id, event_timestamp,\n position AS Pos FROM events_impression", 2, "feature Pos: 'Pos' is not a name", "pos"),
         ("SELECT item_id, event_timestamp,\n count(*) OVER (ORDER BY item_id) FROM events_impression", 2, "has no name of its own", "AS"),
         ("SELECT item_id, event_timestamp, position AS x,\n 1 AS x FROM events_impression", 2, "returns x twice", "rename"),

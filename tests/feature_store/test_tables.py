@@ -102,6 +102,7 @@ def test_columns_take_the_types_of_the_ports(tmp_path):
         ({"x": [[1]]}, "column x is list"),
         ({"dt": ["a"]}, "may not be called dt"),
         ({"loaded_timestamp": [1]}, "may not be called loaded_timestamp"),
+        ({"isthmus_copy": [1]}, "may not be called isthmus_copy"),
         ({"x": pa.array([], pa.int64())}, "has no rows"),
         ({"x": pa.array([2**63], pa.uint64())}, "column x"),
     ],

@@ -1,5 +1,7 @@
 """plan, apply, destroy, status: what is declared beside what is there."""
 
+import re
+import shutil
 import sys
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
@@ -109,7 +111,7 @@ def test_destroy_and_begin_again_gives_the_same(shop):
         before = [(table.name, table.rows, table.known_until) for table in status(project).tables]
         gone = im.destroy(project)
         assert {resource.kind for resource in gone.resources} == {"online_view", "stream", "view", "table"}
-        assert [table.rows for table in status(project).tables] == [None, None, None]
+        assert [(table.made, table.rows) for table in status(project).tables] == [(False, None)] * 3
         assert list(project.target.inventory.list("shop")) == []
         assert im.destroy(project).resources == (), "again is success"
     assert not [name for name in tree(shop) if name.startswith(".isthmus/warehouse/") and name.endswith(".parquet")]
@@ -136,6 +138,28 @@ def test_status_says_what_is_not_made_yet(new):
     said = isthmus(new, "status").out
     assert said.count("not made yet (isthmus apply)") == 3
     assert "not there (isthmus deploy home)" in said
+
+
+def test_a_deep_doctor_names_a_batch_that_was_deleted(shop):
+    whole = isthmus(shop, "doctor", "--deep").out
+    assert re.search(r"stored +ok +\d+ batches, 920 rows: as they were written", whole)
+    [batch] = (shop / ".isthmus" / "warehouse" / "item_history").iterdir()
+    shutil.rmtree(batch)
+    said = isthmus(shop, "doctor", "--deep", ok=False)
+    assert said.code == 1
+    assert f"damage        not ready   {batch} is gone, with 420 rows\n" in said.out
+    assert "1 damaged or lost; restore it from a copy, or remove its batch's folder and run the step that wrote it again" in said.out
+
+
+def test_a_changing_verb_sweeps_what_a_killed_writer_left(shop):
+    left = shop / ".isthmus" / "models" / ".tmp-4194304-half"
+    left.mkdir(parents=True)
+    isthmus(shop, "status")
+    assert left.exists(), "a reading verb changes nothing"
+    isthmus(shop, "ingest", "--dry-run")
+    assert left.exists()
+    isthmus(shop, "ingest")
+    assert not left.exists()
 
 
 def test_doctor_finds_this_machine_well():

@@ -8,6 +8,7 @@ import urllib.request
 import pytest
 
 from isthmus.localstack.aws import coverage
+from isthmus.localstack.jobs.images import anchored
 from isthmus.localstack.run import environment_for
 
 pytestmark = pytest.mark.slow
@@ -169,3 +170,21 @@ def test_down_without_a_stack_is_no_error(tmp_path):
     done = isthmus("down", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "no offline stack of this project runs\n")
     assert not (tmp_path / ".isthmus").exists()
+
+
+def test_run_takes_its_options_on_both_sides_of_the_cloud_and_leaves_the_commands_own_alone(tmp_path):
+    code = "import os, sys; print(sys.argv[1:], 'AWS_ENDPOINT_URL' in os.environ)"
+    done = isthmus("run", "--clock", "manual", "aws", "--image", "a=true", "--", sys.executable, "-c", code, "--image", "b", cwd=tmp_path)
+    assert done.stdout == "['--image', 'b'] True\n", done.stderr
+
+
+def test_a_mistyped_option_of_run_is_not_the_command(tmp_path):
+    done = isthmus("run", "aws", "--imag", "a=true", "--", "true", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "No such option '--imag'" in done.stderr
+
+
+def test_an_images_command_names_files_where_the_stack_was_started(tmp_path):
+    (tmp_path / "job.py").write_text("print('here')")
+    assert anchored("python job.py --model {model}", tmp_path) == f"python {tmp_path}/job.py --model '{{model}}'"
+    assert anchored("python -m job {port}", tmp_path) == "python -m job {port}"

@@ -147,6 +147,7 @@ def keep_documents(folder, home, cloud, ready):
     with sqlite3.connect(f"file:{home / 'local.db'}?immutable=1", uri=True) as connection:
         state = dict(connection.execute("SELECT key, value FROM state"))
         online = dict(connection.execute("SELECT name, document FROM online_views"))
+        batch = connection.execute("SELECT contents FROM warehouse_batches ORDER BY name, batch").fetchone()[0]
     connection.close()
 
     def on_disk(pattern):
@@ -175,6 +176,7 @@ def keep_documents(folder, home, cloud, ready):
         "cache": on_disk("**/cache/history/fit/*.json"),
         "raw": on_disk("**/raw/click/*/manifest.json"),
         "online_view": online["item_history"],
+        "batch": batch,
         "supervisor": on_disk("endpoints/home/supervisor.json"),
         "table": in_cloud("glue/impression_raw"),
         "s3_state": in_cloud("/state/views/"),

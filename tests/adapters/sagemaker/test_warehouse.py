@@ -7,6 +7,9 @@ from isthmus.adapters import targets
 from isthmus.errors import AlreadyExists, Invalid, IsthmusError, LimitExceeded, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column
 from isthmus.feature_store.port import TableSpec
+from isthmus.lifecycle.status import status
+from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
+from isthmus.runtime import Project
 from isthmus.tests.adapters.sagemaker.data_kit import COLUMNS, SPEC, ids, keys, rows
 
 KINDS = ["cut-after", "throttle", "error"]  # cut before, without end: the test below
@@ -146,6 +149,18 @@ def test_more_dates_than_one_unload_writes_are_saved_in_parts(target, warehouse,
         athena.run = run
     assert len(began) == 4  # all at once, the dates, two parts
     assert sorted(ids(target, "copies_raw")) == sorted(f"e{n}" for n in range(130))
+
+
+def test_status_tells_a_table_whose_rows_are_not_counted_from_one_that_is_not_made(target, warehouse, tmp_path):
+    events = {name: Event(name=name, attributes=(Attribute(name="item", type="int"),)) for name in ("clicks", "views")}
+    project = Project(Description(spec=ProjectSpec(name="conf", events=events), folder=str(tmp_path)), target)
+    warehouse.append("clicks_raw", rows(*range(10), days=10), batch="b1")
+    assert [(line.name, line.made, line.rows) for line in status(project).tables] == [("clicks", True, 10), ("views", False, None)]
+    warehouse.append("clicks_raw", rows(*range(100), days=100), batch="b2")
+    assert [(line.name, line.made, line.rows) for line in status(project).tables] == [("clicks", True, None), ("views", False, None)]
+    said = str(status(project))
+    assert "clicks               made, rows not counted\n" in said
+    assert "views                not made yet (isthmus apply)\n" in said
 
 
 def test_a_table_of_somebody_else_in_the_database_is_left_alone(target, warehouse):

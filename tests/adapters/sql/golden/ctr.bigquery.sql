@@ -1,34 +1,38 @@
 SELECT
-  shown.event_id,
-  shown.event_timestamp,
-  shown.item_id,
-  shown.segment_id,
-  shown.position,
-  shown.policy,
-  shown.propensity,
-  CASE WHEN hit.event_id IS NULL THEN 0 ELSE 1 END AS outcome,
-  TIMESTAMP_ADD(shown.event_timestamp, INTERVAL 1800 SECOND) AS created_timestamp,
-  shown.dt
-FROM events_impression AS shown
+  isthmus_shown.event_id,
+  isthmus_shown.event_timestamp,
+  isthmus_shown.item_id,
+  isthmus_shown.segment_id,
+  isthmus_shown.position,
+  isthmus_shown.policy,
+  isthmus_shown.propensity,
+  CASE WHEN isthmus_hit.event_id IS NULL THEN 0 ELSE 1 END AS outcome,
+  TIMESTAMP_ADD(isthmus_shown.event_timestamp, INTERVAL 1800 SECOND) AS created_timestamp,
+  isthmus_shown.dt
+FROM events_impression AS isthmus_shown
 LEFT JOIN (
   SELECT
     event_id,
     dt
   FROM (
     SELECT
-      exposure.event_id,
-      exposure.dt,
-      ROW_NUMBER() OVER (PARTITION BY outcome.dt, outcome.event_id ORDER BY exposure.event_timestamp DESC) AS isthmus_place
-    FROM events_impression AS exposure
-    JOIN events_click AS outcome
-      ON outcome.impression_id = exposure.event_id
-      AND outcome.event_timestamp >= exposure.event_timestamp
-      AND outcome.event_timestamp <= TIMESTAMP_ADD(exposure.event_timestamp, INTERVAL 1800 SECOND)
+      isthmus_exposure.event_id,
+      isthmus_exposure.dt,
+      ROW_NUMBER() OVER (
+        PARTITION BY isthmus_outcome.dt, isthmus_outcome.event_id
+        ORDER BY isthmus_exposure.event_timestamp DESC
+      ) AS isthmus_place
+    FROM events_impression AS isthmus_exposure
+    JOIN events_click AS isthmus_outcome
+      ON isthmus_outcome.impression_id = isthmus_exposure.event_id
+      AND isthmus_outcome.event_timestamp >= isthmus_exposure.event_timestamp
+      AND isthmus_outcome.event_timestamp <= TIMESTAMP_ADD(isthmus_exposure.event_timestamp, INTERVAL 1800 SECOND)
   ) AS isthmus_nearest
   WHERE
     isthmus_place = 1
   GROUP BY
     event_id,
     dt
-) AS hit
-  ON hit.event_id = shown.event_id AND hit.dt = shown.dt
+) AS isthmus_hit
+  ON isthmus_hit.event_id = isthmus_shown.event_id
+  AND isthmus_hit.dt = isthmus_shown.dt

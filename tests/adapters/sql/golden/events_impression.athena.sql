@@ -20,8 +20,8 @@ FROM (
     ROW_NUMBER() OVER (
       PARTITION BY dt, event_id
       ORDER BY COALESCE(correction, 0) DESC, COALESCE(stored_timestamp, TIMESTAMP '1970-01-01 00:00:00.000'), payload_digest
-    ) AS copy_number
+    ) AS isthmus_copy
   FROM impression_raw
-) AS copies
+) AS isthmus_copies
 WHERE
-  copy_number = 1
+  isthmus_copy = 1

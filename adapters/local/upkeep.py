@@ -1,0 +1,48 @@
+"""A home looked after: leftovers of killed writers are swept, and what is stored is compared with what was written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...target import Examination, Target
+from . import batches, catalogue, contents, files, relations
+from .home import home
+from .sqlite import Database
+
+
+def sweep(target: Target) -> None:
+    """Remove the unfinished files of processes that are gone. What a living process writes stays."""
+    folder = home(target)
+    for place, folders, _ in os.walk(folder):
+        files.sweep(Path(place))
+        if Path(place) == folder / "warehouse":
+            folders[:] = [".staging"]  # a batch is made there whole, so its own folders hold nothing unfinished
+        folders[:] = [name for name in folders if not name.startswith(files.TEMPORARY)]
+
+
+def examine(target: Target) -> Examination:
+    """Read every batch of every table."""
+    root = home(target).absolute() / "warehouse"
+    database = Database(target, catalogue.SCHEMA + contents.SCHEMA)
+    problems: list[str] = []
+    notes: list[str] = []
+    number = rows = 0
+    try:
+        for name, document in catalogue.read_all(database.connection).items():
+            if document.view_sql is not None:
+                continue
+            there = {batch.name: batch for batch in batches.listed(root / name, {}, stray=notes.append)}
+            noted = contents.noted(database.connection, name)
+            gone = noted.keys() - there.keys()
+            problems += [f"{root / name / batch} is gone, with {noted[batch].rows:,} rows" for batch in sorted(gone)]
+            for batch in there.values():
+                number, rows = number + 1, rows + (noted[batch.name].rows if batch.name in noted else 0)
+                if batch.name in noted:
+                    problems += contents.damage(batch, root / name / batch.name, noted[batch.name])
+                    continue
+                notes.append(f"{root / name / batch.name} has no digest: written before there were any, or its writer was killed")
+                problems += [f"{path} is not readable: {why}" for path, why in relations.broken(batch.files)]
+    finally:
+        database.close()
+    return Examination(looked=f"{number:,} batches, {rows:,} rows", problems=tuple(problems), notes=tuple(notes), remedy=contents.REMEDY)
