@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,10 @@ from .console import Console, command
 from .tables import grid
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ..events.ingest import IngestReport
+    from ..events.stage import Late
     from ..project.specs import ProjectSpec
 
 _WORTH_SAYING = 0.3  # seconds
@@ -22,19 +27,45 @@ _WORTH_SAYING = 0.3  # seconds
 @click.argument("data", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.option("--event", metavar="NAME", help="The event that DATA holds, or the only source to read.")
 @click.option("--max-bad", default="0.1%", show_default=True, metavar="PERCENT", help="The share that may be quarantined.")
-def ingest(console: Console, data: str | None, event: str | None, max_bad: str) -> None:
+@click.option("--backfill", is_flag=True, help="Take events older than max_lateness, too: the first load of an old log.")
+@click.option("--corrects", is_flag=True, help="Events that are stored with another content are corrected by these, from now on.")
+def ingest(console: Console, data: str | None, event: str | None, *, max_bad: str, backfill: bool, corrects: bool) -> None:
     from ..events.ingest import ingest as store
 
     if data and not event:
         raise click.UsageError("say which event the file holds: --event NAME")
     with console.open() as project:
         try:
-            reports = store(project, event=event, data=Path(data) if data else None, max_bad=share(max_bad))
+            reports = store(
+                project,
+                event=event,
+                data=Path(data) if data else None,
+                max_bad=share(max_bad),
+                corrects=corrects,
+                backfill=backfill,
+                confirm_backfill=partial(_confirm_backfill, console) if _can_ask(console) else None,
+            )
         except Refused as error:
             console.say(_ingested(getattr(error, "reports", ())))
             raise
     console.result(reports, _ingested(reports))
     console.next("materialize")
+
+
+def _can_ask(console: Console) -> bool:
+    return sys.stdin.isatty() and not console.as_json and not console.dry_run
+
+
+def _confirm_backfill(console: Console, event: str, late: Late) -> bool:
+    console.say(f"{event}: {late.count:,} events are older than its max_lateness, {_dates(late.first, late.last)}")
+    return click.confirm("Are they a back-fill, to be stored now?")
+
+
+def _dates(first: datetime | None, last: datetime | None) -> str:
+    """The days from the first to the last."""
+    if first is None or last is None:
+        return ""
+    return f"{first:%Y-%m-%d}" if first.date() == last.date() else f"{first:%Y-%m-%d} .. {last:%Y-%m-%d}"
 
 
 def share(text: str) -> float:
@@ -54,13 +85,18 @@ def _ingested(reports: tuple[IngestReport, ...]) -> str:
     lines = []
     for r, (event, *counts) in zip(reports, rows, strict=True):
         read, stored, there, bad = (count.rjust(width) for count, width in zip(counts, widths, strict=True))
-        retried = f"   {r.retried:,} late ones found their reference" if r.retried else ""
+        retried = f"   {r.retried:,} that had waited were stored" if r.retried else ""
+        corrected = f"   {r.corrected:,} corrected" if r.corrected else ""
         took = f"   {r.seconds:.1f} s" if r.seconds >= _WORTH_SAYING else ""
-        lines.append(f"{event:<{name}}   {read} read   {stored} stored   {there} already there   {bad} quarantined{retried}{took}")
+        lines.append(
+            f"{event:<{name}}   {read} read   {stored} stored   {there} already there   {bad} quarantined{corrected}{retried}{took}"
+        )
         place = max((len(reason.reason) for reason in r.reasons if reason.line is not None), default=0)
         for reason in r.reasons:
             line = "" if reason.line is None else f"  line {reason.line}"
-            lines.append(f"{reason.count:>3,}   {reason.attribute:<17} {reason.reason:<{place}}{line}".rstrip())
+            dates = f"   {days}" if reason.count > 1 and (days := _dates(reason.first, reason.last)) else ""
+            lines.append(f"{reason.count:>3,}   {reason.attribute:<17} {reason.reason:<{place}}{line}{dates}".rstrip())
+            lines += [f"      {reason.remedy}"] if reason.remedy else []
     return "\n".join(lines)
 
 
@@ -109,7 +145,7 @@ def diff(console: Console, revision: str) -> None:
 
 @command(help="What was refused and is still open, by reason and one by one.")
 @click.argument("event")
-@click.option("--limit", default=20, show_default=True, help="How many to show.")
+@click.option("--limit", default=20, show_default=True, help="How many reasons and how many rows to show.")
 def quarantine(console: Console, event: str, limit: int) -> None:
     from ..events.quarantine import quarantine as read
     from ..events.quarantine import summary
@@ -122,7 +158,10 @@ def quarantine(console: Console, event: str, limit: int) -> None:
     if not groups:
         console.say(f"{event}: nothing is quarantined")
         return
-    console.say(grid([(g.count, g.attribute, g.reason, "tried again" if g.retry else "") for g in groups]))
+    shown = groups[:limit]
+    console.say(grid([(g.count, g.attribute, g.reason, _dates(g.first, g.last), "tried again" if g.retry else "") for g in shown]))
+    if rest := groups[limit:]:
+        console.say(f"{sum(g.count for g in rest):,} for {len(rest):,} other reasons (--limit)")
     console.say()
     columns = ("event_id", "attribute", "reason", "source", "line", "payload")
     console.say(grid([[_short(row[c]) for c in columns] for row in rows.to_pylist()], head=columns))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..events.port import Column, StreamSpec
+from ..events.relations import CORRECTION, STORED_TIMESTAMP
 
 _TEXT = ("endpoint", "unit", "variant", "version", "entity", "entity_key")
 
@@ -17,6 +18,8 @@ EXPOSURES = StreamSpec(
         Column(name="propensity", type="float64", required=True),
         Column(name="explored", type="bool", required=True),
         Column(name="payload_digest", type="string", required=True),  # added by emit_stream: copies of one exposure are told by it
+        CORRECTION,
+        STORED_TIMESTAMP,
     ),
     key="unit",
 )

@@ -71,6 +71,9 @@ def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_Found]:
 
 
 def _event(old: Event, new: Event) -> Iterator[_Found]:
+    if old.max_ahead != new.max_ahead:
+        what = f"max_ahead {old.max_ahead.total_seconds():g}s -> {new.max_ahead.total_seconds():g}s"
+        yield new.name, None, what, new.max_ahead < old.max_ahead, "Events that were taken would wait, or be rejected by emit."
     if old.max_lateness != new.max_lateness:
         what = f"max_lateness {old.max_lateness.total_seconds() / 86_400:g}d -> {new.max_lateness.total_seconds() / 86_400:g}d"
         yield new.name, None, what, new.max_lateness < old.max_lateness, "Events that were in time would be quarantined."

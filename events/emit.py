@@ -18,11 +18,13 @@ from ..times import utc_milliseconds
 from . import values
 from .column_types import COLUMN_TYPES
 from .port import Rejected, Row, StreamSpec
-from .relations import raw_table
+from .relations import CORRECTION, STORED_TIMESTAMP, raw_table
 
-_OWN = frozenset({"dt", "payload_digest", "source", "line"})  # made here; what a caller sends under these names is not read
+_OWN = frozenset(
+    {"dt", "payload_digest", "source", "line", CORRECTION.name, STORED_TIMESTAMP.name}
+)  # made here; what a caller sends under these names is not read
 
-Checker = Callable[[Row, datetime], dict[str, object]]  # raises BadValueError
+Checker = Callable[[Row, datetime, datetime], dict[str, object]]  # of the project's clock and the wall's; raises BadValueError
 
 
 def emit(project: Project, event_or_stream: str | StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
@@ -42,7 +44,7 @@ def emit(project: Project, event_or_stream: str | StreamSpec, rows: Sequence[Row
 def emit_stream(project: Project, stream: StreamSpec, rows: Sequence[Row]) -> tuple[Rejected, ...]:
     """The same for a stream of Isthmus' own (exposures): types and required columns are checked; there are no bounds.
 
-    `payload_digest` is added where the stream declares it.
+    `payload_digest`, `correction` and `stored_timestamp` are added where the stream declares them.
     """
     return _append(project, stream, _stream_checker(stream), rows)
 
@@ -54,13 +56,13 @@ def stream_of(event: Event) -> StreamSpec:
 
 
 def _append(project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]) -> tuple[Rejected, ...]:
-    now = values.naive(project.now())
+    now, stored = values.naive(project.now()), project.wall()
     good: list[Row] = []
     places: list[int] = []
     rejected: list[Rejected] = []
     for index, row in enumerate(rows):
         try:
-            good.append(check(row, now))
+            good.append(check(row, now, stored))
             places.append(index)
         except values.BadValueError as error:
             rejected.append(Rejected(index=index, reason=str(error)))
@@ -76,14 +78,16 @@ def _event_checker(encoded: bytes) -> Checker:
     event = msgspec.json.decode(encoded, type=Event)
 
     def own_rules(moment: object, now: datetime) -> None:
-        if isinstance(moment, datetime) and (reason := values.out_of_time(moment, now=now, max_lateness=event.max_lateness)):
-            raise values.BadValueError(f"event_timestamp {reason}")
+        if not isinstance(moment, datetime):
+            return
+        if fault := values.too_early(moment, event, now=now) or values.too_late(moment, event, now=now):
+            raise values.BadValueError(f"event_timestamp {fault}")
 
     return _checker(
         (values.ID, values.TIMESTAMP, *event.attributes),
         lambda name: values.unknown(name, event),
         own_rules,
-        {"source": "emit", "line": None, "payload_digest": None},
+        {"source": "emit", "line": None, "payload_digest": None, CORRECTION.name: 0, STORED_TIMESTAMP.name: None},
     )
 
 
@@ -113,18 +117,19 @@ def _checker(
     names = tuple(a.name for a in attributes)
     known = frozenset(names) | _OWN
 
-    def check(row: Row, now: datetime) -> dict[str, object]:
+    def check(row: Row, now: datetime, stored: datetime) -> dict[str, object]:
         for name in row:
             if name not in known:
                 raise values.BadValueError(f"{name} {unknown(name)}")
         found: dict[str, object] = {}
         for attribute in attributes:
-            found[attribute.name] = value = _checked(row.get(attribute.name), attribute)
-            if attribute.name == "event_timestamp":
-                own_rules(value, now)
+            found[attribute.name] = _checked(row.get(attribute.name), attribute)
+        own_rules(found["event_timestamp"], now)
         own = {**extra, "dt": str(found["event_timestamp"])[:10]}
         if "payload_digest" in own:
             own["payload_digest"] = values.digest(values.payload(names, tuple(found.values())))
+        if STORED_TIMESTAMP.name in own:
+            own[STORED_TIMESTAMP.name] = stored
         aware = {name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in found.items()}
         return {**aware, **own}
 
@@ -143,8 +148,8 @@ def _checked(value: object, attribute: Attribute) -> object:
         value = values.convert(_aware(value), attribute)
     except values.BadValueError as error:
         raise values.BadValueError(f"{name} {error}") from None
-    if reason := values.out_of_bounds(value, attribute):
-        raise values.BadValueError(f"{name} {reason}")
+    if fault := values.out_of_bounds(value, attribute):
+        raise values.BadValueError(f"{name} {fault}")
     return value
 
 
@@ -152,6 +157,6 @@ def _aware(value: object) -> object:
     """A producer's naive datetime could be any zone's: unlike a table's column it is refused."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise values.BadValueError(f"{values.shown(value)} has no time zone")
+            raise values.BadValueError("has no time zone", values.shown(value))
         return utc_milliseconds(value)
     return value

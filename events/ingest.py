@@ -11,8 +11,7 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,34 +22,28 @@ import pyarrow.compute
 
 from ..errors import Invalid, NotFound, Refused, Unavailable
 from ..feature_store.port import TableSpec
-from ..formats import StoredDocument
 from ..project.specs import Event, ProjectSpec
 from ..runtime import Project
 from . import lookup
 from .late import late_events
+from .raw_sources import keep_raw
 from .read import Source, open_source, source_sql
-from .relations import quarantine_table, raw_table
-from .stage import Settled, Staged, restage, settle, stage
+from .reasons import Reason, Tally
+from .relations import CORRECTION, STORED_TIMESTAMP, quarantine_table, raw_table
+from .stage import Late, Settled, Staged, restage, settle, stage
+from .stamps import stored_timestamp
+from .tables import require_table
 from .values import naive
 
 if TYPE_CHECKING:
     import pandas as pd
 
 pc: Any = pyarrow.compute
-REASONS = 20  # of a report; the quarantine has them all
-
-
-class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that were refused in the same words; `line` when it is one."""
-
-    count: int
-    attribute: str
-    reason: str
-    line: int | None = None
+ConfirmBackfill = Callable[[str, Late], bool]  # an event's name, what is older than its max_lateness
 
 
 class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
-    """read = stored + already_there + quarantined. `retried` late references of earlier batches were stored besides."""
+    """read = stored + already_there + quarantined. `retried` events of earlier batches, which had waited, were stored besides."""
 
     event: str
     read: int
@@ -60,14 +53,7 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...] = ()
     seconds: float = 0.0
     retried: int = 0
-
-
-class RawSource(StoredDocument, frozen=True, kw_only=True):
-    """`raw/<event>/<digest>/manifest.json`: where the kept bytes came from."""
-
-    event: str
-    source: str
-    file: str
+    corrected: int = 0  # of the stored ones: those that took the place of another content
 
 
 class TooManyBad(Refused):
@@ -79,11 +65,21 @@ class TooManyBad(Refused):
 
 
 def ingest(
-    project: Project, *, event: str | None = None, data: Path | str | pa.Table | pd.DataFrame | None = None, max_bad: float = 0.001
+    project: Project,
+    *,
+    event: str | None = None,
+    data: Path | str | pa.Table | pd.DataFrame | None = None,
+    max_bad: float = 0.001,
+    corrects: bool = False,
+    backfill: bool = False,
+    confirm_backfill: ConfirmBackfill | None = None,
 ) -> tuple[IngestReport, ...]:
     """Store the events of `sources/<event>.sql` (every one, or the given event's), or of `data` for one event.
 
-    Events that others refer to go first. Late references of earlier batches are tried again, whatever is ingested.
+    Events that others refer to go first. What waited for its reference or its time is tried again, whatever is ingested.
+    Another content of a stored event is quarantined, unless it `corrects` that: then it is the event from now on, for every reader.
+    Events older than max_lateness are quarantined, unless this is a `backfill`; where an event's first ingest holds some,
+    `confirm_backfill` is asked whether it is one.
     Invalid and NotFound for a source that cannot be read, before anything is changed. TooManyBad, a Refused with the `reports`, when more
     than `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows would not become good by holding them back.
     """
@@ -95,8 +91,11 @@ def ingest(
             started = time.perf_counter()
             with _disk(folder):
                 source = open_source(project.folder, one, data, folder / one.name / "raw")
-                staged.append((one, source, _stage(project, one, source, folder / one.name), started))
-        reports = {one.name: _store(project, one, source, waiting, started) for one, source, waiting, started in staged}
+                batch = _stage(project, one, source, folder / one.name, backfill=backfill)
+                if batch.lateness.count and confirm_backfill and _empty(project, one) and confirm_backfill(one.name, batch.lateness):
+                    batch = _stage(project, one, source, folder / one.name, backfill=True)
+                staged.append((one, source, batch, started))
+        reports = {one.name: _store(project, one, source, waiting, started, corrects=corrects) for one, source, waiting, started in staged}
         for name, retried in _retry(project, folder).items():
             report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
             reports[name] = msgspec.structs.replace(report, retried=retried)
@@ -142,59 +141,48 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
     names |= {a.event for one in chosen for a in one.attributes if a.event is not None}
     for name in sorted(names):
         for table in (raw_table(project.spec.events[name]), quarantine_table(project.spec.events[name])):
-            found = project.target.warehouse.observe(table.name)
-            lacks = {c.name for c in table.columns} - ({c.name for c in found.columns} if found else set())
-            if lacks:
-                what = f"has no table {table.name}" if found is None else f"has no {', '.join(sorted(lacks))} in {table.name}"
-                raise NotFound(f"{project.target.name} {what}", remedy="isthmus apply")
+            require_table(project, table)
 
 
-def _stage(project: Project, event: Event, source: Source, folder: Path) -> Staged:
-    return stage(event, source, folder, now=project.now(), progress=lambda done: project.progress(event.name, done, source.rows))
+def _stage(project: Project, event: Event, source: Source, folder: Path, *, backfill: bool) -> Staged:
+    def progress(done: int) -> None:
+        project.progress(event.name, done, source.rows)
+
+    return stage(event, source, folder, now=project.now(), progress=progress, backfill=backfill)
 
 
-def _store(project: Project, event: Event, source: Source, staged: Staged, started: float) -> IngestReport:
-    settled = settle(project.spec, project.target.warehouse, event, staged)
-    _keep(project, event, source)
-    counts, quarantined = _quarantine(project, event, settled)
-    _append(project, event, settled)
+def _empty(project: Project, event: Event) -> bool:
+    return not project.target.warehouse.query(f"SELECT event_id FROM {raw_table(event).name} LIMIT 1", {}).num_rows
+
+
+def _store(project: Project, event: Event, source: Source, staged: Staged, started: float, *, corrects: bool) -> IngestReport:
+    settled = settle(project.spec, project.target.warehouse, event, staged, corrects=corrects)
+    digest = keep_raw(project, event, source)
+    first_ingest = staged.lateness.count > 0 and _empty(project, event)
+    refused = _quarantine(project, event, settled)
+    _append(project, event, settled, batch=digest)
     return IngestReport(
         event=event.name,
         read=staged.read,
         stored=settled.stored,
         already_there=settled.already_there,
-        quarantined=quarantined - settled.displaced,
-        reasons=counts,
+        corrected=settled.corrected,
+        quarantined=refused.rows,
+        reasons=refused.reasons(project.description, event, first_ingest=first_ingest),
         seconds=round(time.perf_counter() - started, 3),
     )
 
 
-def _keep(project: Project, event: Event, source: Source) -> None:
-    """The source's bytes below raw/<event>/<digest>/, once. The manifest goes last, so a half-kept source is kept again."""
-    with source.raw.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    prefix = f"{project.target.blobs.root}/raw/{event.name}/{digest}"
-    if any(blob.uri.endswith("/manifest.json") for blob in project.target.blobs.list(prefix)):
-        return
-    manifest = RawSource(event=event.name, source=source.name, file=source.raw.name)
-    (source.raw.parent / "manifest.json").write_bytes(msgspec.json.encode(manifest))
-    project.target.blobs.upload(source.raw.parent, prefix)
-
-
-def _quarantine(project: Project, event: Event, settled: Settled) -> tuple[tuple[Reason, ...], int]:
-    """Append what is refused and not in quarantine yet; how many rows in which words, and how many in all."""
-    table = quarantine_table(event)
-    counts: Counter[tuple[str, str]] = Counter()
-    lines: dict[tuple[str, str], int | None] = {}
+def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
+    """Append what is refused and not in quarantine yet; the count of all that is refused."""
+    table, tally = quarantine_table(event), Tally()
     wall = naive(project.wall())
     for part in settled.refused():
-        columns: list[list[Any]] = [part[name].to_pylist() for name in ("payload_digest", "attribute", "reason", "line")]
+        tally.add(part)
+        columns: list[list[Any]] = [part[name].to_pylist() for name in ("payload_digest", "attribute")]
         seen = lookup.quarantined(project.target.warehouse, event, columns[0])
         fresh = []
-        for row, (digest, attribute, reason, line) in enumerate(zip(*columns, strict=True)):
-            counts[attribute, reason] += 1
-            lines[attribute, reason] = line
-            key = (digest, attribute)
+        for row, key in enumerate(zip(*columns, strict=True)):
             if key not in seen:
                 seen.add(key)
                 fresh.append(row)
@@ -203,47 +191,52 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> tuple[tuple
             rows = rows.append_column("quarantined_timestamp", pa.array([wall] * len(fresh), pa.timestamp("ms")))
             # one payload may be there for two attributes: it waited for its reference, then it lost to another content of its id
             _write(project, table, rows, keys=("payload_digest", "attribute"))
-    most = counts.most_common()
-    reasons = [Reason(count=n, attribute=a, reason=r, line=lines[a, r] if n == 1 else None) for (a, r), n in most[:REASONS]]
-    if rest := sum(n for _, n in most[REASONS:]):
-        reasons.append(Reason(count=rest, attribute="", reason=f"{len(most) - REASONS} other reasons"))
-    return tuple(reasons), counts.total()
+    return tally
 
 
-def _append(project: Project, event: Event, settled: Settled) -> None:
+def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> None:
+    if not settled.stored:
+        return
     table = raw_table(event)
-    for part in settled.new():
-        _write(project, table, part, keys=("payload_digest",))
+    with stored_timestamp(project, event, batch) as moment:
+        for part in settled.new():
+            stamps = pa.array([naive(moment)] * part.num_rows, pa.timestamp("ms"))
+            # a content may come back: it was corrected, and now it corrects
+            _write(project, table, part.append_column(STORED_TIMESTAMP.name, stamps), keys=("payload_digest", CORRECTION.name))
 
 
 def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
     """Under a name made from the columns that tell rows apart: the same rows again are the same batch."""
     content = hashlib.blake2b(digest_size=16)
     columns: list[Any] = [rows[name].to_pylist() for name in keys]
-    content.update("".join(":".join(row) for row in zip(*columns, strict=True)).encode())
+    content.update("".join(":".join(map(str, row)) for row in zip(*columns, strict=True)).encode())
     project.target.warehouse.append(table.name, rows.select([c.name for c in table.columns]), batch=f"ingest-{content.hexdigest()}")
 
 
 def _retry(project: Project, folder: Path) -> dict[str, int]:
-    """Late references whose event is there now are stored; those that wait for these in turn follow. Event -> how many."""
+    """What waits, and whose time and event are there now, is stored; those that wait for these in turn follow. Event -> how many."""
     stored: dict[str, int] = {}
-    waiting = [event for event in in_order(project.spec) if any(a.event for a in event.attributes)]
     progress, turn = True, 0
     while progress:
         progress, turn = False, turn + 1
-        for event in waiting:
+        for event in in_order(project.spec):
             if project.target.warehouse.observe(quarantine_table(event).name) is None:
                 continue
-            late = late_events(project.target.warehouse, event)
+            late = late_events(project.target.warehouse, event, now=naive(project.now()))
             if not late.num_rows:
                 continue
             settled = settle(project.spec, project.target.warehouse, event, restage(event, late, folder / f"late-{event.name}-{turn}"))
             _quarantine(project, event, settled)  # one that meets another content under its id
-            _append(project, event, settled)
+            _append(project, event, settled, batch=_late_batch(late))
             if settled.stored:
                 progress = True
                 stored[event.name] = stored.get(event.name, 0) + settled.stored
     return stored
+
+
+def _late_batch(late: pa.Table) -> str:
+    digests: list[Any] = late["payload_digest"].to_pylist()
+    return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
 
 
 def _judge(reports: tuple[IngestReport, ...], max_bad: float) -> None:

@@ -1,11 +1,13 @@
-"""Late references: events that wait in quarantine for the event that they refer to."""
+"""Events that wait in quarantine: for the event that they refer to, or for their own time."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute
 
 from ..project.specs import Event
 from ..times import from_epoch
@@ -17,25 +19,29 @@ from .values import digest
 if TYPE_CHECKING:
     from ..feature_store.port import Warehouse
 
+pc: Any = pyarrow.compute
 
-def late_events(warehouse: Warehouse, event: Event) -> pa.Table:
-    """Those that wait, as validated events. They kept every other rule when they came: lateness is judged at arrival, not again.
 
+def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> pa.Table:
+    """Those that wait and whose time has come, as validated events. `now`: the project's clock, naive UTC.
+
+    They kept every other rule when they came: lateness is judged at arrival, not again.
     Those that were stored since are among them: `settle` finds them there by date, which costs less than asking the whole raw table here.
     One that the event's present attributes cannot hold (its type was changed since) stays in quarantine.
     """
     sql = f"SELECT payload, payload_digest, source, line FROM {quarantine_name(event.name)} WHERE retry = TRUE"
-    rows = sorted(warehouse.query(sql, {}).to_pylist(), key=lambda row: str(row["payload_digest"]))
-    events = [_event(event, row) for row in rows]
+    waiting = {str(row["payload_digest"]): row for row in warehouse.query(sql, {}).to_pylist()}  # one may have waited for both
+    events = [_event(event, waiting[digest]) for digest in sorted(waiting)]
     schema = good_schema(event)
     try:
         late = pa.Table.from_pylist(events, schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         late = pa.concat_tables([schema.empty_table(), *(table for row in events if (table := _alone(row, schema)) is not None)])
     digests = [digest(content) for content in payloads(late, sorted(a.name for a in attributes_of(event)))]
-    return late.filter(
+    late = late.filter(
         pa.array([found == made for found, made in zip(late["payload_digest"].to_pylist(), digests, strict=True)], pa.bool_())
     )
+    return late.filter(pc.less_equal(late["event_timestamp"], pa.scalar(now + event.max_ahead, pa.timestamp("ms"))))
 
 
 def _event(event: Event, row: dict[str, Any]) -> dict[str, Any]:

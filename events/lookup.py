@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ..project.specs import Event
-from .relations import quarantine_name, raw_name
+from .relations import CORRECTION, STORED_TIMESTAMP, quarantine_name, raw_name
 
 if TYPE_CHECKING:
     from ..feature_store.port import Warehouse
@@ -17,14 +17,24 @@ if TYPE_CHECKING:
 BY_ID = 2_000  # up to here ids travel in the query, GROUP at a time; above, a scan is cheaper than the queries
 GROUP = 500
 
-STORED = pa.schema([("dt", pa.string()), ("event_id", pa.string()), ("payload_digest", pa.string())])
+_COLUMNS: list[Any] = [
+    *(pa.field(name, pa.string()) for name in ("dt", "event_id", "payload_digest")),
+    pa.field(CORRECTION.name, pa.int64()),
+    pa.field(STORED_TIMESTAMP.name, pa.timestamp("ms")),
+]
+STORED = pa.schema(_COLUMNS)
 
 
 def stored(warehouse: Warehouse, event: Event, ids: Sequence[str] | None, days: tuple[str, str]) -> pa.Table:
-    """The winning digest of every event of these ids (None: of any) and dates. `max_lateness` keeps the dates of a batch few."""
+    """The contents stored under these ids (None: under any) and dates, each with what `winning_order` asks for.
+
+    One row a content and number of corrections. `max_lateness` keeps the dates of a batch few.
+    """
+    corrected = f"coalesce({CORRECTION.name}, 0)"
+    stamp = f"coalesce({STORED_TIMESTAMP.name}, TIMESTAMP '1970-01-01 00:00:00')"
     sql = (
-        f"SELECT dt, event_id, min(payload_digest) AS payload_digest FROM {raw_name(event.name)} "
-        "WHERE dt >= $since AND dt <= $until{among} GROUP BY dt, event_id"
+        f"SELECT dt, event_id, payload_digest, {corrected} AS {CORRECTION.name}, min({stamp}) AS {STORED_TIMESTAMP.name} "
+        f"FROM {raw_name(event.name)} WHERE dt >= $since AND dt <= $until{{among}} GROUP BY dt, event_id, payload_digest, {corrected}"
     )
     span: dict[str, object] = {"since": days[0], "until": days[1]}
     if ids is None:
@@ -60,12 +70,6 @@ def quarantined(warehouse: Warehouse, event: Event, digests: Sequence[str]) -> s
         sql = f"SELECT payload_digest, attribute FROM {table} WHERE payload_digest IN ({{among}}) GROUP BY payload_digest, attribute"
         found = _grouped(warehouse, sql, digests, {})
     return {(row["payload_digest"], row["attribute"]) for row in found.to_pylist()}
-
-
-def rows(warehouse: Warehouse, event: Event, digests: Sequence[str], days: tuple[str, str]) -> pa.Table:
-    """The stored copies with these digests, as the raw table has them."""
-    sql = f"SELECT * FROM {raw_name(event.name)} WHERE dt >= $since AND dt <= $until AND payload_digest IN ({{among}})"
-    return _grouped(warehouse, sql, digests, {"since": days[0], "until": days[1]})
 
 
 def _grouped(warehouse: Warehouse, sql: str, values: Sequence[str], params: dict[str, object]) -> pa.Table:

@@ -11,6 +11,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -88,10 +89,28 @@ def _table(event: Event, table: pa.Table, name: str, stage: Path) -> Source:
 
 
 def _frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
+    times = [a.name for a in attributes_of(event) if a.type == "timestamp" and a.name in frame.columns]
+    for name in times:
+        if frame[name].dtype.kind == "M" and getattr(frame[name].dtype, "tz", None) is None:
+            raise Invalid(
+                f"dataframe: the times in column {name} have no time zone",
+                remedy=f'say which it is: frame["{name}"] = frame["{name}"].dt.tz_localize("UTC")',
+            )
+    if any(map(_naive, (value for name in times for value in frame[name]))):  # as Python's own datetimes: Arrow would take them for UTC
+        return _mixed_frame(event, frame, stage)
     try:
         return _table(event, pa.Table.from_pandas(frame, preserve_index=False), "dataframe", stage)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # a column of several types: Arrow cannot hold it, so its rows are judged one by one
         return _mixed_frame(event, frame, stage)
+
+
+def _naive(value: object) -> bool:
+    return isinstance(value, datetime) and value.tzinfo is None
+
+
+def _as_json_has_it(value: object) -> object:
+    """A time without a zone as text, which is refused as such."""
+    return value.isoformat() if isinstance(value, datetime) and value.tzinfo is None else value
 
 
 def _mixed_frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
@@ -104,7 +123,7 @@ def _mixed_frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
     def chunks() -> Iterator[Chunk]:
         for start in range(0, len(plain), ROWS):
             part = plain.iloc[start : start + ROWS]
-            yield Chunk(columns={str(name): part[name].tolist() for name in part.columns}, rows=len(part))
+            yield Chunk(columns={str(name): list(map(_as_json_has_it, part[name])) for name in part.columns}, rows=len(part))
 
     return Source(name="dataframe", raw=copy, rows=len(plain), chunks=chunks)
 

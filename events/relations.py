@@ -34,8 +34,22 @@ def event_columns(event: Event) -> tuple[Column, ...]:
     )
 
 
+# Of a copy: how often its id was corrected before it, and when it was stored (the producer's wall clock; one of a whole ingest batch).
+CORRECTION = Column(name="correction", type="int64")
+STORED_TIMESTAMP = Column(name="stored_timestamp", type="timestamp")
+
+
+def winning_order() -> str:
+    """ORDER BY of the copies under one id and date: the first is the event, for every reader on every target (PORTS.md, section 3).
+
+    A correction goes before what it corrects, then what was stored first; of one batch's contents the one whose digest sorts first.
+    Copies from before these columns have nulls in them: not corrected, stored in 1970.
+    """
+    return f"coalesce({CORRECTION.name}, 0) DESC, coalesce({STORED_TIMESTAMP.name}, TIMESTAMP '1970-01-01 00:00:00'), payload_digest"
+
+
 def raw_table(event: Event) -> TableSpec:
-    """Every stored copy, with the digest of its payload and where it came from."""
+    """Every stored copy, with the digest of its payload, where it came from and what `winning_order` asks for."""
     return TableSpec(
         name=raw_name(event.name),
         columns=(
@@ -43,13 +57,15 @@ def raw_table(event: Event) -> TableSpec:
             Column(name="payload_digest", type="string", required=True),
             Column(name="source", type="string"),
             Column(name="line", type="int64"),
+            CORRECTION,
+            STORED_TIMESTAMP,
         ),
         time_column="event_timestamp",
     )
 
 
 def exactly_once_view(event: Event) -> TableSpec:
-    """One row per event date and id; of several copies the one whose payload sorts first, on every target (PORTS.md, section 3)."""
+    """One row per event date and id: the first copy of `winning_order`."""
     names = ", ".join(c.name for c in event_columns(event))
     return TableSpec(
         name=view_name(event.name),
@@ -57,7 +73,7 @@ def exactly_once_view(event: Event) -> TableSpec:
         time_column="event_timestamp",
         view_sql=(
             f"SELECT {names}, dt FROM (SELECT {names}, dt, "
-            "row_number() OVER (PARTITION BY dt, event_id ORDER BY payload_digest) AS isthmus_copy "
+            f"row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) AS isthmus_copy "
             f"FROM {raw_name(event.name)}) AS isthmus_copies WHERE isthmus_copy = 1"
         ),
     )
@@ -76,7 +92,9 @@ def quarantine_table(event: Event) -> TableSpec:
             Column(name="line", type="int64"),
             Column(name="payload", type="string", required=True),  # JSON of the event as it was read
             Column(name="payload_digest", type="string", required=True),
-            Column(name="retry", type="bool", required=True),  # a late reference: tried again at the next ingest
+            Column(name="retry", type="bool", required=True),  # it waits for its reference or its time: tried again at the next ingest
+            Column(name="rule", type="string"),  # the reason without the row's own value
+            Column(name="event_timestamp", type="timestamp"),  # where it has one
         ),
         time_column="quarantined_timestamp",
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +21,26 @@ from ..project.specs import Event, ProjectSpec
 from . import lookup, values
 from .column_types import OF_ATTRIBUTE, arrow_type
 from .read import ROWS, Source
-from .validate import Bad, attributes_of, payloads, validate
+from .refused import REFUSED, judged, unreadable
+from .relations import CORRECTION, winning_order
+from .validate import attributes_of, validate
 
 if TYPE_CHECKING:
     from ..feature_store.port import Warehouse
 
 pc: Any = pyarrow.compute
 
-_REFUSED: list[Any] = [
-    *(pa.field(name, pa.string()) for name in ("event_id", "attribute", "reason", "payload", "payload_digest", "source")),
-    pa.field("line", pa.int64()),
-    pa.field("retry", pa.bool_()),
-]
-REFUSED = pa.schema(_REFUSED)
+
+class Late(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that are older than max_lateness."""
+
+    count: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def with_all(self, moments: pa.ChunkedArray[Any]) -> Late:
+        ends = [moment for moment in (self.first, self.last, pc.min(moments).as_py(), pc.max(moments).as_py()) if moment is not None]
+        return Late(count=self.count + len(moments), first=min(ends), last=max(ends))
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +49,16 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     read: int
     days: tuple[str, str] | None  # first and last date of the good ones; None: there are none
+    lateness: Late = Late()
 
     @property
     def good(self) -> Path:
         return self.folder / "good.parquet"
+
+    @property
+    def late(self) -> Path:
+        """Those that keep every other rule, and are too old to be stored."""
+        return self.folder / "late.parquet"
 
     @property
     def bad(self) -> Path:
@@ -56,8 +70,8 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
     stored: int
     already_there: int
-    displaced: int  # stored ones that lose to a new content of their id: refused beside the batch's own
-    new: Callable[[], Iterator[pa.Table]]
+    corrected: int  # of the stored ones: those that take the place of another content
+    new: Callable[[], Iterator[pa.Table]]  # as `new_schema` says
     refused: Callable[[], Iterator[pa.Table]]
 
 
@@ -67,23 +81,38 @@ def good_schema(event: Event) -> pa.Schema:
     return pa.schema([*attributes, *own])
 
 
-def stage(event: Event, source: Source, folder: Path, *, now: datetime, progress: Callable[[int], None]) -> Staged:
+def new_schema(event: Event) -> pa.Schema:
+    return good_schema(event).append(pa.field(CORRECTION.name, pa.int64()))
+
+
+def stage(event: Event, source: Source, folder: Path, *, now: datetime, progress: Callable[[int], None], backfill: bool = False) -> Staged:
     """Read and validate a whole source. An unreadable place in it raises here, when nothing has been changed yet."""
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(folder=folder, read=0, days=None)
     schema = good_schema(event)
-    read, days = 0, set[str]()
-    with pq.ParquetWriter(staged.good, schema, compression="lz4") as good, pq.ParquetWriter(staged.bad, REFUSED) as bad:
+    read, days, lateness = 0, set[str](), Late()
+    with (
+        pq.ParquetWriter(staged.good, schema, compression="lz4") as good,
+        pq.ParquetWriter(staged.late, schema, compression="lz4") as late,
+        pq.ParquetWriter(staged.bad, REFUSED) as bad,
+    ):
         for chunk in source.chunks():
-            checked = validate(event, chunk, now=now)
-            kept = checked.good.append_column("source", pa.array([source.name] * checked.good.num_rows, pa.string()))
-            good.write_table(kept.select(schema.names))
+            checked = validate(event, chunk, now=now, backfill=backfill)
+            rows, old, ahead = (_from(source, table) for table in (checked.good, checked.late, checked.ahead))
+            good.write_table(rows.select(schema.names))
+            if old.num_rows:
+                late.write_table(old.select(schema.names))
+                lateness = lateness.with_all(old["event_timestamp"])
             if checked.bad:
-                bad.write_table(_refused(checked.bad, source.name))
-            days.update(pc.unique(kept["dt"]).to_pylist())
+                bad.write_table(unreadable(checked.bad, source.name))
+            if ahead.num_rows:
+                moments: list[Any] = ahead["event_timestamp"].to_pylist()
+                early = [values.too_early(moment, event, now=values.naive(now)) for moment in moments]
+                bad.write_table(judged(event, ahead, "event_timestamp", [fault for fault in early if fault], retry=True))
+            days.update(pc.unique(rows["dt"]).to_pylist())
             read += chunk.rows + len(chunk.broken)
             progress(read)
-    return msgspec.structs.replace(staged, read=read, days=(min(days), max(days)) if days else None)
+    return msgspec.structs.replace(staged, read=read, days=(min(days), max(days)) if days else None, lateness=lateness)
 
 
 def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
@@ -97,40 +126,55 @@ def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
     return staged
 
 
-def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged) -> Settled:
+def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged, *, corrects: bool = False) -> Settled:
     """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts.
 
-    Of several contents under one id and date the one with the smallest digest is the event, whichever came first, as in the view
-    `events_<event>` (PORTS.md, section 3). So a batch that comes second may win: then the stored one goes to quarantine as the loser.
+    Under one id and date stands the first content of `winning_order`, so what is stored stays and another content of its id is refused;
+    of several in the batch itself the one whose digest sorts first is taken. `corrects`: the batch's content takes the stored one's place.
     """
-    if staged.days is None:
-        return Settled(stored=0, already_there=0, displaced=0, new=lambda: iter(()), refused=lambda: _tables(staged.bad))
     with duckdb.connect() as connection:
         connection.execute(f"SET temp_directory = '{_quoted(staged.folder / 'spill')}'")
+        unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
+        late_there = _stored_before(warehouse, event, staged, connection, unstored=unstored) if unstored else 0
+        if staged.days is None:
+            refused = partial(_all_refused, event, staged, None, unstored)
+            return Settled(stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused)
         good = f"read_parquet('{_quoted(staged.good)}', file_row_number = true)"
         connection.register("isthmus_missing", _missing(spec, warehouse, event, days=staged.days, connection=connection, good=good))
         ids = _distinct(connection, good, "event_id", limit=lookup.BY_ID + 1)
         existing = lookup.stored(warehouse, event, ids if len(ids) <= lookup.BY_ID else None, staged.days)
         connection.register("isthmus_existing", existing)
         settled = staged.folder / "settled.parquet"
-        connection.execute(f"COPY ({_judge(event, good)}) TO '{_quoted(settled)}' (FORMAT parquet)")
+        connection.execute(f"COPY ({_judge(event, good, corrects=corrects)}) TO '{_quoted(settled)}' (FORMAT parquet)")
         counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(settled)}' GROUP BY _state").fetchall())
-        beaten = connection.execute(
-            f"SELECT DISTINCT e.payload_digest FROM isthmus_existing AS e JOIN '{_quoted(settled)}' AS s "
-            "ON s.dt = e.dt AND s.event_id = e.event_id WHERE s._state = 'new' ORDER BY 1"
-        ).fetchall()
-    losers = lookup.rows(warehouse, event, [digest for (digest,) in beaten], staged.days) if beaten else None
+        corrected = connection.execute(f"SELECT count(*) FROM '{_quoted(settled)}' WHERE _state = 'new' AND correction > 0").fetchall()
     return Settled(
         stored=counts.get("new", 0),
-        already_there=counts.get("there", 0),
-        displaced=0 if losers is None else losers.num_rows,
-        new=lambda: _selected(settled, "new", good_schema(event)),
-        refused=lambda: _all_refused(event, staged, settled, losers),
+        already_there=counts.get("there", 0) + late_there,
+        corrected=corrected[0][0],
+        new=lambda: _selected(settled, "new", new_schema(event)),
+        refused=partial(_all_refused, event, staged, settled, unstored),
     )
 
 
-def _judge(event: Event, good: str) -> str:
-    """The staged rows with a state: new, there, conflict, or the name of the attribute whose reference is unresolved."""
+def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connection: duckdb.DuckDBPyConnection, *, unstored: Path) -> int:
+    """How many of the old ones are stored: they were in time then, or came as a back-fill. The others go to `unstored`."""
+    late, lateness = f"read_parquet('{_quoted(staged.late)}', file_row_number = true)", staged.lateness
+    ids = _distinct(connection, late, "event_id", limit=lookup.BY_ID + 1)
+    days = (f"{lateness.first:%Y-%m-%d}", f"{lateness.last:%Y-%m-%d}")
+    connection.register("isthmus_before", lookup.stored(warehouse, event, ids if len(ids) <= lookup.BY_ID else None, days))
+    same = " AND ".join(f"isthmus_before.{name} = isthmus_late.{name}" for name in ("dt", "event_id", "payload_digest"))
+    known = f"SELECT 1 FROM isthmus_before WHERE {same}"
+    rest = f"SELECT * EXCLUDE (file_row_number) FROM {late} AS isthmus_late WHERE NOT EXISTS ({known}) ORDER BY file_row_number"
+    connection.execute(f"COPY ({rest}) TO '{_quoted(unstored)}' (FORMAT parquet)")
+    return lateness.count - pq.read_metadata(unstored).num_rows
+
+
+def _judge(event: Event, good: str, *, corrects: bool) -> str:
+    """The staged rows with a state: new, there, conflict, or the name of the attribute whose reference is unresolved.
+
+    `correction` is that of the new ones. A content that was corrected since it was stored is there: its file may come again.
+    """
     references = [a.name for a in event.attributes if a.event is not None]
     unresolved = " ".join(
         "WHEN EXISTS (SELECT 1 FROM isthmus_missing "
@@ -138,27 +182,38 @@ def _judge(event: Event, good: str) -> str:
         for name in references
     )
     waiting = f"CASE {unresolved} END" if references else "CAST(NULL AS VARCHAR)"
+    winner = "_first" if corrects else "coalesce(_standing, _first)"
     return f"""
         WITH isthmus_good AS (SELECT * FROM {good}),
         isthmus_awaited AS (SELECT *, {waiting} AS _waits_for FROM isthmus_good),
+        isthmus_standing AS (
+            SELECT dt, event_id, payload_digest, correction FROM isthmus_existing
+            QUALIFY row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) = 1
+        ),
+        isthmus_corrected AS (
+            SELECT DISTINCT isthmus_existing.dt, isthmus_existing.event_id, isthmus_existing.payload_digest FROM isthmus_existing
+            JOIN isthmus_standing ON isthmus_standing.dt = isthmus_existing.dt AND isthmus_standing.event_id = isthmus_existing.event_id
+            WHERE isthmus_existing.correction < isthmus_standing.correction
+        ),
         isthmus_ranked AS (
-            SELECT isthmus_awaited.*, isthmus_existing.payload_digest AS _stored_digest,
-                   row_number() OVER isthmus_copies AS _nth,
-                   least(first_value(isthmus_awaited.payload_digest) OVER isthmus_copies, isthmus_existing.payload_digest) AS _winner
-            FROM isthmus_awaited LEFT JOIN isthmus_existing
-            ON isthmus_existing.dt = isthmus_awaited.dt AND isthmus_existing.event_id = isthmus_awaited.event_id
+            SELECT isthmus_awaited.*, isthmus_standing.payload_digest AS _standing, isthmus_corrected.payload_digest IS NOT NULL AS _corrected,
+                   coalesce(isthmus_standing.correction + 1, 0) AS correction,
+                   row_number() OVER isthmus_copies AS _nth, first_value(isthmus_awaited.payload_digest) OVER isthmus_copies AS _first
+            FROM isthmus_awaited
+            LEFT JOIN isthmus_standing ON isthmus_standing.dt = isthmus_awaited.dt AND isthmus_standing.event_id = isthmus_awaited.event_id
+            LEFT JOIN isthmus_corrected ON isthmus_corrected.dt = isthmus_awaited.dt AND isthmus_corrected.event_id = isthmus_awaited.event_id
+                 AND isthmus_corrected.payload_digest = isthmus_awaited.payload_digest
             WHERE _waits_for IS NULL
             WINDOW isthmus_copies AS (
                 PARTITION BY isthmus_awaited.dt, isthmus_awaited.event_id
                 ORDER BY isthmus_awaited.payload_digest, isthmus_awaited.file_row_number)
         )
-        SELECT * EXCLUDE (_waits_for, _stored_digest, _nth, _winner),
-               CASE WHEN payload_digest <> _winner THEN '{CONFLICTING}'
-                    WHEN _nth = 1 AND _stored_digest IS DISTINCT FROM _winner THEN 'new'
-                    ELSE 'there' END AS _state
+        SELECT * EXCLUDE (_waits_for, _standing, _corrected, _nth, _first),
+               CASE WHEN payload_digest = {winner} AND _nth = 1 AND _standing IS DISTINCT FROM payload_digest THEN 'new'
+                    WHEN payload_digest IN ({winner}, _standing) OR _corrected THEN 'there'
+                    ELSE '{CONFLICTING}' END AS _state
         FROM isthmus_ranked
-        UNION ALL BY NAME
-        SELECT * EXCLUDE (_waits_for), _waits_for || '{WAITING}' AS _state FROM isthmus_awaited WHERE _waits_for IS NOT NULL
+        UNION ALL BY NAME SELECT * EXCLUDE (_waits_for), _waits_for || '{WAITING}' AS _state FROM isthmus_awaited WHERE _waits_for IS NOT NULL
         ORDER BY file_row_number"""
 
 
@@ -189,43 +244,24 @@ def _distinct(connection: duckdb.DuckDBPyConnection, good: str, column: str, *, 
     return sorted(row[0] for row in connection.execute(sql if limit is None else f"{sql} LIMIT {limit}").fetchall())
 
 
-def _all_refused(event: Event, staged: Staged, settled: Path, losers: pa.Table | None) -> Iterator[pa.Table]:
+def _all_refused(event: Event, staged: Staged, settled: Path | None, unstored: Path | None) -> Iterator[pa.Table]:
     yield from _tables(staged.bad)
-    if losers is not None:
-        yield _judged(event, losers, ["event_id"] * losers.num_rows, [values.CONFLICT] * losers.num_rows, retry=False)
+    for part in () if unstored is None else _tables(unstored):
+        moments: list[Any] = part["event_timestamp"].to_pylist()
+        yield judged(event, part, "event_timestamp", [values.late(moment, event) for moment in moments], retry=False)
+    if settled is None:
+        return
     for attribute in event.attributes:
         if attribute.event is not None:
-            reason = values.UNRESOLVED.format(event=attribute.event)
+            fault = values.Fault(values.UNRESOLVED.format(event=attribute.event))
             for part in _selected(settled, attribute.name + WAITING, good_schema(event)):
-                yield _judged(event, part, [attribute.name] * part.num_rows, [reason] * part.num_rows, retry=True)
+                yield judged(event, part, attribute.name, [fault] * part.num_rows, retry=True)
     for part in _selected(settled, CONFLICTING, good_schema(event)):
-        yield _judged(event, part, ["event_id"] * part.num_rows, [values.CONFLICT] * part.num_rows, retry=False)
+        yield judged(event, part, "event_id", [values.Fault(values.CONFLICT)] * part.num_rows, retry=False)
 
 
-def _judged(event: Event, part: pa.Table, attributes: list[str], reasons: list[str], *, retry: bool) -> pa.Table:
-    names = sorted(a.name for a in attributes_of(event))
-    columns: dict[str, Any] = {
-        "event_id": part["event_id"],
-        "attribute": pa.array(attributes, pa.string()),
-        "reason": pa.array(reasons, pa.string()),
-        "line": part["line"],
-        "payload": pa.array([content.decode() for content in payloads(part, names)], pa.string()),
-        "payload_digest": part["payload_digest"],
-        "source": part["source"],
-        "retry": pa.array([retry] * part.num_rows, pa.bool_()),
-    }
-    return pa.table(columns).select(REFUSED.names).cast(REFUSED)
-
-
-def _refused(bad: tuple[Bad, ...], source: str) -> pa.Table:
-    return pa.table(
-        {
-            **{name: [getattr(row, name) for row in bad] for name in ("event_id", "attribute", "reason", "line", "payload", "retry")},
-            "payload_digest": [values.digest(row.payload.encode()) for row in bad],
-            "source": [source] * len(bad),
-        },
-        schema=REFUSED,
-    )
+def _from(source: Source, rows: pa.Table) -> pa.Table:
+    return rows.append_column("source", pa.array([source.name] * rows.num_rows, pa.string()))
 
 
 def _selected(settled: Path, state: str, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -14,13 +14,14 @@ import pyarrow.compute
 from ..project.specs import Attribute, Event
 from . import values
 from .column_types import OF_ATTRIBUTE, arrow_type
+from .values import Fault
 
 pc: Any = pyarrow.compute  # its functions are made at run time; the stubs' overloads do not follow a column's declared type
 ColumnData = Any  # pa.Array, pa.ChunkedArray
 
 _STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)$"
 # Arrow's own scalars: given Python's, its functions import pandas to look at them (0.8 s).
-_EMPTY, _TRUE, _FALSE = pa.scalar("", pa.string()), pa.scalar(True), pa.scalar(False)
+_EMPTY, _TRUE, _FALSE, _ZERO = pa.scalar("", pa.string()), pa.scalar(True), pa.scalar(False), pa.scalar(0.0, pa.float64())
 # Python's datetimes, and the clouds' timestamps, have the years 1 to 9999; Arrow has more.
 _FIRST, _LAST = (pa.scalar(datetime(*day), pa.timestamp("ms")) for day in ((1, 1, 1), (9999, 12, 31)))  # noqa: DTZ001
 
@@ -39,19 +40,22 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 class Bad(msgspec.Struct, frozen=True, kw_only=True):
     row: int  # within the chunk; -1: a line that is no row
     event_id: str | None
+    event_timestamp: datetime | None
     attribute: str
-    reason: str
+    fault: Fault
     line: int | None
     payload: str
-    retry: bool = False
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     good: pa.Table  # event_id, event_timestamp, the attributes; line, payload_digest, dt
+    late: pa.Table  # the same columns: they keep every rule but max_lateness
+    ahead: pa.Table  # ... but max_ahead
     bad: tuple[Bad, ...]
 
 
-Reasons = dict[int, tuple[str, str]]  # row -> attribute, reason
+Faults = dict[int, Fault]  # of a column, by row
+Reasons = dict[int, tuple[str, Fault]]  # row -> attribute, fault
 
 
 def attributes_of(event: Event) -> tuple[Attribute, ...]:
@@ -59,12 +63,13 @@ def attributes_of(event: Event) -> tuple[Attribute, ...]:
     return (values.ID, values.TIMESTAMP, *event.attributes)
 
 
-def validate(event: Event, chunk: Chunk, *, now: datetime) -> Checked:
-    """Every rule that needs no other event: type, required, bounds, allowed, zone, future, lateness. One reason a row, the first.
+def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = False) -> Checked:
+    """Every rule that needs no other event: type, required, bounds, allowed, zone, lateness, clock. One reason a row, the first.
 
+    A `backfill` may be of any age.
     References, duplicates and conflicts are looked for by stage.py, which sees the whole source.
     """
-    reasons: Reasons = {row: (name, values.unknown(name, event)) for row, name in reversed(chunk.strange)}
+    reasons: Reasons = {row: (name, Fault(values.unknown(name, event))) for row, name in reversed(chunk.strange)}
     typed: dict[str, ColumnData] = {}
     for attribute in attributes_of(event):
         column = chunk.columns.get(attribute.name)
@@ -75,14 +80,25 @@ def validate(event: Event, chunk: Chunk, *, now: datetime) -> Checked:
         _merge(reasons, attribute, found)
         _merge(reasons, attribute, _missing(array, attribute))
         _merge(reasons, attribute, _bounds(array, attribute))
-        if attribute is values.TIMESTAMP:
-            _merge(reasons, attribute, _time(array, event, now))
     good = pa.table(typed)
     lines = pa.array([None] * chunk.rows if chunk.lines is None else chunk.lines, pa.int64())
     good = good.append_column("line", lines)
     if reasons:
         good = good.filter(_mask(chunk.rows, reasons))
-    return Checked(good=_addressed(event, good), bad=(*_rows(chunk, typed, reasons), *_broken(chunk)))
+    good, late, ahead = _by_clock(_addressed(event, good), event, now, backfill=backfill)
+    return Checked(good=good, late=late, ahead=ahead, bad=(*_rows(chunk, typed, reasons), *_broken(chunk)))
+
+
+def _by_clock(rows: pa.Table, event: Event, now: datetime, *, backfill: bool) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Those that are in time, those that are too old, and those that are too far ahead of the clock."""
+    times, clock = rows["event_timestamp"], values.naive(now)
+    ahead = pc.greater(times, pa.scalar(clock + event.max_ahead, pa.timestamp("ms")))
+    late = pc.less(times, pa.scalar(clock - event.max_lateness, pa.timestamp("ms")))
+    late = pc.and_(late, _FALSE) if backfill else late
+    out_of_time = pc.or_(ahead, late)
+    if not pc.any(out_of_time, min_count=0).as_py():
+        return rows, rows.slice(0, 0), rows.slice(0, 0)
+    return rows.filter(pc.invert(out_of_time)), rows.filter(late), rows.filter(ahead)
 
 
 def _addressed(event: Event, good: pa.Table) -> pa.Table:
@@ -111,7 +127,7 @@ def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
 # --- a column's type
 
 
-def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnData, dict[int, str]]:
+def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnData, Faults]:
     """The column in its attribute's type; rows that are not of it become null and get a reason."""
     if not isinstance(column, list):
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
@@ -124,7 +140,7 @@ def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnDa
         if array is not None:
             return array, {}
         column = [_value(column, row) for row in range(len(column))]
-    found: dict[int, str] = {}
+    found: Faults = {}
     converted: list[object] = []
     for row, value in enumerate(column):
         if value is None or (text and value == ""):
@@ -134,7 +150,7 @@ def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnDa
             converted.append(values.convert(value, attribute, text=text))
         except values.BadValueError as error:
             converted.append(None)
-            found[row] = str(error)
+            found[row] = error.fault
     return pa.array(converted, _arrow(attribute)), found
 
 
@@ -159,7 +175,7 @@ def _fast_float(column: ColumnData, text: bool) -> ColumnData | None:
     kind = column.type
     plain = pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if plain or (text and _is_text(column) and pc.all(pc.match_substring_regex(column, r"^-?\d+(\.\d+)?$"), min_count=0).as_py()):
-        array = column.cast(pa.float64(), safe=False)
+        array = pc.add(column.cast(pa.float64(), safe=False), _ZERO)  # -0.0 is 0.0
         return array if pc.all(pc.is_finite(array), min_count=0).as_py() else None
     return None
 
@@ -209,17 +225,17 @@ def _where(condition: ColumnData) -> list[int]:
     return pc.indices_nonzero(pc.fill_null(condition, _FALSE)).to_pylist()  # type: ignore[no-any-return]
 
 
-def _missing(array: ColumnData, attribute: Attribute) -> dict[int, str]:
+def _missing(array: ColumnData, attribute: Attribute) -> Faults:
     if attribute is values.ID:
-        return {row: "is missing" if array[row].as_py() is None else "is empty" for row in _where(_empty(array))}
-    return dict.fromkeys(_where(pc.is_null(array)), "is missing") if attribute.required and array.null_count else {}
+        return {row: Fault("is missing" if array[row].as_py() is None else "is empty") for row in _where(_empty(array))}
+    return dict.fromkeys(_where(pc.is_null(array)), Fault("is missing")) if attribute.required and array.null_count else {}
 
 
 def _empty(array: ColumnData) -> ColumnData:
     return pc.fill_null(pc.equal(array, _EMPTY), _TRUE)
 
 
-def _bounds(array: ColumnData, attribute: Attribute) -> dict[int, str]:
+def _bounds(array: ColumnData, attribute: Attribute) -> Faults:
     suspects: set[int] = set()
     if attribute.type in {"int", "float"}:
         if attribute.min is not None:
@@ -230,7 +246,7 @@ def _bounds(array: ColumnData, attribute: Attribute) -> dict[int, str]:
         inside = pc.is_in(array, value_set=pa.array(attribute.allowed, array.type))
         suspects.update(_where(pc.and_(pc.is_valid(array), pc.invert(inside))))
     checked = ((row, values.out_of_bounds(array[row].as_py(), attribute)) for row in suspects)
-    return {row: reason for row, reason in checked if reason is not None}
+    return {row: fault for row, fault in checked if fault is not None}
 
 
 def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> ColumnData:
@@ -241,20 +257,12 @@ def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> Co
     return pa.scalar(2**63 - 1 if bound >= limit else -(2**63) if bound <= -limit else whole(bound), kind)
 
 
-def _time(array: ColumnData, event: Event, now: datetime) -> dict[int, str]:
-    clock = values.naive(now)
-    oldest = pa.scalar(clock - event.max_lateness, pa.timestamp("ms"))
-    suspects = {*_where(pc.greater(array, pa.scalar(clock, pa.timestamp("ms")))), *_where(pc.less(array, oldest))}
-    checked = ((row, values.out_of_time(array[row].as_py(), now=clock, max_lateness=event.max_lateness)) for row in suspects)
-    return {row: reason for row, reason in checked if reason is not None}
-
-
 # --- what is refused
 
 
-def _merge(reasons: Reasons, attribute: Attribute, found: dict[int, str]) -> None:
-    for row, reason in found.items():
-        reasons.setdefault(row, (attribute.name, reason))
+def _merge(reasons: Reasons, attribute: Attribute, faults: Faults) -> None:
+    for row, fault in faults.items():
+        reasons.setdefault(row, (attribute.name, fault))
 
 
 def _mask(rows: int, reasons: Reasons) -> ColumnData:
@@ -267,14 +275,15 @@ def _mask(rows: int, reasons: Reasons) -> ColumnData:
 def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[Bad]:
     found = []
     for row in sorted(reasons):
-        attribute, reason = reasons[row]
+        attribute, fault = reasons[row]
         read = {name: _value(column, row) for name, column in chunk.columns.items()}
         found.append(
             Bad(
                 row=row,
                 event_id=typed["event_id"][row].as_py() or None,
+                event_timestamp=typed["event_timestamp"][row].as_py(),
                 attribute=attribute,
-                reason=reason,
+                fault=fault,
                 line=None if chunk.lines is None else chunk.lines[row],
                 payload=values.as_json({name: value for name, value in read.items() if value is not None}),
             )
@@ -293,5 +302,6 @@ def _value(column: Any, row: int) -> object:
 
 def _broken(chunk: Chunk) -> list[Bad]:
     return [
-        Bad(row=-1, event_id=None, attribute="line", reason=reason, line=line, payload=read[:10_000]) for line, reason, read in chunk.broken
+        Bad(row=-1, event_id=None, event_timestamp=None, attribute="line", fault=Fault(reason), line=line, payload=read[:10_000])
+        for line, reason, read in chunk.broken
     ]

@@ -21,7 +21,7 @@ from ..times import epoch_milliseconds, utc_milliseconds
 
 ID = Attribute(name="event_id", type="string")
 TIMESTAMP = Attribute(name="event_timestamp", type="timestamp")
-CONFLICT = "another event of that day has this id and other content"
+CONFLICT = "same id, other content: another event of that day stands (ingest --corrects replaces it)"
 UNRESOLVED = "refers to no {event} (late ones are tried again at the next ingest)"
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -31,8 +31,23 @@ _INT64 = 2**63
 _encode = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """Why a value is refused: `value rule`, as the quarantine shows it. Rows are counted by rule."""
+
+    rule: str
+    value: str = ""
+    key: str = ""  # of the event or the attribute in project.yaml, where the rule is one of the project's
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.rule}".lstrip()
+
+
 class BadValueError(ValueError):
-    """Why a value is not of its attribute's type, in the words that the quarantine shows."""
+    """A value is not of its attribute's type."""
+
+    def __init__(self, rule: str, value: str = "") -> None:
+        self.fault = Fault(rule, value)
+        super().__init__(str(self.fault))
 
 
 def shown(value: object) -> str:
@@ -58,29 +73,37 @@ def convert(value: object, attribute: Attribute, *, text: bool = False) -> objec
     return _CONVERTERS[attribute.type](value, text)
 
 
-def out_of_bounds(value: object, attribute: Attribute) -> str | None:
-    """The reason why a converted value is refused, or None."""
+def out_of_bounds(value: object, attribute: Attribute) -> Fault | None:
+    """Why a converted value is refused, or None."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         if attribute.min is not None and value < attribute.min:
-            return f"{shown(value)} is under the minimum, {number(attribute.min)}"
+            return Fault(f"is under the minimum, {number(attribute.min)}", shown(value), "min")
         if attribute.max is not None and value > attribute.max:
-            return f"{shown(value)} is over the maximum, {number(attribute.max)}"
+            return Fault(f"is over the maximum, {number(attribute.max)}", shown(value), "max")
     if attribute.allowed is not None and value not in attribute.allowed:
-        return f"{shown(value)} is not one of {', '.join(map(str, attribute.allowed))}"
+        return Fault(f"is not one of {', '.join(map(str, attribute.allowed))}", shown(value), "allowed")
     return None
 
 
-def out_of_time(moment: datetime, *, now: datetime, max_lateness: timedelta) -> str | None:
-    """The reason why an event's own time (naive UTC) is refused; `now` is the project's clock, naive UTC."""
-    if moment > now:
-        return f"{shown(moment)} is in the future (it is {shown(now)})"
-    if moment < now - max_lateness:
-        return f"{shown(moment)} is older than {_days(max_lateness)} (max_lateness)"
-    return None
+def too_late(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
+    """Why an event's own time (naive UTC) is refused; `now` is the project's clock, naive UTC."""
+    return late(moment, event) if moment < now - event.max_lateness else None
+
+
+def late(moment: datetime, event: Event) -> Fault:
+    return Fault(f"is older than {_span(event.max_lateness)} (max_lateness)", shown(moment), "max_lateness")
+
+
+def too_early(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
+    """Why an event's own time is not taken yet. Clocks differ, so some seconds ahead are no fault."""
+    if moment <= now + event.max_ahead:
+        return None
+    ahead = (moment - now).total_seconds()
+    return Fault(f"ahead of the clock, more than {_span(event.max_ahead)} (max_ahead)", f"{shown(moment)} is {ahead:,.10g} s", "max_ahead")
 
 
 def unknown(name: str, event: Event) -> str:
-    """The reason for a name that the event does not have, with the nearest one that it has."""
+    """The rule about a name that the event does not have, with the nearest one that it has."""
     known = ["event_id", "event_timestamp", *(a.name for a in event.attributes)]
     hint = did_you_mean(name, known) or f"it has {', '.join(known)}"
     return f"is not an attribute of {event.name} ({hint})"
@@ -110,13 +133,16 @@ def as_json(row: Mapping[str, object]) -> str:
         return _encode({str(k): repr(v) for k, v in row.items()}).decode("utf-8", "replace")
 
 
-def _days(span: timedelta) -> str:
-    days = span / timedelta(days=1)
-    return f"{days:g} day{'' if days == 1 else 's'}"
+def _span(span: timedelta) -> str:
+    """In the largest unit of which it is a whole number."""
+    units = (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1)), ("second", timedelta(seconds=1)))
+    unit, length = next(((unit, length) for unit, length in units if not span % length), units[-1])
+    count = span / length
+    return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
 def _wrong(value: object, kind: str) -> BadValueError:
-    return BadValueError(f"{shown(value)} is not {_ARTICLES[kind]}")
+    return BadValueError(f"is not {_ARTICLES[kind]}", shown(value))
 
 
 def _int(value: object, text: bool) -> int:
@@ -131,7 +157,7 @@ def _int(value: object, text: bool) -> int:
     if not isinstance(found, int) or isinstance(found, bool):
         raise _wrong(value, "int")
     if not -_INT64 <= found < _INT64:
-        raise BadValueError(f"{shown(value)} does not fit 64 bits")
+        raise BadValueError("does not fit 64 bits", shown(value))
     return found
 
 
@@ -149,8 +175,8 @@ def _float(value: object, text: bool) -> float:
     except OverflowError:
         found = math.inf
     if not math.isfinite(found):
-        raise BadValueError(f"{shown(value)} is not a finite number")
-    return found
+        raise BadValueError("is not a finite number", shown(value))
+    return found + 0.0  # -0.0 is 0.0
 
 
 def _bool(value: object, text: bool) -> bool:
@@ -167,7 +193,7 @@ def _string(value: object, _text: bool) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadValueError(f"{value!r} is not Unicode text") from None
+        raise BadValueError("is not Unicode text", repr(value)) from None
     return value
 
 
@@ -183,7 +209,7 @@ def _timestamp(value: object, _text: bool) -> datetime:
     except ValueError:
         raise _wrong(value, "timestamp") from None
     if moment.tzinfo is None or not _ZONE.search(value):
-        raise BadValueError(f"{shown(value)} has no time zone")
+        raise BadValueError("has no time zone", shown(value))
     try:
         return naive(moment)
     except OverflowError:

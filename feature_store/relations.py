@@ -20,7 +20,10 @@ def objective_columns(spec: ProjectSpec, objective: Objective) -> tuple[Column, 
 
 
 def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
-    """The exposure's columns, `outcome` (1 when an outcome event came within the time allowed) and when that time is over."""
+    """The exposure's columns, `outcome` (1 when an outcome event came within the time allowed) and when that time is over.
+
+    An id may stand on two dates. An outcome event within the time of both exposures belongs to the one that was shown last.
+    """
     within = f"INTERVAL {int(objective.within.total_seconds())} SECOND"
     exposure, outcome = view_name(objective.exposure), view_name(objective.outcome)
     reference = f"{objective.exposure}_id"
@@ -29,11 +32,13 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
         f"SELECT {columns}, CASE WHEN isthmus_hit.event_id IS NULL THEN 0 ELSE 1 END AS outcome, "
         f"isthmus_shown.event_timestamp + {within} AS created_timestamp, isthmus_shown.dt "
         f"FROM {exposure} AS isthmus_shown LEFT JOIN ("
-        f"SELECT isthmus_exposure.event_id, isthmus_exposure.dt FROM {exposure} AS isthmus_exposure "
+        "SELECT event_id, dt FROM (SELECT isthmus_exposure.event_id, isthmus_exposure.dt, "
+        "row_number() OVER (PARTITION BY isthmus_outcome.dt, isthmus_outcome.event_id "
+        f"ORDER BY isthmus_exposure.event_timestamp DESC) AS isthmus_place FROM {exposure} AS isthmus_exposure "
         f"JOIN {outcome} AS isthmus_outcome ON isthmus_outcome.{reference} = isthmus_exposure.event_id "
         f"AND isthmus_outcome.event_timestamp >= isthmus_exposure.event_timestamp "
-        f"AND isthmus_outcome.event_timestamp <= isthmus_exposure.event_timestamp + {within} "
-        "GROUP BY isthmus_exposure.event_id, isthmus_exposure.dt) AS isthmus_hit "
+        f"AND isthmus_outcome.event_timestamp <= isthmus_exposure.event_timestamp + {within}) AS isthmus_nearest "
+        "WHERE isthmus_place = 1 GROUP BY event_id, dt) AS isthmus_hit "
         "ON isthmus_hit.event_id = isthmus_shown.event_id AND isthmus_hit.dt = isthmus_shown.dt"
     )
     return TableSpec(name=objective.name, columns=(), time_column="event_timestamp", view_sql=sql)

@@ -12,7 +12,7 @@ from ..storage import Resource
 
 _ORDER = ("endpoint", "pipeline", "online_view", "stream", "view", "table")  # users before what they use
 _NAMES = {"online_view": "online view", "view": "view", "table": "table", "stream": "event stream", "endpoint": "endpoint"}
-_STATE = ("events/", "tables/", "views/", "traffic/", "project")  # what describes the removed things
+_STATE = ("events/", "ingest/", "tables/", "views/", "traffic/", "project")  # what describes the removed things
 
 
 class Destruction(msgspec.Struct, frozen=True, kw_only=True):

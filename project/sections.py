@@ -113,6 +113,7 @@ EVENT = Record(
             shape=MapOf(of=ATTRIBUTE, names=column_problem, pattern=NAME, least=1), required=True, example="{item_id: {type: int}}"
         ),
         "max_lateness": Key(shape=DURATION, description="Older events are quarantined. Default 30d."),
+        "max_ahead": Key(shape=DURATION, description="How far an event may be ahead of the clock; later ones wait. Default 2m."),
     },
 )
 OBJECTIVE = Record(

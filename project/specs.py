@@ -38,6 +38,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     owner: str = ""
     max_lateness: timedelta = timedelta(days=30)
+    max_ahead: timedelta = timedelta(minutes=2)  # what a producer's clock may be ahead of ours
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):

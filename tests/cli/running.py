@@ -27,10 +27,10 @@ class Said(NamedTuple):
 
 
 def isthmus(folder, *arguments, stdin="", ok=True):
-    """Run a command in `folder`; with `ok`, exit code 0 is expected."""
+    """Run a command in `folder`; with `ok`, exit code 0 is expected. `stdin`: text, or a stream."""
     out, err = io.StringIO(), io.StringIO()
     Console.speaking = None
-    before, sys.stdin = sys.stdin, io.StringIO(stdin)
+    before, sys.stdin = sys.stdin, io.StringIO(stdin) if isinstance(stdin, str) else stdin
     path = list(sys.path)
     try:
         with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

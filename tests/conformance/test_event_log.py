@@ -3,10 +3,15 @@
 import time
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from isthmus.errors import Invalid, NotFound
+from isthmus.events import relations
+from isthmus.events.emit import stream_of
 from isthmus.events.port import Column, StreamSpec
+from isthmus.events.quarantine import losers_sql, open_sql
+from isthmus.project.specs import Attribute, Event, ProjectSpec
 
 pytestmark = pytest.mark.ports("events", "warehouse")
 
@@ -133,3 +138,47 @@ def test_an_apply_that_was_cut_can_be_repeated(target, cut):
         target.events.apply(SPEC)
     assert target.events.observe(SPEC.name) is not None
     assert target.events.append(SPEC.name, [event(1)]) == ()
+
+
+THING = Event(name="thing", attributes=(Attribute(name="item", type="int"),))
+STAMP = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def content(number, item, *, correction=0, stored=STAMP):
+    row = {"event_id": f"e{number}", "event_timestamp": NOON, "item": item, "payload_digest": f"d{item}", "source": "emit"}
+    return row | {"correction": correction, "stored_timestamp": stored}
+
+
+@pytest.mark.needs("events.delay")
+def test_of_several_contents_of_an_id_the_corrected_then_the_first_stored_then_the_smallest_digest_is_read(target):
+    for table in relations.tables(ProjectSpec(name="shop", events={"thing": THING})):
+        target.warehouse.apply(table)
+    target.events.apply(stream_of(THING))
+    hour = timedelta(hours=1)
+    batch = [
+        content(1, 1),
+        content(2, 1, stored=STAMP + hour),
+        content(3, 1, correction=1, stored=STAMP + hour),
+        content(4, 2, correction=None, stored=None),  # from before these columns
+        content(5, 2),
+    ]
+    stream = [
+        content(1, 2, stored=STAMP + hour),
+        content(2, 2),
+        content(3, 2),
+        content(4, 1),
+        content(5, 1),
+        content(6, 1, stored=STAMP + hour),
+        content(6, 1),  # sent again: no other content
+    ]
+    plain = [{name: value.replace(tzinfo=None) if isinstance(value, datetime) else value for name, value in row.items()} for row in batch]
+    raw = relations.raw_table(THING)
+    columns = [name for name in (c.name for c in raw.columns) if name != "line"]
+    target.warehouse.append(raw.name, pa.table({name: [row[name] for row in plain] for name in columns}), batch="b1")
+    assert target.events.append(raw.name, stream) == ()
+    visible(target, "SELECT event_id FROM thing_raw", len(batch) + len(stream))
+    read = target.warehouse.query("SELECT event_id, item FROM events_thing ORDER BY event_id", {}).to_pylist()
+    assert [(row["event_id"], row["item"]) for row in read] == [("e1", 1), ("e2", 2), ("e3", 1), ("e4", 2), ("e5", 1), ("e6", 1)]
+    losers = target.warehouse.query(f"SELECT event_id, item FROM ({losers_sql(THING)}) AS losers ORDER BY event_id", {}).to_pylist()
+    assert [(row["event_id"], row["item"]) for row in losers] == [("e1", 2), ("e2", 1), ("e4", 1), ("e5", 2)]
+    assert target.warehouse.query(open_sql(THING), {}).num_rows == 0

@@ -30,13 +30,18 @@ PURCHASE = Event(name="purchase", attributes=(Attribute(name="click_id", type="s
 SPEC = ProjectSpec(name="shop", now=NOW, events={"purchase": PURCHASE, "click": CLICK, "impression": IMPRESSION})
 
 
-def make_project(folder, spec=SPEC, **options):
+def make_project(folder, spec=SPEC, *, make=True, **options):
     """A project in a folder, its tables made, as `apply` makes them."""
     profile = Profile(name="local", adapter="local", project=spec.name, options={"home": str(folder / ".isthmus")})
     project = Project(Description(spec=spec, folder=str(folder)), targets.load(profile), **options)
-    for table in relations.tables(spec):
-        project.target.warehouse.apply(table)
+    if make:
+        apply_tables(project)
     return project
+
+
+def apply_tables(project):
+    for table in relations.tables(project.spec):
+        project.target.warehouse.apply(table)
 
 
 @pytest.fixture

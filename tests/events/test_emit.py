@@ -28,22 +28,23 @@ def test_what_is_not_returned_is_seen_and_what_is_bad_comes_back_with_its_place(
         impression(4, event_timestamp=NOW - timedelta(hours=2)),
         impression(5, event_timestamp="2019-11-30T10:00:00"),
         impression(6, event_timestamp=(NOW - timedelta(hours=2)).replace(tzinfo=None)),
-        impression(7, event_timestamp=NOW + timedelta(seconds=1)),
+        impression(7, event_timestamp=NOW + timedelta(seconds=121)),
         impression(8, polcy="bts"),
         impression(9, event_id=""),
         impression(10, propensity=float("nan")),
+        impression(11, event_timestamp=NOW + timedelta(seconds=120)),
     ]
     assert emit(open_stream, "impression", rows) == (
         Rejected(index=1, reason="item_id 412 is over the maximum, 79"),
         Rejected(index=2, reason="position is missing"),
         Rejected(index=4, reason='event_timestamp "2019-11-30T10:00:00" has no time zone'),
         Rejected(index=5, reason="event_timestamp 2019-11-30 22:00:00 has no time zone"),
-        Rejected(index=6, reason="event_timestamp 2019-12-01 00:00:01 is in the future (it is 2019-12-01 00:00:00)"),
+        Rejected(index=6, reason="event_timestamp 2019-12-01 00:02:01 is 121 s ahead of the clock, more than 2 minutes (max_ahead)"),
         Rejected(index=7, reason="polcy is not an attribute of impression (did you mean policy?)"),
         Rejected(index=8, reason="event_id is empty"),
         Rejected(index=9, reason="propensity nan is not a finite number"),
     )
-    assert [row["event_id"] for row in seen(open_stream, "impression")] == ["i1", "i4"]
+    assert [row["event_id"] for row in seen(open_stream, "impression")] == ["i1", "i4", "i11"]
 
 
 def test_an_event_that_was_emitted_and_comes_in_a_file_is_already_there(open_stream, tmp_path):

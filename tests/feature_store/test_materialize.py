@@ -4,11 +4,13 @@ import itertools
 import tempfile
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Busy, NotFound, OutcomeUnknown, Unavailable
+from isthmus.events.ingest import ingest
 from isthmus.feature_store import watermarks
 from isthmus.feature_store.history import computed_sql
 from isthmus.feature_store.materialize import materialize, watermark
@@ -67,6 +69,56 @@ def test_late_events_become_corrections_known_only_now_and_the_past_stays(shop, 
     assert {r["created_timestamp"] for r in corrections} == {now.replace(tzinfo=None)}
     assert [(r["event_timestamp"], r["item_impressions"]) for r in corrections] == [(plain(0), 1), (plain(1), 2), (plain(2), 3)]
     assert read(shop, "item_history", [0]).rows == [{"item_impressions": 3, "item_ctr": pytest.approx(2 / 13)}]
+
+
+def stored(project, event, rows, **options):
+    """As a producer's table of naive UTC times comes in."""
+    data = pa.Table.from_pylist([{"event_timestamp": plain(hours), **row} for hours, row in rows])
+    return ingest(project, event=event, data=data, **options)[0]
+
+
+def test_a_declared_correction_changes_the_objective_for_everybody_and_histories_from_now_on(shop, clock):
+    clock.to(9)
+    stored(shop, "impression", [(hours, {"event_id": f"i{hours}", "item_id": 0}) for hours in (0, 1, 2)])
+    stored(shop, "click", [(0.1, {"event_id": "c1", "impression_id": "i0"})])
+    clock.to(10)
+    materialize(shop)
+    before = history(shop)
+    corrected = (1.1, {"event_id": "c1", "impression_id": "i1"})
+    refused = stored(shop, "click", [corrected], max_bad=1)
+    assert (refused.stored, refused.quarantined) == (0, 1)
+    clock.to(15)
+    assert [report.rows for report in materialize(shop)] == [0, 0]
+
+    assert stored(shop, "click", [corrected], corrects=True).corrected == 1
+    labels = shop.target.warehouse.query("SELECT event_id, outcome, created_timestamp FROM ctr ORDER BY event_id", {}).to_pylist()
+    assert [(row["event_id"], row["outcome"]) for row in labels] == [("i0", 0), ("i1", 1), ("i2", 0)]
+    assert [row["created_timestamp"] for row in labels] == [plain(hours + 0.5) for hours in (0, 1, 2)]
+    now = clock.to(20)
+    assert materialize(shop, ["item_history"])[0].rows == 1
+    after = history(shop)
+    assert [row for row in after if row["created_timestamp"] <= plain(10)] == before
+    (row,) = [row for row in after if row["created_timestamp"] > plain(10)]  # the rows after it have one click before them, as before
+    assert (row["event_timestamp"], row["created_timestamp"], row["item_ctr"]) == (plain(0), now.replace(tzinfo=None), 1 / 11)
+
+
+def test_an_outcome_belongs_to_the_exposure_of_its_id_that_was_shown_last_before_it(shop, clock):
+    clock.to(25)
+    shown = [(hours, {"event_id": "i1", "item_id": item}) for hours, item in ((23.9, 0), (24.1, 1))]  # before midnight and after
+    assert stored(shop, "impression", shown).stored == 2
+    clicks = [(24.2, {"event_id": "c1", "impression_id": "i1"}), (24.3, {"event_id": "c2", "impression_id": "i1"})]
+    for click, outcomes in (([(24.0, {"event_id": "c0", "impression_id": "i1"})], [1, 0]), (clicks, [1, 1])):
+        stored(shop, "click", click)
+        labels = shop.target.warehouse.query("SELECT item_id, outcome FROM ctr ORDER BY item_id", {})
+        assert labels["outcome"].to_pylist() == outcomes
+
+
+def test_a_click_that_two_exposures_of_one_id_could_claim_leaves_the_first_without_an_outcome(shop, clock):
+    clock.to(25)
+    stored(shop, "impression", [(hours, {"event_id": "i1", "item_id": item}) for hours, item in ((23.9, 0), (24.1, 1))])
+    stored(shop, "click", [(24.2, {"event_id": "c1", "impression_id": "i1"})])
+    labels = shop.target.warehouse.query("SELECT item_id, outcome FROM ctr ORDER BY item_id", {})
+    assert labels["outcome"].to_pylist() == [0, 1]
 
 
 def test_running_again_with_nothing_new_changes_nothing(shop, clock):

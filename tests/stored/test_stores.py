@@ -59,19 +59,29 @@ def test_the_runs_of_an_old_store_are_listed_shown_and_compared(store):
     assert isthmus(store, "runs", "why-rerun", "r2").code == 0
 
 
-def test_a_plan_finds_the_tables_and_views_of_an_old_store_as_they_are_declared(store):
-    differs = [line.split()[:2] for line in isthmus(store, "plan").out.splitlines() if line.lstrip()[:2] in ("+ ", "- ", "~ ")]
-    assert differs == [["~", "endpoint"]]  # its processes do not run
+def changes(folder):
+    return [line.split() for line in isthmus(folder, "plan").out.splitlines() if line.lstrip()[:2] in ("+ ", "- ", "~ ")]
 
 
-def test_an_old_store_takes_new_events_and_publishes_them(store):
+def test_a_plan_finds_the_tables_and_views_of_an_old_store_as_they_are_declared_but_for_the_columns_that_came_since(store):
+    tables, endpoint = changes(store)
+    added = "(adds correction, stored_timestamp)"
+    assert " ".join(tables) == f"~ event table impression {added}, click {added} apply"
+    isthmus(store, "apply")
+    assert changes(store) == [endpoint]  # its processes do not run
+
+
+def test_an_old_store_takes_new_events_once_apply_gave_it_the_columns_and_publishes_them(store):
+    said = isthmus(store, "ingest", ok=False)
+    assert said.err.split("\n")[0] == "error  local has no correction, stored_timestamp in click_raw"
+    assert "isthmus apply" in said.err
+    isthmus(store, "apply")
     again = isthmus(store, "ingest", "--json").json
     assert [report["stored"] for report in again] == [0, 0]
     assert all(report["read"] == report["already_there"] > 0 for report in again)
     (store / "data" / "new.csv").write_text(NEW)
     (report,) = isthmus(store, "ingest", "data/new.csv", "--event", "impression", "--json").json
     assert report["stored"] == 1
-    isthmus(store, "apply")
     before = state(store)["views/item_history"]
     isthmus(store, "materialize")
     after = state(store)["views/item_history"]

@@ -39,16 +39,18 @@ def under_bigquerys_nulls(database, sql):
 
 @pytest.fixture(scope="module")
 def database():
-    """The example's data under the warehouse's names, with a second copy of every tenth impression."""
+    """The example's data under the warehouse's names, with another content of every tenth impression, half of them corrections."""
     opened = duckdb.connect()
     opened.execute(MACROS)
     for name, event in example().spec.events.items():
         source = (FOLDER / "sources" / f"{name}.sql").read_text().replace("'data/", f"'{FOLDER}/data/").rstrip().rstrip(";")
         columns = ", ".join(c.name for c in event_columns(event) if c.name != "event_timestamp")
         columns += ", date_trunc('milliseconds', event_timestamp AT TIME ZONE 'UTC') AS event_timestamp"  # as ingest does
-        dated = "strftime(event_timestamp, '%Y-%m-%d') AS dt, md5(event_id) AS payload_digest"
+        dated = "strftime(event_timestamp, '%Y-%m-%d') AS dt, md5(event_id) AS payload_digest, "
+        dated += "NULL::BIGINT AS correction, NULL::TIMESTAMP AS stored_timestamp"  # of a table from before these columns
         opened.execute(f"CREATE TABLE {name}_raw AS SELECT {columns}, {dated} FROM ({source}) AS source")
-    opened.execute("INSERT INTO impression_raw SELECT * FROM impression_raw WHERE event_id LIKE '%0'")
+    later = "position % 2 AS correction, TIMESTAMP '2026-01-01' AS stored_timestamp, (item_id + 1) % 80 AS item_id"
+    opened.execute(f"INSERT INTO impression_raw SELECT * REPLACE ({later}) FROM impression_raw WHERE event_id LIKE '%0'")
     opened.execute("UPDATE impression_raw SET payload_digest = payload_digest || position::VARCHAR || item_id")
     opened.execute(f"CREATE VIEW events_impression AS {texts()['events_impression']}")
     opened.execute("CREATE VIEW events_click AS SELECT * FROM click_raw")
