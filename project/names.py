@@ -16,7 +16,8 @@ COLUMN_LENGTH = 63  # the shortest limit of a feature's name: SageMaker's 64, Bi
 # Columns that our own tables add to an event's, an objective's or a view's (events/relations.py, feature_store/relations.py).
 OWN_COLUMNS = frozenset({
     "event_id", "event_timestamp", "created_timestamp", "outcome", "dt", "payload_digest", "source", "line", "correction",
-    "stored_timestamp", "entity_key", "loaded_timestamp", "file_row_number",  # the last is DuckDB's, of a file that it reads
+    "stored_timestamp", "entity_key", "loaded_timestamp",
+    "file_row_number",  # DuckDB's own, of a file that it reads
 })  # fmt: skip
 
 # Words that DuckDB 2.0, Athena (Trino) or BigQuery reserve: a table or column of such a name would need quotes somewhere.
