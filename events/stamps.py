@@ -14,7 +14,7 @@ from ..project.specs import Event
 from ..runtime import Project
 
 
-class Noted(StoredDocument, frozen=True, kw_only=True):
+class BatchStamp(StoredDocument, frozen=True, kw_only=True):
     """What is on its way into an event's table: `ingest/<event>` of the StateStore, gone when all of it is there."""
 
     batch: str  # made from its content
@@ -32,14 +32,14 @@ def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[dat
         return  # another checkout ingests this event, too: the note is about its batch now
 
 
-def _note(project: Project, event: Event, batch: str) -> tuple[Noted, str]:
+def _note(project: Project, event: Event, batch: str) -> tuple[BatchStamp, str]:
     while True:
         held = project.target.state.get(_key(event))
         if held is not None:
-            noted = decode(held.value, Noted, what=f"state {_key(event)}")
+            noted = decode(held.value, BatchStamp, what=f"state {_key(event)}")
             if noted.batch == batch:
                 return noted, held.token
-        noted = Noted(batch=batch, stored_timestamp=project.wall())
+        noted = BatchStamp(batch=batch, stored_timestamp=project.wall())
         try:
             return noted, project.target.state.put(_key(event), msgspec.json.encode(noted), expect=held.token if held else None)
         except Conflict:
