@@ -196,12 +196,14 @@ def _judge(event: Event, good: str, *, corrects: bool) -> str:
             WHERE isthmus_existing.correction < isthmus_standing.correction
         ),
         isthmus_ranked AS (
-            SELECT isthmus_awaited.*, isthmus_standing.payload_digest AS _standing, isthmus_corrected.payload_digest IS NOT NULL AS _corrected,
+            SELECT isthmus_awaited.*, isthmus_standing.payload_digest AS _standing,
+                   isthmus_corrected.payload_digest IS NOT NULL AS _corrected,
                    coalesce(isthmus_standing.correction + 1, 0) AS correction,
                    row_number() OVER isthmus_copies AS _nth, first_value(isthmus_awaited.payload_digest) OVER isthmus_copies AS _first
             FROM isthmus_awaited
             LEFT JOIN isthmus_standing ON isthmus_standing.dt = isthmus_awaited.dt AND isthmus_standing.event_id = isthmus_awaited.event_id
-            LEFT JOIN isthmus_corrected ON isthmus_corrected.dt = isthmus_awaited.dt AND isthmus_corrected.event_id = isthmus_awaited.event_id
+            LEFT JOIN isthmus_corrected ON isthmus_corrected.dt = isthmus_awaited.dt
+                 AND isthmus_corrected.event_id = isthmus_awaited.event_id
                  AND isthmus_corrected.payload_digest = isthmus_awaited.payload_digest
             WHERE _waits_for IS NULL
             WINDOW isthmus_copies AS (
@@ -213,7 +215,8 @@ def _judge(event: Event, good: str, *, corrects: bool) -> str:
                     WHEN payload_digest IN ({winner}, _standing) OR _corrected THEN 'there'
                     ELSE '{CONFLICTING}' END AS _state
         FROM isthmus_ranked
-        UNION ALL BY NAME SELECT * EXCLUDE (_waits_for), _waits_for || '{WAITING}' AS _state FROM isthmus_awaited WHERE _waits_for IS NOT NULL
+        UNION ALL BY NAME
+        SELECT * EXCLUDE (_waits_for), _waits_for || '{WAITING}' AS _state FROM isthmus_awaited WHERE _waits_for IS NOT NULL
         ORDER BY file_row_number"""
 
 
