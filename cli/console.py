@@ -216,16 +216,21 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
         console().fail(error)
         return 1
     except (KeyboardInterrupt, click.Abort) as stop:
-        asked = stop.__cause__ or stop  # click raises its Abort from what it caught
-        notes = getattr(asked, "__notes__", ()) or ("Nothing is half-done: run the same command again to go on.",)
-        click.echo("\n".join(("\nstopped.", *notes)), err=True)
-        return 130
+        return _stopped(stop.__cause__ or stop)  # click raises its Abort from what it caught
     except (click.ClickException, click.exceptions.Exit):  # a command line that is wrong: click says so
         raise
     except Exception as error:  # noqa: BLE001  nothing leaves as a traceback
+        if isinstance(error, RuntimeError) and "Query interrupted" in str(error):  # what DuckDB makes of Ctrl-C
+            return _stopped(error)
         console().fail(_as_ours(error))
         return 1
     return 0
+
+
+def _stopped(stop: BaseException) -> int:
+    notes = getattr(stop, "__notes__", ()) or ("Nothing is half-done: run the same command again to go on.",)
+    click.echo("\n".join(("\nstopped.", *notes)), err=True)
+    return 130
 
 
 def _as_ours(error: Exception) -> IsthmusError:

@@ -97,7 +97,8 @@ def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> I
         project.progress(f"check {source.view.name}", done, len(sources))
         read = inputs(source, project.description)
         yield examine(project, source, read, known_times(project, read, moments))
-    project.progress("check", len(sources), len(sources))
+    if sources:
+        project.progress("check", len(sources), len(sources))
 
 
 def known_times(project: Project, read: Sequence[Input], number: int, *, seed: int = 0) -> tuple[datetime, ...]:

@@ -28,7 +28,12 @@ _SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
     ("readonly database", Denied, "local.db is read-only", "check the owner and the mode of the folder"),
     ("malformed", Unavailable, "local.db is damaged", "restore it from a copy, or remove the folder and run `isthmus apply` again"),
     ("not a database", Unavailable, "local.db is damaged", "restore it from a copy, or remove the folder and run `isthmus apply` again"),
-    ("disk I/O error", Unavailable, "the disk does not answer", None),
+    (
+        "disk I/O error",
+        Unavailable,
+        "the disk refuses: it is full, or it fails",
+        _FULL_REMEDY,
+    ),  # what a full disk says of a file not yet mapped
 )
 
 

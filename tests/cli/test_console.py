@@ -99,3 +99,11 @@ def test_numbers_are_right_aligned_and_words_left():
     assert grid([("a", 1), ("bcd", 1000)], head=("name", "n")) == "name      n\na         1\nbcd   1,000"
     assert grid([]) == ""
     assert grid([(None, True, 0.5)]) == "  yes  0.5"
+
+
+def test_a_query_that_ctrl_c_stopped_is_a_stop_and_not_a_mistake(capsys):
+    def query():
+        raise RuntimeError("Query interrupted")  # DuckDB 2.0's word for SIGINT during a query
+
+    assert guarded(query, Console) == 130
+    assert "stopped." in capsys.readouterr().err
