@@ -90,12 +90,13 @@ def world(folder):
         keys = [str(key) for key in range(12)]
         found["online"] = project.target.online.get("item_history", keys)
         versions = [(v.version, v.digest, sorted(v.aliases)) for v in project.target.registry.versions("ranker")]
-    return {name: _digest(table) for name, table in found.items()} | {"versions": versions}
+    return {name: digest(table) for name, table in found.items()} | {"versions": versions}
 
 
-def _digest(table):
+def digest(table):
+    """Rows and a hash of a table, without the wall clock's time at which a row was stored: no two worlds have the same."""
     rows = table.to_pylist() if isinstance(table, pa.Table) else table
-    shown = sorted(repr(row and sorted(row.items())) for row in rows)
+    shown = sorted(repr(row and sorted(item for item in row.items() if item[0] != "stored_timestamp")) for row in rows)
     return len(shown), hashlib.sha256("\n".join(shown).encode()).hexdigest()[:16]
 
 

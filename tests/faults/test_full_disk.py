@@ -9,7 +9,7 @@ import pytest
 
 import isthmus as im
 from isthmus.tests.cli.running import create, isthmus
-from isthmus.tests.faults.flow import RELATIONS, _digest
+from isthmus.tests.faults.flow import RELATIONS, digest
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ def wanted(tmp_path_factory):
 
 def seen(folder):
     with im.open(folder / "project.yaml") as project:
-        return {name: _digest(project.target.warehouse.query(f"SELECT * FROM {name}", {})) for name in RELATIONS}
+        return {name: digest(project.target.warehouse.query(f"SELECT * FROM {name}", {})) for name in RELATIONS}
 
 
 @pytest.mark.parametrize("after", [1, 2, 4, 7, 11])

@@ -3,7 +3,6 @@
 What a fault left half-made is in the inventory, which `plan` and `destroy` read: `destroy` right after it leaves nothing behind.
 """
 
-import hashlib
 import random
 from decimal import Decimal
 from pathlib import Path
@@ -18,10 +17,10 @@ from isthmus.localstack.aws.environment import STRAY
 from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
 from isthmus.tests.cli.running import create, edit
+from isthmus.tests.faults.flow import RELATIONS, digest
 
 pytestmark = pytest.mark.slow
 
-RELATIONS = ("impression_raw", "click_raw", "events_impression", "events_click", "ctr", "item_history")
 # what goes wrong, as the stack is told. 403 is not tried again by the SDK; the rest is, five times in all
 FAULTS = {
     "throttle": {"kind": "throttle", "times": 5},
@@ -113,12 +112,7 @@ def world(project):
     """Digests of everything that a reader can see."""
     tables = {name: project.target.warehouse.query(f"SELECT * FROM {name}", {}).to_pylist() for name in RELATIONS}
     tables["online"] = project.target.online.get("item_history", [str(key) for key in range(12)])
-    return {name: _digest(rows) for name, rows in tables.items()}
-
-
-def _digest(rows):
-    shown = sorted(repr(row and sorted(row.items())) for row in rows)
-    return len(shown), hashlib.sha256("\n".join(shown).encode()).hexdigest()[:16]
+    return {name: digest(rows) for name, rows in tables.items()}
 
 
 def disturb(stack, fault, operations):
