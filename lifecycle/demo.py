@@ -6,68 +6,21 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from decimal import Decimal
-from pathlib import Path
 from typing import TypeVar
-
-import msgspec
 
 from ..errors import Invalid
 from ..events.ingest import IngestReport
 from ..experiments.replay import Replay
-from ..feature_store.as_known import AsKnown
 from ..feature_store.materialize import MaterializeReport
-from ..feature_store.skew import SkewReport
-from ..pipelines.compare import Comparison
 from ..pipelines.leak import Leak
-from ..pipelines.records import Run
-from ..pipelines.spoken import interval
 from ..runtime import Progress, Project
+from .demo_result import CANDIDATES, SLOTS, Demo, Served, auc_of
 
 EXAMPLE = "openbandit"
 ENDPOINT = "ranker"
-PUBLISHED = 0.004553  # inverse-propensity value of bts from the random log: obp's quickstart (data/README.md)
-CANDIDATES, SLOTS = 20, 3
 
 OnStage = Callable[[int, int, str, str], None]  # the stage's number, of how many, its name, its result in a line
 T = TypeVar("T")
-
-
-class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway saw. Latency: of the call of the endpoint, one request after the other."""
-
-    split: dict[str, Decimal]  # percent by variant, as the endpoint had it
-    requests: dict[str, int]  # by variant
-    errors: int
-    p50_ms: float
-    p99_ms: float
-    exposures: int  # rows in the exposure log that came from these requests
-
-
-class Demo(msgspec.Struct, frozen=True, kw_only=True):
-    target: str
-    seconds: float
-    ingested: tuple[IngestReport, ...]
-    first: datetime
-    last: datetime
-    checked: tuple[AsKnown, ...]  # the views that were checked in this run: at their first batch
-    skew: SkewReport
-    champion: Run
-    challenger: Run
-    comparison: Comparison
-    leak: Leak
-    replay: Replay
-    fixed: Replay
-    random_ctr: float  # of the random policy, as it was shown
-    served: Served
-    picture: Path
-    page: Path  # the two runs side by side
-    url: str | None  # of the endpoint, when it was kept
-
-    def __str__(self) -> str:
-        from .demo_verdicts import lines
-
-        return "\n".join(lines(self))
 
 
 def _silent(_number: int, _total: int, _name: str, _result: str) -> None: ...
@@ -166,12 +119,6 @@ def _rows(views: Sequence[MaterializeReport]) -> str:
 
 def _leaked(leak: Leak) -> str:
     return f"auc {leak.honest.value:.3f} as it was known, {leak.leaked.value:.3f} had it seen the week"
-
-
-def auc_of(run: Run) -> str:
-    """`auc 0.475 (0.403 .. 0.541)`."""
-    auc = run.evaluation.auc if run.evaluation else None
-    return "no auc" if auc is None else f"auc {auc.value:.3f} ({interval(auc)})"
 
 
 def _replays(project: Project) -> tuple[Replay, Replay, float]:

@@ -3,14 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
 from math import sqrt
 from pathlib import Path
 
+import msgspec
+
+from ..events.ingest import IngestReport
+from ..experiments.replay import Replay
+from ..feature_store.as_known import AsKnown
+from ..feature_store.skew import SkewReport
+from ..pipelines.compare import Comparison
+from ..pipelines.leak import Leak
+from ..pipelines.records import Run
 from ..pipelines.spoken import clicks, days, interval, signed, two_figures
 from ..pipelines.statistics import distance_shown_by
-from .demo import PUBLISHED, SLOTS, Demo, Served, auc_of
 
+PUBLISHED = 0.004553  # inverse-propensity value of bts from the random log: obp's quickstart (data/README.md)
+CANDIDATES, SLOTS = 20, 3
 _SIGMAS = 4  # beyond so many standard deviations of the binomial a split is not chance
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway saw. Latency: of the call of the endpoint, one request after the other."""
+
+    split: dict[str, Decimal]  # percent by variant, as the endpoint had it
+    requests: dict[str, int]  # by variant
+    errors: int
+    p50_ms: float
+    p99_ms: float
+    exposures: int  # rows in the exposure log that came from these requests
+
+
+class Demo(msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    seconds: float
+    ingested: tuple[IngestReport, ...]
+    first: datetime
+    last: datetime
+    checked: tuple[AsKnown, ...]  # the views that were checked in this run: at their first batch
+    skew: SkewReport
+    champion: Run
+    challenger: Run
+    comparison: Comparison
+    leak: Leak
+    replay: Replay
+    fixed: Replay
+    random_ctr: float  # of the random policy, as it was shown
+    served: Served
+    picture: Path
+    page: Path  # the two runs side by side
+    url: str | None  # of the endpoint, when it was kept
+
+    def __str__(self) -> str:
+        return "\n".join(lines(self))
 
 
 def lines(demo: Demo) -> Iterator[str]:
@@ -29,6 +76,12 @@ def lines(demo: Demo) -> Iterator[str]:
     yield f"  pages   {_here(demo.page)}   {_here(leak.page)}   {_here(demo.picture)}"
     if demo.url:
         yield f"  {demo.url} is still up: isthmus endpoints list, isthmus destroy"
+
+
+def auc_of(run: Run) -> str:
+    """`auc 0.475 (0.403 .. 0.541)`."""
+    auc = run.evaluation.auc if run.evaluation else None
+    return "no auc" if auc is None else f"auc {auc.value:.3f} ({interval(auc)})"
 
 
 def _apart(demo: Demo) -> str:

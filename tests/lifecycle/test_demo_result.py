@@ -4,8 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from isthmus.lifecycle.demo import Served
-from isthmus.lifecycle.demo_verdicts import _traffic
+from isthmus.lifecycle.demo_result import Served, _traffic
 
 
 def served(**requests):
