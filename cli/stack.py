@@ -125,7 +125,7 @@ def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: 
         raise Invalid("there is no command after --", remedy="isthmus stack run aws --clock manual -- python deploy/sagemaker.py")
     with _started(cloud, port=0, **options) as running:
         try:
-            code = subprocess.run(words, env=environment_for(running.url), check=False).returncode
+            code = subprocess.run(words, env=environment_for(running.url, cloud=cloud.cloud), check=False).returncode
         except OSError as error:
             raise Invalid(
                 f"{words[0]} cannot be run: {error.strerror}", remedy="isthmus stack run aws -- python deploy/sagemaker.py"
@@ -221,7 +221,7 @@ for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items()
 def _started(cloud: Offline, *, port: int, images: tuple[str, ...], **options: Any) -> RunningStack:
     from ..lifecycle.offline import check
     from ..lifecycle.offline import images as ours
-    from ..localstack.run import StackFailed, start_aws
+    from ..localstack.run import StackFailed, start
 
     check(cloud)
     commands = dict(ours(Path.cwd(), cloud))
@@ -231,7 +231,7 @@ def _started(cloud: Offline, *, port: int, images: tuple[str, ...], **options: A
             raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
         commands[name] = line
     try:
-        return start_aws(images=commands, port=port, loud=True, **options)
+        return start(cloud.cloud, images=commands, port=port, loud=True, **options)
     except StackFailed as error:
         where = f" on port {port}" if port else ""
         remedy = "its own words are above" + ("; --port 0 takes any free port" if port else "")
