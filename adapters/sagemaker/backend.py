@@ -34,6 +34,7 @@ _PROBES = (
     ("sagemaker", "ListModelPackageGroups"),
     ("sagemaker", "ListEndpoints"),
 )
+_REMEDY = "for a stack of our own, unset AWS_ENDPOINT_URL and take `offline:` out of profiles.yaml"
 _UNKNOWN_OPERATION = re.compile(rb"\b(UnknownOperation(Exception)?|InvalidAction)\b")
 
 
@@ -78,7 +79,7 @@ def refuse_what_is_not_there(url: str, session: Any) -> None:
         if _not_there(response_dict["status_code"], response_dict["body"]):
             name, operation = server(url), operation_model.name
             if name != OURS:  # which answers what it lacks in AWS's words
-                raise Unsupported(f"this is {name}: {_absent([operation])}", capability=operation, remedy="leave --offline's server out")
+                raise Unsupported(f"this is {name}: {_absent([operation])}", capability=operation, remedy=_REMEDY)
 
     session.register("before-parse", refuse)
 
