@@ -21,8 +21,12 @@ def command_of(images: Mapping[str, str], image: str) -> list[str] | None:
 def anchored(command: str, folder: Path) -> str:
     """The command with the words that name a file below `folder` made absolute: a job and a model server run in folders of their own."""
     words = shlex.split(command)
-    absolute = [str((folder / word).resolve()) if not word.startswith("-") and (folder / word).is_file() else word for word in words]
+    absolute = [str(folder.absolute() / word) if _is_file_below(folder, word) else word for word in words]
     return command if absolute == words else shlex.join(absolute)
+
+
+def _is_file_below(folder: Path, word: str) -> bool:
+    return not word.startswith(("-", "/")) and (folder / word).is_file()
 
 
 def names_of(image: str) -> tuple[str, ...]:
