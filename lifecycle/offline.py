@@ -1,4 +1,5 @@
-"""`--offline`: which local stack stands for an adapter's cloud. The one that a variable on loopback names, else one of the project's own.
+"""`--offline`: what stands for an adapter's cloud. The stack that a variable on loopback names, the server of profiles.yaml, or a stack
+of the project's own, in this order.
 
 The project's own stack is a process of its own, started when first needed, recorded in .isthmus/stack/<cloud>.json and used by every later
 command. What it holds is kept in .isthmus/stack/<cloud> over its end, until `isthmus stack down --forget` or `isthmus destroy --offline`.
@@ -13,11 +14,11 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ..errors import Invalid, Unavailable, Unsupported
 from ..formats import refuse_newer, schema, schema_of
 from ..installed import adapter, adapters
+from ..project.options import on_this_machine
 from ..storage import make_private
 from ..target import Offline, require
 
@@ -30,18 +31,20 @@ def clouds() -> dict[str, Offline]:
     return {stack.cloud: stack for stack in _stacks()}
 
 
-def endpoint(folder: Path, stack: Offline) -> str:
-    """Where the stack for the project in `folder` listens.
+def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
+    """Where the stack for the project in `folder` listens; `server`: what its profile names instead of a stack of its own.
 
     Invalid for a variable that leads off this machine; Unavailable when the project's own does not start.
     """
     if exported := _variable(stack):
         variable, url = exported
-        if not _loopback(url):
+        if not on_this_machine(url):
             raise Invalid(
                 f"--offline, and {variable} is {url}, which is not on this machine", remedy=f"unset {variable}, or leave --offline out"
             )
         return url
+    if server:
+        return server
     check(stack)
     from ..localstack.apart import previous, running, start_aws_apart
     from ..localstack.run import StackFailed
@@ -104,7 +107,7 @@ def _how(code: int) -> str:
 def exported_url(stack: Offline) -> str | None:
     """A stack of this machine that the environment leads every SDK to: `isthmus stack run`, or what `isthmus stack up` says to export."""
     _, url = _variable(stack) or ("", "")
-    return url if _loopback(url) else None
+    return url if on_this_machine(url) else None
 
 
 def stop(folder: Path, *, forget: bool = False) -> bool:
@@ -204,10 +207,6 @@ def _refuse_newer(ready: Path) -> None:
 
 def _folder(project: Path) -> Path:
     return project / ".isthmus" / "stack"
-
-
-def _loopback(url: str) -> bool:
-    return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")
 
 
 @contextmanager

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
 
 from ..target import Adapter, attribute
+from . import yaml
 from .names import TARGET
-from .shapes import FILLED, Key, Record, Text
+from .report import Report, child
+from .shapes import FILLED, WRONG, Flag, Key, Record, Schema, Text
 
 _SECRET_KEY = re.compile(
     r"secret|passw|credential|token|private_?key|access_?key|api_?key|^key$|_key$|^auth$|bearer|cookie|keyfile|key_file", re.IGNORECASE
@@ -24,7 +30,47 @@ def secret_value(text: str) -> bool:
     return bool(_SECRET_VALUE.search(text))
 
 
+def on_this_machine(url: str) -> bool:
+    return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")
+
+
+class _StandIn(msgspec.Struct, frozen=True):
+    """A server that stands for the cloud with `--offline`; one that is not on this machine must be allowed."""
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        server = _SERVER.read(node, key, report)
+        url = server.get("endpoint_url") if isinstance(server, dict) else None
+        if url and not on_this_machine(url) and not server.get("allow_remote"):
+            report.add(
+                child(key, "endpoint_url"),
+                f"{url} is not on this machine",
+                f"if data may go there, write {child(key, 'allow_remote')}: true",
+            )
+            return WRONG
+        return server
+
+    def schema(self) -> Schema:
+        return _SERVER.schema()
+
+
+_SERVER = Record(
+    noun="offline",
+    keys={
+        "endpoint_url": Key(
+            shape=Text(what="a server's URL", pattern=r"https?://[^\s/@?#]+/?", example="http://127.0.0.1:4566"),
+            required=True,
+            example="http://127.0.0.1:4566",
+        ),
+        "allow_remote": Key(shape=Flag()),
+    },
+)
+
+
 # Keys that several adapters have.
+OFFLINE = Key(
+    shape=_StandIn(),
+    description="The server that `--offline` uses instead of a stack of our own; `allow_remote: true` where it is not on this machine.",
+)
 BUDGET = Key(shape=Text(what="a budget", pattern=r"[0-9]+(\.[0-9]+)? USD/h", example="1.00 USD/h"), description="`plan` fails above it.")
 IMAGE = Key(shape=FILLED, description="The container image of jobs and of the model server.")
 

@@ -40,9 +40,11 @@ def profile(
     target: str | None,
     offline: bool,
     options: Mapping[str, object],
-    stack: Callable[[Offline], str] | None = None,
+    stack: Callable[[Offline, str | None], str] | None = None,
 ) -> Profile:
-    """One target (None: the default), with `options` laid over its own. Offline: `stack` says where the stack of an adapter's cloud is.
+    """One target (None: the default), with `options` laid over its own.
+
+    Offline: `stack` says where the stack of an adapter's cloud is; it is told the server that the target's key `offline` names, if any.
 
     NotFound for an unknown target; Invalid for an option that its adapter does not have; Unsupported for a cloud without an offline stack.
     """
@@ -53,6 +55,7 @@ def profile(
     chosen = read.targets[name]
     adapter = installed.adapter(chosen.adapter)
     merged = chosen.options | _checked(chosen, adapter, options)
+    server = merged.pop("offline", None)
     if offline and adapter.remote:
         if adapter.offline is None or stack is None:
             raise Unsupported(
@@ -60,7 +63,7 @@ def profile(
                 capability="offline",
                 remedy=f"leave --offline out, or use --target {DEFAULT}",
             )
-        merged["endpoint_url"] = stack(adapter.offline)
+        merged["endpoint_url"] = stack(adapter.offline, server and server["endpoint_url"])
     return msgspec.structs.replace(chosen, options=_with_folders(adapter, merged, Path(description.folder)))
 
 

@@ -115,18 +115,29 @@ def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
     said = error.response.get("Error", {})
     code, message = str(said.get("Code", "")), str(said.get("Message", ""))
+    page = _html_page(status, code, error.response)
+    if page:
+        message = f"status {status} with an HTML page"
     text = f"{what}: {message or code} ({error.operation_name}: {code})"
     if code == "ModelError":
         original = int(error.response.get("OriginalStatusCode") or 500)
         return ModelError(text, status=original, body=str(error.response.get("OriginalMessage", message)))
     if effect and (_UNSURE.fullmatch(code) or (status in {500, 502, 504} and not _known(code, message))):
         return OutcomeUnknown(text, remedy="it may have happened: look, then run it again")
+    if page:
+        return Unavailable(text, remedy="no AWS service answers so: look at the endpoint's URL and at proxies on the way")
     if (found := _known(code, message)) is not None:
         kind, remedy = found
         return kind(text, remedy=remedy)
     if status >= 500:
         return Unavailable(text, remedy="try again in a moment")
     return Invalid(text)
+
+
+def _html_page(status: int, code: str, response: Any) -> bool:
+    """Whether the answer was a page for people, in which botocore read no code: a server without the operation, or a proxy, says that."""
+    kind = str(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", ""))
+    return status >= 500 and code == str(status) and kind.startswith("text/html")
 
 
 def _known(code: str, message: str) -> tuple[type[IsthmusError], str | None] | None:

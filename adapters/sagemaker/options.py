@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...project.options import BUDGET, IMAGE
+from ...project.options import BUDGET, IMAGE, OFFLINE
 from ...project.shapes import Key, Number, Record, Text
 
 _ROLE = Text(what="a role's ARN", pattern=r"arn:aws[a-z-]*:iam::[0-9]{12}:role/.+", example="arn:aws:iam::123456789012:role/ranker")
@@ -26,4 +26,5 @@ KEYS = {
         )
     ),
     "budget": BUDGET,
+    "offline": OFFLINE,
 }

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from ...errors import Denied, Invalid
 from ...target import Target
-from . import credentials, names
+from . import backend, credentials, names
 from .errors import translated
 
 OFFLINE = "offline"  # both halves of the local stack's credentials
@@ -150,11 +150,12 @@ def of(target: Target) -> Aws:
 
 
 def where(target: Target) -> str:
-    """What the first line of every command says of a target: account, region, whether it is the offline stack, bucket."""
+    """What the first line of every command says of a target: account, region, bucket; offline, also what answers instead of our stack."""
     aws = of(target)
     aws.admit()
     account = aws.profile.options.get("account") or (_OFFLINE_ACCOUNT if aws.offline else aws.account())
-    return f"account {account}  {aws.region}{'  offline' if aws.offline else ''}   {aws.profile.options['bucket']}"
+    line = f"account {account}  {aws.region}{'  offline' if aws.offline else ''}   {aws.profile.options['bucket']}"
+    return "   ".join(filter(None, (line, backend.described(aws) if aws.offline else "")))
 
 
 def native(target: Target) -> Any:
@@ -199,6 +200,7 @@ def _session(endpoint_url: str | None, region: str | None) -> Any:
     plain.register_component("data_loader", _loader())
     if endpoint_url is None:
         return boto3.Session(botocore_session=plain, region_name=region)
+    backend.refuse_what_is_not_there(endpoint_url, plain)
 
     class Offline(boto3.Session):  # type: ignore[misc]  # boto3 has no types
         """Every client goes to the local stack, those that a library makes of this session included."""

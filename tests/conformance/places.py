@@ -1,4 +1,5 @@
-"""A fresh, empty place for one test of each adapter. Clouds are their local stacks: one process a session, reset for every test.
+"""A fresh, empty place for one test of each adapter. Clouds are their local stacks: one process a session, reset for every test; or, for
+SageMaker, what ISTHMUS_CONFORMANCE_ENDPOINT names.
 
 An adapter names its own in the entry point group `isthmus.conformance`: a function that takes an empty folder, empties whatever stands for
 the adapter's cloud, and gives the options of a profile there.
@@ -7,14 +8,22 @@ the adapter's cloud, and gives the options of a profile there.
 from __future__ import annotations
 
 import atexit
+import os
+import re
+import subprocess
 import sys
+import time
+from contextlib import contextmanager, suppress
 from functools import cache
+from tempfile import TemporaryFile
+from urllib.request import Request, urlopen
 
 from isthmus.errors import Unsupported
 from isthmus.target import Profile
 
 PROJECT = "conf"
 GROUP = "isthmus.conformance"
+ENDPOINT = "ISTHMUS_CONFORMANCE_ENDPOINT"  # another server for SageMaker's tests; whatever it holds is removed before every test
 
 
 def fresh(adapter, folder):
@@ -43,11 +52,47 @@ def laptop(folder):
 
 
 def aws(_folder):
-    from isthmus.localstack.client import Stack
-
-    url = aws_stack().url
-    Stack(url).reset()
+    url = os.environ.get(ENDPOINT) or aws_stack().url
+    _empty(url)
     return {"endpoint_url": url, "bucket": "s3://conformance", "region": "us-east-1", "account": "123456789012"}
+
+
+def _empty(url):
+    """Unsupported for a server that cannot be emptied: tests do not share what they leave."""
+    from isthmus.adapters.sagemaker import backend
+
+    server = backend.server(url)
+    routes = {backend.OURS: "_stack/reset", backend.MOTO: "moto-api/reset", backend.LOCALSTACK: "_localstack/state/reset"}
+    if server not in routes:
+        raise Unsupported(f"{ENDPOINT} is {url}, and {server} has no way to be emptied", capability="conformance")
+    with urlopen(Request(f"{url.rstrip('/')}/{routes[server]}", method="POST"), timeout=60):  # an error status raises
+        pass
+
+
+@contextmanager
+def moto_server():
+    """moto's own server, without any handler of ours, as a process of its own: its URL."""
+    with TemporaryFile("w+") as log:
+        process = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"], stdout=log, stderr=log)
+        try:
+            yield _listening(process, log)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _listening(process, log):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        log.seek(0)
+        text = log.read()
+        if address := re.search(r"Running on (http://127\.0\.0\.1:\d+)", text):
+            return address[1]
+        if process.poll() is not None:
+            raise AssertionError(f"moto's server ended: {text}")
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+    raise AssertionError("moto's server does not listen")
 
 
 @cache

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+import isthmus
 from isthmus.errors import Invalid, Refused, Unavailable, Unsupported
 from isthmus.lifecycle import offline
 from isthmus.localstack import apart
@@ -201,7 +202,7 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
     description = load(tmp_path / "shop" / "project.yaml")
     asked = []
 
-    def stack(offline):
+    def stack(offline, _server):
         asked.append(offline.cloud)
         return "http://127.0.0.1:1"
 
@@ -213,6 +214,39 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
     with pytest.raises(Unsupported):
         profile(description, target="aws", offline=True, options={})
     assert asked == ["aws"]
+
+
+REMOTE = "http://localstack.example:4566"
+
+
+def shop(tmp_path, offline_key):
+    create(tmp_path / "shop", example="openbandit")
+    (tmp_path / "shop" / "profiles.yaml").write_text(
+        f"targets:\n  aws:\n    adapter: sagemaker\n    bucket: s3://example-ranker\n    offline: {offline_key}\n"
+    )
+    return tmp_path / "shop" / "project.yaml"
+
+
+@pytest.mark.parametrize("key", ["{endpoint_url: http://127.0.0.1:4566}", f"{{endpoint_url: {REMOTE!r}, allow_remote: true}}"])
+def test_offline_uses_the_server_of_profiles_yaml_and_starts_no_stack(tmp_path, monkeypatch, key):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    path = shop(tmp_path, key)
+    with isthmus.open(path, target="aws", offline=True) as project:
+        assert project.target.profile.options["endpoint_url"] in ("http://127.0.0.1:4566", REMOTE)
+        assert "offline" not in project.target.profile.options
+    assert not offline.record(path.parent, AWS).exists()
+
+
+def test_a_variable_on_this_machine_comes_before_the_server_of_profiles_yaml(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4599")
+    with isthmus.open(shop(tmp_path, "{endpoint_url: http://127.0.0.1:4566}"), target="aws", offline=True) as project:
+        assert project.target.profile.options["endpoint_url"] == "http://127.0.0.1:4599"
+
+
+def test_without_offline_the_server_of_profiles_yaml_is_nothing(tmp_path, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with isthmus.open(shop(tmp_path, "{endpoint_url: http://127.0.0.1:4566}"), target="aws") as project:
+        assert project.target.profile.options.keys().isdisjoint({"endpoint_url", "offline"})
 
 
 def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path, monkeypatch):

@@ -124,3 +124,26 @@ def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):
         "targets.lake.workspce: workspce is not a key of a target of databrooks",
         "did you mean workspace?   a target of databrooks has adapter, extends, workspace, cache",
     )
+
+
+def offline_server(example, text):
+    example.write("profiles.yaml", f"targets:\n  aws:\n    adapter: sagemaker\n    bucket: s3://bucket\n    offline: {text}\n")
+
+
+@pytest.mark.parametrize("allow", ["", ", allow_remote: false"])
+@pytest.mark.parametrize("url", ["http://localstack:4566", "http://127.0.0.1.example.com", "https://10.0.0.7:4566"])
+def test_an_offline_server_elsewhere_is_refused_by_its_key_and_line_unless_it_is_allowed(example, url, allow):
+    offline_server(example, f'{{endpoint_url: "{url}"{allow}}}')
+    with pytest.raises(ProjectError) as refusal:
+        choose(example, "aws", offline=True)
+    (problem,) = refusal.value.problems
+    assert (problem.file, problem.line) == ("profiles.yaml", 5)
+    assert f"targets.aws.offline.endpoint_url: {url} is not on this machine" in problem.message
+    assert "allow_remote: true" in problem.remedy
+
+
+@pytest.mark.parametrize("text", ["{}", "{endpoint_url: localstack:4566}", "{endpoint_url: 'http://user:word@localhost:1'}", "true"])
+def test_an_offline_server_without_a_plain_url_is_refused(example, text):
+    offline_server(example, text)
+    with pytest.raises(ProjectError, match="offline"):
+        choose(example, "aws")

@@ -75,3 +75,13 @@ def test_a_lost_reply_is_unknown_and_a_connection_that_was_never_made_is_not(err
 def test_our_own_mistakes_pass_untouched():
     with pytest.raises(ZeroDivisionError), translated("this"):
         raise ZeroDivisionError
+
+
+def test_a_page_of_status_500_is_no_reason_to_try_again_and_its_html_is_not_repeated():
+    page = said("500", "<!doctype html><title>500</title>", 500)
+    page.response["ResponseMetadata"]["HTTPHeaders"] = {"content-type": "text/html; charset=utf-8"}
+    read = from_client(page, "reading")
+    assert type(read) is errors.Unavailable
+    assert "try again" not in read.remedy
+    assert "<" not in read.message
+    assert type(from_client(page, "writing", effect=True)) is errors.OutcomeUnknown

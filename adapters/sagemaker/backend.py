@@ -1,0 +1,119 @@
+"""What answers at an offline target's URL, and which operations of this adapter it lacks. Our stack is asked only who it is."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from ...errors import IsthmusError, Unavailable, Unsupported
+from .errors import translated
+
+if TYPE_CHECKING:
+    from .session import Aws
+
+OURS = "our stack"
+MOTO = "a moto server"
+LOCALSTACK = "LocalStack"
+_UNKNOWN = "an unknown server"
+
+# One listing for each service, and for each part of SageMaker that an emulator has or lacks as a whole.
+_PROBES = (
+    ("s3", "ListBuckets"),
+    ("glue", "GetDatabases"),
+    ("athena", "ListWorkGroups"),
+    ("kinesis", "ListStreams"),
+    ("firehose", "ListDeliveryStreams"),
+    ("cloudwatch", "ListMetrics"),
+    ("logs", "DescribeLogGroups"),
+    ("resourcegroupstaggingapi", "GetResources"),
+    ("sagemaker", "ListFeatureGroups"),
+    ("sagemaker", "ListPipelines"),
+    ("sagemaker", "ListModelPackageGroups"),
+    ("sagemaker", "ListEndpoints"),
+)
+_REMEDY = "for a stack of our own, unset AWS_ENDPOINT_URL and take `offline:` out of profiles.yaml"
+_UNKNOWN_OPERATION = re.compile(rb"\b(UnknownOperation(Exception)?|InvalidAction)\b")
+
+
+def server(url: str) -> str:
+    """What answers at `url`: our stack, LocalStack, a moto server or an unknown server. Each is known by a page that only it has."""
+    if "pid" in _document(url, "_stack/health"):
+        return OURS
+    if "services" in _document(url, "_localstack/health"):
+        return LOCALSTACK
+    return MOTO if b"moto" in _page(url, "moto-api/").lower() else _UNKNOWN
+
+
+def described(aws: Aws) -> str:
+    """One line on a server that is not ours, with the operations that it lacks; "" for our stack. Unavailable when nothing answers."""
+    name = server(str(aws.endpoint_url))
+    if name == OURS:
+        return ""
+    missing = [operation for service, operation in _PROBES if not _is_there(aws.client(service), operation)]
+    return f"this is {name}" + (f": {_absent(missing)}" if missing else "")
+
+
+def _is_there(client: Any, operation: str) -> bool:
+    from botocore import xform_name
+    from botocore.parsers import ResponseParserError
+
+    try:
+        with translated(operation):
+            getattr(client, xform_name(operation))()
+    except (Unsupported, ResponseParserError):
+        return False
+    except Unavailable:
+        raise
+    except IsthmusError:  # a refusal comes from an operation that is there
+        return True
+    return True
+
+
+def refuse_what_is_not_there(url: str, session: Any) -> None:
+    """Let every client of a botocore session raise Unsupported, without trying again, where the server at `url` has no such operation."""
+
+    def refuse(operation_model: Any, response_dict: Any, **_: Any) -> None:  # before it is parsed: a page is no XML
+        if _not_there(response_dict["status_code"], response_dict["body"]):
+            name, operation = server(url), operation_model.name
+            if name != OURS:  # which answers what it lacks in AWS's words
+                raise Unsupported(f"this is {name}: {_absent([operation])}", capability=operation, remedy=_REMEDY)
+
+    session.register("before-parse", refuse)
+
+
+def _absent(operations: list[str]) -> str:
+    return f"{', '.join(operations)} {'is' if len(operations) == 1 else 'are'} not there; see localstack/README.md"
+
+
+def _not_there(status: int, body: bytes) -> bool:
+    return status == 501 or (status in {400, 404} and bool(_UNKNOWN_OPERATION.search(body))) or (status in {404, 405, 500} and _html(body))
+
+
+def _html(body: object) -> bool:
+    """By its text: moto gives text/html as the type of JSON, too."""
+    return isinstance(body, bytes) and b"<html" in body[:200].lower()
+
+
+def _document(url: str, path: str) -> dict[str, Any]:
+    try:
+        document = json.loads(_page(url, path))
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _page(url: str, path: str) -> bytes:
+    """The page at `path`; empty where the server has none. Unavailable when nothing answers."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/{path}", timeout=10) as answer:  # noqa: S310  profiles.yaml takes http(s) only
+            page: bytes = answer.read()
+            return page
+    except urllib.error.HTTPError:
+        return b""
+    except OSError as error:
+        raise Unavailable(
+            f"nothing answers at {url}: {error}", remedy="start what stands for AWS, or change `offline:` in profiles.yaml"
+        ) from error
