@@ -63,7 +63,7 @@ def profile(
                 capability="offline",
                 remedy=f"leave --offline out, or use --target {DEFAULT}",
             )
-        merged["endpoint_url"] = stack(adapter.offline, server and server["endpoint_url"])
+        merged["endpoint_url"] = stack(adapter.offline, str(server["endpoint_url"]) if isinstance(server, dict) else None)
     return msgspec.structs.replace(chosen, options=_with_folders(adapter, merged, Path(description.folder)))
 
 
