@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from isthmus.errors import Busy, Invalid, NotFound, Refused, Unavailable
+from isthmus.errors import Busy, Invalid, LimitExceeded, NotFound, Refused, Unavailable
 from isthmus.events.ingest import _percents, ingest
 from isthmus.events.quarantine import Group, quarantine, summary
 from isthmus.events.relations import quarantine_table, raw_table
 from isthmus.events.sql import rooted
+from isthmus.events.stage import settle
 from isthmus.events.values import CONFLICT
 from isthmus.feature_store.port import TableSpec
 
@@ -540,12 +541,35 @@ def test_a_full_disk_is_said_plainly_and_nothing_is_changed(project, lines, monk
     path = lines([impression(1)])
     with monkeypatch.context() as patch:
         patch.setattr("shutil.copyfile", full)
-        with pytest.raises(Unavailable, match="is full") as error:
+        with pytest.raises(LimitExceeded, match="is full") as error:
             ingest(project, event="impression", data=path)
     assert "free some space" in error.value.remedy
     assert raw_count(project, "impression") == 0
     ingest(project, event="impression", data=path)
     assert raw_count(project, "impression") == 1
+
+
+def test_a_disk_that_fills_while_a_batch_is_judged_is_said_and_the_repeat_goes_on(project, tmp_path, monkeypatch):
+    """The second event's judgement has no space: the first one is stored by then."""
+    (tmp_path / "sources").mkdir()
+    for name, row in (("impression", impression(1)), ("click", click(1))):
+        pq.write_table(_table([row]), tmp_path / f"{name}.parquet")
+        (tmp_path / "sources" / f"{name}.sql").write_text(f"SELECT * FROM '{name}.parquet'")
+    whole = settle
+
+    def full(spec, warehouse, event, staged, **how):
+        if event.name == "click":
+            (staged.folder / "settled.parquet").symlink_to("/dev/full")
+        return whole(spec, warehouse, event, staged, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("isthmus.events.ingest.settle", full)
+        with pytest.raises(LimitExceeded, match="is full") as error:
+            ingest(project)
+    assert error.value.remedy == "free some space and run this again: it goes on where it was"
+    assert (raw_count(project, "impression"), raw_count(project, "click")) == (1, 0)
+    ingest(project)
+    assert (raw_count(project, "impression"), raw_count(project, "click")) == (1, 1)
 
 
 def test_a_json_array_is_one_error_with_the_command_that_mends_it(project, tmp_path):
