@@ -49,13 +49,19 @@ def forget(db: sqlite3.Connection, table: str) -> None:
 
 
 def damage(batch: Batch, folder: Path, contents: Contents) -> Iterator[str]:
-    """What is not as it was written, by path."""
+    """What is not as it was written, or cannot be read at all, by path."""
     here = {str(Path(path).relative_to(folder)): path for path in batch.files}
     for name, digest in contents.files.items():
         path = here.pop(name, None)
         if path is None:
             yield f"{folder / name} is gone"
-        elif _digest(path) != digest:
+            continue
+        try:
+            same = _digest(path) == digest
+        except OSError as error:
+            yield f"{path} cannot be read: {error.strerror}"
+            continue
+        if not same:
             yield f"{path} is not what was written"
     yield from (f"{path} was added to its batch" for path in here.values())
 

@@ -32,7 +32,11 @@ def examine(target: Target) -> Examination:
         for name, document in catalogue.read_all(database.connection).items():
             if document.view_sql is not None:
                 continue
-            there = {batch.name: batch for batch in batches.listed(root / name, {}, stray=notes.append)}
+            try:
+                there = {batch.name: batch for batch in batches.listed(root / name, {}, stray=notes.append)}
+            except OSError as error:
+                problems.append(f"{error.filename} cannot be read: {error.strerror}; {name} was not compared")
+                continue
             noted = contents.noted(database.connection, name)
             gone = noted.keys() - there.keys()
             problems += [f"{root / name / batch} is gone, with {noted[batch].rows:,} rows" for batch in sorted(gone)]
