@@ -17,6 +17,7 @@ from isthmus.errors import Invalid
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import TableSpec
 from isthmus.target import Profile
+from isthmus.tests.adapters.local import processes
 
 COLUMNS = (
     Column(name="event_id", type="string", required=True),
@@ -110,21 +111,50 @@ def test_a_deleted_batch_and_a_deleted_date_are_found_with_their_rows(home, loca
     assert len(upkeep.examine(local).problems) == 1, "writing it again makes it whole"
 
 
-def test_a_batch_whose_writer_was_killed_before_it_was_noted_is_noted_by_the_repeat(local):
-    def cut(call):
-        raise KeyboardInterrupt
-
-    note, contents.note = contents.note, cut
-    try:
-        with pytest.raises(TypeError):
-            local.warehouse.append("clicks_raw", rows(30), batch="third")
-    finally:
-        contents.note = note
+@pytest.fixture
+def unnoted(home, local):
+    """A third batch of 30 rows whose writer really dies between the rename and the note."""
+    process = processes.start(
+        home,
+        """
+        from isthmus.adapters.local import contents
+        from isthmus.tests.adapters.local.test_at_rest import rows
+        contents.note = lambda *_, **__: stay()
+        target.warehouse.append("clicks_raw", rows(30), batch="third")
+        """,
+    )
+    processes.kill_when_reached(process)
     assert local.warehouse.query("SELECT count(*) AS n FROM clicks_raw", {})["n"][0].as_py() == 420
     assert [note.endswith("its writer was killed") for note in upkeep.examine(local).notes] == [True]
-    local.warehouse.append("clicks_raw", rows(30), batch="third")
+    return home / "warehouse" / "clicks_raw" / "third"
+
+
+@pytest.mark.parametrize("then", [lambda local: local.warehouse.append("clicks_raw", rows(30), batch="third"), upkeep.sweep])
+def test_a_batch_whose_writer_was_killed_before_it_was_noted_is_noted_by_the_repeat_or_the_next_sweep(local, unnoted, then):
+    then(local)
     found = upkeep.examine(local)
-    assert (found.looked, found.notes) == ("3 batches, 420 rows", ())
+    assert (found.looked, found.problems, found.notes) == ("3 batches, 420 rows", (), ())
+    shutil.rmtree(unnoted)
+    assert upkeep.examine(local).problems == (f"{unnoted} is gone, with 30 rows",)
+
+
+@pytest.mark.parametrize("damage", ["flip", "dangling"])
+def test_a_sweep_takes_no_damaged_batch_for_what_was_written(local, unnoted, damage):
+    path = unnoted / "dt=1970-01-01" / "rows.parquet"
+    whole = path.read_bytes()
+    if damage == "flip":
+        column = pq.read_metadata(path).row_group(0).column(2)
+        place = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 3
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    else:
+        path.unlink()
+        path.symlink_to("nowhere")
+    upkeep.sweep(local)
+    assert len(upkeep.examine(local).notes) == 1
+    path.unlink()
+    path.write_bytes(whole)
+    upkeep.sweep(local)
+    assert upkeep.examine(local).notes == ()
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_examined(home, local, monkeypatch):
