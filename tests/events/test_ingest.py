@@ -300,27 +300,31 @@ def test_a_table_from_before_the_stamps_is_read_as_before_and_what_it_holds_stan
         assert [row["item_id"] for row in seen(project, "impression")] == smaller["item_id"].to_pylist()
 
 
-def test_a_repeat_of_a_batch_that_was_cut_short_has_its_stamp_and_another_batch_its_own(tmp_path, lines):
+def test_a_repeat_of_a_batch_that_was_cut_short_has_its_stamp_whatever_was_ingested_between(tmp_path, lines):
     clock = iter(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n) for n in range(10_000))
-    rows = lines([impression(n) for n in range(3)])
+    rows, more = lines([impression(n) for n in range(3)]), lines([impression(9)], "more.jsonl")
     with make_project(tmp_path, clock=lambda: next(clock)) as project:
+        state = project.target.state
 
         def cut(call):
             if call.operation == "warehouse.append":
                 raise Unavailable("cut")
 
         project.target.calls.before = cut
-        with pytest.raises(Unavailable):
-            ingest(project, event="impression", data=rows)
+        for source in (rows, more):
+            with pytest.raises(Unavailable):
+                ingest(project, event="impression", data=source)
         project.target.calls.before = None
-        noted = json.loads(project.target.state.get("ingest/impression").value)["stored_timestamp"]
+        assert len(state.keys("ingest/impression/")) == 2
+        stamps = {json.loads(state.get(key).value)["stored_timestamp"] for key in state.keys("ingest/impression/")}
+        ingest(project, event="impression", data=more)
+        assert len(state.keys("ingest/impression/")) == 1
         ingest(project, event="impression", data=rows)
-        assert project.target.state.get("ingest/impression") is None
-        ingest(project, event="impression", data=lines([impression(9)], "more.jsonl"))
-        stamps = project.target.warehouse.query("SELECT event_id, stored_timestamp FROM impression_raw ORDER BY event_id", {}).to_pylist()
-    moments = [row["stored_timestamp"].replace(tzinfo=UTC) for row in stamps]
-    assert moments[:3] == [datetime.fromisoformat(noted)] * 3
-    assert moments[3] > moments[0]
+        assert state.keys("ingest/") == ()
+        stored = project.target.warehouse.query("SELECT event_id, stored_timestamp FROM impression_raw ORDER BY event_id", {}).to_pylist()
+    moments = [row["stored_timestamp"].replace(tzinfo=UTC) for row in stored]
+    assert moments[:3] == [min(map(datetime.fromisoformat, stamps))] * 3
+    assert moments[3] == max(map(datetime.fromisoformat, stamps)) > moments[0]
 
 
 def _table(rows):
