@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from ..errors import DryRun, IsthmusError, ProjectError
+from ..errors import DryRun, IsthmusError, LimitExceeded, ProjectError
 
 if TYPE_CHECKING:
     from ..runtime import Project
@@ -261,7 +261,8 @@ def _of_system(error: OSError) -> IsthmusError:
     remedy = "free some space and run the same command again: it goes on where it was" if full else None
     if denied:
         remedy = "make the folder writable for you, or copy the project to where you may write; status, validate and runs only read"
-    return IsthmusError(f"{'the disk is full' if full else error.strerror or error}{where}", remedy=remedy)
+    kind = LimitExceeded if full else IsthmusError
+    return kind(f"{'the disk is full' if full else error.strerror or error}{where}", remedy=remedy)
 
 
 def relative(path: str | Path) -> str:

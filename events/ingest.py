@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.compute
 
-from ..errors import Invalid, NotFound, Refused, Unavailable
+from ..errors import Invalid, LimitExceeded, NotFound, Refused
 from ..feature_store.port import TableSpec
 from ..project.specs import Event, ProjectSpec
 from ..runtime import Project
@@ -83,18 +84,17 @@ def ingest(
     Invalid and NotFound for a source that cannot be read, before anything is changed. TooManyBad, a Refused with the `reports`, when more
     than `max_bad` of an event's new rows are quarantined: the good ones are stored, as bad rows would not become good by holding them back.
     """
-    with project.lock("ingest"), _workspace(project.folder) as folder:
+    with project.lock("ingest"), _workspace(project.folder) as folder, _disk(folder):
         chosen = _chosen(project, event, data is not None)
         _check_tables(project, chosen)
         staged = []
         for one in chosen:
             started = time.perf_counter()
-            with _disk(folder):
-                source = open_source(project.folder, one, data, folder / one.name / "raw")
-                batch = _stage(project, one, source, folder / one.name, backfill=backfill)
-                if batch.lateness.count and confirm_backfill and _empty(project, one) and confirm_backfill(one.name, batch.lateness):
-                    batch = _stage(project, one, source, folder / one.name, backfill=True)
-                staged.append((one, source, batch, started))
+            source = open_source(project.folder, one, data, folder / one.name / "raw")
+            batch = _stage(project, one, source, folder / one.name, backfill=backfill)
+            if batch.lateness.count and confirm_backfill and _empty(project, one) and confirm_backfill(one.name, batch.lateness):
+                batch = _stage(project, one, source, folder / one.name, backfill=True)
+            staged.append((one, source, batch, started))
         reports = {one.name: _store(project, one, source, waiting, started, corrects=corrects) for one, source, waiting, started in staged}
         for name, retried in _retry(project, folder).items():
             report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
@@ -263,14 +263,14 @@ def _percents(share: float, allowed: float) -> tuple[str, str]:
 
 @contextmanager
 def _disk(folder: Path) -> Iterator[None]:
-    """A full disk, said plainly."""
+    """A full disk, said plainly. Some events of several may be stored already."""
     try:
         yield
-    except (OSError, Invalid) as error:  # Arrow raises OSError; what DuckDB says comes as Invalid
+    except (OSError, duckdb.Error, Invalid) as error:  # Arrow's, DuckDB's while a batch is judged, and DuckDB's of a source's query
         if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
-            raise Unavailable(
+            raise LimitExceeded(
                 f"the disk of {folder.parent} is full: a batch waits there while it is judged",
-                remedy="nothing was changed; free some space and run this again",
+                remedy="free some space and run this again: it goes on where it was",
             ) from error
         raise
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
 import msgspec
@@ -15,7 +15,7 @@ from ..runtime import Project
 
 
 class BatchStamp(StoredDocument, frozen=True, kw_only=True):
-    """What is on its way into an event's table: `ingest/<event>` of the StateStore, gone when all of it is there."""
+    """A batch on its way into an event's table: `ingest/<event>/<batch>` of the StateStore, gone when all of it is there."""
 
     batch: str  # made from its content
     stored_timestamp: datetime
@@ -24,27 +24,17 @@ class BatchStamp(StoredDocument, frozen=True, kw_only=True):
 @contextmanager
 def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[datetime]:
     """The wall clock's time, or what a run of the same batch that was cut short had noted. UTC, whole milliseconds."""
-    noted, token = _note(project, event, batch)
-    yield noted.stored_timestamp
-    try:
-        project.target.state.delete(_key(event), expect=token)
-    except Conflict:
-        return  # another checkout ingests this event, too: the note is about its batch now
+    key = f"ingest/{event.name}/{batch}"
+    stamp, token = _stamp(project, key, batch)
+    yield stamp.stored_timestamp
+    with suppress(Conflict):  # another checkout stored the same batch, and has deleted the stamp
+        project.target.state.delete(key, expect=token)
 
 
-def _note(project: Project, event: Event, batch: str) -> tuple[BatchStamp, str]:
+def _stamp(project: Project, key: str, batch: str) -> tuple[BatchStamp, str]:
     while True:
-        held = project.target.state.get(_key(event))
-        if held is not None:
-            noted = decode(held.value, BatchStamp, what=f"state {_key(event)}")
-            if noted.batch == batch:
-                return noted, held.token
-        noted = BatchStamp(batch=batch, stored_timestamp=project.wall())
-        try:
-            return noted, project.target.state.put(_key(event), msgspec.json.encode(noted), expect=held.token if held else None)
-        except Conflict:
-            continue
-
-
-def _key(event: Event) -> str:
-    return f"ingest/{event.name}"
+        if (document := project.target.state.get(key)) is not None:
+            return decode(document.value, BatchStamp, what=f"state {key}"), document.token
+        stamp = BatchStamp(batch=batch, stored_timestamp=project.wall())
+        with suppress(Conflict):  # another checkout was first
+            return stamp, project.target.state.put(key, msgspec.json.encode(stamp), expect=None)

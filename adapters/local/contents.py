@@ -1,7 +1,9 @@
 """What every batch held when it was written: its rows, and the SHA-256 of each of its files. Readers and `doctor --deep` compare.
 
-A batch is published first and noted then: one whose writer was killed between is noted when the batch is written again, as every verb that
-was cut does. DuckDB does not verify the checksums of Parquet's pages, so a process compares the whole files before it first queries them.
+A batch is published first and noted then: one whose writer was killed between is noted when it is written again, or by the sweep of the
+next command that changes something (upkeep.py). Not the other way round: of two writers of one batch the one whose rename came too late may
+have noted its own files. DuckDB does not verify the checksums of Parquet's pages, so a process compares the whole files before it first
+queries them.
 """
 
 from __future__ import annotations
@@ -49,13 +51,19 @@ def forget(db: sqlite3.Connection, table: str) -> None:
 
 
 def damage(batch: Batch, folder: Path, contents: Contents) -> Iterator[str]:
-    """What is not as it was written, by path."""
+    """What is not as it was written, or cannot be read at all, by path."""
     here = {str(Path(path).relative_to(folder)): path for path in batch.files}
     for name, digest in contents.files.items():
         path = here.pop(name, None)
         if path is None:
             yield f"{folder / name} is gone"
-        elif _digest(path) != digest:
+            continue
+        try:
+            same = _digest(path) == digest
+        except OSError as error:
+            yield f"{path} cannot be read: {error.strerror}"
+            continue
+        if not same:
             yield f"{path} is not what was written"
     yield from (f"{path} was added to its batch" for path in here.values())
 

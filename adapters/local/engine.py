@@ -144,7 +144,7 @@ class Engine:
             return
         noted = contents.noted(self._database.connection, name)
         for batch in new:
-            if batch.name in noted:  # else its writer is about to
+            if batch.name in noted:  # else its writer is about to, or the next sweep
                 for problem in contents.damage(batch, self._folder / name / batch.name, noted[batch.name]):
                     raise Invalid(problem, remedy=contents.REMEDY)
                 self._compared.add((name, registered.document.incarnation, batch.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from ...target import Examination, Target
@@ -12,13 +13,31 @@ from .sqlite import Database
 
 
 def sweep(target: Target) -> None:
-    """Remove the unfinished files of processes that are gone. What a living process writes stays."""
+    """Remove the unfinished files of processes that are gone, and note what they published. What a living process writes stays."""
     folder = home(target)
     for place, folders, _ in os.walk(folder):
         files.sweep(Path(place))
         if Path(place) == folder / "warehouse":
             folders[:] = [".staging"]  # a batch is made there whole, so its own folders hold nothing unfinished
         folders[:] = [name for name in folders if not name.startswith(files.TEMPORARY)]
+    if (folder / "warehouse").is_dir():
+        _note_published(target, folder / "warehouse")
+
+
+def _note_published(target: Target, root: Path) -> None:
+    """Of the batches without a note (their writer was killed, or knew of none) those that are whole. `examine` names the others."""
+    database = Database(target, catalogue.SCHEMA + contents.SCHEMA)
+    try:
+        for name, document in catalogue.read_all(database.connection).items():
+            if document.view_sql is not None:
+                continue
+            noted = {batch: batches.Batch(name=batch, files=()) for batch in contents.noted(database.connection, name)}
+            with suppress(OSError):
+                for batch in batches.listed(root / name, noted, stray=lambda _: None):
+                    if batch.name not in noted and not any(relations.broken(batch.files)):
+                        contents.note(database, root / name, batch.name, again=True)
+    finally:
+        database.close()
 
 
 def examine(target: Target) -> Examination:
@@ -32,7 +51,11 @@ def examine(target: Target) -> Examination:
         for name, document in catalogue.read_all(database.connection).items():
             if document.view_sql is not None:
                 continue
-            there = {batch.name: batch for batch in batches.listed(root / name, {}, stray=notes.append)}
+            try:
+                there = {batch.name: batch for batch in batches.listed(root / name, {}, stray=notes.append)}
+            except OSError as error:
+                problems.append(f"{error.filename} cannot be read: {error.strerror}; {name} was not compared")
+                continue
             noted = contents.noted(database.connection, name)
             gone = noted.keys() - there.keys()
             problems += [f"{root / name / batch} is gone, with {noted[batch].rows:,} rows" for batch in sorted(gone)]

@@ -75,6 +75,7 @@ def test_a_full_disk_that_no_room_translated_is_said_plainly(capsys, number):
     code, out, err = said(capsys, OSError(number, "No space left on device", "/data/x"))
     assert (code, out) == (1, "")
     assert err == "error  the disk is full (/data/x)\n       free some space and run the same command again: it goes on where it was\n"
+    assert '"kind": "LimitExceeded"' in said(capsys, OSError(number, "No space left on device"), as_json=True)[1]
 
 
 def test_another_error_of_the_system_is_told_in_its_words(capsys):

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from isthmus.errors import Busy, Invalid, NotFound, Refused, Unavailable
+from isthmus.errors import Busy, Invalid, LimitExceeded, NotFound, Refused, Unavailable
 from isthmus.events.ingest import _percents, ingest
 from isthmus.events.quarantine import Group, quarantine, summary
 from isthmus.events.relations import quarantine_table, raw_table
 from isthmus.events.sql import rooted
+from isthmus.events.stage import settle
 from isthmus.events.values import CONFLICT
 from isthmus.feature_store.port import TableSpec
 
@@ -299,27 +300,31 @@ def test_a_table_from_before_the_stamps_is_read_as_before_and_what_it_holds_stan
         assert [row["item_id"] for row in seen(project, "impression")] == smaller["item_id"].to_pylist()
 
 
-def test_a_repeat_of_a_batch_that_was_cut_short_has_its_stamp_and_another_batch_its_own(tmp_path, lines):
+def test_a_repeat_of_a_batch_that_was_cut_short_has_its_stamp_whatever_was_ingested_between(tmp_path, lines):
     clock = iter(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n) for n in range(10_000))
-    rows = lines([impression(n) for n in range(3)])
+    rows, more = lines([impression(n) for n in range(3)]), lines([impression(9)], "more.jsonl")
     with make_project(tmp_path, clock=lambda: next(clock)) as project:
+        state = project.target.state
 
         def cut(call):
             if call.operation == "warehouse.append":
                 raise Unavailable("cut")
 
         project.target.calls.before = cut
-        with pytest.raises(Unavailable):
-            ingest(project, event="impression", data=rows)
+        for source in (rows, more):
+            with pytest.raises(Unavailable):
+                ingest(project, event="impression", data=source)
         project.target.calls.before = None
-        noted = json.loads(project.target.state.get("ingest/impression").value)["stored_timestamp"]
+        assert len(state.keys("ingest/impression/")) == 2
+        stamps = {json.loads(state.get(key).value)["stored_timestamp"] for key in state.keys("ingest/impression/")}
+        ingest(project, event="impression", data=more)
+        assert len(state.keys("ingest/impression/")) == 1
         ingest(project, event="impression", data=rows)
-        assert project.target.state.get("ingest/impression") is None
-        ingest(project, event="impression", data=lines([impression(9)], "more.jsonl"))
-        stamps = project.target.warehouse.query("SELECT event_id, stored_timestamp FROM impression_raw ORDER BY event_id", {}).to_pylist()
-    moments = [row["stored_timestamp"].replace(tzinfo=UTC) for row in stamps]
-    assert moments[:3] == [datetime.fromisoformat(noted)] * 3
-    assert moments[3] > moments[0]
+        assert state.keys("ingest/") == ()
+        stored = project.target.warehouse.query("SELECT event_id, stored_timestamp FROM impression_raw ORDER BY event_id", {}).to_pylist()
+    moments = [row["stored_timestamp"].replace(tzinfo=UTC) for row in stored]
+    assert moments[:3] == [min(map(datetime.fromisoformat, stamps))] * 3
+    assert moments[3] == max(map(datetime.fromisoformat, stamps)) > moments[0]
 
 
 def _table(rows):
@@ -540,12 +545,35 @@ def test_a_full_disk_is_said_plainly_and_nothing_is_changed(project, lines, monk
     path = lines([impression(1)])
     with monkeypatch.context() as patch:
         patch.setattr("shutil.copyfile", full)
-        with pytest.raises(Unavailable, match="is full") as error:
+        with pytest.raises(LimitExceeded, match="is full") as error:
             ingest(project, event="impression", data=path)
     assert "free some space" in error.value.remedy
     assert raw_count(project, "impression") == 0
     ingest(project, event="impression", data=path)
     assert raw_count(project, "impression") == 1
+
+
+def test_a_disk_that_fills_while_a_batch_is_judged_is_said_and_the_repeat_goes_on(project, tmp_path, monkeypatch):
+    """The second event's judgement has no space: the first one is stored by then."""
+    (tmp_path / "sources").mkdir()
+    for name, row in (("impression", impression(1)), ("click", click(1))):
+        pq.write_table(_table([row]), tmp_path / f"{name}.parquet")
+        (tmp_path / "sources" / f"{name}.sql").write_text(f"SELECT * FROM '{name}.parquet'")
+    whole = settle
+
+    def full(spec, warehouse, event, staged, **how):
+        if event.name == "click":
+            (staged.folder / "settled.parquet").symlink_to("/dev/full")
+        return whole(spec, warehouse, event, staged, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("isthmus.events.ingest.settle", full)
+        with pytest.raises(LimitExceeded, match="is full") as error:
+            ingest(project)
+    assert error.value.remedy == "free some space and run this again: it goes on where it was"
+    assert (raw_count(project, "impression"), raw_count(project, "click")) == (1, 0)
+    ingest(project)
+    assert (raw_count(project, "impression"), raw_count(project, "click")) == (1, 1)
 
 
 def test_a_json_array_is_one_error_with_the_command_that_mends_it(project, tmp_path):

@@ -1,19 +1,23 @@
 """What is stored is what was written: bit flips, lost batches and files of somebody else."""
 
+import errno
+import os
 import random
 import shutil
 from datetime import UTC, datetime
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.local import files, upkeep
+from isthmus.adapters.local import contents, files, upkeep
 from isthmus.errors import Invalid
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import TableSpec
 from isthmus.target import Profile
+from isthmus.tests.adapters.local import processes
 
 COLUMNS = (
     Column(name="event_id", type="string", required=True),
@@ -107,23 +111,110 @@ def test_a_deleted_batch_and_a_deleted_date_are_found_with_their_rows(home, loca
     assert len(upkeep.examine(local).problems) == 1, "writing it again makes it whole"
 
 
-def test_a_batch_whose_writer_was_killed_before_it_was_noted_is_noted_by_the_repeat(local):
-    def cut(call):
-        raise KeyboardInterrupt
-
-    from isthmus.adapters.local import contents
-
-    note, contents.note = contents.note, cut
-    try:
-        with pytest.raises(TypeError):
-            local.warehouse.append("clicks_raw", rows(30), batch="third")
-    finally:
-        contents.note = note
+@pytest.fixture
+def unnoted(home, local):
+    """A third batch of 30 rows whose writer really dies between the rename and the note."""
+    process = processes.start(
+        home,
+        """
+        from isthmus.adapters.local import contents
+        from isthmus.tests.adapters.local.test_at_rest import rows
+        contents.note = lambda *_, **__: stay()
+        target.warehouse.append("clicks_raw", rows(30), batch="third")
+        """,
+    )
+    processes.kill_when_reached(process)
     assert local.warehouse.query("SELECT count(*) AS n FROM clicks_raw", {})["n"][0].as_py() == 420
     assert [note.endswith("its writer was killed") for note in upkeep.examine(local).notes] == [True]
-    local.warehouse.append("clicks_raw", rows(30), batch="third")
+    return home / "warehouse" / "clicks_raw" / "third"
+
+
+@pytest.mark.parametrize("then", [lambda local: local.warehouse.append("clicks_raw", rows(30), batch="third"), upkeep.sweep])
+def test_a_batch_whose_writer_was_killed_before_it_was_noted_is_noted_by_the_repeat_or_the_next_sweep(local, unnoted, then):
+    then(local)
     found = upkeep.examine(local)
-    assert (found.looked, found.notes) == ("3 batches, 420 rows", ())
+    assert (found.looked, found.problems, found.notes) == ("3 batches, 420 rows", (), ())
+    shutil.rmtree(unnoted)
+    assert upkeep.examine(local).problems == (f"{unnoted} is gone, with 30 rows",)
+
+
+@pytest.mark.parametrize("damage", ["flip", "dangling"])
+def test_a_sweep_takes_no_damaged_batch_for_what_was_written(local, unnoted, damage):
+    path = unnoted / "dt=1970-01-01" / "rows.parquet"
+    whole = path.read_bytes()
+    if damage == "flip":
+        column = pq.read_metadata(path).row_group(0).column(2)
+        place = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 3
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    else:
+        path.unlink()
+        path.symlink_to("nowhere")
+    upkeep.sweep(local)
+    assert len(upkeep.examine(local).notes) == 1
+    path.unlink()
+    path.write_bytes(whole)
+    upkeep.sweep(local)
+    assert upkeep.examine(local).notes == ()
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_examined(home, local, monkeypatch):
+    """A link that leads nowhere, a folder in a file's place, a disk that fails; then a damaged file in the batch after them."""
+    table = home / "warehouse" / "clicks_raw"
+    link, folder, failing = (table / "first" / f"dt=1970-01-0{day}" / "rows.parquet" for day in (1, 2, 3))
+    link.unlink()
+    link.symlink_to(home / "nowhere")
+    folder.unlink()
+    folder.mkdir()
+    flipped = table / "second" / "dt=1970-01-01" / "rows.parquet"
+    flipped.write_bytes(flipped.read_bytes() + b"x")
+    digest = contents._digest
+
+    def fails(path):
+        if path == str(failing):
+            raise OSError(errno.EIO, "Input/output error")
+        return digest(path)
+
+    monkeypatch.setattr(contents, "_digest", fails)
+    assert upkeep.examine(local).problems == (
+        f"{link} cannot be read: No such file or directory",
+        f"{folder} cannot be read: Is a directory",
+        f"{failing} cannot be read: Input/output error",
+        f"{flipped} is not what was written",
+    )
+
+
+def test_a_query_names_the_file_that_the_disk_does_not_give(home, local, monkeypatch):
+    path = paths(home)[0]
+    digest = contents._digest
+
+    def fails(name):
+        if name == str(path):
+            raise OSError(errno.EIO, "Input/output error")
+        return digest(name)
+
+    monkeypatch.setattr(contents, "_digest", fails)
+    fresh = opened(home)
+    with pytest.raises(Invalid) as error:
+        fresh.warehouse.query(ALL, {})
+    assert error.value.message == f"{path} cannot be read: Input/output error"
+    fresh.close()
+
+
+def test_a_table_whose_folders_cannot_be_listed_is_named_and_the_others_are_examined(home, local, monkeypatch):
+    local.warehouse.apply(msgspec.structs.replace(SPEC, name="views_raw"))
+    local.warehouse.append("views_raw", rows(9), batch="only")
+    place = home / "warehouse" / "clicks_raw" / "first"
+    scandir = os.scandir
+
+    def fails(path):
+        if path == place:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", fails)
+    examination = upkeep.examine(local)
+    assert examination.problems == (f"{place} cannot be read: Permission denied; clicks_raw was not compared",)
+    assert examination.looked == "1 batches, 9 rows"
 
 
 def test_a_file_of_somebody_else_is_named_and_passed_over(home, local):
