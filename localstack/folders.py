@@ -53,6 +53,17 @@ class Owned:
             self._lock = -1
 
 
+def taken(folder: Path) -> bool:
+    """Whether a living process owns the folder."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        Owned(folder).leave()
+    except Taken:
+        return True
+    return False
+
+
 def sweep(prefix: str) -> None:
     """Remove the temporary folders of this prefix whose owners are dead. One that never had an owner's lock is let alone."""
     for lock in Path(gettempdir()).glob(f"{prefix}*/{LOCK}"):
