@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -18,8 +19,13 @@ from botocore.exceptions import ClientError
 
 from isthmus.localstack.aws import handler_modules
 from isthmus.localstack.aws.home import stores
+from isthmus.localstack.aws.home.keeper import Keeper
+from isthmus.localstack.aws.jobs.record import Jobs
+from isthmus.localstack.clock import Clock
 from isthmus.localstack.frozen import freeze, thaw
+from isthmus.localstack.home import Home
 from isthmus.localstack.run import StackFailed, start_aws
+from isthmus.localstack.state import State
 from isthmus.tests.localstack.endpoints_kit import Kit
 from isthmus.tests.localstack.endpoints_kit import start as start_kit
 from isthmus.tests.localstack.jobkit import Aws, alive, definition, step, training_request, until
@@ -370,6 +376,19 @@ def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
     assert len(kinds) > 10
     for kind in kinds - set(stores.FORGOTTEN):
         assert type(thaw(freeze(kind(), left=stores._LEFT))) is kind
+
+
+def test_what_background_work_changed_in_a_large_store_is_written_at_a_clean_end(tmp_path):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
+    keeper = Keeper(home, stack, None)
+    jobs = stack.state.store(("1", "us-east-1"), Jobs)
+    jobs.training["large"] = "x" * (1 << 19)
+    keeper.save()
+    jobs.training["large"] += "changed"
+    keeper.close()
+    ((_, again),) = stores.Stores(home).restore()
+    assert again.training == jobs.training
 
 
 @pytest.mark.parametrize("value", [threading.Lock(), threading.RLock(), threading.Condition(), queue.SimpleQueue()])

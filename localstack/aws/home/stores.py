@@ -27,7 +27,9 @@ FORGOTTEN = (Executions, Evaluations, Variants, Buffer, Copies)
 _LEFT: Left = {Variant: {"server": lambda: None}, Execution: {"jobs": dict}}
 _FOLDER = "stores"
 _PACKAGE = __name__.rsplit(".", 2)[0]  # of the stack for AWS
-_LARGE = 1 << 18  # bytes from which a store is not written with every request that touches it
+_LARGE = (
+    1 << 18
+)  # bytes from which a store is not written with every request that touches it, nor compared once a second with what is written
 
 Owner = tuple[str, ...]
 
@@ -40,15 +42,18 @@ class Stores:
         self._written: dict[str, tuple[int, bytes]] = {}  # size and digest
         self._touched: set[tuple[Owner, type]] = set()  # and not written since
 
-    def save(self, state: State, *, everything: bool) -> None:
-        """Write the stores that were touched and differ; with `everything` those, too, that are large or that background work changed."""
+    def save(self, state: State, *, everything: bool, last: bool = False) -> None:
+        """Write the stores that differ, of those that were touched and are not large.
+
+        With `everything` also large ones that were touched, and small ones that background work may have changed; with `last` all.
+        """
         self._touched |= state.take_touched()
         for owner, kind, store in state.stores():
             if kind in FORGOTTEN or not kind.__module__.startswith(_PACKAGE):
                 continue
             key, name = (owner, kind), _name(owner, kind)
             large = self._written.get(name, (0, b""))[0] > _LARGE
-            if (everything and not large) or (key in self._touched and (everything or not large)):
+            if last or (everything and not large) or (key in self._touched and (everything or not large)):
                 self._save(name, store)
                 self._touched.discard(key)
 
