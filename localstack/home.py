@@ -32,12 +32,18 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
 class Home:
     """`versions`: distributions whose classes are in the records. `moto_answers`: as the stack has it, for all of the home's life.
 
-    NotUsable: another stack's, of another format, or not a home.
+    NotUsable: another stack's, of another format, not a home, or the system refuses it.
     """
 
     def __init__(self, folder: Path, cloud: str, versions: Mapping[str, str], *, moto_answers: bool) -> None:
         self.folder = folder.absolute()
         wanted = _About(format=FORMAT, cloud=cloud, versions=versions, moto_answers=moto_answers)
+        try:
+            self._take(wanted)
+        except OSError as error:
+            raise NotUsable(f"{self.folder} cannot be a stack's home ({error.strerror or error}); name another folder") from error
+
+    def _take(self, wanted: _About) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         about = self.folder / _ABOUT
         if not about.exists() and any(path.name not in _EMPTY for path in self.folder.iterdir()):

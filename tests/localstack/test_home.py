@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +23,7 @@ from isthmus.localstack.aws.home import stores
 from isthmus.localstack.aws.home.keeper import Keeper
 from isthmus.localstack.aws.jobs.record import Jobs
 from isthmus.localstack.clock import Clock
-from isthmus.localstack.frozen import freeze, thaw
+from isthmus.localstack.frozen import Changed, freeze, thaw
 from isthmus.localstack.home import Home
 from isthmus.localstack.run import StackFailed, start_aws
 from isthmus.localstack.state import State
@@ -352,6 +353,34 @@ def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp
     with pytest.raises(StackFailed, match=r"model_packages\.Registry has changed since this was written"):
         start_aws(home=home)
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
+
+
+def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StackFailed) as error:
+        start_aws(home=tmp_path / "file" / "home")
+    assert "cannot be a stack's home (Not a directory); name another folder" in str(error.value)
+    assert "Traceback" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", [b"", b"nonsense", pickle.dumps(({("isthmus.localstack.gone", "Gone"): ()}, b""))])
+def test_a_record_that_cannot_be_read_is_named_and_left_alone(tmp_path, text):
+    home = tmp_path / "home"
+    record = home / "stores" / "model_packages.Registry" / "123456789012.us-east-1"
+    Home(home, "aws", {"moto": version("moto")}, moto_answers=False).close()
+    record.parent.mkdir(parents=True)
+    record.write_bytes(text)
+    with pytest.raises(StackFailed, match=r"stores/model_packages.Registry/123456789012.us-east-1 cannot be read") as error:
+        start_aws(home=home)
+    assert "Traceback" not in str(error.value)
+    assert record.read_bytes() == text
+
+
+def test_a_record_of_a_module_that_is_gone_is_named(tmp_path):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    home.write("stores/gone.Gone/1.us-east-1", freeze({}))
+    with pytest.raises(Changed, match=r"stores/gone.Gone/1.us-east-1 cannot be read"):
+        list(stores.Stores(home).restore())
 
 
 def test_a_request_whose_effect_cannot_be_written_is_answered_with_an_error(life, tmp_path):

@@ -46,7 +46,7 @@ class Keeper:
         for owner, store in self._stores.restore():
             self._stack.state.put(owner, store)
         for name in self._home.names(_CLOCK):
-            self._moment = thaw(self._home.read(name))
+            self._moment = thaw(self._home.read(name), name=name)
             self._stack.clock.catch_up(self._moment)
 
     def resume(self) -> None:

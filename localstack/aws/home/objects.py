@@ -98,7 +98,7 @@ class Objects:
     def restore(self) -> None:
         for name in self._home.names(_BUCKETS):
             account, _, partition = name.rpartition("/")[2].partition(".")
-            state, tags = thaw(self._home.read(name))
+            state, tags = thaw(self._home.read(name), name=name)
             backend = s3_backends[account][partition]
             backend.__dict__.update(state)
             backend.tagger.tags.update(tags)
@@ -177,7 +177,7 @@ class Objects:
             bodies.add(body)
             return self._home.read(body)
 
-        place, versions, tags = thaw(self._home.read(name), read)
+        place, versions, tags = thaw(self._home.read(name), read, name=name)
         bucket = _bucket(place[0])
         if bucket is None:  # it was deleted, and the stack ended before the record was
             self._home.remove(name)

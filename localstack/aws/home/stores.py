@@ -12,7 +12,7 @@ from hashlib import blake2b
 from importlib import import_module
 from typing import Any
 
-from ...frozen import Left, freeze, thaw
+from ...frozen import Changed, Left, freeze, thaw
 from ...home import Home
 from ...state import State
 from ..athena.execution import Executions
@@ -60,8 +60,11 @@ class Stores:
     def restore(self) -> Iterator[tuple[Owner, Any]]:
         for name in self._home.names(_FOLDER):
             _, kind, place = name.split("/")
-            import_module(f"{_PACKAGE}.{kind.rpartition('.')[0]}")
-            yield tuple(place.split(".")), thaw(self._home.read(name))
+            try:
+                import_module(f"{_PACKAGE}.{kind.rpartition('.')[0]}")
+            except ModuleNotFoundError as error:
+                raise Changed(f"{name} cannot be read ({error})") from error
+            yield tuple(place.split(".")), thaw(self._home.read(name), name=name)
 
     def clear(self) -> None:
         self._written, self._touched = {}, set()
