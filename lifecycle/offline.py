@@ -131,16 +131,16 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
 
 
 def _forget(kept: Path) -> None:
-    import shutil
-
-    from ..localstack.folders import Owned, Taken
+    from ..localstack.folders import Owned, Taken, remove_tree
 
     try:
         owned = Owned(kept)
     except Taken as error:
         raise Unavailable(f"a stack still runs in {kept}: nothing was removed there", remedy="end that process, then try again") from error
-    shutil.rmtree(kept, ignore_errors=True)
-    owned.leave()
+    try:
+        remove_tree(kept)
+    finally:
+        owned.leave()
 
 
 def home(folder: Path, stack: Offline) -> Path:

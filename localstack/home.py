@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
-from .folders import LOCK, Owned, Taken
+from .folders import LOCK, Owned, Taken, remove_tree
 
 FORMAT = 1
 _ABOUT = "home.json"
@@ -70,6 +69,7 @@ class Home:
     def write(self, name: str, record: bytes) -> None:
         """It is on the disk when this returns. OSError when that is impossible; then the record is as it was."""
         path = self.folder / name
+        new = () if path.parent.exists() else path.relative_to(self.folder).parents
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}{_FRESH}")
         with fresh.open("wb") as file:
@@ -77,6 +77,8 @@ class Home:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+        for folder in {path.parent, *(self.folder / name for name in new)}:  # or the name may be lost with the machine's power
+            _sync(folder)
 
     def read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
@@ -92,12 +94,20 @@ class Home:
                 yield str(path.relative_to(self.folder))
 
     def clear(self, under: str) -> None:
-        """Remove every record below a folder."""
-        shutil.rmtree(self.folder / under, ignore_errors=True)
+        """Remove every record below a folder. OSError when one stays."""
+        remove_tree(self.folder / under)
 
     def close(self) -> None:
         """Another stack may have it now."""
         self._owned.leave()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _check(folder: Path, text: bytes, wanted: _About) -> None:

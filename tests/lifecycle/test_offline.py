@@ -142,6 +142,14 @@ def test_a_restart_of_the_machine_is_told_as_one(folder, monkeypatch):
     assert "this machine was restarted after" in offline.told(folder)
 
 
+def test_what_cannot_be_forgotten_is_an_error(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    offline.home(folder, AWS).parent.mkdir(parents=True)
+    offline.home(folder, AWS).symlink_to(elsewhere)
+    with pytest.raises(OSError, match="symbolic link"):
+        offline.stop(folder, forget=True)
+
+
 @pytest.fixture
 def silent(folder, monkeypatch):
     """A stack that lives and does not answer: its URL and pid."""

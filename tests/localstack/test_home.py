@@ -407,6 +407,37 @@ def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
         assert type(thaw(freeze(kind(), left=stores._LEFT))) is kind
 
 
+def test_nothing_is_written_after_the_end(tmp_path):
+    """By the look that was due when it came: another stack may have the home."""
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
+    keeper = Keeper(home, stack, None)
+    keeper.close()
+    stack.state.store(("1", "us-east-1"), Jobs)
+    keeper._save_everything()
+    assert list(home.names("stores")) == []
+
+
+def test_a_record_and_the_folders_that_name_it_are_on_the_disk_when_it_is_written(tmp_path, monkeypatch):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file).st_ino, (tmp_path / "a" / "b" / "c").exists())))
+    home.write("a/b/c", b"")
+    folders = [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    assert set(synced[1:]) == {(folder.stat().st_ino, True) for folder in folders}
+    synced.clear()
+    home.write("a/b/c", b"")
+    assert synced[1:] == [(folders[-1].stat().st_ino, True)]
+
+
+def test_a_folder_of_records_that_cannot_be_cleared_is_an_error(tmp_path):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    home.write("in the way", b"")
+    home.clear("absent")
+    with pytest.raises(NotADirectoryError):
+        home.clear("in the way")
+
+
 def test_what_background_work_changed_in_a_large_store_is_written_at_a_clean_end(tmp_path):
     home = Home(tmp_path, "aws", {}, moto_answers=False)
     stack = SimpleNamespace(state=State(), clock=Clock("manual"))

@@ -96,6 +96,8 @@ class Keeper:
 
     def _save_everything(self, *, last: bool = False) -> None:
         with self._saving:
+            if self._closed.is_set() and not last:  # another stack may have the home by now
+                return
             changed, self._changed = self._changed, False
             if changed:
                 self._objects.look()
