@@ -17,10 +17,12 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import s3_backends
 
 from isthmus.localstack.aws import handler_modules
 from isthmus.localstack.aws.home import stores
 from isthmus.localstack.aws.home.keeper import Keeper
+from isthmus.localstack.aws.home.objects import Objects
 from isthmus.localstack.aws.jobs.record import Jobs
 from isthmus.localstack.clock import Clock
 from isthmus.localstack.frozen import Changed, freeze, thaw
@@ -436,6 +438,36 @@ def test_a_folder_of_records_that_cannot_be_cleared_is_an_error(tmp_path):
     home.clear("absent")
     with pytest.raises(NotADirectoryError):
         home.clear("in the way")
+
+
+def test_a_version_that_comes_while_its_key_is_written_is_written_next(tmp_path, monkeypatch):
+    backend = s3_backends["111111111111"]["aws"]
+    bucket = backend.create_bucket("versions", "us-east-1")
+    bucket.versioning_status = "Enabled"
+    backend.put_object("versions", "key", b"1")
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    kept = Objects(home)
+    read = type(bucket.keys).getlist
+
+    def getlist(keys, *arguments):
+        versions = list(read(keys, *arguments))
+        if len(versions) == 1:
+            monkeypatch.undo()
+            backend.put_object("versions", "key", b"2")
+        return versions
+
+    try:
+        kept._keys.add(("versions", "key"))
+        monkeypatch.setattr(type(bucket.keys), "getlist", getlist)
+        kept.save()
+        assert len(bucket.keys.getlist("key")) == 2
+        kept.look()
+        kept.save()
+        (record,) = (name for name in home.names("s3/objects") if not name.endswith(".body"))
+        _, versions, _ = thaw(home.read(record))
+        assert len(versions) == 2
+    finally:
+        backend.reset()
 
 
 def test_what_background_work_changed_in_a_large_store_is_written_at_a_clean_end(tmp_path):
