@@ -46,14 +46,20 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
     if server:
         return server
     check(stack)
-    from ..localstack.apart import previous, running, start_aws_apart
+    from ..localstack.apart import NoAnswer, answering, previous, start_aws_apart
     from ..localstack.run import StackFailed
 
     ready = record(folder, stack)
     log = _log(ready)
     with _one_at_a_time(ready.parent):
         _refuse_newer(ready)
-        if (already := running(ready)) is not None:
+        try:
+            already = answering(ready)
+        except NoAnswer as error:
+            raise Unavailable(
+                f"the offline stack of {stack.cloud} is busy: {error}", remedy="try again later, or end it with `isthmus stack down`"
+            ) from error
+        if already is not None:
             return already.url
         if (news := _told(ready)) is not None:
             sys.stderr.write(f"{news}\n  its log is now {previous(log).relative_to(folder)}\n")
@@ -111,19 +117,33 @@ def exported_url(stack: Offline) -> str | None:
 
 
 def stop(folder: Path, *, forget: bool = False) -> bool:
-    """End the project's own stacks; with `forget` what they held goes, too. False when none runs."""
-    import shutil
-
-    from ..localstack.apart import stop_apart
+    """End the project's own stacks; with `forget` what they held goes, too. False when none runs. Unavailable when one cannot be ended."""
+    from ..localstack.apart import NoAnswer, stop_apart
 
     if not _folder(folder).exists():
         return False
     with _one_at_a_time(_folder(folder)):  # one that is being started has no record yet
-        stopped = [stop_apart(ready) for ready in _records(folder)]
+        try:
+            stopped = [stop_apart(ready) for ready in _records(folder)]
+        except NoAnswer as error:
+            raise Unavailable(str(error), remedy="end that process, then try again") from error
         if forget:
             for kept in homes(folder):
-                shutil.rmtree(kept, ignore_errors=True)
+                _forget(kept)
     return any(stopped)
+
+
+def _forget(kept: Path) -> None:
+    from ..localstack.folders import Owned, Taken, remove_tree
+
+    try:
+        owned = Owned(kept)
+    except Taken as error:
+        raise Unavailable(f"a stack still runs in {kept}: nothing was removed there", remedy="end that process, then try again") from error
+    try:
+        remove_tree(kept)
+    finally:
+        owned.leave()
 
 
 def home(folder: Path, stack: Offline) -> Path:

@@ -16,11 +16,14 @@ from pathlib import Path
 
 import msgspec
 
-from .run import Ready, command, wait_ready
+from .folders import taken
+from .run import Ready, StackFailed, command, wait_ready
 
 _STOPS = 10.0  # seconds that an end may take
+_ANSWERS = 10.0  # seconds that a stack which is busy gets to answer
+_HEALTH = 5.0  # seconds that one answer may take
 _LINES = 5  # of the log, in a Death
-_WATCHER = 1.0  # seconds that the watcher may take to write how the stack ended
+_ENDS = 1.0  # seconds from a stack's last answer until it is gone, and from then until its watcher has written how it ended
 
 # The stack's parent: it waits, and writes how the stack ended unless that was well. It needs no more memory than a shell, so a kernel
 # that is short of memory takes the stack and leaves it.
@@ -44,6 +47,10 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     home: Path | None  # where it kept what it held
 
 
+class NoAnswer(StackFailed):
+    """The stack runs and is too busy to answer, or was suspended. It still has its home."""
+
+
 class _Health(msgspec.Struct):
     pid: int
 
@@ -53,8 +60,11 @@ def start_apart(
 ) -> Ready:
     """Start the stack of `cloud` as a process that outlives this one; `ready` says where it is. StackFailed with its log otherwise.
 
+    One that `ready` tells of and that lives is that stack; NoAnswer when it does not answer.
     The log of the one before stays beside `log`, as `<name>.previous.log`.
     """
+    if (already := answering(ready)) is not None:
+        return already
     ready.parent.mkdir(parents=True, exist_ok=True)
     ready.unlink(missing_ok=True)
     _ended(ready).unlink(missing_ok=True)
@@ -85,10 +95,22 @@ def running(ready: Path) -> Ready | None:
     if stack is None:
         return None
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{stack.url}/_stack/health", timeout=5) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{stack.url}/_stack/health", timeout=_HEALTH) as answer:
             return stack if msgspec.json.decode(answer.read(), type=_Health).pid == stack.pid else None
     except (OSError, ValueError, urllib.error.URLError):
         return None
+
+
+def answering(ready: Path) -> Ready | None:
+    """The stack that `ready` tells of, once it answers; None when it does not live."""
+    deadline = time.monotonic() + _ANSWERS
+    while (stack := _living(ready)) is not None:
+        if running(ready) is not None:
+            return stack
+        if time.monotonic() > deadline:
+            raise NoAnswer(f"the stack runs (pid {stack.pid}) and does not answer")
+        time.sleep(0.02)
+    return None
 
 
 def death(ready: Path, log: Path) -> Death | None:
@@ -96,9 +118,18 @@ def death(ready: Path, log: Path) -> Death | None:
     stack = _read(ready)
     if stack is None or running(ready) is not None:
         return None
-    alive = ready.stat().st_mtime  # the stack touches the file as long as it lives
-    restarted = _booted() > alive
-    code, at = (None, alive) if restarted else _seen(ready, stack) or (None, alive)
+    deadline = time.monotonic() + _ENDS
+    while _living(ready) is not None:  # whoever is killed stops answering first
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.02)
+    try:
+        alive = ready.stat().st_mtime  # the stack touches the file as long as it lives
+        restarted = _booted() > alive
+        code, at = (None, alive) if restarted else _seen(ready, stack) or (None, alive)
+        ready.stat()
+    except FileNotFoundError:  # a clean end, which was under way
+        return None
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return Death(
         at=datetime.fromtimestamp(at, UTC),
@@ -110,18 +141,22 @@ def death(ready: Path, log: Path) -> Death | None:
 
 
 def stop_apart(ready: Path) -> bool:
-    """End the stack that `ready` tells of. False when none runs."""
-    stack = running(ready)
-    if stack is not None:
-        os.kill(stack.pid, signal.SIGTERM)
+    """End the stack that `ready` tells of, even one that does not answer. False when none runs. NoAnswer when it cannot be ended."""
+    stack = _living(ready)
+    if stack is None:
+        ready.unlink(missing_ok=True)
+        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if _is_a_stack(stack.pid) or running(ready) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(stack.pid, number)
         deadline = time.monotonic() + _STOPS
-        while running(ready) is not None:
-            if time.monotonic() > deadline:
-                os.kill(stack.pid, signal.SIGKILL)
-                break
+        while time.monotonic() < deadline:
+            if _living(ready) is None:
+                ready.unlink(missing_ok=True)
+                return True
             time.sleep(0.02)
-    ready.unlink(missing_ok=True)
-    return stack is not None
+    raise NoAnswer(f"a stack still runs in {stack.home}; process {stack.pid}, of which {ready} tells, is another one or does not end")
 
 
 def previous(log: Path) -> Path:
@@ -140,9 +175,30 @@ def _read(ready: Path) -> Ready | None:
         return None
 
 
+def _living(ready: Path) -> Ready | None:
+    """The stack that `ready` tells of, whether or not it answers: who lives has the lock on its home."""
+    stack = _read(ready)
+    if stack is None:
+        return None
+    lives = taken(Path(stack.home)) if stack.home else _is_a_stack(stack.pid)
+    return stack if lives else running(ready)  # of a project that was moved meanwhile, the home is elsewhere
+
+
+def _is_a_stack(pid: int) -> bool:
+    """Whether a process with this pid is a stack, and not one that got the pid after it."""
+    try:
+        if Path("/proc/self").exists():
+            words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+        else:
+            words = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return False
+    return f"{__package__}." in words
+
+
 def _seen(ready: Path, stack: Ready) -> tuple[int, float] | None:
     """Code and time, as the watcher wrote them; None when it did not live to."""
-    deadline = time.monotonic() + _WATCHER
+    deadline = time.monotonic() + _ENDS
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, ValueError):
             pid, code, at = map(int, _ended(ready).read_text().split())

@@ -53,6 +53,24 @@ class Owned:
             self._lock = -1
 
 
+def taken(folder: Path) -> bool:
+    """Whether a living process owns the folder."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        Owned(folder).leave()
+    except Taken:
+        return True
+    return False
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it; what goes meanwhile is well. OSError when something stays."""
+    while folder.exists():
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+
+
 def sweep(prefix: str) -> None:
     """Remove the temporary folders of this prefix whose owners are dead. One that never had an owner's lock is let alone."""
     for lock in Path(gettempdir()).glob(f"{prefix}*/{LOCK}"):

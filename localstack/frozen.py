@@ -24,7 +24,7 @@ Left = Mapping[type, Mapping[str, Callable[[], object]]]
 
 
 class Changed(RuntimeError):
-    """A class in the record is not what it was when the record was written."""
+    """A record is damaged, or a class in it is not what it was when the record was written."""
 
 
 class Outside:
@@ -50,8 +50,15 @@ def freeze(value: object, *, left: Left | None = None, reduce: Callable[[object]
             return pickle.dumps((pickler.classes, stream.getvalue()))
 
 
-def thaw(record: bytes, outside: Callable[[str], object] = lambda name: name) -> Any:
-    """The value of a record. Changed when it was written by a class with other fields."""
+def thaw(record: bytes, outside: Callable[[str], object] = lambda name: name, *, name: str = "the record") -> Any:
+    """The value of a record. Changed, with the record's name, when it was written by a class with other fields, or cannot be read."""
+    try:
+        return _thaw(record, outside)
+    except (EOFError, pickle.UnpicklingError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
+        raise Changed(f"{name} cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _thaw(record: bytes, outside: Callable[[str], object]) -> Any:
     classes, payload = pickle.loads(record)  # noqa: S301  the home is the user's own, see home.Home
     for (module, name), fields in classes.items():
         __import__(module)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
-from .folders import LOCK, Owned, Taken
+from .folders import LOCK, Owned, Taken, remove_tree
 
 FORMAT = 1
 _ABOUT = "home.json"
@@ -32,12 +31,18 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
 class Home:
     """`versions`: distributions whose classes are in the records. `moto_answers`: as the stack has it, for all of the home's life.
 
-    NotUsable: another stack's, of another format, or not a home.
+    NotUsable: another stack's, of another format, not a home, or the system refuses it.
     """
 
     def __init__(self, folder: Path, cloud: str, versions: Mapping[str, str], *, moto_answers: bool) -> None:
         self.folder = folder.absolute()
         wanted = _About(format=FORMAT, cloud=cloud, versions=versions, moto_answers=moto_answers)
+        try:
+            self._take(wanted)
+        except OSError as error:
+            raise NotUsable(f"{self.folder} cannot be a stack's home ({error.strerror or error}); name another folder") from error
+
+    def _take(self, wanted: _About) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         about = self.folder / _ABOUT
         if not about.exists() and any(path.name not in _EMPTY for path in self.folder.iterdir()):
@@ -64,6 +69,7 @@ class Home:
     def write(self, name: str, record: bytes) -> None:
         """It is on the disk when this returns. OSError when that is impossible; then the record is as it was."""
         path = self.folder / name
+        new = () if path.parent.exists() else path.relative_to(self.folder).parents
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}{_FRESH}")
         with fresh.open("wb") as file:
@@ -71,6 +77,8 @@ class Home:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+        for folder in {path.parent, *(self.folder / name for name in new)}:  # or the name may be lost with the machine's power
+            _sync(folder)
 
     def read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
@@ -86,12 +94,20 @@ class Home:
                 yield str(path.relative_to(self.folder))
 
     def clear(self, under: str) -> None:
-        """Remove every record below a folder."""
-        shutil.rmtree(self.folder / under, ignore_errors=True)
+        """Remove every record below a folder. OSError when one stays."""
+        remove_tree(self.folder / under)
 
     def close(self) -> None:
         """Another stack may have it now."""
         self._owned.leave()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _check(folder: Path, text: bytes, wanted: _About) -> None:

@@ -149,8 +149,10 @@ def serve(
         stack.url = f"http://{HOST}:{server.effective_port}"
         try:
             application.begin()
-        except Changed as error:
-            sys.stderr.write(f"error  {options.home} was written by another version of the stack: {error}; name another folder\n")
+        except (Changed, OSError) as error:
+            sys.stderr.write(
+                f"error  {options.home} is damaged, or was written by another version of the stack: {error}; name another folder\n"
+            )
             return 1
         ended = _end_of(options, server)
         if options.ready is not None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -20,7 +21,7 @@ from isthmus.localstack.client import Stack
 from isthmus.project.load import load
 from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
-from isthmus.tests.localstack.jobkit import Aws, until
+from isthmus.tests.localstack.jobkit import Aws, alive, until
 
 pytestmark = pytest.mark.slow
 
@@ -140,6 +141,75 @@ def test_a_restart_of_the_machine_is_told_as_one(folder, monkeypatch):
     until(lambda: not offline.running_urls(folder))
     monkeypatch.setattr("isthmus.localstack.apart._booted", lambda: datetime.now(UTC).timestamp())
     assert "this machine was restarted after" in offline.told(folder)
+
+
+def test_what_cannot_be_forgotten_is_an_error(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    offline.home(folder, AWS).parent.mkdir(parents=True)
+    offline.home(folder, AWS).symlink_to(elsewhere)
+    with pytest.raises(OSError, match="symbolic link"):
+        offline.stop(folder, forget=True)
+
+
+@pytest.fixture
+def silent(folder, monkeypatch):
+    """A stack that lives and does not answer: its URL and pid."""
+    monkeypatch.setattr(apart, "_ANSWERS", 0.5)
+    monkeypatch.setattr(apart, "_STOPS", 2.0)
+    monkeypatch.setattr(apart, "_HEALTH", 0.2)
+    url = offline.endpoint(folder, AWS)
+    pid = running(offline.record(folder, AWS)).pid
+    os.kill(pid, signal.SIGSTOP)
+    yield url, pid
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_stack_that_does_not_answer_is_not_dead_and_is_used_again_once_it_does(folder, silent):
+    url, pid = silent
+    assert running(offline.record(folder, AWS)) is None
+    assert offline.told(folder) is None
+    with pytest.raises(Unavailable, match=rf"the stack runs \(pid {pid}\) and does not answer") as error:
+        offline.endpoint(folder, AWS)
+    assert "isthmus stack down" in error.value.remedy
+    os.kill(pid, signal.SIGCONT)
+    assert offline.endpoint(folder, AWS) == url
+    assert offline.stop(folder)
+
+
+def test_the_start_waits_for_a_stack_that_lives_and_does_not_answer_yet(folder, silent, monkeypatch):
+    url, pid = silent
+    monkeypatch.setattr(apart, "_ANSWERS", 30.0)
+    threading.Timer(1, os.kill, (pid, signal.SIGCONT)).start()
+    assert offline.endpoint(folder, AWS) == url
+
+
+@pytest.mark.parametrize("home", [True, False])
+def test_a_stack_that_does_not_answer_is_ended_all_the_same(folder, silent, home):
+    _, pid = silent
+    record = offline.record(folder, AWS)
+    if not home:
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"home": None}))
+    assert offline.told(folder) is None
+    assert offline.stop(folder, forget=True)
+    until(lambda: not alive(pid))
+    assert not record.exists()
+    assert offline.homes(folder) == ()
+
+
+def test_the_home_of_a_living_stack_is_never_removed(folder, silent):
+    """Its record is lost, or tells of a process that is no stack."""
+    _, pid = silent
+    record = offline.record(folder, AWS)
+    text = record.read_text()
+    record.unlink()
+    with pytest.raises(Unavailable, match="a stack still runs in"):
+        offline.stop(folder, forget=True)
+    record.write_text(text.replace(str(pid), str(os.getpid())))
+    with pytest.raises(Unavailable, match=f"process {os.getpid()}, of which .* is another one"):
+        offline.stop(folder, forget=True)
+    assert (offline.home(folder, AWS) / "home.json").exists()
+    record.write_text(text)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,4 +1,7 @@
-"""When what is written: with the request that changed it, before it is answered; the rest once a second, and at the end."""
+"""When what is written: with the request that changed it, before it is answered; the rest once a second, and all of it at a clean end.
+
+What background work alone changed in a large store (stores.py) waits for a request that touches the store, or for that end.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ class Keeper:
         for owner, store in self._stores.restore():
             self._stack.state.put(owner, store)
         for name in self._home.names(_CLOCK):
-            self._moment = thaw(self._home.read(name))
+            self._moment = thaw(self._home.read(name), name=name)
             self._stack.clock.catch_up(self._moment)
 
     def resume(self) -> None:
@@ -81,7 +84,7 @@ class Keeper:
 
     def close(self) -> None:
         self._closed.set()
-        self._save_everything()
+        self._save_everything(last=True)
 
     def _look(self) -> None:
         while not self._closed.wait(_PERIOD):
@@ -91,14 +94,16 @@ class Keeper:
                 sys.stderr.write("the home could not be written\n")
                 traceback.print_exc()
 
-    def _save_everything(self) -> None:
+    def _save_everything(self, *, last: bool = False) -> None:
         with self._saving:
+            if self._closed.is_set() and not last:  # another stack may have the home by now
+                return
             changed, self._changed = self._changed, False
             if changed:
                 self._objects.look()
             self._objects.save()
             self._backends.save(everything=changed)
-            self._stores.save(self._stack.state, everything=True)
+            self._stores.save(self._stack.state, everything=True, last=last)
             moment = self._stack.clock.ahead()
             if moment != self._moment:
                 self._home.write(f"{_CLOCK}/now", freeze(moment))

@@ -85,7 +85,7 @@ class Objects:
         try:
             if everything:
                 self._save_buckets()
-                now = {(bucket.name, key): _seen(bucket, key) for bucket in _all_buckets() for key in list(bucket.keys)}
+                now = {(bucket.name, key): _seen(_versions(bucket, key)) for bucket in _all_buckets() for key in list(bucket.keys)}
                 keys |= {place for place in now.keys() | self._written.keys() if now.get(place) != self._written.get(place)}
             for place in keys:
                 self._save_key(place)
@@ -98,7 +98,7 @@ class Objects:
     def restore(self) -> None:
         for name in self._home.names(_BUCKETS):
             account, _, partition = name.rpartition("/")[2].partition(".")
-            state, tags = thaw(self._home.read(name))
+            state, tags = thaw(self._home.read(name), name=name)
             backend = s3_backends[account][partition]
             backend.__dict__.update(state)
             backend.tagger.tags.update(tags)
@@ -132,7 +132,7 @@ class Objects:
     def _save_key(self, place: Place) -> None:
         """The bodies first, then the record that names them, then those go that none names."""
         bucket, name = _bucket(place[0]), _name(place)
-        versions = list(bucket.keys.getlist(place[1], [])) if bucket is not None else []
+        versions = _versions(bucket, place[1]) if bucket is not None else []
         before = self._bodies.get(place, set())
         if bucket is None or not versions:
             self._home.remove(name)
@@ -140,7 +140,7 @@ class Objects:
             self._bodies.pop(place, None)
             after: set[str] = set()
         else:
-            seen, after = _seen(bucket, place[1]), set()
+            seen, after = _seen(versions), set()  # a version that comes while this is written is one for the next look
             tagger = _backend(bucket).tagger
             tags = {v.arn: tagger.tags[v.arn] for v in versions if isinstance(v, FakeKey) and v.arn in tagger.tags}
 
@@ -177,14 +177,14 @@ class Objects:
             bodies.add(body)
             return self._home.read(body)
 
-        place, versions, tags = thaw(self._home.read(name), read)
+        place, versions, tags = thaw(self._home.read(name), read, name=name)
         bucket = _bucket(place[0])
         if bucket is None:  # it was deleted, and the stack ended before the record was
             self._home.remove(name)
             return
         bucket.keys.setlist(place[1], versions)
         _backend(bucket).tagger.tags.update(tags)
-        self._written[place], self._bodies[place] = _seen(bucket, place[1]), bodies
+        self._written[place], self._bodies[place] = _seen(versions), bodies
 
 
 def _places(incoming: Incoming) -> Iterator[Place]:
@@ -215,8 +215,12 @@ def _backend(bucket: FakeBucket) -> S3Backend:
     return s3_backends[bucket.account_id][bucket.partition]
 
 
-def _seen(bucket: FakeBucket, key: str) -> tuple[object, ...]:
-    return tuple((id(v), getattr(v, "last_modified", None)) for v in bucket.keys.getlist(key, []))
+def _versions(bucket: FakeBucket, key: str) -> list[Any]:
+    return list(bucket.keys.getlist(key, []))
+
+
+def _seen(versions: list[Any]) -> tuple[object, ...]:
+    return tuple((id(v), getattr(v, "last_modified", None)) for v in versions)
 
 
 def _name(place: Place) -> str:

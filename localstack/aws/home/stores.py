@@ -12,7 +12,7 @@ from hashlib import blake2b
 from importlib import import_module
 from typing import Any
 
-from ...frozen import Left, freeze, thaw
+from ...frozen import Changed, Left, freeze, thaw
 from ...home import Home
 from ...state import State
 from ..athena.execution import Executions
@@ -27,7 +27,9 @@ FORGOTTEN = (Executions, Evaluations, Variants, Buffer, Copies)
 _LEFT: Left = {Variant: {"server": lambda: None}, Execution: {"jobs": dict}}
 _FOLDER = "stores"
 _PACKAGE = __name__.rsplit(".", 2)[0]  # of the stack for AWS
-_LARGE = 1 << 18  # bytes from which a store is not written with every request that touches it
+_LARGE = (
+    1 << 18
+)  # bytes from which a store is not written with every request that touches it, nor compared once a second with what is written
 
 Owner = tuple[str, ...]
 
@@ -40,23 +42,29 @@ class Stores:
         self._written: dict[str, tuple[int, bytes]] = {}  # size and digest
         self._touched: set[tuple[Owner, type]] = set()  # and not written since
 
-    def save(self, state: State, *, everything: bool) -> None:
-        """Write the stores that were touched and differ; with `everything` those, too, that are large or that background work changed."""
+    def save(self, state: State, *, everything: bool, last: bool = False) -> None:
+        """Write the stores that differ, of those that were touched and are not large.
+
+        With `everything` also large ones that were touched, and small ones that background work may have changed; with `last` all.
+        """
         self._touched |= state.take_touched()
         for owner, kind, store in state.stores():
             if kind in FORGOTTEN or not kind.__module__.startswith(_PACKAGE):
                 continue
             key, name = (owner, kind), _name(owner, kind)
             large = self._written.get(name, (0, b""))[0] > _LARGE
-            if (everything and not large) or (key in self._touched and (everything or not large)):
+            if last or (everything and not large) or (key in self._touched and (everything or not large)):
                 self._save(name, store)
                 self._touched.discard(key)
 
     def restore(self) -> Iterator[tuple[Owner, Any]]:
         for name in self._home.names(_FOLDER):
             _, kind, place = name.split("/")
-            import_module(f"{_PACKAGE}.{kind.rpartition('.')[0]}")
-            yield tuple(place.split(".")), thaw(self._home.read(name))
+            try:
+                import_module(f"{_PACKAGE}.{kind.rpartition('.')[0]}")
+            except ModuleNotFoundError as error:
+                raise Changed(f"{name} cannot be read ({error})") from error
+            yield tuple(place.split(".")), thaw(self._home.read(name), name=name)
 
     def clear(self) -> None:
         self._written, self._touched = {}, set()
