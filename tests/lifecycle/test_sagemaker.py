@@ -175,7 +175,7 @@ def test_every_command_begins_with_where_it_is_and_plan_shows_what_exists(shop, 
         "  + feature view   item_history                   apply\n"
         "  . endpoint       home: waits for ranker@champion (train, then deploy)\n"
         "cost    0.00 USD/h   (0.23 once deployed: 2 x ml.m5.large, price table of 2026-07)\n"
-        "next   isthmus apply\n"
+        "next   isthmus apply --target sagemaker\n"
     )
     assert not [call for call in stack.calls() if re.match("Put|Update|Start", call.operation)]
     for command in (["apply", "--dry-run"], ["apply"], ["ingest"], ["materialize"], ["status"], ["endpoints", "list"], ["plan"]):
