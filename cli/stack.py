@@ -117,7 +117,7 @@ def up(console: Console, *, cloud: Offline, port: int, moto_answers: bool, **opt
 @_moto_answers
 @_home
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: Any) -> None:  # noqa: ARG001
+def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: Any) -> None:  # noqa: ARG001  it prints nothing of its own
     from ..localstack.run import environment_for
 
     words = words[words[0] == "--" :]

@@ -51,7 +51,7 @@ def _field(name: object) -> object:
 
 def _double(value: float) -> str:
     """As Java's Double.toString: 1.0, 1.0E10, NaN, Infinity."""
-    if value != value:  # noqa: PLR0124
+    if value != value:  # noqa: PLR0124  not a number
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return "Infinity" if value > 0 else "-Infinity"
