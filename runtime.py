@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -126,6 +125,7 @@ def open(  # noqa: A001  `isthmus.open` reads as it should
     from .installed import adapter
     from .lifecycle import offline as stacks
     from .project.load import load
+    from .project.modules import importable
     from .project.profiles import profile
 
     description = load(Path(path))
@@ -136,9 +136,7 @@ def open(  # noqa: A001  `isthmus.open` reads as it should
         chosen = structs.replace(
             chosen, options=chosen.options | {"endpoint_url": url}
         )  # nothing would leave this machine without it either
-    folder = description.folder
-    if folder not in sys.path:
-        sys.path.insert(0, folder)  # trainers and predictors are modules beside project.yaml
+    importable(description.folder)
     return Project(description, targets.load(chosen, calls=calls), progress=progress)
 
 
@@ -159,8 +157,8 @@ def open_blobs(uri: str) -> BlobStore:
 def reopen(path: str | Path, target: Target) -> Project:
     """Parse a project again on a target that is already open. ProjectError when its files are wrong by now."""
     from .project.load import load
+    from .project.modules import importable
 
     description = load(Path(path))
-    if description.folder not in sys.path:
-        sys.path.insert(0, description.folder)
+    importable(description.folder)
     return Project(description, target)

@@ -7,7 +7,6 @@ A key is the digest of named parts, so that a miss can say which part changed. T
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +16,7 @@ import msgspec
 
 from ..errors import Invalid
 from ..formats import StoredDocument
+from ..project.modules import importable
 from ..storage import BlobStore, below, located
 from .artifacts import damage, digest_file, digest_text
 from .document import RunDocument, StepResult, find, runs_folder, write
@@ -140,8 +140,7 @@ def _shown(text: str) -> str:
 def _module_digest(step: Step, folder: str) -> str:
     """The digest of the module that holds a step's function. Its own imports do not count: name them in `fingerprint`."""
     module = (step.function or "").partition(":")[0]
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    importable(folder)
     try:
         spec = find_spec(module)
     except (ModuleNotFoundError, ValueError):  # ValueError: a module without a spec, such as __main__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Invalid
+from ..project.modules import importable
 from ..project.specs import Model
 from .predictor import Predictor
 
@@ -23,8 +23,7 @@ LABEL = "outcome"
 def find(model: Model, folder: Path) -> Callable[..., Any]:
     """Invalid when the module does not import, or has no such function, or the function does not take the parameters."""
     module, _, name = model.trainer.rpartition(".")
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    importable(str(folder))
     try:
         loaded = import_module(module)
     except Exception as error:  # importing runs the user's code, which may raise anything

@@ -1,0 +1,44 @@
+"""The modules beside project.yaml: trainers, predictors, functions of steps."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
+from pathlib import Path
+from types import CodeType
+
+_folders: set[str] = set()
+
+
+def importable(folder: str) -> None:
+    """Let modules of a project's folder be imported, each from what its file holds now.
+
+    Python's own bytecode files tell two sources apart by length and second of writing. A trainer that was edited twice in a second would
+    run as it was before, and its result would be kept under the new source's key.
+    """
+    if folder not in _folders:
+        _folders.add(folder)
+        if _finder not in sys.path_hooks:
+            sys.path_hooks.insert(0, _finder)
+        for path in [path for path in sys.path_importer_cache if _is_ours(path)]:
+            del sys.path_importer_cache[path]
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+class _FromSource(SourceFileLoader):
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _finder(path: str) -> FileFinder:
+    if not _is_ours(path):
+        raise ImportError(path)
+    return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FromSource, SOURCE_SUFFIXES))
+
+
+def _is_ours(path: str) -> bool:
+    """In a project, and not in an environment that its folder holds: libraries may well use their bytecode."""
+    places = {path, *map(str, Path(path).parents)}
+    return bool(places & _folders) and "site-packages" not in Path(path).parts
