@@ -3,10 +3,17 @@
 Without a cloud's packages its adapter's and its stack's tests are not collected: the laptop needs none (nox session `laptop`).
 """
 
+import os
 from collections import Counter
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+
+# Hundreds of short processes are started here. Each would compile pandas, moto and the rest anew where the environment keeps Python from
+# writing bytecode, and leave it among users' files where it does not.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parent.parent / ".cache" / "bytecode"))
 
 collect_ignore = []
 collect_ignore_glob = []

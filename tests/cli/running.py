@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,12 +46,7 @@ def isthmus(folder, *arguments, stdin="", ok=True):
     return said
 
 
-def environment(cache):
-    """Of a child: compiled modules are kept below `cache`, so that starting costs little."""
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cache)}
-
-
-def start(folder, *arguments, env=None, code=CHILD):
+def start(folder, *arguments, code=CHILD):
     """A command in a process (and a session) of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -61,7 +55,6 @@ def start(folder, *arguments, env=None, code=CHILD):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=env,
         start_new_session=True,
     )
 

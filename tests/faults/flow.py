@@ -12,7 +12,7 @@ import pyarrow as pa
 import isthmus as im
 from isthmus.feature_store.training_set import training_set
 from isthmus.pipelines.training import window
-from isthmus.tests.cli.running import CHILD, environment, start
+from isthmus.tests.cli.running import CHILD, start
 
 FLOW = (["apply"], ["ingest"], ["materialize"], ["train", "models/history.yaml"])
 RELATIONS = ("impression_raw", "click_raw", "events_impression", "events_click", "ctr", "item_history")
@@ -35,25 +35,25 @@ CallLog.__init__ = init
 """
 
 
-def completed(folder, *command, cache):
+def completed(folder, *command):
     """Run a command to its end."""
-    child = start(folder, *command, env=environment(cache))
+    child = start(folder, *command)
     out, err = child.communicate(timeout=120)
     assert child.returncode == 0, f"isthmus {' '.join(command)} -> {child.returncode}\n{out}{err}"
     return out
 
 
-def signalled_at_effect(folder, *command, cache, number, side, effect):
+def signalled_at_effect(folder, *command, number, side, effect):
     """Run a command that gets a signal at an effect; whether it got so far."""
-    child = start(folder, number.value, side, effect, *command, env=environment(cache), code=_AT_EFFECT + CHILD)
+    child = start(folder, number.value, side, effect, *command, code=_AT_EFFECT + CHILD)
     _, err = child.communicate(timeout=120)
     assert child.returncode in _ends(number) or child.returncode == 0, err
     return child.returncode != 0
 
 
-def signalled_after(folder, *command, cache, number, seconds):
+def signalled_after(folder, *command, number, seconds):
     """Run a command that gets a signal after a time, wherever it is then; whether it was still running."""
-    child = start(folder, *command, env=environment(cache))
+    child = start(folder, *command)
     try:
         child.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -100,7 +100,7 @@ def digest(table):
     return len(shown), hashlib.sha256("\n".join(shown).encode()).hexdigest()[:16]
 
 
-def disturbed(folder, *, cache, number, seed, tries=2):
+def disturbed(folder, *, number, seed, tries=2):
     """The flow, each command hit `tries` times at random places before it may end."""
     chance = random.Random(seed)
     hits = 0
@@ -108,9 +108,9 @@ def disturbed(folder, *, cache, number, seed, tries=2):
         for _ in range(1 if command[0] == "train" else tries):
             if chance.random() < 0.6:
                 place = {"side": chance.choice(["before", "after"]), "effect": chance.randint(1, 12)}
-                hits += signalled_at_effect(folder, *command, cache=cache, number=number, **place)
+                hits += signalled_at_effect(folder, *command, number=number, **place)
             else:
-                hits += signalled_after(folder, *command, cache=cache, number=number, seconds=chance.uniform(0.1, 1.2))
-        completed(folder, *command, cache=cache)
+                hits += signalled_after(folder, *command, number=number, seconds=chance.uniform(0.1, 1.2))
+        completed(folder, *command)
     settle(folder)
     return hits

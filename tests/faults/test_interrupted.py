@@ -12,34 +12,29 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("pyc")
-
-
-@pytest.fixture(scope="module")
 def template(tmp_path_factory):
     return create(tmp_path_factory.mktemp("template") / "shop")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, template, cache):
+def undisturbed(tmp_path_factory, template):
     folder = shutil.copytree(template, tmp_path_factory.mktemp("undisturbed") / "shop")
     for command in FLOW:
-        completed(folder, *command, cache=cache)
+        completed(folder, *command)
     return world(folder)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
-def test_a_flow_that_is_stopped_at_random_ends_like_one_that_is_not(tmp_path, template, undisturbed, cache, number, seed):
+def test_a_flow_that_is_stopped_at_random_ends_like_one_that_is_not(tmp_path, template, undisturbed, number, seed):
     folder = shutil.copytree(template, tmp_path / "shop")
-    hits = disturbed(folder, cache=cache, number=number, seed=seed)
+    hits = disturbed(folder, number=number, seed=seed)
     assert hits >= 1, "no command was slow enough to be stopped: nothing was tried"
     assert world(folder) == undisturbed
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_ctrl_c_at_an_effect_says_so_and_names_the_way_on(tmp_path, template, cache, side):
+def test_ctrl_c_at_an_effect_says_so_and_names_the_way_on(tmp_path, template, side):
     folder = shutil.copytree(template, tmp_path / "shop")
-    assert signalled_at_effect(folder, "apply", cache=cache, number=signal.SIGINT, side=side, effect=2)
-    completed(folder, "apply", cache=cache)
+    assert signalled_at_effect(folder, "apply", number=signal.SIGINT, side=side, effect=2)
+    completed(folder, "apply")
