@@ -65,10 +65,10 @@ def paths(home):
 
 
 def test_a_flipped_bit_is_never_read_as_another_value(home, local):
-    """Two hundred flips at random places of all files, each seen by a process that has not read them."""
+    """Fifty flips at random places of all files, each seen by a process that has not read them."""
     truth = local.warehouse.query(ALL, {})
     chance = random.Random(1)
-    for _ in range(200):
+    for _ in range(50):
         path = chance.choice(paths(home))
         whole = path.read_bytes()
         place = chance.randrange(len(whole))

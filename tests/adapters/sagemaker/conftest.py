@@ -10,6 +10,12 @@ from isthmus.localstack.run import start_aws
 from isthmus.tests.conformance.places import aws_stack, fresh
 
 
+@pytest.fixture(autouse=True)
+def _no_waits(monkeypatch):
+    """A call that is tried again is tried at once: how long the SDK waits before that is its affair."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+
+
 @pytest.fixture
 def profile(tmp_path):
     return fresh("sagemaker", tmp_path / "home")
