@@ -1,4 +1,6 @@
-"""`isthmus demo`: the figures that the data's own page publishes, and nothing left running."""
+"""`isthmus demo`: the figures that the data's own page publishes, and nothing left running; on SageMaker the same, to the last row."""
+
+from importlib.util import find_spec
 
 import pytest
 
@@ -7,23 +9,71 @@ from isthmus.tests.cli.running import isthmus
 
 pytestmark = pytest.mark.slow
 
+REQUESTS = 60  # there; the split itself is judged elsewhere, with more
+aws = pytest.mark.skipif(not all(map(find_spec, ("boto3", "moto"))), reason="needs the packages of the offline AWS")
 
-def test_the_demo_reproduces_the_published_figures_and_stops_what_it_started(tmp_path):
-    found = isthmus(tmp_path, "demo", "--requests", "200", "--json").json
-    assert [(r["event"], r["stored"]) for r in found["ingested"]] == [("impression", 20_000), ("click", 80)]
-    assert round(found["champion"]["evaluation"]["auc"]["value"], 3) == 0.540
-    assert round(found["challenger"]["evaluation"]["auc"]["value"], 3) == 0.475
-    assert found["challenger"]["gate"] == "inconclusive"
-    assert round(found["replay"]["value"], 6) == 0.004553
-    assert round(found["leak"]["honest"]["value"], 2) == 0.47
-    assert round(found["leak"]["leaked"]["value"], 2) == 0.75
-    assert sum(found["served"]["requests"].values()) == 200
-    assert found["served"]["exposures"] == 600, "one for each of three places"
-    assert found["served"]["errors"] == 0
-    with im.open(tmp_path / "openbandit/project.yaml") as project:
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo") / "openbandit"
+
+
+@pytest.fixture(scope="module")
+def here(folder):
+    """What the demo says on the laptop; it makes the folder."""
+    return isthmus(folder.parent, "demo", "--requests", "200", "--json").json
+
+
+def test_the_demo_reproduces_the_published_figures_and_stops_what_it_started(here, folder):
+    assert [(r["event"], r["stored"]) for r in here["ingested"]] == [("impression", 20_000), ("click", 80)]
+    assert round(here["champion"]["evaluation"]["auc"]["value"], 3) == 0.540
+    assert round(here["challenger"]["evaluation"]["auc"]["value"], 3) == 0.475
+    assert here["challenger"]["gate"] == "inconclusive"
+    assert round(here["replay"]["value"], 6) == 0.004553
+    assert round(here["leak"]["honest"]["value"], 2) == 0.47
+    assert round(here["leak"]["leaked"]["value"], 2) == 0.75
+    assert sum(here["served"]["requests"].values()) == 200
+    assert here["served"]["exposures"] == 600, "one for each of three places"
+    assert here["served"]["errors"] == 0
+    with im.open(folder / "project.yaml") as project:
         assert project.target.endpoints.observe("ranker") is None
-    for page in (found["picture"], found["page"]):
-        assert (tmp_path / "openbandit" / page).is_file()
+    for page in (here["picture"], here["page"]):
+        assert (folder / page).is_file()
+
+
+@aws
+def test_the_demo_on_sagemaker_prints_the_figures_of_the_laptop(here, folder, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    there = isthmus(folder, "demo", "--requests", REQUESTS, "--json", "--target", "sagemaker").json
+    assert (here["target"], there["target"]) == ("local", "sagemaker")
+    for run in ("champion", "challenger"):
+        assert there[run]["data"]["digest"] == here[run]["data"]["digest"]  # canonical_hash of the training set
+        assert rounded(there[run]["evaluation"]) == rounded(here[run]["evaluation"])
+        assert (there[run]["gate"], there[run]["version"]) == (here[run]["gate"], here[run]["version"])
+    for part in ("first", "last", "replay", "fixed", "random_ctr"):
+        assert rounded(there[part]) == rounded(here[part]), part
+    assert rounded(_without_page(there["leak"])) == rounded(_without_page(here["leak"]))
+    assert there["skew"] == here["skew"]
+    assert [_counts(report) for report in there["ingested"]] == [_counts(report) for report in here["ingested"]]
+    assert there["served"]["errors"] == 0
+    assert sum(there["served"]["requests"].values()) == REQUESTS
+
+
+def rounded(value):
+    """To ten figures: the engines give the same rows in another order, and sums of floats depend on it."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
+    return float(f"{value:.10g}") if isinstance(value, float) else value
+
+
+def _without_page(leak):
+    return {name: value for name, value in leak.items() if name != "page"}
+
+
+def _counts(report):
+    return {name: report[name] for name in ("event", "read", "stored", "already_there", "quarantined")}
 
 
 def test_the_demo_refuses_another_project(new):
