@@ -46,7 +46,9 @@ BUDGETS = {
 seconds: Counter[str] = Counter()
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):  # the long modules first, so that the workers end together (`--no-loadscope-reorder`)
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
