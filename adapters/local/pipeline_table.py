@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from ...pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepState
 from ...times import utc_milliseconds
 from .processes import alive
+from .sqlite import transaction
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pipeline_runs (
@@ -36,17 +36,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     def has_runner(self) -> bool:
         return self.pid is not None and alive(self.pid, self.process_started or "")
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
 
 
 def insert(db: sqlite3.Connection, run: PipelineRun) -> None:

@@ -16,6 +16,7 @@ from ...pipelines.port import PipelineRun, RunState
 from ...storage import located
 from ...target import Target
 from . import pipeline_table as table
+from .errors import translated
 from .home import home
 from .sqlite import Database
 
@@ -34,7 +35,7 @@ class LocalPipelineEngine:
         return self._database.connection
 
     def submit(self, run: PipelineRun) -> None:
-        with self._calls.mutating("pipelines.submit", run.run_id):
+        with self._calls.mutating("pipelines.submit", run.run_id), translated(f"submitting {run.pipeline}"):
             table.insert(self._db, run)
             found = table.row(self._db, run.run_id)
             if found and found.pid is None and found.phase == "running":  # a submit that was cut before it started the runner is completed
@@ -47,7 +48,8 @@ class LocalPipelineEngine:
         seen = self._seen(run_id)
         if seen is None or seen.phase not in ("running", "cancelling"):
             return seen
-        table.bury(self._db, run_id)
+        with translated(f"closing run {run_id}, which ended"):
+            table.bury(self._db, run_id)
         return self._seen(run_id)
 
     def _seen(self, run_id: str) -> RunState | None:
@@ -62,7 +64,7 @@ class LocalPipelineEngine:
         found = table.row(self._db, run_id)
         if found is None or found.phase not in ("running", "cancelling"):
             return
-        with self._calls.mutating("pipelines.cancel", run_id):
+        with self._calls.mutating("pipelines.cancel", run_id), translated(f"cancelling run {run_id}"):
             table.ask_to_cancel(self._db, run_id)
             found = table.row(self._db, run_id)
             if found and found.pid is not None and found.has_runner():

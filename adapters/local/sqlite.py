@@ -45,16 +45,8 @@ class Database:
     @contextmanager
     def transaction(self, what: str) -> Iterator[sqlite3.Connection]:
         """BEGIN IMMEDIATE ... COMMIT: the one writer of the file; all or nothing."""
-        with translated(what):
-            connection = self.connection
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        with translated(what), transaction(self.connection) as connection:
+            yield connection
 
     def close(self) -> None:
         with self._lock:
@@ -63,3 +55,16 @@ class Database:
             if pid == os.getpid():
                 connection.close()
         self._local = threading.local()
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """The one writer of the file. A commit that the disk refuses leaves no transaction open either."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

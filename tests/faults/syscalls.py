@@ -1,0 +1,214 @@
+"""Verbs that are disturbed at the system's own calls (syscalls.c): which call, and what must be the same after running the verb again."""
+
+import contextlib
+import json
+import mmap
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import isthmus as im
+from isthmus.adapters.local import upkeep
+from isthmus.errors import NotFound
+from isthmus.tests.cli.running import create
+from isthmus.tests.faults.flow import RELATIONS, digest, settle
+
+SOURCE = Path(__file__).with_suffix(".c")
+COMPILER = shutil.which(os.environ.get("CC", "cc"))
+# verb -> the command, and those that go before it
+VERBS = {
+    "apply": (["apply"], []),
+    "ingest": (["ingest"], ["apply"]),
+    "materialize": (["materialize"], ["apply", "ingest"]),
+    "train": (["train", "models/history.yaml"], ["apply", "ingest", "materialize"]),
+    "destroy": (["destroy", "--yes"], ["apply", "ingest", "materialize"]),
+}
+ENDED = 1  # a verb that met an error
+KILLED = -9
+
+
+class Kind(IntEnum):
+    """What happens to the call, as syscalls.c numbers it."""
+
+    NONE = 0
+    KILL = 1  # the process dies before it
+    TEAR = 2  # half of its bytes are written, then the process dies
+    FULL = 3  # no space is left for it and all after it
+    BROKEN = 4  # EIO, once
+
+
+class Plan:
+    """The file that syscalls.c shares between the processes of a verb, and this one."""
+
+    FIELDS = struct.Struct("=qqqq1024s1024s")
+
+    def __init__(self, path):
+        path.write_bytes(bytes(self.FIELDS.size))
+        with path.open("r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), self.FIELDS.size)
+
+    def arm(self, folder, kind=Kind.NONE, at=0):
+        root = str(folder.resolve()).encode()
+        self.memory[:] = self.FIELDS.pack(0, at, kind, len(root), root, b"")
+
+    @property
+    def seen(self):
+        """Calls so far."""
+        return self.FIELDS.unpack(self.memory)[0]
+
+    @property
+    def hit(self):
+        """`operation path` of the call that was disturbed; empty when none was."""
+        return self.FIELDS.unpack(self.memory)[-1].rstrip(b"\0").decode()
+
+
+# Commands in processes that are forked from one which has imported everything: a tenth of the time.
+SERVER = """
+import json, os, sys
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+import importlib, duckdb, isthmus, numpy, pyarrow.parquet, sqlglot
+from isthmus.adapters.local import ADAPTER
+from isthmus.cli.main import COMMANDS, main, run
+for port in ADAPTER.ports.values():
+    importlib.import_module(port.partition(":")[0])
+for name in isthmus.__all__:
+    getattr(isthmus, name)
+for name in COMMANDS:
+    main.get_command(None, name)
+for line in sys.stdin:
+    folder, log, command = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.chdir(folder)
+        os.dup2(os.open(log, os.O_RDWR | os.O_CREAT | os.O_TRUNC), 2)
+        os.dup2(2, 1)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        code = 99
+        try:
+            run(command)
+        except SystemExit as leaving:
+            code = leaving.code or 0
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Ended(NamedTuple):
+    code: int
+    text: str
+
+
+class Commands:
+    """A process with the library in it, which runs commands one after the other. A context manager."""
+
+    def __init__(self, folder):
+        library = folder / "syscalls.so"
+        subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
+        self.plan = Plan(folder / "plan")
+        self.log = folder / "log.txt"
+        environment = {**os.environ, "LD_PRELOAD": str(library), "ISTHMUS_SYSCALLS": str(folder / "plan"), "COLUMNS": "200"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
+
+    def run(self, folder, command):
+        """Run a command to its end: its exit code (negative: the signal that killed it) and what it printed."""
+        self.process.stdin.write(json.dumps([str(folder), str(self.log), command]) + "\n")
+        self.process.stdin.flush()
+        return Ended(int(self.process.stdout.readline()), self.log.read_text())
+
+
+class Verb:
+    """A verb, the project before it, and the world after it when nothing disturbs it."""
+
+    def __init__(self, name, commands, folder):
+        self.name, self.commands, self.folder = name, commands, folder
+        self.command, before = VERBS[name]
+        self.before = create(folder / "before")
+        for command in before:
+            self._well(self.before, [command])
+        calm = self._copy("calm")
+        commands.plan.arm(calm)
+        self._well(calm, self.command)
+        settle(calm)
+        self.calls = commands.plan.seen
+        self.wanted = world(calm)
+
+    def disturbed(self, kind, at):
+        """Disturb a call, run the verb again, and compare: what was hit, or "" when the verb makes fewer calls. AssertionError."""
+        shop = self._copy("shop")
+        self.commands.plan.arm(shop, kind, at)
+        ended = self.commands.run(shop, self.command)
+        settle(shop)
+        hit = self.commands.plan.hit
+        self.commands.plan.arm(shop)
+        place = f"{self.name}, {kind.name} at {at} ({hit}):"
+        assert ended.code in (0, ENDED, KILLED), f"{place} exit code {ended.code}\n{ended.text}"
+        assert "a mistake in Isthmus" not in ended.text, f"{place} {ended.text}"
+        assert "Traceback" not in ended.text, f"{place} {ended.text}"
+        if ended.code == 0:
+            self._compare(world(shop), f"{place} it said that it was done, and\n{ended.text}")
+        self._well(shop, self.command, place)
+        settle(shop)
+        self._compare(world(shop), f"{place} after running it again, and\n{ended.text}")
+        return hit
+
+    def _copy(self, name):
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        return shutil.copytree(self.before, self.folder / name)
+
+    def _well(self, folder, command, place=""):
+        ended = self.commands.run(folder, command)
+        assert ended.code == 0, f"{place} {' '.join(command)} -> {ended.code}\n{ended.text}"
+
+    def _compare(self, seen, place):
+        wrong = {
+            key: (seen.get(key), self.wanted.get(key)) for key in seen.keys() | self.wanted.keys() if seen.get(key) != self.wanted.get(key)
+        }
+        assert not wrong, f"{place}\n" + "\n".join(f"{key}: {was} instead of {wanted}" for key, (was, wanted) in wrong.items())
+
+
+def world(folder):
+    """All that a later command can see of a project: rows by digest, online rows, versions, endpoints, state, files, damage."""
+    with im.open(folder / "project.yaml") as project:
+        target, seen = project.target, {}
+        for name in RELATIONS:
+            if target.warehouse.observe(name) is not None:
+                seen[name] = digest(target.warehouse.query(f"SELECT * FROM {name}", {}))
+        with contextlib.suppress(NotFound):
+            seen["online"] = digest(target.online.get("item_history", [str(key) for key in range(12)]))
+        versions = target.registry.versions("ranker")
+        seen["versions"] = [(v.version, v.digest, sorted(v.aliases)) for v in versions]
+        seen["resources"] = sorted((r.kind, r.name) for r in target.inventory.list(project.spec.name))
+        seen["state"] = target.state.keys("")
+        seen["views"] = [target.state.get(key).value for key in target.state.keys("views/")]
+        examined = upkeep.examine(target)
+        seen["damage"] = (examined.problems, examined.notes)
+    seen["files"] = sorted(files(folder / ".isthmus"))
+    return seen
+
+
+def files(home):
+    """Places of files and folders, without those of runs (a run that failed has a number of its own), SQLite's own and the lock."""
+    for path in home.rglob("*"):
+        place = path.relative_to(home)
+        if place.parts[0] == "runs":
+            if "tmp" in path.name:
+                yield str(place)
+        elif not place.name.startswith(("local.db", "lock")) and (path.is_file() or ".staging" in place.parts or "tmp" in place.parts):
+            yield str(place)
