@@ -115,9 +115,9 @@ class Commands:
         subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
         self.plan = Plan(folder / "plan")
         self.log = folder / "log.txt"
-        environment = {**os.environ, "LD_PRELOAD": str(library), "ISTHMUS_SYSCALLS": str(folder / "plan"), "COLUMNS": "200"}
+        self.environment = {**os.environ, "LD_PRELOAD": str(library), "ISTHMUS_SYSCALLS": str(folder / "plan"), "COLUMNS": "200"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", SERVER], env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __enter__(self):
