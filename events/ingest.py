@@ -32,7 +32,7 @@ from .read import Source, open_source, source_sql
 from .reasons import Reason, Tally
 from .relations import CORRECTION, STORED_TIMESTAMP, quarantine_table, raw_table
 from .stage import Late, Settled, Staged, restage, settle, stage
-from .stamps import stored_timestamp
+from .stamps import forget, stored_timestamp
 from .tables import require_table
 from .values import naive
 
@@ -196,6 +196,7 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
 
 def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> None:
     if not settled.stored:
+        forget(project, event, batch)
         return
     table = raw_table(event)
     with stored_timestamp(project, event, batch) as moment:

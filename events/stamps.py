@@ -24,11 +24,21 @@ class BatchStamp(StoredDocument, frozen=True, kw_only=True):
 @contextmanager
 def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[datetime]:
     """The wall clock's time, or what a run of the same batch that was cut short had noted. UTC, whole milliseconds."""
-    key = f"ingest/{event.name}/{batch}"
-    stamp, token = _stamp(project, key, batch)
+    stamp, token = _stamp(project, _key(event, batch), batch)
     yield stamp.stored_timestamp
     with suppress(Conflict):  # another checkout stored the same batch, and has deleted the stamp
-        project.target.state.delete(key, expect=token)
+        project.target.state.delete(_key(event, batch), expect=token)
+
+
+def forget(project: Project, event: Event, batch: str) -> None:
+    """Of a batch that is there: the stamp, which a run that died right after its last row has left."""
+    if (document := project.target.state.get(_key(event, batch))) is not None:
+        with suppress(Conflict):
+            project.target.state.delete(_key(event, batch), expect=document.token)
+
+
+def _key(event: Event, batch: str) -> str:
+    return f"ingest/{event.name}/{batch}"
 
 
 def _stamp(project: Project, key: str, batch: str) -> tuple[BatchStamp, str]:
