@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,19 +117,25 @@ COPIES = st.lists(
 )
 
 
+@pytest.fixture(scope="module")
+def connection():
+    """One for all examples: opening it took longer than an example does."""
+    with duckdb.connect() as opened:
+        yield opened
+
+
 @settings(max_examples=150, deadline=None)
-@given(COPIES, st.randoms(use_true_random=False))
-def test_the_view_picks_by_correction_then_stamp_then_digest_in_whatever_order_the_copies_lie(copies, chance):
+@given(copies=COPIES, chance=st.randoms(use_true_random=False))
+def test_the_view_picks_by_correction_then_stamp_then_digest_in_whatever_order_the_copies_lie(connection, copies, chance):
     shuffled = copies + chance.sample(copies, len(copies) // 2)
     chance.shuffle(shuffled)
     thing = Event(name="thing", attributes=(Attribute(name="content", type="string"),))
     kinds = {"event_timestamp": pa.timestamp("ms"), "correction": pa.int64(), "stored_timestamp": pa.timestamp("ms")}
     rows = [{**copy, "content": copy["payload_digest"]} for copy in shuffled]
     names = [*(column.name for column in raw_table(thing).columns), "dt"]
-    with duckdb.connect() as connection:
-        connection.register("thing_raw", pa.table({n: pa.array([r.get(n) for r in rows], kinds.get(n, pa.string())) for n in names}))
-        view = connection.sql(exactly_once_view(thing).view_sql)
-        picked = {(dt, id_): content for dt, id_, content in view.select("dt", "event_id", "content").fetchall()}
+    connection.register("thing_raw", pa.table({n: pa.array([r.get(n) for r in rows], kinds.get(n, pa.string())) for n in names}))
+    view = connection.sql(exactly_once_view(thing).view_sql)
+    picked = {(dt, id_): content for dt, id_, content in view.select("dt", "event_id", "content").fetchall()}
     expected = {}
     for copy in copies:
         place = (-(copy["correction"] or 0), copy["stored_timestamp"] or datetime(1970, 1, 1), copy["payload_digest"])  # noqa: DTZ001

@@ -10,6 +10,7 @@ import time
 import pyarrow as pa
 
 import isthmus as im
+from isthmus.errors import NotFound
 from isthmus.feature_store.training_set import training_set
 from isthmus.pipelines.training import window
 from isthmus.tests.cli.running import CHILD, start
@@ -69,15 +70,19 @@ def _ends(number):
 
 
 def settle(folder, *, within=300):
-    """Wait for the runs that were left behind: they go on without the command that began them."""
+    """Wait for the runs that were left behind: they go on without the command that began them. Those that were never started."""
     from isthmus.pipelines.watch import ended, observe
 
-    deadline = time.monotonic() + within
+    deadline, not_started = time.monotonic() + within, []
     with im.open(folder / "project.yaml") as project:
         for path in sorted((folder / ".isthmus/runs").glob("*/run.json")):
-            while not ended(observe(project, path.parent.name)):
-                assert time.monotonic() < deadline, f"run {path.parent.name} does not end"
-                time.sleep(0.05)
+            try:
+                while not ended(observe(project, path.parent.name)):
+                    assert time.monotonic() < deadline, f"run {path.parent.name} does not end"
+                    time.sleep(0.05)
+            except NotFound:
+                not_started.append(path.parent.name)
+    return not_started
 
 
 def world(folder):

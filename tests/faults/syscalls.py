@@ -164,7 +164,7 @@ class Verb:
         if ended.code == 0:
             self._compare(world(shop), f"{place} it said that it was done, and\n{ended.text}")
         self._well(shop, self.command, place)
-        settle(shop)
+        assert settle(shop) == [], f"{place} a run that was written is never started\n{ended.text}"
         self._compare(world(shop), f"{place} after running it again, and\n{ended.text}")
         return hit
 

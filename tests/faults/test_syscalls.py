@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from isthmus.tests.cli.running import CHILD, create, isthmus
-from isthmus.tests.faults.syscalls import COMPILER, VERBS, Commands, Kind, Verb
+from isthmus.tests.faults.syscalls import COMPILER, Commands, Kind, Verb
 
 pytestmark = [
     pytest.mark.slow,
