@@ -5,7 +5,10 @@ Nothing here changes the world outside the stage's folder.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -132,7 +135,7 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
     Under one id and date stands the first content of `winning_order`, so what is stored stays and another content of its id is refused;
     of several in the batch itself the one whose digest sorts first is taken. `corrects`: the batch's content takes the stored one's place.
     """
-    with duckdb.connect() as connection:
+    with _refusals_of_the_system(), duckdb.connect() as connection:
         connection.execute(f"SET temp_directory = '{_quoted(staged.folder / 'spill')}'")
         unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
         late_there = _stored_before(warehouse, event, staged, connection, unstored=unstored) if unstored else 0
@@ -155,6 +158,18 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
         new=lambda: _selected(settled, "new", new_schema(event)),
         refused=partial(_all_refused, event, staged, settled, unstored),
     )
+
+
+@contextmanager
+def _refusals_of_the_system() -> Iterator[None]:
+    """OSError whoever writes, Python or DuckDB: a full disk is told as one."""
+    try:
+        yield
+    except duckdb.IOException as error:
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES):
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number)) from error
+        raise
 
 
 def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connection: duckdb.DuckDBPyConnection, *, unstored: Path) -> int:

@@ -28,6 +28,7 @@ _SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
     ("readonly database", Denied, "local.db is read-only", "check the owner and the mode of the folder"),
     ("malformed", Unavailable, "local.db is damaged", "restore it from a copy, or remove the folder and run `isthmus apply` again"),
     ("not a database", Unavailable, "local.db is damaged", "restore it from a copy, or remove the folder and run `isthmus apply` again"),
+    ("unable to open database file", Unavailable, "local.db cannot be opened", "check the folder's owner and mode, and its disk"),
     (
         "disk I/O error",
         Unavailable,

@@ -179,7 +179,7 @@ ON_NAME(truncate64, "truncate", OTHER, AT_FDCWD, path, (const char *path, off64_
             va_end(more);                                                          \
         }                                                                          \
         if (flags & (O_CREAT | O_TRUNC)) {                                         \
-            FATE("open", NAME(folder, path), GROWTH);                              \
+            FATE("open", NAME(folder, path), faccessat(folder, path, F_OK, 0) ? GROWTH : OTHER); \
             REFUSE();                                                              \
         }                                                                          \
         return next(__VA_ARGS__, mode);                                            \
