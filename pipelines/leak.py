@@ -152,7 +152,7 @@ def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked:
                 page.table(("", "AUC within days (95 %)"), rows, wordy=0),
                 page.words(f"{leak.rows:,} test rows, {spoken.clicks(leak.clicks, outcome)}. {intervals}", "soft"),
             ),
-            page.section("Pictures", page.charts(roc_chart(seen), daily_chart(seen))),
+            page.section("Pictures", roc_chart(seen), daily_chart(seen)),
             page.section(
                 "Why it matters",
                 page.words(

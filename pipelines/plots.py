@@ -9,15 +9,19 @@ from typing import Literal
 
 import msgspec
 
-_WIDTH, _HEIGHT = 380, 300
+_WIDTH, _WIDE, _HEIGHT = 380, 780, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 46
 
 
+Style = Literal["a", "b", "c", "d", "e", "f", "quiet"]
+STYLES: tuple[Style, ...] = ("a", "b", "c", "d", "e", "f")  # of models; classes of the page's style sheet
+
+
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """`style` is a class of the page's style sheet: a, b (two models), quiet. `low` and `high` draw whiskers."""
+    """`style` is a class of the page's style sheet: a model's, or quiet. `low` and `high` draw whiskers."""
 
     name: str
-    style: Literal["a", "b", "quiet"]
+    style: Style
     x: Sequence[float]
     y: Sequence[float]
     low: Sequence[float] | None = None
@@ -43,20 +47,24 @@ def axis(label: str, low: float, high: float, *, digits: int | None = None, step
     return Axis(label=label, low=low, high=high, ticks=[(value, f"{value:.{shown}f}") for value in values])
 
 
-def chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
-    """One figure: a legend above when it says more than the title, gridlines behind, whiskers where a series has them."""
-    across = _scale(x, _LEFT, _WIDTH - _RIGHT)
+def chart(title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str = "", wide: bool = False) -> str:
+    """One figure: a legend above when it says more than the title, gridlines behind, whiskers where a series has them.
+
+    `behind` is the HTML of the table whose figures it shows; it is folded away below.
+    """
+    width = _WIDE if wide else _WIDTH
+    across = _scale(x, _LEFT, width - _RIGHT)
     up = _scale(y, _HEIGHT - _BOTTOM, _TOP)
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">']
+    parts = [f'<svg viewBox="0 0 {width} {_HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">']
     for value, text in y.ticks:
         at = up(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text class="tick" x="{_LEFT - 7}" y="{at + 3.5:.1f}" text-anchor="end">{escape(text)}</text>')
     floor = _HEIGHT - _BOTTOM
-    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{floor}" y2="{floor}"/>')
+    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{floor}" y2="{floor}"/>')
     for value, text in x.ticks:
         parts.append(f'<text class="tick" x="{across(value):.1f}" y="{floor + 17}" text-anchor="middle">{escape(text)}</text>')
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    middle = (_LEFT + width - _RIGHT) / 2
     parts.append(f'<text class="label" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x.label)}</text>')
     height = (_TOP + floor) / 2
     parts.append(f'<text class="label" transform="translate(12 {height}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>')
@@ -65,7 +73,8 @@ def chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
     parts.append("</svg>")
     named = [one for one in series if one.name]
     legend = "".join(f'<span class="key {one.style}">{escape(one.name)}</span>' for one in named)
-    return f"<figure><figcaption>{escape(title)}<div>{legend}</div></figcaption>{''.join(parts)}</figure>"
+    table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
+    return f"<figure><figcaption>{escape(title)}<div>{legend}</div></figcaption>{''.join(parts)}{table}</figure>"
 
 
 def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:

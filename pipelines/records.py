@@ -139,6 +139,11 @@ class Run(StoredDocument, frozen=True, kw_only=True):
     log: str = ""
     report: str = ""
     links: dict[str, str] = {}  # the provider's console
+    overrides: tuple[str, ...] = ()  # what `train --set` changed in the configuration: parameters.C=1
+
+    def told(self) -> str:
+        """The configuration, with what was changed in it."""
+        return " ".join((self.configuration, *self.overrides))
 
     def __str__(self) -> str:
         return text(self)
@@ -163,7 +168,7 @@ def peek(blobs: BlobStore, run: str) -> Run | None:
 
 def text(run: Run) -> str:
     """The block that `isthmus train` prints."""
-    lines = [f"{run.target:<7} run {run.name}   {run.model} / {run.configuration}   {run.git or 'no git'}"]
+    lines = [f"{run.target:<7} run {run.name}   {run.model} / {run.told()}   {run.git or 'no git'}"]
     if run.data:
         lines.append(_line("rows", described(run.data)))
     lines += [f"  warning       {warning}" for warning in run.data.warnings] if run.data else []

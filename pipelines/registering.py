@@ -18,6 +18,7 @@ from .gate import GateResult
 from .metrics import day_of
 from .predictor import MANIFEST, Manifest
 from .records import Champion, Evaluation, Run
+from .shelf import run_uri
 from .training_steps import read_data
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def register(context: StepContext, model: Model) -> None:
         alias=alias,
         alias_why_not=why_not,
         log=runs.shown(project, runs.log_uri(blobs, context.run)),
-        report=runs.shown(project, report.run_uri(blobs, context.run)),
+        report=runs.shown(project, run_uri(blobs, context.run)),
         **_given(context.parameters["about"]),
     )
     report.write_run(blobs, run, ours, runs.predictions_of(blobs, compared.run) if compared.run else None)
@@ -91,6 +92,7 @@ def _given(about: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": about["config"],
         "settings": about["settings"],
+        "overrides": tuple(about.get("overrides", ())),  # of a run that was submitted before there were any
         "git": msgspec.convert(git, records.Git) if git else None,
         "started": msgspec.convert(about["started"], datetime),
     }

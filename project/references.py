@@ -40,8 +40,8 @@ def check(spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]]
         known(view.entity, declared.entities, f"feature_views.{view.name}.entity", report, noun="an entity", has="entities are")
     for endpoint in spec.endpoints.values():
         _endpoint(endpoint, spec, declared, registered, report)
-    for model in spec.models.values():
-        _model(model, spec, declared, report)
+    for configuration in spec.models.values():
+        model(configuration, spec, declared, report)
 
 
 def known(name: str, names: Iterable[str], key: str, report: Report, *, noun: str, has: str) -> bool:
@@ -149,7 +149,8 @@ def _one_unit(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
         )
 
 
-def _model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """What a configuration names is there."""
     prefix = f"{model.path}:"
     exposure = None
     if known(model.objective, declared.objectives, child(prefix, "objective"), report, noun="an objective", has="objectives are"):
