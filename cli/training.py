@@ -88,7 +88,7 @@ def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> Non
     ]
     head = ("run", "started", "configuration", "version", "alias", *shown, "gate", "tags")
     text = grid(rows, head=head) if rows else "no such run" if where else "no runs yet"
-    tested = {one.run.data.digest for one in listed if one.run.data}
+    tested = {(r.objective, r.data.start, r.data.end, r.evaluation.rows) for r in (one.run for one in listed) if r.data and r.evaluation}
     note = "\nfigures are of each run's own rows, which differ: runs compare pairs them" if sort and len(tested) > 1 else ""
     console.result([_flat(one.run, one.notes) for one in listed], text + note)
 

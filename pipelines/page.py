@@ -37,6 +37,7 @@ figcaption div { font-weight: 400; color: var(--soft); min-height: 1.5em; }
 details { margin-top: .2rem; font-size: .86rem; } summary { cursor: pointer; color: var(--soft); }
 details .wide { max-height: 22rem; overflow: auto; }
 svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
+a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill: var(--hue); }
 .tick { fill: var(--soft); } .label { fill: var(--ink); } .grid { stroke: var(--faint); } .axis { stroke: var(--quiet); }
 .line { fill: none; stroke-width: 2; stroke: var(--hue); } .whisker { stroke: var(--hue); stroke-width: 1.6; opacity: .75; }
 .line.quiet { stroke-dasharray: 4 4; stroke-width: 1.4; } .dot { fill: var(--hue); }
@@ -77,13 +78,19 @@ def verdict(lines: Sequence[str], kind: str = "") -> str:
     return f'<div class="verdict {escape(kind, quote=True)}">{inner}</div>'
 
 
+class Drawn(str):
+    """A cell that is markup already: a picture."""
+
+    __slots__ = ()
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False, wordy: int | None = None) -> str:
     """`numbers`: all but the first column are right-aligned. `wordy`: the column that may wrap."""
 
     def cell(tag: str, number: int, text: str) -> str:
         kinds = ["n"] * (numbers and number > 0) + ["words"] * (number == wordy)
         named = ' class="' + " ".join(kinds) + '"' if kinds else ""
-        return f"<{tag}{named}>{escape(text)}</{tag}>"
+        return f"<{tag}{named}>{text if isinstance(text, Drawn) else escape(text)}</{tag}>"
 
     top = "<thead><tr>" + "".join(cell("th", i, one) for i, one in enumerate(head)) + "</tr></thead>" if any(head) else ""
     body = "".join("<tr>" + "".join(cell("th" if i == 0 else "td", i, one) for i, one in enumerate(row)) + "</tr>" for row in rows)
@@ -92,6 +99,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool =
 
 def footer(made: datetime, target: str) -> str:
     return f"Isthmus, {made:%-d %B %Y, %H:%M} UTC, target {target}. Nothing on this page is fetched from elsewhere."
+
+
+def links(targets: Sequence[tuple[str, str]]) -> str:
+    """(text, where): places relative to the page, or on it (#...). Nothing is loaded from them."""
+    return '<p class="soft">' + " &middot; ".join(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>' for text, to in targets) + "</p>"
+
+
+def anchor(name: str) -> str:
+    return f'<span id="{escape(name, quote=True)}"></span>'
 
 
 def charts(*drawn: str) -> str:

@@ -77,6 +77,55 @@ def chart(title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str
     return f"<figure><figcaption>{escape(title)}<div>{legend}</div></figcaption>{''.join(parts)}{table}</figure>"
 
 
+_ROW = 22  # height of a line of `ranges`
+
+
+class Range(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `ranges`: a value with its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> str:
+    """One figure, a line a name: a dot with its interval, and where nothing is."""
+    left = min(300.0, 24 + 7 * max((len(line.name) for line in lines), default=0))
+    floor = _TOP + _ROW * len(lines)
+    across = _scale(x, left, _WIDE - _RIGHT)
+    parts = [f'<svg viewBox="0 0 {_WIDE} {floor + 44}" role="img" aria-label="{escape(title, quote=True)}">']
+    for value, text in x.ticks:
+        at = across(value)
+        parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{floor}"/>')
+        parts.append(f'<text class="tick" x="{at:.1f}" y="{floor + 17}" text-anchor="middle">{escape(text)}</text>')
+    zero = across(0.0)
+    parts.append(f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="{_TOP}" y2="{floor}"/>')
+    for number, line in enumerate(lines):
+        y = _TOP + _ROW * (number + 0.5)
+        short = line.name if len(line.name) <= 40 else f"{line.name[:37]}..."
+        parts.append(f'<text class="label" x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}</text>')
+        ends = f'x1="{across(line.low):.1f}" x2="{across(line.high):.1f}"'
+        parts.append(f'<line class="whisker a" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<circle class="dot a" cx="{across(line.value):.1f}" cy="{y:.1f}" r="4"/>')
+    middle = (left + _WIDE - _RIGHT) / 2
+    parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 38}" text-anchor="middle">{escape(x.label)}</text></svg>')
+    table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
+    return f"<figure><figcaption>{escape(title)}</figcaption>{''.join(parts)}{table}</figure>"
+
+
+def bars(shares: Sequence[float], title: str) -> str:
+    """A histogram for a cell of a table."""
+    top, width = max(shares, default=0) or 1, 100 / max(len(shares), 1)
+    drawn = "".join(
+        f'<rect class="bar a" x="{place * width:.1f}" y="{24 * (1 - share / top):.1f}" '
+        f'width="{max(width - 1, 1):.1f}" height="{24 * share / top:.1f}"/>'
+        for place, share in enumerate(shares)
+    )
+    label = escape(title, quote=True)
+    return f'<svg class="small" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label="{label}">{drawn}</svg>'
+
+
 def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
     return lambda value: start + (min(max(value, ruler.low), ruler.high) - ruler.low) / (ruler.high - ruler.low) * (end - start)
 

@@ -11,10 +11,12 @@ import msgspec
 from ..formats import StoredDocument
 from ..project.metrics import AGAINST, ranks
 from ..storage import BlobStore
+from .distribution import Distribution
 from .document import find, read, runs_folder, write
 from .gate import GateResult, Verdict
 from .spoken import clicks, days, drawn, estimate, interval, people, signed
 from .statistics import Estimate
+from .worth import Worth
 
 
 class Git(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,7 @@ class Data(StoredDocument, frozen=True, kw_only=True):
     views: int  # ... of which from views: joined point in time
     empty: dict[str, int] = {}  # rows without any value of a view, by its name
     warnings: tuple[str, ...] = ()  # the leak alarm
+    distributions: tuple[Distribution, ...] = ()  # of every feature
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +87,7 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True):
     unit: str | None = None  # the attribute whose values intervals draw; None: rows
     units: int = 0
     ranked: Ranked | None = None
+    worth: tuple[Worth, ...] = ()  # of every feature, the worthiest first
 
     def figures(self) -> dict[str, Estimate]:
         """All of them, by the names of gates."""
@@ -106,6 +110,17 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     def figures(self) -> dict[str, Estimate]:
         """Every difference, by the names of gates without `_vs_champion`."""
         return ({"auc": self.difference} if self.difference is not None else {}) | self.differences
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """`figures` and `differences` (to the champion, on the same rows) are by the names of gates; what cannot be told is left out."""
+
+    attribute: str
+    value: str
+    rows: int
+    clicks: int
+    figures: dict[str, Estimate]
+    differences: dict[str, Estimate] = {}
 
 
 class Run(StoredDocument, frozen=True, kw_only=True):
@@ -139,6 +154,8 @@ class Run(StoredDocument, frozen=True, kw_only=True):
     log: str = ""
     report: str = ""
     links: dict[str, str] = {}  # the provider's console
+    drift: dict[str, float] = {}  # of every feature from the champion's training set: distribution.drift
+    segments: tuple[Segment, ...] = ()
     overrides: tuple[str, ...] = ()  # what `train --set` changed in the configuration: parameters.C=1
 
     def told(self) -> str:

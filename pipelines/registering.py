@@ -14,10 +14,12 @@ from ..project.specs import Feature, Model, ProjectSpec
 from ..storage import BlobStore
 from . import gate, measure, models, records, runs
 from .context import StepContext
+from .distribution import drifts
 from .gate import GateResult
 from .metrics import day_of
 from .predictor import MANIFEST, Manifest
 from .records import Champion, Evaluation, Run
+from .segments import by_segment
 from .shelf import run_uri
 from .training_steps import read_data
 
@@ -33,7 +35,7 @@ def register(context: StepContext, model: Model) -> None:
 
     project = context.project()
     blobs, registry = context.target.blobs, context.target.registry
-    _, data = read_data(context.inputs["data"])
+    table, data = read_data(context.inputs["data"])
     measured = _document(context.inputs["forward"] / "evaluation.json", Evaluation)
     ours = _predictions(context.inputs["forward"])
     manifest = _document(context.inputs["model"] / MANIFEST, Manifest)
@@ -47,6 +49,8 @@ def register(context: StepContext, model: Model) -> None:
     image = str(target.profile.options.get("image") or ("" if target.adapter.remote else target.adapter.name))  # "": the adapter's own
     version = registry.register(model.model, uri=uri, digest=manifest.digest, image=image)
     alias, why_not = _place(context, model, version, judged, champion)
+    theirs = runs.predictions_of(blobs, compared.run) if compared.rows and compared.run else None
+    before = records.peek(blobs, compared.run) if compared.run else None
     run = Run(
         name=context.run,
         status="done",
@@ -63,6 +67,8 @@ def register(context: StepContext, model: Model) -> None:
         data=data,
         evaluation=measured,
         champion=compared,
+        drift=drifts(before.data.distributions, names_of(model), table) if before and before.data else {},
+        segments=by_segment(model.evaluate.segments, table, ours, theirs),
         gate=judged.verdict,
         checks=judged,
         version=f"{model.model}@{version.version}",
@@ -72,9 +78,14 @@ def register(context: StepContext, model: Model) -> None:
         report=runs.shown(project, run_uri(blobs, context.run)),
         **_given(context.parameters["about"]),
     )
-    report.write_run(blobs, run, ours, runs.predictions_of(blobs, compared.run) if compared.run else None)
+    report.write_run(blobs, run, ours, theirs)
     records.keep(blobs, run)  # last: a run with a record is whole
     context.log(str(run))
+
+
+def names_of(model: Model) -> dict[str, str]:
+    """Each feature's column in the training set."""
+    return {str(feature): feature.name for feature in model.features}
 
 
 def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotFound
 from ..storage import BlobStore
-from . import page, records, spoken
+from . import feature_page, page, records, spoken
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
 from .records import Evaluation, Run
 from .shelf import run_uri
@@ -23,23 +23,38 @@ def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | N
 def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
     if run.evaluation is None or run.data is None:
         raise NotFound(f"run {run.name} has no figures: {run.failure}")
-    seen = [Seen(name=run.configuration, style="b" if champion is not None else "a", predictions=ours)]
+    seen = [Seen(name=run.told(), style="b" if champion is not None else "a", predictions=ours)]
     if champion is not None:
         seen.insert(0, Seen(name=f"champion, {run.champion.version}", style="a", predictions=champion))
     outcome = run.data.outcome
     return page.page(
         f"{run.name} {run.configuration}",
         [
-            page.heading(f"Run {run.name}: {run.model} / {run.configuration}", _when(run)),
+            page.heading(f"Run {run.name}: {run.model} / {run.told()}", _when(run)),
+            page.links(_links(run)),
             _gate(run),
             page.section("Figures", _figures(run, run.evaluation), page.words(_power(run.evaluation, outcome), "soft")),
             page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)),
+            *feature_page.segments(run),
+            *feature_page.features(run),
             page.section("Test periods", _periods(run.evaluation)),
             page.section("Data", *_data(run)),
-            page.section("Configuration", page.words(f"{run.path}, trainer {run.trainer}", "soft"), page.code(run.config)),
+            page.anchor("configuration"),
+            page.section("Configuration", page.words(_configured(run), "soft"), page.code(run.config)),
         ],
         page.footer(run.ended, run.target),
     )
+
+
+def _links(run: Run) -> list[tuple[str, str]]:
+    """Beside this page in the store; the champion's page is in its own run's folder."""
+    champion = [(f"champion {run.champion.version}", f"../{run.champion.run}/report.html")] if run.champion.run else []
+    return [*champion, ("log", "log.txt"), ("record", "record.json"), ("configuration", "#configuration")]
+
+
+def _configured(run: Run) -> str:
+    changed = f"; for this run: {', '.join(run.overrides)}" if run.overrides else ""
+    return f"{run.path}, trainer {run.trainer}{changed}"
 
 
 def _gate(run: Run) -> str:
@@ -113,8 +128,7 @@ def _data(run: Run) -> list[str]:
         page.words(f"Canonical hash {data.digest[:16]}; {run.git or 'no git'}; model {(run.code or '')[:16]}", "soft"),
     ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
-    rows = [(feature, data.types.get(feature.rsplit(".", 1)[-1], "")) for feature in run.features]
-    return [*parts, page.table(("feature", "type"), rows)]
+    return parts
 
 
 def _short(found: object, digits: int = 3) -> str:

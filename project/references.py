@@ -173,6 +173,7 @@ def model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -
         elif known(feature.view, declared.feature_views, key, report, noun="a feature view", has="views are"):
             _view_feature(feature.view, exposure, spec, key, report)
     _serve_as(model, exposure, prefix, report)
+    _segments(model, exposure, prefix, report)
 
 
 def _unranked(model: Model, objective: Objective, report: Report) -> None:
@@ -209,6 +210,16 @@ def _view_feature(name: str, exposure: Event | None, spec: ProjectSpec, key: str
         f"{name} is found by {entity.key}, which {exposure.name} does not carry",
         f"add {entity.key}: {{type: {entity.type}}} to the attributes of {exposure.name}, or leave the view out",
     )
+
+
+def _segments(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:
+    types = {attribute.name: attribute.type for attribute in exposure.attributes} if exposure else {}
+    for position, name in enumerate(model.evaluate.segments if exposure else ()):
+        key = item(f"{prefix}evaluate.segments", position)
+        if name not in types:
+            report.add(key, f"{name} is not an attribute of {model.objective}'s exposure", did_you_mean(name, types, has="it has"))
+        elif types[name] not in {"string", "int", "bool"}:
+            report.add(key, f"{name} is a {types[name]}, and a segment is of one value", "use an attribute of type string, int or bool")
 
 
 def _serve_as(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:

@@ -214,6 +214,11 @@ EVALUATE = Record(
     keys={
         "forward": Key(shape=DURATION, description="The length of one test period. Default: a tenth of the days to test, in whole days."),
         "after": Key(shape=DURATION, description="How much log comes before the first test period. Default 2d."),
+        "segments": Key(
+            shape=ListOf(of=COLUMN),
+            example="[platform]",
+            description="Attributes of the exposure: the report has the figures of each value.",
+        ),
     },
 )
 BOUND = Record(

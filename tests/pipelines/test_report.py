@@ -23,7 +23,7 @@ from isthmus.pipelines.shelf import run_uri
 from isthmus.pipelines.statistics import Pairs
 from isthmus.tests.pipelines import trained
 
-VOID = {"meta", "line", "circle", "polyline", "br"}
+VOID = {"meta", "line", "circle", "polyline", "rect", "br"}
 
 
 class Whole(HTMLParser):
@@ -36,7 +36,9 @@ class Whole(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
-        assert not {"src", "href", "srcset"} & {name for name, _ in attrs}
+        assert not {"src", "srcset"} & {name for name, _ in attrs}
+        for name, value in attrs:
+            assert name != "href" or re.fullmatch(r"#\w+|(\.\./r\d+/)?\w+\.\w+", value), "links stay within the store"
         assert tag != "script"
         if tag not in VOID:
             self.open.append(tag)
