@@ -74,20 +74,21 @@ def skew(console: Console, sample: int) -> None:
         raise SystemExit(1)
 
 
-@command(help="Each feature's AUC by day over a configuration's training set: a day that stands out has often seen the label.")
+@command(help="Each feature's AUC by day, and with what was known earlier: what stands out or falls far has often seen the label.")
 @click.argument("config")
 def leaks(console: Console, config: str) -> None:
-    from ..feature_store.leaks import leak_alarm
     from ..feature_store.training_set import training_set
+    from ..pipelines.leak_alarm import look
     from ..pipelines.training import as_of, configuration, window
 
     with console.open() as project:
         model = configuration(project, config)
         start, end = window(project, model)
-        data = training_set(project, model.objective, model.features, start=start, end=end, as_of=as_of(project, model, end))
-        found = leak_alarm(data, "outcome", [f.name for f in model.features])
-    console.result(found, "\n".join(map(str, found)) or f"{model.name}: no feature stands out on any day ({data.num_rows:,} rows)")
-    if found:
+        known = as_of(project, model, end)
+        data = training_set(project, model.objective, model.features, start=start, end=end, as_of=known)
+        looked = look(project, model, data, start=start, end=end, as_of=known)
+    console.result(looked, "\n".join(map(str, looked)))
+    if any(one.warnings for one in looked):
         raise SystemExit(1)
 
 

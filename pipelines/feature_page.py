@@ -38,7 +38,8 @@ def _worth(run: Run, found: Evaluation) -> list[str]:
     told = (
         f"How much worse the model ranks when a feature's values are shuffled among the rows of a test period, on {found.worth[0].rows:,} "
         f"of {found.rows:,} test rows; intervals are 95 % and draw {spoken.people(found.unit) if found.unit else 'rows'}. "
-        f"{'What is the same for a whole list is exchanged between lists. ' if found.ranked else ''}Features that say the same thing hide each other: two that are worth nothing may be worth much together."
+        f"{'What is the same for a whole list is exchanged between lists. ' if found.ranked else ''}"
+        "Features that say the same thing hide each other: two that are worth nothing may be worth much together."
     )
     table = page.table(head, rows, numbers=True)
     if not lines:

@@ -14,6 +14,7 @@ from ..storage import BlobStore
 from .distribution import Distribution
 from .document import find, read, runs_folder, write
 from .gate import GateResult, Verdict
+from .leak_alarm import Looked
 from .spoken import clicks, days, drawn, estimate, interval, people, signed
 from .statistics import Estimate
 from .worth import Worth
@@ -46,6 +47,7 @@ class Data(StoredDocument, frozen=True, kw_only=True):
     empty: dict[str, int] = {}  # rows without any value of a view, by its name
     warnings: tuple[str, ...] = ()  # the leak alarm
     distributions: tuple[Distribution, ...] = ()  # of every feature
+    leaks: tuple[Looked, ...] = ()  # what the leak alarm saw of every feature
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +196,7 @@ def text(run: Run) -> str:
     if run.status == "failed":
         lines.append(f"failed: {run.failure}; nothing was registered   log {run.log}")
         return "\n".join(lines)
+    lines += [_line("leaks", _judged(run, "leaks", check.reason)) for check in run.checks.checks if check.name == "leaks"]
     lines.append(_line("gate", _gate(run)))
     lines += [_line("", run.checks.note)] if run.checks.note else []
     alias = run.alias or run.alias_why_not

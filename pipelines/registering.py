@@ -43,7 +43,8 @@ def register(context: StepContext, model: Model) -> None:
     other = champion is not None and champion.digest != manifest.digest
     bounds = gate.asked(model.gate, ranked=measured.ranked is not None, champion=other)
     compared = _compared(blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec)
-    judged = gate.judge(bounds, measured.figures(), compared.figures(), no_champion=compared.why_not)
+    leaks = gate.no_leaks(model.gate, data.leaks)
+    judged = gate.judge(bounds, measured.figures(), compared.figures(), no_champion=compared.why_not, leaks=leaks)
     uri = publish(blobs, context.inputs["model"], manifest)
     target = context.target
     image = str(target.profile.options.get("image") or ("" if target.adapter.remote else target.adapter.name))  # "": the adapter's own

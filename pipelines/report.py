@@ -128,6 +128,9 @@ def _data(run: Run) -> list[str]:
         page.words(f"Canonical hash {data.digest[:16]}; {run.git or 'no git'}; model {(run.code or '')[:16]}", "soft"),
     ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
+    if data.leaks:
+        told = "Leak alarm: AUC of each feature alone, by day, and with what was known earlier where it is made of past outcomes."
+        parts += [page.words(told, "soft"), page.table(("", ""), [(one.feature, one.told()) for one in data.leaks], wordy=1)]
     return parts
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .distribution import Distribution
     from .evaluation import Forward
+    from .leak_alarm import Looked
     from .records import Data
 
 
@@ -28,12 +29,14 @@ def dataset(context: StepContext) -> None:
     import pyarrow.parquet as pq
 
     from ..feature_store.training_set import STAMP, training_set
+    from .leak_alarm import look
 
     model, project = _model(context), context.project()
     start, end, as_of = (_moment(context, name) for name in ("start", "end", "as_of"))
     stamped = training_set(project, model.objective, model.features, start=start, end=end, as_of=as_of, stamps=True)
     table = stamped.select([name for name in stamped.column_names if not name.startswith(STAMP)])
-    known = _known(table, model, project.spec, start=start, end=end, as_of=as_of, stamped=stamped)
+    looked = look(project, model, table, start=start, end=end, as_of=as_of)
+    known = _known(table, model, project.spec, start=start, end=end, as_of=as_of, stamped=stamped, looked=looked)
     context.log(f"{known.rows:,} rows, {known.clicks:,} with the outcome, hash {known.digest}")
     for warning in known.warnings:
         context.log(f"warning: {warning}")
@@ -100,10 +103,19 @@ def read_data(folder: Path) -> tuple[pa.Table, Data]:
     return pq.ParquetFile(folder / "data.parquet").read(), decode(known.read_bytes(), Data, what=str(known))
 
 
-def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime, end: datetime, as_of: datetime, stamped: pa.Table) -> Data:
+def _known(
+    table: pa.Table,
+    model: Model,
+    spec: ProjectSpec,
+    *,
+    start: datetime,
+    end: datetime,
+    as_of: datetime,
+    stamped: pa.Table,
+    looked: tuple[Looked, ...],
+) -> Data:
     import pyarrow.compute as pc
 
-    from ..feature_store.leaks import leak_alarm
     from ..feature_store.training_set import canonical_hash
     from .records import Data
 
@@ -136,7 +148,8 @@ def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime,
         views=len(views),
         empty=empty,
         distributions=tuple(_distribution(feature, stamped) for feature in model.features),
-        warnings=tuple(map(str, leak_alarm(table, "outcome", names))),
+        leaks=looked,
+        warnings=tuple(str(one) for one in looked if one.warnings),
     )
 
 

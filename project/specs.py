@@ -114,6 +114,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """Each part passes, fails or is inconclusive."""
 
     bounds: tuple[Bound, ...] = ()
+    leaks: Literal["none"] | None = None  # "none": the leak alarm calls no feature
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
