@@ -125,6 +125,16 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     differences: dict[str, Estimate] = {}
 
 
+class Corrected(msgspec.Struct, frozen=True, kw_only=True):
+    """`3 corrections since r4`."""
+
+    corrections: int
+    since: str  # the run of the same configuration before
+
+    def __str__(self) -> str:
+        return f"{self.corrections:,} correction{'s' if self.corrections != 1 else ''} since {self.since}"
+
+
 class Run(StoredDocument, frozen=True, kw_only=True):
     """One training run. `gate` is pass, fail, inconclusive, or None when its configuration asks for nothing."""
 
@@ -158,6 +168,7 @@ class Run(StoredDocument, frozen=True, kw_only=True):
     links: dict[str, str] = {}  # the provider's console
     drift: dict[str, float] = {}  # of every feature from the champion's training set: distribution.drift
     segments: tuple[Segment, ...] = ()
+    corrected: Corrected | None = None  # events of its window that were corrected since the configuration's run before
     overrides: tuple[str, ...] = ()  # what `train --set` changed in the configuration: parameters.C=1
 
     def told(self) -> str:
@@ -190,6 +201,7 @@ def text(run: Run) -> str:
     lines = [f"{run.target:<7} run {run.name}   {run.model} / {run.told()}   {run.git or 'no git'}"]
     if run.data:
         lines.append(_line("rows", described(run.data)))
+    lines += [_line("corrected", str(run.corrected))] if run.corrected else []
     lines += [f"  warning       {warning}" for warning in run.data.warnings] if run.data else []
     if run.evaluation:
         lines += _figures(run, run.evaluation)

@@ -104,6 +104,7 @@ def _given(about: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": about["config"],
         "settings": about["settings"],
+        "corrected": msgspec.convert(about.get("corrected"), records.Corrected | None),
         "overrides": tuple(about.get("overrides", ())),  # of a run that was submitted before there were any
         "git": msgspec.convert(git, records.Git) if git else None,
         "started": msgspec.convert(about["started"], datetime),

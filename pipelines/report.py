@@ -124,7 +124,7 @@ def _data(run: Run) -> list[str]:
     if data is None:
         return []
     parts = [
-        page.words(described(data)),
+        page.words(described(data) + (f". {run.corrected}." if run.corrected else "")),
         page.words(f"Canonical hash {data.digest[:16]}; {run.git or 'no git'}; model {(run.code or '')[:16]}", "soft"),
     ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]

@@ -20,7 +20,8 @@ from .document import write
 from .graph import Artifact, Pipeline, Step
 from .notes import Notes
 from .port import Output, RunState
-from .records import Git, Run
+from .records import Corrected, Git, Run
+from .stored_events import StoredEvents, previous_run, stored_events
 
 if TYPE_CHECKING:
     from ..runtime import Project
@@ -63,6 +64,9 @@ def window(project: Project, model: Model) -> tuple[datetime, datetime]:
 def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) -> Pipeline:
     """The four steps: dataset -> fit and evaluate, side by side -> register. All but the last come from the cache when nothing changed."""
     start, end = window(project, model)
+    before = previous_run(project, model)
+    stored = stored_events(project, model, start, end, since=before.started if before else None)
+    corrected = Corrected(corrections=stored.corrections, since=before.name) if before and stored.corrections else None
     said: dict[str, Any] = msgspec.to_builtins(model)
     objective: dict[str, Any] = msgspec.to_builtins(project.spec.objectives[model.objective])
     data = Artifact("dataset", "data")
@@ -82,7 +86,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
                 },
                 outputs=(Output(name="rows", type="int"),),
                 artifacts=("data",),
-                fingerprint=_watermarks(project, model),
+                fingerprint=_watermarks(project, model, stored),
             ),
             Step(
                 name="fit",
@@ -106,7 +110,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
                 name="register",
                 function=f"{_STEPS}:register",
                 inputs={"data": data, "model": Artifact("fit", "model"), "forward": Artifact("evaluate", "forward")},
-                parameters={"model": said, "about": _about(project, model, said, overrides)},
+                parameters={"model": said, "about": _about(project, model, said, overrides, corrected)},
                 cache=False,  # aliases move, and the champion is not the same tomorrow
             ),
         ),
@@ -211,13 +215,12 @@ def _only_data(said: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in said.items() if key in ("name", "path", "model", "objective", "features")} | {"trainer": ""}
 
 
-def _watermarks(project: Project, model: Model) -> Mapping[str, str]:
-    """How far the data was published, so that the cache sees new data."""
+def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
+    """What events are stored and how far the views were published, so that the cache sees new data."""
     state = project.target.state
-    objective = project.spec.objectives[model.objective]
-    views = {feature.view for feature in model.features if feature.view}
-    keys = [f"events/{objective.exposure}", f"events/{objective.outcome}", *sorted(f"views/{view}" for view in views)]
-    return {key.replace("/", "_"): found.value.decode() if (found := state.get(key)) else "absent" for key in keys}
+    keys = sorted(f"views/{view}" for view in {feature.view for feature in model.features if feature.view})
+    views = {key.replace("/", "_"): found.value.decode() if (found := state.get(key)) else "absent" for key in keys}
+    return {"events": f"{stored.copies} copies, the last stored {stored.newest}", **views}
 
 
 def _code(project: Project, model: Model) -> str:
@@ -236,12 +239,13 @@ def _code(project: Project, model: Model) -> str:
     return digest_text(msgspec.json.encode([files, code_slice.libraries(files)], order="sorted"))
 
 
-def _about(project: Project, model: Model, said: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
+def _about(project: Project, model: Model, said: dict[str, Any], overrides: tuple[str, ...], corrected: Corrected | None) -> dict[str, Any]:
     file = project.folder / model.path
     return {
         "config": file.read_text(encoding="utf-8") if file.is_file() else "",
         "settings": said,
         "overrides": list(overrides),
+        "corrected": msgspec.to_builtins(corrected),
         "git": msgspec.to_builtins(git(project.folder)),
         "started": _iso(project.wall()),
     }
