@@ -104,12 +104,12 @@ def segments(run: Run) -> list[str]:
     names = [name for name in (f"ndcg@{CUTOFF}", "auc", "calibration") if any(name in segment.figures for segment in run.segments)]
     against = [name for name in names[:1] if any(name in segment.differences for segment in run.segments)]
     outcomes = f"{run.data.outcome if run.data else 'click'}s"
-    head = ("", "value", "rows", outcomes, *names, *(f"{name} against the champion" for name in against))
+    head = ("", "value", "rows", outcomes, *(f"{name} against the champion" for name in against), *names)
     rows = []
     for segment in run.segments:
         own = [_figure(segment.figures.get(name)) or "too few units" for name in names]
         other = [_figure(segment.differences.get(name), sign=True) for name in against]
-        rows.append((segment.attribute, segment.value, f"{segment.rows:,}", f"{segment.clicks:,}", *own, *other))
+        rows.append((segment.attribute, segment.value, f"{segment.rows:,}", f"{segment.clicks:,}", *other, *own))
     ranked = "Rows of a segment are ranked among themselves. " if f"ndcg@{CUTOFF}" in names else ""
     note = f"{ranked}Each interval is a 95 % one by itself: of {len(rows)} segments alike, {len(rows) / 20:.1g} look different on average."
     return [page.section("Segments", page.table(head, rows), page.words(note, "soft"))]

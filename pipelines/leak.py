@@ -122,7 +122,7 @@ def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked:
     alarm = (
         "The leak alarm saw it: on one day it stands out."
         if leak.alarmed
-        else "The leak alarm cannot see it: no day stands out, and a rate of the whole window is the same an hour earlier. The join prevents it."
+        else "The leak alarm cannot see it: no day stands out, and the whole window is no less known earlier. The join prevents it."
     )
     return page.page(
         "The leak beside the honest join",
