@@ -102,8 +102,8 @@ def show(console: Console, run: str) -> None:
 
     with console.open() as project:
         try:
-            record, said = get_run(project, run), read(project.target.blobs, run)
-            console.result(_flat(record, said), "\n".join([str(record), *_said(said)]))
+            record, notes = get_run(project, run), read(project.target.blobs, run)
+            console.result(_flat(record, notes), "\n".join([str(record), *_noted(notes)]))
         except NotFound as missing:  # no record yet: it may be running, or have been stopped
             try:
                 state = observe(project, run)
@@ -152,8 +152,8 @@ def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ..
         raise click.UsageError("no tag to give or to take away")
     with console.open() as project:
         console.would({"run": run, "tags": tags, "remove": remove}, f"{project.target.name:<7} run {run}   tags {' '.join(tags)}")
-        said = give(project, run, tags, remove=remove)
-    console.result(said, "\n".join([f"run {run}", *_said(said)]))
+        notes = give(project, run, tags, remove=remove)
+    console.result(notes, "\n".join([f"run {run}", *_noted(notes)]))
 
 
 @command(changes=True, help="Say what a run is about, over what was said before; an empty text takes it away.")
@@ -164,18 +164,18 @@ def note(console: Console, run: str, text: str) -> None:
 
     with console.open() as project:
         console.would({"run": run, "note": text}, f"{project.target.name:<7} run {run}   note {text}")
-        said = write(project, run, text)
-    console.result(said, "\n".join([f"run {run}", *_said(said)]))
+        notes = write(project, run, text)
+    console.result(notes, "\n".join([f"run {run}", *_noted(notes)]))
 
 
 def _flat(run: Run, notes: Notes) -> dict[str, object]:
-    """A run and what was said of it, as one JSON object."""
+    """A run and what people say of it, as one JSON object."""
     import msgspec
 
     return {**msgspec.to_builtins(run), "tags": notes.tags, "note": notes.note}
 
 
-def _said(notes: Notes) -> list[str]:
+def _noted(notes: Notes) -> list[str]:
     tags = [f"  tags          {' '.join(notes.tags)}"] if notes.tags else []
     return [*tags, *([f"  note          {notes.note}"] if notes.note else [])]
 

@@ -44,8 +44,8 @@ def _tables(spec: ProjectSpec, relation: str) -> Counter[str]:
 
 def _named(sql: str, names: Sequence[str]) -> Counter[str]:
     """How often SQL says FROM or JOIN and a name."""
-    said = Counter(re.findall(r"\b(?:FROM|JOIN)\s+([a-z_0-9]+)", sql, flags=re.IGNORECASE))
-    return Counter({name: said[name] for name in names if said[name]})
+    mentions = Counter(re.findall(r"\b(?:FROM|JOIN)\s+([a-z_0-9]+)", sql, flags=re.IGNORECASE))
+    return Counter({name: mentions[name] for name in names if mentions[name]})
 
 
 def spoken_bytes(number: int) -> str:

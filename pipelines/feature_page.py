@@ -22,23 +22,24 @@ def features(run: Run) -> list[str]:
     return parts
 
 
-def _worth(run: Run, found: Evaluation) -> list[str]:
+def _worth(run: Run, evaluation: Evaluation) -> list[str]:
     """The deciding figure as a picture, all of them as its table."""
     full = {feature.rsplit(".", 1)[-1]: feature for feature in run.features}
-    metric = next((name for name in (f"ndcg@{CUTOFF}", "auc") if any(name in worth.falls for worth in found.worth)), "auc")
+    metric = next((name for name in (f"ndcg@{CUTOFF}", "auc") if any(name in worth.falls for worth in evaluation.worth)), "auc")
     lines = [
         plots.Range(name=full.get(worth.feature, worth.feature), value=fall.value, low=fall.low, high=fall.high)
-        for worth in found.worth
+        for worth in evaluation.worth
         if (fall := worth.falls.get(metric))
     ]
-    names = [name for name in (f"ndcg@{CUTOFF}", "auc", "log_loss") if any(name in worth.falls for worth in found.worth)]
+    names = [name for name in (f"ndcg@{CUTOFF}", "auc", "log_loss") if any(name in worth.falls for worth in evaluation.worth)]
     heads = {f"ndcg@{CUTOFF}": f"ndcg@{CUTOFF} falls by", "auc": "AUC falls by", "log_loss": "log loss rises by"}
     head = ("", *(heads[name] for name in names))
-    rows = [(full.get(worth.feature, worth.feature), *(_fall(worth, name) for name in names)) for worth in found.worth]
+    rows = [(full.get(worth.feature, worth.feature), *(_fall(worth, name) for name in names)) for worth in evaluation.worth]
+    drawn = spoken.people(evaluation.unit) if evaluation.unit else "rows"
     told = (
-        f"How much worse the model ranks when a feature's values are shuffled among the rows of a test period, on {found.worth[0].rows:,} "
-        f"of {found.rows:,} test rows; intervals are 95 % and draw {spoken.people(found.unit) if found.unit else 'rows'}. "
-        f"{'What is the same for a whole list is exchanged between lists. ' if found.ranked else ''}"
+        "How much worse the model ranks when a feature's values are shuffled among the rows of a test period, on "
+        f"{evaluation.worth[0].rows:,} of {evaluation.rows:,} test rows; intervals are 95 % and draw {drawn}. "
+        f"{'What is the same for a whole list is exchanged between lists. ' if evaluation.ranked else ''}"
         "Features that say the same thing hide each other: two that are worth nothing may be worth much together."
     )
     table = page.table(head, rows, numbers=True)

@@ -111,15 +111,15 @@ def leak_alarm(
     values = {name: numbers for name in features if (numbers := _numbers(table, name)) is not None}
     judged = {name: _days(numbers, truth, days, units, clustered=unit is not None) for name, numbers in values.items()}
     before = {name: numbers for name in values if earlier is not None and (numbers := _numbers(earlier, name)) is not None}
-    tests = sum(len(found.day) for found in judged.values() if len(found.day) > 1) + len(before)
+    tests = sum(len(by_day.day) for by_day in judged.values() if len(by_day.day) > 1) + len(before)
     limit = NormalDist().inv_cdf(1 - _ALPHA / (2 * max(tests, 1)))
     looked = []
     for name in features:
-        found = judged.get(name)
-        if found is None or not len(found.day):
+        by_day = judged.get(name)
+        if by_day is None or not len(by_day.day):
             looked.append(Looked(feature=name))
             continue
-        warnings = [*_standing_out(found, limit)]
+        warnings = [*_standing_out(by_day, limit)]
         held_back = _fall(values[name], before[name], truth, days, units) if name in before else None
         if held_back is not None:
             now, then, z = held_back
@@ -128,10 +128,10 @@ def leak_alarm(
         looked.append(
             Looked(
                 feature=name,
-                days=len(found.day),
-                auc=float((found.auc * found.pairs).sum() / found.pairs.sum()),
-                lowest=float(found.auc.min()),
-                highest=float(found.auc.max()),
+                days=len(by_day.day),
+                auc=float((by_day.auc * by_day.pairs).sum() / by_day.pairs.sum()),
+                lowest=float(by_day.auc.min()),
+                highest=float(by_day.auc.max()),
                 earlier=held_back[1] if held_back else None,
                 warnings=tuple(warnings),
             )
@@ -203,24 +203,24 @@ def _design(units: Codes, won: Floats, pairs: Floats, positives: Floats, negativ
     return max(1.0, float((parts**2).sum()) / independent) if independent > 0 else 1.0
 
 
-def _standing_out(found: _Days, limit: float) -> Iterator[str]:
-    for place in range(len(found.day)):
-        others = np.arange(len(found.day)) != place
-        pairs = found.pairs[others]
+def _standing_out(by_day: _Days, limit: float) -> Iterator[str]:
+    for place in range(len(by_day.day)):
+        others = np.arange(len(by_day.day)) != place
+        pairs = by_day.pairs[others]
         if not pairs.sum():
             continue
         weights = pairs / pairs.sum()
-        pooled = float((weights * found.auc[others]).sum())
-        own, theirs = (found.design * _variance(pooled, found.positives[side], found.negatives[side]) for side in (place, others))
-        between = _between(found.auc[others], theirs)
-        variance = max(float(own), float(found.spread[place])) + between + float((weights**2 * (theirs + between)).sum())
+        pooled = float((weights * by_day.auc[others]).sum())
+        own, theirs = (by_day.design * _variance(pooled, by_day.positives[side], by_day.negatives[side]) for side in (place, others))
+        between = _between(by_day.auc[others], theirs)
+        variance = max(float(own), float(by_day.spread[place])) + between + float((weights**2 * (theirs + between)).sum())
         if own <= 0:  # the other days are ranked perfectly, or exactly in reverse: nothing can stand out above that
             continue
-        area = float(found.auc[place])
+        area = float(by_day.auc[place])
         away = area - pooled
         flatters = away * (area - 0.5) > 0
         if flatters and abs(away) / math.sqrt(variance) > limit and abs(area - 0.5) >= _STRONG and abs(away) >= _FAR:
-            day: date = found.day[place].astype(date)
+            day: date = by_day.day[place].astype(date)
             yield f"AUC {area:.3f} on {day:%-d %B %Y} and {pooled:.3f} on the other days"
 
 

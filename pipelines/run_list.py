@@ -85,9 +85,9 @@ def figure(run: Run, name: str) -> Estimate | None:
 
 def _badness(run: Run, name: str) -> float:
     """Lower is better. Loss is better when low, calibration when near 1, everything else when high."""
-    found = figure(run, name)
-    if found is None:
+    estimate = figure(run, name)
+    if estimate is None:
         return math.inf
     if name == "calibration":
-        return abs(math.log(found.value)) if 0 < found.value < math.inf else math.inf
-    return found.value if name.startswith("log_loss") else -found.value
+        return abs(math.log(estimate.value)) if 0 < estimate.value < math.inf else math.inf
+    return estimate.value if name.startswith("log_loss") else -estimate.value

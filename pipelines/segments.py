@@ -24,13 +24,13 @@ def by_segment(attributes: Sequence[str], data: pa.Table, ours: pa.Table, champi
     Intervals draw units, or rows where the log names none.
     """
     places = pc.index_in(ours["event_id"], data["event_id"].combine_chunks())
-    found = []
+    segments = []
     for attribute in attributes:
         values = data[attribute].take(places)
         for value, inside in _values(values):
             part = ours.filter(inside)
-            found.append(_segment(attribute, value, part, champion))
-    return tuple(found)
+            segments.append(_segment(attribute, value, part, champion))
+    return tuple(segments)
 
 
 def _values(values: Any) -> list[tuple[str, Any]]:

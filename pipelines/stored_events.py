@@ -47,5 +47,5 @@ def stored_events(project: Project, model: Model, start: datetime, end: datetime
 def previous_run(project: Project, model: Model) -> records.Run | None:
     """The newest run of a configuration that ended well."""
     blobs = project.target.blobs
-    kept = (records.peek(blobs, name) for name in reversed(runs.names(blobs)))
-    return next((run for run in kept if run is not None and run.configuration == model.name and run.status == "done"), None)
+    newest_first = (records.peek(blobs, name) for name in reversed(runs.names(blobs)))
+    return next((run for run in newest_first if run is not None and run.configuration == model.name and run.status == "done"), None)

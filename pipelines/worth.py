@@ -93,12 +93,12 @@ def _places(rows: pa.Table, unit: str | None, number: int, chance: np.random.Gen
 
 def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
     """A code from 0 for each combination of values; a row without a value, or of no names, is one by itself."""
-    each = np.arange(rows.num_rows)
-    codes = np.zeros(rows.num_rows, dtype=np.int64) if names else each
+    alone = np.arange(rows.num_rows)
+    codes = np.zeros(rows.num_rows, dtype=np.int64) if names else alone
     for name in names:
         encoded = rows[name].combine_chunks().dictionary_encode()
         known = np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
-        value = np.where(known < 0, len(encoded.dictionary) + each, known)
+        value = np.where(known < 0, len(encoded.dictionary) + alone, known)
         codes = np.unique(codes * (int(value.max(initial=0)) + 1) + value, return_inverse=True)[1].astype(np.int64)
     return codes
 
@@ -142,7 +142,7 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Wor
                 sides = (base, other) if name != "log_loss" else (other, base)
                 whole[f"{name} {feature}"], without[f"{name} {feature}"] = (side[name] for side in sides)
     falls = units.differences(whole, without)
-    found = [
+    worths = [
         Worth(
             feature=feature,
             rows=predicted.num_rows,
@@ -150,7 +150,7 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Wor
         )
         for feature in shuffled
     ]
-    return tuple(sorted(found, key=lambda worth: -_deciding(worth)))
+    return tuple(sorted(worths, key=lambda worth: -_deciding(worth)))
 
 
 def _deciding(worth: Worth) -> float:
