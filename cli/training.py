@@ -72,7 +72,7 @@ def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> Non
 
     with console.open() as project:
         listed = read(project, sort=sort, where=where)
-    shown = list(dict.fromkeys(("auc", *([sort] if sort else []))))
+    shown = ["auc"] if sort in (None, "auc") else ["auc", sort]
     rows = [
         (
             one.run.name,
