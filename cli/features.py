@@ -13,10 +13,12 @@ from .tables import grid
 @command(changes=True, help="Compute the feature views (default: all) up to now, and put the newest rows online.")
 @click.argument("views", nargs=-1)
 @click.option("--until", type=click.DateTime(), help="Up to this moment (UTC) instead of now.")
-def materialize(console: Console, views: tuple[str, ...], until: datetime | None) -> None:
+@click.option("--moments", type=click.IntRange(min=1), default=3, show_default=True, help="Moments at which a new view is checked first.")
+def materialize(console: Console, views: tuple[str, ...], until: datetime | None, moments: int) -> None:
     from ..feature_store.as_known import price
     from ..feature_store.materialize import materialize as compute
     from ..feature_store.materialize import unchecked, watermark
+    from ..feature_store.scanned import scanned_bytes
     from ..feature_store.skew import skew as compare
 
     with console.open() as project:
@@ -26,8 +28,9 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
             known = {name: f"known up to {mark:%Y-%m-%d %H:%M}" if mark else "nothing computed yet" for name, mark in marks.items()}
             console.would(marks, "\n".join(f"{name}   {words} -> {moment:%Y-%m-%d %H:%M}" for name, words in known.items()))
         if new := unchecked(project, views or None):
-            console.say(f"first, whether they see later data ({price()}): {', '.join(new)}")
-        reports = compute(project, views or None, until=moment)
+            paid = price(moments, scanned=scanned_bytes(project, new))
+            console.say(f"first, whether they see later data ({paid}): {', '.join(new)}")
+        reports = compute(project, views or None, until=moment, moments=moments)
         found = compare(project)
         models = sorted(project.spec.models.values(), key=lambda model: model.alias != "champion")
     width = max((len(r.view) for r in reports), default=0)
@@ -74,20 +77,21 @@ def skew(console: Console, sample: int) -> None:
         raise SystemExit(1)
 
 
-@command(help="Each feature's AUC by day over a configuration's training set: a day that stands out has often seen the label.")
+@command(help="Each feature's AUC by day, and with what was known earlier: what stands out or falls far has often seen the label.")
 @click.argument("config")
 def leaks(console: Console, config: str) -> None:
-    from ..feature_store.leaks import leak_alarm
     from ..feature_store.training_set import training_set
+    from ..pipelines.leak_alarm import look
     from ..pipelines.training import as_of, configuration, window
 
     with console.open() as project:
         model = configuration(project, config)
         start, end = window(project, model)
-        data = training_set(project, model.objective, model.features, start=start, end=end, as_of=as_of(project, model, end))
-        found = leak_alarm(data, "outcome", [f.name for f in model.features])
-    console.result(found, "\n".join(map(str, found)) or f"{model.name}: no feature stands out on any day ({data.num_rows:,} rows)")
-    if found:
+        known = as_of(project, model, end)
+        data = training_set(project, model.objective, model.features, start=start, end=end, as_of=known)
+        looked = look(project, model, data, start=start, end=end, as_of=known)
+    console.result(looked, "\n".join(map(str, looked)))
+    if any(one.warnings for one in looked):
         raise SystemExit(1)
 
 
@@ -96,9 +100,10 @@ def leaks(console: Console, config: str) -> None:
 @click.option("--moments", type=click.IntRange(min=1), default=3, show_default=True, help="Moments of the history to look at.")
 def check(console: Console, views: tuple[str, ...], moments: int) -> None:
     from ..feature_store.as_known import check_as_known, price
+    from ..feature_store.scanned import scanned_bytes
 
     with console.open() as project:
-        console.say(price(moments))
+        console.say(price(moments, scanned=scanned_bytes(project, views or None)))
         reports = check_as_known(project, views or None, moments=moments)
     console.result(reports, "\n".join(map(str, reports)))
     if any(report.peek for report in reports):

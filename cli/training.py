@@ -1,4 +1,4 @@
-"""train, runs list | show | compare | why-rerun | log, models list | promote | graph."""
+"""train, runs list | show | compare | tag | note | cancel | why-rerun | log, models list | promote | graph."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from .console import Console, command, relative
 from .tables import grid
 
 if TYPE_CHECKING:
+    from ..pipelines.notes import Notes
+    from ..pipelines.records import Run
     from ..project.specs import ProjectSpec
 
 
 @command(changes=True, help="Train configurations (models/*.yaml): point-in-time training set, fit, forward evaluation, gate, register.")
 @click.argument("configs", nargs=-1, required=True)
-def train(console: Console, configs: tuple[str, ...]) -> None:
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the configurations for this run: parameters.C=1."
+)
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the runs a tag (again for more).")
+@click.option("--note", default="", metavar="TEXT", help="Say what the runs are for.")
+def train(console: Console, configs: tuple[str, ...], overrides: tuple[str, ...], tags: tuple[str, ...], note: str) -> None:
     from ..pipelines.records import next_steps
     from ..pipelines.training import configuration
     from ..pipelines.training import train as run
@@ -24,22 +31,22 @@ def train(console: Console, configs: tuple[str, ...]) -> None:
     done = []
     with console.open() as project:
         spec = project.spec
-        models = [configuration(project, config) for config in configs]  # a name that is wrong stops it before the first run
+        models = [configuration(project, config, overrides) for config in configs]  # a name that is wrong stops it before the first run
         console.would(
             models,
             "\n".join(
-                f"{project.target.name:<7} train {m.path}   {m.trainer}   {len(m.features)} feature{'s' if len(m.features) != 1 else ''}"
+                f"{project.target.name:<7} train {' '.join((m.path, *overrides))}   {m.trainer}   "
+                f"{len(m.features)} feature{'s' if len(m.features) != 1 else ''}"
                 for m in models
             ),
         )
         for config in configs:
-            found = run(project, config)
-            done.append(found)
-            console.say(str(found))
+            done.append(run(project, config, overrides=overrides, tags=tags, note=note))
+            console.say(str(done[-1]))
     if console.as_json:
         console.result(done)
     console.next(*_endpoints_of(next_steps(done[-1]), done[-1].model, spec))
-    if any(found.status == "failed" or found.gate == "fail" for found in done):
+    if any(record.status == "failed" or record.gate == "fail" for record in done):
         raise SystemExit(1)
 
 
@@ -50,42 +57,53 @@ def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> t
     return (*other, *(f"deploy {name}" for name in names)) if len(other) < len(commands) else commands
 
 
-@click.group(help="List, show, compare and cancel runs; why a step ran again.")
+@click.group(help="List, show, compare, tag and cancel runs; why a step ran again.")
 def runs() -> None: ...
 
 
 @command(help="Every run: when, what, its figures and its gate.")
-def list_runs(console: Console) -> None:
-    from ..pipelines.runs import list_runs as read
+@click.option("--sort", metavar="FIGURE", help="Best first by a figure: auc, ndcg@10, log_loss, auc_vs_champion. Default: oldest first.")
+@click.option(
+    "--where", multiple=True, metavar="FIELD=VALUE", help="Only these: model, alias, gate, tag, parameters.C, ... (again for more)."
+)
+def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> None:
+    from ..pipelines.run_list import figure
+    from ..pipelines.run_list import list_runs as read
 
     with console.open() as project:
-        found = read(project)
+        listed = read(project, sort=sort, where=where)
+    shown = ["auc"] if sort in (None, "auc") else ["auc", sort]
     rows = [
         (
-            r.name,
-            f"{r.started:%Y-%m-%d %H:%M}",
-            r.configuration,
-            r.version or r.status,
-            r.alias or "",
-            "" if r.evaluation is None or r.evaluation.auc is None else f"{r.evaluation.auc.value:.3f}",
-            r.gate or "",
+            one.run.name,
+            f"{one.run.started:%Y-%m-%d %H:%M}",
+            one.run.told(),
+            one.run.version or one.run.status,
+            one.run.alias or "",
+            *(f"{estimate.value:.4g}" if (estimate := figure(one.run, name)) else "" for name in shown),
+            one.run.gate or "",
+            " ".join(one.notes.tags),
         )
-        for r in found
+        for one in listed
     ]
-    console.result(
-        found, grid(rows, head=("run", "started", "configuration", "version", "alias", "auc", "gate")) if rows else "no runs yet"
-    )
+    head = ("run", "started", "configuration", "version", "alias", *shown, "gate", "tags")
+    text = grid(rows, head=head) if rows else "no such run" if where else "no runs yet"
+    tested = {(r.objective, r.data.start, r.data.end, r.evaluation.rows) for r in (one.run for one in listed) if r.data and r.evaluation}
+    note = "\nfigures are of each run's own rows, which differ: runs compare pairs them" if sort and len(tested) > 1 else ""
+    console.result([_flat(one.run, one.notes) for one in listed], text + note)
 
 
 @command(help="One run's record.")
 @click.argument("run")
 def show(console: Console, run: str) -> None:
+    from ..pipelines.notes import read
     from ..pipelines.runs import get_run
     from ..pipelines.watch import observe
 
     with console.open() as project:
         try:
-            console.result(get_run(project, run))
+            record, notes = get_run(project, run), read(project.target.blobs, run)
+            console.result(_flat(record, notes), "\n".join([str(record), *_noted(notes)]))
         except NotFound as missing:  # no record yet: it may be running, or have been stopped
             try:
                 state = observe(project, run)
@@ -111,17 +129,55 @@ def cancel(console: Console, run: str) -> None:
     console.next(f"runs show {run}")
 
 
-@command(help="Two runs side by side, paired on the rows that both were tested on; with a page.")
-@click.argument("first")
-@click.argument("second")
-def compare(console: Console, first: str, second: str) -> None:
+@command(help="Runs side by side, each paired with the first on the rows that both were tested on; with a page.")
+@click.argument("runs", nargs=-1, required=True)
+def compare(console: Console, runs: tuple[str, ...]) -> None:
     from ..pipelines.compare import compare as measure
-    from ..pipelines.report import comparison_page
+    from ..pipelines.comparison_page import comparison_page
 
     with console.open() as project:
-        found = measure(project, first, second)
-        page = comparison_page(project, found)
-    console.result(found, f"{found}\npage      {relative(page)}")
+        compared = measure(project, *runs)
+        page = comparison_page(project, compared)
+    console.result(compared.pairs, f"{compared}\npage      {relative(page)}")
+
+
+@command(changes=True, help="Give a run tags, by which `runs list --where tag=...` finds it.")
+@click.argument("run")
+@click.argument("tags", nargs=-1)
+@click.option("--remove", multiple=True, metavar="TAG", help="Take a tag away (again for more).")
+def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
+    from ..pipelines.notes import tag as give
+
+    if not (tags or remove):
+        raise click.UsageError("no tag to give or to take away")
+    with console.open() as project:
+        console.would({"run": run, "tags": tags, "remove": remove}, f"{project.target.name:<7} run {run}   tags {' '.join(tags)}")
+        notes = give(project, run, tags, remove=remove)
+    console.result(notes, "\n".join([f"run {run}", *_noted(notes)]))
+
+
+@command(changes=True, help="Say what a run is about, over what was said before; an empty text takes it away.")
+@click.argument("run")
+@click.argument("text")
+def note(console: Console, run: str, text: str) -> None:
+    from ..pipelines.notes import note as write
+
+    with console.open() as project:
+        console.would({"run": run, "note": text}, f"{project.target.name:<7} run {run}   note {text}")
+        notes = write(project, run, text)
+    console.result(notes, "\n".join([f"run {run}", *_noted(notes)]))
+
+
+def _flat(run: Run, notes: Notes) -> dict[str, object]:
+    """A run and what people say of it, as one JSON object."""
+    import msgspec
+
+    return {**msgspec.to_builtins(run), "tags": notes.tags, "note": notes.note}
+
+
+def _noted(notes: Notes) -> list[str]:
+    tags = [f"  tags          {' '.join(notes.tags)}"] if notes.tags else []
+    return [*tags, *([f"  note          {notes.note}"] if notes.note else [])]
 
 
 @command(help="Which part of each step's cache key changed, so that it had to run again.")
@@ -161,6 +217,8 @@ for _name, _command in (
     ("list", list_runs),
     ("show", show),
     ("compare", compare),
+    ("tag", tag),
+    ("note", note),
     ("cancel", cancel),
     ("why-rerun", why_rerun),
     ("log", log),

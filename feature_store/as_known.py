@@ -24,6 +24,7 @@ from .as_known_sql import Input, compared_sql, computations, inputs, known_times
 from .history import ViewSource
 from .peek import Peek, first_peek, likely_cause, words
 from .relations import static_raw_name
+from .scanned import spoken_bytes
 from .views import view_sources
 
 MOMENTS = 3
@@ -60,15 +61,19 @@ def check_as_known(project: Project, views: Sequence[str] | None = None, *, mome
 
     Costs `usual_computations(moments)` of each view, and again where a float differs. NotFound, ProjectError as materialize.
     """
+    return tuple(_reports(project, view_sources(project.description, views), _some(moments)))
+
+
+def _some(moments: int) -> int:
     if moments < 1:
         raise Refused(f"{moments} moments check nothing", remedy="--moments 1 is the least")
-    return tuple(_reports(project, view_sources(project.description, views), moments))
+    return moments
 
 
-def require_as_known(project: Project, sources: Sequence[ViewSource]) -> dict[str, AsKnown]:
+def require_as_known(project: Project, sources: Sequence[ViewSource], *, moments: int = MOMENTS) -> dict[str, AsKnown]:
     """What `check_as_known` says of these views. Refused, naming row, values, moment and the likely cause, when one of them peeks."""
     reports: dict[str, AsKnown] = {}
-    for report in _reports(project, sources, MOMENTS):
+    for report in _reports(project, sources, _some(moments)):
         if report.peek is not None:
             more = f" ({report.blamed - 1:,} more rows like it)" if report.blamed > 1 else ""
             again = f"look again: isthmus features check {report.view}"
@@ -82,10 +87,17 @@ def usual_computations(moments: int) -> int:
     return 2 * moments + _queries(moments)
 
 
-def price(moments: int = MOMENTS) -> str:
-    """For people, before it runs. Where a float differs, all is computed again, beside the view over its input in another order."""
+def price(moments: int = MOMENTS, *, scanned: int | None = None) -> str:
+    """For people, before it runs. Where a float differs, all is computed again, beside the view over its input in another order.
+
+    `scanned`: the bytes that computing each view once reads (scanned.py), where they are paid for.
+    """
     usual = usual_computations(moments)
-    return f"{usual} computations of each, {2 * usual + _queries(moments)} where a float differs"
+    told = f"{usual} computations of each, {2 * usual + _queries(moments)} where a float differs"
+    if scanned is None:
+        return told
+    least = "" if moments == 1 else f"; {spoken_bytes(usual_computations(1) * scanned)} with --moments 1"
+    return f"{told}; about {spoken_bytes(usual * scanned)} read{least}"
 
 
 def _queries(moments: int) -> int:

@@ -46,6 +46,7 @@ class JoinView(msgspec.Struct, frozen=True, kw_only=True):
     ttl: timedelta | None = None
     known_until: datetime | None = None  # rows created later are not published yet (the view's watermark)
     unique: bool = False  # one row at most per (key, event, created), and created >= event: as `materialize` writes it
+    stamp: str | None = None  # the output column for the event_timestamp of the row that is found; None: not wanted
     steady: bool | None = None  # created - event is the same in every row; None: not known
 
 
@@ -58,11 +59,11 @@ def join_sql(
     time: str = "event_timestamp",
     order_by: Sequence[str] = (),
 ) -> str:
-    """The join as one SELECT: `columns` of the spine (a SELECT), then every view's features.
+    """The join as one SELECT: `columns` of the spine (a SELECT), then every view's features and its stamp where one is wanted.
 
     Parameters: `$known_<n>` for the n-th view that has `known_until` (`join_params`). Invalid when two columns would have one name.
     """
-    wanted = [*columns, *(feature.name for view in views for feature in view.features)]
+    wanted = [*columns, *(name for view in views for name in (*(feature.name for feature in view.features), *_stamp(view)))]
     if twice := sorted({name for name in wanted if wanted.count(name) > 1}):
         raise Invalid(
             f"the join would have two columns named {', '.join(twice)}",
@@ -77,14 +78,19 @@ def join_sql(
             tables += _portable_tables(number, view, time)
             on = f"{same} AND isthmus_spine.{time} = isthmus_view_{number}.isthmus_time"
             joins.append(f"LEFT JOIN isthmus_view_{number} ON {on}")
-            outputs += [f"isthmus_view_{number}.{feature.name}" for feature in view.features]
+            outputs += [f"isthmus_view_{number}.{name}" for name in (*(feature.name for feature in view.features), *_stamp(view))]
         else:
             on = f"{same} AND isthmus_spine.{time} >= isthmus_view_{number}.isthmus_known"
             joins.append(f"ASOF LEFT JOIN ({_asof_rows(number, view)}) AS isthmus_view_{number} ON {on}")
             outputs += [_within_ttl(number, view, feature.name, time) for feature in view.features]
+            outputs += [_within_ttl(number, view, "event_timestamp", time, name) for name in _stamp(view)]
     order = f"\nORDER BY {', '.join(f'isthmus_spine.{name}' for name in order_by)}" if order_by else ""
     separator = ",\n"
     return f"WITH {separator.join(tables)}\nSELECT {', '.join(outputs)}\nFROM isthmus_spine\n" + "\n".join(joins) + order
+
+
+def _stamp(view: JoinView) -> tuple[str, ...]:
+    return () if view.stamp is None else (view.stamp,)
 
 
 def join_params(views: Sequence[JoinView]) -> dict[str, object]:
@@ -176,7 +182,9 @@ def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
     versions, best, names = (
         f"isthmus_versions_{number}",
         f"isthmus_best_{number}",
-        "".join(f", isthmus_row.{f.name}" for f in view.features),
+        "".join(
+            (*(f", isthmus_row.{f.name}" for f in view.features), *(f", isthmus_row.event_timestamp AS {name}" for name in _stamp(view)))
+        ),
     )
     fresh = "" if view.ttl is None else f" AND isthmus_best.isthmus_moment <= isthmus_row.event_timestamp + {_interval(view.ttl)}"
     # The default frame, RANGE up to the current row, takes in peers: a row known at exactly the asked time counts.
@@ -213,11 +221,12 @@ def _asof_rows(number: int, view: JoinView) -> str:
     )
 
 
-def _within_ttl(number: int, view: JoinView, feature: str, time: str) -> str:
+def _within_ttl(number: int, view: JoinView, feature: str, time: str, name: str | None = None) -> str:
+    """A column of the row that was found, as `name`; null when the row is too old."""
     if view.ttl is None:
-        return f"isthmus_view_{number}.{feature}"
+        return f"isthmus_view_{number}.{feature}" + (f" AS {name}" if name else "")
     fresh = f"isthmus_spine.{time} <= isthmus_view_{number}.event_timestamp + {_interval(view.ttl)}"
-    return f"CASE WHEN {fresh} THEN isthmus_view_{number}.{feature} END AS {feature}"
+    return f"CASE WHEN {fresh} THEN isthmus_view_{number}.{feature} END AS {name or feature}"
 
 
 def _interval(length: timedelta) -> str:

@@ -29,6 +29,7 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
 class TableState(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...]
     rows: int | None  # stored; None: of a view, or only a query could tell (a cloud's table of many files)
+    size: int | None = None  # bytes of its files, where reading them is paid for; None of a view, and where nothing is
 
 
 class SqlProblem(msgspec.Struct, frozen=True, kw_only=True):

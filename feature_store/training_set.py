@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ..errors import Invalid, NotFound
@@ -22,14 +22,27 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_EARLIER = "isthmus_earlier"
+STAMP = "isthmus_stamp_"  # and a view's name: the event_timestamp of the view's row that a row got
+
+
 def training_set(
-    project: Project, objective: str, features: Sequence[Feature], *, start: datetime, end: datetime, as_of: datetime | None = None
+    project: Project,
+    objective: str,
+    features: Sequence[Feature],
+    *,
+    start: datetime,
+    end: datetime,
+    as_of: datetime | None = None,
+    stamps: bool = False,
+    earlier: timedelta = timedelta(),
 ) -> pa.Table:
     """The objective's rows with start <= event_timestamp < end whose outcome was known at `as_of` (default: now), with the features.
 
     Columns: event_id, event_timestamp, created_timestamp (when the outcome was known), outcome (int64), the exposure's attributes, then the
-    views' features in the order asked. Timestamps are timestamp[ms], UTC. Sorted by event_timestamp, event_id. NotFound for an unknown
-    objective, view or feature; Invalid when a view has not been materialized or two columns would have one name.
+    views' features in the order asked; with `stamps` also STAMP<view> of each view, null where it has no row. Timestamps are timestamp[ms],
+    UTC. Sorted by event_timestamp, event_id. NotFound for an unknown objective, view or feature; Invalid when a view has not been
+    materialized or two columns would have one name. `earlier`: the views' features as they were known so long before the row.
     """
     if objective not in project.spec.objectives:
         raise NotFound(f"there is no objective {objective} (there is: {', '.join(project.spec.objectives) or 'none'})")
@@ -38,19 +51,28 @@ def training_set(
     names = [*leading, *(name for name in attributes if name not in leading)]
     if unknown := [str(feature) for feature in features if feature.view is None and feature.name not in attributes]:
         raise NotFound(f"{objective} has no attribute {', '.join(unknown)} (it has {', '.join(names[4:])})")
-    views = _views(project, names, features)
+    views = _views(project, names, features, stamps=stamps)
     start, end, as_of = (utc_milliseconds(moment) for moment in (start, end, as_of or project.now()))
+    time = f", event_timestamp - INTERVAL {int(earlier.total_seconds())} SECOND AS {_EARLIER}" if earlier else ""
     spine = (
-        f"SELECT {', '.join(names)} FROM {objective} WHERE event_timestamp >= $start_time AND event_timestamp < $end_time "
+        f"SELECT {', '.join(names)}{time} FROM {objective} WHERE event_timestamp >= $start_time AND event_timestamp < $end_time "
         "AND created_timestamp <= $as_of AND dt >= $start_date AND dt <= $end_date"
     )
     params = {"start_time": start, "end_time": end, "as_of": as_of, "start_date": f"{start:%Y-%m-%d}", "end_date": f"{end:%Y-%m-%d}"}
-    table = point_in_time(project.target, spine, names, views, params=params, order_by=["event_timestamp", "event_id"])
+    table = point_in_time(
+        project.target,
+        spine,
+        names,
+        views,
+        params=params,
+        time=_EARLIER if earlier else "event_timestamp",
+        order_by=["event_timestamp", "event_id"],
+    )
     asked = [feature.name for feature in features if feature.view is not None]
-    return table.select([*names, *asked])
+    return table.select([*names, *asked, *(view.stamp for view in views if view.stamp)])
 
 
-def _views(project: Project, names: Sequence[str], features: Sequence[Feature]) -> list[JoinView]:
+def _views(project: Project, names: Sequence[str], features: Sequence[Feature], *, stamps: bool) -> list[JoinView]:
     wanted: dict[str, list[str]] = {}
     for feature in features:
         if feature.view is not None:
@@ -64,10 +86,12 @@ def _views(project: Project, names: Sequence[str], features: Sequence[Feature]) 
                 f"{source.view.name} is of entity {source.entity.name}, and the objective's rows have no {source.entity.key}",
                 remedy="use a view of an entity whose key is an attribute of the exposure",
             )
-    return [join_view(project, source, wanted[source.view.name]) for source in sources]
+    return [
+        join_view(project, source, wanted[source.view.name], stamp=f"{STAMP}{source.view.name}" if stamps else None) for source in sources
+    ]
 
 
-def join_view(project: Project, source: ViewSource, features: Sequence[str] | None = None) -> JoinView:
+def join_view(project: Project, source: ViewSource, features: Sequence[str] | None = None, *, stamp: str | None = None) -> JoinView:
     """A materialized view as a side of the join: published rows only."""
     view, declared = source.view, {column.name: column for column in source.features}
     mark = watermarks.read(project, view.name).mark
@@ -81,6 +105,7 @@ def join_view(project: Project, source: ViewSource, features: Sequence[str] | No
         known_until=mark.until,
         unique=True,
         steady=mark.steady,
+        stamp=stamp,
     )
 
 

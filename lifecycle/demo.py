@@ -36,9 +36,9 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
     from ..feature_store.materialize import materialize
     from ..feature_store.skew import skew
     from ..pipelines.compare import compare
+    from ..pipelines.comparison_page import comparison_page
     from ..pipelines.leak import leak_page
     from ..pipelines.picture import demo_picture
-    from ..pipelines.report import comparison_page
     from ..pipelines.training import train
     from .apply import apply
     from .plan import plan
@@ -60,9 +60,9 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
         challenger = stage("train logistic", lambda: train(project, "models/logistic.yaml"), auc_of)
         leak = stage("leak", lambda: leak_page(project, challenger.name), _leaked)
         replayed, fixed, random_ctr = stage("replay", lambda: _replays(project), lambda values: str(values[0]))
-        comparison = compare(project, champion.name, challenger.name)
+        compared = compare(project, champion.name, challenger.name)
         picture = stage("pictures", lambda: demo_picture(project, (champion.name, challenger.name)), lambda _: "2 pages and a picture")
-        page = comparison_page(project, comparison)
+        page = comparison_page(project, compared)
         was_there = project.target.endpoints.observe(ENDPOINT) is not None
         try:
             deployment = stage("deploy", lambda: deploy(project, ENDPOINT), lambda ready: f"ready in {ready.seconds:.1f} s")
@@ -81,7 +81,7 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
         skew=differing,
         champion=champion,
         challenger=challenger,
-        comparison=comparison,
+        comparison=compared.pairs[0],
         leak=leak,
         replay=replayed,
         fixed=fixed,

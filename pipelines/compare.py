@@ -1,7 +1,8 @@
-"""Two runs side by side: `isthmus runs compare r6 r7`. The verdict is the paired difference's."""
+"""Runs side by side: `isthmus runs compare r6 r7 r8`, each paired with the first. A verdict is the paired difference's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -14,6 +15,8 @@ from .spoken import estimate, interval, signed
 from .statistics import Estimate
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..runtime import Project
 
 
@@ -36,22 +39,52 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return text(self)
 
 
-def compare(project: Project, a: str, b: str) -> Comparison:
-    """Compare two runs by name; `report.comparison_page` draws it. NotFound: no such run, or no predictions. Invalid: no row in common."""
-    first, second = runs.get_run(project, a), runs.get_run(project, b)
-    for run in (first, second):
+class Comparisons(msgspec.Struct, frozen=True, kw_only=True):
+    """Every other run against the first, each pair on the rows that both were tested on."""
+
+    pairs: tuple[Comparison, ...]
+
+    def __str__(self) -> str:
+        return text(self.pairs[0]) if len(self.pairs) == 1 else overview(self.pairs)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return (self.pairs[0].first, *(pair.second for pair in self.pairs))
+
+
+def compare(project: Project, *names: str) -> Comparisons:
+    """Compare runs with the first of them; `comparison_page` draws it.
+
+    NotFound: no such run, or no predictions. Invalid: a single run, one that failed, other objectives, no row in common.
+    """
+    if len(names) < 2:
+        raise Invalid("one run has nothing to be compared with", remedy=f"isthmus runs compare {' '.join(names)} RUN")
+    first, *others = (runs.get_run(project, name) for name in names)
+    for run in (first, *others):
         if run.evaluation is None:
             raise Invalid(f"run {run.name} failed ({run.failure}): there is nothing to compare", remedy=f"isthmus runs show {run.name}")
-    if first.objective != second.objective:
-        raise Invalid(f"{a} was trained for {first.objective} and {b} for {second.objective}: their figures do not compare")
-    blobs = project.target.blobs
+        if run.objective != first.objective:
+            raise Invalid(
+                f"{first.name} was trained for {first.objective} and {run.name} for {run.objective}: their figures do not compare"
+            )
+    theirs = _predictions(project, first)
+    return Comparisons(pairs=tuple(_pair(first, theirs, run, _predictions(project, run)) for run in others))
+
+
+def _predictions(project: Project, run: Run) -> pa.Table:
     try:
-        theirs, ours = runs.predictions_of(blobs, a), runs.predictions_of(blobs, b)
+        return runs.predictions_of(project.target.blobs, run.name)
     except NotFound as error:
-        raise NotFound(f"the predictions of {a} or {b} are gone: {error}", remedy="train the configuration again") from error
+        raise NotFound(f"the predictions of {run.name} are gone: {error}", remedy="train the configuration again") from error
+
+
+def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparison:
     common, other = measure.paired(ours, theirs)
     if not common.num_rows:
-        raise Invalid(f"{a} and {b} were tested on different rows: no row is common to both", remedy="train both on the same window")
+        raise Invalid(
+            f"{first.name} and {second.name} were tested on different rows: no row is common to both",
+            remedy="train both on the same window",
+        )
     differences = measure.differences(common, other)
     auc, ranking = differences.pop("auc"), f"ndcg@{CUTOFF}"
     deciding = differences.get(ranking, auc)
@@ -71,7 +104,7 @@ def text(comparison: Comparison) -> str:
     """The table that the console prints."""
     first, second = comparison.first, comparison.second
     rows = [
-        ("", f"{first.name} {first.configuration}", f"{second.name} {second.configuration}", ""),
+        ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", ""),
         ("version", version_of(first), version_of(second), ""),
         ("features", str(len(first.features)), str(len(second.features)), ""),
         *figure_rows(comparison, "   "),
@@ -85,6 +118,37 @@ def text(comparison: Comparison) -> str:
     if comparison.rows < max(one.rows, two.rows):
         note = [f"paired on the {comparison.rows:,} rows that both were tested on"]
     return "\n".join([*lines, *note, f"intervals {spoken.drawn(two)}", f"verdict   {spoken_verdict(comparison)}"])
+
+
+def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
+    """A head, and a line a run: its own figures, and the deciding difference to the first run on the rows of both."""
+    head = ("run", "version", "features", "auc", f"ndcg@{CUTOFF}", "obs/exp", "against the first", "rows", "verdict")
+
+    def own(run: Run) -> tuple[str, ...]:
+        known = figures(run).figures()
+        shown = ((name, known.get(name), digits) for name, digits in (("auc", 3), (f"ndcg@{CUTOFF}", 3), ("calibration", 2)))
+        cells = ("" if figure is None else _short(figure, "  ", digits) for _, figure, digits in shown)
+        return (f"{run.name} {run.told()}", version_of(run), str(len(run.features)), *cells)
+
+    lines = [(*own(pairs[0].first), "", f"{figures(pairs[0].first).rows:,}", "")]
+    for pair in pairs:
+        difference = f"{pair.metric} {signed(pair.deciding().value, 3)}  {interval(pair.deciding(), sign=True)}"
+        lines.append((*own(pair.second), difference, f"{pair.rows:,}", pair.verdict))
+    columns = [column for column in zip(head, *lines, strict=True) if any(column[1:])]
+    return tuple(zip(*columns, strict=True))
+
+
+def overview(pairs: Sequence[Comparison]) -> str:
+    """What the console prints of three runs and more."""
+    rows = overview_rows(pairs)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, f"intervals {spoken.drawn(figures(pairs[-1].second))}", several(len(pairs))])
+
+
+def several(number: int) -> str:
+    """What many comparisons do to 95 %."""
+    return f"each interval is a 95 % one by itself: of {number} differences that are none, {number / 20:.1g} look decided on average"
 
 
 def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:

@@ -6,7 +6,7 @@ A row's outcome is known at its created_timestamp, so rows younger than that are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from ..errors import Invalid
 from ..project.specs import Model, Objective, ProjectSpec
-from . import folds, trainers
+from . import folds, trainers, worth
 from .folds import Fold, FoldResult
+from .worth import Shuffled
 
 _COLUMNS: dict[str, pa.DataType] = {
     "event_id": pa.string(),
@@ -52,6 +54,8 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True):
     trained: tuple[tuple[datetime, int, int], ...]  # of each period: its start, rows and clicks trained on
     length: timedelta  # of a period
     grouping: Grouping = Grouping()
+    sampled: pa.Table | None = None  # rows of `predictions` that were predicted again ...
+    shuffled: dict[str, NDArray[Any]] = {}  # ... with one feature's values shuffled within the period, by the feature's name
 
 
 def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Grouping:
@@ -98,26 +102,47 @@ def forward(
     log: Callable[[str], None],
     among: Grouping | None = None,
     source: Path | None = None,
+    shuffle: bool = False,
 ) -> Forward:
     """Train and predict period by period. Invalid when no period can be tested, or for what the trainer or the predictor does wrong.
 
     A period is left out when the rows before it hold no click, or nothing but clicks: nothing can be learnt from them. `source` is a
-    Parquet file of `data`: with it a long evaluation runs its periods in several processes.
+    Parquet file of `data`: with it a long evaluation runs its periods in several processes. `shuffle`: also what worth.py measures.
     """
     planned, among = periods(data, model, start, end), among or Grouping()
+    if shuffle:
+        number = worth.sample_size(len(model.features), len(planned))
+        unit, within = among.unit or among.ranked_within, among.ranked_within
+        planned = tuple(msgspec.structs.replace(fold, shuffled=number, unit=unit, within=within) for fold in planned)
     tables: list[pa.Table] = []
+    shuffles: list[tuple[pa.Table, Shuffled]] = []
     trained: list[tuple[datetime, int, int]] = []
     for tested in folds.predict_folds(data, trainer, model, planned, folder=folder, log=log, source=source):
         if tested.predictions is not None:
             tables.append(_predicted(folds.rows_of(data, tested.fold), tested, among, len(trained)))
             trained.append((tested.fold.begin, tested.known, tested.hits))
+            shuffles += [(tables[-1].take(tested.shuffled.places), tested.shuffled)] if tested.shuffled else []
     if not tables:
         raise Invalid(
             f"{model.path}: no period can be tested: {data.num_rows:,} rows in a window of {_spoken(end - start)}, "
             f"tested from {_spoken(model.evaluate.after)} after the first day on",
             remedy="widen `window`, or make `evaluate.after` shorter",
         )
-    return Forward(predictions=pa.concat_tables(tables), trained=tuple(trained), length=planned[0].length, grouping=among)
+    return Forward(
+        predictions=pa.concat_tables(tables),
+        trained=tuple(trained),
+        length=planned[0].length,
+        grouping=among,
+        sampled=pa.concat_tables([rows for rows, _ in shuffles]) if shuffles else None,
+        shuffled=_shuffled([shuffled for _, shuffled in shuffles]),
+    )
+
+
+def _shuffled(shuffles: Sequence[Shuffled]) -> dict[str, NDArray[Any]]:
+    """Of all periods together; a feature that one of them says nothing of is left out."""
+    parts = {name: [shuffled.predictions[name] for shuffled in shuffles] for name in (shuffles[0].predictions if shuffles else ())}
+    whole = {name: [part for part in lists if part is not None] for name, lists in parts.items()}
+    return {name: np.concatenate(lists) for name, lists in whole.items() if len(lists) == len(shuffles)}
 
 
 def _predicted(test: pa.Table, tested: FoldResult, among: Grouping, period: int) -> pa.Table:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from datetime import date, timedelta
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from . import plots, ranking, units
+from . import page, plots, ranking, units
 from .metrics import chances, clusters, day_of
 from .statistics import poisson_interval
 
@@ -31,7 +31,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """One run's predictions under its name on the chart."""
 
     name: str
-    style: Literal["a", "b"]
+    style: plots.Style
     predictions: pa.Table
 
 
@@ -77,11 +77,15 @@ def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
 
 def roc_chart(seen: Sequence[Seen]) -> str:
     lines = [plots.Series(name="chance", style="quiet", x=[0, 1], y=[0, 1])]
+    at = (0.05, 0.1, 0.2, 0.5)
+    rows = []
     for one in seen:
         x, y = roc(one.predictions)
         lines.append(plots.Series(name=one.name, style=one.style, x=x, y=y))
+        rows.append((one.name, *(f"{float(np.interp(share, x, y)):.3f}" for share in at)))
     across = plots.axis("rows without a click ranked as high, share", 0, 1)
-    return plots.chart("ROC within days", across, plots.axis("clicks found, share", 0, 1), lines)
+    behind = page.table(("clicks found, at a share of rows without one of", *map(str, at)), rows, numbers=True)
+    return plots.chart("ROC within days", across, plots.axis("clicks found, share", 0, 1), lines, behind=behind)
 
 
 def calibration_chart(seen: Sequence[Seen]) -> str:
@@ -90,66 +94,88 @@ def calibration_chart(seen: Sequence[Seen]) -> str:
     if not tables:
         return ""
     top = 100 * max(max(found.high, found.expected) for _, bins in tables for found in bins)
-    series = [plots.Series(name="perfect", style="quiet", x=[0, top], y=[0, top])]
-    for one, bins in tables:
-        series.append(
-            plots.Series(
-                name=one.name,
-                style=one.style,
-                kind="dots",
-                x=[100 * found.expected for found in bins],
-                y=[100 * found.observed for found in bins],
-                low=[100 * found.low for found in bins],
-                high=[100 * found.high for found in bins],
-            )
-        )
     widest = 100 * max(found.expected for _, bins in tables for found in bins) * 1.15
-    shown = [msgspec.structs.replace(series[0], x=[0, widest], y=[0, widest]), *series[1:]]
+    series = [plots.Series(name="perfect", style="quiet", x=[0, widest], y=[0, widest])]
+    rows = []
+    for one, bins in tables:
+        observed, low, high = ([100 * getattr(found, side) for found in bins] for side in ("observed", "low", "high"))
+        expected = [100 * found.expected for found in bins]
+        series.append(plots.Series(name=one.name, style=one.style, kind="dots", x=expected, y=observed, low=low, high=high))
+        rows += [
+            (one.name, f"{found.rows:,}", *(f"{value:.3g}" for value in values))
+            for found, *values in zip(bins, expected, observed, low, high, strict=True)
+        ]
     title = "Calibration: rows in fifths by prediction, 95 %"
-    return plots.chart(title, plots.axis("expected clicks, %", 0, widest), plots.axis("observed clicks, %", 0, top), shown)
+    behind = page.table(("", "rows", "expected %", "observed %", "from", "to"), rows, numbers=True)
+    ups = plots.axis("observed clicks, %", 0, top)
+    return plots.chart(title, plots.axis("expected clicks, %", 0, widest), ups, series, behind=behind)
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """AUC within the days of a stretch of time, with the half-width of its 95 % interval."""
+
+    start: date
+    auc: float
+    margin: float
+    rows: int
+    clicks: int
+
+
+_POINTS = 31  # of the chart by time: more could not be told apart
 
 
 def daily_chart(seen: Sequence[Seen]) -> str:
-    """AUC of every test day, with a whisker of 1.96 standard errors."""
+    """AUC of every test day with a whisker of 1.96 standard errors; over more than 31 days, of one week or several."""
     days = sorted({day for one in seen for day in np.unique(day_of(one.predictions)).tolist()})
-    places = {day: number for number, day in enumerate(days)}
-    series = [plots.Series(name="", style="quiet", x=[-0.5, len(days) - 0.5], y=[0.5, 0.5])]
-    for number, one in enumerate(seen):
-        shift = (number - (len(seen) - 1) / 2) * 0.16
-        found = [(places[day] + shift, area, margin) for day, area, margin in daily(one.predictions)]
+    number = (days[-1] - days[0]).days + 1
+    length = 1 if number <= _POINTS else 7 * math.ceil(number / _POINTS / 7)
+    places = math.ceil(number / length)
+    series = [plots.Series(name="", style="quiet", x=[-0.5, places - 0.5], y=[0.5, 0.5])]
+    rows = []
+    for place, one in enumerate(seen):
+        shift = (place - (len(seen) - 1) / 2) * min(0.16, 0.7 / len(seen))
+        spans = by_time(one.predictions, days[0], length)
         series.append(
             plots.Series(
                 name=one.name,
                 style=one.style,
                 kind="dots",
-                x=[x for x, _, _ in found],
-                y=[area for _, area, _ in found],
-                low=[max(0.0, area - margin) for _, area, margin in found],
-                high=[min(1.0, area + margin) for _, area, margin in found],
+                x=[(span.start - days[0]).days / length + shift for span in spans],
+                y=[span.auc for span in spans],
+                low=[max(0.0, span.auc - span.margin) for span in spans],
+                high=[min(1.0, span.auc + span.margin) for span in spans],
             )
         )
-    every = max(1, math.ceil(len(days) / 7))
-    ticks = [(float(place), f"{day:%-d %b}") for day, place in places.items() if place % every == 0]
-    across = plots.Axis(label="test day", low=-0.5, high=len(days) - 0.5, ticks=ticks)
-    return plots.chart("AUC by day, 95 %", across, plots.axis("AUC", 0, 1), series)
+        rows += [
+            (f"{span.start:%-d %b %Y}", one.name, f"{span.rows:,}", f"{span.clicks:,}", f"{span.auc:.3f}", f"{span.margin:.3f}")
+            for span in spans
+        ]
+    every = max(1, math.ceil(places / 7))
+    ticks = [(float(place), f"{days[0] + timedelta(days=place * length):%-d %b}") for place in range(0, places, every)]
+    what = "day" if length == 1 else "week" if length == 7 else f"{length} days"
+    across = plots.Axis(label="test day" if length == 1 else f"first day of {what}", low=-0.5, high=places - 0.5, ticks=ticks)
+    behind = page.table(("from", "", "rows", "clicks", "AUC", "+-"), rows, numbers=True)
+    return plots.chart(f"AUC within days, by {what}, 95 %", across, plots.axis("AUC", 0, 1), series, behind=behind, wide=True)
 
 
-def daily(predictions: pa.Table) -> list[tuple[Any, float, float]]:
-    """Day, AUC, half-width; days without both outcomes are left out.
+def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
+    """AUC within days of each `length` days from `first` on; a stretch without a day of both outcomes is left out.
 
     The half-width is what so few clicks allow at chance, 1.96 / sqrt(12 clicks); where the log names units, that of an AUC of clustered
     rows (Obuchowski, Biometrics 53, 1997): each unit's part of it, squared and summed.
     """
     days, scores, outcomes = day_of(predictions), predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy()
     among = clusters(predictions)
-    rows = []
-    for day in np.unique(days):
-        inside = days == day
+    won, pairs = ranking.pair_shares(scores, outcomes, np.unique(days, return_inverse=True)[1].astype(np.int64))
+    place = (days - np.datetime64(first)).astype(np.int64) // length
+    spans = []
+    for number in np.unique(place):
+        inside = place == number
         clicks = int(outcomes[inside].sum())
-        if not 0 < clicks < inside.sum():
+        sums = units.totals(won[inside], pairs[inside], among.unit[inside], among.units, degree=2)
+        if not sums.denominator.any():
             continue
-        pairs = ranking.pair_shares(scores[inside], outcomes[inside], np.zeros(int(inside.sum()), dtype=np.int64))
-        sums = units.totals(*pairs, among.unit[inside], among.units, degree=2)
         margin = 1.96 * (math.sqrt(float((units.parts(sums) ** 2).sum())) if among.dependent else 1 / math.sqrt(12 * clicks))
-        rows.append((day.tolist(), sums.value, margin))
-    return rows
+        start = first + timedelta(days=int(number) * length)
+        spans.append(Span(start=start, auc=sums.value, margin=margin, rows=int(inside.sum()), clicks=clicks))
+    return spans

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..project.specs import Model
-from . import trainers
+from . import trainers, worth
+from .worth import Shuffled
 
 WORTH = 20.0  # seconds of fits ahead that are worth starting processes for: each imports everything again
 
@@ -29,6 +30,9 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
     begin: datetime
     until: datetime
     length: timedelta  # as planned: the last one may be cut short
+    shuffled: int = 0  # rows that are predicted again with each feature shuffled (worth.py)
+    unit: str | None = None  # whose rows go together in that sample
+    within: str | None = None  # which of them are a list
 
 
 class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +43,7 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
     hits: int
     rows: int
     predictions: list[float] | None
+    shuffled: Shuffled | None = None
     seconds: float
 
     def __str__(self) -> str:
@@ -58,13 +63,22 @@ def predict_fold(data: pa.Table, trainer: Callable[..., Any], model: Model, fold
     known = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
     rows = rows_of(data, fold)
     hits = int(pc.sum(known[trainers.LABEL]).as_py() or 0)
-    predictions = None
+    predictions, shuffled = None, None
     if rows.num_rows and 0 < hits < known.num_rows:
         fitted = trainers.fit(trainer, model, known, folder)
         features = [feature.name for feature in model.features]
-        predictions = trainers.predict(fitted, rows.select(features).to_pylist(), model, folder)
+
+        def predict(table: pa.Table) -> list[float]:
+            return trainers.predict(fitted, table.to_pylist(), model, folder)
+
+        predictions = predict(rows.select(features))
+        if fold.shuffled:
+            seed = int(fold.begin.timestamp())
+            shuffled = worth.shuffle(rows, features, predict, unit=fold.unit, within=fold.within, number=fold.shuffled, seed=seed)
     seconds = time.perf_counter() - started
-    return FoldResult(fold=fold, known=known.num_rows, hits=hits, rows=rows.num_rows, predictions=predictions, seconds=seconds)
+    return FoldResult(
+        fold=fold, known=known.num_rows, hits=hits, rows=rows.num_rows, predictions=predictions, shuffled=shuffled, seconds=seconds
+    )
 
 
 def predict_folds(

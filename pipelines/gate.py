@@ -10,6 +10,7 @@ import msgspec
 
 from ..project.metrics import AGAINST, CUTOFF, cutoffs, ranks
 from ..project.specs import Bound, Gate
+from .leak_alarm import Looked
 from .statistics import Estimate
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -63,15 +64,30 @@ def judge(
     differences: Mapping[str, Estimate],
     *,
     no_champion: str | None = None,
+    leaks: Check | None = None,
 ) -> GateResult:
-    """The worst of the parts. `differences` are to the champion's figures; `no_champion` says why there are none."""
+    """The worst of the parts, `leaks` (no_leaks) among them.
+
+    `differences` are to the champion's figures; `no_champion` says why there are none.
+    """
     checks = []
     for bound in bounds:
         estimate = (differences if bound.against else figures).get(bound.metric)
         reason = (no_champion if bound.against else None) or _unknown(bound.metric) if estimate is None else spoken_figure(estimate)
         name = f"{bound.metric}{AGAINST if bound.against else ''}"
         checks.append(Check(name=name, wanted=_wanted(bound), verdict=within(estimate, bound.low, bound.high), reason=reason))
+    checks += [leaks] if leaks is not None else []
     return GateResult(verdict=_worst([check.verdict for check in checks]), checks=tuple(checks), note=_disagreement(differences))
+
+
+def no_leaks(gate: Gate, looked: Sequence[Looked]) -> Check | None:
+    """`leaks: none`: fails with an alarm, and is inconclusive where no feature could be looked at. None: not asked for."""
+    if gate.leaks is None:
+        return None
+    alarms = [one.feature for one in looked if one.warnings]
+    seen = sum(one.auc is not None for one in looked)
+    reason = f"the leak alarm calls {', '.join(alarms)}" if alarms else f"{seen} of {len(looked)} features looked at"
+    return Check(name="leaks", wanted="none", verdict="fail" if alarms else "pass" if seen else "inconclusive", reason=reason)
 
 
 def _disagreement(differences: Mapping[str, Estimate]) -> str | None:

@@ -14,6 +14,7 @@ from ..errors import Invalid
 from ..project.specs import Feature, Model, ProjectSpec
 from . import evaluation, lineage, page, runs, spoken, trainers
 from .figures import Seen, daily_chart, roc_chart
+from .leak_alarm import leak_alarm
 from .measure import auc
 from .shelf import keep
 from .statistics import Estimate
@@ -68,7 +69,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         leaked=auc(alone_leaky),
         model_honest=auc(ours),
         model_leaked=auc(found.predictions),
-        alarmed=_alarmed(leaky, chosen.name),
+        alarmed=bool(leak_alarm(leaky, "outcome", [chosen.name], unit=among.unit)[0].warnings),
         page=Path(),
     )
     drawn = spoken.drawn(record.evaluation) if record.evaluation else ""
@@ -94,8 +95,7 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
 
 
 def _chosen(spec: ProjectSpec, model: Model, wanted: str | None) -> Feature:
-    outcome = lineage.Node("objective", model.objective)
-    views = {edge.target.name for edge in lineage.edges(spec) if edge.source == outcome and edge.target.kind == "view"}
+    views = lineage.histories(spec, model.objective)
     histories = [feature for feature in model.features if feature.view in views]
     found = [feature for feature in histories if wanted in (None, feature.name, str(feature))]
     rates = [feature for feature in found if "impressions" not in feature.name]
@@ -110,12 +110,6 @@ def _short(found: Estimate) -> str:
     return f"{found.value:.3f} ({spoken.interval(found)})"
 
 
-def _alarmed(data: pa.Table, feature: str) -> bool:
-    from ..feature_store.leaks import leak_alarm
-
-    return bool(leak_alarm(data, "outcome", [feature]))
-
-
 def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked: pa.Table, *, intervals: str) -> str:
     entity, outcome = leak.entity, known.outcome
     rows = [
@@ -128,7 +122,7 @@ def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked:
     alarm = (
         "The leak alarm saw it: on one day it stands out."
         if leak.alarmed
-        else "The leak alarm cannot see it: it looks for a day that stands out, and this leak flatters every day. The join prevents it."
+        else "The leak alarm cannot see it: no day stands out, and the whole window is no less known earlier. The join prevents it."
     )
     return page.page(
         "The leak beside the honest join",
@@ -152,7 +146,7 @@ def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked:
                 page.table(("", "AUC within days (95 %)"), rows, wordy=0),
                 page.words(f"{leak.rows:,} test rows, {spoken.clicks(leak.clicks, outcome)}. {intervals}", "soft"),
             ),
-            page.section("Pictures", page.charts(roc_chart(seen), daily_chart(seen))),
+            page.section("Pictures", roc_chart(seen), daily_chart(seen)),
             page.section(
                 "Why it matters",
                 page.words(

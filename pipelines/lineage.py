@@ -80,6 +80,12 @@ def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:
+    """The views that are made of an objective, or of the events that decide it."""
+    sources = {Node("objective", objective), Node("event", spec.objectives[objective].outcome)}
+    return frozenset(edge.target.name for edge in edges(spec) if edge.source in sources and edge.target.kind == "view")
+
+
 def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
     import sqlglot
     from sqlglot import expressions

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..project.metrics import CUTOFF
-from . import metrics, statistics, units
+from . import metrics, statistics, units, worth
 from .evaluation import Forward
 from .metrics import Clusters, chances, clusters, day_of
 from .records import Champion, Evaluation, Period, Ranked
@@ -46,6 +46,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
         unit=forward.grouping.unit if among.dependent else None,
         units=among.units if among.dependent else 0,
         ranked=_ranked(forward, among),
+        worth=worth.measure(forward.sampled, forward.shuffled) if forward.sampled is not None else (),
     )
 
 

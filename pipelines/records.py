@@ -11,10 +11,13 @@ import msgspec
 from ..formats import StoredDocument
 from ..project.metrics import AGAINST, ranks
 from ..storage import BlobStore
+from .distribution import Distribution
 from .document import find, read, runs_folder, write
 from .gate import GateResult, Verdict
+from .leak_alarm import Looked
 from .spoken import clicks, days, drawn, estimate, interval, people, signed
 from .statistics import Estimate
+from .worth import Worth
 
 
 class Git(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +46,8 @@ class Data(StoredDocument, frozen=True, kw_only=True):
     views: int  # ... of which from views: joined point in time
     empty: dict[str, int] = {}  # rows without any value of a view, by its name
     warnings: tuple[str, ...] = ()  # the leak alarm
+    distributions: tuple[Distribution, ...] = ()  # of every feature
+    leaks: tuple[Looked, ...] = ()  # what the leak alarm saw of every feature
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +89,7 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True):
     unit: str | None = None  # the attribute whose values intervals draw; None: rows
     units: int = 0
     ranked: Ranked | None = None
+    worth: tuple[Worth, ...] = ()  # of every feature, the worthiest first
 
     def figures(self) -> dict[str, Estimate]:
         """All of them, by the names of gates."""
@@ -106,6 +112,27 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     def figures(self) -> dict[str, Estimate]:
         """Every difference, by the names of gates without `_vs_champion`."""
         return ({"auc": self.difference} if self.difference is not None else {}) | self.differences
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """`figures` and `differences` (to the champion, on the same rows) are by the names of gates; what cannot be told is left out."""
+
+    attribute: str
+    value: str
+    rows: int
+    clicks: int
+    figures: dict[str, Estimate]
+    differences: dict[str, Estimate] = {}
+
+
+class Corrected(msgspec.Struct, frozen=True, kw_only=True):
+    """`3 corrections since r4`."""
+
+    corrections: int
+    since: str  # the run of the same configuration before
+
+    def __str__(self) -> str:
+        return f"{self.corrections:,} correction{'s' if self.corrections != 1 else ''} since {self.since}"
 
 
 class Run(StoredDocument, frozen=True, kw_only=True):
@@ -139,6 +166,14 @@ class Run(StoredDocument, frozen=True, kw_only=True):
     log: str = ""
     report: str = ""
     links: dict[str, str] = {}  # the provider's console
+    drift: dict[str, float] = {}  # of every feature from the champion's training set: distribution.drift
+    segments: tuple[Segment, ...] = ()
+    corrected: Corrected | None = None  # events of its window that were corrected since the configuration's run before
+    overrides: tuple[str, ...] = ()  # what `train --set` changed in the configuration: parameters.C=1
+
+    def told(self) -> str:
+        """The configuration, with what was changed in it."""
+        return " ".join((self.configuration, *self.overrides))
 
     def __str__(self) -> str:
         return text(self)
@@ -163,15 +198,17 @@ def peek(blobs: BlobStore, run: str) -> Run | None:
 
 def text(run: Run) -> str:
     """The block that `isthmus train` prints."""
-    lines = [f"{run.target:<7} run {run.name}   {run.model} / {run.configuration}   {run.git or 'no git'}"]
+    lines = [f"{run.target:<7} run {run.name}   {run.model} / {run.told()}   {run.git or 'no git'}"]
     if run.data:
         lines.append(_line("rows", described(run.data)))
+    lines += [_line("corrected", str(run.corrected))] if run.corrected else []
     lines += [f"  warning       {warning}" for warning in run.data.warnings] if run.data else []
     if run.evaluation:
         lines += _figures(run, run.evaluation)
     if run.status == "failed":
         lines.append(f"failed: {run.failure}; nothing was registered   log {run.log}")
         return "\n".join(lines)
+    lines += [_line("leaks", _judged(run, "leaks", check.reason)) for check in run.checks.checks if check.name == "leaks"]
     lines.append(_line("gate", _gate(run)))
     lines += [_line("", run.checks.note)] if run.checks.note else []
     alias = run.alias or run.alias_why_not

@@ -14,10 +14,13 @@ from ..project.specs import Feature, Model, ProjectSpec
 from ..storage import BlobStore
 from . import gate, measure, models, records, runs
 from .context import StepContext
+from .distribution import drifts
 from .gate import GateResult
 from .metrics import day_of
 from .predictor import MANIFEST, Manifest
 from .records import Champion, Evaluation, Run
+from .segments import by_segment
+from .shelf import run_uri
 from .training_steps import read_data
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ def register(context: StepContext, model: Model) -> None:
 
     project = context.project()
     blobs, registry = context.target.blobs, context.target.registry
-    _, data = read_data(context.inputs["data"])
+    table, data = read_data(context.inputs["data"])
     measured = _document(context.inputs["forward"] / "evaluation.json", Evaluation)
     ours = _predictions(context.inputs["forward"])
     manifest = _document(context.inputs["model"] / MANIFEST, Manifest)
@@ -40,12 +43,15 @@ def register(context: StepContext, model: Model) -> None:
     other = champion is not None and champion.digest != manifest.digest
     bounds = gate.asked(model.gate, ranked=measured.ranked is not None, champion=other)
     compared = _compared(blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec)
-    judged = gate.judge(bounds, measured.figures(), compared.figures(), no_champion=compared.why_not)
+    leaks = gate.no_leaks(model.gate, data.leaks)
+    judged = gate.judge(bounds, measured.figures(), compared.figures(), no_champion=compared.why_not, leaks=leaks)
     uri = publish(blobs, context.inputs["model"], manifest)
     target = context.target
     image = str(target.profile.options.get("image") or ("" if target.adapter.remote else target.adapter.name))  # "": the adapter's own
     version = registry.register(model.model, uri=uri, digest=manifest.digest, image=image)
     alias, why_not = _place(context, model, version, judged, champion)
+    theirs = runs.predictions_of(blobs, compared.run) if compared.rows and compared.run else None
+    before = records.peek(blobs, compared.run) if compared.run else None
     run = Run(
         name=context.run,
         status="done",
@@ -62,18 +68,25 @@ def register(context: StepContext, model: Model) -> None:
         data=data,
         evaluation=measured,
         champion=compared,
+        drift=drifts(before.data.distributions, names_of(model), table) if before and before.data else {},
+        segments=by_segment(model.evaluate.segments, table, ours, theirs),
         gate=judged.verdict,
         checks=judged,
         version=f"{model.model}@{version.version}",
         alias=alias,
         alias_why_not=why_not,
         log=runs.shown(project, runs.log_uri(blobs, context.run)),
-        report=runs.shown(project, report.run_uri(blobs, context.run)),
+        report=runs.shown(project, run_uri(blobs, context.run)),
         **_given(context.parameters["about"]),
     )
-    report.write_run(blobs, run, ours, runs.predictions_of(blobs, compared.run) if compared.run else None)
+    report.write_run(blobs, run, ours, theirs)
     records.keep(blobs, run)  # last: a run with a record is whole
     context.log(str(run))
+
+
+def names_of(model: Model) -> dict[str, str]:
+    """Each feature's column in the training set."""
+    return {str(feature): feature.name for feature in model.features}
 
 
 def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
@@ -91,6 +104,8 @@ def _given(about: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": about["config"],
         "settings": about["settings"],
+        "corrected": msgspec.convert(about.get("corrected"), records.Corrected | None),
+        "overrides": tuple(about.get("overrides", ())),  # of a run that was submitted before there were any
         "git": msgspec.convert(git, records.Git) if git else None,
         "started": msgspec.convert(about["started"], datetime),
     }

@@ -1,27 +1,18 @@
-"""The pages of runs and comparisons: static HTML in the blob store, self-contained, made once and never served."""
+"""The page of a run: static HTML in the blob store, self-contained, made once and never served."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import NotFound
 from ..storage import BlobStore
-from . import page, records, spoken
+from . import feature_page, page, records, spoken
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
-from .leak import Leak, leak_page
-from .picture import demo_picture
 from .records import Evaluation, Run
-from .shelf import keep, run_uri
+from .shelf import run_uri
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from ..runtime import Project
-    from .compare import Comparison
-
-__all__ = ["Leak", "comparison_page", "demo_picture", "leak_page", "run_page", "run_uri", "write_run"]
 
 
 def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | None) -> None:
@@ -29,102 +20,41 @@ def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | N
     blobs.put(run_uri(blobs, run.name), run_page(run, ours, champion).encode())
 
 
-def comparison_page(project: Project, found: Comparison) -> Path:
-    """Write `reports/<a>-<b>.html` and return where it is (on a cloud target: a copy in the project's .isthmus/)."""
-    from . import runs
-
-    blobs = project.target.blobs
-    theirs, ours = (runs.predictions_of(blobs, run.name) for run in (found.first, found.second))
-    html = _comparison(found, theirs, ours)
-    return keep(project, f"{found.first.name}-{found.second.name}.html", html.encode())
-
-
 def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
     if run.evaluation is None or run.data is None:
         raise NotFound(f"run {run.name} has no figures: {run.failure}")
-    seen = [Seen(name=run.configuration, style="b" if champion is not None else "a", predictions=ours)]
+    seen = [Seen(name=run.told(), style="b" if champion is not None else "a", predictions=ours)]
     if champion is not None:
         seen.insert(0, Seen(name=f"champion, {run.champion.version}", style="a", predictions=champion))
     outcome = run.data.outcome
     return page.page(
         f"{run.name} {run.configuration}",
         [
-            page.heading(f"Run {run.name}: {run.model} / {run.configuration}", _when(run)),
+            page.heading(f"Run {run.name}: {run.model} / {run.told()}", _when(run)),
+            page.links(_links(run)),
             _gate(run),
             page.section("Figures", _figures(run, run.evaluation), page.words(_power(run.evaluation, outcome), "soft")),
-            page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen), daily_chart(seen))),
+            page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)),
+            *feature_page.segments(run),
+            *feature_page.features(run),
             page.section("Test periods", _periods(run.evaluation)),
             page.section("Data", *_data(run)),
-            page.section("Configuration", page.words(f"{run.path}, trainer {run.trainer}", "soft"), page.code(run.config)),
+            page.anchor("configuration"),
+            page.section("Configuration", page.words(_configured(run), "soft"), page.code(run.config)),
         ],
-        _footer(run.ended, run.target),
+        page.footer(run.ended, run.target),
     )
 
 
-def _comparison(found: Comparison, theirs: pa.Table, ours: pa.Table) -> str:
-    from . import compare
-
-    one, two = found.first, found.second
-    outcome = two.data.outcome if two.data else "click"
-    rows = [
-        ("version", compare.version_of(one), compare.version_of(two), ""),
-        ("features", str(len(one.features)), str(len(two.features)), ""),
-        *compare.figure_rows(found, "   "),
-    ]
-    head = ("", f"{one.name} {one.configuration}", f"{two.name} {two.configuration}", "difference")
-    seen = [
-        Seen(name=f"{one.name} {one.configuration}", style="a", predictions=theirs),
-        Seen(name=f"{two.name} {two.configuration}", style="b", predictions=ours),
-    ]
-    kind = {"better": "pass", "worse": "fail", "undecided": ""}[found.verdict]
-    drawn = (
-        f"intervals are 95 %; they {spoken.drawn(compare.figures(two))}"
-        if compare.figures(two).unit
-        else f"intervals are 95 %, {spoken.drawn(compare.figures(two))}"
-    )
-    paired = f"Both models on the same {found.rows:,} rows with {spoken.clicks(found.clicks, outcome)}; {drawn}."
-    return page.page(
-        f"{one.name} and {two.name}",
-        [
-            page.heading(f"{one.configuration} and {two.configuration}", f"runs {one.name} and {two.name} for {two.objective}"),
-            page.verdict([f"Verdict: {_first_word(found)}", _sentence(found)], kind),
-            page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
-            page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen), daily_chart(seen))),
-            page.section("What differs", *_changes(one, two)),
-        ],
-        _footer(max(one.ended, two.ended), two.target),
-    )
+def _links(run: Run) -> list[tuple[str, str]]:
+    """Beside this page in the store; the champion's page is in its own run's folder."""
+    champion = [(f"champion {run.champion.version}", f"../{run.champion.run}/report.html")] if run.champion.run else []
+    return [*champion, ("log", "log.txt"), ("record", "record.json"), ("configuration", "#configuration")]
 
 
-def _first_word(found: Comparison) -> str:
-    words = {"undecided": "undecided", "better": f"{found.second.name} ranks better", "worse": f"{found.second.name} ranks worse"}
-    return words[found.verdict]
-
-
-def _sentence(found: Comparison) -> str:
-    from .compare import power
-
-    if found.verdict == "undecided":
-        return f"The interval of the difference in {found.metric} holds 0. {power(found)}"
-    return f"The interval of the difference in {found.metric}, {spoken.interval(found.deciding(), sign=True)}, does not hold 0."
-
-
-def _changes(one: Run, two: Run) -> list[str]:
-    pairs = {
-        "trainer": (one.trainer, two.trainer),
-        "parameters": (_named(one.parameters), _named(two.parameters)),
-        "features": (", ".join(one.features), ", ".join(two.features)),
-        "git": (str(one.git or "none"), str(two.git or "none")),
-        "data": (one.data.digest[:12] if one.data else "", two.data.digest[:12] if two.data else ""),
-    }
-    rows = [(name, first or "none", second or "none") for name, (first, second) in pairs.items() if first != second]
-    if not rows:
-        return [page.words("Nothing: configuration, code revision and data are the same.")]
-    return ['<div class="changes">', page.table(("", one.name, two.name), rows), "</div>"]
-
-
-def _named(parameters: dict[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in parameters.items())
+def _configured(run: Run) -> str:
+    changed = f"; for this run: {', '.join(run.overrides)}" if run.overrides else ""
+    return f"{run.path}, trainer {run.trainer}{changed}"
 
 
 def _gate(run: Run) -> str:
@@ -194,12 +124,14 @@ def _data(run: Run) -> list[str]:
     if data is None:
         return []
     parts = [
-        page.words(described(data)),
+        page.words(described(data) + (f". {run.corrected}." if run.corrected else "")),
         page.words(f"Canonical hash {data.digest[:16]}; {run.git or 'no git'}; model {(run.code or '')[:16]}", "soft"),
     ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
-    rows = [(feature, data.types.get(feature.rsplit(".", 1)[-1], "")) for feature in run.features]
-    return [*parts, page.table(("feature", "type"), rows)]
+    if data.leaks:
+        told = "Leak alarm: AUC of each feature alone, by day, and with what was known earlier where it is made of past outcomes."
+        parts += [page.words(told, "soft"), page.table(("", ""), [(one.feature, one.told()) for one in data.leaks], wordy=1)]
+    return parts
 
 
 def _short(found: object, digits: int = 3) -> str:
@@ -215,7 +147,3 @@ def _loss(found: Evaluation) -> str:
 def _when(run: Run) -> str:
     seconds = (run.ended - run.started).total_seconds()
     return f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, {run.git or 'no git'}"
-
-
-def _footer(made: datetime, target: str) -> str:
-    return f"Isthmus, {made:%-d %B %Y, %H:%M} UTC, target {target}. Nothing on this page is fetched from elsewhere."

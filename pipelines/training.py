@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,15 @@ import msgspec
 
 from ..errors import Invalid, IsthmusError, NotFound
 from ..project.names import did_you_mean
+from ..project.overrides import overridden
 from ..project.specs import Model
-from . import records, runs
+from . import notes, records, runs
+from .document import write
 from .graph import Artifact, Pipeline, Step
+from .notes import Notes
 from .port import Output, RunState
-from .records import Git, Run
+from .records import Corrected, Git, Run
+from .stored_events import StoredEvents, previous_run, stored_events
 
 if TYPE_CHECKING:
     from ..runtime import Project
@@ -26,25 +30,30 @@ _STEPS = "isthmus.pipelines.training_steps"
 _COUNTED = 5.0  # seconds between looks at an evaluation's log
 
 
-def train(project: Project, config: str) -> Run:
+def train(project: Project, config: str, *, overrides: Sequence[str] = (), tags: Sequence[str] = (), note: str = "") -> Run:
     """Train, evaluate and register one configuration, by its file (`models/logistic.yaml`) or its name; its record is returned.
 
-    The gate decides which alias the version gets; a gate that fails is a result and not an error. NotFound: no such configuration.
+    `overrides` change keys of the configuration for this run (`parameters.C=1`); `tags` and `note` are kept with it. The gate decides which
+    alias the version gets; a gate that fails is a result and not an error. NotFound: no such configuration.
     Invalid: the trainer or the data failed: the message names the module, the line and the log, and nothing was registered.
     """
-    model = configuration(project, config)
+    model = configuration(project, config, overrides)
+    notes.check(tags=tags, note=note)
     with project.lock("train"):
-        return _run(project, model)
+        return _run(project, model, tuple(overrides), Notes(tags=tuple(sorted(set(tags))), note=note.strip()))
 
 
-def configuration(project: Project, config: str) -> Model:
-    """A configuration by its file (`models/logistic.yaml`) or its name. NotFound, with what it may have been meant to be."""
+def configuration(project: Project, config: str, overrides: Sequence[str] = ()) -> Model:
+    """A configuration by its file (`models/logistic.yaml`) or its name. NotFound, with what it may have been meant to be.
+
+    With `overrides` (`parameters.C=1`) as its file would say it; Invalid or ProjectError where it could not.
+    """
     models = project.spec.models
     name = Path(config).stem if config.endswith((".yaml", ".yml")) else config
     if name not in models:
         there = ", ".join(model.path for model in models.values()) or "none"
         raise NotFound(f"there is no configuration {config} (there is: {there})", remedy=did_you_mean(name, models))
-    return models[name]
+    return overridden(project.description, models[name], overrides) if overrides else models[name]
 
 
 def window(project: Project, model: Model) -> tuple[datetime, datetime]:
@@ -52,9 +61,12 @@ def window(project: Project, model: Model) -> tuple[datetime, datetime]:
     return model.window or (project.now() - model.window_length, project.now())
 
 
-def pipeline(project: Project, model: Model) -> Pipeline:
+def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) -> Pipeline:
     """The four steps: dataset -> fit and evaluate, side by side -> register. All but the last come from the cache when nothing changed."""
     start, end = window(project, model)
+    before = previous_run(project, model)
+    stored = stored_events(project, model, start, end, since=before.started if before else None)
+    corrected = Corrected(corrections=stored.corrections, since=before.name) if before and stored.corrections else None
     said: dict[str, Any] = msgspec.to_builtins(model)
     objective: dict[str, Any] = msgspec.to_builtins(project.spec.objectives[model.objective])
     data = Artifact("dataset", "data")
@@ -74,7 +86,7 @@ def pipeline(project: Project, model: Model) -> Pipeline:
                 },
                 outputs=(Output(name="rows", type="int"),),
                 artifacts=("data",),
-                fingerprint=_watermarks(project, model),
+                fingerprint=_watermarks(project, model, stored),
             ),
             Step(
                 name="fit",
@@ -98,20 +110,22 @@ def pipeline(project: Project, model: Model) -> Pipeline:
                 name="register",
                 function=f"{_STEPS}:register",
                 inputs={"data": data, "model": Artifact("fit", "model"), "forward": Artifact("evaluate", "forward")},
-                parameters={"model": said, "about": _about(project, model, said)},
+                parameters={"model": said, "about": _about(project, model, said, overrides, corrected)},
                 cache=False,  # aliases move, and the champion is not the same tomorrow
             ),
         ),
     )
 
 
-def _run(project: Project, model: Model) -> Run:
+def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes) -> Run:
     from .submit import submit
     from .watch import watch
 
-    planned = pipeline(project, model)  # what is wrong with the code is said before a run begins
+    planned = pipeline(project, model, overrides)  # what is wrong with the code is said before a run begins
     name = runs.next_name(project)
     total = len(planned.steps)
+    if said != Notes():
+        write(project.target.blobs, notes.notes_uri(project.target.blobs, name), said)
 
     def progress(state: RunState) -> None:
         running = [step.name for step in state.steps if step.phase == "running"]
@@ -171,6 +185,7 @@ def _failed(project: Project, model: Model, name: str, *, planned: Pipeline, fai
         started=msgspec.convert(about["started"], datetime),
         ended=project.wall(),
         git=msgspec.convert(about["git"], Git | None),
+        overrides=tuple(about["overrides"]),
         failure=failure,
         log=runs.shown(project, runs.log_uri(project.target.blobs, name)),
     )
@@ -200,13 +215,12 @@ def _only_data(said: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in said.items() if key in ("name", "path", "model", "objective", "features")} | {"trainer": ""}
 
 
-def _watermarks(project: Project, model: Model) -> Mapping[str, str]:
-    """How far the data was published, so that the cache sees new data."""
+def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
+    """What events are stored and how far the views were published, so that the cache sees new data."""
     state = project.target.state
-    objective = project.spec.objectives[model.objective]
-    views = {feature.view for feature in model.features if feature.view}
-    keys = [f"events/{objective.exposure}", f"events/{objective.outcome}", *sorted(f"views/{view}" for view in views)]
-    return {key.replace("/", "_"): found.value.decode() if (found := state.get(key)) else "absent" for key in keys}
+    keys = sorted(f"views/{view}" for view in {feature.view for feature in model.features if feature.view})
+    views = {key.replace("/", "_"): found.value.decode() if (found := state.get(key)) else "absent" for key in keys}
+    return {"events": f"{stored.copies} copies, the last stored {stored.newest}", **views}
 
 
 def _code(project: Project, model: Model) -> str:
@@ -225,11 +239,13 @@ def _code(project: Project, model: Model) -> str:
     return digest_text(msgspec.json.encode([files, code_slice.libraries(files)], order="sorted"))
 
 
-def _about(project: Project, model: Model, said: dict[str, Any]) -> dict[str, Any]:
+def _about(project: Project, model: Model, said: dict[str, Any], overrides: tuple[str, ...], corrected: Corrected | None) -> dict[str, Any]:
     file = project.folder / model.path
     return {
         "config": file.read_text(encoding="utf-8") if file.is_file() else "",
         "settings": said,
+        "overrides": list(overrides),
+        "corrected": msgspec.to_builtins(corrected),
         "git": msgspec.to_builtins(git(project.folder)),
         "started": _iso(project.wall()),
     }

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from ..errors import Invalid
 from ..events.column_types import of_arrow
 from ..formats import decode
-from ..project.specs import Model, Objective, ProjectSpec
+from ..project.specs import Feature, Model, Objective, ProjectSpec
 from .context import StepContext
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from .distribution import Distribution
     from .evaluation import Forward
+    from .leak_alarm import Looked
     from .records import Data
 
 
@@ -25,12 +28,15 @@ def dataset(context: StepContext) -> None:
     """The training set, point in time, as `data/data.parquet`, with what is known of it as `data/data.json`."""
     import pyarrow.parquet as pq
 
-    from ..feature_store.training_set import training_set
+    from ..feature_store.training_set import STAMP, training_set
+    from .leak_alarm import look
 
     model, project = _model(context), context.project()
     start, end, as_of = (_moment(context, name) for name in ("start", "end", "as_of"))
-    table = training_set(project, model.objective, model.features, start=start, end=end, as_of=as_of)
-    known = _known(table, model, project.spec, start=start, end=end, as_of=as_of)
+    stamped = training_set(project, model.objective, model.features, start=start, end=end, as_of=as_of, stamps=True)
+    table = stamped.select([name for name in stamped.column_names if not name.startswith(STAMP)])
+    looked = look(project, model, table, start=start, end=end, as_of=as_of)
+    known = _known(table, model, project.spec, start=start, end=end, as_of=as_of, stamped=stamped, looked=looked)
     context.log(f"{known.rows:,} rows, {known.clicks:,} with the outcome, hash {known.digest}")
     for warning in known.warnings:
         context.log(f"warning: {warning}")
@@ -73,6 +79,7 @@ def evaluate(context: StepContext) -> None:
         log=context.log,
         among=evaluation.grouping(table, objective, spec),
         source=context.inputs["data"] / "data.parquet",
+        shuffle=True,
     )
     measured = measure(predicted, gate.cutoffs_of(model.gate))
     pq.write_table(predicted.predictions, context.outputs["forward"] / "predictions.parquet")
@@ -96,10 +103,19 @@ def read_data(folder: Path) -> tuple[pa.Table, Data]:
     return pq.ParquetFile(folder / "data.parquet").read(), decode(known.read_bytes(), Data, what=str(known))
 
 
-def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime, end: datetime, as_of: datetime) -> Data:
+def _known(
+    table: pa.Table,
+    model: Model,
+    spec: ProjectSpec,
+    *,
+    start: datetime,
+    end: datetime,
+    as_of: datetime,
+    stamped: pa.Table,
+    looked: tuple[Looked, ...],
+) -> Data:
     import pyarrow.compute as pc
 
-    from ..feature_store.leaks import leak_alarm
     from ..feature_store.training_set import canonical_hash
     from .records import Data
 
@@ -131,8 +147,22 @@ def _known(table: pa.Table, model: Model, spec: ProjectSpec, *, start: datetime,
         features=len(names),
         views=len(views),
         empty=empty,
-        warnings=tuple(map(str, leak_alarm(table, "outcome", names))),
+        distributions=tuple(_distribution(feature, stamped) for feature in model.features),
+        leaks=looked,
+        warnings=tuple(str(one) for one in looked if one.warnings),
     )
+
+
+def _distribution(feature: Feature, stamped: pa.Table) -> Distribution:
+    """With the age of a view's values at the time of their rows."""
+    from ..feature_store.training_set import STAMP
+    from .distribution import distribution
+
+    age, stamp = None, f"{STAMP}{feature.view}"
+    if stamp in stamped.column_names:
+        shown, of_value = (stamped[name].to_numpy() for name in ("event_timestamp", stamp))
+        age = (shown - of_value) / np.timedelta64(1, "s")  # NaT, where there is no value, becomes NaN
+    return distribution(str(feature), stamped[feature.name], age=age)
 
 
 def _model(context: StepContext) -> Model:

@@ -140,7 +140,7 @@ def model(name: str, values: Values, path: str, report: Report) -> Model:
         path=path,
         features=tuple(map(feature, fields.pop("features"))),
         evaluate=Evaluation(**fields.pop("evaluate", {})),
-        gate=Gate(bounds=tuple(_bound(check, about, path, report) for check, about in fields.pop("gate", {}).items())),
+        gate=_gate(fields.pop("gate", {}), path, report),
         **fields,
     )
     length = built.window[1] - built.window[0] if built.window else built.window_length
@@ -151,6 +151,11 @@ def model(name: str, values: Values, path: str, report: Report) -> Model:
             "widen the window, or shorten evaluate.after",
         )
     return built
+
+
+def _gate(values: Values, path: str, report: Report) -> Gate:
+    bounds = {check: about for check, about in values.items() if check != "leaks"}
+    return Gate(bounds=tuple(_bound(check, about, path, report) for check, about in bounds.items()), leaks=values.get("leaks"))
 
 
 def _bound(check: str, about: Values, path: str, report: Report) -> Bound:

@@ -20,7 +20,7 @@ def check_problem(name: str) -> tuple[str, str] | None:
     if re.fullmatch(CHECK, name):
         return None
     names = [*EXAMPLES, *(f"{metric}{AGAINST}" for metric in EXAMPLES)]
-    remedy = did_you_mean(name, names) or f"a gate has {', '.join(EXAMPLES)}, and each with {AGAINST}"
+    remedy = did_you_mean(name, [*names, "leaks"]) or f"a gate has {', '.join(EXAMPLES)}, and each with {AGAINST}; and leaks"
     return f"{name} is not a key of a gate", remedy
 
 

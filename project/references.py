@@ -40,8 +40,8 @@ def check(spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]]
         known(view.entity, declared.entities, f"feature_views.{view.name}.entity", report, noun="an entity", has="entities are")
     for endpoint in spec.endpoints.values():
         _endpoint(endpoint, spec, declared, registered, report)
-    for model in spec.models.values():
-        _model(model, spec, declared, report)
+    for configuration in spec.models.values():
+        model(configuration, spec, declared, report)
 
 
 def known(name: str, names: Iterable[str], key: str, report: Report, *, noun: str, has: str) -> bool:
@@ -149,7 +149,8 @@ def _one_unit(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
         )
 
 
-def _model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
+def model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """What a configuration names is there."""
     prefix = f"{model.path}:"
     exposure = None
     if known(model.objective, declared.objectives, child(prefix, "objective"), report, noun="an objective", has="objectives are"):
@@ -172,6 +173,7 @@ def _model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) 
         elif known(feature.view, declared.feature_views, key, report, noun="a feature view", has="views are"):
             _view_feature(feature.view, exposure, spec, key, report)
     _serve_as(model, exposure, prefix, report)
+    _segments(model, exposure, prefix, report)
 
 
 def _unranked(model: Model, objective: Objective, report: Report) -> None:
@@ -208,6 +210,16 @@ def _view_feature(name: str, exposure: Event | None, spec: ProjectSpec, key: str
         f"{name} is found by {entity.key}, which {exposure.name} does not carry",
         f"add {entity.key}: {{type: {entity.type}}} to the attributes of {exposure.name}, or leave the view out",
     )
+
+
+def _segments(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:
+    types = {attribute.name: attribute.type for attribute in exposure.attributes} if exposure else {}
+    for position, name in enumerate(model.evaluate.segments if exposure else ()):
+        key = item(f"{prefix}evaluate.segments", position)
+        if name not in types:
+            report.add(key, f"{name} is not an attribute of {model.objective}'s exposure", did_you_mean(name, types, has="it has"))
+        elif types[name] not in {"string", "int", "bool"}:
+            report.add(key, f"{name} is a {types[name]}, and a segment is of one value", "use an attribute of type string, int or bool")
 
 
 def _serve_as(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:

@@ -214,6 +214,11 @@ EVALUATE = Record(
     keys={
         "forward": Key(shape=DURATION, description="The length of one test period. Default: a tenth of the days to test, in whole days."),
         "after": Key(shape=DURATION, description="How much log comes before the first test period. Default 2d."),
+        "segments": Key(
+            shape=ListOf(of=COLUMN),
+            example="[platform]",
+            description="Attributes of the exposure: the report has the figures of each value.",
+        ),
     },
 )
 BOUND = Record(
@@ -224,7 +229,7 @@ BOUND = Record(
         "within": Key(shape=ListOf(of=Number(), least=2, most=2), example="[0.67, 1.5]"),
     },
 )
-GATE = MapOf(of=BOUND, names=check_problem, pattern=CHECK)
+GATE = MapOf(of=BOUND, names=check_problem, pattern=CHECK, own={"leaks": OneOf(words=("none",))})
 MODEL = Record(
     noun="a model's configuration",
     keys={
@@ -260,8 +265,8 @@ MODEL = Record(
             shape=GATE,
             description="What the whole 95 % interval of a figure must keep: {ndcg@10_vs_champion: {at_least: 0}, calibration: "
             "{within: [0.67, 1.5]}}. Figures: auc, ndcg@k, recall@k, mrr, group_auc, log_loss, calibration; with _vs_champion their "
-            "difference to the champion's. Default where rows were ranked against each other, unless a ranking is compared already: "
-            "ndcg@10_vs_champion: {at_least: 0}.",
+            "difference to the champion's. `leaks: none` fails with the leak alarm. Default where rows were ranked against each other, "
+            "unless a ranking is compared already: ndcg@10_vs_champion: {at_least: 0}.",
         ),
     },
 )

@@ -189,6 +189,7 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
     names: Callable[[str], tuple[str, str] | None] = lambda _name: None
     pattern: str = ".*"
     least: int = 0
+    own: dict[str, Any] = {}  # names with a shape of their own
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         entries = mapping(node, key, report)
@@ -199,9 +200,9 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
             return WRONG
         values: dict[str, Any] = {}
         for name, value in entries.items():
-            if found := self.names(name):
+            if name not in self.own and (found := self.names(name)):
                 report.add(child(key, name), *found)
-            values[name] = self.of.read(value, child(key, name), report)
+            values[name] = self.own.get(name, self.of).read(value, child(key, name), report)
         return values
 
     def schema(self) -> Schema:
@@ -209,6 +210,8 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
         found: Schema = {"type": "object", "minProperties": self.least}
         if anything:
             return found | {"additionalProperties": self.of.schema()}
+        if self.own:
+            found["properties"] = {name: shape.schema() for name, shape in self.own.items()}
         return found | {"patternProperties": {f"^{self.pattern}$": self.of.schema()}, "additionalProperties": False}
 
 

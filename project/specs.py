@@ -98,6 +98,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
     forward: timedelta | None = None  # None: a tenth of the days to test, in whole days
     after: timedelta = timedelta(days=2)
+    segments: tuple[str, ...] = ()  # attributes of the exposure: the figures of each value by itself
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +114,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """Each part passes, fails or is inconclusive."""
 
     bounds: tuple[Bound, ...] = ()
+    leaks: Literal["none"] | None = None  # "none": the leak alarm calls no feature
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

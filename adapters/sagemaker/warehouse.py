@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 import msgspec
@@ -34,13 +35,14 @@ class AthenaWarehouse:
         stored = catalogue.read(self._aws, table)
         if stored is None:
             return None
-        return TableState(columns=stored.document.columns, rows=self._count(stored))
-
-    def _count(self, stored: catalogue.Stored) -> int | None:
-        """From the files' own notes, when they are few; None when only a query could tell."""
         if stored.document.view_sql is not None:
-            return None
+            return TableState(columns=stored.document.columns, rows=None)
         objects = [item for item in athena.objects(self._aws, stored.prefix) if item.key.endswith(".parquet")]
+        size = sum(item.size for item in objects)
+        return TableState(columns=stored.document.columns, rows=self._count(objects), size=size)
+
+    def _count(self, objects: Sequence[athena.Object]) -> int | None:
+        """From the files' own notes, when they are few; None when only a query could tell."""
         if len(objects) > _COUNTED:
             return None
         return sum(footer.num_rows for footer in athena.footers(self._aws, objects))

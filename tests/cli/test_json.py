@@ -27,6 +27,8 @@ READS = {
     "runs list": ["runs", "list"],
     "runs show": ["runs", "show", "r1"],
     "runs compare": ["runs", "compare", "r1", "r1"],
+    "runs tag": ["runs", "tag", "r1", "first"],
+    "runs note": ["runs", "note", "r1", "the first"],
     "runs cancel": ["runs", "cancel", "r1"],
     "runs why-rerun": ["runs", "why-rerun", "r1"],
     "runs log": ["runs", "log", "r1", "fit"],

@@ -25,6 +25,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "failed": "pipelines.document:StepFailure",
     "key": "pipelines.cache:KeyRecord",
     "model": "pipelines.predictor:Manifest",
+    "notes": "pipelines.notes:Notes",
     "online_view": "adapters.local.online:_View",
     "raw": "events.raw_sources:RawSource",
     "record": "pipelines.records:Run",

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.pipelines import gate
+from isthmus.pipelines.leak_alarm import Looked
 from isthmus.pipelines.statistics import Estimate
 from isthmus.project.specs import Bound, Gate
 
@@ -80,3 +81,14 @@ def test_an_interval_passes_inside_and_fails_outside(low, high, bottom, top):
     found = gate.within(between(low, high), bottom, top)
     assert (found == "pass") == (bottom <= low and high <= top)
     assert (found == "fail") == (high < bottom or low > top)
+
+
+def test_leaks_none_fails_with_an_alarm_and_is_inconclusive_when_nothing_could_be_looked_at():
+    quiet, text = Looked(feature="a", days=3, auc=0.6), Looked(feature="c")
+    alarm = Looked(feature="b", days=3, auc=0.9, warnings=("AUC 0.9",))
+    asked = Gate(leaks="none")
+    verdicts = [gate.no_leaks(asked, looked).verdict for looked in ([quiet, text], [quiet, alarm], [text], [])]
+    assert verdicts == ["pass", "fail", "inconclusive", "inconclusive"]
+    judged = gate.judge((), {}, {}, leaks=gate.no_leaks(asked, [quiet, alarm]))
+    assert (judged.verdict, judged.of("leaks"), judged.checks[0].reason) == ("fail", "fail", "the leak alarm calls b")
+    assert gate.no_leaks(Gate(), [alarm]) is None

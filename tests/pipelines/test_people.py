@@ -6,11 +6,13 @@ import pytest
 import isthmus
 from isthmus.events.ingest import ingest
 from isthmus.feature_store.materialize import materialize
-from isthmus.pipelines import report, runs, training
+from isthmus.pipelines import runs, training
 from isthmus.pipelines.compare import compare
+from isthmus.pipelines.comparison_page import comparison_page
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.metrics import clusters
 from isthmus.pipelines.records import digits_of
+from isthmus.pipelines.shelf import run_uri
 from isthmus.project import scaffold
 from isthmus.tests.pipelines.test_report import Whole
 
@@ -69,18 +71,18 @@ def test_units_are_people_and_groups_are_their_lists(shop):
 
 
 def test_the_comparison_is_decided_by_the_ranking_and_says_that_auc_says_otherwise(shop):
-    found = compare(shop, "r1", "r2")
+    found = compare(shop, "r1", "r2").pairs[0]
     assert (found.metric, found.verdict) == ("ndcg@10", "worse")
     assert "auc says otherwise" in str(found)
-    assert compare(shop, "r2", "r1").verdict == "better"
+    assert compare(shop, "r2", "r1").pairs[0].verdict == "better"
 
 
 def test_the_pages_show_every_figure_and_whose_rows_they_are(shop):
     run = runs.get_run(shop, "r2")
-    page = local_path(report.run_uri(shop.target.blobs, "r2")).read_text()
+    page = local_path(run_uri(shop.target.blobs, "r2")).read_text()
     for name, figure in (*run.evaluation.metrics.items(), *run.champion.differences.items()):
         assert f"{abs(figure.value):.{digits_of(name)}f}" in page
-    between = report.comparison_page(shop, compare(shop, "r1", "r2")).read_text()
+    between = comparison_page(shop, compare(shop, "r1", "r2")).read_text()
     for text in (page, between):
         Whole(text)
         assert f"draw {run.evaluation.units} visitors" in text

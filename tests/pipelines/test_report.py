@@ -1,6 +1,7 @@
 """Pages are whole in themselves, safe against what a user writes, and show what was computed."""
 
 import re
+from datetime import date
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,15 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import figures, page, plots, report, runs
+from isthmus.pipelines import figures, page, plots, runs
 from isthmus.pipelines.compare import compare
+from isthmus.pipelines.comparison_page import comparison_page
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.evaluation import SCHEMA
+from isthmus.pipelines.leak import leak_page
 from isthmus.pipelines.metrics import day_of
+from isthmus.pipelines.picture import demo_picture
+from isthmus.pipelines.shelf import run_uri
 from isthmus.pipelines.statistics import Pairs
 from isthmus.tests.pipelines import trained
 
-VOID = {"meta", "line", "circle", "polyline", "br"}
+VOID = {"meta", "line", "circle", "polyline", "rect", "br"}
 
 
 class Whole(HTMLParser):
@@ -31,7 +36,9 @@ class Whole(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
-        assert not {"src", "href", "srcset"} & {name for name, _ in attrs}
+        assert not {"src", "srcset"} & {name for name, _ in attrs}
+        for name, value in attrs:
+            assert name != "href" or re.fullmatch(r"#\w+|(\.\./r\d+/)?\w+\.\w+", value), "links stay within the store"
         assert tag != "script"
         if tag not in VOID:
             self.open.append(tag)
@@ -52,8 +59,8 @@ def shop(tmp_path_factory):
 
 
 def test_every_page_is_self_contained_html(shop):
-    pages = [local_path(report.run_uri(shop.target.blobs, name)) for name in ("r1", "r2")]
-    pages += [report.comparison_page(shop, compare(shop, "r1", "r2")), report.leak_page(shop, "r1").page]
+    pages = [local_path(run_uri(shop.target.blobs, name)) for name in ("r1", "r2")]
+    pages += [comparison_page(shop, compare(shop, "r1", "r2")), leak_page(shop, "r1").page]
     for path in pages:
         text = path.read_text()
         Whole(text)
@@ -64,13 +71,13 @@ def test_every_page_is_self_contained_html(shop):
 
 
 def test_what_a_user_writes_is_text_and_not_markup(shop):
-    text = local_path(report.run_uri(shop.target.blobs, "r2")).read_text()
+    text = local_path(run_uri(shop.target.blobs, "r2")).read_text()
     assert "&lt;script&gt;alert(1)" in text
     assert "<script" not in text
 
 
 def test_the_page_shows_the_run_s_figures(shop):
-    text = local_path(report.run_uri(shop.target.blobs, "r2")).read_text()
+    text = local_path(run_uri(shop.target.blobs, "r2")).read_text()
     run = runs.get_run(shop, "r2")
     for one in (run.evaluation.auc.value, run.champion.difference.value, *(period.auc for period in run.evaluation.periods)):
         assert f"{one:.3f}" in text
@@ -78,18 +85,18 @@ def test_the_page_shows_the_run_s_figures(shop):
 
 
 def test_the_picture_is_a_png(shop):
-    path = report.demo_picture(shop, ["r1", "r2"])
+    path = demo_picture(shop, ["r1", "r2"])
     assert path.name == "demo-calibration.png"
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_leak_needs_a_feature_that_is_made_of_outcomes(shop):
     with pytest.raises(Invalid, match="position is not made of past outcomes"):
-        report.leak_page(shop, "r1", feature="position")
+        leak_page(shop, "r1", feature="position")
 
 
 def test_the_leak_flatters(shop):
-    found = report.leak_page(shop, "r1", feature="item_ctr")
+    found = leak_page(shop, "r1", feature="item_ctr")
     assert found.leaked.value > found.honest.value
 
 
@@ -135,6 +142,19 @@ def test_an_axis_has_a_few_ticks_inside_it(low, width):
     found = plots.axis("x", low, low + width)
     assert 2 <= len(found.ticks) <= 7
     assert all(low - width / 1e3 <= value <= low + width * 1.001 for value, _ in found.ticks)
+
+
+def test_a_chart_of_210_days_has_a_point_a_week_and_every_row_in_its_table():
+    table = predictions([(0.1 * (day % 7 + (number % 3)), number % 2, day) for day in range(210) for number in range(8)])
+    (seen,) = (figures.Seen(name="model", style="a", predictions=table),)
+    spans = figures.by_time(table, date(1970, 1, 1), 7)
+    assert len(spans) == 30
+    assert sum(span.rows for span in spans) == table.num_rows
+    drawn = figures.daily_chart([seen])
+    Whole(drawn)
+    assert drawn.count("<circle") == 30
+    assert "AUC within days, by week" in drawn
+    assert f"{spans[0].auc:.3f}" in drawn.partition("<details>")[2]
 
 
 def test_text_is_escaped_wherever_it_goes():

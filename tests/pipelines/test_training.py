@@ -9,9 +9,10 @@ import isthmus
 from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.events.ingest import ingest
 from isthmus.feature_store.materialize import materialize
-from isthmus.pipelines import models, predictor, report, runs, training
+from isthmus.pipelines import models, predictor, runs, training
 from isthmus.pipelines.compare import compare
 from isthmus.pipelines.document import local_path
+from isthmus.pipelines.leak import leak_page
 from isthmus.pipelines.watch import observe
 
 pytestmark = pytest.mark.slow
@@ -77,7 +78,7 @@ def test_the_comparison_is_the_specification_s(project, logistic):
 
 
 def test_the_leak_stands_beside_the_honest_join(project, logistic):
-    found = report.leak_page(project, "r2")
+    found = leak_page(project, "r2")
     shown = [f"{one.value:.3f} {one.low:.3f} {one.high:.3f}" for one in (found.honest, found.leaked)]
     assert shown == ["0.469 0.390 0.551", "0.748 0.701 0.795"]
     assert found.model_leaked.low > found.model_honest.high

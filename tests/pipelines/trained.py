@@ -93,10 +93,10 @@ def data(rows=2100, seed=3, strength=0.5):
     )
 
 
-def run_here(project, config, table, monkeypatch):
+def run_here(project, config, table, monkeypatch, overrides=()):
     """Every step of a training run in this process, as the engine would run them; the run's record."""
     monkeypatch.setattr(training_set, "training_set", lambda *_, **__: table)
-    planned = training.pipeline(project, training.configuration(project, config))
+    planned = training.pipeline(project, training.configuration(project, config, overrides), overrides)
     name, blobs = runs.next_name(project), project.target.blobs
     made = {}
     for step in planned.steps:

@@ -1,0 +1,116 @@
+"""The page of runs side by side: `reports/r6-r7.html`, each run against the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import compare, page, runs, spoken
+from .compare import Comparison, Comparisons
+from .figures import Seen, calibration_chart, daily_chart, roc_chart
+from .plots import STYLES
+from .records import Run
+from .shelf import keep
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..runtime import Project
+
+_LONGEST = 8  # names in a file's name
+
+
+def comparison_page(project: Project, compared: Comparisons) -> Path:
+    """Write `reports/<a>-<b>.html` and return where it is (on a cloud target: a copy in the project's .isthmus/)."""
+    tables = [runs.predictions_of(project.target.blobs, run.name) for run in compared.runs]
+    names = [run.name for run in compared.runs]
+    name = "-".join(names) if len(names) <= _LONGEST else f"{names[0]}-and-{len(names) - 1}-more-{'-'.join(names[-2:])}"
+    return keep(project, f"{name}.html", html(compared, tables).encode())
+
+
+def html(compared: Comparisons, tables: list[pa.Table]) -> str:
+    """The page; `tables` are the forward predictions of `compared.runs`."""
+    shown = list(zip(compared.runs, tables, STYLES, strict=False))
+    seen = [Seen(name=f"{run.name} {run.told()}", style=style, predictions=table) for run, table, style in shown]
+    more = len(compared.runs) - len(seen)
+    pictures = [page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)]
+    pictures += [page.words(f"The pictures show the first {len(seen)} runs; {more} more are in the table.", "soft")] if more else []
+    body = _two(compared.pairs[0], pictures) if len(compared.pairs) == 1 else _several(compared, pictures)
+    title = " and ".join(run.name for run in compared.runs) if len(compared.runs) == 2 else f"{len(compared.runs)} runs"
+    ended = max(run.ended for run in compared.runs)
+    return page.page(title, body, page.footer(ended, compared.runs[0].target))
+
+
+def _two(pair: Comparison, pictures: list[str]) -> list[str]:
+    one, two = pair.first, pair.second
+    outcome = two.data.outcome if two.data else "click"
+    rows = [
+        ("version", compare.version_of(one), compare.version_of(two), ""),
+        ("features", str(len(one.features)), str(len(two.features)), ""),
+        *compare.figure_rows(pair, "   "),
+    ]
+    head = ("", f"{one.name} {one.told()}", f"{two.name} {two.told()}", "difference")
+    kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
+    paired = f"Both models on the same {pair.rows:,} rows with {spoken.clicks(pair.clicks, outcome)}; {_drawn(two)}."
+    return [
+        page.heading(f"{one.told()} and {two.told()}", f"runs {one.name} and {two.name} for {two.objective}"),
+        page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),
+        page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
+        page.section("Pictures", *pictures),
+        page.section("What differs", *_changes((one, two))),
+    ]
+
+
+def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
+    first, decided = compared.runs[0], [pair for pair in compared.pairs if pair.verdict != "undecided"]
+    lines = [f"{pair.second.name} {pair.second.told()}: {_first_word(pair)}. {_sentence(pair)}" for pair in decided]
+    head, *rows = compare.overview_rows(compared.pairs)
+    told = f"{len(decided)} of {len(compared.pairs)} differ from {first.name} at 95 %"
+    return [
+        page.heading(f"{len(compared.runs)} runs for {first.objective}", f"each against {first.name} {first.told()}"),
+        page.verdict([told, *lines, f"{compare.several(len(compared.pairs)).capitalize()}."], ""),
+        page.section(
+            "Figures",
+            page.table(head, rows),
+            page.words(f"Differences are on the rows that both models of a pair were tested on; {_drawn(compared.runs[-1])}.", "soft"),
+        ),
+        page.section("Pictures", *pictures),
+        page.section("What differs", *_changes(compared.runs)),
+    ]
+
+
+def _drawn(run: Run) -> str:
+    evaluation = compare.figures(run)
+    drawn = spoken.drawn(evaluation)
+    return f"intervals are 95 %; they {drawn}" if evaluation.unit else f"intervals are 95 %, {drawn}"
+
+
+def _first_word(pair: Comparison) -> str:
+    return {"undecided": "undecided", "better": f"{pair.second.name} ranks better", "worse": f"{pair.second.name} ranks worse"}[
+        pair.verdict
+    ]
+
+
+def _sentence(pair: Comparison) -> str:
+    if pair.verdict == "undecided":
+        return f"The interval of the difference in {pair.metric} holds 0. {compare.power(pair)}"
+    return f"The interval of the difference in {pair.metric}, {spoken.interval(pair.deciding(), sign=True)}, does not hold 0."
+
+
+def _changes(compared: tuple[Run, ...]) -> list[str]:
+    """A line for whatever is not the same in all runs."""
+
+    def named(parameters: dict[str, object]) -> str:
+        return ", ".join(f"{name} {value}" for name, value in parameters.items())
+
+    told = {
+        "trainer": [run.trainer for run in compared],
+        "parameters": [named(run.parameters) for run in compared],
+        "features": [", ".join(run.features) for run in compared],
+        "git": [str(run.git or "none") for run in compared],
+        "data": [run.data.digest[:12] if run.data else "" for run in compared],
+    }
+    rows = [(name, *(value or "none" for value in values)) for name, values in told.items() if len(set(values)) > 1]
+    if not rows:
+        return [page.words("Nothing: configuration, code revision and data are the same.")]
+    return ['<div class="changes">', page.table(("", *(run.name for run in compared)), rows), "</div>"]

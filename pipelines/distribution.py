@@ -1,0 +1,121 @@
+"""How a feature is distributed in a training set, and how far it has moved from another one's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_BARS = 16  # of a picture, from the 1st to the 99th percentile
+_DECILES = 10
+_LEVELS = 12  # a whole number with no more values than this is a level, as text is; of more, the most frequent are kept
+
+
+class Distribution(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers have `quantiles`, `bars` and deciles (`edges`, and the `shares` between them); everything else `levels`."""
+
+    feature: str  # view.feature, or an attribute
+    rows: int
+    nulls: int
+    quantiles: tuple[float, ...] = ()  # 0, 5, 25, 50, 75, 95, 100 %
+    bars: tuple[float, ...] = ()
+    edges: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()  # of the rows with a value
+    levels: dict[str, float] = {}  # shares of the most frequent values among the rows with one; the rest is the others'
+    age: tuple[float, float] | None = None  # seconds from the value's time to the row's: the median, and what 95 % are younger than
+
+
+def distribution(feature: str, column: Any, *, age: Any = None) -> Distribution:
+    """Of a column of the training set. `age`: seconds by row, NaN where there is no value."""
+    known = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
+    told: dict[str, Any] = {"feature": feature, "rows": len(column), "nulls": column.null_count, "age": _age(age)}
+    numbers = _numbers(known)
+    if numbers is None:
+        return Distribution(**told, levels=_levels(known))
+    low, high = np.quantile(numbers, (0.01, 0.99))
+    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, _DECILES + 1)[1:-1]))
+    bars = np.histogram(np.clip(numbers, low, high), bins=_BARS, range=(low, high) if high > low else None)[0]
+    return Distribution(
+        **told,
+        quantiles=tuple(np.quantile(numbers, _QUANTILES).tolist()),
+        bars=tuple((bars / len(numbers)).tolist()),
+        edges=tuple(edges.tolist()),
+        shares=tuple((_between(numbers, edges) / len(numbers)).tolist()),
+    )
+
+
+def drift(before: Distribution, column: Any) -> float:
+    """The population stability index of a column against a distribution (Siddiqi, Credit Risk Scorecards, 2006): nulls are a bin, too.
+
+    Sum over bins of (q - p) ln(q / p); half a row is added to every bin, so that an empty one is dear but finite. By convention below 0.1
+    is little and above 0.25 is much; by chance alone about (bins - 1) (1 / rows + 1 / rows).
+    """
+    known = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
+    valued = before.rows - before.nulls
+    if before.edges:
+        numbers = np.asarray(known.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
+        counts = _between(numbers[~np.isnan(numbers)], np.array(before.edges))
+        then = np.array(before.shares) * valued
+    else:
+        counted = _levels(known, most=None)
+        named = np.array([counted.get(level, 0.0) for level in before.levels])
+        counts = np.append(named, max(0.0, 1 - named.sum())) * len(known)
+        shares = np.array(list(before.levels.values()))
+        then = np.append(shares, max(0.0, 1 - shares.sum())) * valued
+    p, q = (_smoothed(np.append(side, nulls)) for side, nulls in ((then, before.nulls), (counts, column.null_count)))
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def _smoothed(counts: NDArray[Any]) -> NDArray[Any]:
+    shares: NDArray[Any] = (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
+    return shares
+
+
+def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
+    counts: NDArray[Any] = np.bincount(np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1).astype(float)
+    return counts
+
+
+def _numbers(known: Any) -> NDArray[Any] | None:
+    """The values as floats; None when there is none, or they are levels."""
+    kind = known.type
+    if not len(known) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return None
+    if pa.types.is_integer(kind) and pc.count_distinct(known).as_py() <= _LEVELS:
+        return None
+    numbers = np.asarray(known.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
+    numbers = numbers[np.isfinite(numbers)]
+    return numbers if len(numbers) else None
+
+
+def _levels(known: Any, most: int | None = _LEVELS) -> dict[str, float]:
+    """Value -> share, the most frequent first."""
+    counted = sorted(known.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"])))
+    return {str(pair["values"]): pair["counts"] / len(known) for pair in counted[:most]}
+
+
+def _age(age: Any) -> tuple[float, float] | None:
+    if age is None:
+        return None
+    seconds = np.asarray(age, dtype=float)
+    seconds = seconds[~np.isnan(seconds)]
+    return (float(np.median(seconds)), float(np.quantile(seconds, 0.95))) if len(seconds) else None
+
+
+def drifts(before: Sequence[Distribution], names: dict[str, str], data: pa.Table) -> dict[str, float]:
+    """The index of every feature that both have; `names` says which column of `data` a feature is."""
+    return {one.feature: drift(one, data[names[one.feature]]) for one in before if one.feature in names}
+
+
+def spoken_age(seconds: float) -> str:
+    """`40 s`, `12 min`, `5 h`, `3 days`."""
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,65 @@
+"""`train --set parameters.C=1`: a configuration with some of its keys changed, read and judged as if its file said so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ..errors import Invalid, ProjectError
+from . import build, files, references, trainers, yaml
+from .report import Report
+from .sections import MODEL
+from .shapes import WRONG
+from .specs import Description, Model
+
+
+def overridden(description: Description, model: Model, overrides: Sequence[str]) -> Model:
+    """`overrides` are KEY=VALUE, the key a path in the file (parameters.C, evaluate.forward), the value YAML.
+
+    Invalid: no KEY=VALUE, or nothing that a file could hold. ProjectError: as the file would be refused, the place being the override.
+    """
+    folder, key, report = Path(description.folder), f"{model.path}:", Report()
+    node = files.read_yaml(folder / model.path, model.path, key, report)
+    for override in overrides:
+        path, value = _split(override)
+        node = _put(node, path, value, override)
+    values = MODEL.read(node or yaml.scalar(""), key, report)
+    built = build.model(model.name, values, model.path, report) if values is not WRONG and report.sound(key) else None
+    if built is not None:
+        references.model(built, description.spec, _declared(description), report)
+        trainers.check(folder, [built], report)
+    problems = tuple(problem for problem in report.sorted() if problem.severity == "error")
+    if problems or built is None:
+        place = f"{model.path} --set {' --set '.join(overrides)}"
+        raise ProjectError(tuple(msgspec.structs.replace(problem, file=place, line=0) for problem in problems))
+    return built
+
+
+def _split(override: str) -> tuple[list[str], yaml.Node]:
+    path, equals, text = override.partition("=")
+    if not equals or not all(path.split(".")):
+        raise Invalid(f"--set {override} is not KEY=VALUE", remedy="write a key of the configuration and its value: --set parameters.C=1")
+    node, problems = yaml.read(text, "--set")
+    if problems:
+        raise Invalid(f"--set {override}: {problems[0].message}", remedy=problems[0].remedy)
+    return path.split("."), node or yaml.scalar("")
+
+
+def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: str) -> yaml.Node:
+    """The tree with a value at a path; mappings that are not there yet are made."""
+    if not path:
+        return value
+    if node is None or (isinstance(node, yaml.Scalar) and node.value is None):
+        node = yaml.Mapping(entries={}, lines={}, line=0)
+    if not isinstance(node, yaml.Mapping):
+        raise Invalid(f"--set {override}: what is above {path[0]} holds no keys", remedy="give the whole value: --set features=[a, b]")
+    first, *rest = path
+    inner = _put(node.entries.get(first), rest, value, override)
+    return yaml.Mapping(entries=node.entries | {first: inner}, lines={first: node.line} | node.lines, line=node.line)
+
+
+def _declared(description: Description) -> references.Declared:
+    spec = description.spec
+    return references.Declared(events=tuple(spec.events), objectives=tuple(spec.objectives), feature_views=tuple(spec.feature_views))
