@@ -1,4 +1,4 @@
-"""One variant's process: start it, see that it is ready, start it again when it dies, end it when it is no longer wanted."""
+"""One process that serves a model: start it, see that it is ready, start it again when it dies, end it when it is no longer wanted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 from ...endpoints.port import VariantSpec
 from ...storage import Phase
-from .endpoint_rows import VariantReport
 from .exchange import Pool
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds between restarts; doubles, and starts over after a minute of good health
@@ -26,7 +25,7 @@ PING_EVERY, HUNG = 5.0, 60.0  # a process that does not answer /ping for so long
 LOG_LIMIT = 10_000_000  # bytes; the log before it is kept once
 
 
-class Variant:
+class ModelServer:
     def __init__(self, spec: VariantSpec, model: Path, log: Path) -> None:
         self.spec = spec
         self.pool = Pool(spec.name, spec.version)
@@ -39,18 +38,6 @@ class Variant:
         self._model = model
         self._log = log
         self._task = asyncio.get_running_loop().create_task(self._keep())
-
-    def report(self) -> VariantReport:
-        spec = self.spec
-        return VariantReport(
-            name=spec.name,
-            model=spec.model,
-            version=spec.version,
-            phase=self.phase,
-            pid=self.pid,
-            restarts=self.restarts,
-            failure=self.failure,
-        )
 
     def again(self) -> None:
         """Start a failed process now instead of after its pause: what was wrong may have been mended."""
@@ -181,5 +168,5 @@ def _tail(log: Path, start: int, *, lines: int = 5) -> str:
     """The last lines that this process wrote, each on a line of its own."""
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - 8192))
-        found = file.read().decode("utf-8", "replace").strip().splitlines()
-    return "".join(f"\n  {line}" for line in found[-lines:])
+        written = file.read().decode("utf-8", "replace").strip().splitlines()
+    return "".join(f"\n  {line}" for line in written[-lines:])
