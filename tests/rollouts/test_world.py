@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
@@ -162,16 +163,16 @@ def test_minutes_are_settled_late_and_may_be_unreadable():
 def test_no_request_is_lost_or_made_up_however_the_clock_is_moved(per_minute, changes, error_rate):
     """Counts differ from the expected ones by less than one request a variant, whole minutes being closed."""
     place = world(per_minute=per_minute, behaviours={"challenger": Behaviour(error_rate=error_rate)})
-    expected = dict.fromkeys(("champion", "challenger"), Decimal(0))
+    expected = dict.fromkeys(("champion", "challenger"), Fraction(0))
     for seconds, share in changes:
         place.fleet.set_split(split(share))
         place.advance(timedelta(seconds=seconds))
         for name, percent in split(share).items():
-            expected[name] += per_minute * percent * seconds / 6000
+            expected[name] += per_minute * Fraction(percent) * seconds / 6000
     rest = 60 - place.now().second if place.now().second else 0
     place.fleet.set_split(split(0))
     place.advance(timedelta(seconds=rest))
-    expected["champion"] += Decimal(per_minute * rest) / 60
+    expected["champion"] += Fraction(per_minute * rest, 60)
     for name, wanted in expected.items():
         counted = sum(minute.requests for minute in place.minutes.get(name, ()))
         assert wanted - 1 < counted <= wanted
