@@ -298,5 +298,6 @@ def _state(variant: Running) -> VariantState:
         percent=variant.percent,
         target_percent=variant.target,
         instances=variant.instances if variant.phase == "ready" else 0,
+        target_instances=variant.wanted,
         phase=variant.phase,
     )
