@@ -18,7 +18,10 @@ Step = tuple[str, int, int, tuple[tuple[str, Verdict], ...]]  # what, stage, att
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of the scenario as it came, after the entry `seq` of the history."""
+
     at: datetime
+    seq: int
     text: str
 
 
@@ -29,6 +32,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Happened, ...]  # of the scenario, as they came
     never: tuple[str, ...]  # events whose step was not reached
     started: datetime
+    grace: timedelta | None  # the grace time that was rehearsed in the place of a longer one
     minutes: Mapping[str, tuple[Minute, ...]]  # what was sent, by variant
     seconds: float  # that it took, of real time
     unexpected: tuple[str, ...] = ()  # in what it differs from what the scenario expects
@@ -71,15 +75,17 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         if self.seen is not None and self.events:
             figures += f"; seen {_minutes(self.seen.at - self.events[0].at)} after it began"
         lines.append(figures)
+        if self.grace is not None:
+            lines.append(f"  the grace time after the promotion is rehearsed for {duration_text(self.grace)}")
         lines += [f"  never happened, its step was not reached: {text}" for text in self.never]
         lines += [f"  not as expected: {text}" for text in self.unexpected] or ["  as expected"]
         return "\n".join(lines)
 
     def _told(self) -> Iterator[str]:
         """Events and decisions in the order of their times."""
-        told = [(happened.at, happened.text) for happened in self.events]
-        told += [(entry.at, text) for entry in self.entries if (text := _clause(entry, self.state))]
-        for at, text in sorted(told, key=lambda pair: pair[0]):
+        told = [(happened.seq, 1, happened.at, happened.text) for happened in self.events]
+        told += [(entry.seq, 0, entry.at, text) for entry in self.entries if (text := _clause(entry, self.state))]
+        for _seq, _after, at, text in sorted(told):
             yield f"{_clock(at - self.started)} {text}"
 
 
@@ -103,24 +109,20 @@ def _unexpected(rehearsal: Rehearsal) -> Iterator[str]:
         yield f"by {rehearsal.state.cause or 'nothing'}, not by {expect.by}"
 
 
+_TOLD = ("held", "waiting", "drift", "late", "lost", "handed", "promoted", "paused", "resumed", "asked", "abort")
+
+
 def _clause(entry: Entry, state: State) -> str:
     """An entry in a few words; "" for what only the history tells."""
-    percent = "" if entry.percent is None else f"{shown(entry.percent)} %"
-    match entry.what:
-        case "started":
-            return "start"
-        case "converged" | "corrected":
-            return percent
-        case "check":
-            return ", ".join(f"{check.guardrail} {check.verdict.upper()}" for check in entry.checks if check.verdict == "fail")
-        case "abort":
-            return f"abort: {entry.why}"
-        case "aborted":
-            return "aborted, " + "/".join(map(shown, state.intent.values()))
-        case "held" | "waiting" | "drift" | "late" | "lost" | "handed" | "promoted" | "paused" | "resumed" | "asked":
-            return entry.what + (f": {entry.why}" if entry.why else "")
-        case _:
-            return ""
+    if entry.what in ("converged", "corrected") and entry.percent is not None:
+        return f"{shown(entry.percent)} %"
+    if entry.what == "check":
+        return ", ".join(f"{check.guardrail} {check.verdict.upper()}" for check in entry.checks if check.verdict == "fail")
+    if entry.what == "aborted":
+        return "aborted, " + "/".join(map(shown, state.intent.values()))
+    if entry.what in _TOLD:
+        return entry.what + (f": {entry.why}" if entry.why else "")
+    return "start" if entry.what == "started" else ""
 
 
 def _wrapped(first: str, parts: tuple[str, ...]) -> Iterator[str]:

@@ -11,6 +11,8 @@ from decimal import Decimal
 from functools import partial
 from typing import final
 
+import msgspec
+
 from ..endpoints import split
 from ..errors import Busy, Conflict, OutcomeUnknown, Throttled, Unavailable
 from . import documents, wishes
@@ -24,8 +26,9 @@ from .traps import ControllerDied, Trap, Traps, trapped
 
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _LONGEST = timedelta(days=14)  # of virtual time
-# Between two looks. Nothing is judged more often than once a minute, and for a day nothing happens but that the old variant is kept
-_PERIODS: dict[Phase, timedelta] = {"baking": 30 * _SECOND, "waiting": 30 * _SECOND, "promoted": 10 * _MINUTE, "ended": _MINUTE}
+_GRACE = timedelta(hours=1)  # of a longer one: each of its minutes is judged on all before it
+# Between two looks. Nothing is judged more often than once a minute
+_PERIODS: dict[Phase, timedelta] = {"baking": 30 * _SECOND, "waiting": 30 * _SECOND, "promoted": _MINUTE, "ended": _MINUTE}
 _PERIOD = 10 * _SECOND
 _PATIENCE = 5 * _MINUTE  # with a person who is asked, when nothing more is to happen
 _AGAIN = 8  # looks at once, when one says that there is more to do
@@ -34,6 +37,8 @@ _AGAIN = 8  # looks at once, when one says that there is more to do
 def rehearse(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Rehearsal:
     """From `start` until the rollout is over, or waits for a person who will not come."""
     began = time.perf_counter()
+    shorter = plan.remove_old > _GRACE
+    plan = msgspec.structs.replace(plan, remove_old=min(plan.remove_old, _GRACE))
     player = _Player(scenario, plan, endpoint, setting)
     state = player.play()
     rehearsal = Rehearsal(
@@ -43,6 +48,7 @@ def rehearse(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) ->
         events=tuple(player.events),
         never=tuple(event.text for event in player.waiting),
         started=player.started,
+        grace=_GRACE if shorter and state.end == "promoted" else None,
         minutes={variant: tuple(minutes) for variant, minutes in setting.minutes().items()},
         seconds=time.perf_counter() - began,
     )
@@ -72,6 +78,7 @@ class _Player:
         documents.begin(
             self.outside.state, self.endpoint, lambda number: beginning(number, self.endpoint, self.plan, self.started, who="rehearsal")
         )
+        self.do_what_is_due()
         self.start_controller()
         since: datetime | None = None  # a person is asked, and nothing more is to happen
         while True:
@@ -112,15 +119,18 @@ class _Player:
             return  # the next look sees what happened
 
     def pass_time(self, span: timedelta) -> None:
-        """Move the clock, and let happen what is due on the way. An event ends the pause: somebody may look sooner."""
+        """Move the clock, and let happen what is due on the way."""
         end = self.setting.now() + span
         while self.setting.now() < end:
             due = self.due[0][0] if self.due else end
             stop = min(end, max(due, self.setting.now()))
             if stop > self.setting.now():
                 self.setting.advance(stop - self.setting.now())
-            while self.due and self.due[0][0] <= self.setting.now():
-                heapq.heappop(self.due)[2]()
+            self.do_what_is_due()
+
+    def do_what_is_due(self) -> None:
+        while self.due and self.due[0][0] <= self.setting.now():
+            heapq.heappop(self.due)[2]()
 
     def at(self, moment: datetime, action: Callable[[], None]) -> None:
         heapq.heappush(self.due, (moment, next(self.count), action))
@@ -129,7 +139,8 @@ class _Player:
         self.controllers.append(next(self.names))
 
     def happen(self, event: Event) -> None:
-        self.events.append(Happened(at=self.setting.now(), text=event.text))
+        stored = documents.read(self.outside.state, self.endpoint)
+        self.events.append(Happened(at=self.setting.now(), seq=stored.state.seq if stored else 0, text=event.text))
         match event.happens:
             case Person(verb=verb, because=because):
                 wishes.ask(self.outside.state, self.endpoint, verb, who="somebody", at=self.setting.now(), because=because)

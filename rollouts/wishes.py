@@ -30,7 +30,7 @@ def ask(store: StateStore, endpoint: str, verb: Verb, *, who: str, at: datetime,
             return documents.write(store, state, expect=stored.token).state
         except Conflict:
             continue
-    raise Conflict(f"rollout {stored.state.id} of {endpoint} is written all the time", remedy="try again")
+    raise Conflict(f"the rollout of {endpoint} is written all the time", remedy="try again")
 
 
 def asked(state: State, verb: Verb, wish: Wish) -> State:
