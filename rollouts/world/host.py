@@ -43,7 +43,7 @@ def traits_of(target: Target) -> Traits:
     return Traits(
         name=target.name,
         resolution=hosting.resolution(target),
-        fenced=target.capabilities["traffic.fenced"].level == "native",
+        fenced=target.capabilities["traffic.touch"].level == "native",
         metrics_delay=delay if isinstance(delay, timedelta) else _ZERO,
         takes=_MINUTE if target.adapter.remote else _ZERO,
     )
