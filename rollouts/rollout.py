@@ -1,0 +1,277 @@
+"""What people do with a rollout: start, status, pause, resume, promote, abort, history, wait, and the looks that drive it.
+
+A person changes only what they wish, by compare-and-swap; looks do the rest. Nothing here waits for the cloud but `wait`, `run` and `abort`.
+"""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+
+from ..endpoints.traffic import observed
+from ..errors import Conflict, NotFound, Refused, Unavailable
+from ..lease import Lease, take
+from ..runtime import Project
+from . import documents
+from .controller import Ports, drive, look, me
+from .documents import Stored
+from .plan import differs, planned
+from .states import Entry, Plan, State, Wish, Wishes
+from .status import Status, plan_text, status_of
+
+Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
+_AGAIN = 20  # times that a wish is written anew when a look was faster
+_PERIOD = 1.0  # seconds between two glances of `wait`
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    endpoint: str
+    id: str
+    plan: Plan
+
+    def __str__(self) -> str:
+        return f"{self.target:<7} {self.endpoint}   {plan_text(self.plan)}\nstarted {self.id}"
+
+
+class Rollout:
+    """What `start` returns: `im.rollout.start(project, "ranker").wait()`."""
+
+    def __init__(self, project: Project, endpoint: str, started: Started) -> None:
+        self._project, self._endpoint = project, endpoint
+        self.started = started
+
+    @property
+    def id(self) -> str:
+        return self.started.id
+
+    def status(self) -> Status:
+        return status(self._project, self._endpoint)
+
+    def wait(self, *, timeout: timedelta | None = None) -> Outcome:
+        """Drive it until it is promoted or over, or a person is asked. See `run`."""
+        return run(self._project, self._endpoint, timeout=timeout)
+
+    def __str__(self) -> str:
+        return str(self.started)
+
+
+def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
+    """Write down what shall happen. The first look takes the traffic; until somebody looks (`run`, `tick`) nothing moves.
+
+    See plan.planned for what is refused. Refused, too: a rollout of this endpoint has not ended, or its traffic has another owner.
+    """
+    store = project.target.state
+    with project.lock("rollout start"):
+        stored = documents.read(store, endpoint)
+        if stored is not None:
+            _check_ended(stored.state)
+        plan = planned(project, endpoint)
+        check_owner(project, endpoint)
+        now = project.wall()
+        name = documents.next_id(store, endpoint)
+        first = Entry(seq=1, at=now, who=_who(), epoch=0, what="started", why=because)
+        state = State(id=name, endpoint=endpoint, plan=plan, phase="starting", lease=Lease(), started=now, seq=1, outbox=(first,))
+        documents.write(store, state, expect=stored.token if stored else None)
+    return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan))
+
+
+def check_owner(project: Project, endpoint: str) -> None:
+    """Refused, naming who owns the traffic and the command that ends it."""
+    from ..endpoints import owner
+
+    owner.check_free(project.target.state, endpoint, observed(project, endpoint), now=project.wall())
+
+
+def _check_ended(state: State) -> None:
+    if state.phase != "ended":
+        raise Refused(
+            f"{state.id} of {state.endpoint} is {state.phase} since {state.started:%Y-%m-%d %H:%M}: one rollout at a time",
+            remedy=f"isthmus rollout {'promote' if state.phase == 'promoted' else 'abort'} {state.endpoint}",
+        )
+
+
+def status(project: Project, endpoint: str) -> Status:
+    """The running or last rollout. NotFound: there was none."""
+    state = _read(project, endpoint).state
+    return status_of(
+        project.target.name,
+        state,
+        project.target.endpoints.observe(endpoint),
+        project.wall(),
+        project_differs=state.phase != "ended" and differs(project, endpoint, state.plan),
+    )
+
+
+def history(project: Project, endpoint: str, *, rollout: str | None = None) -> tuple[Entry, ...]:
+    """What happened, oldest first, of the running or last rollout, or of `ro3`. NotFound."""
+    state = _read(project, endpoint).state
+    entries = documents.history(project.target.state, endpoint, rollout or state.id)
+    if rollout not in (None, state.id):
+        return entries
+    written = {entry.seq for entry in entries}
+    return (*entries, *(entry for entry in state.outbox if entry.seq not in written))
+
+
+def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
+    """No step up until `resume`. Guardrails and abort go on. Refused: nothing runs that could go up."""
+    return _wish(project, endpoint, "pause", because)
+
+
+def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
+    """Take a pause back. Refused: there is none."""
+
+    def resumed(state: State) -> State:
+        if state.phase == "ended" or state.wish.pause is None:
+            raise Refused(f"{state.id} of {endpoint} is not paused", remedy=f"isthmus rollout status {endpoint}")
+        return _noted(project, state, "resumed", because, msgspec.structs.replace(state.wish, pause=None))
+
+    _change(project, endpoint, resumed)
+    return status(project, endpoint)
+
+
+def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
+    """A person's yes where one is asked for; in the grace time: end it now. Refused: nothing waits, or the data do not pass and no reason."""
+
+    def promoted(state: State) -> State:
+        _check_promotable(state, because)
+        return _noted(project, state, "asked", because, msgspec.structs.replace(state.wish, promote=_wished(project, because)))
+
+    _change(project, endpoint, promoted)
+    return status(project, endpoint)
+
+
+def _check_promotable(state: State, because: str) -> None:
+    if state.phase not in ("waiting", "promoted"):
+        raise Refused(
+            f"{state.id} of {state.endpoint} is {state.phase}: it asks nobody", remedy=f"isthmus rollout status {state.endpoint} --watch"
+        )
+    doubtful = [
+        f"{tally.check.guardrail}: {tally.check.verdict}"
+        for tally in state.checks.values()
+        if tally.check.verdict not in ("pass", "not judged") and not _is_dry(state.plan, tally.check.guardrail)
+    ]
+    judged = bool(state.checks) or not state.plan.guardrails
+    if state.phase == "waiting" and not because and (doubtful or not judged):
+        raise Refused(
+            f"{state.id}: {'; '.join(doubtful) or 'nothing has been judged yet'}",
+            remedy=f'to go on all the same, say why: isthmus rollout promote {state.endpoint} --because "..."',
+        )
+
+
+def _is_dry(plan: Plan, guardrail: str) -> bool:
+    return any(rail.dry_run for rail in plan.guardrails if rail.name == guardrail)
+
+
+def abort(project: Project, endpoint: str, *, because: str = "", timeout: timedelta | None = None) -> Status:
+    """Bring the traffic back, and see that it came. Nothing takes an abort back. With nothing running: nothing is called.
+
+    It takes the lease at once: nobody waits for another controller. Unavailable: not back within `timeout`; the controllers go on with it.
+    """
+
+    def aborted(state: State) -> State:
+        if state.phase == "ended" or state.wish.abort is not None:
+            return state
+        noted = _noted(project, state, "asked", f"abort: {because}" if because else "abort", state.wish)
+        wish = msgspec.structs.replace(state.wish, abort=_wished(project, because))
+        lease = msgspec.structs.replace(take(state.lease, me(), project.wall()), touched=not state.lease.holder)
+        return msgspec.structs.replace(noted, wish=wish, lease=lease)
+
+    if _change(project, endpoint, aborted).phase != "ended":
+        run(project, endpoint, timeout=timeout, until=lambda state: state.phase == "ended")
+    return status(project, endpoint)
+
+
+def run(
+    project: Project, endpoint: str, *, timeout: timedelta | None = None, until: Callable[[State], bool] | None = None
+) -> Outcome:
+    """Drive the rollout: look again and again, until it is promoted or over, or (`until` None) a person is asked. May be killed at any time."""
+    ports = Ports.of(project)
+    return _outcome(drive(ports, endpoint, until=until or _asks, timeout=timeout))
+
+
+def _asks(state: State) -> bool:
+    return state.phase in ("waiting", "promoted", "handing", "ended")
+
+
+def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
+    """Wait without driving: until it is promoted (not for the grace time), aborted, or waits for a person; "timeout" after that long."""
+    deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
+    while not _asks(state := _read(project, endpoint).state):
+        if deadline is not None and time.monotonic() >= deadline:
+            return "timeout"
+        time.sleep(_PERIOD)
+    return _outcome(state)
+
+
+def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
+    """One look at each rollout that has not ended: what a scheduled function calls. By endpoint: what it did, in a line."""
+    ports = Ports.of(project)
+    names = [endpoint] if endpoint else list(documents.endpoints(project.target.state))
+    return {name: str(look(ports, name, holder=me())) for name in names}
+
+
+def _outcome(state: State) -> Outcome:
+    if state.phase == "ended":
+        return state.end or "lost"
+    if state.phase in ("promoted", "handing"):
+        return "promoted"
+    return "waiting" if state.phase == "waiting" else "timeout"
+
+
+def _wish(project: Project, endpoint: str, what: Literal["pause"], because: str) -> Status:
+    def wished(state: State) -> State:
+        if state.phase not in ("starting", "sizing", "shifting", "baking", "waiting"):
+            raise Refused(f"{state.id} of {endpoint} is {state.phase}: there is nothing to {what}", remedy=f"isthmus rollout status {endpoint}")
+        if state.wish.pause is not None:
+            return state
+        return _noted(project, state, "paused", because, msgspec.structs.replace(state.wish, pause=_wished(project, because)))
+
+    _change(project, endpoint, wished)
+    return status(project, endpoint)
+
+
+def _noted(project: Project, state: State, what: Literal["paused", "resumed", "asked"], because: str, wish: Wishes) -> State:
+    """The state with a wish, and with the line of the history that says who wished it."""
+    entry = Entry(
+        seq=state.seq + 1, at=project.wall(), who=_who(), epoch=state.lease.epoch, what=what, why=because, stage=state.stage, attempt=state.attempt
+    )
+    return msgspec.structs.replace(state, wish=wish, seq=entry.seq, outbox=(*state.outbox, entry))
+
+
+def _change(project: Project, endpoint: str, change: Callable[[State], State]) -> State:
+    """Read, change, write by compare-and-swap; again when a look was faster."""
+    for _ in range(_AGAIN):
+        stored = _read(project, endpoint)
+        state = change(stored.state)
+        if state is stored.state:
+            return state
+        try:
+            documents.write(project.target.state, state, expect=stored.token)
+        except Conflict:
+            continue
+        return state
+    raise Unavailable(f"rollouts/{endpoint} changes all the time", remedy="run this again")
+
+
+def _read(project: Project, endpoint: str) -> Stored:
+    stored = documents.read(project.target.state, endpoint)
+    if stored is None:
+        raise NotFound(f"{endpoint} has had no rollout on {project.target.name}", remedy=f"isthmus rollout start {endpoint}")
+    return stored
+
+
+def _wished(project: Project, because: str) -> Wish:
+    return Wish(who=_who(), at=project.wall(), because=because)
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "somebody"
