@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 
@@ -58,22 +59,23 @@ def deploy(project: Project, name: str) -> Deployment:
     """
     with project.lock("deploy"):
         endpoint = declared(project, name)
+        running = project.target.endpoints.observe(name)
         spec = resolve(project, endpoint)
         split = {v.name: v.traffic for v in endpoint.variants}
         checked(split, variants=split, resolution=resolution(project.target), where=f"{project.target.name} {name}")
         union([manifest_of(project, v.model, v.version) for v in spec.variants], view_keys(project))
         project.target.events.apply(EXPOSURES)
         began = time.monotonic()
-        held = owner.read(project, name)
-        created = project.target.endpoints.observe(name) is None
+        claim = owner.read(project.target.state, name)
+        created = running is None
         if created:
-            held = owner.intend(project, name, split, by="deploy", held=held)
+            claim = _intend(project, name, split, claim)
         state = _applied(project, spec)
         seconds = time.monotonic() - began
-        if held is not None and held.owner.owner == "deploy" and not held.owner.done:
-            if set(held.owner.split) != set(split):
-                held = owner.intend(project, name, split, by="deploy", held=held)  # the description changed before the first split was made
-            state = _first_split(project, state, held)
+        if claim is not None and claim.owner.owner == "deploy" and not claim.owner.done:
+            if set(claim.owner.split) != set(split):
+                claim = _intend(project, name, split, claim)  # the description changed before the first split was made
+            state = _first_split(project, state, claim)
         answers = smoke(project, name, [v.name for v in state.variants if v.percent > 0])
     by_name = {v.name: v for v in state.variants}
     return Deployment(
@@ -90,10 +92,10 @@ def deploy(project: Project, name: str) -> Deployment:
 
 
 def declared(project: Project, name: str) -> Endpoint:
-    found = project.spec.endpoints.get(name)
-    if found is None:
+    endpoint = project.spec.endpoints.get(name)
+    if endpoint is None:
         raise NotFound(f"project.yaml has no endpoint {name}", remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}")
-    return found
+    return endpoint
 
 
 def resolve(project: Project, endpoint: Endpoint) -> EndpointSpec:
@@ -106,19 +108,19 @@ def resolve(project: Project, endpoint: Endpoint) -> EndpointSpec:
 def _resolved(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
     ref: int | str = int(variant.ref) if variant.ref.isdigit() else variant.ref
     try:
-        found = project.target.registry.get(variant.model, ref)
+        version = project.target.registry.get(variant.model, ref)
     except NotFound as error:
         files = [m.path for m in project.spec.models.values() if m.model == variant.model and m.alias == variant.ref]
         raise NotFound(
             f"endpoint {endpoint.name}, variant {variant.name}: there is no {variant.model}@{variant.ref} yet",
             remedy=f"isthmus train {' '.join(files) or 'models/<configuration>.yaml'}",
         ) from error
-    if found.approval == "rejected":
+    if version.approval == "rejected":
         raise Refused(
-            f"endpoint {endpoint.name}, variant {variant.name}: {found.model}@{found.version} was rejected",
-            remedy=f"train another version, or move the alias: isthmus models promote {found.model}",
+            f"endpoint {endpoint.name}, variant {variant.name}: {version.model}@{version.version} was rejected",
+            remedy=f"train another version, or move the alias: isthmus models promote {version.model}",
         )
-    return VariantSpec(name=variant.name, model=found.model, version=found.version)
+    return VariantSpec(name=variant.name, model=version.model, version=version.version)
 
 
 def _applied(project: Project, spec: EndpointSpec) -> EndpointState:
@@ -167,18 +169,22 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
         raise
 
 
-def _first_split(project: Project, state: EndpointState, held: owner.Held) -> EndpointState:
+def _intend(project: Project, name: str, split: Mapping[str, Decimal], claim: owner.Claim | None) -> owner.Claim:
+    return owner.intend(project.target.state, name, split, by="deploy", claim=claim, now=project.wall())
+
+
+def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> EndpointState:
     """The declared split of a new endpoint. After a crash it is found here again: the intent was written down before."""
-    wanted = held.owner.split
+    wanted = claim.owner.split
     if {v.name: v.target_percent for v in state.variants} != wanted:
         if set(wanted) != {v.name for v in state.variants}:
             raise Invalid(f"{state.name}: the first split names {', '.join(wanted)}", remedy=f"isthmus destroy, then deploy {state.name}")
         project.target.endpoints.shift(state.name, wanted, expect=state.token)
     state = read_back(project, state.name, wanted)
-    owner.settled(project, state.name, held)
+    owner.settled(project.target.state, state.name, claim, now=project.wall())
     return state
 
 
 def _url(project: Project, name: str) -> str | None:
-    found = [r for r in project.target.inventory.list(project.spec.name) if r.kind == "endpoint" and r.name == name]
-    return found[0].console_url if found else None
+    listed = (r for r in project.target.inventory.list(project.spec.name) if r.kind == "endpoint" and r.name == name)
+    return next((r.console_url for r in listed), None)

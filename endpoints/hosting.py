@@ -68,10 +68,16 @@ def _number(target: Target, capability: str) -> Decimal:
 
 
 def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
-    """Invalid: no variants, or two of one name. Unsupported, naming the capability: more than this target's endpoints have."""
+    """Invalid: no variants, two of one name, a count below 1. Unsupported, by its capability: more than this target's endpoints have."""
     names = [variant.name for variant in spec.variants]
     if not names or len(set(names)) != len(names):
         raise Invalid(f"endpoint {spec.name} needs variants, each with a name of its own; it has {names}")
+    for variant in spec.variants:
+        if variant.instances is not None and not 1 <= variant.instances[0] <= variant.instances[1]:
+            raise Invalid(
+                f"endpoint {spec.name}, variant {variant.name}: {variant.instances} is no number of instances",
+                remedy="at least 1, and the most not below the fewest",
+            )
     if rules.most_variants is not None and len(names) > rules.most_variants:
         raise Unsupported(
             f"endpoint {spec.name} has {len(names)} variants; {rules.provider} takes {rules.most_variants}", capability="endpoints.variants"

@@ -13,12 +13,14 @@ from ..events.port import Row
 from ..storage import Phase
 
 
-class VariantSpec(msgspec.Struct, frozen=True, kw_only=True):
+class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Stored without its defaults: who wrote (1, 1) for `instances` before it could be None meant the profile's, too."""
+
     name: str
     model: str
     version: int
     machine: str = ""
-    instances: tuple[int, int] = (1, 1)
+    instances: tuple[int, int] | None = None  # the fewest and the most; None: as many as the profile says
     attempt: int = 0  # deploy the same version again
 
 
@@ -37,7 +39,8 @@ class VariantState(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     percent: Decimal  # serving now
     target_percent: Decimal
-    instances: int
+    instances: int  # serving now
+    target_instances: int
     phase: Phase
 
 

@@ -102,9 +102,16 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False  # judged and shown, decides nothing
 
     @property
+    def kind(self) -> Literal["max", "max_ratio", "max_shift"]:
+        return "max" if self.max is not None else "max_ratio" if self.max_ratio is not None else "max_shift"
+
+    @property
+    def limit(self) -> float:
+        return next(limit for limit in (self.max, self.max_ratio, self.max_shift) if limit is not None)
+
+    @property
     def name(self) -> str:
-        kind = "max" if self.max is not None else "max_ratio" if self.max_ratio is not None else "max_shift"
-        return f"{self.metric} {kind}"
+        return f"{self.metric} {self.kind}"
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,14 +52,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One guardrail over one window. `value` and `limit` in the metric's unit (rates from 0 to 1, ms, ratios)."""
+    """One guardrail over one window. `value` is held against `limit`: a rate from 0 to 1, ms, times the old variant's, a relative shift."""
 
     guardrail: str  # Guardrail.name
     verdict: Verdict
     value: float | None = None
-    base: float | None = None  # the old variant's figure, where compared
+    figure: float | None = None  # the new variant's own: a rate, ms, a mean score
+    base: float | None = None  # the old variant's
     limit: float | None = None
-    n: int = 0  # requests of the new variant; counting minutes for latency
+    n: int = 0  # requests of the new variant; of latencies and scores the minutes that count
     evidence: float | None = None
     needed: float | None = None  # 1 / alpha: fails from here
     outright: bool = False  # broken outright: fails at once, whatever the failure limit

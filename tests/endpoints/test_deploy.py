@@ -178,13 +178,13 @@ def test_traffic_moves_and_is_read_back(project):
 
 
 def test_traffic_has_one_owner_at_a_time(project):
-    held = owner.read(project, "ranker")
-    rollout = owner.Owner(owner="rollout", name="ro3", split=held.owner.split, done=False, changed=project.wall())
-    held = owner._put(project, "ranker", rollout, held)
-    with pytest.raises(Refused, match="belongs to rollout ro3"):
+    state, seen = project.target.state, project.target.endpoints.observe("ranker")
+    owner.take(state, seen, by="rollout", name="ro3", command="isthmus rollout abort ranker", now=project.wall())
+    with pytest.raises(Refused, match="belongs to rollout ro3") as error:
         traffic(project, "ranker", {"challenger": D(50)})
+    assert error.value.remedy.startswith("isthmus rollout abort ranker, or let it end")
     assert {v.name: v.percent for v in project.target.endpoints.observe("ranker").variants} == {"champion": D(90), "challenger": D(10)}
-    owner.settled(project, "ranker", held)
+    owner.release(state, "ranker", by="rollout", name="ro3", now=project.wall())
 
 
 @pytest.fixture
@@ -200,9 +200,8 @@ def fresh(folder):
 
 def _forget(project):
     remove_endpoints(project.target)
-    held = owner.read(project, "ranker")
-    if held:
-        project.target.state.delete(owner.key("ranker"), expect=held.token)
+    if claim := owner.read(project.target.state, "ranker"):
+        project.target.state.delete(owner.key("ranker"), expect=claim.token)
 
 
 class TestFresh:
@@ -238,7 +237,7 @@ class TestFresh:
         assert percents == {"champion": D(100), "challenger": D(0)}
         again = deploy(self.project, "ranker")
         assert [v.percent for v in again.variants] == [D(90), D(10)]
-        assert owner.read(self.project, "ranker").owner.done
+        assert owner.read(self.project.target.state, "ranker").owner.done
 
     def test_a_new_version_replaces_a_variant_only_at_no_traffic(self):
         deploy(self.project, "ranker")
