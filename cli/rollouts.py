@@ -139,13 +139,12 @@ def abort(console: Console, endpoint: str, because: str, timeout: str | None) ->
 
 @command(help="What happened, line by line.")
 @click.argument("endpoint")
-@click.option("--id", "name", metavar="ID", help="An earlier rollout: ro2.")
-def history(console: Console, endpoint: str, name: str | None) -> None:
+def history(console: Console, endpoint: str) -> None:
     from ..rollouts.status import history_text
     from ..rollouts.rollout import history as entries_of
 
     with console.open() as project:
-        entries = entries_of(project, endpoint, rollout=name)
+        entries = entries_of(project, endpoint)
         console.result(entries, history_text(entries))
 
 
@@ -163,11 +162,11 @@ def wait(console: Console, endpoint: str, timeout: str | None) -> None:
 @command(changes=True, help="Drive ENDPOINT's rollout from here until it is over. Two at once do no harm.")
 @click.argument("endpoint")
 def run(console: Console, endpoint: str) -> None:
-    from ..rollouts.rollout import run as drive
+    from ..rollouts.rollout import run_to_end
     from ..rollouts.rollout import status as look_at
 
     with console.open() as project:
-        drive(project, endpoint, until=lambda state: state.phase == "ended")
+        run_to_end(project, endpoint)
         console.result(look_at(project, endpoint))
 
 

@@ -6,6 +6,9 @@ A person changes only what they wish, by compare-and-swap; looks do the rest. No
 from __future__ import annotations
 
 import getpass
+import os
+import secrets
+import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,19 +16,22 @@ from typing import Literal
 
 import msgspec
 
+from ..endpoints import owner
 from ..endpoints.traffic import observed
 from ..errors import Conflict, NotFound, Refused, Unavailable
-from ..lease import Lease, take
+from ..lease import Lease
 from ..runtime import Project
 from . import documents
-from .controller import Ports, drive, look, me
+from .controller import LookResult, drive, give_back, look
 from .documents import Stored
 from .plan import differs, planned
+from .project_ports import ports_of
 from .states import Entry, Plan, State, Wish, Wishes
 from .status import Status, plan_text, status_of
 
 Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
 _AGAIN = 20  # times that a wish is written anew when a look was faster
+_NONCE = secrets.token_hex(2)
 _PERIOD = 1.0  # seconds between two glances of `wait`
 
 
@@ -68,32 +74,40 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
     """
     store = project.target.state
     with project.lock("rollout start"):
-        stored = documents.read(store, endpoint)
-        if stored is not None:
-            _check_ended(stored.state)
+        last = documents.read(store, endpoint)
+        if last is not None:
+            _check_over(last.state)
         plan = planned(project, endpoint)
-        check_owner(project, endpoint)
+        _check_owner(project, endpoint)
         now = project.wall()
-        name = documents.next_id(store, endpoint)
         first = Entry(seq=1, at=now, who=_who(), epoch=0, what="started", why=because)
-        state = State(id=name, endpoint=endpoint, plan=plan, phase="starting", lease=Lease(), started=now, seq=1, outbox=(first,))
-        documents.write(store, state, expect=stored.token if stored else None)
+
+        def build(name: str) -> State:
+            return State(id=name, endpoint=endpoint, plan=plan, phase="starting", lease=Lease(), started=now, seq=1, outbox=(first,))
+
+        name = documents.begin(store, endpoint, build).state.id
     return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan))
 
 
-def check_owner(project: Project, endpoint: str) -> None:
-    """Refused, naming who owns the traffic and the command that ends it."""
-    from ..endpoints import owner
+def _check_owner(project: Project, endpoint: str) -> None:
+    claim = owner.read(project.target.state, endpoint)
+    if claim is not None and owner.holds(claim.owner, observed(project, endpoint), project.wall()):
+        raise owner.refusal(endpoint, claim.owner)
 
-    owner.check_free(project.target.state, endpoint, observed(project, endpoint), now=project.wall())
 
-
-def _check_ended(state: State) -> None:
-    if state.phase != "ended":
+def _check_over(state: State) -> None:
+    if state.released:
+        return
+    if state.phase == "ended":
+        until = f"{state.watch_until:%H:%M:%S} UTC" if state.watch_until else "its watch is over"
         raise Refused(
-            f"{state.id} of {state.endpoint} is {state.phase} since {state.started:%Y-%m-%d %H:%M}: one rollout at a time",
-            remedy=f"isthmus rollout {'promote' if state.phase == 'promoted' else 'abort'} {state.endpoint}",
+            f"{state.id} of {state.endpoint} has ended, and looks until {until} whether a late call changes what it left",
+            remedy=f"start after that; somebody must look: isthmus rollout run {state.endpoint}",
         )
+    raise Refused(
+        f"{state.id} of {state.endpoint} is {state.phase} since {state.started:%Y-%m-%d %H:%M} UTC: one rollout at a time",
+        remedy=f"isthmus rollout {'promote' if state.phase == 'promoted' else 'abort'} {state.endpoint}",
+    )
 
 
 def status(project: Project, endpoint: str) -> Status:
@@ -108,14 +122,9 @@ def status(project: Project, endpoint: str) -> Status:
     )
 
 
-def history(project: Project, endpoint: str, *, rollout: str | None = None) -> tuple[Entry, ...]:
-    """What happened, oldest first, of the running or last rollout, or of `ro3`. NotFound."""
-    state = _read(project, endpoint).state
-    entries = documents.history(project.target.state, endpoint, rollout or state.id)
-    if rollout not in (None, state.id):
-        return entries
-    written = {entry.seq for entry in entries}
-    return (*entries, *(entry for entry in state.outbox if entry.seq not in written))
+def history(project: Project, endpoint: str) -> tuple[Entry, ...]:
+    """What happened, oldest first, of the running or last rollout. NotFound: there was none."""
+    return tuple(documents.history(project.target.state, _read(project, endpoint).state))
 
 
 def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
@@ -171,28 +180,42 @@ def _is_dry(plan: Plan, guardrail: str) -> bool:
 def abort(project: Project, endpoint: str, *, because: str = "", timeout: timedelta | None = None) -> Status:
     """Bring the traffic back, and see that it came. Nothing takes an abort back. With nothing running: nothing is called.
 
-    It takes the lease at once: nobody waits for another controller. Unavailable: not back within `timeout`; the controllers go on with it.
+    It takes the lease at once: nobody waits for another controller. Within `timeout` (None: for ever); later the controllers go on with it.
     """
 
     def aborted(state: State) -> State:
         if state.phase == "ended" or state.wish.abort is not None:
             return state
-        noted = _noted(project, state, "asked", f"abort: {because}" if because else "abort", state.wish)
-        wish = msgspec.structs.replace(state.wish, abort=_wished(project, because))
-        lease = msgspec.structs.replace(take(state.lease, me(), project.wall()), touched=not state.lease.holder)
-        return msgspec.structs.replace(noted, wish=wish, lease=lease)
+        return _noted(project, state, "asked", because, msgspec.structs.replace(state.wish, abort=_wished(project, because)))
 
     if _change(project, endpoint, aborted).phase != "ended":
-        run(project, endpoint, timeout=timeout, until=lambda state: state.phase == "ended")
+        look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
+        _drive(project, endpoint, lambda state: state.phase == "ended", timeout)
     return status(project, endpoint)
 
 
-def run(
-    project: Project, endpoint: str, *, timeout: timedelta | None = None, until: Callable[[State], bool] | None = None
-) -> Outcome:
-    """Drive the rollout: look again and again, until it is promoted or over, or (`until` None) a person is asked. May be killed at any time."""
-    ports = Ports.of(project)
-    return _outcome(drive(ports, endpoint, until=until or _asks, timeout=timeout))
+def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
+    """Drive the rollout until it is promoted or over, or a person is asked. May be killed at any time; two at once do no harm."""
+    return _outcome(_drive(project, endpoint, _asks, timeout))
+
+
+def run_to_end(project: Project, endpoint: str) -> Outcome:
+    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do."""
+    return _outcome(_drive(project, endpoint, lambda state: state.released, None))
+
+
+def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeout: timedelta | None) -> State:
+    _read(project, endpoint)  # NotFound before anything is driven
+    deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
+
+    def until(result: LookResult) -> bool:
+        if result.state is not None:
+            project.progress(f"rollout {endpoint} {result.state.phase}", result.state.stage, len(result.state.plan.stages))
+        late = deadline is not None and time.monotonic() >= deadline
+        return late or result.over or (result.state is not None and over(result.state))
+
+    drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=until)
+    return _read(project, endpoint).state
 
 
 def _asks(state: State) -> bool:
@@ -211,9 +234,21 @@ def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -
 
 def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
     """One look at each rollout that has not ended: what a scheduled function calls. By endpoint: what it did, in a line."""
-    ports = Ports.of(project)
-    names = [endpoint] if endpoint else list(documents.endpoints(project.target.state))
-    return {name: str(look(ports, name, holder=me())) for name in names}
+    ports, me = ports_of(project), holder()
+    looks: dict[str, str] = {}
+    for name in [endpoint] if endpoint else sorted(project.spec.rollouts):
+        result = look(ports, name, holder=me, clock=project.target.clock)
+        give_back(ports, name, holder=me)
+        if result.state is not None:
+            looks[name] = _look_text(result)
+    return looks
+
+
+def _look_text(result: LookResult) -> str:
+    assert result.state is not None  # noqa: S101  the caller looked
+    action = f"   {type(result.action).__name__.lower()}" if result.action else ""
+    problems = f"   {'; '.join(result.problems)}" if result.problems else ""
+    return f"{result.state.id} {result.state.phase} step {result.state.stage}{action}{problems}"
 
 
 def _outcome(state: State) -> Outcome:
@@ -264,6 +299,11 @@ def _read(project: Project, endpoint: str) -> Stored:
     if stored is None:
         raise NotFound(f"{endpoint} has had no rollout on {project.target.name}", remedy=f"isthmus rollout start {endpoint}")
     return stored
+
+
+def holder() -> str:
+    """This process, as leases name it: host, process, and a few letters that no other process of that number had."""
+    return f"{socket.gethostname().partition('.')[0]}-{os.getpid()}-{_NONCE}"
 
 
 def _wished(project: Project, because: str) -> Wish:
