@@ -1,4 +1,4 @@
-"""What a look may ask for. At most one of them changes the cloud; the order is the order in which they are done."""
+"""What a look may ask for. One look does one of them."""
 
 from __future__ import annotations
 
@@ -41,10 +41,4 @@ class SetAlias(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     version: int | None  # None: take it away
 
 
-class Smoke(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """One request to a variant that has no traffic yet (handing)."""
-
-    variant: str
-
-
-Action = Take | Release | Touch | Apply | Shift | SetAlias | Smoke
+Action = Take | Release | Touch | Apply | Shift | SetAlias

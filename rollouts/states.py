@@ -43,6 +43,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     spec: EndpointSpec  # version numbers, and how many instances each variant has by declaration
     initial: dict[str, Decimal]  # percent by variant when it was planned
     promote_alias: str | None
+    alias_before: int = 0  # the version that it named when this was planned; 0: none
+    retire_alias: str | None = None  # the alias by which the new variant is declared: taken off the version that was promoted
     remove_old: timedelta
     webhook_env: str | None
     # of the target:
@@ -121,7 +123,8 @@ class State(StoredDocument, frozen=True, kw_only=True):
     bake_from: datetime | None = None
     bake_until: datetime | None = None
     bake_token: str | None = None  # the endpoint's token at the bake's first look
-    hold_until: datetime | None = None
+    hold_until: datetime | None = None  # of no data; what is inconclusive has until bake_until and its hold
+    held_for: Literal["", "no data", "inconclusive", "drift"] = ""  # of which the history was told
     grace_until: datetime | None = None
     watch_until: datetime | None = None
     not_ready_since: datetime | None = None
@@ -136,6 +139,8 @@ class State(StoredDocument, frozen=True, kw_only=True):
     outbox: tuple[Entry, ...] = ()
     started: datetime
     ended: datetime | None = None
+    taken: bool = False  # the traffic was seen to be ours
+    released: bool = False  # the traffic was given back: nothing is left to do
     end: End | None = None
     cause: str = ""  # of an abort: by which guardrail, person, drift
 
@@ -147,7 +152,9 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     absent: bool = False  # the endpoint is not there: seen, not unknown
     owner: Literal["ours", "free", "other"] | None = None
     owner_text: str = ""  # of another's: who and since when
-    alias_version: int | None = None  # what the alias to be promoted names now; 0: nothing
+    alias_version: int | None = None  # what the alias to be promoted names now; 0: nothing; None: not read
+    retired_version: int | None = None  # ... and the alias to be retired
+    smoke: str | None = None  # what is wrong with the variant that was tried; "": nothing; None: not tried
     settled: datetime | None = None  # minutes before it are final; None: not read at this look
     minutes: Mapping[str, tuple[Bucket, ...]] = {}  # by variant, from bake_from up to `settled`
     scores: Mapping[str, Mapping[datetime, tuple[int, float]]] = {}  # by variant and minute: how many, their mean
