@@ -37,11 +37,11 @@ _timeout = click.option("--timeout", metavar="DURATION", help="How long to wait:
 @click.option("--wait", "waits", is_flag=True, help="Return when it is promoted (0), aborted (3), or waits for a person (4).")
 @click.option("--no-controller", is_flag=True, help="Start no process: a scheduled `rollout tick` drives it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def start(console: Console, endpoint: str, because: str, waits: bool, no_controller: bool, yes: bool) -> None:
+def start(console: Console, endpoint: str, *, because: str, waits: bool, no_controller: bool, yes: bool) -> None:
     from ..rollouts.plan import planned
-    from ..rollouts.status import plan_text
     from ..rollouts.rollout import start as begin
     from ..rollouts.rollout import wait as wait_for
+    from ..rollouts.status import plan_text
 
     with console.open() as project:
         plan = planned(project, endpoint)
@@ -69,8 +69,14 @@ def _drive_apart(console: Console, project: Project, endpoint: str) -> int:
     command_line += ["--target", console.target] if console.target else []
     command_line += ["--offline"] if console.offline else []
     with (folder / f"{endpoint}.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603  our own command line
-            command_line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=project.folder, env=os.environ.copy()
+        process = subprocess.Popen(
+            command_line,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=project.folder,
+            env=os.environ.copy(),
         )
     return process.pid
 
@@ -140,8 +146,8 @@ def abort(console: Console, endpoint: str, because: str, timeout: str | None) ->
 @command(help="What happened, line by line.")
 @click.argument("endpoint")
 def history(console: Console, endpoint: str) -> None:
-    from ..rollouts.status import history_text
     from ..rollouts.rollout import history as entries_of
+    from ..rollouts.status import history_text
 
     with console.open() as project:
         entries = entries_of(project, endpoint)

@@ -115,6 +115,4 @@ def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
 
 def _unbaked(state: State) -> State:
     """Nothing of a bake is left."""
-    return replace(
-        state, bake_from=None, bake_until=None, bake_token=None, hold_until=None, held_for="", not_ready_since=None, checks={}
-    )
+    return replace(state, bake_from=None, bake_until=None, bake_token=None, hold_until=None, held_for="", not_ready_since=None, checks={})

@@ -37,6 +37,7 @@ def planned(project: Project, endpoint: str) -> Plan:
     _check_pair(endpoint, old, new)
     _check_bystanders(state, {old.name, new.name})
     _check_steps(project, rollout, new)
+    promote_alias = rollout.after.promote_alias or _alias(endpoint_spec, old.name)
     return Plan(
         source=old.name,
         to=new.name,
@@ -51,7 +52,9 @@ def planned(project: Project, endpoint: str) -> Plan:
         advance=rollout.advance,
         spec=spec,
         initial={variant.name: variant.target_percent for variant in state.variants},
-        promote_alias=rollout.after.promote_alias or _alias(endpoint_spec, old.name),
+        promote_alias=promote_alias,
+        alias_before=_version(project, new.model, promote_alias),
+        retire_alias=_alias(endpoint_spec, new.name),
         remove_old=rollout.after.remove_old,
         webhook_env=rollout.webhook_env,
         resolution=resolution(project.target),
@@ -71,7 +74,9 @@ def _declared_rollout(project: Project, endpoint: str) -> Rollout:
     if endpoint not in rollouts:
         raise NotFound(
             f"project.yaml has no rollout for {endpoint}",
-            remedy=did_you_mean(endpoint, rollouts, has="it has rollouts for") if rollouts else f"add   rollouts: {{{endpoint}: {{steps: [...]}}}}",
+            remedy=did_you_mean(endpoint, rollouts, has="it has rollouts for")
+            if rollouts
+            else f"add   rollouts: {{{endpoint}: {{steps: [...]}}}}",
         )
     return rollouts[endpoint]
 
@@ -109,7 +114,7 @@ def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
     for variant in state.variants:
         if variant.name not in pair and variant.target_percent > 0:
             raise Refused(
-                f"{state.name}: {variant.name} has {shown(variant.target_percent)} % of the traffic, and a rollout moves that of two variants only",
+                f"{state.name}: {variant.name} has {shown(variant.target_percent)} % of the traffic; a rollout moves that of two variants",
                 remedy=f"move it away first: isthmus traffic {state.name} {variant.name}=0 ...",
             )
 
@@ -142,6 +147,14 @@ def _alias(endpoint: Endpoint, variant: str) -> str | None:
     refs = {declared.name: declared.ref for declared in endpoint.variants}
     ref = refs.get(variant, "")
     return ref if ref and not ref.isdigit() else None
+
+
+def _version(project: Project, model: str, alias: str | None) -> int:
+    """What an alias names; 0: nothing, or there is no alias."""
+    try:
+        return 0 if alias is None else project.target.registry.get(model, alias).version
+    except NotFound:
+        return 0
 
 
 def differs(project: Project, endpoint: str, plan: Plan) -> bool:

@@ -18,7 +18,7 @@ SELECT variant, date_trunc('minute', event_timestamp) AS minute, count(*) AS n, 
 FROM (SELECT DISTINCT event_id, variant, event_timestamp, score FROM {EXPOSURES.name}
       WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $start AND event_timestamp < $until) AS shown
 GROUP BY variant, date_trunc('minute', event_timestamp)
-"""  # noqa: S608  the name is ours
+"""
 
 
 def ports_of(project: Project) -> Ports:

@@ -1,6 +1,6 @@
 """What people do with a rollout: start, status, pause, resume, promote, abort, history, wait, and the looks that drive it.
 
-A person changes only what they wish, by compare-and-swap; looks do the rest. Nothing here waits for the cloud but `wait`, `run` and `abort`.
+A person changes only what they wish, by compare-and-swap; looks do the rest. Only `wait`, `run` and `abort` take their time.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """A person's yes where one is asked for; in the grace time: end it now. Refused: nothing waits, or the data do not pass and no reason."""
+    """A person's yes where one is asked for; in the grace time: end it now. Refused: nothing waits, or data do not pass and no reason."""
 
     def promoted(state: State) -> State:
         _check_promotable(state, because)
@@ -262,7 +262,9 @@ def _outcome(state: State) -> Outcome:
 def _wish(project: Project, endpoint: str, what: Literal["pause"], because: str) -> Status:
     def wished(state: State) -> State:
         if state.phase not in ("starting", "sizing", "shifting", "baking", "waiting"):
-            raise Refused(f"{state.id} of {endpoint} is {state.phase}: there is nothing to {what}", remedy=f"isthmus rollout status {endpoint}")
+            raise Refused(
+                f"{state.id} of {endpoint} is {state.phase}: there is nothing to {what}", remedy=f"isthmus rollout status {endpoint}"
+            )
         if state.wish.pause is not None:
             return state
         return _noted(project, state, "paused", because, msgspec.structs.replace(state.wish, pause=_wished(project, because)))
@@ -274,7 +276,14 @@ def _wish(project: Project, endpoint: str, what: Literal["pause"], because: str)
 def _noted(project: Project, state: State, what: Literal["paused", "resumed", "asked"], because: str, wish: Wishes) -> State:
     """The state with a wish, and with the line of the history that says who wished it."""
     entry = Entry(
-        seq=state.seq + 1, at=project.wall(), who=_who(), epoch=state.lease.epoch, what=what, why=because, stage=state.stage, attempt=state.attempt
+        seq=state.seq + 1,
+        at=project.wall(),
+        who=_who(),
+        epoch=state.lease.epoch,
+        what=what,
+        why=because,
+        stage=state.stage,
+        attempt=state.attempt,
     )
     return msgspec.structs.replace(state, wish=wish, seq=entry.seq, outbox=(*state.outbox, entry))
 

@@ -10,7 +10,6 @@ import msgspec
 
 from ..endpoints.port import EndpointState
 from ..endpoints.split import shown
-from .guardrails import text
 from .states import Check, Entry, Plan, State
 
 UNWATCHED = timedelta(minutes=2)  # nobody looked for so long: a person should know
@@ -45,9 +44,8 @@ def plan_text(plan: Plan) -> str:
     steps = " -> ".join(
         f"{shown(stage.traffic)} % {duration(stage.bake)}{', then a person' if stage.pause else ''}" for stage in plan.stages
     )
-    return (
-        f"{plan.source} {versions[plan.source]} -> {plan.to} {versions[plan.to]}   {shown(plan.initial.get(plan.to, Decimal(0)))} % -> {steps}"
-    )
+    begins = shown(plan.initial.get(plan.to, Decimal(0)))
+    return f"{plan.source} {versions[plan.source]} -> {plan.to} {versions[plan.to]}   {begins} % -> {steps}"
 
 
 def duration(span: timedelta) -> str:
@@ -134,7 +132,7 @@ def _checks(state: State) -> Iterable[Check]:
 
 
 def _checked(check: Check) -> str:
-    return f"  {text(check)}"
+    return f"  {check_text(check)}"
 
 
 def _asks(status: Status) -> list[str]:
@@ -153,6 +151,11 @@ def _asks(status: Status) -> list[str]:
     return []
 
 
+def check_text(check: Check) -> str:
+    """`error_rate max   0.3 % of 1,204, max 1 %   pass`."""
+    return f"{check.guardrail:<22} {check.why}   {check.verdict}" if check.why else f"{check.guardrail:<22} {check.verdict}"
+
+
 def history_text(entries: Iterable[Entry]) -> str:
     return "\n".join(map(_line, entries)) or "nothing has happened yet"
 
@@ -160,7 +163,7 @@ def history_text(entries: Iterable[Entry]) -> str:
 def _line(entry: Entry) -> str:
     share = "" if entry.percent is None else f"{shown(entry.percent)} %"
     stage = f"step {entry.stage}" if entry.stage else ""
-    seen = "   ".join(map(text, entry.checks))
+    seen = "   ".join(f"{check.guardrail} {check.why} {check.verdict}" for check in entry.checks)
     window = f"window {entry.window[0]:%H:%M}-{entry.window[1]:%H:%M}" if entry.window else ""
     rest = "   ".join(filter(None, (seen, entry.why, ", ".join(entry.calls), window)))
     return f"{entry.at:%H:%M:%S}  {entry.what:<10} {stage:<7} {share:<6} by {entry.who:<18} {rest}".rstrip()
