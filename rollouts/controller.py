@@ -1,4 +1,4 @@
-"""One look at a rollout, and the loop of a process that drives it. Many may look at once: the document's compare-and-swap lets one decide."""
+"""One look at a rollout, and the loop of a process that drives it. Many may look at once: compare-and-swap lets one decide."""
 
 from __future__ import annotations
 

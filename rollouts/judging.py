@@ -5,7 +5,7 @@ So it does not matter when somebody looked: who slept for an hour judges the hou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from . import guardrails
 from .convergence import settled_by
 from .moves import evidence, note
-from .states import Check, Observation, State, Tally
+from .states import Check, Observation, Plan, State, Tally
 
 MINUTE = timedelta(minutes=1)
 LATE = 2 * MINUTE  # minutes that are settled and cannot be read for so long are no data; a single failed call is not
@@ -25,19 +25,17 @@ def judged_until(state: State) -> datetime | None:
     return min((tally.until for tally in state.checks.values()), default=state.bake_from)
 
 
-def judged(state: State, seen: Observation, now: datetime, *, stage: int, new: str, old: str) -> tuple[State, str]:
+def judged(state: State, seen: Observation, now: datetime, *, stage: int, plan: Plan | None = None) -> tuple[State, str]:
     """The state with the new minutes' checks; why it must be aborted, or "".
 
-    `new` is judged, beside `old`. A guardrail that failed stays so: it was proof when it was seen.
+    `plan`: who is judged beside whom, where it is not the rollout's.
     """
     begun = judged_until(state)
-    if begun is None or state.bake_from is None or seen.settled is None or not state.plan.guardrails:
+    if begun is None or seen.settled is None or not state.plan.guardrails:
         return state, ""
-    buckets = {name: [bucket for bucket in seen.minutes.get(name, ()) if bucket.start >= begun_at(state)] for name in (new, old)}
-    scores = {name: _since(seen.scores.get(name, {}), state) for name in (new, old)}
     until = begun + MINUTE
     while until <= seen.settled:
-        checks = guardrails.judge(state.plan, stage, buckets[new], buckets[old], scores[new], scores[old], settled=until)
+        checks = guardrails.judge(plan or state.plan, stage, seen.minutes, seen.scores, settled=until)
         state = _tallied(state, checks, until, now)
         if cause := _failed(state):
             return state, cause
@@ -58,17 +56,8 @@ def standing(state: State, now: datetime) -> Literal["no data", "fail", "inconcl
         return "no data"
     for verdict in ("fail", "no data", "inconclusive"):
         if verdict in verdicts:
-            return verdict  # type: ignore[return-value]  # one of the literals
+            return verdict
     return "pass"
-
-
-def begun_at(state: State) -> datetime:
-    assert state.bake_from is not None  # noqa: S101  for the type checker
-    return state.bake_from
-
-
-def _since(scores: Mapping[datetime, tuple[int, float]], state: State) -> Mapping[datetime, tuple[int, float]]:
-    return {minute: score for minute, score in scores.items() if minute >= begun_at(state)}
 
 
 def _tallied(state: State, checks: Sequence[Check], until: datetime, now: datetime) -> State:

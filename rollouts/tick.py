@@ -1,4 +1,7 @@
-"""tick(state, observation, now) -> (state, actions). Pure: no clock, no chance, no I/O. What is asked for follows from what is, never from how it came."""
+"""tick(state, observation, now) -> (state, actions). Pure: no clock, no chance, no I/O.
+
+What is asked for follows from what is, never from how it came about: a crash between a decision and its action loses nothing.
+"""
 
 from __future__ import annotations
 
@@ -116,6 +119,8 @@ def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
             return replace(state, lease=replace(state.lease, touched=True))
         baking = state.bake_from is not None and state.bake_token is None
         return replace(state, bake_token=_CHANGED) if baking and isinstance(error, Conflict) else state
-    if isinstance(action, Shift) and not done and not unknown:
+    if isinstance(action, Shift) and unknown:
+        return replace(state, lease=replace(state.lease, touched=False))  # it may come yet: a touch makes it stale
+    if isinstance(action, Shift) and not done:
         return replace(state, sent=max(state.sent - 1, 0))  # it did not happen, so the target did not go back
     return state

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import final
 
 from ...endpoints import hosting
@@ -29,16 +28,15 @@ GROUP BY ALL ORDER BY variant, minute
 
 @final
 class LocalMetricSource:
-    def __init__(self, target: Target, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, target: Target) -> None:
         self._target = target
-        self.clock = clock  # tests move it
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """See the port. NotFound: no such endpoint; Invalid: not whole minutes."""
         self._target.calls.reading("metrics.read", endpoint)
         hosting.check_window(window)
         start, end = epoch_milliseconds(window.start), epoch_milliseconds(window.end)
-        if window.end > self.clock():
+        if window.end > self._target.clock():
             raise NotSettled(
                 f"the window ends at {window.end:%H:%M} UTC, which is not over", remedy="ask again after it, or for the minutes before it"
             )

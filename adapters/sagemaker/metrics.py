@@ -36,11 +36,11 @@ Values = dict[datetime, float]
 
 @final
 class CloudWatchMetrics:
-    def __init__(self, target: Target, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, target: Target) -> None:
+        self._target = target
         self._aws: Aws = of(target)
         value = target.capabilities["metrics.delay"].value
         self._delay = value if isinstance(value, timedelta) else timedelta(0)
-        self.clock = clock  # tests move it
         self.sleep: Callable[[float], None] = time.sleep
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
@@ -48,7 +48,7 @@ class CloudWatchMetrics:
         hosting.check_window(window)
         name = dashed(self._aws.project, endpoint)
         variants, created = self._endpoint(name, endpoint)
-        if window.end + self._delay > self.clock():
+        if window.end + self._delay > self._target.clock():
             raise NotSettled(
                 f"the window ends at {window.end:%H:%M} UTC, and CloudWatch's minutes come up to {self._delay.total_seconds() / 60:g} late",
                 remedy="ask again after that, or for the minutes before it",

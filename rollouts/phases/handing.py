@@ -76,13 +76,14 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
         return replace(
             state, bake_from=start, bake_until=start + plan.metrics_delay + LEAST_BAKE, bake_token=endpoint.token, shift_by=None
         ), ()
-    state, cause = judged(state, seen, now, stage=1, new=plan.source, old=plan.to)
+    state, cause = judged(state, seen, now, stage=1, plan=replace(plan, source=plan.to, to=plan.source))
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
         return _fail(state, now, cause), ()
     if has_drifted(state, seen):
         return to_split(replace(state, bake_from=None, bake_until=None, checks={}), now, state.intent), ()
-    if endpoint is None or settled_by(plan, now) < state.bake_until or any(tally.running for tally in state.checks.values()):
+    until = state.bake_until
+    if endpoint is None or until is None or settled_by(plan, now) < until or any(tally.running for tally in state.checks.values()):
         return state, ()
     moved = replace(state, handover="whole", bake_from=None, bake_until=None, bake_token=None, checks={})
     return to_split(moved, now, _everything(state, plan.source)), ()

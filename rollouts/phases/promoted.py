@@ -21,7 +21,7 @@ def promoted(state: State, seen: Observation, now: datetime) -> Step:
     """A guardrail that fails, or a person, takes it back, the alias too."""
     if is_lost(state, seen):
         return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
-    state, cause = judged(state, seen, now, stage=len(state.plan.stages) + 1, new=state.plan.to, old=state.plan.source)
+    state, cause = judged(state, seen, now, stage=len(state.plan.stages) + 1)
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
         return to_aborting(state, now, cause), ()

@@ -1,5 +1,6 @@
 """Endpoints on the wire: lost replies, rollbacks that nobody tells of, endpoints in mid-change, endpoints that others made."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -61,6 +62,23 @@ def test_a_throttled_shift_moves_nothing(target, stack, ready):
     stack.fault(kind="throttle", service="sagemaker", operation=WEIGHTS)
     with pytest.raises(Throttled):
         target.endpoints.shift("ranker", split(champion=70, challenger=30), expect=ready.token)
+    assert target.endpoints.observe("ranker") == ready
+
+
+def test_a_look_that_took_long_is_not_acted_on(target, stack, ready, models):
+    """Nothing fences a late call at SageMaker, so it is not sent. `apply` makes what it needs and goes on at the next call."""
+    moment = [target.clock()]
+    target.clock = lambda: moment[0]
+
+    def slow(call):
+        moment[0] += timedelta(seconds=6) * (call.operation == "DescribeEndpoint")
+
+    target.calls.listeners.append(slow)
+    with pytest.raises(Unavailable, match="nothing was sent"):
+        target.endpoints.shift("ranker", split(champion=70, challenger=30), expect=ready.token)
+    target.endpoints.apply(endpoint(variant(models[0], "champion", instances=(2, 2)), variant(models[1], "challenger")))
+    target.endpoints.apply(endpoint(variant(models[0], "champion"), variant(models[2], "challenger")))
+    assert (asked(stack, WEIGHTS), asked(stack, "UpdateEndpoint")) == (0, 0)
     assert target.endpoints.observe("ranker") == ready
 
 

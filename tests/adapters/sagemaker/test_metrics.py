@@ -29,10 +29,9 @@ def target():
 
 @pytest.fixture
 def source(target):
-    found = target.metrics
-    found.clock = lambda: WINDOW.end + timedelta(minutes=3)
-    found.sleep = lambda _seconds: None
-    return found
+    target.clock = lambda: WINDOW.end + timedelta(minutes=3)
+    target.metrics.sleep = lambda _seconds: None
+    return target.metrics
 
 
 @pytest.fixture
@@ -150,8 +149,8 @@ def test_an_endpoint_younger_than_the_window_has_no_data(source, cloudwatch, des
     assert source.read("ranker", WINDOW) == {}
 
 
-def test_a_window_is_settled_three_minutes_after_its_end(source, cloudwatch, described):
-    source.clock = lambda: WINDOW.end + timedelta(minutes=3) - timedelta(milliseconds=1)
+def test_a_window_is_settled_three_minutes_after_its_end(target, source, cloudwatch, described):
+    target.clock = lambda: WINDOW.end + timedelta(minutes=3) - timedelta(milliseconds=1)
     described()
     with pytest.raises(NotSettled):
         source.read("ranker", WINDOW)
