@@ -38,9 +38,9 @@ _timeout = click.option("--timeout", metavar="DURATION", help="How long to wait:
 @click.option("--no-controller", is_flag=True, help="Start no process: a scheduled `rollout tick` drives it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def start(console: Console, endpoint: str, *, because: str, waits: bool, no_controller: bool, yes: bool) -> None:
-    from ..rollouts.plan import planned
     from ..rollouts.rollout import start as begin
     from ..rollouts.rollout import wait as wait_for
+    from ..rollouts.startable import planned
     from ..rollouts.status import plan_text
 
     with console.open() as project:

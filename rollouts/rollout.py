@@ -19,13 +19,13 @@ import msgspec
 from ..endpoints import owner
 from ..endpoints.traffic import observed
 from ..errors import Conflict, NotFound, Refused, Unavailable
-from ..lease import Lease
 from ..runtime import Project
 from . import documents
 from .controller import LookResult, drive, give_back, look
 from .documents import Stored
-from .plan import differs, planned
+from .planning import beginning
 from .project_ports import ports_of
+from .startable import differs, planned
 from .states import Entry, Plan, State, Wish, Wishes
 from .status import Status, plan_text, status_of
 
@@ -79,11 +79,9 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
             _check_over(last.state)
         plan = planned(project, endpoint)
         _check_owner(project, endpoint)
-        now = project.wall()
-        first = Entry(seq=1, at=now, who=_who(), epoch=0, what="started", why=because)
 
         def build(name: str) -> State:
-            return State(id=name, endpoint=endpoint, plan=plan, phase="starting", lease=Lease(), started=now, seq=1, outbox=(first,))
+            return beginning(name, endpoint, plan, project.wall(), who=_who(), because=because)
 
         name = documents.begin(store, endpoint, build).state.id
     return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 
 import msgspec
 
@@ -11,16 +10,16 @@ from ..endpoints.deploy import declared, resolve
 from ..endpoints.hosting import resolution
 from ..endpoints.port import EndpointSpec, EndpointState, VariantState
 from ..endpoints.revision import revision_of
-from ..endpoints.split import representable, shown
+from ..endpoints.split import shown
 from ..endpoints.traffic import observed
-from ..errors import Busy, Invalid, NotFound, Refused
+from ..errors import Busy, Invalid, NotFound, ProjectError, Refused
 from ..project.names import did_you_mean
-from ..project.specs import Endpoint, Rollout
+from ..project.specs import Rollout
 from ..runtime import Project
+from ..target import Target
+from .planning import TargetTraits, plan
 from .states import Plan
-
-LOOKS = timedelta(minutes=2)  # that a bake needs beside the delay of its metrics
-_WHOLE = Decimal(100)
+from .target_check import check_target
 
 
 def planned(project: Project, endpoint: str) -> Plan:
@@ -37,36 +36,27 @@ def planned(project: Project, endpoint: str) -> Plan:
     _check_pair(endpoint, old, new)
     _check_bystanders(state, {old.name, new.name})
     _check_steps(project, rollout, new)
-    promote_alias = rollout.after.promote_alias or _alias(endpoint_spec, old.name)
-    return Plan(
-        source=old.name,
-        to=new.name,
-        stages=rollout.steps,
-        guardrails=rollout.guardrails,
-        false_alarm=rollout.false_alarm,
-        failure_limit=rollout.failure_limit,
-        on_no_data=rollout.on_no_data,
-        on_inconclusive=rollout.on_inconclusive,
-        on_drift=rollout.on_drift,
-        capacity=rollout.capacity,
-        advance=rollout.advance,
-        spec=spec,
+    return plan(
+        rollout,
+        endpoint_spec,
+        spec,
         initial={variant.name: variant.target_percent for variant in state.variants},
-        promote_alias=promote_alias,
-        alias_before=_version(project, new.model, promote_alias),
-        retire_alias=_alias(endpoint_spec, new.name),
-        remove_old=rollout.after.remove_old,
-        webhook_env=rollout.webhook_env,
-        resolution=resolution(project.target),
-        metrics_delay=metrics_delay(project),
-        fenced=project.target.capabilities["traffic.touch"].level == "native",
+        aliases=_aliases(project, new.model),
+        target=traits_of(project.target),
     )
 
 
-def metrics_delay(project: Project) -> timedelta:
-    """How long after its end a minute's figures are final on this target."""
-    value = project.target.capabilities["metrics.delay"].value
-    return value if isinstance(value, timedelta) else timedelta(0)
+def traits_of(target: Target) -> TargetTraits:
+    delay = target.capabilities["metrics.delay"].value
+    return TargetTraits(
+        resolution=resolution(target),
+        metrics_delay=delay if isinstance(delay, timedelta) else timedelta(0),
+        fenced=target.capabilities["traffic.touch"].level == "native",
+    )
+
+
+def _aliases(project: Project, model: str) -> dict[str, int]:
+    return {alias: version.version for version in project.target.registry.versions(model) for alias in version.aliases}
 
 
 def _declared_rollout(project: Project, endpoint: str) -> Rollout:
@@ -120,48 +110,22 @@ def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
 
 
 def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
-    where = f"{project.target.name} {rollout.endpoint}"
-    shares = {f"step {number}": step.traffic for number, step in enumerate(rollout.steps, start=1)}
-    representable(shares, resolution=resolution(project.target), where=where)
+    target = project.target
+    if problems := check_target(project.description, rollout, target.name, target.capabilities):
+        raise ProjectError(problems)
     if rollout.steps[0].traffic <= new.target_percent:
         raise Invalid(
-            f"{where}: step 1 is {shown(rollout.steps[0].traffic)} %, and {new.name} has {shown(new.target_percent)} % already",
+            f"{target.name} {rollout.endpoint}: step 1 is {shown(rollout.steps[0].traffic)} %, and {new.name} has "
+            f"{shown(new.target_percent)} % already",
             remedy=f"begin above it, or take traffic back first: isthmus traffic {rollout.endpoint} {new.name}=0",
         )
-    least = metrics_delay(project) + LOOKS
-    for number, step in enumerate(rollout.steps, start=1):
-        if step.bake < least:
-            raise Invalid(
-                f"{where}: step {number} bakes {_minutes(step.bake)}, and its figures need {_minutes(least)}: "
-                f"{project.target.adapter.title}'s minutes are final {_minutes(metrics_delay(project))} after they end",
-                remedy=f"rollouts.{rollout.endpoint}.steps: bake {_minutes(least)} or longer",
-            )
 
 
-def _minutes(span: timedelta) -> str:
-    return f"{span.total_seconds() / 60:g}m"
-
-
-def _alias(endpoint: Endpoint, variant: str) -> str | None:
-    """The alias that a variant follows; None: it names a version's number."""
-    refs = {declared.name: declared.ref for declared in endpoint.variants}
-    ref = refs.get(variant, "")
-    return ref if ref and not ref.isdigit() else None
-
-
-def _version(project: Project, model: str, alias: str | None) -> int:
-    """What an alias names; 0: nothing, or there is no alias."""
-    try:
-        return 0 if alias is None else project.target.registry.get(model, alias).version
-    except NotFound:
-        return 0
-
-
-def differs(project: Project, endpoint: str, plan: Plan) -> bool:
+def differs(project: Project, endpoint: str, running: Plan) -> bool:
     """Whether project.yaml says something else by now than the running plan."""
     rollout = project.spec.rollouts.get(endpoint)
     if rollout is None:
         return True
     same = ("to", "guardrails", "false_alarm", "failure_limit", "on_no_data", "on_inconclusive", "on_drift", "capacity", "advance")
-    now, then = msgspec.structs.asdict(rollout), msgspec.structs.asdict(plan)
-    return rollout.steps != plan.stages or rollout.source != plan.source or any(now[key] != then[key] for key in same)
+    now, then = msgspec.structs.asdict(rollout), msgspec.structs.asdict(running)
+    return rollout.steps != running.stages or rollout.source != running.source or any(now[key] != then[key] for key in same)
