@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import msgspec
 
-from ..endpoints.deploy import declared, resolve
 from ..endpoints.hosting import resolution
 from ..endpoints.port import EndpointSpec, EndpointState, VariantState
+from ..endpoints.resolving import declared, resolve
 from ..endpoints.revision import revision_of
 from ..endpoints.split import shown
 from ..endpoints.traffic import observed
@@ -31,7 +31,7 @@ def planned(project: Project, endpoint: str) -> Plan:
     rollout, endpoint_spec = _declared_rollout(project, endpoint), declared(project, endpoint)
     state = observed(project, endpoint)
     old, new = _variant(state, rollout.source, "from"), _variant(state, rollout.to, "to")
-    spec = resolve(project, endpoint_spec)
+    spec = resolve(project, endpoint_spec, state).spec
     _check_running(project, spec, state)
     _check_pair(endpoint, old, new)
     _check_bystanders(state, {old.name, new.name})
