@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from isthmus.endpoints.port import Bucket
 from isthmus.project.guardrails import METRICS
 from isthmus.project.specs import Guardrail
-from isthmus.rollouts.guardrails import false_alarm, judge, unread
+from isthmus.rollouts.guardrails import judge, needed_evidence, unread
 
 from .plans import MINUTE, START, plan
 
@@ -76,9 +76,9 @@ def test_every_verdict_says_its_numbers(guardrail, new, old, verdict, why):
 
 def test_the_false_alarms_are_shared_by_guardrails_that_decide_and_stages():
     dry = Guardrail(metric="latency_p50", max_ratio=1.5, dry_run=True)
-    assert false_alarm(plan(ERRORS, SLOW)) == pytest.approx(0.05 / 8)
-    assert false_alarm(plan(ERRORS, SLOW, dry)) == pytest.approx(0.05 / 8)
-    assert false_alarm(plan(dry)) == pytest.approx(0.05 / 4)
+    assert needed_evidence(0.05, (ERRORS, SLOW), stages=3) == pytest.approx(8 / 0.05)
+    assert needed_evidence(0.05, (ERRORS, SLOW, dry), stages=3) == pytest.approx(8 / 0.05)
+    assert needed_evidence(0.05, (dry,), stages=3) == pytest.approx(4 / 0.05)
     assert check(ERRORS, flat(10, 200), rest=(SLOW,)).needed == pytest.approx(160)
 
 
