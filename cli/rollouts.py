@@ -1,4 +1,4 @@
-"""rollout start | status | pause | resume | promote | abort | history | wait | run | tick."""
+"""rollout start | status | pause | resume | promote | abort | history | wait | rehearse | run | tick."""
 
 from __future__ import annotations
 
@@ -186,6 +186,23 @@ def tick(console: Console, endpoint: str | None) -> None:
         console.result(looks, "\n".join(f"{name}   {line}" for name, line in looks.items()) or "no rollout runs")
 
 
+@command(help="Play ENDPOINT's rollout in a scripted world: virtual time, made-up traffic, nothing of the target is touched.")
+@click.argument("endpoint")
+@click.option(
+    "--scenario", required=True, type=click.Path(path_type=Path), help="What happens, and what is expected: scenarios/errors.yaml."
+)
+def rehearse(console: Console, endpoint: str, scenario: Path) -> None:
+    from ..rollouts.rehearse import rehearse as play
+
+    with console.open() as project:
+        rehearsal = play(project, project.folder / scenario if not scenario.exists() else scenario)
+        if rehearsal.scenario.rollout != endpoint:
+            raise Invalid(f"{scenario} is a scenario of {rehearsal.scenario.rollout}, not of {endpoint}")
+        console.result(rehearsal)
+    if rehearsal.unexpected:
+        raise SystemExit(1)
+
+
 def _span(text: str | None) -> timedelta | None:
     from ..project.quantities import Mistake, duration
 
@@ -204,5 +221,5 @@ def _leave(console: Console, endpoint: str, outcome: Outcome) -> None:
         raise SystemExit(code)
 
 
-for each in (start, status, pause, resume, promote, abort, history, wait, run, tick):
+for each in (start, status, pause, resume, promote, abort, history, wait, rehearse, run, tick):
     rollout.add_command(each)

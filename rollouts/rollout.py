@@ -18,19 +18,19 @@ import msgspec
 
 from ..endpoints import owner
 from ..endpoints.traffic import observed
-from ..errors import Conflict, NotFound, Refused, Unavailable
+from ..errors import NotFound, Refused
 from ..runtime import Project
-from . import documents
+from . import documents, wishes
 from .controller import LookResult, drive, give_back, look
 from .documents import Stored
 from .planning import beginning
 from .project_ports import ports_of
 from .startable import differs, planned
-from .states import Entry, Plan, State, Wish, Wishes
+from .states import Entry, Plan, State
 from .status import Status, plan_text, status_of
+from .wishes import Verb
 
 Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
-_AGAIN = 20  # times that a wish is written anew when a look was faster
 _NONCE = secrets.token_hex(2)
 _PERIOD = 1.0  # seconds between two glances of `wait`
 
@@ -127,29 +127,33 @@ def history(project: Project, endpoint: str) -> tuple[Entry, ...]:
 
 def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
     """No step up until `resume`. Guardrails and abort go on. Refused: nothing runs that could go up."""
-    return _wish(project, endpoint, "pause", because)
+
+    def check(state: State) -> None:
+        if state.phase not in ("starting", "sizing", "shifting", "baking", "waiting"):
+            raise Refused(
+                f"{state.id} of {endpoint} is {state.phase}: there is nothing to pause", remedy=f"isthmus rollout status {endpoint}"
+            )
+
+    return _asked(project, endpoint, "pause", because, check)
 
 
 def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
     """Take a pause back. Refused: there is none."""
 
-    def resumed(state: State) -> State:
+    def check(state: State) -> None:
         if state.phase == "ended" or state.wish.pause is None:
             raise Refused(f"{state.id} of {endpoint} is not paused", remedy=f"isthmus rollout status {endpoint}")
-        return _noted(project, state, "resumed", because, msgspec.structs.replace(state.wish, pause=None))
 
-    _change(project, endpoint, resumed)
-    return status(project, endpoint)
+    return _asked(project, endpoint, "resume", because, check)
 
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
     """A person's yes where one is asked for; in the grace time: end it now. Refused: nothing waits, or data do not pass and no reason."""
+    return _asked(project, endpoint, "promote", because, lambda state: _check_promotable(state, because))
 
-    def promoted(state: State) -> State:
-        _check_promotable(state, because)
-        return _noted(project, state, "asked", because, msgspec.structs.replace(state.wish, promote=_wished(project, because)))
 
-    _change(project, endpoint, promoted)
+def _asked(project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]) -> Status:
+    wishes.ask(project.target.state, endpoint, verb, who=_who(), at=project.wall(), because=because, check=check)
     return status(project, endpoint)
 
 
@@ -180,13 +184,8 @@ def abort(project: Project, endpoint: str, *, because: str = "", timeout: timede
 
     It takes the lease at once: nobody waits for another controller. Within `timeout` (None: for ever); later the controllers go on with it.
     """
-
-    def aborted(state: State) -> State:
-        if state.phase == "ended" or state.wish.abort is not None:
-            return state
-        return _noted(project, state, "asked", because, msgspec.structs.replace(state.wish, abort=_wished(project, because)))
-
-    if _change(project, endpoint, aborted).phase != "ended":
+    if _read(project, endpoint).state.phase != "ended":
+        wishes.ask(project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because)
         look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
         _drive(project, endpoint, lambda state: state.phase == "ended", timeout)
     return status(project, endpoint)
@@ -257,50 +256,6 @@ def _outcome(state: State) -> Outcome:
     return "waiting" if state.phase == "waiting" else "timeout"
 
 
-def _wish(project: Project, endpoint: str, what: Literal["pause"], because: str) -> Status:
-    def wished(state: State) -> State:
-        if state.phase not in ("starting", "sizing", "shifting", "baking", "waiting"):
-            raise Refused(
-                f"{state.id} of {endpoint} is {state.phase}: there is nothing to {what}", remedy=f"isthmus rollout status {endpoint}"
-            )
-        if state.wish.pause is not None:
-            return state
-        return _noted(project, state, "paused", because, msgspec.structs.replace(state.wish, pause=_wished(project, because)))
-
-    _change(project, endpoint, wished)
-    return status(project, endpoint)
-
-
-def _noted(project: Project, state: State, what: Literal["paused", "resumed", "asked"], because: str, wish: Wishes) -> State:
-    """The state with a wish, and with the line of the history that says who wished it."""
-    entry = Entry(
-        seq=state.seq + 1,
-        at=project.wall(),
-        who=_who(),
-        epoch=state.lease.epoch,
-        what=what,
-        why=because,
-        stage=state.stage,
-        attempt=state.attempt,
-    )
-    return msgspec.structs.replace(state, wish=wish, seq=entry.seq, outbox=(*state.outbox, entry))
-
-
-def _change(project: Project, endpoint: str, change: Callable[[State], State]) -> State:
-    """Read, change, write by compare-and-swap; again when a look was faster."""
-    for _ in range(_AGAIN):
-        stored = _read(project, endpoint)
-        state = change(stored.state)
-        if state is stored.state:
-            return state
-        try:
-            documents.write(project.target.state, state, expect=stored.token)
-        except Conflict:
-            continue
-        return state
-    raise Unavailable(f"rollouts/{endpoint} changes all the time", remedy="run this again")
-
-
 def _read(project: Project, endpoint: str) -> Stored:
     stored = documents.read(project.target.state, endpoint)
     if stored is None:
@@ -311,10 +266,6 @@ def _read(project: Project, endpoint: str) -> Stored:
 def holder() -> str:
     """This process, as leases name it: host, process, and a few letters that no other process of that number had."""
     return f"{socket.gethostname().partition('.')[0]}-{os.getpid()}-{_NONCE}"
-
-
-def _wished(project: Project, because: str) -> Wish:
-    return Wish(who=_who(), at=project.wall(), because=because)
 
 
 def _who() -> str:
