@@ -15,7 +15,7 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from isthmus.errors import Busy, IsthmusError, OutcomeUnknown, Throttled
+from isthmus.errors import Busy, OutcomeUnknown, Refused, Throttled
 from isthmus.formats import decode
 from isthmus.project.specs import Guardrail, Hold, RolloutStep
 from isthmus.rollouts import controller, documents, guardrails, wishes
@@ -153,7 +153,7 @@ class Weather:
         """In calm weather a person says what is waited for."""
         state = documents.read(self.store, "ranker").state
         if state.wish.pause is not None:
-            self.wish("pause", take_back=True)
+            self.wish("resume")
         elif state.phase == "waiting" and not (state.wish.promote and state.wish.promote.because):
             self.wish("promote", because="go on")
 
@@ -196,7 +196,7 @@ class Weather:
         elif dice < 0.004:
             self.wish(chance.choice(["promote", "pause"]), because=chance.choice(["", "I know"]))
         elif dice < 0.010:
-            self.wish("pause", take_back=True)
+            self.wish("resume")
         elif dice < 0.012:
             self.monitor.outside()
             fleet.set_split(split(chance.choice([0, 5, 50, 90, 100])) if "challenger" in fleet.variants else {"champion": Decimal(100)})
@@ -221,17 +221,11 @@ class Weather:
         elif dice < 0.030:
             self.world.traffic.per_minute = chance.choice([0, 60, 600, 1200])
 
-    def wish(self, kind, *, because="", take_back=False):
-        stored = documents.read(self.store, "ranker")
-        who = "ann"
+    def wish(self, verb, because=""):
         try:
-            if take_back:
-                changed = wishes.resume(stored.state, who=who, now=self.world.now(), because=because)
-            else:
-                changed = getattr(wishes, kind)(stored.state, who=who, now=self.world.now(), because=because)
-            documents.write(self.store, changed, expect=stored.token)
-        except IsthmusError:
-            return  # refused, or somebody was faster
+            wishes.ask(self.store, "ranker", verb, who="ann", at=self.world.now(), because=because)
+        except Refused:
+            return
 
     # what can happen at a call
 
