@@ -15,7 +15,7 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from isthmus.errors import Busy, OutcomeUnknown, Refused, Throttled
+from isthmus.errors import Busy, OutcomeUnknown, Throttled
 from isthmus.formats import decode
 from isthmus.project.specs import Guardrail, Hold, RolloutStep
 from isthmus.rollouts import controller, documents, guardrails, wishes
@@ -222,10 +222,8 @@ class Weather:
             self.world.traffic.per_minute = chance.choice([0, 60, 600, 1200])
 
     def wish(self, verb, because=""):
-        try:
+        if not self.over():
             wishes.ask(self.store, "ranker", verb, who="ann", at=self.world.now(), because=because)
-        except Refused:
-            return
 
     # what can happen at a call
 
