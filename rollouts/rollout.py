@@ -11,7 +11,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -23,6 +23,7 @@ from ..runtime import Project
 from . import documents, wishes
 from .controller import LookResult, drive, give_back, look
 from .documents import Stored
+from .judging import standing
 from .planning import beginning
 from .project_ports import ports_of
 from .startable import differs, planned
@@ -149,7 +150,7 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
     """A person's yes where one is asked for; in the grace time: end it now. Refused: nothing waits, or data do not pass and no reason."""
-    return _asked(project, endpoint, "promote", because, lambda state: _check_promotable(state, because))
+    return _asked(project, endpoint, "promote", because, lambda state: _check_promotable(state, because, project.wall()))
 
 
 def _asked(project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]) -> Status:
@@ -157,26 +158,18 @@ def _asked(project: Project, endpoint: str, verb: Verb, because: str, check: Cal
     return status(project, endpoint)
 
 
-def _check_promotable(state: State, because: str) -> None:
+def _check_promotable(state: State, because: str, now: datetime) -> None:
     if state.phase not in ("waiting", "promoted"):
         raise Refused(
             f"{state.id} of {state.endpoint} is {state.phase}: it asks nobody", remedy=f"isthmus rollout status {state.endpoint} --watch"
         )
-    doubtful = [
-        f"{tally.check.guardrail}: {tally.check.verdict}"
-        for tally in state.checks.values()
-        if tally.check.verdict not in ("pass", "not judged") and not _is_dry(state.plan, tally.check.guardrail)
-    ]
-    judged = bool(state.checks) or not state.plan.guardrails
-    if state.phase == "waiting" and not because and (doubtful or not judged):
+    verdict = standing(state, now)
+    if state.phase == "waiting" and not because and verdict in ("fail", "no data", "inconclusive"):
+        doubtful = [f"{name} {tally.check.verdict}" for name, tally in state.checks.items() if tally.check.verdict == verdict]
         raise Refused(
-            f"{state.id}: {'; '.join(doubtful) or 'nothing has been judged yet'}",
+            f"{state.id}: {'; '.join(doubtful) or 'no data of the last minutes'}",
             remedy=f'to go on all the same, say why: isthmus rollout promote {state.endpoint} --because "..."',
         )
-
-
-def _is_dry(plan: Plan, guardrail: str) -> bool:
-    return any(rail.dry_run for rail in plan.guardrails if rail.name == guardrail)
 
 
 def abort(project: Project, endpoint: str, *, because: str = "", timeout: timedelta | None = None) -> Status:
