@@ -21,8 +21,9 @@ from ..endpoints.traffic import observed
 from ..errors import NotFound, Refused
 from ..runtime import Project
 from . import documents, wishes
-from .controller import LookResult, drive, give_back, look
+from .controller import EVERY, LookResult, drive, give_back, look
 from .documents import Stored
+from .foresight import Foresight, foresee
 from .judging import standing
 from .planning import beginning
 from .project_ports import ports_of
@@ -33,6 +34,7 @@ from .wishes import Verb
 
 Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
 _NONCE = secrets.token_hex(2)
+_IMPATIENT = timedelta(seconds=2)  # between two looks while a person waits for an abort
 _PERIOD = 1.0  # seconds between two glances of `wait`
 
 
@@ -41,9 +43,10 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     id: str
     plan: Plan
+    foresight: Foresight
 
     def __str__(self) -> str:
-        return f"{self.target:<7} {self.endpoint}   {plan_text(self.plan)}\nstarted {self.id}"
+        return f"{self.target:<7} {self.endpoint}   {plan_text(self.plan)}\n{self.foresight}\nstarted {self.id}"
 
 
 class Rollout:
@@ -79,13 +82,14 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
         if last is not None:
             _check_over(last.state)
         plan = planned(project, endpoint)
+        ahead = foresee(project, endpoint, plan)
         _check_owner(project, endpoint)
 
         def build(name: str) -> State:
             return beginning(name, endpoint, plan, project.wall(), who=_who(), because=because)
 
         name = documents.begin(store, endpoint, build).state.id
-    return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan))
+    return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan, foresight=ahead))
 
 
 def _check_owner(project: Project, endpoint: str) -> None:
@@ -180,7 +184,7 @@ def abort(project: Project, endpoint: str, *, because: str = "", timeout: timede
     if _read(project, endpoint).state.phase != "ended":
         wishes.ask(project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because)
         look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
-        _drive(project, endpoint, lambda state: state.phase == "ended", timeout)
+        _drive(project, endpoint, lambda state: state.phase == "ended", timeout, every=_IMPATIENT)
     return status(project, endpoint)
 
 
@@ -194,7 +198,7 @@ def run_to_end(project: Project, endpoint: str) -> Outcome:
     return _outcome(_drive(project, endpoint, lambda state: state.released, None))
 
 
-def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeout: timedelta | None) -> State:
+def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeout: timedelta | None, *, every: timedelta = EVERY) -> State:
     _read(project, endpoint)  # NotFound before anything is driven
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
 
@@ -204,7 +208,7 @@ def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeo
         late = deadline is not None and time.monotonic() >= deadline
         return late or result.over or (result.state is not None and over(result.state))
 
-    drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=until)
+    drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=until, every=every)
     return _read(project, endpoint).state
 
 
