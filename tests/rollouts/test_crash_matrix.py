@@ -1,4 +1,4 @@
-"""A controller killed before or after each of its changing calls, or stopped there for 100 s and 290 s while another goes on: nothing differs.
+"""A controller killed before or after each of its changing calls, or stopped there while another goes on: nothing differs.
 
 By default each kind of point (what is done, in which phase of which step) is cut in one way a scenario and target, the next one in the next
 way. ISTHMUS_EVERY_CRASH=1 cuts every point in every way: 5,200 rollouts, several minutes.
