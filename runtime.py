@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -32,23 +32,20 @@ def _silent(_what: str, _done: int, _total: int | None) -> None: ...
 class Project:
     """`with isthmus.open("project.yaml") as project:`; rooms take it as their first argument."""
 
-    def __init__(
-        self, description: Description, target: Target, *, clock: Callable[[], datetime] | None = None, progress: Progress = _silent
-    ) -> None:
+    def __init__(self, description: Description, target: Target, *, progress: Progress = _silent) -> None:
         self.description = description
         self.spec: ProjectSpec = description.spec
         self.folder = Path(description.folder)
         self.target = target
         self.progress = progress
-        self._clock = clock or (lambda: datetime.now(UTC))
 
     def now(self) -> datetime:
-        """The project's clock: `now:` of project.yaml (an old log), else the wall's. UTC, whole milliseconds."""
-        return utc_milliseconds(self.spec.now or self._clock())
+        """The project's clock: `now:` of project.yaml (an old log), else the target's. UTC, whole milliseconds."""
+        return utc_milliseconds(self.spec.now or self.target.clock())
 
     def wall(self) -> datetime:
-        """The wall clock, for what really happens now: run times, leases. UTC, whole milliseconds."""
-        return utc_milliseconds(self._clock())
+        """The target's clock (this machine's, unless it is moved), for what really happens now: leases. UTC, whole milliseconds."""
+        return utc_milliseconds(self.target.clock())
 
     def sweep(self) -> None:
         """Remove what writers that were killed left behind, where the target keeps its things in our own files. Under the lock."""

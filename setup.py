@@ -5,7 +5,19 @@ from pathlib import Path
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
-ROOMS = ["adapters", "cli", "endpoints", "events", "experiments", "feature_store", "lifecycle", "localstack", "pipelines", "project"]
+ROOMS = [
+    "adapters",
+    "cli",
+    "endpoints",
+    "events",
+    "experiments",
+    "feature_store",
+    "lifecycle",
+    "localstack",
+    "pipelines",
+    "project",
+    "rollouts",
+]
 ROOT_MODULES = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"setup", "noxfile"}
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import msgspec
 
 from .errors import DryRun, MissingDependency, Unsupported
+from .times import Clock, wall_clock
 
 if TYPE_CHECKING:
     from .endpoints.port import EndpointHost, MetricSource
@@ -172,14 +173,18 @@ class CallLog:
 
 @final
 class Target:
-    """`name` is free; `adapter` says the rest. A port that an adapter lacks raises Unsupported on touch."""
+    """`name` is free; `adapter` says the rest. A port that an adapter lacks raises Unsupported on touch.
 
-    def __init__(self, profile: Profile, adapter: Adapter, *, calls: CallLog | None = None) -> None:
+    `clock` is the one of the project that is open here and of what its ports judge by time: tests and rehearsals move it.
+    """
+
+    def __init__(self, profile: Profile, adapter: Adapter, *, calls: CallLog | None = None, clock: Clock = wall_clock) -> None:
         self.name = profile.name
         self.adapter = adapter
         self.profile = profile
         self.capabilities = adapter.capabilities
         self.calls = calls or CallLog()
+        self.clock = clock
 
     def _build(self, port: str) -> Any:
         if not self.adapter.ports:

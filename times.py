@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+Clock = Callable[[], datetime]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+def wall_clock() -> datetime:
+    """This machine's."""
+    return datetime.now(UTC)
 
 
 def utc_milliseconds(moment: datetime) -> datetime:

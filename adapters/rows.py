@@ -14,6 +14,8 @@ from ..target import Capability
 ROWS: dict[str, type[Decimal | timedelta | int] | None] = {
     "traffic.resolution": Decimal,  # per cent
     "traffic.fenced": None,
+    "traffic.touch": None,
+    "capacity.instances": None,
     "invoke.variant": None,
     "invoke.max_bytes": int,
     "shadow.native": None,

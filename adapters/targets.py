@@ -11,6 +11,7 @@ from .. import installed
 from ..errors import Unsupported
 from ..feature_store.port import SqlProblem
 from ..target import Adapter, CallLog, Estimate, Profile, Target, attribute, require
+from ..times import Clock, wall_clock
 
 if TYPE_CHECKING:
     from ..endpoints.port import VariantSpec
@@ -25,9 +26,9 @@ def find(adapter: str) -> Adapter:
     return known
 
 
-def load(profile: Profile, *, calls: CallLog | None = None) -> Target:
+def load(profile: Profile, *, calls: CallLog | None = None, clock: Clock = wall_clock) -> Target:
     """A target whose ports are built on first touch."""
-    return Target(profile, find(profile.adapter), calls=calls)
+    return Target(profile, find(profile.adapter), calls=calls, clock=clock)
 
 
 def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | None:

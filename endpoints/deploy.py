@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
 
-from ..errors import Conflict, Invalid, NotFound, Refused, Unavailable
-from ..project.specs import Endpoint, Variant
+from ..errors import Conflict, Invalid, Refused, Unavailable
 from ..runtime import Project
 from ..storage import wait
 from . import owner
@@ -17,7 +17,8 @@ from .converge import variants_ready
 from .exposures import EXPOSURES
 from .hosting import resolution
 from .inputs import manifest_of, union, view_keys
-from .port import EndpointSpec, EndpointState, VariantSpec
+from .port import EndpointSpec, EndpointState
+from .resolving import declared, resolve, under
 from .smoke import Smoke, smoke
 from .split import checked, shown
 from .traffic import read_back
@@ -40,6 +41,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float  # until every variant was ready
     url: str | None
     smoke: Smoke
+    notes: tuple[str, ...] = ()  # what differs from project.yaml, and why
 
     def __str__(self) -> str:
         parts = [f"{v.name} {v.model}@{v.version}  {shown(v.percent)} %" for v in self.variants]
@@ -47,33 +49,36 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         if self.url:
             parts.append(self.url)
         split = "/".join(shown(v.percent) for v in self.variants)
-        return f"{self.target:<7} {self.endpoint}   {'   '.join(parts)}\n  smoke  {self.smoke}; split read back {split}"
+        lines = [f"{self.target:<7} {self.endpoint}   {'   '.join(parts)}", *(f"  note   {note}" for note in self.notes)]
+        return "\n".join([*lines, f"  smoke  {self.smoke}; split read back {split}"])
 
 
 def deploy(project: Project, name: str) -> Deployment:
     """Resolve the models, apply until converged, split at creation only, send a smoke test. May be run again after any crash.
 
-    NotFound: no such endpoint, or an alias without a version. Refused: a rejected version, or a change of a variant that has traffic.
-    Unavailable: a variant that does not start, with its last words.
+    NotFound: no such endpoint, or an alias without a version. Refused: a rejected version, a change of a variant that has traffic, or of
+    any while a rollout or an experiment owns the traffic. Unavailable: a variant that does not start, with its last words.
     """
     with project.lock("deploy"):
         endpoint = declared(project, name)
-        spec = resolve(project, endpoint)
+        running = project.target.endpoints.observe(name)
+        resolved = resolve(project, endpoint, running)
+        claim = owner.read(project.target.state, name)
+        spec = under(claim, resolved.spec, running)
         split = {v.name: v.traffic for v in endpoint.variants}
         checked(split, variants=split, resolution=resolution(project.target), where=f"{project.target.name} {name}")
         union([manifest_of(project, v.model, v.version) for v in spec.variants], view_keys(project))
         project.target.events.apply(EXPOSURES)
         began = time.monotonic()
-        held = owner.read(project, name)
-        created = project.target.endpoints.observe(name) is None
+        created = running is None
         if created:
-            held = owner.intend(project, name, split, by="deploy", held=held)
+            claim = _intend(project, name, split, claim)
         state = _applied(project, spec)
         seconds = time.monotonic() - began
-        if held is not None and held.owner.owner == "deploy" and not held.owner.done:
-            if set(held.owner.split) != set(split):
-                held = owner.intend(project, name, split, by="deploy", held=held)  # the description changed before the first split was made
-            state = _first_split(project, state, held)
+        if claim is not None and claim.owner.owner == "deploy" and not claim.owner.done:
+            if set(claim.owner.split) != set(split):
+                claim = _intend(project, name, split, claim)  # the description changed before the first split was made
+            state = _first_split(project, state, claim)
         answers = smoke(project, name, [v.name for v in state.variants if v.percent > 0])
     by_name = {v.name: v for v in state.variants}
     return Deployment(
@@ -86,39 +91,8 @@ def deploy(project: Project, name: str) -> Deployment:
         seconds=seconds,
         url=_url(project, name),
         smoke=answers,
+        notes=resolved.notes,
     )
-
-
-def declared(project: Project, name: str) -> Endpoint:
-    found = project.spec.endpoints.get(name)
-    if found is None:
-        raise NotFound(f"project.yaml has no endpoint {name}", remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}")
-    return found
-
-
-def resolve(project: Project, endpoint: Endpoint) -> EndpointSpec:
-    """The spec with version numbers in the place of aliases. NotFound, Refused."""
-    return EndpointSpec(
-        name=endpoint.name, variants=tuple(_resolved(project, endpoint, v) for v in endpoint.variants), routing=endpoint.routing
-    )
-
-
-def _resolved(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
-    ref: int | str = int(variant.ref) if variant.ref.isdigit() else variant.ref
-    try:
-        found = project.target.registry.get(variant.model, ref)
-    except NotFound as error:
-        files = [m.path for m in project.spec.models.values() if m.model == variant.model and m.alias == variant.ref]
-        raise NotFound(
-            f"endpoint {endpoint.name}, variant {variant.name}: there is no {variant.model}@{variant.ref} yet",
-            remedy=f"isthmus train {' '.join(files) or 'models/<configuration>.yaml'}",
-        ) from error
-    if found.approval == "rejected":
-        raise Refused(
-            f"endpoint {endpoint.name}, variant {variant.name}: {found.model}@{found.version} was rejected",
-            remedy=f"train another version, or move the alias: isthmus models promote {found.model}",
-        )
-    return VariantSpec(name=variant.name, model=found.model, version=found.version)
 
 
 def _applied(project: Project, spec: EndpointSpec) -> EndpointState:
@@ -167,18 +141,22 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
         raise
 
 
-def _first_split(project: Project, state: EndpointState, held: owner.Held) -> EndpointState:
+def _intend(project: Project, name: str, split: Mapping[str, Decimal], claim: owner.Claim | None) -> owner.Claim:
+    return owner.intend(project.target.state, name, split, by="deploy", claim=claim, now=project.wall())
+
+
+def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> EndpointState:
     """The declared split of a new endpoint. After a crash it is found here again: the intent was written down before."""
-    wanted = held.owner.split
+    wanted = claim.owner.split
     if {v.name: v.target_percent for v in state.variants} != wanted:
         if set(wanted) != {v.name for v in state.variants}:
             raise Invalid(f"{state.name}: the first split names {', '.join(wanted)}", remedy=f"isthmus destroy, then deploy {state.name}")
         project.target.endpoints.shift(state.name, wanted, expect=state.token)
     state = read_back(project, state.name, wanted)
-    owner.settled(project, state.name, held)
+    owner.settled(project.target.state, state.name, claim, now=project.wall())
     return state
 
 
 def _url(project: Project, name: str) -> str | None:
-    found = [r for r in project.target.inventory.list(project.spec.name) if r.kind == "endpoint" and r.name == name]
-    return found[0].console_url if found else None
+    listed = (r for r in project.target.inventory.list(project.spec.name) if r.kind == "endpoint" and r.name == name)
+    return next((r.console_url for r in listed), None)

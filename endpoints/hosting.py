@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import Conflict, Invalid, ModelError, NotFound, Unsupported
 from ..events.port import Row
-from .port import EndpointSpec, VariantSpec, Window
+from .port import EndpointSpec, TrafficMinute, VariantSpec, Window
 from .revision import identity
 from .split import HUNDRED, checked, shown
 
@@ -68,10 +68,16 @@ def _number(target: Target, capability: str) -> Decimal:
 
 
 def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
-    """Invalid: no variants, or two of one name. Unsupported, naming the capability: more than this target's endpoints have."""
+    """Invalid: no variants, two of one name, a count below 1. Unsupported, by its capability: more than this target's endpoints have."""
     names = [variant.name for variant in spec.variants]
     if not names or len(set(names)) != len(names):
         raise Invalid(f"endpoint {spec.name} needs variants, each with a name of its own; it has {names}")
+    for variant in spec.variants:
+        if variant.instances is not None and not 1 <= variant.instances[0] <= variant.instances[1]:
+            raise Invalid(
+                f"endpoint {spec.name}, variant {variant.name}: {variant.instances} is no number of instances",
+                remedy="at least 1, and the most not below the fewest",
+            )
     if rules.most_variants is not None and len(names) > rules.most_variants:
         raise Unsupported(
             f"endpoint {spec.name} has {len(names)} variants; {rules.provider} takes {rules.most_variants}", capability="endpoints.variants"
@@ -124,6 +130,17 @@ def check_window(window: Window) -> None:
     whole = all(moment.second == moment.microsecond == 0 for moment in (window.start, window.end))
     if not whole or window.end < window.start:
         raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
+
+
+def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Sequence[str]) -> None:
+    """Invalid: of a variant that is not there, not a whole minute, more errors than requests, or no latency."""
+    for minute in minutes:
+        if minute.variant not in variants:
+            raise Invalid(f"{endpoint} has no variant {minute.variant}", remedy=f"it has {', '.join(variants)}")
+        check_window(Window(start=minute.start, end=minute.start))
+        errors = minute.client_errors + minute.server_errors
+        if min(minute.requests, minute.client_errors, minute.server_errors) < 0 or errors > minute.requests or not minute.latencies_ms:
+            raise Invalid(f"{endpoint}: {minute.variant} cannot have had {errors} errors in {minute.requests} requests at {minute.start}")
 
 
 def request_body(endpoint: str, instances: Sequence[Row], rules: HostRules) -> bytes:

@@ -1,9 +1,12 @@
-"""Who owns an endpoint's traffic, and what it intends: `traffic/<endpoint>` in the StateStore, written before the traffic moves."""
+"""Who owns an endpoint's traffic, and what it intends: `traffic/<endpoint>` in the StateStore, written before the traffic moves.
+
+It knows no room above it: a rollout and an experiment say which command ends them. Everything here needs a StateStore alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
@@ -11,20 +14,34 @@ import msgspec
 
 from ..errors import Refused
 from ..formats import StoredDocument, decode
-from ..runtime import Project
+from ..storage import StateStore
+from .port import EndpointState
+
+ABANDONED = timedelta(minutes=15)  # a hand's change that is not seen after so long will not come: `traffic` itself waits no longer
 
 
-class Owner(StoredDocument, frozen=True, kw_only=True):
+class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
     """`owner` none: whoever comes next may move it. `done` False: the intent was not yet seen in the target."""
 
     owner: Literal["none", "deploy", "traffic", "rollout", "experiment"]
-    split: dict[str, Decimal]
+    split: dict[str, Decimal]  # percent by variant; of a rollout or an experiment: what it found
     done: bool
     changed: datetime
     name: str = ""  # of the rollout or the experiment
+    command: str = ""  # that ends it: isthmus rollout abort ranker
+
+    @property
+    def lasting(self) -> bool:
+        """It keeps the traffic until it gives it back, whatever is served."""
+        return self.owner in ("rollout", "experiment")
+
+    def is_of(self, by: Literal["rollout", "experiment"], name: str) -> bool:
+        return (self.owner, self.name) == (by, name)
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """An owner's document as it was read."""
+
     owner: Owner
     token: str
 
@@ -33,27 +50,88 @@ def key(endpoint: str) -> str:
     return f"traffic/{endpoint}"
 
 
-def read(project: Project, endpoint: str) -> Held | None:
-    found = project.target.state.get(key(endpoint))
-    return None if found is None else Held(owner=decode(found.value, Owner, what=f"state {key(endpoint)}"), token=found.token)
+def read(state: StateStore, endpoint: str) -> Claim | None:
+    document = state.get(key(endpoint))
+    if document is None:
+        return None
+    return Claim(owner=decode(document.value, Owner, what=f"state {key(endpoint)}"), token=document.token)
 
 
-def intend(project: Project, endpoint: str, split: Mapping[str, Decimal], *, by: Literal["deploy", "traffic"], held: Held | None) -> Held:
+def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
+    """Whether it has the traffic still. A rollout or an experiment until it gives it back.
+
+    A `deploy` or `traffic` that was killed leaves its claim: it has none once its split is what serves, or after 15 minutes in which
+    nothing moves.
+    """
+    if owner.lasting or owner.owner == "none":
+        return owner.lasting
+    still = endpoint.phase != "updating" and all(variant.percent == variant.target_percent for variant in endpoint.variants)
+    arrived = owner.done or (still and {variant.name: variant.percent for variant in endpoint.variants} == owner.split)
+    return not arrived and not (still and now - owner.changed >= ABANDONED)
+
+
+def whose(
+    claim: Claim | None, endpoint: EndpointState, *, by: Literal["rollout", "experiment"], name: str, now: datetime
+) -> Literal["ours", "free", "other"]:
+    """As a rollout or an experiment sees it: `free` may be taken."""
+    if claim is None or not holds(claim.owner, endpoint, now):
+        return "free"
+    return "ours" if claim.owner.is_of(by, name) else "other"
+
+
+def take(
+    state: StateStore, endpoint: EndpointState, *, by: Literal["rollout", "experiment"], name: str, command: str, now: datetime
+) -> Claim:
+    """Make a rollout or an experiment the owner; again: no change. Refused: it has another owner. Conflict: somebody was faster.
+
+    `command` ends it, as people are told. `endpoint`: as it was observed just now.
+    """
+    claim = read(state, endpoint.name)
+    if claim is not None and holds(claim.owner, endpoint, now):
+        if not claim.owner.is_of(by, name):
+            raise refusal(endpoint.name, claim.owner)
+        return claim
+    split = {variant.name: variant.target_percent for variant in endpoint.variants}
+    return _put(state, endpoint.name, Owner(owner=by, name=name, command=command, split=split, done=False, changed=now), claim)
+
+
+def release(state: StateStore, endpoint: str, *, by: Literal["rollout", "experiment"], name: str, now: datetime) -> None:
+    """Nobody owns it any more. What is somebody else's, or free already, stays as it is. Conflict: somebody was faster."""
+    claim = read(state, endpoint)
+    if claim is not None and claim.owner.is_of(by, name):
+        settled(state, endpoint, claim, now=now)
+
+
+def intend(
+    state: StateStore, endpoint: str, split: Mapping[str, Decimal], *, by: Literal["deploy", "traffic"], claim: Claim | None, now: datetime
+) -> Claim:
     """Take the traffic and write down what it shall be. Refused: a rollout or an experiment owns it. Conflict: somebody was faster."""
-    if held is not None and held.owner.owner in ("rollout", "experiment"):
-        owner = held.owner
-        raise Refused(
-            f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} since {owner.changed:%Y-%m-%d %H:%M}",
-            remedy=f"isthmus {owner.owner} abort {endpoint}, or let it end: traffic has one owner at a time",
-        )
-    return _put(project, endpoint, Owner(owner=by, split=dict(split), done=False, changed=project.wall()), held)
+    if claim is not None and claim.owner.lasting:
+        raise refusal(endpoint, claim.owner)
+    return _put(state, endpoint, Owner(owner=by, split=dict(split), done=False, changed=now), claim)
 
 
-def settled(project: Project, endpoint: str, held: Held) -> Held:
+def settled(state: StateStore, endpoint: str, claim: Claim, *, now: datetime) -> Claim:
     """The intent was read back: the traffic is free again."""
-    return _put(project, endpoint, msgspec.structs.replace(held.owner, owner="none", done=True, changed=project.wall()), held)
+    return _put(state, endpoint, msgspec.structs.replace(claim.owner, owner="none", command="", done=True, changed=now), claim)
 
 
-def _put(project: Project, endpoint: str, owner: Owner, held: Held | None) -> Held:
-    token = project.target.state.put(key(endpoint), msgspec.json.encode(owner), expect=None if held is None else held.token)
-    return Held(owner=owner, token=token)
+def refusal(endpoint: str, owner: Owner, *, meanwhile: str = "") -> Refused:
+    """What who wants the traffic is told of its owner. `meanwhile`: what it may not do either, beside moving it."""
+    since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
+    if owner.lasting:
+        ending = owner.command or f"isthmus {owner.owner} abort {endpoint}"
+        return Refused(
+            f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} since {since}{meanwhile and f'; {meanwhile}'}",
+            remedy=f"{ending}, or let it end: traffic has one owner at a time",
+        )
+    wait = f"{ABANDONED.total_seconds() / 60:g} minutes"
+    return Refused(
+        f"{endpoint}'s traffic is being moved by isthmus {owner.owner} since {since}",
+        remedy=f"let it end; if it was killed, its traffic is free {wait} after that: isthmus status",
+    )
+
+
+def _put(state: StateStore, endpoint: str, owner: Owner, claim: Claim | None) -> Claim:
+    token = state.put(key(endpoint), msgspec.json.encode(owner), expect=None if claim is None else claim.token)
+    return Claim(owner=owner, token=token)

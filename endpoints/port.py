@@ -13,12 +13,14 @@ from ..events.port import Row
 from ..storage import Phase
 
 
-class VariantSpec(msgspec.Struct, frozen=True, kw_only=True):
+class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Stored without its defaults: who wrote (1, 1) for `instances` before it could be None meant the profile's, too."""
+
     name: str
     model: str
     version: int
     machine: str = ""
-    instances: tuple[int, int] = (1, 1)
+    instances: tuple[int, int] | None = None  # the fewest and the most; None: as many as the profile says
     attempt: int = 0  # deploy the same version again
 
 
@@ -37,7 +39,8 @@ class VariantState(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     percent: Decimal  # serving now
     target_percent: Decimal
-    instances: int
+    instances: int  # serving now
+    target_instances: int
     phase: Phase
 
 
@@ -76,6 +79,17 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
 
 
+class TrafficMinute(msgspec.Struct, frozen=True, kw_only=True):
+    """A minute of one variant's requests that a scripted world says there were. The errors are the first of them."""
+
+    variant: str
+    start: datetime
+    requests: int
+    client_errors: int = 0
+    server_errors: int = 0
+    latencies_ms: tuple[float, ...]  # of the requests in their order, and again from the first
+
+
 class EndpointHost(Protocol):
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """Bring the variants nearer to the spec; return what it saw before acting.
@@ -98,4 +112,12 @@ class EndpointHost(Protocol):
 class MetricSource(Protocol):
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """By variant. NotSettled: the window is too young."""
+        ...
+
+
+class TrafficScript(Protocol):
+    """Optional, `target.extra("traffic_script")`: puts into the target's metrics what nobody sent. No real cloud has it."""
+
+    def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
+        """NotFound: no such endpoint. Invalid: no such variant, or a minute that cannot be. Unsupported: a real cloud, another emulator."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 
@@ -68,17 +69,19 @@ def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> 
     """
     with project.lock("traffic"):
         meant = intent(project, endpoint, changes)
-        held = owner.intend(project, endpoint, meant.after, by="traffic", held=owner.read(project, endpoint))
+        state = project.target.state
+        claim = owner.intend(state, endpoint, meant.after, by="traffic", claim=owner.read(state, endpoint), now=project.wall())
         began = time.monotonic()
         if meant.before != meant.after:
             project.target.endpoints.shift(endpoint, meant.after, expect=meant.token)
-        state = read_back(project, endpoint, meant.after)
-        owner.settled(project, endpoint, held)
+        served = read_back(project, endpoint, meant.after)
+        with suppress(Conflict):  # who has taken it since saw it served, too
+            owner.settled(state, endpoint, claim, now=project.wall())
     return TrafficChange(
         target=project.target.name,
         endpoint=endpoint,
         before=meant.before,
-        after={v.name: v.percent for v in state.variants},
+        after={v.name: v.percent for v in served.variants},
         seconds=time.monotonic() - began,
     )
 
@@ -90,10 +93,10 @@ def read_back(project: Project, endpoint: str, split: Mapping[str, Decimal], *, 
         return state.phase == "failed" or all(v.percent == v.target_percent for v in state.variants)
 
     state = wait(lambda: observed(project, endpoint), over, deadline=within, what=f"{endpoint}'s traffic")
-    found = {v.name: v.percent for v in state.variants}
-    if found != dict(split):
+    serving = {v.name: v.percent for v in state.variants}
+    if serving != dict(split):
         meant = ", ".join(f"{name} {shown(percent)}" for name, percent in split.items())
-        seen = ", ".join(f"{name} {shown(percent)}" for name, percent in found.items())
+        seen = ", ".join(f"{name} {shown(percent)}" for name, percent in serving.items())
         why = f": {state.failure}" if state.failure else ""
         raise Conflict(f"{endpoint} was meant to serve {meant}, and serves {seen}{why}", remedy="look at it, then set the split again")
     return state

@@ -83,6 +83,77 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     routing: Literal["weighted"] = "weighted"
 
 
+class RolloutStep(msgspec.Struct, frozen=True, kw_only=True):
+    """`{traffic: 25, bake: 10m, pause: true}`."""
+
+    traffic: Decimal  # percent of the new variant
+    bake: timedelta  # whole minutes
+    pause: bool = False  # a person says when it goes on
+
+
+class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure of the new variant and exactly one limit. Of one metric and kind of limit there is one."""
+
+    metric: str  # project/guardrails.py lists them: error_rate, server_error_rate, latency_p50 _p90 _p99 _mean, score_mean
+    max: float | None = None  # a rate from 0 to 1; a latency in ms
+    max_ratio: float | None = None  # times the old variant's, in the same minutes
+    max_shift: float | None = None  # relative to the old variant's mean, either way: 0.1
+    min_requests: int = 200
+    dry_run: bool = False  # judged and shown, decides nothing
+
+    @property
+    def kind(self) -> Literal["max", "max_ratio", "max_shift"]:
+        return "max" if self.max is not None else "max_ratio" if self.max_ratio is not None else "max_shift"
+
+    @property
+    def limit(self) -> float:
+        return next(limit for limit in (self.max, self.max_ratio, self.max_shift) if limit is not None)
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric} {self.kind}"
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """`{hold: 30m, then: abort}`. None: for one more bake of the stage."""
+
+    hold: timedelta | None = None
+    then: Literal["abort", "pause"] = "abort"
+
+
+class OfficeHours(msgspec.Struct, frozen=True, kw_only=True):
+    """When steps may go up. They may go down at any time."""
+
+    days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)  # 0: Monday
+    start: int = 0  # minutes since midnight
+    end: int = 24 * 60  # not included
+    zone: str = "UTC"
+
+
+class AfterRollout(msgspec.Struct, frozen=True, kw_only=True):
+    promote_alias: str | None = None  # the alias that the new version gets; None: the one that the old variant names, if it names one
+    remove_old: timedelta = timedelta(hours=24)  # how long the old variant stays at 0 % and at its size
+
+
+class Rollout(msgspec.Struct, frozen=True, kw_only=True):
+    """How an endpoint's traffic moves from one variant to another. `steps` are written out, the last one of 100 % too."""
+
+    endpoint: str
+    source: str = "champion"  # `from:`
+    to: str = "challenger"
+    steps: tuple[RolloutStep, ...]
+    guardrails: tuple[Guardrail, ...] = ()
+    false_alarm: float = 0.05  # of a healthy rollout, all guardrails and stages together
+    failure_limit: int = 2  # checks running
+    on_no_data: Hold = Hold(hold=timedelta(minutes=30))
+    on_inconclusive: Hold = Hold(then="pause")
+    on_drift: Literal["correct", "pause", "abort"] = "correct"
+    capacity: Literal["scale", "keep"] = "scale"
+    advance: OfficeHours = OfficeHours()
+    after: AfterRollout = AfterRollout()
+    webhook_env: str | None = None  # of `notify`: the environment variable that holds the URL
+
+
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
     """`view.feature`, or an attribute of the objective's exposure (view None)."""
 
@@ -145,6 +216,7 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     feature_views: dict[str, FeatureView] = {}
     endpoints: dict[str, Endpoint] = {}
     models: dict[str, Model] = {}  # by configuration name
+    rollouts: dict[str, Rollout] = {}  # by endpoint
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("events", "feature_store", "pipelines", "endpoints", "experiments")  # each may import those before it
+ROOMS = ("events", "feature_store", "pipelines", "endpoints", "rollouts", "experiments")  # each may import those before it
 SDKS = {"boto3", "botocore", "awswrangler", "sagemaker", "moto", "google", "kfp", "vertexai"}
 ADAPTERS = {path.parent.name for path in (ROOT / "adapters").glob("*/options.py")}  # beside "common", which they share
 FACADE = {"adapters", "adapters.targets"}  # all that the rooms above see of an adapter; the rest is what its Adapter says

@@ -10,6 +10,8 @@ from ...target import Capability
 _ROWS = (
     Capability(name="traffic.resolution", level="native", value=Decimal("0.01"), why="the router's own weights"),
     Capability(name="traffic.fenced", level="native", why="the split is written under compare-and-swap"),
+    Capability(name="traffic.touch", level="native", why="each write of the split makes a new token"),
+    Capability(name="capacity.instances", level="emulated", why="processes: so many model servers behind the router"),
     Capability(name="invoke.variant", level="native", why="a request header"),
     Capability(name="invoke.max_bytes", level="native", value=6_291_456, why="SageMaker's limit, kept here so that a model moves"),
     Capability(name="shadow.native", level="refused", why="the gateway mirrors instead"),

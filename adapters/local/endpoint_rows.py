@@ -49,9 +49,11 @@ class VariantReport(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     version: int
     phase: Phase
-    pid: int = 0
+    pid: int = 0  # of its first process
     restarts: int = 0
     failure: str | None = None
+    instances: int = 1  # that are ready
+    target_instances: int = 1
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointStat
             percent=Decimal(0),
             target_percent=row.split[v.name],
             instances=0,
+            target_instances=v.instances[0] if v.instances else 1,
             phase=phase,
         )
         for v in row.spec.variants
@@ -57,6 +58,7 @@ def _variant(variant: VariantReport, row: EndpointRow, report: Report) -> Varian
         version=variant.version,
         percent=report.split.get(variant.name, Decimal(0)),
         target_percent=row.split.get(variant.name, Decimal(0)),
-        instances=1 if variant.phase == "ready" else 0,
+        instances=variant.instances,
+        target_instances=variant.target_instances,
         phase=variant.phase,
     )

@@ -1,9 +1,10 @@
-"""One request forwarded to a variant, and the pool of kept connections that it goes through."""
+"""One request forwarded to a variant, and the pools of kept connections that it goes through."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -105,6 +106,22 @@ class Pool:
             self.under_way -= 1
             words = f"variant {self.variant} ended the connection before it answered"
             exchange.done(502, self._failure(502, "ConnectionLost", words, "lost"))
+
+
+class Pools:
+    """Those of the processes of one variant. A request goes to where the fewest are under way, and in turn where that is the same."""
+
+    def __init__(self, pools: Iterable[Pool]) -> None:
+        self._pools = deque(pools)
+
+    def send(self, exchange: Exchange) -> None:
+        self._pools.rotate(-1)
+        running = [pool for pool in self._pools if pool.port is not None]
+        min(running or self._pools, key=_under_way).send(exchange)
+
+
+def _under_way(pool: Pool) -> int:
+    return pool.under_way
 
 
 class Upstream(asyncio.Protocol):

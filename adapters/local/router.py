@@ -1,7 +1,8 @@
 """The router in front of an endpoint's variants: splits by weight, honours an explicit variant, forwards bytes.
 
 A raw asyncio protocol over httptools, because this hop is paid by every request. Each connection of a client answers in order;
-each variant has a pool of kept connections. A request is never sent twice and never to another variant: both would bend the split.
+each process of a variant has a pool of kept connections. A request is never sent twice and never to another variant: both would
+bend the split.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import httptools
 
-from .exchange import Exchange, Pool, answer
+from .exchange import Exchange, Pool, Pools, answer
 
 TARGET = b"x-amzn-sagemaker-target-variant"
 CONTROL = b"/_isthmus/"
@@ -42,7 +43,7 @@ class Router:
         self.max_bytes = max_bytes
         self.control = control
         self.log = log
-        self.pools: dict[str, Pool] = {}
+        self.pools: dict[str, Pool | Pools] = {}
         self._rng = rng or Random()  # noqa: S311  a traffic split is no secret
         self._bounds: list[tuple[int, str]] = []
 

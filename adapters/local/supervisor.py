@@ -23,6 +23,7 @@ from ...formats import decode
 from .endpoint_rows import Address, EndpointRow, Report, endpoint_folder, read, steps
 from .files import replacing
 from .home import database
+from .model_server import ModelServer
 from .request_log import RequestLog
 from .router import Router
 from .variant import Variant
@@ -60,6 +61,8 @@ class Supervisor:
             if name not in self.variants:
                 log = self.folder / "logs" / f"{name}.log"
                 self.variants[name] = Variant(spec, self.home / row.folders[name], log)
+            for server in self.variants[name].resize(spec):
+                self._end(server)
         self.variants = {name: self.variants[name] for name in wanted}
         self.router.pools = {name: variant.pool for name, variant in self.variants.items()}
         self.router.split(steps(row.split))
@@ -85,8 +88,8 @@ class Supervisor:
             variants=tuple(variant.report() for variant in self.variants.values()),
         )
 
-    def _end(self, variant: Variant) -> None:
-        task = asyncio.get_running_loop().create_task(variant.end())
+    def _end(self, leaving: Variant | ModelServer) -> None:
+        task = asyncio.get_running_loop().create_task(leaving.end())
         self.ending.add(task)
         task.add_done_callback(self.ending.discard)
 

@@ -20,6 +20,13 @@ _ROWS = (
         known="sdk",
         why="UpdateEndpointWeightsAndCapacities has no precondition: checked before, seen and undone after",
     ),
+    Capability(
+        name="traffic.touch",
+        level="emulated",
+        known="sdk",
+        why="a shift to the split that is there is accepted and fences nothing: a call that was checked before can still arrive",
+    ),
+    Capability(name="capacity.instances", level="native", known="sdk", why="UpdateEndpointWeightsAndCapacities, DesiredInstanceCount"),
     Capability(name="invoke.variant", level="native", known="sdk", why="TargetVariant, also at weight 0"),
     Capability(name="invoke.max_bytes", level="native", value=6_291_456, known="docs", why="the limit of InvokeEndpoint's body"),
     Capability(

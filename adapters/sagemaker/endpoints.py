@@ -1,6 +1,7 @@
 """EndpointHost on SageMaker: `apply` makes models, configs and endpoints named from their content; `shift` sets weights and nothing else.
 
-What a lost reply may hide is sent once (`retrying=False`): the SDK's own repeat of UpdateEndpoint would meet the update that it began.
+What a lost reply may hide is sent once (`retrying=False`): the SDK's own repeat of UpdateEndpoint would meet the update that it began. It
+is also sent soon or not at all, as nothing can fence it: at most `_FRESH` after the look that it stands on, and given up after 15 s.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, final
 
@@ -22,9 +24,10 @@ from ...target import Target
 from . import invocations, variants
 from .machines import serving_counts, serving_machine
 from .names import dashed
-from .session import Aws, of
+from .session import CONTROL, Aws, of
 from .variants import Known, Planned
 
+_FRESH = timedelta(seconds=5)  # that a look at the endpoint is acted on
 _MOST_VARIANTS = 10  # production variants of an endpoint config
 
 
@@ -39,10 +42,11 @@ class SageMakerEndpoints:
         self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=_MOST_VARIANTS)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """See the port. While SageMaker is at work nothing is asked of it: the next call goes on from where it arrives."""
+        """See the port. While SageMaker is at work, or where it was slow, nothing is asked of it: the next call goes on from there."""
         hosting.check_spec(spec, self._rules)
         name = dashed(self._aws.project, spec.name)
         versions = {variant.name: self._target.registry.get(variant.model, variant.version) for variant in spec.variants}
+        looked = self._target.clock()
         described = self._describe(name)
         if described is None:
             self._create(name, spec, self._planned(name, spec, versions, hosting.first_split(spec)))
@@ -53,14 +57,15 @@ class SageMakerEndpoints:
         if saw.phase != "ready":  # SageMaker is at work, or the endpoint has failed
             return saw
         if saw.revision != variants.planned_revision(spec):
-            self._update(name, spec, saw, described, versions)
-        else:
+            self._update(name, spec, saw, described, versions, looked=looked)
+        elif self._is_fresh(looked):
             self._rescale(name, spec, described)
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
         """Checked, not fenced: SageMaker's call has no precondition. Whoever loses such a race sees it in the next observation."""
         name = dashed(self._aws.project, endpoint)
+        looked = self._target.clock()
         described = self._describe(name)
         if described is None:
             raise hosting.not_found(endpoint)
@@ -69,11 +74,13 @@ class SageMakerEndpoints:
         hosting.check_token(endpoint, saw.token, expect=expect)
         if saw.phase != "ready":
             raise Busy(f"{endpoint} is {described['EndpointStatus']} at SageMaker", remedy="try again when the change has ended")
+        if not self._is_fresh(looked):
+            raise Unavailable(
+                f"{endpoint}: SageMaker took too long to say how it is; nothing was sent", remedy="look at it, and decide again"
+            )
         weights = [{"VariantName": variant, "DesiredWeight": float(percent)} for variant, percent in wanted.items()]
         with self._aws.mutating("UpdateEndpointWeightsAndCapacities", name):
-            self._aws.client("sagemaker", retrying=False).update_endpoint_weights_and_capacities(
-                EndpointName=name, DesiredWeightsAndCapacities=weights
-            )
+            self._control.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=weights)
 
     def observe(self, endpoint: str) -> EndpointState | None:
         name = dashed(self._aws.project, endpoint)
@@ -91,6 +98,13 @@ class SageMakerEndpoints:
             request_id=request_id,
         )
 
+    @property
+    def _control(self) -> Any:
+        return self._aws.client("sagemaker", retrying=False, within=CONTROL)
+
+    def _is_fresh(self, looked: datetime) -> bool:
+        return self._target.clock() - looked <= _FRESH
+
     def _state(self, endpoint: str, name: str, described: Mapping[str, Any]) -> EndpointState:
         config = described["EndpointConfigName"]
         if self._asked.get(name, ("", None))[0] == config:
@@ -99,11 +113,14 @@ class SageMakerEndpoints:
         return _hopeless(saw) if saw.phase == "failed" else saw
 
     def _describe(self, name: str) -> dict[str, Any] | None:
+        asked = self._target.clock()
         try:
             with self._aws.reading("DescribeEndpoint", name):
                 described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(EndpointName=name)
         except NotFound:
+            self._aws.described.pop(name, None)
             return None
+        self._aws.described[name] = asked, described
         return described
 
     def _configured(self, config: str) -> tuple[Known, ...]:
@@ -154,7 +171,14 @@ class SageMakerEndpoints:
             )
 
     def _update(
-        self, name: str, spec: EndpointSpec, saw: EndpointState, described: Mapping[str, Any], versions: Mapping[str, ModelVersion]
+        self,
+        name: str,
+        spec: EndpointSpec,
+        saw: EndpointState,
+        described: Mapping[str, Any],
+        versions: Mapping[str, ModelVersion],
+        *,
+        looked: datetime,
     ) -> None:
         planned = self._planned(name, spec, versions, variants.retained(saw, described))
         config = variants.config_name(name, variants.planned_revision(spec), planned, spec.capture_percent)
@@ -168,10 +192,10 @@ class SageMakerEndpoints:
                 remedy=f"isthmus endpoints logs {spec.name}; then `isthmus deploy {spec.name}` again",
             )
         self._make_config(name, spec, planned)
+        if not self._is_fresh(looked):
+            return  # what it needs is made now, so the next call is quicker
         with self._aws.mutating("UpdateEndpoint", name):
-            self._aws.client("sagemaker", retrying=False).update_endpoint(
-                EndpointName=name, EndpointConfigName=config, RetainAllVariantProperties=True
-            )
+            self._control.update_endpoint(EndpointName=name, EndpointConfigName=config, RetainAllVariantProperties=True)
         self._asked[name] = config, described.get("LastModifiedTime")
 
     def _make_config(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> str:
@@ -207,9 +231,7 @@ class SageMakerEndpoints:
                 changes.append({"VariantName": variant.name, "DesiredInstanceCount": count})
         if changes:
             with self._aws.mutating("UpdateEndpointWeightsAndCapacities", name):
-                self._aws.client("sagemaker", retrying=False).update_endpoint_weights_and_capacities(
-                    EndpointName=name, DesiredWeightsAndCapacities=changes
-                )
+                self._control.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=changes)
 
 
 def _hopeless(saw: EndpointState) -> EndpointState:

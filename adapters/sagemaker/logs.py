@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any, final
 
@@ -11,6 +10,7 @@ import msgspec
 from ...errors import Invalid, NotFound
 from ...storage import LogPage
 from ...target import Target
+from ...times import epoch_milliseconds
 from .names import dashed
 from .session import Aws, of
 
@@ -34,6 +34,7 @@ class CloudWatchLogs:
     """`ref` is `[endpoints/]<endpoint>[/<variant>]`, or a job: `processing-jobs/<name>`, `training-jobs/<name>`, or its ARN."""
 
     def __init__(self, target: Target) -> None:
+        self._target = target
         self._aws: Aws = of(target)
 
     def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
@@ -47,7 +48,7 @@ class CloudWatchLogs:
             raise NotFound(f"{ref} has written no log yet") from error
 
     def _last(self, group: str, prefix: str | None, limit: int) -> LogPage:
-        now = int(time.time() * 1000)
+        now = epoch_milliseconds(self._target.clock())
         found: list[dict[str, Any]] = []
         for back in _BACK:
             found = list(self._events(group, prefix, start=now - back * 1000 if back else 0))

@@ -20,7 +20,7 @@ def serving_machine(profile: Profile, variant: VariantSpec) -> str:
 def serving_counts(profile: Profile, variant: VariantSpec) -> tuple[int, int]:
     """The fewest and the most instances. A variant that says nothing takes the profile's count."""
     count = int(_serving(profile).get("count") or 1)
-    return (count, count) if variant.instances == (1, 1) else variant.instances
+    return variant.instances or (count, count)
 
 
 def job_machine(profile: Profile) -> str:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from typing import Any, final
 from weakref import WeakKeyDictionary
@@ -15,6 +16,8 @@ from ...target import Target
 from . import backend, credentials, names
 from .errors import translated
 
+CONTROL = 15  # seconds that a call may take which changes an endpoint: well within the lease of who asks for it
+_ANSWER = 80  # seconds: an endpoint has 60 to answer
 OFFLINE = "offline"  # both halves of the local stack's credentials
 _OFFLINE_REGION = "us-east-1"
 _OFFLINE_ACCOUNT = "123456789012"
@@ -34,7 +37,10 @@ class Aws:
         self.root = f"s3://{self.bucket}/{self.prefix}"
         self.database: str = options.get("database") or names.database(self.project)
         self._expected: str | None = options.get("account")
-        self._clients: dict[tuple[str, bool], Any] = {}
+        self._clients: dict[tuple[str, bool, int], Any] = {}
+        self.described: dict[
+            str, tuple[datetime, dict[str, Any]]
+        ] = {}  # endpoint -> DescribeEndpoint's newest answer, and when it was asked
         self._lock = threading.Lock()
         self._account: str | None = None
         self._bucket_made = False
@@ -58,17 +64,20 @@ class Aws:
             return f"arn:aws:iam::{_OFFLINE_ACCOUNT}:role/{OFFLINE}"
         raise Invalid(f"target {self.profile.name} has no role", remedy="set `role:` in profiles.yaml: what jobs and Firehose act as")
 
-    def client(self, service: str, *, retrying: bool = True) -> Any:
-        """For reads and idempotent writes; `retrying=False`: for conditional writes and invocations. Made once, for all threads."""
+    def client(self, service: str, *, retrying: bool = True, within: int = _ANSWER) -> Any:
+        """For reads and idempotent writes; `retrying=False`: for conditional writes and invocations. Made once, for all threads.
+
+        `within`: seconds after which an attempt is given up, connecting included.
+        """
         if not self._admitted and service != "sts":
             self.admit()
         with self._lock:
-            found = self._clients.get((service, retrying))
-            if found is None:
+            client = self._clients.get((service, retrying, within))
+            if client is None:
                 with translated(f"opening {service}"):
-                    found = self.boto3.client(service, config=_config(retrying=retrying, offline=self.offline))
-                self._clients[service, retrying] = found
-            return found
+                    client = self.boto3.client(service, config=_config(retrying=retrying, offline=self.offline, within=within))
+                self._clients[service, retrying, within] = client
+            return client
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Iterator[None]:
@@ -173,14 +182,14 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
 
 
 @cache
-def _config(*, retrying: bool, offline: bool) -> Any:
+def _config(*, retrying: bool, offline: bool, within: int) -> Any:
     from botocore.config import Config
 
     retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": 5 if retrying else 1}
     return Config(
         retries=retries,
-        connect_timeout=10,
-        read_timeout=70,  # an endpoint has 60 s to answer
+        connect_timeout=(connecting := min(10, within // 3)),
+        read_timeout=within - connecting,
         max_pool_connections=32,
         s3={"addressing_style": "path"} if offline else None,
         user_agent_extra="isthmus",

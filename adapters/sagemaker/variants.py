@@ -201,6 +201,7 @@ def _variant(
         percent=percent,
         target_percent=target,
         instances=int((running or {}).get("CurrentInstanceCount", 0)),
+        target_instances=int((running or {}).get("DesiredInstanceCount", configured.count if configured else 0)),
         phase=phases[0] if phases else own,
     )
 

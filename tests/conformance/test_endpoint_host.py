@@ -1,6 +1,7 @@
 """EndpointHost: `apply` owns the variants, `shift` the traffic."""
 
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -112,6 +113,44 @@ def test_a_stale_token_moves_nothing(ready, host):
     with pytest.raises(Conflict):
         host.shift("ranker", split(champion=0, challenger=100), expect=state.token)
     assert converged(spec, split(champion=90, challenger=10), host.observe("ranker"))
+
+
+@pytest.mark.needs("traffic.touch")
+def test_a_shift_to_the_split_that_is_there_is_accepted_and_where_it_fences_makes_older_tokens_stale(ready, target, host):
+    spec, state = ready
+    host.shift("ranker", percents(state), expect=state.token)
+    seen = until(lambda: (s := host.observe("ranker")) and converged(spec, percents(state), s) and s)
+    if target.capabilities["traffic.touch"].level == "native":
+        assert seen.token != state.token
+        with pytest.raises(Conflict):
+            host.shift("ranker", split(champion=0, challenger=100), expect=state.token)
+    assert percents(host.observe("ranker")) == percents(state)
+
+
+@pytest.mark.needs("capacity.instances")
+def test_a_variant_has_as_many_instances_as_its_spec_says_and_keeps_its_traffic(ready, host, one, two):
+    spec, state = ready
+    assert [(v.instances, v.target_instances) for v in state.variants] == [(1, 1), (1, 1)], (
+        "none said: the profile's, which has no count here"
+    )
+    host.shift("ranker", split(champion=75, challenger=25), expect=state.token)
+    for wanted, instances in ((3, (3, 3)), (2, (1, 2)), (2, (2, 2)), (1, (1, 1))):
+        sized = endpoint(variant(one, "champion"), variant(two, "challenger", instances=instances))
+        counts = until(partial(_counts_once_ready, host, sized), what=f"{instances}")
+        assert counts == {"champion": (1, 1), "challenger": (wanted, wanted)}, f"(fewest, most) are {instances}"
+        assert converged(spec, split(champion=75, challenger=25), host.observe("ranker")), "what runs and the traffic are as before"
+        answers = {host.invoke("ranker", [{"x": 0}], variant="challenger", request_id=f"q-{n}").predictions for n in range(2 * wanted)}
+        assert answers == {(2.0,)}
+    with pytest.raises(Invalid):
+        host.apply(endpoint(variant(one, "champion"), variant(two, "challenger", instances=(0, 1))))
+
+
+def _counts_once_ready(host, spec):
+    """Variant -> (instances, target_instances), once the spec was applied to an endpoint at rest and it rests again."""
+    before = host.apply(spec)
+    state = host.observe("ranker")
+    resting = before.phase == state.phase == "ready" and all(v.instances == v.target_instances for v in state.variants)
+    return resting and {v.name: (v.instances, v.target_instances) for v in state.variants}
 
 
 @pytest.mark.needs("traffic.resolution")

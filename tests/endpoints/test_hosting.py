@@ -65,6 +65,12 @@ def test_an_endpoint_has_variants_each_with_a_name_of_its_own(variants):
         hosting.check_spec(spec(*variants), WHOLE)
 
 
+@pytest.mark.parametrize("instances", [(0, 1), (2, 1), (-1, -1)])
+def test_a_count_of_instances_is_at_least_one_and_its_most_not_below_its_fewest(instances):
+    with pytest.raises(Invalid, match="is no number of instances"):
+        hosting.check_spec(spec(variant(instances=instances)), WHOLE)
+
+
 def test_what_a_target_does_not_offer_is_refused_by_the_capabilitys_name():
     for wish, capability in (({"routing": "sticky"}, "invoke.variant, sticky"), ({"capture_percent": 5}, "capture")):
         with pytest.raises(Unsupported, match="is not supported yet") as refusal:
@@ -94,7 +100,7 @@ VARIANTS = st.dictionaries(
         version=st.integers(1, 2),
         machine=st.sampled_from(["", "large"]),
         attempt=st.integers(0, 1),
-        instances=st.sampled_from([(1, 1), (1, 3)]),
+        instances=st.sampled_from([None, (1, 1), (1, 3)]),
     ),
     min_size=1,
 ).map(lambda named: {name: msgspec.structs.replace(v, name=name) for name, v in named.items()})

@@ -100,7 +100,9 @@ def state(**changes):
         "phases": ("ready", "ready"),
     } | changes
     variants = tuple(
-        VariantState(name=v.name, model=v.model, version=v.version, percent=D(p), target_percent=D(t), instances=1, phase=phase)
+        VariantState(
+            name=v.name, model=v.model, version=v.version, percent=D(p), target_percent=D(t), instances=1, target_instances=1, phase=phase
+        )
         for v, p, t, phase in zip(SPEC.variants, fields["percents"], fields["targets"], fields["phases"], strict=True)
     )
     return EndpointState(name="ranker", phase=fields["phase"], revision=fields["revision"], token="t", variants=variants)

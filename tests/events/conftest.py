@@ -7,6 +7,7 @@ from isthmus.events import relations
 from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
 from isthmus.runtime import Project
 from isthmus.target import Profile
+from isthmus.times import wall_clock
 
 NOW = datetime(2019, 12, 1, tzinfo=UTC)
 
@@ -30,10 +31,10 @@ PURCHASE = Event(name="purchase", attributes=(Attribute(name="click_id", type="s
 SPEC = ProjectSpec(name="shop", now=NOW, events={"purchase": PURCHASE, "click": CLICK, "impression": IMPRESSION})
 
 
-def make_project(folder, spec=SPEC, *, make=True, **options):
+def make_project(folder, spec=SPEC, *, make=True, clock=wall_clock, **options):
     """A project in a folder, its tables made, as `apply` makes them."""
     profile = Profile(name="local", adapter="local", project=spec.name, options={"home": str(folder / ".isthmus")})
-    project = Project(Description(spec=spec, folder=str(folder)), targets.load(profile), **options)
+    project = Project(Description(spec=spec, folder=str(folder)), targets.load(profile, clock=clock), **options)
     if make:
         apply_tables(project)
     return project

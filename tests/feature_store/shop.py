@@ -72,7 +72,7 @@ def open_shop(folder, *, clock=None, described=None):
     if not Path(folder, "items.csv").exists():
         items(folder)
     profile = Profile(name="local", adapter="local", project="shop", options={"home": str(Path(folder) / ".isthmus")})
-    project = Project(Description(spec=described, folder=str(folder)), targets.load(profile), clock=clock or Clock())
+    project = Project(Description(spec=described, folder=str(folder)), targets.load(profile, clock=clock or Clock()))
     for table in events.tables(described):
         project.target.warehouse.apply(table)
     load_static(project, "items")

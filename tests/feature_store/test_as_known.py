@@ -45,7 +45,7 @@ def with_sql(project, sql, view="item_history"):
     changed = msgspec.structs.replace(project.spec.feature_views[view], sql=sql)
     described = msgspec.structs.replace(project.spec, feature_views={**project.spec.feature_views, view: changed})
     description = msgspec.structs.replace(project.description, spec=described)
-    return Project(description, project.target, clock=project.wall)
+    return Project(description, project.target)
 
 
 @pytest.fixture(scope="module")

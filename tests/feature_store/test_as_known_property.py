@@ -19,6 +19,7 @@ from isthmus.feature_store.relations import objective_view
 from isthmus.feature_store.views import view_sources
 from isthmus.project.specs import Description, FeatureView, Objective, ProjectSpec
 from isthmus.runtime import Project
+from isthmus.times import wall_clock
 
 from . import shop
 
@@ -55,7 +56,7 @@ def project_of(log, sql):
         tables={},
         feature_views={"v": FeatureView(name="v", entity="item", path="features/v.sql", sql=sql)},
     )
-    return Project(Description(spec=spec, folder="."), SimpleNamespace(warehouse=Engine(log, spec)), clock=lambda: datetime.now(UTC))
+    return Project(Description(spec=spec, folder="."), SimpleNamespace(warehouse=Engine(log, spec), clock=wall_clock))
 
 
 class Engine:

@@ -20,7 +20,6 @@ from scipy.stats import chisquare
 from isthmus.adapters import targets
 from isthmus.adapters.local import supervision
 from isthmus.adapters.local.http import Client
-from isthmus.adapters.local.metrics import LocalMetricSource
 from isthmus.endpoints.port import Window
 from isthmus.errors import Busy, Invalid, IsthmusError, ModelError, NotFound, OutcomeUnknown, Unavailable
 from isthmus.storage import wait
@@ -300,8 +299,8 @@ def test_metrics_count_what_the_router_answered_to_the_millisecond(serving, targ
         serving.invoke("ranker", [{"x": number}], variant="champion", request_id="q")
     start = begun.replace(second=0, microsecond=0)
     end = start + timedelta(minutes=2)
-    source = LocalMetricSource(target, clock=lambda: end)
-    buckets = source.read("ranker", Window(start=start, end=end))["champion"]
+    target.clock = lambda: end
+    buckets = target.metrics.read("ranker", Window(start=start, end=end))["champion"]
     lines = [line.split(",") for file in (home / "endpoints/ranker/requests").iterdir() for line in file.read_text().split()]
     assert sum(b.requests for b in buckets) == len(lines) == 50
     if len(buckets) == 1:

@@ -1,11 +1,13 @@
 """Endpoints on the wire: lost replies, rollbacks that nobody tells of, endpoints in mid-change, endpoints that others made."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from isthmus.adapters import targets
 from isthmus.endpoints.converge import converged, variants_ready
+from isthmus.endpoints.port import TrafficMinute, Window
 from isthmus.endpoints.revision import revision_of
 from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled, Unavailable
 from isthmus.localstack.client import Stack
@@ -62,6 +64,39 @@ def test_a_throttled_shift_moves_nothing(target, stack, ready):
     with pytest.raises(Throttled):
         target.endpoints.shift("ranker", split(champion=70, challenger=30), expect=ready.token)
     assert target.endpoints.observe("ranker") == ready
+
+
+def test_a_look_that_took_long_is_not_acted_on(target, stack, ready, models):
+    """Nothing fences a late call at SageMaker, so it is not sent. `apply` makes what it needs and goes on at the next call."""
+    moment = [target.clock()]
+    target.clock = lambda: moment[0]
+
+    def slow(call):
+        moment[0] += timedelta(seconds=6) * (call.operation == "DescribeEndpoint")
+
+    target.calls.listeners.append(slow)
+    with pytest.raises(Unavailable, match="nothing was sent"):
+        target.endpoints.shift("ranker", split(champion=70, challenger=30), expect=ready.token)
+    target.endpoints.apply(endpoint(variant(models[0], "champion", instances=(2, 2)), variant(models[1], "challenger")))
+    target.endpoints.apply(endpoint(variant(models[0], "champion"), variant(models[2], "challenger")))
+    assert (asked(stack, WEIGHTS), asked(stack, "UpdateEndpoint")) == (0, 0)
+    assert target.endpoints.observe("ranker") == ready
+
+
+def test_a_look_with_its_minutes_is_two_calls_and_without_them_one(target, stack, ready):
+    """A rollout looks every ten seconds. With its own document and the traffic's owner it makes three calls, four with metrics."""
+    made = target.native.client("sagemaker").describe_endpoint(EndpointName="conf-ranker")["CreationTime"]
+    start = made.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    target.clock = lambda: start + timedelta(minutes=30)
+    minute = TrafficMinute(variant="champion", start=start, requests=20, latencies_ms=(4.0,))
+    target.extra("traffic_script").add("ranker", [minute])
+    window = Window(start=start - timedelta(hours=26), end=start + timedelta(minutes=26))
+    for read in (False, True):
+        stack.clear_calls()
+        assert target.endpoints.observe("ranker") == ready
+        if read:
+            assert [bucket.requests for bucket in target.metrics.read("ranker", window)["champion"]] == [20]
+        assert [call.operation for call in stack.calls()] == ["DescribeEndpoint", *["GetMetricData"] * read]
 
 
 def test_weights_that_go_back_by_themselves_are_seen(target, stack, spec, ready):

@@ -42,6 +42,14 @@ def test_credentials_of_the_pinned_account_are_asked_for_once(profile, stack, mo
     assert [call.operation for call in stack.calls()].count("GetCallerIdentity") == 1
 
 
+def test_a_call_that_changes_an_endpoint_is_sent_once_and_given_up_within_15_s(target):
+    """A rollout's lease is 60 s; an answer of a model may take longer than that."""
+    control = session.of(target).client("sagemaker", retrying=False, within=session.CONTROL).meta.config
+    assert (control.connect_timeout + control.read_timeout, control.retries["total_max_attempts"]) == (15, 1)
+    answering = session.of(target).client("sagemaker-runtime", retrying=False).meta.config
+    assert answering.read_timeout > 60
+
+
 def test_a_client_that_a_user_makes_of_the_native_session_goes_to_the_stack(target):
     target.blobs.put(f"{target.blobs.root}/runs/x", b"x")
     assert target.native.client("s3").get_object(Bucket="conformance", Key="conf/runs/x")["Body"].read() == b"x"

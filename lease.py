@@ -1,0 +1,35 @@
+"""Who drives: a lease inside a document that is written by compare-and-swap. Pure; times are judged by each machine's own clock."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+LENGTH = timedelta(seconds=60)
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """`holder` "" was given back. `touched`: nobody with an older token can act any more, or the older holder had given it back."""
+
+    holder: str = ""
+    epoch: int = 0
+    until: datetime | None = None
+    touched: bool = True
+
+
+def is_free(lease: Lease, now: datetime) -> bool:
+    return not lease.holder or lease.until is None or lease.until <= now
+
+
+def take(lease: Lease, holder: str, now: datetime) -> Lease:
+    """A new epoch. Who was not given it has fenced nobody yet."""
+    return Lease(holder=holder, epoch=lease.epoch + 1, until=now + LENGTH, touched=not lease.holder and lease.touched)
+
+
+def renew(lease: Lease, now: datetime) -> Lease:
+    return msgspec.structs.replace(lease, until=now + LENGTH)
+
+
+def give_back(lease: Lease) -> Lease:
+    return msgspec.structs.replace(lease, holder="", until=None)

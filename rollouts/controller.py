@@ -1,0 +1,178 @@
+"""One look at a rollout, and the loop of a process that drives it. Many may look at once: compare-and-swap lets one decide."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from .. import lease
+from ..endpoints import owner
+from ..errors import Conflict, Invalid, IsthmusError, OutcomeUnknown, Refused, Throttled, Unavailable
+from . import documents
+from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
+from .documents import Stored
+from .observing import observe
+from .ports import Ports
+from .states import Observation, State
+from .tick import outcome, tick
+
+REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
+MARGIN = timedelta(seconds=5)
+EVERY = timedelta(seconds=10)
+Clock = Callable[[], datetime]
+
+
+class LookResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look left behind. `state` None: the endpoint has no rollout."""
+
+    state: State | None
+    driver: str = ""  # who holds the lease
+    action: Action | None = None  # that was done, or tried
+    again: bool = False  # there is more to do at once
+    problems: tuple[str, ...] = ()  # what could not be read or done this time, for people
+
+    @property
+    def over(self) -> bool:
+        return self.state is None or (self.state.released and not self.state.outbox)
+
+
+def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool = False) -> LookResult:
+    """Read, observe, decide, write down, act: in this order, so that whoever dies in between has lost nothing.
+
+    `seize`: take the lease from a holder that may be alive, as a person's abort does. Errors of the document's own reading are raised.
+    """
+    now = clock()
+    stored = documents.read(ports.state, endpoint)
+    if stored is None:
+        return LookResult(state=None)
+    state = stored.state
+    if state.released and not state.outbox:
+        return LookResult(state=state, driver=state.lease.holder)
+    if state.lease.holder != holder and not seize and not lease.is_free(state.lease, now):
+        return LookResult(state=state, driver=state.lease.holder)
+    looked = observe(ports, state, now)
+    problems = list(looked.problems)
+    try:
+        flushed = documents.flush(ports.state, state)
+        decided, actions = tick(flushed, looked.seen, now, holder=holder, seize=seize)
+        stored, undone = _carried_out(ports, stored, decided, actions, seen=looked.seen, clock=clock)
+    except (Conflict, OutcomeUnknown, Throttled, Unavailable) as error:
+        return LookResult(state=state, driver=state.lease.holder, problems=(*problems, str(error)))
+    problems += undone
+    again = bool(stored.state.outbox) or any(isinstance(action, Take | Touch) for action in actions)
+    return LookResult(
+        state=stored.state,
+        driver=stored.state.lease.holder,
+        action=actions[0] if actions else None,
+        again=again and not problems,
+        problems=tuple(problems),
+    )
+
+
+def _carried_out(
+    ports: Ports, stored: Stored, decided: State, actions: tuple[Action, ...], *, seen: Observation, clock: Clock
+) -> tuple[Stored, tuple[str, ...]]:
+    """First the decision is durable, then it is done."""
+    problems = _kept(ports, stored.state, decided, seen)
+    if decided != stored.state or actions:
+        stored = documents.write(ports.state, decided, expect=stored.token)
+    for action in actions:
+        stored, problem = _acted(ports, stored, action, clock)
+        problems += problem
+    return stored, problems
+
+
+def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
+    """The minutes that a decision stands on, before it. What cannot be kept stops no rollout, least of all its abort."""
+    if before.bake_from is None or decided.bake_from == before.bake_from:
+        return ()
+    try:
+        documents.keep_minutes(ports.blobs, before, seen)
+    except IsthmusError as error:
+        return (f"the minutes of step {before.stage} are not kept: {error}",)
+    return ()
+
+
+def _acted(ports: Ports, stored: Stored, action: Action, clock: Clock) -> tuple[Stored, tuple[str, ...]]:
+    """Only while the lease outlives the call. Whatever it raises, the next look sees what happened."""
+    state, error = stored.state, None
+    if state.lease.until is None or clock() + REQUEST + MARGIN >= state.lease.until:
+        return stored, ("the lease is too short for a call: the next look makes it",)
+    try:
+        _do(ports, state, action, clock())
+    except IsthmusError as raised:
+        error = raised
+    problems = () if error is None else (f"{type(action).__name__.lower()}: {error}",)
+    known = outcome(state, action, error)
+    if known == state:
+        return stored, problems
+    try:
+        return documents.write(ports.state, known, expect=stored.token), problems
+    except (Conflict, OutcomeUnknown, Throttled, Unavailable) as raised:
+        return stored, (*problems, str(raised))
+
+
+def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
+    endpoint = state.endpoint
+    match action:
+        case Take():
+            seen = ports.endpoints.observe(endpoint)
+            if seen is not None:
+                command = f"isthmus rollout abort {endpoint}"
+                owner.take(ports.state, seen, by="rollout", name=state.id, command=command, now=now)
+        case Release():
+            owner.release(ports.state, endpoint, by="rollout", name=state.id, now=now)
+        case Touch(split=split, expect=token) | Shift(split=split, expect=token):
+            ports.endpoints.shift(endpoint, split, expect=token)
+        case Apply(spec=spec):
+            ports.endpoints.apply(spec)
+        case SetAlias(model=model, alias=alias, version=version):
+            ports.registry.set_alias(model, alias, version)
+
+
+def give_back(ports: Ports, endpoint: str, *, holder: str) -> None:
+    """The lease is free at once: nobody has to wait until it runs out, nor to touch. Only of who has nothing under way any more.
+
+    Whoever cannot write it leaves it to run out.
+    """
+    stored = documents.read(ports.state, endpoint)
+    if stored is None or stored.state.lease.holder != holder:
+        return
+    try:
+        documents.write(ports.state, replace(stored.state, lease=lease.give_back(stored.state.lease)), expect=stored.token)
+    except (Conflict, OutcomeUnknown, Throttled, Unavailable):
+        return
+
+
+def drive(
+    ports: Ports,
+    endpoint: str,
+    *,
+    holder: str,
+    clock: Clock,
+    until: Callable[[LookResult], bool] = lambda result: result.over,
+    every: timedelta = EVERY,
+    sleep: Callable[[float], None] = time.sleep,
+) -> LookResult:
+    """Look until the rollout is over, or `until` says so. At its end the lease is given back.
+
+    An error of a single look is not the end: it is looked again. Refused (a newer document) and Invalid are.
+    """
+    try:
+        while True:
+            try:
+                result = look(ports, endpoint, holder=holder, clock=clock)
+            except (Refused, Invalid):
+                raise
+            except IsthmusError as error:
+                result = LookResult(state=None, driver="?", problems=(str(error),))
+            else:
+                if until(result):
+                    return result
+            sleep(0.0 if result.again else every.total_seconds())
+    finally:
+        give_back(ports, endpoint, holder=holder)

@@ -1,0 +1,134 @@
+"""Where a rollout is stored: its document, its history, its number, and the minutes that its decisions stood on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from ..endpoints.port import Bucket
+from ..errors import Conflict, Invalid, NotFound, Refused
+from ..formats import StoredDocument, decode
+from ..storage import BlobStore, StateStore
+from .states import Entry, Observation, State
+
+LARGEST = 32 * 1024  # bytes of a document; what grows is in the history
+
+
+class LastId(StoredDocument, frozen=True, kw_only=True):
+    """`rollouts/<endpoint>/ids`."""
+
+    last: int
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    state: State
+    token: str
+
+
+class KeptMinutes(StoredDocument, frozen=True, kw_only=True):
+    """The minutes, by variant, that a decision stood on: [since, until)."""
+
+    since: datetime
+    until: datetime
+    minutes: Mapping[str, Sequence[Bucket]]
+    scores: Mapping[str, Sequence[tuple[datetime, int, float]]] = {}
+
+
+def key(endpoint: str) -> str:
+    return f"rollouts/{endpoint}"
+
+
+def history_key(state: State, seq: int) -> str:
+    return f"{key(state.endpoint)}/history/{state.id}/{seq:06}"
+
+
+def read(store: StateStore, endpoint: str) -> Stored | None:
+    """The running or last rollout. Refused: a newer version wrote it."""
+    document = store.get(key(endpoint))
+    if document is None:
+        return None
+    return Stored(state=decode(document.value, State, what=f"state {key(endpoint)}"), token=document.token)
+
+
+def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
+    """Conflict: somebody else wrote. Invalid: more than 32 KiB."""
+    value = msgspec.json.encode(state)
+    if len(value) > LARGEST:
+        raise Invalid(
+            f"rollout {state.id} of {state.endpoint}: {len(value):,} bytes are more than the {LARGEST:,} that its document may have",
+            remedy="fewer guardrails or steps",
+        )
+    return Stored(state=state, token=store.put(key(state.endpoint), value, expect=expect))
+
+
+def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> Stored:
+    """Store a new rollout, which `build` makes of its id. Refused: one runs. Conflict: somebody was faster."""
+    last = read(store, endpoint)
+    if last is not None and not last.state.released:
+        state = last.state
+        raise Refused(
+            f"rollout {state.id} of {endpoint} is {state.phase} since {state.started:%Y-%m-%d %H:%M} UTC",
+            remedy=f"isthmus rollout status {endpoint}",
+        )
+    if last is not None:
+        flush(store, last.state)
+    return write(store, build(_next_id(store, endpoint)), expect=last.token if last else None)
+
+
+def flush(store: StateStore, state: State) -> State:
+    """The outbox into the history, one key an entry, oldest first; the state without them. An entry that is there already stands."""
+    for entry in state.outbox:
+        try:
+            store.put(history_key(state, entry.seq), msgspec.json.encode(entry), expect=None)
+        except Conflict:
+            continue  # this or another controller wrote it, before it could take it out of the outbox
+    return replace(state, outbox=())
+
+
+def history(store: StateStore, state: State) -> Iterator[Entry]:
+    """What happened, oldest first; what is in the outbox still comes last."""
+    seen = 0
+    for name in sorted(store.keys(f"{key(state.endpoint)}/history/{state.id}/")):
+        document = store.get(name)
+        if document is not None:
+            entry = decode(document.value, Entry, what=f"state {name}")
+            seen = entry.seq
+            yield entry
+    yield from (entry for entry in state.outbox if entry.seq > seen)
+
+
+def minutes_uri(blobs: BlobStore, state: State) -> str:
+    """Of the bake that a state is in: <stage>-<attempt>, or the phase after the last stage."""
+    name = f"{state.stage}-{state.attempt}" if state.phase in ("baking", "waiting") else state.phase
+    return f"{blobs.root.rstrip('/')}/rollouts/{state.endpoint}/{state.id}/{name}.json"
+
+
+def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
+    """What a decision is about to stand on. The same again does no harm."""
+    if state.bake_from is None or seen.settled is None:
+        return
+    kept = KeptMinutes(
+        since=state.bake_from,
+        until=seen.settled,
+        minutes=seen.minutes,
+        scores={name: [(minute, n, mean) for minute, (n, mean) in sorted(scores.items())] for name, scores in seen.scores.items()},
+    )
+    blobs.put(minutes_uri(blobs, state), msgspec.json.encode(kept))
+
+
+def kept_minutes(blobs: BlobStore, uri: str) -> KeptMinutes | None:
+    try:
+        return decode(blobs.get(uri), KeptMinutes, what=uri)
+    except NotFound:
+        return None
+
+
+def _next_id(store: StateStore, endpoint: str) -> str:
+    name = f"{key(endpoint)}/ids"
+    document = store.get(name)
+    number = 1 if document is None else decode(document.value, LastId, what=f"state {name}").last + 1
+    store.put(name, msgspec.json.encode(LastId(last=number)), expect=None if document is None else document.token)
+    return f"ro{number}"

@@ -1,0 +1,83 @@
+"""The minutes of a bake, judged one after the other: each newly settled minute once, on everything since the bake began. Pure.
+
+So it does not matter when somebody looked: who slept for an hour judges the hour minute by minute, and decides what he would have decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from msgspec.structs import replace
+
+from . import guardrails
+from .convergence import settled_by
+from .moves import evidence, note
+from .states import Check, Observation, Plan, State, Tally
+
+MINUTE = timedelta(minutes=1)
+LATE = 2 * MINUTE  # minutes that are settled and cannot be read for so long are no data; a single failed call is not
+
+
+def judged_until(state: State) -> datetime | None:
+    """The minutes of this bake before it are judged. None: nothing bakes."""
+    return min((tally.until for tally in state.checks.values()), default=state.bake_from)
+
+
+def judged(state: State, seen: Observation, now: datetime, *, stage: int, plan: Plan | None = None) -> tuple[State, str]:
+    """The state with the new minutes' checks; why it must be aborted, or "".
+
+    `plan`: who is judged beside whom, where it is not the rollout's.
+    """
+    begun = judged_until(state)
+    if begun is None or seen.settled is None or not state.plan.guardrails:
+        return state, ""
+    until = begun + MINUTE
+    while until <= seen.settled:
+        checks = guardrails.judge(plan or state.plan, stage, seen.minutes, seen.scores, settled=until)
+        state = _tallied(state, checks, until, now)
+        if cause := _failed(state):
+            return state, cause
+        until += MINUTE
+    return state, ""
+
+
+def standing(state: State, now: datetime) -> Literal["no data", "fail", "inconclusive", "pass", "unread"]:
+    """All guardrails that can abort, together, over every minute that has settled by now. Unread: not all of them were judged yet."""
+    deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
+    verdicts = {tally.check.verdict for name, tally in state.checks.items() if name in deciding}
+    behind = settled_by(state.plan, now) - (judged_until(state) or now)
+    if deciding and behind > LATE:
+        return "no data"
+    if deciding and behind > timedelta(0):
+        return "unread"
+    if deciding and not verdicts:
+        return "no data"
+    for verdict in ("fail", "no data", "inconclusive"):
+        if verdict in verdicts:
+            return verdict
+    return "pass"
+
+
+def _tallied(state: State, checks: Sequence[Check], until: datetime, now: datetime) -> State:
+    tallies = dict(state.checks)
+    changed = False
+    for check in checks:
+        before = tallies.get(check.guardrail)
+        changed |= check.verdict != (before.check.verdict if before else "no data")
+        running = (before.running if before else 0) + 1 if check.verdict == "fail" else 0
+        tallies[check.guardrail] = Tally(check=check, until=until, running=running)
+    state = replace(state, checks=tallies)
+    return note(state, now, "check", basis=evidence(state)) if changed else state
+
+
+def _failed(state: State) -> str:
+    for guardrail in state.plan.guardrails:
+        tally = state.checks[guardrail.name]
+        if guardrail.dry_run or tally.check.verdict != "fail":
+            continue
+        if tally.check.outright or tally.running >= state.plan.failure_limit:
+            running = "broken outright" if tally.check.outright else f"{tally.running} checks running"
+            return f"guardrail {guardrail.name}: {tally.check.why}, {running}"
+    return ""

@@ -1,0 +1,102 @@
+"""What one look sees. Whatever cannot be read is left out: nothing is decided about it this time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from ..endpoints import owner
+from ..endpoints.converge import variants_ready
+from ..endpoints.port import Bucket, EndpointState, Window
+from ..errors import IsthmusError, NotFound, NotSettled
+from .capacity import home
+from .convergence import settled_by
+from .judging import judged_until
+from .phases.promoted import model_of
+from .ports import Ports
+from .states import Observation, State
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """An observation, and what could not be read."""
+
+    seen: Observation
+    problems: tuple[str, ...] = ()
+
+
+def observe(ports: Ports, state: State, now: datetime) -> Look:
+    problems: list[str] = []
+    fields: dict[str, Any] = {}
+    try:
+        endpoint = ports.endpoints.observe(state.endpoint)
+        fields |= {"endpoint": endpoint, "absent": endpoint is None}
+    except IsthmusError as error:
+        endpoint = None
+        problems.append(f"endpoint: {error}")
+    for what, read in (("owner", _owner), ("alias", _aliases), ("metrics", _metrics), ("smoke", _smoke)):
+        try:
+            fields |= read(ports, state, endpoint, now)
+        except NotSettled:
+            continue  # at the next look
+        except IsthmusError as error:
+            problems.append(f"{what}: {error}")
+            fields |= {"metrics_error": str(error)} if what == "metrics" else {}
+    return Look(seen=Observation(**fields), problems=tuple(problems))
+
+
+def _owner(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime) -> dict[str, Any]:
+    claim = owner.read(ports.state, state.endpoint)
+    if endpoint is None:
+        ours = claim is not None and claim.owner.is_of("rollout", state.id)
+        return {"owner": "ours"} if ours else {}
+    whose: Literal["ours", "free", "other"] = owner.whose(claim, endpoint, by="rollout", name=state.id, now=now)
+    text = f"{claim.owner.owner} {claim.owner.name} since {claim.owner.changed:%Y-%m-%d %H:%M} UTC" if claim else ""
+    return {"owner": whose, "owner_text": text}
+
+
+def _aliases(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime) -> dict[str, Any]:
+    del endpoint, now
+    fields: dict[str, Any] = {}
+    if state.plan.promote_alias is not None and state.phase in ("promoted", "aborting", "ended") and not state.released:
+        fields["alias_version"] = _named(ports, model_of(state), state.plan.promote_alias)
+    if state.plan.retire_alias is not None and state.handover == "removing":
+        fields["retired_version"] = _named(ports, model_of(state), state.plan.retire_alias)
+    return fields
+
+
+def _named(ports: Ports, model: str, alias: str) -> int:
+    try:
+        return ports.registry.get(model, alias).version
+    except NotFound:
+        return 0
+
+
+def _metrics(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime) -> dict[str, Any]:
+    """Only when a minute has settled that was not judged yet; then everything since the bake began."""
+    del endpoint
+    begun, settled = judged_until(state), settled_by(state.plan, now)
+    if state.bake_from is None or begun is None or settled <= begun or not state.plan.guardrails:
+        return {}
+    window = Window(start=state.bake_from, end=settled)
+    fields: dict[str, Mapping[str, Any]] = {}
+    if any(guardrail.metric != "score_mean" for guardrail in state.plan.guardrails):
+        minutes: Mapping[str, tuple[Bucket, ...]] = ports.metrics.read(state.endpoint, window)
+        fields["minutes"] = minutes
+    if ports.scores is not None and any(guardrail.metric == "score_mean" for guardrail in state.plan.guardrails):
+        fields["scores"] = ports.scores(state.endpoint, window)
+    return {"settled": settled, **fields}
+
+
+def _smoke(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime) -> dict[str, Any]:
+    """Of the old variant, once it runs the promoted version and has no traffic yet."""
+    del now
+    if state.handover != "resizing" or not variants_ready(home(state.plan), endpoint):
+        return {}
+    try:
+        ports.smoke(state.endpoint, state.plan.source)
+    except IsthmusError as error:
+        return {"smoke": str(error)}
+    return {"smoke": ""}

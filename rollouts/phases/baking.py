@@ -1,0 +1,124 @@
+"""While a step serves: its minutes are judged, somebody else's changes are put right, and a person may be asked."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from ..actions import Action
+from ..convergence import is_converged, is_lost, is_ready, is_served, settled_by
+from ..judging import judged, standing
+from ..moves import note, to_aborting, to_ended, to_promoted, to_shifting, to_sizing
+from ..states import Observation, State, Wish
+from .before import may_go_up
+
+Step = tuple[State, tuple[Action, ...]]
+PATIENCE = timedelta(minutes=5)  # with a variant that is not ready
+MOST_CORRECTIONS = 3  # of a rollout; who changes the split again and again means it
+
+
+def baking(state: State, seen: Observation, now: datetime) -> Step:
+    """Also while a person is asked: everything of a bake goes on then."""
+    if is_lost(state, seen):
+        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
+    state, cause = judged(state, seen, now, stage=state.stage)
+    state = watched(state, seen, now)
+    if cause := cause or unready(state, now):
+        return to_aborting(state, now, cause), ()
+    if has_drifted(state, seen):
+        return _drifted(state, now), ()
+    if seen.endpoint is not None and state.bake_token is None:
+        state = replace(state, bake_token=seen.endpoint.token)  # after our own touch
+    if state.bake_until is None or settled_by(state.plan, now) < state.bake_until:
+        return state, ()
+    return _over(state, seen, now)
+
+
+def watched(state: State, seen: Observation, now: datetime) -> State:
+    """Since when something is not ready."""
+    if seen.endpoint is None:
+        return state
+    if is_ready(state, seen.endpoint):
+        return replace(state, not_ready_since=None)
+    return state if state.not_ready_since else replace(state, not_ready_since=now)
+
+
+def unready(state: State, now: datetime) -> str:
+    if state.not_ready_since is None or now - state.not_ready_since < PATIENCE:
+        return ""
+    return f"a variant was not ready for {PATIENCE // timedelta(minutes=1)} minutes"
+
+
+def has_drifted(state: State, seen: Observation) -> bool:
+    """Another split than the intent; or another token than at the bake's first look: somebody was there, and went."""
+    endpoint = seen.endpoint
+    if endpoint is None:
+        return False
+    return not is_served(state, endpoint) or (state.bake_token is not None and endpoint.token != state.bake_token)
+
+
+def _drifted(state: State, now: datetime) -> State:
+    """The traffic is put right in any case, and then a whole new bake."""
+    state = note(state, now, "drift", "somebody else changed the endpoint")
+    if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:
+        return to_aborting(state, now, "drift: somebody else changes the endpoint")
+    if state.plan.on_drift == "pause" and state.wish.pause is None:
+        wish = Wish(who=state.lease.holder, at=now, because="drift")
+        state = note(replace(state, wish=replace(state.wish, pause=wish)), now, "paused", "drift")
+    return to_shifting(replace(state, corrected=state.corrected + 1), now, attempt=state.attempt + 1)
+
+
+def _over(state: State, seen: Observation, now: datetime) -> Step:
+    """The bake's time is over: on, or wait, or back."""
+    plan, verdict = state.plan, standing(state, now)
+    if verdict in ("fail", "unread"):
+        return state, ()  # one more check decides
+    if state.hold_until is not None and verdict != "no data":
+        state = note(replace(state, hold_until=None, held_for=""), now, "data")
+    yes = state.wish.promote
+    if verdict == "pass" or (yes is not None and yes.because):
+        asks = plan.stages[state.stage - 1].pause or state.phase == "waiting"
+        return _wait(state, now, "this step asks for it") if asks and yes is None else _on(state, seen, now, overridden=verdict)
+    if state.phase == "waiting":
+        return state, ()
+    if verdict == "no data":
+        return _without_data(state, now)
+    bake = plan.stages[state.stage - 1].bake
+    if state.bake_until is not None and settled_by(plan, now) >= state.bake_until + (plan.on_inconclusive.hold or bake):
+        why = "above a limit, without proof, after the bake was made longer"
+        return _wait(state, now, why) if plan.on_inconclusive.then == "pause" else (to_aborting(state, now, why), ())
+    if state.held_for != "inconclusive":
+        state = note(replace(state, held_for="inconclusive"), now, "held", "inconclusive")
+    return state, ()
+
+
+def _without_data(state: State, now: datetime) -> Step:
+    hold = state.plan.on_no_data
+    if state.hold_until is None:
+        until = now + (hold.hold or state.plan.stages[state.stage - 1].bake)
+        return note(replace(state, hold_until=until, held_for="no data"), now, "held", "no data"), ()
+    if now < state.hold_until:
+        return state, ()
+    why = "no data"
+    return _wait(state, now, why) if hold.then == "pause" else (to_aborting(state, now, why), ())
+
+
+def _wait(state: State, now: datetime, why: str) -> Step:
+    if state.phase == "waiting":
+        return state, ()
+    return note(replace(state, phase="waiting"), now, "waiting", why), ()
+
+
+def _on(state: State, seen: Observation, now: datetime, *, overridden: str) -> Step:
+    """To the next step, when the target is as it should be at this very look, in the hours, and nobody paused it."""
+    if seen.endpoint is None or not is_converged(state, state.plan.spec, seen.endpoint) or not may_go_up(state, now):
+        return state, ()
+    why, yes = "", state.wish.promote
+    if yes is not None:
+        why = f"{yes.who}: {yes.because}" if yes.because else yes.who
+        state = note(state, now, "asked", why if overridden == "pass" else f"{why} (overrides: {overridden})")
+        state = replace(state, wish=replace(state.wish, promote=None))
+    if state.stage == len(state.plan.stages):
+        return to_promoted(state, now, why), ()
+    return to_sizing(state, now, state.stage + 1, why), ()

@@ -1,0 +1,90 @@
+"""Back, and the end: aborting never gives up, and an ended rollout watches for what comes late before it lets the traffic go."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from ...endpoints.port import EndpointSpec
+from ..actions import Action, Apply, Release, SetAlias
+from ..capacity import final, is_sized
+from ..convergence import asked, is_lost, is_served, is_split, version_of
+from ..moves import MOST_CALLS, note, to_ended
+from ..states import Observation, State
+from .before import put_right
+from .promoted import model_of
+
+Step = tuple[State, tuple[Action, ...]]
+CAPACITY_TIME = timedelta(minutes=30)  # that the traffic's owner waits for the instances to be as declared
+
+
+def aborting(state: State, seen: Observation, now: datetime) -> Step:
+    """The new variant to 0, however long it takes, and the alias back. Whether the new variant is ready does not matter."""
+    if is_lost(state, seen):
+        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
+    if seen.endpoint is None or not is_served(state, seen.endpoint):
+        return put_right(state, seen, now, anyhow=True)
+    if state.plan.promote_alias is not None:
+        if seen.alias_version is None:
+            return state, ()
+        if actions := _alias_back(state, seen):
+            return state, actions
+        if state.alias == "moved":
+            state = note(replace(state, alias="back"), now, "alias", f"{state.plan.promote_alias} is back")
+    return to_ended(note(state, now, "aborted", state.cause), now, "aborted"), ()
+
+
+def ended(state: State, seen: Observation, now: datetime) -> Step:
+    """Nothing is touched but what came late, and the instances that only the rollout needed."""
+    if state.taken and state.end in ("promoted", "aborted") and seen.endpoint is not None and not is_lost(state, seen):
+        state, actions = _watched(state, seen, now)
+        if actions:
+            return state, actions
+    if state.watch_until is None or now < state.watch_until or seen.owner is None:
+        return state, ()
+    if seen.owner == "ours":
+        patient = now < state.watch_until + CAPACITY_TIME and not _is_settled(state, seen)
+        return state, () if patient else (Release(),)
+    return note(replace(state, released=True), now, "ended", f"{state.end}" + (f": {state.cause}" if state.cause else "")), ()
+
+
+def _watched(state: State, seen: Observation, now: datetime) -> Step:
+    endpoint = seen.endpoint
+    assert endpoint is not None  # noqa: S101  for the type checker
+    if not is_split(asked(endpoint), state.intent, state.plan):
+        if state.sent > MOST_CALLS:
+            return state, ()  # whoever it is, it is not a late call
+        if not state.sent:
+            state = replace(note(state, now, "late", "the traffic was moved after the end"), sent=1)
+        return put_right(state, seen, now, anyhow=True)
+    if is_served(state, endpoint):
+        state = replace(state, sent=0)
+    if actions := _alias_back(state, seen):
+        return state, actions
+    if endpoint.phase == "ready" and not is_sized(_declared(state), endpoint):
+        return state, (Apply(spec=_declared(state)),)
+    return state, ()
+
+
+def _is_settled(state: State, seen: Observation) -> bool:
+    if seen.endpoint is None:
+        return seen.absent
+    return state.end in ("refused", "lost") or is_lost(state, seen) or is_sized(_declared(state), seen.endpoint)
+
+
+def _declared(state: State) -> EndpointSpec:
+    """What stays. Where nobody scaled, or the hand-over stopped half-way, it stays as it is."""
+    if state.plan.capacity == "keep" or state.handover == "failed":
+        return replace(state.plan.spec, variants=())
+    return final(state.plan) if state.handover == "done" else state.plan.spec
+
+
+def _alias_back(state: State, seen: Observation) -> tuple[Action, ...]:
+    """Where it names the version that was taken back, or, after a promotion, the one from before. What else it names is a person's."""
+    plan = state.plan
+    new = version_of(plan, plan.to)
+    wrong, right = (plan.alias_before, new) if state.end == "promoted" else (new, plan.alias_before)
+    if plan.promote_alias is None or seen.alias_version != wrong or wrong == right:
+        return ()
+    return (SetAlias(model=model_of(state), alias=plan.promote_alias, version=right or None),)

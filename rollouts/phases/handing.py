@@ -1,0 +1,137 @@
+"""The roles go home: the promoted version takes the old variant's name, and the new variant goes.
+
+Whatever fails on the way, the variant that served goes on serving: the rollout is promoted all the same, and a person is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from ...endpoints.converge import variants_ready
+from ..actions import Action, Apply, SetAlias
+from ..capacity import final, home, is_sized
+from ..convergence import is_converged, is_lost, is_served, next_minute, settled_by, version_of
+from ..judging import judged
+from ..moves import MOST_CALLS, SHIFT_TIME, note, split_at, to_ended, to_split
+from ..states import Observation, State
+from .baking import has_drifted, unready, watched
+from .before import put_right
+from .promoted import model_of
+
+Step = tuple[State, tuple[Action, ...]]
+SMALL = Decimal(10)  # percent that the old variant's name gets first
+LEAST_BAKE = timedelta(minutes=2)  # and the metrics' delay
+
+
+def handing(state: State, seen: Observation, now: datetime) -> Step:
+    if is_lost(state, seen):
+        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
+    if state.handover != "failed" and (why := _failure(state, now)):
+        if state.handover == "removing":  # the traffic is home: only the new variant is still there, without any
+            state = note(replace(state, handover="failed"), now, "handed", f"failed: {state.plan.to} was not removed: {why}")
+            return to_ended(state, now, "promoted", f"{state.plan.to} was not removed"), ()
+        state = _fail(state, now, why)
+    return _STAGES[state.handover](state, seen, now)
+
+
+def _failure(state: State, now: datetime) -> str:
+    if (wish := state.wish.abort) is not None:
+        return f"stopped by {wish.who}; the grace time was over"
+    if state.shift_by is not None and now >= state.shift_by:
+        return f"{state.plan.source} did not follow in time"
+    return f"the target goes back each time, {MOST_CALLS} calls" if state.sent > MOST_CALLS else ""
+
+
+def _fail(state: State, now: datetime, why: str) -> State:
+    """Everything to what served. There is no deadline for it."""
+    served = to_split(state, now, _everything(state, state.plan.to))
+    return note(replace(served, handover="failed", shift_by=None, bake_from=None, checks={}), now, "handed", f"failed: {why}")
+
+
+def _resizing(state: State, seen: Observation, now: datetime) -> Step:
+    endpoint, spec = seen.endpoint, home(state.plan)
+    if endpoint is None:
+        return state, ()
+    if not variants_ready(spec, endpoint) or not (state.plan.capacity == "keep" or is_sized(spec, endpoint)):
+        return state, () if endpoint.phase == "updating" else (Apply(spec=spec),)
+    if seen.smoke is None:
+        return state, ()
+    if seen.smoke:
+        state = replace(state, not_ready_since=state.not_ready_since or now)
+        if unready(state, now):
+            return _fail(state, now, f"{state.plan.source} does not answer: {seen.smoke}"), ()
+        return state, ()
+    small = split_at(state.plan, state.plan.initial[state.plan.source] + state.plan.initial[state.plan.to] - SMALL)
+    return to_split(replace(state, handover="small", not_ready_since=None), now, small), ()
+
+
+def _small(state: State, seen: Observation, now: datetime) -> Step:
+    """The old variant's name with a small share, for as long as two minutes take to be known."""
+    endpoint, plan = seen.endpoint, state.plan
+    if state.bake_from is None or state.bake_until is None:
+        if endpoint is None or not is_converged(state, home(plan), endpoint):
+            return put_right(state, seen, now)
+        start = next_minute(now)
+        return replace(
+            state, bake_from=start, bake_until=start + plan.metrics_delay + LEAST_BAKE, bake_token=endpoint.token, shift_by=None
+        ), ()
+    state, cause = judged(state, seen, now, stage=1, plan=replace(plan, source=plan.to, to=plan.source))
+    state = watched(state, seen, now)
+    if cause := cause or unready(state, now):
+        return _fail(state, now, cause), ()
+    if has_drifted(state, seen):
+        return to_split(replace(state, bake_from=None, bake_until=None, checks={}), now, state.intent), ()
+    until = state.bake_until
+    if endpoint is None or until is None or settled_by(plan, now) < until or any(tally.running for tally in state.checks.values()):
+        return state, ()
+    moved = replace(state, handover="whole", bake_from=None, bake_until=None, bake_token=None, checks={})
+    return to_split(moved, now, _everything(state, plan.source)), ()
+
+
+def _whole(state: State, seen: Observation, now: datetime) -> Step:
+    if seen.endpoint is None or not is_converged(state, home(state.plan), seen.endpoint):
+        return put_right(state, seen, now)
+    return replace(state, handover="removing", sent=0, shift_by=now + SHIFT_TIME), ()
+
+
+def _removing(state: State, seen: Observation, now: datetime) -> Step:
+    """The new variant goes, and the alias by which it was declared is taken off the version that was promoted."""
+    plan, endpoint, spec = state.plan, seen.endpoint, final(state.plan)
+    if endpoint is None:
+        return state, ()
+    if not variants_ready(spec, endpoint):
+        if not is_served(state, endpoint):
+            return put_right(state, seen, now)
+        return state, () if endpoint.phase == "updating" else (Apply(spec=spec),)
+    if plan.retire_alias is not None:
+        if seen.retired_version is None:
+            return state, ()
+        if seen.retired_version == version_of(plan, plan.to):
+            return state, (SetAlias(model=model_of(state), alias=plan.retire_alias, version=None),)
+    intent = {name: share for name, share in state.intent.items() if name != plan.to}
+    return to_ended(note(replace(state, handover="done", intent=intent), now, "handed"), now, "promoted"), ()
+
+
+def _failed(state: State, seen: Observation, now: datetime) -> Step:
+    if seen.endpoint is None or not is_served(state, seen.endpoint):
+        return put_right(state, seen, now, anyhow=True)
+    return to_ended(state, now, "promoted", "the hand-over failed"), ()
+
+
+def _everything(state: State, name: str) -> dict[str, Decimal]:
+    split = split_at(state.plan, Decimal(0))
+    both = split[state.plan.source]
+    return split | {state.plan.source: Decimal(0), state.plan.to: Decimal(0), name: both}
+
+
+_STAGES: dict[str, Callable[[State, Observation, datetime], Step]] = {
+    "resizing": _resizing,
+    "small": _small,
+    "whole": _whole,
+    "removing": _removing,
+    "failed": _failed,
+}

@@ -1,0 +1,126 @@
+"""tick(state, observation, now) -> (state, actions). Pure: no clock, no chance, no I/O.
+
+What is asked for follows from what is, never from how it came about: a crash between a decision and its action loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from .. import lease
+from ..errors import Busy, Conflict, IsthmusError, OutcomeUnknown
+from .actions import Action, Shift, Take, Touch
+from .convergence import asked, is_lost
+from .moves import note, to_aborting, to_ended
+from .phases.baking import baking
+from .phases.before import shifting, sizing, starting
+from .phases.ending import aborting, ended
+from .phases.handing import handing
+from .phases.promoted import promoted
+from .states import Observation, Phase, State, Wish
+
+_PHASES: dict[Phase, Callable[[State, Observation, datetime], tuple[State, tuple[Action, ...]]]] = {
+    "starting": starting,
+    "sizing": sizing,
+    "shifting": shifting,
+    "baking": baking,
+    "waiting": baking,
+    "promoted": promoted,
+    "handing": handing,
+    "aborting": aborting,
+    "ended": ended,
+}
+_ABORTABLE = ("starting", "sizing", "shifting", "baking", "waiting", "promoted")
+_CHANGED = "changed"  # no target's token: somebody changed the endpoint between our look and our touch
+_MOST_MOVES = 16  # of one look; there are fewer phases
+
+
+def tick(state: State, seen: Observation, now: datetime, *, holder: str, seize: bool = False) -> tuple[State, tuple[Action, ...]]:
+    """The next state, to be stored before its action (at most one) is done.
+
+    `seize`: take the lease from a holder that may be alive. Busy: somebody else has it, and it was not to be seized.
+    """
+    before = state
+    state = replace(state, lease=driven(state.lease, now, holder, seize=seize))
+    state, actions = _moved(state, seen, now)
+    if actions or replace(state, lease=before.lease) != before:
+        state = replace(state, lease=lease.renew(state.lease, now))
+    return state, actions
+
+
+def driven(held: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
+    """The lease as this holder has it; renewed when less than half is left."""
+    if held.holder != holder:
+        if not seize and not lease.is_free(held, now):
+            raise Busy(f"{held.holder} drives this rollout until {held.until}")
+        return lease.take(held, holder, now)
+    return lease.renew(held, now) if held.until is None or held.until - now < lease.LENGTH / 2 else held
+
+
+def _moved(state: State, seen: Observation, now: datetime) -> tuple[State, tuple[Action, ...]]:
+    """Phase after phase, until one waits for something, or asks for an action."""
+    for _ in range(_MOST_MOVES):
+        place = _place(state)
+        state, actions = _step(state, seen, now)
+        if actions or _place(state) == place:
+            break
+    return state, actions
+
+
+def _place(state: State) -> tuple[object, ...]:
+    return state.phase, state.stage, state.attempt, state.handover, state.released
+
+
+def _step(state: State, seen: Observation, now: datetime) -> tuple[State, tuple[Action, ...]]:
+    if state.released:
+        return state, ()
+    if state.phase not in ("starting", "ended"):
+        if seen.owner == "other":
+            return to_ended(state, now, "lost", f"the traffic belongs to {seen.owner_text}"), ()
+        if seen.owner == "free":
+            return state, (Take(),)
+        if state.plan.fenced and not state.lease.touched and not is_lost(state, seen):
+            return _touched(state, seen)
+    if state.wish.abort is not None and state.phase in _ABORTABLE:
+        return _aborted(state, state.wish.abort, seen, now), ()
+    return _PHASES[state.phase](state, seen, now)
+
+
+def _touched(state: State, seen: Observation) -> tuple[State, tuple[Action, ...]]:
+    """Before anything is decided: make the tokens stale that an older holder, stopped before its call, may have.
+
+    A bake's token is compared first. Where nobody was there the next look takes over the one that our own touch leaves.
+    """
+    endpoint = seen.endpoint
+    if endpoint is None:
+        return state, ()
+    token = None if state.bake_token == endpoint.token else state.bake_token
+    return replace(state, bake_token=token), (Touch(split=asked(endpoint), expect=endpoint.token),)
+
+
+def _aborted(state: State, wish: Wish, seen: Observation, now: datetime) -> State:
+    cause = f"{wish.who}: {wish.because}" if wish.because else wish.who
+    if state.phase != "starting" or seen.owner == "ours":
+        return to_aborting(state, now, cause)
+    if seen.owner is None:
+        return state
+    state = note(replace(state, cause=cause), now, "abort", cause)  # nothing was ours yet: nothing to take back
+    return to_ended(note(state, now, "aborted", cause), now, "aborted")
+
+
+def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
+    """What the holder of the lease knows of the action that it did. Who dies before it writes this down has lost a count, no more."""
+    done, unknown = error is None, isinstance(error, OutcomeUnknown)
+    if isinstance(action, Touch):
+        if done:
+            return replace(state, lease=replace(state.lease, touched=True))
+        baking = state.bake_from is not None and state.bake_token is None
+        return replace(state, bake_token=_CHANGED) if baking and isinstance(error, Conflict) else state
+    if isinstance(action, Shift) and unknown:
+        return replace(state, lease=replace(state.lease, touched=False))  # it may come yet: a touch makes it stale
+    if isinstance(action, Shift) and not done:
+        return replace(state, sent=max(state.sent - 1, 1))  # it did not happen, so the target did not go back; 0: nothing was tried
+    return state

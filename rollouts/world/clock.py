@@ -1,0 +1,34 @@
+"""A clock that is moved, and what is due on it."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from datetime import datetime
+from typing import final
+
+
+@final
+class VirtualClock:
+    """Stands still until it is moved; what is due then happens in the order of its times."""
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start
+        self._due: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._count = itertools.count()
+
+    def now(self) -> datetime:
+        return self._now
+
+    def at(self, moment: datetime, action: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (max(moment, self._now), next(self._count), action))
+
+    def next_due(self) -> datetime | None:
+        return self._due[0][0] if self._due else None
+
+    def move(self, moment: datetime) -> None:
+        """To `moment`, at most the next thing that is due; then do what is due."""
+        self._now = max(self._now, moment)
+        while self._due and self._due[0][0] <= self._now:
+            heapq.heappop(self._due)[2]()

@@ -1,0 +1,304 @@
+"""EndpointHost of a scripted world: instant and fenced like this machine, or slow and unfenced like SageMaker, by its traits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from typing import final
+
+import msgspec
+
+from ...endpoints import hosting
+from ...endpoints.port import EndpointSpec, EndpointState, Reply, VariantSpec, VariantState
+from ...endpoints.revision import identity, revision_of_variants
+from ...errors import Busy, Conflict, Invalid, ModelError, NotFound
+from ...events.port import Row
+from ...storage import Phase
+from ...target import CallLog, Target
+from .clock import VirtualClock
+from .stores import Models
+from .traffic import Behaviour
+
+_ZERO = timedelta(0)
+_MINUTE = timedelta(minutes=1)
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """How a target behaves. `takes`: how long one of its changes is `Updating`, in which every other change is Busy; zero: none is."""
+
+    name: str = "world"
+    resolution: Decimal = Decimal("0.01")  # of a share, in percent
+    fenced: bool = True  # a stale token moves nothing. Else the token is only looked at before the call, as on SageMaker
+    metrics_delay: timedelta = _ZERO
+    takes: timedelta = _ZERO
+    instances: int = 1  # of a variant whose spec does not say
+    room: int | None = None  # the most requests a minute that an instance answers; None: any number
+
+
+def traits_of(target: Target) -> Traits:
+    """A target's capabilities. A cloud takes a minute for a change, as its offline stack does on the manual clock."""
+    delay = target.capabilities["metrics.delay"].value
+    return Traits(
+        name=target.name,
+        resolution=hosting.resolution(target),
+        fenced=target.capabilities["traffic.touch"].level == "native",
+        metrics_delay=delay if isinstance(delay, timedelta) else _ZERO,
+        takes=_MINUTE if target.adapter.remote else _ZERO,
+    )
+
+
+class Running(msgspec.Struct, kw_only=True):
+    """A variant as it is now and as it will be."""
+
+    spec: VariantSpec
+    percent: Decimal = Decimal(0)
+    target: Decimal = Decimal(0)
+    instances: int = 1
+    wanted: int = 1
+    phase: Phase = "ready"
+    behaviour: Behaviour = Behaviour()
+
+
+@final
+class Fleet:
+    """The endpoint itself, which every controller and everybody else sees. One endpoint a world."""
+
+    def __init__(self, traits: Traits, clock: VirtualClock, models: Models) -> None:
+        self.traits, self.clock, self.models = traits, clock, models
+        self.name = ""
+        self.variants: dict[str, Running] = {}
+        self.never_ready: set[str] = set()  # variants that will not come up when they are made
+        self.hangs = False  # changes do not end
+        self.rollbacks = 0  # so many of the next changes end ready with what was there before
+        self.failure: str | None = None
+        self._version = 0
+        self._change: Callable[[], None] | None = None
+        self._creating = False
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.variants)
+
+    @property
+    def updating(self) -> bool:
+        return self._change is not None
+
+    @property
+    def token(self) -> str:
+        return f"{self._version}"
+
+    def shares(self) -> dict[str, Decimal]:
+        """Percent of the requests by variant: what serves now."""
+        return {name: variant.percent for name, variant in self.variants.items()}
+
+    def room(self) -> dict[str, int] | None:
+        """The most requests a minute by variant."""
+        if self.traits.room is None:
+            return None
+        return {name: variant.instances * self.traits.room for name, variant in self.variants.items()}
+
+    def begin(self, change: Callable[[], None], *, takes: timedelta | None = None) -> None:
+        """A change of the provider's: at once, or after its time. A silent rollback ends it ready, with nothing changed but the token."""
+        self._version += 1
+        self.failure = None
+        takes = self.traits.takes if takes is None else takes
+        self._change = change = partial(change)  # one of its own, also of the same function
+        if takes:
+            self.clock.at(self.clock.now() + takes, lambda: self._end(change))
+        else:
+            self._end(change)
+
+    def occupy(self, span: timedelta) -> None:
+        """Somebody else's change that changes nothing: Busy for a while. What was under way ends with it."""
+        self.begin(self._change or (lambda: None), takes=span)
+
+    def set_split(self, split: Mapping[str, Decimal]) -> None:
+        """Somebody else moves the traffic: served at once, whatever is under way."""
+        self._version += 1
+        for name, percent in split.items():
+            self.variants[name].percent = self.variants[name].target = percent
+
+    def set_variants(self, spec: EndpointSpec) -> None:
+        """The running set becomes the spec's. Shares of those that stay are kept; a new endpoint's first variant has everything."""
+        first = hosting.first_split(spec) if not self.variants else {}
+        self.name = spec.name
+        variants = {}
+        for variant in spec.variants:
+            now = self.variants.get(variant.name)
+            if now is not None and _same(now.spec, variant):
+                variants[variant.name] = now
+                now.spec = variant
+            else:
+                share = now.target if now else first.get(variant.name, Decimal(0))
+                phase: Phase = "creating" if variant.name in self.never_ready else "ready"
+                variants[variant.name] = Running(spec=variant, percent=share, target=share, phase=phase, behaviour=self._behaviour(variant))
+            self._rescale(variants[variant.name])
+        self.variants = variants
+
+    def wanted_instances(self, variant: VariantSpec, now: int) -> int:
+        least, most = variant.instances or (self.traits.instances, self.traits.instances)
+        return min(max(now, least), most)
+
+    def delete(self) -> None:
+        self._version += 1
+        self.variants, self._change = {}, None
+
+    def state(self) -> EndpointState | None:
+        if not self.variants:
+            return None
+        phases = {variant.phase for variant in self.variants.values()}
+        phase: Phase = "updating" if self.updating else "failed" if "failed" in phases else "ready" if phases == {"ready"} else "updating"
+        return EndpointState(
+            name=self.name,
+            phase=phase,
+            revision=revision_of_variants(variant.spec for variant in self.variants.values()),
+            token=self.token,
+            variants=tuple(_state(variant) for variant in self.variants.values()),
+            failure=self.failure,
+        )
+
+    def _end(self, change: Callable[[], None]) -> None:
+        if self._change is not change:
+            return  # the endpoint was deleted meanwhile
+        if self.hangs:
+            self.clock.at(self.clock.now() + _MINUTE, lambda: self._end(change))
+            return
+        self._change = None
+        if self.rollbacks:
+            self.rollbacks -= 1
+            self.failure = "the change was rolled back"
+            for variant in self.variants.values():
+                variant.target, variant.wanted = variant.percent, variant.instances
+        else:
+            change()
+        if self.traits.takes:
+            self._version += 1
+
+    def _behaviour(self, variant: VariantSpec) -> Behaviour:
+        """A version that moves to another variant goes on doing what it did."""
+        same = (v.behaviour for v in self.variants.values() if (v.spec.model, v.spec.version) == (variant.model, variant.version))
+        return next(same, Behaviour())
+
+    def _rescale(self, variant: Running) -> None:
+        variant.instances = variant.wanted = self.wanted_instances(variant.spec, variant.instances)
+
+
+@final
+class WorldEndpoints:
+    """One controller's view of the fleet."""
+
+    def __init__(self, fleet: Fleet, calls: CallLog) -> None:
+        self._fleet, self._calls, self._traits = fleet, calls, fleet.traits
+        self._rules = hosting.HostRules(
+            target=self._traits.name, provider=self._traits.name, resolution=self._traits.resolution, max_bytes=6_291_456
+        )
+
+    def apply(self, spec: EndpointSpec) -> EndpointState:
+        fleet = self._fleet
+        hosting.check_spec(spec, self._rules)
+        for variant in spec.variants:
+            if variant.version not in fleet.models.versions.get(variant.model, {}):
+                raise NotFound(f"there is no {variant.model}@{variant.version}")
+        saw = fleet.state()
+        if saw is None:
+            with self._calls.mutating("endpoints.apply", spec.name):
+                fleet.begin(lambda: fleet.set_variants(spec), takes=_ZERO)
+            return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
+        self._must(spec.name)
+        traffic = {v.name: max(v.percent, v.target_percent) for v in saw.variants}
+        hosting.guard_traffic(spec, {name: variant.spec for name, variant in fleet.variants.items()}, traffic)
+        if fleet.updating or not self._differs(spec):
+            return saw
+        with self._calls.mutating("endpoints.apply", spec.name):
+            self._still(saw)
+            for variant in spec.variants:
+                if variant.name in fleet.variants:
+                    running = fleet.variants[variant.name]
+                    running.wanted = fleet.wanted_instances(variant, running.instances)
+            fleet.begin(lambda: fleet.set_variants(spec))
+        return saw
+
+    def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
+        fleet = self._fleet
+        self._must(endpoint)
+        wanted = hosting.checked_split(endpoint, split, tuple(fleet.variants), self._rules)
+        if not self._traits.fenced:
+            hosting.check_token(endpoint, fleet.token, expect=expect)
+            self._free()
+        with self._calls.mutating("endpoints.shift", endpoint):
+            self._must(endpoint)
+            if self._traits.fenced:
+                hosting.check_token(endpoint, fleet.token, expect=expect)
+            self._free()
+            if set(wanted) != set(fleet.variants):
+                raise Invalid(f"{endpoint} has no such variants by now")
+            self._ready(endpoint, wanted)
+            for name, percent in wanted.items():
+                fleet.variants[name].target = percent
+            fleet.begin(lambda: fleet.set_split(wanted))
+
+    def observe(self, endpoint: str) -> EndpointState | None:
+        self._calls.reading("endpoints.observe", endpoint)
+        return self._fleet.state() if endpoint == self._fleet.name else None
+
+    def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:  # noqa: ARG002  the port's
+        self._must(endpoint)
+        variants = self._fleet.variants
+        name = variant or max(variants, key=lambda each: variants[each].percent)
+        if name not in variants:
+            raise NotFound(f"{endpoint} has no variant {name}")
+        running = variants[name]
+        if running.phase != "ready":
+            raise Busy(f"{endpoint}: {name} is not ready")
+        if running.behaviour.error_rate + running.behaviour.client_error_rate > 0.5:
+            raise ModelError(f"{name} answered 500", status=500, body="scripted")
+        return Reply(predictions=tuple(0.5 for _ in instances), variant=name, version=running.spec.version)
+
+    def _must(self, endpoint: str) -> None:
+        if endpoint != self._fleet.name or not self._fleet.exists:
+            raise hosting.not_found(endpoint)
+
+    def _free(self) -> None:
+        if self._fleet.updating:
+            raise Busy(f"{self._fleet.name} is Updating", remedy="try again when the change has ended")
+
+    def _ready(self, endpoint: str, wanted: Mapping[str, Decimal]) -> None:
+        variants = self._fleet.variants
+        waiting = [name for name, percent in wanted.items() if percent > variants[name].target and variants[name].phase != "ready"]
+        if waiting:
+            raise Busy(f"{endpoint}: {', '.join(waiting)} is not ready, so it gets no traffic")
+
+    def _still(self, saw: EndpointState) -> None:
+        """Between looking and acting another may have come."""
+        self._must(saw.name)
+        if self._traits.fenced and self._fleet.token != saw.token:
+            raise Conflict(f"{saw.name} was changed by somebody else since it was observed")
+        self._free()
+
+    def _differs(self, spec: EndpointSpec) -> bool:
+        variants = self._fleet.variants
+        if set(variants) != {variant.name for variant in spec.variants}:
+            return True
+        return any(
+            not _same(variants[v.name].spec, v) or self._fleet.wanted_instances(v, variants[v.name].wanted) != variants[v.name].wanted
+            for v in spec.variants
+        )
+
+
+def _same(one: VariantSpec, other: VariantSpec) -> bool:
+    return identity(one) == identity(other)
+
+
+def _state(variant: Running) -> VariantState:
+    return VariantState(
+        name=variant.spec.name,
+        model=variant.spec.model,
+        version=variant.spec.version,
+        percent=variant.percent,
+        target_percent=variant.target,
+        instances=variant.instances if variant.phase == "ready" else 0,
+        target_instances=variant.wanted,
+        phase=variant.phase,
+    )

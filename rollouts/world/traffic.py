@@ -1,0 +1,120 @@
+"""Requests without random numbers: expected counts by minute, with carried remainders. Every target can be shown the same minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from math import exp, floor
+from statistics import NormalDist
+from typing import final
+
+import msgspec
+
+from ...endpoints.port import Bucket
+
+_MINUTE = timedelta(minutes=1)
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """How a variant answers. Latencies are lognormal: `latency_ms` is the median, `spread` the deviation of the logarithm."""
+
+    error_rate: float = 0.002  # of requests, as errors of the server
+    client_error_rate: float = 0.0  # ... as errors of the caller
+    latency_ms: float = 4.0
+    spread: float = 0.4
+    score: float | None = None  # the mean of its scores; None: none are logged
+
+
+class Minute(msgspec.Struct, frozen=True, kw_only=True):
+    """What one variant did in one minute."""
+
+    start: datetime
+    requests: int
+    client_errors: int
+    server_errors: int
+    behaviour: Behaviour
+
+    @property
+    def bucket(self) -> Bucket:
+        p50, p90, p99 = (percentile(self.behaviour, self.requests, share) for share in (0.5, 0.9, 0.99))
+        return Bucket(
+            start=self.start,
+            requests=self.requests,
+            client_errors=self.client_errors,
+            server_errors=self.server_errors,
+            mean_ms=self.behaviour.latency_ms * exp(self.behaviour.spread**2 / 2),
+            p50_ms=p50,
+            p90_ms=p90,
+            p99_ms=p99,
+        )
+
+
+def latency(behaviour: Behaviour, requests: int, number: int) -> float:
+    """Milliseconds of a minute's request by its place in their order: the (number + 1/2) / requests quantile."""
+    return behaviour.latency_ms * exp(behaviour.spread * _normal(2 * number + 1, 2 * requests))
+
+
+def percentile(behaviour: Behaviour, requests: int, share: float) -> float:
+    """Of a minute's latencies, between its neighbours in their order, as SQL's quantile_cont."""
+    place = share * (requests - 1)
+    below = floor(place)
+    low = latency(behaviour, requests, below)
+    return low + (place - below) * (latency(behaviour, requests, min(below + 1, requests - 1)) - low)
+
+
+@lru_cache(maxsize=4096)
+def _normal(part: int, whole: int) -> float:
+    return NormalDist().inv_cdf(part / whole)
+
+
+class _Expected(msgspec.Struct):
+    """Of one variant since its minute began, with what was left over before."""
+
+    requests: Fraction = Fraction(0)
+    client_errors: Fraction = Fraction(0)
+    server_errors: Fraction = Fraction(0)
+    behaviour: Behaviour = Behaviour()  # the newest
+
+
+@final
+class Traffic:
+    """`per_minute` requests reach the endpoint; `behaviours` say how each variant answers. Both may be changed at any time."""
+
+    def __init__(self, per_minute: int, behaviour_of: Callable[[str], Behaviour]) -> None:
+        self.per_minute = per_minute
+        self.behaviour_of = behaviour_of
+        self._expected: dict[str, _Expected] = {}
+
+    def add(self, shares: Mapping[str, Decimal], span: timedelta, *, room: Mapping[str, int] | None = None) -> None:
+        """A stretch of one minute, served by these percents. `room`: the most requests a minute that a variant answers; the rest fail."""
+        minutes = Fraction(span // timedelta(milliseconds=1), 60_000)
+        for variant, percent in shares.items():
+            if not percent:
+                continue
+            requests = self.per_minute * minutes * Fraction(percent) / 100
+            answered = requests if room is None or variant not in room else min(requests, room[variant] * minutes)
+            expected = self._expected.setdefault(variant, _Expected())
+            expected.behaviour = behaviour = self.behaviour_of(variant)
+            expected.requests += requests
+            expected.client_errors += answered * Fraction(str(behaviour.client_error_rate))
+            expected.server_errors += answered * Fraction(str(behaviour.error_rate)) + requests - answered
+
+    def close(self, start: datetime) -> dict[str, Minute]:
+        """End the minute that began at `start`: whole counts by variant, none for who had no request. The remainders stay."""
+        minutes: dict[str, Minute] = {}
+        for variant, expected in self._expected.items():
+            requests = floor(expected.requests)
+            if not requests:
+                continue
+            server = min(floor(expected.server_errors), requests)
+            client = min(floor(expected.client_errors), requests - server)
+            expected.requests -= requests
+            expected.server_errors -= server
+            expected.client_errors -= client
+            minutes[variant] = Minute(
+                start=start, requests=requests, client_errors=client, server_errors=server, behaviour=expected.behaviour
+            )
+        return minutes

@@ -1,0 +1,140 @@
+"""The world as one thing: what happens when its clock moves, and the ports through which controllers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import final
+
+from ...endpoints import hosting
+from ...endpoints.metrics import floor_minute
+from ...endpoints.port import Bucket, EndpointSpec, Window
+from ...errors import NotSettled, Unavailable
+from ...pipelines.port import ModelVersion
+from ...target import CallLog
+from ..ports import Ports
+from .clock import VirtualClock
+from .host import Fleet, Traits, WorldEndpoints
+from .stores import Documents, Models, WorldBlobs, WorldRegistry, WorldState
+from .traffic import Behaviour, Minute, Traffic
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)  # a Monday
+_MINUTE = timedelta(minutes=1)
+
+
+@final
+class World:
+    """One endpoint with its variants ready. `split`: percent by variant, by default the first one's; `aliases`: by (model, alias)."""
+
+    def __init__(
+        self,
+        traits: Traits,
+        spec: EndpointSpec,
+        *,
+        split: Mapping[str, Decimal] | None = None,
+        per_minute: int = 600,
+        behaviours: Mapping[str, Behaviour] | None = None,
+        aliases: Mapping[tuple[str, str], int] | None = None,
+        start: datetime = START,
+    ) -> None:
+        self.traits = traits
+        self.clock = VirtualClock(start)
+        self.models = Models(versions=_versions(spec), aliases=dict(aliases or {}))
+        self.documents = Documents()
+        self.blobs: dict[str, tuple[bytes, datetime]] = {}
+        self.fleet = Fleet(traits, self.clock, self.models)
+        self.fleet.set_variants(spec)
+        for name, behaviour in (behaviours or {}).items():
+            self.fleet.variants[name].behaviour = behaviour
+        if split is not None:
+            self.fleet.set_split(split)
+        self.traffic = Traffic(per_minute, lambda variant: self.fleet.variants[variant].behaviour)
+        self.minutes: dict[str, list[Minute]] = {}  # by variant, all that ended
+        self.outage = False  # the metrics cannot be read
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def ports(self, calls: CallLog | None = None) -> Ports:
+        """One controller's. `calls`: where its calls are told, and can be stopped."""
+        calls = calls or CallLog()
+        endpoints = WorldEndpoints(self.fleet, calls)
+
+        def smoke(endpoint: str, variant: str) -> None:
+            endpoints.invoke(endpoint, [{}], variant=variant, request_id="smoke")
+
+        return Ports(
+            state=WorldState(self.documents, self.now, calls),
+            endpoints=endpoints,
+            metrics=WorldMetrics(self, calls),
+            registry=WorldRegistry(self.models, calls),
+            blobs=WorldBlobs(self.blobs, self.now, calls),
+            smoke=smoke,
+            scores=self._scores,
+        )
+
+    def advance(self, span: timedelta) -> None:
+        """Move the clock: requests are answered by what serves, minutes end, what is due happens."""
+        end = self.now() + span
+        while self.now() < end:
+            minute = floor_minute(self.now())
+            due = self.clock.next_due()
+            stop = min(end, minute + _MINUTE, *([due] if due else []))
+            self.traffic.add(self.fleet.shares(), stop - self.now(), room=self.fleet.room())
+            if stop == minute + _MINUTE:
+                for variant, counts in self.traffic.close(minute).items():
+                    self.minutes.setdefault(variant, []).append(counts)
+            self.clock.move(stop)
+
+    def behave(self, variant: str, behaviour: Behaviour) -> None:
+        self.fleet.variants[variant].behaviour = behaviour
+
+    def _scores(self, endpoint: str, window: Window) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
+        del endpoint
+        return {
+            variant: {
+                minute.start: (minute.requests, minute.behaviour.score)
+                for minute in minutes
+                if window.start <= minute.start < window.end and minute.behaviour.score is not None
+            }
+            for variant, minutes in self.minutes.items()
+        }
+
+
+@final
+class WorldMetrics:
+    def __init__(self, world: World, calls: CallLog) -> None:
+        self._world, self._calls = world, calls
+
+    def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
+        world = self._world
+        self._calls.reading("metrics.read", endpoint)
+        hosting.check_window(window)
+        if endpoint != world.fleet.name or not world.fleet.exists:
+            raise hosting.not_found(endpoint)
+        if world.outage:
+            raise Unavailable("the metrics cannot be read", remedy="try again in a minute")
+        if window.end + world.traits.metrics_delay > world.now():
+            raise NotSettled(f"the window ends at {window.end:%H:%M} UTC, which is not settled")
+        buckets = {
+            variant: tuple(minute.bucket for minute in minutes if window.start <= minute.start < window.end)
+            for variant, minutes in world.minutes.items()
+        }
+        return {variant: listed for variant, listed in buckets.items() if listed}
+
+
+def _versions(spec: EndpointSpec) -> dict[str, dict[int, ModelVersion]]:
+    """The versions of the spec's variants, approved."""
+    versions: dict[str, dict[int, ModelVersion]] = {}
+    for variant in spec.variants:
+        versions.setdefault(variant.model, {})[variant.version] = ModelVersion(
+            model=variant.model,
+            version=variant.version,
+            digest=f"{variant.model}-{variant.version}",
+            uri=f"world://models/{variant.model}/{variant.version}",
+            image="",
+            approval="approved",
+            aliases=frozenset(),
+        )
+    return versions
