@@ -31,7 +31,8 @@ from .raw_sources import keep_raw
 from .read import Source, open_source, source_sql
 from .reasons import Reason, Tally
 from .relations import CORRECTION, STORED_TIMESTAMP, quarantine_table, raw_table
-from .stage import Late, Settled, Staged, restage, settle, stage
+from .settle import Settled, settle
+from .stage import Late, Staged, restage, stage
 from .stamps import stored_timestamp
 from .tables import require_table
 from .values import naive
@@ -222,15 +223,14 @@ def _retry(project: Project, folder: Path) -> dict[str, int]:
         for event in in_order(project.spec):
             if project.target.warehouse.observe(quarantine_table(event).name) is None:
                 continue
-            late = late_events(project.target.warehouse, event, now=naive(project.now()))
-            if not late.num_rows:
-                continue
-            settled = settle(project.spec, project.target.warehouse, event, restage(event, late, folder / f"late-{event.name}-{turn}"))
-            _quarantine(project, event, settled)  # one that meets another content under its id
-            _append(project, event, settled, batch=_late_batch(late))
-            if settled.stored:
-                progress = True
-                stored[event.name] = stored.get(event.name, 0) + settled.stored
+            for part, late in enumerate(late_events(project.target.warehouse, event, now=naive(project.now()))):
+                waiting = restage(event, late, folder / f"late-{event.name}-{turn}-{part}")
+                settled = settle(project.spec, project.target.warehouse, event, waiting)
+                _quarantine(project, event, settled)  # one that meets another content under its id
+                _append(project, event, settled, batch=_late_batch(late))
+                if settled.stored:
+                    progress = True
+                    stored[event.name] = stored.get(event.name, 0) + settled.stored
     return stored
 
 

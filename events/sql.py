@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Invalid
 
 if TYPE_CHECKING:
+    import duckdb
     from sqlglot.tokenizer_core import Token
 
 _DATA = re.compile(r"(?i)[*?]|\.(parquet|csv|tsv|jsonl?|ndjson|txt)(\.(gz|zst))?$")
+_MEMORY, _THREADS = "1GiB", 4  # of a query of the user's own
 _READS = re.compile(r"(?i)read_\w+|parquet_scan|glob|sniff_csv")
+
+
+@contextmanager
+def bounded(spill: Path, *, memory: str = "256MiB", threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in memory that holds no more than `memory`; what does not fit waits in the folder `spill`."""
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory,
+        "threads": threads,  # each needs some of the memory
+        "temp_directory": str(spill),
+        "autoinstall_known_extensions": "false",  # nothing is fetched from the network while events come in
+        "TimeZone": "UTC",
+    }
+    with duckdb.connect(config=config) as connection:
+        connection.execute("SET enable_progress_bar = false")
+        yield connection
 
 
 def query_to_parquet(sql: str, *, name: str, folder: Path, to: Path) -> None:
@@ -21,11 +41,7 @@ def query_to_parquet(sql: str, *, name: str, folder: Path, to: Path) -> None:
     import duckdb
 
     text = rooted(sql, folder)
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET autoinstall_known_extensions = false")  # nothing is fetched from the network while events come in
-        connection.execute(f"SET temp_directory = '{_quoted(str(to.parent.parent / 'spill'))}'")
-        connection.execute("SET enable_progress_bar = false")
+    with bounded(to.parent.parent / "spill", memory=_MEMORY, threads=_THREADS) as connection:
         try:
             statements = connection.extract_statements(text)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
