@@ -16,8 +16,8 @@ from isthmus.errors import Busy, Invalid, LimitExceeded, NotFound, Refused, Unav
 from isthmus.events.ingest import _percents, ingest
 from isthmus.events.quarantine import Group, quarantine, summary
 from isthmus.events.relations import quarantine_table, raw_table
-from isthmus.events.sql import rooted
 from isthmus.events.settle import settle
+from isthmus.events.sql import rooted
 from isthmus.events.values import CONFLICT
 from isthmus.feature_store.port import TableSpec
 
