@@ -46,15 +46,14 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator[pa.Table]:
-    """The contents stored under these ids (or, of many, some beside them) and dates, each with what `winning_order` asks for.
+    """The copies stored under these ids (or, of many, some beside them) and dates, each with what `winning_order` asks for.
 
-    One row a content and number of corrections. `max_lateness` keeps the dates of a batch few.
+    `max_lateness` keeps the dates of a batch few.
     """
-    corrected = f"coalesce({CORRECTION.name}, 0)"
-    stamp = f"coalesce({STORED_TIMESTAMP.name}, TIMESTAMP '1970-01-01 00:00:00')"
     sql = (
-        f"SELECT dt, event_id, payload_digest, {corrected} AS {CORRECTION.name}, min({stamp}) AS {STORED_TIMESTAMP.name} "
-        f"FROM {raw_name(event.name)} WHERE dt >= $since AND dt <= $until AND {{among}} GROUP BY dt, event_id, payload_digest, {corrected}"
+        f"SELECT dt, event_id, payload_digest, coalesce({CORRECTION.name}, 0) AS {CORRECTION.name}, "
+        f"coalesce({STORED_TIMESTAMP.name}, TIMESTAMP '1970-01-01 00:00:00') AS {STORED_TIMESTAMP.name} "
+        f"FROM {raw_name(event.name)} WHERE dt >= $since AND dt <= $until AND {{among}}"
     )
     for rows in _asked(warehouse, raw_name(event.name), sql, ids, days):
         yield rows.select(STORED.names).cast(STORED)
