@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from ..project.specs import Event, ProjectSpec
 from . import lookup, values
-from .read import ROWS
 from .refused import judged
 from .relations import CORRECTION, winning_order
+from .source import ROWS
 from .sql import bounded
 from .stage import Staged, good_schema
 

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from ..project.specs import Event
 from . import values
 from .column_types import OF_ATTRIBUTE, arrow_type
-from .read import Source
 from .refused import REFUSED, judged, unreadable
+from .source import Source
 from .validate import attributes_of, validate
 
 pc: Any = pyarrow.compute
@@ -78,13 +78,13 @@ def stage(event: Event, source: Source, folder: Path, *, now: datetime, progress
     ):
         for chunk in source.chunks():
             checked = validate(event, chunk, now=now, backfill=backfill)
-            rows, old, ahead = (_from(source, table) for table in (checked.good, checked.late, checked.ahead))
+            rows, old, ahead = (_from(chunk.source or source.name, table) for table in (checked.good, checked.late, checked.ahead))
             good.write_table(rows.select(schema.names))
             if old.num_rows:
                 late.write_table(old.select(schema.names))
                 lateness = lateness.with_all(old["event_timestamp"])
             if checked.bad:
-                bad.write_table(unreadable(checked.bad, source.name))
+                bad.write_table(unreadable(checked.bad, chunk.source or source.name))
             if ahead.num_rows:
                 moments: list[Any] = ahead["event_timestamp"].to_pylist()
                 early = [values.too_early(moment, event, now=values.naive(now)) for moment in moments]
@@ -106,5 +106,5 @@ def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
     return staged
 
 
-def _from(source: Source, rows: pa.Table) -> pa.Table:
-    return rows.append_column("source", pa.array([source.name] * rows.num_rows, pa.string()))
+def _from(source: str, rows: pa.Table) -> pa.Table:
+    return rows.append_column("source", pa.array([source] * rows.num_rows, pa.string()))
