@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import OutcomeUnknown, Unavailable
-from isthmus.events import lookup, text
+from isthmus.events import arrow, lookup, text
 from isthmus.events.emit import emit
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantine import quarantine
@@ -298,7 +298,7 @@ def test_cut_at_every_late_reference_and_run_again_nothing_is_lost_and_nothing_d
 
 
 def test_a_large_file_is_read_in_bounded_chunks(tmp_path, monkeypatch):
-    monkeypatch.setattr(text, "ROWS", 50)
+    monkeypatch.setattr(arrow, "ROWS", 50)
     table = pa.Table.from_pylist([{**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])} for row in WHOLE * 4])
     sizes = [chunk.rows for chunk in open_source(tmp_path, IMPRESSION, table, tmp_path / "stage").chunks()]
     assert max(sizes) <= 50
