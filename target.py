@@ -18,7 +18,7 @@ from .times import Clock, wall_clock
 
 if TYPE_CHECKING:
     from .endpoints.port import EndpointHost, MetricSource
-    from .events.port import EventLog
+    from .events.port import EventLog, Sources
     from .feature_store.port import OnlineStore, Warehouse
     from .pipelines.port import ModelRegistry, PipelineEngine
     from .storage import BlobStore, Inventory, LogSource, StateStore
@@ -98,6 +98,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     options: str = ""  # "module:attribute" of its keys of profiles.yaml: dict[str, project.shapes.Key]
     engine: Engine | None = None  # None: neutral SQL runs there as it is, or there is no warehouse
     scheme: str = ""  # of its blobs' URIs: s3. They are opened with `bucket: s3://NAME`; "": no job is given only a URI
+    sources: tuple[str, ...] = ()  # schemes of users' own data that its optional port `sources` reads: s3, athena
     offline: Offline | None = None
     where: str = ""  # "module:attribute": (Target) -> str, the place that a command's first line names; "": its bucket, or its name
     estimate: str = ""  # "module:attribute": (Profile, Sequence[VariantSpec]) -> Estimate; "": it has no prices
@@ -215,6 +216,11 @@ class Target:
     @cached_property
     def events(self) -> EventLog:
         return self._build("events")  # type: ignore[no-any-return]
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Optional: for `events.<name>.source` of the adapter's schemes."""
+        return self._build("sources")  # type: ignore[no-any-return]
 
     @cached_property
     def warehouse(self) -> Warehouse:

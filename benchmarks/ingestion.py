@@ -1,12 +1,20 @@
-"""Events per second through `ingest`, beside decoding the same lines with msgspec (nothing checked) and checking them with jsonschema."""
+"""Events per CPU second through `ingest` beside other ways to read and check the same log; and the memory that logs of all sizes take.
+
+`python -m benchmarks.ingestion 1000000 2000000` measures the memory of other sizes. 20 million events take some ten minutes of CPU.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 import random
+import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +23,15 @@ import msgspec
 from .measure import Line, peak_megabytes, table
 
 EVENTS, SCHEMA_EVENTS = 300_000, 20_000
+SIZES = (1_000_000, 5_000_000, 20_000_000)
+DAYS = 9  # of every log
 PROJECT = """
 name: bench
 now: 2026-01-10T00:00:00Z
+entities:
+  item: {key: item_id, type: int}
+feature_views:
+  item_history: {entity: item}
 events:
   impression:
     attributes:
@@ -25,6 +39,11 @@ events:
       position:   {type: int, allowed: [1, 2, 3]}
       policy:     {type: string, allowed: [random, bts]}
       propensity: {type: float, min: 0, max: 1}
+"""
+VIEW = """
+SELECT item_id, event_timestamp, count(*) OVER recent AS impressions_1d
+FROM events_impression
+WINDOW recent AS (PARTITION BY item_id ORDER BY event_timestamp RANGE BETWEEN INTERVAL '1 day' PRECEDING AND CURRENT ROW)
 """
 
 
@@ -52,58 +71,136 @@ SCHEMA = {
 }
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as folder:
-        lines = list(written())
-        path = Path(folder) / "impressions.jsonl"
-        path.write_bytes(b"\n".join(lines) + b"\n")
-        Path(folder, "project.yaml").write_text(PROJECT)
+COLUMNS = (
+    "{event_id: 'VARCHAR', event_timestamp: 'TIMESTAMPTZ', item_id: 'BIGINT', position: 'BIGINT', policy: 'VARCHAR', propensity: 'DOUBLE'}"
+)
+BY_DUCKDB = """
+COPY (
+    SELECT *, md5(concat_ws('|', event_id, event_timestamp, item_id, position, policy, propensity)) AS digest FROM {rows}
+    WHERE event_id <> '' AND event_timestamp <= TIMESTAMPTZ '2026-01-10 00:02:00+00' AND item_id BETWEEN 0 AND 9999
+      AND position IN (1, 2, 3) AND policy IN ('random', 'bts') AND propensity BETWEEN 0 AND 1
+    QUALIFY row_number() OVER (PARTITION BY event_timestamp::DATE, event_id ORDER BY digest) = 1
+) TO '{folder}/checked.parquet'
+"""
+
+
+def main(sizes: Sequence[int] = SIZES) -> None:
+    rates()
+    memory(sizes)
+
+
+def rates() -> None:
+    with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as name:
+        folder = Path(name)
+        lines, text = _log(folder / "impressions.jsonl", EVENTS), folder / "impressions.csv"
+        with text.open("w") as file:
+            csv.writer(file).writerows([SCHEMA["required"], *(json.loads(line).values() for line in lines.read_text().splitlines())])
+        content = lines.read_bytes().splitlines()
         decoder = msgspec.json.Decoder(Impression)
-        decoding = rate(lambda: [decoder.decode(line) for line in lines], EVENTS)
-        whole = rate(lambda: ingested(folder, path), EVENTS)
-        checking = rate(lambda: schema_checked(lines[:SCHEMA_EVENTS]), SCHEMA_EVENTS)
-        shown = [
-            Line(name="msgspec: decode to typed structs, nothing else", value=f"{decoding:,.0f} events/s", ratio=1.0),
-            Line(name="ingest: decode, check, deduplicate, keep, store", value=f"{whole:,.0f} events/s", ratio=decoding / whole),
-            Line(name="jsonschema: decode and check, nothing stored", value=f"{checking:,.0f} events/s", ratio=decoding / checking),
+        ours = {file.suffix: _apart(_ingested, folder / file.suffix[1:], file) for file in (lines, text)}
+        read = {
+            ".jsonl": f"read_json('{lines}', format = 'newline_delimited', columns = {COLUMNS})",
+            ".csv": f"read_csv('{text}', columns = {COLUMNS})",
+        }
+        checked = {suffix: _cpu(lambda rows=rows: _by_duckdb(folder, rows)) for suffix, rows in read.items()}
+        values = [
+            ("msgspec: decode to typed structs, nothing else", EVENTS / _cpu(lambda: [decoder.decode(line) for line in content])),
+            ("ingest, JSON lines: decode, check, judge, keep, store", EVENTS / ours[".jsonl"].seconds),
+            ("DuckDB, read_json: decode, check in SQL, one copy, store", EVENTS / checked[".jsonl"]),
+            ("ingest, CSV", EVENTS / ours[".csv"].seconds),
+            ("DuckDB, read_csv", EVENTS / checked[".csv"]),
+            ("jsonschema: decode and check, nothing stored", SCHEMA_EVENTS / _cpu(lambda: _by_schema(content[:SCHEMA_EVENTS]))),
         ]
-        note = f"ratio: how many times slower than msgspec's decoding; this process's peak {peak_megabytes():,.0f} MB"
-        table(f"ingestion, {EVENTS:,} JSON lines of 6 attributes", shown, note)
+        note = "ratio: how many times slower than msgspec's decoding. DuckDB says of no row why it is refused, and keeps none of them"
+        shown = [Line(name=name, value=f"{rate:,.0f} events/CPU s", ratio=values[0][1] / rate) for name, rate in values]
+        table(f"ingestion, {EVENTS:,} events of 6 attributes", shown, note)
 
 
-def written():
+def memory(sizes: Sequence[int]) -> None:
+    """Each measurement in a process of its own."""
+    for events in sizes:
+        with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as name:
+            folder, path = Path(name), _log(Path(name, "impressions.jsonl"), events)
+            measured = [
+                ("ingest", _apart(_ingested, folder, path), "2,000 MB at 20 million"),
+                ("ingest again", _apart(_ingested, folder, path), "at most the time of the first"),
+                ("materialize, with its as-known check", _apart(_materialized, folder), "2,000 MB at 20 million"),
+            ]
+            shown = [
+                Line(name=what, value=f"{cost.megabytes:,.0f} MB, {cost.seconds:,.0f} CPU s", goal=goal) for what, cost, goal in measured
+            ]
+            table(f"peak memory, {events:,} events", shown)
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    seconds: float  # of CPU
+    megabytes: float  # the most that the process held
+
+
+def _log(path: Path, events: int) -> Path:
+    with path.open("w") as file:
+        file.writelines(_lines(events))
+    return path
+
+
+def _lines(events: int) -> Iterator[str]:
     chance = random.Random(0)
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    for n in range(EVENTS):
-        yield json.dumps(
-            {
-                "event_id": f"i{n}",
-                "event_timestamp": (start + timedelta(seconds=n * 2)).isoformat().replace("+00:00", "Z"),
-                "item_id": chance.randrange(10_000),
-                "position": chance.choice((1, 2, 3)),
-                "policy": chance.choice(("random", "bts")),
-                "propensity": round(chance.random(), 4),
-            }
-        ).encode()
+    start, step = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=DAYS) / events
+    for n in range(events):
+        row = {
+            "event_id": f"i{n}",
+            "event_timestamp": (start + n * step).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "item_id": chance.randrange(10_000),
+            "position": chance.choice((1, 2, 3)),
+            "policy": chance.choice(("random", "bts")),
+            "propensity": round(chance.random(), 4),
+        }
+        yield json.dumps(row) + "\n"
 
 
-def rate(work, events: int) -> float:
-    started = time.perf_counter()
+def _apart(work, *arguments: Path) -> Cost:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_cost, work, *arguments).result()
+
+
+def _cost(work, *arguments: Path) -> Cost:
+    return Cost(seconds=_cpu(lambda: work(*arguments)), megabytes=peak_megabytes())
+
+
+def _cpu(work) -> float:
+    started = time.process_time()
     work()
-    return events / (time.perf_counter() - started)
+    return time.process_time() - started
 
 
-def ingested(folder: str, path: Path) -> None:
+def _ingested(folder: Path, path: Path) -> None:
     import isthmus as im
 
-    with im.open(f"{folder}/project.yaml") as project:
+    (folder / "features").mkdir(parents=True, exist_ok=True)
+    (folder / "features" / "item_history.sql").write_text(VIEW)
+    (folder / "project.yaml").write_text(PROJECT)
+    with im.open(folder / "project.yaml") as project:
         im.apply(project)
         (report,) = im.ingest(project, event="impression", data=path)
-    if report.stored != EVENTS:
-        raise SystemExit(f"{report.stored:,} of {EVENTS:,} events were stored: {report}")
+    if report.stored + report.already_there != report.read:
+        raise SystemExit(f"{report.stored:,} of {report.read:,} events were stored: {report}")
 
 
-def schema_checked(lines: list[bytes]) -> None:
+def _materialized(folder: Path) -> None:
+    import isthmus as im
+
+    with im.open(folder / "project.yaml") as project:
+        im.materialize(project)
+
+
+def _by_duckdb(folder: Path, rows: str) -> None:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute(BY_DUCKDB.format(rows=rows, folder=folder))
+
+
+def _by_schema(lines: list[bytes]) -> None:
     from jsonschema import Draft202012Validator
 
     validator = Draft202012Validator(SCHEMA)
@@ -112,4 +209,4 @@ def schema_checked(lines: list[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(tuple(map(int, sys.argv[1:])) or SIZES)

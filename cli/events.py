@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 _WORTH_SAYING = 0.3  # seconds
 
 
-@command(changes=True, help="Validate and store events: of sources/*.sql, or of a file (JSON lines, CSV, Parquet) with --event.")
+@command(
+    changes=True,
+    help="Validate and store events: the project's sources, or with --event a file, a folder or a glob (JSON lines, CSV, TSV, Parquet).",
+)
 @click.argument("data", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.option("--event", metavar="NAME", help="The event that DATA holds, or the only source to read.")
 @click.option("--max-bad", default="0.1%", show_default=True, metavar="PERCENT", help="The share that may be quarantined.")

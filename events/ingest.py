@@ -28,10 +28,12 @@ from ..runtime import Project
 from . import lookup
 from .late import late_events
 from .raw_sources import keep_raw
-from .read import Source, open_source, source_sql
+from .read import is_declared, open_source
 from .reasons import Reason, Tally
 from .relations import CORRECTION, STORED_TIMESTAMP, quarantine_table, raw_table
-from .stage import Late, Settled, Staged, restage, settle, stage
+from .settle import Settled, settle
+from .source import Source
+from .stage import Late, Staged, restage, stage
 from .stamps import forget, stored_timestamp
 from .tables import require_table
 from .values import naive
@@ -75,7 +77,8 @@ def ingest(
     backfill: bool = False,
     confirm_backfill: ConfirmBackfill | None = None,
 ) -> tuple[IngestReport, ...]:
-    """Store the events of `sources/<event>.sql` (every one, or the given event's), or of `data` for one event.
+    """Store the events of the project's sources (every one, or the given event's), or of `data` for one event: a file, a folder, a glob,
+    a table.
 
     Events that others refer to go first. What waited for its reference or its time is tried again, whatever is ingested.
     Another content of a stored event is quarantined, unless it `corrects` that: then it is the event from now on, for every reader.
@@ -90,7 +93,7 @@ def ingest(
         staged = []
         for one in chosen:
             started = time.perf_counter()
-            source = open_source(project.folder, one, data, folder / one.name / "raw")
+            source = open_source(project.folder, one, data, folder / one.name / "raw", target=project.target)
             batch = _stage(project, one, source, folder / one.name, backfill=backfill)
             if batch.lateness.count and confirm_backfill and _empty(project, one) and confirm_backfill(one.name, batch.lateness):
                 batch = _stage(project, one, source, folder / one.name, backfill=True)
@@ -129,9 +132,11 @@ def _chosen(project: Project, event: str | None, given: bool) -> tuple[Event, ..
         return (events[event],)
     if given:
         raise Invalid("data without its event's name", remedy=f"say which event it holds: --event, one of {', '.join(events)}")
-    chosen = tuple(one for one in in_order(project.spec) if source_sql(project.folder, one.name).is_file())
+    chosen = tuple(one for one in in_order(project.spec) if is_declared(project.folder, one))
     if not chosen:
-        raise NotFound("no event has a file in sources/", remedy="write sources/<event>.sql, or: isthmus ingest FILE --event NAME")
+        raise NotFound(
+            "no event has a source", remedy="write sources/<event>.sql or events.<event>.source, or: isthmus ingest FILE --event NAME"
+        )
     return chosen
 
 
@@ -223,15 +228,14 @@ def _retry(project: Project, folder: Path) -> dict[str, int]:
         for event in in_order(project.spec):
             if project.target.warehouse.observe(quarantine_table(event).name) is None:
                 continue
-            late = late_events(project.target.warehouse, event, now=naive(project.now()))
-            if not late.num_rows:
-                continue
-            settled = settle(project.spec, project.target.warehouse, event, restage(event, late, folder / f"late-{event.name}-{turn}"))
-            _quarantine(project, event, settled)  # one that meets another content under its id
-            _append(project, event, settled, batch=_late_batch(late))
-            if settled.stored:
-                progress = True
-                stored[event.name] = stored.get(event.name, 0) + settled.stored
+            for part, late in enumerate(late_events(project.target.warehouse, event, now=naive(project.now()))):
+                waiting = restage(event, late, folder / f"late-{event.name}-{turn}-{part}")
+                settled = settle(project.spec, project.target.warehouse, event, waiting)
+                _quarantine(project, event, settled)  # one that meets another content under its id
+                _append(project, event, settled, batch=_late_batch(late))
+                if settled.stored:
+                    progress = True
+                    stored[event.name] = stored.get(event.name, 0) + settled.stored
     return stored
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pyarrow.compute
 
 from ..project.specs import Event
 from ..times import from_epoch
-from .relations import quarantine_name
+from . import lookup
 from .stage import good_schema
 from .validate import attributes_of, payloads
 from .values import digest
@@ -22,15 +23,22 @@ if TYPE_CHECKING:
 pc: Any = pyarrow.compute
 
 
-def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> pa.Table:
-    """Those that wait and whose time has come, as validated events. `now`: the project's clock, naive UTC.
+def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterator[pa.Table]:
+    """Those that wait and whose time has come, as validated events, some at a time.
 
     They kept every other rule when they came: lateness is judged at arrival, not again.
     Those that were stored since are among them: `settle` finds them there by date, which costs less than asking the whole raw table here.
     One that the event's present attributes cannot hold (its type was changed since) stays in quarantine.
     """
-    sql = f"SELECT payload, payload_digest, source, line FROM {quarantine_name(event.name)} WHERE retry = TRUE"
-    waiting = {str(row["payload_digest"]): row for row in warehouse.query(sql, {}).to_pylist()}  # one may have waited for both
+    for rows in lookup.waiting(warehouse, event):
+        late = _late_events(event, rows)
+        late = late.filter(pc.less_equal(late["event_timestamp"], pa.scalar(now + event.max_ahead, pa.timestamp("ms"))))
+        if late.num_rows:
+            yield late
+
+
+def _late_events(event: Event, rows: pa.Table) -> pa.Table:
+    waiting = {str(row["payload_digest"]): row for row in rows.to_pylist()}  # one may have waited for both
     events = [_event(event, waiting[digest]) for digest in sorted(waiting)]
     schema = good_schema(event)
     try:
@@ -38,10 +46,8 @@ def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> pa.Tabl
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         late = pa.concat_tables([schema.empty_table(), *(table for row in events if (table := _alone(row, schema)) is not None)])
     digests = [digest(content) for content in payloads(late, sorted(a.name for a in attributes_of(event)))]
-    late = late.filter(
-        pa.array([found == made for found, made in zip(late["payload_digest"].to_pylist(), digests, strict=True)], pa.bool_())
-    )
-    return late.filter(pc.less_equal(late["event_timestamp"], pa.scalar(now + event.max_ahead, pa.timestamp("ms"))))
+    unchanged = [stored == computed for stored, computed in zip(late["payload_digest"].to_pylist(), digests, strict=True)]
+    return late.filter(pa.array(unchanged, pa.bool_()))
 
 
 def _event(event: Event, row: dict[str, Any]) -> dict[str, Any]:

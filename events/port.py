@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from ..storage import Phase
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Row = Mapping[str, object]
 ColumnType = Literal["bool", "int64", "float64", "string", "timestamp"]
@@ -39,4 +43,18 @@ class EventLog(Protocol):
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
         """What is not returned is durable."""
+        ...
+
+
+class Sources(Protocol):
+    """Optional: users' own data in a cloud, read where `ingest` runs. Which schemes, Adapter.sources says. Nothing is changed there."""
+
+    def copy(self, uri: str, folder: Path) -> None:
+        """One object, those below a prefix (it ends in /), or those that a glob matches (`*` within a folder, `**` across), into a folder,
+        under their names below what is fixed in the URI. NotFound: there is none.
+        """
+        ...
+
+    def rows(self, table: str) -> Iterator[pa.Table]:
+        """`database.table` in tables of bounded size, at least one, all of one schema. NotFound."""
         ...

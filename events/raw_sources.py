@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import msgspec
 
 from ..formats import StoredDocument
 from ..project.specs import Event
 from ..runtime import Project
-from .read import Source
+from .source import Source
 
 
 class RawSource(StoredDocument, frozen=True, kw_only=True):
@@ -17,13 +18,12 @@ class RawSource(StoredDocument, frozen=True, kw_only=True):
 
     event: str
     source: str
-    file: str
+    file: str  # or `files`, the folder that holds several
 
 
 def keep_raw(project: Project, event: Event, source: Source) -> str:
     """The source's bytes below raw/<event>/<digest>/, once; the digest. The manifest goes last, so a half-kept source is kept again."""
-    with source.raw.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    digest = _digest(source.raw)[:32]
     prefix = f"{project.target.blobs.root}/raw/{event.name}/{digest}"
     if any(blob.uri.endswith("/manifest.json") for blob in project.target.blobs.list(prefix)):
         return digest
@@ -31,3 +31,13 @@ def keep_raw(project: Project, event: Event, source: Source) -> str:
     (source.raw.parent / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     project.target.blobs.upload(source.raw.parent, prefix)
     return digest
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and digests of all files below a folder."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    listed = [(name, _digest(path / name)) for name in files]
+    return hashlib.sha256(msgspec.json.encode(listed)).hexdigest()

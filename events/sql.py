@@ -4,39 +4,71 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Invalid
 
 if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
     from sqlglot.tokenizer_core import Token
 
-_DATA = re.compile(r"(?i)[*?]|\.(parquet|csv|tsv|jsonl?|ndjson|txt)(\.(gz|zst))?$")
+_CLOUD = re.compile(r"(?i)(s3|s3a|s3n|gs|gcs|r2|az|azure|abfss)://")
+_DATA = re.compile(r"(?i)[*?]|/$|\.(parquet|csv|tsv|jsonl?|ndjson|txt)(\.(gz|zst))?$")
+_MEMORY, _THREADS = "1GiB", 4  # of a query of the user's own
 _READS = re.compile(r"(?i)read_\w+|parquet_scan|glob|sniff_csv")
 
 
-def query_to_parquet(sql: str, *, name: str, folder: Path, to: Path) -> None:
-    """Write a query's rows, in its order. TIMESTAMPTZ stay instants; the session's zone is UTC. Invalid with DuckDB's words and `name`."""
+@contextmanager
+def bounded(spill: Path, *, memory: str = "256MiB", threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in memory that holds no more than `memory`; what does not fit waits in the folder `spill`."""
     import duckdb
 
-    text = rooted(sql, folder)
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET autoinstall_known_extensions = false")  # nothing is fetched from the network while events come in
-        connection.execute(f"SET temp_directory = '{_quoted(str(to.parent.parent / 'spill'))}'")
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory,
+        "threads": threads,  # each needs some of the memory
+        "temp_directory": str(spill),
+        "autoinstall_known_extensions": "false",  # nothing is fetched from the network while events come in
+        "TimeZone": "UTC",
+    }
+    with duckdb.connect(config=config) as connection:
         connection.execute("SET enable_progress_bar = false")
+        yield connection
+
+
+def query_to_parquet(sql: str, *, name: str, event: str, folder: Path, to: Path) -> None:
+    """Write a query's rows, in its order. TIMESTAMPTZ stay instants; the session's zone is UTC. Invalid with DuckDB's words and `name`."""
+    with _bound(sql, name=name, event=event, folder=folder, spill=to.parent.parent / "spill") as rows:
+        rows.write_parquet(str(to), compression="zstd")
+
+
+def query_schema(sql: str, *, name: str, event: str, folder: Path) -> pa.Schema:
+    """The columns that a query would give; of the files only what tells their types is read. Invalid as above."""
+    with _bound(sql, name=name, event=event, folder=folder, spill=folder) as rows:
+        columns: pa.Table = rows.limit(0).to_arrow_table()
+        return columns.schema
+
+
+@contextmanager
+def _bound(sql: str, *, name: str, event: str, folder: Path, spill: Path) -> Iterator[duckdb.DuckDBPyRelation]:
+    import duckdb
+
+    text = rooted(sql, folder, name=name, event=event)
+    with bounded(spill, memory=_MEMORY, threads=_THREADS) as connection:
         try:
             statements = connection.extract_statements(text)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise Invalid(f"{name} is not one SELECT", remedy="a source is a single query; its columns are the event's attributes")
-            connection.sql(text).write_parquet(str(to), compression="zstd")
+            yield connection.sql(text)
         except duckdb.Error as error:
             raise Invalid(f"{name}: {str(error).strip()}", remedy="nothing was changed; try the query in the duckdb shell") from error
 
 
-def rooted(sql: str, folder: Path) -> str:
-    """The SQL with the relative paths of data files made absolute, and without a semicolon at its end. It is otherwise untouched.
+def rooted(sql: str, folder: Path, *, name: str = "SQL", event: str = "<event>") -> str:
+    """The SQL with the relative paths of data files made absolute, folders as globs, and without a semicolon at its end; else untouched.
+    Invalid for a place in a cloud.
 
     Not DuckDB's `file_search_path`: it looks into the process's own directory first, so a command given elsewhere would read another
     project's file of the same name. Not chdir: it moves every thread of the caller's process.
@@ -54,10 +86,25 @@ def rooted(sql: str, folder: Path) -> str:
     pieces: list[str] = []
     done = 0
     for token in _paths(tokens):
-        if "://" not in token.text and not Path(token.text).is_absolute():
-            pieces += [sql[done : token.start], f"'{_quoted(str(folder.resolve() / token.text))}'"]
+        if _CLOUD.match(token.text):
+            raise Invalid(
+                f"{name}, line {token.line}: '{token.text}' cannot be read by SQL here",
+                remedy=f"write `source: {token.text}` at events.{event} of project.yaml, in place of this file",
+            )
+        path = folder.resolve() / token.text
+        if "://" not in token.text and (not Path(token.text).is_absolute() or path.is_dir()):
+            pieces += [sql[done : token.start], f"'{_quoted(_below(path, name) if path.is_dir() else str(path))}'"]
             done = token.end + 1
     return "".join([*pieces, sql[done:]])
+
+
+def _below(folder: Path, name: str) -> str:
+    """A folder's files as a glob, for they are of one format."""
+    suffixes = {"".join(path.suffixes) for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "_"))}
+    if len(suffixes) != 1:
+        there = ", ".join(sorted(suffixes)) or "no files"
+        raise Invalid(f"{name}: the folder {folder.name} holds {there}", remedy="write a glob in the query: 'folder/*.parquet'")
+    return f"{folder}/*{suffixes.pop()}"
 
 
 def _paths(tokens: Sequence[Token]) -> Iterator[Token]:
@@ -76,7 +123,9 @@ def _paths(tokens: Sequence[Token]) -> Iterator[Token]:
         elif kind in closing and len(reading) > 1:
             reading.pop()
         elif kind is T.STRING:
-            named = last in {T.FROM, T.JOIN} and _DATA.search(token.text)  # not extract(year FROM '2019-11-30')
+            named = last in {T.FROM, T.JOIN} and (
+                _DATA.search(token.text) or _CLOUD.match(token.text)
+            )  # not extract(year FROM '2019-11-30')
             if named or (reading[-1] and last in {T.L_PAREN, T.L_BRACKET, T.COMMA}):
                 yield token
         before = token

@@ -35,6 +35,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     text: bool = False  # only text (CSV)
     broken: tuple[tuple[int | None, str, str], ...] = ()  # line, reason, what was read: rows that are none
     strange: tuple[tuple[int, str], ...] = ()  # row, a name in it that the event does not have
+    source: str | None = None  # the file, where a source has several
 
 
 class Bad(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +109,14 @@ def _addressed(event: Event, good: pa.Table) -> pa.Table:
     return good.append_column("payload_digest", pa.array(digests, pa.string())).append_column(
         "dt", pc.cast(pc.cast(good["event_timestamp"], pa.date32()), pa.string())
     )
+
+
+def takes(attribute: Attribute, kind: pa.DataType) -> bool:
+    """Whether values of a database's column of this type may become the attribute's."""
+    try:
+        return pa.types.is_null(kind) or _FAST[attribute.type](pa.array([], kind), False) is not None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
 
 
 def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:

@@ -49,13 +49,16 @@ def _counted(name: str, count: int) -> str:
 
 def validate(path: str | Path = "project.yaml") -> Validation:
     """Check the files, the SQL and what each target of profiles.yaml can say. Never raises for what is wrong with the project."""
+    from .. import installed
+    from ..events.check_sources import check_sources
     from ..project.load import parse
 
     description, problems = parse(Path(path))
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
     by_engines, lines = check(description)
-    problems = tuple(sorted(dict.fromkeys((*problems, *by_engines)), key=lambda p: p.severity))  # profiles.yaml is read by both
+    sources = check_sources(description, tuple(map(installed.adapter, lines)) if lines else None)
+    problems = tuple(sorted(dict.fromkeys((*problems, *by_engines, *sources)), key=lambda p: p.severity))  # profiles.yaml is read by both
     if any(p.severity == "error" for p in problems):
         return Validation(counts={}, targets=(), problems=problems)
     counted = tuple(msgspec.structs.replace(line, windows_rewritten=_rewritten(description, adapter)) for adapter, line in lines.items())

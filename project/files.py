@@ -107,6 +107,14 @@ def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: 
             )
 
 
+def one_source(folder: Path, event: str, source: str | None, report: Report) -> None:
+    file = f"sources/{event}.sql"
+    if source is not None and (folder / file).is_file():
+        report.add(
+            f"events.{event}.source", f"there is {file}, too", "an event comes from one of the two: take the key out, or the file away"
+        )
+
+
 def table_file(folder: Path, table: str, path: str, report: Report) -> None:
     if not (folder / path).is_file():
         parent = Path(path).parent

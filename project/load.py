@@ -80,6 +80,8 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
     declared = references.Declared(**{section: tuple(found) for section, found in sections.items()})
     entities = {name: build.entity(name, found) for name, found in sound("entities").items()}
     events = {name: build.event(name, found, entities, declared.events, report) for name, found in sound("events").items()}
+    for event in events.values():
+        files.one_source(folder, event.name, event.source, report)
     tables = {name: build.static_table(name, found) for name, found in sound("tables").items()}
     for table in tables.values():
         files.table_file(folder, table.name, table.path, report)

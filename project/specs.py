@@ -39,6 +39,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     max_lateness: timedelta = timedelta(days=30)
     max_ahead: timedelta = timedelta(minutes=2)  # what a producer's clock may be ahead of ours
+    source: str | None = None  # a path from the project's folder or a URI; None: sources/<event>.sql, or nothing
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+_LEAST, _MOST = 512 << 20, 1 << 30  # bytes of memory; a query that needs more spills, however long a history is
+_THREADS = 8  # each needs some of the memory
+
 
 class _Registered(msgspec.Struct, frozen=True, kw_only=True):
     document: Document
@@ -101,7 +104,8 @@ class Engine:
             base = duckdb.connect(
                 ":memory:",
                 config={
-                    "memory_limit": f"{max(memory // 3, 512 << 20) >> 20}MiB",
+                    "memory_limit": f"{min(max(memory // 3, _LEAST), _MOST) >> 20}MiB",
+                    "threads": min(os.cpu_count() or 1, _THREADS),
                     "preserve_insertion_order": "false",
                     "temp_directory": str(self._spill),
                     "python_enable_replacements": "false",  # a table name must never find a Python variable

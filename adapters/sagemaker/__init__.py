@@ -14,6 +14,7 @@ ADAPTER = Adapter(
         "state": f"{__name__}.state:S3StateStore",
         "inventory": f"{__name__}.inventory:AwsInventory",
         "events": f"{__name__}.events:KinesisEventLog",
+        "sources": f"{__name__}.sources:AwsSources",
         "warehouse": f"{__name__}.warehouse:AthenaWarehouse",
         "online": f"{__name__}.online:FeatureStoreOnline",
         "pipelines": f"{__name__}.pipelines:SageMakerPipelines",
@@ -28,6 +29,7 @@ ADAPTER = Adapter(
     options=f"{__name__}.options:KEYS",
     engine=Engine(name="Athena", dialect=f"{__name__}.sql"),
     scheme="s3",
+    sources=("s3", "athena"),
     offline=Offline(
         cloud="aws",
         variables=("AWS_ENDPOINT_URL",),

@@ -16,8 +16,8 @@ from isthmus.errors import Busy, Invalid, LimitExceeded, NotFound, Refused, Unav
 from isthmus.events.ingest import _percents, ingest
 from isthmus.events.quarantine import Group, quarantine, summary
 from isthmus.events.relations import quarantine_table, raw_table
+from isthmus.events.settle import settle
 from isthmus.events.sql import rooted
-from isthmus.events.stage import settle
 from isthmus.events.values import CONFLICT
 from isthmus.feature_store.port import TableSpec
 
@@ -563,7 +563,7 @@ def test_a_disk_that_fills_while_a_batch_is_judged_is_said_and_the_repeat_goes_o
 
     def full(spec, warehouse, event, staged, **how):
         if event.name == "click":
-            (staged.folder / "settled.parquet").symlink_to("/dev/full")
+            (staged.folder / "states.parquet").symlink_to("/dev/full")
         return whole(spec, warehouse, event, staged, **how)
 
     with monkeypatch.context() as patch:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import OutcomeUnknown, Unavailable
-from isthmus.events import read
+from isthmus.events import arrow, lookup, text
 from isthmus.events.emit import emit
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantine import quarantine
@@ -66,6 +66,22 @@ def ending(project):
         for event in ("impression", "click")
     }
     return seen(project, "impression"), seen(project, "click"), open_rows
+
+
+def test_a_batch_judged_in_parts_ends_as_one_judged_at_once(monkeypatch):
+    """Copies, other contents, and clicks before their impressions, on two dates; then everything comes again."""
+    chance = random.Random(0)
+    day = [(NOW - timedelta(days=back, hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ") for back in range(2)]
+    shown = [impression(n, item_id=chance.randrange(2), event_timestamp=day[n % 2]) for n in range(20) for _ in range(1 + n % 2)]
+    clicks = [click(n, impression_id=f"i{chance.randrange(30)}", event_timestamp=day[0]) for n in range(12)]
+    batches = [("click", clicks), ("impression", shown[:20]), ("impression", shown)]
+    whole = outcome(batches)
+    for name, size in (("BY_ID", 1), ("PART", 8)):
+        monkeypatch.setattr(lookup, name, size)
+    assert outcome(batches) == whole
+    impressions, stored_clicks, open_rows = whole
+    assert 0 < len(stored_clicks) < len(clicks)
+    assert 0 < len(open_rows["impression"]) < len(impressions)
 
 
 @pytest.mark.slow
@@ -122,7 +138,7 @@ def test_a_small_chunk_changes_nothing(tmp_path, monkeypatch, seed):
     rows = [impression(chance.randrange(40), item_id=chance.choice([1, 2, 99])) for _ in range(200)]
     results = []
     for size in (7, 100_000):
-        monkeypatch.setattr(read, "ROWS", size)
+        monkeypatch.setattr(text, "ROWS", size)
         folder = tmp_path / str(size)
         folder.mkdir()
         with make_project(folder) as project:
@@ -282,7 +298,7 @@ def test_cut_at_every_late_reference_and_run_again_nothing_is_lost_and_nothing_d
 
 
 def test_a_large_file_is_read_in_bounded_chunks(tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "ROWS", 50)
+    monkeypatch.setattr(arrow, "ROWS", 50)
     table = pa.Table.from_pylist([{**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])} for row in WHOLE * 4])
     sizes = [chunk.rows for chunk in open_source(tmp_path, IMPRESSION, table, tmp_path / "stage").chunks()]
     assert max(sizes) <= 50

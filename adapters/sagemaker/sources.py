@@ -1,0 +1,94 @@
+"""Users' own data: objects in S3, and tables that Athena reads, through awswrangler. Nothing is changed there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from ...errors import Invalid, NotFound
+from ...target import Packages, Target, require
+from . import athena
+from .errors import translated
+from .session import Aws, of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS = 100_000  # of a chunk
+_WRANGLER = Packages(modules=("awswrangler",), install="isthmus[sagemaker]")
+
+
+@final
+class AwsSources:
+    def __init__(self, target: Target) -> None:
+        self._aws = of(target)
+
+    def copy(self, uri: str, folder: Path) -> None:
+        bucket, _, wanted = uri.removeprefix("s3://").partition("/")
+        fixed = re.split(r"[*?\[]", wanted, maxsplit=1)[0]
+        below = fixed[: fixed.rfind("/") + 1]  # what an object's name is told without
+        matches = re.compile(_pattern(wanted))
+        self._aws.calls.reading("ListObjectsV2", uri)
+        names = [name for name in _names(self._aws, bucket, fixed) if matches.fullmatch(name)]
+        if not names:
+            raise NotFound(
+                f"nothing is at {uri}", remedy="a prefix ends in /; * stands for any part of a name, ** for folders of any depth"
+            )
+        for name in names:
+            goal = folder / name.removeprefix(below)
+            if not goal.resolve().is_relative_to(folder.resolve()):
+                raise Invalid(f"s3://{bucket}/{name} has a name that leaves its folder", remedy="give a prefix without it")
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            with translated(f"reading s3://{bucket}/{name}"):
+                self._aws.s3().download_file(bucket, name, str(goal))
+
+    def rows(self, table: str) -> Iterator[pa.Table]:
+        """Athena unloads the table as Parquet into the project's scratch/; its files are read one after another."""
+        require(_WRANGLER, f"athena://{table}")
+        import awswrangler as wr
+        import pyarrow as pa
+
+        database, _, name = table.partition(".")
+        self._aws.admit()
+        self._aws.calls.reading("StartQueryExecution", f"athena://{table}")
+        with athena.scratch(self._aws) as prefix, translated(f"reading athena://{table}"):
+            if not wr.catalog.does_table_exist(database=database, table=name, boto3_session=self._aws.boto3):
+                raise NotFound(f"there is no table {table}", remedy="a source is athena://database.table")
+            try:
+                chunks: Any = wr.athena.read_sql_table(
+                    name,
+                    database,
+                    ctas_approach=False,
+                    unload_approach=True,
+                    unload_parameters={"file_format": "PARQUET"},
+                    s3_output=f"s3://{self._aws.bucket}/{prefix}rows/",
+                    workgroup=self._aws.profile.options.get("workgroup", "primary"),
+                    chunksize=_ROWS,
+                    dtype_backend="pyarrow",  # an int column with nulls stays one
+                    boto3_session=self._aws.boto3,
+                )
+            except wr.exceptions.QueryFailed as error:
+                raise Invalid(f"athena://{table}: {error}") from error
+            schema: pa.Schema | None = None
+            for frame in chunks:
+                rows = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+                schema = rows.schema
+                yield rows
+            if schema is None:
+                raise NotFound(f"athena://{table} has no rows")
+
+
+def _names(aws: Aws, bucket: str, prefix: str) -> Iterator[str]:
+    with translated(f"listing s3://{bucket}/{prefix}"):
+        for page in aws.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from (item["Key"] for item in page.get("Contents", ()) if not item["Key"].endswith("/"))
+
+
+def _pattern(wanted: str) -> str:
+    """A key, a prefix, or a glob as a regular expression of keys."""
+    if wanted.endswith("/"):
+        return re.escape(wanted) + ".*"
+    tokens = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return "".join(tokens.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", wanted))

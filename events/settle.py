@@ -1,0 +1,240 @@
+"""A staged batch judged as a whole, beside what is stored: references, copies, conflicts.
+
+Its size is bounded by the disk and not by memory: DuckDB judges narrow rows (ids, dates, digests) and spills, what is stored comes in
+parts, and a row's state stands in a file beside the staged rows, in their order.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..project.specs import Event, ProjectSpec
+from . import lookup, values
+from .refused import judged
+from .relations import CORRECTION, winning_order
+from .source import ROWS
+from .sql import bounded
+from .stage import Staged, good_schema
+
+if TYPE_CHECKING:
+    from ..feature_store.port import Warehouse
+
+_SAMPLE = 10_000  # ids that show how a batch's ids are spread
+CONFLICTING = "conflict"
+WAITING = ":waits"  # a name cannot hold a colon, so no attribute's state can be mistaken for another
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done with a staged batch. `new` and `refused` stream tables of at most ROWS rows, in the source's order."""
+
+    stored: int
+    already_there: int
+    corrected: int  # of the stored ones: those that take the place of another content
+    new: Callable[[], Iterator[pa.Table]]  # as `new_schema` says
+    refused: Callable[[], Iterator[pa.Table]]
+
+
+def new_schema(event: Event) -> pa.Schema:
+    return good_schema(event).append(pa.field(CORRECTION.name, pa.int64()))
+
+
+def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged, *, corrects: bool = False) -> Settled:
+    """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts.
+
+    Under one id and date stands the first content of `winning_order`, so what is stored stays and another content of its id is refused;
+    of several in the batch itself the one whose digest sorts first is taken. `corrects`: the batch's content takes the stored one's place.
+    """
+    with _refusals_of_the_system(), bounded(staged.folder / "spill") as connection:
+        unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
+        late_there = _stored_before(warehouse, event, staged, connection, unstored=unstored) if unstored else 0
+        if staged.days is None:
+            refused = partial(_all_refused, event, staged, None, unstored)
+            return Settled(stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused)
+        good = _rows_of(staged.good)
+        _note_missing(spec, warehouse, event, days=staged.days, connection=connection, good=good)
+        _note_stored(warehouse, event, _ids(connection, good, "event_id"), staged.days, connection)
+        states = staged.folder / "states.parquet"
+        connection.execute(f"COPY ({_judge(event, good, corrects=corrects)}) TO '{_quoted(states)}' (FORMAT parquet)")
+        counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(states)}' GROUP BY _state").fetchall())
+        corrected = connection.execute(f"SELECT count(*) FROM '{_quoted(states)}' WHERE _state = 'new' AND correction > 0").fetchall()
+    return Settled(
+        stored=counts.get("new", 0),
+        already_there=counts.get("there", 0) + late_there,
+        corrected=corrected[0][0],
+        new=lambda: _selected(staged, states, "new", new_schema(event)) if "new" in counts else iter(()),
+        refused=partial(_all_refused, event, staged, states if counts.keys() - {"new", "there"} else None, unstored),
+    )
+
+
+@contextmanager
+def _refusals_of_the_system() -> Iterator[None]:
+    """OSError whoever writes, Python or DuckDB: a full disk is told as one."""
+    try:
+        yield
+    except duckdb.IOException as error:
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES):
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number)) from error
+        raise
+
+
+def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connection: duckdb.DuckDBPyConnection, *, unstored: Path) -> int:
+    """How many of the old ones are stored: they were in time then, or came as a back-fill. The others go to `unstored`."""
+    late, lateness = _rows_of(staged.late), staged.lateness
+    days = (f"{lateness.first:%Y-%m-%d}", f"{lateness.last:%Y-%m-%d}")
+    _note_stored(warehouse, event, _ids(connection, late, "event_id"), days, connection)
+    known = (
+        "SELECT 1 FROM isthmus_existing WHERE isthmus_existing.dt = isthmus_late.dt AND isthmus_existing.event_id = isthmus_late.event_id "
+        "AND isthmus_existing.payload_digest = isthmus_late.payload_digest"
+    )
+    rest = f"SELECT * EXCLUDE (file_row_number) FROM {late} AS isthmus_late WHERE NOT EXISTS ({known}) ORDER BY file_row_number"
+    connection.execute(f"COPY ({rest}) TO '{_quoted(unstored)}' (FORMAT parquet)")
+    return lateness.count - pq.read_metadata(unstored).num_rows
+
+
+def _judge(event: Event, good: str, *, corrects: bool) -> str:
+    """Of each staged row, in order, a state: new, there, conflict, or the name of the attribute whose reference is unresolved.
+
+    `correction` is that of the new ones. A content that was corrected since it was stored is there: its file may come again.
+    """
+    references = [a.name for a in event.attributes if a.event is not None]
+    unresolved = " ".join(
+        "WHEN EXISTS (SELECT 1 FROM isthmus_missing "
+        f"WHERE isthmus_missing.attribute = '{name}' AND isthmus_missing.id = isthmus_good.{name}) THEN '{name}'"
+        for name in references
+    )
+    waiting = f"CASE {unresolved} END" if references else "CAST(NULL AS VARCHAR)"
+    winner = "_first" if corrects else "coalesce(_standing, _first)"
+    return f"""
+        WITH isthmus_good AS (SELECT {", ".join(("file_row_number", "dt", "event_id", "payload_digest", *references))} FROM {good}),
+        isthmus_awaited AS (SELECT file_row_number, dt, event_id, payload_digest, {waiting} AS _waits_for FROM isthmus_good),
+        isthmus_standing AS (
+            SELECT dt, event_id, payload_digest, correction FROM isthmus_existing
+            QUALIFY row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) = 1
+        ),
+        isthmus_corrected AS (
+            SELECT DISTINCT dt, event_id, payload_digest FROM (
+                SELECT * FROM isthmus_existing
+                WHERE EXISTS (SELECT 1 FROM isthmus_existing AS later
+                              WHERE later.dt = isthmus_existing.dt AND later.event_id = isthmus_existing.event_id AND later.correction > 0)
+                QUALIFY correction < max(correction) OVER (PARTITION BY dt, event_id))
+        ),
+        isthmus_ranked AS (
+            SELECT isthmus_awaited.file_row_number, isthmus_awaited.payload_digest, isthmus_standing.payload_digest AS _standing,
+                   isthmus_corrected.payload_digest IS NOT NULL AS _corrected,
+                   coalesce(isthmus_standing.correction + 1, 0) AS correction,
+                   row_number() OVER isthmus_copies AS _nth, first_value(isthmus_awaited.payload_digest) OVER isthmus_copies AS _first
+            FROM isthmus_awaited
+            LEFT JOIN isthmus_standing ON isthmus_standing.dt = isthmus_awaited.dt AND isthmus_standing.event_id = isthmus_awaited.event_id
+            LEFT JOIN isthmus_corrected ON isthmus_corrected.dt = isthmus_awaited.dt
+                 AND isthmus_corrected.event_id = isthmus_awaited.event_id
+                 AND isthmus_corrected.payload_digest = isthmus_awaited.payload_digest
+            WHERE _waits_for IS NULL
+            WINDOW isthmus_copies AS (
+                PARTITION BY isthmus_awaited.dt, isthmus_awaited.event_id
+                ORDER BY isthmus_awaited.payload_digest, isthmus_awaited.file_row_number)
+        )
+        SELECT * EXCLUDE (file_row_number) FROM (
+            SELECT file_row_number, correction,
+                   CASE WHEN payload_digest = {winner} AND _nth = 1 AND _standing IS DISTINCT FROM payload_digest THEN 'new'
+                        WHEN payload_digest IN ({winner}, _standing) OR _corrected THEN 'there'
+                        ELSE '{CONFLICTING}' END AS _state
+            FROM isthmus_ranked
+            UNION ALL
+            SELECT file_row_number, NULL AS correction, _waits_for || '{WAITING}' AS _state
+            FROM isthmus_awaited WHERE _waits_for IS NOT NULL)
+        ORDER BY file_row_number"""
+
+
+def _note_missing(
+    spec: ProjectSpec, warehouse: Warehouse, event: Event, *, days: lookup.Days, connection: duckdb.DuckDBPyConnection, good: str
+) -> None:
+    """Table isthmus_missing (attribute, id): the references of the batch that lead nowhere. A batch may refer to its own events."""
+    connection.execute("CREATE TABLE isthmus_missing (attribute VARCHAR, id VARCHAR)")
+    for attribute in event.attributes:
+        if attribute.event is None:
+            continue
+        own = f" AND {attribute.name} NOT IN (SELECT event_id FROM {good})" if attribute.event == event.name else ""
+        wanted = f"SELECT DISTINCT {attribute.name} AS event_id FROM {good} WHERE {attribute.name} IS NOT NULL{own}"
+        connection.execute(f"CREATE OR REPLACE TABLE isthmus_wanted AS {wanted}")
+        for around in (days, None):
+            ids = _ids(connection, "isthmus_wanted", "event_id")
+            if ids.few == ():
+                break
+            for part in lookup.stored_ids(warehouse, spec.events[attribute.event], ids, around=around):
+                connection.register("isthmus_part", part)
+                connection.execute("DELETE FROM isthmus_wanted WHERE event_id IN (SELECT event_id FROM isthmus_part)")
+            if ids.few is not None:
+                break
+        connection.execute(f"INSERT INTO isthmus_missing SELECT '{attribute.name}', event_id FROM isthmus_wanted")
+
+
+def _note_stored(warehouse: Warehouse, event: Event, ids: lookup.Ids, days: lookup.Days, connection: duckdb.DuckDBPyConnection) -> None:
+    """Table isthmus_existing, as lookup.STORED says."""
+    connection.register("isthmus_part", lookup.STORED.empty_table())
+    connection.execute("CREATE OR REPLACE TABLE isthmus_existing AS SELECT * FROM isthmus_part")
+    for part in lookup.stored(warehouse, event, ids, days):
+        connection.register("isthmus_part", part)
+        connection.execute("INSERT INTO isthmus_existing SELECT * FROM isthmus_part")
+
+
+def _ids(connection: duckdb.DuckDBPyConnection, rows: str, column: str) -> lookup.Ids:
+    few = connection.execute(f"SELECT DISTINCT {column} FROM {rows} LIMIT {lookup.BY_ID + 1}").fetchall()
+    if len(few) <= lookup.BY_ID:
+        return lookup.Ids(few=tuple(sorted(row[0] for row in few)))
+    ends = connection.execute(f"SELECT min({column}), max({column}) FROM {rows}").fetchall()[0]
+    sample = connection.execute(f"SELECT {column} FROM (FROM {rows}) USING SAMPLE reservoir({_SAMPLE} ROWS) REPEATABLE (0)").fetchall()
+    return lookup.Ids(few=None, sample=tuple(sorted({*ends, *(row[0] for row in sample)})))
+
+
+def _all_refused(event: Event, staged: Staged, states: Path | None, unstored: Path | None) -> Iterator[pa.Table]:
+    yield from _tables(staged.bad)
+    for part in () if unstored is None else _tables(unstored):
+        moments: list[Any] = part["event_timestamp"].to_pylist()
+        yield judged(event, part, "event_timestamp", [values.late(moment, event) for moment in moments], retry=False)
+    if states is None:
+        return
+    for attribute in event.attributes:
+        if attribute.event is not None:
+            fault = values.Fault(values.UNRESOLVED.format(event=attribute.event))
+            for part in _selected(staged, states, attribute.name + WAITING, good_schema(event)):
+                yield judged(event, part, attribute.name, [fault] * part.num_rows, retry=True)
+    for part in _selected(staged, states, CONFLICTING, good_schema(event)):
+        yield judged(event, part, "event_id", [values.Fault(values.CONFLICT)] * part.num_rows, retry=False)
+
+
+def _selected(staged: Staged, states: Path, state: str, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows of one state, a chunk at a time; DuckDB has made microseconds of the times."""
+    names = ", ".join(f'"{name}"' for name in schema.names)
+    both = f"read_parquet('{_quoted(staged.good)}') POSITIONAL JOIN read_parquet('{_quoted(states)}')"
+    with bounded(staged.folder / "spill") as connection:
+        rows = connection.sql(f"SELECT {names} FROM {both} WHERE _state = '{state}'")
+        for batch in rows.to_arrow_reader(ROWS):
+            if batch.num_rows:
+                yield pa.Table.from_batches([batch]).cast(schema)
+
+
+def _tables(path: Path) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROWS):
+            if batch.num_rows:
+                yield pa.Table.from_batches([batch])
+
+
+def _rows_of(path: Path) -> str:
+    return f"read_parquet('{_quoted(path)}', file_row_number = true)"
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
