@@ -101,8 +101,8 @@ def history(store: StateStore, state: State) -> Iterator[Entry]:
 
 
 def minutes_uri(blobs: BlobStore, state: State) -> str:
-    """Of the bake that a state is in: <stage>-<attempt>, or the phase after the last stage."""
-    name = f"{state.stage}-{state.attempt}" if state.phase in ("baking", "waiting") else state.phase
+    """Of the bake that a state is in: <stage>-<attempt>; before the next one, and after the last: the stage and the phase."""
+    name = f"{state.stage}-{state.attempt if state.phase in ('baking', 'waiting') else state.phase}"
     return f"{blobs.root.rstrip('/')}/rollouts/{state.endpoint}/{state.id}/{name}.json"
 
 
