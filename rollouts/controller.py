@@ -15,7 +15,7 @@ from ..errors import Conflict, IsthmusError, OutcomeUnknown, Throttled, Unavaila
 from . import documents
 from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
 from .documents import Stored
-from .observing import observe
+from .observing import minutes_so_far, observe
 from .ports import Ports
 from .states import Observation, State
 from .tick import outcome, tick
@@ -81,7 +81,7 @@ def _written(ports: Ports, stored: Stored, decided: State, seen: Observation, *,
     if decided == before and not must:
         return stored
     if before.bake_from is not None and decided.bake_from != before.bake_from:
-        documents.keep_minutes(ports.blobs, before, seen)
+        documents.keep_minutes(ports.blobs, before, minutes_so_far(ports, before, seen))
     return documents.write(ports.state, decided, expect=stored.token)
 
 
