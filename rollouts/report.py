@@ -79,10 +79,10 @@ def _traffic(state: State, entries: Sequence[Entry], kept: Mapping[str, KeptMinu
             line += [(_minutes(since, entry.at), line[-1][1]), (_minutes(since, entry.at), float(entry.percent))]
     end = max([_minutes(since, entry.at) for entry in entries] or [1.0])
     line.append((end, line[-1][1]))
-    measured = sorted(_shares(new, since, kept))
+    measured = [sorted(_shares(new, since, bake)) for bake in kept.values()]
     series = [
         _series("served", "b", line),
-        _series("measured", "quiet", measured),
+        *(_series("" if number else "measured", "quiet", shares) for number, shares in enumerate(measured)),
         _marks("decisions", "a", (entry for entry in entries if entry.what in _DECISIONS), line, since),
         _marks("people", "c", (entry for entry in entries if _by_a_person(entry, state)), line, since),
     ]
@@ -90,7 +90,7 @@ def _traffic(state: State, entries: Sequence[Entry], kept: Mapping[str, KeptMinu
             for entry in entries if entry.what in (*_SERVED, *_DECISIONS, *_PEOPLE)]  # fmt: skip
     behind = page.table(("minute", "what", new, "who", "why"), rows, wordy=4)
     axis = plots.axis(f"% of the requests to {new}", 0, 100)
-    return plots.chart("Traffic", _across(end), axis, [one for one in series if one.x], behind=behind, wide=True)
+    return plots.chart(f"Share of {new}", _across(end), axis, [one for one in series if one.x], behind=behind, wide=True)
 
 
 def _guardrails(state: State, points: Mapping[str, Sequence[Point]]) -> Iterable[str]:
@@ -155,15 +155,14 @@ def _history(entries: Sequence[Entry]) -> str:
     return page.table(("", "at (UTC)", "what", "step", "new", "who", "why"), rows, wordy=6)
 
 
-def _shares(new: str, since: datetime, kept: Mapping[str, KeptMinutes]) -> Iterable[tuple[float, float]]:
+def _shares(new: str, since: datetime, bake: KeptMinutes) -> Iterable[tuple[float, float]]:
     """(minute, percent of its requests that the new variant had)."""
-    for bake in kept.values():
-        counts: dict[datetime, dict[str, int]] = {}
-        for variant, buckets in bake.minutes.items():
-            for bucket in buckets:
-                counts.setdefault(bucket.start, {})[variant] = bucket.requests
-        for minute, by_variant in counts.items():
-            yield _minutes(since, minute), 100 * by_variant.get(new, 0) / sum(by_variant.values())
+    counts: dict[datetime, dict[str, int]] = {}
+    for variant, buckets in bake.minutes.items():
+        for bucket in buckets:
+            counts.setdefault(bucket.start, {})[variant] = bucket.requests
+    for minute, by_variant in counts.items():
+        yield _minutes(since, minute), 100 * by_variant.get(new, 0) / sum(by_variant.values())
 
 
 def _by_bake(since: datetime, points: Sequence[Point], values: Sequence[float]) -> list[plots.Series]:
