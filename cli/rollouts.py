@@ -1,4 +1,4 @@
-"""rollout start | status | pause | resume | promote | abort | history | wait | rehearse | run | tick."""
+"""rollout start | status | pause | resume | promote | abort | history | wait | rehearse | report | run | tick."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ _timeout = click.option("--timeout", metavar="DURATION", help="How long to wait:
 @click.option("--no-controller", is_flag=True, help="Start no process: a scheduled `rollout tick` drives it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def start(console: Console, endpoint: str, *, because: str, waits: bool, no_controller: bool, yes: bool) -> None:
+    from ..rollouts.foresight import foresee
     from ..rollouts.rollout import start as begin
     from ..rollouts.rollout import wait as wait_for
     from ..rollouts.startable import planned
@@ -45,7 +46,7 @@ def start(console: Console, endpoint: str, *, because: str, waits: bool, no_cont
 
     with console.open() as project:
         plan = planned(project, endpoint)
-        headline = f"{project.target.name:<7} {endpoint}   {plan_text(plan)}"
+        headline = f"{project.target.name:<7} {endpoint}   {plan_text(plan)}\n{foresee(project, endpoint, plan)}"
         console.would(plan, headline)
         if console.dry_run:
             console.result({"dry_run": "nothing was started", "would": plan}, headline)
@@ -203,6 +204,16 @@ def rehearse(console: Console, endpoint: str, scenario: Path) -> None:
         raise SystemExit(1)
 
 
+@command(help="Write the page of ENDPOINT's rollout: traffic, guardrails minute by minute, decisions, history.")
+@click.argument("endpoint")
+def report(console: Console, endpoint: str) -> None:
+    from ..rollouts.rollout import report as write
+
+    with console.open() as project:
+        path = write(project, endpoint)
+        console.result({"page": str(path)}, f"{path}")
+
+
 def _span(text: str | None) -> timedelta | None:
     from ..project.quantities import Mistake, duration
 
@@ -221,5 +232,5 @@ def _leave(console: Console, endpoint: str, outcome: Outcome) -> None:
         raise SystemExit(code)
 
 
-for each in (start, status, pause, resume, promote, abort, history, wait, rehearse, run, tick):
+for each in (start, status, pause, resume, promote, abort, history, wait, rehearse, report, run, tick):
     rollout.add_command(each)

@@ -11,13 +11,14 @@ from msgspec.structs import replace
 
 from .. import lease
 from ..endpoints import owner
-from ..errors import Conflict, IsthmusError, OutcomeUnknown, Throttled, Unavailable
+from ..errors import Conflict, Invalid, IsthmusError, OutcomeUnknown, Refused, Throttled, Unavailable
 from . import documents
 from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
 from .documents import Stored
 from .observing import minutes_so_far, observe
 from .ports import Ports
 from .states import Observation, State
+from .telling import tell
 from .tick import outcome, tick
 
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
@@ -59,12 +60,10 @@ def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool 
     try:
         flushed = documents.flush(ports.state, state)
         decided, actions = tick(flushed, looked.seen, now, holder=holder, seize=seize)
-        stored = _written(ports, stored, decided, looked.seen, must=bool(actions))
+        stored, undone = _carried_out(ports, stored, decided, actions, seen=looked.seen, clock=clock)
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as error:
         return LookResult(state=state, driver=state.lease.holder, problems=(*problems, str(error)))
-    for action in actions:
-        stored, problem = _acted(ports, stored, action, clock)
-        problems += problem
+    problems += undone
     again = bool(stored.state.outbox) or any(isinstance(action, Take | Touch) for action in actions)
     return LookResult(
         state=stored.state,
@@ -75,14 +74,28 @@ def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool 
     )
 
 
-def _written(ports: Ports, stored: Stored, decided: State, seen: Observation, *, must: bool) -> Stored:
-    """The decision, durable, and before it the minutes that it stood on. Nothing new is not written."""
-    before = stored.state
-    if decided == before and not must:
-        return stored
-    if before.bake_from is not None and decided.bake_from != before.bake_from:
+def _carried_out(
+    ports: Ports, stored: Stored, decided: State, actions: tuple[Action, ...], *, seen: Observation, clock: Clock
+) -> tuple[Stored, tuple[str, ...]]:
+    """First the decision is durable, then it is done."""
+    problems = _kept(ports, stored.state, decided, seen)
+    if decided != stored.state or actions:
+        stored = documents.write(ports.state, decided, expect=stored.token)
+    for action in actions:
+        stored, problem = _acted(ports, stored, action, clock)
+        problems += problem
+    return stored, problems
+
+
+def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
+    """The minutes that a decision stands on, before it. What cannot be kept stops no rollout, least of all its abort."""
+    if before.bake_from is None or decided.bake_from == before.bake_from:
+        return ()
+    try:
         documents.keep_minutes(ports.blobs, before, minutes_so_far(ports, before, seen))
-    return documents.write(ports.state, decided, expect=stored.token)
+    except IsthmusError as error:
+        return (f"the minutes of step {before.stage} are not kept: {error}",)
+    return ()
 
 
 def _acted(ports: Ports, stored: Stored, action: Action, clock: Clock) -> tuple[Stored, tuple[str, ...]]:
@@ -122,6 +135,13 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
             ports.registry.set_alias(model, alias, version)
 
 
+def told(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
+    """After a look of the driver, or of anybody at the end: notices and the page. The result with what could not be told."""
+    if result.state is None or not (result.over or result.driver == holder):
+        return result
+    return replace(result, problems=(*result.problems, *tell(ports, result.state, now).problems))
+
+
 def give_back(ports: Ports, endpoint: str, *, holder: str) -> None:
     """The lease is free at once: nobody has to wait until it runs out, nor to touch. Only of who has nothing under way any more.
 
@@ -154,9 +174,12 @@ def drive(
         while True:
             try:
                 result = look(ports, endpoint, holder=holder, clock=clock)
-            except (Throttled, Unavailable, OutcomeUnknown) as error:
+            except (Refused, Invalid):
+                raise
+            except IsthmusError as error:
                 result = LookResult(state=None, driver="?", problems=(str(error),))
             else:
+                result = told(ports, result, holder=holder, now=clock())
                 if until(result):
                     return result
             sleep(0.0 if result.again else every.total_seconds())

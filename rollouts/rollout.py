@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -19,20 +20,26 @@ import msgspec
 from ..endpoints import owner
 from ..endpoints.traffic import observed
 from ..errors import NotFound, Refused
+from ..pipelines.document import local_path
 from ..runtime import Project
 from . import documents, wishes
-from .controller import LookResult, drive, give_back, look
+from . import report as page_of_rollout
+from .controller import EVERY, LookResult, drive, give_back, look, told
 from .documents import Stored
+from .foresight import Foresight, foresee
 from .judging import standing
 from .planning import beginning
 from .project_ports import ports_of
 from .startable import differs, planned
 from .states import Entry, Plan, State
 from .status import Status, plan_text, status_of
+from .telling import tell
 from .wishes import Verb
 
 Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
 _NONCE = secrets.token_hex(2)
+_IMPATIENT = timedelta(seconds=2)  # between two looks while a person waits for an abort
+_TELL_AGAIN = 30.0  # seconds between two tries of a notice that was not taken
 _PERIOD = 1.0  # seconds between two glances of `wait`
 
 
@@ -41,9 +48,10 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     id: str
     plan: Plan
+    foresight: Foresight
 
     def __str__(self) -> str:
-        return f"{self.target:<7} {self.endpoint}   {plan_text(self.plan)}\nstarted {self.id}"
+        return f"{self.target:<7} {self.endpoint}   {plan_text(self.plan)}\n{self.foresight}\nstarted {self.id}"
 
 
 class Rollout:
@@ -79,13 +87,14 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
         if last is not None:
             _check_over(last.state)
         plan = planned(project, endpoint)
+        ahead = foresee(project, endpoint, plan)
         _check_owner(project, endpoint)
 
         def build(name: str) -> State:
             return beginning(name, endpoint, plan, project.wall(), who=_who(), because=because)
 
         name = documents.begin(store, endpoint, build).state.id
-    return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan))
+    return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan, foresight=ahead))
 
 
 def _check_owner(project: Project, endpoint: str) -> None:
@@ -119,6 +128,18 @@ def status(project: Project, endpoint: str) -> Status:
         project.wall(),
         project_differs=state.phase != "ended" and differs(project, endpoint, state.plan),
     )
+
+
+def report(project: Project, endpoint: str) -> Path:
+    """Write the page of the running or last rollout anew, and return where it can be opened. NotFound: there was none."""
+    ports, state = ports_of(project), _read(project, endpoint).state
+    uri = page_of_rollout.write(ports, state)
+    path = local_path(uri)
+    if path is None:
+        path = project.folder / ".isthmus" / "reports" / f"{endpoint}-{state.id}.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(ports.blobs.get(uri))
+    return path
 
 
 def history(project: Project, endpoint: str) -> tuple[Entry, ...]:
@@ -180,7 +201,7 @@ def abort(project: Project, endpoint: str, *, because: str = "", timeout: timede
     if _read(project, endpoint).state.phase != "ended":
         wishes.ask(project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because)
         look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
-        _drive(project, endpoint, lambda state: state.phase == "ended", timeout)
+        _drive(project, endpoint, lambda state: state.phase == "ended", timeout, every=_IMPATIENT)
     return status(project, endpoint)
 
 
@@ -190,11 +211,15 @@ def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) ->
 
 
 def run_to_end(project: Project, endpoint: str) -> Outcome:
-    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do."""
-    return _outcome(_drive(project, endpoint, lambda state: state.released, None))
+    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do or to tell."""
+    outcome = _outcome(_drive(project, endpoint, lambda state: state.released, None))
+    ports = ports_of(project)
+    while tell(ports, _read(project, endpoint).state, project.target.clock()).owing:  # an hour at most
+        time.sleep(_TELL_AGAIN)
+    return outcome
 
 
-def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeout: timedelta | None) -> State:
+def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeout: timedelta | None, *, every: timedelta = EVERY) -> State:
     _read(project, endpoint)  # NotFound before anything is driven
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
 
@@ -204,7 +229,7 @@ def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeo
         late = deadline is not None and time.monotonic() >= deadline
         return late or result.over or (result.state is not None and over(result.state))
 
-    drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=until)
+    drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=until, every=every)
     return _read(project, endpoint).state
 
 
@@ -227,7 +252,7 @@ def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
     ports, me = ports_of(project), holder()
     looks: dict[str, str] = {}
     for name in [endpoint] if endpoint else sorted(project.spec.rollouts):
-        result = look(ports, name, holder=me, clock=project.target.clock)
+        result = told(ports, look(ports, name, holder=me, clock=project.target.clock), holder=me, now=project.target.clock())
         give_back(ports, name, holder=me)
         if result.state is not None:
             looks[name] = _look_text(result)

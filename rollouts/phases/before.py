@@ -69,11 +69,15 @@ def shifting(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = False) -> Step:
-    """Shift once more when the target was told another split than the intent, and is ready, or `anyhow` if it takes the call at all."""
+    """Shift once more when the target was told another split than the intent, and is ready.
+
+    `anyhow`: also when it is not. A variant that never gets ready must not stand in the way of taking its traffic; a target that cannot be
+    interrupted says Busy, and is asked again.
+    """
     endpoint = seen.endpoint
     if endpoint is None or is_split(asked(endpoint), state.intent, state.plan):
         return state, ()
-    if endpoint.phase not in (("ready", "failed") if anyhow else ("ready",)):
+    if endpoint.phase != "ready" and not anyhow:
         return state, ()
     if not state.sent:
         state = note(state, now, "shifted")

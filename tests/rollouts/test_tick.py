@@ -433,8 +433,13 @@ def test_aborting_never_gives_up_and_does_not_wait_for_what_it_takes_away():
     assert decide(tired, seen(endpoint(0, phase="failed", new_phase="failed")))[0].end == "aborted"
 
 
-def test_aborting_waits_for_a_target_that_cannot_be_interrupted():
-    assert decide(state("aborting", intent=split(0)), seen(endpoint(10, asked=25, phase="updating")))[1] is None
+def test_aborting_asks_again_and_again_where_a_target_cannot_be_interrupted_and_tells_it_once():
+    before, at = state("aborting", intent=split(0)), seen(endpoint(10, asked=25, phase="updating"))
+    for _ in range(50):
+        before, action = decide(before, at)
+        assert action == Shift(split=split(0), expect="t1")
+        before = outcome(before, action, Busy("Updating"))
+    assert words(before) == ["shifted"]
 
 
 def test_an_abort_before_the_traffic_was_taken_touches_nothing():
