@@ -89,13 +89,17 @@ def _carried_out(
 
 def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
     """The minutes that a decision stands on, before it. What cannot be kept stops no rollout, least of all its abort."""
-    if before.bake_from is None or (before.phase, before.stage, before.attempt) == (decided.phase, decided.stage, decided.attempt):
+    if before.bake_from is None or _place(before) == _place(decided):
         return ()
     try:
         documents.keep_minutes(ports.blobs, before, minutes_so_far(ports, before, seen))
     except IsthmusError as error:
         return (f"the minutes of step {before.stage} are not kept: {error}",)
     return ()
+
+
+def _place(state: State) -> tuple[object, ...]:
+    return state.phase, state.stage, state.attempt, state.handover
 
 
 def _acted(ports: Ports, stored: Stored, action: Action, clock: Clock) -> tuple[Stored, tuple[str, ...]]:
