@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import Invalid
+from ..errors import Invalid, Refused
 from ..formats import decode
 from ..pipelines.predictor import MANIFEST, Manifest
 from ..runtime import Project
@@ -22,8 +22,14 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def manifest_of(project: Project, model: str, version: int) -> Manifest:
-    """The manifest in the version's model folder. NotFound."""
-    uri = f"{project.target.registry.get(model, version).uri.rstrip('/')}/{MANIFEST}"
+    """The manifest in the version's model folder. NotFound; Refused: it was adopted, and nobody knows which features it reads."""
+    place = project.target.registry.get(model, version).uri.rstrip("/")
+    if not place or place.endswith(".tar.gz"):
+        raise Refused(
+            f"{model}@{version} was not trained by Isthmus: {place or 'its image'} does not say which features it reads",
+            remedy="traffic and rollouts move what was adopted; deploy, and the gateway, serve what isthmus train made",
+        )
+    uri = f"{place}/{MANIFEST}"
     return decode(project.target.blobs.get(uri), Manifest, what=uri)
 
 
