@@ -16,7 +16,7 @@ PORTS = {
     "events.port": ("EventLog",),
     "feature_store.port": ("Warehouse", "OnlineStore"),
     "pipelines.port": ("PipelineEngine", "ModelRegistry"),
-    "endpoints.port": ("EndpointHost", "MetricSource"),
+    "endpoints.port": ("EndpointHost", "MetricSource", "TrafficScript"),
 }
 
 

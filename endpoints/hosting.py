@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import Conflict, Invalid, ModelError, NotFound, Unsupported
 from ..events.port import Row
-from .port import EndpointSpec, VariantSpec, Window
+from .port import EndpointSpec, TrafficMinute, VariantSpec, Window
 from .revision import identity
 from .split import HUNDRED, checked, shown
 
@@ -130,6 +130,17 @@ def check_window(window: Window) -> None:
     whole = all(moment.second == moment.microsecond == 0 for moment in (window.start, window.end))
     if not whole or window.end < window.start:
         raise Invalid(f"a window is whole minutes, the end after the start: {window.start} .. {window.end} is not")
+
+
+def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Sequence[str]) -> None:
+    """Invalid: of a variant that is not there, not a whole minute, more errors than requests, or no latency."""
+    for minute in minutes:
+        if minute.variant not in variants:
+            raise Invalid(f"{endpoint} has no variant {minute.variant}", remedy=f"it has {', '.join(variants)}")
+        check_window(Window(start=minute.start, end=minute.start))
+        errors = minute.client_errors + minute.server_errors
+        if min(minute.requests, minute.client_errors, minute.server_errors) < 0 or errors > minute.requests or not minute.latencies_ms:
+            raise Invalid(f"{endpoint}: {minute.variant} cannot have had {errors} errors in {minute.requests} requests at {minute.start}")
 
 
 def request_body(endpoint: str, instances: Sequence[Row], rules: HostRules) -> bytes:

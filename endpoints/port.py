@@ -79,6 +79,17 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
 
 
+class TrafficMinute(msgspec.Struct, frozen=True, kw_only=True):
+    """A minute of one variant's requests that a scripted world says there were. The errors are the first of them."""
+
+    variant: str
+    start: datetime
+    requests: int
+    client_errors: int = 0
+    server_errors: int = 0
+    latencies_ms: tuple[float, ...]  # of the requests in their order, and again from the first
+
+
 class EndpointHost(Protocol):
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """Bring the variants nearer to the spec; return what it saw before acting.
@@ -101,4 +112,12 @@ class EndpointHost(Protocol):
 class MetricSource(Protocol):
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """By variant. NotSettled: the window is too young."""
+        ...
+
+
+class TrafficScript(Protocol):
+    """Optional, `target.extra("traffic_script")`: puts into the target's metrics what nobody sent. No real cloud has it."""
+
+    def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
+        """NotFound: no such endpoint. Invalid: no such variant, or a minute that cannot be. Unsupported: a real cloud, another emulator."""
         ...

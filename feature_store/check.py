@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 from ..errors import Problem
 from ..project.names import did_you_mean, nearest
+from ..project.report import place
 from ..project.specs import Description, Feature, Model
 from .port import SqlProblem
-from .schema import ViewSchema, place, sql_problem, view_schemas
+from .schema import ViewSchema, sql_problem, view_schemas
 
 
 def check(description: Description) -> tuple[Problem, ...]:

@@ -19,7 +19,8 @@ from ..events.column_types import sql_type
 from ..events.port import Column
 from ..events.relations import event_columns, quarantine_name, raw_name, view_name
 from ..project.names import did_you_mean
-from ..project.specs import Description, FeatureView, Place, ProjectSpec
+from ..project.report import place
+from ..project.specs import Description, FeatureView, ProjectSpec
 from .relations import objective_columns
 from .view_columns import Output, view_columns
 
@@ -105,17 +106,6 @@ def _of_time_and_order(view: FeatureView, spec: ProjectSpec, relations: Mapping[
 def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:
     """A problem of SQL as one of the view's file."""
     return Problem(file=view.path, line=problem.line, message=f"{view.name}: {problem.what}", remedy=problem.why)
-
-
-def place(description: Description, key: str) -> Place:
-    """Where a key is written, or the nearest thing above it."""
-    while key not in description.places:
-        shorter = re.sub(r"(\.[^.\[\]:]+|\[\d+\])$", "", key)
-        if shorter == key:
-            file, _, _ = key.rpartition(":")
-            return Place(file=file or "project.yaml", line=0)
-        key = shorter
-    return description.places[key]
 
 
 def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]], list[Problem]]:

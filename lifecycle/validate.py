@@ -76,6 +76,7 @@ def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, Targ
     from ..feature_store.check import check as check_features
     from ..feature_store.check import check_target
     from ..project.profiles import profiles
+    from ..rollouts.target_check import check_target as check_rollout
 
     problems = list(check_features(description))
     if any(problem.severity == "error" for problem in problems):
@@ -92,6 +93,8 @@ def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, Targ
         if (sql := targets.sql_of(name)) is not None:
             problems += check_target(description, sql.check)
         adapter = installed.adapter(name)
+        for rollout in description.spec.rollouts.values():
+            problems += check_rollout(description, rollout, names[0], adapter.capabilities)
         engine = adapter.engine.name if adapter.engine and adapter.remote else ""
         lines[name] = TargetLine(
             target=names[0], also=tuple(names[1:]), views=len(description.spec.feature_views), engine=engine, runs=bool(adapter.ports)
@@ -112,4 +115,5 @@ def _counts(description: Description) -> dict[str, int]:
         f"view{'s' if views != 1 else ''} ({features} features)": views,
         "model": len(spec.models),
         "endpoint": len(spec.endpoints),
+        "rollout": len(spec.rollouts),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 
 from .calls import StackCall
 from .faults import Fault
+from .minutes import Minute, Minutes
 from .run import variables
 
 
@@ -80,6 +82,10 @@ class Stack:
 
     def clear_calls(self) -> None:
         self._ask("DELETE", "calls")
+
+    def add_minutes(self, endpoint: str, minutes: Iterable[Minute], *, region: str = "") -> None:
+        """Put minutes of traffic that nobody sent into the endpoint's metrics, beside what was sent."""
+        self._ask("POST", "minutes", Minutes(endpoint=endpoint, minutes=tuple(minutes), region=region))
 
     def enforce(self, after: int = 0) -> None:
         """Hold each caller to its IAM policies, once `after` more calls have passed; until the next reset. moto's own switch."""

@@ -11,6 +11,7 @@ import msgspec
 
 from .calls import Calls
 from .faults import Fault
+from .minutes import Minutes
 from .state import Stack
 from .wsgi import Answer
 
@@ -30,6 +31,7 @@ class Steered(Protocol):
 
     def reset(self) -> None: ...
     def forget_calls(self) -> None: ...
+    def add_minutes(self, scripted: Minutes, /) -> None: ...  # ValueError: of no endpoint or variant that is there
 
 
 def answer(front: Steered, environ: dict[str, Any]) -> Answer:
@@ -44,7 +46,7 @@ def answer(front: Steered, environ: dict[str, Any]) -> Answer:
         return _json(400, {"error": str(error)})
 
 
-def _effect(front: Steered, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: PLR0911  a table of routes
+def _effect(front: Steered, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
     stack = front.stack
     match route:
         case "GET health":
@@ -76,6 +78,9 @@ def _effect(front: Steered, route: str, body: bytes, query: dict[str, str]) -> o
             return front.calls.list()
         case "DELETE calls":
             front.forget_calls()
+            return {}
+        case "POST minutes":
+            front.add_minutes(msgspec.json.decode(body, type=Minutes))
             return {}
     return front.routes[route]()
 

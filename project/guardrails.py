@@ -6,8 +6,6 @@ from typing import Literal
 
 import msgspec
 
-from .names import did_you_mean
-
 Limit = Literal["max", "max_ratio", "max_shift"]
 LIMITS: tuple[Limit, ...] = ("max", "max_ratio", "max_shift")
 
@@ -32,10 +30,3 @@ METRICS = {
     "latency_mean": Metric(kind="latency", limits=_OF_LATENCY, least=10),
     "score_mean": Metric(kind="score", limits=("max_shift",), least=10),
 }
-
-
-def metric_problem(name: str) -> tuple[str, str] | None:
-    """(what is wrong, remedy), or None."""
-    if name in METRICS:
-        return None
-    return f"{name} is not a metric of a guardrail", did_you_mean(name, METRICS, has="they are") or ""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..errors import NotFound, Problem, ProjectError
-from . import build, files, profiles, references, trainers, yaml
+from . import build, files, profiles, references, rollouts, trainers, yaml
 from .names import name_problem
 from .report import Report
 from .sections import MODEL, PROJECT, SECTIONS
@@ -16,7 +16,7 @@ from .shapes import WRONG
 from .specs import Description, Model, ProjectSpec
 
 # Nothing that SQL is checked against depends on these: with errors only here, the sound rest is still a description.
-_LEAVES = ("endpoints.", "models/", "sources/", "features/", "profiles.yaml:")
+_LEAVES = ("endpoints.", "rollouts.", "models/", "sources/", "features/", "profiles.yaml:")
 
 
 def load(path: Path) -> Description:
@@ -33,8 +33,8 @@ def load(path: Path) -> Description:
 def parse(path: Path) -> tuple[Description | None, tuple[Problem, ...]]:
     """All problems of a project's files, warnings too.
 
-    With errors there is a description only when they are confined to endpoints, models, trainers, sources and profiles: the sound rest, so
-    that views can be checked as well. A description with errors is for looking at; `load` never returns one.
+    With errors there is a description only when they are confined to endpoints, rollouts, models, trainers, sources and profiles: the
+    sound rest, so that views can be checked as well. A description with errors is for looking at; `load` never returns one.
     """
     path = _where(path)
     folder = path.resolve().parent
@@ -90,6 +90,7 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
     files.orphans(folder, "features", declared.feature_views, "a feature view", report)
     files.orphans(folder, "sources", declared.events, "an event", report)
     models, registered = _models(folder, report)
+    endpoints = {name: build.endpoint(name, found, f"endpoints.{name}", report) for name, found in sound("endpoints").items()}
     spec = ProjectSpec(
         name=values.get("name", ""),
         now=values.get("now"),
@@ -98,10 +99,12 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
         objectives={name: build.objective(name, found) for name, found in sound("objectives").items()},
         tables=tables,
         feature_views=views,
-        endpoints={name: build.endpoint(name, found, f"endpoints.{name}", report) for name, found in sound("endpoints").items()},
+        endpoints=endpoints,
         models=models,
+        rollouts={name: rollouts.build(name, found, endpoints.get(name), report) for name, found in sound("rollouts").items()},
     )
     references.check(spec, declared, registered, report)
+    rollouts.check(spec, declared, report)
     trainers.check(folder, models.values(), report)
     return spec
 
@@ -128,5 +131,6 @@ def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
     return msgspec.structs.replace(
         spec,
         endpoints={name: found for name, found in spec.endpoints.items() if report.sound(f"endpoints.{name}")},
+        rollouts={name: found for name, found in spec.rollouts.items() if report.sound(f"rollouts.{name}")},
         models={name: found for name, found in spec.models.items() if report.sound(f"{found.path}:")},
     )

@@ -12,6 +12,11 @@ DURATION = r"[1-9][0-9]{0,8}[smhdw]"
 PERCENT = r"[0-9]{1,3}(\.[0-9]{1,6})?%"
 WINDOW = r"[0-9]{4}-[0-9]{2}-[0-9]{2} *\.\. *[0-9]{4}-[0-9]{2}-[0-9]{2}"
 MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})"
+LATENCY = r"[0-9]{1,7}(\.[0-9]{1,6})?(ms|s)"
+HOURS = r"[0-2][0-9]:[0-5][0-9] *- *[0-2][0-9]:[0-5][0-9]"
+_DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_SOME_DAYS = rf"({'|'.join(_DAY_NAMES)})(-({'|'.join(_DAY_NAMES)}))?"
+WEEKDAYS = rf"{_SOME_DAYS}( *, *{_SOME_DAYS})*"
 RATE = r"[a-z][a-z0-9_]* */ *[a-z][a-z0-9_]*"
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}  # seconds, longest first
@@ -108,6 +113,49 @@ def rate(text: str) -> tuple[str, str]:
         raise Mistake(f"{text!r} is not a rate", "write the outcome's event, a slash, the exposure's event: click / impression")
     outcome, exposure = (part.strip() for part in text.split("/"))
     return outcome, exposure
+
+
+def latency(text: str) -> float:
+    """`50ms` or `1.2s` -> ms, above 0."""
+    if not re.fullmatch(LATENCY, text) or not float(text.rstrip("ms")):
+        raise Mistake(f"{text!r} is not a latency", "write a number above 0 and ms or s: 50ms")
+    return float(text.removesuffix("ms")) if text.endswith("ms") else 1000 * float(text.removesuffix("s"))
+
+
+def weekdays(text: str) -> tuple[int, ...]:
+    """`mon-fri`, `mon, wed-fri`, `sat-mon` -> days, 0 being Monday."""
+    if not re.fullmatch(WEEKDAYS, text):
+        raise Mistake(f"{text!r} are not days of a week", f"write mon-fri, or some of {', '.join(_DAY_NAMES)}")
+    days: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        start, end = _DAY_NAMES.index(first), _DAY_NAMES.index(last or first)
+        days |= {day % 7 for day in range(start, end + 1 if end >= start else end + 8)}
+    return tuple(sorted(days))
+
+
+def hours(text: str) -> tuple[int, int]:
+    """`09:00-17:00` -> minutes since midnight, the end not included; 24:00 is the day's end."""
+    if not re.fullmatch(HOURS, text):
+        raise Mistake(f"{text!r} are not hours of a day", 'write them as "09:00-17:00"')
+    start, end = (60 * int(part[:2]) + int(part[3:]) for part in map(str.strip, text.split("-")))
+    if not start < end <= 24 * 60:
+        raise Mistake(f"{text}: the end is not after the start, within one day", 'write them as "09:00-17:00"')
+    return start, end
+
+
+def zone(text: str) -> str:
+    """A name of the IANA database, as this machine has it."""
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, KeyError):  # the last one: ZoneInfoNotFoundError
+        from .names import did_you_mean
+
+        remedy = did_you_mean(text, sorted(available_timezones())) or "write a name of the IANA database: Asia/Tokyo, Europe/Paris, UTC"
+        raise Mistake(f"{text!r} is not a time zone", remedy) from None
+    return text
 
 
 def _day(text: str) -> date:

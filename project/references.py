@@ -28,6 +28,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     tables: tuple[str, ...] = ()
     feature_views: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
+    rollouts: tuple[str, ...] = ()
 
 
 def check(spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]], report: Report) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import final
 
 from ..errors import Problem
-from .specs import Place
+from .specs import Description, Place
 from .yaml import Mapping, Node, Sequence
 
 
@@ -79,6 +80,17 @@ class Report:
             else:
                 return self.places.get("", Place(file=key.rstrip(":") or "project.yaml", line=0))
         return self.places[key]
+
+
+def place(description: Description, key: str) -> Place:
+    """Where a key is written, or the nearest thing above it."""
+    while key not in description.places:
+        shorter = re.sub(r"(\.[^.\[\]:]+|\[\d+\])$", "", key)
+        if shorter == key:
+            file, _, _ = key.rpartition(":")
+            return Place(file=file or "project.yaml", line=0)
+        key = shorter
+    return description.places[key]
 
 
 def _below(key: str, above: str) -> bool:

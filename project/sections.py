@@ -7,29 +7,16 @@ from collections.abc import Callable
 
 from . import quantities
 from .metrics import CHECK, check_problem
-from .names import NAME, NAME_LENGTH, PROJECT_LENGTH, VARIANT_LENGTH, column_problem, name_problem, relation_problem
+from .names import NAME, PROJECT_LENGTH, VARIANT_LENGTH, column_problem, name_problem, relation_problem
 from .quantities import Mistake
+from .rollout_keys import ROLLOUT
 from .shapes import Flag, Free, Key, ListOf, MapOf, Number, OneOf, Record, Shape, Text
-
-
-def _name(longest: int = NAME_LENGTH) -> Text:
-    def parse(text: str) -> str:
-        if found := name_problem(text, longest=longest):
-            raise Mistake(*found)
-        return text
-
-    return Text(what="a name", pattern=NAME, parse=parse)
+from .texts import COLUMN, DURATION, NAME_SHAPE, SHARE, WORDS, name_text
 
 
 def _relation_name(name: str) -> tuple[str, str] | None:
     """Of what is written in SQL as it is."""
     return name_problem(name) or relation_problem(name)
-
-
-def _column(text: str) -> str:
-    if found := column_problem(text):
-        raise Mistake(*found)
-    return text
 
 
 def _path(text: str) -> str:
@@ -66,10 +53,6 @@ def _trainer(text: str) -> str:
 
 TRAINER = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
 FEATURE = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?"
-NAME_SHAPE = _name()
-WORDS = Text(what="text")
-DURATION = Text(what="a duration", pattern=quantities.DURATION, parse=quantities.duration, example="30m")
-COLUMN = Text(what="a column's name", pattern=NAME, parse=_column)
 
 ENTITY = Record(
     noun="an entity",
@@ -159,7 +142,7 @@ VARIANT = Record(
             example="ranker@champion",
         ),
         "traffic": Key(
-            shape=Text(what="a share", pattern=quantities.PERCENT, parse=quantities.share, example="90%", numbers=True),
+            shape=SHARE,
             required=True,
             example="100",
             description="Percent, at creation.",
@@ -193,13 +176,14 @@ SECTIONS: dict[str, tuple[Shape, Callable[[str], tuple[str, str] | None]]] = {
     "tables": (TABLE, _relation_name),
     "feature_views": (FEATURE_VIEW, _relation_name),
     "endpoints": (ENDPOINT, name_problem),
+    "rollouts": (ROLLOUT, name_problem),
 }
-LATER_SECTIONS = ("rollouts", "experiments")
+LATER_SECTIONS = ("experiments",)
 
 PROJECT = Record(
     noun="a project",
     keys={
-        "name": Key(shape=_name(PROJECT_LENGTH), required=True, example="shop"),
+        "name": Key(shape=name_text(PROJECT_LENGTH), required=True, example="shop"),
         "now": Key(
             shape=Text(what="a time", pattern=quantities.MOMENT, parse=quantities.moment, example="2019-12-01T00:00:00Z"),
             description="The clock of an old log. Live projects leave it out.",

@@ -17,7 +17,7 @@ from .states import Entry, Observation, State
 LARGEST = 32 * 1024  # bytes of a document; what grows is in the history
 
 
-class Counter(StoredDocument, frozen=True, kw_only=True):
+class LastId(StoredDocument, frozen=True, kw_only=True):
     """`rollouts/<endpoint>/ids`."""
 
     last: int
@@ -94,7 +94,7 @@ def history(store: StateStore, state: State) -> Iterator[Entry]:
     for name in sorted(store.keys(f"{key(state.endpoint)}/history/{state.id}/")):
         document = store.get(name)
         if document is not None:
-            entry = msgspec.json.decode(document.value, type=Entry)
+            entry = decode(document.value, Entry, what=f"state {name}")
             seen = entry.seq
             yield entry
     yield from (entry for entry in state.outbox if entry.seq > seen)
@@ -129,6 +129,6 @@ def kept_minutes(blobs: BlobStore, uri: str) -> KeptMinutes | None:
 def _next_id(store: StateStore, endpoint: str) -> str:
     name = f"{key(endpoint)}/ids"
     document = store.get(name)
-    number = 1 if document is None else decode(document.value, Counter, what=f"state {name}").last + 1
-    store.put(name, msgspec.json.encode(Counter(last=number)), expect=None if document is None else document.token)
+    number = 1 if document is None else decode(document.value, LastId, what=f"state {name}").last + 1
+    store.put(name, msgspec.json.encode(LastId(last=number)), expect=None if document is None else document.token)
     return f"ro{number}"

@@ -156,13 +156,11 @@ def _silent(new: Mapping[datetime, object], old: Mapping[datetime, object] | Non
 
 def _failing_outright(new: Mapping[datetime, Counts], old: Mapping[datetime, Counts], part: float) -> str:
     for running in pairwise(sorted(new)):
+        if not all(new[minute].errors > part * new[minute].requests for minute in running):
+            continue
         failed = _total(new[minute] for minute in running)
         base = _total(old[minute] for minute in running if minute in old)
-        if (
-            all(new[minute].errors > part * new[minute].requests for minute in running)
-            and failed.requests >= OUTRIGHT_REQUESTS
-            and base.errors <= part * base.requests
-        ):
+        if failed.requests >= OUTRIGHT_REQUESTS and base.errors <= part * base.requests:
             return f"{failed.errors:,} of {failed.requests:,} requests failed in two minutes running"
     return ""
 

@@ -91,7 +91,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     pause: Wish | None = None
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(StoredDocument, frozen=True, kw_only=True):
     """One line of the history, `rollouts/<endpoint>/history/<id>/<seq>`. Written once."""
 
     seq: int

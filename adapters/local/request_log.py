@@ -22,7 +22,7 @@ class RequestLog:
     def write(self, variant: str, status: int, seconds: float) -> None:
         now = time.time()
         hour = int(now // 3600)
-        line = b"%d,%s,%d,%d\n" % (int(now * 1000), variant.encode(), status, int(seconds * 1_000_000))
+        line = rendered(int(now * 1000), variant, status, int(seconds * 1_000_000))
         if self._torn:
             line = b"\n" + line
         try:
@@ -39,6 +39,11 @@ class RequestLog:
         path = self._folder / file_name(datetime.fromtimestamp(hour * 3600, UTC))
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._hour = hour
+
+
+def rendered(finished: int, variant: str, status: int, microseconds: int) -> bytes:
+    """A line. `finished`: milliseconds since 1970."""
+    return b"%d,%s,%d,%d\n" % (finished, variant.encode(), status, microseconds)
 
 
 def file_name(hour: datetime) -> str:

@@ -22,6 +22,7 @@ ADAPTER = Adapter(
         "metrics": f"{__name__}.metrics:CloudWatchMetrics",
         "logs": f"{__name__}.logs:CloudWatchLogs",
         "native": f"{__name__}.session:native",
+        "traffic_script": f"{__name__}.scripted:StackTrafficScript",
     },
     needs=Packages(modules=("boto3", "duckdb", "pyarrow"), install="isthmus[sagemaker]"),
     options=f"{__name__}.options:KEYS",

@@ -14,11 +14,14 @@ import msgspec
 from .. import control
 from ..calls import Calls, mutating, names
 from ..faults import OF_THE_WIRE, Fault
+from ..minutes import Minutes
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
 from . import constraints, coverage, in_process, moto_server, wire
 from .access import Access
 from .caller import ROLE_TOKEN, on_behalf_of
+from .endpoints.scripted import add as add_minutes
+from .environment import ACCOUNT, REGION
 from .incoming import Incoming
 from .policy import Asked, Used
 from .registry import OPERATIONS, AwsError, Context
@@ -112,6 +115,13 @@ class Front:
     def forget_calls(self) -> None:
         self.calls.clear()
         self.used.clear()
+
+    def add_minutes(self, scripted: Minutes) -> None:
+        ctx = Context(self.stack, self, ACCOUNT, scripted.region or REGION)
+        try:
+            add_minutes(ctx, scripted)
+        except AwsError as error:
+            raise ValueError(error.message) from error
 
     def begin(self) -> None:
         """The stack knows its URL, and nobody has asked it anything yet: what its home holds comes back."""

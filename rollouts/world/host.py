@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import final
 
 import msgspec
@@ -42,7 +43,7 @@ def traits_of(target: Target) -> Traits:
     return Traits(
         name=target.name,
         resolution=hosting.resolution(target),
-        fenced=target.capabilities["traffic.fenced"].level == "native",
+        fenced=target.capabilities["traffic.touch"].level == "native",
         metrics_delay=delay if isinstance(delay, timedelta) else _ZERO,
         takes=_MINUTE if target.adapter.remote else _ZERO,
     )
@@ -103,15 +104,15 @@ class Fleet:
         self._version += 1
         self.failure = None
         takes = self.traits.takes if takes is None else takes
-        self._change = change
+        self._change = change = partial(change)  # one of its own, also of the same function
         if takes:
             self.clock.at(self.clock.now() + takes, lambda: self._end(change))
         else:
             self._end(change)
 
     def occupy(self, span: timedelta) -> None:
-        """Somebody else's change that changes nothing: Busy for a while."""
-        self.begin(lambda: None, takes=span)
+        """Somebody else's change that changes nothing: Busy for a while. What was under way ends with it."""
+        self.begin(self._change or (lambda: None), takes=span)
 
     def set_split(self, split: Mapping[str, Decimal]) -> None:
         """Somebody else moves the traffic: served at once, whatever is under way."""

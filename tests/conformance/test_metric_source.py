@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
-from isthmus.endpoints.port import Window
+from isthmus.endpoints.port import TrafficMinute, Window
 from isthmus.errors import Invalid, ModelError, NotFound, NotSettled
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, variant
 
@@ -75,3 +76,24 @@ def test_requests_and_errors_are_counted_by_variant(serving, target):
         assert b.start == floor(b.start)
         assert 0 < b.p50_ms <= b.p90_ms <= b.p99_ms
     assert sum(b.requests * b.mean_ms for b in buckets) >= 50, "the slow request took 50 ms"
+
+
+@pytest.mark.ports("metrics", "endpoints", "registry", "blobs", "inventory", "traffic_script")
+def test_minutes_of_a_script_are_read_as_if_they_had_been_sent(serving, target):
+    start = floor(datetime.now(UTC)) + MINUTE  # later than the endpoint was made
+    latencies = tuple(1.5 * number for number in range(1, 102))
+    champion = TrafficMinute(variant="champion", start=start, requests=202, client_errors=1, server_errors=2, latencies_ms=latencies)
+    challenger = TrafficMinute(variant="challenger", start=start + 2 * MINUTE, requests=3, server_errors=3, latencies_ms=(8.0,))
+    script = target.extra("traffic_script")
+    script.add("ranker", [champion, challenger])
+    target.clock = lambda: start + 30 * MINUTE
+    buckets = target.metrics.read("ranker", Window(start=start, end=start + 3 * MINUTE))
+    (first,), (second,) = buckets["champion"], buckets["challenger"]
+    assert (first.start, first.requests, first.client_errors, first.server_errors) == (start, 202, 1, 2)
+    assert (first.mean_ms, first.p50_ms, first.p90_ms, first.p99_ms) == pytest.approx((76.5, 76.5, 136.5, 150.0), abs=0.02)
+    assert (second.start, second.requests, second.server_errors, second.p50_ms) == (start + 2 * MINUTE, 3, 3, 8.0)
+    with pytest.raises(Invalid, match="has no variant nobody"):
+        script.add("ranker", [champion, msgspec.structs.replace(champion, variant="nobody")])
+    with pytest.raises(NotFound):
+        script.add("nowhere", [champion])
+    assert target.metrics.read("ranker", Window(start=start, end=start + 3 * MINUTE)) == buckets, "and nothing was added"

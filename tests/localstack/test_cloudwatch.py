@@ -1,11 +1,13 @@
 """Metrics of variants, percentiles and alarms by boto3; the stack is another process, its clock is moved."""
 
+import re
 from datetime import timedelta
 from statistics import mean
 
 import pytest
 from botocore.exceptions import ClientError
 
+from isthmus.localstack.minutes import Minute
 from isthmus.tests.localstack import endpoints_kit
 
 
@@ -74,6 +76,47 @@ def test_a_variants_calls_are_counted_by_minute_late_and_sparse(kit):
     kit.stack.advance(180)
     assert values(kit, "Invocations", "Sum", start, kit.stack.now() - timedelta(seconds=61)) == [5.0, 1.0]
     assert values(kit, "Invocations", "Sum", start - timedelta(hours=1), kit.stack.now(), period=86_400) == [6.0]
+
+
+def test_minutes_of_a_scripted_world_are_seen_as_if_they_had_been_sent(kit):
+    """The genuine SDK sees counts, errors and interpolated percentiles, late as any minute, beside what was sent."""
+    kit.endpoint(red=1, blue=3)
+    start = to_the_minute(kit)
+    kit.invoke()
+    red = Minute(variant="red", start=start, requests=99, client_errors=2, server_errors=3, latencies_ms=tuple(map(float, range(1, 100))))
+    later = Minute(variant="blue", start=start + timedelta(minutes=2), requests=10, latencies_ms=(4.0, 6.0))
+    kit.stack.add_minutes("ranker", [red, later])
+    kit.stack.advance(119)
+    assert values(kit, "Invocations", "Sum", start, start + timedelta(minutes=1)) == []
+    kit.stack.advance(181)
+    end = start + timedelta(minutes=3)
+    assert [values(kit, name, "Sum", start, end) for name in ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")] == [
+        [100.0],
+        [2.0],
+        [3.0],
+    ]
+    assert values(kit, "ModelLatency", "p50", start, end, variant="blue") == [5000.0]
+    assert values(kit, "ModelLatency", "p100", start, end) == [99_000.0]
+    assert values(kit, "Invocations", "Sum", start, end, variant="blue") == [10.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"variant": "green"}, "ranker has no variant green: it has red"),
+        ({"requests": 1, "server_errors": 2}, "1 requests cannot have 0 and 2 errors"),
+        ({"start": "2026-11-25T14:02:30Z"}, "is not the start of a minute"),
+        ({"latencies_ms": []}, "needs one latency at least"),
+        ({"request": 1}, "unknown field `request`"),
+    ],
+)
+def test_minutes_that_cannot_be_are_refused_and_nothing_is_added(kit, changes, words):
+    kit.endpoint(red=1)
+    minute = {"variant": "red", "start": "2026-11-25T14:02:00Z", "requests": 5}
+    body = {"endpoint": "ranker", "minutes": [minute, minute | changes]}
+    with pytest.raises(ValueError, match=re.escape(words)):
+        kit.stack._ask("POST", "minutes", body)
+    assert kit.cloudwatch.list_metrics(Namespace="AWS/SageMaker")["Metrics"] == []
 
 
 def test_latencies_are_in_microseconds_with_percentiles(kit):

@@ -4,11 +4,12 @@
 IMPRESSION = "  impression:\n"
 LAST = "    explore: 5%                  # share answered in random order, logged with its propensity: the next evaluation needs it\n"
 
+STEPS = "    steps: [{traffic: 25, bake: 15m}, {traffic: 50, bake: 30m, pause: true}]      # each above the share before it; then 100 %\n"
+
 # (file, old, new, a passage of the line that is blamed, part of the message, part of the remedy)
 P, L, Q, F = "project.yaml", "models/logistic.yaml", "models/popularity.yaml", "profiles.yaml"
 CASES = {
     "an unknown section": (P, "objectives:", "objectves:", "objectves:", "objectves is not a key of a project", "did you mean objectives?"),
-    "rollouts": (P, LAST, LAST + "rollouts: {ranker: {}}\n", "rollouts:", "rollouts: not supported yet by this version", "take it out"),
     "experiments": (P, LAST, LAST + "experiments: {}\n", "experiments:", "not supported yet by this version", "take it out"),
     "rules": (P, LAST, LAST + "    rules: []\n", "rules:", "endpoints.ranker.rules: not supported yet by this version", "take it out"),
     "sticky routing": (P, LAST, LAST + "    routing: sticky\n", "routing:", "sticky is not supported yet by this version", "weighted"),
@@ -120,4 +121,39 @@ CASES = {
     "a budget": (F, "1.00 USD/h", "1 euro", "budget:", "is not a budget", "1.00 USD/h"),
     "replicas backwards": (F, "1..3", "3..1", "replicas:", "the most is below the fewest", "1..3"),
     "a count of zero": (F, "count: 1", "count: 0", "count:", "0 is below 1", "1 or more"),
+    "a rollout of no endpoint": (P, "  ranker:                        # the endpoint", "  rankr:  # the endpoint", "rankr:", "rollouts.rankr: rankr is not an endpoint", "did you mean ranker?"),
+    "a rollout without steps": (P, STEPS, "    capacity: keep\n", "# the endpoint;", "rollouts.ranker: steps is missing, which canary needs", "steps: [{traffic: 25, bake: 10m}]"),
+    "an unknown key of a rollout": (P, STEPS, STEPS + "    guardrail: []\n", "guardrail:", "guardrail is not a key of a rollout", "did you mean guardrails?"),
+    "an unknown variant": (P, STEPS, STEPS + "    to: chalenger\n", "to:", "chalenger is not a variant of ranker", "did you mean challenger?"),
+    "from is to": (P, STEPS, STEPS + "    from: challenger\n", "# the endpoint;", "from and to are both challenger", "two variants"),
+    "a step that is not above": (P, "traffic: 50, bake", "traffic: 20, bake", "steps:", "steps[1].traffic: 20 % is not above the 25 %", "a share above 25 and up to 100"),
+    "a step to nothing": (P, "traffic: 25, bake", "traffic: 0, bake", "steps:", "steps[0].traffic: a step to 0 % is none", "above 0"),
+    "a step above all": (P, "traffic: 50, bake", "traffic: 101, bake", "steps:", "101% is more than 100%", "between 0% and 100%"),
+    "a step after all": (P, "traffic: 25, bake", "traffic: 100, bake", "steps:", "50 % is not above the 100 %", "take the step out"),
+    "a bake in seconds": (P, "bake: 15m", "bake: 90s", "steps:", "steps[0].bake: 90s is not in whole minutes", "write 1m or 2m"),
+    "a step without a bake": (P, "{traffic: 25, bake: 15m}", "{traffic: 25}", "steps:", "bake is missing", "bake: 10m"),
+    "a linear rollout without a step": (P, STEPS, "    strategy: linear\n    every: 10m\n", "# the endpoint;", "step is missing, which linear needs", "step: 10"),
+    "steps of another strategy": (P, STEPS, STEPS + "    strategy: blue_green\n    bake: 30m\n", "steps:", "steps is of strategy canary, and this one is blue_green", "take it out"),
+    "an unknown strategy": (P, STEPS, "    strategy: canry\n" + STEPS, "strategy:", "'canry' is not known here", "did you mean canary?"),
+    "a linear step below one": (P, STEPS, "    strategy: linear\n    step: 0.5\n    every: 10m\n", "step:", "a step of 0.5 %", "from 1 to 100"),
+    "an unknown metric": (P, "metric: latency_p99", "metric: latency_p95", "latency_p95", "guardrails[1].metric: 'latency_p95' is not known here", "did you mean latency_p9"),
+    "a guardrail without a limit": (P, "latency_p99, max_ratio: 1.2}", "latency_p99}", "latency_p99}", "guardrails[1]: latency_p99 needs max or max_ratio", "max_ratio: 1.2"),
+    "a guardrail of two limits": (P, "max_ratio: 1.2}", "max_ratio: 1.2, max: 50ms}", "latency_p99", "max and max_ratio: a guardrail has one limit", "write two"),
+    "a shift of a rate": (P, "max: 1%, min", "max_shift: 10%, min", "error_rate", "max_shift: error_rate has no max_shift", "write max: 1%"),
+    "a ratio of scores": (P, "latency_p99, max", "score_mean, max", "score_mean", "score_mean has no max_ratio", "write max_shift: 10%"),
+    "a time for a rate": (P, "max: 1%, min", "max: 50ms, min", "error_rate", "error_rate is a part of the requests", "max: 1%"),
+    "a part for a time": (P, "latency_p99, max_ratio: 1.2}", "latency_p99, max: 5%}", "latency_p99", "latency_p99 is a time", "max: 50ms"),
+    "a limit that all errors break": (P, "max: 1%, min", "max: 0%, min", "error_rate", "0% can never be shown to be exceeded, or always is", "above 0%"),
+    "a ratio below 1": (P, "max_ratio: 1.2}", "max_ratio: 0.9}", "latency_p99", "0.9 is below 1", "1 or more"),
+    "a guardrail twice": (P, "{metric: latency_p99, max_ratio: 1.2}", "{metric: error_rate, max: 2%}", "max: 2%", "a second max of error_rate", "keep one"),
+    "scores of an old log": (P, "{metric: latency_p99, max_ratio: 1.2}", "{metric: score_mean, max_shift: 10%}", "score_mean", "with now: theirs are the old log's", "take it out"),
+    "false alarms for certain": (P, STEPS, STEPS + "    false_alarm: 60%\n", "false_alarm", "60% is not a chance that one can accept", "5%"),
+    "false alarms without a sign": (P, STEPS, STEPS + "    false_alarm: 0.05\n", "false_alarm", "'0.05' is not a percentage", "5% or 0.05%"),
+    "no data as good": (P, STEPS, STEPS + "    on_no_data: {then: promote}\n", "on_no_data", "'promote' is not known here", "abort"),
+    "inconclusive as good": (P, STEPS, STEPS + "    on_inconclusive: {then: promote}\n", "on_inconclusive", "'promote' is not known here", "pause, abort"),
+    "office hours without a zone": (P, STEPS, STEPS + '    advance: {hours: "09:00-17:00"}\n', "advance", "zone is missing", "zone: Asia/Tokyo"),
+    "a zone that is none": (P, STEPS, STEPS + "    advance: {zone: Asia/Tokio}\n", "advance", "'Asia/Tokio' is not a time zone", "did you mean Asia/Tokyo?"),
+    "days that are none": (P, STEPS, STEPS + "    advance: {days: weekdays, zone: UTC}\n", "advance", "'weekdays' are not days of a week", "mon-fri"),
+    "hours over midnight": (P, STEPS, STEPS + '    advance: {hours: "22:00-06:00", zone: UTC}\n', "advance", "the end is not after the start", "09:00-17:00"),
+    "a webhook's URL": (P, STEPS, STEPS + "    notify: {webhook_env: https://example.com}\n", "notify", "is not an environment variable's name", "ROLLOUT_WEBHOOK"),
 }  # fmt: skip

@@ -15,14 +15,17 @@ DEFINITION = {P: "project", L: "model", Q: "model", F: "profiles"}
 
 # What a schema can see in one file alone: words, keys, types, patterns. References and sums are the loader's.
 SEEN_BY_SCHEMA = [
-    "an unknown section", "rollouts", "experiments", "rules", "sticky routing", "unknown routing", "an unknown key of an event",
+    "an unknown section", "experiments", "rules", "sticky routing", "unknown routing", "an unknown key of an event",
     "an unknown key of an attribute", "no name", "a bad name", "a doubled underscore", "now without a zone", "a type that is misspelt",
     "an entity's missing key", "a rate that is none", "a duration without a unit", "a duration that is none", "no within", "a goal",
     "max_lateness", "a table of another format", "a version that is none", "explore without its sign", "no variants", "a share below zero",
     "a list where a mapping is due", "an unknown key of a model", "a model's missing trainer", "a window that is none",
     "a trainer that is no path", "an unknown gate", "a gate's single bound", "evaluate", "an unknown key of profiles",
     "an unknown key of a target", "a secret", "a secret of AWS", "an account without quotes", "a bucket of the other cloud", "a budget",
-    "a count of zero",
+    "a count of zero", "an unknown key of a rollout", "an unknown strategy", "a step without a bake", "an unknown metric",
+    "a ratio below 1", "false alarms without a sign", "no data as good", "inconclusive as good", "office hours without a zone",
+    "days that are none",
+    "a webhook's URL",
 ]  # fmt: skip
 
 

@@ -1,0 +1,37 @@
+"""TrafficScript: minutes that nobody sent, by the local stack's own control route. A real account's metrics cannot be made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import msgspec
+
+from ...endpoints import hosting
+from ...endpoints.port import TrafficMinute
+from ...errors import Unsupported
+from ...target import Target
+from . import backend
+from .names import dashed
+from .session import Aws, of
+
+
+@final
+class StackTrafficScript:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._aws: Aws = of(target)
+
+    def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
+        """See the port."""
+        url = self._aws.endpoint_url
+        if url is None or backend.server(url) != backend.OURS:
+            raise Unsupported(f"target {self._target.name}: only the local stack takes a script", capability="traffic_script")
+        state = self._target.endpoints.observe(endpoint)
+        if state is None:
+            raise hosting.not_found(endpoint)
+        hosting.check_minutes(endpoint, minutes, [variant.name for variant in state.variants])
+        name = dashed(self._aws.project, endpoint)
+        body = {"endpoint": name, "region": self._aws.region, "minutes": minutes}
+        with self._target.calls.mutating("POST /_stack/minutes", name):
+            backend.post(url, "_stack/minutes", msgspec.json.encode(body))

@@ -1,0 +1,30 @@
+"""Texts that several sections of project.yaml have."""
+
+from __future__ import annotations
+
+from . import quantities
+from .names import NAME, NAME_LENGTH, column_problem, name_problem
+from .quantities import Mistake
+from .shapes import Text
+
+
+def name_text(longest: int = NAME_LENGTH) -> Text:
+    def parse(text: str) -> str:
+        if problem := name_problem(text, longest=longest):
+            raise Mistake(*problem)
+        return text
+
+    return Text(what="a name", pattern=NAME, parse=parse)
+
+
+def _column(text: str) -> str:
+    if problem := column_problem(text):
+        raise Mistake(*problem)
+    return text
+
+
+NAME_SHAPE = name_text()
+WORDS = Text(what="text")
+DURATION = Text(what="a duration", pattern=quantities.DURATION, parse=quantities.duration, example="30m")
+COLUMN = Text(what="a column's name", pattern=NAME, parse=_column)
+SHARE = Text(what="a share", pattern=quantities.PERCENT, parse=quantities.share, example="90%", numbers=True)

@@ -1,0 +1,63 @@
+"""`isthmus rollout rehearse`: a project's rollout under a scenario, in the scripted world of the target that it is for."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ..endpoints.port import EndpointSpec, VariantSpec
+from ..errors import Invalid
+from ..project.specs import Endpoint, OfficeHours, Rollout
+from ..runtime import Project
+from .convergence import is_open
+from .planning import TargetTraits, plan
+from .player import play
+from .rehearsal import Rehearsal
+from .scenario import Scenario
+from .scenario_file import read
+from .setting import WorldSetting
+from .states import Plan
+from .world import START, Traits, traits_of
+
+_WEEK = timedelta(days=7)
+
+
+def rehearse(project: Project, path: str | Path) -> Rehearsal:
+    """Nothing of the project's target is touched: models, traffic and time are made up. ProjectError: the scenario's mistakes."""
+    scenario = read(Path(path), project.spec.rollouts)
+    rollout = project.spec.rollouts[scenario.rollout]
+    traits = traits_of(project.target)
+    planned = rehearsed(rollout, project.spec.endpoints[rollout.endpoint], traits)
+    return play(scenario, planned, rollout.endpoint, setting(scenario, planned, traits))
+
+
+def rehearsed(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
+    """The plan with versions 1, 2, ... of each variant's model, from the split that is declared. Invalid: a third variant has traffic."""
+    if others := [v.name for v in endpoint.variants if v.traffic and v.name not in (rollout.source, rollout.to)]:
+        raise Invalid(
+            f"endpoint {endpoint.name} gives traffic to {', '.join(others)}, and a rollout moves it between two variants",
+            remedy=f"give it to {rollout.source} or {rollout.to} first",
+        )
+    spec = EndpointSpec(
+        name=endpoint.name,
+        variants=tuple(VariantSpec(name=v.name, model=v.model, version=n) for n, v in enumerate(endpoint.variants, start=1)),
+    )
+    versions = {variant.name: variant.version for variant in spec.variants}
+    return plan(
+        rollout,
+        endpoint,
+        spec,
+        initial={variant.name: variant.traffic for variant in endpoint.variants},
+        aliases={variant.ref: versions[variant.name] for variant in endpoint.variants},
+        target=TargetTraits(resolution=traits.resolution, metrics_delay=traits.metrics_delay, fenced=traits.fenced),
+    )
+
+
+def setting(scenario: Scenario, planned: Plan, traits: Traits) -> WorldSetting:
+    return WorldSetting(scenario, planned, traits, opening(planned.advance))
+
+
+def opening(hours: OfficeHours) -> datetime:
+    """The first quarter of an hour from START on in which steps may go up, so that a rehearsal is not one of waiting."""
+    moments = (START + timedelta(minutes=15 * number) for number in range(_WEEK // timedelta(minutes=15)))
+    return next((moment for moment in moments if is_open(hours, moment)), START)

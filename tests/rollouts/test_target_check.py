@@ -1,0 +1,56 @@
+"""What one target refuses of a rollout, with the line and what is possible there."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from isthmus.adapters.rows import rows
+from isthmus.project.load import load
+from isthmus.rollouts.target_check import check_target
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "openbandit" / "project.yaml"
+STEPS = "{traffic: 25, bake: 15m}"
+
+
+@pytest.fixture
+def problems(tmp_path):
+    """What a target of whole percents, whose metrics come 3 minutes late, says of the example with another first step."""
+
+    def check(step):
+        folder = tmp_path / "openbandit"
+        folder.mkdir()
+        for path in EXAMPLE.parent.iterdir():
+            if path.name != EXAMPLE.name:
+                (folder / path.name).symlink_to(path)
+        text = EXAMPLE.read_text()
+        assert STEPS in text
+        (folder / EXAMPLE.name).write_text(text.replace(STEPS, step))
+        description = load(folder)
+        capabilities = rows(traffic_resolution=Decimal(1), metrics_delay=timedelta(minutes=3))
+        found = check_target(description, description.spec.rollouts["ranker"], "vertex", capabilities)
+        line = 1 + text[: text.index(STEPS)].count("\n")
+        assert {(problem.file, problem.line) for problem in found} <= {("project.yaml", line)}
+        return [(problem.message, problem.remedy) for problem in found]
+
+    return check
+
+
+def test_a_step_that_is_possible_is_not_spoken_of(problems):
+    assert problems("{traffic: 25, bake: 5m}") == []
+
+
+def test_a_share_between_the_targets_steps_is_refused_with_its_neighbours(problems):
+    assert problems("{traffic: 20.5, bake: 15m}") == [
+        (
+            "rollouts.ranker.steps[0].traffic: vertex splits traffic in whole percents: 20.5 cannot be set, and is not rounded",
+            "use 20 or 21",
+        )
+    ]
+
+
+def test_a_bake_must_leave_two_minutes_beyond_the_metrics_delay(problems):
+    assert problems("{traffic: 25, bake: 4m}") == [
+        ("rollouts.ranker.steps[0].bake: 4m is too short on vertex, where metrics come up to 3m late", "write 5m or more")
+    ]

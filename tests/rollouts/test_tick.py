@@ -1,0 +1,510 @@
+"""The table of phases (ROLLOUTS.md section 3), row by row: what a look decides on what it sees. No world, no clock."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from isthmus.endpoints.port import Bucket, EndpointState, VariantState
+from isthmus.endpoints.revision import revision_of
+from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled
+from isthmus.lease import Lease
+from isthmus.project.specs import Guardrail, Hold, OfficeHours, RolloutStep
+from isthmus.rollouts import capacity
+from isthmus.rollouts.actions import Apply, Release, SetAlias, Shift, Take, Touch
+from isthmus.rollouts.states import Observation, Wish, Wishes
+from isthmus.rollouts.tick import outcome, tick
+
+from .scene import MINUTE, SPEC, begun, plan, split
+
+NOW = datetime(2026, 3, 2, 9, 0, 30, tzinfo=UTC)  # a Monday
+OURS = Lease(holder="a", epoch=1, until=NOW + MINUTE)
+YES = Wish(who="ann", at=NOW)
+
+
+def variant(name, percent, *, asked=None, phase="ready", instances=None, version=None):
+    declared = next((v for v in SPEC.variants if v.name == name), None)
+    return VariantState(
+        name=name,
+        model="ranker",
+        version=version or declared.version,
+        percent=Decimal(percent),
+        target_percent=Decimal(percent if asked is None else asked),
+        instances=instances or declared.instances[0],
+        target_instances=instances or declared.instances[0],
+        phase=phase,
+    )
+
+
+def endpoint(new=25, *, asked=None, phase="ready", token="t1", spec=SPEC, new_phase="ready", instances=None):
+    return EndpointState(
+        name="ranker",
+        phase=phase,
+        revision=revision_of(spec),
+        token=token,
+        variants=(
+            variant("champion", 100 - new, asked=None if asked is None else 100 - asked),
+            variant("challenger", new, asked=asked, phase=new_phase, instances=instances),
+        ),
+    )
+
+
+def seen(at=None, **fields):
+    return Observation(**({"endpoint": at or endpoint(), "owner": "ours", "alias_version": 1} | fields))
+
+
+def minutes(start, count, *, new_errors=0, old_errors=0, requests=300):
+    def buckets(errors):
+        return tuple(
+            Bucket(
+                start=start + n * MINUTE,
+                requests=requests,
+                client_errors=0,
+                server_errors=errors,
+                mean_ms=4,
+                p50_ms=4,
+                p90_ms=5,
+                p99_ms=6,
+            )
+            for n in range(count)
+        )
+
+    return {"settled": start + count * MINUTE, "minutes": {"challenger": buckets(new_errors), "champion": buckets(old_errors)}}
+
+
+def state(phase, *, stage=1, of=None, **fields):
+    of = of or plan()
+    share = of.stages[stage - 1].traffic
+    return begun(of, **{"phase": phase, "stage": stage, "intent": split(share), "lease": OURS, "taken": True} | fields)
+
+
+BAKE = NOW - 4 * MINUTE - timedelta(seconds=30)  # five minutes of it are over in 30 seconds
+
+
+def bake(stage=1, phase="baking", **fields):
+    return state(phase, stage=stage, **{"bake_from": BAKE, "bake_until": BAKE + 5 * MINUTE, "bake_token": "t1"} | fields)
+
+
+OVER = BAKE + 5 * MINUTE
+
+
+def decide(before, observation, now=NOW, holder="a"):
+    after, actions = tick(before, observation, now, holder=holder)
+    return after, actions[0] if actions else None
+
+
+def words(after):
+    return [entry.what for entry in after.outbox]
+
+
+# starting
+
+
+def test_starting_takes_the_traffic_and_waits_until_it_is_seen_to_be_ours():
+    after, action = decide(state("starting", taken=False, intent={}), seen(endpoint(10), owner="free"))
+    assert (after.phase, action) == ("starting", Take())
+
+
+def test_starting_goes_on_to_the_first_step_when_the_traffic_is_ours():
+    after, action = decide(state("starting", taken=False, intent={}), seen(endpoint(10)))
+    assert (after.phase, after.stage, after.intent) == ("shifting", 1, split(25))
+    assert action == Shift(split=split(25), expect="t1")
+    assert words(after) == ["taken", "step", "shifted"]
+
+
+def test_anothers_traffic_refuses_the_rollout_and_touches_nothing():
+    after, action = decide(state("starting", taken=False), seen(endpoint(10), owner="other", owner_text="experiment e7"))
+    assert (after.phase, after.end, action) == ("ended", "refused", None)
+    assert "experiment e7" in after.cause
+
+
+def test_other_variants_than_were_planned_refuse_it():
+    foreign = replace(endpoint(10), revision="foreign:cfg")
+    assert decide(state("starting", taken=False), seen(foreign))[0].end == "refused"
+
+
+@pytest.mark.parametrize("unknown", [{"endpoint": None}, {"owner": None}])
+def test_what_could_not_be_read_decides_nothing(unknown):
+    before = state("starting", taken=False, intent={})
+    assert decide(before, Observation(**({"endpoint": endpoint(10), "owner": "ours"} | unknown))) == (before, None)
+
+
+# sizing
+
+
+def scaled():
+    return replace(plan(), stages=(RolloutStep(traffic=Decimal(60), bake=5 * MINUTE), *plan().stages[2:]))
+
+
+def test_sizing_asks_for_the_instances_of_its_step_before_the_traffic_comes():
+    after, action = decide(state("sizing", of=scaled(), shift_by=NOW + MINUTE), seen(endpoint(10)))
+    assert after.phase == "sizing"
+    assert action == Apply(spec=capacity.sized(scaled(), 1))
+    assert {v.name: v.instances for v in action.spec.variants} == {"champion": (2, 2), "challenger": (2, 2)}
+
+
+def test_sizing_goes_on_when_the_instances_run():
+    after, action = decide(state("sizing", of=scaled(), sent=1, shift_by=NOW + MINUTE), seen(endpoint(10, instances=2)))
+    assert after.phase == "shifting"
+    assert isinstance(action, Shift)
+    assert "sized" in words(after)
+
+
+def test_sizing_waits_while_the_target_is_updating_and_is_taken_back_when_its_time_is_over():
+    waiting = state("sizing", of=scaled(), shift_by=NOW)
+    updating = seen(endpoint(10, phase="updating"))
+    assert decide(replace(waiting, shift_by=NOW + MINUTE), updating)[1] is None
+    assert decide(waiting, updating)[0].phase == "aborting"
+
+
+def test_capacity_that_is_to_be_kept_needs_no_sizing():
+    after, action = decide(state("sizing", of=replace(scaled(), capacity="keep")), seen(endpoint(10)))
+    assert (after.phase, type(action)) == ("shifting", Shift)
+
+
+# shifting
+
+
+def test_shifting_sends_again_what_a_silent_rollback_undid():
+    after, action = decide(state("shifting", sent=3, shift_by=NOW + MINUTE), seen(endpoint(10)))
+    assert (after.sent, action) == (4, Shift(split=split(25), expect="t1"))
+
+
+def test_shifting_waits_while_the_target_follows():
+    after, action = decide(state("shifting", sent=1, shift_by=NOW + MINUTE), seen(endpoint(10, asked=25, phase="updating")))
+    assert (after.phase, action) == ("shifting", None)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        endpoint(10, asked=25),  # asked for, not yet served
+        endpoint(25, phase="updating"),
+        endpoint(25, new_phase="updating"),
+    ],
+)
+def test_only_what_serves_and_is_ready_has_converged(at):
+    assert decide(state("shifting", sent=1, shift_by=NOW + MINUTE), seen(at))[0].phase == "shifting"
+
+
+def test_a_bake_starts_at_the_next_whole_minute_with_an_absolute_end():
+    after, action = decide(state("shifting", sent=1, shift_by=NOW + MINUTE), seen())
+    assert (after.phase, action) == ("baking", None)
+    assert (after.bake_from, after.bake_until) == (NOW + timedelta(seconds=30), NOW + timedelta(seconds=30) + 5 * MINUTE)
+    assert after.bake_token == "t1"
+
+
+@pytest.mark.parametrize(("sent", "minutes_left"), [(6, 1), (1, 0)])
+def test_six_calls_or_thirty_minutes_without_convergence_abort(sent, minutes_left):
+    after, action = decide(state("shifting", sent=sent, shift_by=NOW + minutes_left * MINUTE), seen(endpoint(10)))
+    assert (after.phase, after.intent) == ("aborting", split(0))
+    assert action == Shift(split=split(0), expect="t1")
+
+
+def test_a_refused_call_is_not_counted_and_one_without_an_answer_is_fenced_off():
+    sent = state("shifting", sent=2)
+    shift = Shift(split=split(25), expect="t1")
+    assert outcome(sent, shift, Throttled("slow down")).sent == 1
+    assert outcome(sent, shift, Conflict("stale")).sent == 1
+    lost = outcome(sent, shift, OutcomeUnknown("no reply"))
+    assert (lost.sent, lost.lease.touched) == (2, False)
+    assert isinstance(decide(lost, seen(endpoint(10)))[1], Touch)
+
+
+# baking
+
+
+def test_a_bake_that_is_over_and_passes_goes_to_the_next_step():
+    after, action = decide(bake(), seen(**minutes(BAKE, 5)), OVER)
+    assert (after.phase, after.stage, after.intent) == ("shifting", 2, split(50))
+    assert isinstance(action, Shift)
+    step = next(entry for entry in after.outbox if entry.what == "step")
+    assert step.window == (BAKE, OVER)
+    assert {check.verdict for check in step.checks} == {"pass"}
+
+
+def test_a_bake_that_is_not_over_stays():
+    assert decide(bake(), seen(**minutes(BAKE, 4)))[0].phase == "baking"
+
+
+@pytest.mark.parametrize(
+    ("hindered", "at"),
+    [
+        ({"wish": Wishes(pause=YES)}, endpoint()),
+        ({"of": replace(plan(), advance=OfficeHours(days=(5, 6)))}, endpoint()),
+        ({"of": replace(plan(), advance=OfficeHours(start=10 * 60, end=17 * 60))}, endpoint()),
+        ({"of": replace(plan(), advance=OfficeHours(start=9 * 60, end=17 * 60, zone="Asia/Tokyo"))}, endpoint()),
+        ({}, endpoint(25, new_phase="updating")),
+    ],
+)
+def test_a_pause_the_hours_or_a_target_that_is_not_ready_hold_a_step(hindered, at):
+    assert decide(bake(**hindered), seen(at, **minutes(BAKE, 5)), OVER)[0].phase == "baking"
+
+
+def test_a_step_that_asks_for_a_person_waits():
+    paused = replace(plan().stages[0], pause=True)
+    after, action = decide(bake(of=replace(plan(), stages=(paused, *plan().stages[1:]))), seen(**minutes(BAKE, 5)), OVER)
+    assert (after.phase, action) == ("waiting", None)
+
+
+def test_a_guardrail_that_fails_twice_running_aborts_and_once_does_not():
+    once = decide(bake(), seen(**minutes(BAKE, 5, new_errors=30)), OVER)[0]
+    assert (once.phase, once.checks["error_rate max"].running) == ("baking", 1)
+    after, action = decide(once, seen(**minutes(BAKE, 6, new_errors=30)), OVER + MINUTE)
+    assert (after.phase, action) == ("aborting", Shift(split=split(0), expect="t1"))
+    assert "error_rate max" in after.cause
+
+
+def test_the_same_minutes_are_judged_once_however_often_one_looks():
+    once = decide(bake(), seen(**minutes(BAKE, 5, new_errors=30)), OVER)[0]
+    again = decide(once, seen(**minutes(BAKE, 5, new_errors=30)), OVER + timedelta(seconds=20))[0]
+    assert again.checks == once.checks
+
+
+def test_who_slept_judges_every_minute_in_its_order():
+    asleep = decide(bake(), seen(**minutes(BAKE, 40, new_errors=30)), BAKE + 40 * MINUTE)[0]
+    assert asleep.phase == "aborting"
+    abort = next(entry for entry in asleep.outbox if entry.what == "abort")
+    assert abort.window == (BAKE, BAKE + 6 * MINUTE)  # the sixth minute decided it, as it would have for who was awake
+
+
+def test_a_dry_run_is_judged_and_decides_nothing():
+    dry = (Guardrail(metric="error_rate", max=0.01, dry_run=True),)
+    after = decide(bake(of=replace(plan(), guardrails=dry)), seen(**minutes(BAKE, 7, new_errors=100)), BAKE + 7 * MINUTE)[0]
+    assert (after.phase, after.stage) == ("shifting", 2)
+    assert "fail" in {check.verdict for entry in after.outbox for check in entry.checks}
+
+
+def test_no_data_at_the_end_holds_once_and_then_aborts():
+    held = decide(bake(), seen(settled=OVER), OVER)[0]
+    assert (held.phase, held.hold_until) == ("baking", OVER + 30 * MINUTE)
+    later = decide(held, seen(settled=OVER + MINUTE), OVER + MINUTE)[0]
+    assert later.hold_until == held.hold_until
+    assert decide(later, seen(settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase == "aborting"
+
+
+def test_data_that_come_while_it_holds_let_it_go_on():
+    held = decide(bake(), seen(settled=OVER), OVER)[0]
+    after, _ = decide(held, seen(**minutes(BAKE, 8)), BAKE + 8 * MINUTE)
+    assert (after.stage, after.hold_until) == (2, None)
+    assert "data" in words(after)
+
+
+def test_metrics_that_cannot_be_read_are_no_data():
+    failed = decide(bake(), seen(metrics_error="Throttled"), OVER + 3 * MINUTE)[0]
+    assert (failed.phase, failed.held_for) == ("baking", "no data")
+
+
+def test_what_is_inconclusive_grows_for_one_more_bake_and_then_asks():
+    above = {"new_errors": 4, "old_errors": 4}  # 1.3 %, of at most 1 %: above, without proof
+    held = decide(bake(), seen(**minutes(BAKE, 5, **above)), OVER)[0]
+    assert (held.phase, held.held_for) == ("baking", "inconclusive")
+    asks = decide(held, seen(**minutes(BAKE, 10, **above)), BAKE + 10 * MINUTE)[0]
+    assert asks.phase == "waiting"
+
+
+def test_on_inconclusive_may_abort():
+    above = {"new_errors": 4, "old_errors": 4}
+    strict = replace(plan(), on_inconclusive=Hold(hold=2 * MINUTE, then="abort"))
+    assert decide(bake(of=strict), seen(**minutes(BAKE, 7, **above)), BAKE + 7 * MINUTE)[0].phase == "aborting"
+
+
+@pytest.mark.parametrize(("share", "token"), [(90, "t1"), (10, "t1"), (25, "t2")])
+def test_another_split_or_another_token_is_drift_and_begins_a_whole_new_bake(share, token):
+    after, action = decide(bake(), seen(endpoint(share, token=token)))
+    assert after.corrected == 1
+    assert words(after)[0] == "drift"
+    if share == 25:  # only somebody was there and went
+        assert (after.phase, after.attempt, after.bake_from, action) == ("baking", 1, NOW + timedelta(seconds=30), None)
+    else:
+        assert (after.phase, after.attempt, action) == ("shifting", 1, Shift(split=split(25), expect=token))
+
+
+def test_the_fourth_drift_aborts_and_on_drift_abort_the_first():
+    assert decide(bake(corrected=3), seen(endpoint(90)))[0].phase == "aborting"
+    assert decide(bake(of=replace(plan(), on_drift="abort")), seen(endpoint(90)))[0].phase == "aborting"
+
+
+def test_on_drift_pause_puts_the_traffic_right_and_waits_for_a_person():
+    after, action = decide(bake(of=replace(plan(), on_drift="pause")), seen(endpoint(90)))
+    assert (after.phase, action) == ("shifting", Shift(split=split(25), expect="t1"))
+    assert after.wish.pause.because == "drift"
+
+
+def test_five_minutes_without_readiness_abort_and_readiness_forgets():
+    sick = seen(endpoint(25, new_phase="failed", phase="failed"))
+    first = decide(bake(), sick)[0]
+    assert (first.phase, first.not_ready_since) == ("baking", NOW)
+    assert decide(first, seen())[0].not_ready_since is None
+    assert decide(first, sick, NOW + 5 * MINUTE)[0].phase == "aborting"
+
+
+# waiting
+
+
+def test_waiting_goes_on_with_a_persons_yes_and_does_not_begin_the_analysis_anew():
+    waits = bake(phase="waiting", wish=Wishes(promote=YES))
+    after, _ = decide(waits, seen(**minutes(BAKE, 6)), BAKE + 6 * MINUTE)
+    assert (after.phase, after.stage, after.wish.promote) == ("shifting", 2, None)
+    assert "bake" not in words(after)
+    assert "asked" in words(after)
+
+
+def test_a_yes_without_data_needs_a_reason_and_the_history_says_what_it_overrides():
+    def waits(because):
+        return bake(phase="waiting", wish=Wishes(promote=Wish(who="ann", at=NOW, because=because)))
+
+    assert decide(waits(""), seen(settled=OVER), OVER)[0].phase == "waiting"
+    after = decide(waits("few people at night"), seen(settled=OVER), OVER)[0]
+    assert after.stage == 2
+    asked = next(entry for entry in after.outbox if entry.what == "asked")
+    assert asked.why == "ann: few people at night (overrides: no data)"
+
+
+def test_the_limit_is_watched_while_a_person_is_asked():
+    after, _ = decide(bake(phase="waiting"), seen(**minutes(BAKE, 9, new_errors=30)), BAKE + 9 * MINUTE)
+    assert after.phase == "aborting"
+
+
+def test_a_yes_does_not_override_a_guardrail_that_fails():
+    waits = bake(phase="waiting", wish=Wishes(promote=Wish(who="ann", at=NOW, because="trust me")))
+    assert decide(waits, seen(**minutes(BAKE, 5, new_errors=30)), OVER)[0].phase == "waiting"
+
+
+# promoted
+
+
+def graced(**fields):
+    return state("promoted", stage=3, **{"bake_from": BAKE, "grace_until": NOW + 60 * MINUTE, "bake_token": "t1"} | fields)
+
+
+def whole(**fields):
+    return seen(endpoint(100, instances=2), **fields)
+
+
+def test_the_last_step_promotes_and_the_alias_follows_until_it_is_seen():
+    after, action = decide(bake(stage=3), seen(endpoint(100, instances=2), **minutes(BAKE, 5)), OVER)
+    assert (after.phase, after.grace_until) == ("promoted", OVER + 60 * MINUTE)
+    assert action == SetAlias(model="ranker", alias="champion", version=2)
+    assert decide(after, whole(alias_version=2), OVER)[0].alias == "moved"
+
+
+def test_the_grace_time_ends_only_when_the_alias_was_seen():
+    late = graced(grace_until=NOW)
+    assert decide(late, whole(alias_version=None))[0].phase == "promoted"
+    after, action = decide(late, whole(alias_version=2))
+    assert (after.phase, action) == ("handing", Apply(spec=capacity.home(plan())))
+
+
+def test_a_person_ends_the_grace_time():
+    assert decide(graced(alias="moved", wish=Wishes(promote=YES)), whole(alias_version=2))[0].phase == "handing"
+
+
+@pytest.mark.parametrize("because", ["guardrail", "person"])
+def test_in_the_grace_time_a_guardrail_or_a_person_takes_it_back_the_alias_too(because):
+    before = graced(alias="moved", wish=Wishes(abort=YES) if because == "person" else Wishes())
+    data = {} if because == "person" else minutes(BAKE, 9, new_errors=30)
+    after, action = decide(before, whole(alias_version=2, **data), BAKE + 9 * MINUTE)
+    assert (after.phase, action) == ("aborting", Shift(split=split(0), expect="t1"))
+    after, action = decide(after, seen(endpoint(0), alias_version=2), BAKE + 10 * MINUTE)
+    assert (after.phase, action) == ("aborting", SetAlias(model="ranker", alias="champion", version=1))
+    assert decide(after, seen(endpoint(0), alias_version=1), BAKE + 10 * MINUTE)[0].end == "aborted"
+
+
+def test_what_a_person_named_since_is_left_alone():
+    assert decide(graced(alias="moved"), whole(alias_version=7))[1] is None
+
+
+# aborting
+
+
+def test_an_abort_is_looked_at_first_in_every_phase_before_the_end():
+    for phase in ("starting", "sizing", "shifting", "baking", "waiting", "promoted"):
+        after, _ = decide(bake(phase=phase, wish=Wishes(abort=YES, promote=YES)), seen())
+        assert after.phase == "aborting", phase
+
+
+def test_aborting_never_gives_up_and_does_not_wait_for_what_it_takes_away():
+    tired = state("aborting", intent=split(0), sent=90, shift_by=None)
+    at = endpoint(25, new_phase="failed", phase="failed")
+    after, action = decide(tired, seen(at), NOW + timedelta(days=1))
+    assert (after.phase, action) == ("aborting", Shift(split=split(0), expect="t1"))
+    assert decide(tired, seen(endpoint(0, phase="failed", new_phase="failed")))[0].end == "aborted"
+
+
+def test_aborting_waits_for_a_target_that_cannot_be_interrupted():
+    assert decide(state("aborting", intent=split(0)), seen(endpoint(10, asked=25, phase="updating")))[1] is None
+
+
+def test_an_abort_before_the_traffic_was_taken_touches_nothing():
+    after, action = decide(state("starting", taken=False, intent={}, wish=Wishes(abort=YES)), seen(endpoint(10), owner="free"))
+    assert (after.phase, after.end, action) == ("ended", "aborted", None)
+    assert decide(after, seen(endpoint(60), owner="other"), NOW + MINUTE)[1] is None
+
+
+# ended
+
+
+def test_what_comes_late_is_put_right_and_then_the_traffic_is_given_back():
+    over = state("ended", intent=split(0), end="aborted", watch_until=NOW + MINUTE)
+    after, action = decide(over, seen(endpoint(25)))
+    assert (words(after), action) == (["late"], Shift(split=split(0), expect="t1"))
+    assert decide(over, seen(endpoint(0), alias_version=2))[1] == SetAlias(model="ranker", alias="champion", version=1)
+    assert decide(over, seen(endpoint(0)))[1] is None
+    after, action = decide(over, seen(endpoint(0)), NOW + MINUTE)
+    assert (after.released, action) == (False, Release())
+    assert decide(after, seen(endpoint(0), owner="free"), NOW + MINUTE)[0].released
+
+
+def test_the_instances_go_back_to_what_is_declared():
+    over = state("ended", of=scaled(), intent=split(0), end="aborted", watch_until=NOW)
+    assert decide(over, seen(endpoint(0, instances=2)))[1] == Apply(spec=SPEC)
+
+
+def test_variants_that_are_not_ours_any_more_are_not_touched():
+    foreign = replace(endpoint(60), revision="foreign:cfg")
+    for phase in ("shifting", "baking", "promoted", "aborting"):
+        after, action = decide(bake(phase=phase), seen(foreign, owner="other"))
+        assert (after.end, action) == ("lost", None), phase
+    assert decide(bake(), seen(replace(foreign, phase="updating")))[0].end is None  # it may be rolled back
+
+
+# the lease
+
+
+def test_who_takes_over_from_a_silent_holder_touches_before_it_decides():
+    dead = bake(lease=Lease(holder="b", epoch=3, until=NOW), wish=Wishes(abort=YES))
+    after, action = decide(dead, seen())
+    assert action == Touch(split=split(25), expect="t1")
+    assert (after.lease.epoch, after.lease.touched, after.phase, after.bake_token) == (4, False, "baking", None)
+    assert decide(outcome(after, action, None), seen(endpoint(25, token="t2")))[0].phase == "aborting"
+
+
+def test_a_touch_compares_the_bakes_token_first():
+    dead = bake(lease=Lease(holder="b", epoch=3, until=NOW))
+    after, action = decide(dead, seen(endpoint(25, token="t2")))
+    assert after.bake_token == "t1"
+    assert decide(outcome(after, action, None), seen(endpoint(25, token="t3")))[0].attempt == 1
+
+
+def test_somebody_between_our_look_and_our_touch_is_drift():
+    after, action = decide(bake(lease=Lease(holder="b", epoch=3, until=NOW)), seen())
+    after = outcome(after, action, Conflict("stale"))
+    after, action = decide(after, seen(endpoint(25, token="t3")))
+    assert decide(outcome(after, action, None), seen(endpoint(25, token="t4")))[0].attempt == 1
+
+
+def test_a_lease_that_was_given_back_and_a_target_without_a_fence_need_no_touch():
+    given = bake(lease=Lease(holder="", epoch=3, until=None))
+    assert decide(given, seen())[1] is None
+    unfenced = bake(of=replace(plan(), fenced=False), lease=Lease(holder="b", epoch=3, until=NOW))
+    assert decide(unfenced, seen())[1] is None
+
+
+def test_anothers_lease_is_respected_unless_it_is_seized():
+    held = bake(lease=Lease(holder="b", epoch=3, until=NOW + MINUTE))
+    with pytest.raises(Busy):
+        tick(held, seen(), NOW, holder="a")
+    after, actions = tick(held, seen(), NOW, holder="a", seize=True)
+    assert (after.lease.holder, after.lease.epoch, type(actions[0])) == ("a", 4, Touch)
