@@ -34,14 +34,15 @@ def import_(
     with console.open() as project:
         _check_cloud(project, cloud)
         standing = describe(project, name, name=alias, model=model, objective=objective)
+        before = " already: nothing was changed" if standing.adopted else ""
         if not (standing.adopted or adopt_it or console.as_json or console.dry_run) and sys.stdin.isatty():
             adopt_it = click.confirm(f"{standing}     adopt it?")
         if console.dry_run or (adopt_it and not standing.adopted):
             console.would(standing, f"{standing}\n{standing.yaml}")
             standing = adopt(project, name, name=alias, model=model, objective=objective)
-    console.result(standing, f"{standing}\n{standing.yaml}")
+    console.result(standing, f"{standing}{before}\n{standing.yaml}")
     if standing.adopted:
-        console.next("validate", f"traffic {standing.endpoint} {standing.variants[-1].name}=PERCENT")
+        console.next("endpoints list", f"traffic {standing.endpoint} {standing.variants[-1].name}=PERCENT")
     else:
         console.next(f"import {cloud} {kind} {name} --adopt")
 

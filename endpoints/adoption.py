@@ -205,10 +205,9 @@ def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
 
 
 def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
-    if not options:
-        return []
-    lines = ["# profiles.yaml", "targets:", f"  {project.target.name}:"]
-    return [*lines, *(f"    {key}: {_flow(value)}" for key, value in options.items())]
+    """What its target does not say yet."""
+    missing = [f"    {key}: {_flow(value)}" for key, value in options.items() if project.target.profile.options.get(key) != value]
+    return ["# profiles.yaml", "targets:", f"  {project.target.name}:", *missing] if missing else []
 
 
 def _flow(value: object) -> str:

@@ -7,8 +7,10 @@ SageMaker's name of such an endpoint stands in profiles.yaml (`adopted:`), where
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
+
+import msgspec
 
 from ...endpoints.adoption import Standing, StandingVariant
 from ...endpoints.port import EndpointSpec, VariantState
@@ -17,7 +19,7 @@ from ...project.names import neutral
 from ...target import Target
 from . import names, variants
 from .session import Aws, of
-from .variants import Known
+from .variants import Known, Planned
 
 VERSION_TAG = "isthmus:version:"
 _CAPABILITY = "import"
@@ -48,8 +50,8 @@ class SageMakerAdopter:
             native_id=described["EndpointArn"],
             name=name,
             owner=owner,
-            options=self._options(name, native),
-            variants=tuple(self._variant(native, configured[label], shares[neutral(label)], known, ours=ours) for label in configured),
+            options=self._options(name, native, configured),
+            variants=tuple(self._variant(native, configured[label], shares[neutral(label)], known, owner) for label in configured),
         )
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
@@ -84,28 +86,28 @@ class SageMakerAdopter:
         by_native = {theirs: ours for ours, theirs in self._aws.adopted.items()}
         return by_native.get(native) or neutral(native.removeprefix(names.dashed(self._aws.project, "")))
 
-    def _options(self, name: str, native: str) -> dict[str, Any]:
-        """What the target of profiles.yaml must say. Refused: the project has another endpoint of that name."""
+    def _options(self, name: str, native: str, labels: Iterable[str]) -> dict[str, Any]:
+        """What the target of profiles.yaml must say: of names that follow our rules, nothing. Refused: the name has another endpoint."""
         whole = names.dashed(self._aws.project, name)
-        if whole == native:
+        if whole == native and all(label == names.variant(neutral(label)) for label in labels):
             return {}
         if self._aws.adopted.get(name, native) != native:
             raise Refused(f"{name} is {self._aws.adopted[name]} in profiles.yaml", remedy="give this one another name: --as NAME")
         try:
-            self._described(whole)
+            there = whole != native and self._described(whole)
         except NotFound:
+            there = False
+        if not there:
             return {"adopted": {**self._aws.adopted, name: native}}
         raise Refused(f"{name} is an endpoint of this project already, {whole}", remedy="give this one another name: --as NAME")
 
     def _variant(
-        self, native: str, configured: Mapping[str, Any], state: VariantState, known: Mapping[str, tuple[str, int]], *, ours: bool
+        self, native: str, configured: Mapping[str, Any], state: VariantState, known: Mapping[str, tuple[str, int]], owner: str | None
     ) -> StandingVariant:
         label, model = configured["VariantName"], configured["ModelName"]
         container = self._container(native, label, model)
-        variant = variants.adopted(
-            variants.known(configured, container.get("Environment", {}), variants.content_of([container])), known if ours else {}
-        )
-        if variant.ours and not ours:
+        variant = variants.adopted(variants.known(configured, container.get("Environment", {}), variants.content_of([container])), known)
+        if variant.ours and owner is None:
             raise Refused(f"{native}, variant {label}: {model} is a model of an Isthmus project", remedy="deploy it from that project")
         packaged = self._packaged(container)
         return StandingVariant(
@@ -187,12 +189,38 @@ def release(aws: Aws, native: str) -> bool:
 
 
 def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
-    """Refused: another variant set for an endpoint whose containers are not ours to make."""
-    if any(variant.adopted for variant in configured):
+    """Refused: a version that does not run there, for an endpoint whose containers are not ours to make."""
+    there = {(variant.spec.model, variant.spec.version) for variant in configured if variant.adopted}
+    new = [f"{variant.model}@{variant.version}" for variant in spec.variants if (variant.model, variant.version) not in there]
+    if there and new:
         raise Refused(
-            f"{spec.name} was adopted: the containers of its variants are not made by Isthmus, which moves their traffic only",
-            remedy="change its variants the way it was made; then adopt it again: isthmus import",
+            f"{spec.name} was adopted, and {', '.join(new)} does not run there: Isthmus repeats its containers and makes none",
+            remedy="deploy it the way the endpoint was made; then isthmus import, with --adopt",
         )
+
+
+def repeated(planned: Planned, configured: Sequence[Known]) -> Planned:
+    """With the container that stands for its version, whichever variant has it; of what Isthmus deployed, as it is."""
+    version = (planned.spec.model, planned.spec.version)
+    source = next((variant for variant in configured if variant.adopted and (variant.spec.model, variant.spec.version) == version), None)
+    if source is None:
+        return planned
+    label = next((variant.told["VariantName"] for variant in configured if variant.name == planned.spec.name), None)
+    return msgspec.structs.replace(
+        planned,
+        standing={**source.told, "VariantName": label or names.variant(planned.spec.name)},
+        model_name=source.model_name,
+        machine=source.machine,
+        count=source.count if planned.spec.instances is None else planned.count,
+    )
+
+
+def settings(aws: Aws, config: str) -> dict[str, Any]:
+    """What a config says of the endpoint as a whole (capture, keys, network): the next one says it, too."""
+    with aws.reading("DescribeEndpointConfig", config):
+        described = aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+    own = ("EndpointConfigName", "EndpointConfigArn", "CreationTime", "ProductionVariants", "ResponseMetadata")
+    return {key: value for key, value in described.items() if key not in own and value}
 
 
 def guard_absent(aws: Aws, endpoint: str) -> None:

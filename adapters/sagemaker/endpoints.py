@@ -151,9 +151,14 @@ class SageMakerEndpoints:
         return variants.known(variant, environment, variants.content_of(containers) if containers else "")
 
     def _planned(
-        self, name: str, spec: EndpointSpec, versions: Mapping[str, ModelVersion], weights: Mapping[str, Decimal]
+        self,
+        name: str,
+        spec: EndpointSpec,
+        versions: Mapping[str, ModelVersion],
+        weights: Mapping[str, Decimal],
+        configured: Sequence[Known] = (),
     ) -> list[Planned]:
-        return [
+        planned = [
             Planned(
                 spec=variant,
                 version=versions[variant.name],
@@ -164,6 +169,7 @@ class SageMakerEndpoints:
             )
             for variant in spec.variants
         ]
+        return [adoption.repeated(variant, configured) for variant in planned]
 
     def _create(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> None:
         config = self._make_config(name, spec, planned)
@@ -182,7 +188,7 @@ class SageMakerEndpoints:
         *,
         looked: datetime,
     ) -> None:
-        planned = self._planned(name, spec, versions, variants.retained(saw, described))
+        planned = self._planned(name, spec, versions, variants.retained(saw, described), self._configured(described))
         config = variants.config_name(name, variants.planned_revision(spec), planned, spec.capture_percent)
         asked, modified = self._asked.get(name, (None, None))
         if asked == config:
@@ -193,17 +199,20 @@ class SageMakerEndpoints:
                 f"{spec.name}: SageMaker rolled the update to {config} back: {saw.failure or 'it does not say why'}",
                 remedy=f"isthmus endpoints logs {spec.name}; then `isthmus deploy {spec.name}` again",
             )
-        self._make_config(name, spec, planned)
+        self._make_config(name, spec, planned, running=described["EndpointConfigName"])
         if not self._is_fresh(looked):
             return  # what it needs is made now, so the next call is quicker
         with self._aws.mutating("UpdateEndpoint", name):
             self._control.update_endpoint(EndpointName=name, EndpointConfigName=config, RetainAllVariantProperties=True)
         self._asked[name] = config, described.get("LastModifiedTime")
 
-    def _make_config(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> str:
-        """The models and the config. Named from their content, so what exists is what is wanted."""
+    def _make_config(self, name: str, spec: EndpointSpec, planned: Sequence[Planned], *, running: str = "") -> str:
+        """The models and the config. Named from their content, so what exists is what is wanted. `running`: the config that it follows."""
         client, role = self._aws.client("sagemaker"), self._aws.role
+        standing = any(variant.standing is not None for variant in planned)
         for variant in planned:
+            if variant.standing is not None:
+                continue
             with suppress(AlreadyExists), self._aws.mutating("CreateModel", variant.model_name):
                 client.create_model(
                     ModelName=variant.model_name,
@@ -216,7 +225,7 @@ class SageMakerEndpoints:
             client.create_endpoint_config(
                 EndpointConfigName=config,
                 ProductionVariants=[variants.production_variant(variant) for variant in planned],
-                Tags=self._aws.tags("endpoint_config", spec.name),
+                **(adoption.settings(self._aws, running) if standing else {"Tags": self._aws.tags("endpoint_config", spec.name)}),
             )
         return config
 

@@ -23,6 +23,7 @@ from . import names
 
 MOST = 10  # production variants of an endpoint config
 _LONGEST = 63  # characters of a name
+_NAME_LONGEST = 45  # of one of our endpoints, project and all; what was adopted may have more
 _MODEL, _VERSION, _MACHINE, _ATTEMPT, _ROUTING = (f"ISTHMUS_{word}" for word in ("MODEL", "VERSION", "MACHINE", "ATTEMPT", "ROUTING"))
 _HUNDREDTH, _MILLIONTH = Decimal("0.01"), Decimal("0.000001")
 PHASES: Mapping[str, Phase] = {
@@ -36,7 +37,10 @@ PHASES: Mapping[str, Phase] = {
     "OutOfService": "failed",
     "UpdateRollbackFailed": "failed",
 }
-_SERVED = ("Image", "ImageConfig", "Mode", "ModelDataUrl", "ModelDataSource", "Environment", "ModelPackageName")  # what makes a container
+_SERVED = (  # what a container is made of, whatever it is called
+    *("Image", "ImageConfig", "Mode", "ModelDataUrl", "ModelDataSource", "AdditionalModelDataSources", "Environment"),
+    *("ModelPackageName", "InferenceSpecificationName"),
+)
 _VARIANT: Mapping[str, Phase] = {"Creating": "creating", "Deleting": "deleting"}  # Updating, ActivatingTraffic, Baking: it serves
 
 
@@ -49,6 +53,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     count: int
     weight: Decimal
+    standing: Mapping[str, Any] | None = None  # of what was adopted: the production variant that is repeated; its model is there
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +66,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     weight: Decimal
     environment: Mapping[str, str]
     content: str = ""  # digest of its model's container
+    told: Mapping[str, Any] = {}  # all that the config says
     adopted: bool = False  # its container is somebody else's; the endpoint's tags say which version of ours it is
 
     @property
@@ -93,7 +99,7 @@ def model_name(endpoint: str, variant: VariantSpec, version: ModelVersion, routi
 
 def config_name(endpoint: str, revision: str, variants: Iterable[Planned], capture_percent: int) -> str:
     """`<endpoint>-<revision>-<hash of weights, counts, machines>`: the hash as long as the name may be."""
-    head = f"{endpoint}-{revision}-"
+    head = f"{endpoint[:_NAME_LONGEST].rstrip('-')}-{revision}-"
     content = [(v.spec.name, v.model_name, v.machine, v.count, str(v.weight.normalize())) for v in variants]
     return head + _digest([content, capture_percent])[: min(8, _LONGEST - len(head))]
 
@@ -111,6 +117,7 @@ def container(planned: Planned, routing: str) -> dict[str, Any]:
 def production_variant(planned: Planned) -> dict[str, Any]:
     return {
         "VariantName": names.variant(planned.spec.name),
+        **(planned.standing or {}),
         "ModelName": planned.model_name,
         "InstanceType": planned.machine,
         "InitialInstanceCount": planned.count,
@@ -127,6 +134,7 @@ def known(variant: Mapping[str, Any], environment: Mapping[str, str], content: s
         weight=_decimal(variant.get("InitialVariantWeight", 1.0)),
         environment=environment,
         content=content,
+        told=variant,
     )
 
 

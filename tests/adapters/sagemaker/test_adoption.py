@@ -22,7 +22,7 @@ from isthmus.lifecycle.validate import validate
 from isthmus.target import CallLog
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
 from isthmus.tests.cli.running import isthmus as command
-from isthmus.tests.conformance.toy_models import model_folder
+from isthmus.tests.conformance.toy_models import model_folder, settled, variant
 
 NAME = "Prod-AB"
 ROLE = "arn:aws:iam::123456789012:role/theirs"
@@ -60,17 +60,18 @@ def standing(theirs, stack, tmp_path):
         s3.put_object(Bucket="theirs", Key=f"{name}/model.tar.gz", Body=archive(tmp_path / "models", value))
         container = {"Image": "isthmus", "ModelDataUrl": f"s3://theirs/{name}/model.tar.gz", "Environment": {"NAME": name}}
         theirs.create_model(ModelName=f"model-{name}", PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    common = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1, "ContainerStartupHealthCheckTimeoutInSeconds": 120}
     variants = [
-        {
-            "VariantName": name,
-            "ModelName": f"model-{name}",
-            "InstanceType": "ml.m5.large",
-            "InitialInstanceCount": 1,
-            "InitialVariantWeight": weight,
-        }
+        {"VariantName": name, "ModelName": f"model-{name}", "InitialVariantWeight": weight, **common}
         for name, weight in (("Old-1", 3.0), ("new", 1.0))
     ]
-    theirs.create_endpoint_config(EndpointConfigName="ab-7", ProductionVariants=variants)
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 100,
+        "DestinationS3Uri": "s3://theirs/capture",
+        "CaptureOptions": [{"CaptureMode": "Input"}],
+    }
+    theirs.create_endpoint_config(EndpointConfigName="ab-7", ProductionVariants=variants, DataCaptureConfig=capture)
     theirs.create_endpoint(EndpointName=NAME, EndpointConfigName="ab-7", Tags=[{"Key": "team", "Value": "ranking"}])
     theirs.get_waiter("endpoint_in_service").wait(EndpointName=NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
     return theirs.describe_endpoint(EndpointName=NAME)
@@ -96,7 +97,7 @@ def add(folder, text):
             document["endpoints"] = said["endpoints"]
         else:
             document["targets"]["sagemaker"] |= said["targets"]["sagemaker"]
-        (folder / file).write_text(yaml.safe_dump(document))
+        (folder / file).write_text(yaml.safe_dump(document, sort_keys=False))
 
 
 class Killed(BaseException):
@@ -144,7 +145,8 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(fold
     assert killed_after_each_effect(folder) == 6  # the group, two versions and their approvals, the tags
     again = command(folder, "import", "sagemaker", "endpoint", NAME, *CALL, "--adopt", "--json").json
     assert again == shown | {"adopted": True, "yaml": again["yaml"]}
-    assert yaml.safe_load(again["yaml"]) == yaml.safe_load(shown["yaml"])
+    assert {"targets": {"sagemaker": {"adopted": {"prod_ab": NAME}}}, **yaml.safe_load(again["yaml"])} == yaml.safe_load(shown["yaml"])
+    assert "adopted already: nothing was changed" in command(folder, "import", "sagemaker", "endpoint", NAME, *CALL, "--adopt").out
     assert without_time(theirs.describe_endpoint(EndpointName=NAME)) == without_time(standing)
     assert not validate(folder / "project.yaml").problems
 
@@ -178,9 +180,9 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(fold
         assert {name: sum(minute.requests for minute in listed) for name, listed in minutes.items()} == {"old_1": 1, "new": 1}
         project.target.profile.options["serving"] = {"count": 3}  # for what is deployed: what was adopted keeps its instances
         assert host.apply(spec) == host.observe("prod_ab")
-        with pytest.raises(Refused, match="was adopted"):
-            host.apply(msgspec.structs.replace(spec, variants=spec.variants[:1]))
-        project.target.endpoints.shift("prod_ab", {"old_1": Decimal(100), "new": Decimal(0)}, expect=host.observe("prod_ab").token)
+        other = project.target.registry.register("prod_ab", uri=f"{project.target.blobs.root}/models/x", digest="d", image="isthmus")
+        with pytest.raises(Refused, match="prod_ab@3 does not run there"):
+            host.apply(msgspec.structs.replace(spec, variants=(spec.variants[0], variant(other, "new"))))
 
     theirs.delete_model(ModelName="model-new")  # and another one under its name
     theirs.create_model(ModelName="model-new", PrimaryContainer={"Image": "isthmus"}, ExecutionRoleArn=ROLE)
@@ -196,7 +198,35 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(fold
     with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
         isthmus.destroy(project)
     assert tags(theirs, arn) == {"team": "ranking"}
-    assert asked(stack, "UpdateEndpoint") == asked(stack, "CreateEndpointConfig") - 1 == asked(stack, "DeleteEndpoint") == 0
+    assert asked(stack, "UpdateEndpoint") == asked(stack, "DeleteEndpoint") == 0
+    assert theirs.describe_endpoint(EndpointName=NAME)["EndpointConfigName"] == "ab-7"
+
+
+def test_the_promoted_version_takes_the_old_variants_name_with_the_container_that_stands(folder, theirs, standing):
+    """As a rollout ends. It starts the two containers, and one more for each change."""
+    before = theirs.describe_endpoint_config(EndpointConfigName="ab-7")
+    with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
+        add(folder, adopt(project, NAME).yaml)
+    with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
+        host, spec = project.target.endpoints, resolve(project, declared(project, "prod_ab"))
+        host.shift("prod_ab", {"old_1": Decimal(0), "new": Decimal(100)}, expect=host.observe("prod_ab").token)
+        settled(project.target, "prod_ab")
+        home = msgspec.structs.replace(spec, variants=tuple(msgspec.structs.replace(v, version=2) for v in spec.variants))
+        host.apply(home)
+        at_home = settled(project.target, "prod_ab")
+        assert variants_ready(home, at_home)
+        assert {v.name: v.percent for v in at_home.variants} == {"old_1": 0, "new": 100}
+        assert host.invoke("prod_ab", [{"x": 0}], variant="old_1", request_id="q").predictions == (2.0,)
+        host.shift("prod_ab", {"old_1": Decimal(100), "new": Decimal(0)}, expect=at_home.token)
+        settled(project.target, "prod_ab")
+        final = msgspec.structs.replace(home, variants=home.variants[:1])
+        host.apply(final)
+        assert variants_ready(final, settled(project.target, "prod_ab"))
+    config = theirs.describe_endpoint_config(EndpointConfigName=theirs.describe_endpoint(EndpointName=NAME)["EndpointConfigName"])
+    assert config["DataCaptureConfig"] == before["DataCaptureConfig"]
+    stood = {**before["ProductionVariants"][1], "VariantName": "Old-1", "InitialVariantWeight": 100.0}
+    assert config["ProductionVariants"] == [stood]
+    assert len(theirs.list_models()["Models"]) == 2
 
 
 @pytest.mark.parametrize(
