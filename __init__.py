@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.validate import validate as validate
     from isthmus.pipelines.models import promote as promote
     from isthmus.pipelines.training import train as train
+    from isthmus.rollouts import rollout as rollout
     from isthmus.runtime import Project as Project
     from isthmus.runtime import open as open  # noqa: A004  `isthmus.open` reads as it should
 
@@ -45,6 +46,7 @@ _WHERE = {
     "adopt": "isthmus.endpoints.adoption",
     "traffic": "isthmus.endpoints.traffic",
     "Gateway": "isthmus.endpoints.gateway",
+    "rollout": "isthmus.rollouts",  # a module: im.rollout.start(...)
 }
 
 if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe every name
@@ -53,7 +55,8 @@ if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe eve
     def __getattr__(name: str) -> object:
         if name not in _WHERE:
             raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
-        return getattr(import_module(_WHERE[name]), name)
+        room = import_module(_WHERE[name])
+        return getattr(room, name) if hasattr(room, name) else import_module(f"{_WHERE[name]}.{name}")
 
     def __dir__() -> list[str]:
         """The verbs that are loaded; in an interactive session all, which completion offers.

@@ -18,14 +18,15 @@ from .tables import grid
 @click.argument("endpoint")
 def deploy(console: Console, endpoint: str) -> None:
     from ..endpoints.converge import variants_ready
-    from ..endpoints.deploy import declared, resolve
     from ..endpoints.deploy import deploy as put
+    from ..endpoints.resolving import declared, resolve
 
     with console.open() as project:
         if console.dry_run:
-            spec = resolve(project, declared(project, endpoint))
+            running = project.target.endpoints.observe(endpoint)
+            spec = resolve(project, declared(project, endpoint), running).spec
             words = "   ".join([f"{project.target.name:<7} {endpoint}", *(f"{v.name} {v.model}@{v.version}" for v in spec.variants)])
-            if variants_ready(spec, project.target.endpoints.observe(endpoint)):  # its smoke test would be counted in the metrics
+            if variants_ready(spec, running):  # its smoke test would be counted in the metrics
                 console.result({"dry_run": "nothing to do", "would": spec}, f"{words}   nothing to do")
                 return
             console.would(spec, words)

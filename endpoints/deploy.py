@@ -9,8 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
-from ..errors import Conflict, Invalid, NotFound, Refused, Unavailable
-from ..project.specs import Endpoint, Variant
+from ..errors import Conflict, Invalid, Refused, Unavailable
 from ..runtime import Project
 from ..storage import wait
 from . import owner
@@ -18,7 +17,8 @@ from .converge import variants_ready
 from .exposures import EXPOSURES
 from .hosting import resolution
 from .inputs import manifest_of, union, view_keys
-from .port import EndpointSpec, EndpointState, VariantSpec
+from .port import EndpointSpec, EndpointState
+from .resolving import declared, resolve, under
 from .smoke import Smoke, smoke
 from .split import checked, shown
 from .traffic import read_back
@@ -41,6 +41,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float  # until every variant was ready
     url: str | None
     smoke: Smoke
+    notes: tuple[str, ...] = ()  # what differs from project.yaml, and why
 
     def __str__(self) -> str:
         parts = [f"{v.name} {v.model}@{v.version}  {shown(v.percent)} %" for v in self.variants]
@@ -48,25 +49,27 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         if self.url:
             parts.append(self.url)
         split = "/".join(shown(v.percent) for v in self.variants)
-        return f"{self.target:<7} {self.endpoint}   {'   '.join(parts)}\n  smoke  {self.smoke}; split read back {split}"
+        lines = [f"{self.target:<7} {self.endpoint}   {'   '.join(parts)}", *(f"  note   {note}" for note in self.notes)]
+        return "\n".join([*lines, f"  smoke  {self.smoke}; split read back {split}"])
 
 
 def deploy(project: Project, name: str) -> Deployment:
     """Resolve the models, apply until converged, split at creation only, send a smoke test. May be run again after any crash.
 
-    NotFound: no such endpoint, or an alias without a version. Refused: a rejected version, or a change of a variant that has traffic.
-    Unavailable: a variant that does not start, with its last words.
+    NotFound: no such endpoint, or an alias without a version. Refused: a rejected version, a change of a variant that has traffic, or of
+    any while a rollout or an experiment owns the traffic. Unavailable: a variant that does not start, with its last words.
     """
     with project.lock("deploy"):
         endpoint = declared(project, name)
         running = project.target.endpoints.observe(name)
-        spec = resolve(project, endpoint)
+        resolved = resolve(project, endpoint, running)
+        claim = owner.read(project.target.state, name)
+        spec = under(claim, resolved.spec, running)
         split = {v.name: v.traffic for v in endpoint.variants}
         checked(split, variants=split, resolution=resolution(project.target), where=f"{project.target.name} {name}")
         union([manifest_of(project, v.model, v.version) for v in spec.variants], view_keys(project))
         project.target.events.apply(EXPOSURES)
         began = time.monotonic()
-        claim = owner.read(project.target.state, name)
         created = running is None
         if created:
             claim = _intend(project, name, split, claim)
@@ -88,39 +91,8 @@ def deploy(project: Project, name: str) -> Deployment:
         seconds=seconds,
         url=_url(project, name),
         smoke=answers,
+        notes=resolved.notes,
     )
-
-
-def declared(project: Project, name: str) -> Endpoint:
-    endpoint = project.spec.endpoints.get(name)
-    if endpoint is None:
-        raise NotFound(f"project.yaml has no endpoint {name}", remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}")
-    return endpoint
-
-
-def resolve(project: Project, endpoint: Endpoint) -> EndpointSpec:
-    """The spec with version numbers in the place of aliases. NotFound, Refused."""
-    return EndpointSpec(
-        name=endpoint.name, variants=tuple(_resolved(project, endpoint, v) for v in endpoint.variants), routing=endpoint.routing
-    )
-
-
-def _resolved(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
-    ref: int | str = int(variant.ref) if variant.ref.isdigit() else variant.ref
-    try:
-        version = project.target.registry.get(variant.model, ref)
-    except NotFound as error:
-        files = [m.path for m in project.spec.models.values() if m.model == variant.model and m.alias == variant.ref]
-        raise NotFound(
-            f"endpoint {endpoint.name}, variant {variant.name}: there is no {variant.model}@{variant.ref} yet",
-            remedy=f"isthmus train {' '.join(files) or 'models/<configuration>.yaml'}",
-        ) from error
-    if version.approval == "rejected":
-        raise Refused(
-            f"endpoint {endpoint.name}, variant {variant.name}: {version.model}@{version.version} was rejected",
-            remedy=f"train another version, or move the alias: isthmus models promote {version.model}",
-        )
-    return VariantSpec(name=variant.name, model=version.model, version=version.version)
 
 
 def _applied(project: Project, spec: EndpointSpec) -> EndpointState:

@@ -116,13 +116,13 @@ def settled(state: StateStore, endpoint: str, claim: Claim, *, now: datetime) ->
     return _put(state, endpoint, msgspec.structs.replace(claim.owner, owner="none", command="", done=True, changed=now), claim)
 
 
-def refusal(endpoint: str, owner: Owner) -> Refused:
-    """What who wants the traffic is told of its owner."""
+def refusal(endpoint: str, owner: Owner, *, meanwhile: str = "") -> Refused:
+    """What who wants the traffic is told of its owner. `meanwhile`: what it may not do either, beside moving it."""
     since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
     if owner.lasting:
         ending = owner.command or f"isthmus {owner.owner} abort {endpoint}"
         return Refused(
-            f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} since {since}",
+            f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} since {since}{meanwhile and f'; {meanwhile}'}",
             remedy=f"{ending}, or let it end: traffic has one owner at a time",
         )
     wait = f"{ABANDONED.total_seconds() / 60:g} minutes"

@@ -58,12 +58,13 @@ def example_request(project: Project, name: str) -> dict[str, Any]:
     columns = [a.name for a in exposure.attributes]
     sql = f"SELECT {', '.join(columns)} FROM {view_name(exposure.name)} ORDER BY event_timestamp DESC, event_id LIMIT 200"
     rows = project.target.warehouse.query(sql, {}).to_pylist()
-    keys = [column for column in columns if column in entities]
-    outcome = {a.name for a in spec.events[spec.objectives[endpoint.objective].outcome].attributes}
+    objective = spec.objectives[endpoint.objective]
+    keys = [column for column in columns if column in entities and column not in (endpoint.unit, objective.unit)]  # nobody ranks people
+    outcome = {a.name for a in spec.events[objective.outcome].attributes}
     ranked = next((key for key in keys if key in outcome), next(iter(keys), None))  # what is clicked is what is ranked
     if ranked is None or not rows:
         raise NotFound(f"{exposure.name} has no rows, or no entity's key", remedy="isthmus ingest, isthmus materialize")
     request: dict[str, Any] = {key: value for key, value in rows[0].items() if value is not None}
     request[ranked] = list(dict.fromkeys(row[ranked] for row in rows))[:CANDIDATES]
-    request[endpoint.unit] = "smoke"
+    request.setdefault(endpoint.unit, "smoke")
     return request

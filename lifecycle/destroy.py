@@ -6,6 +6,7 @@ from collections import Counter
 
 import msgspec
 
+from ..endpoints import owner
 from ..errors import Conflict
 from ..runtime import Project
 from ..storage import Resource
@@ -34,9 +35,14 @@ class Destruction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def to_destroy(project: Project) -> Destruction:
-    found = tuple(project.target.inventory.list(project.spec.name))
-    going = sorted((r for r in found if r.kind in _ORDER), key=lambda r: (_ORDER.index(r.kind), r.name))
-    return Destruction(target=project.target.name, resources=tuple(going), kept=tuple(r for r in found if r.kind not in _ORDER))
+    """Refused while a rollout or an experiment owns an endpoint's traffic: it would go on without it."""
+    for key in project.target.state.keys(owner.key("")):
+        endpoint = key.removeprefix(owner.key(""))
+        if (claim := owner.read(project.target.state, endpoint)) and claim.owner.lasting:
+            raise owner.refusal(endpoint, claim.owner, meanwhile="destroy would take the endpoint away under it")
+    listed = tuple(project.target.inventory.list(project.spec.name))
+    going = sorted((r for r in listed if r.kind in _ORDER), key=lambda r: (_ORDER.index(r.kind), r.name))
+    return Destruction(target=project.target.name, resources=tuple(going), kept=tuple(r for r in listed if r.kind not in _ORDER))
 
 
 def destroy(project: Project) -> Destruction:
@@ -59,10 +65,10 @@ def destroy(project: Project) -> Destruction:
 
 
 def _forget(project: Project, key: str) -> None:
-    found = project.target.state.get(key)
-    if found is None:
+    document = project.target.state.get(key)
+    if document is None:
         return
     try:
-        project.target.state.delete(key, expect=found.token)
+        project.target.state.delete(key, expect=document.token)
     except Conflict as error:
         raise Conflict(f"{key} changed while it was being removed", remedy="run `isthmus destroy` again") from error

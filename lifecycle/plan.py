@@ -263,11 +263,13 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
             wanted[variant.name] = project.target.registry.get(variant.model, ref).version
         except NotFound:
             missing.append(f"{variant.model}@{variant.ref}")
-    if missing:
+    if missing and not (state and wanted):  # of one that runs, deploy leaves them out
         waits = f": waits for {' and '.join(missing)} (train, then deploy)"
         return PlanItem(action=".", kind="endpoint", name=endpoint.name, detail=waits, by="deploy")
+    if state and missing:  # ... or as they are, where they have traffic
+        wanted |= {v.name: v.version for v in state.variants if v.percent > 0 and v.name not in wanted}
     have = {v.name: v.version for v in state.variants} if state else {}
     if state and state.phase != "failed" and have == wanted:
         return PlanItem(action="=", kind="endpoint", name=endpoint.name, by="deploy")
-    versions = ", ".join(f"{v.name} {v.model}@{wanted[v.name]}" for v in endpoint.variants)
+    versions = ", ".join(f"{v.name} {v.model}@{wanted[v.name]}" for v in endpoint.variants if v.name in wanted)
     return PlanItem(action="~" if state else "+", kind="endpoint", name=endpoint.name, detail=f"({versions})", by="deploy")

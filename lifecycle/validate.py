@@ -76,9 +76,12 @@ def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, Targ
     from ..feature_store.check import check as check_features
     from ..feature_store.check import check_target
     from ..project.profiles import profiles
+    from ..rollouts import needs
     from ..rollouts.target_check import check_target as check_rollout
 
     problems = list(check_features(description))
+    for rollout in description.spec.rollouts.values():
+        problems += needs.warnings(description, rollout)
     if any(problem.severity == "error" for problem in problems):
         return tuple(problems), {}
     try:

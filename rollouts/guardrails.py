@@ -19,10 +19,10 @@ from .states import Check, Plan, Verdict
 _HIGHEST = 700.0  # exp of more than 709 is no number
 
 
-def false_alarm(plan: Plan) -> float:
-    """Each guardrail's part in each stage. The grace time after the promotion is a stage; a dry run raises no alarm."""
-    judges = sum(not guardrail.dry_run for guardrail in plan.guardrails)
-    return plan.false_alarm / (max(judges, 1) * (len(plan.stages) + 1))
+def needed_evidence(false_alarm: float, guardrails: Sequence[Guardrail], stages: int) -> float:
+    """1 / alpha, each guardrail's part in each stage. The grace time after the promotion is a stage; a dry run raises no alarm."""
+    judges = sum(not guardrail.dry_run for guardrail in guardrails)
+    return max(judges, 1) * (stages + 1) / false_alarm
 
 
 def judge(
@@ -46,7 +46,7 @@ def judge(
         for variant in (plan.to, plan.source)
     )
     alone = stage > len(plan.stages) or plan.stages[stage - 1].traffic == 100
-    needed = 1 / false_alarm(plan)
+    needed = needed_evidence(plan.false_alarm, plan.guardrails, len(plan.stages))
     return tuple(
         Check(guardrail=guardrail.name, verdict="not judged", limit=guardrail.limit, why="the old variant has no traffic to compare with")
         if alone and guardrail.max is None

@@ -60,9 +60,9 @@ def plan(
     )
 
 
-def beginning(number: str, endpoint: str, plan: Plan, now: datetime, *, who: str) -> State:
+def beginning(number: str, endpoint: str, plan: Plan, now: datetime, *, who: str, because: str = "") -> State:
     """The document of a rollout that nobody has looked at yet. `number`: ro3, as documents.begin gives it."""
     state = State(id=number, endpoint=endpoint, plan=plan, phase="starting", intent=dict(plan.initial), lease=Lease(), started=now)
-    started = note(state, now, "started", f"{plan.source} -> {plan.to}")
+    started = note(state, now, "started", f"{plan.source} -> {plan.to}{f': {because}' if because else ''}")
     entry = msgspec.structs.replace(started.outbox[-1], who=who)
     return msgspec.structs.replace(started, outbox=(*started.outbox[:-1], entry))

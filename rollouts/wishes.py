@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -17,12 +18,18 @@ Verb = Literal["abort", "promote", "pause", "resume"]
 _TRIES = 20  # a controller writes at most once a look
 
 
-def ask(store: StateStore, endpoint: str, verb: Verb, *, who: str, at: datetime, because: str = "") -> State:
-    """NotFound: there is no rollout. Conflict: controllers write all the time, which is not to be expected."""
+def _any(_state: State) -> None: ...
+
+
+def ask(
+    store: StateStore, endpoint: str, verb: Verb, *, who: str, at: datetime, because: str = "", check: Callable[[State], None] = _any
+) -> State:
+    """`check` raises where a state cannot be asked so. NotFound: there is no rollout. Conflict: controllers write all the time."""
     for _ in range(_TRIES):
         stored = documents.read(store, endpoint)
         if stored is None:
             raise NotFound(f"{endpoint} has no rollout", remedy=f"isthmus rollout start {endpoint}")
+        check(stored.state)
         state = asked(stored.state, verb, Wish(who=who, at=at, because=because))
         if state == stored.state:
             return state

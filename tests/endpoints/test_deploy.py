@@ -9,16 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from random import Random
 
+import msgspec
 import pytest
 
 from isthmus.endpoints import owner
 from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.gateway import Gateway
 from isthmus.endpoints.gateway_http import app
+from isthmus.endpoints.resolving import declared, resolve, under
 from isthmus.endpoints.traffic import intent, traffic
 from isthmus.errors import Invalid, NotFound, Refused, Unavailable, Unsupported
 from isthmus.events.port import Rejected
-from isthmus.tests.conformance.toy_models import remove_endpoints
+from isthmus.lifecycle.destroy import destroy
+from isthmus.tests.conformance.toy_models import remove_endpoints, until
 from isthmus.tests.endpoints import mini
 
 pytestmark = pytest.mark.slow
@@ -187,6 +190,32 @@ def test_traffic_has_one_owner_at_a_time(project):
     owner.release(state, "ranker", by="rollout", name="ro3", now=project.wall())
 
 
+def test_while_a_rollout_owns_the_traffic_deploy_changes_no_variant_nor_its_count(project):
+    """Also at 0 %: the new variant is judged as it was started. What is dead may be started again."""
+    host, state = project.target.endpoints, project.target.state
+    sized = resolve(project, declared(project, "ranker"), None).spec
+    sized = msgspec.structs.replace(sized, variants=(sized.variants[0], msgspec.structs.replace(sized.variants[1], instances=(2, 2))))
+    host.apply(sized)
+    until(lambda: host.observe("ranker").variants[1].instances == 2)
+    owner.take(state, host.observe("ranker"), by="rollout", name="ro3", command="isthmus rollout abort ranker", now=project.wall())
+    again = deploy(project, "ranker")
+    assert [v.percent for v in again.variants] == [D(90), D(10)]
+    assert host.observe("ranker").variants[1].target_instances == 2
+    before = host.observe("ranker")
+    two = project.target.registry.get("ranker", "challenger")
+    project.target.registry.set_alias("ranker", "challenger", None)
+    traffic_free = msgspec.structs.replace(before.variants[1], percent=D(0), target_percent=D(0))
+    idle = msgspec.structs.replace(before, variants=(before.variants[0], traffic_free))
+    with pytest.raises(Refused, match=r"belongs to rollout ro3 since .* UTC; deploy would change challenger") as error:
+        under(owner.read(state, "ranker"), resolve(project, declared(project, "ranker"), idle).spec, idle)
+    assert error.value.remedy.startswith("isthmus rollout abort ranker")
+    with pytest.raises(Refused, match=r"belongs to rollout ro3 .*; destroy would take the endpoint away"):
+        destroy(project)
+    assert host.observe("ranker") == before
+    project.target.registry.set_alias("ranker", "challenger", two.version)
+    owner.release(state, "ranker", by="rollout", name="ro3", now=project.wall())
+
+
 @pytest.fixture
 def fresh(folder):
     """An endpoint of its own: removed, and its owner's document too."""
@@ -250,6 +279,28 @@ class TestFresh:
         assert [(v.version, v.percent) for v in again.variants][1] == (version.version, D(0))
         reply = Gateway(self.project, "ranker").score(mini.REQUEST, variant="challenger")
         assert reply.predictions[:2] == (-8.0, -16.0)
+
+    def test_after_a_promotion_the_roles_go_home_without_the_old_version_ever_serving(self):
+        """Version 2 has all the traffic as the challenger, and the alias champion; nobody has the alias challenger."""
+        deploy(self.project, "ranker")
+        traffic(self.project, "ranker", {"challenger": D(100)})
+        registry = self.project.target.registry
+        old, new = registry.get("ranker", "champion").version, registry.get("ranker", "challenger").version
+        registry.set_alias("ranker", "champion", new)
+        registry.set_alias("ranker", "challenger", None)
+        home = deploy(self.project, "ranker")
+        assert [(v.name, v.version, v.percent) for v in home.variants] == [("champion", new, D(0)), ("challenger", new, D(100))]
+        (note,) = home.notes
+        assert note == (
+            f"challenger stays ranker@{new}, which champion is to have, while it has 100 % of the traffic: "
+            "isthmus traffic ranker champion=100, then deploy again"
+        )
+        assert old != new
+        traffic(self.project, "ranker", {"champion": D(100)})
+        done = deploy(self.project, "ranker")
+        assert [(v.name, v.version, v.percent) for v in done.variants] == [("champion", new, D(100))]
+        assert done.notes == ("challenger is left out: no version is ranker@challenger",)
+        assert "\n  note   challenger is left out" in str(done)
 
     def test_a_model_that_raises_is_told_by_the_smoke_test(self):
         mini.register(self.project, "both", {"no_such_feature": 1.0})

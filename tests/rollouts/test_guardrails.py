@@ -1,44 +1,15 @@
 """Verdicts: each of the five, in their order, with the numbers behind it; and that what is worse is never judged better."""
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.endpoints.port import Bucket, EndpointSpec
+from isthmus.endpoints.port import Bucket
 from isthmus.project.guardrails import METRICS
-from isthmus.project.specs import Guardrail, Hold, OfficeHours, RolloutStep
-from isthmus.rollouts.guardrails import false_alarm, judge, unread
-from isthmus.rollouts.states import Plan
+from isthmus.project.specs import Guardrail
+from isthmus.rollouts.guardrails import judge, needed_evidence, unread
 
-START = datetime(2026, 11, 25, 14, 2, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-
-
-def plan(*guardrails):
-    return Plan(
-        source="champion",
-        to="challenger",
-        stages=tuple(RolloutStep(traffic=Decimal(percent), bake=30 * MINUTE) for percent in (25, 50, 100)),
-        guardrails=guardrails,
-        false_alarm=0.05,
-        failure_limit=2,
-        on_no_data=Hold(hold=30 * MINUTE),
-        on_inconclusive=Hold(then="pause"),
-        on_drift="correct",
-        capacity="scale",
-        advance=OfficeHours(),
-        spec=EndpointSpec(name="ranker", variants=()),
-        initial={"champion": Decimal(100), "challenger": Decimal(0)},
-        promote_alias=None,
-        remove_old=timedelta(hours=24),
-        webhook_env=None,
-        resolution=Decimal(1),
-        metrics_delay=timedelta(),
-        fenced=True,
-    )
+from .plans import MINUTE, START, plan
 
 
 def bucket(minute, requests, errors=0, *, ms=4.0, client=False):
@@ -105,9 +76,9 @@ def test_every_verdict_says_its_numbers(guardrail, new, old, verdict, why):
 
 def test_the_false_alarms_are_shared_by_guardrails_that_decide_and_stages():
     dry = Guardrail(metric="latency_p50", max_ratio=1.5, dry_run=True)
-    assert false_alarm(plan(ERRORS, SLOW)) == pytest.approx(0.05 / 8)
-    assert false_alarm(plan(ERRORS, SLOW, dry)) == pytest.approx(0.05 / 8)
-    assert false_alarm(plan(dry)) == pytest.approx(0.05 / 4)
+    assert needed_evidence(0.05, (ERRORS, SLOW), stages=3) == pytest.approx(8 / 0.05)
+    assert needed_evidence(0.05, (ERRORS, SLOW, dry), stages=3) == pytest.approx(8 / 0.05)
+    assert needed_evidence(0.05, (dry,), stages=3) == pytest.approx(4 / 0.05)
     assert check(ERRORS, flat(10, 200), rest=(SLOW,)).needed == pytest.approx(160)
 
 

@@ -1,0 +1,225 @@
+"""rollout start | status | pause | resume | promote | abort | history | wait | rehearse | run | tick."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import Invalid
+from .console import Console, command
+
+if TYPE_CHECKING:
+    from ..rollouts.rollout import Outcome
+    from ..runtime import Project
+
+_CODES = {"promoted": 0, "refused": 1, "lost": 1, "aborted": 3, "waiting": 4, "timeout": 5}
+_REFRESH = 2.0  # seconds between two pictures of `status --watch`
+
+
+@click.group(help="Move an endpoint's traffic from one variant to another, step by step, guarded.")
+def rollout() -> None: ...
+
+
+_because = click.option("--because", default="", metavar="TEXT", help="Why. It stands in the history.")
+_timeout = click.option("--timeout", metavar="DURATION", help="How long to wait: 30m, 2h. Exit code 5 after that.")
+
+
+@command(changes=True, help="Start ENDPOINT's rollout of project.yaml. A process of its own drives it, and outlives this terminal.")
+@click.argument("endpoint")
+@_because
+@click.option("--wait", "waits", is_flag=True, help="Return when it is promoted (0), aborted (3), or waits for a person (4).")
+@click.option("--no-controller", is_flag=True, help="Start no process: a scheduled `rollout tick` drives it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def start(console: Console, endpoint: str, *, because: str, waits: bool, no_controller: bool, yes: bool) -> None:
+    from ..rollouts.rollout import start as begin
+    from ..rollouts.rollout import wait as wait_for
+    from ..rollouts.startable import planned
+    from ..rollouts.status import plan_text
+
+    with console.open() as project:
+        plan = planned(project, endpoint)
+        headline = f"{project.target.name:<7} {endpoint}   {plan_text(plan)}"
+        console.would(plan, headline)
+        if console.dry_run:
+            console.result({"dry_run": "nothing was started", "would": plan}, headline)
+            return
+        if project.target.adapter.remote and not (yes or console.as_json or console.offline):
+            click.confirm(f"{headline}     start?", abort=True)
+        begun = begin(project, endpoint, because=because).started
+        pid = None if no_controller else _drive_apart(console, project, endpoint)
+        driven = f", driven by this machine (process {pid}). It goes on without this terminal. A crash or a second controller does no harm."
+        console.result(begun, f"{begun}{driven if pid else '. Nobody drives it yet: isthmus rollout tick, on a schedule.'}")
+        if waits:
+            _leave(console, endpoint, wait_for(project, endpoint))
+    console.next(f"rollout status {endpoint} --watch")
+
+
+def _drive_apart(console: Console, project: Project, endpoint: str) -> int:
+    """A detached `rollout run`. Its words go to .isthmus/rollouts/<endpoint>.log."""
+    folder = project.folder / ".isthmus" / "rollouts"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    command_line = [sys.executable, "-m", "isthmus", "rollout", "run", endpoint, "--project", str(Path(console.path).resolve())]
+    command_line += ["--target", console.target] if console.target else []
+    command_line += ["--offline"] if console.offline else []
+    with (folder / f"{endpoint}.log").open("ab") as log:
+        process = subprocess.Popen(
+            command_line,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=project.folder,
+            env=os.environ.copy(),
+        )
+    return process.pid
+
+
+@command(help="Where ENDPOINT's rollout stands, what its guardrails see, and what it asks.")
+@click.argument("endpoint")
+@click.option("--watch", is_flag=True, help="Show it again and again, until it is over or waits for a person.")
+def status(console: Console, endpoint: str, watch: bool) -> None:
+    from ..rollouts.rollout import status as look_at
+
+    with console.open() as project:
+        seen = look_at(project, endpoint)
+        while watch and not console.as_json and seen.state.phase not in ("ended", "waiting", "promoted"):
+            _picture(str(seen))
+            time.sleep(_REFRESH)
+            seen = look_at(project, endpoint)
+        console.result(seen)
+
+
+def _picture(text: str) -> None:
+    if sys.stdout.isatty():
+        click.clear()
+        click.echo(text)
+
+
+@command(changes=True, help="No step up until `resume`. Guardrails and abort go on.")
+@click.argument("endpoint")
+@_because
+def pause(console: Console, endpoint: str, because: str) -> None:
+    from ..rollouts.rollout import pause as ask
+
+    with console.open() as project:
+        console.result(ask(project, endpoint, because=because))
+
+
+@command(changes=True, help="Take a pause back.")
+@click.argument("endpoint")
+@_because
+def resume(console: Console, endpoint: str, because: str) -> None:
+    from ..rollouts.rollout import resume as ask
+
+    with console.open() as project:
+        console.result(ask(project, endpoint, because=because))
+
+
+@command(changes=True, help="Say yes where a rollout waits for a person; after the promotion: end the grace time now.")
+@click.argument("endpoint")
+@_because
+def promote(console: Console, endpoint: str, because: str) -> None:
+    from ..rollouts.rollout import promote as ask
+
+    with console.open() as project:
+        console.result(ask(project, endpoint, because=because))
+
+
+@command(changes=True, help="Bring the traffic back now, and see that it came. With nothing running nothing is done.")
+@click.argument("endpoint")
+@_because
+@_timeout
+def abort(console: Console, endpoint: str, because: str, timeout: str | None) -> None:
+    from ..rollouts.rollout import abort as ask
+
+    with console.open() as project:
+        console.result(ask(project, endpoint, because=because, timeout=_span(timeout)))
+
+
+@command(help="What happened, line by line.")
+@click.argument("endpoint")
+def history(console: Console, endpoint: str) -> None:
+    from ..rollouts.rollout import history as entries_of
+    from ..rollouts.status import history_text
+
+    with console.open() as project:
+        entries = entries_of(project, endpoint)
+        console.result(entries, history_text(entries))
+
+
+@command(help="Wait: 0 promoted, 1 error, 3 aborted, 4 it waits for a person, 5 the time is over.")
+@click.argument("endpoint")
+@_timeout
+def wait(console: Console, endpoint: str, timeout: str | None) -> None:
+    from ..rollouts.rollout import wait as wait_for
+
+    with console.open() as project:
+        outcome = wait_for(project, endpoint, timeout=_span(timeout))
+    _leave(console, endpoint, outcome)
+
+
+@command(changes=True, help="Drive ENDPOINT's rollout from here until it is over. Two at once do no harm.")
+@click.argument("endpoint")
+def run(console: Console, endpoint: str) -> None:
+    from ..rollouts.rollout import run_to_end
+    from ..rollouts.rollout import status as look_at
+
+    with console.open() as project:
+        run_to_end(project, endpoint)
+        console.result(look_at(project, endpoint))
+
+
+@command(changes=True, help="One look at each running rollout: what a schedule calls. 0 unless it could not look.")
+@click.option("--endpoint", help="Only this one.")
+def tick(console: Console, endpoint: str | None) -> None:
+    from ..rollouts.rollout import tick as look
+
+    with console.open() as project:
+        looks = look(project, endpoint)
+        console.result(looks, "\n".join(f"{name}   {line}" for name, line in looks.items()) or "no rollout runs")
+
+
+@command(help="Play ENDPOINT's rollout in a scripted world: virtual time, made-up traffic, nothing of the target is touched.")
+@click.argument("endpoint")
+@click.option(
+    "--scenario", required=True, type=click.Path(path_type=Path), help="What happens, and what is expected: scenarios/errors.yaml."
+)
+def rehearse(console: Console, endpoint: str, scenario: Path) -> None:
+    from ..rollouts.rehearse import rehearse as play
+
+    with console.open() as project:
+        rehearsal = play(project, project.folder / scenario if not scenario.exists() else scenario)
+        if rehearsal.scenario.rollout != endpoint:
+            raise Invalid(f"{scenario} is a scenario of {rehearsal.scenario.rollout}, not of {endpoint}")
+        console.result(rehearsal)
+    if rehearsal.unexpected:
+        raise SystemExit(1)
+
+
+def _span(text: str | None) -> timedelta | None:
+    from ..project.quantities import Mistake, duration
+
+    if text is None:
+        return None
+    try:
+        return duration(text)
+    except Mistake as mistake:
+        raise Invalid(f"--timeout: {mistake.message}", remedy=mistake.remedy) from None
+
+
+def _leave(console: Console, endpoint: str, outcome: Outcome) -> None:
+    words = {"waiting": "waits for a person", "timeout": "goes on; the time to wait is over"}
+    console.say(f"{endpoint}   {words.get(outcome, outcome)}")
+    if code := _CODES[outcome]:
+        raise SystemExit(code)
+
+
+for each in (start, status, pause, resume, promote, abort, history, wait, rehearse, run, tick):
+    rollout.add_command(each)

@@ -1,0 +1,55 @@
+"""The ports of an open project, as a rollout needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from ..endpoints.exposures import EXPOSURES
+from ..endpoints.port import Window
+from ..endpoints.smoke import smoke
+from ..errors import Unavailable
+from ..runtime import Project
+from .ports import Ports
+
+# copies of one exposure, which a stream may hold, have one event_id
+_SCORES = f"""
+SELECT variant, date_trunc('minute', event_timestamp) AS minute, count(*) AS n, avg(score) AS mean
+FROM (SELECT DISTINCT event_id, variant, event_timestamp, score FROM {EXPOSURES.name}
+      WHERE endpoint = $endpoint AND dt >= $first AND dt <= $last AND event_timestamp >= $start AND event_timestamp < $until) AS shown
+GROUP BY variant, date_trunc('minute', event_timestamp)
+"""
+
+
+def ports_of(project: Project) -> Ports:
+    """Nothing is called before a look calls it. Scores only where exposures carry real times: not with `now:`, the clock of an old log."""
+    target = project.target
+
+    def tried(endpoint: str, variant: str) -> None:
+        answers = smoke(project, endpoint, [variant])
+        if not answers.ok:
+            raise Unavailable(f"{endpoint}: {variant} does not answer: {answers}", remedy=f"isthmus endpoints logs {endpoint}")
+
+    def scores(endpoint: str, window: Window) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
+        return _scores(project, endpoint, window)
+
+    return Ports(
+        state=target.state,
+        endpoints=target.endpoints,
+        metrics=target.metrics,
+        registry=target.registry,
+        blobs=target.blobs,
+        smoke=tried,
+        scores=None if project.spec.now else scores,
+    )
+
+
+def _scores(project: Project, endpoint: str, window: Window) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
+    """By variant and minute: how many items were scored, and their mean."""
+    start, end = (moment.astimezone(UTC).replace(tzinfo=None) for moment in (window.start, window.end))
+    parameters = {"endpoint": endpoint, "first": f"{start:%Y-%m-%d}", "last": f"{end:%Y-%m-%d}", "start": start, "until": end}
+    scores: dict[str, dict[datetime, tuple[int, float]]] = {}
+    for row in project.target.warehouse.query(_SCORES, parameters).to_pylist():
+        minute = row["minute"].replace(tzinfo=UTC)
+        scores.setdefault(row["variant"], {})[minute] = row["n"], row["mean"]
+    return scores

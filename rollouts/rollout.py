@@ -1,0 +1,275 @@
+"""What people do with a rollout: start, status, pause, resume, promote, abort, history, wait, and the looks that drive it.
+
+A person changes only what they wish, by compare-and-swap; looks do the rest. Only `wait`, `run` and `abort` take their time.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+
+from ..endpoints import owner
+from ..endpoints.traffic import observed
+from ..errors import NotFound, Refused
+from ..runtime import Project
+from . import documents, wishes
+from .controller import LookResult, drive, give_back, look
+from .documents import Stored
+from .planning import beginning
+from .project_ports import ports_of
+from .startable import differs, planned
+from .states import Entry, Plan, State
+from .status import Status, plan_text, status_of
+from .wishes import Verb
+
+Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
+_NONCE = secrets.token_hex(2)
+_PERIOD = 1.0  # seconds between two glances of `wait`
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    endpoint: str
+    id: str
+    plan: Plan
+
+    def __str__(self) -> str:
+        return f"{self.target:<7} {self.endpoint}   {plan_text(self.plan)}\nstarted {self.id}"
+
+
+class Rollout:
+    """What `start` returns: `im.rollout.start(project, "ranker").wait()`."""
+
+    def __init__(self, project: Project, endpoint: str, started: Started) -> None:
+        self._project, self._endpoint = project, endpoint
+        self.started = started
+
+    @property
+    def id(self) -> str:
+        return self.started.id
+
+    def status(self) -> Status:
+        return status(self._project, self._endpoint)
+
+    def wait(self, *, timeout: timedelta | None = None) -> Outcome:
+        """Drive it until it is promoted or over, or a person is asked. See `run`."""
+        return run(self._project, self._endpoint, timeout=timeout)
+
+    def __str__(self) -> str:
+        return str(self.started)
+
+
+def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
+    """Write down what shall happen. The first look takes the traffic; until somebody looks (`run`, `tick`) nothing moves.
+
+    See plan.planned for what is refused. Refused, too: a rollout of this endpoint has not ended, or its traffic has another owner.
+    """
+    store = project.target.state
+    with project.lock("rollout start"):
+        last = documents.read(store, endpoint)
+        if last is not None:
+            _check_over(last.state)
+        plan = planned(project, endpoint)
+        _check_owner(project, endpoint)
+
+        def build(name: str) -> State:
+            return beginning(name, endpoint, plan, project.wall(), who=_who(), because=because)
+
+        name = documents.begin(store, endpoint, build).state.id
+    return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan))
+
+
+def _check_owner(project: Project, endpoint: str) -> None:
+    claim = owner.read(project.target.state, endpoint)
+    if claim is not None and owner.holds(claim.owner, observed(project, endpoint), project.wall()):
+        raise owner.refusal(endpoint, claim.owner)
+
+
+def _check_over(state: State) -> None:
+    if state.released:
+        return
+    if state.phase == "ended":
+        until = f"{state.watch_until:%H:%M:%S} UTC" if state.watch_until else "its watch is over"
+        raise Refused(
+            f"{state.id} of {state.endpoint} has ended, and looks until {until} whether a late call changes what it left",
+            remedy=f"start after that; somebody must look: isthmus rollout run {state.endpoint}",
+        )
+    raise Refused(
+        f"{state.id} of {state.endpoint} is {state.phase} since {state.started:%Y-%m-%d %H:%M} UTC: one rollout at a time",
+        remedy=f"isthmus rollout {'promote' if state.phase == 'promoted' else 'abort'} {state.endpoint}",
+    )
+
+
+def status(project: Project, endpoint: str) -> Status:
+    """The running or last rollout. NotFound: there was none."""
+    state = _read(project, endpoint).state
+    return status_of(
+        project.target.name,
+        state,
+        project.target.endpoints.observe(endpoint),
+        project.wall(),
+        project_differs=state.phase != "ended" and differs(project, endpoint, state.plan),
+    )
+
+
+def history(project: Project, endpoint: str) -> tuple[Entry, ...]:
+    """What happened, oldest first, of the running or last rollout. NotFound: there was none."""
+    return tuple(documents.history(project.target.state, _read(project, endpoint).state))
+
+
+def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
+    """No step up until `resume`. Guardrails and abort go on. Refused: nothing runs that could go up."""
+
+    def check(state: State) -> None:
+        if state.phase not in ("starting", "sizing", "shifting", "baking", "waiting"):
+            raise Refused(
+                f"{state.id} of {endpoint} is {state.phase}: there is nothing to pause", remedy=f"isthmus rollout status {endpoint}"
+            )
+
+    return _asked(project, endpoint, "pause", because, check)
+
+
+def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
+    """Take a pause back. Refused: there is none."""
+
+    def check(state: State) -> None:
+        if state.phase == "ended" or state.wish.pause is None:
+            raise Refused(f"{state.id} of {endpoint} is not paused", remedy=f"isthmus rollout status {endpoint}")
+
+    return _asked(project, endpoint, "resume", because, check)
+
+
+def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
+    """A person's yes where one is asked for; in the grace time: end it now. Refused: nothing waits, or data do not pass and no reason."""
+    return _asked(project, endpoint, "promote", because, lambda state: _check_promotable(state, because))
+
+
+def _asked(project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]) -> Status:
+    wishes.ask(project.target.state, endpoint, verb, who=_who(), at=project.wall(), because=because, check=check)
+    return status(project, endpoint)
+
+
+def _check_promotable(state: State, because: str) -> None:
+    if state.phase not in ("waiting", "promoted"):
+        raise Refused(
+            f"{state.id} of {state.endpoint} is {state.phase}: it asks nobody", remedy=f"isthmus rollout status {state.endpoint} --watch"
+        )
+    doubtful = [
+        f"{tally.check.guardrail}: {tally.check.verdict}"
+        for tally in state.checks.values()
+        if tally.check.verdict not in ("pass", "not judged") and not _is_dry(state.plan, tally.check.guardrail)
+    ]
+    judged = bool(state.checks) or not state.plan.guardrails
+    if state.phase == "waiting" and not because and (doubtful or not judged):
+        raise Refused(
+            f"{state.id}: {'; '.join(doubtful) or 'nothing has been judged yet'}",
+            remedy=f'to go on all the same, say why: isthmus rollout promote {state.endpoint} --because "..."',
+        )
+
+
+def _is_dry(plan: Plan, guardrail: str) -> bool:
+    return any(rail.dry_run for rail in plan.guardrails if rail.name == guardrail)
+
+
+def abort(project: Project, endpoint: str, *, because: str = "", timeout: timedelta | None = None) -> Status:
+    """Bring the traffic back, and see that it came. Nothing takes an abort back. With nothing running: nothing is called.
+
+    It takes the lease at once: nobody waits for another controller. Within `timeout` (None: for ever); later the controllers go on with it.
+    """
+    if _read(project, endpoint).state.phase != "ended":
+        wishes.ask(project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because)
+        look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
+        _drive(project, endpoint, lambda state: state.phase == "ended", timeout)
+    return status(project, endpoint)
+
+
+def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
+    """Drive the rollout until it is promoted or over, or a person is asked. May be killed at any time; two at once do no harm."""
+    return _outcome(_drive(project, endpoint, _asks, timeout))
+
+
+def run_to_end(project: Project, endpoint: str) -> Outcome:
+    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do."""
+    return _outcome(_drive(project, endpoint, lambda state: state.released, None))
+
+
+def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeout: timedelta | None) -> State:
+    _read(project, endpoint)  # NotFound before anything is driven
+    deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
+
+    def until(result: LookResult) -> bool:
+        if result.state is not None:
+            project.progress(f"rollout {endpoint} {result.state.phase}", result.state.stage, len(result.state.plan.stages))
+        late = deadline is not None and time.monotonic() >= deadline
+        return late or result.over or (result.state is not None and over(result.state))
+
+    drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=until)
+    return _read(project, endpoint).state
+
+
+def _asks(state: State) -> bool:
+    return state.phase in ("waiting", "promoted", "handing", "ended")
+
+
+def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
+    """Wait without driving: until it is promoted (not for the grace time), aborted, or waits for a person; "timeout" after that long."""
+    deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
+    while not _asks(state := _read(project, endpoint).state):
+        if deadline is not None and time.monotonic() >= deadline:
+            return "timeout"
+        time.sleep(_PERIOD)
+    return _outcome(state)
+
+
+def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
+    """One look at each rollout that has not ended: what a scheduled function calls. By endpoint: what it did, in a line."""
+    ports, me = ports_of(project), holder()
+    looks: dict[str, str] = {}
+    for name in [endpoint] if endpoint else sorted(project.spec.rollouts):
+        result = look(ports, name, holder=me, clock=project.target.clock)
+        give_back(ports, name, holder=me)
+        if result.state is not None:
+            looks[name] = _look_text(result)
+    return looks
+
+
+def _look_text(result: LookResult) -> str:
+    assert result.state is not None  # noqa: S101  the caller looked
+    action = f"   {type(result.action).__name__.lower()}" if result.action else ""
+    problems = f"   {'; '.join(result.problems)}" if result.problems else ""
+    return f"{result.state.id} {result.state.phase} step {result.state.stage}{action}{problems}"
+
+
+def _outcome(state: State) -> Outcome:
+    if state.phase == "ended":
+        return state.end or "lost"
+    if state.phase in ("promoted", "handing"):
+        return "promoted"
+    return "waiting" if state.phase == "waiting" else "timeout"
+
+
+def _read(project: Project, endpoint: str) -> Stored:
+    stored = documents.read(project.target.state, endpoint)
+    if stored is None:
+        raise NotFound(f"{endpoint} has had no rollout on {project.target.name}", remedy=f"isthmus rollout start {endpoint}")
+    return stored
+
+
+def holder() -> str:
+    """This process, as leases name it: host, process, and a few letters that no other process of that number had."""
+    return f"{socket.gethostname().partition('.')[0]}-{os.getpid()}-{_NONCE}"
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "somebody"

@@ -1,0 +1,131 @@
+"""From project.yaml and what runs to a rollout's plan. Everything that `start` refuses is refused here, before anything is written."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from ..endpoints.hosting import resolution
+from ..endpoints.port import EndpointSpec, EndpointState, VariantState
+from ..endpoints.resolving import declared, resolve
+from ..endpoints.revision import revision_of
+from ..endpoints.split import shown
+from ..endpoints.traffic import observed
+from ..errors import Busy, Invalid, NotFound, ProjectError, Refused
+from ..project.names import did_you_mean
+from ..project.specs import Rollout
+from ..runtime import Project
+from ..target import Target
+from .planning import TargetTraits, plan
+from .states import Plan
+from .target_check import check_target
+
+
+def planned(project: Project, endpoint: str) -> Plan:
+    """The rollout of project.yaml on what runs now, versions in the place of aliases.
+
+    NotFound: no such rollout, or endpoint. Invalid, Unsupported: a variant or a step that cannot be. Busy: a variant is not ready.
+    Refused: the version was rejected or is the old one, a third variant has traffic, or other versions run than project.yaml names.
+    """
+    rollout, endpoint_spec = _declared_rollout(project, endpoint), declared(project, endpoint)
+    state = observed(project, endpoint)
+    old, new = _variant(state, rollout.source, "from"), _variant(state, rollout.to, "to")
+    spec = resolve(project, endpoint_spec, state).spec
+    _check_running(project, spec, state)
+    _check_pair(endpoint, old, new)
+    _check_bystanders(state, {old.name, new.name})
+    _check_steps(project, rollout, new)
+    return plan(
+        rollout,
+        endpoint_spec,
+        spec,
+        initial={variant.name: variant.target_percent for variant in state.variants},
+        aliases=_aliases(project, new.model),
+        target=traits_of(project.target),
+    )
+
+
+def traits_of(target: Target) -> TargetTraits:
+    delay = target.capabilities["metrics.delay"].value
+    return TargetTraits(
+        resolution=resolution(target),
+        metrics_delay=delay if isinstance(delay, timedelta) else timedelta(0),
+        fenced=target.capabilities["traffic.touch"].level == "native",
+    )
+
+
+def _aliases(project: Project, model: str) -> dict[str, int]:
+    return {alias: version.version for version in project.target.registry.versions(model) for alias in version.aliases}
+
+
+def _declared_rollout(project: Project, endpoint: str) -> Rollout:
+    rollouts = project.spec.rollouts
+    if endpoint not in rollouts:
+        raise NotFound(
+            f"project.yaml has no rollout for {endpoint}",
+            remedy=did_you_mean(endpoint, rollouts, has="it has rollouts for")
+            if rollouts
+            else f"add   rollouts: {{{endpoint}: {{steps: [...]}}}}",
+        )
+    return rollouts[endpoint]
+
+
+def _variant(state: EndpointState, name: str, key: str) -> VariantState:
+    for variant in state.variants:
+        if variant.name == name:
+            return variant
+    raise Invalid(
+        f"rollouts.{state.name}.{key}: {state.name} runs no variant {name}; it runs {', '.join(v.name for v in state.variants)}",
+        remedy=f"isthmus deploy {state.name}",
+    )
+
+
+def _check_running(project: Project, spec: EndpointSpec, state: EndpointState) -> None:
+    if state.phase != "ready" or any(variant.phase != "ready" for variant in state.variants):
+        raise Busy(f"{state.name} is {state.phase}, or a variant of it is not ready", remedy=f"wait for it: isthmus deploy {state.name}")
+    if state.revision != revision_of(spec):
+        runs = ", ".join(f"{v.name} {v.model}@{v.version}" for v in state.variants)
+        wanted = ", ".join(f"{v.name} {v.model}@{v.version}" for v in spec.variants)
+        raise Refused(
+            f"{project.target.name} {state.name} runs {runs}; project.yaml names {wanted} now", remedy=f"isthmus deploy {state.name}"
+        )
+
+
+def _check_pair(endpoint: str, old: VariantState, new: VariantState) -> None:
+    if (old.model, old.version) == (new.model, new.version):
+        raise Refused(
+            f"{endpoint}: {new.name} is {new.model}@{new.version}, which {old.name} serves already: nothing would change",
+            remedy=f"train another version for {new.name}, then isthmus deploy {endpoint}",
+        )
+
+
+def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
+    for variant in state.variants:
+        if variant.name not in pair and variant.target_percent > 0:
+            raise Refused(
+                f"{state.name}: {variant.name} has {shown(variant.target_percent)} % of the traffic; a rollout moves that of two variants",
+                remedy=f"move it away first: isthmus traffic {state.name} {variant.name}=0 ...",
+            )
+
+
+def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
+    target = project.target
+    if problems := check_target(project.description, rollout, target.name, target.capabilities):
+        raise ProjectError(problems)
+    if rollout.steps[0].traffic <= new.target_percent:
+        raise Invalid(
+            f"{target.name} {rollout.endpoint}: step 1 is {shown(rollout.steps[0].traffic)} %, and {new.name} has "
+            f"{shown(new.target_percent)} % already",
+            remedy=f"begin above it, or take traffic back first: isthmus traffic {rollout.endpoint} {new.name}=0",
+        )
+
+
+def differs(project: Project, endpoint: str, running: Plan) -> bool:
+    """Whether project.yaml says something else by now than the running plan."""
+    rollout = project.spec.rollouts.get(endpoint)
+    if rollout is None:
+        return True
+    same = ("to", "guardrails", "false_alarm", "failure_limit", "on_no_data", "on_inconclusive", "on_drift", "capacity", "advance")
+    now, then = msgspec.structs.asdict(rollout), msgspec.structs.asdict(running)
+    return rollout.steps != running.stages or rollout.source != running.source or any(now[key] != then[key] for key in same)
