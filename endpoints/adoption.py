@@ -17,6 +17,7 @@ from ..project.names import VARIANT_LENGTH, did_you_mean, name_problem
 from ..project.specs import ProjectSpec
 from ..runtime import Project
 from ..target import attribute
+from .inputs import ADOPTED, was_adopted
 from .split import HUNDRED, shown
 
 _HUNDREDTH = Decimal("0.01")
@@ -97,7 +98,7 @@ def adopt(project: Project, native: str, *, name: str | None = None, model: str 
             return wanted
         registry, refs = project.target.registry, {}
         for variant in wanted.variants:
-            version = registry.register(variant.model, uri=variant.uri, digest=variant.content, image=variant.image)
+            version = registry.register(variant.model, uri=variant.uri, digest=f"{ADOPTED}{variant.content}", image=variant.image)
             if version.approval == "pending":
                 registry.set_approval(version.model, version.version, "approved", f"adopted: it serves {native} already")
             refs[variant.content] = f"{version.model}@{version.version}"
@@ -155,8 +156,8 @@ def _with_versions(project: Project, standing: Standing, model: str) -> tuple[St
     """The version that each one's content is, or will be."""
     _check_name("the model", model, "give it another name: --model NAME")
     registered = project.target.registry.versions(model)
-    numbers = {version.digest: version.version for version in registered}
-    following = max(numbers.values(), default=0) + 1
+    numbers = {version.digest.removeprefix(ADOPTED): version.version for version in registered if was_adopted(version)}
+    following = max((version.version for version in registered), default=0) + 1
     for variant in standing.variants:
         if variant.content not in numbers:
             numbers[variant.content] = following

