@@ -38,6 +38,7 @@ _timeout = click.option("--timeout", metavar="DURATION", help="How long to wait:
 @click.option("--no-controller", is_flag=True, help="Start no process: a scheduled `rollout tick` drives it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def start(console: Console, endpoint: str, *, because: str, waits: bool, no_controller: bool, yes: bool) -> None:
+    from ..rollouts.foresight import foresee
     from ..rollouts.rollout import start as begin
     from ..rollouts.rollout import wait as wait_for
     from ..rollouts.startable import planned
@@ -45,7 +46,7 @@ def start(console: Console, endpoint: str, *, because: str, waits: bool, no_cont
 
     with console.open() as project:
         plan = planned(project, endpoint)
-        headline = f"{project.target.name:<7} {endpoint}   {plan_text(plan)}"
+        headline = f"{project.target.name:<7} {endpoint}   {plan_text(plan)}\n{foresee(project, endpoint, plan)}"
         console.would(plan, headline)
         if console.dry_run:
             console.result({"dry_run": "nothing was started", "would": plan}, headline)

@@ -2,7 +2,8 @@
 
     python deploy/sagemaker.py [--project FOLDER] [--target NAME] [--bucket s3://...] [--role arn:...] [--offline] [--yes]
 
-Stages that have been done are found and kept, so it may be run again after anything. The traffic of an endpoint that exists is not touched.
+Stages that have been done are found and kept, so it may be run again after anything. The traffic of an endpoint that exists is not touched,
+but by --rollout: steps, guardrails and the way back are those of project.yaml. Ctrl-C leaves it as it is; `isthmus rollout run` goes on.
 The image that jobs and endpoints run is deploy/Dockerfile.
 """
 # ruff: noqa: INP001  a script, not a package
@@ -23,8 +24,9 @@ from isthmus.errors import IsthmusError
 @click.option("--bucket")
 @click.option("--role")
 @click.option("--offline", is_flag=True, help="Use the local stack: no account, nothing leaves this machine.")
+@click.option("--rollout", is_flag=True, help="Then drive each endpoint's rollout, until it is promoted, taken back, or asks a person.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def main(*, folder: Path, target: str, bucket: str | None, role: str | None, offline: bool, yes: bool) -> None:
+def main(*, folder: Path, target: str, bucket: str | None, role: str | None, offline: bool, rollout: bool, yes: bool) -> None:
     try:
         with im.open(folder / "project.yaml", target=target, bucket=bucket, role=role, offline=offline) as project:
             plan = im.plan(project)
@@ -43,6 +45,10 @@ def main(*, folder: Path, target: str, bucket: str | None, role: str | None, off
                     raise click.ClickException(f"{run.version} fails its gate: nothing is deployed")
             for endpoint in project.spec.endpoints:
                 click.echo(im.deploy(project, endpoint))
+            for endpoint in project.spec.rollouts if rollout else ():
+                started = im.rollout.start(project, endpoint)
+                click.echo(started)
+                click.echo(f"{endpoint}   {started.wait()}")
     except IsthmusError as error:
         raise click.ClickException(f"{error}\n{error.remedy}" if error.remedy else str(error)) from error
 

@@ -14,10 +14,11 @@ from ..experiments.replay import Replay
 from ..feature_store.materialize import MaterializeReport
 from ..pipelines.leak import Leak
 from ..runtime import Progress, Project
-from .demo_result import CANDIDATES, SLOTS, Demo, Served, auc_of
+from .demo_result import CANDIDATES, SLOTS, Demo, RolledBack, Served, auc_of
 
 EXAMPLE = "openbandit"
 ENDPOINT = "ranker"
+SCENARIO = "scenarios/errors.yaml"
 
 OnStage = Callable[[int, int, str, str], None]  # the stage's number, of how many, its name, its result in a line
 T = TypeVar("T")
@@ -70,11 +71,13 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
         finally:
             if not (keep or was_there):
                 _stop(project)
+        rolled = stage("rehearse a rollout", lambda: _rehearsed(project), lambda result: result.headline)
     first, last = _span(project)
     return Demo(
         target=project.target.name,
         seconds=time.monotonic() - started,
         ingested=ingested,
+        rollout=rolled,
         first=first,
         last=last,
         checked=tuple(view.as_known for view in materialized if view.as_known),
@@ -96,7 +99,7 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
 class _Stages:
     """Runs a stage, with progress while it goes on and its result when it has ended."""
 
-    total = 12
+    total = 13
 
     def __init__(self, on_stage: OnStage, progress: Progress) -> None:
         self._on_stage, self._progress, self._number = on_stage, progress, 0
@@ -169,6 +172,23 @@ def _serve(project: Project, requests: int) -> Served:
         p50_ms=tally.percentile(0.5) or 0.0,
         p99_ms=tally.percentile(0.99) or 0.0,
         exposures=_exposures(project) - before,
+    )
+
+
+def _rehearsed(project: Project) -> RolledBack:
+    """The example's rollout with a challenger that begins to fail, in virtual time; and the same with nobody who looks."""
+    from ..rollouts.rehearse import rehearse, unguarded
+
+    scenario = project.folder / SCENARIO
+    guarded, blind = rehearse(project, scenario), unguarded(project, scenario)
+    seen = guarded.decided
+    return RolledBack(
+        end=guarded.end,
+        cause=guarded.state.cause,
+        minutes=round((seen.at - guarded.events[0].at).total_seconds() / 60) if seen and guarded.events else None,
+        failed=guarded.failed,
+        failed_unguarded=blind.failed_before(blind.decided.at) if blind.decided else blind.failed,
+        unexpected=guarded.unexpected,
     )
 
 

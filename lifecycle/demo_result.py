@@ -36,6 +36,21 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     exposures: int  # rows in the exposure log that came from these requests
 
 
+class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
+    """A rehearsed rollout whose challenger begins to fail."""
+
+    end: str
+    cause: str  # by which guardrail, with its figures
+    minutes: int | None  # from the first failures to the decision
+    failed: int  # requests
+    failed_unguarded: int  # ... until the challenger would have had all of the traffic, had no guardrail looked
+    unexpected: tuple[str, ...]  # in what it differs from what the scenario expects
+
+    @property
+    def headline(self) -> str:
+        return f"{self.end}, {self.failed:,} requests failed"
+
+
 class Demo(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     seconds: float
@@ -52,6 +67,7 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     fixed: Replay
     random_ctr: float  # of the random policy, as it was shown
     served: Served
+    rollout: RolledBack
     picture: Path
     page: Path  # the two runs side by side
     url: str | None  # of the endpoint, when it was kept
@@ -71,6 +87,8 @@ def lines(demo: Demo) -> Iterator[str]:
     yield f"      {leak.feature}: auc {leak.honest.value:.3f} as it was known; {leak.leaked.value:.3f} had it seen the whole week"
     yield f"  Did traffic go where it was sent?   {_traffic(demo.served)}"
     yield f"      errors {demo.served.errors:,}   p99 {demo.served.p99_ms:.1f} ms   {demo.served.exposures:,} exposures logged"
+    yield f"  Is a bad version taken back?        {_taken_back(demo.rollout)}"
+    yield f"      {demo.rollout.cause or 'nothing was decided'} (rehearsed in virtual time)"
     yield f"  Does replay give the known value?   {_replay(demo)}"
     yield f"      a fixed top-{SLOTS} of popularity instead: {demo.fixed}"
     yield f"  pages   {_here(demo.page)}   {_here(leak.page)}   {_here(demo.picture)}"
@@ -101,6 +119,13 @@ def _future(demo: Demo) -> str:
     rows = sum(view.rows for view in demo.checked)
     looked = f"no: {rows:,} rows of features computed again without later data, none differs" if rows else "no: checked in an earlier run"
     return f"{looked}; {demo.skew.keys:,} keys served as trained"
+
+
+def _taken_back(rollout: RolledBack) -> str:
+    if rollout.unexpected:
+        return f"no: {'; '.join(rollout.unexpected)}"
+    without = f"{rollout.failed_unguarded:,} had nobody looked"
+    return f"yes: {rollout.minutes} minutes after it began to fail; {rollout.failed:,} requests failed, {without}"
 
 
 def _traffic(served: Served) -> str:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from .. import lease
 from ..endpoints import owner
-from ..errors import Conflict, IsthmusError, OutcomeUnknown, Throttled, Unavailable
+from ..errors import Conflict, Invalid, IsthmusError, OutcomeUnknown, Refused, Throttled, Unavailable
 from . import documents
 from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
 from .documents import Stored
@@ -59,12 +59,10 @@ def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool 
     try:
         flushed = documents.flush(ports.state, state)
         decided, actions = tick(flushed, looked.seen, now, holder=holder, seize=seize)
-        stored = _written(ports, stored, decided, looked.seen, must=bool(actions))
+        stored, undone = _carried_out(ports, stored, decided, actions, seen=looked.seen, clock=clock)
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as error:
         return LookResult(state=state, driver=state.lease.holder, problems=(*problems, str(error)))
-    for action in actions:
-        stored, problem = _acted(ports, stored, action, clock)
-        problems += problem
+    problems += undone
     again = bool(stored.state.outbox) or any(isinstance(action, Take | Touch) for action in actions)
     return LookResult(
         state=stored.state,
@@ -75,14 +73,28 @@ def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool 
     )
 
 
-def _written(ports: Ports, stored: Stored, decided: State, seen: Observation, *, must: bool) -> Stored:
-    """The decision, durable, and before it the minutes that it stood on. Nothing new is not written."""
-    before = stored.state
-    if decided == before and not must:
-        return stored
-    if before.bake_from is not None and decided.bake_from != before.bake_from:
+def _carried_out(
+    ports: Ports, stored: Stored, decided: State, actions: tuple[Action, ...], *, seen: Observation, clock: Clock
+) -> tuple[Stored, tuple[str, ...]]:
+    """First the decision is durable, then it is done."""
+    problems = _kept(ports, stored.state, decided, seen)
+    if decided != stored.state or actions:
+        stored = documents.write(ports.state, decided, expect=stored.token)
+    for action in actions:
+        stored, problem = _acted(ports, stored, action, clock)
+        problems += problem
+    return stored, problems
+
+
+def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
+    """The minutes that a decision stands on, before it. What cannot be kept stops no rollout, least of all its abort."""
+    if before.bake_from is None or decided.bake_from == before.bake_from:
+        return ()
+    try:
         documents.keep_minutes(ports.blobs, before, seen)
-    return documents.write(ports.state, decided, expect=stored.token)
+    except IsthmusError as error:
+        return (f"the minutes of step {before.stage} are not kept: {error}",)
+    return ()
 
 
 def _acted(ports: Ports, stored: Stored, action: Action, clock: Clock) -> tuple[Stored, tuple[str, ...]]:
@@ -154,7 +166,9 @@ def drive(
         while True:
             try:
                 result = look(ports, endpoint, holder=holder, clock=clock)
-            except (Throttled, Unavailable, OutcomeUnknown) as error:
+            except (Refused, Invalid):
+                raise
+            except IsthmusError as error:
                 result = LookResult(state=None, driver="?", problems=(str(error),))
             else:
                 if until(result):

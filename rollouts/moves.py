@@ -38,12 +38,13 @@ def note(
     why: str = "",
     *,
     basis: Evidence = Evidence(),  # noqa: B008  frozen
+    who: str = "",
 ) -> State:
-    """One more entry for the history, in the outbox until it is there."""
+    """One more entry for the history, in the outbox until it is there. `who`: a person; else who drives."""
     entry = Entry(
         seq=state.seq + 1,
         at=now,
-        who=state.lease.holder,
+        who=who or state.lease.holder,
         epoch=state.lease.epoch,
         what=what,
         why=why,

@@ -61,6 +61,12 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     def failed(self) -> int:
         return sum(minute.client_errors + minute.server_errors for minutes in self.minutes.values() for minute in minutes)
 
+    def failed_before(self, moment: datetime) -> int:
+        """Requests that failed in the minutes that began before it."""
+        return sum(
+            minute.client_errors + minute.server_errors for minutes in self.minutes.values() for minute in minutes if minute.start < moment
+        )
+
     @property
     def sequence(self) -> tuple[Step, ...]:
         """What must be the same on every target: no times, no calls, no figures."""

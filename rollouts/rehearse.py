@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from ..endpoints.port import EndpointSpec, VariantSpec
 from ..errors import Invalid
 from ..project.specs import Endpoint, OfficeHours, Rollout
@@ -28,6 +30,20 @@ def rehearse(project: Project, path: str | Path) -> Rehearsal:
     rollout = project.spec.rollouts[scenario.rollout]
     traits = traits_of(project.target)
     planned = rehearsed(rollout, project.spec.endpoints[rollout.endpoint], traits)
+    return play(scenario, planned, rollout.endpoint, setting(scenario, planned, traits))
+
+
+def unguarded(project: Project, path: str | Path) -> Rehearsal:
+    """The same scenario with nobody who looks: no guardrail decides, and no step waits for a person."""
+    scenario = read(Path(path), project.spec.rollouts)
+    rollout = project.spec.rollouts[scenario.rollout]
+    blind = msgspec.structs.replace(
+        rollout,
+        guardrails=tuple(msgspec.structs.replace(guardrail, dry_run=True) for guardrail in rollout.guardrails),
+        steps=tuple(msgspec.structs.replace(step, pause=False) for step in rollout.steps),
+    )
+    traits = traits_of(project.target)
+    planned = rehearsed(blind, project.spec.endpoints[rollout.endpoint], traits)
     return play(scenario, planned, rollout.endpoint, setting(scenario, planned, traits))
 
 

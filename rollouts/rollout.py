@@ -11,7 +11,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -21,8 +21,10 @@ from ..endpoints.traffic import observed
 from ..errors import NotFound, Refused
 from ..runtime import Project
 from . import documents, wishes
-from .controller import LookResult, drive, give_back, look
+from .controller import EVERY, LookResult, drive, give_back, look
 from .documents import Stored
+from .foresight import Foresight, foresee
+from .judging import standing
 from .planning import beginning
 from .project_ports import ports_of
 from .startable import differs, planned
@@ -32,6 +34,7 @@ from .wishes import Verb
 
 Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
 _NONCE = secrets.token_hex(2)
+_IMPATIENT = timedelta(seconds=2)  # between two looks while a person waits for an abort
 _PERIOD = 1.0  # seconds between two glances of `wait`
 
 
@@ -40,9 +43,10 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     id: str
     plan: Plan
+    foresight: Foresight
 
     def __str__(self) -> str:
-        return f"{self.target:<7} {self.endpoint}   {plan_text(self.plan)}\nstarted {self.id}"
+        return f"{self.target:<7} {self.endpoint}   {plan_text(self.plan)}\n{self.foresight}\nstarted {self.id}"
 
 
 class Rollout:
@@ -78,13 +82,14 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
         if last is not None:
             _check_over(last.state)
         plan = planned(project, endpoint)
+        ahead = foresee(project, endpoint, plan)
         _check_owner(project, endpoint)
 
         def build(name: str) -> State:
             return beginning(name, endpoint, plan, project.wall(), who=_who(), because=because)
 
         name = documents.begin(store, endpoint, build).state.id
-    return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan))
+    return Rollout(project, endpoint, Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan, foresight=ahead))
 
 
 def _check_owner(project: Project, endpoint: str) -> None:
@@ -149,7 +154,7 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
     """A person's yes where one is asked for; in the grace time: end it now. Refused: nothing waits, or data do not pass and no reason."""
-    return _asked(project, endpoint, "promote", because, lambda state: _check_promotable(state, because))
+    return _asked(project, endpoint, "promote", because, lambda state: _check_promotable(state, because, project.wall()))
 
 
 def _asked(project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]) -> Status:
@@ -157,26 +162,18 @@ def _asked(project: Project, endpoint: str, verb: Verb, because: str, check: Cal
     return status(project, endpoint)
 
 
-def _check_promotable(state: State, because: str) -> None:
+def _check_promotable(state: State, because: str, now: datetime) -> None:
     if state.phase not in ("waiting", "promoted"):
         raise Refused(
             f"{state.id} of {state.endpoint} is {state.phase}: it asks nobody", remedy=f"isthmus rollout status {state.endpoint} --watch"
         )
-    doubtful = [
-        f"{tally.check.guardrail}: {tally.check.verdict}"
-        for tally in state.checks.values()
-        if tally.check.verdict not in ("pass", "not judged") and not _is_dry(state.plan, tally.check.guardrail)
-    ]
-    judged = bool(state.checks) or not state.plan.guardrails
-    if state.phase == "waiting" and not because and (doubtful or not judged):
+    verdict = standing(state, now)
+    if state.phase == "waiting" and not because and verdict in ("fail", "no data", "inconclusive"):
+        doubtful = [f"{name} {tally.check.verdict}" for name, tally in state.checks.items() if tally.check.verdict == verdict]
         raise Refused(
-            f"{state.id}: {'; '.join(doubtful) or 'nothing has been judged yet'}",
+            f"{state.id}: {'; '.join(doubtful) or 'no data of the last minutes'}",
             remedy=f'to go on all the same, say why: isthmus rollout promote {state.endpoint} --because "..."',
         )
-
-
-def _is_dry(plan: Plan, guardrail: str) -> bool:
-    return any(rail.dry_run for rail in plan.guardrails if rail.name == guardrail)
 
 
 def abort(project: Project, endpoint: str, *, because: str = "", timeout: timedelta | None = None) -> Status:
@@ -187,7 +184,7 @@ def abort(project: Project, endpoint: str, *, because: str = "", timeout: timede
     if _read(project, endpoint).state.phase != "ended":
         wishes.ask(project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because)
         look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
-        _drive(project, endpoint, lambda state: state.phase == "ended", timeout)
+        _drive(project, endpoint, lambda state: state.phase == "ended", timeout, every=_IMPATIENT)
     return status(project, endpoint)
 
 
@@ -201,7 +198,7 @@ def run_to_end(project: Project, endpoint: str) -> Outcome:
     return _outcome(_drive(project, endpoint, lambda state: state.released, None))
 
 
-def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeout: timedelta | None) -> State:
+def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeout: timedelta | None, *, every: timedelta = EVERY) -> State:
     _read(project, endpoint)  # NotFound before anything is driven
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
 
@@ -211,7 +208,7 @@ def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeo
         late = deadline is not None and time.monotonic() >= deadline
         return late or result.over or (result.state is not None and over(result.state))
 
-    drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=until)
+    drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=until, every=every)
     return _read(project, endpoint).state
 
 

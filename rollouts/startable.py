@@ -31,7 +31,7 @@ def planned(project: Project, endpoint: str) -> Plan:
     rollout, endpoint_spec = _declared_rollout(project, endpoint), declared(project, endpoint)
     state = observed(project, endpoint)
     old, new = _variant(state, rollout.source, "from"), _variant(state, rollout.to, "to")
-    spec = resolve(project, endpoint_spec, state).spec
+    spec = _with_counts(resolve(project, endpoint_spec, state).spec, state)
     _check_running(project, spec, state)
     _check_pair(endpoint, old, new)
     _check_bystanders(state, {old.name, new.name})
@@ -43,6 +43,20 @@ def planned(project: Project, endpoint: str) -> Plan:
         initial={variant.name: variant.target_percent for variant in state.variants},
         aliases=_aliases(project, new.model),
         target=traits_of(project.target),
+    )
+
+
+def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
+    """As many instances as run now, where nothing is declared: what a variant grows from, and goes back to."""
+    counts = {variant.name: variant.target_instances for variant in state.variants}
+    return msgspec.structs.replace(
+        spec,
+        variants=tuple(
+            msgspec.structs.replace(variant, instances=(counts[variant.name],) * 2)
+            if variant.instances is None and counts.get(variant.name)
+            else variant
+            for variant in spec.variants
+        ),
     )
 
 

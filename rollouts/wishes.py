@@ -28,7 +28,7 @@ def ask(
     for _ in range(_TRIES):
         stored = documents.read(store, endpoint)
         if stored is None:
-            raise NotFound(f"{endpoint} has no rollout", remedy=f"isthmus rollout start {endpoint}")
+            raise NotFound(f"{endpoint} has had no rollout", remedy=f"isthmus rollout start {endpoint}")
         check(stored.state)
         state = asked(stored.state, verb, Wish(who=who, at=at, because=because))
         if state == stored.state:

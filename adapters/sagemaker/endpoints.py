@@ -116,11 +116,14 @@ class SageMakerEndpoints:
         return _hopeless(saw) if saw.phase == "failed" else saw
 
     def _describe(self, name: str) -> dict[str, Any] | None:
+        asked = self._target.clock()
         try:
             with self._aws.reading("DescribeEndpoint", name):
                 described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(EndpointName=name)
         except NotFound:
+            self._aws.described.pop(name, None)
             return None
+        self._aws.described[name] = asked, described
         return described
 
     def _configured(self, described: Mapping[str, Any]) -> tuple[Known, ...]:

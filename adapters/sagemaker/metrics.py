@@ -27,7 +27,8 @@ _QUERIES = (
     ("p90_ms", "ModelLatency", "p90", 0.001),
     ("p99_ms", "ModelLatency", "p99", 0.001),
 )
-_SPAN = timedelta(hours=12)  # 10 variants, 7 queries and 720 minutes stay below the 100,800 data points of a call
+_MOST_POINTS = 100_800  # of a call
+_KNOWN = timedelta(seconds=30)  # that DescribeEndpoint's answer is good for: a variant made since has no minute that is settled
 _AGAIN = 5  # times, when CloudWatch says that it gave a part only
 _PAUSE = 1.0  # seconds before that
 
@@ -53,12 +54,13 @@ class CloudWatchMetrics:
                 f"the window ends at {window.end:%H:%M} UTC, and CloudWatch's minutes come up to {self._delay.total_seconds() / 60:g} late",
                 remedy="ask again after that, or for the minutes before it",
             )
+        span = timedelta(minutes=_MOST_POINTS // (len(_QUERIES) * len(variants)))
         start = max(window.start, _floor(created))  # an earlier endpoint of the same name had metrics of its own
         if start >= window.end:
             return {}
         series: dict[str, dict[str, Values]] = {variant: {} for variant in variants}
         while start < window.end:
-            end = min(start + _SPAN, window.end)
+            end = min(start + span, window.end)
             for (variant, field), values in self._read(name, variants, start, end).items():
                 series[variant].setdefault(field, {}).update(values)
             start = end
@@ -66,6 +68,10 @@ class CloudWatchMetrics:
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _endpoint(self, name: str, endpoint: str) -> tuple[list[str], datetime]:
+        """Its variants, and when it was made: as the endpoints' host has just seen it, else as it is."""
+        asked, described = self._aws.described.get(name, (None, {}))
+        if asked and timedelta(0) <= self._target.clock() - asked <= _KNOWN and described.get("ProductionVariants"):
+            return [each["VariantName"] for each in described["ProductionVariants"]], described["CreationTime"]
         client = self._aws.client("sagemaker")
         try:
             with self._aws.reading("DescribeEndpoint", name):

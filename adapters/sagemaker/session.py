@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from typing import Any, final
 from weakref import WeakKeyDictionary
@@ -38,6 +39,9 @@ class Aws:
         self.adopted: dict[str, str] = dict(options.get("adopted") or {})  # our name of an endpoint -> SageMaker's
         self._expected: str | None = options.get("account")
         self._clients: dict[tuple[str, bool, int], Any] = {}
+        self.described: dict[
+            str, tuple[datetime, dict[str, Any]]
+        ] = {}  # endpoint -> DescribeEndpoint's newest answer, and when it was asked
         self._lock = threading.Lock()
         self._account: str | None = None
         self._bucket_made = False

@@ -62,7 +62,7 @@ def _watched(state: State, seen: Observation, now: datetime) -> Step:
         state = replace(state, sent=0)
     if actions := _alias_back(state, seen):
         return state, actions
-    if state.plan.capacity == "scale" and endpoint.phase == "ready" and not is_sized(_declared(state), endpoint):
+    if endpoint.phase == "ready" and not is_sized(_declared(state), endpoint):
         return state, (Apply(spec=_declared(state)),)
     return state, ()
 
@@ -70,11 +70,13 @@ def _watched(state: State, seen: Observation, now: datetime) -> Step:
 def _is_settled(state: State, seen: Observation) -> bool:
     if seen.endpoint is None:
         return seen.absent
-    sized = state.plan.capacity == "keep" or state.end in ("refused", "lost") or state.handover == "failed"
-    return sized or is_lost(state, seen) or is_sized(_declared(state), seen.endpoint)
+    return state.end in ("refused", "lost") or is_lost(state, seen) or is_sized(_declared(state), seen.endpoint)
 
 
 def _declared(state: State) -> EndpointSpec:
+    """What stays. Where nobody scaled, or the hand-over stopped half-way, it stays as it is."""
+    if state.plan.capacity == "keep" or state.handover == "failed":
+        return replace(state.plan.spec, variants=())
     return final(state.plan) if state.handover == "done" else state.plan.spec
 
 

@@ -16,7 +16,7 @@ from ..actions import Action, Apply, SetAlias
 from ..capacity import final, home, is_sized
 from ..convergence import is_converged, is_lost, is_served, next_minute, settled_by, version_of
 from ..judging import judged
-from ..moves import MOST_CALLS, note, split_at, to_ended, to_split
+from ..moves import MOST_CALLS, SHIFT_TIME, note, split_at, to_ended, to_split
 from ..states import Observation, State
 from .baking import has_drifted, unready, watched
 from .before import put_right
@@ -31,6 +31,9 @@ def handing(state: State, seen: Observation, now: datetime) -> Step:
     if is_lost(state, seen):
         return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
     if state.handover != "failed" and (why := _failure(state, now)):
+        if state.handover == "removing":  # the traffic is home: only the new variant is still there, without any
+            state = note(replace(state, handover="failed"), now, "handed", f"failed: {state.plan.to} was not removed: {why}")
+            return to_ended(state, now, "promoted", f"{state.plan.to} was not removed"), ()
         state = _fail(state, now, why)
     return _STAGES[state.handover](state, seen, now)
 
@@ -92,7 +95,7 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
 def _whole(state: State, seen: Observation, now: datetime) -> Step:
     if seen.endpoint is None or not is_converged(state, home(state.plan), seen.endpoint):
         return put_right(state, seen, now)
-    return replace(state, handover="removing", sent=0, shift_by=None), ()
+    return replace(state, handover="removing", sent=0, shift_by=now + SHIFT_TIME), ()
 
 
 def _removing(state: State, seen: Observation, now: datetime) -> Step:

@@ -7,6 +7,7 @@ import pytest
 
 from isthmus.adapters import targets
 from isthmus.endpoints.converge import converged, variants_ready
+from isthmus.endpoints.port import TrafficMinute, Window
 from isthmus.endpoints.revision import revision_of
 from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled, Unavailable
 from isthmus.localstack.client import Stack
@@ -80,6 +81,22 @@ def test_a_look_that_took_long_is_not_acted_on(target, stack, ready, models):
     target.endpoints.apply(endpoint(variant(models[0], "champion"), variant(models[2], "challenger")))
     assert (asked(stack, WEIGHTS), asked(stack, "UpdateEndpoint")) == (0, 0)
     assert target.endpoints.observe("ranker") == ready
+
+
+def test_a_look_with_its_minutes_is_two_calls_and_without_them_one(target, stack, ready):
+    """A rollout looks every ten seconds. With its own document and the traffic's owner it makes three calls, four with metrics."""
+    made = target.native.client("sagemaker").describe_endpoint(EndpointName="conf-ranker")["CreationTime"]
+    start = made.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    target.clock = lambda: start + timedelta(minutes=30)
+    minute = TrafficMinute(variant="champion", start=start, requests=20, latencies_ms=(4.0,))
+    target.extra("traffic_script").add("ranker", [minute])
+    window = Window(start=start - timedelta(hours=26), end=start + timedelta(minutes=26))
+    for read in (False, True):
+        stack.clear_calls()
+        assert target.endpoints.observe("ranker") == ready
+        if read:
+            assert [bucket.requests for bucket in target.metrics.read("ranker", window)["champion"]] == [20]
+        assert [call.operation for call in stack.calls()] == ["DescribeEndpoint", *["GetMetricData"] * read]
 
 
 def test_weights_that_go_back_by_themselves_are_seen(target, stack, spec, ready):

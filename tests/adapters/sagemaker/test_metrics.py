@@ -7,7 +7,6 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from isthmus.adapters import targets
-from isthmus.adapters.sagemaker import metrics
 from isthmus.adapters.sagemaker.session import of
 from isthmus.endpoints.port import Window
 from isthmus.errors import NotSettled, Unavailable
@@ -157,13 +156,12 @@ def test_a_window_is_settled_three_minutes_after_its_end(target, source, cloudwa
 
 
 def test_a_long_window_is_read_in_parts_that_cloudwatch_allows(source, cloudwatch, described):
-    described()
-    window = Window(start=WINDOW.end - timedelta(days=1), end=WINDOW.end)
-    points = 0
-    for part in range(2):
-        start = window.start + part * metrics._SPAN
-        expected = {"StartTime": start, "EndTime": start + metrics._SPAN, "MetricDataQueries": ANY, "ScanBy": ANY}
-        cloudwatch.add_response("get_metric_data", answer({0: {part: 1}}), expected)
-        points = max(points, 10 * len(NAMES) * int(metrics._SPAN / MINUTE))
+    """100,800 data points a call: of one variant's seven series, ten days."""
+    window = Window(start=WINDOW.end - timedelta(days=15), end=WINDOW.end)
+    described(created=window.start - timedelta(days=1))
+    parts = [(window.start, window.start + timedelta(days=10)), (window.start + timedelta(days=10), window.end)]
+    for number, (start, end) in enumerate(parts):
+        assert len(NAMES) * ((end - start) / MINUTE) <= 100_800
+        expected = {"StartTime": start, "EndTime": end, "MetricDataQueries": ANY, "ScanBy": ANY}
+        cloudwatch.add_response("get_metric_data", answer({0: {number: 1}}), expected)
     assert [bucket.requests for bucket in source.read("ranker", window)["champion"]] == [1, 1]
-    assert points <= 100_800

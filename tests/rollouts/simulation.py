@@ -1,0 +1,450 @@
+"""Random weather for a rollout: controllers that die, sleep and come late, people, somebody else, faults, outages; a monitor judges.
+
+`episode(seed)` is one rollout from its start until its traffic is given back. Every controller is a thread of its own that holds still at
+any of its calls, so that every order of calls can come about; only one thread runs at a time, so that a seed is one story.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from datetime import timedelta
+from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
+
+from isthmus.errors import Busy, OutcomeUnknown, Throttled
+from isthmus.formats import decode
+from isthmus.project.specs import Guardrail, Hold, RolloutStep
+from isthmus.rollouts import controller, documents, guardrails, wishes
+from isthmus.rollouts.convergence import is_split, settled_by
+from isthmus.rollouts.states import Entry, State
+from isthmus.rollouts.world import Behaviour, World
+from isthmus.target import CallLog
+
+from .scene import FAILING, HEALTHY, MINUTE, TARGETS, begun, plan, split
+
+SECOND = timedelta(seconds=1)
+SLEEPS = (100, 290)  # seconds that a controller is stopped for, at the longest
+EFFECTS = ("endpoints.shift", "endpoints.apply", "registry.set_alias")
+judge = guardrails.judge  # the monitor's own, also where a mutant replaces the engine's
+
+
+class Killed(BaseException):
+    """kill -9: nothing catches it."""
+
+
+class Violation(msgspec.Struct, frozen=True):
+    promise: str
+    what: str
+
+
+class Process:
+    """A controller: it looks when it is told to, and may be held at any of its calls."""
+
+    def __init__(self, weather, number):
+        self.weather, self.number, self.lives = weather, number, 0
+        self.calls = CallLog()
+        self.ports = weather.world.ports(self.calls)
+        self.calls.listeners.append(weather.reading(self))
+        self.calls.before, self.calls.after = weather.before(self), weather.after(self)
+        self.until = None  # held so long
+        self.saw, self.served = 0, {}  # what its newest observation knows: others' changes, percents
+        self.next = weather.world.now()
+        self.baton, self.alive = threading.Semaphore(0), True
+        self.thread = threading.Thread(target=self.live, daemon=True)
+        self.thread.start()
+
+    @property
+    def holder(self):
+        return f"p{self.number}.{self.lives}"
+
+    def live(self):
+        while True:
+            self.baton.acquire()
+            if not self.alive:
+                return
+            try:
+                self.weather.look(self)
+            except Killed:
+                self.lives += 1
+            except Exception as error:  # noqa: BLE001  a look never raises: this is what the monitor reports
+                self.weather.broken("a look ends", f"{type(error).__name__}: {error}")
+            self.weather.baton.release()
+
+    def run(self):
+        """Until its look is over, or it is held."""
+        self.until = None
+        self.baton.release()
+        self.weather.baton.acquire()
+
+    def hold(self, until):
+        self.until = until
+        self.weather.baton.release()
+        self.baton.acquire()
+        if not self.alive:
+            raise Killed
+
+    def end(self):
+        self.alive = False
+        self.baton.release()
+        if self.until is not None:
+            self.weather.baton.acquire()
+            self.baton.release()
+        self.thread.join()
+
+
+class Weather:
+    """One episode."""
+
+    def __init__(self, seed, *, looks=250):
+        self.chance = chance = random.Random(seed)
+        self.traits = chance.choice(TARGETS)
+        self.plan = drawn(chance, self.traits)
+        bad = Behaviour(error_rate=chance.choice([0.02, 0.3, 0.9]))
+        behaviours = {"champion": HEALTHY, "challenger": bad if chance.random() < 0.1 else HEALTHY}
+        self.world = World(
+            self.traits,
+            self.plan.spec,
+            split=self.plan.initial,
+            per_minute=chance.choice([0, 60, 600]) if chance.random() < 0.2 else 1200,
+            behaviours=behaviours,
+            aliases={("ranker", "champion"): 1, ("ranker", "challenger"): 2},
+        )
+        self.baton = threading.Semaphore(0)
+        self.violations, self.looks, self.most = [], 0, looks
+        self.chaos, self.sick = True, chance.random() < 0.3
+        self.stops = chance.random() < 0.5  # half of the episodes stop controllers directly before their calls
+        self.monitor = Monitor(self)
+        self.person = CallLog()
+        self.person.after = lambda call: self.monitor.put(call, None)
+        self.store = self.world.ports(self.person).state
+        documents.begin(self.store, "ranker", lambda number: replace(begun(self.plan, self.world.now()), id=number))
+        self.processes = [Process(self, number) for number in range(chance.choice([2, 3] if self.stops else [1, 2, 3]))]
+
+    def play(self):
+        """Bad weather for so many looks, then calm until the rollout is over."""
+        try:
+            deadline = None
+            while not self.over():
+                if self.chaos and (self.looks >= self.most or self.violations):
+                    self.chaos = False
+                    self.world.outage = False
+                    deadline = self.world.now() + timedelta(hours=12)
+                if deadline is not None and self.world.now() > deadline:
+                    state = documents.read(self.store, "ranker").state
+                    self.broken("it ends", f"{state.phase} {state.stage} for hours")
+                    break
+                if deadline is not None:
+                    self.answer()
+                self.step()
+            while any(process.until for process in self.processes):  # those who sleep still wake up
+                self.wake()
+                self.world.advance(5 * SECOND)
+            self.monitor.finish()
+        finally:
+            for process in self.processes:
+                process.end()
+        return self
+
+    def answer(self):
+        """In calm weather a person says what is waited for."""
+        state = documents.read(self.store, "ranker").state
+        if state.wish.pause is not None:
+            self.wish("resume")
+        elif state.phase == "waiting" and not (state.wish.promote and state.wish.promote.because):
+            self.wish("promote", because="go on")
+
+    def over(self):
+        stored = documents.read(self.store, "ranker")
+        return stored is not None and stored.state.released and not stored.state.outbox
+
+    def step(self):
+        self.wake()
+        if self.chaos:
+            self.happen()
+        now = self.world.now()
+        ready = [process for process in self.processes if process.until is None and process.next <= now]
+        if ready and self.chance.random() < 0.7:
+            process = self.chance.choice(ready)
+            self.looks += 1
+            process.run()
+        else:
+            self.world.advance(self.chance.choice([1, 5, 10, 10, 30, 61]) * SECOND)
+        self.monitor.passing()
+
+    def wake(self):
+        for process in self.processes:
+            if process.until is not None and process.until <= self.world.now():
+                process.run()
+
+    def look(self, process):
+        process.next = self.world.now() + 10 * SECOND
+        try:
+            result = controller.look(process.ports, "ranker", holder=process.holder, clock=self.world.now)
+        except Throttled:
+            return  # the document itself could not be read
+        process.next = self.world.now() + (0 if result.again else 10) * SECOND
+
+    def happen(self):
+        """Other people and other things."""
+        chance, fleet, dice = self.chance, self.world.fleet, self.chance.random()
+        if dice < 0.0006:
+            self.wish("abort")
+        elif dice < 0.004:
+            self.wish(chance.choice(["promote", "pause"]), because=chance.choice(["", "I know"]))
+        elif dice < 0.010:
+            self.wish("resume")
+        elif dice < 0.012:
+            self.monitor.outside()
+            fleet.set_split(split(chance.choice([0, 5, 50, 90, 100])) if "challenger" in fleet.variants else {"champion": Decimal(100)})
+        elif dice < 0.014 and "challenger" in fleet.variants and not fleet.updating:
+            self.monitor.outside()
+            before = self.monitor.targets()
+            fleet.set_split(split(77))
+            fleet.set_split(before)  # a change and its way back between two looks
+        elif dice < 0.017:
+            fleet.rollbacks = chance.choice([1, 2, 7])
+        elif dice < 0.020 and not fleet.updating:
+            self.monitor.outside()
+            fleet.occupy(chance.choice([30, 240, 400]) * SECOND)
+        elif dice < 0.023:
+            self.world.outage = not self.world.outage
+        elif dice < 0.025 and self.sick and "challenger" in fleet.variants:
+            self.world.behave("challenger", chance.choice([HEALTHY, FAILING, Behaviour(error_rate=0.015)]))
+        elif dice < 0.028:
+            if self.sick and "challenger" in fleet.variants:
+                self.world.behave("challenger", FAILING)
+            self.world.advance(chance.randint(5, 40) * MINUTE)  # nobody looks
+        elif dice < 0.030:
+            self.world.traffic.per_minute = chance.choice([0, 60, 600, 1200])
+
+    def wish(self, verb, because=""):
+        if not self.over():
+            wishes.ask(self.store, "ranker", verb, who="ann", at=self.world.now(), because=because)
+
+    # what can happen at a call
+
+    def reading(self, process):
+        def hook(call):
+            if call.mutating:
+                return
+            if self.chaos and self.chance.random() < 0.003:
+                raise Throttled("slow down")
+            if not self.stops:
+                self.maybe_held(process, 0.004)
+            if call.operation == "endpoints.observe":
+                process.saw, process.served = self.monitor.changes, self.world.fleet.shares()
+
+        return hook
+
+    def before(self, process):
+        def hook(call):
+            if self.chaos and self.chance.random() < 0.01:
+                raise Busy("in mid-change") if call.operation in EFFECTS[:2] and self.chance.random() < 0.5 else Throttled("slow down")
+            if self.stops and call.operation in EFFECTS:
+                self.maybe_held(process, 0.4, effect=True)
+            else:
+                self.maybe_held(process, 0.005 if self.stops else 0.02)
+            self.monitor.asked = self.monitor.targets()
+
+        return hook
+
+    def after(self, process):
+        def hook(call):
+            self.monitor.put(call, process)
+            if call.operation == "endpoints.shift":
+                self.monitor.shifted()
+            if self.chaos and self.chance.random() < 0.01:
+                raise self.chance.choice([Killed(), OutcomeUnknown("no reply")])
+
+        return hook
+
+    def maybe_held(self, process, probability, *, effect=False):
+        if not self.chaos or self.chance.random() >= probability:
+            return
+        if self.chance.random() < (0.1 if self.stops else 0.4):
+            raise Killed
+        if effect and self.chance.random() < 0.4:
+            self.wish("abort")  # what is late now is against what is meant
+        longest = self.chance.choice(SLEEPS)
+        process.hold(self.world.now() + (longest if effect else self.chance.randint(1, longest)) * SECOND)
+
+    def broken(self, promise, what):
+        self.violations.append(Violation(promise, f"{self.world.now():%H:%M:%S} {self.traits.name}: {what}"))
+
+
+class Monitor:
+    """Compares what is written, and what is done, with what was promised. It sees the world's truth, not what controllers see."""
+
+    def __init__(self, weather):
+        self.weather, self.world = weather, weather.world
+        self.state = None  # the durable document
+        self.entries, self.keys, self.epochs, self.bakes = {}, {}, {}, {}
+        self.changes = 0  # of the endpoint, by others
+        self.started = self.blind = 0  # those from before the bake; the newest that our own touch may hide
+        self.changes_at_end = 0
+        self.asked = {}  # before a call
+        self.counts = Counter()
+        self.raised, self.late = None, timedelta(0)  # by a call that came late
+
+    def outside(self):
+        """Somebody else changes the endpoint."""
+        self.changes += 1
+        if self.state.bake_from is not None and self.state.bake_token is None:
+            self.blind = self.changes
+
+    def targets(self):
+        return {name: variant.target for name, variant in self.world.fleet.variants.items()}
+
+    def shifted(self):
+        """(a, c): what a call of ours leaves is what is durable at this moment, or what was there before."""
+        state, asked = self.state, self.targets()
+        self.counts["shifts"] += 1
+        if sum(asked.values()) != 100 or any(share % state.plan.resolution for share in asked.values()):
+            self.broken("a split sums to 100 and is representable", f"{asked}")
+        if is_split(asked, state.intent, state.plan) or is_split(asked, self.asked, state.plan):
+            return
+        if state.plan.fenced:
+            self.broken("(a, c) no other split than the durable intent", f"{asked} for {state.intent} in {state.phase}")
+        elif asked.get("challenger", 0) > state.intent.get("challenger", 0):
+            self.counts["late raises"] += 1
+            self.raised = self.raised or self.world.now()
+
+    def passing(self):
+        """How long a late raise lasted."""
+        if self.raised and self.world.fleet.shares().get("challenger", 0) <= self.state.intent.get("challenger", 0):
+            self.late, self.raised = max(self.late, self.world.now() - self.raised), None
+
+    def put(self, call, process):
+        if call.operation != "state.put":
+            return
+        value = self.world.documents.values[call.resource].value
+        if "/history/" in call.resource:
+            if self.keys.setdefault(call.resource, value) != value:
+                self.broken("(i) history is append-only", f"{call.resource} was written twice")
+        elif call.resource == "rollouts/ranker":
+            self.written(decode(value, State, what="the document"), value, process)
+
+    def written(self, state, value, process):
+        before, self.state = self.state, state
+        self.counts["writes"] += 1
+        if len(value) > documents.LARGEST:
+            self.broken("the document stays small", f"{len(value)} bytes")
+        for entry in state.outbox:
+            if self.entries.setdefault(entry.seq, entry) != entry:
+                self.broken("(i) history is append-only", f"entry {entry.seq} is another one by now")
+        if state.lease.holder and self.epochs.setdefault(state.lease.epoch, state.lease.holder) != state.lease.holder:
+            self.broken("(c) one holder an epoch", f"epoch {state.lease.epoch}")
+        if before is None:
+            return
+        if state.seq < before.seq or state.lease.epoch < before.lease.epoch:
+            self.broken("(a) the document moves forward", f"seq {before.seq} -> {state.seq}, epoch {before.lease.epoch}")
+        if state.phase in ("baking", "waiting"):
+            self.bake(before, state, process)
+        if before.phase in ("baking", "waiting") and (state.stage > before.stage or state.phase in ("promoted", "handing")):
+            self.stepped(before, state, process)
+        if state.phase == "ended" != before.phase:
+            self.changes_at_end = self.changes
+        self.abort(before, state)
+
+    def bake(self, before, state, process):
+        where, span = (state.stage, state.attempt), (state.bake_from, state.bake_until)
+        if self.bakes.setdefault(where, span) != span:
+            self.broken("(d) no bake is shortened or begun again", f"step {where}: {self.bakes[where]} -> {span}")
+        if before.phase not in ("baking", "waiting") or before.attempt != state.attempt:
+            self.started = process.saw
+            self.counts["bakes"] += 1
+            if not is_split(process.served, state.intent, state.plan):
+                self.broken("(g) only after observed convergence", f"{process.served} for {state.intent}")
+        elif before.checks and state.checks and self.until(state) < self.until(before):
+            self.broken("(e) no minute is judged twice", f"{self.until(before)} -> {self.until(state)}")
+
+    def until(self, state):
+        return min(tally.until for tally in state.checks.values())
+
+    def stepped(self, before, state, process):
+        """A step up: the time is over, the data are there and good, and nobody was there meanwhile."""
+        entry = next((e for e in reversed(state.outbox) if e.what in ("step", "promoted")), None)
+        if entry is None:
+            self.broken("(i) the history is whole", f"nothing tells of the step from {before.stage}")
+            return
+        settled, asked = settled_by(state.plan, entry.at), before.wish.promote
+        self.counts["steps"] += 1
+        if settled < before.bake_until:
+            self.broken("(d) no bake is shortened", f"step {before.stage} at {entry.at:%H:%M:%S}, a bake until {before.bake_until:%H:%M}")
+        if not (asked and asked.because):
+            self.data(before, settled)
+        if process.saw > max(self.started, self.blind):
+            self.broken("(d) drift begins a whole new bake", f"step {before.stage}: somebody was there in its bake")
+
+    def data(self, before, settled):
+        """(h), by the world's own minutes, and by an evaluation of its own."""
+        minutes = {
+            variant: tuple(minute.bucket for minute in listed if before.bake_from <= minute.start < settled)
+            for variant, listed in self.world.minutes.items()
+        }
+        checks = judge(before.plan, before.stage, minutes, {}, settled=settled)
+        for check, guardrail in zip(checks, before.plan.guardrails, strict=True):
+            if not guardrail.dry_run and check.verdict not in ("pass", "not judged"):
+                self.broken("(h) only good data lead on", f"step {before.stage}: {check.guardrail} {check.verdict}: {check.why}")
+
+    def abort(self, before, state):
+        if before.wish.abort and not state.wish.abort:
+            self.broken("(f) nothing takes an abort back", "the wish is gone")
+        if before.phase == "aborting" and state.phase not in ("aborting", "ended"):
+            self.broken("(f) an abort is monotone", f"aborting -> {state.phase}")
+        if before.phase == "ended" != state.phase:
+            self.broken("the end is the end", f"ended -> {state.phase}")
+        wished = before.wish.abort is not None and before.phase not in ("handing", "ended")
+        if wished and before.intent and state.intent.get("challenger", 0) > before.intent["challenger"]:
+            self.broken("(f) abort beats promote", f"{before.intent} -> {state.intent}")
+        if wished and state.end == "promoted":
+            self.broken("(f) abort beats promote", "it was promoted")
+
+    def finish(self):
+        """Every entry is in the history, and nothing of ours came after the end."""
+        state = self.state
+        stored = {decode(value, Entry, what=key).seq for key, value in self.keys.items()}
+        if missing := set(range(1, state.seq + 1)) - stored - {entry.seq for entry in state.outbox}:
+            self.broken("(i) the history is whole", f"{sorted(missing)} of {state.seq} are not there")
+        self.counts[f"end {state.end}"] += 1
+        if not state.released or not state.taken or state.end not in ("promoted", "aborted") or self.changes != self.changes_at_end:
+            return
+        if not is_split(self.world.fleet.shares(), state.intent, state.plan):
+            self.broken("what is late is undone", f"{self.world.fleet.shares()} after {state.end}, for {state.intent}")
+        named = self.world.models.aliases.get(("ranker", "champion"))
+        if state.plan.promote_alias and named != (2 if state.end == "promoted" else 1):
+            self.broken("what is late is undone", f"champion names {named} after {state.end}")
+
+    def broken(self, promise, what):
+        self.weather.broken(promise, what)
+
+
+def drawn(chance, traits):
+    """A plan of short bakes, for which a target's metrics are not too late."""
+    least = int(traits.metrics_delay / MINUTE) + 2
+    shares = [*sorted(chance.sample([25, 40, 50, 75], chance.randint(0, 2))), 100]
+    stages = tuple(
+        RolloutStep(traffic=Decimal(share), bake=chance.randint(least, least + 4) * MINUTE, pause=chance.random() < 0.1) for share in shares
+    )
+    limits = (Guardrail(metric="error_rate", max=0.01), Guardrail(metric="error_rate", max_ratio=2, dry_run=chance.random() < 0.2))
+    return plan(
+        traits,
+        stages=stages,
+        guardrails=limits[: chance.choice([1, 2, 2])],
+        failure_limit=chance.choice([1, 2]),
+        on_drift=chance.choice(["correct", "correct", "pause", "abort"]),
+        on_no_data=Hold(hold=10 * MINUTE, then=chance.choice(["abort", "pause"])),
+        on_inconclusive=Hold(then=chance.choice(["abort", "pause"])),
+        capacity=chance.choice(["scale", "keep"]),
+        promote_alias=chance.choice(["champion", "champion", None]),
+        remove_old=chance.choice([0, 5, 20]) * MINUTE,
+    )
+
+
+def episode(seed, *, looks=250):
+    """One rollout in weather of its own."""
+    return Weather(seed, looks=looks).play()

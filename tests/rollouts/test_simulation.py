@@ -1,0 +1,22 @@
+"""Random weather keeps every promise, and shows each missing precaution. More of it: benchmarks/rollouts.py."""
+
+import pytest
+
+from .mutants import MUTANTS, mutated
+from .simulation import episode
+
+EPISODES = 60  # 6,000 looks, two seconds
+MOST = 1_000  # until a missing precaution is seen
+
+
+def test_no_weather_breaks_a_promise():
+    broken = [(seed, *episode(seed).violations) for seed in range(EPISODES)]
+    assert [line for line in broken if len(line) > 1] == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_missing_precaution_is_seen(name):
+    """Late calls are rare: some take a few hundred rollouts, ten seconds, to hurt."""
+    with mutated(name):
+        assert next((seed for seed in range(MOST) if episode(seed, looks=150).violations), None) is not None
