@@ -88,7 +88,7 @@ def _carried_out(
 
 def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
     """The minutes that a decision stands on, before it. What cannot be kept stops no rollout, least of all its abort."""
-    if before.bake_from is None or decided.bake_from == before.bake_from:
+    if before.bake_from is None or (before.phase, before.stage, before.attempt) == (decided.phase, decided.stage, decided.attempt):
         return ()
     try:
         documents.keep_minutes(ports.blobs, before, seen)

@@ -101,9 +101,14 @@ def history(store: StateStore, state: State) -> Iterator[Entry]:
 
 
 def minutes_uri(blobs: BlobStore, state: State) -> str:
-    """Of the bake that a state is in: <stage>-<attempt>, or the phase after the last stage."""
-    name = f"{state.stage}-{state.attempt}" if state.phase in ("baking", "waiting") else state.phase
-    return f"{blobs.root.rstrip('/')}/rollouts/{state.endpoint}/{state.id}/{name}.json"
+    return f"{blobs.root.rstrip('/')}/rollouts/{state.endpoint}/{state.id}/{_bake(state)}.json"
+
+
+def _bake(state: State) -> str:
+    """The bake that a state is in: <stage>-<attempt>; on the way to the next stage <stage>-<phase>; after the last one the phase."""
+    if state.phase in ("baking", "waiting"):
+        return f"{state.stage}-{state.attempt}"
+    return f"{max(state.stage - 1, 1)}-{state.phase}" if state.phase in ("sizing", "shifting") else state.phase
 
 
 def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:

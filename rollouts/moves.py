@@ -64,14 +64,20 @@ def split_at(plan: Plan, percent: Decimal) -> dict[str, Decimal]:
 
 
 def to_sizing(state: State, now: datetime, stage: int, why: str) -> State:
-    basis = evidence(state)
+    """The next step. Its minutes are judged on, with those of the bake before, until the next bake: machines may take half an hour."""
     moved = replace(_unbaked(state), phase="sizing", stage=stage, attempt=0, sent=0, shift_by=now + SHIFT_TIME)
-    return note(moved, now, "step", why, basis=basis)
+    moved = replace(moved, bake_from=state.bake_from, checks=state.checks)
+    return note(moved, now, "step", why, basis=evidence(state))
 
 
-def to_shifting(state: State, now: datetime, *, attempt: int) -> State:
+def to_shifting(state: State, now: datetime) -> State:
     share = state.plan.stages[state.stage - 1].traffic
-    return to_split(replace(_unbaked(state), phase="shifting", attempt=attempt), now, split_at(state.plan, share))
+    return to_split(replace(state, phase="shifting"), now, split_at(state.plan, share))
+
+
+def to_shifting_again(state: State, now: datetime) -> State:
+    """Then a whole new bake: what was measured beside somebody else's change says nothing."""
+    return to_shifting(replace(_unbaked(state), attempt=state.attempt + 1, corrected=state.corrected + 1), now)
 
 
 def to_split(state: State, now: datetime, split: Mapping[str, Decimal]) -> State:

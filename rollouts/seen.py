@@ -88,9 +88,22 @@ def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
         if (value := smallest(guardrail, step, traffic)) is not None:
             shown = f"{value:.2g}x" if guardrail.max is None else f"{value:.3g} ms" if kind == "latency" else f"{100 * value:.2g} %"
             return f"{at} sees {shown} or more in step {number}, nine times in ten"
+    if kind == "latency" and not _is_judged(plan, guardrail, guardrail.metric, traffic):
+        least = METRICS[guardrail.metric].least
+        others = [name for name, about in METRICS.items() if about.kind == "latency" and _is_judged(plan, guardrail, name, traffic)]
+        instead = max(others, key=lambda name: METRICS[name].least, default=None)
+        none = f"{at} no minute has {least} requests{' of both' if guardrail.max is None else ''}"
+        return f"{none}: {instead} can be judged" if instead else f"{none}, nor enough for another latency"
     if kind == "score" or (kind == "latency" and guardrail.metric not in traffic.spread):
         return "what it sees is not foreseen"
     return f"{at} sees {'nothing that is not far beyond its limit' if kind == 'latency' else 'only what is broken outright'}"
+
+
+def _is_judged(plan: Plan, guardrail: Guardrail, metric: str, traffic: Traffic) -> bool:
+    """Whether in some step a mean minute has enough requests for the latency's figure."""
+    shares = [float(stage.traffic) / 100 for stage in plan.stages]
+    parts = (min(share, 1 - share) if guardrail.max is None else share for share in shares)
+    return max(parts) * traffic.per_minute >= METRICS[metric].least
 
 
 def smallest(guardrail: Guardrail, step: Step, traffic: Traffic) -> float | None:

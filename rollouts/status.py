@@ -103,8 +103,7 @@ def _phase(status: Status) -> str:  # noqa: PLR0911  one line a phase
         case "baking" if state.bake_from and state.bake_until:
             if now < state.bake_until:
                 return f"bake {duration(now - state.bake_from)} of {duration(state.bake_until - state.bake_from)}"
-            held = f", held until {state.hold_until:%H:%M}" if state.hold_until else ""
-            return f"bake over{held}"
+            return "bake over, held" if state.hold_until else "bake over"
         case "waiting":
             return "bake over, WAITS FOR A PERSON"
         case "shifting" | "sizing" | "starting":
@@ -144,7 +143,9 @@ def _asks(status: Status) -> list[str]:
     if state.phase == "baking":
         following = state.stage < len(state.plan.stages)
         step = f"next step {shown(state.plan.stages[state.stage].traffic)} %" if following else "promoted then"
-        when = f" at {state.bake_until:%H:%M}" if state.bake_until else ""
+        if state.hold_until:
+            return [f"without data the traffic goes back at {state.hold_until:%H:%M} UTC    isthmus rollout pause | abort {name}"]
+        when = f" at {state.bake_until:%H:%M} UTC" if state.bake_until and status.now < state.bake_until else ""
         return [f"{step}{when}    isthmus rollout pause | abort {name}"]
     if state.phase == "ended" and state.end == "aborted":
         return [f"next   mend it, then isthmus rollout start {name}: a new rollout"]

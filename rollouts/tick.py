@@ -95,7 +95,7 @@ def _touched(state: State, seen: Observation) -> tuple[State, tuple[Action, ...]
     A bake's token is compared first. Where nobody was there the next look takes over the one that our own touch leaves.
     """
     endpoint = seen.endpoint
-    if endpoint is None or endpoint.phase not in ("ready", "failed"):
+    if endpoint is None:
         return state, ()
     token = None if state.bake_token == endpoint.token else state.bake_token
     return replace(state, bake_token=token), (Touch(split=asked(endpoint), expect=endpoint.token),)
@@ -122,5 +122,5 @@ def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
     if isinstance(action, Shift) and unknown:
         return replace(state, lease=replace(state.lease, touched=False))  # it may come yet: a touch makes it stale
     if isinstance(action, Shift) and not done:
-        return replace(state, sent=max(state.sent - 1, 0))  # it did not happen, so the target did not go back
+        return replace(state, sent=max(state.sent - 1, 1))  # it did not happen, so the target did not go back; 0: nothing was tried
     return state

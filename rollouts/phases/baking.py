@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ..actions import Action
 from ..convergence import is_converged, is_lost, is_ready, is_served, settled_by
 from ..judging import judged, standing
-from ..moves import note, to_aborting, to_ended, to_promoted, to_shifting, to_sizing
+from ..moves import note, to_aborting, to_ended, to_promoted, to_shifting_again, to_sizing
 from ..states import Observation, State, Wish
 from .before import may_go_up
 
@@ -66,7 +66,7 @@ def _drifted(state: State, now: datetime) -> State:
     if state.plan.on_drift == "pause" and state.wish.pause is None:
         wish = Wish(who=state.lease.holder, at=now, because="drift")
         state = note(replace(state, wish=replace(state.wish, pause=wish)), now, "paused", "drift")
-    return to_shifting(replace(state, corrected=state.corrected + 1), now, attempt=state.attempt + 1)
+    return to_shifting_again(state, now)
 
 
 def _over(state: State, seen: Observation, now: datetime) -> Step:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ..actions import Action, Apply, Shift, Take
 from ..capacity import is_sized, sized
 from ..convergence import asked, is_converged, is_lost, is_open, is_split
+from ..judging import judged
 from ..moves import MOST_CALLS, note, to_aborting, to_baking, to_ended, to_shifting, to_sizing
 from ..states import Observation, State
 
@@ -34,27 +35,27 @@ def starting(state: State, seen: Observation, now: datetime) -> Step:
 
 def sizing(state: State, seen: Observation, now: datetime) -> Step:
     """The new variant's instances follow before its traffic does."""
-    endpoint = seen.endpoint
+    endpoint, spec = seen.endpoint, sized(state.plan, state.stage)
     if state.plan.capacity == "keep":
-        return to_shifting(state, now, attempt=state.attempt), ()
-    if is_lost(state, seen):
-        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
-    spec = sized(state.plan, state.stage)
+        return to_shifting(state, now), ()
+    if (state := _going_on(state, seen, now)).phase != "sizing":
+        return state, ()
     if endpoint is not None and endpoint.phase == "ready" and is_sized(spec, endpoint):
         if state.sent:
             state = note(state, now, "sized")
-        return to_shifting(state, now, attempt=state.attempt), ()
+        return to_shifting(state, now), ()
     if state.shift_by is not None and now >= state.shift_by:
         return to_aborting(state, now, f"{state.plan.to} had not the instances of step {state.stage} in time"), ()
-    if endpoint is None or endpoint.phase == "updating" or is_sized(spec, endpoint):
-        return state, ()
-    return replace(state, sent=state.sent + 1), (Apply(spec=spec),)
+    if state.intent and (step := put_right(state, seen, now))[1]:
+        return step  # somebody moved the traffic while machines start
+    waits = endpoint is None or endpoint.phase == "updating" or is_sized(spec, endpoint)
+    return (state, ()) if waits else (replace(state, sent=state.sent + 1), (Apply(spec=spec),))
 
 
 def shifting(state: State, seen: Observation, now: datetime) -> Step:
     """Shift until the intent is what serves, all of it ready. What does not follow in its time, or after six calls, is taken back."""
-    if is_lost(state, seen):
-        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
+    if (state := _going_on(state, seen, now)).phase != "shifting":
+        return state, ()
     endpoint = seen.endpoint
     if endpoint is not None and is_converged(state, state.plan.spec, endpoint):
         if state.plan.capacity == "scale" and not is_sized(sized(state.plan, state.stage), endpoint):
@@ -68,12 +69,24 @@ def shifting(state: State, seen: Observation, now: datetime) -> Step:
     return moved, actions
 
 
+def _going_on(state: State, seen: Observation, now: datetime) -> State:
+    """Unless the variants are not ours any more, or what serves is judged to be broken."""
+    if is_lost(state, seen):
+        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's")
+    state, cause = judged(state, seen, now, stage=max(state.stage - 1, 1))
+    return to_aborting(state, now, cause) if cause else state
+
+
 def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = False) -> Step:
-    """Shift once more when the target was told another split than the intent, and is ready, or `anyhow` if it takes the call at all."""
+    """Shift once more when the target was told another split than the intent, and is ready.
+
+    `anyhow`: also when it is not. A variant that never gets ready must not stand in the way of taking its traffic; a target that cannot be
+    interrupted says Busy, and is asked again.
+    """
     endpoint = seen.endpoint
     if endpoint is None or is_split(asked(endpoint), state.intent, state.plan):
         return state, ()
-    if endpoint.phase not in (("ready", "failed") if anyhow else ("ready",)):
+    if endpoint.phase != "ready" and not anyhow:
         return state, ()
     if not state.sent:
         state = note(state, now, "shifted")

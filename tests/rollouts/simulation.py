@@ -215,11 +215,18 @@ class Weather:
         elif dice < 0.025 and self.sick and "challenger" in fleet.variants:
             self.world.behave("challenger", chance.choice([HEALTHY, FAILING, Behaviour(error_rate=0.015)]))
         elif dice < 0.028:
-            if self.sick and "challenger" in fleet.variants:
-                self.world.behave("challenger", FAILING)
-            self.world.advance(chance.randint(5, 40) * MINUTE)  # nobody looks
+            self.nobody_looks()
         elif dice < 0.030:
             self.world.traffic.per_minute = chance.choice([0, 60, 600, 1200])
+
+    def nobody_looks(self):
+        """For a while; what is sick breaks then, also when the bake is just over."""
+        end = self.monitor.state.bake_until
+        if end is not None and end > self.world.now() and self.chance.random() < 0.5:
+            self.world.advance(end - self.world.now())
+        if self.sick and "challenger" in self.world.fleet.variants:
+            self.world.behave("challenger", FAILING)
+        self.world.advance(self.chance.randint(5, 40) * MINUTE)
 
     def wish(self, verb, because=""):
         if not self.over():

@@ -78,6 +78,8 @@ def test_it_is_said_of_the_first_step_that_sees_anything():
     assert foresight(rollout, LIMIT, Traffic(per_minute=600)) == f"at 600/min sees {100 * rate:.2g} % or more in step 1, nine times in ten"
     assert "in step 2" in foresight(rollout, SLOW, Traffic(per_minute=90, spread={"latency_p90": P90_SPREAD}))
     assert foresight(rollout, SLOW, Traffic(per_minute=600)) == "what it sees is not foreseen"
+    assert foresight(rollout, SLOW, Traffic(per_minute=50)) == "at 50/min no minute has 30 requests of both: latency_p50 can be judged"
+    assert foresight(rollout, SLOW, Traffic(per_minute=9)) == "at 9/min no minute has 30 requests of both, nor enough for another latency"
     assert foresight(rollout, LIMIT, Traffic(per_minute=3)) == "at 3/min sees only what is broken outright"
 
 

@@ -138,7 +138,7 @@ def scaled():
 
 
 def test_sizing_asks_for_the_instances_of_its_step_before_the_traffic_comes():
-    after, action = decide(state("sizing", of=scaled(), shift_by=NOW + MINUTE), seen(endpoint(10)))
+    after, action = decide(state("sizing", of=scaled(), shift_by=NOW + MINUTE, intent={}), seen(endpoint(10)))
     assert after.phase == "sizing"
     assert action == Apply(spec=capacity.sized(scaled(), 1))
     assert {v.name: v.instances for v in action.spec.variants} == {"champion": (2, 2), "challenger": (2, 2)}
@@ -210,6 +210,20 @@ def test_a_refused_call_is_not_counted_and_one_without_an_answer_is_fenced_off()
     lost = outcome(sent, shift, OutcomeUnknown("no reply"))
     assert (lost.sent, lost.lease.touched) == (2, False)
     assert isinstance(decide(lost, seen(endpoint(10)))[1], Touch)
+
+
+def test_while_machines_start_the_minutes_are_judged_on():
+    late = {"stage": 2, "bake_from": BAKE, "shift_by": NOW + 30 * MINUTE}
+    for phase in ("sizing", "shifting"):
+        before = state(phase, of=scaled(), **late)
+        after, action = decide(before, seen(endpoint(60, phase="updating"), **minutes(BAKE, 9, new_errors=30)), BAKE + 9 * MINUTE)
+        assert (after.phase, action) == ("aborting", Shift(split=split(0), expect="t1")), phase
+        assert after.outbox[-2].window == (BAKE, BAKE + 6 * MINUTE)
+
+
+def test_traffic_that_somebody_moves_while_machines_start_goes_back_to_what_was_meant():
+    before = state("sizing", of=scaled(), stage=2, shift_by=NOW + MINUTE, intent=split(60))
+    assert decide(before, seen(endpoint(90, instances=1)))[1] == Shift(split=split(60), expect="t1")
 
 
 # baking
@@ -433,8 +447,13 @@ def test_aborting_never_gives_up_and_does_not_wait_for_what_it_takes_away():
     assert decide(tired, seen(endpoint(0, phase="failed", new_phase="failed")))[0].end == "aborted"
 
 
-def test_aborting_waits_for_a_target_that_cannot_be_interrupted():
-    assert decide(state("aborting", intent=split(0)), seen(endpoint(10, asked=25, phase="updating")))[1] is None
+def test_aborting_asks_again_and_again_where_a_target_cannot_be_interrupted_and_tells_it_once():
+    before, at = state("aborting", intent=split(0)), seen(endpoint(10, asked=25, phase="updating"))
+    for _ in range(50):
+        before, action = decide(before, at)
+        assert action == Shift(split=split(0), expect="t1")
+        before = outcome(before, action, Busy("Updating"))
+    assert words(before) == ["shifted"]
 
 
 def test_an_abort_before_the_traffic_was_taken_touches_nothing():
