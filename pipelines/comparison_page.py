@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import compare, page, runs, spoken
+from ..reports import page
+from ..reports.plots import STYLES
+from . import compare, runs, spoken
 from .compare import Comparison, Comparisons
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
-from .plots import STYLES
 from .records import Run
 from .shelf import keep
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..project.metrics import CUTOFF
-from . import page, plots, spoken
+from ..reports import page, plots
+from . import spoken
 from .distribution import Distribution, spoken_age
 from .records import Evaluation, Run
 from .statistics import Estimate

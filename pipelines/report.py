@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import NotFound
+from ..reports import page
 from ..storage import BlobStore
-from . import feature_page, page, records, spoken
+from . import feature_page, records, spoken
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
 from .records import Evaluation, Run
 from .shelf import run_uri

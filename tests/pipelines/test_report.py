@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import figures, page, plots, runs
+from isthmus.pipelines import figures, runs
 from isthmus.pipelines.compare import compare
 from isthmus.pipelines.comparison_page import comparison_page
 from isthmus.pipelines.document import local_path
@@ -21,6 +21,7 @@ from isthmus.pipelines.metrics import day_of
 from isthmus.pipelines.picture import demo_picture
 from isthmus.pipelines.shelf import run_uri
 from isthmus.pipelines.statistics import Pairs
+from isthmus.reports import page, plots
 from isthmus.tests.pipelines import trained
 
 VOID = {"meta", "line", "circle", "polyline", "rect", "br"}
