@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from .. import lease
 from ..endpoints import owner
-from ..errors import Conflict, Invalid, IsthmusError, OutcomeUnknown, Refused, Throttled, Unavailable
+from ..errors import Conflict, DryRun, Invalid, IsthmusError, OutcomeUnknown, Refused, Throttled, Unavailable
 from . import documents
 from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
 from .documents import Stored
@@ -178,7 +178,7 @@ def drive(
         while True:
             try:
                 result = look(ports, endpoint, holder=holder, clock=clock)
-            except (Refused, Invalid):
+            except (Refused, Invalid, DryRun):
                 raise
             except IsthmusError as error:
                 result = LookResult(state=None, driver="?", problems=(str(error),))

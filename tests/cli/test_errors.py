@@ -36,11 +36,12 @@ def test_validate_names_every_mistake_with_its_line_and_remedy(bandit):
     assert f"error  project.yaml:{line}           endpoints.ranker.explore: " in said
     assert said.endswith("2 errors; nothing was changed\n")
     edit(bandit / "project.yaml", "explore: much", "explore: 5%")
-    assert failed(bandit, "validate") == (
+    said = failed(bandit, "validate")
+    assert said.startswith(
         "error  models/logistic.yaml:11   features: item_history.item_crt_7d is not a feature\n"
         "       did you mean item_history.item_ctr_7d?   item_history has item_impressions_7d, item_ctr_7d\n"
-        "1 error; nothing was changed\n"
     )
+    assert said.endswith("1 error; nothing was changed\n")
 
 
 def test_a_section_of_a_later_version_is_refused_and_not_ignored(bandit):

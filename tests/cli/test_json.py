@@ -56,6 +56,12 @@ ELSEWHERE = {
 }
 
 
+ELSEWHERE |= {
+    f"rollout {name}": "tests/rollouts/test_verbs.py"
+    for name in ("start", "status", "pause", "resume", "promote", "abort", "history", "wait", "rehearse", "run", "tick", "report")
+}
+
+
 def every_command():
     for name in COMMANDS:
         found = main.get_command(click.Context(main), name)

@@ -226,7 +226,12 @@ def test_a_document_of_a_newer_version_is_refused_and_stays_as_it_is(desk):
 @pytest.fixture
 def console(desk, monkeypatch):
     """`isthmus rollout ...` on the desk's project."""
-    monkeypatch.setattr(Console, "open", lambda _self: desk.project)
+
+    def opened(console):
+        desk.project.target.calls.dry_run = console.dry_run
+        return desk.project
+
+    monkeypatch.setattr(Console, "open", opened)
     monkeypatch.setattr(type(desk.project), "__exit__", lambda *_: None)
     return partial(command, EXAMPLE.parent, "rollout")
 
@@ -246,6 +251,49 @@ def test_the_console_starts_shows_and_tells_by_its_exit_code_how_it_ended(desk, 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(desk, console):
     assert "10 % -> 25 %" in console("start", "ranker", "--dry-run").out
     assert documents.read(desk.project.target.state, "ranker") is None
+
+
+SCENARIO = ("--scenario", "scenarios/errors.yaml")
+COMMANDS = {
+    "start": ("start", "ranker", "--no-controller"),
+    "status": ("status", "ranker"),
+    "pause": ("pause", "ranker"),
+    "resume": ("resume", "ranker"),
+    "promote": ("promote", "ranker"),
+    "abort": ("abort", "ranker"),
+    "history": ("history", "ranker"),
+    "rehearse": ("rehearse", "ranker", *SCENARIO),
+    "run": ("run", "ranker"),
+    "tick": ("tick",),
+}
+
+
+def prepare(desk, name):
+    """A rollout of which a command can be asked."""
+    if name != "start":
+        rollout.start(desk.project, "ranker")
+    if name in ("promote", "run"):
+        desk.drive(lambda state: state.phase == "waiting")
+    if name == "resume":
+        rollout.pause(desk.project, "ranker")
+    if name == "run":  # which goes on until nothing is left to do
+        rollout.wishes.ask(desk.project.target.state, "ranker", "abort", who="ann", at=desk.world.now())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_says_its_result_as_json(desk, console, name):
+    prepare(desk, name)
+    assert console(*COMMANDS[name], "--json").json
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("status", "history", "rehearse")])
+def test_a_dry_run_changes_nothing(desk, console, name):
+    prepare(desk, name)
+    before = {key: desk.project.target.state.get(key).value for key in desk.project.target.state.keys("")}
+    serving = desk.serving()
+    console(*COMMANDS[name], "--dry-run")
+    assert {key: desk.project.target.state.get(key).value for key in desk.project.target.state.keys("")} == before
+    assert desk.serving() == serving
 
 
 def test_a_wish_survives_a_look_that_was_faster(desk):
