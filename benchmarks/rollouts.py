@@ -47,7 +47,7 @@ def weather(steps: int) -> None:
     lines = [Line(name="looks", value=f"{looks:,}"), Line(name="rollouts", value=f"{episodes:,}")]
     lines += [Line(name=name, value=f"{count:,}") for name, count in sorted(counts.items())]
     lines += [
-        Line(name="late raises on a target without a fence: the longest", value=f"{late.total_seconds():.0f} s"),
+        Line(name="late raises where none is fenced: the longest, all asleep", value=f"{late.total_seconds():.0f} s"),
         Line(name="promises broken", value=f"{promises.total()}", goal="goal: 0"),
     ]
     table(f"rollouts in random weather, {time.perf_counter() - started:.0f} s", lines)
@@ -86,3 +86,7 @@ def costs() -> None:
         scene.look()
         lines.append(Line(name=f"{traits.name}: port calls of a look with nothing new", value=f"{len(scene.calls().calls) - calls}"))
     table("what the engine costs, in the scripted world", lines)
+
+
+if __name__ == "__main__":
+    main()

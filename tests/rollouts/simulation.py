@@ -252,7 +252,8 @@ class Weather:
             if self.chaos and self.chance.random() < 0.01:
                 raise Busy("in mid-change") if call.operation in EFFECTS[:2] and self.chance.random() < 0.5 else Throttled("slow down")
             if self.stops and call.operation in EFFECTS:
-                self.maybe_held(process, 0.4, effect=True)
+                another = any(other.until for other in self.processes)
+                self.maybe_held(process, 0.1 if another else 0.5, effect=True)
             else:
                 self.maybe_held(process, 0.005 if self.stops else 0.02)
             self.monitor.asked = self.monitor.targets()
