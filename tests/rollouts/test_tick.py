@@ -283,6 +283,16 @@ def test_who_slept_judges_every_minute_in_its_order():
     assert abort.window == (BAKE, BAKE + 6 * MINUTE)  # the sixth minute decided it, as it would have for who was awake
 
 
+def test_who_slept_through_a_day_of_changing_verdicts_writes_a_small_document():
+    """Hours with and without requests, by turns: every quarter of an hour no data, and data again."""
+    buckets = minutes(BAKE, 600)
+    some = {name: tuple(b for n, b in enumerate(listed) if n % 15 < 8) for name, listed in buckets["minutes"].items()}
+    after, _ = decide(bake(stage=1), seen(settled=buckets["settled"], minutes=some), BAKE + 600 * MINUTE)
+    assert len(after.outbox) < 12
+    assert after.outbox[-1].seq == after.seq
+    assert {tally.until for tally in after.checks.values()} == {BAKE + 600 * MINUTE}
+
+
 def test_a_dry_run_is_judged_and_decides_nothing():
     dry = (Guardrail(metric="error_rate", max=0.01, dry_run=True),)
     after = decide(bake(of=replace(plan(), guardrails=dry)), seen(**minutes(BAKE, 7, new_errors=100)), BAKE + 7 * MINUTE)[0]
