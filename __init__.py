@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the table below
+    from isthmus.endpoints.adoption import adopt as adopt
     from isthmus.endpoints.deploy import deploy as deploy
     from isthmus.endpoints.gateway import Gateway as Gateway
     from isthmus.endpoints.traffic import traffic as traffic
@@ -42,6 +43,7 @@ _WHERE = {
     "train": "isthmus.pipelines.training",
     "promote": "isthmus.pipelines.models",
     "deploy": "isthmus.endpoints.deploy",
+    "adopt": "isthmus.endpoints.adoption",
     "traffic": "isthmus.endpoints.traffic",
     "Gateway": "isthmus.endpoints.gateway",
     "rollout": "isthmus.rollouts",  # a module: im.rollout.start(...)

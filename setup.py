@@ -16,6 +16,7 @@ ROOMS = [
     "localstack",
     "pipelines",
     "project",
+    "reports",
     "rollouts",
 ]
 ROOT_MODULES = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"setup", "noxfile"}

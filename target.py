@@ -103,6 +103,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     estimate: str = ""  # "module:attribute": (Profile, Sequence[VariantSpec]) -> Estimate; "": it has no prices
     sweep: str = ""  # "module:attribute": (Target) -> None, removes what killed writers left; "": nothing is left
     examine: str = ""  # "module:attribute": (Target) -> Examination; "": its provider guards what is stored
+    adopt: str = ""  # "module:attribute": (Target) -> endpoints.adoption.Adopter; "": endpoints that stand there cannot be taken over
     remote: bool = True  # commands go to a cloud: they say where, ask before traffic moves, and look less often
 
 

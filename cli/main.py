@@ -32,6 +32,7 @@ COMMANDS = {
     "endpoints": ("serving", "endpoints", "List, invoke, watch and serve endpoints."),
     "stack": ("stack", "stack", "The offline AWS: up, run, down, faults, coverage, the rights that were used."),
     "traffic": ("serving", "traffic", "Change the split between variants, read back."),
+    "import": ("imports", "import_", "Take over an endpoint that stands on a cloud already."),
     "rollout": ("rollouts", "rollout", "Move traffic from one variant to another, step by step, guarded."),
 }
 

@@ -1,4 +1,4 @@
-"""rollout start | status | pause | resume | promote | abort | history | wait | rehearse | run | tick."""
+"""rollout start | status | pause | resume | promote | abort | history | wait | rehearse | report | run | tick."""
 
 from __future__ import annotations
 
@@ -204,6 +204,16 @@ def rehearse(console: Console, endpoint: str, scenario: Path) -> None:
         raise SystemExit(1)
 
 
+@command(help="Write the page of ENDPOINT's rollout: traffic, guardrails minute by minute, decisions, history.")
+@click.argument("endpoint")
+def report(console: Console, endpoint: str) -> None:
+    from ..rollouts.rollout import report as write
+
+    with console.open() as project:
+        path = write(project, endpoint)
+        console.result({"page": str(path)}, f"{path}")
+
+
 def _span(text: str | None) -> timedelta | None:
     from ..project.quantities import Mistake, duration
 
@@ -222,5 +232,5 @@ def _leave(console: Console, endpoint: str, outcome: Outcome) -> None:
         raise SystemExit(code)
 
 
-for each in (start, status, pause, resume, promote, abort, history, wait, rehearse, run, tick):
+for each in (start, status, pause, resume, promote, abort, history, wait, rehearse, report, run, tick):
     rollout.add_command(each)

@@ -175,7 +175,8 @@ def models() -> None: ...
 @command(help="Every version of the project's registered models.")
 def list_models(console: Console) -> None:
     with console.open() as project:
-        names = sorted({model.model for model in project.spec.models.values()})
+        served = {variant.model for endpoint in project.spec.endpoints.values() for variant in endpoint.variants}  # adopted ones, too
+        names = sorted(served | {model.model for model in project.spec.models.values()})
         found = [version for name in names for version in project.target.registry.versions(name)]
     rows = [(f"{v.model}@{v.version}", ", ".join(sorted(v.aliases)), v.approval, v.digest[:12]) for v in found]
     console.result(

@@ -7,10 +7,13 @@ from typing import Any
 
 import msgspec
 
-from ..errors import Invalid
+from ..errors import Invalid, Refused
 from ..formats import decode
+from ..pipelines.port import ModelVersion
 from ..pipelines.predictor import MANIFEST, Manifest
 from ..runtime import Project
+
+ADOPTED = "adopted:"  # before the digest of what it serves
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,9 +24,20 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     constants: dict[str, Any]  # serve_as
 
 
+def was_adopted(version: ModelVersion) -> bool:
+    """Whether it stood before (endpoints/adoption.py), so that we know neither its features nor a request."""
+    return version.digest.startswith(ADOPTED)
+
+
 def manifest_of(project: Project, model: str, version: int) -> Manifest:
-    """The manifest in the version's model folder. NotFound."""
-    uri = f"{project.target.registry.get(model, version).uri.rstrip('/')}/{MANIFEST}"
+    """The manifest in the version's model folder. NotFound; Refused: it was adopted, and nobody knows which features it reads."""
+    registered = project.target.registry.get(model, version)
+    if was_adopted(registered):
+        raise Refused(
+            f"{model}@{version} was not trained by Isthmus: {registered.uri or 'its image'} does not say which features it reads",
+            remedy="traffic and rollouts move what was adopted; deploy, and the gateway, serve what isthmus train made",
+        )
+    uri = f"{registered.uri.rstrip('/')}/{MANIFEST}"
     return decode(project.target.blobs.get(uri), Manifest, what=uri)
 
 

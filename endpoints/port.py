@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -120,4 +120,8 @@ class TrafficScript(Protocol):
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
         """NotFound: no such endpoint. Invalid: no such variant, or a minute that cannot be. Unsupported: a real cloud, another emulator."""
+        ...
+
+    def advance(self, span: timedelta) -> None:
+        """Move the provider's own clock, where it has one that is moved. Whoever is asked after that sees what came due."""
         ...

@@ -80,14 +80,14 @@ def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, Targ
     from ..rollouts.target_check import check_target as check_rollout
 
     problems = list(check_features(description))
-    for rollout in description.spec.rollouts.values():
-        problems += needs.warnings(description, rollout)
     if any(problem.severity == "error" for problem in problems):
         return tuple(problems), {}
     try:
         chosen = profiles(description)
     except ProjectError as error:
         return error.problems, {}
+    for rollout in description.spec.rollouts.values():
+        problems += needs.warnings(description, rollout)
     lines: dict[str, TargetLine] = {}
     by_adapter: dict[str, list[str]] = {}
     for name, profile in chosen.items():

@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from . import plots, ranking, units
+from ..reports import plots
+from . import ranking, units
 from .metrics import chances, clusters, day_of
 from .statistics import poisson_interval
 

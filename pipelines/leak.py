@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from ..errors import Invalid
 from ..project.specs import Feature, Model, ProjectSpec
-from . import evaluation, lineage, page, runs, spoken, trainers
+from ..reports import page
+from . import evaluation, lineage, runs, spoken, trainers
 from .figures import Seen, daily_chart, roc_chart
 from .measure import auc
 from .shelf import keep

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import NotFound
+from ..reports import page
 from ..storage import BlobStore
-from . import page, records, spoken
+from . import records, spoken
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
 from .leak import Leak, leak_page
 from .picture import demo_picture

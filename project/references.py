@@ -9,9 +9,9 @@ import msgspec
 
 from .build import fits
 from .metrics import AGAINST, ranks
-from .names import OWN_COLUMNS, did_you_mean
+from .names import OWN_COLUMNS, did_you_mean, nearest
 from .report import Report, child, item
-from .specs import Endpoint, Event, Model, Objective, ProjectSpec
+from .specs import Endpoint, Event, Model, Objective, ProjectSpec, Variant
 
 # What the gateway decides while it ranks: no request carries it, so a model that reads it needs a value at serving.
 DECIDED_BY_RANKING = ("position", "propensity", "policy")
@@ -122,7 +122,10 @@ def _endpoint(endpoint: Endpoint, spec: ProjectSpec, declared: Declared, registe
         _one_unit(endpoint, spec, report)
     for variant in endpoint.variants:
         place = f"{key}.variants.{variant.name}.model"
-        if not known(variant.model, registered, place, report, noun="a model", has="models/*.yaml name") or variant.ref.isdigit():
+        if variant.ref.isdigit():
+            _number(variant, registered, place, report)
+            continue
+        if not known(variant.model, registered, place, report, noun="a model", has="models/*.yaml name"):
             continue
         aliases = sorted(registered[variant.model])
         if variant.ref not in aliases:
@@ -132,6 +135,12 @@ def _endpoint(endpoint: Endpoint, spec: ProjectSpec, declared: Declared, registe
                 did_you_mean(variant.ref, aliases, has="aliases are") or "give it by hand: isthmus models promote",
                 severity="warning",
             )
+
+
+def _number(variant: Variant, registered: dict[str, set[str]], place: str, report: Report) -> None:
+    """A version's number says that it is registered: of what was adopted (`isthmus import`) no file in models/ knows."""
+    if variant.model not in registered and (near := nearest(variant.model, registered)):
+        report.add(place, f"no file in models/ makes {variant.model}", f"did you mean {near}?", severity="warning")
 
 
 def _one_unit(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:

@@ -15,9 +15,10 @@ from ..errors import Conflict, Invalid, IsthmusError, OutcomeUnknown, Refused, T
 from . import documents
 from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
 from .documents import Stored
-from .observing import observe
+from .observing import minutes_so_far, observe
 from .ports import Ports
 from .states import Observation, State
+from .telling import tell
 from .tick import outcome, tick
 
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
@@ -91,7 +92,7 @@ def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tup
     if before.bake_from is None or (before.phase, before.stage, before.attempt) == (decided.phase, decided.stage, decided.attempt):
         return ()
     try:
-        documents.keep_minutes(ports.blobs, before, seen)
+        documents.keep_minutes(ports.blobs, before, minutes_so_far(ports, before, seen))
     except IsthmusError as error:
         return (f"the minutes of step {before.stage} are not kept: {error}",)
     return ()
@@ -134,6 +135,13 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
             ports.registry.set_alias(model, alias, version)
 
 
+def told(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
+    """After a look of the driver, or of anybody at the end: notices and the page. The result with what could not be told."""
+    if result.state is None or not (result.over or result.driver == holder):
+        return result
+    return replace(result, problems=(*result.problems, *tell(ports, result.state, now).problems))
+
+
 def give_back(ports: Ports, endpoint: str, *, holder: str) -> None:
     """The lease is free at once: nobody has to wait until it runs out, nor to touch. Only of who has nothing under way any more.
 
@@ -171,6 +179,7 @@ def drive(
             except IsthmusError as error:
                 result = LookResult(state=None, driver="?", problems=(str(error),))
             else:
+                result = told(ports, result, holder=holder, now=clock())
                 if until(result):
                     return result
             sleep(0.0 if result.again else every.total_seconds())

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ..endpoints.port import Bucket
-from ..errors import Conflict, Invalid, NotFound, Refused
+from ..errors import Conflict, Invalid, Refused
 from ..formats import StoredDocument, decode
 from ..storage import BlobStore, StateStore
 from .states import Entry, Observation, State
@@ -101,7 +101,12 @@ def history(store: StateStore, state: State) -> Iterator[Entry]:
 
 
 def minutes_uri(blobs: BlobStore, state: State) -> str:
-    return f"{blobs.root.rstrip('/')}/rollouts/{state.endpoint}/{state.id}/{_bake(state)}.json"
+    return f"{folder_uri(blobs, state)}/{_bake(state)}.json"
+
+
+def folder_uri(blobs: BlobStore, state: State) -> str:
+    """Of a rollout's kept minutes and its report."""
+    return f"{blobs.root.rstrip('/')}/rollouts/{state.endpoint}/{state.id}"
 
 
 def _bake(state: State) -> str:
@@ -124,11 +129,11 @@ def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
     blobs.put(minutes_uri(blobs, state), msgspec.json.encode(kept))
 
 
-def kept_minutes(blobs: BlobStore, uri: str) -> KeptMinutes | None:
-    try:
-        return decode(blobs.get(uri), KeptMinutes, what=uri)
-    except NotFound:
-        return None
+def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
+    """Of every bake that ended, by its name in minutes_uri."""
+    folder = f"{folder_uri(blobs, state)}/"
+    names = [blob.uri.removeprefix(folder).removesuffix(".json") for blob in blobs.list(folder) if blob.uri.endswith(".json")]
+    return {name: decode(blobs.get(f"{folder}{name}.json"), KeptMinutes, what=f"{folder}{name}.json") for name in names}
 
 
 def _next_id(store: StateStore, endpoint: str) -> str:

@@ -80,14 +80,28 @@ def _metrics(ports: Ports, state: State, endpoint: EndpointState | None, now: da
     begun, settled = judged_until(state), settled_by(state.plan, now)
     if state.bake_from is None or begun is None or settled <= begun or not state.plan.guardrails:
         return {}
-    window = Window(start=state.bake_from, end=settled)
+    return _read(ports, state, Window(start=state.bake_from, end=settled))
+
+
+def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
     fields: dict[str, Mapping[str, Any]] = {}
     if any(guardrail.metric != "score_mean" for guardrail in state.plan.guardrails):
         minutes: Mapping[str, tuple[Bucket, ...]] = ports.metrics.read(state.endpoint, window)
         fields["minutes"] = minutes
     if ports.scores is not None and any(guardrail.metric == "score_mean" for guardrail in state.plan.guardrails):
         fields["scores"] = ports.scores(state.endpoint, window)
-    return {"settled": settled, **fields}
+    return {"settled": window.end, **fields}
+
+
+def minutes_so_far(ports: Ports, state: State, seen: Observation) -> Observation:
+    """With the minutes that the last checks stood on, where this look read none. What cannot be read is not there."""
+    until = judged_until(state)
+    if seen.settled is not None or state.bake_from is None or until is None or until <= state.bake_from:
+        return seen
+    try:
+        return Observation(**_read(ports, state, Window(start=state.bake_from, end=until)))
+    except IsthmusError:
+        return seen
 
 
 def _smoke(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime) -> dict[str, Any]:

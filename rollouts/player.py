@@ -18,6 +18,7 @@ from ..errors import Busy, Conflict, OutcomeUnknown, Throttled, Unavailable
 from . import documents, wishes
 from .controller import look
 from .planning import beginning
+from .ports import Ports
 from .rehearsal import Happened, Rehearsal, judged
 from .scenario import Event, Killed, Person, Provider, Scenario, Second, Somebody, Stopped
 from .setting import Setting
@@ -62,7 +63,7 @@ class _Player:
         self.outside = setting.ports()  # of people and of who else is there: no trap is set for them
         self.traps = Traps()
         self.names = (f"controller {number}" for number in itertools.count(1))
-        self.controllers: list[str] = []
+        self.controllers: dict[str, Ports] = {}
         self.stopped: set[str] = set()
         self.started = setting.now()
         self.due: list[tuple[datetime, int, Callable[[], None]]] = []
@@ -107,13 +108,12 @@ class _Player:
         return state
 
     def look_as(self, name: str) -> None:
-        ports = trapped(self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint))
         try:
             for _ in range(_AGAIN):
-                if not look(ports, self.endpoint, holder=name, clock=self.setting.now).again:
+                if not look(self.controllers[name], self.endpoint, holder=name, clock=self.setting.now).again:
                     return
         except ControllerDied:
-            self.controllers.remove(name)
+            del self.controllers[name]
             self.start_controller()
         except (Conflict, OutcomeUnknown, Throttled, Unavailable):
             return  # the next look sees what happened
@@ -136,7 +136,8 @@ class _Player:
         heapq.heappush(self.due, (moment, next(self.count), action))
 
     def start_controller(self) -> None:
-        self.controllers.append(next(self.names))
+        name = next(self.names)
+        self.controllers[name] = trapped(self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint))
 
     def happen(self, event: Event) -> None:
         stored = documents.read(self.outside.state, self.endpoint)

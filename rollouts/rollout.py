@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -19,9 +20,11 @@ import msgspec
 from ..endpoints import owner
 from ..endpoints.traffic import observed
 from ..errors import NotFound, Refused
+from ..pipelines.document import local_path
 from ..runtime import Project
 from . import documents, wishes
-from .controller import EVERY, LookResult, drive, give_back, look
+from . import report as page_of_rollout
+from .controller import EVERY, LookResult, drive, give_back, look, told
 from .documents import Stored
 from .foresight import Foresight, foresee
 from .judging import standing
@@ -30,11 +33,13 @@ from .project_ports import ports_of
 from .startable import differs, planned
 from .states import Entry, Plan, State
 from .status import Status, plan_text, status_of
+from .telling import tell
 from .wishes import Verb
 
 Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
 _NONCE = secrets.token_hex(2)
 _IMPATIENT = timedelta(seconds=2)  # between two looks while a person waits for an abort
+_TELL_AGAIN = 30.0  # seconds between two tries of a notice that was not taken
 _PERIOD = 1.0  # seconds between two glances of `wait`
 
 
@@ -125,6 +130,18 @@ def status(project: Project, endpoint: str) -> Status:
     )
 
 
+def report(project: Project, endpoint: str) -> Path:
+    """Write the page of the running or last rollout anew, and return where it can be opened. NotFound: there was none."""
+    ports, state = ports_of(project), _read(project, endpoint).state
+    uri = page_of_rollout.write(ports, state)
+    path = local_path(uri)
+    if path is None:
+        path = project.folder / ".isthmus" / "reports" / f"{endpoint}-{state.id}.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(ports.blobs.get(uri))
+    return path
+
+
 def history(project: Project, endpoint: str) -> tuple[Entry, ...]:
     """What happened, oldest first, of the running or last rollout. NotFound: there was none."""
     return tuple(documents.history(project.target.state, _read(project, endpoint).state))
@@ -194,8 +211,12 @@ def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) ->
 
 
 def run_to_end(project: Project, endpoint: str) -> Outcome:
-    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do."""
-    return _outcome(_drive(project, endpoint, lambda state: state.released, None))
+    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do or to tell."""
+    outcome = _outcome(_drive(project, endpoint, lambda state: state.released, None))
+    ports = ports_of(project)
+    while tell(ports, _read(project, endpoint).state, project.target.clock()).owing:  # an hour at most
+        time.sleep(_TELL_AGAIN)
+    return outcome
 
 
 def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeout: timedelta | None, *, every: timedelta = EVERY) -> State:
@@ -231,7 +252,7 @@ def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
     ports, me = ports_of(project), holder()
     looks: dict[str, str] = {}
     for name in [endpoint] if endpoint else sorted(project.spec.rollouts):
-        result = look(ports, name, holder=me, clock=project.target.clock)
+        result = told(ports, look(ports, name, holder=me, clock=project.target.clock), holder=me, now=project.target.clock())
         give_back(ports, name, holder=me)
         if result.state is not None:
             looks[name] = _look_text(result)

@@ -15,7 +15,7 @@ ADAPTERS = {path.parent.name for path in (ROOT / "adapters").glob("*/options.py"
 FACADE = {"adapters", "adapters.targets"}  # all that the rooms above see of an adapter; the rest is what its Adapter says
 BOTTOM = {"errors", "formats", "storage", "target", "installed", "times"}  # the root modules that know nothing above them
 ABOVE = {path.stem for path in ROOT.glob("*.py")} - BOTTOM
-FOLDERS = (*ROOMS, "project", "lifecycle", "adapters", "localstack", "cli")
+FOLDERS = (*ROOMS, "project", "reports", "lifecycle", "adapters", "localstack", "cli")
 FILES = sorted(
     path
     for path in (*ROOT.glob("*.py"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.py")))
@@ -51,6 +51,8 @@ def allowed(importer, imported):
         return room not in ("project", "localstack", "adapters", *(f"{name}.py" for name in BOTTOM))
     if other not in FOLDERS:
         return True
+    if "reports" in (room, other):
+        return other == "reports" and (room in ROOMS or room in ("reports", "lifecycle", "cli"))
     if room in ROOMS:
         return other == "project" or (other in ROOMS and ROOMS.index(other) <= ROOMS.index(room))
     if room == "project":

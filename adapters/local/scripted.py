@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import final
 
 from ...endpoints import hosting
@@ -30,6 +31,9 @@ class LocalTrafficScript:
         for minute in minutes:
             with self._target.calls.mutating("metrics.add", endpoint), (folder / file_name(minute.start)).open("ab", buffering=0) as file:
                 file.write(_lines(minute))
+
+    def advance(self, span: timedelta) -> None:
+        """What serves here keeps no time of its own."""
 
 
 def _lines(minute: TrafficMinute) -> bytes:

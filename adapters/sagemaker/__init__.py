@@ -36,4 +36,5 @@ ADAPTER = Adapter(
     ),
     where=f"{__name__}.session:where",
     estimate=f"{__name__}.prices:estimate",
+    adopt=f"{__name__}.adoption:SageMakerAdopter",
 )

@@ -21,14 +21,12 @@ from ...errors import AlreadyExists, Busy, NotFound, Unavailable
 from ...events.port import Row
 from ...pipelines.port import ModelVersion
 from ...target import Target
-from . import invocations, variants
+from . import adoption, invocations, variants
 from .machines import serving_counts, serving_machine
-from .names import dashed
 from .session import CONTROL, Aws, of
 from .variants import Known, Planned
 
 _FRESH = timedelta(seconds=5)  # that a look at the endpoint is acted on
-_MOST_VARIANTS = 10  # production variants of an endpoint config
 
 
 @final
@@ -36,35 +34,39 @@ class SageMakerEndpoints:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._aws: Aws = of(target)
-        self._configs: dict[str, tuple[Known, ...]] = {}  # by name: configs and models never change
+        self._configs: dict[tuple[str, ...], tuple[Known, ...]] = {}  # by endpoint and name: configs and models never change
         self._asked: dict[str, tuple[str, object]] = {}  # endpoint -> the config that this host asked for, LastModifiedTime before that
         self._lock = threading.Lock()
-        self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=_MOST_VARIANTS)
+        self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=variants.MOST)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """See the port. While SageMaker is at work, or where it was slow, nothing is asked of it: the next call goes on from there."""
         hosting.check_spec(spec, self._rules)
-        name = dashed(self._aws.project, spec.name)
+        name = self._aws.endpoint_name(spec.name)
         versions = {variant.name: self._target.registry.get(variant.model, variant.version) for variant in spec.variants}
         looked = self._target.clock()
         described = self._describe(name)
         if described is None:
+            adoption.guard_absent(self._aws, spec.name)
             self._create(name, spec, self._planned(name, spec, versions, hosting.first_split(spec)))
             return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
         saw = self._state(spec.name, name, described)
-        running = {variant.name: variant.spec for variant in self._configured(described["EndpointConfigName"])}
+        configured = self._configured(described)
+        if saw.revision != variants.planned_revision(spec):
+            adoption.guard(spec, configured)
+        running = {variant.name: variant.spec for variant in configured}
         hosting.guard_traffic(spec, running, variants.traffic(saw))
         if saw.phase != "ready":  # SageMaker is at work, or the endpoint has failed
             return saw
         if saw.revision != variants.planned_revision(spec):
             self._update(name, spec, saw, described, versions, looked=looked)
         elif self._is_fresh(looked):
-            self._rescale(name, spec, described)
+            self._rescale(name, spec, described, configured)
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
         """Checked, not fenced: SageMaker's call has no precondition. Whoever loses such a race sees it in the next observation."""
-        name = dashed(self._aws.project, endpoint)
+        name = self._aws.endpoint_name(endpoint)
         looked = self._target.clock()
         described = self._describe(name)
         if described is None:
@@ -78,12 +80,13 @@ class SageMakerEndpoints:
             raise Unavailable(
                 f"{endpoint}: SageMaker took too long to say how it is; nothing was sent", remedy="look at it, and decide again"
             )
-        weights = [{"VariantName": variant, "DesiredWeight": float(percent)} for variant, percent in wanted.items()]
+        running = variants.running(described)
+        weights = [{"VariantName": running[variant]["VariantName"], "DesiredWeight": float(percent)} for variant, percent in wanted.items()]
         with self._aws.mutating("UpdateEndpointWeightsAndCapacities", name):
             self._control.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=weights)
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        name = dashed(self._aws.project, endpoint)
+        name = self._aws.endpoint_name(endpoint)
         described = self._describe(name)
         return None if described is None else self._state(endpoint, name, described)
 
@@ -91,10 +94,10 @@ class SageMakerEndpoints:
         body = hosting.request_body(endpoint, instances, self._rules)
         return invocations.invoke(
             self._aws.client("sagemaker-runtime", retrying=False),
-            dashed(self._aws.project, endpoint),
+            self._aws.endpoint_name(endpoint),
             body,
             endpoint=endpoint,
-            variant=variant,
+            variant=None if variant is None else adoption.variant_name(self._aws, endpoint, variant),
             request_id=request_id,
         )
 
@@ -109,7 +112,7 @@ class SageMakerEndpoints:
         config = described["EndpointConfigName"]
         if self._asked.get(name, ("", None))[0] == config:
             self._asked.pop(name, None)  # it has arrived
-        saw = variants.state(endpoint, described, self._configured(config))
+        saw = variants.state(endpoint, described, self._configured(described))
         return _hopeless(saw) if saw.phase == "failed" else saw
 
     def _describe(self, name: str) -> dict[str, Any] | None:
@@ -123,35 +126,42 @@ class SageMakerEndpoints:
         self._aws.described[name] = asked, described
         return described
 
-    def _configured(self, config: str) -> tuple[Known, ...]:
-        """A config's variants with what their models say of themselves; () when it was deleted under the endpoint."""
+    def _configured(self, described: Mapping[str, Any]) -> tuple[Known, ...]:
+        """A config's variants with what their models or the endpoint's tags say of them; () when it was deleted under the endpoint."""
+        config = described["EndpointConfigName"]
+        key = (described["EndpointName"], str(described["CreationTime"]), config)
         with self._lock:
-            if (configured := self._configs.get(config)) is not None:
+            if (configured := self._configs.get(key)) is not None:
                 return configured
         client = self._aws.client("sagemaker")
         try:
             with self._aws.reading("DescribeEndpointConfig", config):
                 listed = client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
         except NotFound:
-            return ()
-        configured = tuple(variants.known(variant, self._environment(client, variant.get("ModelName"))) for variant in listed)
-        with self._lock:
-            self._configs[config] = configured
+            listed = []
+        configured = adoption.adopted(self._aws, described, [self._known(client, variant) for variant in listed])
+        if configured and all(variant.ours for variant in configured):  # what is foreign may be adopted at any time
+            with self._lock:
+                self._configs[key] = configured
         return configured
 
-    def _environment(self, client: Any, model: str | None) -> dict[str, str]:
-        if model is None:
-            return {}
-        with suppress(NotFound), self._aws.reading("DescribeModel", model):
-            described = client.describe_model(ModelName=model)
-            container: dict[str, Any] = described.get("PrimaryContainer") or next(iter(described.get("Containers", ())), {})
-            return dict(container.get("Environment", {}))
-        return {}
+    def _known(self, client: Any, variant: Mapping[str, Any]) -> Known:
+        containers: list[dict[str, Any]] = []
+        if model := variant.get("ModelName"):
+            with suppress(NotFound), self._aws.reading("DescribeModel", model):
+                containers = variants.containers(client.describe_model(ModelName=model))
+        environment = containers[0].get("Environment", {}) if containers else {}
+        return variants.known(variant, environment, variants.content_of(containers) if containers else "")
 
     def _planned(
-        self, name: str, spec: EndpointSpec, versions: Mapping[str, ModelVersion], weights: Mapping[str, Decimal]
+        self,
+        name: str,
+        spec: EndpointSpec,
+        versions: Mapping[str, ModelVersion],
+        weights: Mapping[str, Decimal],
+        configured: Sequence[Known] = (),
     ) -> list[Planned]:
-        return [
+        planned = [
             Planned(
                 spec=variant,
                 version=versions[variant.name],
@@ -162,6 +172,7 @@ class SageMakerEndpoints:
             )
             for variant in spec.variants
         ]
+        return [adoption.repeated(variant, configured) for variant in planned]
 
     def _create(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> None:
         config = self._make_config(name, spec, planned)
@@ -180,7 +191,7 @@ class SageMakerEndpoints:
         *,
         looked: datetime,
     ) -> None:
-        planned = self._planned(name, spec, versions, variants.retained(saw, described))
+        planned = self._planned(name, spec, versions, variants.retained(saw, described), self._configured(described))
         config = variants.config_name(name, variants.planned_revision(spec), planned, spec.capture_percent)
         asked, modified = self._asked.get(name, (None, None))
         if asked == config:
@@ -191,17 +202,20 @@ class SageMakerEndpoints:
                 f"{spec.name}: SageMaker rolled the update to {config} back: {saw.failure or 'it does not say why'}",
                 remedy=f"isthmus endpoints logs {spec.name}; then `isthmus deploy {spec.name}` again",
             )
-        self._make_config(name, spec, planned)
+        self._make_config(name, spec, planned, running=described["EndpointConfigName"])
         if not self._is_fresh(looked):
             return  # what it needs is made now, so the next call is quicker
         with self._aws.mutating("UpdateEndpoint", name):
             self._control.update_endpoint(EndpointName=name, EndpointConfigName=config, RetainAllVariantProperties=True)
         self._asked[name] = config, described.get("LastModifiedTime")
 
-    def _make_config(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> str:
-        """The models and the config. Named from their content, so what exists is what is wanted."""
+    def _make_config(self, name: str, spec: EndpointSpec, planned: Sequence[Planned], *, running: str = "") -> str:
+        """The models and the config. Named from their content, so what exists is what is wanted. `running`: the config that it follows."""
         client, role = self._aws.client("sagemaker"), self._aws.role
+        standing = any(variant.standing is not None for variant in planned)
         for variant in planned:
+            if variant.standing is not None:
+                continue
             with suppress(AlreadyExists), self._aws.mutating("CreateModel", variant.model_name):
                 client.create_model(
                     ModelName=variant.model_name,
@@ -214,21 +228,22 @@ class SageMakerEndpoints:
             client.create_endpoint_config(
                 EndpointConfigName=config,
                 ProductionVariants=[variants.production_variant(variant) for variant in planned],
-                Tags=self._aws.tags("endpoint_config", spec.name),
+                **(adoption.settings(self._aws, running) if standing else {"Tags": self._aws.tags("endpoint_config", spec.name)}),
             )
         return config
 
-    def _rescale(self, name: str, spec: EndpointSpec, described: Mapping[str, Any]) -> None:
-        """Bring each variant's instances into its range; the weights stay."""
-        running = {
-            variant["VariantName"]: int(variant.get("DesiredInstanceCount", 1)) for variant in described.get("ProductionVariants", ())
-        }
+    def _rescale(self, name: str, spec: EndpointSpec, described: Mapping[str, Any], configured: Sequence[Known]) -> None:
+        """Bring each variant's instances into its range; the weights stay. Of an adopted one that has no range the count stays, too."""
+        running = variants.running(described)
+        adopted = {variant.name for variant in configured if variant.adopted}
         changes = []
         for variant in spec.variants:
+            if variant.name in adopted and variant.instances is None:
+                continue
+            now = int(running[variant.name].get("DesiredInstanceCount", 1))
             fewest, most = serving_counts(self._target.profile, variant)
-            count = min(max(running[variant.name], fewest), most)
-            if count != running[variant.name]:
-                changes.append({"VariantName": variant.name, "DesiredInstanceCount": count})
+            if (count := min(max(now, fewest), most)) != now:
+                changes.append({"VariantName": running[variant.name]["VariantName"], "DesiredInstanceCount": count})
         if changes:
             with self._aws.mutating("UpdateEndpointWeightsAndCapacities", name):
                 self._control.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=changes)

@@ -90,7 +90,7 @@ def _cost(aws: Aws, kind: str, name: str) -> Decimal | None:
 
 
 _PAGES: dict[str, Callable[[Aws, str], str]] = {
-    "endpoint": lambda aws, name: f"sagemaker/home?region={aws.region}#/endpoints/{names.dashed(aws.project, name)}",
+    "endpoint": lambda aws, name: f"sagemaker/home?region={aws.region}#/endpoints/{aws.endpoint_name(name)}",
     events.KIND: lambda aws, name: f"kinesis/home?region={aws.region}#/streams/details/{names.kept(aws.project, name)}/monitoring",
     "table": lambda aws, name: f"athena/home?region={aws.region}#/query-editor/databases/{aws.database}/tables/{name}",
 }

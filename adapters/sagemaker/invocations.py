@@ -7,6 +7,7 @@ from typing import Any
 from ...endpoints.hosting import predictions
 from ...endpoints.port import Reply
 from ...errors import Invalid, NotFound
+from ...project.names import neutral
 from .errors import translated
 
 VERSION = "isthmus-version="  # in the custom attributes, which a container's answer carries through SageMaker
@@ -29,7 +30,7 @@ def invoke(client: Any, name: str, body: bytes, *, endpoint: str, variant: str |
         raise
     return Reply(
         predictions=predictions(endpoint, data),
-        variant=answer.get("InvokedProductionVariant") or variant or "",
+        variant=neutral(answer.get("InvokedProductionVariant") or variant or ""),
         version=version_of(answer.get("CustomAttributes")),
     )
 

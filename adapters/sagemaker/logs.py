@@ -11,7 +11,7 @@ from ...errors import Invalid, NotFound
 from ...storage import LogPage
 from ...target import Target
 from ...times import epoch_milliseconds
-from .names import dashed
+from . import adoption
 from .session import Aws, of
 
 _GROUPS = {
@@ -39,7 +39,7 @@ class CloudWatchLogs:
 
     def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
         """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it. NotFound, Invalid."""
-        group, prefix = place(self._aws.project, ref)
+        group, prefix = place(self._aws, ref)
         try:
             if after is not None:
                 return self._following(group, prefix, _cursor(after), limit)
@@ -80,7 +80,7 @@ class CloudWatchLogs:
             asked["nextToken"] = answer["nextToken"]
 
 
-def place(project: str, ref: str) -> tuple[str, str | None]:
+def place(aws: Aws, ref: str) -> tuple[str, str | None]:
     """The log group, and the prefix of the streams in it (None: all)."""
     if ref.startswith("arn:"):
         kind, _, name = ref.rpartition(":")[2].partition("/")
@@ -91,7 +91,8 @@ def place(project: str, ref: str) -> tuple[str, str | None]:
     names = parts[1:] if parts[0] == "endpoints" else parts
     if len(names) not in (1, 2) or not all(names):
         raise Invalid(f"{ref} names no log", remedy="<endpoint>/<variant>, processing-jobs/<name> or training-jobs/<name>")
-    return f"{_GROUPS['endpoints']}/{dashed(project, names[0])}", f"{names[1]}/" if len(names) == 2 else None
+    prefix = f"{adoption.variant_name(aws, *names)}/" if len(names) == 2 else None
+    return f"{_GROUPS['endpoints']}/{aws.endpoint_name(names[0])}", prefix
 
 
 def _page(events: list[dict[str, Any]], *, before: _Cursor) -> LogPage:

@@ -11,8 +11,8 @@ from typing import Any, final
 from ...endpoints import hosting
 from ...endpoints.port import Bucket, Window
 from ...errors import NotFound, NotSettled, Unavailable
+from ...project.names import neutral
 from ...target import Target
-from .names import dashed
 from .session import Aws, of
 
 NAMESPACE = "AWS/SageMaker"
@@ -47,7 +47,7 @@ class CloudWatchMetrics:
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """See the port. NotFound: no such endpoint; Invalid: not whole minutes; Unavailable: CloudWatch goes on giving only a part."""
         hosting.check_window(window)
-        name = dashed(self._aws.project, endpoint)
+        name = self._aws.endpoint_name(endpoint)
         variants, created = self._endpoint(name, endpoint)
         if window.end + self._delay > self._target.clock():
             raise NotSettled(
@@ -64,7 +64,7 @@ class CloudWatchMetrics:
             for (variant, field), values in self._read(name, variants, start, end).items():
                 series[variant].setdefault(field, {}).update(values)
             start = end
-        buckets = {variant: tuple(_buckets(values)) for variant, values in series.items()}
+        buckets = {neutral(variant): tuple(_buckets(values)) for variant, values in series.items()}
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _endpoint(self, name: str, endpoint: str) -> tuple[list[str], datetime]:

@@ -1,7 +1,7 @@
 """Names and tags of what this adapter makes. Pure.
 
-Endpoints, models and pipelines take `-` for `_`; streams and feature groups keep `_`. Tables and views need no prefix: every project has a
-Glue database of its own. What carries a tag carries all three, from the creating call on.
+Endpoints, their variants, models and pipelines take `-` for `_`; streams and feature groups keep `_`. Tables and views need no
+prefix: every project has a Glue database of its own. What carries a tag carries all three, from the creating call on.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ _NEUTRAL = re.compile(NAME)
 def dashed(project: str, *names: str) -> str:
     """`<project>-<name>...` of endpoints, models and pipelines, whose ids refuse `_`. Reversible, as no neutral name has a `-`."""
     return "-".join(part.replace("_", "-") for part in (project, *names))
+
+
+def variant(name: str) -> str:
+    """A variant of ours as SageMaker calls it. `neutral` of project.names is the way back, also for what others named: Variant-A."""
+    return name.replace("_", "-")
 
 
 def kept(project: str, name: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ...project.names import name_problem
 from ...project.options import BUDGET, IMAGE, OFFLINE
-from ...project.shapes import Key, Number, Record, Text
+from ...project.shapes import Key, MapOf, Number, Record, Text
 
 _ROLE = Text(what="a role's ARN", pattern=r"arn:aws[a-z-]*:iam::[0-9]{12}:role/.+", example="arn:aws:iam::123456789012:role/ranker")
 
@@ -24,6 +25,12 @@ KEYS = {
                 "count": Key(shape=Number(whole=True, least=1)),
             },
         )
+    ),
+    "adopted": Key(
+        shape=MapOf(
+            of=Text(what="an endpoint's name", pattern=r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", example="prod-ranker"), names=name_problem
+        ),
+        description="Endpoints that stood before the project took them over: its name for each, and SageMaker's.",
     ),
     "budget": BUDGET,
     "offline": OFFLINE,

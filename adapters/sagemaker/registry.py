@@ -53,7 +53,7 @@ class SageMakerRegistry:
                     ModelPackageGroupName=name,
                     ModelPackageDescription=digest,
                     InferenceSpecification=_inference(uri, image or our_image(self._aws.profile)),
-                    CustomerMetadataProperties={"digest": digest, "uri": uri},
+                    CustomerMetadataProperties={"digest": digest, **({"uri": uri} if uri else {})},
                     ModelApprovalStatus=_APPROVALS["pending"],
                     ClientToken=sha256(f"{group.arn}\n{group.created}\n{digest}".encode()).hexdigest()[:32],
                 )
@@ -172,7 +172,9 @@ class SageMakerRegistry:
 
 
 def _inference(uri: str, image: str) -> dict[str, Any]:
-    """An uncompressed folder: the same bytes on every target."""
+    """An uncompressed folder: the same bytes on every target. Of what others made: its archive, or no data beside the image."""
+    if not uri or uri.endswith(".tar.gz"):
+        return {"Containers": [{"Image": image, **({"ModelDataUrl": uri} if uri else {})}]}
     source = {"S3Uri": f"{uri.rstrip('/')}/", "S3DataType": "S3Prefix", "CompressionType": "None"}
     return {
         "Containers": [{"Image": image, "ModelDataSource": {"S3DataSource": source}}],

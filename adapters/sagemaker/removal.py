@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from ...errors import Conflict, NotFound
-from . import names, prices
+from . import adoption, names, prices
 from .errors import translated
 from .session import Aws
 
@@ -16,9 +16,11 @@ _MODELS = {"operation": "list_models", "many": "Models", "one": "ModelName", "ar
 
 
 def endpoint(aws: Aws, name: str) -> None:
-    """The endpoint, then every config and model that was made for it."""
+    """The endpoint, then every config and model that was made for it. One that was adopted is given back, and goes on."""
     sagemaker = aws.client("sagemaker")
-    whole = names.dashed(aws.project, name)
+    whole = aws.endpoint_name(name)
+    if adoption.release(aws, whole):
+        return
     _gone(sagemaker.delete_endpoint, EndpointName=whole)
     for config in _made_for(aws, name, **_CONFIGS):
         _gone(sagemaker.delete_endpoint_config, EndpointConfigName=config)
@@ -53,7 +55,7 @@ def endpoint_cost(aws: Aws, name: str) -> Decimal | None:
     sagemaker = aws.client("sagemaker")
     try:
         with translated(f"looking at endpoint {name}"):
-            described: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=names.dashed(aws.project, name))
+            described: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=aws.endpoint_name(name))
             config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
     except NotFound:
         return Decimal(0)
@@ -71,7 +73,7 @@ def endpoint_cost(aws: Aws, name: str) -> Decimal | None:
 
 def _made_for(aws: Aws, name: str, *, operation: str, many: str, one: str, arn: str) -> Iterator[str]:
     sagemaker = aws.client("sagemaker")
-    start = names.dashed(aws.project, name)
+    start = aws.endpoint_name(name)
     with translated(f"listing what endpoint {name} uses"):
         found = [item for page in sagemaker.get_paginator(operation).paginate(NameContains=start) for item in page[many]]
     for item in found:

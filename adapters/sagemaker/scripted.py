@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import final
 
 import msgspec
@@ -21,12 +22,11 @@ class StackTrafficScript:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._aws: Aws = of(target)
+        self._known = False  # that what answers is our stack
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
         """See the port."""
-        url = self._aws.endpoint_url
-        if url is None or backend.server(url) != backend.OURS:
-            raise Unsupported(f"target {self._target.name}: only the local stack takes a script", capability="traffic_script")
+        url = self._url()
         state = self._target.endpoints.observe(endpoint)
         if state is None:
             raise hosting.not_found(endpoint)
@@ -35,3 +35,14 @@ class StackTrafficScript:
         body = {"endpoint": name, "region": self._aws.region, "minutes": minutes}
         with self._target.calls.mutating("POST /_stack/minutes", name):
             backend.post(url, "_stack/minutes", msgspec.json.encode(body))
+
+    def advance(self, span: timedelta) -> None:
+        """See the port."""
+        backend.post(self._url(), "_stack/clock", msgspec.json.encode({"advance": span.total_seconds()}))
+
+    def _url(self) -> str:
+        url = self._aws.endpoint_url
+        self._known = self._known or (url is not None and backend.server(url) == backend.OURS)
+        if url is None or not self._known:
+            raise Unsupported(f"target {self._target.name}: only the local stack takes a script", capability="traffic_script")
+        return url

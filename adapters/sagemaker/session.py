@@ -36,6 +36,7 @@ class Aws:
         self.bucket, self.prefix = _place(target.profile.name, options.get("bucket"), self.project)
         self.root = f"s3://{self.bucket}/{self.prefix}"
         self.database: str = options.get("database") or names.database(self.project)
+        self.adopted: dict[str, str] = dict(options.get("adopted") or {})  # our name of an endpoint -> SageMaker's
         self._expected: str | None = options.get("account")
         self._clients: dict[tuple[str, bool, int], Any] = {}
         self.described: dict[
@@ -140,6 +141,10 @@ class Aws:
     def key(self, *parts: str) -> str:
         """An object's key below the project's root."""
         return "/".join((self.prefix, *parts))
+
+    def endpoint_name(self, endpoint: str) -> str:
+        """An endpoint's name at SageMaker."""
+        return self.adopted.get(endpoint) or names.dashed(self.project, endpoint)
 
     def tags(self, kind: str, name: str) -> list[dict[str, str]]:
         return names.tags(self.project, kind, name)

@@ -15,13 +15,18 @@ import msgspec
 
 from ...endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from ...endpoints.revision import identity, revision_of_variants
+from ...errors import Unsupported
 from ...pipelines.port import ModelVersion
+from ...project.names import neutral
 from ...storage import Phase
+from . import names
 
+MOST = 10  # production variants of an endpoint config
 _LONGEST = 63  # characters of a name
+_NAME_LONGEST = 45  # of one of our endpoints, project and all; what was adopted may have more
 _MODEL, _VERSION, _MACHINE, _ATTEMPT, _ROUTING = (f"ISTHMUS_{word}" for word in ("MODEL", "VERSION", "MACHINE", "ATTEMPT", "ROUTING"))
 _HUNDREDTH, _MILLIONTH = Decimal("0.01"), Decimal("0.000001")
-_ENDPOINT: Mapping[str, Phase] = {
+PHASES: Mapping[str, Phase] = {
     "Creating": "creating",
     "InService": "ready",
     "Updating": "updating",
@@ -32,6 +37,10 @@ _ENDPOINT: Mapping[str, Phase] = {
     "OutOfService": "failed",
     "UpdateRollbackFailed": "failed",
 }
+_SERVED = (  # what a container is made of, whatever it is called
+    *("Image", "ImageConfig", "Mode", "ModelDataUrl", "ModelDataSource", "AdditionalModelDataSources", "Environment"),
+    *("ModelPackageName", "InferenceSpecificationName"),
+)
 _VARIANT: Mapping[str, Phase] = {"Creating": "creating", "Deleting": "deleting"}  # Updating, ActivatingTraffic, Baking: it serves
 
 
@@ -44,6 +53,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     count: int
     weight: Decimal
+    standing: Mapping[str, Any] | None = None  # of what was adopted: the production variant that is repeated; its model is there
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +65,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     weight: Decimal
     environment: Mapping[str, str]
+    content: str = ""  # digest of its model's container
+    told: Mapping[str, Any] = {}  # all that the config says
+    adopted: bool = False  # its container is somebody else's; the endpoint's tags say which version of ours it is
 
     @property
     def ours(self) -> bool:
@@ -86,7 +99,7 @@ def model_name(endpoint: str, variant: VariantSpec, version: ModelVersion, routi
 
 def config_name(endpoint: str, revision: str, variants: Iterable[Planned], capture_percent: int) -> str:
     """`<endpoint>-<revision>-<hash of weights, counts, machines>`: the hash as long as the name may be."""
-    head = f"{endpoint}-{revision}-"
+    head = f"{endpoint[:_NAME_LONGEST].rstrip('-')}-{revision}-"
     content = [(v.spec.name, v.model_name, v.machine, v.count, str(v.weight.normalize())) for v in variants]
     return head + _digest([content, capture_percent])[: min(8, _LONGEST - len(head))]
 
@@ -103,7 +116,8 @@ def container(planned: Planned, routing: str) -> dict[str, Any]:
 
 def production_variant(planned: Planned) -> dict[str, Any]:
     return {
-        "VariantName": planned.spec.name,
+        "VariantName": names.variant(planned.spec.name),
+        **(planned.standing or {}),
         "ModelName": planned.model_name,
         "InstanceType": planned.machine,
         "InitialInstanceCount": planned.count,
@@ -111,15 +125,47 @@ def production_variant(planned: Planned) -> dict[str, Any]:
     }
 
 
-def known(variant: Mapping[str, Any], environment: Mapping[str, str]) -> Known:
+def known(variant: Mapping[str, Any], environment: Mapping[str, str], content: str = "") -> Known:
     return Known(
-        name=variant["VariantName"],
+        name=neutral(variant["VariantName"]),
         model_name=variant.get("ModelName", ""),
         machine=variant.get("InstanceType", ""),
         count=int(variant.get("InitialInstanceCount", 0)),
         weight=_decimal(variant.get("InitialVariantWeight", 1.0)),
         environment=environment,
+        content=content,
+        told=variant,
     )
+
+
+def containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of DescribeModel's answer: one, or those of an inference pipeline."""
+    return [model["PrimaryContainer"]] if model.get("PrimaryContainer") else list(model.get("Containers", ()))
+
+
+def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
+    """A digest of what containers serve, whatever their model is called."""
+    return _digest([sorted((key, part[key]) for key in _SERVED if part.get(key)) for part in containers])[:32]
+
+
+def adopted(variant: Known, versions: Mapping[str, tuple[str, int]]) -> Known:
+    """As the version that its container was registered as; `versions`: (model, version) by content. Foreign when there is none."""
+    if variant.ours or variant.content not in versions:
+        return variant
+    model, number = versions[variant.content]
+    return msgspec.structs.replace(variant, environment={_MODEL: model, _VERSION: str(number)}, adopted=True)
+
+
+def running(described: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What DescribeEndpoint says of each variant, by our name. Unsupported: two of them would have one name here."""
+    summaries = described.get("ProductionVariants", ())
+    by_name: dict[str, Mapping[str, Any]] = {neutral(each["VariantName"]): each for each in summaries}
+    if len(by_name) < len(summaries):
+        listed = ", ".join(each["VariantName"] for each in summaries)
+        raise Unsupported(
+            f"endpoint {described['EndpointName']}: of its variants {listed} two would have one name here", capability="endpoints.variants"
+        )
+    return by_name
 
 
 def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -137,20 +183,20 @@ def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 def state(name: str, described: Mapping[str, Any], configured: Sequence[Known]) -> EndpointState:
     """DescribeEndpoint's answer and its config's variants as ours."""
-    phase = _ENDPOINT.get(described["EndpointStatus"], "updating")
+    phase = PHASES.get(described["EndpointStatus"], "updating")
     by_name = {each.name: each for each in configured}
-    running = {each["VariantName"]: each for each in described.get("ProductionVariants", ())}
-    names = tuple(running or by_name)
-    desired = shares({each: weight_of(running.get(each), by_name.get(each)) for each in names})
-    serving = phase in ("ready", "updating") and bool(running)
-    current = shares({each: _decimal(running[each].get("CurrentWeight", 0)) if serving else Decimal(0) for each in names})
+    now = running(described)
+    listed = tuple(now or by_name)
+    desired = shares({each: weight_of(now.get(each), by_name.get(each)) for each in listed})
+    serving = phase in ("ready", "updating") and bool(now)
+    current = shares({each: _decimal(now[each].get("CurrentWeight", 0)) if serving else Decimal(0) for each in listed})
     return EndpointState(
         name=name,
         phase=phase,
         revision=revision(described["EndpointConfigName"], configured),
         token=token(described),
         variants=tuple(
-            _variant(each, by_name.get(each), running.get(each), phase=phase, percent=current[each], target=desired[each]) for each in names
+            _variant(each, by_name.get(each), now.get(each), phase=phase, percent=current[each], target=desired[each]) for each in listed
         ),
         failure=described.get("FailureReason") or None,
     )
@@ -178,8 +224,8 @@ def weight_of(running: Mapping[str, Any] | None, configured: Known | None) -> De
 
 def retained(endpoint: EndpointState, described: Mapping[str, Any]) -> dict[str, Decimal]:
     """The weights that a new config repeats, exactly as they are."""
-    running = {each["VariantName"]: each for each in described.get("ProductionVariants", ())}
-    return {each.name: weight_of(running.get(each.name), None) for each in endpoint.variants}
+    now = running(described)
+    return {each.name: weight_of(now.get(each.name), None) for each in endpoint.variants}
 
 
 def traffic(endpoint: EndpointState) -> dict[str, Decimal]:

@@ -59,7 +59,7 @@ class WorldState:
 
 @final
 class WorldBlobs:
-    root = "world://"
+    root = "world://blobs"
 
     def __init__(self, blobs: dict[str, tuple[bytes, datetime]], clock: Clock, calls: CallLog) -> None:
         self._blobs, self._clock, self._calls = blobs, clock, calls

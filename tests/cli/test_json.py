@@ -50,6 +50,7 @@ ELSEWHERE = {
     "events diff": "test_diff.py",
     "demo": "tests/lifecycle/test_demo.py",
     "endpoints serve": "it runs until it is stopped",
+    "import": "tests/adapters/sagemaker/test_adoption.py",
 }
 
 

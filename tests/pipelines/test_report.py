@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import figures, page, plots, report, runs
+from isthmus.pipelines import figures, report, runs
 from isthmus.pipelines.compare import compare
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.evaluation import SCHEMA
 from isthmus.pipelines.metrics import day_of
 from isthmus.pipelines.statistics import Pairs
+from isthmus.reports import page, plots
 from isthmus.tests.pipelines import trained
 
 VOID = {"meta", "line", "circle", "polyline", "br"}

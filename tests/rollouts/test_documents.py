@@ -102,7 +102,7 @@ def test_minutes_that_a_decision_stood_on_can_be_read_again():
         scene = Scene(traits)
         scene.until("baking", 2)
         blobs = scene.ports().blobs
-        kept = documents.kept_minutes(blobs, next(info.uri for info in blobs.list("")))
+        kept = documents.kept_minutes(blobs, scene.state)["1-0"]
         step = next(entry for entry in scene.history() if entry.what == "step" and entry.stage == 2)
         assert (kept.since, kept.until) == step.window
         assert sum(bucket.requests for bucket in kept.minutes["challenger"]) == step.checks[0].n

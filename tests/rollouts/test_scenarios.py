@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import isthmus
-from isthmus.project.specs import Endpoint, Guardrail, Rollout, RolloutStep, Variant
+from isthmus.project.specs import AfterRollout, Endpoint, Guardrail, Rollout, RolloutStep, Variant
 from isthmus.rollouts.player import play
 from isthmus.rollouts.rehearse import rehearse, rehearsed, setting
 from isthmus.rollouts.scenario_file import read
@@ -32,6 +32,7 @@ ROLLOUT = Rollout(
         Guardrail(metric="error_rate", max_ratio=2),
         Guardrail(metric="latency_p90", max_ratio=1.5),
     ),
+    after=AfterRollout(remove_old=30 * MINUTE),
 )
 
 

@@ -4,8 +4,11 @@ import time
 
 import pytest
 
+from isthmus.adapters import targets
 from isthmus.adapters.sagemaker.logs import place
+from isthmus.adapters.sagemaker.session import of
 from isthmus.errors import Invalid, NotFound
+from isthmus.target import Profile
 
 GROUP = "/aws/sagemaker/Endpoints/conf-ranker"
 
@@ -68,6 +71,8 @@ def test_a_reference_that_names_no_log_is_refused(target, ref):
 
 def test_a_jobs_log_is_found_by_its_name_or_its_arn():
     arn = "arn:aws:sagemaker:us-east-1:123456789012:processing-job/pipelines-x-fit"
-    assert place("conf", arn) == ("/aws/sagemaker/ProcessingJobs", "pipelines-x-fit/")
-    assert place("conf", "training-jobs/fit") == ("/aws/sagemaker/TrainingJobs", "fit/")
-    assert place("my_shop", "home_ranker/champion") == ("/aws/sagemaker/Endpoints/my-shop-home-ranker", "champion/")
+    options = {"endpoint_url": "http://127.0.0.1:9", "bucket": "s3://b", "region": "us-east-1"}  # nothing listens: nothing is asked
+    aws = of(targets.load(Profile(name="sagemaker", adapter="sagemaker", project="my_shop", options=options)))
+    assert place(aws, arn) == ("/aws/sagemaker/ProcessingJobs", "pipelines-x-fit/")
+    assert place(aws, "training-jobs/fit") == ("/aws/sagemaker/TrainingJobs", "fit/")
+    assert place(aws, "home_ranker/the_new") == ("/aws/sagemaker/Endpoints/my-shop-home-ranker", "the-new/")

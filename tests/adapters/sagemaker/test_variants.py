@@ -1,5 +1,6 @@
 """Weights and percents; what runs, read back from the cloud. Pure."""
 
+import re
 import struct
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.adapters.sagemaker import variants
+from isthmus.adapters.sagemaker import names, variants
 from isthmus.adapters.sagemaker.variants import Known, Planned
 from isthmus.endpoints.converge import converged, variants_ready
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.pipelines.port import ModelVersion
+from isthmus.project.names import NAME
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)
 CHAMPION = VariantSpec(name="champion", model="ranker", version=3)
@@ -133,3 +135,10 @@ def test_names_come_from_content_and_fit_into_63_characters():
         for each in (version(), version(image="ranker:2"), version(uri="s3://b/x"))
     }
     assert len(names) == 3
+
+
+@given(st.from_regex(NAME, fullmatch=True))
+def test_every_name_of_a_variant_is_one_at_sagemaker_and_comes_back(name):
+    native = names.variant(name)
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", native)
+    assert variants.known({"VariantName": native}, {}).name == name

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from html import escape
 
 _STYLE = """
-:root { --ink: #1c2126; --soft: #5c6670; --faint: #e3e7ea; --paper: #fff; --panel: #f6f7f8; --a: #1f66b0; --b: #c2540a; --quiet: #98a2ab; }
+:root { --ink: #1c2126; --soft: #5c6670; --faint: #e3e7ea; --paper: #fff; --panel: #f6f7f8;
+  --a: #1f66b0; --b: #c2540a; --c: #2c7f4f; --d: #8a4fb0; --e: #a3740a; --f: #0f7f87; --quiet: #98a2ab; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a0aab3; --faint: #333b43; --paper: #16191d; --panel: #1f242a;
-  --a: #6fb1f2; --b: #f0954d; --quiet: #6f7a84; } }
+  --a: #6fb1f2; --b: #f0954d; --c: #6fca95; --d: #c79ae6; --e: #d9b154; --f: #62c6cd; --quiet: #6f7a84; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.6rem 1.1rem 3rem; max-width: 54rem; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; -webkit-text-size-adjust: 100%; }
@@ -29,12 +31,16 @@ figure { margin: 0; } figcaption { font-weight: 600; font-size: .92rem; }
 figcaption div { font-weight: 400; color: var(--soft); min-height: 1.5em; }
 .key { margin-right: 1.1em; white-space: nowrap; } .key::before { content: "";
   display: inline-block; width: .95em; height: .22em; margin-right: .4em;
-  vertical-align: .25em; background: var(--quiet); } .key.a::before { background: var(--a); } .key.b::before { background: var(--b); }
+  vertical-align: .25em; background: var(--hue, var(--quiet)); }
+.a { --hue: var(--a); } .b { --hue: var(--b); } .c { --hue: var(--c); } .d { --hue: var(--d); } .e { --hue: var(--e); }
+.f { --hue: var(--f); } .quiet { --hue: var(--quiet); }
+details { margin-top: .2rem; font-size: .86rem; } summary { cursor: pointer; color: var(--soft); }
+details .wide { max-height: 22rem; overflow: auto; }
 svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
+a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill: var(--hue); }
 .tick { fill: var(--soft); } .label { fill: var(--ink); } .grid { stroke: var(--faint); } .axis { stroke: var(--quiet); }
-.line { fill: none; stroke-width: 2; } .line.a, .whisker.a { stroke: var(--a); } .line.b, .whisker.b { stroke: var(--b); }
-.line.quiet { stroke: var(--quiet); stroke-dasharray: 4 4; stroke-width: 1.4; } .whisker { stroke-width: 1.6; opacity: .75; }
-.dot.a { fill: var(--a); } .dot.b { fill: var(--b); }
+.line { fill: none; stroke-width: 2; stroke: var(--hue); } .whisker { stroke: var(--hue); stroke-width: 1.6; opacity: .75; }
+.line.quiet { stroke-dasharray: 4 4; stroke-width: 1.4; } .dot { fill: var(--hue); }
 pre { background: var(--panel); padding: .8rem .95rem; overflow-x: auto; font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace;
   border-radius: 4px; }
 footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 1px solid var(--faint); padding-top: .7rem; }
@@ -72,17 +78,36 @@ def verdict(lines: Sequence[str], kind: str = "") -> str:
     return f'<div class="verdict {escape(kind, quote=True)}">{inner}</div>'
 
 
+class Drawn(str):
+    """A cell that is markup already: a picture."""
+
+    __slots__ = ()
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False, wordy: int | None = None) -> str:
     """`numbers`: all but the first column are right-aligned. `wordy`: the column that may wrap."""
 
     def cell(tag: str, number: int, text: str) -> str:
         kinds = ["n"] * (numbers and number > 0) + ["words"] * (number == wordy)
         named = ' class="' + " ".join(kinds) + '"' if kinds else ""
-        return f"<{tag}{named}>{escape(text)}</{tag}>"
+        return f"<{tag}{named}>{text if isinstance(text, Drawn) else escape(text)}</{tag}>"
 
     top = "<thead><tr>" + "".join(cell("th", i, one) for i, one in enumerate(head)) + "</tr></thead>" if any(head) else ""
     body = "".join("<tr>" + "".join(cell("th" if i == 0 else "td", i, one) for i, one in enumerate(row)) + "</tr>" for row in rows)
     return f'<div class="wide"><table>{top}<tbody>{body}</tbody></table></div>'
+
+
+def footer(made: datetime, target: str) -> str:
+    return f"Isthmus, {made:%-d %B %Y, %H:%M} UTC, target {target}. Nothing on this page is fetched from elsewhere."
+
+
+def links(targets: Sequence[tuple[str, str]]) -> str:
+    """(text, where): places relative to the page, or on it (#...). Nothing is loaded from them."""
+    return '<p class="soft">' + " &middot; ".join(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>' for text, to in targets) + "</p>"
+
+
+def anchor(name: str) -> str:
+    return f'<span id="{escape(name, quote=True)}"></span>'
 
 
 def charts(*drawn: str) -> str:

@@ -1,0 +1,144 @@
+"""Small charts as SVG text: no library, no outside resource, sharp on a phone. Colours and type come from the page's style."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Literal
+
+import msgspec
+
+_WIDTH, _WIDE, _HEIGHT = 380, 780, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 46
+
+
+Style = Literal["a", "b", "c", "d", "e", "f", "quiet"]
+STYLES: tuple[Style, ...] = ("a", "b", "c", "d", "e", "f")  # of models; classes of the page's style sheet
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """`style` is a class of the page's style sheet: a model's, or quiet. `low` and `high` draw whiskers."""
+
+    name: str
+    style: Style
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    kind: Literal["line", "dots"] = "line"
+
+
+class Axis(msgspec.Struct, frozen=True, kw_only=True):
+    label: str
+    low: float
+    high: float
+    ticks: Sequence[tuple[float, str]]
+
+
+def axis(label: str, low: float, high: float, *, digits: int | None = None, steps: int = 5) -> Axis:
+    """A linear axis with round ticks inside [low, high]."""
+    raw = (high - low) / steps
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
+    shown = max(0, -math.floor(math.log10(step)) + (step / power == 2.5)) if digits is None else digits
+    first = math.ceil(low / step - 1e-9)
+    values = [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
+    return Axis(label=label, low=low, high=high, ticks=[(value, f"{value:.{shown}f}") for value in values])
+
+
+def chart(title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str = "", wide: bool = False) -> str:
+    """One figure: a legend above when it says more than the title, gridlines behind, whiskers where a series has them.
+
+    `behind` is the HTML of the table whose figures it shows; it is folded away below.
+    """
+    width = _WIDE if wide else _WIDTH
+    across = _scale(x, _LEFT, width - _RIGHT)
+    up = _scale(y, _HEIGHT - _BOTTOM, _TOP)
+    parts = [f'<svg viewBox="0 0 {width} {_HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">']
+    for value, text in y.ticks:
+        at = up(value)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(f'<text class="tick" x="{_LEFT - 7}" y="{at + 3.5:.1f}" text-anchor="end">{escape(text)}</text>')
+    floor = _HEIGHT - _BOTTOM
+    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{floor}" y2="{floor}"/>')
+    for value, text in x.ticks:
+        parts.append(f'<text class="tick" x="{across(value):.1f}" y="{floor + 17}" text-anchor="middle">{escape(text)}</text>')
+    middle = (_LEFT + width - _RIGHT) / 2
+    parts.append(f'<text class="label" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x.label)}</text>')
+    height = (_TOP + floor) / 2
+    parts.append(f'<text class="label" transform="translate(12 {height}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>')
+    for one in series:
+        parts += _drawn(one, across, up)
+    parts.append("</svg>")
+    named = [one for one in series if one.name]
+    legend = "".join(f'<span class="key {one.style}">{escape(one.name)}</span>' for one in named)
+    table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
+    return f"<figure><figcaption>{escape(title)}<div>{legend}</div></figcaption>{''.join(parts)}{table}</figure>"
+
+
+_ROW = 22  # height of a line of `ranges`
+
+
+class Range(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `ranges`: a value with its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> str:
+    """One figure, a line a name: a dot with its interval, and where nothing is."""
+    left = min(300.0, 24 + 7 * max((len(line.name) for line in lines), default=0))
+    floor = _TOP + _ROW * len(lines)
+    across = _scale(x, left, _WIDE - _RIGHT)
+    parts = [f'<svg viewBox="0 0 {_WIDE} {floor + 44}" role="img" aria-label="{escape(title, quote=True)}">']
+    for value, text in x.ticks:
+        at = across(value)
+        parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{floor}"/>')
+        parts.append(f'<text class="tick" x="{at:.1f}" y="{floor + 17}" text-anchor="middle">{escape(text)}</text>')
+    zero = across(0.0)
+    parts.append(f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="{_TOP}" y2="{floor}"/>')
+    for number, line in enumerate(lines):
+        y = _TOP + _ROW * (number + 0.5)
+        short = line.name if len(line.name) <= 40 else f"{line.name[:37]}..."
+        parts.append(f'<text class="label" x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}</text>')
+        ends = f'x1="{across(line.low):.1f}" x2="{across(line.high):.1f}"'
+        parts.append(f'<line class="whisker a" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<circle class="dot a" cx="{across(line.value):.1f}" cy="{y:.1f}" r="4"/>')
+    middle = (left + _WIDE - _RIGHT) / 2
+    parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 38}" text-anchor="middle">{escape(x.label)}</text></svg>')
+    table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
+    return f"<figure><figcaption>{escape(title)}</figcaption>{''.join(parts)}{table}</figure>"
+
+
+def bars(shares: Sequence[float], title: str) -> str:
+    """A histogram for a cell of a table."""
+    top, width = max(shares, default=0) or 1, 100 / max(len(shares), 1)
+    drawn = "".join(
+        f'<rect class="bar a" x="{place * width:.1f}" y="{24 * (1 - share / top):.1f}" '
+        f'width="{max(width - 1, 1):.1f}" height="{24 * share / top:.1f}"/>'
+        for place, share in enumerate(shares)
+    )
+    label = escape(title, quote=True)
+    return f'<svg class="small" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label="{label}">{drawn}</svg>'
+
+
+def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
+    return lambda value: start + (min(max(value, ruler.low), ruler.high) - ruler.low) / (ruler.high - ruler.low) * (end - start)
+
+
+def _drawn(one: Series, across: Callable[[float], float], up: Callable[[float], float]) -> list[str]:
+    points = [(across(x), up(y)) for x, y in zip(one.x, one.y, strict=True)]
+    if one.kind == "line":
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        return [f'<polyline class="line {one.style}" points="{path}"/>']
+    parts = []
+    for number, (x, y) in enumerate(points):
+        if one.low is not None and one.high is not None:
+            ends = f'y1="{up(one.low[number]):.1f}" y2="{up(one.high[number]):.1f}"'
+            parts.append(f'<line class="whisker {one.style}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
+        parts.append(f'<circle class="dot {one.style}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
+    return parts

@@ -1,0 +1,108 @@
+"""Notices: one POST a transition that a person cares about, with an id. A webhook that is down changes nothing else.
+
+They are of what is stored already: an entry of the history, or of the outbox as it was read. Who dies between a POST and writing it down
+posts it again, with the same id.
+"""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ..errors import Conflict, Invalid, IsthmusError, Unavailable
+from ..storage import StateStore
+from . import documents
+from .states import Entry, State, What
+
+NOTABLE: tuple[What, ...] = ("started", "waiting", "held", "promoted", "aborted", "lost", "drift")
+TIMEOUT = 5.0  # seconds
+TRIED = timedelta(hours=1)
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+Post = Callable[[str, bytes, str], None]  # url, body, id; an IsthmusError: it did not arrive
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What one try left. `owing`: there are notices that will be tried again."""
+
+    owing: bool = False
+    problems: tuple[str, ...] = ()
+
+
+def deliver(store: StateStore, state: State, now: datetime, *, post: Post | None = None) -> Delivery:
+    """Post what is due, in its order, and write down how far it came. Of a state as it is stored; only its driver does this."""
+    variable = state.plan.webhook_env
+    if variable is None or state.notified >= state.seq:
+        return Delivery()
+    notified, problem = state.notified, ""
+    for entry in _due(store, state):
+        if entry.what in NOTABLE and now - entry.at < TRIED:
+            try:
+                (post or _post)(_url(variable), _body(state, entry), _id(state, entry))
+            except IsthmusError as error:
+                problem = f"notice {_id(state, entry)}: {error}"
+                break
+        notified = entry.seq
+    if notified > state.notified:
+        _write(store, state, notified)
+    return Delivery(owing=bool(problem), problems=(problem,) if problem else ())
+
+
+def _due(store: StateStore, state: State) -> Iterator[Entry]:
+    return (entry for entry in documents.history(store, state) if entry.seq > state.notified)
+
+
+def _write(store: StateStore, state: State, notified: int) -> None:
+    """On the document as it is by now. Who cannot write it posts again, with the same ids."""
+    stored = documents.read(store, state.endpoint)
+    if stored is None or stored.state.id != state.id:
+        return
+    try:
+        documents.write(store, replace(stored.state, notified=max(notified, stored.state.notified)), expect=stored.token)
+    except (Conflict, IsthmusError):
+        return
+
+
+def _id(state: State, entry: Entry) -> str:
+    return f"{state.id}/{entry.seq}"
+
+
+def _body(state: State, entry: Entry) -> bytes:
+    return msgspec.json.encode({"id": _id(state, entry), "endpoint": state.endpoint, "rollout": state.id} | msgspec.to_builtins(entry))
+
+
+def _url(variable: str) -> str:
+    """Invalid: it is not set here, or would send over the network what anybody can read."""
+    url = os.environ.get(variable, "")
+    parts = urllib.parse.urlsplit(url)
+    if not parts.hostname:
+        raise Invalid(f"{variable} holds no URL on this machine", remedy=f"export {variable}=https://...")
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise Invalid(f"{variable} is {parts.scheme}://{parts.hostname}: only https, or http to this machine itself", remedy="use https")
+    return url
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """A webhook answers itself."""
+
+
+def _post(url: str, body: bytes, name: str) -> None:
+    """Unavailable: no answer in time, or another than 2xx."""
+    headers = {"Content-Type": "application/json", "Idempotency-Key": name}
+    request = urllib.request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310  _url looked at its scheme
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+    if urllib.parse.urlsplit(url).hostname in _LOOPBACK:
+        handlers.append(urllib.request.ProxyHandler({}))  # a proxy has no business between this machine and itself
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT):
+            pass
+    except (OSError, ValueError) as error:  # urllib's own are OSErrors; a URL that is none is a ValueError
+        raise Unavailable(f"the webhook did not take it: {error}") from error

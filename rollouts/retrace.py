@@ -1,0 +1,50 @@
+"""What a rollout's guardrails said minute by minute, from the minutes that were kept: the same function judges them again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from . import guardrails
+from .documents import KeptMinutes
+from .states import Check, Plan
+
+_MINUTE = timedelta(minutes=1)
+_MOST = 120  # points of a bake: each judges everything since the bake began
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A check of one guardrail over [the bake's begin, until). `bake`: 1-0, or the phase after the last step."""
+
+    bake: str
+    until: datetime
+    check: Check
+
+
+def retraced(plan: Plan, kept: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
+    """By guardrail, in the order of their times. Of a long bake every so many minutes, and always the last."""
+    points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
+    for bake, minutes in sorted(kept.items(), key=lambda pair: pair[1].since):
+        judged, stage = _judged_as(plan, bake)
+        scores = {variant: {minute: (n, mean) for minute, n, mean in rows} for variant, rows in minutes.scores.items()}
+        for until in _moments(minutes.since, minutes.until):
+            for check in guardrails.judge(judged, stage, minutes.minutes, scores, settled=until):
+                points[check.guardrail].append(Point(bake=bake, until=until, check=check))
+    return points
+
+
+def _judged_as(plan: Plan, bake: str) -> tuple[Plan, int]:
+    """As the engine judges it: the grace time is the stage after the last; in the hand-over the two change places."""
+    if bake == "handing":
+        return replace(plan, source=plan.to, to=plan.source), 1
+    stage = bake.partition("-")[0]
+    return plan, int(stage) if stage.isdigit() else len(plan.stages) + 1
+
+
+def _moments(since: datetime, until: datetime) -> Iterator[datetime]:
+    whole: Sequence[int] = range(1, (until - since) // _MINUTE + 1)
+    step = -(-len(whole) // _MOST) or 1
+    yield from (since + number * _MINUTE for number in whole if (len(whole) - number) % step == 0)

@@ -1,0 +1,151 @@
+"""One POST a transition, with an id; a webhook that is down changes nothing else."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import msgspec
+import pytest
+
+from isthmus.errors import Unavailable
+from isthmus.rollouts import documents, notices, telling
+from isthmus.rollouts.player import play
+from isthmus.rollouts.rehearse import rehearsed, setting
+from isthmus.rollouts.scenario_file import read
+from isthmus.tests.rollouts.scene import LOCAL, MINUTE
+from isthmus.tests.rollouts.test_scenarios import ENDPOINT, FILES, ROLLOUT
+
+VARIABLE = "ROLLOUT_WEBHOOK"
+
+
+@pytest.fixture
+def webhook(monkeypatch):
+    """A server that keeps what it is sent; `answers` are the statuses that it gives, the last one again and again."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
+            self.server.seen.append((status, self.headers["Idempotency-Key"], json.loads(body)))
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.answers, server.seen = [204], []
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{server.server_address[1]}/hook")
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def ended(name="second_controller", **fields):
+    """A rollout that was played to its end: its state as it is stored, and the ports of its world."""
+    scenario = read(next(path for path in FILES if path.stem == name), {"ranker": ROLLOUT})
+    planned = msgspec.structs.replace(rehearsed(ROLLOUT, ENDPOINT, LOCAL), **{"webhook_env": VARIABLE} | fields)
+    place = setting(scenario, planned, LOCAL)
+    result = play(scenario, planned, "ranker", place)
+    return result, place.ports(), place.now()
+
+
+def stored(ports):
+    return documents.read(ports.state, "ranker").state
+
+
+def test_each_transition_is_posted_once_in_its_order_with_an_id(webhook):
+    result, ports, now = ended()
+    for _ in range(3):
+        assert not notices.deliver(ports.state, stored(ports), now).problems
+    expected = [entry for entry in result.entries if entry.what in notices.NOTABLE]
+    assert [body["what"] for _, _, body in webhook.seen] == [entry.what for entry in expected] == ["started", "aborted"]
+    assert (
+        [name for _, name, _ in webhook.seen] == [f"ro1/{entry.seq}" for entry in expected] == [body["id"] for _, _, body in webhook.seen]
+    )
+    assert webhook.seen[0][2]["endpoint"] == "ranker"
+
+
+def test_what_is_not_taken_is_tried_again_and_nothing_else_waits(webhook):
+    webhook.answers = [500, 302, 204]
+    _, ports, now = ended()
+    for attempt in (500, 302):
+        tried = notices.deliver(ports.state, stored(ports), now)
+        assert tried.owing
+        assert str(attempt) in tried.problems[0]
+    assert notices.deliver(ports.state, stored(ports), now) == notices.Delivery()
+    assert [(status, body["what"]) for status, _, body in webhook.seen] == [
+        (500, "started"), (302, "started"), (204, "started"), (204, "aborted"),
+    ]  # fmt: skip
+
+
+def test_it_is_tried_for_an_hour(webhook):
+    webhook.answers = [503]
+    _, ports, now = ended()
+    assert notices.deliver(ports.state, stored(ports), now).owing
+    later = notices.deliver(ports.state, stored(ports), now + notices.TRIED)
+    assert later == notices.Delivery()
+    assert len(webhook.seen) == 1
+    assert stored(ports).notified == stored(ports).seq
+
+
+def test_who_died_before_writing_it_down_posts_it_again_under_the_same_id(webhook):
+    _, ports, now = ended()
+    state = stored(ports)
+    put = ports.state.put
+    ports.state.put = _dies
+    with pytest.raises(KeyboardInterrupt):
+        notices.deliver(ports.state, state, now)
+    ports.state.put = put
+    notices.deliver(ports.state, stored(ports), now)
+    names = [name for _, name, _ in webhook.seen]
+    assert len(names) == 4
+    assert names[:2] == names[2:]
+
+
+def _dies(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "holds no URL on this machine"),
+        ("http://example.com/x", "only https"),
+        ("ftp://127.0.0.1/x", "only https"),
+        ("nonsense", "holds no URL"),
+    ],
+)
+def test_only_https_or_this_machine_itself(monkeypatch, url, words):
+    monkeypatch.setenv(VARIABLE, url)
+    _, ports, now = ended()
+    tried = notices.deliver(ports.state, stored(ports), now)
+    assert tried.owing
+    assert words in tried.problems[0]
+
+
+def test_without_a_webhook_nothing_is_read_or_written():
+    _, ports, now = ended(webhook_env=None)
+    before = stored(ports)
+    assert notices.deliver(ports.state, before, now) == notices.Delivery()
+    assert stored(ports) == before
+
+
+def test_at_the_end_the_page_is_written_whether_or_not_a_webhook_answers(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    result, ports, now = ended()
+
+    def down(*_):
+        raise Unavailable("down")
+
+    told = telling.tell(ports, stored(ports), now, post=down)
+    assert told.owing
+    uris = [blob.uri for blob in ports.blobs.list(ports.blobs.root) if blob.uri.endswith("report.html")]
+    assert uris == ["world://blobs/rollouts/ranker/ro1/report.html"]
+    assert telling.tell(ports, stored(ports), now + 2 * 60 * MINUTE, post=down) == notices.Delivery()
+    assert result.end == "aborted"
