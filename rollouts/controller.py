@@ -89,13 +89,21 @@ def _carried_out(
 
 def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
     """The minutes that a decision stands on, before it. What cannot be kept stops no rollout, least of all its abort."""
-    if before.bake_from is None or (before.phase, before.stage, before.attempt) == (decided.phase, decided.stage, decided.attempt):
+    if not _stands_on_minutes(before, decided):
         return ()
     try:
         documents.keep_minutes(ports.blobs, before, minutes_so_far(ports, before, seen))
     except IsthmusError as error:
         return (f"the minutes of step {before.stage} are not kept: {error}",)
     return ()
+
+
+def _stands_on_minutes(before: State, decided: State) -> bool:
+    """A bake ended; or what served on the way to the next one was judged to be broken."""
+    places = [(state.phase, state.stage, state.attempt, state.bake_from) for state in (before, decided)]
+    if before.bake_from is None or places[0] == places[1]:
+        return False
+    return before.phase not in ("sizing", "shifting") or decided.phase == "aborting"
 
 
 def _acted(ports: Ports, stored: Stored, action: Action, clock: Clock) -> tuple[Stored, tuple[str, ...]]:
