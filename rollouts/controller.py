@@ -90,7 +90,7 @@ def _carried_out(
 
 def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
     """The minutes that a decision stands on, before it. What cannot be kept stops no rollout, least of all its abort."""
-    if before.bake_from is None or _place(before) == _place(decided):
+    if not _stands_on_minutes(before, decided):
         return ()
     try:
         documents.keep_minutes(ports.blobs, before, minutes_so_far(ports, before, seen))
@@ -99,8 +99,12 @@ def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tup
     return ()
 
 
-def _place(state: State) -> tuple[object, ...]:
-    return state.phase, state.stage, state.attempt, state.handover
+def _stands_on_minutes(before: State, decided: State) -> bool:
+    """A bake ended; or what served on the way to the next one was judged to be broken."""
+    places = [(state.phase, state.stage, state.attempt, state.bake_from) for state in (before, decided)]
+    if before.bake_from is None or places[0] == places[1]:
+        return False
+    return before.phase not in ("sizing", "shifting") or decided.phase == "aborting"
 
 
 def _acted(ports: Ports, stored: Stored, action: Action, clock: Clock) -> tuple[Stored, tuple[str, ...]]:
