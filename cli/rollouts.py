@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import Invalid
+from ..errors import Invalid, Unsupported
 from .console import Console, command
 
 if TYPE_CHECKING:
@@ -194,8 +194,15 @@ def tick(console: Console, endpoint: str | None) -> None:
 )
 def rehearse(console: Console, endpoint: str, scenario: Path) -> None:
     from ..rollouts.rehearse import rehearse as play
+    from ..runtime import open as open_project
 
-    with console.open() as project:
+    if console.offline:
+        raise Unsupported(
+            "a rehearsal against the offline stack is not supported yet",
+            capability="rehearse --offline",
+            remedy="leave --offline out: it is played in a scripted world that behaves as the target does, and touches nothing",
+        )
+    with open_project(console.path, target=console.target) as project:  # not console.open: no cloud is asked, so no account is needed
         rehearsal = play(project, project.folder / scenario if not scenario.exists() else scenario)
         if rehearsal.scenario.rollout != endpoint:
             raise Invalid(f"{scenario} is a scenario of {rehearsal.scenario.rollout}, not of {endpoint}")

@@ -24,6 +24,7 @@ from .tick import outcome, tick
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
 MARGIN = timedelta(seconds=5)
 EVERY = timedelta(seconds=10)
+TELL_AGAIN = timedelta(minutes=1)  # after what could not be told: a webhook that does not answer holds up no other look
 Clock = Callable[[], datetime]
 
 
@@ -89,7 +90,7 @@ def _carried_out(
 
 def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
     """The minutes that a decision stands on, before it. What cannot be kept stops no rollout, least of all its abort."""
-    if before.bake_from is None or _place(before) == _place(decided):
+    if not _stands_on_minutes(before, decided):
         return ()
     try:
         documents.keep_minutes(ports.blobs, before, minutes_so_far(ports, before, seen))
@@ -98,8 +99,12 @@ def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tup
     return ()
 
 
-def _place(state: State) -> tuple[object, ...]:
-    return state.phase, state.stage, state.attempt, state.handover
+def _stands_on_minutes(before: State, decided: State) -> bool:
+    """A bake ended; or what served on the way to the next one was judged to be broken."""
+    places = [(state.phase, state.stage, state.attempt, state.bake_from) for state in (before, decided)]
+    if before.bake_from is None or places[0] == places[1]:
+        return False
+    return before.phase not in ("sizing", "shifting") or decided.phase == "aborting"
 
 
 def _acted(ports: Ports, stored: Stored, action: Action, clock: Clock) -> tuple[Stored, tuple[str, ...]]:
@@ -139,7 +144,7 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
             ports.registry.set_alias(model, alias, version)
 
 
-def told(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
+def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
     """After a look of the driver, or of anybody at the end: notices and the page. The result with what could not be told."""
     if result.state is None or not (result.over or result.driver == holder):
         return result
@@ -174,6 +179,7 @@ def drive(
 
     An error of a single look is not the end: it is looked again. Refused (a newer document) and Invalid are.
     """
+    tell_again: datetime | None = None
     try:
         while True:
             try:
@@ -183,7 +189,9 @@ def drive(
             except IsthmusError as error:
                 result = LookResult(state=None, driver="?", problems=(str(error),))
             else:
-                result = told(ports, result, holder=holder, now=clock())
+                if tell_again is None or clock() >= tell_again:
+                    silent, result = result, tell_of(ports, result, holder=holder, now=clock())
+                    tell_again = clock() + TELL_AGAIN if result.problems != silent.problems else None
                 if until(result):
                     return result
             sleep(0.0 if result.again else every.total_seconds())

@@ -17,6 +17,7 @@ from .moves import evidence, note
 from .states import Check, Observation, Plan, State, Tally
 
 MINUTE = timedelta(minutes=1)
+MOST_NEWS = 4  # changes of a verdict that one look tells, and the last one: who slept for a day must not make the document too large
 LATE = 2 * MINUTE  # minutes that are settled and cannot be read for so long are no data; a single failed call is not
 
 
@@ -33,14 +34,18 @@ def judged(state: State, seen: Observation, now: datetime, *, stage: int, plan: 
     begun = judged_until(state)
     if begun is None or seen.settled is None or not state.plan.guardrails:
         return state, ""
-    until = begun + MINUTE
-    while until <= seen.settled:
+    until, told, untold, cause = begun + MINUTE, 0, False, ""
+    while until <= seen.settled and not cause:
         checks = guardrails.judge(plan or state.plan, stage, seen.minutes, seen.scores, settled=until)
-        state = _tallied(state, checks, until, now)
-        if cause := _failed(state):
-            return state, cause
+        changed = _is_news(state, checks)
+        state = replace(state, checks=_tallied(state, checks, until))
+        if changed and told < MOST_NEWS:
+            state, told = note(state, now, "check", basis=evidence(state)), told + 1
+        else:
+            untold |= changed
+        cause = _failed(state)
         until += MINUTE
-    return state, ""
+    return (note(state, now, "check", basis=evidence(state)) if untold else state), cause
 
 
 def standing(state: State, now: datetime) -> Literal["no data", "fail", "inconclusive", "pass", "unread"]:
@@ -60,16 +65,18 @@ def standing(state: State, now: datetime) -> Literal["no data", "fail", "inconcl
     return "pass"
 
 
-def _tallied(state: State, checks: Sequence[Check], until: datetime, now: datetime) -> State:
-    tallies = dict(state.checks)
-    changed = False
-    for check in checks:
-        before = tallies.get(check.guardrail)
-        changed |= check.verdict != (before.check.verdict if before else "no data")
-        running = (before.running if before else 0) + 1 if check.verdict == "fail" else 0
-        tallies[check.guardrail] = Tally(check=check, until=until, running=running)
-    state = replace(state, checks=tallies)
-    return note(state, now, "check", basis=evidence(state)) if changed else state
+def _is_news(state: State, checks: Sequence[Check]) -> bool:
+    """A verdict changed."""
+    before = {name: tally.check.verdict for name, tally in state.checks.items()}
+    return any(check.verdict != before.get(check.guardrail, "no data") for check in checks)
+
+
+def _tallied(state: State, checks: Sequence[Check], until: datetime) -> dict[str, Tally]:
+    running = {name: tally.running for name, tally in state.checks.items()}
+    return {
+        check.guardrail: Tally(check=check, until=until, running=running.get(check.guardrail, 0) + 1 if check.verdict == "fail" else 0)
+        for check in checks
+    }
 
 
 def _failed(state: State) -> str:

@@ -69,12 +69,10 @@ class Play:
         def before(call):
             if holder == "a":
                 self.cut(call, "before")
-            self.monitor.asked = self.monitor.targets()
+            self.monitor.before()
 
         def after(call):
-            self.monitor.put(call, process)
-            if call.operation == "endpoints.shift":
-                self.monitor.shifted()
+            self.monitor.after(call, process)
             if holder == "a":
                 self.cut(call, "after")
 

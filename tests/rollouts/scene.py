@@ -69,7 +69,8 @@ def plan(traits=LOCAL, **fields):
 
 def begun(wanted, at=START, **fields):
     """The document of a rollout that was just started."""
-    return State(**{"id": "ro1", "endpoint": "ranker", "plan": wanted, "phase": "starting", "lease": Lease(), "started": at} | fields)
+    first = {"id": "ro1", "endpoint": "ranker", "plan": wanted, "phase": "starting", "intent": dict(wanted.initial), "lease": Lease()}
+    return State(**first | {"started": at} | fields)
 
 
 class Scene:

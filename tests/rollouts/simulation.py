@@ -96,6 +96,20 @@ class Process:
         self.thread.join()
 
 
+class Person:
+    """Whose calls the monitor sees, and nothing stops."""
+
+    def __init__(self, weather):
+        self.calls, self.saw, self.served = CallLog(), 0, {}
+        self.ports = weather.world.ports(self.calls)
+        self.calls.listeners.append(lambda _call: self.look(weather))
+        self.calls.before = lambda _call: weather.monitor.before()
+        self.calls.after = lambda call: weather.monitor.after(call, self)
+
+    def look(self, weather):
+        self.saw, self.served = weather.monitor.changes, weather.world.fleet.shares()
+
+
 class Weather:
     """One episode."""
 
@@ -118,9 +132,8 @@ class Weather:
         self.chaos, self.sick = True, chance.random() < 0.3
         self.stops = chance.random() < 0.5  # half of the episodes stop controllers directly before their calls
         self.monitor = Monitor(self)
-        self.person = CallLog()
-        self.person.after = lambda call: self.monitor.put(call, None)
-        self.store = self.world.ports(self.person).state
+        self.ann = Person(self)
+        self.store = self.ann.ports.state
         documents.begin(self.store, "ranker", lambda number: replace(begun(self.plan, self.world.now()), id=number))
         self.processes = [Process(self, number) for number in range(chance.choice([2, 3] if self.stops else [1, 2, 3]))]
 
@@ -193,6 +206,8 @@ class Weather:
         chance, fleet, dice = self.chance, self.world.fleet, self.chance.random()
         if dice < 0.0006:
             self.wish("abort")
+            if chance.random() < 0.5:  # and at once, whoever drives
+                controller.look(self.ann.ports, "ranker", holder="ann", clock=self.world.now, seize=True)
         elif dice < 0.004:
             self.wish(chance.choice(["promote", "pause"]), because=chance.choice(["", "I know"]))
         elif dice < 0.010:
@@ -252,18 +267,17 @@ class Weather:
             if self.chaos and self.chance.random() < 0.01:
                 raise Busy("in mid-change") if call.operation in EFFECTS[:2] and self.chance.random() < 0.5 else Throttled("slow down")
             if self.stops and call.operation in EFFECTS:
-                self.maybe_held(process, 0.4, effect=True)
+                another = any(other.until for other in self.processes)
+                self.maybe_held(process, 0.1 if another else 0.5, effect=True)
             else:
                 self.maybe_held(process, 0.005 if self.stops else 0.02)
-            self.monitor.asked = self.monitor.targets()
+            self.monitor.before()
 
         return hook
 
     def after(self, process):
         def hook(call):
-            self.monitor.put(call, process)
-            if call.operation == "endpoints.shift":
-                self.monitor.shifted()
+            self.monitor.after(call, process)
             if self.chaos and self.chance.random() < 0.01:
                 raise self.chance.choice([Killed(), OutcomeUnknown("no reply")])
 
@@ -303,6 +317,15 @@ class Monitor:
         if self.state.bake_from is not None and self.state.bake_token is None:
             self.blind = self.changes
 
+    def before(self):
+        self.asked = self.targets()
+
+    def after(self, call, process):
+        if call.operation == "endpoints.shift":
+            self.shifted()
+        elif call.operation == "state.put":
+            self.put(call, process)
+
     def targets(self):
         return {name: variant.target for name, variant in self.world.fleet.variants.items()}
 
@@ -326,8 +349,6 @@ class Monitor:
             self.late, self.raised = max(self.late, self.world.now() - self.raised), None
 
     def put(self, call, process):
-        if call.operation != "state.put":
-            return
         value = self.world.documents.values[call.resource].value
         if "/history/" in call.resource:
             if self.keys.setdefault(call.resource, value) != value:

@@ -1,7 +1,9 @@
 """Scenario files are read strictly: what they say, and what is wrong with them, by line."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +97,11 @@ def test_a_file_that_is_not_there_is_told_with_its_neighbour(tmp_path):
     (tmp_path / "errors.yaml").write_text(WHOLE)
     with pytest.raises(ProjectError, match=r"did you mean errors\.yaml"):
         read(tmp_path / "error.yaml", ROLLOUTS)
+
+
+def test_the_scenario_of_the_manual_is_one(tmp_path):
+    manual = (Path(__file__).parents[2] / "docs" / "rollouts.md").read_text()
+    block = next(block for block in re.findall(r"```yaml\n(.*?)```", manual, re.DOTALL) if block.startswith("rollout: "))
+    scenario = written(tmp_path, block.replace("rollout: home", "rollout: ranker"))
+    assert len(scenario.events) == 6
+    assert scenario.expect.within == 8 * MINUTE

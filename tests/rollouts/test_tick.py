@@ -102,12 +102,12 @@ def words(after):
 
 
 def test_starting_takes_the_traffic_and_waits_until_it_is_seen_to_be_ours():
-    after, action = decide(state("starting", taken=False, intent={}), seen(endpoint(10), owner="free"))
+    after, action = decide(state("starting", taken=False, intent=split(10)), seen(endpoint(10), owner="free"))
     assert (after.phase, action) == ("starting", Take())
 
 
 def test_starting_goes_on_to_the_first_step_when_the_traffic_is_ours():
-    after, action = decide(state("starting", taken=False, intent={}), seen(endpoint(10)))
+    after, action = decide(state("starting", taken=False, intent=split(10)), seen(endpoint(10)))
     assert (after.phase, after.stage, after.intent) == ("shifting", 1, split(25))
     assert action == Shift(split=split(25), expect="t1")
     assert words(after) == ["taken", "step", "shifted"]
@@ -126,7 +126,7 @@ def test_other_variants_than_were_planned_refuse_it():
 
 @pytest.mark.parametrize("unknown", [{"endpoint": None}, {"owner": None}])
 def test_what_could_not_be_read_decides_nothing(unknown):
-    before = state("starting", taken=False, intent={})
+    before = state("starting", taken=False, intent=split(10))
     assert decide(before, Observation(**({"endpoint": endpoint(10), "owner": "ours"} | unknown))) == (before, None)
 
 
@@ -138,7 +138,7 @@ def scaled():
 
 
 def test_sizing_asks_for_the_instances_of_its_step_before_the_traffic_comes():
-    after, action = decide(state("sizing", of=scaled(), shift_by=NOW + MINUTE, intent={}), seen(endpoint(10)))
+    after, action = decide(state("sizing", of=scaled(), shift_by=NOW + MINUTE, intent=split(10)), seen(endpoint(10)))
     assert after.phase == "sizing"
     assert action == Apply(spec=capacity.sized(scaled(), 1))
     assert {v.name: v.instances for v in action.spec.variants} == {"champion": (2, 2), "challenger": (2, 2)}
@@ -281,6 +281,16 @@ def test_who_slept_judges_every_minute_in_its_order():
     assert asleep.phase == "aborting"
     abort = next(entry for entry in asleep.outbox if entry.what == "abort")
     assert abort.window == (BAKE, BAKE + 6 * MINUTE)  # the sixth minute decided it, as it would have for who was awake
+
+
+def test_who_slept_through_a_day_of_changing_verdicts_writes_a_small_document():
+    """Hours with and without requests, by turns: every quarter of an hour no data, and data again."""
+    buckets = minutes(BAKE, 600)
+    some = {name: tuple(b for n, b in enumerate(listed) if n % 15 < 8) for name, listed in buckets["minutes"].items()}
+    after, _ = decide(bake(stage=1), seen(settled=buckets["settled"], minutes=some), BAKE + 600 * MINUTE)
+    assert len(after.outbox) < 12
+    assert after.outbox[-1].seq == after.seq
+    assert {tally.until for tally in after.checks.values()} == {BAKE + 600 * MINUTE}
 
 
 def test_a_dry_run_is_judged_and_decides_nothing():
@@ -457,7 +467,7 @@ def test_aborting_asks_again_and_again_where_a_target_cannot_be_interrupted_and_
 
 
 def test_an_abort_before_the_traffic_was_taken_touches_nothing():
-    after, action = decide(state("starting", taken=False, intent={}, wish=Wishes(abort=YES)), seen(endpoint(10), owner="free"))
+    after, action = decide(state("starting", taken=False, intent=split(10), wish=Wishes(abort=YES)), seen(endpoint(10), owner="free"))
     assert (after.phase, after.end, action) == ("ended", "aborted", None)
     assert decide(after, seen(endpoint(60), owner="other"), NOW + MINUTE)[1] is None
 

@@ -1,0 +1,128 @@
+"""One look and the loop over it."""
+
+from datetime import timedelta
+
+import pytest
+
+from isthmus.errors import Denied, Throttled
+from isthmus.rollouts import controller
+from isthmus.rollouts.controller import LookResult
+
+from .scene import LOCAL, MINUTE, TARGETS, Scene, split
+
+every_target = pytest.mark.parametrize("traits", TARGETS, ids=lambda traits: traits.name)
+
+
+def operations(scene, holder="a"):
+    calls = scene.calls(holder)
+    before = len(calls.calls)
+    scene.look(holder)
+    return [call.operation for call in calls.calls[before:]]
+
+
+@every_target
+def test_a_look_with_nothing_new_reads_three_things_and_writes_nothing(traits):
+    scene = Scene(traits)
+    scene.until("baking", 2)
+    scene.run(3)
+    scene.look()
+    assert operations(scene) == ["state.get", "endpoints.observe", "state.get"]
+
+
+@every_target
+def test_a_look_at_a_new_minute_reads_four_things_and_writes_its_verdicts(traits):
+    scene = Scene(traits)
+    state = scene.until("baking", 2)
+    scene.world.advance(state.bake_from + traits.metrics_delay + MINUTE - scene.world.now())
+    while scene.look().again:
+        continue
+    scene.world.advance(MINUTE)
+    assert operations(scene)[:4] == ["state.get", "endpoints.observe", "state.get", "metrics.read"]
+
+
+def test_who_looks_beside_the_driver_reads_the_document_and_stops():
+    scene = Scene()
+    scene.until("baking")
+    scene.look()
+    assert operations(scene, "b") == ["state.get"]
+    assert scene.look("b").driver == "a"
+
+
+def test_a_lease_that_was_given_back_is_taken_at_once_and_needs_no_touch():
+    scene = Scene()
+    scene.until("baking")
+    controller.give_back(scene.ports(), "ranker", holder="a")
+    scene.look("b")
+    assert (scene.state.lease.holder, scene.state.lease.touched) == ("b", True)
+    controller.give_back(scene.ports(), "ranker", holder="a")  # not its own any more
+    assert scene.state.lease.holder == "b"
+
+
+def test_no_call_is_made_that_the_lease_might_not_outlive():
+    """The process was stopped between its decision and its call, for longer than its lease."""
+    scene = Scene()
+    scene.until("baking")
+    shifts = []
+
+    def slow(call):
+        if call.operation == "state.put" and call.resource == "rollouts/ranker":
+            scene.world.clock.move(scene.world.now() + timedelta(seconds=45))
+        shifts.extend([call] * (call.operation == "endpoints.shift"))
+
+    scene.calls().before = slow
+    scene.wish("abort")
+    result = scene.look()
+    assert (scene.state.phase, shifts) == ("aborting", [])
+    assert result.problems == ("the lease is too short for a call: the next look makes it",)
+    scene.calls().before = None
+    scene.until("ended")
+
+
+def test_what_cannot_be_read_is_told_and_decides_nothing():
+    scene = Scene()
+    before = scene.until("baking")
+    scene.world.advance(20 * MINUTE)
+
+    def gone(call):
+        if call.operation in ("endpoints.observe", "metrics.read"):
+            raise Denied("no permission")
+
+    scene.calls().listeners.append(gone)
+    problems = scene.look().problems
+    assert ["no permission" in problem for problem in problems] == [True, True]
+    assert (scene.state.phase, scene.state.stage) == (before.phase, before.stage)
+
+
+def test_the_loop_looks_until_it_is_over_gives_its_lease_back_and_survives_errors():
+    scene = Scene()
+    calls, tired = scene.calls(), iter([True] * 3)
+
+    def throttled(call):
+        if call.resource == "rollouts/ranker" and not call.mutating and next(tired, False):
+            raise Throttled("slow down")
+
+    calls.listeners.append(throttled)
+    result = controller.drive(
+        scene.ports(),
+        "ranker",
+        holder="a",
+        clock=scene.world.now,
+        sleep=lambda seconds: scene.world.advance(timedelta(seconds=seconds)),
+    )
+    assert (result.over, result.state.end, scene.state.lease.holder) == (True, "promoted", "")
+    assert scene.serving == {"champion": 100}
+
+
+def test_the_loop_ends_where_it_is_told_to_and_another_goes_on():
+    scene = Scene(LOCAL)
+
+    def half(result: LookResult) -> bool:
+        return result.state is not None and result.state.stage == 2
+
+    def sleep(seconds):
+        scene.world.advance(timedelta(seconds=seconds))
+
+    controller.drive(scene.ports(), "ranker", holder="a", clock=scene.world.now, until=half, sleep=sleep)
+    assert scene.serving == split(50)
+    scene.until("promoted", holder="b")
+    assert {entry.who for entry in scene.history()} == {"a", "b"}
