@@ -192,7 +192,9 @@ def tick(console: Console, endpoint: str | None) -> None:
 @click.option(
     "--scenario", required=True, type=click.Path(path_type=Path), help="What happens, and what is expected: scenarios/errors.yaml."
 )
-def rehearse(console: Console, endpoint: str, scenario: Path) -> None:
+@click.option("--page", type=click.Path(dir_okay=False, path_type=Path), help="Write its page there, too: traffic, guardrails, decisions.")
+def rehearse(console: Console, endpoint: str, scenario: Path, page: Path | None) -> None:
+    from ..rollouts import report as pages
     from ..rollouts.rehearse import rehearse as play
     from ..runtime import open as open_project
 
@@ -206,6 +208,8 @@ def rehearse(console: Console, endpoint: str, scenario: Path) -> None:
         rehearsal = play(project, project.folder / scenario if not scenario.exists() else scenario)
         if rehearsal.scenario.rollout != endpoint:
             raise Invalid(f"{scenario} is a scenario of {rehearsal.scenario.rollout}, not of {endpoint}")
+        if page is not None:
+            page.write_text(pages.html(rehearsal.state, rehearsal.entries, rehearsal.kept), encoding="utf-8")
         console.result(rehearsal)
     if rehearsal.unexpected:
         raise SystemExit(1)

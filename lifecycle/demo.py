@@ -177,6 +177,8 @@ def _serve(project: Project, requests: int) -> Served:
 
 def _rehearsed(project: Project) -> RolledBack:
     """The example's rollout with a challenger that begins to fail, in virtual time; and the same with nobody who looks."""
+    from ..pipelines.shelf import keep
+    from ..rollouts import report
     from ..rollouts.rehearse import rehearse, unguarded
 
     scenario = project.folder / SCENARIO
@@ -189,6 +191,7 @@ def _rehearsed(project: Project) -> RolledBack:
         failed=guarded.failed,
         failed_unguarded=blind.failed_before(blind.decided.at) if blind.decided else blind.failed,
         unexpected=guarded.unexpected,
+        page=keep(project, "rollout-errors.html", report.html(guarded.state, guarded.entries, guarded.kept).encode()),
     )
 
 

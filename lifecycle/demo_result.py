@@ -45,6 +45,7 @@ class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
     failed: int  # requests
     failed_unguarded: int  # ... until the challenger would have had all of the traffic, had no guardrail looked
     unexpected: tuple[str, ...]  # in what it differs from what the scenario expects
+    page: Path
 
     @property
     def headline(self) -> str:
@@ -91,7 +92,7 @@ def lines(demo: Demo) -> Iterator[str]:
     yield f"      {demo.rollout.cause or 'nothing was decided'} (rehearsed in virtual time)"
     yield f"  Does replay give the known value?   {_replay(demo)}"
     yield f"      a fixed top-{SLOTS} of popularity instead: {demo.fixed}"
-    yield f"  pages   {_here(demo.page)}   {_here(leak.page)}   {_here(demo.picture)}"
+    yield f"  pages   {_here(demo.page)}   {_here(leak.page)}   {_here(demo.rollout.page)}   {_here(demo.picture)}"
     if demo.url:
         yield f"  {demo.url} is still up: isthmus endpoints list, isthmus destroy"
 

@@ -50,6 +50,7 @@ def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Reh
         never=tuple(event.text for event in player.waiting),
         started=player.started,
         grace=_GRACE if shorter and state.end == "promoted" else None,
+        kept=documents.kept_minutes(player.outside.blobs, state),
         minutes={variant: tuple(minutes) for variant, minutes in setting.minutes().items()},
         seconds=time.perf_counter() - began,
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from ..endpoints.split import shown
 from ..project.quantities import duration_text
+from .documents import KeptMinutes
 from .scenario import Scenario
 from .states import Entry, State, Verdict
 from .world.traffic import Minute
@@ -34,6 +35,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     started: datetime
     grace: timedelta | None  # the grace time that was rehearsed in the place of a longer one
     minutes: Mapping[str, tuple[Minute, ...]]  # what was sent, by variant
+    kept: Mapping[str, KeptMinutes]  # what the controller saw of them, by bake
     seconds: float  # that it took, of real time
     unexpected: tuple[str, ...] = ()  # in what it differs from what the scenario expects
 
