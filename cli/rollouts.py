@@ -194,6 +194,7 @@ def tick(console: Console, endpoint: str | None) -> None:
 )
 def rehearse(console: Console, endpoint: str, scenario: Path) -> None:
     from ..rollouts.rehearse import rehearse as play
+    from ..runtime import open as open_project
 
     if console.offline:
         raise Unsupported(
@@ -201,7 +202,7 @@ def rehearse(console: Console, endpoint: str, scenario: Path) -> None:
             capability="rehearse --offline",
             remedy="leave --offline out: it is played in a scripted world that behaves as the target does, and touches nothing",
         )
-    with console.open() as project:
+    with open_project(console.path, target=console.target) as project:  # not console.open: no cloud is asked, so no account is needed
         rehearsal = play(project, project.folder / scenario if not scenario.exists() else scenario)
         if rehearsal.scenario.rollout != endpoint:
             raise Invalid(f"{scenario} is a scenario of {rehearsal.scenario.rollout}, not of {endpoint}")

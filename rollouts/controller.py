@@ -24,6 +24,7 @@ from .tick import outcome, tick
 REQUEST = timedelta(seconds=15)  # the time-out of a call that changes something
 MARGIN = timedelta(seconds=5)
 EVERY = timedelta(seconds=10)
+TELL_AGAIN = timedelta(minutes=1)  # after what could not be told: a webhook that does not answer holds up no other look
 Clock = Callable[[], datetime]
 
 
@@ -143,7 +144,7 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
             ports.registry.set_alias(model, alias, version)
 
 
-def told(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
+def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
     """After a look of the driver, or of anybody at the end: notices and the page. The result with what could not be told."""
     if result.state is None or not (result.over or result.driver == holder):
         return result
@@ -178,6 +179,7 @@ def drive(
 
     An error of a single look is not the end: it is looked again. Refused (a newer document) and Invalid are.
     """
+    tell_again: datetime | None = None
     try:
         while True:
             try:
@@ -187,7 +189,9 @@ def drive(
             except IsthmusError as error:
                 result = LookResult(state=None, driver="?", problems=(str(error),))
             else:
-                result = told(ports, result, holder=holder, now=clock())
+                if tell_again is None or clock() >= tell_again:
+                    silent, result = result, tell_of(ports, result, holder=holder, now=clock())
+                    tell_again = clock() + TELL_AGAIN if result.problems != silent.problems else None
                 if until(result):
                     return result
             sleep(0.0 if result.again else every.total_seconds())

@@ -76,7 +76,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def __str__(self) -> str:
-        lines = [*_wrapped("virtual", (*self._told(), f"{self.seconds:.1f} s"))]
+        lines = [*_wrapped("virtual", (*self._timeline(), f"{self.seconds:.1f} s"))]
         figures = f"  {self.failed:,} of {self.requests:,} requests failed"
         if self.seen is not None and self.events:
             figures += f"; seen {_minutes(self.seen.at - self.events[0].at)} after it began"
@@ -87,11 +87,11 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         lines += [f"  not as expected: {text}" for text in self.unexpected] or ["  as expected"]
         return "\n".join(lines)
 
-    def _told(self) -> Iterator[str]:
+    def _timeline(self) -> Iterator[str]:
         """Events and decisions in the order of their times."""
-        told = [(happened.seq, 1, happened.at, happened.text) for happened in self.events]
-        told += [(entry.seq, 0, entry.at, text) for entry in self.entries if (text := _clause(entry, self.state))]
-        for _seq, _after, at, text in sorted(told):
+        rows = [(happened.seq, 1, happened.at, happened.text) for happened in self.events]
+        rows += [(entry.seq, 0, entry.at, text) for entry in self.entries if (text := _clause(entry, self.state))]
+        for _seq, _after, at, text in sorted(rows):
             yield f"{_clock(at - self.started)} {text}"
 
 

@@ -36,15 +36,15 @@ def write(ports: Ports, state: State) -> str:
     return uri
 
 
-def html(state: State, entries: Sequence[Entry], kept: Mapping[str, KeptMinutes]) -> str:
-    """`kept`: the minutes of each bake, by <stage>-<attempt> or the phase after the last step."""
-    points = retraced(state.plan, kept)
+def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
+    """`bakes`: the minutes of each bake, by <stage>-<attempt> or the phase after the last step."""
+    points = retraced(state.plan, bakes)
     return page.page(
         f"{state.id} {state.endpoint}",
         [
             page.heading(f"Rollout {state.id} of {state.endpoint}", _about(state)),
             _verdict(state),
-            page.section("Traffic", _traffic(state, entries, kept), page.words(_MARKS, "soft")),
+            page.section("Traffic", _traffic(state, entries, bakes), page.words(_MARKS, "soft")),
             *_guardrails(state, points),
             page.section("What each decision stood on", _checks(entries)),
             page.section("History", _history(entries)),
@@ -70,7 +70,7 @@ def _verdict(state: State) -> str:
     return page.verdict(lines, kinds.get(state.end or "", ""))
 
 
-def _traffic(state: State, entries: Sequence[Entry], kept: Mapping[str, KeptMinutes]) -> str:
+def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
     new = state.plan.to
     since = state.started
     line: list[tuple[float, float]] = [(0.0, float(state.plan.initial[new]))]
@@ -79,7 +79,7 @@ def _traffic(state: State, entries: Sequence[Entry], kept: Mapping[str, KeptMinu
             line += [(_minutes(since, entry.at), line[-1][1]), (_minutes(since, entry.at), float(entry.percent))]
     end = max([_minutes(since, entry.at) for entry in entries] or [1.0])
     line.append((end, line[-1][1]))
-    measured = [sorted(_shares(new, since, bake)) for bake in kept.values()]
+    measured = [sorted(_shares(new, since, bake)) for bake in bakes.values()]
     series = [
         _series("served", "b", line),
         *(_series("" if number else "measured", "quiet", shares) for number, shares in enumerate(measured)),

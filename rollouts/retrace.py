@@ -1,4 +1,4 @@
-"""What a rollout's guardrails said minute by minute, from the minutes that were kept: the same function judges them again. Pure."""
+"""What a rollout's guardrails said minute by minute, from the minutes that its bakes left: the same function judges them again. Pure."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     check: Check
 
 
-def retraced(plan: Plan, kept: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
+def retraced(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
     """By guardrail, in the order of their times. Of a long bake every so many minutes, and always the last."""
     points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
-    for bake, minutes in sorted(kept.items(), key=lambda pair: pair[1].since):
+    for bake, minutes in sorted(bakes.items(), key=lambda pair: pair[1].since):
         judged, stage = _judged_as(plan, bake)
         scores = {variant: {minute: (n, mean) for minute, n, mean in rows} for variant, rows in minutes.scores.items()}
         for until in _moments(minutes.since, minutes.until):

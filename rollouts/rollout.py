@@ -24,7 +24,7 @@ from ..pipelines.document import local_path
 from ..runtime import Project
 from . import documents, wishes
 from . import report as page_of_rollout
-from .controller import EVERY, LookResult, drive, give_back, look, told
+from .controller import EVERY, LookResult, drive, give_back, look, tell_of
 from .documents import Stored
 from .foresight import Foresight, foresee
 from .judging import standing
@@ -252,7 +252,7 @@ def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
     ports, me = ports_of(project), holder()
     looks: dict[str, str] = {}
     for name in [endpoint] if endpoint else sorted(project.spec.rollouts):
-        result = told(ports, look(ports, name, holder=me, clock=project.target.clock), holder=me, now=project.target.clock())
+        result = tell_of(ports, look(ports, name, holder=me, clock=project.target.clock), holder=me, now=project.target.clock())
         give_back(ports, name, holder=me)
         if result.state is not None:
             looks[name] = _look_text(result)

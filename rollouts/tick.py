@@ -62,6 +62,7 @@ def driven(held: lease.Lease, now: datetime, holder: str, *, seize: bool = False
 
 def _moved(state: State, seen: Observation, now: datetime) -> tuple[State, tuple[Action, ...]]:
     """Phase after phase, until one waits for something, or asks for an action."""
+    actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
         place = _place(state)
         state, actions = _step(state, seen, now)

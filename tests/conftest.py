@@ -34,7 +34,7 @@ BUDGETS = {
     "localstack": 250,
     "pipelines": 150,
     "project": 20,
-    "rollouts": 60,
+    "rollouts": 120,
     "stored": 60,
 }
 seconds: Counter[str] = Counter()

@@ -287,8 +287,8 @@ class WorldEndpoints:
         )
 
 
-def _same(one: VariantSpec, other: VariantSpec) -> bool:
-    return identity(one) == identity(other)
+def _same(first: VariantSpec, second: VariantSpec) -> bool:
+    return identity(first) == identity(second)
 
 
 def _state(variant: Running) -> VariantState:

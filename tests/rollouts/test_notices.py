@@ -2,17 +2,18 @@
 
 import json
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 import pytest
 
 from isthmus.errors import Unavailable
-from isthmus.rollouts import documents, notices, telling
+from isthmus.rollouts import controller, documents, notices, telling
 from isthmus.rollouts.player import play
 from isthmus.rollouts.rehearse import rehearsed, setting
 from isthmus.rollouts.scenario_file import read
-from isthmus.tests.rollouts.scene import LOCAL, MINUTE
+from isthmus.tests.rollouts.scene import LOCAL, MINUTE, Scene, plan
 from isthmus.tests.rollouts.test_scenarios import ENDPOINT, FILES, ROLLOUT
 
 VARIABLE = "ROLLOUT_WEBHOOK"
@@ -149,3 +150,27 @@ def test_at_the_end_the_page_is_written_whether_or_not_a_webhook_answers(monkeyp
     assert uris == ["world://blobs/rollouts/ranker/ro1/report.html"]
     assert telling.tell(ports, stored(ports), now + 2 * 60 * MINUTE, post=down) == notices.Delivery()
     assert result.end == "aborted"
+
+
+def test_a_webhook_that_does_not_answer_is_asked_once_a_minute_by_who_drives(webhook):
+    """The looks go on as they would without it, and it hears of everything in the end."""
+    webhook.answers = [503, 503, 204]
+    first, *rest = plan().stages
+    scene = Scene(LOCAL, webhook_env=VARIABLE, stages=(msgspec.structs.replace(first, pause=True), *rest))
+    tries = []
+
+    def sleep(seconds):
+        if seconds:
+            tries.append(len(webhook.seen))
+        scene.world.advance(timedelta(seconds=seconds))
+
+    controller.drive(
+        scene.ports(),
+        "ranker",
+        holder="a",
+        clock=scene.world.now,
+        until=lambda _result: len(webhook.seen) == 3 or len(tries) > 500,
+        sleep=sleep,
+    )
+    assert [(status, body["what"]) for status, _, body in webhook.seen] == [(503, "waiting"), (503, "waiting"), (204, "waiting")]
+    assert tries.count(1) == tries.count(2) == 6, "six looks, ten seconds apart, lie between two tries"

@@ -11,6 +11,7 @@ from isthmus.project.specs import AfterRollout, Endpoint, Guardrail, Rollout, Ro
 from isthmus.rollouts.player import play
 from isthmus.rollouts.rehearse import rehearse, rehearsed, setting
 from isthmus.rollouts.scenario_file import read
+from isthmus.tests.cli.running import isthmus as command_line
 from isthmus.tests.rollouts.scene import LOCAL, MINUTE, SAGEMAKER, VERTEX
 
 FILES = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))
@@ -115,3 +116,15 @@ def test_the_examples_scenarios_end_as_they_say(tmp_path, example):
             result = rehearse(project, path)
             assert not result.unexpected, str(result)
         assert not (folder / ".isthmus").exists(), "nothing of the target was touched"
+
+
+def test_the_command_needs_no_account_and_fails_when_it_is_not_as_expected(tmp_path):
+    """CI's exit code; a cloud is rehearsed without its credentials."""
+    project = EXAMPLES / "openbandit" / "project.yaml"
+    errors = EXAMPLES / "openbandit" / "scenarios" / "errors.yaml"
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(errors.read_text().replace("end: aborted, stage: 1, within: 15m, by: error_rate", "end: promoted"))
+    command = ["rollout", "rehearse", "ranker", "--project", project, "--target", "sagemaker", "--scenario"]
+    assert command_line(tmp_path, *command, errors).out.splitlines()[-1] == "  as expected"
+    differs = command_line(tmp_path, *command, wrong, ok=False)
+    assert (differs.code, "not as expected: it ended aborted, not promoted" in differs.out) == (1, True)
