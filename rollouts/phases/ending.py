@@ -16,7 +16,7 @@ from .before import put_right
 from .promoted import model_of
 
 Step = tuple[State, tuple[Action, ...]]
-CAPACITY_TIME = timedelta(minutes=30)  # that the traffic's owner waits for the instances to be as declared
+PATIENCE = timedelta(minutes=30)  # that the traffic is owned until it and the instances are as they are to stay
 
 
 def aborting(state: State, seen: Observation, now: datetime) -> Step:
@@ -44,7 +44,7 @@ def ended(state: State, seen: Observation, now: datetime) -> Step:
     if state.watch_until is None or now < state.watch_until or seen.owner is None:
         return state, ()
     if seen.owner == "ours":
-        patient = now < state.watch_until + CAPACITY_TIME and not _is_settled(state, seen)
+        patient = now < state.watch_until + PATIENCE and not _is_settled(state, seen)
         return state, () if patient else (Release(),)
     return note(replace(state, released=True), now, "ended", f"{state.end}" + (f": {state.cause}" if state.cause else "")), ()
 
@@ -70,7 +70,11 @@ def _watched(state: State, seen: Observation, now: datetime) -> Step:
 def _is_settled(state: State, seen: Observation) -> bool:
     if seen.endpoint is None:
         return seen.absent
-    return state.end in ("refused", "lost") or is_lost(state, seen) or is_sized(_declared(state), seen.endpoint)
+    if not state.taken or state.end in ("refused", "lost") or is_lost(state, seen):
+        return True
+    served = is_served(state, seen.endpoint) or state.sent > MOST_CALLS  # what was put right has arrived, or somebody means it
+    named = state.plan.promote_alias is None or seen.alias_version is not None  # else it may be late, and was not looked at
+    return served and named and is_sized(_declared(state), seen.endpoint)
 
 
 def _declared(state: State) -> EndpointSpec:

@@ -486,6 +486,12 @@ def test_what_comes_late_is_put_right_and_then_the_traffic_is_given_back():
     assert decide(after, seen(endpoint(0), owner="free"), NOW + MINUTE)[0].released
 
 
+def test_the_traffic_is_not_given_back_before_what_was_put_right_serves():
+    over = state("ended", intent=split(0), end="aborted", watch_until=NOW, sent=1)
+    assert decide(over, seen(endpoint(25, asked=0, phase="updating")))[1] is None
+    assert decide(over, seen(endpoint(0)))[1] == Release()
+
+
 def test_the_instances_go_back_to_what_is_declared():
     over = state("ended", of=scaled(), intent=split(0), end="aborted", watch_until=NOW)
     assert decide(over, seen(endpoint(0, instances=2)))[1] == Apply(spec=SPEC)
