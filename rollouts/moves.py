@@ -76,8 +76,9 @@ def to_shifting(state: State, now: datetime) -> State:
 
 
 def to_shifting_again(state: State, now: datetime) -> State:
-    """Then a whole new bake: what was measured beside somebody else's change says nothing."""
-    return to_shifting(replace(_unbaked(state), attempt=state.attempt + 1, corrected=state.corrected + 1), now)
+    """Then a whole new bake: what was measured beside somebody else's change says nothing, nor does a yes to it."""
+    anew = replace(_unbaked(state), attempt=state.attempt + 1, corrected=state.corrected + 1)
+    return to_shifting(replace(anew, wish=replace(state.wish, promote=None)), now)
 
 
 def to_split(state: State, now: datetime, split: Mapping[str, Decimal]) -> State:

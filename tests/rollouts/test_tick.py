@@ -386,6 +386,16 @@ def test_a_yes_without_data_needs_a_reason_and_the_history_says_what_it_override
     assert asked.why == "ann: few people at night (overrides: no data)"
 
 
+def test_a_yes_does_not_outlive_the_bake_that_it_was_said_of():
+    """Said of one bake, it would override the next one's missing data, and skip the pause that its step asks for."""
+    waits = bake(phase="waiting", wish=Wishes(promote=Wish(who="ann", at=NOW, because="few people at night")))
+    after, action = decide(waits, seen(endpoint(90)))
+    assert (after.phase, after.wish.promote, action) == ("shifting", None, Shift(split=split(25), expect="t1"))
+    later = replace(after, phase="baking", bake_from=BAKE, bake_until=OVER, bake_token="t1")
+    held = decide(later, seen(settled=OVER), OVER)[0]
+    assert (held.stage, held.held_for) == (1, "no data")
+
+
 def test_the_limit_is_watched_while_a_person_is_asked():
     after, _ = decide(bake(phase="waiting"), seen(**minutes(BAKE, 9, new_errors=30)), BAKE + 9 * MINUTE)
     assert after.phase == "aborting"
