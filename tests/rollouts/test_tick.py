@@ -364,6 +364,13 @@ def test_five_minutes_without_readiness_abort_and_readiness_forgets():
     assert decide(first, sick, NOW + 5 * MINUTE)[0].phase == "aborting"
 
 
+def test_an_endpoint_that_is_updating_elsewhere_while_both_variants_answer_is_no_reason_to_abort():
+    updating = seen(endpoint(25, phase="updating"))
+    first = decide(bake(), updating)[0]
+    assert (first.phase, first.not_ready_since) == ("baking", None)
+    assert decide(first, updating, NOW + 6 * MINUTE)[0].phase == "baking"
+
+
 # waiting
 
 
@@ -429,6 +436,16 @@ def test_the_grace_time_ends_only_when_the_alias_was_seen():
     assert decide(late, whole(alias_version=None))[0].phase == "promoted"
     after, action = decide(late, whole(alias_version=2))
     assert (after.phase, action) == ("handing", Apply(spec=capacity.home(plan())))
+
+
+def test_another_token_of_the_same_split_takes_no_promotion_back():
+    """SageMaker's changes with every autoscaling."""
+    after = graced(alias="moved")
+    for number in range(5):
+        after, action = decide(after, seen(endpoint(100, instances=2, token=f"scaled {number}"), alias_version=2))
+        assert (after.phase, after.corrected, action) == ("promoted", 0, None)
+    after, action = decide(after, seen(endpoint(90), alias_version=2))
+    assert (after.corrected, action) == (1, Shift(split=split(100), expect="t1"))
 
 
 def test_a_person_ends_the_grace_time():
