@@ -49,10 +49,12 @@ def observe(ports: Ports, state: State, now: datetime) -> Look:
 
 def _owner(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime) -> dict[str, Any]:
     claim = owner.read(ports.state, state.endpoint)
-    if endpoint is None:
-        ours = claim is not None and claim.owner.is_of("rollout", state.id)
-        return {"owner": "ours"} if ours else {}
-    whose: Literal["ours", "free", "other"] = owner.whose(claim, endpoint, by="rollout", name=state.id, now=now)
+    whose: Literal["ours", "free", "other"]
+    if endpoint is None:  # gone or not read: whether a hand's change has arrived cannot be seen, and ours it is not
+        lasting = claim is not None and claim.owner.lasting
+        whose = "free" if not lasting else "ours" if claim and claim.owner.is_of("rollout", state.id) else "other"
+    else:
+        whose = owner.whose(claim, endpoint, by="rollout", name=state.id, now=now)
     text = f"{claim.owner.owner} {claim.owner.name} since {claim.owner.changed:%Y-%m-%d %H:%M} UTC" if claim else ""
     return {"owner": whose, "owner_text": text}
 

@@ -81,7 +81,7 @@ def _step(state: State, seen: Observation, now: datetime) -> tuple[State, tuple[
     if state.phase not in ("starting", "ended"):
         if seen.owner == "other":
             return to_ended(state, now, "lost", f"the traffic belongs to {seen.owner_text}"), ()
-        if seen.owner == "free":
+        if seen.owner == "free" and not seen.absent:
             return state, (Take(),)
         if state.plan.fenced and not state.lease.touched and not is_lost(state, seen):
             return _touched(state, seen)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from isthmus.endpoints import owner
 from isthmus.errors import Denied, Throttled
 from isthmus.rollouts import controller
 from isthmus.rollouts.controller import LookResult
@@ -91,6 +92,25 @@ def test_what_cannot_be_read_is_told_and_decides_nothing():
     problems = scene.look().problems
     assert ["no permission" in problem for problem in problems] == [True, True]
     assert (scene.state.phase, scene.state.stage) == (before.phase, before.stage)
+
+
+@pytest.mark.parametrize("phase", ["starting", "baking", "ended"])
+@pytest.mark.parametrize("abort", [False, True])
+def test_an_endpoint_that_is_gone_ends_its_rollout(phase, abort):
+    """Also after the traffic was given back, and before it was taken."""
+    scene = Scene()
+    if phase != "starting":
+        scene.until("baking")
+    if phase == "ended":
+        scene.wish("abort")
+        scene.until("ended")
+    elif abort:
+        scene.wish("abort")
+    scene.world.fleet.name = ""
+    state = scene.run(60)
+    assert (state.phase, state.released) == ("ended", True)
+    assert state.end == ("aborted" if phase == "ended" or (phase == "starting" and abort) else "refused" if phase == "starting" else "lost")
+    assert owner.read(scene.store, "ranker") is None or owner.read(scene.store, "ranker").owner.owner == "none"
 
 
 def test_the_loop_looks_until_it_is_over_gives_its_lease_back_and_survives_errors():
