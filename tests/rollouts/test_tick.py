@@ -308,6 +308,16 @@ def test_no_data_at_the_end_holds_once_and_then_aborts():
     assert decide(later, seen(settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase == "aborting"
 
 
+def test_without_a_request_nothing_is_promoted_also_where_nothing_can_be_compared():
+    """Blue-green, and the only guardrail compares."""
+    relative = replace(plan(), stages=plan().stages[2:], guardrails=(Guardrail(metric="error_rate", max_ratio=2),))
+    before, at = bake(of=relative), endpoint(100, instances=2)
+    held = decide(before, seen(at, settled=OVER), OVER)[0]
+    assert (held.phase, held.held_for) == ("baking", "no data")
+    assert decide(held, seen(at, settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase == "aborting"
+    assert decide(before, seen(at, **minutes(BAKE, 5)), OVER)[0].phase == "promoted"
+
+
 def test_data_that_come_while_it_holds_let_it_go_on():
     held = decide(bake(), seen(settled=OVER), OVER)[0]
     after, _ = decide(held, seen(**minutes(BAKE, 8)), BAKE + 8 * MINUTE)
