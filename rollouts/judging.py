@@ -26,7 +26,20 @@ def judged_until(state: State) -> datetime | None:
     return min((tally.until for tally in state.checks.values()), default=state.bake_from)
 
 
-def judged(state: State, seen: Observation, now: datetime, *, stage: int, plan: Plan | None = None) -> tuple[State, str]:
+def judged_stage(state: State) -> int:
+    """The stage as which this phase's minutes are judged: on the way to the next one the last that served, after the last the grace time."""
+    match state.phase:
+        case "sizing" | "shifting":
+            return max(state.stage - 1, 1)
+        case "promoted":
+            return len(state.plan.stages) + 1
+        case "handing":
+            return 1
+        case _:
+            return state.stage
+
+
+def judged(state: State, seen: Observation, now: datetime, *, plan: Plan | None = None) -> tuple[State, str]:
     """The state with the new minutes' checks; why it must be aborted, or "".
 
     `plan`: who is judged beside whom, where it is not the rollout's.
@@ -36,7 +49,7 @@ def judged(state: State, seen: Observation, now: datetime, *, stage: int, plan: 
         return state, ""
     until, told, untold, cause = begun + MINUTE, 0, False, ""
     while until <= seen.settled and not cause:
-        checks = guardrails.judge(plan or state.plan, stage, seen.minutes, seen.scores, settled=until)
+        checks = guardrails.judge(plan or state.plan, judged_stage(state), seen.minutes, seen.scores, settled=until)
         changed = _is_news(state, checks)
         state = replace(state, checks=_tallied(state, checks, until))
         if changed and told < MOST_NEWS:

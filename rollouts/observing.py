@@ -14,7 +14,8 @@ from ..endpoints.port import Bucket, EndpointState, Window
 from ..errors import IsthmusError, NotFound, NotSettled
 from .capacity import home
 from .convergence import settled_by
-from .judging import judged_until
+from .guardrails import is_alone
+from .judging import judged_stage, judged_until
 from .phases.promoted import model_of
 from .ports import Ports
 from .states import Observation, State
@@ -86,11 +87,13 @@ def _metrics(ports: Ports, state: State, endpoint: EndpointState | None, now: da
 
 
 def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
+    """Where nothing can be compared no score is judged: the requests alone say whether there are any."""
     fields: dict[str, Mapping[str, Any]] = {}
-    if any(guardrail.metric != "score_mean" for guardrail in state.plan.guardrails):
+    metrics, alone = {guardrail.metric for guardrail in state.plan.guardrails}, is_alone(state.plan, judged_stage(state))
+    if alone or metrics != {"score_mean"}:
         minutes: Mapping[str, tuple[Bucket, ...]] = ports.metrics.read(state.endpoint, window)
         fields["minutes"] = minutes
-    if ports.scores is not None and any(guardrail.metric == "score_mean" for guardrail in state.plan.guardrails):
+    if ports.scores is not None and not alone and "score_mean" in metrics:
         fields["scores"] = ports.scores(state.endpoint, window)
     return {"settled": window.end, **fields}
 

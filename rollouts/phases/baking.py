@@ -22,7 +22,7 @@ def baking(state: State, seen: Observation, now: datetime) -> Step:
     """Also while a person is asked: everything of a bake goes on then."""
     if is_lost(state, seen):
         return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
-    state, cause = judged(state, seen, now, stage=state.stage)
+    state, cause = judged(state, seen, now)
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
         return to_aborting(state, now, cause), ()

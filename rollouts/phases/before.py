@@ -73,7 +73,7 @@ def _going_on(state: State, seen: Observation, now: datetime) -> State:
     """Unless the variants are not ours any more, or what serves is judged to be broken."""
     if is_lost(state, seen):
         return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's")
-    state, cause = judged(state, seen, now, stage=max(state.stage - 1, 1))
+    state, cause = judged(state, seen, now)
     return to_aborting(state, now, cause) if cause else state
 
 

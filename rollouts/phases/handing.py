@@ -79,7 +79,7 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
         return replace(
             state, bake_from=start, bake_until=start + plan.metrics_delay + LEAST_BAKE, bake_token=endpoint.token, shift_by=None
         ), ()
-    state, cause = judged(state, seen, now, stage=1, plan=replace(plan, source=plan.to, to=plan.source))
+    state, cause = judged(state, seen, now, plan=replace(plan, source=plan.to, to=plan.source))
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
         return _fail(state, now, cause), ()

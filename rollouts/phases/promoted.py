@@ -24,7 +24,7 @@ def promoted(state: State, seen: Observation, now: datetime) -> Step:
     """
     if is_lost(state, seen):
         return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
-    state, cause = judged(state, seen, now, stage=len(state.plan.stages) + 1)
+    state, cause = judged(state, seen, now)
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
         return to_aborting(state, now, cause), ()

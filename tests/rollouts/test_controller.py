@@ -1,11 +1,14 @@
 """One look and the loop over it."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from isthmus.endpoints import owner
 from isthmus.errors import Denied, Throttled
+from isthmus.project.specs import Guardrail, RolloutStep
 from isthmus.rollouts import controller
 from isthmus.rollouts.controller import LookResult
 
@@ -39,6 +42,23 @@ def test_a_look_at_a_new_minute_reads_four_things_and_writes_its_verdicts(traits
         continue
     scene.world.advance(MINUTE)
     assert operations(scene)[:4] == ["state.get", "endpoints.observe", "state.get", "metrics.read"]
+
+
+def test_scores_are_asked_for_only_where_they_are_judged():
+    """At 100 %, and in the grace time, there is nothing to compare them with: the warehouse is left alone."""
+    stages = (RolloutStep(traffic=Decimal(50), bake=5 * MINUTE), RolloutStep(traffic=Decimal(100), bake=5 * MINUTE))
+    scene = Scene(stages=stages, guardrails=(Guardrail(metric="score_mean", max_shift=0.1),))
+    places = []
+
+    def scores(_endpoint, window):
+        places.append((scene.state.phase, scene.state.stage))
+        minutes = range((window.end - window.start) // MINUTE)
+        return {name: {window.start + n * MINUTE: (300, 0.5) for n in minutes} for name in ("champion", "challenger")}
+
+    scene.controllers["a"] = (replace(scene.ports(), scores=scores), scene.calls())
+    scene.until("handing")
+    assert {stage for phase, stage in places if phase == "baking"} == {1}
+    assert {phase for phase, _stage in places} <= {"baking", "sizing", "shifting"}
 
 
 def test_who_looks_beside_the_driver_reads_the_document_and_stops():
