@@ -135,6 +135,12 @@ def test_a_latency_far_beyond_its_limit_in_five_minutes_running_is_broken_outrig
     assert not check(SLOW, flat(5, 100, ms=14), flat(5, 300)).outright
 
 
+def test_minutes_without_a_latency_say_nothing_of_it():
+    """No request of theirs reached the model."""
+    judged = check(SLOW, [*flat(20, 100, ms=4.1), *[bucket(20 + n, 100, 100, ms=float("nan")) for n in range(2)]], flat(22, 300))
+    assert (judged.verdict, judged.n, judged.figure) == ("pass", 20, 4.1)
+
+
 def shifted(mean, *, base=0.3, length=20, count=12):
     return [(m, count, mean) for m in range(length)], [(m, count, base) for m in range(length)]
 

@@ -152,6 +152,17 @@ def test_at_the_end_the_page_is_written_whether_or_not_a_webhook_answers(monkeyp
     assert result.end == "aborted"
 
 
+def test_a_page_that_cannot_be_drawn_holds_up_no_notice_and_is_tried_for_an_hour(webhook):
+    _, ports, now = ended()
+    uri = documents.minutes_uri(ports.blobs, msgspec.structs.replace(stored(ports), phase="baking", stage=9))
+    ports.blobs.put(uri, b"{}")
+    tried = telling.tell(ports, stored(ports), now)
+    assert (tried.owing, "damaged" in tried.problems[0]) == (True, True)
+    assert [body["what"] for _, _, body in webhook.seen] == ["started", "aborted"]
+    later = telling.tell(ports, stored(ports), now + notices.TRIED)
+    assert (later.owing, later.problems) == (False, tried.problems)
+
+
 def test_a_webhook_that_does_not_answer_is_asked_once_a_minute_by_who_drives(webhook):
     """The looks go on as they would without it, and it hears of everything in the end."""
     webhook.answers = [503, 503, 204]
