@@ -15,7 +15,7 @@ from ...endpoints.converge import variants_ready
 from ..actions import Action, Apply, SetAlias
 from ..capacity import final, home, is_sized
 from ..convergence import is_converged, is_lost, is_served, next_minute, settled_by, version_of
-from ..judging import judged
+from ..judging import is_behind, judged
 from ..moves import MOST_CALLS, SHIFT_TIME, note, split_at, to_ended, to_split
 from ..states import Observation, State
 from .baking import has_drifted, unready, watched
@@ -83,6 +83,8 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
         return _fail(state, now, cause), ()
+    if is_behind(state, seen):
+        return state, ()
     if has_drifted(state, seen):
         return to_split(replace(state, bake_from=None, bake_until=None, checks={}), now, state.intent), ()
     until = state.bake_until

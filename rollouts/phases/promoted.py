@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ..actions import Action, SetAlias
 from ..convergence import is_converged, is_lost, is_served, version_of
-from ..judging import judged, standing
+from ..judging import is_behind, judged, standing
 from ..moves import note, to_aborting, to_ended, to_handing
 from ..states import Observation, State
 from .baking import MOST_CORRECTIONS, unready, watched
@@ -28,6 +28,8 @@ def promoted(state: State, seen: Observation, now: datetime) -> Step:
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
         return to_aborting(state, now, cause), ()
+    if is_behind(state, seen):
+        return state, ()
     if seen.endpoint is not None and not is_served(state, seen.endpoint):
         return _drifted(state, seen, now)
     state = _undrifted(state, seen, now)

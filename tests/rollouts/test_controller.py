@@ -11,8 +11,9 @@ from isthmus.errors import Denied, Throttled
 from isthmus.project.specs import Guardrail, RolloutStep
 from isthmus.rollouts import controller
 from isthmus.rollouts.controller import LookResult
+from isthmus.rollouts.convergence import settled_by
 
-from .scene import LOCAL, MINUTE, TARGETS, Scene, split
+from .scene import LOCAL, MINUTE, TARGETS, Scene, plan, split
 
 every_target = pytest.mark.parametrize("traits", TARGETS, ids=lambda traits: traits.name)
 
@@ -42,6 +43,18 @@ def test_a_look_at_a_new_minute_reads_four_things_and_writes_its_verdicts(traits
         continue
     scene.world.advance(MINUTE)
     assert operations(scene)[:4] == ["state.get", "endpoints.observe", "state.get", "metrics.read"]
+
+
+def test_who_slept_for_a_day_judges_it_in_several_looks_one_right_after_the_other():
+    scene = Scene(LOCAL, stages=(RolloutStep(traffic=Decimal(25), bake=5 * MINUTE, pause=True), *plan().stages[1:]))
+    begun = scene.until("waiting").bake_from
+    scene.world.advance(500 * MINUTE)
+    while scene.look().action:
+        continue
+    behind = [scene.look().again for _ in range(2)]
+    assert behind == [True, False]
+    assert {tally.until for tally in scene.state.checks.values()} == {settled_by(scene.plan, scene.world.now())}
+    assert scene.state.bake_from == begun
 
 
 def test_scores_are_asked_for_only_where_they_are_judged():

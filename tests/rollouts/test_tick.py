@@ -13,6 +13,7 @@ from isthmus.lease import Lease
 from isthmus.project.specs import Guardrail, Hold, OfficeHours, RolloutStep
 from isthmus.rollouts import capacity
 from isthmus.rollouts.actions import Apply, Release, SetAlias, Shift, Take, Touch
+from isthmus.rollouts.judging import is_behind
 from isthmus.rollouts.states import Observation, Wish, Wishes
 from isthmus.rollouts.tick import outcome, tick
 
@@ -287,10 +288,27 @@ def test_who_slept_through_a_day_of_changing_verdicts_writes_a_small_document():
     """Hours with and without requests, by turns: every quarter of an hour no data, and data again."""
     buckets = minutes(BAKE, 600)
     some = {name: tuple(b for n, b in enumerate(listed) if n % 15 < 8) for name, listed in buckets["minutes"].items()}
-    after, _ = decide(bake(stage=1), seen(settled=buckets["settled"], minutes=some), BAKE + 600 * MINUTE)
-    assert len(after.outbox) < 12
-    assert after.outbox[-1].seq == after.seq
-    assert {tally.until for tally in after.checks.values()} == {BAKE + 600 * MINUTE}
+    after = bake(stage=1)
+    for so_far in (240, 480, 600):
+        after, _ = decide(replace(after, outbox=()), seen(settled=buckets["settled"], minutes=some), BAKE + 600 * MINUTE)
+        assert len(after.outbox) < 12
+        assert after.outbox[-1].seq == after.seq
+        assert {tally.until for tally in after.checks.values()} == {BAKE + so_far * MINUTE}
+
+
+@pytest.mark.parametrize("phase", ["baking", "promoted", "shifting"])
+def test_nothing_is_decided_before_every_minute_that_was_read_is_judged(phase):
+    """Nobody looked for a day, the last hour of which is bad: the first look must not go on with the good ones."""
+    good, bad = minutes(BAKE, 300), minutes(BAKE + 300 * MINUTE, 60, new_errors=30)
+    data = {"settled": bad["settled"], "minutes": {name: (*good["minutes"][name], *bad["minutes"][name]) for name in good["minutes"]}}
+    stage = {"baking": 1, "promoted": 3, "shifting": 2}[phase]
+    at, late = endpoint({1: 25, 2: 50, 3: 100}[stage], instances=2), BAKE + 360 * MINUTE
+    before = bake(stage, phase, grace_until=NOW, alias="moved", shift_by=late + 30 * MINUTE)
+    first, action = decide(before, seen(at, alias_version=2, **data), late)
+    assert (first.phase, first.stage, action) == (phase, stage, None)
+    assert is_behind(first, seen(at, **data))
+    second, action = decide(first, seen(at, alias_version=2, **data), late)
+    assert (second.phase, action) == ("aborting", Shift(split=split(0), expect="t1"))
 
 
 def test_a_dry_run_is_judged_and_decides_nothing():
