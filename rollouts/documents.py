@@ -131,13 +131,13 @@ def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
     """What a decision is about to stand on. The same again does no harm."""
     if state.bake_from is None or seen.settled is None:
         return
-    kept = KeptMinutes(
+    minutes = KeptMinutes(
         since=state.bake_from,
         until=seen.settled,
         minutes=seen.minutes,
         scores={name: [(minute, n, mean) for minute, (n, mean) in sorted(scores.items())] for name, scores in seen.scores.items()},
     )
-    blobs.put(minutes_uri(blobs, state), msgspec.json.encode(kept))
+    blobs.put(minutes_uri(blobs, state), msgspec.json.encode(minutes))
 
 
 def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:

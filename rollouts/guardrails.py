@@ -64,7 +64,9 @@ def is_alone(plan: Plan, stage: int) -> bool:
 def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:
     """What can never be compared does not stand in the way, but nothing passes by having no request at all."""
     if served:
-        return Check(guardrail=guardrail.name, verdict="not judged", limit=guardrail.limit, why="the old variant has no traffic to compare with")
+        return Check(
+            guardrail=guardrail.name, verdict="not judged", limit=guardrail.limit, why="the old variant has no traffic to compare with"
+        )
     return Check(guardrail=guardrail.name, verdict="no data", limit=guardrail.limit, why="no request of the new variant")
 
 

@@ -28,7 +28,7 @@ def judged_until(state: State) -> datetime | None:
 
 
 def judged_stage(state: State) -> int:
-    """The stage as which this phase's minutes are judged: on the way to the next one the last that served, after the last the grace time."""
+    """As which stage this phase's minutes are judged: on the way to a step as the one before, after the last step as the grace time."""
     match state.phase:
         case "sizing" | "shifting":
             return max(state.stage - 1, 1)

@@ -18,7 +18,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
-    """Of the step that needs the most requests for data at all, of latencies' minutes, of bakes too short for a proof, and of a last step that nothing judges."""
+    """Of the step that needs the most requests for data at all, of latencies' minutes, of bakes too short, of a last step not judged."""
     texts = (_requests(rollout), _minutes_that_count(rollout), _proof(rollout), _nothing_absolute(rollout))
     return tuple(
         Problem(

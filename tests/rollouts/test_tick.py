@@ -15,6 +15,7 @@ from isthmus.rollouts import capacity
 from isthmus.rollouts.actions import Apply, Release, SetAlias, Shift, Take, Touch
 from isthmus.rollouts.judging import is_behind
 from isthmus.rollouts.states import Observation, Wish, Wishes
+from isthmus.rollouts.status import status_of
 from isthmus.rollouts.tick import outcome, tick
 
 from .scene import MINUTE, SPEC, begun, plan, split
@@ -122,7 +123,8 @@ def test_anothers_traffic_refuses_the_rollout_and_touches_nothing():
 
 def test_other_variants_than_were_planned_refuse_it():
     foreign = replace(endpoint(10), revision="foreign:cfg")
-    assert decide(state("starting", taken=False), seen(foreign))[0].end == "refused"
+    after = decide(state("starting", taken=False), seen(foreign, owner="free"))[0]
+    assert (after.end, after.released, after.watch_until) == ("refused", True, NOW), "nothing can come late of what moved nothing"
 
 
 @pytest.mark.parametrize("unknown", [{"endpoint": None}, {"owner": None}])
@@ -493,6 +495,45 @@ def test_in_the_grace_time_a_guardrail_or_a_person_takes_it_back_the_alias_too(b
 
 def test_what_a_person_named_since_is_left_alone():
     assert decide(graced(alias="moved"), whole(alias_version=7))[1] is None
+
+
+# handing
+
+
+def handed(**fields):
+    """The old variant's name has the promoted version, and a small share."""
+    small = {"phase": "handing", "handover": "small", "stage": 3, "intent": split(90), "bake_until": BAKE + 5 * MINUTE}
+    return bake(**small | {"stage": 3} | fields)
+
+
+def at_home(new=90, token="t1"):
+    spec = capacity.home(plan())
+    return replace(
+        endpoint(new, token=token, spec=spec, instances=2),
+        variants=(variant("champion", 100 - new, version=2), variant("challenger", new, instances=2)),
+    )
+
+
+def test_who_changes_the_split_again_and_again_ends_the_hand_over_and_what_served_goes_on():
+    after = handed()
+    for number in range(3):
+        after, action = decide(after, seen(at_home(50)))
+        assert (after.handover, after.corrected, action) == ("small", number + 1, Shift(split=split(90), expect="t1"))
+        after = replace(after, bake_from=BAKE, bake_until=OVER, bake_token="t1")
+    after, action = decide(after, seen(at_home(50)))
+    assert (after.handover, action) == ("failed", Shift(split=split(100), expect="t1"))
+    after, _ = decide(after, seen(at_home(100)))
+    assert (after.end, after.cause) == ("promoted", "the hand-over failed: the new version still serves as challenger")
+    text = str(status_of("local", after, None, NOW, project_differs=False))
+    assert text.count("the hand-over failed") == 1
+
+
+def test_a_hand_over_that_only_could_not_remove_the_new_variant_says_no_more_than_that():
+    after, _ = decide(handed(handover="removing", intent=split(0), shift_by=NOW), seen(at_home(0)))
+    text = str(status_of("local", after, None, NOW, project_differs=False))
+    assert (after.end, after.handover, after.cause) == ("promoted", "failed", "challenger was not removed")
+    assert "challenger was not removed" in text
+    assert "hand-over failed" not in text
 
 
 # aborting
