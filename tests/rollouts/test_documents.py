@@ -103,11 +103,11 @@ def test_minutes_that_a_decision_stood_on_can_be_read_again():
         scene = Scene(traits)
         scene.until("baking", 2)
         blobs = scene.ports().blobs
-        kept = documents.kept_minutes(blobs, scene.state)["1-0"]
+        bake = documents.kept_minutes(blobs, scene.state)["1-0"]
         step = next(entry for entry in scene.history() if entry.what == "step" and entry.stage == 2)
-        assert (kept.since, kept.until) == step.window
-        assert sum(bucket.requests for bucket in kept.minutes["challenger"]) == step.checks[0].n
-        assert kept.until - kept.since >= 5 * MINUTE
+        assert (bake.since, bake.until) == step.window
+        assert sum(bucket.requests for bucket in bake.minutes["challenger"]) == step.checks[0].n
+        assert bake.until - bake.since >= 5 * MINUTE
 
 
 def test_a_minute_whose_latency_is_none_is_read_again_as_such():

@@ -144,8 +144,8 @@ def test_at_the_end_the_page_is_written_whether_or_not_a_webhook_answers(monkeyp
     def down(*_):
         raise Unavailable("down")
 
-    told = telling.tell(ports, stored(ports), now, post=down)
-    assert told.owing
+    delivery = telling.tell(ports, stored(ports), now, post=down)
+    assert delivery.owing
     uris = [blob.uri for blob in ports.blobs.list(ports.blobs.root) if blob.uri.endswith("report.html")]
     assert uris == ["world://blobs/rollouts/ranker/ro1/report.html"]
     assert telling.tell(ports, stored(ports), now + 2 * 60 * MINUTE, post=down) == notices.Delivery()

@@ -332,9 +332,9 @@ def test_without_a_request_nothing_is_promoted_also_where_nothing_can_be_compare
     """Blue-green, and the only guardrail compares."""
     relative = replace(plan(), stages=plan().stages[2:], guardrails=(Guardrail(metric="error_rate", max_ratio=2),))
     before, at = bake(of=relative), endpoint(100, instances=2)
-    held = decide(before, seen(at, settled=OVER), OVER)[0]
-    assert (held.phase, held.held_for) == ("baking", "no data")
-    assert decide(held, seen(at, settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase == "aborting"
+    over = decide(before, seen(at, settled=OVER), OVER)[0]
+    assert (over.phase, over.held_for) == ("baking", "no data")
+    assert decide(over, seen(at, settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase == "aborting"
     assert decide(before, seen(at, **minutes(BAKE, 5)), OVER)[0].phase == "promoted"
 
 
@@ -429,8 +429,8 @@ def test_a_yes_does_not_outlive_the_bake_that_it_was_said_of():
     after, action = decide(waits, seen(endpoint(90)))
     assert (after.phase, after.wish.promote, action) == ("shifting", None, Shift(split=split(25), expect="t1"))
     later = replace(after, phase="baking", bake_from=BAKE, bake_until=OVER, bake_token="t1")
-    held = decide(later, seen(settled=OVER), OVER)[0]
-    assert (held.stage, held.held_for) == (1, "no data")
+    over = decide(later, seen(settled=OVER), OVER)[0]
+    assert (over.stage, over.held_for) == (1, "no data")
 
 
 def test_the_limit_is_watched_while_a_person_is_asked():
