@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -37,7 +38,8 @@ def observe(ports: Ports, state: State, now: datetime) -> Look:
     except IsthmusError as error:
         endpoint = None
         problems.append(f"endpoint: {error}")
-    for what, read in (("owner", _owner), ("alias", _aliases), ("metrics", _metrics), ("smoke", _smoke)):
+    whose = partial(_owner, absent=fields.get("absent", False))
+    for what, read in (("owner", whose), ("alias", _aliases), ("metrics", _metrics), ("smoke", _smoke)):
         try:
             fields |= read(ports, state, endpoint, now)
         except NotSettled:
@@ -48,14 +50,17 @@ def observe(ports: Ports, state: State, now: datetime) -> Look:
     return Look(seen=Observation(**fields), problems=tuple(problems))
 
 
-def _owner(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime) -> dict[str, Any]:
+def _owner(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime, *, absent: bool) -> dict[str, Any]:
     claim = owner.read(ports.state, state.endpoint)
     whose: Literal["ours", "free", "other"]
-    if endpoint is None:  # gone or not read: whether a hand's change has arrived cannot be seen, and ours it is not
-        lasting = claim is not None and claim.owner.lasting
-        whose = "free" if not lasting else "ours" if claim and claim.owner.is_of("rollout", state.id) else "other"
-    else:
+    if endpoint is not None:
         whose = owner.whose(claim, endpoint, by="rollout", name=state.id, now=now)
+    elif claim is not None and claim.owner.is_of("rollout", state.id):
+        whose = "ours"
+    elif absent:  # a hand's change cannot arrive where nothing is
+        whose = "other" if claim is not None and claim.owner.lasting else "free"
+    else:
+        return {}  # nothing is given up, or taken, that was not looked at
     text = f"{claim.owner.owner} {claim.owner.name} since {claim.owner.changed:%Y-%m-%d %H:%M} UTC" if claim else ""
     return {"owner": whose, "owner_text": text}
 

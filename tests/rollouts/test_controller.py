@@ -146,6 +146,21 @@ def test_an_endpoint_that_is_gone_ends_its_rollout(phase, abort):
     assert owner.read(scene.store, "ranker") is None or owner.read(scene.store, "ranker").owner.owner == "none"
 
 
+def test_an_endpoint_that_cannot_be_read_is_not_taken_for_gone():
+    """Nobody owns it: a rollout that has ended waits, and one that begins is not called off."""
+    scene = Scene()
+
+    def unreadable(call):
+        if call.operation == "endpoints.observe":
+            raise Denied("no permission")
+
+    scene.calls().listeners.append(unreadable)
+    scene.wish("abort")
+    assert scene.run(5).phase == "starting"
+    scene.calls().listeners.remove(unreadable)
+    assert (scene.run(5).end, scene.state.taken) == ("aborted", False)
+
+
 def test_the_loop_looks_until_it_is_over_gives_its_lease_back_and_survives_errors():
     scene = Scene()
     calls, tired = scene.calls(), iter([True] * 3)
