@@ -15,6 +15,7 @@ from ..errors import Conflict, DryRun, Invalid, IsthmusError, OutcomeUnknown, Re
 from . import documents
 from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
 from .documents import Stored
+from .judging import is_behind
 from .observing import minutes_so_far, observe
 from .ports import Ports
 from .states import Observation, State
@@ -65,7 +66,7 @@ def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool 
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as error:
         return LookResult(state=state, driver=state.lease.holder, problems=(*problems, str(error)))
     problems += undone
-    again = bool(stored.state.outbox) or any(isinstance(action, Take | Touch) for action in actions)
+    again = bool(stored.state.outbox) or any(isinstance(action, Take | Touch) for action in actions) or is_behind(stored.state, looked.seen)
     return LookResult(
         state=stored.state,
         driver=stored.state.lease.holder,

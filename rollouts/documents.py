@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -34,6 +36,15 @@ class KeptMinutes(StoredDocument, frozen=True, kw_only=True):
     since: datetime
     until: datetime
     minutes: Mapping[str, Sequence[Bucket]]
+    scores: Mapping[str, Sequence[tuple[datetime, int, float]]] = {}
+
+
+class _WrittenMinutes(StoredDocument, frozen=True, kw_only=True):
+    """KeptMinutes as they are written: JSON has no nan, so a latency that there is none of is null."""
+
+    since: datetime
+    until: datetime
+    minutes: Mapping[str, Sequence[Mapping[str, Any]]]
     scores: Mapping[str, Sequence[tuple[datetime, int, float]]] = {}
 
 
@@ -120,20 +131,33 @@ def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
     """What a decision is about to stand on. The same again does no harm."""
     if state.bake_from is None or seen.settled is None:
         return
-    kept = KeptMinutes(
+    minutes = KeptMinutes(
         since=state.bake_from,
         until=seen.settled,
         minutes=seen.minutes,
         scores={name: [(minute, n, mean) for minute, (n, mean) in sorted(scores.items())] for name, scores in seen.scores.items()},
     )
-    blobs.put(minutes_uri(blobs, state), msgspec.json.encode(kept))
+    blobs.put(minutes_uri(blobs, state), msgspec.json.encode(minutes))
 
 
 def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
     """Of every bake that ended, by its name in minutes_uri."""
     folder = f"{folder_uri(blobs, state)}/"
     names = [blob.uri.removeprefix(folder).removesuffix(".json") for blob in blobs.list(folder) if blob.uri.endswith(".json")]
-    return {name: decode(blobs.get(f"{folder}{name}.json"), KeptMinutes, what=f"{folder}{name}.json") for name in names}
+    return {name: _minutes(blobs.get(f"{folder}{name}.json"), what=f"{folder}{name}.json") for name in names}
+
+
+def _minutes(data: bytes, *, what: str) -> KeptMinutes:
+    written = decode(data, _WrittenMinutes, what=what)
+    try:
+        minutes = {name: [msgspec.convert(_with_nan(row), Bucket) for row in rows] for name, rows in written.minutes.items()}
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{what} is damaged: {error}", remedy="restore it from a copy") from error
+    return KeptMinutes(since=written.since, until=written.until, minutes=minutes, scores=written.scores)
+
+
+def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in row.items()}
 
 
 def _next_id(store: StateStore, endpoint: str) -> str:

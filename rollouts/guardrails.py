@@ -45,19 +45,29 @@ def judge(
         )
         for variant in (plan.to, plan.source)
     )
-    alone = stage > len(plan.stages) or plan.stages[stage - 1].traffic == 100
+    alone = is_alone(plan, stage)
+    served = any(bucket.requests for bucket in new.buckets.values())
     needed = needed_evidence(plan.false_alarm, plan.guardrails, len(plan.stages))
     return tuple(
-        Check(guardrail=guardrail.name, verdict="not judged", limit=guardrail.limit, why="the old variant has no traffic to compare with")
+        _not_judged(guardrail, served=served)
         if alone and guardrail.max is None
         else _check(guardrail, measure(guardrail, new, old, settled), needed)
         for guardrail in plan.guardrails
     )
 
 
-def unread(plan: Plan, reason: str) -> tuple[Check, ...]:
-    """The checks of minutes whose metrics could not be read."""
-    return tuple(Check(guardrail=guardrail.name, verdict="no data", limit=guardrail.limit, why=reason) for guardrail in plan.guardrails)
+def is_alone(plan: Plan, stage: int) -> bool:
+    """Whether the new variant has all of the traffic in a stage."""
+    return stage > len(plan.stages) or plan.stages[stage - 1].traffic == 100
+
+
+def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:
+    """What can never be compared does not stand in the way, but nothing passes by having no request at all."""
+    if served:
+        return Check(
+            guardrail=guardrail.name, verdict="not judged", limit=guardrail.limit, why="the old variant has no traffic to compare with"
+        )
+    return Check(guardrail=guardrail.name, verdict="no data", limit=guardrail.limit, why="no request of the new variant")
 
 
 def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:

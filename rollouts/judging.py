@@ -18,6 +18,7 @@ from .states import Check, Observation, Plan, State, Tally
 
 MINUTE = timedelta(minutes=1)
 MOST_NEWS = 4  # changes of a verdict that one look tells, and the last one: who slept for a day must not make the document too large
+MOST_MINUTES = 240  # that one look judges, each on everything since the bake began: the lease must outlive the look
 LATE = 2 * MINUTE  # minutes that are settled and cannot be read for so long are no data; a single failed call is not
 
 
@@ -26,26 +27,46 @@ def judged_until(state: State) -> datetime | None:
     return min((tally.until for tally in state.checks.values()), default=state.bake_from)
 
 
-def judged(state: State, seen: Observation, now: datetime, *, stage: int, plan: Plan | None = None) -> tuple[State, str]:
-    """The state with the new minutes' checks; why it must be aborted, or "".
+def judged_stage(state: State) -> int:
+    """As which stage this phase's minutes are judged: on the way to a step as the one before, after the last step as the grace time."""
+    match state.phase:
+        case "sizing" | "shifting":
+            return max(state.stage - 1, 1)
+        case "promoted":
+            return len(state.plan.stages) + 1
+        case "handing":
+            return 1
+        case _:
+            return state.stage
+
+
+def judged(state: State, seen: Observation, now: datetime, *, plan: Plan | None = None) -> tuple[State, str]:
+    """The state with the new minutes' checks, at most MOST_MINUTES; why it must be aborted, or "".
 
     `plan`: who is judged beside whom, where it is not the rollout's.
     """
     begun = judged_until(state)
     if begun is None or seen.settled is None or not state.plan.guardrails:
         return state, ""
-    until, told, untold, cause = begun + MINUTE, 0, False, ""
-    while until <= seen.settled and not cause:
-        checks = guardrails.judge(plan or state.plan, stage, seen.minutes, seen.scores, settled=until)
+    until, news, untold, cause = begun + MINUTE, 0, False, ""
+    last = min(seen.settled, begun + MOST_MINUTES * MINUTE)
+    while until <= last and not cause:
+        checks = guardrails.judge(plan or state.plan, judged_stage(state), seen.minutes, seen.scores, settled=until)
         changed = _is_news(state, checks)
         state = replace(state, checks=_tallied(state, checks, until))
-        if changed and told < MOST_NEWS:
-            state, told = note(state, now, "check", basis=evidence(state)), told + 1
+        if changed and news < MOST_NEWS:
+            state, news = note(state, now, "check", basis=evidence(state)), news + 1
         else:
             untold |= changed
         cause = _failed(state)
         until += MINUTE
     return (note(state, now, "check", basis=evidence(state)) if untold else state), cause
+
+
+def is_behind(state: State, seen: Observation) -> bool:
+    """Minutes that were read are still to be judged: until they are, at the next looks, nothing is decided."""
+    until = judged_until(state)
+    return until is not None and seen.settled is not None and bool(state.plan.guardrails) and until < seen.settled
 
 
 def standing(state: State, now: datetime) -> Literal["no data", "fail", "inconclusive", "pass", "unread"]:

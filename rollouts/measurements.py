@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -121,8 +122,10 @@ def _counts(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, Counts]:
 
 
 def _latencies(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, tuple[int, float]]:
+    """Without the minutes that have none: no request of theirs reached the model."""
     field = f"{guardrail.metric.removeprefix('latency_')}_ms"
-    return {minute: (bucket.requests, float(getattr(bucket, field))) for minute, bucket in minutes.buckets.items()}
+    figures = {minute: (bucket.requests, float(getattr(bucket, field))) for minute, bucket in minutes.buckets.items()}
+    return {minute: figure for minute, figure in figures.items() if not math.isnan(figure[1])}
 
 
 def _times(figure: float, base: float) -> float:

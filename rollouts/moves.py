@@ -76,8 +76,9 @@ def to_shifting(state: State, now: datetime) -> State:
 
 
 def to_shifting_again(state: State, now: datetime) -> State:
-    """Then a whole new bake: what was measured beside somebody else's change says nothing."""
-    return to_shifting(replace(_unbaked(state), attempt=state.attempt + 1, corrected=state.corrected + 1), now)
+    """Then a whole new bake: what was measured beside somebody else's change says nothing, nor does a yes to it."""
+    anew = replace(_unbaked(state), attempt=state.attempt + 1, corrected=state.corrected + 1)
+    return to_shifting(replace(anew, wish=replace(state.wish, promote=None)), now)
 
 
 def to_split(state: State, now: datetime, split: Mapping[str, Decimal]) -> State:
@@ -113,8 +114,12 @@ def to_aborting(state: State, now: datetime, cause: str) -> State:
 
 
 def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
-    """What comes late is still to be seen: nothing but a shift that is not fenced and an alias can be late."""
-    may_be_late = end != "lost" and (not state.plan.fenced or state.plan.promote_alias is not None)
+    """What comes late is still to be seen: nothing but a shift that is not fenced and an alias can be late.
+
+    Who was refused before the traffic was seen to be his has moved nothing.
+    """
+    touched = end != "lost" and (end != "refused" or state.taken)
+    may_be_late = touched and (not state.plan.fenced or state.plan.promote_alias is not None)
     moved = replace(_unbaked(state), phase="ended", end=end, ended=now, cause=why or state.cause, sent=0, shift_by=None)
     moved = replace(moved, watch_until=now + WATCH if may_be_late else now)
     return note(moved, now, "lost", why) if end == "lost" else moved

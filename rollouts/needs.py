@@ -18,8 +18,8 @@ _MINUTE = timedelta(minutes=1)
 
 
 def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
-    """Of the step that needs the most requests for data at all, of latencies' minutes, and of bakes too short for a proof."""
-    texts = (_requests(rollout), _minutes_that_count(rollout), _proof(rollout))
+    """Of the step that needs the most requests for data at all, of latencies' minutes, of bakes too short, of a last step not judged."""
+    texts = (_requests(rollout), _minutes_that_count(rollout), _proof(rollout), _nothing_absolute(rollout))
     return tuple(
         Problem(
             file=at.file, line=at.line, message=f"rollouts.{rollout.endpoint} step {number}: {message}", remedy=remedy, severity="warning"
@@ -72,6 +72,14 @@ def _proof(rollout: Rollout) -> _Warning:
             message = f"{guardrail.metric} cannot fail before minute {minutes}, and {duration_text(bake)} end before it"
             return number, message, "until then it passes or is inconclusive: bake longer"
     return None
+
+
+def _nothing_absolute(rollout: Rollout) -> _Warning:
+    """A rollout without any guardrail is warned of already."""
+    deciding = [guardrail for guardrail in rollout.guardrails if not guardrail.dry_run]
+    if not deciding or any(guardrail.max is not None for guardrail in deciding) or rollout.steps[-1].traffic < 100:
+        return None
+    return len(rollout.steps), "at 100 % nothing is judged: every guardrail compares with the old variant", "add one with a max"
 
 
 def _judged(rollout: Rollout) -> list[tuple[int, float, Guardrail]]:

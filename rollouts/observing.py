@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -14,7 +15,8 @@ from ..endpoints.port import Bucket, EndpointState, Window
 from ..errors import IsthmusError, NotFound, NotSettled
 from .capacity import home
 from .convergence import settled_by
-from .judging import judged_until
+from .guardrails import is_alone
+from .judging import judged_stage, judged_until
 from .phases.promoted import model_of
 from .ports import Ports
 from .states import Observation, State
@@ -36,7 +38,8 @@ def observe(ports: Ports, state: State, now: datetime) -> Look:
     except IsthmusError as error:
         endpoint = None
         problems.append(f"endpoint: {error}")
-    for what, read in (("owner", _owner), ("alias", _aliases), ("metrics", _metrics), ("smoke", _smoke)):
+    whose = partial(_owner, absent=fields.get("absent", False))
+    for what, read in (("owner", whose), ("alias", _aliases), ("metrics", _metrics), ("smoke", _smoke)):
         try:
             fields |= read(ports, state, endpoint, now)
         except NotSettled:
@@ -47,12 +50,17 @@ def observe(ports: Ports, state: State, now: datetime) -> Look:
     return Look(seen=Observation(**fields), problems=tuple(problems))
 
 
-def _owner(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime) -> dict[str, Any]:
+def _owner(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime, *, absent: bool) -> dict[str, Any]:
     claim = owner.read(ports.state, state.endpoint)
-    if endpoint is None:
-        ours = claim is not None and claim.owner.is_of("rollout", state.id)
-        return {"owner": "ours"} if ours else {}
-    whose: Literal["ours", "free", "other"] = owner.whose(claim, endpoint, by="rollout", name=state.id, now=now)
+    whose: Literal["ours", "free", "other"]
+    if endpoint is not None:
+        whose = owner.whose(claim, endpoint, by="rollout", name=state.id, now=now)
+    elif claim is not None and claim.owner.is_of("rollout", state.id):
+        whose = "ours"
+    elif absent:  # a hand's change cannot arrive where nothing is
+        whose = "other" if claim is not None and claim.owner.lasting else "free"
+    else:
+        return {}  # nothing is given up, or taken, that was not looked at
     text = f"{claim.owner.owner} {claim.owner.name} since {claim.owner.changed:%Y-%m-%d %H:%M} UTC" if claim else ""
     return {"owner": whose, "owner_text": text}
 
@@ -84,11 +92,13 @@ def _metrics(ports: Ports, state: State, endpoint: EndpointState | None, now: da
 
 
 def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
+    """Where nothing can be compared no score is judged: the requests alone say whether there are any."""
     fields: dict[str, Mapping[str, Any]] = {}
-    if any(guardrail.metric != "score_mean" for guardrail in state.plan.guardrails):
+    metrics, alone = {guardrail.metric for guardrail in state.plan.guardrails}, is_alone(state.plan, judged_stage(state))
+    if alone or metrics != {"score_mean"}:
         minutes: Mapping[str, tuple[Bucket, ...]] = ports.metrics.read(state.endpoint, window)
         fields["minutes"] = minutes
-    if ports.scores is not None and any(guardrail.metric == "score_mean" for guardrail in state.plan.guardrails):
+    if ports.scores is not None and not alone and "score_mean" in metrics:
         fields["scores"] = ports.scores(state.endpoint, window)
     return {"settled": window.end, **fields}
 

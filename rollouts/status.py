@@ -90,8 +90,7 @@ def _ended(status: Status) -> str:
     when = f" at {state.ended:%H:%M:%S}" if state.ended else ""
     took = f" after {duration(state.ended - state.started)}" if state.ended else ""
     why = f": {state.cause}" if state.cause else ""
-    failed = "   the hand-over failed: the new version still serves under its old name" if state.handover == "failed" else ""
-    return f"{state.id}  {(state.end or 'ended').upper()}{when}{took}{why}   {split}{failed}"
+    return f"{state.id}  {(state.end or 'ended').upper()}{when}{took}{why}   {split}"
 
 
 def _phase(status: Status) -> str:  # noqa: PLR0911  one line a phase

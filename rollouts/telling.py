@@ -12,13 +12,28 @@ from .states import State
 
 
 def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None) -> Delivery:
-    """Of a state as it is stored; by its driver, or by anybody once it has ended."""
+    """Of a state as it is stored; by its driver, or by anybody once it has ended. A page that cannot be drawn holds up no notice."""
+    page = _page(ports, state, now)
+    try:
+        notice = notices.deliver(ports.state, state, now, post=post)
+    except IsthmusError as error:
+        notice = _untold(state, now, error)
+    return Delivery(owing=page.owing or notice.owing, problems=(*page.problems, *notice.problems))
+
+
+def _page(ports: Ports, state: State, now: datetime) -> Delivery:
     try:
         if state.released and not _has_page(ports, state):
             report.write(ports, state)
-        return notices.deliver(ports.state, state, now, post=post)
     except IsthmusError as error:
-        return Delivery(owing=True, problems=(f"telling: {error}",))
+        return _untold(state, now, error)
+    return Delivery()
+
+
+def _untold(state: State, now: datetime, error: IsthmusError) -> Delivery:
+    """What fails for as long as a notice is tried will go on failing: whoever waits for the end is let go."""
+    over = state.watch_until or state.ended
+    return Delivery(owing=over is None or now - over < notices.TRIED, problems=(f"telling: {error}",))
 
 
 def _has_page(ports: Ports, state: State) -> bool:

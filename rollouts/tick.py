@@ -51,13 +51,13 @@ def tick(state: State, seen: Observation, now: datetime, *, holder: str, seize: 
     return state, actions
 
 
-def driven(held: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
+def driven(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
     """The lease as this holder has it; renewed when less than half is left."""
-    if held.holder != holder:
-        if not seize and not lease.is_free(held, now):
-            raise Busy(f"{held.holder} drives this rollout until {held.until}")
-        return lease.take(held, holder, now)
-    return lease.renew(held, now) if held.until is None or held.until - now < lease.LENGTH / 2 else held
+    if last.holder != holder:
+        if not seize and not lease.is_free(last, now):
+            raise Busy(f"{last.holder} drives this rollout until {last.until}")
+        return lease.take(last, holder, now)
+    return lease.renew(last, now) if last.until is None or last.until - now < lease.LENGTH / 2 else last
 
 
 def _moved(state: State, seen: Observation, now: datetime) -> tuple[State, tuple[Action, ...]]:
@@ -81,7 +81,7 @@ def _step(state: State, seen: Observation, now: datetime) -> tuple[State, tuple[
     if state.phase not in ("starting", "ended"):
         if seen.owner == "other":
             return to_ended(state, now, "lost", f"the traffic belongs to {seen.owner_text}"), ()
-        if seen.owner == "free":
+        if seen.owner == "free" and not seen.absent:
             return state, (Take(),)
         if state.plan.fenced and not state.lease.touched and not is_lost(state, seen):
             return _touched(state, seen)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ..actions import Action
 from ..convergence import is_converged, is_lost, is_ready, is_served, settled_by
-from ..judging import judged, standing
+from ..judging import is_behind, judged, standing
 from ..moves import note, to_aborting, to_ended, to_promoted, to_shifting_again, to_sizing
 from ..states import Observation, State, Wish
 from .before import may_go_up
@@ -22,10 +22,12 @@ def baking(state: State, seen: Observation, now: datetime) -> Step:
     """Also while a person is asked: everything of a bake goes on then."""
     if is_lost(state, seen):
         return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
-    state, cause = judged(state, seen, now, stage=state.stage)
+    state, cause = judged(state, seen, now)
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
         return to_aborting(state, now, cause), ()
+    if is_behind(state, seen):
+        return state, ()
     if has_drifted(state, seen):
         return _drifted(state, now), ()
     if seen.endpoint is not None and state.bake_token is None:

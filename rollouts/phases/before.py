@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ..actions import Action, Apply, Shift, Take
 from ..capacity import is_sized, sized
 from ..convergence import asked, is_converged, is_lost, is_open, is_split
-from ..judging import judged
+from ..judging import is_behind, judged
 from ..moves import MOST_CALLS, note, to_aborting, to_baking, to_ended, to_shifting, to_sizing
 from ..states import Observation, State
 
@@ -38,7 +38,7 @@ def sizing(state: State, seen: Observation, now: datetime) -> Step:
     endpoint, spec = seen.endpoint, sized(state.plan, state.stage)
     if state.plan.capacity == "keep":
         return to_shifting(state, now), ()
-    if (state := _going_on(state, seen, now)).phase != "sizing":
+    if (state := _going_on(state, seen, now)).phase != "sizing" or is_behind(state, seen):
         return state, ()
     if endpoint is not None and endpoint.phase == "ready" and is_sized(spec, endpoint):
         if state.sent:
@@ -54,7 +54,7 @@ def sizing(state: State, seen: Observation, now: datetime) -> Step:
 
 def shifting(state: State, seen: Observation, now: datetime) -> Step:
     """Shift until the intent is what serves, all of it ready. What does not follow in its time, or after six calls, is taken back."""
-    if (state := _going_on(state, seen, now)).phase != "shifting":
+    if (state := _going_on(state, seen, now)).phase != "shifting" or is_behind(state, seen):
         return state, ()
     endpoint = seen.endpoint
     if endpoint is not None and is_converged(state, state.plan.spec, endpoint):
@@ -73,7 +73,7 @@ def _going_on(state: State, seen: Observation, now: datetime) -> State:
     """Unless the variants are not ours any more, or what serves is judged to be broken."""
     if is_lost(state, seen):
         return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's")
-    state, cause = judged(state, seen, now, stage=max(state.stage - 1, 1))
+    state, cause = judged(state, seen, now)
     return to_aborting(state, now, cause) if cause else state
 
 

@@ -15,10 +15,10 @@ from ...endpoints.converge import variants_ready
 from ..actions import Action, Apply, SetAlias
 from ..capacity import final, home, is_sized
 from ..convergence import is_converged, is_lost, is_served, next_minute, settled_by, version_of
-from ..judging import judged
+from ..judging import is_behind, judged
 from ..moves import MOST_CALLS, SHIFT_TIME, note, split_at, to_ended, to_split
 from ..states import Observation, State
-from .baking import has_drifted, unready, watched
+from .baking import MOST_CORRECTIONS, has_drifted, unready, watched
 from .before import put_right
 from .promoted import model_of
 
@@ -79,17 +79,31 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
         return replace(
             state, bake_from=start, bake_until=start + plan.metrics_delay + LEAST_BAKE, bake_token=endpoint.token, shift_by=None
         ), ()
-    state, cause = judged(state, seen, now, stage=1, plan=replace(plan, source=plan.to, to=plan.source))
+    state, cause = judged(state, seen, now, plan=replace(plan, source=plan.to, to=plan.source))
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
         return _fail(state, now, cause), ()
-    if has_drifted(state, seen):
-        return to_split(replace(state, bake_from=None, bake_until=None, checks={}), now, state.intent), ()
-    until = state.bake_until
-    if endpoint is None or until is None or settled_by(plan, now) < until or any(tally.running for tally in state.checks.values()):
+    if endpoint is None or is_behind(state, seen):
         return state, ()
+    return _drifted(state, seen, now) if has_drifted(state, seen) else (_baked(state, now), ())
+
+
+def _drifted(state: State, seen: Observation, now: datetime) -> Step:
+    """The bake of the small share begins anew, as often as any bake of a rollout."""
+    state = note(state, now, "drift", "somebody else changed the endpoint")
+    if state.corrected >= MOST_CORRECTIONS:
+        return _fail(state, now, "somebody else changes the endpoint"), ()
+    anew = replace(state, bake_from=None, bake_until=None, bake_token=None, checks={}, corrected=state.corrected + 1)
+    return put_right(to_split(anew, now, state.intent), seen, now)
+
+
+def _baked(state: State, now: datetime) -> State:
+    """On to all of the traffic, once the small share's minutes are known."""
+    until = state.bake_until
+    if until is None or settled_by(state.plan, now) < until or any(tally.running for tally in state.checks.values()):
+        return state
     moved = replace(state, handover="whole", bake_from=None, bake_until=None, bake_token=None, checks={})
-    return to_split(moved, now, _everything(state, plan.source)), ()
+    return to_split(moved, now, _everything(state, state.plan.source))
 
 
 def _whole(state: State, seen: Observation, now: datetime) -> Step:
@@ -119,7 +133,7 @@ def _removing(state: State, seen: Observation, now: datetime) -> Step:
 def _failed(state: State, seen: Observation, now: datetime) -> Step:
     if seen.endpoint is None or not is_served(state, seen.endpoint):
         return put_right(state, seen, now, anyhow=True)
-    return to_ended(state, now, "promoted", "the hand-over failed"), ()
+    return to_ended(state, now, "promoted", f"the hand-over failed: the new version still serves as {state.plan.to}"), ()
 
 
 def _everything(state: State, name: str) -> dict[str, Decimal]:

@@ -7,25 +7,30 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from ..actions import Action, SetAlias
-from ..convergence import is_converged, is_lost, version_of
-from ..judging import judged, standing
+from ..convergence import is_converged, is_lost, is_served, version_of
+from ..judging import is_behind, judged, standing
 from ..moves import note, to_aborting, to_ended, to_handing
 from ..states import Observation, State
-from .baking import MOST_CORRECTIONS, has_drifted, unready, watched
+from .baking import MOST_CORRECTIONS, unready, watched
 from .before import may_go_up, put_right
 
 Step = tuple[State, tuple[Action, ...]]
 
 
 def promoted(state: State, seen: Observation, now: datetime) -> Step:
-    """A guardrail that fails, or a person, takes it back, the alias too."""
+    """A guardrail that fails, or a person, takes it back, the alias too.
+
+    Only another split is drift: in a day a token also changes by autoscaling, or by an update of the platform.
+    """
     if is_lost(state, seen):
         return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
-    state, cause = judged(state, seen, now, stage=len(state.plan.stages) + 1)
+    state, cause = judged(state, seen, now)
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
         return to_aborting(state, now, cause), ()
-    if has_drifted(state, seen):
+    if is_behind(state, seen):
+        return state, ()
+    if seen.endpoint is not None and not is_served(state, seen.endpoint):
         return _drifted(state, seen, now)
     state = _undrifted(state, seen, now)
     state, actions = _alias(state, seen, now)

@@ -47,6 +47,10 @@ def _to_the_bakes_end(state, seen, now, **options):
     return _judged(state, seen, now, **options)
 
 
+def _never_behind(_state, _seen):
+    return False
+
+
 def _stands_to_the_bakes_end(state, now):
     end = state.bake_until + state.plan.metrics_delay if state.bake_until else now
     return _standing(state, min(now, end))
@@ -74,7 +78,11 @@ MUTANTS: Mapping[str, tuple[tuple[object, str, object], ...]] = {
     "without the read-back": ((before, "is_converged", _believes), (baking, "is_converged", _believes), (baking, "is_served", _believes)),
     "no data as good": ((guardrails, "judge", _nothing_bad), (baking, "standing", _no_data_passes)),
     "acting before writing": ((controller, "_carried_out", _acts_first),),
-    "judging to the bake's end only": ((baking, "judged", _to_the_bakes_end), (baking, "standing", _stands_to_the_bakes_end)),
+    "judging to the bake's end only": (
+        (baking, "judged", _to_the_bakes_end),
+        (baking, "is_behind", _never_behind),
+        (baking, "standing", _stands_to_the_bakes_end),
+    ),
     "history without the outbox": ((documents, "write", _straight_to_the_history),),
     "lease without compare-and-swap": ((documents, "write", _whatever_is_there),),
 }

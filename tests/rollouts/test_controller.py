@@ -1,14 +1,19 @@
 """One look and the loop over it."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
+from isthmus.endpoints import owner
 from isthmus.errors import Denied, Throttled
+from isthmus.project.specs import Guardrail, RolloutStep
 from isthmus.rollouts import controller
 from isthmus.rollouts.controller import LookResult
+from isthmus.rollouts.convergence import settled_by
 
-from .scene import LOCAL, MINUTE, TARGETS, Scene, split
+from .scene import LOCAL, MINUTE, TARGETS, Scene, plan, split
 
 every_target = pytest.mark.parametrize("traits", TARGETS, ids=lambda traits: traits.name)
 
@@ -38,6 +43,35 @@ def test_a_look_at_a_new_minute_reads_four_things_and_writes_its_verdicts(traits
         continue
     scene.world.advance(MINUTE)
     assert operations(scene)[:4] == ["state.get", "endpoints.observe", "state.get", "metrics.read"]
+
+
+def test_who_slept_for_a_day_judges_it_in_several_looks_one_right_after_the_other():
+    scene = Scene(LOCAL, stages=(RolloutStep(traffic=Decimal(25), bake=5 * MINUTE, pause=True), *plan().stages[1:]))
+    begun = scene.until("waiting").bake_from
+    scene.world.advance(500 * MINUTE)
+    while scene.look().action:
+        continue
+    behind = [scene.look().again for _ in range(2)]
+    assert behind == [True, False]
+    assert {tally.until for tally in scene.state.checks.values()} == {settled_by(scene.plan, scene.world.now())}
+    assert scene.state.bake_from == begun
+
+
+def test_scores_are_asked_for_only_where_they_are_judged():
+    """At 100 %, and in the grace time, there is nothing to compare them with: the warehouse is left alone."""
+    stages = (RolloutStep(traffic=Decimal(50), bake=5 * MINUTE), RolloutStep(traffic=Decimal(100), bake=5 * MINUTE))
+    scene = Scene(stages=stages, guardrails=(Guardrail(metric="score_mean", max_shift=0.1),))
+    places = []
+
+    def scores(_endpoint, window):
+        places.append((scene.state.phase, scene.state.stage))
+        minutes = range((window.end - window.start) // MINUTE)
+        return {name: {window.start + n * MINUTE: (300, 0.5) for n in minutes} for name in ("champion", "challenger")}
+
+    scene.controllers["a"] = (replace(scene.ports(), scores=scores), scene.calls())
+    scene.until("handing")
+    assert {stage for phase, stage in places if phase == "baking"} == {1}
+    assert {phase for phase, _stage in places} <= {"baking", "sizing", "shifting"}
 
 
 def test_who_looks_beside_the_driver_reads_the_document_and_stops():
@@ -91,6 +125,40 @@ def test_what_cannot_be_read_is_told_and_decides_nothing():
     problems = scene.look().problems
     assert ["no permission" in problem for problem in problems] == [True, True]
     assert (scene.state.phase, scene.state.stage) == (before.phase, before.stage)
+
+
+@pytest.mark.parametrize("phase", ["starting", "baking", "ended"])
+@pytest.mark.parametrize("abort", [False, True])
+def test_an_endpoint_that_is_gone_ends_its_rollout(phase, abort):
+    """Also after the traffic was given back, and before it was taken."""
+    scene = Scene()
+    if phase != "starting":
+        scene.until("baking")
+    if phase == "ended":
+        scene.wish("abort")
+        scene.until("ended")
+    elif abort:
+        scene.wish("abort")
+    scene.world.fleet.name = ""
+    state = scene.run(60)
+    assert (state.phase, state.released) == ("ended", True)
+    assert state.end == ("aborted" if phase == "ended" or (phase == "starting" and abort) else "refused" if phase == "starting" else "lost")
+    assert owner.read(scene.store, "ranker") is None or owner.read(scene.store, "ranker").owner.owner == "none"
+
+
+def test_an_endpoint_that_cannot_be_read_is_not_taken_for_gone():
+    """Nobody owns it: a rollout that has ended waits, and one that begins is not called off."""
+    scene = Scene()
+
+    def unreadable(call):
+        if call.operation == "endpoints.observe":
+            raise Denied("no permission")
+
+    scene.calls().listeners.append(unreadable)
+    scene.wish("abort")
+    assert scene.run(5).phase == "starting"
+    scene.calls().listeners.remove(unreadable)
+    assert (scene.run(5).end, scene.state.taken) == ("aborted", False)
 
 
 def test_the_loop_looks_until_it_is_over_gives_its_lease_back_and_survives_errors():

@@ -1,5 +1,6 @@
 """A rollout's document, its history and its number in the StateStore."""
 
+import math
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from isthmus.endpoints.split import checked
 from isthmus.errors import Conflict, Invalid, Refused
 from isthmus.formats import decode
 from isthmus.rollouts import documents, moves
-from isthmus.rollouts.states import State, Wish, Wishes
+from isthmus.rollouts.states import Observation, State, Wish, Wishes
 
 from .scene import LOCAL, MINUTE, SAGEMAKER, START, TARGETS, VERTEX, Scene, begun, plan
 
@@ -102,8 +103,24 @@ def test_minutes_that_a_decision_stood_on_can_be_read_again():
         scene = Scene(traits)
         scene.until("baking", 2)
         blobs = scene.ports().blobs
-        kept = documents.kept_minutes(blobs, scene.state)["1-0"]
+        bake = documents.kept_minutes(blobs, scene.state)["1-0"]
         step = next(entry for entry in scene.history() if entry.what == "step" and entry.stage == 2)
-        assert (kept.since, kept.until) == step.window
-        assert sum(bucket.requests for bucket in kept.minutes["challenger"]) == step.checks[0].n
-        assert kept.until - kept.since >= 5 * MINUTE
+        assert (bake.since, bake.until) == step.window
+        assert sum(bucket.requests for bucket in bake.minutes["challenger"]) == step.checks[0].n
+        assert bake.until - bake.since >= 5 * MINUTE
+
+
+def test_a_minute_whose_latency_is_none_is_read_again_as_such():
+    """SageMaker's, where no request reached the model. JSON has no nan."""
+    scene = Scene()
+    state, blobs = scene.until("baking", 2), scene.ports().blobs
+    bucket = documents.kept_minutes(blobs, state)["1-0"].minutes["challenger"][0]
+    latencies = ("mean_ms", "p50_ms", "p90_ms", "p99_ms")
+    unreached = replace(bucket, **dict.fromkeys(latencies, math.nan))
+    documents.keep_minutes(blobs, state, Observation(settled=state.bake_from + MINUTE, minutes={"challenger": (unreached, bucket)}))
+    first, second = documents.kept_minutes(blobs, state)["2-0"].minutes["challenger"]
+    assert all(math.isnan(getattr(first, name)) for name in latencies)
+    assert replace(first, **{name: getattr(bucket, name) for name in latencies}) == second == bucket
+    blobs.put(documents.minutes_uri(blobs, state), blobs.get(documents.minutes_uri(blobs, state)).replace(b'"requests":', b'"r":'))
+    with pytest.raises(Invalid, match=r"2-0.json is damaged"):
+        documents.kept_minutes(blobs, state)

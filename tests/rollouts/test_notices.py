@@ -144,12 +144,23 @@ def test_at_the_end_the_page_is_written_whether_or_not_a_webhook_answers(monkeyp
     def down(*_):
         raise Unavailable("down")
 
-    told = telling.tell(ports, stored(ports), now, post=down)
-    assert told.owing
+    delivery = telling.tell(ports, stored(ports), now, post=down)
+    assert delivery.owing
     uris = [blob.uri for blob in ports.blobs.list(ports.blobs.root) if blob.uri.endswith("report.html")]
     assert uris == ["world://blobs/rollouts/ranker/ro1/report.html"]
     assert telling.tell(ports, stored(ports), now + 2 * 60 * MINUTE, post=down) == notices.Delivery()
     assert result.end == "aborted"
+
+
+def test_a_page_that_cannot_be_drawn_holds_up_no_notice_and_is_tried_for_an_hour(webhook):
+    _, ports, now = ended()
+    uri = documents.minutes_uri(ports.blobs, msgspec.structs.replace(stored(ports), phase="baking", stage=9))
+    ports.blobs.put(uri, b"{}")
+    tried = telling.tell(ports, stored(ports), now)
+    assert (tried.owing, "damaged" in tried.problems[0]) == (True, True)
+    assert [body["what"] for _, _, body in webhook.seen] == ["started", "aborted"]
+    later = telling.tell(ports, stored(ports), now + notices.TRIED)
+    assert (later.owing, later.problems) == (False, tried.problems)
 
 
 def test_a_webhook_that_does_not_answer_is_asked_once_a_minute_by_who_drives(webhook):

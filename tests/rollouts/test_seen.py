@@ -98,7 +98,7 @@ def test_validate_says_what_requests_a_step_needs():
 
 
 def test_a_latency_needs_its_requests_in_each_minute_of_both():
-    _, (severity, message, remedy) = warned(Guardrail(metric="latency_p99", max_ratio=1.2))
+    _, (severity, message, remedy), _ = warned(Guardrail(metric="latency_p99", max_ratio=1.2))
     assert (severity, message) == ("warning", "rollouts.ranker step 1: latency_p99 judges minutes of 100 requests, at 25 % 6.7 requests/s")
     assert remedy == "latency_p90 takes 2.0, latency_p50 takes 0.7"
 
@@ -107,3 +107,10 @@ def test_a_bake_that_ends_before_a_proof_is_possible_is_warned_of():
     messages = [message for _, message, _ in warned(LIMIT, SLOW, bake=10 * MINUTE)]
     assert messages[-1] == "rollouts.ranker step 1: latency_p90 cannot fail before minute 11, and 10m end before it"
     assert not any("cannot fail" in message for _, message, _ in warned(LIMIT, SLOW, bake=11 * MINUTE))
+
+
+def test_a_last_step_that_no_guardrail_judges_is_warned_of():
+    relative, dry = Guardrail(metric="error_rate", max_ratio=2), Guardrail(metric="error_rate", max=0.01, dry_run=True)
+    text = "rollouts.ranker step 3: at 100 % nothing is judged: every guardrail compares with the old variant"
+    assert warned(relative, dry)[-1] == ("warning", text, "add one with a max")
+    assert not any("nothing is judged" in message for _, message, _ in warned(relative, LIMIT))

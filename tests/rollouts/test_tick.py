@@ -13,7 +13,9 @@ from isthmus.lease import Lease
 from isthmus.project.specs import Guardrail, Hold, OfficeHours, RolloutStep
 from isthmus.rollouts import capacity
 from isthmus.rollouts.actions import Apply, Release, SetAlias, Shift, Take, Touch
+from isthmus.rollouts.judging import is_behind
 from isthmus.rollouts.states import Observation, Wish, Wishes
+from isthmus.rollouts.status import status_of
 from isthmus.rollouts.tick import outcome, tick
 
 from .scene import MINUTE, SPEC, begun, plan, split
@@ -121,7 +123,8 @@ def test_anothers_traffic_refuses_the_rollout_and_touches_nothing():
 
 def test_other_variants_than_were_planned_refuse_it():
     foreign = replace(endpoint(10), revision="foreign:cfg")
-    assert decide(state("starting", taken=False), seen(foreign))[0].end == "refused"
+    after = decide(state("starting", taken=False), seen(foreign, owner="free"))[0]
+    assert (after.end, after.released, after.watch_until) == ("refused", True, NOW), "nothing can come late of what moved nothing"
 
 
 @pytest.mark.parametrize("unknown", [{"endpoint": None}, {"owner": None}])
@@ -287,10 +290,27 @@ def test_who_slept_through_a_day_of_changing_verdicts_writes_a_small_document():
     """Hours with and without requests, by turns: every quarter of an hour no data, and data again."""
     buckets = minutes(BAKE, 600)
     some = {name: tuple(b for n, b in enumerate(listed) if n % 15 < 8) for name, listed in buckets["minutes"].items()}
-    after, _ = decide(bake(stage=1), seen(settled=buckets["settled"], minutes=some), BAKE + 600 * MINUTE)
-    assert len(after.outbox) < 12
-    assert after.outbox[-1].seq == after.seq
-    assert {tally.until for tally in after.checks.values()} == {BAKE + 600 * MINUTE}
+    after = bake(stage=1)
+    for so_far in (240, 480, 600):
+        after, _ = decide(replace(after, outbox=()), seen(settled=buckets["settled"], minutes=some), BAKE + 600 * MINUTE)
+        assert len(after.outbox) < 12
+        assert after.outbox[-1].seq == after.seq
+        assert {tally.until for tally in after.checks.values()} == {BAKE + so_far * MINUTE}
+
+
+@pytest.mark.parametrize("phase", ["baking", "promoted", "shifting"])
+def test_nothing_is_decided_before_every_minute_that_was_read_is_judged(phase):
+    """Nobody looked for a day, the last hour of which is bad: the first look must not go on with the good ones."""
+    good, bad = minutes(BAKE, 300), minutes(BAKE + 300 * MINUTE, 60, new_errors=30)
+    data = {"settled": bad["settled"], "minutes": {name: (*good["minutes"][name], *bad["minutes"][name]) for name in good["minutes"]}}
+    stage = {"baking": 1, "promoted": 3, "shifting": 2}[phase]
+    at, late = endpoint({1: 25, 2: 50, 3: 100}[stage], instances=2), BAKE + 360 * MINUTE
+    before = bake(stage, phase, grace_until=NOW, alias="moved", shift_by=late + 30 * MINUTE)
+    first, action = decide(before, seen(at, alias_version=2, **data), late)
+    assert (first.phase, first.stage, action) == (phase, stage, None)
+    assert is_behind(first, seen(at, **data))
+    second, action = decide(first, seen(at, alias_version=2, **data), late)
+    assert (second.phase, action) == ("aborting", Shift(split=split(0), expect="t1"))
 
 
 def test_a_dry_run_is_judged_and_decides_nothing():
@@ -306,6 +326,16 @@ def test_no_data_at_the_end_holds_once_and_then_aborts():
     later = decide(held, seen(settled=OVER + MINUTE), OVER + MINUTE)[0]
     assert later.hold_until == held.hold_until
     assert decide(later, seen(settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase == "aborting"
+
+
+def test_without_a_request_nothing_is_promoted_also_where_nothing_can_be_compared():
+    """Blue-green, and the only guardrail compares."""
+    relative = replace(plan(), stages=plan().stages[2:], guardrails=(Guardrail(metric="error_rate", max_ratio=2),))
+    before, at = bake(of=relative), endpoint(100, instances=2)
+    over = decide(before, seen(at, settled=OVER), OVER)[0]
+    assert (over.phase, over.held_for) == ("baking", "no data")
+    assert decide(over, seen(at, settled=OVER + 30 * MINUTE), OVER + 30 * MINUTE)[0].phase == "aborting"
+    assert decide(before, seen(at, **minutes(BAKE, 5)), OVER)[0].phase == "promoted"
 
 
 def test_data_that_come_while_it_holds_let_it_go_on():
@@ -364,6 +394,13 @@ def test_five_minutes_without_readiness_abort_and_readiness_forgets():
     assert decide(first, sick, NOW + 5 * MINUTE)[0].phase == "aborting"
 
 
+def test_an_endpoint_that_is_updating_elsewhere_while_both_variants_answer_is_no_reason_to_abort():
+    updating = seen(endpoint(25, phase="updating"))
+    first = decide(bake(), updating)[0]
+    assert (first.phase, first.not_ready_since) == ("baking", None)
+    assert decide(first, updating, NOW + 6 * MINUTE)[0].phase == "baking"
+
+
 # waiting
 
 
@@ -384,6 +421,16 @@ def test_a_yes_without_data_needs_a_reason_and_the_history_says_what_it_override
     assert after.stage == 2
     asked = next(entry for entry in after.outbox if entry.what == "asked")
     assert asked.why == "ann: few people at night (overrides: no data)"
+
+
+def test_a_yes_does_not_outlive_the_bake_that_it_was_said_of():
+    """Said of one bake, it would override the next one's missing data, and skip the pause that its step asks for."""
+    waits = bake(phase="waiting", wish=Wishes(promote=Wish(who="ann", at=NOW, because="few people at night")))
+    after, action = decide(waits, seen(endpoint(90)))
+    assert (after.phase, after.wish.promote, action) == ("shifting", None, Shift(split=split(25), expect="t1"))
+    later = replace(after, phase="baking", bake_from=BAKE, bake_until=OVER, bake_token="t1")
+    over = decide(later, seen(settled=OVER), OVER)[0]
+    assert (over.stage, over.held_for) == (1, "no data")
 
 
 def test_the_limit_is_watched_while_a_person_is_asked():
@@ -421,6 +468,16 @@ def test_the_grace_time_ends_only_when_the_alias_was_seen():
     assert (after.phase, action) == ("handing", Apply(spec=capacity.home(plan())))
 
 
+def test_another_token_of_the_same_split_takes_no_promotion_back():
+    """SageMaker's changes with every autoscaling."""
+    after = graced(alias="moved")
+    for number in range(5):
+        after, action = decide(after, seen(endpoint(100, instances=2, token=f"scaled {number}"), alias_version=2))
+        assert (after.phase, after.corrected, action) == ("promoted", 0, None)
+    after, action = decide(after, seen(endpoint(90), alias_version=2))
+    assert (after.corrected, action) == (1, Shift(split=split(100), expect="t1"))
+
+
 def test_a_person_ends_the_grace_time():
     assert decide(graced(alias="moved", wish=Wishes(promote=YES)), whole(alias_version=2))[0].phase == "handing"
 
@@ -438,6 +495,45 @@ def test_in_the_grace_time_a_guardrail_or_a_person_takes_it_back_the_alias_too(b
 
 def test_what_a_person_named_since_is_left_alone():
     assert decide(graced(alias="moved"), whole(alias_version=7))[1] is None
+
+
+# handing
+
+
+def handed(**fields):
+    """The old variant's name has the promoted version, and a small share."""
+    small = {"phase": "handing", "handover": "small", "stage": 3, "intent": split(90), "bake_until": BAKE + 5 * MINUTE}
+    return bake(**small | {"stage": 3} | fields)
+
+
+def at_home(new=90, token="t1"):
+    spec = capacity.home(plan())
+    return replace(
+        endpoint(new, token=token, spec=spec, instances=2),
+        variants=(variant("champion", 100 - new, version=2), variant("challenger", new, instances=2)),
+    )
+
+
+def test_who_changes_the_split_again_and_again_ends_the_hand_over_and_what_served_goes_on():
+    after = handed()
+    for number in range(3):
+        after, action = decide(after, seen(at_home(50)))
+        assert (after.handover, after.corrected, action) == ("small", number + 1, Shift(split=split(90), expect="t1"))
+        after = replace(after, bake_from=BAKE, bake_until=OVER, bake_token="t1")
+    after, action = decide(after, seen(at_home(50)))
+    assert (after.handover, action) == ("failed", Shift(split=split(100), expect="t1"))
+    after, _ = decide(after, seen(at_home(100)))
+    assert (after.end, after.cause) == ("promoted", "the hand-over failed: the new version still serves as challenger")
+    text = str(status_of("local", after, None, NOW, project_differs=False))
+    assert text.count("the hand-over failed") == 1
+
+
+def test_a_hand_over_that_only_could_not_remove_the_new_variant_says_no_more_than_that():
+    after, _ = decide(handed(handover="removing", intent=split(0), shift_by=NOW), seen(at_home(0)))
+    text = str(status_of("local", after, None, NOW, project_differs=False))
+    assert (after.end, after.handover, after.cause) == ("promoted", "failed", "challenger was not removed")
+    assert "challenger was not removed" in text
+    assert "hand-over failed" not in text
 
 
 # aborting
