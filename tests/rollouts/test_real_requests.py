@@ -21,13 +21,13 @@ from isthmus.rollouts.rehearse import rehearsed
 from isthmus.rollouts.scenario import Answers, At, Event, Expect, Scenario
 from isthmus.rollouts.target_setting import TargetSetting
 from isthmus.rollouts.world import traits_of
-from isthmus.tests.conformance.toy_models import remove_endpoints, until
+from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.rollouts.genuine import MINUTE, Laptop, Stack, deployed
 from isthmus.tests.rollouts.test_scenarios import ENDPOINT, ROLLOUT
 
 CALLERS = 4
-ENOUGH, FEW = 25, 8  # requests between two movements of the clock, in a bake and elsewhere
-HASTE, PAUSE = 0.001, 0.02  # seconds of a caller between two requests, while they are waited for and otherwise
+ENOUGH, FEW = 30, 4  # requests between two movements of the clock, in a bake and elsewhere
+PAUSE, DEADLINE = 0.05, 120  # seconds: of a caller between two requests that nobody waits for; for those that somebody does
 UNLIKELY = 1e-6  # a count that a fair split shows less often than that is not one
 SHORT = replace(
     ROLLOUT,
@@ -42,39 +42,44 @@ class Callers:
     """Threads that call the endpoint, each by a target of its own, until they are stopped."""
 
     def __init__(self, open_target):
-        self.failures, self.pause = [], PAUSE
+        self.changed = threading.Condition()  # guards all the rest
+        self.ending = self.sampling = False
+        self.failures = []
         self.round, self.begun, self.ended = 0, Counter(), {0: Counter()}  # requests by the round in which they began; ended: by variant
-        self.lock, self.ending = threading.Lock(), threading.Event()
         self.targets = [open_target() for _ in range(CALLERS)]
         self.threads = [threading.Thread(target=self.call, args=(target,)) for target in self.targets]
 
     def call(self, target):
-        while not self.ending.wait(self.pause):
-            with self.lock:
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: self.ending or self.sampling, timeout=PAUSE)
+                if self.ending:
+                    return
                 began = self.round
                 self.begun[began] += 1
             try:
-                variant = target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id=f"request-{began}").variant
+                variant, failures = target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id=f"request-{began}").variant, []
             except IsthmusError as error:
-                self.failures.append(repr(error))
-                variant = "failed"
-            with self.lock:
+                variant, failures = "failed", [repr(error)]
+            with self.changed:
                 self.ended[began][variant] += 1
-
-    def next_round(self):
-        with self.lock:
-            self.round += 1
-            self.ended[self.round] = Counter()
-            return self.round
+                self.failures += failures
+                self.changed.notify_all()
 
     def sample(self, enough):
         """By variant, all that began between now and when enough are answered."""
-        self.pause, sampled = HASTE, self.next_round()
-        until(lambda: self.ended[sampled].total() >= enough, what="enough answers")
-        self.pause = PAUSE
-        self.next_round()
-        until(lambda: self.ended[sampled].total() == self.begun[sampled], what="every answer")
-        return self.ended[sampled]
+        with self.changed:
+            sampled = self.next_round(sampling=True)
+            assert self.changed.wait_for(lambda: self.ended[sampled].total() >= enough, timeout=DEADLINE)
+            self.next_round(sampling=False)
+            assert self.changed.wait_for(lambda: self.ended[sampled].total() == self.begun[sampled], timeout=DEADLINE)
+            return self.ended[sampled]
+
+    def next_round(self, *, sampling):
+        self.round, self.sampling = self.round + 1, sampling
+        self.ended[self.round] = Counter()
+        self.changed.notify_all()
+        return self.round
 
     @contextmanager
     def calling(self):
@@ -83,7 +88,9 @@ class Callers:
         try:
             yield self
         finally:
-            self.ending.set()
+            with self.changed:
+                self.ending = True
+                self.changed.notify_all()
             for thread in self.threads:
                 thread.join()
             for target in self.targets:
@@ -120,13 +127,13 @@ def place(request, tmp_path):
 
 
 def scenario(end, *events):
-    return Scenario(name=end, rollout="ranker", per_minute=600, events=events, expect=Expect(end=end))
+    return Scenario(name=end, rollout="ranker", per_minute=240, events=events, expect=Expect(end=end))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [Laptop, Stack], ids=lambda kind: kind.adapter, indirect=True)
 def test_no_request_fails_while_a_rollout_is_aborted_and_another_handed_over_and_each_bake_has_its_share(place, tmp_path):
-    """Two whole rollouts with real model servers: about fifteen seconds on the stack, where a change takes virtual minutes."""
+    """Two whole rollouts with real model servers: some ten seconds on the stack, where a change takes virtual minutes."""
     target = deployed(place, tmp_path / "models")
     planned = rehearsed(SHORT, ENDPOINT, traits_of(target))
     again = replace(planned, stages=planned.stages[1:], initial={"champion": Decimal(100), "challenger": Decimal(0)})
