@@ -10,17 +10,14 @@ import json
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from .measure import Line, peak_megabytes, table
+from .measure import Line, apart, cpu, table
 
 EVENTS, SCHEMA_EVENTS = 300_000, 20_000
 SIZES = (1_000_000, 5_000_000, 20_000_000)
@@ -97,19 +94,19 @@ def rates() -> None:
             csv.writer(file).writerows([SCHEMA["required"], *(json.loads(line).values() for line in lines.read_text().splitlines())])
         content = lines.read_bytes().splitlines()
         decoder = msgspec.json.Decoder(Impression)
-        ours = {file.suffix: _apart(_ingested, folder / file.suffix[1:], file) for file in (lines, text)}
+        ours = {file.suffix: apart(_ingested, folder / file.suffix[1:], file) for file in (lines, text)}
         read = {
             ".jsonl": f"read_json('{lines}', format = 'newline_delimited', columns = {COLUMNS})",
             ".csv": f"read_csv('{text}', columns = {COLUMNS})",
         }
-        checked = {suffix: _cpu(lambda rows=rows: _by_duckdb(folder, rows)) for suffix, rows in read.items()}
+        checked = {suffix: cpu(lambda rows=rows: _by_duckdb(folder, rows)) for suffix, rows in read.items()}
         values = [
-            ("msgspec: decode to typed structs, nothing else", EVENTS / _cpu(lambda: [decoder.decode(line) for line in content])),
+            ("msgspec: decode to typed structs, nothing else", EVENTS / cpu(lambda: [decoder.decode(line) for line in content])),
             ("ingest, JSON lines: decode, check, judge, keep, store", EVENTS / ours[".jsonl"].seconds),
             ("DuckDB, read_json: decode, check in SQL, one copy, store", EVENTS / checked[".jsonl"]),
             ("ingest, CSV", EVENTS / ours[".csv"].seconds),
             ("DuckDB, read_csv", EVENTS / checked[".csv"]),
-            ("jsonschema: decode and check, nothing stored", SCHEMA_EVENTS / _cpu(lambda: _by_schema(content[:SCHEMA_EVENTS]))),
+            ("jsonschema: decode and check, nothing stored", SCHEMA_EVENTS / cpu(lambda: _by_schema(content[:SCHEMA_EVENTS]))),
         ]
         note = "ratio: how many times slower than msgspec's decoding. DuckDB says of no row why it is refused, and keeps none of them"
         shown = [Line(name=name, value=f"{rate:,.0f} events/CPU s", ratio=values[0][1] / rate) for name, rate in values]
@@ -122,19 +119,14 @@ def memory(sizes: Sequence[int]) -> None:
         with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as name:
             folder, path = Path(name), _log(Path(name, "impressions.jsonl"), events)
             measured = [
-                ("ingest", _apart(_ingested, folder, path), "2,000 MB at 20 million"),
-                ("ingest again", _apart(_ingested, folder, path), "at most the time of the first"),
-                ("materialize, with its as-known check", _apart(_materialized, folder), "2,000 MB at 20 million"),
+                ("ingest", apart(_ingested, folder, path), "2,000 MB at 20 million"),
+                ("ingest again", apart(_ingested, folder, path), "at most the time of the first"),
+                ("materialize, with its as-known check", apart(_materialized, folder), "2,000 MB at 20 million"),
             ]
             shown = [
                 Line(name=what, value=f"{cost.megabytes:,.0f} MB, {cost.seconds:,.0f} CPU s", goal=goal) for what, cost, goal in measured
             ]
             table(f"peak memory, {events:,} events", shown)
-
-
-class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    seconds: float  # of CPU
-    megabytes: float  # the most that the process held
 
 
 def _log(path: Path, events: int) -> Path:
@@ -156,21 +148,6 @@ def _lines(events: int) -> Iterator[str]:
             "propensity": round(chance.random(), 4),
         }
         yield json.dumps(row) + "\n"
-
-
-def _apart(work, *arguments: Path) -> Cost:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_cost, work, *arguments).result()
-
-
-def _cost(work, *arguments: Path) -> Cost:
-    return Cost(seconds=_cpu(lambda: work(*arguments)), megabytes=peak_megabytes())
-
-
-def _cpu(work) -> float:
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 def _ingested(folder: Path, path: Path) -> None:

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from statistics import quantiles
 
 
@@ -63,6 +65,29 @@ def latencies(call: Callable[[], object], *, calls: int) -> tuple[float, float]:
         seen.append((time.perf_counter() - started) * 1e3)
     cuts = quantiles(seen, n=100)
     return cuts[49], cuts[98]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    seconds: float  # of CPU
+    megabytes: float  # the most that the process held
+
+
+def apart(work: Callable[..., object], *arguments: object) -> Cost:
+    """What a piece of work costs in a process of its own, which imports everything again."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_cost, work, *arguments).result()
+
+
+def _cost(work: Callable[..., object], *arguments: object) -> Cost:
+    return Cost(seconds=cpu(lambda: work(*arguments)), megabytes=peak_megabytes())
+
+
+def cpu(work: Callable[[], object]) -> float:
+    """Seconds of CPU of this process."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def peak_megabytes() -> float:

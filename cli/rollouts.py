@@ -16,6 +16,7 @@ from ..errors import Invalid, Unsupported
 from .console import Console, command
 
 if TYPE_CHECKING:
+    from ..rollouts.controller import LookResult
     from ..rollouts.rollout import Outcome
     from ..runtime import Project
 
@@ -139,9 +140,16 @@ def promote(console: Console, endpoint: str, because: str) -> None:
 @_timeout
 def abort(console: Console, endpoint: str, because: str, timeout: str | None) -> None:
     from ..rollouts.rollout import abort as ask
+    from ..rollouts.rollout import has_any
 
     with console.open() as project:
-        console.result(ask(project, endpoint, because=because, timeout=_span(timeout)))
+        if endpoint in project.spec.endpoints and not has_any(project, endpoint):
+            console.result({"rollout": None}, f"{endpoint} has had no rollout on {project.target.name}: there is nothing to abort")
+            return
+        left = ask(project, endpoint, because=because, timeout=_span(timeout))
+        console.result(left)
+    if left.state.phase != "ended":
+        raise SystemExit(_CODES["timeout"])
 
 
 @command(help="What happened, line by line.")
@@ -169,12 +177,26 @@ def wait(console: Console, endpoint: str, timeout: str | None) -> None:
 @command(changes=True, help="Drive ENDPOINT's rollout from here until it is over. Two at once do no harm.")
 @click.argument("endpoint")
 def run(console: Console, endpoint: str) -> None:
-    from ..rollouts.rollout import run_to_end
+    from ..rollouts.rollout import holder, run_to_end
     from ..rollouts.rollout import status as look_at
 
+    seen: list[str] = [""]
+
+    def watch(result: LookResult) -> None:
+        """Each new phase and each new problem, once: this is what the log of a process without a terminal holds."""
+        if (line := _look_line(endpoint, result, holder())) != seen[-1]:
+            seen.append(line)
+            click.echo(line, err=True)
+
     with console.open() as project:
-        run_to_end(project, endpoint)
+        run_to_end(project, endpoint, watch=watch)
         console.result(look_at(project, endpoint))
+
+
+def _look_line(endpoint: str, result: LookResult, me: str) -> str:
+    where = f"{result.state.id} {result.state.phase} step {result.state.stage}" if result.state else endpoint
+    driver = f"   driven by {result.driver}" if result.driver not in ("", me) else ""
+    return "   ".join((where + driver, *result.problems))
 
 
 @command(changes=True, help="One look at each running rollout: what a schedule calls. 0 unless it could not look.")

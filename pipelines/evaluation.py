@@ -149,7 +149,7 @@ def _predicted(test: pa.Table, tested: FoldResult, among: Grouping, period: int)
     rows = test.num_rows
     columns = [
         *(test[name] for name in ("event_id", "event_timestamp", trainers.LABEL)),
-        pa.array(tested.predictions or (), pa.float64()),
+        pa.array([] if tested.predictions is None else tested.predictions, pa.float64()),
         pa.array(np.full(rows, tested.hits / tested.known)),
         pa.array(np.full(rows, period)),
         *(pa.nulls(rows) if name is None else test[name] for name in (among.unit, among.ranked_within, among.item)),

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from ..project.specs import Model
 from . import trainers, worth
@@ -42,7 +44,7 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
     known: int  # rows that were trained on, and the outcomes among them
     hits: int
     rows: int
-    predictions: list[float] | None
+    predictions: NDArray[np.float64] | None
     shuffled: Shuffled | None = None
     seconds: float
 
@@ -66,14 +68,10 @@ def predict_fold(data: pa.Table, trainer: Callable[..., Any], model: Model, fold
     predictions, shuffled = None, None
     if rows.num_rows and 0 < hits < known.num_rows:
         fitted = trainers.fit(trainer, model, known, folder)
-        features = [feature.name for feature in model.features]
-
-        def predict(table: pa.Table) -> list[float]:
-            return trainers.predict(fitted, table.to_pylist(), model, folder)
-
-        predictions = predict(rows.select(features))
+        predict = partial(trainers.predict, fitted, model=model, folder=folder)
+        predictions = predict(rows)
         if fold.shuffled:
-            seed = int(fold.begin.timestamp())
+            features, seed = [feature.name for feature in model.features], int(fold.begin.timestamp())
             shuffled = worth.shuffle(rows, features, predict, unit=fold.unit, within=fold.within, number=fold.shuffled, seed=seed)
     seconds = time.perf_counter() - started
     return FoldResult(

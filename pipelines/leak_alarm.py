@@ -108,9 +108,9 @@ def leak_alarm(
     days = np.array(table[time].to_numpy(zero_copy_only=False), "datetime64[D]")
     truth = np.asarray(table[label].to_numpy(zero_copy_only=False)).astype(bool)
     units = np.arange(table.num_rows) if unit is None else _unit_codes(table[unit])
-    values = {name: numbers for name in features if (numbers := _numbers(table, name)) is not None}
-    judged = {name: _days(numbers, truth, days, units, clustered=unit is not None) for name, numbers in values.items()}
-    before = {name: numbers for name in values if earlier is not None and (numbers := _numbers(earlier, name)) is not None}
+    ordered = [name for name in features if _ordered(table, name)]  # the numbers of one feature at a time: of millions of rows
+    judged = {name: _days(_numbers(table, name), truth, days, units, clustered=unit is not None) for name in ordered}
+    before = [name for name in ordered if earlier is not None and _ordered(earlier, name)]
     tests = sum(len(by_day.day) for by_day in judged.values() if len(by_day.day) > 1) + len(before)
     limit = NormalDist().inv_cdf(1 - _ALPHA / (2 * max(tests, 1)))
     looked = []
@@ -120,7 +120,9 @@ def leak_alarm(
             looked.append(Looked(feature=name))
             continue
         warnings = [*_standing_out(by_day, limit)]
-        held_back = _fall(values[name], before[name], truth, days, units) if name in before else None
+        held_back = None
+        if earlier is not None and name in before:
+            held_back = _fall(_numbers(table, name), _numbers(earlier, name), truth, days, units)
         if held_back is not None:
             now, then, z = held_back
             if abs(now - 0.5) - abs(then - 0.5) >= _FAR and z > limit:
@@ -146,18 +148,22 @@ def look(project: Project, model: Model, table: pa.Table, *, start: datetime, en
     objective = project.spec.objectives[model.objective]
     back, views = 2 * objective.within, histories(project.spec, model.objective)
     past = [feature for feature in model.features if feature.view in views]
-    earlier = training_set(project, model.objective, past, start=start, end=end, as_of=as_of, earlier=back) if past else None
-    known_earlier = None if earlier is None else earlier.select([feature.name for feature in past])
+    earlier = None
+    if past:
+        earlier = training_set(project, model.objective, past, start=start, end=end, as_of=as_of, earlier=back)
+        earlier = earlier.select([feature.name for feature in past])
     names = [feature.name for feature in model.features]
-    return leak_alarm(table, "outcome", names, unit=objective.unit, earlier=known_earlier, back=back)
+    return leak_alarm(table, "outcome", names, unit=objective.unit, earlier=earlier, back=back)
 
 
-def _numbers(table: pa.Table, name: str) -> Floats | None:
+def _ordered(table: pa.Table, name: str) -> bool:
     if name not in table.column_names:
-        return None
+        return False
     kind = table.schema.field(name).type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        return None
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+
+
+def _numbers(table: pa.Table, name: str) -> Floats:
     return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 

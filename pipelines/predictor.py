@@ -1,4 +1,6 @@
-"""A predictor is an object with `predict(rows: list[dict]) -> list`. It is kept as JSON and source code, and never as a pickle.
+"""A predictor is an object with `predict(rows: list[dict]) -> list`, and, if it likes, `predict_table(table) -> array`.
+
+It is kept as JSON and source code, and never as a pickle.
 
 A model's folder:
 
@@ -39,6 +41,10 @@ MANIFEST = "model.json"
 
 @runtime_checkable
 class Predictor(Protocol):
+    """One may also have `predict_table(table: pyarrow.Table) -> array`: the same predictions by columns, for evaluation, at a fraction of
+    the memory and time.
+    """
+
     def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
         """One prediction a row, in order."""
         ...

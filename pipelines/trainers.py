@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,12 @@ from ..project.specs import Model
 from .predictor import Predictor
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 LABEL = "outcome"
+_ROWS = 100_000  # that are Python's at a time
 
 
 def find(model: Model, folder: Path) -> Callable[..., Any]:
@@ -53,21 +56,28 @@ def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path)
     return made
 
 
-def predict(made: Predictor, rows: Sequence[dict[str, Any]], model: Model, folder: Path) -> list[float]:
-    """Predictions as finite numbers, one a row. Invalid otherwise."""
-    import math
+def predict(predictor: Predictor, data: pa.Table, model: Model, folder: Path) -> NDArray[np.float64]:
+    """Predictions as finite numbers, one a row: by `predict_table` where there is one, else by rows, some at a time. Else Invalid."""
+    import numpy as np
 
-    kind = f"{type(made).__name__}.predict"
+    features = data.select([feature.name for feature in model.features])
+    by_table = callable(getattr(predictor, "predict_table", None))
+    kind = f"{type(predictor).__name__}.{'predict_table' if by_table else 'predict'}"
     try:
-        found = [float(one) for one in made.predict(list(rows))]
+        if by_table:
+            predictions = np.asarray(predictor.predict_table(features), np.float64)  # type: ignore[attr-defined]  # it was just looked for
+        else:
+            parts = (predictor.predict(batch.to_pylist()) for batch in features.to_batches(max_chunksize=_ROWS))
+            predictions = np.fromiter((float(value) for part in parts for value in part), np.float64)
     except Exception as error:  # the user's code may raise anything
         raise Invalid(f"{kind} ({model.trainer}) raised {_said(error)}{_place(error, folder)}") from error
-    if len(found) != len(rows):
-        raise Invalid(f"{kind} ({model.trainer}) returned {len(found):,} predictions for {len(rows):,} rows")
-    wrong = next((index for index, one in enumerate(found) if not math.isfinite(one)), None)
-    if wrong is not None:
-        raise Invalid(f"{kind} ({model.trainer}) returned {found[wrong]} for the row {dict(rows[wrong])}")
-    return found
+    if predictions.shape != (data.num_rows,):
+        raise Invalid(f"{kind} ({model.trainer}) returned {predictions.size:,} predictions for {data.num_rows:,} rows")
+    wrong = np.flatnonzero(~np.isfinite(predictions))
+    if wrong.size:
+        index = int(wrong[0])
+        raise Invalid(f"{kind} ({model.trainer}) returned {predictions[index]} for the row {features.slice(index, 1).to_pylist()[0]}")
+    return predictions
 
 
 def _said(error: Exception) -> str:

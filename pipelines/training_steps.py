@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -127,8 +128,8 @@ def _known(
     views = list(dict.fromkeys(feature.view for feature in model.features if feature.view))
     empty: dict[str, int] = {}
     for view in views:
-        nothing = [pc.is_null(table[feature.name]) for feature in model.features if feature.view == view]
-        rows = sum(all(row) for row in zip(*(column.to_pylist() for column in nothing), strict=True))
+        nothing: list[Any] = [pc.is_null(table[feature.name]) for feature in model.features if feature.view == view]
+        rows = int(pc.sum(reduce(pc.and_, nothing)).as_py() or 0)
         empty |= {view: rows} if rows else {}
     names = [feature.name for feature in model.features]
     shown = table["event_timestamp"]

@@ -35,7 +35,7 @@ class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
     """A period's sample: places of its rows, and their predictions with one feature shuffled. None: the predictor refused such rows."""
 
     places: list[int]
-    predictions: dict[str, list[float] | None]
+    predictions: dict[str, NDArray[np.float64] | None]
 
 
 class Worth(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ def sample_size(features: int, periods: int) -> int:
 def shuffle(
     rows: pa.Table,
     features: Sequence[str],
-    predict: Callable[[pa.Table], list[float]],
+    predict: Callable[[pa.Table], NDArray[np.float64]],
     *,
     unit: str | None,
     within: str | None,
@@ -67,7 +67,7 @@ def shuffle(
     sample = rows.take(places)
     lists = None if within is None else _codes(sample, [name for name in (unit, within) if name is not None])
     sample = sample.select(list(features))
-    predictions: dict[str, list[float] | None] = {}
+    predictions: dict[str, NDArray[np.float64] | None] = {}
     for name in features:
         column = sample.column_names.index(name)
         of_lists = lists is not None and _same_within(_values(sample[name]), lists)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from ..endpoints.exposures import EXPOSURES
 from ..endpoints.inputs import was_adopted
 from ..endpoints.port import Window
-from ..endpoints.smoke import smoke
+from ..endpoints.smoke import example_request, smoke
 from ..endpoints.traffic import observed
-from ..errors import Unavailable
+from ..errors import IsthmusError, Unavailable
 from ..runtime import Project
 from .ports import Ports
 
@@ -28,9 +28,15 @@ def ports_of(project: Project) -> Ports:
     target = project.target
 
     def tried(endpoint: str, variant: str) -> None:
-        state = next(each for each in observed(project, endpoint).variants if each.name == variant)
-        if was_adopted(target.registry.get(state.model, state.version)):
+        running = {state.name: state for state in observed(project, endpoint).variants}
+        if variant not in running:
+            raise Unavailable(f"{endpoint} runs no variant {variant} any more", remedy=f"isthmus endpoints list; isthmus deploy {endpoint}")
+        if was_adopted(target.registry.get(running[variant].model, running[variant].version)):
             return  # nobody knows a request: the guardrails of its small share, which comes next, are its test
+        try:
+            example_request(project, endpoint)
+        except IsthmusError:
+            return  # the same: the log has no row to make one of
         answers = smoke(project, endpoint, [variant])
         if not answers.ok:
             raise Unavailable(f"{endpoint}: {variant} does not answer: {answers}", remedy=f"isthmus endpoints logs {endpoint}")

@@ -18,8 +18,9 @@ from typing import Literal
 import msgspec
 
 from ..endpoints import owner
+from ..endpoints.port import EndpointState
 from ..endpoints.traffic import observed
-from ..errors import NotFound, Refused
+from ..errors import IsthmusError, NotFound, Refused
 from ..pipelines.document import local_path
 from ..runtime import Project
 from . import documents, wishes
@@ -39,6 +40,7 @@ from .wishes import Verb
 Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
 _NONCE = secrets.token_hex(2)
 _IMPATIENT = timedelta(seconds=2)  # between two looks while a person waits for an abort
+_TOLD_FOR = 3600.0  # seconds that what is owed to a webhook is tried
 _TELL_AGAIN = 30.0  # seconds between two tries of a notice that was not taken
 _PERIOD = 1.0  # seconds between two glances of `wait`
 
@@ -69,7 +71,7 @@ class Rollout:
         return status(self._project, self._endpoint)
 
     def wait(self, *, timeout: timedelta | None = None) -> Outcome:
-        """Drive it until it is promoted or over, or a person is asked. See `run`."""
+        """Drive it until it is promoted or over, or a person is asked. Somebody must drive it after that: see `run`."""
         return run(self._project, self._endpoint, timeout=timeout)
 
     def __str__(self) -> str:
@@ -124,10 +126,18 @@ def status(project: Project, endpoint: str) -> Status:
     return status_of(
         project.target.name,
         state,
-        project.target.endpoints.observe(endpoint),
+        _observed(project, endpoint),
         project.wall(),
         project_differs=state.phase != "ended" and differs(project, endpoint, state.plan),
     )
+
+
+def _observed(project: Project, endpoint: str) -> EndpointState | None:
+    """None: absent, or it cannot be read now. What was asked of the rollout is written all the same."""
+    try:
+        return project.target.endpoints.observe(endpoint)
+    except IsthmusError:
+        return None
 
 
 def report(project: Project, endpoint: str) -> Path:
@@ -206,24 +216,37 @@ def abort(project: Project, endpoint: str, *, because: str = "", timeout: timede
 
 
 def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
-    """Drive the rollout until it is promoted or over, or a person is asked. May be killed at any time; two at once do no harm."""
-    return _outcome(_drive(project, endpoint, _asks, timeout))
+    """Drive the rollout until it is promoted, alias and all, or over, or a person is asked. May be killed at any time; two do no harm.
+
+    What is left then (guardrails while a person thinks, the grace time, the hand-over) is for `run_to_end`, or a schedule's `tick`.
+    """
+    return _outcome(_drive(project, endpoint, _is_settled, timeout))
 
 
-def run_to_end(project: Project, endpoint: str) -> Outcome:
-    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do or to tell."""
-    outcome = _outcome(_drive(project, endpoint, lambda state: state.released, None))
-    ports = ports_of(project)
-    while tell(ports, _read(project, endpoint).state, project.target.clock()).owing:  # an hour at most
+def run_to_end(project: Project, endpoint: str, *, watch: Callable[[LookResult], None] | None = None) -> Outcome:
+    """Drive it through the grace time, the hand-over and the watch, until nothing is left to do or to tell. `watch` is given each look."""
+    outcome = _outcome(_drive(project, endpoint, lambda state: state.released, None, watch=watch))
+    ports, began = ports_of(project), time.monotonic()
+    while time.monotonic() - began < _TOLD_FOR and tell(ports, _read(project, endpoint).state, project.target.clock()).owing:
         time.sleep(_TELL_AGAIN)
     return outcome
 
 
-def _drive(project: Project, endpoint: str, over: Callable[[State], bool], timeout: timedelta | None, *, every: timedelta = EVERY) -> State:
+def _drive(
+    project: Project,
+    endpoint: str,
+    over: Callable[[State], bool],
+    timeout: timedelta | None,
+    *,
+    every: timedelta = EVERY,
+    watch: Callable[[LookResult], None] | None = None,
+) -> State:
     _read(project, endpoint)  # NotFound before anything is driven
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
 
     def until(result: LookResult) -> bool:
+        if watch is not None:
+            watch(result)
         if result.state is not None:
             project.progress(f"rollout {endpoint} {result.state.phase}", result.state.stage, len(result.state.plan.stages))
         late = deadline is not None and time.monotonic() >= deadline
@@ -237,6 +260,12 @@ def _asks(state: State) -> bool:
     return state.phase in ("waiting", "promoted", "handing", "ended")
 
 
+def _is_settled(state: State) -> bool:
+    """Whoever drove it may leave: what was decided is done."""
+    moved = state.alias == "moved" or state.plan.promote_alias is None
+    return moved if state.phase == "promoted" else _asks(state)
+
+
 def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
     """Wait without driving: until it is promoted (not for the grace time), aborted, or waits for a person; "timeout" after that long."""
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
@@ -248,14 +277,24 @@ def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -
 
 
 def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
-    """One look at each rollout that has not ended: what a scheduled function calls. By endpoint: what it did, in a line."""
+    """One look at each rollout that has not ended: what a scheduled function calls. By endpoint: what it did, in a line.
+
+    All are looked at, also those that project.yaml no longer describes, before the first error is raised.
+    """
     ports, me = ports_of(project), holder()
     looks: dict[str, str] = {}
-    for name in [endpoint] if endpoint else sorted(project.spec.rollouts):
-        result = tell_of(ports, look(ports, name, holder=me, clock=project.target.clock), holder=me, now=project.target.clock())
-        give_back(ports, name, holder=me)
+    errors: list[IsthmusError] = []
+    for name in [endpoint] if endpoint else sorted({*project.spec.rollouts, *project.spec.endpoints}):
+        try:
+            result = tell_of(ports, look(ports, name, holder=me, clock=project.target.clock), holder=me, now=project.target.clock())
+            give_back(ports, name, holder=me)
+        except IsthmusError as error:
+            errors.append(error)
+            continue
         if result.state is not None:
             looks[name] = _look_text(result)
+    if errors:
+        raise errors[0]
     return looks
 
 
@@ -272,6 +311,11 @@ def _outcome(state: State) -> Outcome:
     if state.phase in ("promoted", "handing"):
         return "promoted"
     return "waiting" if state.phase == "waiting" else "timeout"
+
+
+def has_any(project: Project, endpoint: str) -> bool:
+    """Whether the endpoint has, or had, a rollout."""
+    return documents.read(project.target.state, endpoint) is not None
 
 
 def _read(project: Project, endpoint: str) -> Stored:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from ..endpoints.hosting import resolution
+from ..endpoints.inputs import was_adopted
 from ..endpoints.port import EndpointSpec, EndpointState, VariantState
 from ..endpoints.resolving import declared, resolve
 from ..endpoints.revision import revision_of
@@ -34,6 +35,7 @@ def planned(project: Project, endpoint: str) -> Plan:
     spec = _with_counts(resolve(project, endpoint_spec, state).spec, state)
     _check_running(project, spec, state)
     _check_pair(endpoint, old, new)
+    _check_scores(project, rollout, new)
     _check_bystanders(state, {old.name, new.name})
     _check_steps(project, rollout, new)
     return plan(
@@ -111,6 +113,16 @@ def _check_pair(endpoint: str, old: VariantState, new: VariantState) -> None:
         raise Refused(
             f"{endpoint}: {new.name} is {new.model}@{new.version}, which {old.name} serves already: nothing would change",
             remedy=f"train another version for {new.name}, then isthmus deploy {endpoint}",
+        )
+
+
+def _check_scores(project: Project, rollout: Rollout, new: VariantState) -> None:
+    scored = [rail.name for rail in rollout.guardrails if rail.metric == "score_mean"]
+    if scored and was_adopted(project.target.registry.get(new.model, new.version)):
+        raise Invalid(
+            f"rollouts.{rollout.endpoint}.guardrails: {scored[0]} judges the scores that a gateway logs; "
+            f"none serves {rollout.endpoint}, which was adopted",
+            remedy="judge it by error_rate and latency",
         )
 
 

@@ -105,7 +105,6 @@ class Entry(StoredDocument, frozen=True, kw_only=True):
     percent: Decimal | None = None  # of the new variant
     checks: tuple[Check, ...] = ()
     window: tuple[datetime, datetime] | None = None  # [from, until) of the checks
-    calls: tuple[str, ...] = ()
 
 
 class State(StoredDocument, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import msgspec
 
 from ..endpoints.port import EndpointState
 from ..endpoints.split import shown
+from ..lease import LENGTH
 from .states import Check, Entry, Plan, State
 
 UNWATCHED = timedelta(minutes=2)  # nobody looked for so long: a person should know
@@ -68,8 +69,6 @@ def _unwatched(status: Status) -> list[str]:
 
 def looked_at(state: State) -> datetime | None:
     """When a controller last wrote that it was there."""
-    from ..lease import LENGTH
-
     if state.lease.until is not None:
         return state.lease.until - LENGTH
     return state.outbox[-1].at if state.outbox else None
@@ -147,9 +146,11 @@ def _asks(status: Status) -> list[str]:
             return [f"without data the traffic goes back at {state.hold_until:%H:%M} UTC    isthmus rollout pause | abort {name}"]
         when = f" at {state.bake_until:%H:%M} UTC" if state.bake_until and status.now < state.bake_until else ""
         return [f"{step}{when}    isthmus rollout pause | abort {name}"]
-    if state.phase == "ended" and state.end == "aborted":
-        return [f"next   mend it, then isthmus rollout start {name}: a new rollout"]
-    return []
+    after = {
+        "aborted": f"next   mend it, then isthmus rollout start {name}: a new rollout",
+        "promoted": "next   to go back: make the version before the challenger (isthmus models promote), deploy, start a rollout to it",
+    }
+    return [after[state.end]] if state.phase == "ended" and state.end in after else []
 
 
 def check_text(check: Check) -> str:
@@ -166,5 +167,5 @@ def _line(entry: Entry) -> str:
     stage = f"step {entry.stage}" if entry.stage else ""
     seen = "   ".join(f"{check.guardrail} {check.why} {check.verdict}" for check in entry.checks)
     window = f"window {entry.window[0]:%H:%M}-{entry.window[1]:%H:%M}" if entry.window else ""
-    rest = "   ".join(filter(None, (seen, entry.why, ", ".join(entry.calls), window)))
+    rest = "   ".join(filter(None, (seen, entry.why, window)))
     return f"{entry.at:%H:%M:%S}  {entry.what:<10} {stage:<7} {share:<6} by {entry.who:<18} {rest}".rstrip()

@@ -130,6 +130,21 @@ def test_the_hash_forgets_the_order_of_rows_and_keeps_everything_else(rows, seed
         assert canonical_hash(as_table(changed)) != canonical_hash(table)
 
 
+@given(rows=st.lists(st.tuples(st.integers(-3, 3), st.one_of(st.none(), st.text(max_size=2)), cells), max_size=8), part=st.integers(1, 3))
+def test_a_table_that_arrow_sorts_hashes_as_one_that_python_sorts(rows, part):
+    times, ids, numbers = zip(*rows, strict=True) if rows else ((), (), ())
+    columns = {
+        "event_timestamp": pa.array(times, pa.timestamp("ms")),
+        "event_id": pa.array(ids, pa.string()),
+        "x": pa.array(numbers, pa.float64()),
+    }
+    table = pa.table(columns)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("isthmus.feature_store.training_set._ROWS", part)
+        by_arrow = canonical_hash(table)
+        assert by_arrow == canonical_hash(table.set_column(0, "event_timestamp", table["event_timestamp"].cast(pa.timestamp("us"))))
+
+
 def as_table(rows):
     keys, numbers, words = zip(*rows, strict=True) if rows else ((), (), ())
     columns = {"event_id": pa.array(keys, pa.int64()), "x": pa.array(numbers, pa.float64()), "word": pa.array(words, pa.string())}

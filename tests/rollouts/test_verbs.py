@@ -12,7 +12,7 @@ import isthmus
 from isthmus.cli.console import Console
 from isthmus.endpoints import owner
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
-from isthmus.errors import Busy, Invalid, NotFound, Refused
+from isthmus.errors import Busy, Invalid, NotFound, Refused, Unavailable
 from isthmus.rollouts import controller, documents, rollout
 from isthmus.rollouts.states import Wish
 from isthmus.rollouts.world import World
@@ -202,6 +202,47 @@ def test_a_tick_looks_once_and_gives_its_lease_back(desk):
     assert desk.state.lease.holder == ""
 
 
+def test_status_says_so_too_when_the_last_one_gave_its_lease_back(desk):
+    rollout.start(desk.project, "ranker")
+    rollout.tick(desk.project)
+    desk.sleep(3 * 3600)
+    assert str(rollout.status(desk.project, "ranker")).startswith("NOBODY HAS LOOKED FOR 3h")
+
+
+def test_a_tick_looks_at_what_the_project_no_longer_describes(desk):
+    rollout.start(desk.project, "ranker")
+    del desk.project.spec.rollouts["ranker"]
+    assert "ro1" in rollout.tick(desk.project)["ranker"]
+
+
+def test_a_rollout_that_cannot_be_looked_at_does_not_hide_the_others(desk):
+    rollout.start(desk.project, "ranker")
+    desk.project.spec.endpoints["another"] = desk.project.spec.endpoints["ranker"]
+    desk.project.target.state.put("rollouts/another", b'{"schema": 99}', expect=None)
+    with pytest.raises(Refused, match="newer Isthmus"):
+        rollout.tick(desk.project)
+    assert desk.state.lease.epoch == 1
+
+
+def test_what_was_asked_is_told_also_when_the_endpoint_cannot_be_read(desk, monkeypatch):
+    rollout.start(desk.project, "ranker")
+
+    def away(_endpoint):
+        raise Unavailable("no answer")
+
+    monkeypatch.setattr(desk.project.target.endpoints, "observe", away)
+    assert rollout.pause(desk.project, "ranker").serves is None
+    assert desk.state.wish.pause is not None
+
+
+def test_whoever_drives_until_the_promotion_leaves_with_the_alias_moved(desk):
+    begun = rollout.start(desk.project, "ranker")
+    assert begun.wait() == "waiting"
+    rollout.promote(desk.project, "ranker", because="fine")
+    assert begun.wait() == "promoted"
+    assert desk.project.target.registry.get("ranker", "champion").version == 2
+
+
 def test_status_says_when_nobody_looks_and_when_the_project_has_changed(desk):
     rollout.start(desk.project, "ranker")
     desk.drive(lambda state: state.phase == "baking")
@@ -246,6 +287,21 @@ def test_the_console_starts_shows_and_tells_by_its_exit_code_how_it_ended(desk, 
     assert console("wait", "ranker", ok=False).code == 3
     assert "abort" in console("history", "ranker").out
     assert console("history", "ranker", "--json").json[0]["what"] == "started"
+
+
+def test_the_console_aborts_nothing_with_0_and_says_5_when_the_time_is_over_first(desk, console):
+    assert "nothing to abort" in console("abort", "ranker").out
+    rollout.start(desk.project, "ranker")
+    desk.drive(lambda state: state.phase == "baking")
+    desk.world.fleet.variants["champion"].phase = "updating"  # it cannot take its traffic back yet
+    assert console("abort", "ranker", "--timeout", "1s", ok=False).code == 5
+
+
+def test_the_log_of_a_driver_tells_each_phase_and_each_problem_once(desk, console):
+    prepare(desk, "run")
+    told = console("run", "ranker").err.splitlines()
+    assert any("aborting" in line for line in told)
+    assert len(told) == len(set(told))
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(desk, console):

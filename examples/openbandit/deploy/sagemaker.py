@@ -7,8 +7,9 @@ import isthmus as im
 @click.option("--bucket")
 @click.option("--role")
 @click.option("--offline", is_flag=True, help="Use the local stack: no account, nothing leaves this machine.")
+@click.option("--rollout", is_flag=True, help="Then move the traffic, step by step: it needs real requests.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def main(bucket, role, offline, yes):
+def main(bucket, role, offline, rollout, yes):
     with im.open("project.yaml", target="sagemaker", bucket=bucket, role=role, offline=offline) as project:
         plan = im.plan(project)          # validates first
         click.echo(plan)
@@ -22,7 +23,9 @@ def main(bucket, role, offline, yes):
         click.echo(run)
         if run.gate == "fail":
             raise click.ClickException(f"{run.version} fails its gate: nothing is deployed")
-        click.echo(im.deploy(project, "ranker"))      # the declared split; guarded rollouts are not in this version yet
+        click.echo(im.deploy(project, "ranker"))      # the declared split
+        if rollout:
+            click.echo(im.rollout.start(project, "ranker").wait())      # returns at promote, abort or a pause
 
 
 if __name__ == "__main__":
