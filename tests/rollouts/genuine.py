@@ -5,6 +5,7 @@ import sys
 from datetime import timedelta
 from decimal import Decimal
 from functools import cache
+from importlib.util import find_spec
 
 from isthmus.adapters import targets
 from isthmus.endpoints.metrics import floor_minute
@@ -93,6 +94,9 @@ class Stack:
 
     def pass_time(self, target):
         target.extra("traffic_script").advance(MINUTE)
+
+
+PLACES = (Laptop, Stack) if find_spec("boto3") and find_spec("moto") else (Laptop,)  # the laptop needs no cloud's packages
 
 
 def deployed(place, folder):

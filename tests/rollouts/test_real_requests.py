@@ -1,6 +1,7 @@
 """Four callers use an endpoint through whole rollouts, an abort and a hand-over among them: no request fails, and the split is seen.
 
 The endpoints, their routers and their model servers are real; the rollout's clock is moved, and its guardrails are shown scripted minutes.
+On the stack the callers' requests are among them.
 """
 
 import threading
@@ -22,7 +23,7 @@ from isthmus.rollouts.scenario import Answers, At, Event, Expect, Scenario
 from isthmus.rollouts.target_setting import TargetSetting
 from isthmus.rollouts.world import traits_of
 from isthmus.tests.conformance.toy_models import remove_endpoints
-from isthmus.tests.rollouts.genuine import MINUTE, Laptop, Stack, deployed
+from isthmus.tests.rollouts.genuine import MINUTE, PLACES, deployed
 from isthmus.tests.rollouts.test_scenarios import ENDPOINT, ROLLOUT
 
 CALLERS = 4
@@ -131,7 +132,7 @@ def scenario(end, *events):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", [Laptop, Stack], ids=lambda kind: kind.adapter, indirect=True)
+@pytest.mark.parametrize("place", PLACES, ids=lambda kind: kind.adapter, indirect=True)
 def test_no_request_fails_while_a_rollout_is_aborted_and_another_handed_over_and_each_bake_has_its_share(place, tmp_path):
     """Two whole rollouts with real model servers: some ten seconds on the stack, where a change takes virtual minutes."""
     target = deployed(place, tmp_path / "models")

@@ -14,7 +14,7 @@ from isthmus.rollouts.scenario_file import read
 from isthmus.rollouts.target_setting import TargetSetting
 from isthmus.rollouts.world import traits_of
 from isthmus.tests.conformance.toy_models import remove_endpoints
-from isthmus.tests.rollouts.genuine import Laptop, Stack, deployed
+from isthmus.tests.rollouts.genuine import PLACES, Laptop, deployed
 from isthmus.tests.rollouts.test_scenarios import ENDPOINT, FILES, ROLLOUT
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 CHOSEN = ("errors_in_step_2", "drift")
 PLAYED = [path for path in FILES if os.environ.get("ISTHMUS_SCENARIOS") == "all" or path.stem in CHOSEN]
 
-CASES = [(kind, path) for kind in (Laptop, Stack) for path in PLAYED if not (kind is Laptop and path.stem == "busy")]  # it never is
+CASES = [(kind, path) for kind in PLACES for path in PLAYED if not (kind is Laptop and path.stem == "busy")]  # it never is
 
 
 @pytest.fixture
