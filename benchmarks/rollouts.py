@@ -1,4 +1,4 @@
-"""Rollouts in random weather: no promise is broken; and without one of the engine's precautions it is. Then what looks cost.
+"""Rollouts in random weather: no promise is broken; and without one of the engine's precautions it is. Then what a look costs.
 
 `--steps N`: looks of controllers (default 20,000; 100,000 take a minute). Episode n has the seed n.
 """
@@ -8,18 +8,38 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
 
+from msgspec.structs import replace
+
+from isthmus.localstack.calls import StackCall
+from isthmus.rollouts import documents
+from isthmus.rollouts.controller import LookResult, look
 from isthmus.rollouts.observing import observe
+from isthmus.rollouts.planning import beginning
+from isthmus.rollouts.rehearse import rehearsed
+from isthmus.rollouts.scenario import Expect, Scenario
+from isthmus.rollouts.target_setting import TargetSetting
 from isthmus.rollouts.tick import tick
+from isthmus.rollouts.world import traits_of
+from isthmus.target import Call, Target
+from isthmus.tests.conformance.toy_models import remove_endpoints
+from isthmus.tests.rollouts.genuine import Laptop, Stack, deployed
 from isthmus.tests.rollouts.mutants import MUTANTS, mutated
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER, Scene
 from isthmus.tests.rollouts.simulation import Weather, episode
+from isthmus.tests.rollouts.test_scenarios import ENDPOINT, ROLLOUT
 
 from .measure import Line, latencies, table
 
 EPISODES = 1_000  # of a mutant, at most
 ENOUGH = 5  # rollouts in which it was seen
+MINUTES = 20  # of a bake, each looked at once it has settled
 
 
 def main() -> None:
@@ -29,6 +49,7 @@ def main() -> None:
     weather(options.steps)
     precautions()
     costs()
+    looks()
 
 
 def weather(steps: int) -> None:
@@ -89,6 +110,90 @@ def costs() -> None:
             Line(name=f"{traits.name}: port calls of a look with nothing new", value=f"{len(scene.calls().calls) - calls}", goal="goal: 3")
         )
     table("what the engine costs, in the scripted world", lines)
+
+
+def looks() -> None:
+    """Of the whole controller, in a bake on genuine adapters, beside 600 scripted requests a minute."""
+    lines: list[Line] = []
+    for kind in (Laptop, Stack):
+        with TemporaryDirectory() as folder, Baking(kind(Path(folder)), Path(folder)).going_on() as baking:
+            name = "this machine" if kind is Laptop else "SageMaker's stack"
+            goals = ("50 ms", "50 ms") if kind is Laptop else ("3 calls", "4 calls")
+            milliseconds = [baking.milliseconds_of_a_new_minute() for _ in range(MINUTES)]
+            baking.next_minute()
+            new = baking.calls()
+            baking.settle()
+            p50, p99 = latencies(baking.look, calls=100)
+            none = baking.calls()
+            lines += [
+                Line(name=f"{name}: no new minute, p50 / p99", value=f"{p50:.1f} / {p99:.1f} ms", goal=f"goal: {goals[0]}; {none}"),
+                Line(
+                    name=f"{name}: a new minute, median / longest",
+                    value=f"{median(milliseconds):.1f} / {max(milliseconds):.1f} ms",
+                    goal=f"goal: {goals[1]}; {new}",
+                ),
+            ]
+    table("one look at a rollout that bakes, of 600 requests a minute, on genuine adapters", lines)
+
+
+class Baking:
+    """A rollout in a long bake, and a controller that looks at it."""
+
+    def __init__(self, place: Laptop | Stack, folder: Path) -> None:
+        self.place = place
+        self.deployment = deployed(place, folder / "models")
+        steps = tuple(replace(step, bake=timedelta(hours=2)) for step in ROLLOUT.steps)
+        plan = rehearsed(replace(ROLLOUT, steps=steps), ENDPOINT, traits_of(self.deployment))
+        scenario = Scenario(name="looks", rollout="ranker", expect=Expect(end="promoted"))
+        start = place.start()
+        self.setting = TargetSetting(scenario, "ranker", self.open, start=start, rollback=place.rollback, takes=place.takes)
+        self.ports = self.setting.ports()
+        documents.begin(self.ports.state, "ranker", lambda name: beginning(name, "ranker", plan, start, who="ann"))
+        while not documents.read(self.ports.state, "ranker").state.checks:
+            self.settle()
+            self.setting.advance(timedelta(seconds=10))
+
+    def open(self) -> Target:
+        self.opened = self.place.open()
+        return self.opened
+
+    def look(self) -> LookResult:
+        return look(self.ports, "ranker", holder="a", clock=self.setting.now)
+
+    def settle(self) -> None:
+        while self.look().again:
+            continue
+
+    def next_minute(self) -> None:
+        """It has settled, and nobody has looked at it."""
+        self.settle()
+        self.setting.advance(timedelta(minutes=1))
+
+    def milliseconds_of_a_new_minute(self) -> float:
+        self.next_minute()
+        started = time.perf_counter()
+        self.look()
+        return (time.perf_counter() - started) * 1e3
+
+    def calls(self) -> str:
+        """What a look asks for, in order: the provider's operations as the stack logs them; on this machine the ports'."""
+        before = len(self.log)
+        self.look()
+        operations = [call.operation for call in self.log[before:]]
+        return f"{len(operations)} calls: {', '.join(operations)}"
+
+    @property
+    def log(self) -> Sequence[Call | StackCall]:
+        return self.place.client.calls() if isinstance(self.place, Stack) else self.opened.calls.calls
+
+    @contextmanager
+    def going_on(self) -> Generator[Baking]:
+        try:
+            yield self
+        finally:
+            self.setting.close()
+            remove_endpoints(self.deployment)
+            self.deployment.close()
 
 
 if __name__ == "__main__":

@@ -4,144 +4,30 @@ The world is what CI and the simulation believe in, so it is judged here by what
 processes are slow; ISTHMUS_SCENARIOS=all plays every file (about five minutes).
 """
 
-import atexit
 import os
-import sys
-from datetime import timedelta
-from decimal import Decimal
-from functools import cache
 
 import pytest
 
-from isthmus.adapters import targets
-from isthmus.endpoints.metrics import floor_minute
-from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.rollouts.player import play
 from isthmus.rollouts.rehearse import rehearsed, setting
 from isthmus.rollouts.scenario_file import read
 from isthmus.rollouts.target_setting import TargetSetting
-from isthmus.rollouts.world import START, traits_of
-from isthmus.storage import wait
-from isthmus.target import Profile
-from isthmus.tests.conformance import places
-from isthmus.tests.conformance.toy_models import register, remove_endpoints
+from isthmus.rollouts.world import traits_of
+from isthmus.tests.conformance.toy_models import remove_endpoints
+from isthmus.tests.rollouts.genuine import PLACES, Laptop, deployed
 from isthmus.tests.rollouts.test_scenarios import ENDPOINT, FILES, ROLLOUT
 
 pytestmark = pytest.mark.slow
 
 CHOSEN = ("errors_in_step_2", "drift")
 PLAYED = [path for path in FILES if os.environ.get("ISTHMUS_SCENARIOS") == "all" or path.stem in CHOSEN]
-MINUTE = timedelta(minutes=1)
 
-
-@cache
-def manual_stack():
-    from isthmus.localstack.run import start_aws
-
-    command = f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}"
-    stack = start_aws(clock="manual", images={"isthmus": command})
-    atexit.register(stack.stop)
-    return stack
-
-
-class Laptop:
-    """An endpoint of this machine. Its clock is the rehearsal's alone."""
-
-    adapter = "local"
-    takes = timedelta(0)
-
-    def __init__(self, folder):
-        self.profile = places.fresh("local", folder / ".isthmus")
-        self.left = 0
-
-    def start(self):
-        return START
-
-    def open(self):
-        target = targets.load(self.profile)
-        shift = target.endpoints.shift
-
-        def going_back(endpoint, split, *, expect):
-            before = target.endpoints.observe(endpoint)
-            shift(endpoint, split, expect=expect)
-            if self.left:
-                self.left -= 1
-                there = target.endpoints.observe(endpoint)
-                shift(endpoint, {v.name: v.percent for v in before.variants}, expect=there.token)
-
-        target.endpoints.shift = going_back
-        return target
-
-    def rollback(self, times):
-        """No router of ours does this: the split is put back right after it was set."""
-        self.left += times
-
-    def pass_time(self, target):
-        pass
-
-
-class Stack:
-    """SageMaker's offline stack, whose clock stands still until it is moved."""
-
-    adapter = "sagemaker"
-    takes = MINUTE
-
-    def __init__(self, folder):
-        from isthmus.localstack.client import Stack as Client
-
-        del folder
-        self.client = Client(manual_stack().url)
-        self.client.reset()
-        options = {"endpoint_url": self.client.url, "bucket": "s3://conformance", "region": "us-east-1", "account": "123456789012"}
-        self.profile = Profile(name="sagemaker", adapter="sagemaker", project=places.PROJECT, options=options)
-
-    def start(self):
-        """Its next whole minute."""
-        now = self.client.now()
-        self.client.advance((floor_minute(now) + MINUTE - now).total_seconds())
-        return floor_minute(self.client.now())
-
-    def open(self):
-        return targets.load(self.profile)
-
-    def rollback(self, times):
-        self.client.fault(kind="silent-rollback", times=times)
-
-    def pass_time(self, target):
-        target.extra("traffic_script").advance(MINUTE)
-
-
-CASES = [(kind, path) for kind in (Laptop, Stack) for path in PLAYED if not (kind is Laptop and path.stem == "busy")]  # it never is
+CASES = [(kind, path) for kind in PLACES for path in PLAYED if not (kind is Laptop and path.stem == "busy")]  # it never is
 
 
 @pytest.fixture
 def place(request, tmp_path):
     return request.param(tmp_path)
-
-
-def deployed(place, folder):
-    """champion (90 %) and challenger (10 %), ready, each a model of its own."""
-    target = place.open()
-    versions = [register(target, folder, float(value)) for value in (1, 2)]
-    for alias, version in zip(("champion", "challenger"), versions, strict=True):
-        target.registry.set_alias("ranker", alias, version.version)
-    spec = EndpointSpec(
-        name="ranker",
-        variants=tuple(
-            VariantSpec(name=name, model="ranker", version=version.version)
-            for name, version in zip(("champion", "challenger"), versions, strict=True)
-        ),
-    )
-    target.endpoints.apply(spec)
-
-    def ready():
-        place.pass_time(target)
-        return target.endpoints.observe("ranker")
-
-    state = wait(ready, lambda state: state is not None and state.phase == "ready", deadline=2 * MINUTE)
-    target.endpoints.shift("ranker", {"champion": Decimal(90), "challenger": Decimal(10)}, expect=state.token)
-    wait(ready, lambda state: state.phase == "ready", deadline=2 * MINUTE)
-    return target
 
 
 @pytest.mark.parametrize(
