@@ -216,10 +216,11 @@ def _all_refused(event: Event, staged: Staged, states: Path | None, unstored: Pa
 
 def _selected(staged: Staged, states: Path, state: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """The rows of one state, a chunk at a time; DuckDB has made microseconds of the times."""
-    names = ", ".join(f'"{name}"' for name in schema.names)
-    both = f"read_parquet('{_quoted(staged.good)}') POSITIONAL JOIN read_parquet('{_quoted(states)}')"
+    # qualified: every Parquet file has a column `filename` for DuckDB, and an event's attribute may be called so
+    names = ", ".join(f'{"isthmus_states" if name == CORRECTION.name else "isthmus_good"}."{name}"' for name in schema.names)
+    both = f"read_parquet('{_quoted(staged.good)}') AS isthmus_good POSITIONAL JOIN read_parquet('{_quoted(states)}') AS isthmus_states"
     with bounded(staged.folder / "spill") as connection:
-        rows = connection.sql(f"SELECT {names} FROM {both} WHERE _state = '{state}'")
+        rows = connection.sql(f"SELECT {names} FROM {both} WHERE isthmus_states._state = '{state}'")
         for batch in rows.to_arrow_reader(ROWS):
             if batch.num_rows:
                 yield pa.Table.from_batches([batch]).cast(schema)

@@ -45,6 +45,7 @@ class Model:
     def __init__(self):
         self.turns = defaultdict(list)
         self.losers = defaultdict(set)
+        self.refused = defaultdict(set)  # of the losers: those that an ingest put into the quarantine, where they stay
 
     def step(self, kind, rows):
         for number in dict.fromkeys(n for n, _ in rows):
@@ -52,10 +53,14 @@ class Model:
             turns, losers = self.turns[number], self.losers[number]
             if not turns or (kind == "correct" and turns[-1] != contents[0]):
                 turns.append(contents[0])
-            if kind == "emit" and len(turns) > 1:
-                continue  # a single event under an id that was corrected is of the time before, and no one's fault
+            if len(turns) > 1:  # a single event under an id that was corrected is of the time before, and no one's fault
+                losers &= self.refused[number]
+                if kind == "emit":
+                    continue
             losers |= set(contents)
             losers -= set(turns)
+            if kind != "emit":
+                self.refused[number] |= set(contents)
 
 
 @settings(max_examples=25, deadline=None)
