@@ -29,7 +29,7 @@ def _binary(path: Path) -> IO[bytes]:
         case ".gz":
             return cast("IO[bytes]", gzip.open(path, "rb"))
         case ".zst":
-            return cast("IO[bytes]", io.BufferedReader(pa.input_stream(path, compression="zstd")))
+            return cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", pa.input_stream(path, compression="zstd"))))
         case _:
             return path.open("rb")
 

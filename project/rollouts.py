@@ -133,7 +133,8 @@ def _guardrail(about: Values, key: str, report: Report) -> Guardrail | None:
     else:
         name = limits[0]
         fields: Values = {field: about[field] for field in ("min_requests", "dry_run") if field in about}
-        return Guardrail(metric=metric, **fields | {name: _limit(metric, name, about[name], child(key, name), report)})
+        fields[name] = _limit(metric, name, about[name], child(key, name), report)
+        return Guardrail(metric=metric, **fields)
     return None
 
 

@@ -30,7 +30,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     token: str
 
 
-class KeptMinutes(StoredDocument, frozen=True, kw_only=True):
+class KeptMinutes(msgspec.Struct, frozen=True, kw_only=True):
     """The minutes, by variant, that a decision stood on: [since, until)."""
 
     since: datetime
@@ -137,7 +137,8 @@ def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
         minutes=seen.minutes,
         scores={name: [(minute, n, mean) for minute, (n, mean) in sorted(scores.items())] for name, scores in seen.scores.items()},
     )
-    blobs.put(minutes_uri(blobs, state), msgspec.json.encode(minutes))
+    written = _WrittenMinutes(since=minutes.since, until=minutes.until, minutes=msgspec.to_builtins(minutes.minutes), scores=minutes.scores)
+    blobs.put(minutes_uri(blobs, state), msgspec.json.encode(written))
 
 
 def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:

@@ -43,8 +43,10 @@ class Variant:
     @property
     def phase(self) -> Phase:
         """Ready when all its processes are; failed when one is, as its instances are not what they should be."""
-        phases = {server.phase for server in self.servers}
-        return phases.pop() if len(phases) == 1 else "failed" if "failed" in phases else "updating"
+        phases: set[Phase] = {server.phase for server in self.servers}
+        if len(phases) == 1:
+            return phases.pop()
+        return "failed" if "failed" in phases else "updating"
 
     def report(self) -> VariantReport:
         spec = self.spec

@@ -100,7 +100,9 @@ def _drifted(state: State, seen: Observation, now: datetime) -> Step:
 def _baked(state: State, now: datetime) -> State:
     """On to all of the traffic, once the small share's minutes are known."""
     until = state.bake_until
-    if until is None or settled_by(state.plan, now) < until or any(tally.running for tally in state.checks.values()):
+    deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
+    failing = any(tally.running for name, tally in state.checks.items() if name in deciding)
+    if until is None or settled_by(state.plan, now) < until or failing:
         return state
     moved = replace(state, handover="whole", bake_from=None, bake_until=None, bake_token=None, checks={})
     return to_split(moved, now, _everything(state, state.plan.source))

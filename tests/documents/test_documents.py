@@ -32,7 +32,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "rollout": "rollouts.states:State",
     "rollout_entry": "rollouts.states:Entry",
     "rollout_ids": "rollouts.documents:LastId",
-    "rollout_minutes": "rollouts.documents:KeptMinutes",
+    "rollout_minutes": "rollouts.documents:_WrittenMinutes",
     "run": "pipelines.document:RunDocument",
     "s3_batch": "adapters.sagemaker.batches:_Manifest",
     "s3_execution": "adapters.sagemaker.executions:Execution",

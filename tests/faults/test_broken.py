@@ -71,7 +71,7 @@ def test_five_mistakes_are_told_at_once(new):
 
 
 def test_a_trainer_that_raises_is_named_with_its_line_and_nothing_is_registered(shop):
-    edit(shop / "ranker.py", "    outcomes = data", "    raise RuntimeError('no luck today')\n    outcomes = data")
+    edit(shop / "ranker.py", "    return History(data", "    raise RuntimeError('no luck today')\n    return History(data")
     line = 1 + (shop / "ranker.py").read_text().split("raise RuntimeError")[0].count("\n")
     said = failed(shop, "train", "models/history.yaml")
     assert "no luck today" in said
