@@ -35,8 +35,9 @@ ALIKE = replace(SPEC, variants=(SPEC.variants[0], replace(SPEC.variants[1], vers
 class Desk:
     """A person at the console: the example's project on a laptop whose ports are a scripted world's."""
 
-    def __init__(self, monkeypatch, *, spec=SPEC, split=(90, 10), aliases=(1, 2)):
+    def __init__(self, monkeypatch, folder, *, spec=SPEC, split=(90, 10), aliases=(1, 2)):
         self.project = isthmus.open(EXAMPLE, target="local")
+        self.project.folder = folder  # of its lock: tests run beside each other
         target = self.project.target
         self.world = World(
             traits_of(target),
@@ -74,8 +75,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(monkeypatch):
-    return Desk(monkeypatch)
+def desk(monkeypatch, tmp_path):
+    return Desk(monkeypatch, tmp_path)
 
 
 def test_start_shows_the_whole_plan_and_moves_nothing_by_itself(desk):
@@ -109,8 +110,8 @@ def test_start_is_refused_while_a_hand_moves_the_traffic(desk):
         ({"spec": ALIKE, "aliases": (1, 1)}, Refused, "serves already"),
     ],
 )  # fmt: skip
-def test_what_cannot_start_is_refused_before_anything_is_written(monkeypatch, change, error, says):
-    desk = Desk(monkeypatch, **change)
+def test_what_cannot_start_is_refused_before_anything_is_written(monkeypatch, tmp_path, change, error, says):
+    desk = Desk(monkeypatch, tmp_path, **change)
     with pytest.raises(error, match=says):
         rollout.start(desk.project, "ranker")
     assert documents.read(desk.project.target.state, "ranker") is None
