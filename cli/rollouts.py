@@ -104,34 +104,22 @@ def _picture(text: str) -> None:
         click.echo(text)
 
 
-@command(changes=True, help="No step up until `resume`. Guardrails and abort go on.")
-@click.argument("endpoint")
-@_because
-def pause(console: Console, endpoint: str, because: str) -> None:
-    from ..rollouts.rollout import pause as ask
+def _wish(verb: str, text: str) -> click.Command:
+    @command(changes=True, name=verb, help=text)
+    @click.argument("endpoint")
+    @_because
+    def ask(console: Console, endpoint: str, because: str) -> None:
+        from ..rollouts import rollout as verbs
 
-    with console.open() as project:
-        console.result(ask(project, endpoint, because=because))
+        with console.open() as project:
+            console.result(getattr(verbs, verb)(project, endpoint, because=because))
 
-
-@command(changes=True, help="Take a pause back.")
-@click.argument("endpoint")
-@_because
-def resume(console: Console, endpoint: str, because: str) -> None:
-    from ..rollouts.rollout import resume as ask
-
-    with console.open() as project:
-        console.result(ask(project, endpoint, because=because))
+    return ask
 
 
-@command(changes=True, help="Say yes where a rollout waits for a person; after the promotion: end the grace time now.")
-@click.argument("endpoint")
-@_because
-def promote(console: Console, endpoint: str, because: str) -> None:
-    from ..rollouts.rollout import promote as ask
-
-    with console.open() as project:
-        console.result(ask(project, endpoint, because=because))
+pause = _wish("pause", "No step up until `resume`. Guardrails and abort go on.")
+resume = _wish("resume", "Take a pause back.")
+promote = _wish("promote", "Say yes where a rollout waits for a person; after the promotion: end the grace time now.")
 
 
 @command(changes=True, help="Bring the traffic back now, and see that it came. With nothing running nothing is done.")

@@ -61,11 +61,11 @@ def predict(predictor: Predictor, data: pa.Table, model: Model, folder: Path) ->
     import numpy as np
 
     features = data.select([feature.name for feature in model.features])
-    by_table = callable(getattr(predictor, "predict_table", None))
-    kind = f"{type(predictor).__name__}.{'predict_table' if by_table else 'predict'}"
+    by_table = getattr(predictor, "predict_table", None)
+    kind = f"{type(predictor).__name__}.{'predict_table' if callable(by_table) else 'predict'}"
     try:
-        if by_table:
-            predictions = np.asarray(predictor.predict_table(features), np.float64)  # type: ignore[attr-defined]  # it was just looked for
+        if callable(by_table):
+            predictions = np.asarray(by_table(features), np.float64)
         else:
             parts = (predictor.predict(batch.to_pylist()) for batch in features.to_batches(max_chunksize=_ROWS))
             predictions = np.fromiter((float(value) for part in parts for value in part), np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import msgspec
@@ -30,7 +31,7 @@ Clock = Callable[[], datetime]
 
 
 class LookResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look left behind. `state` None: the endpoint has no rollout."""
+    """What a look left behind. `state` None: the endpoint has no rollout, or, with problems, its document could not be read."""
 
     state: State | None
     driver: str = ""  # who holds the lease
@@ -40,7 +41,7 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        return self.state is None or (self.state.released and not self.state.outbox)
+        return not self.problems if self.state is None else self.state.released and not self.state.outbox
 
 
 def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool = False) -> LookResult:
@@ -155,15 +156,12 @@ def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> 
 def give_back(ports: Ports, endpoint: str, *, holder: str) -> None:
     """The lease is free at once: nobody has to wait until it runs out, nor to touch. Only of who has nothing under way any more.
 
-    Whoever cannot write it leaves it to run out.
+    Whoever cannot do so leaves it to run out.
     """
-    stored = documents.read(ports.state, endpoint)
-    if stored is None or stored.state.lease.holder != holder:
-        return
-    try:
-        documents.write(ports.state, replace(stored.state, lease=lease.give_back(stored.state.lease)), expect=stored.token)
-    except (Conflict, OutcomeUnknown, Throttled, Unavailable):
-        return
+    with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
+        stored = documents.read(ports.state, endpoint)
+        if stored is not None and stored.state.lease.holder == holder:
+            documents.write(ports.state, replace(stored.state, lease=lease.give_back(stored.state.lease)), expect=stored.token)
 
 
 def drive(
@@ -176,7 +174,7 @@ def drive(
     every: timedelta = EVERY,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LookResult:
-    """Look until the rollout is over, or `until` says so. At its end the lease is given back.
+    """Look until the rollout is over, or `until`, which is asked after each look, says so. At its end the lease is given back.
 
     An error of a single look is not the end: it is looked again. Refused (a newer document) and Invalid are.
     """
@@ -188,13 +186,12 @@ def drive(
             except (Refused, Invalid, DryRun):
                 raise
             except IsthmusError as error:
-                result = LookResult(state=None, driver="?", problems=(str(error),))
-            else:
-                if tell_again is None or clock() >= tell_again:
-                    silent, result = result, tell_of(ports, result, holder=holder, now=clock())
-                    tell_again = clock() + TELL_AGAIN if result.problems != silent.problems else None
-                if until(result):
-                    return result
+                result = LookResult(state=None, problems=(str(error),))
+            if result.state is not None and (tell_again is None or clock() >= tell_again):
+                silent, result = result, tell_of(ports, result, holder=holder, now=clock())
+                tell_again = clock() + TELL_AGAIN if result.problems != silent.problems else None
+            if until(result):
+                return result
             sleep(0.0 if result.again else every.total_seconds())
     finally:
         give_back(ports, endpoint, holder=holder)

@@ -40,7 +40,6 @@ from .wishes import Verb
 Outcome = Literal["promoted", "aborted", "refused", "lost", "waiting", "timeout"]
 _NONCE = secrets.token_hex(2)
 _IMPATIENT = timedelta(seconds=2)  # between two looks while a person waits for an abort
-_TOLD_FOR = 3600.0  # seconds that what is owed to a webhook is tried
 _TELL_AGAIN = 30.0  # seconds between two tries of a notice that was not taken
 _PERIOD = 1.0  # seconds between two glances of `wait`
 
@@ -226,8 +225,8 @@ def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) ->
 def run_to_end(project: Project, endpoint: str, *, watch: Callable[[LookResult], None] | None = None) -> Outcome:
     """Drive it through the grace time, the hand-over and the watch, until nothing is left to do or to tell. `watch` is given each look."""
     outcome = _outcome(_drive(project, endpoint, lambda state: state.released, None, watch=watch))
-    ports, began = ports_of(project), time.monotonic()
-    while time.monotonic() - began < _TOLD_FOR and tell(ports, _read(project, endpoint).state, project.target.clock()).owing:
+    ports = ports_of(project)
+    while tell(ports, _read(project, endpoint).state, project.target.clock()).owing:  # an hour at most: see telling
         time.sleep(_TELL_AGAIN)
     return outcome
 
@@ -292,17 +291,16 @@ def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
             errors.append(error)
             continue
         if result.state is not None:
-            looks[name] = _look_text(result)
+            looks[name] = _look_text(result.state, result)
     if errors:
         raise errors[0]
     return looks
 
 
-def _look_text(result: LookResult) -> str:
-    assert result.state is not None  # noqa: S101  the caller looked
+def _look_text(state: State, result: LookResult) -> str:
     action = f"   {type(result.action).__name__.lower()}" if result.action else ""
     problems = f"   {'; '.join(result.problems)}" if result.problems else ""
-    return f"{result.state.id} {result.state.phase} step {result.state.stage}{action}{problems}"
+    return f"{state.id} {state.phase} step {state.stage}{action}{problems}"
 
 
 def _outcome(state: State) -> Outcome:

@@ -308,6 +308,22 @@ def test_the_log_of_a_driver_tells_each_phase_and_each_problem_once(desk, consol
     assert len(told) == len(set(told))
 
 
+def test_a_driver_that_cannot_read_the_rollout_says_so_and_ends_when_its_time_is_over(desk, monkeypatch):
+    rollout.start(desk.project, "ranker")
+    problems, read = [], documents.read
+    looks = iter([True])  # the first reading is the verb's own
+
+    def unreadable(*arguments):
+        if next(looks, False):
+            return read(*arguments)
+        raise Unavailable("no answer from the store")
+
+    monkeypatch.setattr(documents, "read", unreadable)
+    with pytest.raises(Unavailable):
+        rollout._drive(desk.project, "ranker", lambda _state: False, timedelta(0), watch=lambda result: problems.extend(result.problems))
+    assert problems == ["no answer from the store"]
+
+
 def test_a_dry_run_shows_the_plan_and_writes_nothing(desk, console):
     assert "10 % -> 25 %" in console("start", "ranker", "--dry-run").out
     assert documents.read(desk.project.target.state, "ranker") is None

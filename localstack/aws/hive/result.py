@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, datetime
 from decimal import Decimal
@@ -51,7 +52,7 @@ def _field(name: object) -> object:
 
 def _double(value: float) -> str:
     """As Java's Double.toString: 1.0, 1.0E10, NaN, Infinity."""
-    if value != value:  # noqa: PLR0124  not a number
+    if math.isnan(value):
         return "NaN"
     if value in (float("inf"), float("-inf")):
         return "Infinity" if value > 0 else "-Infinity"

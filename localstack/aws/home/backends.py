@@ -73,7 +73,7 @@ class Backends:
             _, service, place = name.split("/")
             account, _, region = place.partition(".")
             self._records[name] = self._home.read(name)
-            dict.__setitem__(get_backend(service)[account], region, thaw(self._records[name], name=name))  # type: ignore[call-overload]
+            dict.__setitem__(get_backend(service)[account], region, thaw(self._records[name], name=name))  # type: ignore[call-overload]  # moto's own dict
 
     def clear(self) -> None:
         self._records, self._services = {}, set()
