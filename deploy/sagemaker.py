@@ -3,7 +3,8 @@
     python deploy/sagemaker.py [--project FOLDER] [--target NAME] [--bucket s3://...] [--role arn:...] [--offline] [--yes]
 
 Stages that have been done are found and kept, so it may be run again after anything. The traffic of an endpoint that exists is not touched,
-but by --rollout: steps, guardrails and the way back are those of project.yaml. Ctrl-C leaves it as it is; `isthmus rollout run` goes on.
+but by --rollout, which is refused while one runs: steps, guardrails and the way back are those of project.yaml. Ctrl-C leaves it as it is;
+`isthmus rollout run` goes on.
 The image that jobs and endpoints run is deploy/Dockerfile.
 """
 # ruff: noqa: INP001  a script, not a package
@@ -48,7 +49,10 @@ def main(*, folder: Path, target: str, bucket: str | None, role: str | None, off
             for endpoint in project.spec.rollouts if rollout else ():
                 started = im.rollout.start(project, endpoint)
                 click.echo(started)
-                click.echo(f"{endpoint}   {started.wait()}")
+                outcome = started.wait()
+                click.echo(f"{endpoint}   {outcome}; from here on: isthmus rollout run {endpoint} --target {target}")
+                if outcome not in ("promoted", "waiting"):
+                    raise click.ClickException(f"{endpoint}: the rollout was {outcome}: isthmus rollout history {endpoint}")
     except IsthmusError as error:
         raise click.ClickException(f"{error}\n{error.remedy}" if error.remedy else str(error)) from error
 

@@ -6,6 +6,7 @@ What differs from one target to the next stands in `HostRules`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,14 @@ def rules_of(target: Target, *, provider: str, most_variants: int | None = None)
 def resolution(target: Target) -> Decimal:
     """The smallest step of a share of the traffic, in percent."""
     return _number(target, "traffic.resolution")
+
+
+def metrics_delay(target: Target) -> timedelta:
+    """How long after its end a minute's figures are final."""
+    value = target.capabilities["metrics.delay"].value
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{target.name}: the capability metrics.delay needs a time, not {value!r}")
+    return value
 
 
 def _number(target: Target, capability: str) -> Decimal:

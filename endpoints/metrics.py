@@ -9,6 +9,7 @@ from statistics import median
 import msgspec
 
 from ..runtime import Project
+from .hosting import metrics_delay
 from .port import Bucket, Window
 
 
@@ -36,15 +37,19 @@ def summary(project: Project, endpoint: str, start: datetime, end: datetime) -> 
     minute = timedelta(minutes=1)
     first, last = floor_minute(start), floor_minute(end)
     window = Window(start=first, end=last if last == end else last + minute)
-    found = project.target.metrics.read(endpoint, window)
-    return {variant: of_buckets(variant, buckets) for variant, buckets in found.items() if buckets}
+    minutes = project.target.metrics.read(endpoint, window)
+    return {variant: of_buckets(variant, buckets) for variant, buckets in minutes.items() if buckets}
 
 
 def settled_window(project: Project, length: timedelta) -> Window:
     """The newest whole minutes whose figures are final."""
-    delay = project.target.capabilities["metrics.delay"].value
-    end = floor_minute(project.wall() - (delay if isinstance(delay, timedelta) else timedelta(0)))
+    end = settled_by(metrics_delay(project.target), project.wall())
     return Window(start=floor_minute(end - length), end=end)
+
+
+def settled_by(delay: timedelta, now: datetime) -> datetime:
+    """The minutes before it are final by now."""
+    return floor_minute(now - delay)
 
 
 def of_buckets(variant: str, buckets: Sequence[Bucket]) -> VariantSummary:

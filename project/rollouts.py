@@ -84,6 +84,8 @@ def _linear(step: Decimal, every: timedelta, initial: Decimal, key: str, report:
     while initial < _ALL:
         initial = min(initial + step, _ALL)
         shares.append(initial)
+    if not shares:
+        report.add(key, "the new variant is declared with 100 % already", "declare less for it, or write steps:")
     return tuple(RolloutStep(traffic=share, bake=every) for share in shares)
 
 

@@ -179,14 +179,17 @@ def drive(
     An error of a single look is not the end: it is looked again. Refused (a newer document) and Invalid are.
     """
     tell_again: datetime | None = None
+    under_way = False  # stopped in the middle of a look: a call may still come, so the lease runs out instead
     try:
         while True:
+            under_way = True
             try:
                 result = look(ports, endpoint, holder=holder, clock=clock)
             except (Refused, Invalid, DryRun):
                 raise
             except IsthmusError as error:
                 result = LookResult(state=None, problems=(str(error),))
+            under_way = False
             if result.state is not None and (tell_again is None or clock() >= tell_again):
                 silent, result = result, tell_of(ports, result, holder=holder, now=clock())
                 tell_again = clock() + TELL_AGAIN if result.problems != silent.problems else None
@@ -194,4 +197,5 @@ def drive(
                 return result
             sleep(0.0 if result.again else every.total_seconds())
     finally:
-        give_back(ports, endpoint, holder=holder)
+        if not under_way:
+            give_back(ports, endpoint, holder=holder)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from ..endpoints import metrics
 from ..endpoints.converge import converged
 from ..endpoints.metrics import floor_minute
 from ..endpoints.port import EndpointSpec, EndpointState
@@ -66,7 +67,7 @@ def version_of(plan: Plan, variant: str) -> int:
 
 def settled_by(plan: Plan, now: datetime) -> datetime:
     """The minutes before it are final by now."""
-    return floor_minute(now - plan.metrics_delay)
+    return metrics.settled_by(plan.metrics_delay, now)
 
 
 def next_minute(moment: datetime) -> datetime:

@@ -131,13 +131,12 @@ def keep_minutes(blobs: BlobStore, state: State, seen: Observation) -> None:
     """What a decision is about to stand on. The same again does no harm."""
     if state.bake_from is None or seen.settled is None:
         return
-    minutes = KeptMinutes(
+    written = _WrittenMinutes(
         since=state.bake_from,
         until=seen.settled,
-        minutes=seen.minutes,
+        minutes=msgspec.to_builtins(seen.minutes),
         scores={name: [(minute, n, mean) for minute, (n, mean) in sorted(scores.items())] for name, scores in seen.scores.items()},
     )
-    written = _WrittenMinutes(since=minutes.since, until=minutes.until, minutes=msgspec.to_builtins(minutes.minutes), scores=minutes.scores)
     blobs.put(minutes_uri(blobs, state), msgspec.json.encode(written))
 
 

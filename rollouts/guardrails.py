@@ -27,16 +27,16 @@ def needed_evidence(false_alarm: float, guardrails: Sequence[Guardrail], stages:
 
 def judge(
     plan: Plan,
-    stage: int,
     minutes: Mapping[str, Sequence[Bucket]],
     scores: Mapping[str, Mapping[datetime, tuple[int, float]]],
     *,
+    alone: bool,
     settled: datetime,
 ) -> tuple[Check, ...]:
     """One check a guardrail, in the plan's order, over the minutes from the bake's first, where the caller begins, to `settled`.
 
-    Both are by variant, as an Observation has them; scores are (how many, their mean) by minute. Stages count from 1, and the one after the
-    last is the grace time. Where the new variant has all of the traffic, nothing can be compared.
+    Both are by variant, as an Observation has them; scores are (how many, their mean) by minute. `alone`: the new variant has all of the
+    traffic, so nothing can be compared.
     """
     new, old = (
         Minutes(
@@ -45,7 +45,6 @@ def judge(
         )
         for variant in (plan.to, plan.source)
     )
-    alone = is_alone(plan, stage)
     served = any(bucket.requests for bucket in new.buckets.values())
     needed = needed_evidence(plan.false_alarm, plan.guardrails, len(plan.stages))
     return tuple(
@@ -54,11 +53,6 @@ def judge(
         else _check(guardrail, measure(guardrail, new, old, settled), needed)
         for guardrail in plan.guardrails
     )
-
-
-def is_alone(plan: Plan, stage: int) -> bool:
-    """Whether the new variant has all of the traffic in a stage."""
-    return stage > len(plan.stages) or plan.stages[stage - 1].traffic == 100
 
 
 def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:

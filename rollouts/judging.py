@@ -27,17 +27,12 @@ def judged_until(state: State) -> datetime | None:
     return min((tally.until for tally in state.checks.values()), default=state.bake_from)
 
 
-def judged_stage(state: State) -> int:
-    """As which stage this phase's minutes are judged: on the way to a step as the one before, after the last step as the grace time."""
-    match state.phase:
-        case "sizing" | "shifting":
-            return max(state.stage - 1, 1)
-        case "promoted":
-            return len(state.plan.stages) + 1
-        case "handing":
-            return 1
-        case _:
-            return state.stage
+def is_alone(state: State) -> bool:
+    """Whether who is judged in this phase has all of the traffic; on the way to a step it is judged as in the one before."""
+    if state.phase in ("promoted", "handing"):
+        return state.phase == "promoted"
+    stage = max(state.stage - 1, 1) if state.phase in ("sizing", "shifting") else state.stage
+    return state.plan.stages[stage - 1].traffic == 100
 
 
 def judged(state: State, seen: Observation, now: datetime, *, plan: Plan | None = None) -> tuple[State, str]:
@@ -51,7 +46,7 @@ def judged(state: State, seen: Observation, now: datetime, *, plan: Plan | None 
     until, news, untold, cause = begun + MINUTE, 0, False, ""
     last = min(seen.settled, begun + MOST_MINUTES * MINUTE)
     while until <= last and not cause:
-        checks = guardrails.judge(plan or state.plan, judged_stage(state), seen.minutes, seen.scores, settled=until)
+        checks = guardrails.judge(plan or state.plan, seen.minutes, seen.scores, alone=is_alone(state), settled=until)
         changed = _is_news(state, checks)
         state = replace(state, checks=_tallied(state, checks, until))
         if changed and news < MOST_NEWS:

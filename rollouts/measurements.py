@@ -18,7 +18,8 @@ from .statistics import Counts
 
 QUIET_MINUTES = 3  # without a request: no data
 LEAST_MINUTES = 5  # that count, of a sign test; with errors, before a rate can fail
-# Broken outright, which takes no statistics: more than this part of the requests fails in two minutes running, which have so many together
+# Broken outright, which takes no statistics: more than this part of the requests fails in two minutes, neighbours among those with
+# requests, which have so many together
 OUTRIGHT_PART, OUTRIGHT_REQUESTS = 0.5, 20
 # ... or a latency is above so many times its limit in so many counting minutes running.
 OUTRIGHT_TIMES, OUTRIGHT_MINUTES = 3, 5
@@ -123,9 +124,13 @@ def _counts(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, Counts]:
 
 def _latencies(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, tuple[int, float]]:
     """Without the minutes that have none: no request of theirs reached the model."""
-    field = f"{guardrail.metric.removeprefix('latency_')}_ms"
-    figures = {minute: (bucket.requests, float(getattr(bucket, field))) for minute, bucket in minutes.buckets.items()}
+    figures = {minute: (bucket.requests, latency(bucket, guardrail.metric)) for minute, bucket in minutes.buckets.items()}
     return {minute: figure for minute, figure in figures.items() if not math.isnan(figure[1])}
+
+
+def latency(bucket: Bucket, metric: str) -> float:
+    """In ms. `metric`: latency_p99."""
+    return float(getattr(bucket, f"{metric.removeprefix('latency_')}_ms"))
 
 
 def _times(figure: float, base: float) -> float:
@@ -164,7 +169,7 @@ def _failing_outright(new: Mapping[datetime, Counts], old: Mapping[datetime, Cou
         failed = _total(new[minute] for minute in running)
         base = _total(old[minute] for minute in running if minute in old)
         if failed.requests >= OUTRIGHT_REQUESTS and base.errors <= part * base.requests:
-            return f"{failed.errors:,} of {failed.requests:,} requests failed in two minutes running"
+            return f"{failed.errors:,} of {failed.requests:,} requests failed in two minutes one after the other"
     return ""
 
 

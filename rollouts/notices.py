@@ -6,6 +6,7 @@ posts it again, with the same id.
 
 from __future__ import annotations
 
+import http.client
 import os
 import urllib.error
 import urllib.parse
@@ -17,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from ..errors import Conflict, Invalid, IsthmusError, Unavailable
+from ..errors import Invalid, IsthmusError, Unavailable
 from ..storage import StateStore
 from . import documents
 from .states import Entry, State, What
@@ -66,7 +67,7 @@ def _write(store: StateStore, state: State, notified: int) -> None:
         return
     try:
         documents.write(store, replace(stored.state, notified=max(notified, stored.state.notified)), expect=stored.token)
-    except (Conflict, IsthmusError):
+    except IsthmusError:
         return
 
 
@@ -81,7 +82,10 @@ def _body(state: State, entry: Entry) -> bytes:
 def _url(variable: str) -> str:
     """Invalid: it is not set here, or would send over the network what anybody can read."""
     url = os.environ.get(variable, "")
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        parts = urllib.parse.urlsplit("")
     if not parts.hostname:
         raise Invalid(f"{variable} holds no URL on this machine", remedy=f"export {variable}=https://...")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
@@ -97,12 +101,12 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _post(url: str, body: bytes, name: str) -> None:
     """Unavailable: no answer in time, or another than 2xx."""
     headers = {"Content-Type": "application/json", "Idempotency-Key": name}
-    request = urllib.request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310  _url looked at its scheme
     handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
     if urllib.parse.urlsplit(url).hostname in _LOOPBACK:
         handlers.append(urllib.request.ProxyHandler({}))  # a proxy has no business between this machine and itself
     try:
+        request = urllib.request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310  _url looked at its scheme
         with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT):
             pass
-    except (OSError, ValueError) as error:  # urllib's own are OSErrors; a URL that is none is a ValueError
+    except (OSError, ValueError, http.client.HTTPException) as error:  # a URL or an answer that is none is a ValueError, an HTTPException
         raise Unavailable(f"the webhook did not take it: {error}") from error

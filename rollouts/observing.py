@@ -15,8 +15,7 @@ from ..endpoints.port import Bucket, EndpointState, Window
 from ..errors import IsthmusError, NotFound, NotSettled
 from .capacity import home
 from .convergence import settled_by
-from .guardrails import is_alone
-from .judging import judged_stage, judged_until
+from .judging import is_alone, judged_until
 from .phases.promoted import model_of
 from .ports import Ports
 from .states import Observation, State
@@ -46,7 +45,6 @@ def observe(ports: Ports, state: State, now: datetime) -> Look:
             continue  # at the next look
         except IsthmusError as error:
             problems.append(f"{what}: {error}")
-            fields |= {"metrics_error": str(error)} if what == "metrics" else {}
     return Look(seen=Observation(**fields), problems=tuple(problems))
 
 
@@ -94,7 +92,7 @@ def _metrics(ports: Ports, state: State, endpoint: EndpointState | None, now: da
 def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
     """Where nothing can be compared no score is judged: the requests alone say whether there are any."""
     fields: dict[str, Mapping[str, Any]] = {}
-    metrics, alone = {guardrail.metric for guardrail in state.plan.guardrails}, is_alone(state.plan, judged_stage(state))
+    metrics, alone = {guardrail.metric for guardrail in state.plan.guardrails}, is_alone(state)
     if alone or metrics != {"score_mean"}:
         minutes: Mapping[str, tuple[Bucket, ...]] = ports.metrics.read(state.endpoint, window)
         fields["minutes"] = minutes

@@ -8,9 +8,11 @@ from decimal import Decimal
 
 import msgspec
 
+from ..endpoints import hosting
 from ..endpoints.port import EndpointSpec
 from ..lease import Lease
 from ..project.specs import Endpoint, Rollout
+from ..target import Target
 from .moves import note
 from .states import Plan, State
 
@@ -21,6 +23,14 @@ class TargetTraits(msgspec.Struct, frozen=True, kw_only=True):
     resolution: Decimal  # of a share, in percent
     metrics_delay: timedelta
     fenced: bool  # a shift makes older tokens stale
+
+
+def traits_of(target: Target) -> TargetTraits:
+    return TargetTraits(
+        resolution=hosting.resolution(target),
+        metrics_delay=hosting.metrics_delay(target),
+        fenced=target.capabilities["traffic.touch"].level == "native",
+    )
 
 
 def plan(
@@ -63,6 +73,4 @@ def plan(
 def beginning(number: str, endpoint: str, plan: Plan, now: datetime, *, who: str, because: str = "") -> State:
     """The document of a rollout that nobody has looked at yet. `number`: ro3, as documents.begin gives it."""
     state = State(id=number, endpoint=endpoint, plan=plan, phase="starting", intent=dict(plan.initial), lease=Lease(), started=now)
-    started = note(state, now, "started", f"{plan.source} -> {plan.to}{f': {because}' if because else ''}")
-    entry = msgspec.structs.replace(started.outbox[-1], who=who)
-    return msgspec.structs.replace(started, outbox=(*started.outbox[:-1], entry))
+    return note(state, now, "started", f"{plan.source} -> {plan.to}{f': {because}' if because else ''}", who=who)

@@ -47,7 +47,7 @@ def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Reh
         state=state,
         entries=tuple(documents.history(player.outside.state, state)),
         events=tuple(player.events),
-        never=tuple(event.text for event in player.waiting),
+        never=tuple(event.text for event in player.ahead),
         started=player.started,
         grace=_GRACE if shorter and state.end == "promoted" else None,
         kept=documents.kept_minutes(player.outside.blobs, state),
@@ -69,6 +69,7 @@ class _Player:
         self.started = setting.now()
         self.due: list[tuple[datetime, int, Callable[[], None]]] = []
         self.count = itertools.count()
+        self.ahead = list(scenario.events)
         self.waiting = [event for event in scenario.events if event.at.stage is not None]  # for a stage's traffic to converge
         self.converged: set[int] = set()
         self.events: list[Happened] = []
@@ -141,6 +142,7 @@ class _Player:
         self.controllers[name] = trapped(self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint))
 
     def happen(self, event: Event) -> None:
+        self.ahead.remove(event)
         stored = documents.read(self.outside.state, self.endpoint)
         self.events.append(Happened(at=self.setting.now(), seq=stored.state.seq if stored else 0, text=event.text))
         match event.happens:

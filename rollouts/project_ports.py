@@ -10,7 +10,7 @@ from ..endpoints.inputs import was_adopted
 from ..endpoints.port import Window
 from ..endpoints.smoke import example_request, smoke
 from ..endpoints.traffic import observed
-from ..errors import IsthmusError, Unavailable
+from ..errors import NotFound, Unavailable
 from ..runtime import Project
 from .ports import Ports
 
@@ -35,7 +35,7 @@ def ports_of(project: Project) -> Ports:
             return  # nobody knows a request: the guardrails of its small share, which comes next, are its test
         try:
             example_request(project, endpoint)
-        except IsthmusError:
+        except NotFound:
             return  # the same: the log has no row to make one of
         answers = smoke(project, endpoint, [variant])
         if not answers.ok:

@@ -31,7 +31,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     entries: tuple[Entry, ...]
     events: tuple[Happened, ...]  # of the scenario, as they came
-    never: tuple[str, ...]  # events whose step was not reached
+    never: tuple[str, ...]  # events that it was over before
     started: datetime
     grace: timedelta | None  # the grace time that was rehearsed in the place of a longer one
     minutes: Mapping[str, tuple[Minute, ...]]  # what was sent, by variant
@@ -85,7 +85,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         lines.append(figures)
         if self.grace is not None:
             lines.append(f"  the grace time after the promotion is rehearsed for {duration_text(self.grace)}")
-        lines += [f"  never happened, its step was not reached: {text}" for text in self.never]
+        lines += [f"  never happened, it was over before: {text}" for text in self.never]
         lines += [f"  not as expected: {text}" for text in self.unexpected] or ["  as expected"]
         return "\n".join(lines)
 

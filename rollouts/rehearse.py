@@ -12,7 +12,7 @@ from ..errors import Invalid
 from ..project.specs import Endpoint, OfficeHours, Rollout
 from ..runtime import Project
 from .convergence import is_open
-from .planning import TargetTraits, plan
+from .planning import plan
 from .player import play
 from .rehearsal import Rehearsal
 from .scenario import Scenario
@@ -27,23 +27,26 @@ _WEEK = timedelta(days=7)
 def rehearse(project: Project, path: str | Path) -> Rehearsal:
     """Nothing of the project's target is touched: models, traffic and time are made up. ProjectError: the scenario's mistakes."""
     scenario = read(Path(path), project.spec.rollouts)
-    rollout = project.spec.rollouts[scenario.rollout]
-    traits = traits_of(project.target)
-    planned = rehearsed(rollout, project.spec.endpoints[rollout.endpoint], traits)
-    return play(scenario, planned, rollout.endpoint, setting(scenario, planned, traits))
+    return _played(project, scenario, project.spec.rollouts[scenario.rollout])
 
 
 def unguarded(project: Project, path: str | Path) -> Rehearsal:
     """The same scenario with nobody who looks: no guardrail decides, and no step waits for a person."""
     scenario = read(Path(path), project.spec.rollouts)
-    rollout = project.spec.rollouts[scenario.rollout]
-    blind = msgspec.structs.replace(
+    return _played(project, scenario, blind(project.spec.rollouts[scenario.rollout]))
+
+
+def blind(rollout: Rollout) -> Rollout:
+    return msgspec.structs.replace(
         rollout,
         guardrails=tuple(msgspec.structs.replace(guardrail, dry_run=True) for guardrail in rollout.guardrails),
         steps=tuple(msgspec.structs.replace(step, pause=False) for step in rollout.steps),
     )
+
+
+def _played(project: Project, scenario: Scenario, rollout: Rollout) -> Rehearsal:
     traits = traits_of(project.target)
-    planned = rehearsed(blind, project.spec.endpoints[rollout.endpoint], traits)
+    planned = rehearsed(rollout, project.spec.endpoints[rollout.endpoint], traits)
     return play(scenario, planned, rollout.endpoint, setting(scenario, planned, traits))
 
 
@@ -65,7 +68,7 @@ def rehearsed(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
         spec,
         initial={variant.name: variant.traffic for variant in endpoint.variants},
         aliases={variant.ref: versions[variant.name] for variant in endpoint.variants},
-        target=TargetTraits(resolution=traits.resolution, metrics_delay=traits.metrics_delay, fenced=traits.fenced),
+        target=traits,
     )
 
 

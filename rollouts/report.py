@@ -210,7 +210,8 @@ def _power(evidence: float) -> float:
 
 
 def _minutes(since: datetime, moment: datetime) -> float:
-    return (moment - since) / _MINUTE
+    """Never below 0: who wrote an entry may have another clock than who started the rollout."""
+    return max((moment - since) / _MINUTE, 0.0)
 
 
 def _time(moment: datetime) -> str:

@@ -28,20 +28,20 @@ def retraced(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Poi
     """By guardrail, in the order of their times. Of a long bake every so many minutes, and always the last."""
     points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
     for bake, minutes in sorted(bakes.items(), key=lambda pair: pair[1].since):
-        judged, stage = _judged_as(plan, bake)
+        judged, alone = _judged_as(plan, bake)
         scores = {variant: {minute: (n, mean) for minute, n, mean in rows} for variant, rows in minutes.scores.items()}
         for until in _moments(minutes.since, minutes.until):
-            for check in guardrails.judge(judged, stage, minutes.minutes, scores, settled=until):
+            for check in guardrails.judge(judged, minutes.minutes, scores, alone=alone, settled=until):
                 points[check.guardrail].append(Point(bake=bake, until=until, check=check))
     return points
 
 
-def _judged_as(plan: Plan, bake: str) -> tuple[Plan, int]:
-    """As the engine judges it: the grace time is the stage after the last; in the hand-over the two change places."""
+def _judged_as(plan: Plan, bake: str) -> tuple[Plan, bool]:
+    """As the engine judges it, and whether who is judged had all of the traffic. In the hand-over the two change places."""
     if bake == "handing":
-        return replace(plan, source=plan.to, to=plan.source), 1
+        return replace(plan, source=plan.to, to=plan.source), False
     stage = bake.partition("-")[0]
-    return plan, int(stage) if stage.isdigit() else len(plan.stages) + 1
+    return plan, not stage.isdigit() or plan.stages[int(stage) - 1].traffic == 100
 
 
 def _moments(since: datetime, until: datetime) -> Iterator[datetime]:

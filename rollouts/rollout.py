@@ -80,7 +80,7 @@ class Rollout:
 def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
     """Write down what shall happen. The first look takes the traffic; until somebody looks (`run`, `tick`) nothing moves.
 
-    See plan.planned for what is refused. Refused, too: a rollout of this endpoint has not ended, or its traffic has another owner.
+    See startable.planned for what is refused. Refused, too: a rollout of this endpoint has not ended, or its traffic has another owner.
     """
     store = project.target.state
     with project.lock("rollout start"):
@@ -278,7 +278,7 @@ def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -
 def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
     """One look at each rollout that has not ended: what a scheduled function calls. By endpoint: what it did, in a line.
 
-    All are looked at, also those that project.yaml no longer describes, before the first error is raised.
+    All are looked at before the first error is raised, also where project.yaml has the endpoint and no rollout of it any more.
     """
     ports, me = ports_of(project), holder()
     looks: dict[str, str] = {}

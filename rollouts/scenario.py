@@ -9,10 +9,11 @@ from typing import Literal
 import msgspec
 
 from .states import End
+from .wishes import Verb
 from .world.traffic import Behaviour
 
 Operation = Literal["shift", "apply", "write"]
-Verb = Literal["abort", "promote", "pause", "resume"]
+When = Literal["before", "after"]
 
 
 class At(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,14 +55,14 @@ class Somebody(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Killed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The controller dies at its next such call; another one is started at once."""
 
-    when: Literal["before", "after"]
+    when: When
     operation: Operation
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The controller stands still before or after its next such call, while another one looks."""
 
-    when: Literal["before", "after"]
+    when: When
     operation: Operation
     span: timedelta
 

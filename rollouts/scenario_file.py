@@ -36,9 +36,9 @@ from .scenario import (
     Second,
     Somebody,
     Stopped,
-    Verb,
 )
 from .states import End
+from .wishes import Verb
 from .world.traffic import Behaviour
 
 

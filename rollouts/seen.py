@@ -20,7 +20,7 @@ from ..project.guardrails import METRICS
 from ..project.specs import Guardrail
 from . import statistics
 from .guardrails import needed_evidence
-from .measurements import LEAST_MINUTES
+from .measurements import LEAST_MINUTES, latency
 from .states import Plan
 from .statistics import Counts
 
@@ -68,8 +68,8 @@ def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
 
     None for fewer than 10 minutes that count.
     """
-    field, least = f"{metric.removeprefix('latency_')}_ms", METRICS[metric].least
-    minutes = [(b.requests, float(getattr(b, field))) for b in buckets if b.requests >= least and getattr(b, field) > 0]
+    figures = [(bucket.requests, latency(bucket, metric)) for bucket in buckets if bucket.requests >= METRICS[metric].least]
+    minutes = [(requests, figure) for requests, figure in figures if figure > 0]
     if len(minutes) < 10:
         return None
     squares = [math.log(after / before) ** 2 / (1 / n + 1 / m) for (n, before), (m, after) in pairwise(minutes)]

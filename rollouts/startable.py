@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import msgspec
 
-from ..endpoints.hosting import resolution
 from ..endpoints.inputs import was_adopted
 from ..endpoints.port import EndpointSpec, EndpointState, VariantState
 from ..endpoints.resolving import declared, resolve
@@ -17,8 +14,7 @@ from ..errors import Busy, Invalid, NotFound, ProjectError, Refused
 from ..project.names import did_you_mean
 from ..project.specs import Rollout
 from ..runtime import Project
-from ..target import Target
-from .planning import TargetTraits, plan
+from .planning import plan, traits_of
 from .states import Plan
 from .target_check import check_target
 
@@ -59,15 +55,6 @@ def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
             else variant
             for variant in spec.variants
         ),
-    )
-
-
-def traits_of(target: Target) -> TargetTraits:
-    delay = target.capabilities["metrics.delay"].value
-    return TargetTraits(
-        resolution=resolution(target),
-        metrics_delay=delay if isinstance(delay, timedelta) else timedelta(0),
-        fenced=target.capabilities["traffic.touch"].level == "native",
     )
 
 
@@ -152,6 +139,19 @@ def differs(project: Project, endpoint: str, running: Plan) -> bool:
     rollout = project.spec.rollouts.get(endpoint)
     if rollout is None:
         return True
-    same = ("to", "guardrails", "false_alarm", "failure_limit", "on_no_data", "on_inconclusive", "on_drift", "capacity", "advance")
+    same = (
+        "to",
+        "guardrails",
+        "false_alarm",
+        "failure_limit",
+        "on_no_data",
+        "on_inconclusive",
+        "on_drift",
+        "capacity",
+        "advance",
+        "webhook_env",
+    )
     now, then = msgspec.structs.asdict(rollout), msgspec.structs.asdict(running)
-    return rollout.steps != running.stages or rollout.source != running.source or any(now[key] != then[key] for key in same)
+    elsewhere = (rollout.steps, rollout.source, rollout.after.remove_old) != (running.stages, running.source, running.remove_old)
+    alias = rollout.after.promote_alias not in (None, running.promote_alias)
+    return elsewhere or alias or any(now[key] != then[key] for key in same)

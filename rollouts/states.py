@@ -157,4 +157,3 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     settled: datetime | None = None  # minutes before it are final; None: not read at this look
     minutes: Mapping[str, tuple[Bucket, ...]] = {}  # by variant, from bake_from up to `settled`
     scores: Mapping[str, Mapping[datetime, tuple[int, float]]] = {}  # by variant and minute: how many, their mean
-    metrics_error: str = ""  # why they could not be read: no data

@@ -14,7 +14,7 @@ from .. import lease
 from ..errors import Busy, Conflict, IsthmusError, OutcomeUnknown
 from .actions import Action, Shift, Take, Touch
 from .convergence import asked, is_lost
-from .moves import note, to_aborting, to_ended
+from .moves import Step, note, to_aborting, to_ended
 from .phases.baking import baking
 from .phases.before import shifting, sizing, starting
 from .phases.ending import aborting, ended
@@ -22,7 +22,7 @@ from .phases.handing import handing
 from .phases.promoted import promoted
 from .states import Observation, Phase, State, Wish
 
-_PHASES: dict[Phase, Callable[[State, Observation, datetime], tuple[State, tuple[Action, ...]]]] = {
+_PHASES: dict[Phase, Callable[[State, Observation, datetime], Step]] = {
     "starting": starting,
     "sizing": sizing,
     "shifting": shifting,
@@ -38,7 +38,7 @@ _CHANGED = "changed"  # no target's token: somebody changed the endpoint between
 _MOST_MOVES = 16  # of one look; there are fewer phases
 
 
-def tick(state: State, seen: Observation, now: datetime, *, holder: str, seize: bool = False) -> tuple[State, tuple[Action, ...]]:
+def tick(state: State, seen: Observation, now: datetime, *, holder: str, seize: bool = False) -> Step:
     """The next state, to be stored before its action (at most one) is done.
 
     `seize`: take the lease from a holder that may be alive. Busy: somebody else has it, and it was not to be seized.
@@ -60,7 +60,7 @@ def driven(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False
     return lease.renew(last, now) if last.until is None or last.until - now < lease.LENGTH / 2 else last
 
 
-def _moved(state: State, seen: Observation, now: datetime) -> tuple[State, tuple[Action, ...]]:
+def _moved(state: State, seen: Observation, now: datetime) -> Step:
     """Phase after phase, until one waits for something, or asks for an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
@@ -75,22 +75,31 @@ def _place(state: State) -> tuple[object, ...]:
     return state.phase, state.stage, state.attempt, state.handover, state.released
 
 
-def _step(state: State, seen: Observation, now: datetime) -> tuple[State, tuple[Action, ...]]:
+def _step(state: State, seen: Observation, now: datetime) -> Step:
     if state.released:
         return state, ()
-    if state.phase not in ("starting", "ended"):
-        if seen.owner == "other":
-            return to_ended(state, now, "lost", f"the traffic belongs to {seen.owner_text}"), ()
-        if seen.owner == "free" and not seen.absent:
-            return state, (Take(),)
-        if state.plan.fenced and not state.lease.touched and not is_lost(state, seen):
-            return _touched(state, seen)
+    running = state.phase not in ("starting", "ended")
+    if running and (first := _first(state, seen, now)) is not None:
+        return first
     if state.wish.abort is not None and state.phase in _ABORTABLE:
         return _aborted(state, state.wish.abort, seen, now), ()
+    if running and is_lost(state, seen):
+        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
     return _PHASES[state.phase](state, seen, now)
 
 
-def _touched(state: State, seen: Observation) -> tuple[State, tuple[Action, ...]]:
+def _first(state: State, seen: Observation, now: datetime) -> Step | None:
+    """What comes before any decision: the traffic is ours, and nobody with an older token can act."""
+    if seen.owner == "other":
+        return to_ended(state, now, "lost", f"the traffic belongs to {seen.owner_text}"), ()
+    if seen.owner == "free" and not seen.absent:
+        return state, (Take(),)
+    if state.plan.fenced and not state.lease.touched and not is_lost(state, seen):
+        return _touched(state, seen)
+    return None
+
+
+def _touched(state: State, seen: Observation) -> Step:
     """Before anything is decided: make the tokens stale that an older holder, stopped before its call, may have.
 
     A bake's token is compared first. Where nobody was there the next look takes over the one that our own touch leaves.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Literal, final
+from typing import final
 
 import msgspec
 
@@ -13,9 +13,7 @@ from ..endpoints.port import EndpointHost, EndpointSpec, EndpointState, Reply
 from ..events.port import Row
 from ..storage import StateStore, Versioned
 from .ports import Ports
-from .scenario import Operation
-
-When = Literal["before", "after"]
+from .scenario import Operation, When
 
 
 class ControllerDied(BaseException):

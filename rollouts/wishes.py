@@ -50,5 +50,4 @@ def asked(state: State, verb: Verb, wish: Wish) -> State:
     if (verb == "pause") == (wishes.pause is not None):
         return state
     changed: Wishes = replace(wishes, pause=wish if verb == "pause" else None)
-    paused = note(replace(state, wish=changed), wish.at, "paused" if verb == "pause" else "resumed", wish.because)
-    return replace(paused, outbox=(*paused.outbox[:-1], replace(paused.outbox[-1], who=wish.who)))
+    return note(replace(state, wish=changed), wish.at, "paused" if verb == "pause" else "resumed", wish.because, who=wish.who)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...endpoints.port import EndpointSpec
+from ...endpoints.port import EndpointSpec, VariantSpec
 from ...formats import StoredDocument
 from ...storage import Phase
 
@@ -99,3 +99,8 @@ def steps(split: Mapping[str, Decimal]) -> list[tuple[str, int]]:
 
 def endpoint_folder(home: Path, name: str) -> Path:
     return home / "endpoints" / name
+
+
+def instances(spec: VariantSpec) -> tuple[int, int]:
+    """The fewest and the most processes; nothing scales by itself here."""
+    return spec.instances or (1, 1)

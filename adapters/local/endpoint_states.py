@@ -7,7 +7,7 @@ from decimal import Decimal
 from ...endpoints.port import EndpointState, VariantState
 from ...endpoints.revision import revision_of
 from ...storage import Phase
-from .endpoint_rows import EndpointRow, Report, VariantReport
+from .endpoint_rows import EndpointRow, Report, VariantReport, instances
 
 
 def absent(name: str) -> EndpointState:
@@ -23,7 +23,7 @@ def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointStat
             percent=Decimal(0),
             target_percent=row.split[v.name],
             instances=0,
-            target_instances=v.instances[0] if v.instances else 1,
+            target_instances=instances(v)[0],
             phase=phase,
         )
         for v in row.spec.variants

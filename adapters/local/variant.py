@@ -7,14 +7,9 @@ from pathlib import Path
 
 from ...endpoints.port import VariantSpec
 from ...storage import Phase
-from .endpoint_rows import VariantReport
+from .endpoint_rows import VariantReport, instances
 from .exchange import Pool, Pools
 from .model_server import ModelServer
-
-
-def instances(spec: VariantSpec) -> tuple[int, int]:
-    """The fewest and the most processes; nothing scales by itself here."""
-    return spec.instances or (1, 1)
 
 
 class Variant:

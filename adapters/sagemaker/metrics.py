@@ -40,8 +40,7 @@ class CloudWatchMetrics:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._aws: Aws = of(target)
-        value = target.capabilities["metrics.delay"].value
-        self._delay = value if isinstance(value, timedelta) else timedelta(0)
+        self._delay = hosting.metrics_delay(target)
         self.sleep: Callable[[float], None] = time.sleep
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:

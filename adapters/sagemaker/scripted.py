@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import final
 
 import msgspec
+from msgspec.structs import replace
 
 from ...endpoints import hosting
 from ...endpoints.port import TrafficMinute
 from ...errors import Unsupported
 from ...target import Target
-from . import backend
-from .names import dashed
+from . import adoption, backend
 from .session import Aws, of
 
 
@@ -31,8 +31,9 @@ class StackTrafficScript:
         if state is None:
             raise hosting.not_found(endpoint)
         hosting.check_minutes(endpoint, minutes, [variant.name for variant in state.variants])
-        name = dashed(self._aws.project, endpoint)
-        body = {"endpoint": name, "region": self._aws.region, "minutes": minutes}
+        name = self._aws.endpoint_name(endpoint)
+        named = [replace(minute, variant=adoption.variant_name(self._aws, endpoint, minute.variant)) for minute in minutes]
+        body = {"endpoint": name, "region": self._aws.region, "minutes": named}
         with self._target.calls.mutating("POST /_stack/minutes", name):
             backend.post(url, "_stack/minutes", msgspec.json.encode(body))
 

@@ -39,9 +39,8 @@ class Aws:
         self.adopted: dict[str, str] = dict(options.get("adopted") or {})  # our name of an endpoint -> SageMaker's
         self._expected: str | None = options.get("account")
         self._clients: dict[tuple[str, bool, int], Any] = {}
-        self.described: dict[
-            str, tuple[datetime, dict[str, Any]]
-        ] = {}  # endpoint -> DescribeEndpoint's newest answer, and when it was asked
+        # endpoint -> DescribeEndpoint's newest answer, and when it was asked
+        self.described: dict[str, tuple[datetime, dict[str, Any]]] = {}
         self._lock = threading.Lock()
         self._account: str | None = None
         self._bucket_made = False

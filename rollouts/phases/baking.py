@@ -6,22 +6,18 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from ..actions import Action
-from ..convergence import is_converged, is_lost, is_ready, is_served, settled_by
+from ..convergence import is_converged, is_ready, is_served, settled_by
 from ..judging import is_behind, judged, standing
-from ..moves import note, to_aborting, to_ended, to_promoted, to_shifting_again, to_sizing
+from ..moves import Step, note, to_aborting, to_promoted, to_shifting_again, to_sizing
 from ..states import Observation, State, Wish
 from .before import may_go_up
 
-Step = tuple[State, tuple[Action, ...]]
 PATIENCE = timedelta(minutes=5)  # with a variant that is not ready
 MOST_CORRECTIONS = 3  # of a rollout; who changes the split again and again means it
 
 
 def baking(state: State, seen: Observation, now: datetime) -> Step:
     """Also while a person is asked: everything of a bake goes on then."""
-    if is_lost(state, seen):
-        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
     state, cause = judged(state, seen, now)
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):
@@ -30,8 +26,7 @@ def baking(state: State, seen: Observation, now: datetime) -> Step:
         return state, ()
     if has_drifted(state, seen):
         return _drifted(state, now), ()
-    if seen.endpoint is not None and state.bake_token is None:
-        state = replace(state, bake_token=seen.endpoint.token)  # after our own touch
+    state = known(state, seen)
     if state.bake_until is None or settled_by(state.plan, now) < state.bake_until:
         return state, ()
     return _over(state, seen, now)
@@ -58,6 +53,13 @@ def has_drifted(state: State, seen: Observation) -> bool:
     if endpoint is None:
         return False
     return not is_served(state, endpoint) or (state.bake_token is not None and endpoint.token != state.bake_token)
+
+
+def known(state: State, seen: Observation) -> State:
+    """With the endpoint's token, which our own touch took away."""
+    if seen.endpoint is None or state.bake_token is not None:
+        return state
+    return replace(state, bake_token=seen.endpoint.token)
 
 
 def _drifted(state: State, now: datetime) -> State:

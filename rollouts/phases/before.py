@@ -6,14 +6,12 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from ..actions import Action, Apply, Shift, Take
+from ..actions import Apply, Shift, Take
 from ..capacity import is_sized, sized
 from ..convergence import asked, is_converged, is_lost, is_open, is_split
 from ..judging import is_behind, judged
-from ..moves import MOST_CALLS, note, to_aborting, to_baking, to_ended, to_shifting, to_sizing
+from ..moves import MOST_CALLS, Step, note, to_aborting, to_baking, to_ended, to_shifting, to_sizing
 from ..states import Observation, State
-
-Step = tuple[State, tuple[Action, ...]]
 
 
 def starting(state: State, seen: Observation, now: datetime) -> Step:
@@ -70,9 +68,7 @@ def shifting(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _going_on(state: State, seen: Observation, now: datetime) -> State:
-    """Unless the variants are not ours any more, or what serves is judged to be broken."""
-    if is_lost(state, seen):
-        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's")
+    """Unless what serves is judged to be broken."""
     state, cause = judged(state, seen, now)
     return to_aborting(state, now, cause) if cause else state
 

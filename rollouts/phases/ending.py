@@ -6,23 +6,20 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from ...endpoints.port import EndpointSpec
+from ...endpoints.port import EndpointSpec, EndpointState
 from ..actions import Action, Apply, Release, SetAlias
 from ..capacity import final, is_sized
 from ..convergence import asked, is_lost, is_served, is_split, version_of
-from ..moves import MOST_CALLS, note, to_ended
+from ..moves import MOST_CALLS, Step, note, to_ended
 from ..states import Observation, State
 from .before import put_right
 from .promoted import model_of
 
-Step = tuple[State, tuple[Action, ...]]
 PATIENCE = timedelta(minutes=30)  # that the traffic is owned until it and the instances are as they are to stay
 
 
 def aborting(state: State, seen: Observation, now: datetime) -> Step:
     """The new variant to 0, however long it takes, and the alias back. Whether the new variant is ready does not matter."""
-    if is_lost(state, seen):
-        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
     if seen.endpoint is None or not is_served(state, seen.endpoint):
         return put_right(state, seen, now, anyhow=True)
     if state.plan.promote_alias is not None:
@@ -38,7 +35,7 @@ def aborting(state: State, seen: Observation, now: datetime) -> Step:
 def ended(state: State, seen: Observation, now: datetime) -> Step:
     """Nothing is touched but what came late, and the instances that only the rollout needed."""
     if state.taken and state.end in ("promoted", "aborted") and seen.endpoint is not None and not is_lost(state, seen):
-        state, actions = _watched(state, seen, now)
+        state, actions = _watched(state, seen, seen.endpoint, now)
         if actions:
             return state, actions
     if state.watch_until is None or now < state.watch_until or seen.owner is None:
@@ -49,9 +46,7 @@ def ended(state: State, seen: Observation, now: datetime) -> Step:
     return note(replace(state, released=True), now, "ended", f"{state.end}" + (f": {state.cause}" if state.cause else "")), ()
 
 
-def _watched(state: State, seen: Observation, now: datetime) -> Step:
-    endpoint = seen.endpoint
-    assert endpoint is not None  # noqa: S101  for the type checker
+def _watched(state: State, seen: Observation, endpoint: EndpointState, now: datetime) -> Step:
     if not is_split(asked(endpoint), state.intent, state.plan):
         if state.sent > MOST_CALLS:
             return state, ()  # whoever it is, it is not a late call

@@ -12,24 +12,21 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from ...endpoints.converge import variants_ready
-from ..actions import Action, Apply, SetAlias
+from ..actions import Apply, SetAlias
 from ..capacity import final, home, is_sized
-from ..convergence import is_converged, is_lost, is_served, next_minute, settled_by, version_of
-from ..judging import is_behind, judged
-from ..moves import MOST_CALLS, SHIFT_TIME, note, split_at, to_ended, to_split
+from ..convergence import is_converged, is_served, next_minute, settled_by, version_of
+from ..judging import is_behind, judged, judged_until
+from ..moves import MOST_CALLS, SHIFT_TIME, Step, note, split_at, to_ended, to_split
 from ..states import Observation, State
-from .baking import MOST_CORRECTIONS, has_drifted, unready, watched
+from .baking import MOST_CORRECTIONS, has_drifted, known, unready, watched
 from .before import put_right
 from .promoted import model_of
 
-Step = tuple[State, tuple[Action, ...]]
 SMALL = Decimal(10)  # percent that the old variant's name gets first
 LEAST_BAKE = timedelta(minutes=2)  # and the metrics' delay
 
 
 def handing(state: State, seen: Observation, now: datetime) -> Step:
-    if is_lost(state, seen):
-        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
     if state.handover != "failed" and (why := _failure(state, now)):
         if state.handover == "removing":  # the traffic is home: only the new variant is still there, without any
             state = note(replace(state, handover="failed"), now, "handed", f"failed: {state.plan.to} was not removed: {why}")
@@ -42,7 +39,8 @@ def _failure(state: State, now: datetime) -> str:
     if (wish := state.wish.abort) is not None:
         return f"stopped by {wish.who}; the grace time was over"
     if state.shift_by is not None and now >= state.shift_by:
-        return f"{state.plan.source} did not follow in time"
+        small = state.handover == "small" and state.bake_until is not None
+        return f"{state.plan.source}'s figures did not come, or fail" if small else f"{state.plan.source} did not follow in time"
     return f"the target goes back each time, {MOST_CALLS} calls" if state.sent > MOST_CALLS else ""
 
 
@@ -76,8 +74,9 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
         if endpoint is None or not is_converged(state, home(plan), endpoint):
             return put_right(state, seen, now)
         start = next_minute(now)
+        until = start + plan.metrics_delay + LEAST_BAKE
         return replace(
-            state, bake_from=start, bake_until=start + plan.metrics_delay + LEAST_BAKE, bake_token=endpoint.token, shift_by=None
+            state, bake_from=start, bake_until=until, bake_token=endpoint.token, shift_by=until + (plan.on_no_data.hold or SHIFT_TIME)
         ), ()
     state, cause = judged(state, seen, now, plan=replace(plan, source=plan.to, to=plan.source))
     state = watched(state, seen, now)
@@ -85,7 +84,7 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
         return _fail(state, now, cause), ()
     if endpoint is None or is_behind(state, seen):
         return state, ()
-    return _drifted(state, seen, now) if has_drifted(state, seen) else (_baked(state, now), ())
+    return _drifted(state, seen, now) if has_drifted(state, seen) else (_baked(known(state, seen), now), ())
 
 
 def _drifted(state: State, seen: Observation, now: datetime) -> Step:
@@ -102,7 +101,8 @@ def _baked(state: State, now: datetime) -> State:
     until = state.bake_until
     deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
     failing = any(tally.running for name, tally in state.checks.items() if name in deciding)
-    if until is None or settled_by(state.plan, now) < until or failing:
+    judged_to = judged_until(state) if state.plan.guardrails else until
+    if until is None or judged_to is None or min(judged_to, settled_by(state.plan, now)) < until or failing:
         return state
     moved = replace(state, handover="whole", bake_from=None, bake_until=None, bake_token=None, checks={})
     return to_split(moved, now, _everything(state, state.plan.source))

@@ -6,15 +6,13 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from ..actions import Action, SetAlias
-from ..convergence import is_converged, is_lost, is_served, version_of
+from ..actions import SetAlias
+from ..convergence import is_converged, is_served, version_of
 from ..judging import is_behind, judged, standing
-from ..moves import note, to_aborting, to_ended, to_handing
+from ..moves import Step, note, to_aborting, to_handing
 from ..states import Observation, State
 from .baking import MOST_CORRECTIONS, unready, watched
 from .before import may_go_up, put_right
-
-Step = tuple[State, tuple[Action, ...]]
 
 
 def promoted(state: State, seen: Observation, now: datetime) -> Step:
@@ -22,8 +20,6 @@ def promoted(state: State, seen: Observation, now: datetime) -> Step:
 
     Only another split is drift: in a day a token also changes by autoscaling, or by an update of the platform.
     """
-    if is_lost(state, seen):
-        return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
     state, cause = judged(state, seen, now)
     state = watched(state, seen, now)
     if cause := cause or unready(state, now):

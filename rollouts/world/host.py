@@ -17,6 +17,8 @@ from ...errors import Busy, Conflict, Invalid, ModelError, NotFound
 from ...events.port import Row
 from ...storage import Phase
 from ...target import CallLog, Target
+from .. import planning
+from ..planning import TargetTraits
 from .clock import VirtualClock
 from .stores import Models
 from .traffic import Behaviour
@@ -25,7 +27,7 @@ _ZERO = timedelta(0)
 _MINUTE = timedelta(minutes=1)
 
 
-class Traits(msgspec.Struct, frozen=True, kw_only=True):
+class Traits(TargetTraits, frozen=True, kw_only=True):
     """How a target behaves. `takes`: how long one of its changes is `Updating`, in which every other change is Busy; zero: none is."""
 
     name: str = "world"
@@ -39,14 +41,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
 
 def traits_of(target: Target) -> Traits:
     """A target's capabilities. A cloud takes a minute for a change, as its offline stack does on the manual clock."""
-    delay = target.capabilities["metrics.delay"].value
-    return Traits(
-        name=target.name,
-        resolution=hosting.resolution(target),
-        fenced=target.capabilities["traffic.touch"].level == "native",
-        metrics_delay=delay if isinstance(delay, timedelta) else _ZERO,
-        takes=_MINUTE if target.adapter.remote else _ZERO,
-    )
+    declared = msgspec.structs.asdict(planning.traits_of(target))
+    return Traits(name=target.name, takes=_MINUTE if target.adapter.remote else _ZERO, **declared)
 
 
 class Running(msgspec.Struct, kw_only=True):
@@ -75,7 +71,6 @@ class Fleet:
         self.failure: str | None = None
         self._version = 0
         self._change: Callable[[], None] | None = None
-        self._creating = False
 
     @property
     def exists(self) -> bool:

@@ -71,6 +71,13 @@ def test_half_of_a_hold_has_the_other_halfs_default(example):
     assert rollout.on_no_data == Hold(hold=30 * MINUTE, then="abort")
 
 
+def test_a_linear_rollout_of_a_variant_that_has_everything_is_none(example):
+    example.edit(P, STEPS, "    strategy: linear\n    step: 30\n    every: 10m\n")
+    example.edit(P, "challenger: {model: ranker@challenger, traffic: 10}", "challenger: {model: ranker@challenger, traffic: 100}")
+    example.edit(P, "traffic: 90}", "traffic: 0}")
+    assert "declared with 100 % already" in example.problems()[0].message
+
+
 def test_strategies_write_the_same_steps(example):
     example.edit(P, STEPS, "    strategy: linear\n    step: 30\n    every: 10m\n")
     assert steps(example) == [(40, 10), (70, 10), (100, 10)], "above the declared 10 %"

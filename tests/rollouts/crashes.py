@@ -167,9 +167,11 @@ def matrix(traits, scenario, cuts):
     broken, runs, late = list(whole.violations), 0, 0
     for way, point in cuts(whole.points):
         played = Play(traits, scenario, point=point, way=way).play()
-        runs += 1
+        runs += played.passed
         broken += played.violations
         where = f"{traits.name}, {scenario}, {way} at {point} {whole.points[point]}"
+        if not played.passed and way != "killed after":  # a call that raises has no after
+            broken.append(f"{where}: it was never cut")
         if played.outcome != whole.outcome:
             broken.append(f"{where}: ends {played.outcome}, not {whole.outcome}")
         if played.decisions == whole.decisions:

@@ -414,7 +414,8 @@ class Monitor:
             variant: tuple(minute.bucket for minute in listed if before.bake_from <= minute.start < settled)
             for variant, listed in self.world.minutes.items()
         }
-        checks = judge(before.plan, before.stage, minutes, {}, settled=settled)
+        alone = before.plan.stages[before.stage - 1].traffic == 100
+        checks = judge(before.plan, minutes, {}, alone=alone, settled=settled)
         for check, guardrail in zip(checks, before.plan.guardrails, strict=True):
             if not guardrail.dry_run and check.verdict not in ("pass", "not judged"):
                 self.broken("(h) only good data lead on", f"step {before.stage}: {check.guardrail} {check.verdict}: {check.why}")

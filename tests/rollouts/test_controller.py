@@ -194,3 +194,34 @@ def test_the_loop_ends_where_it_is_told_to_and_another_goes_on():
     assert scene.serving == split(50)
     scene.until("promoted", holder="b")
     assert {entry.who for entry in scene.history()} == {"a", "b"}
+
+
+def test_a_hand_over_whose_figures_never_come_ends_on_what_served():
+    scene = Scene(LOCAL)
+    scene.until("handing")
+    scene.run(60, until=lambda state: state.handover == "small" and state.bake_until is not None)
+    scene.world.outage = True
+    state = scene.run(120, until=lambda state: state.phase == "ended")
+    assert (state.end, state.handover) == ("promoted", "failed")
+    assert scene.serving["challenger"] == 100
+    assert "figures did not come" in "\n".join(scene.story())
+
+
+def test_in_a_hand_over_the_two_are_compared_also_where_the_only_step_is_all_of_the_traffic():
+    scene = Scene(LOCAL, stages=(RolloutStep(traffic=Decimal(100), bake=8 * MINUTE),))
+    scene.until("handing")
+    state = scene.run(60, until=lambda state: state.handover == "small" and "error_rate max_ratio" in state.checks)
+    assert state.checks["error_rate max_ratio"].check.verdict != "not judged"
+
+
+def test_whoever_is_stopped_in_the_middle_of_a_look_leaves_the_lease_to_run_out():
+    scene = Scene(LOCAL)
+
+    def interrupted(call):
+        if call.operation == "endpoints.shift":
+            raise KeyboardInterrupt
+
+    scene.calls().after = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        controller.drive(scene.ports(), "ranker", holder="a", clock=scene.world.now, sleep=lambda _seconds: scene.world.advance(MINUTE / 6))
+    assert scene.state.lease.holder == "a"

@@ -25,7 +25,7 @@ def bucket(minute, requests, errors=0, *, ms=4.0, client=False):
     )
 
 
-def check(guardrail, new, old=(), *, stage=1, scores=((), ()), length=None, rest=()):
+def check(guardrail, new, old=(), *, alone=False, scores=((), ()), length=None, rest=()):
     """The check of the first guardrail; `new` and `old` are buckets, scores lists of (minute, how many, mean)."""
     minutes = {"challenger": tuple(new), "champion": tuple(old)}
     length = length or 1 + max([round((b.start - START) / MINUTE) for b in (*new, *old)] + [m for part in scores for m, _, _ in part])
@@ -33,7 +33,7 @@ def check(guardrail, new, old=(), *, stage=1, scores=((), ()), length=None, rest
         variant: {START + m * MINUTE: (n, mean) for m, n, mean in part}
         for variant, part in zip(("challenger", "champion"), scores, strict=True)
     }
-    return judge(plan(guardrail, *rest), stage, minutes, by_variant, settled=START + length * MINUTE)[0]
+    return judge(plan(guardrail, *rest), minutes, by_variant, alone=alone, settled=START + length * MINUTE)[0]
 
 
 ERRORS = Guardrail(metric="error_rate", max=0.01)
@@ -89,9 +89,9 @@ def test_a_latency_that_is_always_above_fails_from_the_tenth_minute_on():
 
 
 def test_nothing_is_compared_where_the_new_variant_has_everything():
-    assert check(TWICE, flat(10, 800, 400), stage=3).verdict == "not judged"
-    assert check(SLOW, flat(10, 800, ms=90), stage=4).verdict == "not judged"
-    assert check(ERRORS, flat(10, 800, 40), stage=4).verdict == "fail"
+    assert check(TWICE, flat(10, 800, 400), alone=True).verdict == "not judged"
+    assert check(SLOW, flat(10, 800, ms=90), alone=True).verdict == "not judged"
+    assert check(ERRORS, flat(10, 800, 40), alone=True).verdict == "fail"
 
 
 def test_silence_is_no_data_whatever_was_before_it():
@@ -118,7 +118,7 @@ def test_a_minute_that_one_of_the_two_sat_out_says_nothing_in_a_comparison():
 
 def test_broken_outright_fails_before_there_is_data_and_at_once():
     judged = check(ERRORS, flat(2, 30, 24), flat(2, 90, 1))
-    assert (judged.verdict, judged.outright, judged.why) == ("fail", True, "48 of 60 requests failed in two minutes running")
+    assert (judged.verdict, judged.outright, judged.why) == ("fail", True, "48 of 60 requests failed in two minutes one after the other")
     assert check(TWICE, flat(2, 30, 24), flat(2, 90, 1)).outright
     assert not check(ERRORS, flat(2, 9, 9)).outright, "18 requests are too few"
     assert not check(ERRORS, flat(1, 30, 30)).outright, "one minute"

@@ -1,6 +1,7 @@
 """One POST a transition, with an id; a webhook that is down changes nothing else."""
 
 import json
+import socket
 import threading
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -128,6 +129,32 @@ def test_only_https_or_this_machine_itself(monkeypatch, url, words):
     tried = notices.deliver(ports.state, stored(ports), now)
     assert tried.owing
     assert words in tried.problems[0]
+
+
+@pytest.mark.parametrize("url", ["https://[abc", "http://127.0.0.1/a hook"])
+def test_what_is_no_url_is_a_problem_of_the_look_and_not_its_end(monkeypatch, url):
+    _, ports, now = ended()
+    monkeypatch.setenv(VARIABLE, url)
+    delivery = notices.deliver(ports.state, stored(ports), now)
+    assert (delivery.owing, len(delivery.problems)) == (True, 1)
+
+
+def test_a_server_that_does_not_speak_http_is_one_too(monkeypatch):
+    _, ports, now = ended()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{server.getsockname()[1]}/")
+
+        def answer():
+            connection, _ = server.accept()
+            connection.recv(65_536)
+            connection.sendall(b"220 mail.example ready\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        delivery = notices.deliver(ports.state, stored(ports), now)
+        thread.join()
+    assert delivery.owing
 
 
 def test_without_a_webhook_nothing_is_read_or_written():

@@ -97,7 +97,9 @@ def test_what_differs_from_a_scenario_is_told(tmp_path):
     )
     told = str(rehearsal(path, LOCAL)[0])
     assert "it ended aborted, not promoted: somebody" in told
-    assert "never happened, its step was not reached: metrics outage" in told
+    assert "never happened, it was over before: metrics outage" in told
+    path.write_text("rollout: ranker\nevents:\n  - {at: 3m, person: abort}\n  - {at: 5h, metrics: outage}\nexpect: {end: aborted}\n")
+    assert "never happened, it was over before: metrics outage" in str(rehearsal(path, LOCAL)[0])
 
 
 @pytest.mark.parametrize("example", ["openbandit", "shop"])

@@ -114,7 +114,7 @@ def differences(m, guardrails, fails, rollouts):
         for rollout in range(rollouts)
         for minutes in [buckets(m, rollout)]
         for look in range(m.new.shape[1])
-        for check, twin in zip(judge(judged, 1, minutes, {}, settled=START + (look + 1) * MINUTE), fails, strict=True)
+        for check, twin in zip(judge(judged, minutes, {}, alone=False, settled=START + (look + 1) * MINUTE), fails, strict=True)
     )
 
 
