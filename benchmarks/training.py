@@ -74,8 +74,9 @@ import atexit, resource, sys
 
 def tell():
     used = resource.getrusage(resource.RUSAGE_SELF)
+    peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:"))
     with open({file!r}, "a") as file:
-        print(used.ru_maxrss / 1024, used.ru_utime + used.ru_stime, *sys.argv[1:], file=file)
+        print(int(peak) / 1024, used.ru_utime + used.ru_stime, *sys.argv[1:], file=file)
 
 if "isthmus.pipelines.step" in sys.orig_argv:
     atexit.register(tell)

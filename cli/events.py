@@ -27,7 +27,7 @@ _WORTH_SAYING = 0.3  # seconds
     changes=True,
     help="Validate and store events: the project's sources, or with --event a file, a folder or a glob (JSON lines, CSV, TSV, Parquet).",
 )
-@click.argument("data", required=False, type=click.Path(exists=True, dir_okay=False))
+@click.argument("data", required=False, type=click.Path())
 @click.option("--event", metavar="NAME", help="The event that DATA holds, or the only source to read.")
 @click.option("--max-bad", default="0.1%", show_default=True, metavar="PERCENT", help="The share that may be quarantined.")
 @click.option("--backfill", is_flag=True, help="Take events older than max_lateness, too: the first load of an old log.")
@@ -36,7 +36,7 @@ def ingest(console: Console, data: str | None, event: str | None, *, max_bad: st
     from ..events.ingest import ingest as store
 
     if data and not event:
-        raise click.UsageError("say which event the file holds: --event NAME")
+        raise click.UsageError("say which event DATA holds: --event NAME")
     with console.open() as project:
         try:
             reports = store(

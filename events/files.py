@@ -44,14 +44,16 @@ def matching(path: Path, *, shown: str) -> Found:
         root, below = path, path.rglob("*")
     elif any(letter in shown for letter in GLOB) and not path.exists():
         parts = path.parts
-        fixed = next(place for place, part in enumerate(parts) if any(letter in part for letter in GLOB))
+        own = len(parts) - len(PurePath(shown).parts)  # the folders before them are not the user's words
+        fixed = next(place for place, part in enumerate(parts) if place >= own and any(letter in part for letter in GLOB))
         root = Path(*parts[:fixed])
-        below = root.glob("/".join(parts[fixed:]))
+        pattern = "/".join(parts[fixed:])
+        below = root.glob(f"{pattern}/*" if parts[-1] == "**" else pattern)  # Python before 3.13: ** is folders alone
     elif path.is_file():
         return Found(root=path.parent, files=(_readable(PurePath(path.name), shown),), single=True)
     else:
         raise NotFound(f"{shown} is not there", remedy="a file, a folder, or a glob; from the project's folder in project.yaml")
-    files = sorted(found.relative_to(root) for found in below if found.is_file())
+    files = sorted(path.relative_to(root) for path in below if path.is_file())
     visible = [file for file in files if not any(part.startswith((".", "_")) for part in file.parts)]
     if not visible:
         raise NotFound(f"{shown} has no files", remedy=f"files of events end in {', '.join(KINDS)}")

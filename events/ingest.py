@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.compute
@@ -271,8 +270,8 @@ def _disk(folder: Path) -> Iterator[None]:
     """A full disk, said plainly. Some events of several may be stored already."""
     try:
         yield
-    except (OSError, duckdb.Error, Invalid) as error:  # Arrow's, DuckDB's while a batch is judged, and DuckDB's of a source's query
-        if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
+    except OSError as error:  # Arrow's, and what sql.bounded makes of DuckDB's
+        if error.errno in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
             raise LimitExceeded(
                 f"the disk of {folder.parent} is full: a batch waits there while it is judged",
                 remedy="free some space and run this again: it goes on where it was",

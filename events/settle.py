@@ -6,10 +6,7 @@ parts, and a row's state stands in a file beside the staged rows, in their order
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +52,7 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
     Under one id and date stands the first content of `winning_order`, so what is stored stays and another content of its id is refused;
     of several in the batch itself the one whose digest sorts first is taken. `corrects`: the batch's content takes the stored one's place.
     """
-    with _refusals_of_the_system(), bounded(staged.folder / "spill") as connection:
+    with bounded(staged.folder / "spill") as connection:
         unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
         late_there = _stored_before(warehouse, event, staged, connection, unstored=unstored) if unstored else 0
         if staged.days is None:
@@ -75,18 +72,6 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
         new=lambda: _selected(staged, states, "new", new_schema(event)) if "new" in counts else iter(()),
         refused=partial(_all_refused, event, staged, states if counts.keys() - {"new", "there"} else None, unstored),
     )
-
-
-@contextmanager
-def _refusals_of_the_system() -> Iterator[None]:
-    """OSError whoever writes, Python or DuckDB: a full disk is told as one."""
-    try:
-        yield
-    except duckdb.IOException as error:
-        for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES):
-            if os.strerror(number) in str(error):
-                raise OSError(number, os.strerror(number)) from error
-        raise
 
 
 def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connection: duckdb.DuckDBPyConnection, *, unstored: Path) -> int:

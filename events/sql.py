@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ _READS = re.compile(r"(?i)read_\w+|parquet_scan|glob|sniff_csv")
 
 @contextmanager
 def bounded(spill: Path, *, memory: str = "256MiB", threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB in memory that holds no more than `memory`; what does not fit waits in the folder `spill`."""
+    """A DuckDB in memory that holds no more than `memory`; what does not fit waits in the folder `spill`. OSError: the system refuses."""
     import duckdb
 
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -35,7 +37,17 @@ def bounded(spill: Path, *, memory: str = "256MiB", threads: int = 2) -> Iterato
     }
     with duckdb.connect(config=config) as connection:
         connection.execute("SET enable_progress_bar = false")
-        yield connection
+        try:
+            yield connection
+        except duckdb.IOException as error:
+            raise (of_the_system(error) or error) from error
+
+
+def of_the_system(error: Exception) -> OSError | None:
+    """What DuckDB tells in its own words, when it is the system's refusal: a full disk is told as one, whoever writes."""
+    refusals = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+    number = next((number for number in refusals if os.strerror(number) in str(error)), None)
+    return None if number is None else OSError(number, os.strerror(number))
 
 
 def query_to_parquet(sql: str, *, name: str, event: str, folder: Path, to: Path) -> None:
@@ -63,6 +75,8 @@ def _bound(sql: str, *, name: str, event: str, folder: Path, spill: Path) -> Ite
                 raise Invalid(f"{name} is not one SELECT", remedy="a source is a single query; its columns are the event's attributes")
             yield connection.sql(text)
         except duckdb.Error as error:
+            if isinstance(error, duckdb.IOException) and of_the_system(error) is not None:
+                raise
             raise Invalid(f"{name}: {str(error).strip()}", remedy="nothing was changed; try the query in the duckdb shell") from error
 
 

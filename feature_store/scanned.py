@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from ..events.relations import raw_name, view_name
 from ..project.specs import ProjectSpec
 from ..runtime import Project
 from .relations import objective_view, static_raw_name
+from .sql import reads
 from .views import view_sources
 
 
@@ -43,8 +43,7 @@ def _tables(spec: ProjectSpec, relation: str) -> Counter[str]:
 
 
 def _named(sql: str, names: Sequence[str]) -> Counter[str]:
-    """How often SQL says FROM or JOIN and a name."""
-    mentions = Counter(re.findall(r"\b(?:FROM|JOIN)\s+([a-z_0-9]+)", sql, flags=re.IGNORECASE))
+    mentions = reads(sql)
     return Counter({name: mentions[name] for name in names if mentions[name]})
 
 

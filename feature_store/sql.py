@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -56,15 +57,20 @@ def digest(sql: str) -> str:
 
 def tables(sql: str) -> frozenset[str]:
     """The relations that a query reads, in lower case, without its own WITH names; empty when it cannot be read."""
+    return frozenset(reads(sql))
+
+
+def reads(sql: str) -> Counter[str]:
+    """How often a query says each of `tables`."""
     tree = _parse(sql)
     if isinstance(tree, SqlProblem):
-        return frozenset()
+        return Counter()
     try:
         scopes = traverse_scope(tree)
     except SqlglotError:  # two sources of one name: DuckDB will say so with its place
-        return frozenset(table.name.lower() for table in tree.find_all(exp.Table))
-    found = (source for scope in scopes for source in scope.sources.values())
-    return frozenset(source.name.lower() for source in found if isinstance(source, exp.Table))
+        return Counter(table.name.lower() for table in tree.find_all(exp.Table))
+    sources = (source for scope in scopes for source in scope.sources.values())
+    return Counter(source.name.lower() for source in sources if isinstance(source, exp.Table))
 
 
 def line_of(node: exp.Expr, default: int = 1) -> int:

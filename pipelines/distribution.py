@@ -109,8 +109,14 @@ def _age(age: Any) -> tuple[float, float] | None:
 
 
 def drifts(before: Sequence[Distribution], names: dict[str, str], data: pa.Table) -> dict[str, float]:
-    """The index of every feature that both have; `names` says which column of `data` a feature is."""
-    return {one.feature: drift(one, data[names[one.feature]]) for one in before if one.feature in names}
+    """The index of every feature that both have, of one kind; `names` says which column of `data` a feature is."""
+    columns = {known.feature: (known, data[names[known.feature]]) for known in before if known.feature in names}
+    return {feature: drift(known, column) for feature, (known, column) in columns.items() if bool(known.edges) == _is_number(column)}
+
+
+def _is_number(column: Any) -> bool:
+    kind = column.type
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def spoken_age(seconds: float) -> str:

@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from . import ranking
+from ..project.quantities import duration_text
+from . import metrics, ranking
 from .lineage import histories
-from .spoken import span
 from .statistics import sums
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _ALPHA = 0.01  # of a false alarm anywhere in one call
 _STRONG = 0.2  # a day's AUC this far from chance is worth a warning; drift that ranks nothing is not
 _FAR = 0.1  # and this far from that of the other days, or of the values known earlier
-_FEWEST = 10  # units on a day that can be judged
+_FEWEST = 10  # units that can be judged, on a day or in all
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -107,7 +107,8 @@ def leak_alarm(
     """
     days = np.array(table[time].to_numpy(zero_copy_only=False), "datetime64[D]")
     truth = np.asarray(table[label].to_numpy(zero_copy_only=False)).astype(bool)
-    units = np.arange(table.num_rows) if unit is None else _unit_codes(table[unit])
+    codes = None if unit is None else metrics.codes(table, unit)
+    units = np.arange(table.num_rows) if codes is None else codes
     ordered = [name for name in features if _ordered(table, name)]  # the numbers of one feature at a time: of millions of rows
     judged = {name: _days(_numbers(table, name), truth, days, units, clustered=unit is not None) for name in ordered}
     before = [name for name in ordered if earlier is not None and _ordered(earlier, name)]
@@ -126,7 +127,7 @@ def leak_alarm(
         if held_back is not None:
             now, then, z = held_back
             if abs(now - 0.5) - abs(then - 0.5) >= _FAR and z > limit:
-                warnings.append(f"AUC {now:.3f}, and {then:.3f} with what was known {span(back)} earlier")
+                warnings.append(f"AUC {now:.3f}, and {then:.3f} with what was known {duration_text(back)} earlier")
         looked.append(
             Looked(
                 feature=name,
@@ -165,13 +166,6 @@ def _ordered(table: pa.Table, name: str) -> bool:
 
 def _numbers(table: pa.Table, name: str) -> Floats:
     return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-
-
-def _unit_codes(column: Any) -> Codes:
-    """Codes from 0; a row without a unit is one by itself."""
-    encoded = column.combine_chunks().dictionary_encode()
-    codes = np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
-    return np.where(codes < 0, len(encoded.dictionary) + np.arange(len(codes)), codes)
 
 
 def _days(values: Floats, truth: NDArray[np.bool_], days: NDArray[np.datetime64], units: Codes, *, clustered: bool) -> _Days:
@@ -253,9 +247,12 @@ def _fall(
     first, second = (float(won.sum()) / total for won, _ in shares)
     codes = np.unique(units[both], return_inverse=True)[1].astype(np.int64)
     (won, pairs), (won_then, _) = shares
-    parts = 2 * sums(codes, won - won_then - (first - second) * pairs, int(codes.max()) + 1) / total
+    number = int(codes.max()) + 1
+    parts = 2 * sums(codes, won - won_then - (first - second) * pairs, number) / total
     error = math.sqrt(float((parts**2).sum()))
-    return first, second, abs(first - second) / error if error else 0.0
+    if number < _FEWEST or first == second:
+        return first, second, 0.0
+    return first, second, abs(first - second) / error if error else math.inf  # without error: the feature is the label itself
 
 
 def _variance(area: float, positives: Any, negatives: Any) -> Any:

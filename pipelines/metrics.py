@@ -30,7 +30,7 @@ class Clusters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clusters(predictions: pa.Table) -> Clusters:
-    unit, group = (_codes(predictions, name) for name in ("unit", "ranked_within"))
+    unit, group = (codes(predictions, name) for name in ("unit", "ranked_within"))
     if unit is None and group is None:
         rows = np.arange(predictions.num_rows)
         return Clusters(unit=rows, units=len(rows), dependent=False, group=None)
@@ -43,17 +43,17 @@ def clusters(predictions: pa.Table) -> Clusters:
     return Clusters(unit=unit, units=int(unit.max(initial=-1)) + 1, dependent=True, group=group, groups=int(group.max(initial=-1)) + 1)
 
 
-def _codes(predictions: pa.Table, name: str) -> Codes | None:
+def codes(predictions: pa.Table, name: str) -> Codes | None:
     """Codes of a column's values; each null its own. None when there is no value at all, or no such column (an older run)."""
     if name not in predictions.column_names or predictions[name].null_count == predictions.num_rows:
         return None
     encoded: Any = pa.concat_arrays(predictions[name].chunks).dictionary_encode()
-    codes = np.array(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    values = np.array(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
     rank = np.argsort(pc.array_sort_indices(encoded.dictionary).to_numpy())  # by value: the same draw whatever order the rows are in
-    nulls = codes < 0
-    codes[~nulls] = rank[codes[~nulls]]
-    codes[nulls] = len(encoded.dictionary) + np.arange(int(nulls.sum()))
-    return codes
+    nulls = values < 0
+    values[~nulls] = rank[values[~nulls]]
+    values[nulls] = len(encoded.dictionary) + np.arange(int(nulls.sum()))
+    return values
 
 
 def day_of(predictions: pa.Table) -> NDArray[Any]:
@@ -105,5 +105,5 @@ def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
 
 def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> Top | None:
     """What would stand first; None without groups, or when the rows name no item."""
-    items = _codes(predictions, "item")
+    items = codes(predictions, "item")
     return None if items is None or among.group is None else ranking.top(scores, among.group, items, int(items.max()) + 1)

@@ -46,10 +46,12 @@ def list_runs(project: Project, *, sort: str | None = None, where: Sequence[str]
     wanted = [_condition(text) for text in where]
     if sort is not None and check_problem(sort) is not None:
         raise Invalid(f"{sort} is not a figure to sort by", remedy=f"a figure is one of {', '.join(EXAMPLES)}, each also with {AGAINST}")
+    if sort == f"calibration{AGAINST}":
+        raise Invalid(f"{sort} has no best: it is a difference of two distances from 1", remedy="sort by calibration")
     blobs = project.target.blobs
     listed = [Listed(run=run, notes=notes.read(blobs, run.name)) for run in runs.list_runs(project)]
-    chosen = [one for one in listed if all(holds(one) for holds in wanted)]
-    return tuple(chosen if sort is None else sorted(chosen, key=lambda one: _badness(one.run, sort)))
+    chosen = [entry for entry in listed if all(holds(entry) for holds in wanted)]
+    return tuple(chosen if sort is None else sorted(chosen, key=lambda entry: _badness(entry.run, sort)))
 
 
 def _condition(text: str) -> Callable[[Listed], bool]:

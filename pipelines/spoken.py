@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -92,12 +92,3 @@ def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
     takes = [f"{distance:g} takes {two_figures(number * (shown / distance) ** 2)} {people(unit)}" for distance in smaller]
     told = f"{number:,} {people(unit)} show {what} of {shown:.{digits}f} four times in five"
     return f"{told}{'; ' if takes else ''}{', '.join(takes)}. "
-
-
-def span(length: timedelta) -> str:
-    """`1 h`, `90 min`, `2 days`: the largest unit of which it is a whole number."""
-    seconds = int(length.total_seconds())
-    for size, unit in ((86_400, "day"), (3_600, "h"), (60, "min")):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size} {unit}{'s' if unit == 'day' and seconds > size else ''}"
-    return f"{seconds} s"

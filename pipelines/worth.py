@@ -96,9 +96,8 @@ def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
     alone = np.arange(rows.num_rows)
     codes = np.zeros(rows.num_rows, dtype=np.int64) if names else alone
     for name in names:
-        encoded = rows[name].combine_chunks().dictionary_encode()
-        known = np.asarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
-        value = np.where(known < 0, len(encoded.dictionary) + alone, known)
+        value = metrics.codes(rows, name)
+        value = alone if value is None else value
         codes = np.unique(codes * (int(value.max(initial=0)) + 1) + value, return_inverse=True)[1].astype(np.int64)
     return codes
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from ...errors import Invalid, NotFound
+from ...events.source import ROWS
 from ...target import Packages, Target, require
 from . import athena
 from .errors import translated
@@ -16,7 +17,6 @@ from .session import Aws, of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ROWS = 100_000  # of a chunk
 _WRANGLER = Packages(modules=("awswrangler",), install="isthmus[sagemaker]")
 
 
@@ -65,7 +65,7 @@ class AwsSources:
                     unload_parameters={"file_format": "PARQUET"},
                     s3_output=f"s3://{self._aws.bucket}/{prefix}rows/",
                     workgroup=self._aws.profile.options.get("workgroup", "primary"),
-                    chunksize=_ROWS,
+                    chunksize=ROWS,
                     dtype_backend="pyarrow",  # an int column with nulls stays one
                     boto3_session=self._aws.boto3,
                 )
@@ -76,8 +76,9 @@ class AwsSources:
                 rows = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
                 schema = rows.schema
                 yield rows
-            if schema is None:
-                raise NotFound(f"athena://{table} has no rows")
+            if schema is None:  # no rows: its columns alone
+                names = wr.catalog.get_table_types(database=database, table=name, boto3_session=self._aws.boto3) or {}
+                yield pa.table({column: pa.nulls(0) for column in names})
 
 
 def _names(aws: Aws, bucket: str, prefix: str) -> Iterator[str]:
@@ -91,4 +92,11 @@ def _pattern(wanted: str) -> str:
     if wanted.endswith("/"):
         return re.escape(wanted) + ".*"
     tokens = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(tokens.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", wanted))
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^\]]+\])", wanted)
+    return "".join(tokens.get(part) or (_one_of(part) if part.startswith("[") else re.escape(part)) for part in parts)
+
+
+def _one_of(letters: str) -> str:
+    """`[01]`, `[!a-c]`."""
+    inside = letters[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+    return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"

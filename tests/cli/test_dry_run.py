@@ -88,3 +88,10 @@ def test_deploy_says_what_it_would_start_and_sends_nothing_to_what_runs(served, 
 
 def test_with_nothing_to_do_it_says_so(shop):
     assert isthmus(shop, "apply", "--dry-run").out.startswith("local   nothing to do")
+
+
+@pytest.mark.parametrize("data", ["more", "more/*.jsonl"])
+def test_ingest_takes_a_folder_and_a_glob(shop, data):
+    (shop / "more").mkdir()
+    (shop / "more" / "clicks.jsonl").write_text("")
+    assert "0 read" in isthmus(shop, "ingest", data, "--event", "click").out

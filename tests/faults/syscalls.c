@@ -65,12 +65,13 @@ static int judge(const char *operation, const char *path, int effect) {
     int64_t number = __atomic_add_fetch(&plan->seen, 1, __ATOMIC_SEQ_CST);
     int64_t at = plan->at;
     if (number < at || at == 0 || plan->kind == NONE) return NONE;
-    if (number > at && (plan->kind != FULL || effect == OTHER)) return NONE;  /* a disk stays full, the rest happens once */
-    if (number == at) snprintf(plan->hit, sizeof plan->hit, "%s %s", operation, path);
+    if (number > at && plan->kind != FULL) return NONE;  /* a disk stays full, the rest happens once */
+    if (plan->kind == FULL && effect == OTHER) return NONE;
+    if (!plan->hit[0]) snprintf(plan->hit, sizeof plan->hit, "%s %s", operation, path);
     switch (plan->kind) {
     case KILL: kill(getpid(), SIGKILL); pause();
     case TEAR: if (effect == CONTENT) return TEAR; kill(getpid(), SIGKILL); pause();
-    case FULL: return effect == OTHER ? NONE : ENOSPC;
+    case FULL: return ENOSPC;
     default: return EIO;
     }
 }

@@ -1,5 +1,6 @@
 """The leak alarm sees what stands out, and is quiet in honest logs: of rows, and of people who come back."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.pipelines.leak_alarm import _days as judged_days
-from isthmus.pipelines.leak_alarm import leak_alarm
+from isthmus.pipelines.leak_alarm import _fall, leak_alarm
 from isthmus.tests.pipelines import honest
 
 START = datetime(2019, 11, 24, tzinfo=UTC)
@@ -100,7 +101,7 @@ def test_people_who_come_back_raise_no_alarm_in_honest_worlds():
 def test_a_leak_of_every_day_falls_with_what_was_known_earlier_and_is_told():
     told = [line for line in honest.alarmed(300, 0, leak="every day") if line.startswith("leaky")]
     assert len(told) == 1
-    assert "with what was known 1 h earlier: has it seen the label?" in told[0]
+    assert "with what was known 1h earlier: has it seen the label?" in told[0]
 
 
 def test_a_leak_of_one_day_stands_out_among_people_too():
@@ -117,3 +118,14 @@ def test_a_person_s_row_that_is_there_again_and_again_says_no_more(times, seed):
     assert often.auc == pytest.approx(once.auc)
     assert often.spread == pytest.approx(once.spread)
     assert often.design > 0.3 * times
+
+
+def test_a_feature_that_is_the_label_is_named_whatever_is_known_of_its_errors():
+    """Every unit agrees exactly, so no standard error can be told."""
+    people = np.repeat(np.arange(40), 6)
+    truth = np.tile([True, False, False], 80)
+    days = np.full(len(truth), np.datetime64("2026-01-01"))
+    now, then = truth.astype(float), np.zeros(len(truth))
+    assert _fall(now, then, truth, days, people) == (1.0, 0.5, math.inf)
+    few = people < 3
+    assert _fall(now[few], then[few], truth[few], days[few], people[few]) == (1.0, 0.5, 0.0), "three people prove nothing"

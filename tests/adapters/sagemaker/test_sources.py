@@ -65,6 +65,7 @@ def opened(target, folder, **sources):
         ("s3://lake/clicks/2019/a.jsonl.gz", ["a.jsonl.gz"]),
         ("s3://lake/clicks/2019/", ["a.jsonl.gz", "b.jsonl.gz"]),
         ("s3://lake/clicks/*.parquet", ["last.parquet"]),
+        ("s3://lake/clicks/[a-l]ast.parquet", ["last.parquet"]),
         ("s3://lake/clicks/**/*.gz", ["2019/a.jsonl.gz", "2019/b.jsonl.gz", "_SUCCESS.jsonl.gz"]),
     ],
 )
