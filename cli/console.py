@@ -220,11 +220,17 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
     except (click.ClickException, click.exceptions.Exit):  # a command line that is wrong: click says so
         raise
     except Exception as error:  # noqa: BLE001  nothing leaves as a traceback
-        if isinstance(error, RuntimeError) and "Query interrupted" in str(error):  # what DuckDB makes of Ctrl-C
+        if _is_stop(error):
             return _stopped(error)
         console().fail(_as_ours(error))
         return 1
     return 0
+
+
+def _is_stop(error: BaseException) -> bool:
+    """Ctrl-C as others hand it on: DuckDB in its own words, Python 3.11 as the cause of what stopped an import."""
+    words = isinstance(error, RuntimeError) and "Query interrupted" in str(error)
+    return words or isinstance(error.__cause__, KeyboardInterrupt)
 
 
 def _stopped(stop: BaseException) -> int:

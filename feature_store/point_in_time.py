@@ -186,7 +186,7 @@ def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
             (*(f", isthmus_row.{f.name}" for f in view.features), *(f", isthmus_row.event_timestamp AS {name}" for name in _stamp(view)))
         ),
     )
-    fresh = "" if view.ttl is None else f" AND isthmus_best.isthmus_moment <= isthmus_row.event_timestamp + {_interval(view.ttl)}"
+    fresh = "" if view.ttl is None else f" AND isthmus_best.isthmus_moment <= isthmus_row.event_timestamp + {interval(view.ttl)}"
     # The default frame, RANGE up to the current row, takes in peers: a row known at exactly the asked time counts.
     moments = (
         f"SELECT {key}, isthmus_known AS isthmus_moment, isthmus_version, 0 AS isthmus_asked FROM {versions}\nUNION ALL\n"
@@ -225,12 +225,13 @@ def _within_ttl(number: int, view: JoinView, feature: str, time: str, name: str 
     """A column of the row that was found, as `name`; null when the row is too old."""
     if view.ttl is None:
         return f"isthmus_view_{number}.{feature}" + (f" AS {name}" if name else "")
-    fresh = f"isthmus_spine.{time} <= isthmus_view_{number}.event_timestamp + {_interval(view.ttl)}"
+    fresh = f"isthmus_spine.{time} <= isthmus_view_{number}.event_timestamp + {interval(view.ttl)}"
     return f"CASE WHEN {fresh} THEN isthmus_view_{number}.{feature} END AS {name or feature}"
 
 
-def _interval(length: timedelta) -> str:
+def interval(length: timedelta) -> str:
+    """As every target's SQL says it. Invalid: not whole seconds."""
     seconds = length / timedelta(seconds=1)
     if seconds != int(seconds):
-        raise Invalid(f"a ttl of {length} is not a whole number of seconds", remedy="SQL intervals on every target are: use 1s or more")
+        raise Invalid(f"{length} is not a whole number of seconds", remedy="SQL intervals on every target are: use 1s or more")
     return f"INTERVAL {int(seconds)} SECOND"

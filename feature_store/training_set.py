@@ -15,7 +15,7 @@ from ..runtime import Project
 from ..times import utc_milliseconds
 from . import watermarks
 from .history import ViewSource
-from .point_in_time import JoinView, point_in_time
+from .point_in_time import JoinView, interval, point_in_time
 from .relations import objective_columns
 from .views import view_sources
 
@@ -54,7 +54,7 @@ def training_set(
         raise NotFound(f"{objective} has no attribute {', '.join(unknown)} (it has {', '.join(names[4:])})")
     views = _views(project, names, features, stamps=stamps)
     start, end, as_of = (utc_milliseconds(moment) for moment in (start, end, as_of or project.now()))
-    time = f", event_timestamp - INTERVAL {int(earlier.total_seconds())} SECOND AS {_EARLIER}" if earlier else ""
+    time = f", event_timestamp - {interval(earlier)} AS {_EARLIER}" if earlier else ""
     spine = (
         f"SELECT {', '.join(names)}{time} FROM {objective} WHERE event_timestamp >= $start_time AND event_timestamp < $end_time "
         "AND created_timestamp <= $as_of AND dt >= $start_date AND dt <= $end_date"

@@ -70,6 +70,13 @@ def test_ctrl_c_keeps_the_note_that_the_interrupted_work_left(capsys):
     assert said(capsys, abort)[2] == "\nstopped.\nrun r1 goes on. Look again: isthmus runs show r1\n"
 
 
+def test_ctrl_c_in_the_middle_of_an_import_is_ctrl_c(capsys):
+    """Python 3.11 makes a RuntimeError of what a descriptor's __set_name__ raises."""
+    error = RuntimeError("Error calling __set_name__ on 'cached_property' instance 'epsneg' in 'finfo'")
+    error.__cause__ = KeyboardInterrupt()
+    assert said(capsys, error)[0] == 130
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_that_no_room_translated_is_said_plainly(capsys, number):
     code, out, err = said(capsys, OSError(number, "No space left on device", "/data/x"))
