@@ -253,5 +253,5 @@ def _leave(console: Console, endpoint: str, outcome: Outcome) -> None:
         raise SystemExit(code)
 
 
-for each in (start, status, pause, resume, promote, abort, history, wait, rehearse, report, run, tick):
-    rollout.add_command(each)
+for subcommand in (start, status, pause, resume, promote, abort, history, wait, rehearse, report, run, tick):
+    rollout.add_command(subcommand)

@@ -75,22 +75,24 @@ def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> Non
     shown = ["auc"] if sort in (None, "auc") else ["auc", sort]
     rows = [
         (
-            one.run.name,
-            f"{one.run.started:%Y-%m-%d %H:%M}",
-            one.run.told(),
-            one.run.version or one.run.status,
-            one.run.alias or "",
-            *(f"{estimate.value:.4g}" if (estimate := figure(one.run, name)) else "" for name in shown),
-            one.run.gate or "",
-            " ".join(one.notes.tags),
+            entry.run.name,
+            f"{entry.run.started:%Y-%m-%d %H:%M}",
+            entry.run.told(),
+            entry.run.version or entry.run.status,
+            entry.run.alias or "",
+            *(f"{estimate.value:.4g}" if (estimate := figure(entry.run, name)) else "" for name in shown),
+            entry.run.gate or "",
+            " ".join(entry.notes.tags),
         )
-        for one in listed
+        for entry in listed
     ]
     head = ("run", "started", "configuration", "version", "alias", *shown, "gate", "tags")
     text = grid(rows, head=head) if rows else "no such run" if where else "no runs yet"
-    tested = {(r.objective, r.data.start, r.data.end, r.evaluation.rows) for r in (one.run for one in listed) if r.data and r.evaluation}
+    tested = {
+        (r.objective, r.data.start, r.data.end, r.evaluation.rows) for r in (entry.run for entry in listed) if r.data and r.evaluation
+    }
     note = "\nfigures are of each run's own rows, which differ: runs compare pairs them" if sort and len(tested) > 1 else ""
-    console.result([_flat(one.run, one.notes) for one in listed], text + note)
+    console.result([_flat(entry.run, entry.notes) for entry in listed], text + note)
 
 
 @command(help="One run's record.")

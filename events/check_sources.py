@@ -65,11 +65,11 @@ def _schemas(folder: Path, event: Event) -> Iterator[tuple[str, pa.Schema]]:
         check_columns(event, schema.names, name)
         yield name, schema
         return
-    found = files.matching(folder / event.source, shown=event.source)
-    for file in found.files:
-        READERS[files.kind_of(file)](event, found.root / file, str(file))
+    matches = files.matching(folder / event.source, shown=event.source)
+    for file in matches.files:
+        READERS[files.kind_of(file)](event, matches.root / file, str(file))
         if files.kind_of(file) == ".parquet":
-            yield str(file), pq.read_schema(found.root / file)
+            yield str(file), pq.read_schema(matches.root / file)
 
 
 def _misfits(event: Event, schema: pa.Schema) -> Iterator[tuple[str, str]]:

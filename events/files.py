@@ -14,7 +14,7 @@ OBJECTS = ("s3", "gs")  # schemes of files; others name tables
 GLOB = "*?["
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class Matches(msgspec.Struct, frozen=True, kw_only=True):
     """Files below a root, in the order of their names. `single`: one was named, and not a folder or a glob."""
 
     root: Path
@@ -34,7 +34,7 @@ def kind_of(path: PurePath) -> str:
     return suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in PACKED else (suffixes or [""])[-1]
 
 
-def matching(path: Path, *, shown: str) -> Found:
+def matching(path: Path, *, shown: str) -> Matches:
     """A file, all files below a folder, or those that a glob matches (** for folders of any depth).
 
     Names that begin with a dot or an underscore are passed over in folders, as Hive does. `shown` is what the user wrote.
@@ -50,14 +50,14 @@ def matching(path: Path, *, shown: str) -> Found:
         pattern = "/".join(parts[fixed:])
         below = root.glob(f"{pattern}/*" if parts[-1] == "**" else pattern)  # Python before 3.13: ** is folders alone
     elif path.is_file():
-        return Found(root=path.parent, files=(_readable(PurePath(path.name), shown),), single=True)
+        return Matches(root=path.parent, files=(_readable(PurePath(path.name), shown),), single=True)
     else:
         raise NotFound(f"{shown} is not there", remedy="a file, a folder, or a glob; from the project's folder in project.yaml")
     files = sorted(path.relative_to(root) for path in below if path.is_file())
     visible = [file for file in files if not any(part.startswith((".", "_")) for part in file.parts)]
     if not visible:
         raise NotFound(f"{shown} has no files", remedy=f"files of events end in {', '.join(KINDS)}")
-    return Found(root=root, files=tuple(_readable(file, f"{shown}: {file}") for file in visible), single=False)
+    return Matches(root=root, files=tuple(_readable(file, f"{shown}: {file}") for file in visible), single=False)
 
 
 def _readable(file: PurePath, shown: str) -> PurePath:

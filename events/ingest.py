@@ -90,14 +90,16 @@ def ingest(
         chosen = _chosen(project, event, data is not None)
         _check_tables(project, chosen)
         staged = []
-        for one in chosen:
+        for spec in chosen:
             started = time.perf_counter()
-            source = open_source(project.folder, one, data, folder / one.name / "raw", target=project.target)
-            batch = _stage(project, one, source, folder / one.name, backfill=backfill)
-            if batch.lateness.count and confirm_backfill and _empty(project, one) and confirm_backfill(one.name, batch.lateness):
-                batch = _stage(project, one, source, folder / one.name, backfill=True)
-            staged.append((one, source, batch, started))
-        reports = {one.name: _store(project, one, source, waiting, started, corrects=corrects) for one, source, waiting, started in staged}
+            source = open_source(project.folder, spec, data, folder / spec.name / "raw", target=project.target)
+            batch = _stage(project, spec, source, folder / spec.name, backfill=backfill)
+            if batch.lateness.count and confirm_backfill and _empty(project, spec) and confirm_backfill(spec.name, batch.lateness):
+                batch = _stage(project, spec, source, folder / spec.name, backfill=True)
+            staged.append((spec, source, batch, started))
+        reports = {
+            spec.name: _store(project, spec, source, waiting, started, corrects=corrects) for spec, source, waiting, started in staged
+        }
         for name, retried in _retry(project, folder).items():
             report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
             reports[name] = msgspec.structs.replace(report, retried=retried)
@@ -131,7 +133,7 @@ def _chosen(project: Project, event: str | None, given: bool) -> tuple[Event, ..
         return (events[event],)
     if given:
         raise Invalid("data without its event's name", remedy=f"say which event it holds: --event, one of {', '.join(events)}")
-    chosen = tuple(one for one in in_order(project.spec) if is_declared(project.folder, one))
+    chosen = tuple(spec for spec in in_order(project.spec) if is_declared(project.folder, spec))
     if not chosen:
         raise NotFound(
             "no event has a source", remedy="write sources/<event>.sql or events.<event>.source, or: isthmus ingest FILE --event NAME"
@@ -141,8 +143,8 @@ def _chosen(project: Project, event: str | None, given: bool) -> tuple[Event, ..
 
 def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
     """NotFound when a table of these events, or of those that they refer to, is not as project.yaml says."""
-    names = {one.name for one in chosen}
-    names |= {a.event for one in chosen for a in one.attributes if a.event is not None}
+    names = {spec.name for spec in chosen}
+    names |= {a.event for spec in chosen for a in spec.attributes if a.event is not None}
     for name in sorted(names):
         for table in (raw_table(project.spec.events[name]), quarantine_table(project.spec.events[name])):
             require_table(project, table)

@@ -95,16 +95,16 @@ def _declared(folder: Path, event: Event, source: str, stage: Path, target: Targ
     return tables_source(event, target.sources.rows(source.partition("://")[2]), source, stage)
 
 
-def _files(event: Event, found: files.Found, shown: str, stage: Path, *, move: bool = False) -> Source:
+def _files(event: Event, matches: files.Matches, shown: str, stage: Path, *, move: bool = False) -> Source:
     place = shutil.move if move else shutil.copyfile
-    if found.single:
-        (file,) = found.files
-        place(found.root / file, stage / file)
+    if matches.single:
+        (file,) = matches.files
+        place(matches.root / file, stage / file)
         return READERS[files.kind_of(file)](event, stage / file, shown)
     below, sources = stage / "files", []
-    for file in found.files:
+    for file in matches.files:
         (below / file).parent.mkdir(parents=True, exist_ok=True)
-        place(found.root / file, below / file)
+        place(matches.root / file, below / file)
         sources.append(READERS[files.kind_of(file)](event, below / file, f"{shown}: {file}"))
     return _together(shown, sources, below)
 

@@ -67,7 +67,7 @@ def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> 
                 if len(record) != len(names)
             )
             columns = zip(*(record for _, record in whole), strict=True) if whole else ([] for _ in names)
-            arrays = {column: pa.array(found, pa.string()) for column, found in zip(names, columns, strict=True)}
+            arrays = {column: pa.array(values, pa.string()) for column, values in zip(names, columns, strict=True)}
             yield Chunk(columns=arrays, rows=len(whole), lines=[line for line, _ in whole], text=True, broken=broken)
 
     return Source(name=name, raw=path, rows=None, chunks=chunks)
@@ -149,6 +149,6 @@ def _reason(line: bytes, error: Exception) -> str:
         return "not UTF-8"
     except RecursionError:
         return "nested too deeply"
-    except json.JSONDecodeError as found:
-        return f"{found.msg.lower().removesuffix(' at')} at column {found.colno}"
+    except json.JSONDecodeError as fault:
+        return f"{fault.msg.lower().removesuffix(' at')} at column {fault.colno}"
     return str(error)

@@ -128,20 +128,20 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
         except NoAnswer as error:
             raise Unavailable(str(error), remedy="end that process, then try again") from error
         if forget:
-            for kept in homes(folder):
-                _forget(kept)
+            for place in homes(folder):
+                _forget(place)
     return any(stopped)
 
 
-def _forget(kept: Path) -> None:
+def _forget(place: Path) -> None:
     from ..localstack.folders import Owned, Taken, remove_tree
 
     try:
-        owned = Owned(kept)
+        owned = Owned(place)
     except Taken as error:
-        raise Unavailable(f"a stack still runs in {kept}: nothing was removed there", remedy="end that process, then try again") from error
+        raise Unavailable(f"a stack still runs in {place}: nothing was removed there", remedy="end that process, then try again") from error
     try:
-        remove_tree(kept)
+        remove_tree(place)
     finally:
         owned.leave()
 

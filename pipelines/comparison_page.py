@@ -43,22 +43,22 @@ def html(compared: Comparisons, tables: list[pa.Table]) -> str:
 
 
 def _two(pair: Comparison, pictures: list[str]) -> list[str]:
-    one, two = pair.first, pair.second
-    outcome = two.data.outcome if two.data else "click"
+    first, second = pair.first, pair.second
+    outcome = second.data.outcome if second.data else "click"
     rows = [
-        ("version", compare.version_of(one), compare.version_of(two), ""),
-        ("features", str(len(one.features)), str(len(two.features)), ""),
+        ("version", compare.version_of(first), compare.version_of(second), ""),
+        ("features", str(len(first.features)), str(len(second.features)), ""),
         *compare.figure_rows(pair, "   "),
     ]
-    head = ("", f"{one.name} {one.told()}", f"{two.name} {two.told()}", "difference")
+    head = ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", "difference")
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
-    paired = f"Both models on the same {pair.rows:,} rows with {spoken.clicks(pair.clicks, outcome)}; {_drawn(two)}."
+    paired = f"Both models on the same {pair.rows:,} rows with {spoken.clicks(pair.clicks, outcome)}; {_drawn(second)}."
     return [
-        page.heading(f"{one.told()} and {two.told()}", f"runs {one.name} and {two.name} for {two.objective}"),
+        page.heading(f"{first.told()} and {second.told()}", f"runs {first.name} and {second.name} for {second.objective}"),
         page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),
         page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
         page.section("Pictures", *pictures),
-        page.section("What differs", *_changes((one, two))),
+        page.section("What differs", *_changes((first, second))),
     ]
 
 

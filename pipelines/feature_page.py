@@ -62,15 +62,15 @@ def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[st
     types = run.data.types if run.data else {}
     rows = [
         (
-            one.feature,
-            types.get(one.feature.rsplit(".", 1)[-1], ""),
-            f"{100 * one.nulls / one.rows:.1f} %" if one.nulls else "none",
-            page.Drawn(plots.bars(one.bars or tuple(one.levels.values()), f"distribution of {one.feature}")),
-            _values(one),
-            "" if one.age is None else f"{spoken_age(one.age[0])}, {spoken_age(one.age[1])}",
-            _drift(run, one),
+            column.feature,
+            types.get(column.feature.rsplit(".", 1)[-1], ""),
+            f"{100 * column.nulls / column.rows:.1f} %" if column.nulls else "none",
+            page.Drawn(plots.bars(column.bars or tuple(column.levels.values()), f"distribution of {column.feature}")),
+            _values(column),
+            "" if column.age is None else f"{spoken_age(column.age[0])}, {spoken_age(column.age[1])}",
+            _drift(run, column),
         )
-        for one in distributions
+        for column in distributions
     ]
     head = ("feature", "type", "nulls", "", "5 %, median, 95 %; or levels", "age: median, 95 %", "drift")
     champion = run.champion.version
@@ -84,16 +84,16 @@ def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[st
     return [page.table(head, rows, wordy=4), page.words(f"{age} {against}", "soft")]
 
 
-def _values(one: Distribution) -> str:
-    if one.quantiles:
-        _, low, _, middle, _, high, _ = one.quantiles
+def _values(column: Distribution) -> str:
+    if column.quantiles:
+        _, low, _, middle, _, high, _ = column.quantiles
         return f"{low:.4g}, {middle:.4g}, {high:.4g}"
-    shown = [f"{level} {100 * share:.0f} %" for level, share in list(one.levels.items())[:4]]
-    return ", ".join([*shown, *(["..."] if len(one.levels) > 4 else [])]) or "no value"
+    shown = [f"{level} {100 * share:.0f} %" for level, share in list(column.levels.items())[:4]]
+    return ", ".join([*shown, *(["..."] if len(column.levels) > 4 else [])]) or "no value"
 
 
-def _drift(run: Run, one: Distribution) -> str:
-    index = run.drift.get(one.feature)
+def _drift(run: Run, column: Distribution) -> str:
+    index = run.drift.get(column.feature)
     if index is None:
         return ""
     return f"{index:.3f}{' much' if index > _MUCH else ''}"

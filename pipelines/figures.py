@@ -42,7 +42,7 @@ def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...
     among = clusters(predictions)
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
     where = np.searchsorted(edges, scores, side="right")
-    found = []
+    parts = []
     for number in np.unique(where):
         inside = where == number
         rows, clicks = int(inside.sum()), int(outcomes[inside].sum())
@@ -51,8 +51,8 @@ def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...
             rate = units.totals(outcomes[inside], 1.0, among.unit[inside], among.units)
             drawn = units.estimates({"rate": rate}).get("rate")
             low, high = (drawn.low, drawn.high) if drawn else (low, high)
-        found.append(Bin(expected=float(scores[inside].mean()), observed=clicks / rows, low=low, high=high, rows=rows))
-    return tuple(found)
+        parts.append(Bin(expected=float(scores[inside].mean()), observed=clicks / rows, low=low, high=high, rows=rows))
+    return tuple(parts)
 
 
 def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
@@ -80,10 +80,10 @@ def roc_chart(seen: Sequence[Seen]) -> str:
     lines = [plots.Series(name="chance", style="quiet", x=[0, 1], y=[0, 1])]
     at = (0.05, 0.1, 0.2, 0.5)
     rows = []
-    for one in seen:
-        x, y = roc(one.predictions)
-        lines.append(plots.Series(name=one.name, style=one.style, x=x, y=y))
-        rows.append((one.name, *(f"{float(np.interp(share, x, y)):.3f}" for share in at)))
+    for run in seen:
+        x, y = roc(run.predictions)
+        lines.append(plots.Series(name=run.name, style=run.style, x=x, y=y))
+        rows.append((run.name, *(f"{float(np.interp(share, x, y)):.3f}" for share in at)))
     across = plots.axis("rows without a click ranked as high, share", 0, 1)
     behind = page.table(("clicks found, at a share of rows without one of", *map(str, at)), rows, numbers=True)
     return plots.chart("ROC within days", across, plots.axis("clicks found, share", 0, 1), lines, behind=behind)
@@ -91,20 +91,20 @@ def roc_chart(seen: Sequence[Seen]) -> str:
 
 def calibration_chart(seen: Sequence[Seen]) -> str:
     """Empty when a run's predictions are no rates."""
-    tables = [(one, calibration_bins(one.predictions)) for one in seen if chances(one.predictions["prediction"].to_numpy())]
+    tables = [(run, calibration_bins(run.predictions)) for run in seen if chances(run.predictions["prediction"].to_numpy())]
     if not tables:
         return ""
-    top = 100 * max(max(found.high, found.expected) for _, bins in tables for found in bins)
-    widest = 100 * max(found.expected for _, bins in tables for found in bins) * 1.15
+    top = 100 * max(max(part.high, part.expected) for _, bins in tables for part in bins)
+    widest = 100 * max(part.expected for _, bins in tables for part in bins) * 1.15
     series = [plots.Series(name="perfect", style="quiet", x=[0, widest], y=[0, widest])]
     rows = []
-    for one, bins in tables:
-        observed, low, high = ([100 * getattr(found, side) for found in bins] for side in ("observed", "low", "high"))
-        expected = [100 * found.expected for found in bins]
-        series.append(plots.Series(name=one.name, style=one.style, kind="dots", x=expected, y=observed, low=low, high=high))
+    for run, bins in tables:
+        observed, low, high = ([100 * getattr(part, side) for part in bins] for side in ("observed", "low", "high"))
+        expected = [100 * part.expected for part in bins]
+        series.append(plots.Series(name=run.name, style=run.style, kind="dots", x=expected, y=observed, low=low, high=high))
         rows += [
-            (one.name, f"{found.rows:,}", *(f"{value:.3g}" for value in values))
-            for found, *values in zip(bins, expected, observed, low, high, strict=True)
+            (run.name, f"{part.rows:,}", *(f"{value:.3g}" for value in values))
+            for part, *values in zip(bins, expected, observed, low, high, strict=True)
         ]
     title = "Calibration: rows in fifths by prediction, 95 %"
     behind = page.table(("", "rows", "expected %", "observed %", "from", "to"), rows, numbers=True)
@@ -127,19 +127,19 @@ _POINTS = 31  # of the chart by time: more could not be told apart
 
 def daily_chart(seen: Sequence[Seen]) -> str:
     """AUC of every test day with a whisker of 1.96 standard errors; over more than 31 days, of one week or several."""
-    days = sorted({day for one in seen for day in np.unique(day_of(one.predictions)).tolist()})
+    days = sorted({day for run in seen for day in np.unique(day_of(run.predictions)).tolist()})
     number = (days[-1] - days[0]).days + 1
     length = 1 if number <= _POINTS else 7 * math.ceil(number / _POINTS / 7)
     places = math.ceil(number / length)
     series = [plots.Series(name="", style="quiet", x=[-0.5, places - 0.5], y=[0.5, 0.5])]
     rows = []
-    for place, one in enumerate(seen):
+    for place, run in enumerate(seen):
         shift = (place - (len(seen) - 1) / 2) * min(0.16, 0.7 / len(seen))
-        spans = by_time(one.predictions, days[0], length)
+        spans = by_time(run.predictions, days[0], length)
         series.append(
             plots.Series(
-                name=one.name,
-                style=one.style,
+                name=run.name,
+                style=run.style,
                 kind="dots",
                 x=[(span.start - days[0]).days / length + shift for span in spans],
                 y=[span.auc for span in spans],
@@ -148,7 +148,7 @@ def daily_chart(seen: Sequence[Seen]) -> str:
             )
         )
         rows += [
-            (f"{span.start:%-d %b %Y}", one.name, f"{span.rows:,}", f"{span.clicks:,}", f"{span.auc:.3f}", f"{span.margin:.3f}")
+            (f"{span.start:%-d %b %Y}", run.name, f"{span.rows:,}", f"{span.clicks:,}", f"{span.auc:.3f}", f"{span.margin:.3f}")
             for span in spans
         ]
     every = max(1, math.ceil(places / 7))

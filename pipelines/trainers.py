@@ -48,12 +48,12 @@ def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path)
     """Train once. Invalid, with the line of the user's code, whatever it raises."""
     features = [feature.name for feature in model.features]
     try:
-        made: Predictor = trainer(data, label=LABEL, features=features, **model.parameters)
+        predictor: Predictor = trainer(data, label=LABEL, features=features, **model.parameters)
     except Exception as error:  # the user's code may raise anything
         raise Invalid(f"{model.trainer} raised {_said(error)}{_place(error, folder)}") from error
-    if not callable(getattr(made, "predict", None)):
-        raise Invalid(f"{model.trainer} returned a {type(made).__name__}, which has no predict(rows)")
-    return made
+    if not callable(getattr(predictor, "predict", None)):
+        raise Invalid(f"{model.trainer} returned a {type(predictor).__name__}, which has no predict(rows)")
+    return predictor
 
 
 def predict(predictor: Predictor, data: pa.Table, model: Model, folder: Path) -> NDArray[np.float64]:

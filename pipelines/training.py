@@ -219,7 +219,7 @@ def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping
     """What events are stored and how far the views were published, so that the cache sees new data."""
     state = project.target.state
     keys = sorted(f"views/{view}" for view in {feature.view for feature in model.features if feature.view})
-    views = {key.replace("/", "_"): found.value.decode() if (found := state.get(key)) else "absent" for key in keys}
+    views = {key.replace("/", "_"): document.value.decode() if (document := state.get(key)) else "absent" for key in keys}
     return {"events": f"{stored.copies} copies, the last stored {stored.newest}", **views}
 
 

@@ -97,8 +97,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool =
     return f'<div class="wide"><table>{top}<tbody>{body}</tbody></table></div>'
 
 
-def footer(made: datetime, target: str) -> str:
-    return f"Isthmus, {made:%-d %B %Y, %H:%M} UTC, target {target}. Nothing on this page is fetched from elsewhere."
+def footer(when: datetime, target: str) -> str:
+    return f"Isthmus, {when:%-d %B %Y, %H:%M} UTC, target {target}. Nothing on this page is fetched from elsewhere."
 
 
 def links(targets: Sequence[tuple[str, str]]) -> str:

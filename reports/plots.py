@@ -68,11 +68,11 @@ def chart(title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str
     parts.append(f'<text class="label" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x.label)}</text>')
     height = (_TOP + floor) / 2
     parts.append(f'<text class="label" transform="translate(12 {height}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>')
-    for one in series:
-        parts += _drawn(one, across, up)
+    for graph in series:
+        parts += _drawn(graph, across, up)
     parts.append("</svg>")
-    named = [one for one in series if one.name]
-    legend = "".join(f'<span class="key {one.style}">{escape(one.name)}</span>' for one in named)
+    named = [graph for graph in series if graph.name]
+    legend = "".join(f'<span class="key {graph.style}">{escape(graph.name)}</span>' for graph in named)
     table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
     return f"<figure><figcaption>{escape(title)}<div>{legend}</div></figcaption>{''.join(parts)}{table}</figure>"
 
@@ -130,15 +130,15 @@ def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
     return lambda value: start + (min(max(value, ruler.low), ruler.high) - ruler.low) / (ruler.high - ruler.low) * (end - start)
 
 
-def _drawn(one: Series, across: Callable[[float], float], up: Callable[[float], float]) -> list[str]:
-    points = [(across(x), up(y)) for x, y in zip(one.x, one.y, strict=True)]
-    if one.kind == "line":
+def _drawn(graph: Series, across: Callable[[float], float], up: Callable[[float], float]) -> list[str]:
+    points = [(across(x), up(y)) for x, y in zip(graph.x, graph.y, strict=True)]
+    if graph.kind == "line":
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        return [f'<polyline class="line {one.style}" points="{path}"/>']
+        return [f'<polyline class="line {graph.style}" points="{path}"/>']
     parts = []
     for number, (x, y) in enumerate(points):
-        if one.low is not None and one.high is not None:
-            ends = f'y1="{up(one.low[number]):.1f}" y2="{up(one.high[number]):.1f}"'
-            parts.append(f'<line class="whisker {one.style}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
-        parts.append(f'<circle class="dot {one.style}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
+        if graph.low is not None and graph.high is not None:
+            ends = f'y1="{up(graph.low[number]):.1f}" y2="{up(graph.high[number]):.1f}"'
+            parts.append(f'<line class="whisker {graph.style}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
+        parts.append(f'<circle class="dot {graph.style}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
     return parts

@@ -26,8 +26,8 @@ def home(plan: Plan) -> EndpointSpec:
 
 def final(plan: Plan) -> EndpointSpec:
     """After the hand-over: the promoted version under the old variant's name and in its declared size, without the new variant."""
-    kept = msgspec.structs.replace(_variant(plan, plan.to), name=plan.source, instances=_variant(plan, plan.source).instances)
-    spec = _with(plan.spec, kept)
+    promoted = msgspec.structs.replace(_variant(plan, plan.to), name=plan.source, instances=_variant(plan, plan.source).instances)
+    spec = _with(plan.spec, promoted)
     return msgspec.structs.replace(spec, variants=tuple(variant for variant in spec.variants if variant.name != plan.to))
 
 

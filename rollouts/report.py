@@ -90,7 +90,7 @@ def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMin
             for entry in entries if entry.what in (*_SERVED, *_DECISIONS, *_PEOPLE)]  # fmt: skip
     behind = page.table(("minute", "what", new, "who", "why"), rows, wordy=4)
     axis = plots.axis(f"% of the requests to {new}", 0, 100)
-    return plots.chart(f"Share of {new}", _across(end), axis, [one for one in series if one.x], behind=behind, wide=True)
+    return plots.chart(f"Share of {new}", _across(end), axis, [line for line in series if line.x], behind=behind, wide=True)
 
 
 def _guardrails(state: State, points: Mapping[str, Sequence[Point]]) -> Iterable[str]:

@@ -127,7 +127,7 @@ def _controller(text: str) -> Killed | Stopped | Second:
     if match := re.fullmatch(rf"killed (before|after) ({operations})", text):
         return Killed(when=match[1], operation=match[2])  # type: ignore[arg-type]  # the pattern's words
     if match := re.fullmatch(rf"stopped ({DURATION}) (before|after) ({operations})", text):
-        return Stopped(span=duration(match[1]), when=match[2], operation=match[3])  # type: ignore[arg-type]
+        return Stopped(span=duration(match[1]), when=match[2], operation=match[3])  # type: ignore[arg-type]  # the same
     raise Mistake(
         f"{text!r} is nothing that happens to a controller",
         "write killed after shift, stopped 90s before shift (of shift, apply, write; before or after), or a second one starts",

@@ -241,7 +241,7 @@ class WorldEndpoints:
     def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:  # noqa: ARG002  the port's
         self._must(endpoint)
         variants = self._fleet.variants
-        name = variant or max(variants, key=lambda each: variants[each].percent)
+        name = variant or max(variants, key=lambda name: variants[name].percent)
         if name not in variants:
             raise NotFound(f"{endpoint} has no variant {name}")
         running = variants[name]

@@ -65,9 +65,9 @@ def test_an_error_rate_of_twice_and_three_times_is_found(times, part):
 
 def test_what_is_broken_outright_is_found_within_three_minutes():
     m = traffic.stage(World(per_minute=240, rate=0.01, times=80), 0.25, 10, ROLLOUTS, np.random.default_rng(1))
-    found = traffic.taken_back(traffic.ratio_fails(m, 2, NEEDED), running=1)
-    assert (found > 0).all()
-    assert found.max() <= 3
+    taken_back = traffic.taken_back(traffic.ratio_fails(m, 2, NEEDED), running=1)
+    assert (taken_back > 0).all()
+    assert taken_back.max() <= 3
 
 
 def test_half_as_slow_again_is_found_by_100_requests_a_minute_within_20_minutes():

@@ -29,10 +29,10 @@ def problems(tmp_path):
         (folder / EXAMPLE.name).write_text(text.replace(STEPS, step))
         description = load(folder)
         capabilities = rows(traffic_resolution=Decimal(1), metrics_delay=timedelta(minutes=3))
-        found = check_target(description, description.spec.rollouts["ranker"], "vertex", capabilities)
+        problems = check_target(description, description.spec.rollouts["ranker"], "vertex", capabilities)
         line = 1 + text[: text.index(STEPS)].count("\n")
-        assert {(problem.file, problem.line) for problem in found} <= {("project.yaml", line)}
-        return [(problem.message, problem.remedy) for problem in found]
+        assert {(problem.file, problem.line) for problem in problems} <= {("project.yaml", line)}
+        return [(problem.message, problem.remedy) for problem in problems]
 
     return check
 
