@@ -32,9 +32,9 @@ from isthmus.target import Call, Target
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.rollouts.genuine import Laptop, Stack, deployed
 from isthmus.tests.rollouts.mutants import MUTANTS, mutated
+from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER, Scene
 from isthmus.tests.rollouts.simulation import Weather, episode
-from isthmus.tests.rollouts.test_scenarios import ENDPOINT, ROLLOUT
 
 from .measure import Line, latencies, table
 

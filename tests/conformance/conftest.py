@@ -16,6 +16,7 @@ from isthmus import installed
 from isthmus.adapters import targets
 from isthmus.errors import OutcomeUnknown, Throttled, Unavailable, Unsupported
 from isthmus.target import missing
+from isthmus.tests.conformance.clicks import SPEC
 from isthmus.tests.conformance.places import fresh, named
 from isthmus.tests.conformance.rows import PORTS
 
@@ -74,6 +75,13 @@ def target(profile):
     opened = targets.load(profile)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def warehouse(target):
+    """With an empty table `clicks_raw`."""
+    target.warehouse.apply(SPEC)
+    return target.warehouse
 
 
 @pytest.hookimpl(wrapper=True)

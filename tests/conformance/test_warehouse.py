@@ -1,4 +1,4 @@
-"""Warehouse: append-only tables, and SQL. A batch is written once, whoever repeats it."""
+"""Warehouse: append-only tables. A batch is written once, whoever repeats it."""
 
 from datetime import UTC, datetime
 
@@ -10,46 +10,9 @@ from hypothesis import strategies as st
 from isthmus.errors import Invalid, NotFound
 from isthmus.events.port import Column
 from isthmus.feature_store.port import TableSpec
+from isthmus.tests.conformance.clicks import COLUMNS, DAY, SPEC, ids, ids_of, rows, with_column
 
 pytestmark = pytest.mark.ports("warehouse")
-
-COLUMNS = (
-    Column(name="event_id", type="string", required=True),
-    Column(name="event_timestamp", type="timestamp", required=True),
-    Column(name="item", type="int64"),
-    Column(name="score", type="float64"),
-    Column(name="seen", type="bool"),
-)
-SPEC = TableSpec(name="clicks_raw", columns=COLUMNS, time_column="event_timestamp")
-DAY = 86_400_000
-
-
-def rows(*numbers, **other):
-    """Row n is on the (n modulo 3)rd of January 2026, n milliseconds after midnight."""
-    start = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
-    columns = {
-        "event_id": [f"e{n}" for n in numbers],
-        "event_timestamp": pa.array([start + n % 3 * DAY + n for n in numbers], pa.timestamp("ms")),
-        "item": pa.array(numbers, pa.int64()),
-        "score": pa.array([n / 10 for n in numbers], pa.float64()),
-        "seen": pa.array([n % 2 == 0 for n in numbers], pa.bool_()),
-    }
-    return pa.table(columns | other)
-
-
-def ids(target, table="clicks_raw"):
-    return target.warehouse.query(f"SELECT event_id FROM {table} ORDER BY event_id", {}).column("event_id").to_pylist()
-
-
-@pytest.fixture
-def warehouse(target):
-    target.warehouse.apply(SPEC)
-    return target.warehouse
-
-
-def with_column(name, kind, *, required=False, drop=None):
-    columns = (*(c for c in COLUMNS if c.name != drop), Column(name=name, type=kind, required=required))
-    return TableSpec(name=SPEC.name, columns=columns, time_column=SPEC.time_column)
 
 
 def test_a_table_that_was_not_applied_is_none(target):
@@ -100,10 +63,6 @@ def test_a_batch_again_changes_nothing(warehouse):
     assert ids_of(warehouse) == ["e1", "e2", "e3", "e4"]
 
 
-def ids_of(warehouse):
-    return warehouse.query("SELECT event_id FROM clicks_raw ORDER BY event_id", {}).column("event_id").to_pylist()
-
-
 @pytest.mark.needs("warehouse.batch_atomic")
 @pytest.mark.parametrize("verb", ["append", "save"])
 def test_readers_see_a_batch_of_many_dates_as_a_whole_or_not_at_all(target, verb):
@@ -111,7 +70,7 @@ def test_readers_see_a_batch_of_many_dates_as_a_whole_or_not_at_all(target, verb
     import threading
 
     if target.capabilities["warehouse.batch_atomic"].level == "refused":
-        target.extra("warehouse.batch_atomic")  # nobody promises it there; what is promised: the two tests below, for a cut batch
+        target.extra("warehouse.batch_atomic")  # nobody promises it there; what is promised: the tests of a cut append and a cut save
     target.warehouse.apply(SPEC)
     target.warehouse.apply(TableSpec(name="copies_raw", columns=COLUMNS, time_column="event_timestamp"))
     target.warehouse.append("clicks_raw", rows(0, 1, 2), batch="first")
@@ -257,140 +216,12 @@ def test_a_spec_that_no_target_could_make_is_invalid(target, spec):
     assert not [call for call in target.calls.calls if call.mutating]
 
 
-def test_a_view_shows_what_is_below_it_now_also_through_another_view(warehouse):
-    warehouse.apply(TableSpec(name="evens", columns=(), time_column="event_timestamp", view_sql="SELECT * FROM clicks_raw WHERE seen"))
-    warehouse.apply(TableSpec(name="top", columns=(), time_column="event_timestamp", view_sql="SELECT event_id FROM evens WHERE item > 1"))
-    warehouse.append("clicks_raw", rows(0, 1, 2), batch="b1")
-    assert warehouse.query("SELECT event_id FROM top", {})["event_id"].to_pylist() == ["e2"]
-    warehouse.append("clicks_raw", rows(4), batch="b2")
-    assert sorted(warehouse.query("SELECT event_id FROM top", {})["event_id"].to_pylist()) == ["e2", "e4"]
-    warehouse.apply(with_column("place", "string"))
-    assert warehouse.query("SELECT event_id FROM top", {}).num_rows == 2
-    assert warehouse.observe("top").columns == (Column(name="event_id", type="string"),)
-
-
-def test_a_view_can_be_changed(warehouse):
-    warehouse.append("clicks_raw", rows(1), batch="b1")
-    for sql, names in (("SELECT event_id FROM clicks_raw", ["event_id"]), ("SELECT item, seen FROM clicks_raw", ["item", "seen"])):
-        warehouse.apply(TableSpec(name="v", columns=(), time_column="event_timestamp", view_sql=sql))
-        assert warehouse.query("SELECT * FROM v", {}).schema.names == names
-
-
-def test_save_appends_what_a_query_gives_and_its_batch_again_changes_nothing(warehouse):
-    warehouse.append("clicks_raw", rows(*range(6)), batch="b1")
-    warehouse.apply(TableSpec(name="copies_raw", columns=COLUMNS, time_column="event_timestamp"))
-    sql = "SELECT event_id, event_timestamp, item * 2 AS item, dt FROM clicks_raw WHERE event_timestamp >= $start AND seen = $seen"
-    for _ in range(2):
-        warehouse.save("copies_raw", sql, {"start": datetime(2026, 1, 2, tzinfo=UTC), "seen": True}, batch="s1")
-    found = warehouse.query("SELECT event_id, item, score, dt FROM copies_raw ORDER BY event_id", {})
-    assert found.to_pylist() == [
-        {"event_id": "e2", "item": 4, "score": None, "dt": "2026-01-03"},
-        {"event_id": "e4", "item": 8, "score": None, "dt": "2026-01-02"},
-    ]
-
-
-def test_save_can_read_the_table_that_it_appends_to(warehouse):
-    warehouse.append("clicks_raw", rows(1, 2), batch="b1")
-    warehouse.save("clicks_raw", "SELECT event_id || 'x' AS event_id, event_timestamp FROM clicks_raw", {}, batch="s1")
-    assert ids_of(warehouse) == ["e1", "e1x", "e2", "e2x"]
-
-
-@pytest.mark.parametrize(
-    ("sql", "word"),
-    [
-        ("SELECT event_id FROM clicks_raw", "event_timestamp"),
-        ("SELECT event_id, event_timestamp, 1 AS colour FROM clicks_raw", "colour"),
-        ("SELECT event_id, event_timestamp, 'x' AS item FROM clicks_raw", "item"),
-        ("SELECT CASE WHEN item > 1 THEN event_id END AS event_id, event_timestamp FROM clicks_raw", "event_id"),
-        ("SELECT nope FROM clicks_raw", "line 1, column 8"),
-    ],
-)
-def test_a_saved_query_that_does_not_fit_is_invalid_and_leaves_nothing(warehouse, sql, word):
-    warehouse.append("clicks_raw", rows(1, 2), batch="b1")
-    with pytest.raises(Invalid, match=word):
-        warehouse.save("clicks_raw", sql, {}, batch="s1")
-    assert ids_of(warehouse) == ["e1", "e2"]
-
-
-@pytest.mark.parametrize(
-    ("sql", "place"),
-    [
-        ("SELEC 1", "line 1"),
-        ("SELECT event_id,\n  nope FROM clicks_raw", "line 2"),
-        ("SELECT item +\nFROM clicks_raw", "line 2"),
-        ("SELECT *\nFROM none", "line 2"),
-    ],
-)
-def test_wrong_sql_is_invalid_with_its_position(warehouse, sql, place):
-    with pytest.raises(Invalid, match=place):
-        warehouse.query(sql, {})
-
-
-@pytest.mark.parametrize(
-    "sql", ["DROP VIEW clicks_raw", "SELECT 1 AS a; SELECT 2 AS a", "COPY clicks_raw TO 'x'", "CREATE TABLE t (a INT)", ""]
-)
-def test_a_query_is_one_select(warehouse, sql):
-    with pytest.raises(Invalid):
-        warehouse.query(sql, {})
-
-
-def test_parameters_have_the_types_of_their_values(warehouse):
-    warehouse.append("clicks_raw", rows(*range(6)), batch="b1")
-    sql = """SELECT event_id FROM clicks_raw WHERE item >= $low AND score < $high
-        AND seen = $seen AND event_id <> $not_id AND event_timestamp < $end"""
-    params = {"low": 1, "high": 0.5, "seen": True, "not_id": "e'2", "end": datetime(2026, 1, 9, tzinfo=UTC), "unused": 1}
-    assert sorted(warehouse.query(sql, params)["event_id"].to_pylist()) == ["e2", "e4"]
-
-
-def test_a_parameter_without_a_value_or_of_another_type_is_invalid(warehouse):
-    with pytest.raises(Invalid, match=r"\$low"):
-        warehouse.query("SELECT event_id FROM clicks_raw WHERE item > $low", {})
-    with pytest.raises(Invalid, match=r"\$low"):
-        warehouse.query("SELECT event_id FROM clicks_raw WHERE item > $low", {"low": [1]})
-
-
-def test_results_have_canonical_types(warehouse):
-    warehouse.append("clicks_raw", rows(1, 2), batch="b1")
-    found = warehouse.query(
-        "SELECT sum(item) AS total, count(*) AS n, avg(score) AS mean, 1.5 AS half, max(event_timestamp) AS last, "
-        "max(seen) AS any_seen, min(dt) AS first_day, CAST(1 AS INTEGER) AS one FROM clicks_raw",
-        {},
-    )
-    kinds = [pa.int64(), pa.int64(), pa.float64(), pa.float64(), pa.timestamp("ms"), pa.bool_(), pa.string(), pa.int64()]
-    assert [field.type for field in found.schema] == kinds
-    assert found["total"].to_pylist() == [3]
-
-
-def test_the_same_column_twice_in_a_result_is_invalid(warehouse):
-    with pytest.raises(Invalid, match="two columns"):
-        warehouse.query("SELECT item, item FROM clicks_raw", {})
-
-
-def test_check_accepts_plain_sql_and_says_what_cannot_be_said(warehouse):
-    assert warehouse.check("SELECT item, count(*) AS n FROM clicks_raw GROUP BY item") == ()
-    problems = warehouse.check(
-        "SELECT event_id\nFROM clicks_raw ASOF JOIN clicks_raw AS b ON clicks_raw.item = b.item AND clicks_raw.score >= b.score"
-    )
-    assert problems
-    assert all(problem.what and problem.why for problem in problems)
-
-
 def test_an_append_that_was_cut_can_be_repeated(target, warehouse, cut):
     with cut:
         warehouse.append("clicks_raw", rows(1, 2, 3), batch="b1")
     for _ in range(2):
         warehouse.append("clicks_raw", rows(1, 2, 3), batch="b1")
     assert ids_of(warehouse) == ["e1", "e2", "e3"]
-
-
-def test_a_save_that_was_cut_can_be_repeated(target, warehouse, cut):
-    warehouse.append("clicks_raw", rows(1, 2, 3), batch="b1")
-    sql = "SELECT event_id || 'x' AS event_id, event_timestamp FROM clicks_raw WHERE score IS NOT NULL"
-    with cut:
-        warehouse.save("clicks_raw", sql, {}, batch="s1")
-    for _ in range(2):
-        warehouse.save("clicks_raw", sql, {}, batch="s1")
-    assert ids_of(warehouse) == ["e1", "e1x", "e2", "e2x", "e3", "e3x"]
 
 
 def test_an_apply_that_was_cut_can_be_repeated(target, cut):
@@ -403,6 +234,8 @@ def test_an_apply_that_was_cut_can_be_repeated(target, cut):
 
 
 finite = st.floats(allow_nan=False)
+
+
 # one batch a list of rows: time in the day grid, number, text
 batches = st.lists(
     st.lists(

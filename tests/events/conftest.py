@@ -1,5 +1,7 @@
+import json
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from isthmus.adapters import targets
@@ -80,3 +82,25 @@ def seen(project, event):
 
 def raw_count(project, event):
     return project.target.warehouse.query(f"SELECT count(*) AS n FROM {event}_raw", {})["n"][0].as_py()
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def lines(tmp_path):
+    return lambda rows, name="rows.jsonl": write_lines(tmp_path / name, rows)
+
+
+def counts(report):
+    return report.read, report.stored, report.already_there, report.quarantined
+
+
+def arrow_table(rows):
+    return pa.Table.from_pylist(typed(rows))
+
+
+def typed(rows):
+    return [{**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])} for row in rows]

@@ -1,4 +1,4 @@
-"""Where events come from: files, folders, globs, places in a cloud; and what `validate` says of them."""
+"""Where events come from: files, folders, globs, SQL, places in a cloud; and what `validate` says of them."""
 
 import gzip
 import json
@@ -14,9 +14,10 @@ import isthmus as im
 from isthmus.errors import Invalid, NotFound, Unsupported
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantine import quarantine
+from isthmus.events.sql import rooted
 from isthmus.tests.cli.running import create, edit
 
-from .conftest import IMPRESSION, SPEC, impression, make_project, seen
+from .conftest import IMPRESSION, SPEC, counts, impression, make_project, raw_count, seen, typed
 
 ROWS = [impression(n) for n in range(6)]
 
@@ -174,3 +175,56 @@ def test_validate_binds_sources(tmp_path):
             f"    source: {uri}",
         )
         assert any(words in message for _, _, message in problems(new)), uri
+
+
+def test_sql_sources_read_the_projects_own_files_and_the_referred_event_first(project, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "elsewhere" / "data").mkdir(parents=True)
+    rows = typed([impression(n) for n in range(4)])
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "log.parquet")
+    pq.write_table(pa.Table.from_pylist(rows[:1]), tmp_path / "elsewhere" / "data" / "log.parquet")
+    (tmp_path / "sources" / "impression.sql").write_text("SELECT * FROM 'data/log.parquet'; -- all of them")
+    (tmp_path / "sources" / "click.sql").write_text(
+        "SELECT 'c' || event_id AS event_id, event_timestamp, event_id AS impression_id, item_id FROM read_parquet('data/*.parquet')"
+    )
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    reports = ingest(project)
+    assert [(r.event, *counts(r)) for r in reports] == [("impression", 4, 4, 0, 0), ("click", 4, 4, 0, 0)]
+    assert [counts(r) for r in ingest(project)] == [(4, 0, 4, 0), (4, 0, 4, 0)]
+
+
+def test_a_mistake_in_a_source_names_the_file_and_nothing_is_changed(project, tmp_path):
+    (tmp_path / "sources").mkdir()
+    good = "SELECT 'i1' AS event_id, TIMESTAMPTZ '2019-11-30 10:00:00+00' AS event_timestamp, 1 AS item_id, 1 AS position, 'bts' AS policy"
+    (tmp_path / "sources" / "impression.sql").write_text(good)
+    for wrong, words in {
+        "SELECT nothing": "nothing",
+        "CREATE TABLE t AS SELECT 1": "not one SELECT",
+        "SELECT 1; SELECT 2": "not one SELECT",
+    }.items():
+        (tmp_path / "sources" / "click.sql").write_text(wrong)
+        with pytest.raises(Invalid, match=rf"sources/click\.sql.*{words}"):
+            ingest(project)
+    assert raw_count(project, "impression") == 0
+
+
+@pytest.mark.parametrize(
+    ("sql", "paths"),
+    [
+        ("SELECT * FROM 'a.parquet' JOIN 'b/*.csv' USING (x)", ["a.parquet", "b/*.csv"]),
+        (
+            "SELECT * FROM read_csv(['a.csv', 'b.csv'], names=['x.csv'], columns={'p': 'INT', 'q.csv': 'INT'}, delim=',')",
+            ["a.csv", "b.csv"],
+        ),
+        ("SELECT 'a.csv' AS source, 'b.csv', extract(year FROM '2019-01-01'::DATE), concat('c.csv', 'd.csv') FROM t", []),
+        ("SELECT * FROM '/a.parquet', 's3://b/c.parquet' -- FROM 'd.parquet'", []),
+        ("SELECT * FROM (SELECT * FROM parquet_scan('it''s.parquet'))", ["it's.parquet"]),
+    ],
+)
+def test_only_paths_are_made_absolute(tmp_path, sql, paths):
+    expected = sql
+    for path in paths:
+        quoted = path.replace("'", "''")
+        expected = expected.replace(f"'{quoted}'", f"'{tmp_path.resolve()}/{quoted}'")
+    assert rooted(sql, tmp_path) == expected

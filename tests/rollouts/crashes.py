@@ -1,4 +1,4 @@
-"""A whole rollout with one controller killed, or stopped while another goes on, at one of its calls. The simulation's monitor judges."""
+"""A whole rollout with one controller killed, or stopped while another goes on, at one of its calls. The monitor judges."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from isthmus.project.specs import Hold, RolloutStep
 from isthmus.rollouts import controller, documents
 
+from .monitor import Monitor
 from .scene import FAILING, MINUTE, Scene, plan
-from .simulation import EFFECTS, Killed, Monitor
+from .simulation import EFFECTS, Killed
 
 EVERY = timedelta(seconds=20)
 WAYS = {"killed before": None, "killed after": None, "stopped 100 s": 100, "stopped 290 s": 290}

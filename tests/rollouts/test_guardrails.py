@@ -9,7 +9,8 @@ from isthmus.project.guardrails import METRICS
 from isthmus.project.specs import Guardrail
 from isthmus.rollouts.guardrails import judge, needed_evidence
 
-from .plans import MINUTE, START, plan
+from .plans import START, plan
+from .scene import MINUTE
 
 
 def bucket(minute, requests, errors=0, *, ms=4.0, client=False):

@@ -19,7 +19,7 @@ from isthmus.rollouts.world import traits_of
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.rollouts.crashes import DECISIONS
 from isthmus.tests.rollouts.genuine import MINUTE, Laptop, deployed
-from isthmus.tests.rollouts.test_scenarios import ENDPOINT, ROLLOUT
+from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 
 BAKE = 3 * MINUTE
 FIRST = {"champion": Decimal(90), "challenger": Decimal(10)}

@@ -14,8 +14,8 @@ from isthmus.rollouts import controller, documents, notices, telling
 from isthmus.rollouts.player import play
 from isthmus.rollouts.rehearse import rehearsed, setting
 from isthmus.rollouts.scenario_file import read
+from isthmus.tests.rollouts.scenario_files import ENDPOINT, FILES, ROLLOUT
 from isthmus.tests.rollouts.scene import LOCAL, MINUTE, Scene, plan
-from isthmus.tests.rollouts.test_scenarios import ENDPOINT, FILES, ROLLOUT
 
 VARIABLE = "ROLLOUT_WEBHOOK"
 

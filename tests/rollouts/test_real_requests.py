@@ -24,7 +24,7 @@ from isthmus.rollouts.target_setting import TargetSetting
 from isthmus.rollouts.world import traits_of
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.rollouts.genuine import MINUTE, PLACES, deployed
-from isthmus.tests.rollouts.test_scenarios import ENDPOINT, ROLLOUT
+from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 
 CALLERS = 4
 ENOUGH, FEW = 30, 4  # requests between two movements of the clock, in a bake and elsewhere

@@ -10,8 +10,8 @@ import pytest
 from isthmus.rollouts import documents, report
 from isthmus.rollouts.retrace import retraced
 from isthmus.tests.pipelines.test_report import Whole
+from isthmus.tests.rollouts.scenario_files import FILES, rehearsal
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER
-from isthmus.tests.rollouts.test_scenarios import FILES, rehearsal
 
 BY_NAME = {path.stem: path for path in FILES}
 # Asks the page itself: what it fetched, whether anything stands out of a phone's screen, and what was drawn how large

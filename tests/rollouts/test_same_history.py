@@ -15,7 +15,7 @@ from isthmus.rollouts.target_setting import TargetSetting
 from isthmus.rollouts.world import traits_of
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.rollouts.genuine import PLACES, Laptop, deployed
-from isthmus.tests.rollouts.test_scenarios import ENDPOINT, FILES, ROLLOUT
+from isthmus.tests.rollouts.scenario_files import ENDPOINT, FILES, ROLLOUT
 
 pytestmark = pytest.mark.slow
 

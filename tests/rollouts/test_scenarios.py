@@ -1,47 +1,17 @@
 """Every scenario file, in the scripted world as fast and as fenced as this machine, and as slow and unfenced as SageMaker."""
 
 import shutil
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 import isthmus
-from isthmus.project.specs import AfterRollout, Endpoint, Guardrail, Rollout, RolloutStep, Variant
-from isthmus.rollouts.player import play
-from isthmus.rollouts.rehearse import rehearse, rehearsed, setting
-from isthmus.rollouts.scenario_file import read
+from isthmus.rollouts.rehearse import rehearse
 from isthmus.tests.cli.running import isthmus as command_line
-from isthmus.tests.rollouts.scene import LOCAL, MINUTE, SAGEMAKER, VERTEX
+from isthmus.tests.rollouts.scenario_files import FILES, rehearsal
+from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER, VERTEX
 
-FILES = sorted((Path(__file__).parent / "scenarios").glob("*.yaml"))
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ENDPOINT = Endpoint(
-    name="ranker",
-    objective="ctr",
-    unit="visitor_id",
-    variants=(
-        Variant(name="champion", model="ranker", ref="champion", traffic=Decimal(90)),
-        Variant(name="challenger", model="ranker", ref="challenger", traffic=Decimal(10)),
-    ),
-)
-ROLLOUT = Rollout(
-    endpoint="ranker",
-    steps=tuple(RolloutStep(traffic=Decimal(share), bake=bake * MINUTE) for share, bake in ((25, 10), (50, 15), (100, 15))),
-    guardrails=(
-        Guardrail(metric="error_rate", max=0.01),
-        Guardrail(metric="error_rate", max_ratio=2),
-        Guardrail(metric="latency_p90", max_ratio=1.5),
-    ),
-    after=AfterRollout(remove_old=30 * MINUTE),
-)
-
-
-def rehearsal(path, traits):
-    scenario = read(path, {"ranker": ROLLOUT})
-    planned = rehearsed(ROLLOUT, ENDPOINT, traits)
-    place = setting(scenario, planned, traits)
-    return play(scenario, planned, "ranker", place), place.world
 
 
 def entries(result, what):

@@ -11,7 +11,8 @@ from isthmus.rollouts import needs
 from isthmus.rollouts.seen import Step, Traffic, foresight, smallest, spread_of, traffic_of
 
 from . import traffic
-from .plans import MINUTE, plan
+from .plans import plan
+from .scene import MINUTE
 from .traffic import World
 
 ROLLOUTS = 1000

@@ -15,7 +15,8 @@ from isthmus.rollouts.guardrails import judge
 from isthmus.rollouts.measurements import LEAST_MINUTES, OUTRIGHT_MINUTES, OUTRIGHT_PART, OUTRIGHT_REQUESTS, OUTRIGHT_TIMES, QUIET_MINUTES
 from isthmus.rollouts.statistics import CHANCES, FACTORS
 
-from .plans import MINUTE, START, plan
+from .plans import START, plan
+from .scene import MINUTE
 
 STEPS = ((0.05, 10), (0.25, 10), (0.5, 20))  # the new variant's part, minutes: 40 looks
 
