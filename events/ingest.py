@@ -24,7 +24,7 @@ from ..errors import Invalid, LimitExceeded, NotFound, Refused
 from ..feature_store.port import TableSpec
 from ..project.specs import Event, ProjectSpec
 from ..runtime import Project
-from . import lookup
+from . import files, lookup
 from .late import late_events
 from .raw_sources import keep_raw
 from .read import is_declared, open_source
@@ -88,6 +88,8 @@ def ingest(
     """
     with project.lock("ingest"), _workspace(project.folder) as folder, _disk(folder):
         chosen = _chosen(project, event, data is not None)
+        if isinstance(data, str | Path):
+            files.matching(Path(data), shown=str(data))  # NotFound for a mistyped name, whatever else is missing
         _check_tables(project, chosen)
         staged = []
         for spec in chosen:

@@ -121,7 +121,7 @@ def test_a_folder_that_is_not_empty_is_not_filled(tmp_path):
         (["trian"], "error  No such command 'trian'. Did you mean train?\n"),
         (["train"], "error  Missing argument 'CONFIGS...'.\n       isthmus train [OPTIONS] CONFIGS...   more: isthmus train --help\n"),
         (["plan", "--detailed"], "error  No such option '--detailed'. Did you mean '--detailed-exitcode'?\n"),
-        (["ingest", "project.yaml"], "error  say which event the file holds: --event NAME\n"),
+        (["ingest", "project.yaml"], "error  say which event DATA holds: --event NAME\n"),
         (["ingest", "nowhere.csv", "--event", "click"], "nowhere.csv"),
         (["ingest", "--max-bad", "much"], "error  --max-bad is a share such as 0.1% or 0.001, not 'much'\n"),
         (["ingest", "--max-bad", "101%"], "error  --max-bad is between 0% and 100%, not 101%\n"),
