@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ...project.options import BUDGET, IMAGE
+from ...project.options import BUDGET, IMAGE, OFFLINE
 from ...project.quantities import Mistake
 from ...project.shapes import FILLED, Key, Record, Text
 
@@ -44,4 +44,5 @@ KEYS = {
         )
     ),
     "budget": BUDGET,
+    "offline": OFFLINE,
 }
