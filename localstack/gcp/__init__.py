@@ -1,1 +1,0 @@
-"""The offline GCP: a server that the genuine SDKs talk to, and that really executes."""
