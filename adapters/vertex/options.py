@@ -6,7 +6,7 @@ import re
 
 from ...project.options import BUDGET, IMAGE, OFFLINE
 from ...project.quantities import Mistake
-from ...project.shapes import FILLED, Key, Record, Text
+from ...project.shapes import FILLED, Key, OneOf, Record, Text
 
 _REPLICAS = r"[1-9][0-9]{0,3}(\.\.[1-9][0-9]{0,3})?"
 _ACCOUNT = Text(
@@ -42,6 +42,10 @@ KEYS = {
                 ),
             },
         )
+    ),
+    "endpoint": Key(
+        shape=OneOf(words=("dedicated", "shared")),
+        description="dedicated: 10 MB a request and no quota of requests; shared: 1.5 MB and 30,000 requests a minute.",
     ),
     "budget": BUDGET,
     "offline": OFFLINE,
