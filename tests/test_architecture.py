@@ -189,13 +189,17 @@ def stack_graph():
 
 
 def test_the_common_part_of_the_stacks_imports_no_cloud():
-    common = {name: imported for name, imported in stack_graph().items() if not name.startswith("localstack.aws")}
+    clouds = ("localstack.aws", "localstack.gcp")
+    graph = stack_graph()
+    common = {name: imported for name, imported in graph.items() if not name.startswith(clouds)}
     assert len(common) > 10
-    assert not {(name, other) for name, imported in common.items() for other in imported if other.startswith("localstack.aws")}
+    assert not {(name, other) for name, imported in common.items() for other in imported if other.startswith(clouds)}
+    for own, foreign in (clouds, clouds[::-1]):  # and neither stack knows the other
+        assert not {name for name, imported in graph.items() if name.startswith(own) and any(o.startswith(foreign) for o in imported)}
     sdks = {
         path: SDKS & {name.split(".")[0] for name in imports(path)} for path in FILES if path.relative_to(ROOT).parts[0] == "localstack"
     }
-    assert not {str(path) for path, used in sdks.items() if used and path.relative_to(ROOT).parts[1] != "aws"}
+    assert not {str(path) for path, used in sdks.items() if used and path.relative_to(ROOT).parts[1] not in {"aws", "gcp"}}
 
 
 def test_tables_and_the_language_of_queries_stand_without_athena():
