@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,10 +19,9 @@ def leads_here(host: str) -> bool:
     return any(host == known or host.endswith(f".{known}") for known in HOSTS)
 
 
-async def open_to(front: Front, loop: asyncio.AbstractEventLoop, transport: Any, host: str, port: str) -> None:
-    """Answer the CONNECT, end TLS, hand the bytes on."""
-    from .http import Connection
-
+async def open_to(front: Front, transport: Any, host: str, port: str, http: Callable[[], asyncio.Protocol]) -> None:
+    """Answer the CONNECT, end TLS, hand the bytes on: to what `http` makes, or to the gRPC port."""
+    loop = asyncio.get_running_loop()
     if port not in ("443", ""):
         transport.abort()
         return
@@ -41,7 +41,7 @@ async def open_to(front: Front, loop: asyncio.AbstractEventLoop, transport: Any,
         inner, _ = await loop.create_connection(lambda: _Pipe(secure), grpc_host, int(grpc_port))
         between.become(secure, _Pipe(inner))
         return
-    between.become(secure, Connection(front, loop, host=host))
+    between.become(secure, http())
 
 
 class _Between(asyncio.Protocol):

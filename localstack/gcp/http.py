@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -31,10 +32,10 @@ _TOKEN = msgspec.json.encode({"access_token": "offline", "expires_in": 3600, "to
 class Connection(asyncio.Protocol):
     """One client's connection. Requests are answered one after the other."""
 
-    def __init__(self, front: Front, loop: asyncio.AbstractEventLoop, *, host: str | None = None) -> None:
+    def __init__(self, front: Front, loop: asyncio.AbstractEventLoop, *, inside: bool = False) -> None:
         self._front = front
         self._loop = loop
-        self._host = host  # of whom the door has led here: it ends in the host that was asked for
+        self._inside = inside  # the door has led here
         self._transport: Any = None
         self._waiting: deque[tuple[HttpRequest, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -199,14 +200,15 @@ class Connection(asyncio.Protocol):
     def _connect(self) -> None:
         """CONNECT host:443."""
         host, _, port = self._target.decode("latin-1").lower().partition(":")
-        if self._parser.get_method() != b"CONNECT" or self._host is not None or self._transport is None:
+        if self._parser.get_method() != b"CONNECT" or self._inside or self._transport is None:
             self._refuse(400, "no upgrade of this connection is known here")
         elif not door.leads_here(host):
             sys.stderr.write(f"the door of the GCP stack let nobody through to {host}\n")
             self._refuse(403, f"{host} is not a host of the offline GCP; isthmus stack up gcp --allow-host {host} lets it pass")
         else:
             transport, self._transport = self._transport, None
-            task = self._loop.create_task(door.open_to(self._front, self._loop, transport, host, port))
+            inside = partial(Connection, self._front, self._loop, inside=True)
+            task = self._loop.create_task(door.open_to(self._front, transport, host, port, inside))
             task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
