@@ -18,7 +18,7 @@ import msgspec
 from .folders import Owned
 from .jobs.images import anchored
 
-CLOUDS = ("aws",)  # each a package beside this module: its __main__ serves, its `environment` says the rest
+CLOUDS = ("aws", "gcp")  # each a package beside this module: its __main__ serves, its `environment` says the rest
 _STARTS = 60.0  # seconds that a start may take; it takes about two
 
 

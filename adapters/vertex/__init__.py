@@ -26,7 +26,7 @@ ADAPTER = Adapter(
     scheme="gs",
     offline=Offline(
         cloud="gcp",
-        variables=("STORAGE_EMULATOR_HOST",),
+        variables=("GCP_ENDPOINT_URL",),
         needs=Packages(modules=(*_CLIENTS, "cryptography", "grpc", "httptools"), install="isthmus[stack-gcp]"),
         image="isthmus",
         address=f"{__name__}.backend:address",
