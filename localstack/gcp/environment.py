@@ -57,13 +57,10 @@ def variables(url: str) -> dict[str, str]:
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
     """What to export, with a word on each way in."""
     stack = of(url)
+    rest = f'api_endpoint="{url}", api_transport="rest"'
     return (
         ("nothing in the code: every client of Google's comes here", stack.door),
-        (
-            f'or by the SDKs\' own variables, and Vertex AI by api_endpoint="{url}", api_transport="rest"'
-            f' or grpc.insecure_channel("{stack.grpc_address}")',
-            stack.emulators,
-        ),
+        (f'or the SDKs\' own variables, and for Vertex AI {rest}, or grpc.insecure_channel("{stack.grpc_address}")', stack.emulators),
     )
 
 
