@@ -51,7 +51,7 @@ def listed(call: Call, prefix_uri: str) -> list[str]:
 
 
 def download(call: Call, prefix_uri: str, folder: Path) -> None:
-    """Everything below a prefix, which is a folder or one object, into `folder`. GcpError when there is nothing, or a name leads out of it."""
+    """A folder of objects, or one object, into `folder`. GcpError when there is nothing, or a name leads out of it."""
     base = prefix_uri.rstrip("/")
     uris = listed(call, f"{base}/")
     if not uris and base in listed(call, base):

@@ -56,10 +56,7 @@ def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
 @route("storage.buckets.get", "GET", _BUCKET)
 def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
     store, name = store_of(call), request.params["bucket"]
-    if flag(request.query, "softDeleted"):
-        bucket = _deleted(store, name, number(request.query, "generation"))
-    else:
-        bucket = store.bucket(name)
+    bucket = _deleted(store, name, number(request.query, "generation")) if flag(request.query, "softDeleted") else store.bucket(name)
     if not conditions_of(request).modified(bucket):
         return HttpAnswer(status=304)
     return shown_bucket(bucket, request)

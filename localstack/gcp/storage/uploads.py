@@ -66,9 +66,7 @@ class New:
             raise
 
 
-def new_version(
-    call: Call, bucket: Bucket, name: str, content: Content, *, fields: dict[str, Any], in_class: str | None = None
-) -> Version:
+def new_version(call: Call, bucket: Bucket, name: str, content: Content, *, fields: dict[str, Any], in_class: str | None = None) -> Version:
     """Not yet in the bucket. What a bucket gives to all of its new objects is there."""
     now = call.clock.now()
     if bucket.fields.get("defaultEventBasedHold"):
