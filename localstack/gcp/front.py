@@ -22,6 +22,7 @@ from ..wsgi import Answer, Cut
 from . import handler_modules, table
 from .environment import PROJECT, STACK, Environment
 from .keys import Keys
+from .policy import Used
 from .registry import ROUTES, RPCS, Call, GcpError, HttpAnswer, HttpRequest, values_of
 from .transcoding import JSON, answer_of, message_of, refusal, stream_of
 
@@ -56,7 +57,12 @@ class Front:
         self.stack = stack
         self.calls = Calls()
         self.grpc_address = ""
-        self.routes: Mapping[str, Callable[[], object]] = {"GET environment": self.environment, "GET coverage": self._coverage}
+        self.used = Used()
+        self.routes: Mapping[str, Callable[[], object]] = {
+            "GET environment": self.environment,
+            "GET coverage": self._coverage,
+            "GET policy": self.used.policy,
+        }
         self._keys: Keys | None = None
         self._port = 0
 
@@ -77,10 +83,11 @@ class Front:
         old.stop()
         self.stack.clock.reset()
         self.stack.faults.clear()
-        self.calls.clear()
+        self.forget_calls()
 
     def forget_calls(self) -> None:
         self.calls.clear()
+        self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
         raise ValueError(f"minutes of {scripted.endpoint}: the offline GCP has no scripted minutes yet")
@@ -185,6 +192,7 @@ class Front:
             if meeting.seconds:
                 await asyncio.sleep(meeting.seconds)
             meeting.refuse()
+            self.used.note(asked.service, asked.operation, request)
             result = await handler(Call(self, asked.service, asked.operation, asked.headers), request)
             meeting.cut()
             return result
@@ -195,6 +203,7 @@ class Front:
             if meeting.seconds:
                 self.stack.state.stopping.wait(meeting.seconds)
             meeting.refuse()
+            self.used.note(asked.service, asked.operation, request)
             call = call or Call(self, asked.service, asked.operation, asked.headers)
             with self.stack.clock.request():
                 result = handler(call, request)
