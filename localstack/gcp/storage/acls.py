@@ -13,6 +13,7 @@ from .resources import access_control
 from .store import Bucket, Version
 
 Entries = list[dict[str, str]]
+PUBLIC = frozenset({"allUsers", "allAuthenticatedUsers"})
 _ROLES = ("OWNER", "WRITER", "READER")
 
 
@@ -40,9 +41,9 @@ def predefined(name: str, project: str, *, owner: bool) -> Entries:
 
 def of_new_object(bucket: Bucket, name: str | None, entries: Any) -> Entries:
     if name:
-        return predefined(name, bucket.project, owner=True)
+        return private(bucket, predefined(name, bucket.project, owner=True))
     if entries:
-        return checked(entries)
+        return private(bucket, checked(entries))
     return [*(dict(entry) for entry in bucket.default_acl), _entry(f"user-{ACCOUNT}", "OWNER")]
 
 
@@ -51,6 +52,19 @@ def checked(entries: Any) -> Entries:
     if not isinstance(entries, Sequence):
         raise invalid("Invalid argument: acl is no list")
     return [_entry(str(entry.get("entity", "")), str(entry.get("role", ""))) for entry in entries]
+
+
+def private(bucket: Bucket, entries: Entries) -> Entries:
+    """The same. GcpError where the bucket prevents public access and they would give it."""
+    access = (bucket.fields.get("iamConfiguration") or {}).get("publicAccessPrevention")
+    if access == "enforced" and any(entry["entity"] in PUBLIC for entry in entries):
+        raise public_refused()
+    return entries
+
+
+def public_refused() -> GcpError:
+    text = "The member bindings allUsers and allAuthenticatedUsers are not allowed since public access prevention is enforced."
+    return GcpError("FAILED_PRECONDITION", text, reason="conditionNotMet", http=412)
 
 
 def legacy(bucket: Bucket) -> None:
@@ -99,7 +113,7 @@ class _List:
 
     def replace(self, entity: str, entry: dict[str, str] | None) -> None:
         others = [other for other in self.entries if other["entity"] != entity]
-        setattr(self.owner, self._attribute, others if entry is None else [*others, entry])
+        setattr(self.owner, self._attribute, others if entry is None else private(self.bucket, [*others, entry]))
         self.owner.metageneration += 1
         self.owner.updated = self._call.clock.now()
 

@@ -21,7 +21,7 @@ def batch(call: Call, request: HttpRequest) -> HttpAnswer:
     if not message.is_multipart():
         raise GcpError("INVALID_ARGUMENT", "Failed to parse batch request: it is not multipart/mixed.", reason="badRequest")
     answers = []
-    for number, part in enumerate(message.iter_parts() if hasattr(message, "iter_parts") else message.get_payload()):
+    for number, part in enumerate(message.iter_parts()):
         inner = _inner(request, cast("bytes", part.get_payload(decode=True)))
         content_id = str(part.get("Content-ID", f"<{number}>")).strip("<>")
         answers.append(_written(content_id, call.answer(inner)))
@@ -43,7 +43,7 @@ def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
         host=outer.host,
         path=url.path,
         query_lists=parse_qs(url.query, keep_blank_values=True),
-        headers=outer.headers | headers,
+        headers={**outer.headers, **headers},
         body=body.strip(),
     )
 

@@ -156,10 +156,10 @@ def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> No
     named = {"acl": request.query.get("predefinedAcl"), "default_acl": request.query.get("predefinedDefaultObjectAcl")}
     for attribute, key in (("acl", "acl"), ("default_acl", "defaultObjectAcl")):
         if named[attribute]:
-            setattr(bucket, attribute, acls.predefined(str(named[attribute]), bucket.project, owner=False))
+            setattr(bucket, attribute, acls.private(bucket, acls.predefined(str(named[attribute]), bucket.project, owner=False)))
         elif body.get(key):
             if not new:
                 acls.legacy(bucket)
-            setattr(bucket, attribute, acls.checked(body[key]))
+            setattr(bucket, attribute, acls.private(bucket, acls.checked(body[key])))
         elif new:
             setattr(bucket, attribute, acls.project_private(bucket.project))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -95,7 +95,7 @@ def number(query: Mapping[str, str], name: str) -> int | None:
 
 
 def invalid(message: str, parameter: str | None = None) -> GcpError:
-    place = {"locationType": "parameter", "location": parameter} if parameter else {}
+    place: dict[str, Any] = {"locationType": "parameter", "location": parameter} if parameter else {}
     return GcpError("INVALID_ARGUMENT", message, reason="invalid", **place)
 
 

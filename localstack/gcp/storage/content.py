@@ -46,7 +46,7 @@ class Writer:
         self.size = 0
         self._file = self.path.open("wb")
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._crc32c = google_crc32c.Checksum()
+        self._crc32c: Any = google_crc32c.Checksum()
 
     def write(self, data: bytes | memoryview) -> None:
         self._file.write(data)

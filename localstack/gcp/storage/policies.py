@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from ..registry import Call, GcpError, HttpRequest, route
+from .acls import PUBLIC, public_refused
 from .conditions import FAILED, invalid
 from .requests import store_of
 from .store import Bucket
@@ -36,6 +37,9 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
         bucket = store.bucket(request.params["bucket"])
         if body.get("etag") and body["etag"] != policy_of(bucket)["etag"]:
             raise GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412)
+        access = (bucket.fields.get("iamConfiguration") or {}).get("publicAccessPrevention")
+        if access == "enforced" and any(PUBLIC & set(binding["members"]) for binding in bindings):
+            raise public_refused()
         if _conditional(body):
             _check_conditional(bucket, body)
         bucket.metageneration += 1

@@ -157,7 +157,8 @@ def settled(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) ->
     access = fields.setdefault("iamConfiguration", {})
     uniform = access.setdefault("uniformBucketLevelAccess", {"enabled": False})
     access["bucketPolicyOnly"] = dict(uniform)
-    access.setdefault("publicAccessPrevention", "inherited")
+    if access.setdefault("publicAccessPrevention", "inherited") not in ("inherited", "enforced", "unspecified"):
+        raise invalid(f"Invalid argument: public access prevention {access['publicAccessPrevention']!r}")
     if uniform.get("enabled"):
         uniform.setdefault("lockedTime", timestamp(now + timedelta(days=90)))
     if location_type(fields) != "region":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
@@ -46,16 +46,19 @@ class Uploads:
         self.open: dict[str, _Parts] = {}
 
 
-def xml(operation: str, method: str, template: str = _OBJECT) -> Any:
+Handler = Callable[[Call, HttpRequest], HttpAnswer]
+
+
+def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handler], Handler]:
     """A route whose errors are XML."""
 
-    def add(handler: Any) -> Any:
+    def add(handler: Handler) -> Handler:
         def answered(call: Call, request: HttpRequest) -> HttpAnswer:
             if request.params["bucket"] in _JSON:
                 raise GcpError("UNIMPLEMENTED", f"{method} {request.path} is not supported by the offline GCP yet", reason="notImplemented")
             try:
                 _unsigned(request)
-                answer: HttpAnswer = handler(call, request)
+                answer = handler(call, request)
             except GcpError as error:
                 return _refused(error)
             return answer
