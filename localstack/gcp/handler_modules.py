@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative to this package
     "google.longrunning": ("operations",),
     "google.cloud.aiplatform.v1": (),
-    "google.pubsub.v1": (),
+    "google.pubsub.v1": ("pubsub.topics", "pubsub.subscriptions", "pubsub.pulling", "pubsub.snapshots", "pubsub.policies"),
     "google.monitoring.v3": (),
     "google.logging.v2": (),
     "google.cloud.resourcemanager.v3": (),
