@@ -10,8 +10,10 @@ _COLUMN = "isthmus_column_"
 
 
 def named_outputs(tree: exp.Query, names: Sequence[str]) -> list[str]:
-    """The names by which the query's outputs are known around it: one without a name of its own gets one, as engines call it
-    differently: `_col0`, `f0_`."""
+    """The names by which the query's outputs are known around it.
+
+    One without a name of its own gets one, as engines call it differently: `_col0`, `f0_`.
+    """
     select_ = tree
     while isinstance(select_, exp.SetOperation):  # the first SELECT names a UNION's columns
         select_ = select_.left

@@ -28,7 +28,9 @@ _ATTEMPTS = 6
 _CALL = 60  # seconds
 _PAGE = 1000
 
-_KNOWN: WeakKeyDictionary[Session, dict[str, tuple[str, Document]]] = WeakKeyDictionary()  # documents that were read, by name, with their digests
+_KNOWN: WeakKeyDictionary[Session, dict[str, tuple[str, Document]]] = (
+    WeakKeyDictionary()
+)  # documents that were read, by name, with their digests
 
 
 class Catalogue(Mapping[str, Document]):

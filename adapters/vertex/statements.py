@@ -67,9 +67,9 @@ def quoted(name: str) -> str:
 def _parsed(sql: str, params: Params) -> exp.Query:
     refuse(sql)
     empty = {name for name, value in params.items() if value is None}
-    tree: exp.Query = parse(sql).transform(
-        lambda node: exp.null() if isinstance(node, exp.Placeholder) and node.name in empty else node
-    )
+    tree = parse(sql)
+    for placeholder in [node for node in tree.find_all(exp.Placeholder) if node.name in empty]:
+        placeholder.replace(exp.null())
     return tree
 
 

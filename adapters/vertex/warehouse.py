@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _BY_REST = 5_000  # rows of a result that are read as JSON; of more, the Storage Read API's Arrow is sooner there
 _CALL = 60  # seconds
+_KINDS = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", datetime: "TIMESTAMP"}
 
 
 @final
@@ -115,7 +116,7 @@ def listed(session: Session) -> dict[tuple[str, str], str]:
 
 def _stem(session: Session, document: Document, batch: str) -> str:
     """Of the ids of a batch's jobs: a table that was deleted and made again is another one."""
-    content = "\0".join((session.dataset, document.name, document.incarnation, batch))
+    content = f"{session.dataset}/{document.name}/{document.incarnation}/{batch}"
     return f"isthmus-{session.name}-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
@@ -156,7 +157,8 @@ def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table
     job = session.bigquery.query(text, job_config=settings, retry=retry(), job_retry=None, timeout=_CALL)
     rows = job.result(retry=retry(), job_retry=None)
     storage = session.bigquery_read if rows.total_rows > _BY_REST else None
-    return rows.to_arrow(bqstorage_client=storage, create_bqstorage_client=False)
+    table: pa.Table = rows.to_arrow(bqstorage_client=storage, create_bqstorage_client=False)
+    return table
 
 
 def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:
@@ -182,16 +184,12 @@ def _parameters(params: Mapping[str, object]) -> list[Any]:
 
 
 def _kind(name: str, value: object) -> str:
-    for kind, word in ((bool, "BOOL"), (int, "INT64"), (float, "FLOAT64"), (str, "STRING"), (datetime, "TIMESTAMP")):
-        if isinstance(value, kind):
-            break
-    else:
-        raise Invalid(f"SQL: ${name} is a {type(value).__name__}")
-    if word == "INT64" and isinstance(value, int) and not -(2**63) <= value < 2**63:
+    kind = next(kind for kind in (bool, int, float, str, datetime) if isinstance(value, kind))
+    if kind is int and isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise Invalid(f"SQL: ${name} is {value}: beyond int64")
     if isinstance(value, float) and not math.isfinite(value):
         raise Invalid(f"SQL: ${name} is {value}", remedy="a parameter is a finite number")
-    return word
+    return _KINDS[kind]
 
 
 def _sent(value: object) -> object:
@@ -205,9 +203,7 @@ def _parquet(document: Document, rows: pa.Table) -> bytes:
     import pyarrow.parquet as pq
 
     dates = pc.strftime(rows.column(document.time_column), format="%Y-%m-%d")
-    kinds = [
-        pa.field(field.name, pa.timestamp("us", "UTC") if pa.types.is_timestamp(field.type) else field.type) for field in rows.schema
-    ]
+    kinds = [pa.field(field.name, pa.timestamp("us", "UTC") if pa.types.is_timestamp(field.type) else field.type) for field in rows.schema]
     stored = rows.cast(pa.schema(kinds)).append_column(pa.field(PARTITION, pa.string()), dates)
     sink = pa.BufferOutputStream()
     pq.write_table(stored, sink, compression="snappy")
