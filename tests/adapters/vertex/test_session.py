@@ -96,9 +96,8 @@ def test_without_credentials_nothing_is_called(monkeypatch):
     monkeypatch.setenv("CLOUDSDK_CONFIG", "/nowhere")
     with pytest.raises(Denied) as refusal:
         vertex.admit()
-    assert refusal.value.message == (
-        "no Google credentials: environment GOOGLE_APPLICATION_CREDENTIALS names a file that is not there; gcloud login none; this machine none"
-    )
+    variable = "GOOGLE_APPLICATION_CREDENTIALS names a file that is not there"
+    assert refusal.value.message == f"no Google credentials: environment {variable}; gcloud login none; this machine none"
     assert "isthmus plan --target prod --offline" in refusal.value.remedy
     assert refusal.value.remedy.endswith("no cloud call was made")
     assert not vertex.calls.calls
