@@ -1,0 +1,1 @@
+"""Google Cloud on this machine: the genuine SDKs talk to it."""
