@@ -155,7 +155,20 @@ def test_a_port_has_at_most_six_methods():
                 assert len(methods) <= 6, f"{node.name} has {methods}"
 
 
-HEAVY = ("pyarrow", "duckdb", "pandas", "numpy", "starlette", "uvicorn", "sqlglot", "sklearn", "matplotlib", *sorted(SDKS))
+# `google` alone is a namespace that a .pth file of google-cloud-aiplatform puts into every interpreter.
+GOOGLE = (
+    "google.cloud.aiplatform",
+    "google.cloud.bigquery",
+    "google.cloud.storage",
+    "google.protobuf",
+    "google.api_core",
+    "google.auth",
+    "grpc",
+)
+HEAVY = (
+    *("pyarrow", "duckdb", "pandas", "numpy", "starlette", "uvicorn", "sqlglot", "sklearn", "matplotlib"),
+    *(*GOOGLE, *sorted(SDKS - {"google"})),
+)
 
 
 @pytest.mark.parametrize(
@@ -186,13 +199,17 @@ def stack_graph():
 
 
 def test_the_common_part_of_the_stacks_imports_no_cloud():
-    common = {name: imported for name, imported in stack_graph().items() if not name.startswith("localstack.aws")}
+    clouds = ("localstack.aws", "localstack.gcp")
+    graph = stack_graph()
+    common = {name: imported for name, imported in graph.items() if not name.startswith(clouds)}
     assert len(common) > 10
-    assert not {(name, other) for name, imported in common.items() for other in imported if other.startswith("localstack.aws")}
+    assert not {(name, other) for name, imported in common.items() for other in imported if other.startswith(clouds)}
+    for cloud, another in (clouds, clouds[::-1]):
+        assert not {(name, other) for name in graph if name.startswith(cloud) for other in graph[name] if other.startswith(another)}
     sdks = {
         path: SDKS & {name.split(".")[0] for name in imports(path)} for path in FILES if path.relative_to(ROOT).parts[0] == "localstack"
     }
-    assert not {str(path) for path, used in sdks.items() if used and path.relative_to(ROOT).parts[1] != "aws"}
+    assert not {str(path) for path, used in sdks.items() if used and path.relative_to(ROOT).parts[1] not in ("aws", "gcp")}
 
 
 def test_tables_and_the_language_of_queries_stand_without_athena():
