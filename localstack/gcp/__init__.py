@@ -1,1 +1,1 @@
-"""Google Cloud on this machine: the genuine SDKs talk to it."""
+"""A Google Cloud on this machine that executes: Vertex AI and what it stands on, for the genuine SDKs."""
