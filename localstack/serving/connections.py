@@ -55,12 +55,10 @@ class Connections:
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> Answer:
         """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
-        lines = "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers)
-        head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
         connection = self._take()
         answer = Answer()
         try:
-            connection.sendall(head.encode("latin-1", "replace") + body)
+            connection.sendall(head(self.port, method, path, len(body), headers) + body)
             while not answer.complete:
                 data = connection.recv(262_144)
                 if data:
@@ -104,6 +102,13 @@ class Connections:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+
+def head(port: int, method: str, path: str, size: int, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """A request's line and headers, for a body of `size` bytes."""
+    lines = "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers)
+    text = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: {size}\r\n{lines}\r\n"
+    return text.encode("latin-1", "replace")
 
 
 def _clean(value: str) -> str:
