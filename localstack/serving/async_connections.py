@@ -12,19 +12,20 @@ from .connections import Answer, NotReached, TimedOut, head
 class AsyncConnections:
     """The pool of one container in one event loop."""
 
-    def __init__(self, *, timeout: float = 60.0) -> None:
-        self._timeout = timeout
+    def __init__(self) -> None:
         self._idle: deque[_Connection] = deque()
 
-    async def ask(self, port: int, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    async def ask(
+        self, port: int, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = (), *, timeout: float = 60.0
+    ) -> Answer:
         """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
         connection = await self._take(port)
         answer = connection.send(head(port, method, path, len(body), headers) + body)
-        timer = asyncio.get_running_loop().call_later(self._timeout, connection.overdue)
+        timer = asyncio.get_running_loop().call_later(timeout, connection.overdue)
         try:
             result = await answer
         except TimeoutError as error:
-            raise TimedOut(f"no answer within {self._timeout:g} seconds") from error
+            raise TimedOut(f"no answer within {timeout:g} seconds") from error
         except BaseException:
             connection.close()
             raise

@@ -60,7 +60,7 @@ def update_model(call: Call, request: Any) -> Any:
     if "display_name" in paths:
         check_display_name(request.model.display_name, kind="Model")
     of_version = parsed.version not in ("", "-")
-    if paths & _SHARED and of_version or paths & _OF_VERSION and not of_version:
+    if (paths & _SHARED and of_version) or (paths & _OF_VERSION and not of_version):
         wrong = sorted(paths & (_SHARED if of_version else _OF_VERSION))
         kind = "the model's, and the name is a version's" if of_version else "a version's, and the name is the model's"
         raise GcpError("FAILED_PRECONDITION", f"{', '.join(wrong)}: that is {kind}: {request.model.name}")
@@ -72,7 +72,7 @@ def update_model(call: Call, request: Any) -> Any:
         for path in paths:
             _replace(request.model, target, path)
         touch(call, model, version if of_version else None)
-        return shown(model, version)
+        return shown(model, version, versioned=of_version)
 
 
 @handles("google.cloud.aiplatform.v1.ModelService.MergeVersionAliases")
@@ -96,7 +96,7 @@ def merge_version_aliases(call: Call, request: Any) -> Any:
             raise GcpError("FAILED_PRECONDITION", f"The default alias cannot be removed from {model.name}: give it to another version.")
         model.aliases = aliases
         touch(call, model, version)
-        return shown(model, version)
+        return shown(model, version, versioned=True)
 
 
 @handles("google.cloud.aiplatform.v1.ModelService.DeleteModel")
@@ -134,8 +134,8 @@ def delete_model_version(call: Call, request: Any) -> Any:
             touch(kept, model)
 
     with call.store(Models).lock:
-        _, version = _deletable(call, parsed)
-    return operations.start(call, f"{parsed.model}@{version.number}", work, metadata=_deleting(call))
+        _deletable(call, parsed)
+    return operations.start(call, parsed.model, work, metadata=_deleting(call))
 
 
 def _deletable(call: Call, name: Name) -> tuple[Registered, Version]:
@@ -154,7 +154,9 @@ def _check_idle(model: Registered, version: int | None) -> None:
     endpoints = sorted({endpoint for (endpoint, _), number in model.deployed.items() if version in (None, number)})
     if endpoints:
         name = model.name if version is None else f"{model.name}@{version}"
-        raise GcpError("FAILED_PRECONDITION", f"The Model {name} is deployed or being deployed at: {', '.join(endpoints)}. Undeploy it first.")
+        raise GcpError(
+            "FAILED_PRECONDITION", f"The Model {name} is deployed or being deployed at: {', '.join(endpoints)}. Undeploy it first."
+        )
 
 
 def _replace(source: Any, target: Any, path: str) -> None:

@@ -57,7 +57,9 @@ class Models:
 def parse(call: Call, name: str) -> Name:
     match = _NAME.fullmatch(canonical(call, name))
     if match is None:
-        raise invalid(f"{name!r} is not the name of a model: projects/P/locations/L/models/M, with @VERSION or @ALIAS behind it or nothing.")
+        raise invalid(
+            f"{name!r} is not the name of a model: projects/P/locations/L/models/M, with @VERSION or @ALIAS behind it or nothing."
+        )
     return Name(match[1], match[2] or "")
 
 
@@ -78,11 +80,11 @@ def version_of(model: Registered, version: str) -> Version:
 
 
 def find(call: Call, name: str) -> Any:
-    """The version that a name leads to, as GetModel answers it. GcpError."""
+    """The version that a name leads to, as GetModel answers it: named with its number if it was asked for by one or by an alias."""
     parsed = parse(call, name)
     with call.store(Models).lock:
         model = registered(call, parsed)
-        return shown(model, version_of(model, parsed.version))
+        return shown(model, version_of(model, parsed.version), versioned=bool(parsed.version))
 
 
 def shown(model: Registered, version: Version, *, versioned: bool = False) -> Any:
