@@ -20,6 +20,7 @@ import msgspec
 Lookup = Callable[[str], object]  # a dotted path -> str, number, bool, datetime, list, dict; None: absent. FilterError: no such field
 Function = Callable[..., bool]  # (the field's value, the call's arguments) -> whether it fits
 Test = Callable[[Lookup], bool]
+Anywhere = Callable[[Lookup, str], bool]  # whether a bare word fits; a function that lives on, as filters are kept with it
 
 _SPACE = re.compile(r"\s*")
 _OPERATOR = re.compile(r"<=|>=|!=|=~|!~|=|<|>|:")
@@ -38,9 +39,7 @@ class _Call(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...]
 
 
-def matches(
-    text: str, lookup: Lookup, *, functions: Mapping[str, Function] | None = None, anywhere: Callable[[str], bool] | None = None
-) -> bool:
+def matches(text: str, lookup: Lookup, *, functions: Mapping[str, Function] | None = None, anywhere: Anywhere | None = None) -> bool:
     """Whether what `lookup` reads fits the filter; an empty one fits all. FilterError."""
     names = tuple(sorted((functions or {}).items()))
     return _parsed(text, names, anywhere)(lookup)
@@ -63,12 +62,12 @@ def ordered(items: Sequence[Any], order_by: str) -> list[Any]:
 
 
 @lru_cache(maxsize=256)
-def _parsed(text: str, functions: tuple[tuple[str, Function], ...], anywhere: Callable[[str], bool] | None) -> Test:
+def _parsed(text: str, functions: tuple[tuple[str, Function], ...], anywhere: Anywhere | None) -> Test:
     return _Parser(text, dict(functions), anywhere).whole()
 
 
 class _Parser:
-    def __init__(self, text: str, functions: Mapping[str, Function], anywhere: Callable[[str], bool] | None) -> None:
+    def __init__(self, text: str, functions: Mapping[str, Function], anywhere: Anywhere | None) -> None:
         self._text = text
         self._at = 0
         self._functions = functions
@@ -114,7 +113,7 @@ class _Parser:
             anywhere = self._anywhere
             if anywhere is None:
                 self._wrong(f"{path!r} is compared with nothing")
-            return lambda _: anywhere(path)
+            return lambda lookup: anywhere(lookup, path)
         self._at = operator.end()
         self._skip()
         argument = self._argument()

@@ -243,10 +243,9 @@ def _check_replicas(deployed: Any) -> None:
     resources = deployed.dedicated_resources
     if resources.min_replica_count < 1:
         raise invalid(f"dedicated_resources.min_replica_count must be at least 1, not {resources.min_replica_count}.")
-    if resources.max_replica_count and resources.max_replica_count < resources.min_replica_count:
-        raise invalid(
-            f"dedicated_resources: max_replica_count {resources.max_replica_count} is below min_replica_count {resources.min_replica_count}."
-        )
+    fewest, most = resources.min_replica_count, resources.max_replica_count
+    if most and most < fewest:
+        raise invalid(f"dedicated_resources.max_replica_count, {most}, is below min_replica_count, {fewest}.")
 
 
 def _scale(call: Call, deployed: Any) -> None:

@@ -75,7 +75,8 @@ def predictions_of(answer: Answer) -> _Predictions:
         return _predictions.decode(answer.body)
     except msgspec.MsgspecError as error:
         raise GcpError(
-            "INTERNAL", f"The model server's answer is not a JSON object with `predictions`: {error}: {answer.body[:1000].decode(errors='replace')}"
+            "INTERNAL",
+            f"The model server's answer is not a JSON object with `predictions`: {error}: {answer.body[:1000].decode(errors='replace')}",
         ) from error
 
 
@@ -98,14 +99,12 @@ async def forward(
     process = target.server.process
     seconds = DEDICATED_SECONDS if routing.dedicated else SHARED_SECONDS
     try:
-        answer = await target.server.connections.ask(
-            process.connections.port, "POST", target.predict_route, body, headers, timeout=seconds
-        )
+        answer = await target.server.connections.ask(process.connections.port, "POST", target.predict_route, body, headers, timeout=seconds)
     except (TimedOut, NotReached) as error:
         raise lost(call, routing, target, error, began) from error
     finally:
         process.leave()
-    count(call, routing, target, answer.status, began, instances)
+    count(call, routing, target, status=answer.status, began=began, instances=instances)
     return Exchange(routing=routing, target=target, answer=answer)
 
 
@@ -121,7 +120,7 @@ def enter(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
             return routing, target
 
 
-def count(call: Call, routing: Routing, target: Target, status: int, began: float, instances: int) -> None:
+def count(call: Call, routing: Routing, target: Target, *, status: int, began: float, instances: int) -> None:
     """What Cloud Monitoring will say of this request."""
     online.record(
         call, routing.endpoint, target.id, status=status, milliseconds=(time.perf_counter() - began) * 1000, predictions=instances
@@ -131,7 +130,7 @@ def count(call: Call, routing: Routing, target: Target, status: int, began: floa
 def lost(call: Call, routing: Routing, target: Target, error: TimedOut | NotReached, began: float) -> GcpError:
     """No answer came."""
     timed_out = isinstance(error, TimedOut)
-    count(call, routing, target, 504 if timed_out else 503, began, 0)
+    count(call, routing, target, status=504 if timed_out else 503, began=began, instances=0)
     if timed_out:
         return GcpError("DEADLINE_EXCEEDED", f"The model server of DeployedModel {target.id} gave {error}.")
     target.server.process.revive()

@@ -13,6 +13,7 @@ from google.cloud.aiplatform_v1.types import PredictResponse
 from ...serving.connections import NotReached, TimedOut
 from ..endpoints.records import must
 from ..registry import Call, GcpError, handles
+from . import values
 from .forwarding import check_size, count, enter, forward, lost, model_error, predictions_of, routing_of
 
 PredictResponsePb = PredictResponse.pb()
@@ -95,7 +96,7 @@ def stream(call: Call, endpoint: str, body: bytes, headers: tuple[tuple[str, str
             yield from parts
         finally:
             process.leave()
-            count(call, routing, target, answer.status, began, 1)
+            count(call, routing, target, status=answer.status, began=began, instances=1)
 
     return answer.status, {**answer.headers, "x-vertex-ai-deployed-model-id": target.id}, passing()
 
@@ -105,5 +106,3 @@ def _check_endpoint_header(call: Call, endpoint: str) -> None:
     header = call.headers.get("x-vertex-ai-endpoint-id")
     if header is not None and header != endpoint.rpartition("/")[2]:
         raise GcpError("INVALID_ARGUMENT", f"The header x-vertex-ai-endpoint-id names {header}, and the request {endpoint}.")
-
-

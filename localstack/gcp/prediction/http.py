@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+
 import msgspec
 
 from ..endpoints.records import must
@@ -64,7 +65,8 @@ def _check_host(call: Call, request: HttpRequest, endpoint: str) -> None:
         message = must(call, endpoint).message
         if message.dedicated_endpoint_enabled and request.host.endswith(_SHARED_HOST):
             raise GcpError(
-                "FAILED_PRECONDITION", f"Dedicated endpoint {endpoint} cannot be accessed through the shared host: {message.dedicated_endpoint_dns} is its own."
+                "FAILED_PRECONDITION",
+                f"Dedicated endpoint {endpoint} cannot be accessed through the shared host: {message.dedicated_endpoint_dns} is its own.",
             )
         if request.host.endswith(_DEDICATED_HOST) and request.host != message.dedicated_endpoint_dns:
             raise GcpError("NOT_FOUND", f"{request.host} is not the host of {endpoint}.")
