@@ -16,16 +16,16 @@ class AsyncConnections:
         self._idle: deque[_Connection] = deque()
 
     async def ask(
-        self, port: int, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = (), *, timeout: float = 60.0
+        self, port: int, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = (), *, within: float = 60.0
     ) -> Answer:
         """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
         connection = await self._take(port)
         answer = connection.send(head(port, method, path, len(body), headers) + body)
-        timer = asyncio.get_running_loop().call_later(timeout, connection.overdue)
+        timer = asyncio.get_running_loop().call_later(within, connection.overdue)
         try:
             result = await answer
         except TimeoutError as error:
-            raise TimedOut(f"no answer within {timeout:g} seconds") from error
+            raise TimedOut(f"no answer within {within:g} seconds") from error
         except BaseException:
             connection.close()
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...serving.lines import Lines
+from ..logging import access
 from ..registry import Call
 from .records import location_of
 
@@ -31,8 +32,6 @@ class EndpointLog(Lines):
         self.flush()
 
     def flush(self) -> None:
-        from ..logging import access
-
         lines, self._waiting = self._waiting, []
         if lines:
             access.write(self._call, f"projects/{self._project}/logs/{LOG.replace('/', '%2F')}", RESOURCE, self._labels, lines)

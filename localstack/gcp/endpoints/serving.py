@@ -14,6 +14,7 @@ from typing import Any
 from ...jobs.images import command_of
 from ...serving.model_server import Contract, ModelServer, Program
 from ..registry import Call, GcpError
+from ..storage import access
 from .logs import EndpointLog
 from .timing import HEALTH
 
@@ -59,8 +60,6 @@ def fill(call: Call, model: Any, folder: Path) -> None:
     """The model's files. GcpError when its folder is not there any more."""
     if not model.artifact_uri:
         return
-    from ..storage import access
-
     prefix = f"{model.artifact_uri.rstrip('/')}/"
     if not access.listed(call, prefix):
         raise GcpError("FAILED_PRECONDITION", f'There are no files under "{model.artifact_uri}" to copy.')

@@ -16,6 +16,7 @@ from .. import operations
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_labels, invalid
+from ..storage import access
 from .records import DEFAULT, ModelPb, Models, Registered, Version, parse, registered, touch
 
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
@@ -93,8 +94,6 @@ def _check(model: Any) -> None:
 
 
 def _check_artifacts(call: Call, uri: str) -> None:
-    from ..storage import access
-
     if uri and not access.listed(call, f"{uri.rstrip('/')}/"):
         raise GcpError("FAILED_PRECONDITION", f'There are no files under "{uri}" to copy.')
 

@@ -99,7 +99,7 @@ async def forward(
     process = target.server.process
     seconds = DEDICATED_SECONDS if routing.dedicated else SHARED_SECONDS
     try:
-        answer = await target.server.connections.ask(process.connections.port, "POST", target.predict_route, body, headers, timeout=seconds)
+        answer = await target.server.connections.ask(process.connections.port, "POST", target.predict_route, body, headers, within=seconds)
     except (TimedOut, NotReached) as error:
         raise lost(call, routing, target, error, began) from error
     finally:
