@@ -1,0 +1,1 @@
+"""A GCP that executes, on this machine, for the genuine SDKs."""
