@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ...project.options import BUDGET, IMAGE
+from ...project.options import BUDGET, IMAGE, OFFLINE
 from ...project.quantities import Mistake
-from ...project.shapes import FILLED, Key, Record, Text
+from ...project.shapes import FILLED, Key, OneOf, Record, Text
 
 _REPLICAS = r"[1-9][0-9]{0,3}(\.\.[1-9][0-9]{0,3})?"
 _ACCOUNT = Text(
@@ -43,5 +43,10 @@ KEYS = {
             },
         )
     ),
+    "endpoint": Key(
+        shape=OneOf(words=("dedicated", "shared")),
+        description="dedicated: 10 MB a request and no quota of requests; shared: 1.5 MB and 30,000 requests a minute.",
+    ),
     "budget": BUDGET,
+    "offline": OFFLINE,
 }

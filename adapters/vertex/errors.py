@@ -1,0 +1,190 @@
+"""Google's errors as Isthmus's: one table by status. gRPC, GAPIC's REST, BigQuery and Storage raise different classes for the same status.
+
+The statuses are those of google.rpc.Code; the texts were not seen on an account yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from ...errors import (
+    AlreadyExists,
+    Busy,
+    Conflict,
+    Denied,
+    Invalid,
+    IsthmusError,
+    LimitExceeded,
+    NotFound,
+    OutcomeUnknown,
+    Throttled,
+    Unavailable,
+    Unsupported,
+)
+
+LOGIN = "log in (`gcloud auth application-default login`), or check the roles of the service account"
+_AGAIN = "try again in a moment"
+_LOOK = "it may have happened: look, then run it again"
+
+# the status of an HTTP answer that names none
+_OF_HTTP = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    409: "ALREADY_EXISTS",
+    410: "NOT_FOUND",
+    412: "ABORTED",
+    413: "OUT_OF_RANGE",
+    416: "OUT_OF_RANGE",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    502: "UNKNOWN",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+# status, words in its reasons and message (a pattern; "" is any), ours, remedy
+_TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
+    ("PERMISSION_DENIED", r"rateLimitExceeded", Throttled, _AGAIN),  # BigQuery: 403 and this reason
+    ("PERMISSION_DENIED", r"quotaExceeded", LimitExceeded, "ask Google for a higher quota"),
+    ("PERMISSION_DENIED|UNAUTHENTICATED", "", Denied, LOGIN),
+    ("RESOURCE_EXHAUSTED", r"quotaExceeded|quotas? (is|are) exceeded", LimitExceeded, "ask Google for a higher quota"),
+    ("RESOURCE_EXHAUSTED", "", Throttled, _AGAIN),
+    ("NOT_FOUND", "", NotFound, None),
+    ("ALREADY_EXISTS", "", AlreadyExists, None),
+    ("ABORTED", "", Conflict, "read it again"),
+    ("FAILED_PRECONDITION", "", Busy, "try again when the change has ended"),
+    ("INVALID_ARGUMENT|OUT_OF_RANGE", "", Invalid, None),
+    ("UNAVAILABLE|INTERNAL|UNKNOWN|DEADLINE_EXCEEDED|CANCELLED|DATA_LOSS", "", Unavailable, _AGAIN),
+)
+# after these the service itself cannot say whether it acted
+_UNSURE = frozenset({"INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"})
+_NOT_SENT = re.compile(r"failed to connect|connection refused|name resolution|dns resolution", re.IGNORECASE)
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of Google's errors says, whichever class carries it."""
+
+    status: str  # NOT_FOUND
+    message: str
+    reasons: tuple[str, ...]  # BigQuery's and Storage's: rateLimitExceeded
+    sent: bool  # False: the request never left
+
+
+@contextmanager
+def translated(what: str, *, effect: bool = False) -> Iterator[None]:
+    """Google's errors as ours, prefixed with what was being done. `effect`: a lost reply may hide that it happened (OutcomeUnknown).
+
+    Others pass untouched: they are our mistakes.
+    """
+    try:
+        yield
+    except Exception as error:
+        ours = from_google(error, what, effect=effect)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def from_google(error: BaseException, what: str, *, effect: bool = False) -> IsthmusError | None:
+    """One error of Google's clients as ours; None: it is not one of theirs."""
+    from google.api_core.exceptions import RetryError
+
+    if isinstance(error, RetryError) and error.cause is not None:
+        return from_google(error.cause, what, effect=effect)
+    if (answer := answered(error)) is not None:
+        return _by_table(answer, what, effect=effect)
+    return _unanswered(error, what, effect=effect)
+
+
+def _unanswered(error: BaseException, what: str, *, effect: bool) -> IsthmusError | None:
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
+    from requests.exceptions import ConnectionError as NoConnection
+    from requests.exceptions import ConnectTimeout, ProxyError, RequestException, SSLError
+
+    if isinstance(error, (TransportError, ConnectTimeout, ProxyError, SSLError)) or (
+        isinstance(error, NoConnection) and _never_connected(error)
+    ):
+        return Unavailable(f"{what}: {error}", remedy="check the network, or the offline stack")  # nothing was sent
+    if isinstance(error, GoogleAuthError):
+        alone = isinstance(error, (DefaultCredentialsError, RefreshError))
+        return Denied(f"{what}: {error}", remedy=f"{LOGIN}; with no account: --offline" if alone else LOGIN)
+    # closed or timed out after sending, or while reading the reply; of Storage also a checksum that does not fit
+    if isinstance(error, RequestException) or type(error).__module__ == "google.cloud.storage.exceptions":
+        return _lost(error, what, effect=effect)
+    return None
+
+
+def transient(error: BaseException) -> bool:
+    """Whether the same call may succeed in a moment: the rule of the clients that retry."""
+    return isinstance(from_google(error, ""), (Throttled, Unavailable))
+
+
+def answered(error: BaseException) -> Answer | None:
+    """What a service answered; None: the error is not a service's answer."""
+    import grpc
+    from google.api_core.exceptions import GoogleAPICallError
+
+    if isinstance(error, GoogleAPICallError):
+        reasons = tuple(str(entry.get("reason", "")) for entry in error.errors if isinstance(entry, dict))
+        message = str(error.message or "")
+        sent = error.grpc_status_code is None or not _NOT_SENT.search(message)
+        return Answer(status=_status(error), message=message, reasons=reasons, sent=sent)
+    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
+        message = str(error.details() or "")
+        return Answer(status=error.code().name, message=message, reasons=(), sent=not _NOT_SENT.search(message))
+    return None
+
+
+def _status(error: Any) -> str:
+    if error.grpc_status_code is not None:
+        return str(error.grpc_status_code.name)
+    try:
+        return str(error.response.json()["error"]["status"])
+    except (AttributeError, KeyError, TypeError, ValueError):  # BigQuery's and Storage's errors name none
+        code = int(error.code or 0)
+        return _OF_HTTP.get(code, "UNAVAILABLE" if code >= 500 else "INVALID_ARGUMENT")
+
+
+def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
+    text = f"{what}: {answer.message or answer.status} ({' '.join((answer.status, *answer.reasons))})"
+    if answer.status == "UNIMPLEMENTED":
+        return Unsupported(text, capability=what)
+    if effect and answer.sent and (answer.status in _UNSURE or (answer.status == "UNAVAILABLE" and _cut(answer))):
+        return OutcomeUnknown(text, remedy=_LOOK)
+    words = " ".join((*answer.reasons, answer.message))
+    for statuses, pattern, kind, remedy in _TABLE:
+        if re.fullmatch(statuses, answer.status) and (not pattern or re.search(pattern, words)):
+            return kind(text, remedy=remedy)
+    return Invalid(text)
+
+
+def _cut(answer: Answer) -> bool:
+    """Whether gRPC itself says UNAVAILABLE, of a connection that ended under a call: a service that says so has not acted."""
+    return bool(
+        re.search(
+            r"socket closed|connection reset|recvmsg|broken pipe|goaway|stream (removed|closed)|rst_stream", answer.message, re.IGNORECASE
+        )
+    )
+
+
+def _never_connected(error: BaseException) -> bool:
+    from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+    cause = error.args[0] if error.args else None
+    return isinstance(cause, NewConnectionError) or (isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError))
+
+
+def _lost(error: BaseException, what: str, *, effect: bool) -> IsthmusError:
+    if effect:
+        return OutcomeUnknown(f"{what}: the reply was lost ({error}): it may have happened", remedy="look, then run it again")
+    return Unavailable(f"{what}: the reply was lost ({error})", remedy=_AGAIN)

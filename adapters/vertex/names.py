@@ -1,0 +1,43 @@
+"""Names and labels of what this adapter makes. Pure.
+
+Endpoints, models, pipelines, topics and subscriptions take `-` for `_`; tables, views and feature stores keep `_`. A label's value holds
+no more than small letters, digits, `-` and `_`, which a neutral name is.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...errors import Invalid
+from ...project.names import NAME
+
+PROJECT_LABEL = "isthmus_project"
+KIND_LABEL = "isthmus_kind"
+NAME_LABEL = "isthmus_name"
+
+_NEUTRAL = re.compile(NAME)
+
+
+def dashed(project: str, *names: str) -> str:
+    """`<project>-<name>...` of ids that refuse `_`. Reversible, as no neutral name has a `-`."""
+    return "-".join(part.replace("_", "-") for part in (project, *names))
+
+
+def dataset(project: str) -> str:
+    """The BigQuery dataset of a project, unless the profile names another."""
+    return f"isthmus_{project}"
+
+
+def check(what: str, name: str) -> None:
+    if not _NEUTRAL.fullmatch(name):
+        raise Invalid(f"{name!r} is not a {what} name", remedy="small letters, digits and single underscores, a letter first")
+
+
+def labels(project: str, kind: str, name: str) -> dict[str, str]:
+    """What carries a label carries all three, from the creating call on."""
+    return {PROJECT_LABEL: project, KIND_LABEL: kind, NAME_LABEL: name}
+
+
+def labelled(project: str) -> str:
+    """The filter of a service's list: what carries the project's label."""
+    return f"labels.{PROJECT_LABEL}={project}"

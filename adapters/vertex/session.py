@@ -1,0 +1,283 @@
+"""Google's clients of one Target, with two behaviours of retry, its project and location, and the one way in which an effect happens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from importlib import import_module
+from inspect import signature
+from typing import Any, final
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from ...errors import AlreadyExists, Invalid
+from ...target import Target
+from . import names
+from .errors import transient, translated
+
+CONTROL = 15  # seconds that a call may take which changes an endpoint: well within the lease of who asks for it
+_ANSWER = 80  # seconds: a shared endpoint has 60 to answer
+_PATIENCE = 15  # seconds in which what is transient is asked again
+_OFFLINE_PROJECT = "isthmus-offline"
+_OFFLINE_LOCATION = "us-central1"
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A client that Google generated from an API."""
+
+    module: str
+    client: str
+    regional: bool = False  # its host begins with the location
+
+
+_AI = "google.cloud.aiplatform_v1"
+# by the names of this adapter: session.endpoints
+SERVICES = {
+    "endpoints": Service(_AI, "EndpointServiceClient", regional=True),
+    "prediction": Service(_AI, "PredictionServiceClient", regional=True),
+    "models": Service(_AI, "ModelServiceClient", regional=True),
+    "jobs": Service(_AI, "JobServiceClient", regional=True),
+    "pipelines": Service(_AI, "PipelineServiceClient", regional=True),
+    "features": Service(_AI, "FeatureOnlineStoreAdminServiceClient", regional=True),
+    "feature_values": Service(_AI, "FeatureOnlineStoreServiceClient", regional=True),
+    "bigquery_read": Service("google.cloud.bigquery_storage_v1", "BigQueryReadClient"),
+    "publisher": Service("google.pubsub_v1", "PublisherClient"),
+    "subscriber": Service("google.pubsub_v1", "SubscriberClient"),
+    "monitoring": Service("google.cloud.monitoring_v3", "MetricServiceClient"),
+    "logging": Service("google.cloud.logging_v2.services.logging_service_v2", "LoggingServiceV2Client"),  # the package alone brings more
+}
+
+
+class Ruled:
+    """A generated client all of whose calls have one rule of retry and one time-out. Those of aiplatform have neither by themselves."""
+
+    def __init__(self, client: Any, *, retry: Any, within: int) -> None:
+        self._client = client
+        self._rules = {"retry": retry, "timeout": within}
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._client, name)
+        if callable(attribute) and {"retry", "timeout"} <= set(signature(attribute).parameters):
+            attribute = partial(attribute, **self._rules)
+        setattr(self, name, attribute)
+        return attribute
+
+
+@final
+class Session:
+    """What the files of this adapter share for one Target."""
+
+    def __init__(self, target: Target) -> None:
+        options = target.profile.options
+        self.calls = target.calls
+        self.profile = target.profile
+        self.name = target.profile.project  # of the Isthmus project
+        self.endpoint_url: str | None = options.get("endpoint_url")
+        self.grpc_address: str | None = options.get("grpc_address")
+        self.bucket, self.prefix = _place(target.profile.name, options.get("bucket"), self.name)
+        self.root = f"gs://{self.bucket}/{self.prefix}"
+        self.dataset: str = options.get("dataset") or names.dataset(self.name)
+        self._clients: dict[tuple[str, bool, int, str | None], Any] = {}
+        self._lock = threading.RLock()
+        self._credentials: tuple[Any, str | None] | None = None
+        self._bucket_made = False
+
+    @property
+    def offline(self) -> bool:
+        return self.endpoint_url is not None
+
+    @property
+    def project(self) -> str:
+        """The Google Cloud project's id. Invalid when neither the profile nor the credentials name one."""
+        if named := self.profile.options.get("project"):
+            return str(named)
+        if self.offline:
+            return _OFFLINE_PROJECT
+        if of_credentials := self._admitted()[1]:
+            return of_credentials
+        raise Invalid(f"target {self.profile.name} has no project", remedy="set `project:` in profiles.yaml, or GOOGLE_CLOUD_PROJECT")
+
+    @property
+    def location(self) -> str:
+        if named := self.profile.options.get("location"):
+            return str(named)
+        if self.offline:
+            return _OFFLINE_LOCATION
+        raise Invalid(f"target {self.profile.name} has no location", remedy="set `location:` in profiles.yaml: us-central1")
+
+    @property
+    def parent(self) -> str:
+        """Under which Vertex AI keeps everything."""
+        return f"projects/{self.project}/locations/{self.location}"
+
+    @property
+    def service_account(self) -> str | None:
+        """The identity of jobs and endpoints; None: the project's default one."""
+        return self.profile.options.get("service_account")
+
+    def __getattr__(self, name: str) -> Any:
+        """`session.endpoints`: the retrying client of a service."""
+        if name not in SERVICES:
+            raise AttributeError(name)
+        return self.client(name)
+
+    def client(self, service: str, *, retrying: bool = True, within: int = _ANSWER, host: str | None = None) -> Any:
+        """One of SERVICES, for reads and idempotent writes; `retrying=False`: for conditional writes and invocations.
+
+        Made once, for all threads. `within`: seconds after which a call is given up; `host`: another one than the service's own.
+        """
+        with self._lock:
+            client = self._clients.get((service, retrying, within, host))
+            if client is None:
+                with translated(f"opening {service}"):
+                    client = Ruled(self._opened(service, host), retry=retry() if retrying else None, within=within)
+                self._clients[service, retrying, within, host] = client
+            return client
+
+    @property
+    def bigquery(self) -> Any:
+        """google.cloud.bigquery's Client. Whether it repeats a call is that call's `retry` (session.retry(), None) and `job_retry`."""
+        from google.cloud.bigquery import Client
+
+        return self._handwritten("bigquery", Client, location=self.profile.options.get("location"))
+
+    @property
+    def storage(self) -> Any:
+        """google.cloud.storage's Client. Every call is given its `retry`: session.retry(), or None."""
+        from google.cloud.storage import Client
+
+        return self._handwritten("storage", Client)
+
+    def blobs(self) -> Any:
+        """The project's Bucket. On the local stack, which starts empty, it is made first."""
+        bucket = self.storage.bucket(self.bucket)
+        if self.offline and not self._bucket_made:
+            with suppress(AlreadyExists), translated(f"making bucket {self.bucket}"):
+                self.storage.create_bucket(bucket, location=self.location, retry=retry())
+            self._bucket_made = True
+        return bucket
+
+    @contextmanager
+    def mutating(self, operation: str, resource: str) -> Iterator[None]:
+        """An effect: in the call log, where a dry run stops; errors translated (a lost reply is OutcomeUnknown)."""
+        with self.calls.mutating(operation, resource), translated(f"{operation} {resource}", effect=True):
+            yield
+
+    @contextmanager
+    def reading(self, operation: str, resource: str) -> Iterator[None]:
+        self.calls.reading(operation, resource)
+        with translated(f"{operation} {resource}"):
+            yield
+
+    def admit(self) -> None:
+        """Before the first line of a command: Denied when there are no credentials; nothing is called."""
+        self._admitted()
+
+    def labels(self, kind: str, name: str) -> dict[str, str]:
+        return names.labels(self.name, kind, name)
+
+    def key(self, *parts: str) -> str:
+        """An object's name below the project's root."""
+        return "/".join((self.prefix, *parts))
+
+    def _admitted(self) -> tuple[Any, str | None]:
+        """The credentials, and the project that they name."""
+        with self._lock:
+            if self._credentials is None:
+                with translated("looking for credentials"):
+                    self._credentials = _credentials(offline=self.offline)
+            return self._credentials
+
+    def _opened(self, service: str, host: str | None) -> Any:
+        entry = SERVICES[service]
+        client: Any = getattr(import_module(entry.module), entry.client)
+        if self.grpc_address is not None:
+            return client(transport=client.get_transport_class("grpc")(channel=_channel(self.grpc_address)))
+        if self.endpoint_url is not None:
+            try:
+                client.get_transport_class("rest")
+            except KeyError:
+                remedy = "give `grpc_address` beside `endpoint_url`"
+                raise Invalid(
+                    f"target {self.profile.name}: {service} speaks gRPC only, and there is no address for it", remedy=remedy
+                ) from None
+            return client(credentials=self._admitted()[0], transport="rest", client_options={"api_endpoint": self.endpoint_url})
+        host = host or (f"{self.location}-aiplatform.googleapis.com" if entry.regional else None)
+        return client(credentials=self._admitted()[0], client_options={"api_endpoint": host} if host else None)
+
+    def _handwritten(self, service: str, client: Any, **more: Any) -> Any:
+        with self._lock:
+            opened = self._clients.get((service, True, 0, None))
+            if opened is None:
+                with translated(f"opening {service}"):
+                    options = {"api_endpoint": self.endpoint_url} if self.endpoint_url else None
+                    opened = client(project=self.project, credentials=self._admitted()[0], client_options=options, **more)
+                self._clients[service, True, 0, None] = opened
+            return opened
+
+
+_OF: WeakKeyDictionary[Target, Session] = WeakKeyDictionary()
+_MAKING = threading.Lock()
+
+
+def of(target: Target) -> Session:
+    """The one Session of a Target."""
+    with _MAKING:
+        session = _OF.get(target)
+        if session is None:
+            session = _OF[target] = Session(target)
+        return session
+
+
+def where(target: Target) -> str:
+    """What the first line of every command says of a target: project, location, offline or not, bucket."""
+    session = of(target)
+    session.admit()
+    offline = "  offline" if session.offline else ""
+    return f"project {session.project}  {session.location}{offline}   {session.profile.options['bucket']}"
+
+
+def native(target: Target) -> Any:
+    """`target.native`: the Session, whose attributes are Google's clients: bigquery, storage, endpoints."""
+    return of(target)
+
+
+@cache
+def retry() -> Any:
+    """For reads and idempotent writes: what is transient is asked again for a while."""
+    from google.api_core.retry import Retry
+
+    return Retry(predicate=transient, initial=0.1, maximum=5.0, multiplier=2.0, timeout=_PATIENCE)
+
+
+def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
+    """`gs://bucket[/prefix]` and the project as bucket and prefix: two projects may share a bucket."""
+    text = str(bucket or "")
+    if not text.startswith("gs://") or not text[5:].strip("/"):
+        raise Invalid(f"target {target}: its bucket is {text!r}", remedy="set `bucket: gs://name` in profiles.yaml")
+    name, _, prefix = text[5:].strip("/").partition("/")
+    return name, f"{prefix}/{project}" if prefix else project
+
+
+def _credentials(*, offline: bool) -> tuple[Any, str | None]:
+    if offline:
+        from google.auth.credentials import AnonymousCredentials
+
+        return AnonymousCredentials(), None
+    import google.auth
+
+    credentials, project = google.auth.default(scopes=_SCOPES)
+    return credentials, project
+
+
+@cache
+def _channel(address: str) -> Any:
+    """One to a local stack, for all of its services. No proxy stands between."""
+    import grpc
+
+    sizes = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
+    return grpc.insecure_channel(address, options=(*sizes, ("grpc.enable_http_proxy", 0)))
