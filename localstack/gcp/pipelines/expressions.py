@@ -184,37 +184,32 @@ class _Reader:
         return tuple(arguments)
 
 
+_Value = Callable[[Node], Any]
+# what its parts are to each kind that does not simply take the values of all of them
+_FORMS: Mapping[str, Callable[[tuple[Any, ...], _Value], Any]] = {
+    "constant": lambda parts, _: parts[0],
+    "list": lambda parts, value: [value(part) for part in parts],
+    "field": lambda parts, value: value(parts[0])[parts[1]],
+    "index": lambda parts, value: value(parts[0])[value(parts[1])],
+    "if": lambda parts, value: value(parts[1]) if _truth(value(parts[0])) else value(parts[2]),
+    "&&": lambda parts, value: _truth(value(parts[0])) and _truth(value(parts[1])),
+    "||": lambda parts, value: _truth(value(parts[0])) or _truth(value(parts[1])),
+    "in": lambda parts, value: value(parts[0]) in value(parts[1]),
+    "unary !": lambda parts, value: not _truth(value(parts[0])),
+    "unary -": lambda parts, value: -value(parts[0]),
+    "call": lambda parts, value: _call(parts[0], [value(part) for part in parts[1:]]),
+}
+
+
 def _value(node: Node, scope: Mapping[str, Any]) -> Any:
     def value(part: Node) -> Any:
         return _value(part, scope)
 
-    parts = node.parts
-    match node.kind:
-        case "constant":
-            return parts[0]
-        case "name":
-            return scope[parts[0]]
-        case "list":
-            return [value(part) for part in parts]
-        case "field":
-            return value(parts[0])[parts[1]]
-        case "index":
-            return value(parts[0])[value(parts[1])]
-        case "if":
-            return value(parts[1]) if _truth(value(parts[0])) else value(parts[2])
-        case "&&":
-            return _truth(value(parts[0])) and _truth(value(parts[1]))
-        case "||":
-            return _truth(value(parts[0])) or _truth(value(parts[1]))
-        case "unary !":
-            return not _truth(value(parts[0]))
-        case "unary -":
-            return -value(parts[0])
-        case "in":
-            return value(parts[0]) in value(parts[1])
-        case "call":
-            return _call(parts[0], [value(part) for part in parts[1:]])
-    return _binary(node.kind, value(parts[0]), value(parts[1]))
+    if node.kind == "name":
+        return scope[node.parts[0]]
+    if form := _FORMS.get(node.kind):
+        return form(node.parts, value)
+    return _binary(node.kind, value(node.parts[0]), value(node.parts[1]))
 
 
 def _binary(sign: str, left: Any, right: Any) -> Any:
