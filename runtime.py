@@ -127,12 +127,10 @@ def open(  # noqa: A001  `isthmus.open` reads as it should
 
     description = load(Path(path))
     overlay = {k: v for k, v in options.items() if v is not None}
-    chosen = profile(description, target=target, offline=offline, options=overlay, stack=partial(stacks.endpoint, Path(description.folder)))
+    chosen = profile(description, target=target, offline=offline, options=overlay, stack=partial(stacks.options, Path(description.folder)))
     stack = adapter(chosen.adapter).offline
-    if stack and "endpoint_url" not in chosen.options and (url := stacks.exported_url(stack)):
-        chosen = structs.replace(
-            chosen, options=chosen.options | {"endpoint_url": url}
-        )  # nothing would leave this machine without it either
+    if stack and "endpoint_url" not in chosen.options:  # nothing would leave this machine without it either
+        chosen = structs.replace(chosen, options=chosen.options | stacks.exported(stack))
     importable(description.folder)
     return Project(description, targets.load(chosen, calls=calls), progress=progress)
 

@@ -55,7 +55,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 class Packages(msgspec.Struct, frozen=True, kw_only=True):
     """What must be importable, and what pip installs to make it so."""
 
-    modules: tuple[str, ...] = ()  # top-level modules: boto3
+    modules: tuple[str, ...] = ()  # boto3, google.cloud.bigquery
     install: str = ""  # isthmus[sagemaker]
 
 
@@ -73,6 +73,7 @@ class Offline(msgspec.Struct, frozen=True, kw_only=True):
     variables: tuple[str, ...]  # where an SDK looks for the stack's URL, the first one that is set; an adapter has it as `endpoint_url`
     needs: Packages
     image: str  # what the adapter calls our model server's image where nobody pushed one
+    address: str = ""  # "module:attribute": (url) -> what else of the stack's address a profile carries; "": its URL is all of it
 
 
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +120,14 @@ def attribute(name: str) -> Any:
 
 def missing(packages: Packages) -> tuple[str, ...]:
     """The modules that this Python lacks."""
-    return tuple(module for module in packages.modules if find_spec(module) is None)
+    return tuple(module for module in packages.modules if not _is_there(module))
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # what it is in is not there
+        return False
 
 
 def require(packages: Packages, what: str) -> None:

@@ -1,11 +1,12 @@
-"""stack: the offline AWS."""
+"""stack: the offline clouds."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from .console import Console, command
 
 if TYPE_CHECKING:
     from ..localstack.client import Stack
+    from ..localstack.faults import Fault
     from ..localstack.run import RunningStack
     from ..target import Offline
 
@@ -39,7 +41,6 @@ class _Cloud(click.ParamType["Offline"]):
         return known[value]
 
 
-_PORT = 4599
 _images = click.option("--image", "images", multiple=True, metavar="NAME=COMMAND", help="What a container image is here; repeatable.")
 _clock = click.option(
     "--clock",
@@ -48,18 +49,26 @@ _clock = click.option(
     show_default=True,
     help="instant: the provider's own delays are zero; manual: time passes when a test says so.",
 )
+_memory = click.option(
+    "--query-memory", default="1GB", show_default=True, metavar="SIZE", help="What one query may use; beyond it spills, then fails."
+)
 _moto_answers = click.option(
     "--moto-answers",
     is_flag=True,
-    help="Answer what moto makes up where nothing here executes: a job without a program is Completed. For suites written for moto.",
-)
-
-_memory = click.option(
-    "--query-memory", default="1GB", show_default=True, metavar="SIZE", help="What one Athena query may use; beyond it spills, then fails."
+    help="aws: answer what moto makes up where nothing here executes: a job without a program is Completed. For suites written for moto.",
 )
 _home = click.option(
-    "--home", type=click.Path(file_okay=False, path_type=Path), help="A folder in which it keeps what it holds over a restart."
+    "--home", type=click.Path(file_okay=False, path_type=Path), help="aws: a folder in which it keeps what it holds over a restart."
 )
+_allow_hosts = click.option(
+    "--allow-host", "allow_hosts", multiple=True, metavar="HOST", help="gcp: a host that is not Google's and may be reached; repeatable."
+)
+
+
+def _of_the_process(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (_allow_hosts, _home, _moto_answers, _memory, _clock, _images):
+        function = option(function)
+    return function
 
 
 class _Around(click.Command):
@@ -71,32 +80,32 @@ class _Around(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.group(help="The offline AWS: up, run, down, faults, coverage, the rights that were used.")
+@click.group(help="The offline AWS and GCP: up, run, down, faults, coverage, the rights that were used.")
 def stack() -> None:
     """A group of commands."""
 
 
 def _url(function: Callable[..., Any]) -> Callable[..., Any]:
-    text = "Which stack (default: AWS_ENDPOINT_URL, else the project's own, else port 4599)."
+    text = "Which stack (default: the one that the environment names, else the project's own, else that of `stack up`)."
     return click.option("--url", help=text)(function)
 
 
 @command(project=False, help="Serve until Ctrl-C, and print what to export.")
 @click.argument("cloud", type=_Cloud())
-@click.option("--port", default=_PORT, show_default=True, help="0: any free one.")
-@_images
-@_clock
-@_memory
-@_moto_answers
-@_home
-def up(console: Console, *, cloud: Offline, port: int, moto_answers: bool, **options: Any) -> None:
-    with _started(cloud, port=port, moto_answers=moto_answers, **options) as running:
+@click.option("--port", type=int, help="0: any free one (default: the cloud's own).")
+@_of_the_process
+def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) -> None:
+    from ..lifecycle.offline import check
+    from ..localstack.run import environment_of
+
+    check(cloud)
+    port = environment_of(cloud.cloud).PORT if port is None else port
+    with _started(cloud, port=port, **options) as running:
         if console.as_json:
             console.result({"url": running.url, "pid": running.pid, "env": running.env})
             sys.stdout.flush()
         else:
-            exports = " ".join(f"{name}={value}" for name, value in running.env.items())
-            click.echo(f"{_headline(running, moto_answers=moto_answers)}\n  export {exports}")
+            click.echo("\n".join((_headline(running, moto_answers=options["moto_answers"]), *_exports(running))))
         try:
             code = running.wait()
         except KeyboardInterrupt:
@@ -111,24 +120,20 @@ def up(console: Console, *, cloud: Offline, port: int, moto_answers: bool, **opt
     cls=_Around,
 )
 @click.argument("cloud", type=_Cloud())
-@_images
-@_clock
-@_memory
-@_moto_answers
-@_home
+@_of_the_process
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: Any) -> None:  # noqa: ARG001  it prints nothing of its own
     from ..localstack.run import environment_for
 
     words = words[words[0] == "--" :]
     if not words or words[0].startswith("-"):
-        raise Invalid("there is no command after --", remedy="isthmus stack run aws --clock manual -- python deploy/sagemaker.py")
+        raise Invalid("there is no command after --", remedy=f"isthmus stack run {cloud.cloud} --clock manual -- python train.py")
     with _started(cloud, port=0, **options) as running:
         try:
             code = subprocess.run(words, env=environment_for(running.url, cloud=cloud.cloud), check=False).returncode
         except OSError as error:
             raise Invalid(
-                f"{words[0]} cannot be run: {error.strerror}", remedy="isthmus stack run aws -- python deploy/sagemaker.py"
+                f"{words[0]} cannot be run: {error.strerror}", remedy=f"isthmus stack run {cloud.cloud} -- python train.py"
             ) from error
     raise SystemExit(code if code >= 0 else 128 - code)  # a signal, as shells say it
 
@@ -146,29 +151,34 @@ def down(console: Console, forget: bool) -> None:
 
 @command(project=False, help="Per operation: executes, stores only, not there.")
 @click.argument("cloud", type=_Cloud())
-@click.option("--service", metavar="NAME", help="One of sagemaker, s3, glue, athena, kinesis, firehose, cloudwatch.")
+@click.option("--service", metavar="NAME", help="One of them alone, such as sagemaker or aiplatform.")
 def coverage(console: Console, cloud: Offline, service: str | None) -> None:
     from ..lifecycle.offline import check
 
     check(cloud)
-    from ..localstack.aws import coverage as covered
-
+    covered = import_module(f"...localstack.{cloud.cloud}.coverage", __name__)
     if service is not None and service not in covered.FAMILIES:
         raise NotFound(f"there is no {service} in the list", remedy=f"it has {', '.join(covered.FAMILIES)}")
-    found = covered.coverage(service)
-    counted = covered.count(found)
-    lines = [f"{item.service:<30} {item.operation:<45} {item.level}{'   moto' if item.by == 'moto' else ''}" for item in found]
+    operations = covered.coverage(service)
+    counted = covered.count(operations)
+    lines = [
+        f"{each.service:<30} {each.operation:<45} {each.level}{'' if each.by in ('', 'isthmus') else f'   {each.by}'}"
+        for each in operations
+    ]
     total = f"{counted.executes} operations execute, {counted.stores} only store, {counted.missing} are not there"
-    console.result(found, "\n".join([*lines, total]))
+    console.result(operations, "\n".join([*lines, total]))
 
 
-@command(project=False, help="The least-privilege IAM policy of what the stack was asked since its last reset.")
+@command(
+    project=False, help="The least rights for what the stack was asked since its last reset: AWS, a policy; GCP, roles and a custom one."
+)
 @_url
 def policy(console: Console, url: str | None) -> None:
     import msgspec
 
-    found = _asked(url, lambda stack: stack.policy())
-    console.result(found, msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    rights = _asked(url, lambda stack: stack.policy())
+    text = rights.pop("text", None)  # where the cloud's own form is not JSON
+    console.result(rights, text or msgspec.json.format(msgspec.json.encode(rights), indent=2).decode())
 
 
 @stack.group(help="What goes wrong on purpose: add, list, clear.")
@@ -177,31 +187,32 @@ def fault() -> None:
 
 
 @command(
-    project=False, help="Let something go wrong: throttle, error, latency, cut-before, cut-after, silent-rollback, eventual-consistency."
+    project=False,
+    help="Let something go wrong: throttle, error, latency, cut-before, cut-after, silent-rollback, eventual-consistency, ...",
 )
 @click.argument("kind")
-@click.option("--service", help="As boto3 calls it: sagemaker, sagemaker-runtime, s3. Default: every one.")
-@click.option("--operation", help="As the API calls it: UpdateEndpoint. Default: every one.")
+@click.option("--service", help="As boto3 calls it (sagemaker, sagemaker-runtime), or Google (aiplatform, storage). Default: every one.")
+@click.option("--operation", help="As the API calls it: UpdateEndpoint, EndpointService.UpdateEndpoint. Default: every one.")
 @click.option("--name", help="Only calls that name this resource.")
 @click.option("--times", default=1, show_default=True, help="How often; 0: until it is cleared. An SDK's retries count.")
 @click.option("--seconds", default=1.0, show_default=True, help="latency: how late. eventual-consistency: how long reads are old.")
 @click.option("--code", help="error: the error code to answer.")
 @_url
-def add(console: Console, url: str | None, **given: Any) -> None:
+def add(console: Console, url: str | None, **rule: Any) -> None:
     from ..localstack.faults import KINDS
 
-    if given["kind"] not in KINDS:
-        raise Invalid(f"{given['kind']} is not a fault", remedy=f"there are {', '.join(KINDS)}")
-    times = given.pop("times")
-    made = _asked(url, lambda stack: stack.fault(times=times or None, **given))
-    console.result(made, _line(made))
+    if rule["kind"] not in KINDS:
+        raise Invalid(f"{rule['kind']} is not a fault", remedy=f"there are {', '.join(KINDS)}")
+    times = rule.pop("times")
+    fault = _asked(url, lambda stack: stack.fault(times=times or None, **rule))
+    console.result(fault, _line(fault))
 
 
 @command(project=False, help="The faults that are still to come.")
 @_url
 def list_faults(console: Console, url: str | None) -> None:
-    found = _asked(url, lambda stack: stack.faults())
-    console.result(found, "\n".join(map(_line, found)) or "no faults")
+    faults = _asked(url, lambda stack: stack.faults())
+    console.result(faults, "\n".join(map(_line, faults)) or "no faults")
 
 
 @command(project=False, help="Take one fault back, or all.")
@@ -224,6 +235,7 @@ def _started(cloud: Offline, *, port: int, images: tuple[str, ...], **options: A
     from ..localstack.run import StackFailed, start
 
     check(cloud)
+    title = _without_others(cloud, options)
     commands = dict(ours(Path.cwd(), cloud))
     for text in images:
         name, equals, line = text.partition("=")
@@ -235,41 +247,70 @@ def _started(cloud: Offline, *, port: int, images: tuple[str, ...], **options: A
     except StackFailed as error:
         where = f" on port {port}" if port else ""
         remedy = "its own words are above" + ("; --port 0 takes any free port" if port else "")
-        raise Unavailable(f"the offline AWS did not start{where}", remedy=remedy) from error
+        raise Unavailable(f"the offline {title} did not start{where}", remedy=remedy) from error
+
+
+def _without_others(cloud: Offline, options: dict[str, Any]) -> str:
+    """Leave out what this cloud has no option for; its title. Invalid where one was asked for."""
+    from ..localstack.run import environment_of
+
+    own = environment_of(cloud.cloud)
+    for name, option in (("moto_answers", "--moto-answers"), ("home", "--home"), ("allow_hosts", "--allow-host")):
+        if options.get(name) and name not in own.OPTIONS:
+            raise Invalid(f"the offline {own.TITLE} has no {option}", remedy="leave it out")
+    return own.TITLE
 
 
 def _headline(running: RunningStack, *, moto_answers: bool) -> str:
-    from collections import Counter
+    from ..localstack.run import environment_of
 
-    from ..localstack.client import Stack
-
-    found = Stack(running.url).coverage()
-    levels = Counter(item["level"] for item in found)
-    families = "sagemaker s3 glue athena kinesis firehose cloudwatch"
+    own = environment_of(running.cloud)
     return (
-        f"AWS on {running.url.removeprefix('http://')}   {families}   "
-        f"{levels['executes']} operations execute, {levels['stores only']} only store"
+        f"{own.TITLE} on {running.url.removeprefix('http://')}   {own.SERVICES}   {own.summary(running.url)}"
         f"{'   --moto-answers: what nobody executed is made up' if moto_answers else ''}"
     )
 
 
+def _exports(running: RunningStack) -> Iterator[str]:
+    """What to export, a block for each way in."""
+    from ..localstack.run import environment_of
+
+    for words, variables in environment_of(running.cloud).ways(running.url):
+        if words:
+            yield f"  {words}"
+        yield "  export " + " ".join(f"{name}={value}" for name, value in variables.items())
+
+
 def _asked(url: str | None, ask: Callable[[Stack], Any]) -> Any:
     """Ask the running stack; its refusals are Invalid, its absence NotFound."""
-    from ..lifecycle.offline import clouds, running_urls
     from ..localstack.client import Stack
 
+    places = _places(url)
+    for where in places:
+        try:
+            return ask(Stack(where))
+        except OSError:
+            continue
+        except ValueError as error:
+            raise Invalid(f"{where} does not take that: {error}") from None
+    raise NotFound(f"no stack answers at {' or '.join(places)}", remedy="start one with `isthmus stack up aws|gcp`, or say --url")
+
+
+def _places(url: str | None) -> list[str]:
+    """Where the stack may be that was meant: as the command says, or the environment; the project's own; where `up` starts one."""
+    from ..lifecycle.offline import clouds, running_urls
+    from ..localstack.run import CLOUDS, environment_of
+
+    if url:
+        return [url]
     named = (os.environ.get(variable) for cloud in clouds().values() for variable in cloud.variables)
-    where = url or next(filter(None, named), None) or next(iter(running_urls(Path.cwd())), f"http://127.0.0.1:{_PORT}")
-    try:
-        return ask(Stack(where))
-    except OSError:
-        raise NotFound(f"no stack answers at {where}", remedy="start one with `isthmus stack up aws`, or say --url") from None
-    except ValueError as error:
-        raise Invalid(f"{where} does not take that: {error}") from None
+    if first := next(filter(None, named), None):
+        return [first]
+    return list(running_urls(Path.cwd())) or [f"http://127.0.0.1:{environment_of(cloud).PORT}" for cloud in CLOUDS]
 
 
-def _line(found: Any) -> str:
-    where = ":".join(part for part in (found.service, found.operation) if part) or "everything"
-    name = f" {found.name}" if found.name else ""
-    times = "until it is cleared" if found.times is None else f"{found.times} time{'s' if found.times != 1 else ''}"
-    return f"{found.id:>3}  {found.kind:<20} {where}{name}   {times}"
+def _line(fault: Fault) -> str:
+    where = ":".join(part for part in (fault.service, fault.operation) if part) or "everything"
+    name = f" {fault.name}" if fault.name else ""
+    times = "until it is cleared" if fault.times is None else f"{fault.times} time{'s' if fault.times != 1 else ''}"
+    return f"{fault.id:>3}  {fault.kind:<20} {where}{name}   {times}"

@@ -2,7 +2,8 @@
 of the project's own, in this order.
 
 The project's own stack is a process of its own, started when first needed, recorded in .isthmus/stack/<cloud>.json and used by every later
-command. What it holds is kept in .isthmus/stack/<cloud> over its end, until `isthmus stack down --forget` or `isthmus destroy --offline`.
+command. Where the cloud's stack keeps what it holds, that is in .isthmus/stack/<cloud>, until `isthmus stack down --forget` or
+`isthmus destroy --offline`.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ from ..formats import refuse_newer, schema, schema_of
 from ..installed import adapter, adapters
 from ..project.options import on_this_machine
 from ..storage import make_private
-from ..target import Offline, require
+from ..target import Offline, attribute, require
 
-_BUILT = ("aws",)  # the clouds that localstack/ has
 _CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
 
 
 def clouds() -> dict[str, Offline]:
     """Cloud -> its stack, of every adapter that is installed."""
     return {stack.cloud: stack for stack in _stacks()}
+
+
+def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str, str]:
+    """What a profile carries of the stack for the project in `folder`: `endpoint_url`, and what else its adapter needs of the address."""
+    return _address(stack, endpoint(folder, stack, server))
 
 
 def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
@@ -46,7 +51,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
     if server:
         return server
     check(stack)
-    from ..localstack.apart import NoAnswer, answering, previous, start_aws_apart
+    from ..localstack.apart import NoAnswer, answering, previous, start_apart
     from ..localstack.run import StackFailed
 
     ready = record(folder, stack)
@@ -64,7 +69,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
         if (news := _told(ready)) is not None:
             sys.stderr.write(f"{news}\n  its log is now {previous(log).relative_to(folder)}\n")
         try:
-            return start_aws_apart(ready=ready, log=log, images=images(folder, stack), clock=_CLOCK, home=home(folder, stack)).url
+            return start_apart(stack.cloud, ready=ready, log=log, images=images(folder, stack), clock=_CLOCK, home=home(folder, stack)).url
         except StackFailed as error:
             reason = str(error).splitlines()[-1]
             raise Unavailable(
@@ -92,12 +97,14 @@ def _told(ready: Path) -> str | None:
     else:
         text = f"it ended at {when}: {_how(end.code)}"
     lines = "".join(f"\n    {line}" for line in end.log)
-    return (
-        f"the offline stack of this project died: {text}\n"
-        "  what it held is kept, and the next one goes on with it: jobs that ran have failed, endpoints start again;\n"
-        "  what is gone: metrics, logs, records in flight, histories of queries, faults, and that callers are held to policies"
-        f"{chr(10) + '  its last lines' + lines if lines else ''}"
-    )
+    held = _KEPT if end.home else _NOT_KEPT
+    return f"the offline stack of this project died: {text}\n{held}{chr(10) + '  its last lines' + lines if lines else ''}"
+
+
+_KEPT = """\
+  what it held is kept, and the next one goes on with it: jobs that ran have failed, endpoints start again;
+  what is gone: metrics, logs, records in flight, histories of queries, faults, and that callers are held to policies"""
+_NOT_KEPT = "  what it held is gone: the next one starts empty"
 
 
 def _how(code: int) -> str:
@@ -110,10 +117,18 @@ def _how(code: int) -> str:
     return f"killed by {name}" + (", by hand or by the kernel for want of memory" if name == "SIGKILL" else "")
 
 
-def exported_url(stack: Offline) -> str | None:
-    """A stack of this machine that the environment leads every SDK to: `isthmus stack run`, or what `isthmus stack up` says to export."""
+def exported(stack: Offline) -> dict[str, str]:
+    """As `options`, of a stack of this machine that the environment leads every SDK to; empty when it leads to none.
+
+    That is what `isthmus stack run` does, or who exports what `isthmus stack up` says.
+    """
     _, url = _variable(stack) or ("", "")
-    return url if on_this_machine(url) else None
+    return _address(stack, url) if on_this_machine(url) else {}
+
+
+def _address(stack: Offline, url: str) -> dict[str, str]:
+    more: dict[str, str] = attribute(stack.address)(url) if stack.address else {}
+    return {"endpoint_url": url, **more}
 
 
 def stop(folder: Path, *, forget: bool = False) -> bool:
@@ -146,9 +161,11 @@ def _forget(place: Path) -> None:
         owned.leave()
 
 
-def home(folder: Path, stack: Offline) -> Path:
-    """Where the project's own stack keeps what it holds."""
-    return _folder(folder) / stack.cloud
+def home(folder: Path, stack: Offline) -> Path | None:
+    """Where the project's own stack keeps what it holds; None: such a stack keeps nothing."""
+    from ..localstack.run import environment_of
+
+    return _folder(folder) / stack.cloud if "home" in environment_of(stack.cloud).OPTIONS else None
 
 
 def homes(folder: Path) -> tuple[Path, ...]:
@@ -195,7 +212,9 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
 
 def check(stack: Offline) -> None:
     """Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the stack's packages are absent."""
-    if stack.cloud not in _BUILT:
+    from ..localstack.run import CLOUDS
+
+    if stack.cloud not in CLOUDS:
         raise Unsupported(f"there is no offline stack of {stack.cloud} in this version", capability="offline")
     require(stack.needs, "the offline stack")
 

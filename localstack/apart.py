@@ -11,7 +11,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -212,6 +211,3 @@ def _booted() -> float:
     """When this machine was started; 0 where it does not say."""
     since = getattr(time, "CLOCK_BOOTTIME", None)
     return 0.0 if since is None else time.time() - time.clock_gettime(since)
-
-
-start_aws_apart = partial(start_apart, "aws")

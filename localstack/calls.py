@@ -47,7 +47,9 @@ class Calls:
         status: int,
         error: str | None = None,
         fault: str | None = None,
+        mutating: bool | None = None,
     ) -> None:
+        """`mutating` None: as the operation's name says."""
         with self._lock:
             self._calls.append(
                 StackCall(
@@ -56,7 +58,7 @@ class Calls:
                     service=service,
                     operation=operation,
                     names=names,
-                    mutating=mutating(operation),
+                    mutating=is_mutating(operation) if mutating is None else mutating,
                     status=status,
                     error=error,
                     fault=fault,
@@ -72,7 +74,7 @@ class Calls:
             self._calls.clear()
 
 
-def mutating(operation: str) -> bool:
+def is_mutating(operation: str) -> bool:
     return not _READS.match(operation)
 
 

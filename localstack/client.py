@@ -92,7 +92,7 @@ class Stack:
         self._send("POST", "/moto-api/reset-auth", str(after).encode())
 
     def policy(self) -> dict[str, Any]:
-        """The least-privilege IAM policy of what was called since the last reset. AWS only."""
+        """The least rights for what was called since the last reset: AWS, an IAM policy; GCP, permissions, roles and a custom role."""
         return msgspec.json.decode(self._ask("GET", "policy"), type=dict[str, Any])
 
     def coverage(self) -> list[dict[str, Any]]:

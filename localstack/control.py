@@ -35,9 +35,14 @@ class Steered(Protocol):
 
 
 def answer(front: Steered, environ: dict[str, Any]) -> Answer:
+    """What a WSGI application was asked."""
     route = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO'].removeprefix('/_stack/')}"
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    query = {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+    return steer(front, route, body, {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()})
+
+
+def steer(front: Steered, route: str, body: bytes, query: dict[str, str]) -> Answer:
+    """`route`: the method and what follows /_stack/, such as `GET health`."""
     try:
         return _json(200, _effect(front, route, body, query))
     except KeyError:

@@ -8,10 +8,12 @@ from typing import Literal, get_args
 
 import msgspec
 
-Kind = Literal["throttle", "error", "latency", "cut-before", "cut-after", "silent-rollback", "eventual-consistency", "duplicate"]
+Kind = Literal[
+    "throttle", "error", "latency", "cut-before", "cut-after", "silent-rollback", "eventual-consistency", "duplicate", "lost-deploy"
+]
 KINDS: tuple[str, ...] = get_args(Kind)
 OF_THE_WIRE: tuple[Kind, ...] = ("latency", "throttle", "error", "cut-before", "cut-after")  # in the order in which the front applies them
-OF_THE_HANDLERS: tuple[Kind, ...] = ("silent-rollback", "eventual-consistency", "duplicate")  # asked for by `Context.fault`
+OF_THE_HANDLERS: tuple[Kind, ...] = ("silent-rollback", "eventual-consistency", "duplicate", "lost-deploy")  # asked for by `Context.fault`
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,11 +22,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     throttle, error: answered instead of being done. latency: `seconds` late. cut-before: the connection closes and nothing was done.
     cut-after: it was done, and the connection closes. silent-rollback: an update of an endpoint goes back without an error.
     eventual-consistency: reads show the state before a change for `seconds`. duplicate: what was put is delivered twice (streams).
+    lost-deploy: an operation of Vertex AI ends in an error after minutes, without an effect.
     """
 
     kind: Kind
-    service: str | None = None  # botocore's name
-    operation: str | None = None
+    service: str | None = None  # botocore's name; of GCP such as aiplatform, storage
+    operation: str | None = None  # CreateEndpoint; of GCP EndpointService.CreateEndpoint, storage.objects.insert
     name: str | None = None  # of a resource that the call names
     times: int | None = 1  # None: until it is cleared. Each attempt of an SDK that retries counts
     seconds: float = 1.0

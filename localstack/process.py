@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn, Protocol
@@ -36,11 +36,19 @@ _BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one r
 
 
 class Front(Protocol):
-    """A cloud's WSGI application. It raises Cut where the connection is to be closed without an answer."""
+    """What a cloud answers with. Where no `server` is named, it is a WSGI application that raises Cut for a connection to be closed."""
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]: ...
     def begin(self) -> None: ...
     def close(self) -> None: ...
+
+
+class Server(Protocol):
+    """It listens from the moment that it is made."""
+
+    port: int
+
+    def run(self) -> None: ...
+    def close(self, seconds: float, /) -> None: ...
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,14 +114,17 @@ def _size(text: str) -> int:
 def serve(
     cloud: str,
     options: Options,
-    front: Callable[[Stack], Front],
+    front: Callable[[Stack], Any],
     *,
+    server: Callable[[Any, int], Server] | None = None,
+    listening: Callable[[], None] = lambda: None,
     channel: type[Any] = HTTPChannel,
     versions: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Serve until SIGTERM or SIGINT, or until `options` says. The exit code: 1, with the reason on stderr, when it cannot begin.
 
-    `channel`: how this cloud's HTTP differs from what waitress reads and writes. `versions`: distributions whose objects a home holds.
+    `server`: what listens on a port for the front, where that is not waitress. `channel`: how this cloud's HTTP differs from what
+    waitress reads and writes. `listening` is called once the stack is ready. `versions`: distributions whose objects a home holds.
     """
     with contextlib.ExitStack() as cleanup:
         scratch = Owned.temporary(f"isthmus-{cloud}-")
@@ -138,15 +149,15 @@ def serve(
         )
         application = front(stack)
         try:
-            server = _server(application, options.port, channel)
+            listener = server(application, options.port) if server else _Waitress(application, options.port, channel)
         except OSError as error:
             words = f"the {cloud.upper()} stack cannot listen on port {options.port}: {error.strerror or error}"
             sys.stderr.write(f"error  {words}\n")
             application.close()
             return 1
-        cleanup.callback(server.task_dispatcher.shutdown, timeout=_ANSWERS)
+        cleanup.callback(listener.close, _ANSWERS)
         cleanup.callback(application.close)  # first: it breaks off what a request may wait for
-        stack.url = f"http://{HOST}:{server.effective_port}"
+        stack.url = f"http://{HOST}:{listener.port}"
         try:
             application.begin()
         except (Changed, OSError) as error:
@@ -154,7 +165,7 @@ def serve(
                 f"error  {options.home} is damaged, or was written by another version of the stack: {error}; name another folder\n"
             )
             return 1
-        ended = _end_of(options, server)
+        ended = _end_of(options, listener)
         if options.ready is not None:
             home = str(options.home) if options.home else None
             _write(options.ready, Ready(url=stack.url, pid=os.getpid(), clock=options.clock, home=home))
@@ -162,6 +173,7 @@ def serve(
         if options.moto_answers:
             sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: --moto-answers is on\n")
             sys.stderr.flush()
+        listening()
         os.read(ended, 1)
     if options.ready is not None:  # it stays where the end was no clean one
         options.ready.unlink(missing_ok=True)
@@ -175,7 +187,7 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _end_of(options: Options, server: Any) -> int:
+def _end_of(options: Options, server: Server) -> int:
     """Let the server run, and what ends it. Its result can be read once the stack is to end."""
     ended, end = os.pipe()
 
@@ -196,20 +208,29 @@ def _end_of(options: Options, server: Any) -> int:
     return ended
 
 
-def _server(front: Front, port: int, channel: type[Any]) -> Any:
-    server: Any = create_server(
-        _cutting(front),
-        host=HOST,
-        port=port,
-        threads=_THREADS,
-        max_request_body_size=_BODY,
-        connection_limit=1000,
-        ident="isthmus",
-        clear_untrusted_proxy_headers=True,
-        asyncore_use_poll=True,
-    )
-    server.channel_class = channel
-    return server
+class _Waitress:
+    """A WSGI front's server."""
+
+    def __init__(self, front: Any, port: int, channel: type[Any]) -> None:
+        self._server: Any = create_server(
+            _cutting(front),
+            host=HOST,
+            port=port,
+            threads=_THREADS,
+            max_request_body_size=_BODY,
+            connection_limit=1000,
+            ident="isthmus",
+            clear_untrusted_proxy_headers=True,
+            asyncore_use_poll=True,
+        )
+        self._server.channel_class = channel
+        self.port: int = self._server.effective_port
+
+    def run(self) -> None:
+        self._server.run()
+
+    def close(self, seconds: float) -> None:
+        self._server.task_dispatcher.shutdown(timeout=seconds)
 
 
 def _read_stdin(write: Callable[[], None]) -> None:
@@ -237,7 +258,7 @@ def _write(path: Path, value: object) -> None:
     temporary.replace(path)
 
 
-def _cutting(front: Front) -> Any:
+def _cutting(front: Any) -> Any:
     """A cut connection is, to waitress, one whose client has gone: it closes without a word."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:

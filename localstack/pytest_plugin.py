@@ -1,7 +1,8 @@
-"""For other people's suites: the fixture `aws_stack`, an AWS that executes. Installed with the package; docs/offline-aws.md shows it.
+"""For other people's suites: the fixtures `aws_stack` and `gcp_stack`, clouds that execute. Installed with the package; docs/offline-aws.md
+and docs/offline-gcp.md show them.
 
 Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual), `aws_stack_images` (lines NAME=COMMAND) and
-`aws_stack_moto_answers` (false; true: what moto makes up is answered where nothing here executes).
+`aws_stack_moto_answers` (false; true: what moto makes up is answered where nothing here executes); `gcp_stack_clock`, `gcp_stack_images`.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ if TYPE_CHECKING:  # nothing is imported in a suite that does not use the fixtur
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addini("aws_stack_clock", "the clock of aws_stack: instant, real or manual", default="instant")
+    for fixture in ("aws_stack", "gcp_stack"):
+        parser.addini(f"{fixture}_clock", f"the clock of {fixture}: instant, real or manual", default="instant")
+        parser.addini(f"{fixture}_images", f"what container images are to {fixture}: NAME=COMMAND", type="linelist", default=[])
     parser.addini("aws_stack_moto_answers", "whether aws_stack answers what moto makes up", type="bool", default=False)
-    parser.addini("aws_stack_images", "what container images are to aws_stack: NAME=COMMAND", type="linelist", default=[])
 
 
 @pytest.fixture(scope="session")
 def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
     """One stack process a session, started by the first test that asks for it."""
-    with _started("aws", pytestconfig) as running:
+    with _started("aws", pytestconfig, moto_answers=bool(pytestconfig.getini("aws_stack_moto_answers"))) as running:
         yield running
 
 
@@ -43,7 +45,20 @@ def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
     return stack
 
 
-def _started(cloud: str, config: pytest.Config) -> RunningStack:
+@pytest.fixture(scope="session")
+def gcp_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
+    """One stack process a session, started by the first test that asks for it."""
+    with _started("gcp", pytestconfig) as running:
+        yield running
+
+
+@pytest.fixture
+def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """An empty GCP. Google's clients talk to it in this process and in those that it starts, with nothing in the code; as `aws_stack`."""
+    return _emptied(gcp_stack_process, monkeypatch)
+
+
+def _started(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
     from .jobs.images import anchored
     from .run import start
 
@@ -57,7 +72,7 @@ def _started(cloud: str, config: pytest.Config) -> RunningStack:
         cloud,
         clock=str(config.getini(f"{cloud}_stack_clock")),
         images=images,
-        moto_answers=bool(config.getini(f"{cloud}_stack_moto_answers")),
+        moto_answers=moto_answers,
     )
 
 

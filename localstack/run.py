@@ -11,15 +11,29 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Protocol, Self, cast
 
 import msgspec
 
 from .folders import Owned
 from .jobs.images import anchored
 
-CLOUDS = ("aws",)  # each a package beside this module: its __main__ serves, its `environment` names the SDKs' variables
+CLOUDS = ("aws", "gcp")  # each a package beside this module: its __main__ serves, its `environment` says the rest
 _STARTS = 60.0  # seconds that a start may take; it takes about two
+
+
+class Cloud(Protocol):
+    """The module `environment` of a cloud: all that this part of the stacks knows of it."""
+
+    TITLE: str  # AWS
+    PORT: int  # the default of `isthmus stack up`
+    OPTIONS: frozenset[str]  # of `start`: those that not every cloud has
+    SERVICES: str  # what it has, in a line
+
+    def variables(self, url: str) -> dict[str, str]: ...
+    def stray(self, name: str) -> bool: ...
+    def ways(self, url: str) -> tuple[tuple[str, dict[str, str]], ...]: ...  # each with what is to be said of it
+    def summary(self, url: str) -> str: ...  # what the stack there does, in a line
 
 
 class StackFailed(RuntimeError):
@@ -87,12 +101,14 @@ def start(
     loud: bool = False,
     moto_answers: bool = False,
     home: Path | None = None,
+    allow_hosts: Sequence[str] = (),
 ) -> RunningStack:
     """Start the stack of `cloud` on a free port (or on `port`) and wait until it listens. StackFailed with its log otherwise.
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
     `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
     `moto_answers`: where nothing here executes, what moto makes up is answered. `home`: where it keeps what it holds (default: nowhere).
+    `allow_hosts`: hosts that are not the cloud's, to which its door lets through all the same. ValueError for what this cloud has not.
     """
     owned = Owned.temporary("isthmus-stack-")
     ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
@@ -109,6 +125,7 @@ def start(
                     query_memory=query_memory,
                     moto_answers=moto_answers,
                     home=home,
+                    allow_hosts=allow_hosts,
                 ),
                 "--until-stdin-closes",
             ],
@@ -138,8 +155,12 @@ def command(
     query_memory: str = "1GB",
     moto_answers: bool = False,
     home: Path | None = None,
+    allow_hosts: Sequence[str] = (),
 ) -> list[str]:
     """The command line of the stack's process."""
+    for option, value in (("moto_answers", moto_answers), ("home", home), ("allow_hosts", allow_hosts)):
+        if value and option not in environment_of(cloud).OPTIONS:
+            raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")
     words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
     for name, text in (images or {}).items():
         words += ["--image", f"{name}={anchored(text, Path.cwd())}"]
@@ -147,6 +168,8 @@ def command(
         words += ["--handlers", module]
     if moto_answers:
         words.append("--moto-answers")
+    for host in allow_hosts:
+        words += ["--allow-host", host]
     for option, path in (("--home", home), ("--ready", ready)):
         words += [option, str(path)] if path is not None else []
     return words
@@ -163,12 +186,12 @@ def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: P
             break
         time.sleep(0.02)
     written = log.read_text(errors="replace")[-2000:] if log.exists() else ""
-    raise StackFailed(f"the {cloud.upper()} stack did not start:\n{written}")
+    raise StackFailed(f"the {environment_of(cloud).TITLE} stack did not start:\n{written}")
 
 
 def environment_for(url: str, environ: Mapping[str, str] = os.environ, cloud: str = "aws") -> dict[str, str]:
     """`environ` for a process that is to talk to the stack at `url` alone: no profiles, tokens or other endpoints, and past any proxy."""
-    stray = _environment(cloud).stray
+    stray = environment_of(cloud).stray
     neutral = {name: value for name, value in environ.items() if not stray(name)}
     hosts = [part for part in (environ.get("NO_PROXY") or environ.get("no_proxy") or "").split(",") if part]
     around = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost"]))
@@ -177,15 +200,14 @@ def environment_for(url: str, environ: Mapping[str, str] = os.environ, cloud: st
 
 def variables(cloud: str, url: str) -> dict[str, str]:
     """What to export so that an SDK of the cloud talks to the stack at `url` and to nothing else."""
-    names: dict[str, str] = _environment(cloud).variables(url)
-    return names
+    return environment_of(cloud).variables(url)
 
 
-def _environment(cloud: str) -> Any:
-    """The module of a cloud that knows its SDKs' variables: this part of the stack knows no cloud."""
+def environment_of(cloud: str) -> Cloud:
+    """What a cloud says of itself. ValueError for one that has no stack."""
     if cloud not in CLOUDS:
         raise ValueError(f"there is no stack for {cloud}; there is {', '.join(CLOUDS)}")
-    return import_module(f".{cloud}.environment", __package__)
+    return cast("Cloud", import_module(f".{cloud}.environment", __package__))
 
 
 start_aws = partial(start, "aws")

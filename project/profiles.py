@@ -40,11 +40,12 @@ def profile(
     target: str | None,
     offline: bool,
     options: Mapping[str, object],
-    stack: Callable[[Offline, str | None], str] | None = None,
+    stack: Callable[[Offline, str | None], Mapping[str, str]] | None = None,
 ) -> Profile:
     """One target (None: the default), with `options` laid over its own.
 
-    Offline: `stack` says where the stack of an adapter's cloud is; it is told the server that the target's key `offline` names, if any.
+    Offline: `stack` gives the options that lead to the stack of an adapter's cloud; it is told the server that the target's key `offline`
+    names, if any.
 
     NotFound for an unknown target; Invalid for an option that its adapter does not have; Unsupported for a cloud without an offline stack.
     """
@@ -63,7 +64,7 @@ def profile(
                 capability="offline",
                 remedy=f"leave --offline out, or use --target {DEFAULT}",
             )
-        merged["endpoint_url"] = stack(adapter.offline, str(server["endpoint_url"]) if isinstance(server, dict) else None)
+        merged |= stack(adapter.offline, str(server["endpoint_url"]) if isinstance(server, dict) else None)
     return msgspec.structs.replace(chosen, options=_with_folders(adapter, merged, Path(description.folder)))
 
 

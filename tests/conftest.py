@@ -20,6 +20,9 @@ collect_ignore_glob = []
 if not (find_spec("boto3") and find_spec("awswrangler") and find_spec("moto")):
     collect_ignore += ["localstack", "adapters/sagemaker", "lifecycle/test_offline.py"]
     collect_ignore_glob += ["*/test_sagemaker*"]
+if not (find_spec("grpc") and find_spec("cryptography") and find_spec("google")):
+    collect_ignore += ["localstack/gcp", "adapters/vertex"]
+    collect_ignore_glob += ["*/test_vertex*"]
 if not (find_spec("mypy") and find_spec("pyright")):
     collect_ignore += ["test_types.py"]
 

@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("events", "feature_store", "pipelines", "endpoints", "rollouts", "experiments")  # each may import those before it
-SDKS = {"boto3", "botocore", "awswrangler", "sagemaker", "moto", "google", "grpc", "kfp", "vertexai"}
+SDKS = {"aws": {"boto3", "botocore", "awswrangler", "sagemaker", "moto"}, "gcp": {"google", "grpc", "kfp", "vertexai", "zetasql"}}
+ALL_SDKS = set().union(*SDKS.values())
+STACKS = tuple(f"localstack.{cloud}" for cloud in SDKS)
 ADAPTERS = {path.parent.name for path in (ROOT / "adapters").glob("*/options.py")}  # beside "common", which they share
 FACADE = {"adapters", "adapters.targets"}  # all that the rooms above see of an adapter; the rest is what its Adapter says
 BOTTOM = {"errors", "formats", "storage", "target", "installed", "times"}  # the root modules that know nothing above them
@@ -85,7 +87,7 @@ def test_only_cloud_adapters_and_stacks_import_a_cloud_sdk(path):
     parts = path.relative_to(ROOT).parts
     if parts[0] == "localstack" or (parts[0] == "adapters" and len(parts) > 2 and parts[1] in ("sagemaker", "vertex")):
         return
-    assert not {name.split(".")[0] for name in imports(path)} & SDKS
+    assert not {name.split(".")[0] for name in imports(path)} & ALL_SDKS
 
 
 def test_nothing_but_an_adapter_says_an_adapters_name():
@@ -155,10 +157,13 @@ def test_a_port_has_at_most_six_methods():
                 assert len(methods) <= 6, f"{node.name} has {methods}"
 
 
-# google-cloud-aiplatform's .pth puts an empty `google` into every interpreter
-GOOGLE = ("google.auth", "google.api_core", "google.protobuf", "google.cloud.aiplatform", "google.cloud.bigquery", "google.cloud.storage")
-LIBRARIES = ("pyarrow", "duckdb", "pandas", "numpy", "starlette", "uvicorn", "sqlglot", "sklearn", "matplotlib")
-HEAVY = (*LIBRARIES, *sorted(SDKS - {"google"}), *GOOGLE)
+# An empty `google` is in every interpreter, from its start, where google-cloud-aiplatform is installed: its -nspkg.pth makes it
+GOOGLES = ("api_core", "auth", "cloud.aiplatform", "cloud.aiplatform_v1", "cloud.bigquery", "cloud.storage", "cloud.pubsub_v1", "protobuf")
+HEAVY = (
+    *("pyarrow", "duckdb", "pandas", "numpy", "starlette", "uvicorn", "sqlglot", "sklearn", "matplotlib"),
+    *sorted(ALL_SDKS - {"google"}),
+    *(f"google.{name}" for name in GOOGLES),
+)
 
 
 @pytest.mark.parametrize(
@@ -189,13 +194,20 @@ def stack_graph():
 
 
 def test_the_common_part_of_the_stacks_imports_no_cloud():
-    common = {name: imported for name, imported in stack_graph().items() if not name.startswith("localstack.aws")}
+    common = {name: imported for name, imported in stack_graph().items() if not name.startswith(STACKS)}
     assert len(common) > 10
-    assert not {(name, other) for name, imported in common.items() for other in imported if other.startswith("localstack.aws")}
-    sdks = {
-        path: SDKS & {name.split(".")[0] for name in imports(path)} for path in FILES if path.relative_to(ROOT).parts[0] == "localstack"
-    }
-    assert not {str(path) for path, used in sdks.items() if used and path.relative_to(ROOT).parts[1] != "aws"}
+    assert not {(name, other) for name, imported in common.items() for other in imported if other.startswith(STACKS)}
+    for path in (path for path in FILES if path.relative_to(ROOT).parts[0] == "localstack"):
+        used = ALL_SDKS & {name.split(".")[0] for name in imports(path)}
+        assert used <= SDKS.get(path.relative_to(ROOT).parts[1], set()), f"{path} imports {used}"
+
+
+def test_neither_stack_imports_the_other():
+    graph = stack_graph()
+    for stack in STACKS:
+        others = tuple(other for other in STACKS if other != stack)
+        assert any(name.startswith(stack) for name in graph)
+        assert not {(name, other) for name, seen in graph.items() if name.startswith(stack) for other in seen if other.startswith(others)}
 
 
 def test_tables_and_the_language_of_queries_stand_without_athena():

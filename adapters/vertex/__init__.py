@@ -1,15 +1,36 @@
-"""Google Vertex AI: so far its keys of profiles.yaml and BigQuery's SQL. Every port is refused by its name."""
+"""Google Vertex AI, and Storage, BigQuery, Pub/Sub, Monitoring, Logging. Lazy: Google's clients come with the first port."""
 
 from __future__ import annotations
 
-from ...target import Adapter, Engine
+from ...target import Adapter, Engine, Offline, Packages
+from .capabilities import CAPABILITIES
+
+_CLIENTS = (
+    "google.cloud.aiplatform_v1",
+    "google.cloud.bigquery",
+    "google.cloud.bigquery_storage_v1",
+    "google.cloud.logging_v2",
+    "google.cloud.monitoring_v3",
+    "google.cloud.pubsub_v1",
+    "google.cloud.storage",
+)
 
 ADAPTER = Adapter(
     name="vertex",
     title="Vertex AI",
-    capabilities={},
+    capabilities=CAPABILITIES,
     ports={},
+    needs=Packages(modules=(*_CLIENTS, "duckdb", "pyarrow"), install="isthmus[vertex]"),
     options=f"{__name__}.options:KEYS",
     engine=Engine(name="BigQuery", dialect=f"{__name__}.sql"),
     scheme="gs",
+    offline=Offline(
+        cloud="gcp",
+        variables=("GCP_ENDPOINT_URL",),
+        needs=Packages(modules=(*_CLIENTS, "cryptography", "grpc", "httptools"), install="isthmus[stack-gcp]"),
+        image="isthmus",
+        address=f"{__name__}.backend:address",
+    ),
+    where=f"{__name__}.place:where",
+    estimate=f"{__name__}.prices:estimate",
 )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from ..process import leave, options, serve
-
-PORT = 4599
+from .environment import PORT
 
 
 def main(arguments: list[str] | None = None) -> int:

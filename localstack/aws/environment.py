@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+TITLE = "AWS"
+PORT = 4599
+OPTIONS = frozenset({"home", "moto_answers"})
+SERVICES = "sagemaker s3 glue athena kinesis firehose cloudwatch"
 ACCOUNT = "123456789012"  # of every access key that is not itself 12 digits
 REGION = "us-east-1"
 # Variables that would lead an SDK somewhere else, or to somebody's real credentials.
@@ -16,6 +22,19 @@ def variables(url: str, region: str = REGION, account: str = ACCOUNT) -> dict[st
         "AWS_SECRET_ACCESS_KEY": "offline",
         "AWS_DEFAULT_REGION": region,
     }
+
+
+def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
+    """What to export, with a word on each way in: there is one."""
+    return (("", variables(url)),)
+
+
+def summary(url: str) -> str:
+    """How many operations the stack at `url` executes."""
+    from ..client import Stack
+
+    levels = Counter(operation["level"] for operation in Stack(url).coverage())
+    return f"{levels['executes']} operations execute, {levels['stores only']} only store"
 
 
 def stray(name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .. import control
-from ..calls import Calls, mutating, names
+from ..calls import Calls, is_mutating, names
 from ..faults import OF_THE_WIRE, Fault
 from ..minutes import Minutes
 from ..state import Stack, State
@@ -169,7 +169,7 @@ class Front:
 
     def _kept(self, incoming: Incoming, done: Answer) -> Answer:
         """The answer, once what the request has changed is in the stack's home."""
-        if self._keeper is None or done.status >= 400 or not mutating(incoming.operation):
+        if self._keeper is None or done.status >= 400 or not is_mutating(incoming.operation):
             return done
         try:
             self._keeper.save()

@@ -1,1 +1,1 @@
-"""A GCP that executes, on this machine, for the genuine SDKs."""
+"""A Google Cloud on this machine that executes: Vertex AI and what it stands on, for the genuine SDKs."""

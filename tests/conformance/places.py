@@ -57,6 +57,16 @@ def aws(_folder):
     return {"endpoint_url": url, "bucket": "s3://conformance", "region": "us-east-1", "account": "123456789012"}
 
 
+def gcp(_folder):
+    from isthmus.localstack.client import Stack
+    from isthmus.localstack.gcp.environment import of
+
+    url = gcp_stack().url
+    Stack(url, "gcp").reset()
+    address = of(url).grpc_address
+    return {"endpoint_url": url, "grpc_address": address, "bucket": "gs://conformance", "project": "conformance", "location": "us-central1"}
+
+
 def _empty(url):
     """Unsupported for a server that cannot be emptied: tests do not share what they leave."""
     from isthmus.adapters.sagemaker import backend
@@ -95,12 +105,21 @@ def _listening(process, log):
     raise AssertionError("moto's server does not listen")
 
 
-@cache
 def aws_stack():
-    """On the instant clock: nothing waits for the minutes that the cloud would take. It ends with this process."""
-    from isthmus.localstack.run import start_aws
+    return _stack("aws")
 
-    stack = start_aws(
+
+def gcp_stack():
+    return _stack("gcp")
+
+
+@cache
+def _stack(cloud):
+    """On the instant clock: nothing waits for the minutes that the cloud would take. It ends with this process."""
+    from isthmus.localstack.run import start
+
+    stack = start(
+        cloud,
         clock="instant",
         images={"isthmus": f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}"},
     )

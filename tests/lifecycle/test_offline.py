@@ -274,7 +274,7 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
 
     def stack(offline, _server):
         asked.append(offline.cloud)
-        return "http://127.0.0.1:1"
+        return {"endpoint_url": "http://127.0.0.1:1"}
 
     found = profile(description, target="aws", offline=True, options={}, stack=stack)
     assert found.options["endpoint_url"] == "http://127.0.0.1:1"

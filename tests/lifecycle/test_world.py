@@ -168,9 +168,7 @@ def test_doctor_finds_this_machine_well():
     assert findings["local"].ok
     assert "wrote and read back a table" in findings["local"].detail
     assert {name for name, finding in findings.items() if finding.required} == {"python", "local"}
-    assert "sagemaker" in findings
-    assert not findings["vertex"].ok
-    assert "its SQL check only" in findings["vertex"].detail
+    assert {"sagemaker", "vertex"} <= set(findings)
 
 
 def test_doctor_says_of_every_installed_adapter_whether_it_can_be_used(monkeypatch):

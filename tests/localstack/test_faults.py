@@ -6,7 +6,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.calls import mutating, names
+from isthmus.localstack.calls import is_mutating, names
 from isthmus.localstack.faults import KINDS, Fault, Faults
 from isthmus.storage import wait
 
@@ -143,12 +143,12 @@ def test_every_fault_is_taken_exactly_as_often_as_it_says(rules):
 
 @pytest.mark.parametrize("operation", ["CreateHub", "UpdateEndpoint", "PutObject", "StartQueryExecution", "BatchWriteRecord", "AddTags"])
 def test_what_changes_something_counts_as_mutating(operation):
-    assert mutating(operation)
+    assert is_mutating(operation)
 
 
 @pytest.mark.parametrize("operation", ["ListHubs", "DescribeEndpoint", "GetObject", "HeadObject", "InvokeEndpoint", "BatchGetRecord"])
 def test_what_only_looks_does_not(operation):
-    assert not mutating(operation)
+    assert not is_mutating(operation)
 
 
 def test_names_are_the_strings_that_name_something():

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from datetime import datetime
 
-from ...calls import mutating
+from ...calls import is_mutating
 from ...frozen import freeze, thaw
 from ...home import Home
 from ...state import Stack
@@ -58,7 +58,7 @@ class Keeper:
 
     def note(self, incoming: Incoming) -> None:
         """Moto has done what was asked."""
-        if not mutating(incoming.operation) or (incoming.service, incoming.operation) in NOT_NOTED:
+        if not is_mutating(incoming.operation) or (incoming.service, incoming.operation) in NOT_NOTED:
             return
         if incoming.service == "s3":
             self._objects.note(incoming)

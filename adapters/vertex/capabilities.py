@@ -1,0 +1,65 @@
+"""The Vertex AI column of the parity table (PORTS.md, section 7). Each row is asserted by a conformance test.
+
+`known`: `sdk` or `docs` where only the provider says so, `guess` where nobody does; a local stack cannot know.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from ...target import Capability
+
+_ROWS = (
+    Capability(
+        name="traffic.resolution", level="native", value=Decimal(1), known="sdk", why="traffic_split holds whole percents that sum to 100"
+    ),
+    Capability(
+        name="traffic.fenced",
+        level="native",
+        known="sdk",
+        why="UpdateEndpoint takes the endpoint's etag; that a stale one is ABORTED is AIP-154's word",
+    ),
+    Capability(
+        name="traffic.touch",
+        level="native",
+        known="guess",
+        why="each shift also writes a label, as a split that is the same may keep the etag",
+    ),
+    Capability(name="capacity.instances", level="emulated", known="sdk", why="replicas: MutateDeployedModel, the fewest and the most"),
+    Capability(
+        name="invoke.variant",
+        level="refused",
+        known="sdk",
+        why="a request names no deployed model: a variant at 0 % cannot be tried",
+    ),
+    Capability(
+        name="invoke.max_bytes",
+        level="native",
+        value=10_000_000,
+        known="docs",
+        why="a dedicated endpoint's; with `endpoint: shared` it is 1,500,000",
+    ),
+    Capability(name="shadow.native", level="refused", known="sdk", why="Vertex AI mirrors no requests: the gateway does"),
+    Capability(name="guarded_replace", level="refused", known="sdk", why="Vertex AI has none: rollouts move traffic between variants"),
+    Capability(
+        name="metrics.delay", level="native", value=timedelta(minutes=5), known="guess", why="sampled every 60 s, and they come late"
+    ),
+    Capability(
+        name="metrics.percentiles",
+        level="emulated",
+        known="docs",
+        why="ALIGN_PERCENTILE over the buckets of a histogram: as exact as its buckets",
+    ),
+    Capability(name="events.delay", level="native", value=timedelta(seconds=30), known="guess", why="a BigQuery subscription writes soon"),
+    Capability(name="warehouse.batch_atomic", level="native", known="docs", why="a load or query job appends all of its rows or none"),
+    Capability(
+        name="warehouse.asof", level="refused", known="docs", why="BigQuery has no ASOF JOIN: the point-in-time join is window functions"
+    ),
+    Capability(
+        name="online.sync", level="emulated", known="sdk", why="SyncFeatureView copies the whole view; FetchFeatureValues takes one key"
+    ),
+    Capability(name="registry.alias", level="native", known="docs", why="MergeVersionAliases takes the alias from the version that has it"),
+)
+
+CAPABILITIES = {row.name: row for row in _ROWS}

@@ -1,0 +1,49 @@
+"""What was looked for when there are no Google credentials: environment, gcloud's login, the machine. Nothing of a project is called."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ...errors import Denied, IsthmusError
+
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+_FILE = "application_default_credentials.json"
+
+
+def default(target: str) -> Any:
+    """The Application Default Credentials. Denied when there are none: what was looked for, and what to do."""
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    try:
+        credentials, _ = google.auth.default(scopes=[SCOPE])
+    except DefaultCredentialsError as error:
+        raise none(target, why=str(error)) from error
+    return credentials
+
+
+def none(target: str, *, why: str = "") -> IsthmusError:
+    """The error: what was looked for, what to do, and that nothing was called."""
+    refusal = Denied(
+        f"no Google credentials: environment {_environment()}; gcloud login {_login()}; this machine none",
+        remedy=f"gcloud auth application-default login       or, with no account: isthmus plan --target {target} --offline"
+        "\nno cloud call was made",
+    )
+    if why:
+        refusal.add_note(why)
+    return refusal
+
+
+def _environment() -> str:
+    path = os.environ.get(_VARIABLE)
+    if not path:
+        return "none"
+    return f"{_VARIABLE} {'is not usable' if Path(path).is_file() else 'names a file that is not there'}"
+
+
+def _login() -> str:
+    folder = Path(os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud")
+    return "is not usable" if (folder / _FILE).is_file() else "none"

@@ -1,0 +1,52 @@
+"""What an endpoint's replicas cost an hour, by a dated table. A price that is not in it is unknown, never a guess.
+
+On-demand prices of a node of online prediction for a custom model (cloud.google.com/vertex-ai/pricing), where independent copies of that
+page agree. Not asked of the Cloud Billing Catalog: `TABLE` says how old they are. A Bigtable node of an online store is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from ...endpoints.port import VariantSpec
+from ...target import Estimate, Profile
+from .machines import serving_machine, serving_replicas
+
+TABLE = "2026-06"  # year and month of the oldest copy
+
+_TABLE: Mapping[str, Mapping[str, str]] = {
+    "us-central1": {"n1-standard-2": "0.1095", "n1-standard-4": "0.219", "n1-standard-8": "0.438"},
+}
+
+
+def hourly(location: str, machine: str, count: int) -> Decimal | None:
+    """USD an hour; None: unknown."""
+    price = _TABLE.get(location, {}).get(machine)
+    return None if price is None else Decimal(price) * count
+
+
+def total(location: str, replicas: Mapping[str, int]) -> Decimal | None:
+    """USD an hour of so many replicas by machine; unknown as soon as one is."""
+    costs = [hourly(location, machine, count) for machine, count in replicas.items()]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, Decimal(0)) if len(known) == len(costs) else None
+
+
+def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
+    """How many replicas the variants need at least, by machine."""
+    replicas: dict[str, int] = {}
+    for variant in variants:
+        machine = serving_machine(profile, variant)
+        replicas[machine] = replicas.get(machine, 0) + serving_replicas(profile, variant)[0]
+    return replicas
+
+
+def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
+    """What the variants would cost an hour in the profile's location. The online store is priced by `plan` once it stands."""
+    replicas = fewest(profile, variants)
+    return Estimate(
+        hourly_cost=total(str(profile.options.get("location", "")), replicas),
+        machines=", ".join(f"{count} x {machine}" for machine, count in replicas.items()),
+        table=TABLE,
+    )

@@ -1,0 +1,36 @@
+"""`python -m isthmus.localstack.gcp`: the offline GCP as a process; `--help` names its options."""
+
+from __future__ import annotations
+
+import threading
+
+from ..process import HOST, leave, options, serve
+from .environment import PORT
+
+
+def main(arguments: list[str] | None = None) -> int:
+    wanted = options("gcp", PORT, arguments)
+    from . import handler_modules
+    from .front import Front
+    from .server import Server
+    from .table import APIS, load
+
+    handler_modules.load_own(wanted.handlers)
+
+    def warm() -> None:
+        """Vertex AI's package takes seconds: it is imported before somebody waits for it."""
+        load(APIS[0])
+        handler_modules.load("google.longrunning")
+        handler_modules.load(APIS[0].package)
+
+    return serve(
+        "gcp",
+        wanted,
+        Front,
+        server=lambda front, port: Server(front, HOST, port),
+        listening=lambda: threading.Thread(target=warm, name="warm", daemon=True).start(),
+    )
+
+
+if __name__ == "__main__":
+    leave(main())

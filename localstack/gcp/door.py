@@ -1,0 +1,90 @@
+"""The door: CONNECT to a host of Google's ends here. TLS by a certificate for that host; then HTTP, or gRPC where ALPN says h2."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .front import Front
+
+HOSTS = ("googleapis.com", "prediction.vertexai.goog")
+_HIGH = 1 << 20  # bytes on their way to a slow reader
+
+
+def leads_here(host: str) -> bool:
+    return any(host == known or host.endswith(f".{known}") for known in HOSTS)
+
+
+async def open_to(front: Front, transport: Any, host: str, port: str, http: Callable[[], asyncio.Protocol]) -> None:
+    """Answer the CONNECT, end TLS, hand the bytes on: to what `http` makes, or to the gRPC port."""
+    loop = asyncio.get_running_loop()
+    if port not in ("443", ""):
+        transport.abort()
+        return
+    context = await asyncio.to_thread(front.keys.context, host)
+    between = _Between()
+    transport.set_protocol(between)
+    transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    try:
+        secure: Any = await loop.start_tls(transport, between, context, server_side=True, ssl_handshake_timeout=30)
+    except (OSError, ssl.SSLError):  # a client that does not trust us has said so itself
+        transport.abort()
+        return
+    if secure is None:
+        return
+    if secure.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+        grpc_host, _, grpc_port = front.grpc_address.rpartition(":")
+        inner, _ = await loop.create_connection(lambda: _Pipe(secure), grpc_host, int(grpc_port))
+        between.become(secure, _Pipe(inner))
+        return
+    between.become(secure, http())
+
+
+class _Between(asyncio.Protocol):
+    """Keeps what comes until it is known who reads it."""
+
+    def __init__(self) -> None:
+        self._early: list[bytes] = []
+        self._closed: tuple[Exception | None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        self._early.append(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._closed = (error,)
+
+    def become(self, transport: Any, protocol: Any) -> None:
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        for data in self._early:
+            protocol.data_received(data)
+        if self._closed is not None:
+            protocol.connection_lost(*self._closed)
+
+
+class _Pipe(asyncio.Protocol):
+    """Writes what it reads to `other`, at the speed of who reads there."""
+
+    def __init__(self, other: Any) -> None:
+        self._other = other
+
+    def connection_made(self, transport: Any) -> None:
+        transport.set_write_buffer_limits(high=_HIGH)
+
+    def data_received(self, data: bytes) -> None:
+        self._other.write(data)
+
+    def pause_writing(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._other.pause_reading()
+
+    def resume_writing(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._other.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+        self._other.close()

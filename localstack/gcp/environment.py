@@ -1,0 +1,83 @@
+"""The variables that lead Google's SDKs to a stack, and those that would lead them away."""
+
+from __future__ import annotations
+
+import functools
+import urllib.request
+
+import msgspec
+
+TITLE = "GCP"
+PORT = 4600
+OPTIONS: frozenset[str] = frozenset()
+SERVICES = "aiplatform storage bigquery pubsub monitoring logging resourcemanager"
+STACK = "GCP_ENDPOINT_URL"  # ours: Google's SDKs have no variable for all services. `isthmus ... --offline` uses the stack that it names
+PROJECT = "offline-project"
+LOCATION = "us-central1"
+STRAY = (
+    STACK,
+    "STORAGE_EMULATOR_HOST",
+    "BIGQUERY_EMULATOR_HOST",
+    "PUBSUB_EMULATOR_HOST",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CLOUD_QUOTA_PROJECT",
+    "GOOGLE_CLOUD_PROJECT",
+    "GCLOUD_PROJECT",
+    "GOOGLE_CLOUD_REGION",
+    "GOOGLE_CLOUD_UNIVERSE_DOMAIN",
+    "GOOGLE_API_USE_CLIENT_CERTIFICATE",
+    "GOOGLE_API_USE_MTLS_ENDPOINT",
+    "CURL_CA_BUNDLE",
+    "grpc_proxy",
+    "http_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "ALL_PROXY",
+)
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stack says of the ways in."""
+
+    door: dict[str, str]  # nothing in the code: these lead every client through the stack's door
+    emulators: dict[str, str]  # the SDKs' own variables
+    grpc_address: str
+
+
+def of(url: str) -> Environment:
+    """Ask the stack at `url`: its keys and its gRPC port are its own."""
+    return _asked(url)
+
+
+def variables(url: str) -> dict[str, str]:
+    """With these every SDK of Google's talks to the stack at `url` and to nothing else."""
+    return of(url).door
+
+
+def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
+    """What to export, with a word on each way in."""
+    stack = of(url)
+    rest = f'api_endpoint="{url}", api_transport="rest"'
+    return (
+        ("nothing in the code: every client of Google's comes here", stack.door),
+        (f'or the SDKs\' own variables, and for Vertex AI {rest}, or grpc.insecure_channel("{stack.grpc_address}")', stack.emulators),
+    )
+
+
+def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
+    """What is to be known before anything is called."""
+    from .googlesql import compiled
+
+    return "queries are checked by GoogleSQL's analyzer" if compiled.available() else "queries are not checked: zetasql is not installed"
+
+
+def stray(name: str) -> bool:
+    """Whether a variable must not be there beside them."""
+    return name in STRAY or name.startswith("CLOUDSDK_")
+
+
+@functools.lru_cache(maxsize=16)
+def _asked(url: str) -> Environment:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{url}/_stack/environment", timeout=60) as answer:
+        return msgspec.json.decode(answer.read(), type=Environment)

@@ -1,0 +1,324 @@
+"""One order for every request, however it came: faults, the handler, the log."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from .. import control
+from ..calls import Calls
+from ..faults import OF_THE_WIRE, Fault, Kind
+from ..minutes import Minutes
+from ..state import Stack, State
+from ..wsgi import Answer, Cut
+from . import handler_modules, table
+from .environment import PROJECT, STACK, Environment
+from .keys import Keys
+from .registry import ROUTES, RPCS, Call, GcpError, HttpAnswer, HttpRequest, values_of
+from .transcoding import JSON, answer_of, message_of, refusal, stream_of
+
+_PATHS = (  # of whom a request to the loopback address is, where its host does not say it
+    (re.compile(r"/(upload/|download/|resumable/upload/)?storage/|/batch/storage/"), "storage"),
+    (re.compile(r"/(upload/|resumable/upload/)?bigquery/"), "bigquery"),
+    (re.compile(r"/v3/"), "resourcemanager"),
+    (re.compile(r"/v1/projects/[^/]+/(topics|subscriptions|snapshots|schemas)\b|/v1/_deleted-topic_"), "pubsub"),
+    (re.compile(r"/(v1|ui)/"), "aiplatform"),
+)
+_READS = re.compile(
+    r"(Get|List|Search|Query|Fetch|Predict|RawPredict|ServerStreamingPredict|StreamRawPredict|Explain|Pull|Wait|Read|Test|Streaming)"
+)
+_OF_SERVICE = {api.service: api for api in table.APIS}
+
+
+class Asked(msgspec.Struct, kw_only=True):
+    """What the log and the faults know of a call."""
+
+    service: str
+    operation: str
+    names: tuple[str, ...]
+    headers: Mapping[str, str]
+    mutating: bool
+
+
+class Front:
+    """One per stack. Its handlers run in many threads."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.calls = Calls()
+        self.grpc_address = ""
+        self.routes: Mapping[str, Callable[[], object]] = {"GET environment": self.environment, "GET coverage": self._coverage}
+        self._keys: Keys | None = None
+        self._port = 0
+
+    # What process.serve and control ask for.
+
+    def begin(self) -> None:
+        """The stack knows its URL."""
+        self._port = int(self.stack.url.rpartition(":")[2])
+        self._keys = Keys(self.stack.home / "keys", f"{self.stack.url}/token")
+
+    def close(self) -> None:
+        self.stack.state.stop()
+        self.stack.clock.close()
+
+    def reset(self) -> None:
+        """As if the stack had just been started; the faults and the log are gone too."""
+        old, self.stack.state = self.stack.state, State()
+        old.stop()
+        self.stack.clock.reset()
+        self.stack.faults.clear()
+        self.calls.clear()
+
+    def forget_calls(self) -> None:
+        self.calls.clear()
+
+    def add_minutes(self, scripted: Minutes) -> None:
+        raise ValueError(f"minutes of {scripted.endpoint}: the offline GCP has no scripted minutes yet")
+
+    @property
+    def keys(self) -> Keys:
+        if self._keys is None:
+            raise RuntimeError("the stack does not listen yet")
+        return self._keys
+
+    def environment(self) -> Environment:
+        door = {
+            STACK: self.stack.url,
+            "HTTPS_PROXY": self.stack.url,
+            "https_proxy": self.stack.url,
+            "REQUESTS_CA_BUNDLE": str(self.keys.bundle),
+            "SSL_CERT_FILE": str(self.keys.bundle),
+            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(self.keys.bundle),
+            "GOOGLE_APPLICATION_CREDENTIALS": str(self.keys.account),
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+        emulators = {
+            STACK: self.stack.url,
+            "STORAGE_EMULATOR_HOST": self.stack.url,
+            "BIGQUERY_EMULATOR_HOST": self.stack.url,
+            "PUBSUB_EMULATOR_HOST": self.grpc_address,
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+        }
+        return Environment(door=door, emulators=emulators, grpc_address=self.grpc_address)
+
+    def variables(self) -> dict[str, str]:
+        return self.environment().door
+
+    def _coverage(self) -> object:
+        from .coverage import coverage
+
+        return coverage()
+
+    # HTTP.
+
+    def control(self, request: HttpRequest) -> HttpAnswer:
+        """/_stack/..."""
+        done: Answer = control.steer(self, f"{request.method} {request.path.removeprefix('/_stack/')}", request.body, request.query)
+        return HttpAnswer(status=done.status, headers=done.headers, body=done.body)
+
+    async def http(self, request: HttpRequest) -> HttpAnswer:
+        """Answer what is one of Google's APIs. Cut where the connection is to be closed."""
+        try:
+            return await self._http(request)
+        except GcpError as error:
+            return refusal(error)
+
+    async def _http(self, request: HttpRequest) -> HttpAnswer:
+        api = _api_of(request)
+        if api is None:
+            raise GcpError("NOT_FOUND", f"The requested URL {request.path} was not found on this server.")
+        if not handler_modules.loaded(api.package):
+            await asyncio.to_thread(self._load, api)
+        for found in ROUTES:
+            if found.method == request.method and (match := found.pattern.fullmatch(request.path)) is not None and _serves(found, api):
+                request.params = values_of(match, found.names)
+                names = tuple(request.params.values())
+                asked = Asked(
+                    service=api.service,
+                    operation=found.operation,
+                    names=(*names, *(name.rpartition("/")[2] for name in names if "/" in name)),
+                    headers=request.headers,
+                    mutating=request.method != "GET" and not _READS.match(found.operation.partition(".")[2]),
+                )
+                return _http_answer(await self.answer(asked, found.handler, request))
+        return await asyncio.to_thread(self._transcoded, api, request)
+
+    def _transcoded(self, api: table.Api, request: HttpRequest) -> HttpAnswer:
+        routed = table.rule_for(api, request.method, request.path) if api.module else None
+        if routed is None:
+            name = f"{request.method} {request.path}"
+            asked = Asked(service=api.service, operation=name, names=(), headers=request.headers, mutating=False)
+            return _http_answer(self.answer_here(asked, _not_there(name), request))
+        method, rule, match = routed
+        message = message_of(method, rule, match, request)
+        result = self.answer_here(asked_of(method, message, request.headers), handler_of(method), message)
+        return stream_of(result, request) if method.server_streams else answer_of(result, request)
+
+    @staticmethod
+    def _load(api: table.Api) -> None:
+        table.load(api)
+        handler_modules.load("google.longrunning")
+        handler_modules.load(api.package)
+
+    # Faults, the effect, the log.
+
+    async def answer(self, asked: Asked, handler: Callable[..., Any], request: Any) -> Any:
+        """A handler's result: in the loop where it is a coroutine function, else in a thread. GcpError, Cut."""
+        if not inspect.iscoroutinefunction(handler):
+            return await asyncio.get_running_loop().run_in_executor(None, self.answer_here, asked, handler, request)
+        with self._logged(asked) as meeting:
+            if meeting.seconds:
+                await asyncio.sleep(meeting.seconds)
+            meeting.refuse()
+            result = await handler(Call(self, asked.service, asked.operation, asked.headers), request)
+            meeting.cut()
+            return result
+
+    def answer_here(self, asked: Asked, handler: Callable[..., Any], request: Any, call: Call | None = None) -> Any:
+        """A handler's result, in this thread. GcpError, Cut."""
+        with self._logged(asked) as meeting:
+            if meeting.seconds:
+                self.stack.state.stopping.wait(meeting.seconds)
+            meeting.refuse()
+            call = call or Call(self, asked.service, asked.operation, asked.headers)
+            with self.stack.clock.request():
+                result = handler(call, request)
+            meeting.cut()
+            return result
+
+    @contextmanager
+    def _logged(self, asked: Asked) -> Iterator[_Meeting]:
+        meeting = _Meeting(self.stack.faults.take, asked)
+        status, error = 200, None
+        try:
+            yield meeting
+        except GcpError as refused:
+            status, error = refused.http, refused.reason or refused.status
+            raise
+        except Cut:
+            status = 0
+            raise
+        except Exception as mistake:
+            status, error = 500, "INTERNAL"
+            sys.stderr.write(f"the handler of {asked.service}:{asked.operation} failed\n")
+            traceback.print_exc()
+            text = f"the GCP stack failed at {asked.service}:{asked.operation}: {type(mistake).__name__}: {mistake}"
+            raise GcpError("UNIMPLEMENTED", text, reason="notImplemented") from mistake  # which no SDK tries again
+        finally:
+            self.calls.add(
+                at=self.stack.clock.now(),
+                service=asked.service,
+                operation=asked.operation,
+                names=asked.names,
+                status=status,
+                error=error,
+                fault=meeting.kind,
+                mutating=asked.mutating,
+            )
+
+
+class _Meeting:
+    """The faults that a call meets."""
+
+    def __init__(self, take: Callable[..., Fault | None], asked: Asked) -> None:
+        faults = (take((kind,), asked.service, asked.operation, asked.names) for kind in OF_THE_WIRE)
+        self._faults: dict[Kind, Fault] = {fault.kind: fault for fault in faults if fault is not None}
+        self._service = asked.service
+
+    @property
+    def kind(self) -> str | None:
+        return next(reversed(self._faults), None)
+
+    @property
+    def seconds(self) -> float:
+        return self._faults["latency"].seconds if "latency" in self._faults else 0.0
+
+    def refuse(self) -> None:
+        """Before the effect."""
+        if "throttle" in self._faults:
+            raise _throttled(self._service)
+        if "error" in self._faults:
+            raise _error(self._faults["error"])
+        if "cut-before" in self._faults:
+            raise Cut
+
+    def cut(self) -> None:
+        """After it."""
+        if "cut-after" in self._faults:
+            raise Cut
+
+
+def _throttled(service: str) -> GcpError:
+    if service == "bigquery":
+        return GcpError("PERMISSION_DENIED", "Exceeded rate limits: a fault that was asked for", reason="rateLimitExceeded")
+    return GcpError("RESOURCE_EXHAUSTED", "Quota exceeded: a fault that was asked for", reason="rateLimitExceeded")
+
+
+def _error(fault: Fault) -> GcpError:
+    return GcpError(fault.code or "INTERNAL", "a fault that was asked for", reason="backendError", http=fault.status)
+
+
+def handler_of(method: table.Method) -> Callable[..., Any]:
+    """Its handler; for what nobody answers, one that says so."""
+    rpc = RPCS.get(method.name)
+    return rpc.handler if rpc is not None else _not_there(method.name)
+
+
+def _not_there(name: str) -> Callable[..., Any]:
+    def refuse(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
+        raise GcpError("UNIMPLEMENTED", f"{name} is not supported by the offline GCP yet", reason="notImplemented")
+
+    return refuse
+
+
+def asked_of(method: table.Method, message: Any, headers: Mapping[str, str]) -> Asked:
+    return Asked(
+        service=method.api.service,
+        operation=method.operation,
+        names=_names(message),
+        headers=headers,
+        mutating=not _READS.match(method.operation.partition(".")[2]),
+    )
+
+
+def _names(message: Any) -> tuple[str, ...]:
+    """The names and ids at the top of a request and of the resource in it, whole and by their last part."""
+    names = []
+    for field, value in message.ListFields() if message is not None else ():
+        if field.type == field.TYPE_STRING and not field.is_repeated:
+            names.append(value)
+        elif field.type == field.TYPE_MESSAGE and not field.is_repeated and "name" in field.message_type.fields_by_name:
+            names.append(value.name)
+    return tuple(dict.fromkeys([*names, *(name.rpartition("/")[2] for name in names if "/" in name)]))
+
+
+def _api_of(request: HttpRequest) -> table.Api | None:
+    for api in table.APIS:
+        if any(request.host.endswith(host) for host in api.hosts):
+            return api
+    service = next((service for pattern, service in _PATHS if pattern.match(request.path)), None)
+    return _OF_SERVICE[service] if service is not None else None
+
+
+def _serves(route: Any, api: table.Api) -> bool:
+    service = route.operation.partition(".")[0]
+    return service == api.service or (service not in _OF_SERVICE and bool(api.module))
+
+
+def _http_answer(result: Any) -> HttpAnswer:
+    if isinstance(result, HttpAnswer):
+        return result
+    if result is None:
+        return HttpAnswer(status=204)
+    return HttpAnswer(headers=JSON, body=msgspec.json.encode(result))

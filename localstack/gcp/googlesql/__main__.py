@@ -1,0 +1,13 @@
+"""`python -m isthmus.localstack.gcp.googlesql`: compile GoogleSQL into the user's cache, once a version (30 s of CPU, 1 GB)."""
+
+from __future__ import annotations
+
+import sys
+
+from .compiled import available, compile_here, compiled_file
+
+if __name__ == "__main__":
+    if not available():
+        sys.exit("GoogleSQL is not installed: pip install 'isthmus[stack-gcp]'")
+    compile_here()
+    print(compiled_file())

@@ -1,0 +1,41 @@
+"""Which modules hold handlers. They are imported at the first call of their API: Google's packages take their time."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Mapping, Sequence
+
+MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative to this package
+    "google.longrunning": ("operations",),
+    "google.cloud.aiplatform.v1": (),
+    "google.pubsub.v1": (),
+    "google.monitoring.v3": (),
+    "google.logging.v2": (),
+    "google.cloud.resourcemanager.v3": (),
+    "google.cloud.bigquery.storage.v1": (),
+    "bigquery": (),
+    "storage": (),
+}
+_loaded: set[str] = set()
+IMPORTING = threading.RLock()  # Google's packages do not bear two threads that import them at once
+
+
+def load(package: str) -> None:
+    """Import the handlers of an API, once."""
+    if package in _loaded:
+        return
+    with IMPORTING:
+        for module in MODULES.get(package, ()):
+            importlib.import_module(f".{module}", __package__)
+        _loaded.add(package)
+
+
+def loaded(package: str) -> bool:
+    return package in _loaded
+
+
+def load_own(modules: Sequence[str]) -> None:
+    """Modules of the user's own (--handlers)."""
+    for module in modules:
+        importlib.import_module(module)

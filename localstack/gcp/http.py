@@ -1,0 +1,218 @@
+"""HTTP/1.1 on one port: the control routes, Google's APIs, the token of the made-up account, and CONNECT, which opens the door."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+from collections import deque
+from collections.abc import Iterable
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import httptools
+import msgspec
+
+from ..wsgi import Cut
+from . import door
+from .registry import HttpAnswer, HttpRequest
+
+if TYPE_CHECKING:
+    from .front import Front
+
+_HEADERS = 64 << 10  # bytes of a request's first line and headers
+_BODY = 1 << 30  # an upload in one request; the SDKs send larger objects in parts
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "host.docker.internal", "")
+_TOKEN = msgspec.json.encode({"access_token": "offline", "expires_in": 3600, "token_type": "Bearer"})
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection. Requests are answered one after the other."""
+
+    def __init__(self, front: Front, loop: asyncio.AbstractEventLoop, *, inside: bool = False) -> None:
+        self._front = front
+        self._loop = loop
+        self._inside = inside  # the door has led here
+        self._transport: Any = None
+        self._waiting: deque[tuple[HttpRequest, bool]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._read = 0
+        self._body: list[bytes] = []
+        self._size = 0
+
+    # The transport's.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+        self._writable.set()
+        self._transport = None
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._connect()
+        except httptools.HttpParserError as error:
+            self._refuse(400, f"not HTTP: {error}")
+
+    # The parser's.
+
+    def on_url(self, target: bytes) -> None:
+        self._target += target
+        self._count(len(target))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if self._headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size > _BODY:
+            self._refuse(413, f"a request's body has at most {_BODY:,} bytes here")
+            return
+        self._body.append(part)
+
+    def on_message_complete(self) -> None:
+        if self._parser.should_upgrade() or self._transport is None:
+            return
+        request = self._request()
+        keep = self._parser.should_keep_alive()
+        self._target, self._headers, self._body, self._size, self._read = b"", {}, [], 0, 0
+        self._waiting.append((request, keep))
+        if self._task is None:
+            self._task = self._loop.create_task(self._answer())
+        elif len(self._waiting) > 8:
+            self._transport.pause_reading()
+
+    def _count(self, size: int) -> None:
+        self._read += size
+        if self._read > _HEADERS:
+            self._refuse(431, f"a request's headers have at most {_HEADERS:,} bytes here")
+
+    def _request(self) -> HttpRequest:
+        url = httptools.parse_url(self._target) if self._target.startswith(b"/") or b"://" in self._target else None
+        path = (url.path if url is not None else self._target).decode("latin-1")
+        query = url.query.decode("latin-1") if url is not None and url.query else ""
+        host = self._headers.get("host", "").lower()
+        return HttpRequest(
+            method=self._parser.get_method().decode(),
+            host=host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host,
+            path=path,
+            query_lists=parse_qs(query, keep_blank_values=True),
+            headers=self._headers,
+            body=b"".join(self._body),
+        )
+
+    # Answers.
+
+    async def _answer(self) -> None:
+        try:
+            while self._waiting and self._transport is not None:
+                request, keep = self._waiting.popleft()
+                self._transport.resume_reading()
+                try:
+                    answer = await self._answered(request)
+                except Cut:
+                    self._transport.abort() if self._transport is not None else None
+                    return
+                await self._write(request, answer, keep=keep)
+                if not keep and self._transport is not None:
+                    self._transport.close()
+                    return
+        except Exception:  # noqa: BLE001  our own mistake: the client sees a closed connection, not a hang
+            traceback.print_exc()
+            if self._transport is not None:
+                self._transport.abort()
+        finally:
+            self._task = None
+
+    async def _answered(self, request: HttpRequest) -> HttpAnswer:
+        if not _programs_only(request):
+            text = b"this is a local GCP stack for programs on this machine; it does not answer web pages or other host names\n"
+            return HttpAnswer(status=403, headers=(("Content-Type", "text/plain"),), body=text)
+        if request.path.startswith("/_stack/"):
+            return await asyncio.to_thread(self._front.control, request)
+        if request.path == "/token" and request.method == "POST":
+            return HttpAnswer(headers=(("Content-Type", "application/json"),), body=_TOKEN)
+        return await self._front.http(request)
+
+    async def _write(self, request: HttpRequest, answer: HttpAnswer, *, keep: bool) -> None:
+        if self._transport is None:
+            return
+        head = [f"HTTP/1.1 {answer.status} {_PHRASES.get(answer.status, 'Answer')}\r\n"]
+        head += [f"{name}: {value}\r\n" for name, value in answer.headers]
+        if not keep:
+            head.append("Connection: close\r\n")
+        if not isinstance(answer.body, bytes):
+            await self._stream("".join(head), answer.body)
+            return
+        lengths = any(name.lower() == "content-length" for name, _ in answer.headers)
+        if not lengths and answer.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            head.append(f"Content-Length: {len(answer.body)}\r\n")
+        body = b"" if request.method == "HEAD" else answer.body
+        self._transport.write("".join(head).encode("latin-1") + b"\r\n" + body)
+        await self._writable.wait()
+
+    async def _stream(self, head: str, parts: Iterable[bytes]) -> None:
+        self._transport.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode("latin-1"))
+        iterator, end = iter(parts), object()
+        while (part := await asyncio.to_thread(next, iterator, end)) is not end:
+            if self._transport is None:
+                return
+            if part:
+                chunk: bytes = part  # type: ignore[assignment]
+                self._transport.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+                await self._writable.wait()
+        if self._transport is not None:
+            self._transport.write(b"0\r\n\r\n")
+
+    def _refuse(self, status: int, words: str) -> None:
+        if self._transport is not None:
+            body = f"{words}\n".encode()
+            head = f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+            self._transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            self._transport.close()
+            self._transport = None
+
+    def _connect(self) -> None:
+        """CONNECT host:443."""
+        host, _, port = self._target.decode("latin-1").lower().partition(":")
+        if self._parser.get_method() != b"CONNECT" or self._inside or self._transport is None:
+            self._refuse(400, "no upgrade of this connection is known here")
+        elif not door.leads_here(host):
+            sys.stderr.write(f"the door of the GCP stack let nobody through to {host}\n")
+            self._refuse(403, f"{host} is not a host of the offline GCP; isthmus stack up gcp --allow-host {host} lets it pass")
+        else:
+            transport, self._transport = self._transport, None
+            inside = partial(Connection, self._front, self._loop, inside=True)
+            task = self._loop.create_task(door.open_to(self._front, transport, host, port, inside))
+            task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+
+
+def _programs_only(request: HttpRequest) -> bool:
+    """Not a web page in somebody's browser: this server runs commands."""
+    known = request.host in _LOOPBACK or request.host.endswith(".localhost") or door.leads_here(request.host)
+    return known and "origin" not in request.headers and "sec-fetch-site" not in request.headers

@@ -1,0 +1,41 @@
+"""A channel that only writes down what a generated transport asks it for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+
+class Recorder(grpc.Channel):  # type: ignore[misc]
+    """`methods`: path, whether the client streams, whether the server does, the request's serializer, the answer's deserializer."""
+
+    def __init__(self) -> None:
+        self.methods: list[tuple[str, bool, bool, Any, Any]] = []
+
+    def unary_unary(self, path: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any) -> Any:
+        self.methods.append((path, False, False, request_serializer, response_deserializer))
+        return _nothing
+
+    def unary_stream(self, path: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any) -> Any:
+        self.methods.append((path, False, True, request_serializer, response_deserializer))
+        return _nothing
+
+    def stream_unary(self, path: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any) -> Any:
+        self.methods.append((path, True, False, request_serializer, response_deserializer))
+        return _nothing
+
+    def stream_stream(self, path: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any) -> Any:
+        self.methods.append((path, True, True, request_serializer, response_deserializer))
+        return _nothing
+
+    def subscribe(self, *_: Any, **__: Any) -> None: ...
+    def unsubscribe(self, *_: Any, **__: Any) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def _nothing(*_: Any, **__: Any) -> None: ...

@@ -1,0 +1,47 @@
+"""Both ports of a stack, on one event loop in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from . import grpc_server
+from .http import Connection
+
+if TYPE_CHECKING:
+    from .front import Front
+
+_THREADS = 48
+
+
+class Server:
+    """It listens from the moment that it is made. OSError when the port is taken."""
+
+    def __init__(self, front: Front, host: str, port: int) -> None:
+        self._front = front
+        self._socket = socket.create_server((host, port))
+        self.port: int = self._socket.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="handler"))
+        self._ended = threading.Event()
+        self._grpc: Any = None
+        threading.Thread(target=self._loop.run_forever, name="loop", daemon=True).start()
+        asyncio.run_coroutine_threadsafe(self._start(host), self._loop).result()
+
+    async def _start(self, host: str) -> None:
+        self._grpc, port = await grpc_server.serve(self._front, host)
+        self._front.grpc_address = f"{host}:{port}"
+        await self._loop.create_server(lambda: Connection(self._front, self._loop), sock=self._socket)
+
+    def run(self) -> None:
+        """Until `close`."""
+        self._ended.wait()
+
+    def close(self, seconds: float) -> None:
+        """Let what is being answered end, for so many seconds."""
+        self._socket.close()
+        asyncio.run_coroutine_threadsafe(self._grpc.stop(seconds), self._loop).result(seconds + 1)
+        self._ended.set()
