@@ -4,8 +4,11 @@ What is asked for and installed beside the stack is met; kfp is, whatever its ve
 requirements, which is kept, and from there into this container's own folder of packages. The stack's environment is never changed.
 """
 
+from __future__ import annotations
+
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import shutil
@@ -21,7 +24,7 @@ FORWARDED = {"-i", "--index-url", "--extra-index-url", "--trusted-host", "-f", "
 SAY = "[local stack] pip:"
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
     if arguments[:1] in (["--version"], ["-V"]):
         print(f"pip 26.0 from the local stack (python {sys.version_info[0]}.{sys.version_info[1]})")
         return 0
@@ -34,9 +37,11 @@ def main(arguments):
     return install(requirements, options)
 
 
-def read(arguments):
+def read(arguments: list[str]) -> tuple[list[str], list[str]]:
     """The requirements, those of -r files included, and the options that an installer gets."""
-    requirements, options, words = [], [], list(arguments)
+    requirements: list[str] = []
+    options: list[str] = []
+    words = list(arguments)
     while words:
         word = words.pop(0)
         name, _, value = word.partition("=") if word.startswith("--") else (word, "", "")
@@ -54,7 +59,7 @@ def read(arguments):
     return requirements, options
 
 
-def install(requirements, options):
+def install(requirements: list[str], options: list[str]) -> int:
     files = [text for text in requirements if is_file(text)]
     missing = [text for text in requirements if not is_file(text) and not met(text)]
     if any(name_of(text) == "kfp" for text in missing):
@@ -65,22 +70,22 @@ def install(requirements, options):
         extra = ["--no-deps", *(["--no-build-isolation"] if importlib.util.find_spec("setuptools") else [])]
         if code := fetch([file], extra):
             return code
-        if "--no-deps" not in options and (needed := needs_of(file)) and (code := install(needed, options)):
+        if "--no-deps" not in options and (needed := needs_of_newest()) and (code := install(needed, options)):
             return code
     return 0
 
 
-def is_file(text):
+def is_file(text: str) -> bool:
     return "://" in text or text.startswith((".", "/")) or text.endswith((".whl", ".tar.gz", ".zip"))
 
 
-def name_of(text):
+def name_of(text: str) -> str:
     from packaging.requirements import Requirement
 
     return Requirement(text).name.lower().replace("_", "-")
 
 
-def met(text):
+def met(text: str) -> bool:
     """Whether it need not be installed, and said so."""
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -100,7 +105,7 @@ def met(text):
     return requirement.specifier.contains(version, prereleases=True)
 
 
-def fetch(requirements, options):
+def fetch(requirements: list[str], options: list[str]) -> int:
     """Install a set once, and link it into this container's folder of packages."""
     text = json.dumps([sorted(requirements), options, sys.version])
     if any(is_file(word) and Path(word).is_file() for word in requirements):
@@ -128,14 +133,14 @@ def fetch(requirements, options):
     return 0
 
 
-def needs_of(file):
-    """What the package in a file requires, read from what was installed of it."""
+def needs_of_newest() -> list[str]:
+    """What the package that was installed last requires."""
     site = Path(os.environ["ISTHMUS_PIP_SITE"])
     newest = max(site.glob("*.dist-info"), key=lambda path: path.stat().st_mtime, default=None)
     return importlib.metadata.PathDistribution(newest).requires or [] if newest else []
 
 
-def installer(folder):
+def installer(folder: Path) -> list[str] | None:
     isolated = [sys.executable, "-I", "-m"]
     if subprocess.run([*isolated, "pip", "--version"], capture_output=True, check=False).returncode == 0:
         return [*isolated, "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(folder)]
@@ -145,14 +150,14 @@ def installer(folder):
     return [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(folder)] if uv else None
 
 
-def environment():
+def environment() -> dict[str, str]:
     """The stack's own way to the network: a container's leads to the stack."""
     own = json.loads(Path(os.environ["ISTHMUS_PIP_ENVIRONMENT"]).read_text())
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "TZ")}
     return {**kept, **own}
 
 
-def refuse(words):
+def refuse(words: str) -> int:
     print(f"{SAY} {words}", file=sys.stderr, flush=True)
     return 1
 
