@@ -45,10 +45,10 @@ def remarks(container: Container) -> list[str]:
     """What differs from Vertex AI, for the job's log."""
     if container.mounted:
         return []
-    return [
-        f"[local stack] a private mount namespace is not permitted here: there is no {gcs.MOUNT}. {gcs.MOUNT}/ in command, arguments and "
-        f"variables was replaced by {container.root}/; what builds such a path itself finds nothing"
-    ]
+    words = (
+        f"{gcs.MOUNT}/ in command, arguments and variables was replaced by {container.root}/; what builds such a path itself finds nothing"
+    )
+    return [f"[local stack] a private mount namespace is not permitted here: there is no {gcs.MOUNT}. {words}"]
 
 
 def command(container: Container, program: Program) -> list[str]:

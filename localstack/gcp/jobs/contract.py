@@ -33,7 +33,11 @@ def variables(job: str, base_output: str, replicas: Sequence[Replica], mine: Rep
     contract = {"CLOUD_ML_JOB_ID": job, "CLOUD_ML_PROJECT_ID": project, "CLUSTER_SPEC": json.dumps(_cluster(replicas, mine))}
     if base_output:
         base = base_output.rstrip("/")
-        contract |= {"AIP_MODEL_DIR": f"{base}/model/", "AIP_CHECKPOINT_DIR": f"{base}/checkpoints/", "AIP_TENSORBOARD_LOG_DIR": f"{base}/logs/"}
+        contract |= {
+            "AIP_MODEL_DIR": f"{base}/model/",
+            "AIP_CHECKPOINT_DIR": f"{base}/checkpoints/",
+            "AIP_TENSORBOARD_LOG_DIR": f"{base}/logs/",
+        }
     return contract
 
 

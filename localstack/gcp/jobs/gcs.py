@@ -1,7 +1,7 @@
 """What of Cloud Storage lies at /gcs in a container: what its words name before it starts; what it wrote goes up when it has ended.
 
-Vertex AI mounts every bucket (Cloud Storage FUSE). Here a container has the objects that are named, as gs://bucket/... or /gcs/bucket/..., by
-its command, its arguments, its variables or its parameters, and all of a bucket that is named alone.
+Vertex AI mounts every bucket (Cloud Storage FUSE). Here a container has the objects that its command, its arguments, its variables or its
+parameters name, as gs://bucket/... or /gcs/bucket/..., and all of a bucket that is named alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def fill(call: Call, folder: Path, words: Iterable[str]) -> State:
         (folder / bucket).mkdir(parents=True, exist_ok=True)
         for uri in uris:
             path = folder / uri.removeprefix("gs://")
-            if uri.endswith("/") or path.exists():  # a folder's placeholder
+            if uri.endswith("/") or path.exists() or ".." in path.parts:  # a folder's placeholder; no file can have such a name
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(access.read(call, uri))

@@ -15,7 +15,9 @@ _PLAIN: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"ubi\d+(/ubi(-minimal)?)?", ("sh",)),
 )
 # Google's images for training: their frameworks are whatever is installed beside the stack
-_TRAINING = re.compile(r"([a-z]+-docker\.pkg\.dev/vertex-ai/training|gcr\.io/cloud-aiplatform/training|gcr\.io/deeplearning-platform-release)/.+")
+_TRAINING = re.compile(
+    r"([a-z]+-docker\.pkg\.dev/vertex-ai/training|gcr\.io/cloud-aiplatform/training|gcr\.io/deeplearning-platform-release)/.+"
+)
 
 
 def own_command(images: Mapping[str, str], image: str) -> list[str] | None:

@@ -43,26 +43,8 @@ def start(call: Call, job: Any, *, words: tuple[str, ...] = (), folders: tuple[s
     """
     running = call.store(Jobs).running[job.name] = Running()
     call.store(Resources).add(job.name, job)
-    call.spawn(_work, call.without_request(), job.name, running, words, folders)
+    call.spawn(_Work(call.without_request(), job.name, running, (words, folders)).run)
     return running
-
-
-def _work(call: Call, name: str, running: Running, words: tuple[str, ...], folders: tuple[str, ...]) -> None:
-    folder = call.home / "jobs" / name.rpartition("/")[2]
-    jobs = call.store(Jobs)
-    try:
-        with jobs.places:
-            state = _run(call, name, running, folder, words, folders)
-        _end(call, name, state)
-    except (JobFailed, GcpError) as error:
-        _end(call, name, JobState.JOB_STATE_FAILED, error.code, str(error) if isinstance(error, JobFailed) else error.message)
-    except Exception as error:  # the stack's own mistake must show as the service's, not as a job that never ends
-        if not call.stopping.is_set():
-            _end(call, name, JobState.JOB_STATE_FAILED, INTERNAL, f"the local stack failed: {error!r}")
-            raise
-    finally:
-        running.done.set()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def change(call: Call, name: str, change: Callable[[Any], None]) -> None:
@@ -77,129 +59,140 @@ def change(call: Call, name: str, change: Callable[[Any], None]) -> None:
         resources.put(name, job)
 
 
-def _end(call: Call, name: str, state: JobState, code: int = 0, message: str = "") -> None:
-    def ended(job: Any) -> None:
-        job.state = int(state)
-        job.end_time.CopyFrom(call.now_pb())
-        if message:
-            job.error.code, job.error.message = code, message
+class _Work:
+    """One job's life."""
 
-    change(call, name, ended)
+    def __init__(self, call: Call, name: str, running: Running, before: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
+        self.call = call
+        self.name = name
+        self.running = running
+        self.words, self.folders = before
+        self.id = name.rpartition("/")[2]
+        self.folder = call.home / "jobs" / self.id
+        self.mounted = self.folder / "mounted"
+        self.spec = call.store(Resources).get("CustomJob", name).job_spec
+        self.over = threading.Event()
+        self.ends: dict[str, Ended] = {}
 
-
-def _run(call: Call, name: str, running: Running, folder: Path, words: tuple[str, ...], folders: tuple[str, ...]) -> JobState:
-    if running.stop.is_set():
-        return JobState.JOB_STATE_CANCELLED
-    spec = call.store(Resources).get("CustomJob", name).job_spec
-    mounted = folder / "mounted"
-    mounted.mkdir(parents=True)
-    programs = [_program(call, pool, folder / f"pool{at}") for at, pool in enumerate(spec.worker_pool_specs)]
-    before = gcs.fill(call, mounted, [*words, *(word for program in programs for word in program.words)])
-    for path in folders:
-        (mounted / path).mkdir(parents=True, exist_ok=True)
-
-    def running_now(job: Any) -> None:
-        job.state = int(JobState.JOB_STATE_RUNNING)
-        job.start_time.CopyFrom(call.now_pb())
-
-    change(call, name, running_now)
-    try:
-        return _replicas(call, name, running, spec, programs, folder, mounted)
-    finally:
-        if not call.stopping.is_set():
-            gcs.keep(call, mounted, before)
-
-
-def _program(call: Call, pool: Any, folder: Path) -> Program:
-    package = pool.WhichOneof("task") == "python_package_spec"
-    image = pool.python_package_spec.executor_image_uri if package else pool.container_spec.image_uri
-    own = own_command(call.images, image)
-    if own is None:
-        raise JobFailed(unmapped(image), INVALID_ARGUMENT)
-    if package:
-        return python_program(call, pool.python_package_spec, own, folder)
-    spec = pool.container_spec
-    env = {variable.name: variable.value for variable in spec.env}
-    return Program(image=image, own=own, command=tuple(spec.command), args=tuple(spec.args), env=env)
-
-
-def _replicas(
-    call: Call, name: str, running: Running, spec: Any, programs: list[Program], folder: Path, mounted: Path
-) -> JobState:
-    """Run all replicas side by side. The job is over with its chief, or with the first that fails."""
-    pools = [max(pool.replica_count, 1) for pool in spec.worker_pool_specs]
-    replicas = [Replica(pool=pool, index=index, port=_free_port()) for pool, count in enumerate(pools) for index in range(count)]
-    over = threading.Event()
-    ends: dict[str, Ended] = {}
-
-    def work(replica: Replica) -> None:
+    def run(self) -> None:
         try:
-            ends[replica.name] = _replica(call, name, running, spec, programs[replica.pool], replicas, replica, folder, mounted, over)
-        except OSError as error:
-            running.tail.append(f"the container's command cannot be started: {error}")
-            ends[replica.name] = Ended(code=127, why="itself")
-        if replica.chief or ends[replica.name].code:
-            over.set()
+            with self.call.store(Jobs).places:
+                self._end(self._run())
+        except JobFailed as error:
+            self._end(JobState.JOB_STATE_FAILED, error.code, str(error))
+        except GcpError as error:
+            self._end(JobState.JOB_STATE_FAILED, error.code, error.message)
+        except Exception as error:  # the stack's own mistake must show as the service's, not as a job that never ends
+            if not self.call.stopping.is_set():
+                self._end(JobState.JOB_STATE_FAILED, INTERNAL, f"the local stack failed: {error!r}")
+                raise
+        finally:
+            self.running.done.set()
+            shutil.rmtree(self.folder, ignore_errors=True)
 
-    threads = [call.spawn(work, replica) for replica in replicas[1:]]
-    work(replicas[0])
-    for thread in threads:
-        thread.join()
-    return _verdict(name, running, ends)
+    def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
+        def ended(job: Any) -> None:
+            job.state = int(state)
+            job.end_time.CopyFrom(self.call.now_pb())
+            if message:
+                job.error.code, job.error.message = code, message
 
+        change(self.call, self.name, ended)
 
-def _verdict(name: str, running: Running, ends: dict[str, Ended]) -> JobState:
-    if any(ended.why == "stopped" for ended in ends.values()) and running.stop.is_set():
-        return JobState.JOB_STATE_CANCELLED
-    if any(ended.why == "overdue" for ended in ends.values()):
-        raise JobFailed(f"The job {name} ran longer than its scheduling.timeout.", DEADLINE_EXCEEDED)
-    for replica, ended in sorted(ends.items()):
-        if ended.why == "itself" and ended.code:
-            lines = "".join(f"\n{line}" for line in running.tail)
-            raise JobFailed(f"The replica {replica} exited with a non-zero status of {ended.code}. The end of its log:{lines}")
-    return JobState.JOB_STATE_SUCCEEDED
+    def _run(self) -> JobState:
+        if self.running.stop.is_set():
+            return JobState.JOB_STATE_CANCELLED
+        self.mounted.mkdir(parents=True)
+        programs = [self._program(pool, self.folder / f"pool{at}") for at, pool in enumerate(self.spec.worker_pool_specs)]
+        before = gcs.fill(self.call, self.mounted, [*self.words, *(word for program in programs for word in program.words)])
+        for path in self.folders:
+            (self.mounted / path).mkdir(parents=True, exist_ok=True)
 
+        def begun(job: Any) -> None:
+            if not self.running.stop.is_set():
+                job.state = int(JobState.JOB_STATE_RUNNING)
+            job.start_time.CopyFrom(self.call.now_pb())
 
-def _replica(
-    call: Call,
-    name: str,
-    running: Running,
-    spec: Any,
-    program: Program,
-    replicas: list[Replica],
-    replica: Replica,
-    folder: Path,
-    mounted: Path,
-    over: threading.Event,
-) -> Ended:
-    container = containers.make(call, folder / replica.name, mounted)
-    project = name.split("/")[1]
-    lines = Lines(call, name, replica.name)
-    for remark in (*containers.remarks(container), *_on_images(program)):
-        lines.write(remark)
-    variables = contract.variables(name.rpartition("/")[2], spec.base_output_directory.output_uri_prefix, replicas, replica, project)
-    seconds = spec.scheduling.timeout.ToTimedelta().total_seconds() or _WEEK
-    began = call.clock.now()
+        change(self.call, self.name, begun)
+        try:
+            return self._replicas(programs)
+        finally:
+            if not self.call.stopping.is_set():
+                gcs.keep(self.call, self.mounted, before)
 
-    def line(text: str) -> None:
-        lines.write(text)
-        running.tail.append(text)
+    def _program(self, pool: Any, folder: Path) -> Program:
+        package = pool.WhichOneof("task") == "python_package_spec"
+        image = pool.python_package_spec.executor_image_uri if package else pool.container_spec.image_uri
+        own = own_command(self.call.images, image)
+        if own is None:
+            raise JobFailed(unmapped(image), INVALID_ARGUMENT)
+        if package:
+            return python_program(self.call, pool.python_package_spec, own, folder)
+        spec = pool.container_spec
+        env = {variable.name: variable.value for variable in spec.env}
+        return Program(image=image, own=own, command=tuple(spec.command), args=tuple(spec.args), env=env)
 
-    try:
-        return run(
-            containers.command(container, program),
-            env=containers.environment(call, container, program, variables),
-            folder=container.work,
-            line=line,
-            tick=lines.tick,
-            stop=_Either(running.stop, over),
-            reset=call.stopping,
-            overdue=lambda: (call.clock.now() - began).total_seconds() > seconds,
-            grace=_GRACE,
-            on_stop=call.on_stop,
-        )
-    finally:
-        lines.flush()
+    def _replicas(self, programs: list[Program]) -> JobState:
+        """Run all replicas side by side. The job is over with its chief, or with the first that fails."""
+        pools = [max(pool.replica_count, 1) for pool in self.spec.worker_pool_specs]
+        replicas = [Replica(pool=pool, index=index, port=_free_port()) for pool, count in enumerate(pools) for index in range(count)]
+
+        def work(replica: Replica) -> None:
+            try:
+                self.ends[replica.name] = self._replica(programs[replica.pool], replicas, replica)
+            except OSError as error:
+                self.running.tail.append(f"the container's command cannot be started: {error}")
+                self.ends[replica.name] = Ended(code=127, why="itself")
+            if replica.chief or self.ends[replica.name].code:
+                self.over.set()
+
+        threads = [self.call.spawn(work, replica) for replica in replicas[1:]]
+        work(replicas[0])
+        for thread in threads:
+            thread.join()
+        return self._verdict()
+
+    def _verdict(self) -> JobState:
+        if self.running.stop.is_set() and any(ended.why == "stopped" for ended in self.ends.values()):
+            return JobState.JOB_STATE_CANCELLED
+        if any(ended.why == "overdue" for ended in self.ends.values()):
+            raise JobFailed(f"The job {self.name} ran longer than its scheduling.timeout.", DEADLINE_EXCEEDED)
+        for replica, ended in sorted(self.ends.items()):
+            if ended.why == "itself" and ended.code:
+                lines = "".join(f"\n{line}" for line in self.running.tail)
+                raise JobFailed(f"The replica {replica} exited with a non-zero status of {ended.code}. The end of its log:{lines}")
+        return JobState.JOB_STATE_SUCCEEDED
+
+    def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> Ended:
+        call = self.call
+        container = containers.make(call, self.folder / replica.name, self.mounted)
+        lines = Lines(call, self.name, replica.name)
+        for remark in (*containers.remarks(container), *_on_images(program)):
+            lines.write(remark)
+        base = self.spec.base_output_directory.output_uri_prefix
+        variables = contract.variables(self.id, base, replicas, replica, self.name.split("/")[1])
+        seconds = self.spec.scheduling.timeout.ToTimedelta().total_seconds() or _WEEK
+        began = call.clock.now()
+
+        def line(text: str) -> None:
+            lines.write(text)
+            self.running.tail.append(text)
+
+        try:
+            return run(
+                containers.command(container, program),
+                env=containers.environment(call, container, program, variables),
+                folder=container.work,
+                line=line,
+                tick=lines.tick,
+                stop=_Either(self.running.stop, self.over),
+                reset=call.stopping,
+                overdue=lambda: (call.clock.now() - began).total_seconds() > seconds,
+                grace=_GRACE,
+                on_stop=call.on_stop,
+            )
+        finally:
+            lines.flush()
 
 
 class _Either(threading.Event):

@@ -50,14 +50,16 @@ def context(run: Run, name: str, schema: str) -> Any:
 
 
 def _task(run: Run, row: TaskRun) -> Any:
-    task = TaskPb(task_id=row.id, parent_task_id=row.parent, task_name=row.name, task_unique_name=row.unique_name, state=int(State[row.state]))
+    task = TaskPb(
+        task_id=row.id, parent_task_id=row.parent, task_name=row.name, task_unique_name=row.unique_name, state=int(State[row.state])
+    )
     for field, moment in (("create_time", row.created), ("start_time", row.started), ("end_time", row.ended)):
         if moment is not None:
             getattr(task, field).FromDatetime(moment)
     for moment, state in row.statuses:
         task.pipeline_task_status.add(state=int(State[state])).update_time.FromDatetime(moment)
     if row.started is not None:
-        task.execution.CopyFrom(execution(run, row))
+        task.execution.CopyFrom(execution(row))
     if row.jobs:
         task.executor_detail.container_detail.main_job = row.jobs[-1]
         task.executor_detail.container_detail.failed_main_jobs.extend(row.jobs[:-1])
@@ -70,7 +72,7 @@ def _task(run: Run, row: TaskRun) -> Any:
     return task
 
 
-def execution(run: Run, row: TaskRun) -> Any:
+def execution(row: TaskRun) -> Any:
     message = ExecutionPb(
         name=row.execution,
         display_name=row.name,

@@ -6,12 +6,11 @@ import queue
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT
 
 from ..registry import Call, GcpError
 from . import expressions, inputs, tasks
-from .inputs import BadInput, MissingInput
+from .inputs import Around, BadInput, MissingInput
 from .placeholders import BadPlaceholder
 from .reading import needs
 from .record import Inputs, Outcome, Run, TaskRun
@@ -28,7 +27,7 @@ def run(call: Call, pipeline_run: Run) -> Outcome:
     root.kind = "system.Run"
     given = Inputs(parameters=pipeline_run.parameters)
     tasks.begin(call, pipeline_run, root, given)
-    outcome = _Dag(call, pipeline_run, pipeline_run.pipeline.root, given, root, ()).run()
+    outcome = _Dag(call, pipeline_run, pipeline_run.pipeline.root, given, (root, ())).run()
     tasks.finish(call, pipeline_run, root, outcome)
     return outcome
 
@@ -36,14 +35,13 @@ def run(call: Call, pipeline_run: Run) -> Outcome:
 class _Dag:
     """The tasks of one DAG. Their threads tell of their ends through a queue."""
 
-    def __init__(self, call: Call, run: Run, component: Component, given: Inputs, parent: TaskRun, path: tuple[str, ...]) -> None:
+    def __init__(self, call: Call, run: Run, component: Component, given: Inputs, place: tuple[TaskRun, tuple[str, ...]]) -> None:
         assert component.dag is not None  # noqa: S101  who calls has looked
         self.call = call
         self.pipeline_run = run
         self.dag = component.dag
         self.given = given
-        self.parent = parent
-        self.path = path
+        self.parent, self.path = place
         self.outcomes: dict[str, Outcome] = {}
         self.events: queue.SimpleQueue[tuple[str, Outcome] | None] = queue.SimpleQueue()
 
@@ -123,7 +121,7 @@ class _Dag:
         component = self.pipeline_run.pipeline.component_of(task)
         names = tasks.names(self.pipeline_run, row)
         final = {name: tasks.final_status(self.pipeline_run, name, outcome) for name, outcome in self.outcomes.items()}
-        given = inputs.of_task(task, component, self.given, self.outcomes, names, final)
+        given = inputs.of_task(task, component, Around(given=self.given, siblings=self.outcomes, final=final, names=names))
         if task.trigger_policy.condition:
             scope = {"parameter_values": given.parameters, "parameters": given.parameters, "artifacts": _judged(given)}
             if not expressions.holds(task.trigger_policy.condition, scope):
@@ -134,10 +132,10 @@ class _Dag:
 
     def _once(self, key: str, task: Task, component: Component, row: TaskRun, given: Inputs) -> Outcome:
         if component.dag is None:
-            return tasks.execute(self.call, self.pipeline_run, task, component, row, given)
+            return tasks.Execution(call=self.call, run=self.pipeline_run, task=task, component=component, row=row, given=given).outcome()
         row.kind = "system.DagExecution"
         tasks.begin(self.call, self.pipeline_run, row, given)
-        return _Dag(self.call, self.pipeline_run, component, given, row, (*self.path, key)).run()
+        return _Dag(self.call, self.pipeline_run, component, given, (row, (*self.path, key))).run()
 
     def _loop(self, key: str, task: Task, component: Component, row: TaskRun, given: Inputs) -> Outcome:
         """Its iterations side by side, as many at once as its policy says."""
@@ -199,5 +197,6 @@ def _verdict(run: Run, failed: list[str], parameters: dict[str, Any], artifacts:
 def _judged(given: Inputs) -> Mapping[str, list[dict[str, Any]]]:
     """Artifacts as a condition may read them."""
     return {
-        name: [{**artifact.runtime(), "properties": artifact.metadata} for artifact in artifacts] for name, artifacts in given.artifacts.items()
+        name: [{**artifact.runtime(), "properties": artifact.metadata} for artifact in artifacts]
+        for name, artifacts in given.artifacts.items()
     }

@@ -6,7 +6,11 @@ import re
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import PipelineFailurePolicy, PipelineState
-from google.cloud.aiplatform_v1.types.pipeline_service import BatchCancelPipelineJobsResponse, BatchDeletePipelineJobsResponse, ListPipelineJobsResponse
+from google.cloud.aiplatform_v1.types.pipeline_service import (
+    BatchCancelPipelineJobsResponse,
+    BatchDeletePipelineJobsResponse,
+    ListPipelineJobsResponse,
+)
 from google.protobuf import empty_pb2, json_format
 from google.rpc.code_pb2 import CANCELLED
 
@@ -22,7 +26,19 @@ from .record import Pipelines, Run
 _SERVICE = "google.cloud.aiplatform.v1.PipelineService"
 _ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
 _ENDED = (PipelineState.PIPELINE_STATE_SUCCEEDED, PipelineState.PIPELINE_STATE_FAILED, PipelineState.PIPELINE_STATE_CANCELLED)
-_FILTERS = ("pipeline_name", "display_name", "pipeline_job_user_id", "state", "create_time", "update_time", "end_time", "labels", "template_uri", "service_account", "name")
+_FILTERS = (
+    "pipeline_name",
+    "display_name",
+    "pipeline_job_user_id",
+    "state",
+    "create_time",
+    "update_time",
+    "end_time",
+    "labels",
+    "template_uri",
+    "service_account",
+    "name",
+)
 
 
 @handles(f"{_SERVICE}.CreatePipelineJob")
@@ -164,7 +180,9 @@ def _check_ended(runs: list[Run]) -> None:
     for run in runs:
         if run.message.state not in _ENDED:
             state = PipelineState(run.message.state).name
-            raise GcpError("FAILED_PRECONDITION", f"The PipelineJob {run.name} is in state {state}: only one that has ended can be deleted.")
+            raise GcpError(
+                "FAILED_PRECONDITION", f"The PipelineJob {run.name} is in state {state}: only one that has ended can be deleted."
+            )
 
 
 @handles(f"{_SERVICE}.BatchCancelPipelineJobs")

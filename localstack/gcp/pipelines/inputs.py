@@ -12,7 +12,7 @@ from . import expressions
 from .placeholders import Run as Names
 from .placeholders import resolve_inside
 from .record import Artifact, Inputs, Outcome
-from .spec import ArtifactSource, Component, Dag, Iterator, ParameterSource, Task
+from .spec import ArtifactSource, Component, Dag, Iterator, ParameterInput, ParameterSource, Task
 from .values import WrongType, typed
 
 _MISSING: Any = msgspec.UNSET
@@ -26,36 +26,50 @@ class BadInput(Exception):
     """An input that is not what its declaration says."""
 
 
-def of_task(
-    task: Task, component: Component, given: Inputs, siblings: Mapping[str, Outcome], names: Names, final: Mapping[str, dict[str, Any]]
-) -> Inputs:
-    """`given`: the DAG's own; `final`: siblings' final status. MissingInput, BadInput."""
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task may take its inputs from."""
+
+    given: Inputs  # the DAG's own
+    siblings: Mapping[str, Outcome]
+    final: Mapping[str, dict[str, Any]]  # siblings' final status
+    names: Names
+
+
+def of_task(task: Task, component: Component, around: Around) -> Inputs:
+    """MissingInput, BadInput."""
     parameters: dict[str, Any] = {}
     declared = component.input_definitions
     for name, source in task.inputs.parameters.items():
-        value = _parameter(source, given, siblings, final)
+        value = _parameter(source, around)
         if value is not _MISSING and source.parameter_expression_selector:
             value = expressions.select(source.parameter_expression_selector, value)
         if value is not _MISSING:
             parameters[name] = value
-    _resolve_constants(task, parameters, names)
+    _resolve_constants(task, parameters, around.names)
     iterator = task.parameter_iterator or task.artifact_iterator
     item = iterator.item_input if iterator else None
     for name, declaration in declared.parameters.items():
-        if name not in parameters and declaration.default_value is not msgspec.UNSET:
-            parameters[name] = declaration.default_value
-        if name not in parameters and not declaration.is_optional and name != item:
-            raise MissingInput(f"the input parameter {name} has no value")
-        try:
-            if name in parameters:
-                parameters[name] = typed(parameters[name], declaration.parameter_type)
-        except WrongType as error:
-            raise BadInput(f"input parameter {name}: {error}") from error
-    artifacts = {name: value for name, source in task.inputs.artifacts.items() if (value := _artifact(source, given, siblings)) is not None}
+        if name != item:
+            _complete(name, declaration, parameters)
+    artifacts = {name: value for name, source in task.inputs.artifacts.items() if (value := _artifact(source, around)) is not None}
     for name, artifact in declared.artifacts.items():
         if name not in artifacts and not artifact.is_optional and name != item:
             raise MissingInput(f"the input artifact {name} is not there")
     return Inputs(parameters=parameters, artifacts=artifacts)
+
+
+def _complete(name: str, declaration: ParameterInput, parameters: dict[str, Any]) -> None:
+    """The default where there is no value; the value in its type."""
+    if name not in parameters and declaration.default_value is not msgspec.UNSET:
+        parameters[name] = declaration.default_value
+    if name not in parameters:
+        if not declaration.is_optional:
+            raise MissingInput(f"the input parameter {name} has no value")
+        return
+    try:
+        parameters[name] = typed(parameters[name], declaration.parameter_type)
+    except WrongType as error:
+        raise BadInput(f"input parameter {name}: {error}") from error
 
 
 def items_of(iterator: Iterator, inputs: Inputs, names: Names) -> list[Any]:
@@ -113,23 +127,23 @@ def collected(outcomes: list[Outcome]) -> tuple[dict[str, list[Any]], dict[str, 
     return parameters, artifacts
 
 
-def _parameter(source: ParameterSource, given: Inputs, siblings: Mapping[str, Outcome], final: Mapping[str, dict[str, Any]]) -> Any:
+def _parameter(source: ParameterSource, around: Around) -> Any:
     if source.component_input_parameter is not None:
-        return given.parameters.get(source.component_input_parameter, _MISSING)
+        return around.given.parameters.get(source.component_input_parameter, _MISSING)
     if source.task_output_parameter is not None:
-        outcome = siblings.get(source.task_output_parameter.producer_task)
+        outcome = around.siblings.get(source.task_output_parameter.producer_task)
         return outcome.parameters.get(source.task_output_parameter.output_parameter_key, _MISSING) if outcome else _MISSING
     if source.task_final_status is not None:
-        return final[source.task_final_status.producer_task]
+        return around.final[source.task_final_status.producer_task]
     return source.runtime_value.constant if source.runtime_value is not None else _MISSING
 
 
-def _artifact(source: ArtifactSource, given: Inputs, siblings: Mapping[str, Outcome]) -> list[Artifact] | None:
+def _artifact(source: ArtifactSource, around: Around) -> list[Artifact] | None:
     if source.component_input_artifact is not None:
-        return given.artifacts.get(source.component_input_artifact)
+        return around.given.artifacts.get(source.component_input_artifact)
     if source.task_output_artifact is None:
         return None
-    outcome = siblings.get(source.task_output_artifact.producer_task)
+    outcome = around.siblings.get(source.task_output_artifact.producer_task)
     return outcome.artifacts.get(source.task_output_artifact.output_artifact_key) if outcome else None
 
 

@@ -26,9 +26,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     def runtime(self) -> dict[str, Any]:
         """As it is in an executor's input."""
         kind = {
-            name: value
-            for name, value in (("schemaTitle", self.type.schema_title), ("schemaVersion", self.type.schema_version))
-            if value
+            name: value for name, value in (("schemaTitle", self.type.schema_title), ("schemaVersion", self.type.schema_version)) if value
         } or {"instanceSchema": self.type.instance_schema}
         runtime = {"name": self.name, "type": kind, "uri": self.uri, "metadata": dict(self.metadata)}
         return {**runtime, "customPath": self.custom_path} if self.custom_path else runtime
@@ -98,7 +96,7 @@ class Run:
 
     @property
     def location(self) -> str:
-        """projects/NUMBER/locations/LOCATION"""
+        """In whose place it is: projects/NUMBER/locations/LOCATION."""
         return self.name.rpartition("/pipelineJobs/")[0]
 
     @property

@@ -13,7 +13,7 @@ from ..registry import Call
 from ..storage import access
 from .placeholders import local_path
 from .record import Artifact, Inputs, Outcome, Run
-from .spec import Component
+from .spec import Component, Kind
 from .values import WrongType, typed, written
 
 _OUTPUT = "executor_output.json"
@@ -56,7 +56,9 @@ def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], ro
     try:
         output = json.loads(access.read(call, f"{root}/{_OUTPUT}")) if f"{root}/{_OUTPUT}" in there else {}
         parameters = {
-            key: _parameter(call, key, kind.parameter_type, output.get("parameterValues", {}), f"{root}/{key}", there)
+            key: typed(output["parameterValues"][key], kind.parameter_type)
+            if key in output.get("parameterValues", {})
+            else _from_file(call, f"{root}/{key}", kind.parameter_type, there)
             for key, kind in component.output_definitions.parameters.items()
         }
     except (BadResult, WrongType, ValueError) as error:
@@ -69,9 +71,8 @@ def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], ro
     )
 
 
-def _parameter(call: Call, key: str, kind: Any, values: Mapping[str, Any], uri: str, there: set[str]) -> Any:
-    if key in values:
-        return typed(values[key], kind)
+def _from_file(call: Call, uri: str, kind: Kind, there: set[str]) -> Any:
+    key = uri.rpartition("/")[2]
     if uri not in there:
         raise BadResult(f"The output parameter {key} was not written: there is no {local_path(uri)}.")
     try:

@@ -10,16 +10,15 @@ from typing import Any
 import msgspec
 from google.cloud.aiplatform_v1.types import CustomJob, JobState
 from google.protobuf import json_format
-from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, INVALID_ARGUMENT, UNIMPLEMENTED
+from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, UNIMPLEMENTED
 
 from ..jobs import gcs, runner
-from ..jobs.images import own_command, unmapped
 from ..registry import Call
 from ..resources import Resources
 from . import cache, placeholders, results
 from .placeholders import Run as Names
 from .record import Artifact, Inputs, Outcome, Pipelines, Run, TaskRun, new_task_id
-from .spec import Component, ContainerSpec, Importer, Retry, Task
+from .spec import Component, ContainerSpec, Executor, Importer, Retry, Task
 
 CustomJobPb = CustomJob.pb()
 _CANCELLED = Outcome(state="CANCELLED", code=CANCELLED, message="The task was cancelled.")
@@ -94,119 +93,127 @@ def final_status(run: Run, task: str, outcome: Outcome) -> dict[str, Any]:
     return {**status, "error": {"code": outcome.code, "message": outcome.message}} if outcome.code else {**status, "error": {}}
 
 
-def execute(call: Call, run: Run, task: Task, component: Component, row: TaskRun, given: Inputs) -> Outcome:
-    executor = run.pipeline.executor_of(component)
-    if executor.importer is not None:
-        row.kind = "system.ImporterExecution"
-        begin(call, run, row, given)
-        return _imported(call, run, executor.importer, component, row, given)
-    begin(call, run, row, given)
-    if executor.container is None and executor.custom_job is None:
-        return Outcome(state="FAILED", code=UNIMPLEMENTED, message="the local stack does not run resolvers")
-    fingerprint = cache.fingerprint(run, executor, component, given)
-    if task.caching_options.enable_cache and (known := cache.hit(call, fingerprint)) is not None:
-        return msgspec.structs.replace(known, state="SKIPPED")
-    outcome = _tried(call, run, task.retry_policy, lambda: _contained(call, run, executor, component, row, given))
-    if outcome.state == "SUCCEEDED":
-        cache.keep(call, fingerprint, outcome)
-    return outcome
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that is no DAG, about to run."""
 
+    call: Call
+    run: Run
+    task: Task
+    component: Component
+    row: TaskRun
+    given: Inputs
 
-def _tried(call: Call, run: Run, retry: Retry, attempt: Any) -> Outcome:
-    """Again after a failure, as often as the policy says, with its pauses on the stack's clock."""
-    pause, longest = _seconds(retry.backoff_duration), _seconds(retry.backoff_max_duration)
-    for _ in range(retry.max_retry_count):
-        outcome: Outcome = attempt()
-        if outcome.state != "FAILED":
-            return outcome
-        if not _passed(call, run, min(pause, longest)):
+    @property
+    def names(self) -> Names:
+        return names(self.run, self.row)
+
+    def outcome(self) -> Outcome:
+        executor = self.run.pipeline.executor_of(self.component)
+        if executor.importer is not None:
+            self.row.kind = "system.ImporterExecution"
+            begin(self.call, self.run, self.row, self.given)
+            return self._imported(executor.importer)
+        begin(self.call, self.run, self.row, self.given)
+        if executor.container is None and executor.custom_job is None:
+            return Outcome(state="FAILED", code=UNIMPLEMENTED, message="the local stack does not run resolvers")
+        fingerprint = cache.fingerprint(self.run, executor, self.component, self.given)
+        if self.task.caching_options.enable_cache and (known := cache.hit(self.call, fingerprint)) is not None:
+            return msgspec.structs.replace(known, state="SKIPPED")
+        outcome = self._tried(self.task.retry_policy, executor)
+        if outcome.state == "SUCCEEDED":
+            cache.keep(self.call, fingerprint, outcome)
+        return outcome
+
+    def _tried(self, retry: Retry, executor: Executor) -> Outcome:
+        """Again after a failure, as often as the policy says, with its pauses on the stack's clock."""
+        pause, longest = _seconds(retry.backoff_duration), _seconds(retry.backoff_max_duration)
+        for _ in range(retry.max_retry_count):
+            outcome = self._contained(executor)
+            if outcome.state != "FAILED":
+                return outcome
+            if not self._passed(min(pause, longest)):
+                return _CANCELLED
+            pause *= retry.backoff_factor
+        return self._contained(executor)
+
+    def _passed(self, seconds: float) -> bool:
+        """Let the (movable) clock pass; whether the next attempt is still wanted."""
+        if seconds and self.call.clock.mode != "instant":
+            due = threading.Event()
+            timer = self.call.clock.call_after(timedelta(seconds=seconds), due.set)
+            while not due.wait(0.05):
+                if self.run.stop.is_set() or self.call.stopping.is_set():
+                    timer.cancel()
+                    return False
+        return not self.run.stop.is_set()
+
+    def _contained(self, executor: Executor) -> Outcome:
+        """One attempt: a CustomJob with the container, and what it left behind."""
+        call, root = self.call, self.run.task_root(self.row)
+        expected = results.expected(call, self.run, self.component, root)
+        executor_input = results.executor_input(self.component, self.given, expected, root)
+        if executor.container is not None:
+            job = self._container_job(executor.container, executor_input)
+        else:
+            spec = placeholders.resolve_inside((executor.custom_job or {})["customJob"], executor_input, self.names)
+            job = json_format.ParseDict(spec, CustomJobPb())
+        job.name = f"{self.run.location}/customJobs/{call.new_id()}"
+        job.display_name = job.display_name or f"{self.run.id}-{self.row.name}"[:128]
+        job.labels["vertex-ai-pipelines-run-billing-id"] = self.run.uuid
+        job.state = int(JobState.JOB_STATE_PENDING)
+        job.create_time.CopyFrom(call.now_pb())
+        with self.run.lock:
+            self.row.jobs.append(job.name)
+        folders = sorted({_folder_of(uri) for uri in (*(a.uri for a in expected.values()), f"{root}/executor_output.json")})
+        running = runner.start(call, job, words=tuple(gcs.words_of(executor_input["inputs"])), folders=tuple(folders))
+        while not running.done.wait(0.05):
+            if self.run.stop.is_set():
+                running.stop.set()
+            if call.stopping.is_set():
+                return _CANCELLED
+        ended = call.store(Resources).get("CustomJob", job.name)
+        if ended.state == JobState.JOB_STATE_CANCELLED:
             return _CANCELLED
-        pause *= retry.backoff_factor
-    last: Outcome = attempt()
-    return last
+        if ended.state != JobState.JOB_STATE_SUCCEEDED:
+            return Outcome(state="FAILED", code=ended.error.code or FAILED_PRECONDITION, message=ended.error.message)
+        return results.read(call, self.component, expected, root)
 
+    def _container_job(self, spec: ContainerSpec, executor_input: Mapping[str, Any]) -> Any:
+        job = CustomJobPb()
+        pool = job.job_spec.worker_pool_specs.add(replica_count=1)
+        pool.machine_spec.machine_type = _MACHINE
+        pool.container_spec.image_uri = spec.image
+        pool.container_spec.command.extend(placeholders.command(spec.command, executor_input, self.names))
+        pool.container_spec.args.extend(placeholders.command(spec.args, executor_input, self.names))
+        for variable in spec.env:
+            pool.container_spec.env.add(name=variable.name, value=placeholders.resolve(variable.value, executor_input, self.names))
+        labels = msgspec.json.encode(dict(self.run.message.labels)).decode()
+        pool.container_spec.env.add(name="VERTEX_AI_PIPELINES_RUN_LABELS", value=labels)
+        return job
 
-def _passed(call: Call, run: Run, seconds: float) -> bool:
-    """Let the (movable) clock pass; whether the next attempt is still wanted."""
-    if seconds and call.clock.mode != "instant":
-        due = threading.Event()
-        timer = call.clock.call_after(timedelta(seconds=seconds), due.set)
-        while not due.wait(0.05):
-            if run.stop.is_set() or call.stopping.is_set():
-                timer.cancel()
-                return False
-    return not run.stop.is_set()
+    def _imported(self, importer: Importer) -> Outcome:
+        """An artifact that is somewhere already. It is the one of an earlier import of the same, unless the importer says otherwise."""
+        scope = {"inputs": {"parameterValues": self.given.parameters}, "outputs": {}}
+        source = importer.artifact_uri
+        constant = self.given.parameters.get("uri", "") if source.runtime_parameter else source.constant
+        uri = placeholders.resolve(str(constant), scope, self.names)
+        metadata = {**importer.properties, **importer.custom_properties, **importer.metadata}
+        metadata = placeholders.resolve_inside(metadata, scope, self.names)
+        key = next(iter(self.component.output_definitions.artifacts), "artifact")
+        name = f"{self.run.store}/artifacts/{self.call.new_id()}"
+        artifact = Artifact(name=name, key=key, type=importer.type_schema, uri=uri, metadata=metadata)
+        store = self.call.store(Pipelines)
+        same = msgspec.json.encode((self.run.store, uri, importer.type_schema, metadata)).decode()
+        with store.lock:
+            if importer.reimport:
+                store.imported[same] = artifact
+            artifact = store.imported.setdefault(same, artifact)
+        return Outcome(state="SUCCEEDED", artifacts={key: [artifact]})
 
 
 def _seconds(duration: str) -> float:
     return float(duration.removesuffix("s") or 0)
 
 
-def _contained(call: Call, run: Run, executor: Any, component: Component, row: TaskRun, given: Inputs) -> Outcome:
-    """One attempt: a CustomJob with the container, and what it left behind."""
-    root = run.task_root(row)
-    expected = results.expected(call, run, component, root)
-    executor_input = results.executor_input(component, given, expected, root)
-    if executor.container is not None:
-        if own_command(call.images, executor.container.image) is None:
-            return Outcome(state="FAILED", code=INVALID_ARGUMENT, message=unmapped(executor.container.image))
-        job = _container_job(run, executor.container, executor_input, row)
-    else:
-        job = json_format.ParseDict(placeholders.resolve_inside(executor.custom_job["customJob"], executor_input, names(run, row)), CustomJobPb())
-    job.name = f"{run.location}/customJobs/{call.new_id()}"
-    job.display_name = job.display_name or f"{run.id}-{row.name}"[:128]
-    job.labels["vertex-ai-pipelines-run-billing-id"] = run.uuid
-    job.state = int(JobState.JOB_STATE_PENDING)
-    job.create_time.CopyFrom(call.now_pb())
-    with run.lock:
-        row.jobs.append(job.name)
-    folders = sorted({_parent(uri) for uri in (*(a.uri for a in expected.values()), f"{root}/executor_output.json")})
-    running = runner.start(call, job, words=tuple(gcs.words_of(executor_input["inputs"])), folders=tuple(folders))
-    while not running.done.wait(0.05):
-        if run.stop.is_set():
-            running.stop.set()
-        if call.stopping.is_set():
-            return _CANCELLED
-    ended = call.store(Resources).get("CustomJob", job.name)
-    if ended.state == JobState.JOB_STATE_CANCELLED:
-        return _CANCELLED
-    if ended.state != JobState.JOB_STATE_SUCCEEDED:
-        return Outcome(state="FAILED", code=ended.error.code or FAILED_PRECONDITION, message=ended.error.message)
-    return results.read(call, component, expected, root)
-
-
-def _parent(uri: str) -> str:
+def _folder_of(uri: str) -> str:
     return uri.removeprefix("gs://").rpartition("/")[0]
-
-
-def _container_job(run: Run, spec: ContainerSpec, executor_input: Mapping[str, Any], row: TaskRun) -> Any:
-    known = names(run, row)
-    job = CustomJobPb()
-    pool = job.job_spec.worker_pool_specs.add(replica_count=1)
-    pool.machine_spec.machine_type = _MACHINE
-    pool.container_spec.image_uri = spec.image
-    pool.container_spec.command.extend(placeholders.command(spec.command, executor_input, known))
-    pool.container_spec.args.extend(placeholders.command(spec.args, executor_input, known))
-    for variable in spec.env:
-        pool.container_spec.env.add(name=variable.name, value=placeholders.resolve(variable.value, executor_input, known))
-    labels = msgspec.json.encode(dict(run.message.labels)).decode()
-    pool.container_spec.env.add(name="VERTEX_AI_PIPELINES_RUN_LABELS", value=labels)
-    return job
-
-
-def _imported(call: Call, run: Run, importer: Importer, component: Component, row: TaskRun, given: Inputs) -> Outcome:
-    """An artifact that is somewhere already. It is the one of an earlier import of the same, unless the importer says otherwise."""
-    scope = {"inputs": {"parameterValues": given.parameters}, "outputs": {}}
-    source = importer.artifact_uri
-    uri = str(given.parameters.get("uri", "")) if source.runtime_parameter else placeholders.resolve(str(source.constant), scope, names(run, row))
-    metadata = placeholders.resolve_inside({**importer.properties, **importer.custom_properties, **importer.metadata}, scope, names(run, row))
-    key = next(iter(component.output_definitions.artifacts), "artifact")
-    artifact = Artifact(name=f"{run.store}/artifacts/{call.new_id()}", key=key, type=importer.type_schema, uri=uri, metadata=metadata)
-    store = call.store(Pipelines)
-    same = msgspec.json.encode((run.store, uri, importer.type_schema, metadata)).decode()
-    with store.lock:
-        if not importer.reimport:
-            artifact = store.imported.setdefault(same, artifact)
-        else:
-            store.imported[same] = artifact
-    return Outcome(state="SUCCEEDED", artifacts={key: [artifact]})
