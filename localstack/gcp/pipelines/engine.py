@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT
@@ -103,19 +104,21 @@ class _Dag:
 
     def _task(self, key: str, task: Task) -> None:
         row = self._row(task)
-        outcome = Outcome(state="FAILED", code=INTERNAL, message="the local stack failed")
+        self.events.put((key, self._guarded(row, lambda: self._outcome(key, task, row))))
+
+    def _guarded(self, row: TaskRun, work: Callable[[], Outcome]) -> Outcome:
+        """What `work` gives, or how it failed; kept in the row."""
         try:
-            outcome = self._outcome(key, task, row)
+            outcome = work()
         except (MissingInput, BadInput, BadPlaceholder, expressions.BadExpression) as error:
             outcome = Outcome(state="FAILED", code=INVALID_ARGUMENT, message=str(error))
         except GcpError as error:
             outcome = Outcome(state="FAILED", code=error.code, message=error.message)
-        except Exception as error:  # the stack's own mistake must show, not leave a pipeline that never ends
+        except Exception as error:  # noqa: BLE001  the stack's own mistake must show, not leave a pipeline that never ends
+            traceback.print_exc()
             outcome = Outcome(state="FAILED", code=INTERNAL, message=f"the local stack failed: {error!r}")
-            raise
-        finally:
-            tasks.finish(self.call, self.pipeline_run, row, outcome)
-            self.events.put((key, outcome))
+        tasks.finish(self.call, self.pipeline_run, row, outcome)
+        return outcome
 
     def _outcome(self, key: str, task: Task, row: TaskRun) -> Outcome:
         component = self.pipeline_run.pipeline.component_of(task)
@@ -127,20 +130,22 @@ class _Dag:
             if not expressions.holds(task.trigger_policy.condition, scope):
                 return NOT_TRIGGERED
         if task.parameter_iterator is not None or task.artifact_iterator is not None:
-            return self._loop(key, task, component, row, given)
-        return self._once(key, task, component, row, given)
+            return self._loop(key, task, row, given)
+        return self._once(key, task, row, given)
 
-    def _once(self, key: str, task: Task, component: Component, row: TaskRun, given: Inputs) -> Outcome:
+    def _once(self, key: str, task: Task, row: TaskRun, given: Inputs) -> Outcome:
+        component = self.pipeline_run.pipeline.component_of(task)
         if component.dag is None:
             return tasks.Execution(call=self.call, run=self.pipeline_run, task=task, component=component, row=row, given=given).outcome()
         row.kind = "system.DagExecution"
         tasks.begin(self.call, self.pipeline_run, row, given)
         return _Dag(self.call, self.pipeline_run, component, given, (row, (*self.path, key))).run()
 
-    def _loop(self, key: str, task: Task, component: Component, row: TaskRun, given: Inputs) -> Outcome:
+    def _loop(self, key: str, task: Task, row: TaskRun, given: Inputs) -> Outcome:
         """Its iterations side by side, as many at once as its policy says."""
         row.kind = "system.DagExecution"
         tasks.begin(self.call, self.pipeline_run, row, given)
+        component = self.pipeline_run.pipeline.component_of(task)
         iterator = task.parameter_iterator or task.artifact_iterator
         assert iterator is not None  # noqa: S101  who calls has looked
         waiting = list(enumerate(inputs.items_of(iterator, given, tasks.names(self.pipeline_run, row))))[::-1]
@@ -152,14 +157,8 @@ class _Dag:
 
         def iterate(at: int, item: Any) -> None:
             iteration = self._row(task, f"-{at}", row)
-            outcome = Outcome(state="FAILED", code=INTERNAL, message="the local stack failed")
-            try:
-                outcome = self._once(f"{key}-{at}", task, component, iteration, inputs.with_item(task, component, given, item))
-            except (GcpError, BadInput, MissingInput, BadPlaceholder, expressions.BadExpression) as error:
-                outcome = Outcome(state="FAILED", code=FAILED_PRECONDITION, message=str(error))
-            finally:
-                tasks.finish(self.call, self.pipeline_run, iteration, outcome)
-                ends.put((at, outcome))
+            inside = inputs.with_item(task, component, given, item)
+            ends.put((at, self._guarded(iteration, lambda: self._once(f"{key}-{at}", task, iteration, inside))))
 
         while waiting or running:
             while waiting and running < limit and not self.pipeline_run.stop.is_set():

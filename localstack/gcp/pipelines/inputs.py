@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from . import expressions
 from .placeholders import Run as Names
-from .placeholders import resolve_inside
+from .placeholders import resolve, resolve_inside
 from .record import Artifact, Inputs, Outcome
 from .spec import ArtifactSource, Component, Dag, Iterator, ParameterInput, ParameterSource, Task
 from .values import WrongType, typed
@@ -92,8 +93,9 @@ def with_item(task: Task, component: Component, inputs: Inputs, item: Any) -> In
         return msgspec.structs.replace(inputs, artifacts={**inputs.artifacts, task.artifact_iterator.item_input: [item]})
     name = task.parameter_iterator.item_input if task.parameter_iterator else ""
     declaration = component.input_definitions.parameters.get(name)
-    value = typed(item, declaration.parameter_type) if declaration else item
-    return msgspec.structs.replace(inputs, parameters={**inputs.parameters, name: value})
+    with suppress(WrongType):  # the items of a plain `list` are compiled as strings, whatever they are
+        item = typed(item, declaration.parameter_type) if declaration else item
+    return msgspec.structs.replace(inputs, parameters={**inputs.parameters, name: item})
 
 
 def outputs_of(dag: Dag, siblings: Mapping[str, Outcome]) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
@@ -152,4 +154,5 @@ def _resolve_constants(task: Task, parameters: dict[str, Any], names: Names) -> 
     scope = {"inputs": {"parameterValues": parameters}, "outputs": {}}
     for name, source in task.inputs.parameters.items():
         if source.runtime_value is not None and name in parameters:
-            parameters[name] = resolve_inside(parameters[name], scope, names)
+            value = parameters[name]
+            parameters[name] = resolve(value, scope, names) if isinstance(value, str) else resolve_inside(value, scope, names)

@@ -15,7 +15,7 @@ import msgspec
 from .values import text
 
 MOUNT = "/gcs/"  # where gs:// is in a container
-_PLACEHOLDER = re.compile(r"\{\{\$(?:\.(.*?))?\}\}")
+_PLACEHOLDER = re.compile(r"\{\{\$(?:\.([^{}]*))?\}\}")
 _PART = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)|\['([^']*)'\]|\[(\d+)\]")
 _STRUCTURES = ('{"Concat":', '{"IfPresent":')
 
