@@ -22,6 +22,7 @@ from ..rules import check_display_name, check_labels
 from . import details, engine, reading
 from .reading import BadSpec
 from .record import Pipelines, Run
+from .spec import SCHEMA
 
 _SERVICE = "google.cloud.aiplatform.v1.PipelineService"
 _ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
@@ -83,7 +84,7 @@ def _read(message: Any) -> tuple[Any, dict[str, Any]]:
     if config.input_artifacts:
         raise BadSpec("runtime_config.input_artifacts: not supported yet by the local stack.")
     if config.parameters:
-        raise BadSpec(f"runtime_config.parameters: pipelines of schema {reading.SCHEMA} take parameter_values.")
+        raise BadSpec(f"runtime_config.parameters: pipelines of schema {SCHEMA} take parameter_values.")
     pipeline = reading.read(json_format.MessageToDict(message.pipeline_spec))
     given = {name: json_format.MessageToDict(value) for name, value in config.parameter_values.items()}
     return pipeline, reading.parameters(pipeline, reading.whole(given))

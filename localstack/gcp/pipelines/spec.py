@@ -17,14 +17,14 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unk
     """A message of the file."""
 
 
-class ArtifactType(Node):
+class ArtifactType(Node, frozen=True, kw_only=True):
     schema_title: str = ""
     schema_uri: str = ""
     instance_schema: str = ""
     schema_version: str = ""
 
 
-class ParameterInput(Node):
+class ParameterInput(Node, frozen=True, kw_only=True):
     parameter_type: Kind = "STRING"
     default_value: Any = msgspec.UNSET
     is_optional: bool = False
@@ -32,24 +32,24 @@ class ParameterInput(Node):
     literals: tuple[Any, ...] = ()
 
 
-class ArtifactInput(Node):
+class ArtifactInput(Node, frozen=True, kw_only=True):
     artifact_type: ArtifactType = ArtifactType()
     is_artifact_list: bool = False
     is_optional: bool = False
     description: str = ""
 
 
-class Inputs(Node):
+class Inputs(Node, frozen=True, kw_only=True):
     parameters: dict[str, ParameterInput] = {}
     artifacts: dict[str, ArtifactInput] = {}
 
 
-class ParameterOutput(Node):
+class ParameterOutput(Node, frozen=True, kw_only=True):
     parameter_type: Kind = "STRING"
     description: str = ""
 
 
-class ArtifactOutput(Node):
+class ArtifactOutput(Node, frozen=True, kw_only=True):
     artifact_type: ArtifactType = ArtifactType()
     properties: dict[str, Any] = {}
     custom_properties: dict[str, Any] = {}
@@ -58,17 +58,17 @@ class ArtifactOutput(Node):
     description: str = ""
 
 
-class Outputs(Node):
+class Outputs(Node, frozen=True, kw_only=True):
     parameters: dict[str, ParameterOutput] = {}
     artifacts: dict[str, ArtifactOutput] = {}
 
 
-class Constant(Node):
+class Constant(Node, frozen=True, kw_only=True):
     constant: Any = msgspec.UNSET
     runtime_parameter: str = ""
 
 
-class OutputRef(Node):
+class OutputRef(Node, frozen=True, kw_only=True):
     """Another task's output."""
 
     producer_task: str
@@ -76,11 +76,11 @@ class OutputRef(Node):
     output_artifact_key: str = ""
 
 
-class Producer(Node):
+class Producer(Node, frozen=True, kw_only=True):
     producer_task: str
 
 
-class ParameterSource(Node):
+class ParameterSource(Node, frozen=True, kw_only=True):
     """Where a task's parameter comes from: one of the four, and what is taken of it."""
 
     task_output_parameter: OutputRef | None = None
@@ -90,55 +90,55 @@ class ParameterSource(Node):
     parameter_expression_selector: str = ""
 
 
-class ArtifactSource(Node):
+class ArtifactSource(Node, frozen=True, kw_only=True):
     task_output_artifact: OutputRef | None = None
     component_input_artifact: str | None = None
 
 
-class Sources(Node):
+class Sources(Node, frozen=True, kw_only=True):
     parameters: dict[str, ParameterSource] = {}
     artifacts: dict[str, ArtifactSource] = {}
 
 
-class Caching(Node):
+class Caching(Node, frozen=True, kw_only=True):
     enable_cache: bool = False
     cache_key: str = ""
 
 
-class Trigger(Node):
+class Trigger(Node, frozen=True, kw_only=True):
     condition: str = ""
     strategy: Literal["TRIGGER_STRATEGY_UNSPECIFIED", "ALL_UPSTREAM_TASKS_SUCCEEDED", "ALL_UPSTREAM_TASKS_COMPLETED"] = (
         "TRIGGER_STRATEGY_UNSPECIFIED"
     )
 
 
-class Retry(Node):
+class Retry(Node, frozen=True, kw_only=True):
     max_retry_count: int = 0
     backoff_duration: str = "0s"
     backoff_factor: float = 2.0
     backoff_max_duration: str = "3600s"
 
 
-class Items(Node):
+class Items(Node, frozen=True, kw_only=True):
     raw: str | None = None
     input_parameter: str | None = None
     input_artifact: str | None = None
 
 
-class Iterator(Node):
+class Iterator(Node, frozen=True, kw_only=True):
     items: Items
     item_input: str
 
 
-class IteratorPolicy(Node):
+class IteratorPolicy(Node, frozen=True, kw_only=True):
     parallelism_limit: int = 0  # 0: all at once
 
 
-class Named(Node):
+class Named(Node, frozen=True, kw_only=True):
     name: str
 
 
-class Task(Node):
+class Task(Node, frozen=True, kw_only=True):
     component_ref: Named
     task_info: Named | None = None
     inputs: Sources = Sources()
@@ -160,17 +160,17 @@ class Task(Node):
         return self.trigger_policy.strategy == "ALL_UPSTREAM_TASKS_COMPLETED"
 
 
-class Selector(Node):
+class Selector(Node, frozen=True, kw_only=True):
     producer_subtask: str
     output_parameter_key: str = ""
     output_artifact_key: str = ""
 
 
-class Selectors(Node):
+class Selectors(Node, frozen=True, kw_only=True):
     parameter_selectors: tuple[Selector, ...] = ()
 
 
-class DagParameter(Node):
+class DagParameter(Node, frozen=True, kw_only=True):
     value_from_parameter: Selector | None = None
     value_from_oneof: Selectors | None = None
 
@@ -179,21 +179,21 @@ class DagParameter(Node):
         return (self.value_from_parameter,) if self.value_from_parameter else (self.value_from_oneof or Selectors()).parameter_selectors
 
 
-class DagArtifact(Node):
+class DagArtifact(Node, frozen=True, kw_only=True):
     artifact_selectors: tuple[Selector, ...] = ()
 
 
-class DagOutputs(Node):
+class DagOutputs(Node, frozen=True, kw_only=True):
     parameters: dict[str, DagParameter] = {}
     artifacts: dict[str, DagArtifact] = {}
 
 
-class Dag(Node):
+class Dag(Node, frozen=True, kw_only=True):
     tasks: dict[str, Task] = {}
     outputs: DagOutputs = DagOutputs()
 
 
-class Component(Node):
+class Component(Node, frozen=True, kw_only=True):
     input_definitions: Inputs = Inputs()
     output_definitions: Outputs = Outputs()
     dag: Dag | None = None
@@ -202,12 +202,12 @@ class Component(Node):
     task_config_passthroughs: tuple[dict[str, Any], ...] = ()
 
 
-class Variable(Node):
+class Variable(Node, frozen=True, kw_only=True):
     name: str
     value: str = ""
 
 
-class ContainerSpec(Node):
+class ContainerSpec(Node, frozen=True, kw_only=True):
     image: str
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
@@ -216,7 +216,7 @@ class ContainerSpec(Node):
     env: tuple[Variable, ...] = ()
 
 
-class Importer(Node):
+class Importer(Node, frozen=True, kw_only=True):
     artifact_uri: Constant
     type_schema: ArtifactType = ArtifactType()
     properties: dict[str, Any] = {}
@@ -226,24 +226,24 @@ class Importer(Node):
     download_to_workspace: bool = False
 
 
-class Executor(Node):
+class Executor(Node, frozen=True, kw_only=True):
     container: ContainerSpec | None = None
     importer: Importer | None = None
     resolver: dict[str, Any] | None = None
     custom_job: dict[str, Any] | None = None
 
 
-class Deployment(Node):
+class Deployment(Node, frozen=True, kw_only=True):
     executors: dict[str, Executor] = {}
 
 
-class Info(Node):
+class Info(Node, frozen=True, kw_only=True):
     name: str
     display_name: str = ""
     description: str = ""
 
 
-class Pipeline(Node):
+class Pipeline(Node, frozen=True, kw_only=True):
     """The whole document."""
 
     pipeline_info: Info
