@@ -15,6 +15,8 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
         "endpoints.deploying",
         "prediction.handlers",
         "prediction.http",
+        "jobs.handlers",
+        "pipelines.handlers",
     ),
     "google.pubsub.v1": ("pubsub.topics", "pubsub.subscriptions", "pubsub.pulling", "pubsub.snapshots", "pubsub.policies"),
     "google.monitoring.v3": (),
