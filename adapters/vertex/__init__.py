@@ -19,7 +19,10 @@ ADAPTER = Adapter(
     name="vertex",
     title="Vertex AI",
     capabilities=CAPABILITIES,
-    ports={},
+    ports={
+        "endpoints": f"{__name__}.endpoints:VertexEndpoints",
+        "registry": f"{__name__}.registry:VertexRegistry",
+    },
     needs=Packages(modules=(*_CLIENTS, "duckdb", "pyarrow"), install="isthmus[vertex]"),
     options=f"{__name__}.options:KEYS",
     engine=Engine(name="BigQuery", dialect=f"{__name__}.sql"),
