@@ -103,7 +103,7 @@ def wanted(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def running(endpoint: Any) -> dict[str, VariantSpec]:
-    """The deployed variants by name; what is not ours is one of its own name. Of two with a name, while one is replaced: that with traffic."""
+    """The deployed variants by name; what is not ours has its own. Of two with one name, while it is replaced: that with traffic."""
     specs: dict[str, VariantSpec] = {}
     for model in sorted(endpoint.deployed_models, key=lambda model: endpoint.traffic_split.get(model.id, 0)):
         spec = spec_of(model.display_name) or VariantSpec(name=model.display_name or model.id, model="", version=0)
