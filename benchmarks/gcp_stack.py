@@ -75,7 +75,8 @@ def direct_server(stack: ExitStack, folder: Path) -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([*SERVER.split(), "--model", str(folder), "--port", str(port)])
+    env = {**os.environ, "AIP_PREDICT_ROUTE": "/predict", "AIP_HEALTH_ROUTE": "/ping"}
+    process = subprocess.Popen([*SERVER.split(), "--model", str(folder), "--port", str(port)], env=env)
     stack.callback(process.wait)
     stack.callback(process.kill)
     deadline = time.monotonic() + 60
@@ -92,8 +93,9 @@ def deploy(stack: Stack, folder: Path) -> str:
     """An endpoint with two deployed models at 90/10; its name."""
     files = storage.Client(**stack.anonymous, client_options={"api_endpoint": stack.url})
     bucket = files.create_bucket("bench-models")
-    for path in folder.iterdir():
-        bucket.blob(f"model/{path.name}").upload_from_filename(path)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            bucket.blob(f"model/{path.relative_to(folder)}").upload_from_filename(path)
     models, endpoints = stack.client(v1.ModelServiceClient), stack.client(v1.EndpointServiceClient)
     container = v1.ModelContainerSpec(image_uri="ranker", predict_route="/predict", health_route="/ping")
     model = v1.Model(display_name="ranker", artifact_uri="gs://bench-models/model", container_spec=container)
