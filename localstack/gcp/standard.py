@@ -75,7 +75,7 @@ def select(items: list[Any], request: Any, *, size: int = 100, most: int = 1000)
 
 
 def update(
-    call: Call, kind: Kind, message: Any, mask: Any, updatable: Collection[str], *, check: Callable[[Any, Any], None] | None = None
+    call: Call, kind: Kind, message: Any, mask: Any, updatable: Collection[str], *, check: Callable[[Any, Any], object] | None = None
 ) -> Any:
     """Overwrite the fields of `mask` (none: those that are set; `*`: all). `check(old, new)` may refuse.
 
