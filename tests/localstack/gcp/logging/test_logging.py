@@ -93,4 +93,4 @@ print(json.dumps([[entry.log_name.rpartition("/")[2], entry.severity, entry.payl
     rows = json.loads(gcp.run(code).splitlines()[-1])
     assert rows[:2] == [["jobs", "WARNING", "hello"], ["jobs", None, {"step": 3}]]
     assert rows[2][:2] == ["python", "ERROR"]
-    assert rows[2][2]["message"] == "failed twice"
+    assert rows[2][2] == "failed twice"

@@ -11,47 +11,50 @@ from ..conftest import PARENT
 RUNS = """
 import json
 from google.cloud import aiplatform
-aiplatform.init(project="shop-project", location="us-central1", experiment="ctr", api_transport=TRANSPORT)
-for name, rate in (("first", 0.1), ("second", 0.2)):
-    with aiplatform.start_run(name):
-        aiplatform.log_params({"rate": rate, "kind": "logistic"})
-        aiplatform.log_metrics({"auc": 0.5 + rate})
-        for step in range(1, 4):
-            aiplatform.log_time_series_metrics({"loss": 1.0 / step}, step=step)
-        with aiplatform.start_execution(schema_title="system.ContainerExecution", display_name="fit") as execution:
-            data = aiplatform.Artifact.create(schema_title="system.Dataset", display_name="rows", uri="gs://shop/rows")
-            execution.assign_input_artifacts([data])
-            execution.assign_output_artifacts([aiplatform.Artifact.create(schema_title="system.Model", uri=f"gs://shop/{name}")])
-frame = aiplatform.get_experiment_df("ctr")
-run = aiplatform.ExperimentRun("second", experiment="ctr")
-print('SHOWN', json.dumps({
-    "rows": frame.sort_values("run_name").to_dict("records"),
-    "params": run.get_params(), "metrics": run.get_metrics(), "state": str(run.get_state()),
-    "loss": run.get_time_series_data_frame()["loss"].tolist(),
-    "runs": [each.name for each in aiplatform.ExperimentRun.list(experiment="ctr")],
-    "executions": [len(each.get_input_artifacts()) for each in run.get_executions()],
-}, default=str))
-run.delete(delete_backing_tensorboard_run=True)
-print('SHOWN', json.dumps([each.name for each in aiplatform.ExperimentRun.list(experiment="ctr")]))
-aiplatform.Experiment("ctr").delete(delete_backing_tensorboard_runs=True)
-print('SHOWN', json.dumps(aiplatform.Experiment.get("ctr")))
+for transport in ("grpc", "rest"):
+    experiment = f"ctr-{transport}"
+    aiplatform.init(project="shop-project", location="us-central1", experiment=experiment, api_transport=transport)
+    for name, rate in (("first", 0.1), ("second", 0.2)):
+        with aiplatform.start_run(name):
+            aiplatform.log_params({"rate": rate, "kind": "logistic"})
+            aiplatform.log_metrics({"auc": 0.5 + rate})
+            for step in range(1, 4):
+                aiplatform.log_time_series_metrics({"loss": 1.0 / step}, step=step)
+            with aiplatform.start_execution(schema_title="system.ContainerExecution", display_name="fit") as execution:
+                data = aiplatform.Artifact.create(schema_title="system.Dataset", display_name="rows", uri="gs://shop/rows")
+                execution.assign_input_artifacts([data])
+                execution.assign_output_artifacts([aiplatform.Artifact.create(schema_title="system.Model", uri=f"gs://shop/{name}")])
+    frame = aiplatform.get_experiment_df(experiment)
+    run = aiplatform.ExperimentRun("second", experiment=experiment)
+    shown = {
+        "rows": frame.sort_values("run_name").to_dict("records"),
+        "params": run.get_params(), "metrics": run.get_metrics(), "state": str(run.get_state()),
+        "loss": run.get_time_series_data_frame()["loss"].tolist(),
+        "runs": [each.name for each in aiplatform.ExperimentRun.list(experiment=experiment)],
+        "inputs": [len(each.get_input_artifacts()) for each in run.get_executions()],
+    }
+    run.delete(delete_backing_tensorboard_run=True)
+    shown["left"] = [each.name for each in aiplatform.ExperimentRun.list(experiment=experiment)]
+    aiplatform.Experiment(experiment).delete(delete_backing_tensorboard_runs=True)
+    shown["experiment"] = aiplatform.Experiment.get(experiment)
+    print("SHOWN", json.dumps(shown, default=str))
 """
 
 
-@pytest.mark.parametrize("transport", ["grpc", "rest"])
-def test_runs_keep_what_is_logged(gcp, transport):
-    lines = gcp.run(RUNS.replace("TRANSPORT", repr(transport))).splitlines()
-    shown, left, experiment = (json.loads(line.removeprefix("SHOWN ")) for line in lines if line.startswith("SHOWN "))
-    assert [row["run_name"] for row in shown["rows"]] == ["first", "second"]
-    assert [row["metric.auc"] for row in shown["rows"]] == [0.6, 0.7]
-    assert [row["param.rate"] for row in shown["rows"]] == [0.1, 0.2]
-    assert [row["time_series_metric.loss"] for row in shown["rows"]] == pytest.approx([1 / 3, 1 / 3])
-    assert (shown["params"], shown["metrics"], shown["state"]) == ({"rate": 0.2, "kind": "logistic"}, {"auc": 0.7}, "COMPLETE")
-    assert shown["loss"] == pytest.approx([1.0, 0.5, 1 / 3])
-    assert sorted(shown["runs"]) == ["first", "second"]
-    assert shown["executions"] == [1]
-    assert left == ["first"]
-    assert experiment is None
+def test_runs_keep_what_is_logged_over_both_transports(gcp):
+    lines = [line for line in gcp.run(RUNS).splitlines() if line.startswith("SHOWN ")]
+    assert len(lines) == 2
+    for line in lines:
+        shown = json.loads(line.removeprefix("SHOWN "))
+        assert [row["run_name"] for row in shown["rows"]] == ["first", "second"]
+        assert [row["metric.auc"] for row in shown["rows"]] == [0.6, 0.7]
+        assert [row["param.rate"] for row in shown["rows"]] == [0.1, 0.2]
+        assert [row["time_series_metric.loss"] for row in shown["rows"]] == pytest.approx([1 / 3, 1 / 3])
+        assert (shown["params"], shown["metrics"], shown["state"]) == ({"rate": 0.2, "kind": "logistic"}, {"auc": 0.7}, "COMPLETE")
+        assert shown["loss"] == pytest.approx([1.0, 0.5, 1 / 3])
+        assert sorted(shown["runs"]) == ["first", "second"]
+        assert shown["inputs"] == [1]
+        assert (shown["left"], shown["experiment"]) == (["first"], None)
 
 
 def test_lineage_is_followed_from_an_artifact_through_executions(vertex):
