@@ -29,8 +29,7 @@ from isthmus.errors import IsthmusError
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def main(*, folder: Path, target: str, bucket: str | None, service_account: str | None, offline: bool, rollout: bool, yes: bool) -> None:
     try:
-        options = {"bucket": bucket, "service_account": service_account}
-        with im.open(folder / "project.yaml", target=target, offline=offline, **options) as project:
+        with im.open(folder / "project.yaml", target=target, bucket=bucket, service_account=service_account, offline=offline) as project:
             plan = im.plan(project)
             click.echo(plan)
             if plan.refused:

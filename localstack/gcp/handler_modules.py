@@ -8,14 +8,36 @@ from collections.abc import Mapping, Sequence
 
 MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative to this package
     "google.longrunning": ("operations",),
-    "google.cloud.aiplatform.v1": (),
-    "google.pubsub.v1": (),
+    "google.cloud.aiplatform.v1": (
+        *("features.groups", "features.stores", "features.views", "features.syncs", "features.fetching"),
+        *("metadata.stores", "metadata.nodes", "metadata.graph", "metadata.tensorboards", "metadata.points"),
+        "models.upload",
+        "models.handlers",
+        "endpoints.lifecycle",
+        "endpoints.deploying",
+        "prediction.handlers",
+        "prediction.http",
+        "jobs.handlers",
+        "pipelines.handlers",
+    ),
+    "google.pubsub.v1": ("pubsub.topics", "pubsub.subscriptions", "pubsub.pulling", "pubsub.snapshots", "pubsub.policies"),
     "google.monitoring.v3": (),
-    "google.logging.v2": (),
-    "google.cloud.resourcemanager.v3": (),
+    "google.logging.v2": ("logging.service",),
+    "google.cloud.resourcemanager.v3": ("resourcemanager.service",),
     "google.cloud.bigquery.storage.v1": (),
     "bigquery": (),
-    "storage": (),
+    "storage": (
+        "storage.buckets",
+        "storage.objects",
+        "storage.uploads",
+        "storage.copies",
+        "storage.acls",
+        "storage.policies",
+        "storage.batch",
+        "storage.projects",
+        "storage.notifications",
+        "storage.xml_api",  # last: its routes are those of any path
+    ),
 }
 _loaded: set[str] = set()
 IMPORTING = threading.RLock()  # Google's packages do not bear two threads that import them at once
