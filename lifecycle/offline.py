@@ -36,8 +36,8 @@ def clouds() -> dict[str, Offline]:
 
 
 def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str, str]:
-    """What a profile carries of the stack for the project in `folder`: `endpoint_url`, and what else its adapter needs of the address."""
-    return _address(stack, endpoint(folder, stack, server))
+    """`address` of the stack for the project in `folder`."""
+    return address(stack, endpoint(folder, stack, server))
 
 
 def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
@@ -127,10 +127,11 @@ def exported(stack: Offline) -> dict[str, str]:
     That is what `isthmus stack run` does, or who exports what `isthmus stack up` says.
     """
     _, url = _variable(stack) or ("", "")
-    return _address(stack, url) if on_this_machine(url) else {}
+    return address(stack, url) if on_this_machine(url) else {}
 
 
-def _address(stack: Offline, url: str) -> dict[str, str]:
+def address(stack: Offline, url: str) -> dict[str, str]:
+    """What a profile carries of a stack that listens there: `endpoint_url`, and what else its adapter needs of the address."""
     more: dict[str, str] = attribute(stack.address)(url) if stack.address else {}
     return {"endpoint_url": url, **more}
 
