@@ -13,8 +13,10 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
     "google.monitoring.v3": (),
     "google.logging.v2": (),
     "google.cloud.resourcemanager.v3": (),
-    "google.cloud.bigquery.storage.v1": (),
-    "bigquery": (),
+    "google.cloud.bigquery.storage.v1": ("bigquery.reading",),
+    "bigquery": (
+        "bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload",
+    ),  # fmt: skip
     "storage": (),
 }
 _loaded: set[str] = set()

@@ -1,0 +1,8 @@
+"""..."""
+
+from __future__ import annotations
+
+KINDS = ()
+
+
+def run(here, meaning, running): ...
