@@ -7,23 +7,33 @@ from pathlib import Path
 
 import click
 
+from ..errors import Invalid
 from .console import Console, command
 
+_REQUESTS = 2000
 
-@command(help="The whole example, from raw files to served answers; here when this folder holds it, else in a new folder openbandit/.")
-@click.option("--keep", is_flag=True, help="Leave the endpoint up.")
-@click.option("--requests", default=2000, show_default=True, help="How many requests to serve.")
-def demo(console: Console, keep: bool, requests: int) -> None:
-    from ..lifecycle.demo import EXAMPLE
-    from ..lifecycle.demo import demo as run
+
+@command(help="An example from raw files to its figures; here when this folder holds it, else in a new folder of its name.")
+@click.option(
+    "--example",
+    type=click.Choice(["openbandit", "shop"]),
+    help="openbandit: a real log, served, and a bad version taken back. shop: people, a gate that passes, a version promoted."
+    " [default: this folder's, else openbandit]",
+)
+@click.option("--keep", is_flag=True, help="Leave the endpoint up (openbandit).")
+@click.option("--requests", type=int, help=f"How many requests to serve (openbandit). [default: {_REQUESTS}]")
+def demo(console: Console, example: str | None, *, keep: bool, requests: int | None) -> None:
+    from ..lifecycle import demo as openbandit
+    from ..lifecycle import demo_shop as shop
 
     if console.path == "project.yaml" and not Path(console.path).exists():
-        console.path = f"{EXAMPLE}/project.yaml"
+        example = example or openbandit.EXAMPLE
+        console.path = f"{example}/project.yaml"
         if not Path(console.path).exists():
             from ..project.scaffold import create
 
-            create(Path(EXAMPLE), example=EXAMPLE)
-            console.say(f"{EXAMPLE}/  a copy of the example")
+            create(Path(example), example=example)
+            console.say(f"{example}/  a copy of the example")
     console.offline = True  # a demo needs no account and spends nothing: a cloud's is its offline stack
 
     def on_stage(number: int, total: int, name: str, result: str) -> None:
@@ -39,9 +49,15 @@ def demo(console: Console, keep: bool, requests: int) -> None:
     had_stack, had_home = bool(offline.running_urls(folder)), bool(offline.homes(folder))
     try:
         with console.open() as project:
-            found = run(project, requests=requests, keep=keep, on_stage=on_stage)
+            example = example or project.spec.name
+            if example == shop.EXAMPLE:
+                if keep or requests is not None:
+                    raise Invalid("the shop's demo starts no endpoint and serves nothing", remedy="leave --keep and --requests out")
+                console.result(shop.demo_shop(project, on_stage=on_stage))
+            else:
+                served = _REQUESTS if requests is None else requests
+                console.result(openbandit.demo(project, requests=served, keep=keep, on_stage=on_stage))
     finally:
         if not (keep or had_stack):
             offline.stop(folder, forget=not had_home)
-    console.result(found)
-    console.next("init shop --example shop")
+    console.next("init mine" if example == shop.EXAMPLE else "init shop --example shop")

@@ -24,7 +24,7 @@ def init(console: Console, name: str, example: str | None) -> None:
     data = " and the data" if len(kept) < len(files) else ""
     text = f"{name}/  {len(kept)} files{data}. project.yaml is the place to start; SQL in features/, models in models/."
     console.result({"folder": name, "files": [str(f) for f in files]}, text)
-    if example == "openbandit":
+    if example is not None:
         console.say(f"next   cd {name} && isthmus demo        or, step by step, isthmus validate")
     else:
         console.say(f"next   cd {name} && isthmus validate")

@@ -139,7 +139,18 @@ def coverage() -> str:
     return found
 
 
-PAGES: dict[str, Callable[[], str]] = {"reference.md": reference, "parity.md": parity, "coverage.md": coverage}
+def coverage_gcp() -> str:
+    """What the GCP local stack does with every operation."""
+    page: str = import_module("isthmus.localstack.gcp.coverage").page()
+    return page
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "reference.md": reference,
+    "parity.md": parity,
+    "coverage.md": coverage,
+    "coverage-gcp.md": coverage_gcp,
+}
 
 
 if __name__ == "__main__":

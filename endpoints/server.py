@@ -2,7 +2,7 @@
 
 `python -m isthmus.endpoints.server --model FOLDER [--port N]`
 SageMaker: GET /ping, POST /invocations on port 8080. Vertex AI: AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE, AIP_HTTP_PORT.
-A request with an error in it answers 400, one above 6,291,456 bytes 413, a predictor that raises 500.
+A request with an error in it answers 400, one above 10,000,000 bytes 413, a predictor that raises 500.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import os
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
@@ -109,7 +110,9 @@ def _failed(status: int, error: str, message: str, line: str | None = None) -> R
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="isthmus.endpoints.server", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("serve", nargs="?", choices=["serve"], help="what SageMaker appends to a container's command; changes nothing")
-    parser.add_argument("--model", type=Path, default=CONTAINER_MODEL, metavar="FOLDER")
+    parser.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="default: what AIP_STORAGE_URI names, fetched; else SageMaker's folder"
+    )
     parser.add_argument("--port", type=int, default=int(os.environ.get("AIP_HTTP_PORT", "8080")))
     parser.add_argument("--host", help="default: every interface in a container, else this machine alone")
     parser.add_argument("--fd", type=int, help="serve on this listening socket, which the parent opened")
@@ -117,14 +120,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
+    uri = None if options.model else os.environ.get("AIP_STORAGE_URI")
     try:
-        model = load(options.model)
+        folder = _fetched(uri) if uri else options.model or CONTAINER_MODEL
+        model = load(folder)
     except IsthmusError as error:
-        print(f"error: the model in {options.model} does not load: {error}", file=sys.stderr, flush=True)
+        print(f"error: the model in {uri or options.model or CONTAINER_MODEL} does not load: {error}", file=sys.stderr, flush=True)
         return 1
-    in_container = "AIP_HTTP_PORT" in os.environ or options.model == CONTAINER_MODEL
+    in_container = "AIP_HTTP_PORT" in os.environ or folder == CONTAINER_MODEL
     serve(model, fd=options.fd, host=options.host or ("0.0.0.0" if in_container else "127.0.0.1"), port=options.port)  # noqa: S104
     return 0
+
+
+def _fetched(uri: str) -> Path:
+    """A version's folder, from where Vertex AI keeps its copy: a container gets the URI alone. It lives as long as the container."""
+    from ..runtime import open_blobs
+
+    folder = Path(tempfile.mkdtemp(prefix="isthmus-model-"))
+    open_blobs(uri).download(uri, folder)
+    return folder
 
 
 def serve(model: LoadedModel, *, host: str, port: int, fd: int | None = None) -> None:

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TypeVar
 
-from ..errors import Invalid
-from ..events.ingest import IngestReport
 from ..experiments.replay import Replay
-from ..feature_store.materialize import MaterializeReport
 from ..pipelines.leak import Leak
-from ..runtime import Progress, Project
-from .demo_result import CANDIDATES, SLOTS, Demo, RolledBack, Served, auc_of
+from ..runtime import Project
+from .demo_result import CANDIDATES, SLOTS, Demo, RolledBack, Served
+from .demo_stages import OnStage, Stages, auc_of, ingested, require, rows_of, silent
 
 EXAMPLE = "openbandit"
 ENDPOINT = "ranker"
 SCENARIO = "scenarios/errors.yaml"
-
-OnStage = Callable[[int, int, str, str], None]  # the stage's number, of how many, its name, its result in a line
-T = TypeVar("T")
+_STAGES = 13
 
 
-def _silent(_number: int, _total: int, _name: str, _result: str) -> None: ...
-
-
-def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage: OnStage = _silent) -> Demo:
+def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage: OnStage = silent) -> Demo:
     """Run every stage on the project's target. May be run again: what is there already is found and kept.
 
     It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`. Invalid: the project is not the example.
@@ -44,18 +35,14 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
     from .apply import apply
     from .plan import plan
 
-    if project.spec.name != EXAMPLE:
-        raise Invalid(
-            f"the demo runs the example {EXAMPLE}; this project is {project.spec.name}",
-            remedy="run it in another folder, or: isthmus init shop --example openbandit",
-        )
+    require(project, EXAMPLE, SCENARIO)
     started = time.monotonic()
-    stage = _Stages(on_stage, project.progress)
+    stage = Stages(_STAGES, on_stage, project.progress)
     with project.lock("demo"):
         planned = stage("validate and plan", lambda: plan(project), lambda planned: f"{len(planned.items)} things declared")
         stage("apply", lambda: apply(project, planned), lambda applied: f"{sum(applied.made.values())} tables and views")
-        ingested = stage("ingest", lambda: ingest(project), _ingested)
-        materialized = stage("materialize", lambda: materialize(project), _rows)
+        events = stage("ingest", lambda: ingest(project), ingested)
+        materialized = stage("materialize", lambda: materialize(project), rows_of)
         differing = stage("skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip())
         champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
         challenger = stage("train logistic", lambda: train(project, "models/logistic.yaml"), auc_of)
@@ -76,7 +63,7 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
     return Demo(
         target=project.target.name,
         seconds=time.monotonic() - started,
-        ingested=ingested,
+        ingested=events,
         rollout=rolled,
         first=first,
         last=last,
@@ -94,30 +81,6 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
         page=page,
         url=deployment.url if keep or was_there else None,
     )
-
-
-class _Stages:
-    """Runs a stage, with progress while it goes on and its result when it has ended."""
-
-    total = 13
-
-    def __init__(self, on_stage: OnStage, progress: Progress) -> None:
-        self._on_stage, self._progress, self._number = on_stage, progress, 0
-
-    def __call__(self, name: str, act: Callable[[], T], result: Callable[[T], str]) -> T:
-        self._number += 1
-        self._progress(f"[{self._number:>2}/{self.total}] {name}", 0, None)
-        value = act()
-        self._on_stage(self._number, self.total, name, result(value))
-        return value
-
-
-def _ingested(reports: Sequence[IngestReport]) -> str:
-    return ", ".join(f"{report.stored + report.already_there:,} {report.event}s" for report in reports)
-
-
-def _rows(views: Sequence[MaterializeReport]) -> str:
-    return f"{sum(view.rows for view in views):,} rows of features"
 
 
 def _leaked(leak: Leak) -> str:

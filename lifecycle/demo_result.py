@@ -19,6 +19,7 @@ from ..pipelines.leak import Leak
 from ..pipelines.records import Run
 from ..pipelines.spoken import clicks, days, interval, signed, two_figures
 from ..pipelines.statistics import distance_shown_by
+from .demo_stages import auc_of, future, here
 
 PUBLISHED = 0.004553  # inverse-propensity value of bts from the random log: obp's quickstart (data/README.md)
 CANDIDATES, SLOTS = 20, 3
@@ -84,7 +85,7 @@ def lines(demo: Demo) -> Iterator[str]:
     yield f"  Can the two models be told apart?   {_apart(demo)}"
     yield "      " + "   ".join(f"{run.alias} {run.configuration}: {auc_of(run)}" for run in (demo.champion, demo.challenger))
     leak = demo.leak
-    yield f"  Did a feature see the future?       {_future(demo)}"
+    yield f"  Did a feature see the future?       {future(demo.checked, demo.skew)}"
     yield f"      {leak.feature}: auc {leak.honest.value:.3f} as it was known; {leak.leaked.value:.3f} had it seen the whole week"
     yield f"  Did traffic go where it was sent?   {_traffic(demo.served)}"
     yield f"      errors {demo.served.errors:,}   p99 {demo.served.p99_ms:.1f} ms   {demo.served.exposures:,} exposures logged"
@@ -92,15 +93,9 @@ def lines(demo: Demo) -> Iterator[str]:
     yield f"      {demo.rollout.cause or 'nothing was decided'} (rehearsed in virtual time)"
     yield f"  Does replay give the known value?   {_replay(demo)}"
     yield f"      a fixed top-{SLOTS} of popularity instead: {demo.fixed}"
-    yield f"  pages   {_here(demo.page)}   {_here(leak.page)}   {_here(demo.rollout.page)}   {_here(demo.picture)}"
+    yield f"  pages   {here(demo.page)}   {here(leak.page)}   {here(demo.rollout.page)}   {here(demo.picture)}"
     if demo.url:
         yield f"  {demo.url} is still up: isthmus endpoints list, isthmus destroy"
-
-
-def auc_of(run: Run) -> str:
-    """`auc 0.475 (0.403 .. 0.541)`."""
-    auc = run.evaluation.auc if run.evaluation else None
-    return "no auc" if auc is None else f"auc {auc.value:.3f} ({interval(auc)})"
 
 
 def _apart(demo: Demo) -> str:
@@ -112,14 +107,6 @@ def _apart(demo: Demo) -> str:
     takes = comparison.clicks * (distance_shown_by(difference) / abs(difference.value)) ** 2 if difference.value else float("inf")
     more = f"; a difference of this size takes about {two_figures(takes)} clicks" if comparison.clicks < takes < 1e7 else ""
     return f"not by {clicks(comparison.clicks)}: {figure}{more}"
-
-
-def _future(demo: Demo) -> str:
-    if demo.skew.differ:
-        return f"not known: {demo.skew.differ:,} of {demo.skew.keys:,} keys are served otherwise than they were trained"
-    rows = sum(view.rows for view in demo.checked)
-    looked = f"no: {rows:,} rows of features computed again without later data, none differs" if rows else "no: checked in an earlier run"
-    return f"{looked}; {demo.skew.keys:,} keys served as trained"
 
 
 def _taken_back(rollout: RolledBack) -> str:
@@ -150,7 +137,3 @@ def _replay(demo: Demo) -> str:
         return "no estimate"
     verdict = "yes" if round(value, 6) == PUBLISHED else "no"
     return f"{verdict}: published {PUBLISHED:.6f}, here {value:.6f} ({demo.replay.low:.4f} .. {demo.replay.high:.4f})"
-
-
-def _here(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

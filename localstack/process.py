@@ -63,6 +63,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ready: Path | None
     until_stdin_closes: bool
     moto_answers: bool
+    allow_hosts: tuple[str, ...]
 
 
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
@@ -82,6 +83,9 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
         action="store_true",
         help="answer what moto makes up where nothing here executes (a job without a program: Completed)",
     )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="HOST", help="gcp: a host that the door lets through; repeatable"
+    )
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the process that started this one does")
     words = parser.parse_args(arguments)
     images = {}
@@ -100,6 +104,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
         ready=words.ready,
         until_stdin_closes=words.until_stdin_closes,
         moto_answers=words.moto_answers,
+        allow_hosts=tuple(host.lower() for host in words.allow_host),
     )
 
 
@@ -146,6 +151,7 @@ def serve(
             query_memory=options.query_memory,
             state=State(),
             moto_answers=options.moto_answers,
+            allow_hosts=frozenset(options.allow_hosts),
         )
         application = front(stack)
         try:

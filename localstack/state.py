@@ -92,6 +92,7 @@ class Stack(msgspec.Struct, kw_only=True):
     url: str = ""  # once it listens
     state: State
     moto_answers: bool = False  # where nothing here executes, what moto makes up is answered
+    allow_hosts: frozenset[str] = frozenset()  # not the cloud's own; its door lets through to them
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:

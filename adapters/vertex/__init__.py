@@ -31,6 +31,6 @@ ADAPTER = Adapter(
         image="isthmus",
         address=f"{__name__}.backend:address",
     ),
-    where=f"{__name__}.place:where",
+    where=f"{__name__}.session:where",
     estimate=f"{__name__}.prices:estimate",
 )

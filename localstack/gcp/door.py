@@ -19,7 +19,24 @@ def leads_here(host: str) -> bool:
     return any(host == known or host.endswith(f".{known}") for known in HOSTS)
 
 
-async def open_to(front: Front, transport: Any, host: str, port: str, http: Callable[[], asyncio.Protocol]) -> None:
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+async def through(transport: Any, host: str, port: str) -> None:
+    """To the genuine host: bytes are handed on as they are."""
+    between = _Between()
+    transport.set_protocol(between)
+    try:
+        outer, _ = await asyncio.get_running_loop().create_connection(lambda: _Pipe(transport), host, int(port or 443))
+    except (OSError, ValueError):
+        transport.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        transport.close()
+        return
+    transport.write(_ESTABLISHED)
+    between.become(transport, _Pipe(outer))
+
+
+async def open_to(transport: Any, host: str, port: str, front: Front, http: Callable[[], asyncio.Protocol]) -> None:
     """Answer the CONNECT, end TLS, hand the bytes on: to what `http` makes, or to the gRPC port."""
     loop = asyncio.get_running_loop()
     if port not in ("443", ""):
@@ -28,7 +45,7 @@ async def open_to(front: Front, transport: Any, host: str, port: str, http: Call
     context = await asyncio.to_thread(front.keys.context, host)
     between = _Between()
     transport.set_protocol(between)
-    transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    transport.write(_ESTABLISHED)
     try:
         secure: Any = await loop.start_tls(transport, between, context, server_side=True, ssl_handshake_timeout=30)
     except (OSError, ssl.SSLError):  # a client that does not trust us has said so itself

@@ -22,6 +22,7 @@ from ..wsgi import Answer, Cut
 from . import handler_modules, table
 from .environment import PROJECT, STACK, Environment
 from .keys import Keys
+from .policy import Used
 from .registry import ROUTES, RPCS, Call, GcpError, HttpAnswer, HttpRequest, values_of
 from .transcoding import JSON, answer_of, message_of, refusal, stream_of
 
@@ -31,6 +32,7 @@ _PATHS = (  # of whom a request to the loopback address is, where its host does 
     (re.compile(r"/v3/"), "resourcemanager"),
     (re.compile(r"/v1/projects/[^/]+/(topics|subscriptions|snapshots|schemas)\b|/v1/_deleted-topic_"), "pubsub"),
     (re.compile(r"/(v1|ui)/"), "aiplatform"),
+    (re.compile(r"/(?!v\d)[a-z0-9][a-z0-9._-]{2,}/."), "storage"),  # XML: /bucket/object
 )
 _READS = re.compile(
     r"(Get|List|Search|Query|Fetch|Predict|RawPredict|ServerStreamingPredict|StreamRawPredict|Explain|Pull|Wait|Read|Test|Streaming)"
@@ -55,7 +57,12 @@ class Front:
         self.stack = stack
         self.calls = Calls()
         self.grpc_address = ""
-        self.routes: Mapping[str, Callable[[], object]] = {"GET environment": self.environment, "GET coverage": self._coverage}
+        self.used = Used()
+        self.routes: Mapping[str, Callable[[], object]] = {
+            "GET environment": self.environment,
+            "GET coverage": self._coverage,
+            "GET policy": self.used.policy,
+        }
         self._keys: Keys | None = None
         self._port = 0
 
@@ -76,10 +83,11 @@ class Front:
         old.stop()
         self.stack.clock.reset()
         self.stack.faults.clear()
-        self.calls.clear()
+        self.forget_calls()
 
     def forget_calls(self) -> None:
         self.calls.clear()
+        self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
         raise ValueError(f"minutes of {scripted.endpoint}: the offline GCP has no scripted minutes yet")
@@ -140,19 +148,22 @@ class Front:
             raise GcpError("NOT_FOUND", f"The requested URL {request.path} was not found on this server.")
         if not handler_modules.loaded(api.package):
             await asyncio.to_thread(self._load, api)
-        for found in ROUTES:
-            if found.method == request.method and (match := found.pattern.fullmatch(request.path)) is not None and _serves(found, api):
-                request.params = values_of(match, found.names)
-                names = tuple(request.params.values())
-                asked = Asked(
-                    service=api.service,
-                    operation=found.operation,
-                    names=(*names, *(name.rpartition("/")[2] for name in names if "/" in name)),
-                    headers=request.headers,
-                    mutating=request.method != "GET" and not _READS.match(found.operation.partition(".")[2]),
-                )
-                return _http_answer(await self.answer(asked, found.handler, request))
+        if (routed := _routed(api, request)) is not None:
+            asked, handler = routed
+            return _http_answer(await self.answer(asked, handler, request))
         return await asyncio.to_thread(self._transcoded, api, request)
+
+    def inside(self, request: HttpRequest) -> HttpAnswer:
+        """Answer a request that another one carries, in this thread: it meets its own faults, and is in the log. Cut."""
+        api = _api_of(request)
+        routed = None if api is None else _routed(api, request)
+        if routed is None:
+            return refusal(GcpError("NOT_FOUND", f"{request.method} {request.path} cannot be a part of a batch", reason="notFound"))
+        asked, handler = routed
+        try:
+            return _http_answer(self.answer_here(asked, handler, request))
+        except GcpError as error:
+            return refusal(error)
 
     def _transcoded(self, api: table.Api, request: HttpRequest) -> HttpAnswer:
         routed = table.rule_for(api, request.method, request.path) if api.module else None
@@ -181,6 +192,7 @@ class Front:
             if meeting.seconds:
                 await asyncio.sleep(meeting.seconds)
             meeting.refuse()
+            self.used.note(asked.service, asked.operation, request)
             result = await handler(Call(self, asked.service, asked.operation, asked.headers), request)
             meeting.cut()
             return result
@@ -191,6 +203,7 @@ class Front:
             if meeting.seconds:
                 self.stack.state.stopping.wait(meeting.seconds)
             meeting.refuse()
+            self.used.note(asked.service, asked.operation, request)
             call = call or Call(self, asked.service, asked.operation, asked.headers)
             with self.stack.clock.request():
                 result = handler(call, request)
@@ -309,6 +322,23 @@ def _api_of(request: HttpRequest) -> table.Api | None:
             return api
     service = next((service for pattern, service in _PATHS if pattern.match(request.path)), None)
     return _OF_SERVICE[service] if service is not None else None
+
+
+def _routed(api: table.Api, request: HttpRequest) -> tuple[Asked, Callable[..., Any]] | None:
+    """What a request over HTTP asks for, and who answers it; its `params` are set."""
+    for found in ROUTES:
+        if found.method == request.method and (match := found.pattern.fullmatch(request.path)) is not None and _serves(found, api):
+            request.params = values_of(match, found.names)
+            names = tuple(request.params.values())
+            asked = Asked(
+                service=api.service,
+                operation=found.operation,
+                names=(*names, *(name.rpartition("/")[2] for name in names if "/" in name)),
+                headers=request.headers,
+                mutating=request.method != "GET" and not _READS.match(found.operation.partition(".")[2]),
+            )
+            return asked, found.handler
+    return None
 
 
 def _serves(route: Any, api: table.Api) -> bool:

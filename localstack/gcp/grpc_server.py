@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _BYTES = 64 << 20  # of one message: BigQuery's pages of Arrow, and models' instances
 _AHEAD = 16  # messages of a stream that wait for a slow reader
 _END = object()
+_OF_PUBSUB = re.compile(r"(/|%2F)(topics|subscriptions|snapshots|schemas)(/|%2F)")
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 
@@ -181,7 +183,7 @@ def _headers(context: Any) -> Mapping[str, str]:
 def _api_of(metadata: Any) -> table.Api:
     """Whose policies are meant, where the path does not say it: clients name the resource in a header."""
     for name, value in metadata or ():
-        if name == "x-goog-request-params" and "topics" in str(value):
+        if name == "x-goog-request-params" and _OF_PUBSUB.search(str(value)):
             return table.OF_PACKAGE["google.pubsub.v1"]
     return table.APIS[0]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative to this package
     "google.longrunning": ("operations",),
     "google.cloud.aiplatform.v1": (),
-    "google.pubsub.v1": (),
+    "google.pubsub.v1": ("pubsub.topics", "pubsub.subscriptions", "pubsub.pulling", "pubsub.snapshots", "pubsub.policies"),
     "google.monitoring.v3": (),
     "google.logging.v2": (),
     "google.cloud.resourcemanager.v3": (),
@@ -18,6 +18,20 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
         "bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload",
     ),  # fmt: skip
     "storage": (),
+    "google.cloud.bigquery.storage.v1": (),
+    "bigquery": (),
+    "storage": (
+        "storage.buckets",
+        "storage.objects",
+        "storage.uploads",
+        "storage.copies",
+        "storage.acls",
+        "storage.policies",
+        "storage.batch",
+        "storage.projects",
+        "storage.notifications",
+        "storage.xml_api",  # last: its routes are those of any path
+    ),
 }
 _loaded: set[str] = set()
 IMPORTING = threading.RLock()  # Google's packages do not bear two threads that import them at once

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import traceback
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -202,14 +202,19 @@ class Connection(asyncio.Protocol):
         host, _, port = self._target.decode("latin-1").lower().partition(":")
         if self._parser.get_method() != b"CONNECT" or self._inside or self._transport is None:
             self._refuse(400, "no upgrade of this connection is known here")
+        elif host in self._front.stack.allow_hosts:
+            self._leave(door.through, host, port)
         elif not door.leads_here(host):
             sys.stderr.write(f"the door of the GCP stack let nobody through to {host}\n")
             self._refuse(403, f"{host} is not a host of the offline GCP; isthmus stack up gcp --allow-host {host} lets it pass")
         else:
-            transport, self._transport = self._transport, None
-            inside = partial(Connection, self._front, self._loop, inside=True)
-            task = self._loop.create_task(door.open_to(self._front, transport, host, port, inside))
-            task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+            self._leave(door.open_to, host, port, self._front, partial(Connection, self._front, self._loop, inside=True))
+
+    def _leave(self, to: Callable[..., Any], *arguments: object) -> None:
+        """The connection is somebody else's from now on."""
+        transport, self._transport = self._transport, None
+        task = self._loop.create_task(to(transport, *arguments))
+        task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
 def _programs_only(request: HttpRequest) -> bool:

@@ -250,6 +250,11 @@ class Call:
         instance: T = self.state.store((), kind)
         return instance
 
+    def answer(self, request: HttpRequest) -> HttpAnswer:
+        """Of a request that this one carries: a batch's."""
+        answer: HttpAnswer = self._front.inside(request)
+        return answer
+
     def new_id(self) -> str:
         """19 digits, as Google numbers what has no name of its own."""
         return str(secrets.randbelow(8 * 10**18) + 10**18)

@@ -79,4 +79,8 @@ def _counts(report):
 def test_the_demo_refuses_another_project(new):
     said = isthmus(new, "demo", ok=False)
     assert said.code == 1
-    assert "the demo runs the example openbandit; this project is shop" in said.err
+    assert "the demo runs the example shop; this project is another shop" in said.err
+    said = isthmus(new, "demo", "--example", "openbandit", ok=False)
+    assert (said.code, "the demo runs the example openbandit; this project is shop" in said.err) == (1, True)
+    said = isthmus(new, "demo", "--example", "shop", "--keep", ok=False)
+    assert (said.code, "the shop's demo starts no endpoint" in said.err) == (1, True)

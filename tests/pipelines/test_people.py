@@ -3,31 +3,47 @@
 import numpy as np
 import pytest
 
-import isthmus
-from isthmus.events.ingest import ingest
-from isthmus.feature_store.materialize import materialize
-from isthmus.pipelines import runs, training
+import isthmus as im
+from isthmus.pipelines import runs
 from isthmus.pipelines.compare import compare
 from isthmus.pipelines.comparison_page import comparison_page
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.metrics import clusters
 from isthmus.pipelines.records import digits_of
 from isthmus.pipelines.shelf import run_uri
-from isthmus.project import scaffold
+from isthmus.tests.cli.running import isthmus
 from isthmus.tests.pipelines.test_report import Whole
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("people") / "shop"
-    scaffold.create(folder, example="shop")
-    with isthmus.open(folder / "project.yaml") as project:
-        isthmus.apply(project)
-        ingest(project)
-        materialize(project)
-        for name in ("popularity", "likes"):
-            training.train(project, name)
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("people") / "shop"
+
+
+@pytest.fixture(scope="module")
+def demo(folder):
+    """What `isthmus demo --example shop` says; it makes the folder."""
+    return isthmus(folder.parent, "demo", "--example", "shop", "--json").json
+
+
+@pytest.fixture(scope="module")
+def shop(demo, folder):
+    with im.open(folder / "project.yaml") as project:
         yield project
+
+
+def test_the_demo_tells_what_its_runs_and_its_rehearsal_show(demo, shop, folder):
+    names = ("champion", "flatterer", "challenger")
+    runs_there = [runs.get_run(shop, name) for name in ("r1", "r2", "r3")]
+    assert [(demo[name]["version"], demo[name]["gate"], demo[name]["alias"]) for name in names] == [
+        (run.version, run.gate, run.alias) for run in runs_there
+    ]
+    assert [(run.gate, run.alias) for run in runs_there] == [(None, "champion"), ("fail", None), ("pass", "challenger")]
+    rollout = demo["rollout"]
+    assert (rollout["end"], rollout["unexpected"], rollout["serving"]) == ("promoted", [], {"champion": 100.0})
+    assert list(rollout["steps"]) == ["25", "50", "100"]
+    assert rollout["promoted_after"] < rollout["handed_after"], "the roles go home after the promotion"
+    Whole((folder / rollout["page"]).read_text())
 
 
 def test_the_gate_fails_a_model_that_is_better_by_auc_and_ranks_worse(shop):

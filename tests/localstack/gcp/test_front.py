@@ -1,7 +1,9 @@
 """The doors of the offline GCP, whatever stands behind them."""
 
 import http.client
+import http.server
 import ssl
+import threading
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,6 +11,7 @@ from google.api_core import exceptions
 from google.cloud import aiplatform_v1
 
 from isthmus.localstack.gcp import table
+from isthmus.localstack.run import start
 
 from .conftest import PARENT
 
@@ -102,3 +105,15 @@ def test_tls_is_ended_for_googles_hosts_alone(gcp):
     stranger.set_tunnel("example.com", 443)
     with pytest.raises(OSError, match="403"):
         stranger.connect()
+
+
+def test_an_allowed_host_is_reached_as_it_is():
+    """The one that is named, and no other."""
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as beyond:
+        threading.Thread(target=beyond.serve_forever, daemon=True).start()
+        with start("gcp", clock="instant", allow_hosts=["localhost"]) as running:
+            connection = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=30)
+            connection.set_tunnel("localhost", beyond.server_port)
+            connection.request("GET", "/")
+            assert connection.getresponse().status == 501  # it has no method GET: it has answered itself
+        beyond.shutdown()

@@ -1,0 +1,182 @@
+"""`isthmus demo --example shop`: people of whom all is known, from raw files to a gate that passes and a canary that is promoted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..events.ingest import IngestReport
+from ..feature_store.as_known import AsKnown
+from ..feature_store.skew import SkewReport
+from ..pipelines.records import Run
+from ..pipelines.spoken import interval, signed
+from ..project.metrics import CUTOFF
+from .demo_stages import OnStage, Stages, auc_of, future, here, ingested, require, rows_of, silent
+
+if TYPE_CHECKING:
+    from ..rollouts.rehearsal import Rehearsal
+    from ..runtime import Project
+
+EXAMPLE = "shop"
+SCENARIO = "scenarios/canary.yaml"
+PAGE = "rollout-canary.html"
+_STAGES = 9
+_MINUTE = timedelta(minutes=1)
+_RANKING = f"ndcg@{CUTOFF}"
+
+
+class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
+    """A rehearsed rollout of a healthy challenger. Times are virtual minutes from its start."""
+
+    end: str
+    steps: dict[str, float]  # percent of the challenger, and when it had them
+    promoted_after: float | None
+    handed_after: float | None  # until the champion's variant had the promoted version and all of the traffic; None: not handed over
+    requests: int
+    failed: int
+    serving: dict[str, float]  # percent by variant at the end
+    unexpected: tuple[str, ...]  # in what it differs from what the scenario expects
+    page: Path
+
+    @property
+    def headline(self) -> str:
+        return f"{self.end}, {self.failed:,} of {self.requests:,} requests failed"
+
+
+class ShopDemo(msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    seconds: float
+    ingested: tuple[IngestReport, ...]
+    checked: tuple[AsKnown, ...]  # the views that were checked in this run: at their first batch
+    skew: SkewReport
+    champion: Run  # what is popular
+    flatterer: Run  # who clicks: a high AUC, and no ranking
+    challenger: Run  # both
+    rollout: HandedOver
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def demo_shop(project: Project, *, on_stage: OnStage = silent) -> ShopDemo:
+    """Run every stage on the project's target; no endpoint is started. May be run again. Invalid: the project is not the example."""
+    from ..events.ingest import ingest
+    from ..feature_store.materialize import materialize
+    from ..feature_store.skew import skew
+    from ..pipelines.training import train
+    from .apply import apply
+    from .plan import plan
+
+    require(project, EXAMPLE, SCENARIO)
+    started = time.monotonic()
+    stage = Stages(_STAGES, on_stage, project.progress)
+    with project.lock("demo"):
+        planned = stage("validate and plan", lambda: plan(project), lambda planned: f"{len(planned.items)} things declared")
+        stage("apply", lambda: apply(project, planned), lambda applied: f"{sum(applied.made.values())} tables and views")
+        events = stage("ingest", lambda: ingest(project), ingested)
+        materialized = stage("materialize", lambda: materialize(project), rows_of)
+        differing = stage("skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip())
+        champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
+        flatterer = stage("train likes", lambda: train(project, "models/likes.yaml"), _judged)
+        challenger = stage("train both", lambda: train(project, "models/both.yaml"), _judged)
+        rollout = stage("rehearse a rollout", lambda: _handed_over(project), lambda result: result.headline)
+    return ShopDemo(
+        target=project.target.name,
+        seconds=time.monotonic() - started,
+        ingested=events,
+        checked=tuple(view.as_known for view in materialized if view.as_known),
+        skew=differing,
+        champion=champion,
+        flatterer=flatterer,
+        challenger=challenger,
+        rollout=rollout,
+    )
+
+
+def _handed_over(project: Project) -> HandedOver:
+    from ..pipelines.shelf import keep
+    from ..rollouts import report
+    from ..rollouts.rehearse import rehearse
+
+    played = rehearse(project, project.folder / SCENARIO)
+    done = played.state.handover == "done"
+    return HandedOver(
+        end=played.end,
+        steps={
+            f"{entry.percent.normalize():f}": (entry.at - played.started) / _MINUTE
+            for entry in played.entries
+            if entry.what == "converged" and entry.percent is not None
+        },
+        promoted_after=_after(played, "promoted"),
+        handed_after=_after(played, "handed") if done else None,
+        requests=played.requests,
+        failed=played.failed,
+        serving={name: float(percent) for name, percent in played.state.intent.items()},
+        unexpected=played.unexpected,
+        page=keep(project, PAGE, report.html(played.state, played.entries, played.kept).encode()),
+    )
+
+
+def _after(played: Rehearsal, what: str) -> float | None:
+    return next(((entry.at - played.started) / _MINUTE for entry in played.entries if entry.what == what), None)
+
+
+def _judged(run: Run) -> str:
+    return f"{auc_of(run)}, gate: {run.gate or 'none asked for'}"
+
+
+def _lines(demo: ShopDemo) -> Iterator[str]:
+    counts = ", ".join(f"{report.stored + report.already_there:,} {report.event}s" for report in demo.ingested)
+    yield f"done in {demo.seconds:.0f} s   {counts} of simulated people"
+    yield f"  Does the higher AUC rank better?    {_ranks(demo)}"
+    yield "      " + "   ".join(f"{run.configuration}: {auc_of(run)}" for run in (demo.champion, demo.flatterer))
+    yield f"  Is a better model let through?      {_let_through(demo.challenger)}"
+    yield f"      {_differences(demo.challenger)}"
+    yield f"  Did a feature see the future?       {future(demo.checked, demo.skew)}"
+    yield f"  Is a healthy version promoted?      {_promoted(demo.rollout)}"
+    yield f"      {demo.rollout.failed:,} of {demo.rollout.requests:,} requests failed (rehearsed in virtual time)"
+    yield f"  Do the roles go home?               {_home(demo.rollout)}"
+    yield f"  page    {here(demo.rollout.page)}"
+
+
+def _ranks(demo: ShopDemo) -> str:
+    """Of the flatterer, against the champion on the same rows."""
+    run, ranking = demo.flatterer, demo.flatterer.champion.differences.get(_RANKING)
+    auc = run.champion.difference
+    if auc is None or ranking is None:
+        return "no comparison: there is no champion on the same rows"
+    if auc.low <= 0:
+        return f"not asked: {run.configuration}'s AUC is not higher, auc {signed(auc.value, 3)} ({interval(auc, sign=True)})"
+    verdict = "no" if ranking.high < 0 else "yes" if ranking.low > 0 else "not known"
+    gate = {"fail": "its gate fails it", None: "it has no gate"}.get(run.gate, f"its gate says {run.gate}")
+    return f"{verdict}: auc {signed(auc.value, 3)}, but {_RANKING} {signed(ranking.value, 3)} ({interval(ranking, sign=True)}); {gate}"
+
+
+def _let_through(run: Run) -> str:
+    if run.gate == "pass" and run.alias:
+        return f"yes: {run.version} ({run.configuration}) passes its gate and becomes the {run.alias}"
+    return f"no: the gate of {run.version} ({run.configuration}) says {run.gate or 'nothing'}"
+
+
+def _differences(run: Run) -> str:
+    """Each check of the gate, with the figure that it stands on."""
+    return "   ".join(f"{check.name}: {check.reason}, wanted {check.wanted}" for check in run.checks.checks)
+
+
+def _promoted(rollout: HandedOver) -> str:
+    if rollout.unexpected or rollout.promoted_after is None:
+        return f"no: {'; '.join(rollout.unexpected) or rollout.end}"
+    steps = ", ".join(f"{percent} % after {minutes:.0f} min" for percent, minutes in rollout.steps.items())
+    return f"yes: {steps}, promoted after {rollout.promoted_after:.0f} min"
+
+
+def _home(rollout: HandedOver) -> str:
+    if rollout.handed_after is None:
+        return f"no: {rollout.end}, and nothing was handed over"
+    serving = " and ".join(f"{name} {percent:g} %" for name, percent in rollout.serving.items())
+    return f"yes: {rollout.handed_after:.0f} min after the start the promoted version serves as {serving}, the other variant is gone"

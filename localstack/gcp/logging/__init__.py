@@ -1,0 +1,1 @@
+"""Cloud Logging: entries written, and listed by filters."""

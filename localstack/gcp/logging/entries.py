@@ -1,0 +1,58 @@
+"""The entries of a stack."""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from google.cloud.logging_v2.types import LogEntry as _LogEntry
+
+LogEntry = _LogEntry.pb()
+_MOST = 200_000  # entries; the oldest go
+
+
+class Entries:
+    """One a stack, in the order of their times."""
+
+    def __init__(self) -> None:
+        self._entries: list[Any] = []
+        self._ids: set[tuple[str, int, str]] = set()
+        self._lock = threading.Lock()
+
+    def add(self, entries: Iterable[Any]) -> None:
+        """An entry with the log, the time and the insert id of one that is there is the same one."""
+        with self._lock:
+            for entry in entries:
+                key = _key(entry)
+                if key not in self._ids:
+                    self._ids.add(key)
+                    bisect.insort(self._entries, entry, key=_time)
+            excess = len(self._entries) - _MOST
+            if excess > 0:
+                self._ids.difference_update(_key(entry) for entry in self._entries[:excess])
+                del self._entries[:excess]
+
+    def below(self, parents: Sequence[str]) -> list[Any]:
+        """Those of the logs of these projects."""
+        prefixes = tuple(f"{parent}/logs/" for parent in parents)
+        with self._lock:
+            return [entry for entry in self._entries if entry.log_name.startswith(prefixes)]
+
+    def delete(self, log_name: str) -> int:
+        """How many entries went."""
+        with self._lock:
+            before = len(self._entries)
+            self._entries = [entry for entry in self._entries if entry.log_name != log_name]
+            self._ids = {_key(entry) for entry in self._entries}
+            return before - len(self._entries)
+
+
+def _time(entry: Any) -> int:
+    nanoseconds: int = entry.timestamp.ToNanoseconds()
+    return nanoseconds
+
+
+def _key(entry: Any) -> tuple[str, int, str]:
+    return entry.log_name, _time(entry), entry.insert_id

@@ -1,0 +1,53 @@
+"""What belongs together in ML Metadata: the members of contexts, and the events between executions and artifacts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable
+from typing import Any
+
+
+class Lineage:
+    """One a stack. Names have the project's number."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._members: dict[str, dict[str, None]] = {}  # a context -> its artifacts and executions
+        self._events: dict[str, list[Any]] = {}  # an execution -> google.cloud.aiplatform.v1.Event
+
+    def add_members(self, context: str, nodes: Iterable[str]) -> None:
+        with self.lock:
+            self._members.setdefault(context, {}).update(dict.fromkeys(nodes))
+
+    def members(self, context: str) -> list[str]:
+        with self.lock:
+            return list(self._members.get(context, ()))
+
+    def contexts_of(self, node: str) -> list[str]:
+        with self.lock:
+            return [context for context, nodes in self._members.items() if node in nodes]
+
+    def add_events(self, execution: str, events: Iterable[Any]) -> None:
+        with self.lock:
+            self._events.setdefault(execution, []).extend(events)
+
+    def events(self, *, executions: Collection[str] | None = None, artifacts: Collection[str] | None = None) -> list[Any]:
+        """The events of these executions, and of these artifacts; None: of all."""
+        with self.lock:
+            return [
+                event
+                for execution, events in self._events.items()
+                if executions is None or execution in executions
+                for event in events
+                if artifacts is None or event.artifact in artifacts
+            ]
+
+    def forget(self, node: str) -> None:
+        """A node that is deleted."""
+        with self.lock:
+            self._members.pop(node, None)
+            self._events.pop(node, None)
+            for nodes in self._members.values():
+                nodes.pop(node, None)
+            for execution, events in self._events.items():
+                self._events[execution] = [event for event in events if event.artifact != node]

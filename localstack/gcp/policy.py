@@ -1,0 +1,58 @@
+"""The least rights for what was called: permissions, the smallest set of predefined roles that covers them, a custom role as YAML.
+
+Of the caller: what jobs and model servers do with the stack's account counts too, as they come with the same one.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from .permissions import of_call
+from .roles import smallest
+
+_NAME = "isthmus"
+
+
+class Used:
+    """The permissions of the calls since the last reset."""
+
+    def __init__(self) -> None:
+        self._permissions: set[str] = set()
+        self._plain: set[tuple[str, str]] = set()  # calls whose permissions do not depend on the request
+        self._lock = threading.Lock()
+
+    def note(self, service: str, operation: str, request: Any) -> None:
+        key = (service, operation)
+        if key in self._plain:
+            return
+        permissions = of_call(service, operation, request)
+        with self._lock:
+            self._permissions |= permissions
+            if not operation.startswith("bigquery.jobs."):
+                self._plain.add(key)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._permissions.clear()
+            self._plain.clear()
+
+    def policy(self) -> dict[str, Any]:
+        with self._lock:
+            permissions = sorted(self._permissions)
+        roles, unknown = smallest(permissions)
+        custom = _yaml(permissions)
+        lines = [
+            f"{len(permissions)} permissions were used",
+            *(f"  {permission}{'   (in none of the roles below)' if permission in unknown else ''}" for permission in permissions),
+            "the smallest set of predefined roles that covers them",
+            *(f"  {role}" for role in roles),
+            f"a role of your own: gcloud iam roles create {_NAME} --project PROJECT --file role.yaml",
+            custom,
+        ]
+        return {"permissions": permissions, "roles": list(roles), "custom_role": custom, "text": "\n".join(lines)}
+
+
+def _yaml(permissions: list[str]) -> str:
+    head = [f"title: {_NAME}", "description: What was called on the offline GCP", "stage: GA", "includedPermissions:"]
+    return "\n".join([*head, *(f"- {permission}" for permission in permissions)])

@@ -1,0 +1,1 @@
+"""Resource Manager: the project and its number, and its IAM policy."""
