@@ -14,12 +14,7 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
     "google.logging.v2": (),
     "google.cloud.resourcemanager.v3": (),
     "google.cloud.bigquery.storage.v1": ("bigquery.reading",),
-    "bigquery": (
-        "bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload",
-    ),  # fmt: skip
-    "storage": (),
-    "google.cloud.bigquery.storage.v1": (),
-    "bigquery": (),
+    "bigquery": ("bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload"),
     "storage": (
         "storage.buckets",
         "storage.objects",

@@ -75,7 +75,7 @@ def create_table(call: Call, table: str, fields: Sequence[Field], *, partition_b
 def _ref(table: str) -> TableRef:
     """Also bq://project.dataset.table."""
     parts = table.removeprefix("bq://").replace(":", ".", 1 if table.count(".") == 1 else 0).rsplit(".", 2)
-    if len(parts) != 3 or not all(parts):  # noqa: PLR2004  project, dataset, table
+    if len(parts) != 3 or not all(parts):
         raise invalid(f"Invalid table name: {table!r}; it is project.dataset.table")
     return TableRef(*parts)
 

@@ -19,6 +19,7 @@ from .types import Field
 from .values import field_of, type_text
 
 _PLACE = re.compile(r" \[at (\d+:\d+)\]$")
+_TWICE = "Duplicate column names in the result are not supported when a destination table is present."
 _PSEUDO = {"_PARTITIONTIME": "TIMESTAMP", "_PARTITIONDATE": "DATE"}
 
 
@@ -48,7 +49,7 @@ def available() -> bool:
 
 
 def analyze(here: Place, question: Question) -> Analysis:
-    """invalidQuery in Google's words, notFound by the table's name."""
+    """InvalidQuery in Google's words, notFound by the table's name."""
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
     from ..googlesql.analyzer import SqlRejected, Table, analyzer_options, catalog_of, named_tables
@@ -78,7 +79,7 @@ def rejected(message: str) -> BigQueryError:
 
 
 def types_of(parameters: Sequence[Parameter]) -> dict[str, str] | list[str]:
-    if any(parameter.name for parameter in parameters):
+    if not parameters or any(parameter.name for parameter in parameters):
         return {parameter.name: type_text(parameter.field) for parameter in parameters if parameter.name}
     return [type_text(parameter.field) for parameter in parameters]
 
@@ -103,8 +104,6 @@ def columns_of(outputs: Sequence[Node]) -> list[tuple[int, Field]]:
     seen: set[str] = set()
     for _, field in columns:
         if field.name.lower() in seen:
-            raise invalid_query(
-                f"Duplicate column names in the result are not supported when a destination table is present. Found duplicate(s): {field.name}"
-            )
+            raise invalid_query(f"{_TWICE} Found duplicate(s): {field.name}")
         seen.add(field.name.lower())
     return columns

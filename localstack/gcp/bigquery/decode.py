@@ -1,4 +1,4 @@
-"""JSON values as a client sends them (insertAll, newline-delimited files, query parameters): Python values of a column, or what is wrong."""
+"""JSON values as clients send them (insertAll, JSON lines, query parameters): Python values of a column, or what is wrong."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def record(value: Any, fields: Sequence[Field], *, ignore_unknown: bool = False,
         raise Wrong(place, "This field is a record.")
     members = {str(name).lower(): member for name, member in value.items()}
     if not ignore_unknown and (extra := members.keys() - {field.name.lower() for field in fields}):
-        raise Wrong(f"{place}{sorted(extra)[0]}", "no such field: " + f"{place}{sorted(extra)[0]}.")
+        raise Wrong(f"{place}{min(extra)}", "no such field: " + f"{place}{min(extra)}.")
     return {
         field.name: column(members.get(field.name.lower()), field, ignore_unknown=ignore_unknown, place=place, required=required)
         for field in fields
@@ -81,7 +81,7 @@ def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> A
 
 def integer(value: Any) -> int:
     if isinstance(value, bool):
-        raise ValueError(value)
+        raise TypeError(value)
     number = value if isinstance(value, int) else int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+\s*", value) else None
     if number is None:
         exact = float(value)
@@ -95,7 +95,7 @@ def integer(value: Any) -> int:
 
 def floating(value: Any) -> float:
     if isinstance(value, bool):
-        raise ValueError(value)
+        raise TypeError(value)
     if isinstance(value, str):
         return {"inf": math.inf, "+inf": math.inf, "-inf": -math.inf, "nan": math.nan}.get(value.strip().lower()) or float(value)
     return float(value)
@@ -161,7 +161,7 @@ def civil(value: Any) -> datetime:
 def instant(value: Any) -> datetime:
     """A TIMESTAMP: text with or without a zone (UTC), or seconds since 1970."""
     if isinstance(value, bool):
-        raise ValueError(value)
+        raise TypeError(value)
     if isinstance(value, int | float):
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(Decimal(str(value)) * 1_000_000))
     words = str(value).strip()

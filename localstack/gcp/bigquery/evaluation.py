@@ -9,10 +9,12 @@ from . import arrow, information, tables
 from .analysis import Analysis, rejected, types_of
 from .errors import BigQueryError, not_run
 from .place import Place
+from .resolved import statement
 from .sources import Source
 from .types import Field, duckdb_type, quoted
-from .values import proto_value, python_value
+from .values import proto_value, python_value, type_text
 
+_CODE_SEARCH = 2  # ParseLocationRecordType: a table scan's place is its name's
 MOST_ROWS = 5_000  # of all tables that the query reads: about a second
 
 
@@ -20,12 +22,13 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
     """The rows as an Arrow table for DuckDB. `reason`: why DuckDB does not run it; raised where the tables are too large for this."""
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
-    from ..googlesql.analyzer import SqlRejected, analyzer_options
+    from ..googlesql.analyzer import SqlRejected, analyzer_options, catalog_of
     from ..googlesql.service import service
 
     parameters = meaning.question.parameters
-    request = messages.EvaluateQueryRequest(sql=meaning.question.sql, options=analyzer_options(types_of(parameters)))
-    request.simple_catalog.ParseFromString(meaning.catalog)
+    sql, paths = _flattened(meaning)
+    request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types_of(parameters)))
+    request.simple_catalog.CopyFrom(catalog_of(paths))
     _fill(here, meaning.sources, request, reason)
     for parameter in parameters:
         request.params.add(name=parameter.name, value=proto_value(parameter.value, parameter.field))
@@ -36,6 +39,28 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
     rows = answer.content.table_data.row
     columns = {field.name: [python_value(row.cell[i], field) for row in rows] for i, field in enumerate(fields)}
     return arrow.table(columns, fields)
+
+
+def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
+    """The statement with each table under one name, and the tables: the implementation looks for rows below no inner catalog."""
+    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
+
+    from ..googlesql.analyzer import Table, analyzer_options
+    from ..googlesql.service import service
+
+    request = messages.AnalyzeRequest(sql_statement=meaning.question.sql, options=analyzer_options(types_of(meaning.question.parameters)))
+    request.options.parse_location_record_type = _CODE_SEARCH
+    places: dict[tuple[int, int], tuple[Source, str]] = {}
+    for node in statement(service().call_with_catalog("Analyze", request, meaning.catalog)).walk():
+        if node.kind == "table_scan":
+            place = node.parse_location_range
+            places[place.start, place.end] = meaning.sources[node.table.serialization_id], node.alias
+    text = meaning.question.sql.encode()
+    for (start, end), (source, alias) in sorted(places.items(), reverse=True):
+        name = f"`{source.ref}`" + ("" if alias else f" AS `{text[start:end].decode().strip('`').rpartition('.')[2]}`")
+        text = text[:start] + name.encode() + text[end:]
+    known = {(str(source.ref),): Table(columns={field.name: type_text(field) for field in source.fields}) for source, _ in places.values()}
+    return text.decode(), known
 
 
 def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryError) -> None:

@@ -40,7 +40,7 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
     about = content.get("jobReference") or {}
     if about.get("projectId") not in (None, project):
         raise invalid("Value of the project in the job reference is not the URL's", "jobReference.projectId")
-    job = _new(here, project, kinds[0], configuration, about.get("jobId"), about.get("location"))
+    job = _new(here, project, kinds[0], configuration=configuration, name=about.get("jobId"), location=about.get("location"))
     work = _work(call, here, job, upload)
     if configuration.get("dryRun"):
         job.outcome = query.dry_run(here, query.spec_of(job)) if job.kind == "query" else Outcome()
@@ -52,7 +52,7 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
     return job
 
 
-def _new(here: Place, project: str, kind: str, configuration: dict[str, Any], name: str | None, location: str | None) -> Job:
+def _new(here: Place, project: str, kind: str, *, configuration: dict[str, Any], name: str | None, location: str | None) -> Job:
     return Job(
         project=project,
         id=name or f"job_{uuid.uuid4().hex}",
@@ -182,7 +182,7 @@ def results(here: Place, job: Job, wanted: query.Page, timestamps: str) -> dict[
 def run_query(call: Call, request: HttpRequest) -> Answer:
     here, content = place(call), body(request)
     configuration = query.configuration_of(content)
-    job = _new(here, request.params["project"], "query", configuration, None, content.get("location"))
+    job = _new(here, request.params["project"], "query", configuration=configuration, name=None, location=content.get("location"))
     check_labels(configuration.get("labels"))
     spec = query.spec_of(job)
     if content.get("dryRun"):

@@ -38,13 +38,13 @@ def prepare(call: Call, here: Place, job: Job, upload: bytes | None) -> Callable
     def work() -> Outcome:
         writing.check(here, target)
         files = [upload] if upload is not None else list(_files(call, uris))
-        return _loaded(here, job, target, schema, files, _READERS[form])
+        return _loaded(here, job, target, schema=schema, files=files, reader=_READERS[form])
 
     return work
 
 
 def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
-    """notFound for an address at which nothing is."""
+    """NotFound for an address at which nothing is."""
     from ..storage import access
 
     contents = []
@@ -64,7 +64,7 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
 
 
 def _loaded(
-    here: Place, job: Job, target: writing.Target, schema: tuple[Field, ...] | None, files: Sequence[bytes], reader: Reader
+    here: Place, job: Job, target: writing.Target, *, schema: tuple[Field, ...] | None, files: Sequence[bytes], reader: Reader
 ) -> Outcome:
     configuration = job.configuration["load"]
     current = here.catalog.find(target.ref)

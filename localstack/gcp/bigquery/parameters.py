@@ -73,7 +73,7 @@ def _value(content: Mapping[str, Any], field: Field) -> Any:
 
 
 def check_labels(labels: Any) -> None:
-    """invalid [docs: bigquery/docs/labels-intro]."""
+    """Invalid [docs: bigquery/docs/labels-intro]."""
     if labels is None:
         return
     if not isinstance(labels, dict) or len(labels) > _MOST_LABELS:

@@ -9,6 +9,8 @@ from . import arrow
 from .errors import BigQueryError, invalid, not_run
 from .types import Field, from_arrow
 
+_WORDS = "Error while reading data, error message:"
+
 
 def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
@@ -50,7 +52,7 @@ def _index(table: Any, field: Field) -> int:
 
 
 def _column(column: Any, field: Field) -> Any:
-    """invalid where the file's type cannot become the column's."""
+    """Invalid where the file's type cannot become the column's."""
     import pyarrow as pa
 
     kind = arrow.arrow_type(field)
@@ -62,9 +64,7 @@ def _column(column: Any, field: Field) -> Any:
         column = column.cast(column.type.value_type)
     read_as = from_arrow(pa.field(field.name, column.type))
     if (read_as.type, field.type) not in _FITS and read_as.type != field.type:
-        raise invalid(
-            f"Error while reading data, error message: Parquet column '{field.name}' has type {read_as.type} which does not match the target type {field.type}"
-        )
+        raise invalid(f"{_WORDS} Parquet column '{field.name}' has type {read_as.type} which does not match the target type {field.type}")
     if field.type == "DATETIME" and pa.types.is_timestamp(column.type) and column.type.tz:
         column = column.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
     try:
@@ -75,8 +75,7 @@ def _column(column: Any, field: Field) -> Any:
 
 # What a file's column may be read as, beside its own type.
 _FITS = {
-    ("DATETIME", "TIMESTAMP"), ("TIMESTAMP", "DATETIME"), ("BYTES", "STRING"), ("STRING", "BYTES"), ("INTEGER", "FLOAT"), ("INTEGER", "NUMERIC"),
-    ("NUMERIC", "BIGNUMERIC"), ("BIGNUMERIC", "NUMERIC"), ("STRING", "JSON"), ("STRING", "DATE"), ("STRING", "INTEGER"), ("STRING", "FLOAT"),
-    ("STRING", "BOOLEAN"), ("STRING", "TIMESTAMP"), ("STRING", "DATETIME"), ("STRING", "TIME"), ("STRING", "NUMERIC"), ("FLOAT", "NUMERIC"),
-    ("STRING", "RECORD"),
+    ("DATETIME", "TIMESTAMP"), ("TIMESTAMP", "DATETIME"), ("BYTES", "STRING"), ("STRING", "BYTES"), ("INTEGER", "FLOAT"),
+    ("INTEGER", "NUMERIC"), ("FLOAT", "NUMERIC"), ("NUMERIC", "BIGNUMERIC"), ("BIGNUMERIC", "NUMERIC"), ("STRING", "RECORD"),
+    *(("STRING", kind) for kind in ("JSON", "DATE", "INTEGER", "FLOAT", "BOOLEAN", "TIMESTAMP", "DATETIME", "TIME", "NUMERIC")),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from .catalog import Table, TableRef
 from .errors import BigQueryError
 from .job import Jobs
 from .place import Place, place, worded
-from .types import Field, arrow_schema
+from .types import Field, arrow_schema, quoted
 
 _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"
 _TABLE = re.compile(r"projects/([^/]+)/datasets/([^/]+)/tables/([^/]+)")
@@ -74,7 +74,7 @@ def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
     name = f"projects/{table.ref.project}/locations/{location}/sessions/{uuid.uuid4().hex}"
     relation = warehouse.relation("", "_read", name.rpartition("/")[2])
     with here.warehouse.session() as cursor:
-        names = ", ".join(warehouse.quoted(field.name) for field in fields)
+        names = ", ".join(quoted(field.name) for field in fields)
         rows = f"SELECT {names or '*'} FROM {tables.relation(table.ref)}"
         cursor.execute(f"CREATE TABLE {relation} AS {rows}{f' WHERE {where}' if where else ''}")
         count = warehouse.count(cursor, relation)
@@ -149,7 +149,7 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
             answer = response(row_count=batch.num_rows)
             if place_in_stream == request.offset:
                 answer.arrow_schema.serialized_schema = schema.serialize().to_pybytes()
-            answer.arrow_record_batch.serialized_record_batch = batch.serialize(options=codec).to_pybytes()
+            answer.arrow_record_batch.serialized_record_batch = _message(batch, codec)
             answer.arrow_record_batch.row_count = batch.num_rows
             place_in_stream += batch.num_rows
             answer.stats.progress.at_response_end = place_in_stream / size
@@ -158,10 +158,20 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
 
 def _codec(request: Any) -> Any:
     """Compression inside the batches, as the client's options ask."""
-    import pyarrow.ipc
+    options = getattr(request, "arrow_serialization_options", None)
+    return {1: "lz4", 2: "zstd"}.get(getattr(options, "buffer_compression", 0))
 
-    name = {1: "lz4", 2: "zstd"}.get(getattr(getattr(request, "arrow_serialization_options", None), "buffer_compression", 0))
-    return pyarrow.ipc.IpcWriteOptions(compression=name)
+
+def _message(batch: Any, codec: Any) -> bytes:
+    """A record batch without its schema."""
+    import pyarrow as pa
+
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, batch.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
+        start = stream.tell()
+        writer.write_batch(batch)
+        end = stream.tell()
+    return stream.getvalue().slice(start, end - start).to_pybytes()
 
 
 def _stream(call: Call, name: str) -> tuple[str, tuple[Field, ...], int, int]:

@@ -14,8 +14,8 @@ from .errors import BigQueryError
 
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # https://protobuf.dev/programming-guides/encoding/#structure
 _LEAVES = {
-    "TypeProto", "ValueWithTypeProto", "TableRefProto", "FunctionRefProto", "FunctionSignatureProto", "AnnotationMapProto", "ColumnRefProto",
-    "ResolvedFunctionCallInfoProto", "TypeModifiersProto", "TypeParametersProto",
+    "TypeProto", "ValueWithTypeProto", "TableRefProto", "FunctionRefProto", "FunctionSignatureProto", "AnnotationMapProto",
+    "ColumnRefProto", "ResolvedFunctionCallInfoProto", "TypeModifiersProto", "TypeParametersProto",
 }  # fmt: skip
 
 
@@ -69,9 +69,12 @@ class Node:
         while waiting:
             node = waiting.pop()
             yield node
-            for name in node._raw:
-                value = getattr(node, name)
-                waiting.extend(child for child in (value if isinstance(value, list) else (value,)) if isinstance(child, Node))
+            waiting.extend(node.children())
+
+    def children(self) -> Iterator[Node]:
+        for name in self._raw:
+            value = getattr(self, name)
+            yield from (child for child in (value if isinstance(value, list) else (value,)) if isinstance(child, Node))
 
 
 def statement(answer: bytes) -> Node:

@@ -79,6 +79,6 @@ def _information(here: Place, parts: Sequence[str], place: int, project: str) ->
 
 
 def described(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """referencedTables of a job."""
+    """ReferencedTables of a job."""
     refs = {source.ref: None for source in sources if source.information is None}
     return [ref.rest() for ref in refs]

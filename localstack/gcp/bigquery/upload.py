@@ -89,7 +89,7 @@ def _split(request: HttpRequest) -> tuple[dict[str, Any], bytes]:
         raise BigQueryError("parseError", "A multipart upload needs the header Content-Type: multipart/related; boundary=...")
     pieces = request.body.split(b"--" + boundary.encode())
     parts = [piece.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for piece in pieces[1:3]]
-    if len(parts) != 2:  # noqa: PLR2004  the job and the file
+    if len(parts) != 2:
         raise BigQueryError("parseError", "A multipart upload has two parts: the job and the file")
     try:
         return json.loads(parts[0]), parts[1]

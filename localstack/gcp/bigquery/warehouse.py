@@ -163,7 +163,7 @@ def read(
 
 
 def count(cursor: duckdb.DuckDBPyConnection, name: str) -> int:
-    row: Any = cursor.execute(f"SELECT count(*) FROM {name}").fetchone()
+    row: Any = cursor.execute(f"SELECT count(*) FROM {name}").fetchall()[0]
     return int(row[0])
 
 
@@ -198,5 +198,5 @@ def size_expression(column: str, field: Field) -> str:
 def measure(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]) -> tuple[int, dict[str, int]]:
     """Rows, and logical bytes by column."""
     sums = "".join(f", coalesce(sum({size_expression(quoted(field.name), field)}), 0)" for field in fields)
-    row: Any = cursor.execute(f"SELECT count(*){sums} FROM {name}").fetchone()
+    row: Any = cursor.execute(f"SELECT count(*){sums} FROM {name}").fetchall()[0]
     return int(row[0]), {field.name: int(size) for field, size in zip(fields, row[1:], strict=True)}
