@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 
 MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative to this package
     "google.longrunning": ("operations",),
-    "google.cloud.aiplatform.v1": (),
+    "google.cloud.aiplatform.v1": (
+        "models.upload",
+        "models.handlers",
+        "endpoints.lifecycle",
+        "endpoints.deploying",
+        "prediction.handlers",
+        "prediction.http",
+        "jobs.handlers",
+        "pipelines.handlers",
+    ),
     "google.pubsub.v1": ("pubsub.topics", "pubsub.subscriptions", "pubsub.pulling", "pubsub.snapshots", "pubsub.policies"),
     "google.monitoring.v3": (),
     "google.logging.v2": (),
