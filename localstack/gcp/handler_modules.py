@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative to this package
     "google.longrunning": ("operations",),
     "google.cloud.aiplatform.v1": (
+        *("features.groups", "features.stores", "features.views", "features.syncs", "features.fetching"),
+        *("metadata.stores", "metadata.nodes", "metadata.graph", "metadata.tensorboards", "metadata.points"),
         "models.upload",
         "models.handlers",
         "endpoints.lifecycle",
@@ -24,6 +26,10 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
     "google.cloud.resourcemanager.v3": (),
     "google.cloud.bigquery.storage.v1": ("bigquery.reading",),
     "bigquery": ("bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload"),
+    "google.logging.v2": ("logging.service",),
+    "google.cloud.resourcemanager.v3": ("resourcemanager.service",),
+    "google.cloud.bigquery.storage.v1": (),
+    "bigquery": (),
     "storage": (
         "storage.buckets",
         "storage.objects",
