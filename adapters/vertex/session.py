@@ -15,7 +15,7 @@ import msgspec
 
 from ...errors import AlreadyExists, Invalid
 from ...target import Target
-from . import names
+from . import backend, credentials, names
 from .errors import transient, translated
 
 CONTROL = 15  # seconds that a call may take which changes an endpoint: well within the lease of who asks for it
@@ -23,7 +23,6 @@ _ANSWER = 80  # seconds: a shared endpoint has 60 to answer
 _PATIENCE = 15  # seconds in which what is transient is asked again
 _OFFLINE_PROJECT = "isthmus-offline"
 _OFFLINE_LOCATION = "us-central1"
-_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -188,24 +187,15 @@ class Session:
         """The credentials, and the project that they name."""
         with self._lock:
             if self._credentials is None:
-                with translated("looking for credentials"):
-                    self._credentials = _credentials(offline=self.offline)
+                self._credentials = (_anonymous(), None) if self.offline else credentials.default(self.profile.name)
             return self._credentials
 
     def _opened(self, service: str, host: str | None) -> Any:
         entry = SERVICES[service]
         client: Any = getattr(import_module(entry.module), entry.client)
-        if self.grpc_address is not None:
-            return client(transport=client.get_transport_class("grpc")(channel=_channel(self.grpc_address)))
         if self.endpoint_url is not None:
-            try:
-                client.get_transport_class("rest")
-            except KeyError:
-                remedy = "give `grpc_address` beside `endpoint_url`"
-                raise Invalid(
-                    f"target {self.profile.name}: {service} speaks gRPC only, and there is no address for it", remedy=remedy
-                ) from None
-            return client(credentials=self._admitted()[0], transport="rest", client_options={"api_endpoint": self.endpoint_url})
+            address = self.grpc_address or backend.address(self.endpoint_url)["grpc_address"]
+            return client(transport=client.get_transport_class("grpc")(channel=_channel(address)))
         host = host or (f"{self.location}-aiplatform.googleapis.com" if entry.regional else None)
         return client(credentials=self._admitted()[0], client_options={"api_endpoint": host} if host else None)
 
@@ -263,15 +253,10 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
     return name, f"{prefix}/{project}" if prefix else project
 
 
-def _credentials(*, offline: bool) -> tuple[Any, str | None]:
-    if offline:
-        from google.auth.credentials import AnonymousCredentials
+def _anonymous() -> Any:
+    from google.auth.credentials import AnonymousCredentials
 
-        return AnonymousCredentials(), None
-    import google.auth
-
-    credentials, project = google.auth.default(scopes=_SCOPES)
-    return credentials, project
+    return AnonymousCredentials()
 
 
 @cache
