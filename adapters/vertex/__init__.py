@@ -19,7 +19,11 @@ ADAPTER = Adapter(
     name="vertex",
     title="Vertex AI",
     capabilities=CAPABILITIES,
-    ports={},
+    ports={
+        "blobs": f"{__name__}.blobs:GcsBlobStore",
+        "state": f"{__name__}.state:state",
+        "native": f"{__name__}.session:native",
+    },
     needs=Packages(modules=(*_CLIENTS, "duckdb", "pyarrow"), install="isthmus[vertex]"),
     options=f"{__name__}.options:KEYS",
     engine=Engine(name="BigQuery", dialect=f"{__name__}.sql"),

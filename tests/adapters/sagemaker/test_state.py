@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from isthmus.adapters.sagemaker import session
 from isthmus.errors import Conflict, OutcomeUnknown, Refused, Throttled, Unavailable
 
 KINDS = ["cut-before", "cut-after", "throttle", "error"]
@@ -112,7 +113,7 @@ def test_a_tombstone_that_a_cut_deleter_left_is_absent_to_everybody(target, stac
 
 
 def put_bytes(target, key, body):
-    aws = target.state._aws
+    aws = session.of(target)
     aws.s3().put_object(Bucket=aws.bucket, Key=aws.key("state", key), Body=body)
     return aws.s3().get_object(Bucket=aws.bucket, Key=aws.key("state", key))["ETag"].strip('"')
 
@@ -132,5 +133,5 @@ def test_a_document_from_before_there_were_formats_is_read_and_replaced(target):
     assert target.state.get("k").value == b"one"
     target.state.put("k", b"two", expect=token)
     assert target.state.get("k").value == b"two"
-    aws = target.state._aws
+    aws = session.of(target)
     assert aws.s3().get_object(Bucket=aws.bucket, Key=aws.key("state", "k"))["Body"].read().startswith(b'{"schema":1,')
