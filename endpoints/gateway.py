@@ -147,20 +147,21 @@ class Gateway:
             if name not in shared:
                 raise Invalid(f"{self.endpoint.name}: the deployed models read {name}", remedy=f"send {name}, or give it in serve_as")
         shared.update(inputs.constants)
-        reader = self._reader(inputs)
         candidates_key = self.project.spec.entities[asked.entity].key
+        for view, (key, names) in inputs.views.items():
+            if key != candidates_key and key not in asked.keys:
+                raise Invalid(f"{self.endpoint.name}: {key} is missing", remedy=f"the deployed models read {view}.{names[0]}")
+        wanted = {view: asked.candidates if key == candidates_key else [asked.keys[key]] for view, (key, _) in inputs.views.items()}
+        features = self._reader(inputs).read(wanted)
         rows: list[dict[str, Any]] = [{} for _ in asked.candidates]
         stale: list[str] = []
         for view, (key, names) in inputs.views.items():
+            served = features[view]
             if key == candidates_key:
-                served = reader.read(view, asked.candidates)
-                for row, found in zip(rows, served.rows, strict=True):
+                for row, stored in zip(rows, served.rows, strict=True):
                     for name in names:
-                        row[name] = found[name]
+                        row[name] = stored[name]
             else:
-                if key not in asked.keys:
-                    raise Invalid(f"{self.endpoint.name}: {key} is missing", remedy=f"the deployed models read {view}.{names[0]}")
-                served = reader.read(view, [asked.keys[key]])
                 for name in names:
                     shared[name] = served.rows[0][name]
             stale += [f"{view}.{name}" for name in names if f"{view}.{name}" in served.stale_features]

@@ -202,7 +202,7 @@ def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
     sample = project.target.warehouse.query(
         f"SELECT min(entity_key) AS isthmus_key FROM {view} WHERE created_timestamp <= $synced", params
     )["isthmus_key"][0].as_py()
-    return sample is not None and project.target.online.get(view, [sample])[0] is None
+    return sample is not None and project.target.online.get({view: [sample]})[view][0] is None
 
 
 def _keys(project: Project, source: ViewSource, mark: Watermark) -> int:

@@ -34,30 +34,30 @@ class OnlineReader:
         self._store = project.target.online
         self._views = {source.view.name: _Plan(source) for source in view_sources(project.description, tuple(views))}
 
-    def rows(self, view: str, keys: Sequence[int | str]) -> list[Row]:
-        """One dict of features per key, in order; None for what is unknown or older than ttl."""
-        return self.read(view, keys).rows
+    def read(self, wanted: Mapping[str, Sequence[int | str]]) -> dict[str, Served]:
+        """The keys of each view, all at once: one dict of features per key, in order; None for what is unknown or older than ttl."""
+        if unknown := next((view for view in wanted if view not in self._views), None):
+            raise NotFound(f"this reader was not opened for {unknown} (but for {', '.join(self._views) or 'no view'})")
+        stored = self._store.get({view: [entity_key(key) for key in keys] for view, keys in wanted.items()})
+        return {view: self._served(self._views[view], rows) for view, rows in stored.items()}
 
-    def read(self, view: str, keys: Sequence[int | str]) -> Served:
-        if view not in self._views:
-            raise NotFound(f"this reader was not opened for {view} (but for {', '.join(self._views) or 'no view'})")
-        plan = self._views[view]
+    def _served(self, plan: _Plan, stored: Sequence[Row | None]) -> Served:
         oldest = None if plan.ttl is None else self._now() - plan.ttl
         rows: list[Row] = []
         timestamps: list[datetime | None] = []
         stale = False
-        for found in self._store.get(view, [entity_key(key) for key in keys]):
-            if found is None:
+        for row in stored:
+            if row is None:
                 rows.append(dict(plan.nothing))
                 timestamps.append(None)
                 continue
-            moment = cast("datetime", found.pop("feature_timestamp"))
+            moment = cast("datetime", row.pop("feature_timestamp"))
             timestamps.append(moment)
             if oldest is not None and moment < oldest:
                 stale = True
                 rows.append(dict(plan.nothing))
             else:
-                rows.append(found)
+                rows.append(row)
         return Served(rows=rows, timestamps=timestamps, stale_features=plan.qualified if stale else ())
 
 
@@ -74,4 +74,4 @@ class _Plan:
 
 def read(project: Project, view: str, keys: Sequence[int | str]) -> Served:
     """One look at the online store. NotFound for an unknown view."""
-    return OnlineReader(project, (view,)).read(view, keys)
+    return OnlineReader(project, (view,)).read({view: keys})[view]

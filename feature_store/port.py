@@ -94,8 +94,8 @@ class OnlineStore(Protocol):
         """Blocking, resumable. Afterwards `get` serves for every entity the row that history held at `until`, or a later sync's."""
         ...
 
-    def get(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
-        """One row per key, in order, duplicates kept; None where the store has none.
+    def get(self, wanted: Mapping[str, Sequence[str]]) -> Mapping[str, list[dict[str, object] | None]]:
+        """By view, one row per key of it, in order, duplicates kept; None where the store has none. One round trip where the cloud can.
 
         A row has feature_timestamp (the history row's event_timestamp) and the view's features; timestamps are aware UTC datetimes.
         """

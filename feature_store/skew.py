@@ -77,7 +77,7 @@ def _compare(project: Project, source: ViewSource, keys: Sequence[str], moment: 
     sql = f"SELECT * FROM (\n{latest_sql(source)}\n) AS isthmus_latest WHERE entity_key IN ({placeholders})"
     params = {"until": moment, **{f"key_{n}": key for n, key in enumerate(keys)}}
     recomputed = {row["entity_key"]: row for row in project.target.warehouse.query(sql, params).to_pylist()}
-    served = project.target.online.get(source.view.name, keys)
+    served = project.target.online.get({source.view.name: keys})[source.view.name]
     return [_differences(source.view.name, key, names, row, recomputed.get(key)) for key, row in zip(keys, served, strict=True)]
 
 

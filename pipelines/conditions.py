@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..errors import Invalid
-from .port import Condition
+from .port import Condition, StepSpec
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -27,3 +27,13 @@ def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
 
 def text(when: Condition) -> str:
     return f"{when.step}.{when.output} {when.op} {when.value}"
+
+
+def inherited(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
+    """Every condition under which each step runs: its own, and those of all that it needs. The steps come in order."""
+    conditions: dict[str, tuple[Condition, ...]] = {}
+    for spec in steps:
+        before = dict.fromkeys((*spec.needs, spec.when.step) if spec.when else spec.needs)
+        above = [condition for name in before for condition in conditions[name]]
+        conditions[spec.name] = tuple(dict.fromkeys([*above, *([spec.when] if spec.when else [])]))
+    return conditions

@@ -7,7 +7,7 @@ import re
 import sqlite3
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, final
 
@@ -124,7 +124,10 @@ class LocalOnlineStore:
             params["since"] = from_epoch(start)
         return self._target.warehouse.query(sql, params)
 
-    def get(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
+    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        return {view: self._rows(view, keys) for view, keys in wanted.items()}
+
+    def _rows(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
         rows: dict[str, dict[str, object]] = {}
         try:
             reader, db = self._reader(view)

@@ -7,12 +7,13 @@ branch, so conditions are flattened: a step inherits those of what it needs, and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
+from ...pipelines.conditions import inherited
 from ...pipelines.port import Condition, PipelineRun, StepSpec
 
 VERSION = "2020-12-01"
@@ -67,24 +68,9 @@ def definition(run: PipelineRun, settings: Settings) -> str:
     )
 
 
-def inherited(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
-    """Every condition under which each step runs: its own, and those of all that it needs. The steps come in order."""
-    found: dict[str, tuple[Condition, ...]] = {}
-    for spec in steps:
-        above = [condition for name in _before(spec) for condition in found[name]]
-        own = [spec.when] if spec.when else []
-        found[spec.name] = tuple(dict.fromkeys([*above, *own]))
-    return found
-
-
 def branch_name(conditions: tuple[Condition, ...]) -> str:
     """The condition step's name: a hyphen, which no neutral name has, keeps it apart from the steps'."""
     return f"when-{sha256(msgspec.json.encode(conditions)).hexdigest()[:12]}"
-
-
-def _before(spec: StepSpec) -> tuple[str, ...]:
-    names = (*spec.needs, spec.when.step) if spec.when else spec.needs
-    return tuple(dict.fromkeys(names))
 
 
 def _step(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any]:

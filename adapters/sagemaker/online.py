@@ -8,7 +8,7 @@ columns' types, up to which time it serves everything) is a document beside it, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, final
 
@@ -166,10 +166,10 @@ class FeatureStoreOnline:
         sql = latest_sql(view.history, ("entity_key", "event_timestamp"), known.features, f"{changed}created_timestamp <= $until")
         return self._target.warehouse.query(sql, params)
 
-    def get(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
-        features = self._reader(view)
-        found = record_calls.read(self._aws, self._name(view), keys)
-        return records.decode(found, keys, features)
+    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        features = {view: self._reader(view) for view in wanted}
+        stored = record_calls.read(self._aws, {self._name(view): keys for view, keys in wanted.items()})
+        return {view: records.decode(stored[self._name(view)], keys, features[view]) for view, keys in wanted.items()}
 
     def _reader(self, view: str) -> tuple[Column, ...]:
         expires, features = self._readers.get(view, (0.0, ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _WRITE, _READ = 25, 100  # entries of a call
+_GROUPS = 10  # feature groups of a read
 _THREADS = 8
 _ATTEMPTS = 8
 _PAUSE = 0.1  # seconds, doubled each time
@@ -54,40 +55,61 @@ def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
     raise _refusal(name, failed, len(entries))
 
 
-def read(aws: Aws, name: str, keys: Sequence[str]) -> dict[str, list[dict[str, str]]]:
-    """The records of those keys that have one."""
-    wanted = list(dict.fromkeys(keys))
-    chunks = [wanted[start : start + _READ] for start in range(0, len(wanted), _READ)]
-    found: dict[str, Any] = {}
+def read(aws: Aws, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[dict[str, str]]]]:
+    """By feature group, the records of those keys that have one. Up to a hundred keys, of whatever groups, are one call."""
+    records: dict[str, dict[str, Any]] = {name: {} for name in wanted}
+    chunks = list(_calls(list(dict.fromkeys((name, key) for name, keys in wanted.items() for key in keys))))
     if len(chunks) < 2:
-        for chunk in chunks:
-            found |= _fetch(aws, name, chunk)
-        return found
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for part in pool.map(lambda chunk: _fetch(aws, name, chunk), chunks):
-            found |= part
-    return found
+        answers = [_fetch(aws, chunk) for chunk in chunks]
+    else:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            answers = list(pool.map(lambda chunk: _fetch(aws, chunk), chunks))
+    for answer in answers:
+        for (name, key), record in answer.items():
+            records[name][key] = record
+    return records
 
 
-def _fetch(aws: Aws, name: str, keys: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """As many of them as one call takes."""
+    call: list[tuple[str, str]] = []
+    for pair in pairs:
+        if len(call) == _READ or len({name for name, _ in call} | {pair[0]}) > _GROUPS:
+            yield call
+            call = []
+        call.append(pair)
+    if call:
+        yield call
+
+
+def _fetch(aws: Aws, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+    records: dict[tuple[str, str], Any] = {}
     failed: list[dict[str, Any]] = []
+    names = sorted({name for name, _ in pairs})
     for attempt in range(_ATTEMPTS):
-        with translated(f"reading records of {name}"):
-            reply = aws.client("sagemaker-featurestore-runtime").batch_get_record(
-                Identifiers=[{"FeatureGroupName": name, "RecordIdentifiersValueAsString": keys}]
-            )
-        found |= {one["RecordIdentifierValueAsString"]: one["Record"] for one in reply["Records"]}
+        identifiers = [
+            {"FeatureGroupName": name, "RecordIdentifiersValueAsString": keys}
+            for name in names
+            if (keys := [key for group, key in pairs if group == name])
+        ]
+        with translated(f"reading records of {', '.join(names)}"):
+            reply = aws.client("sagemaker-featurestore-runtime").batch_get_record(Identifiers=identifiers)
+        records |= {(_group(item), item["RecordIdentifierValueAsString"]): item["Record"] for item in reply["Records"]}
         failed = reply.get("Errors", [])
-        keys = [key for part in reply.get("UnprocessedIdentifiers", ()) for key in part["RecordIdentifiersValueAsString"]]
-        keys += [error["RecordIdentifierValueAsString"] for error in failed]
-        if not keys:
-            return found
+        pairs = [(_group(part), key) for part in reply.get("UnprocessedIdentifiers", ()) for key in part["RecordIdentifiersValueAsString"]]
+        pairs += [(_group(error), error["RecordIdentifierValueAsString"]) for error in failed]
+        if not pairs:
+            return records
         if any(error["ErrorCode"] in _FINAL for error in failed):
             break
         if attempt < _ATTEMPTS - 1:
             time.sleep(_PAUSE * 2**attempt)
-    raise _refusal(name, failed, len(keys))
+    raise _refusal(", ".join(names), failed, len(pairs))
+
+
+def _group(entry: Mapping[str, Any]) -> str:
+    """By its name: an answer may say a group's ARN."""
+    return str(entry["FeatureGroupName"]).rpartition("/")[2]
 
 
 def _refusal(name: str, failed: list[dict[str, Any]], count: int) -> IsthmusError:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ...pipelines.conditions import text
+from ...pipelines.conditions import inherited, text
 from ...pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepSpec, StepState
 from ...times import utc_milliseconds
-from .definition import branch_name, inherited
+from .definition import branch_name
 
 _RUN: Mapping[str, RunPhase] = {
     "Executing": "running",

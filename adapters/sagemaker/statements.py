@@ -15,13 +15,13 @@ from ...events.column_types import sql_type
 from ...events.port import Column, ColumnType
 from ...feature_store.port import Params
 from ...feature_store.sql import parse
+from ..common.outputs import named_outputs
 from ..common.relations import quoted
 from ..common.tables import PARTITION
 from . import sql as athena
 
 ROW = "isthmus_row"
 _KEY = "isthmus_key_"
-_COLUMN = "isthmus_column_"
 _LONGEST = 262_144  # bytes of a statement
 
 
@@ -29,7 +29,7 @@ def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bo
     """The query's rows, each of its columns cast to the type that is given, then `isthmus_row` when it has an order (and whether)."""
     refuse(sql)
     tree = parse(athena.bind(sql, params))
-    names = _named(tree, [column.name for column in columns])
+    names = named_outputs(tree, [column.name for column in columns])
     shaped, ordered = _ordered(tree, names)
     casts = [*(_cast(name, column.type) for name, column in zip(names, columns, strict=True)), *([quoted(ROW)] if ordered else [])]
     return _checked(f"SELECT {', '.join(casts)} FROM (\n{_rendered(shaped)}\n) AS isthmus_rows"), ordered
@@ -39,7 +39,7 @@ def select_into(sql: str, params: Params, returned: Sequence[str], columns: Sequ
     """The query's rows as a table stores them: `columns` of those that it returns, and the date of its time."""
     refuse(sql)
     tree = parse(athena.bind(sql, params))
-    _named(tree, returned)
+    named_outputs(tree, returned)
     date = f"date_format({quoted(time_column)}, '%Y-%m-%d') AS {PARTITION}"
     casts = ", ".join([*(_cast(column.name, column.type) for column in columns), date])
     return _checked(f"SELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
@@ -54,7 +54,7 @@ def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
     """With its columns written out, so that a column more below a `SELECT *` does not make the view stale."""
     refuse(sql)
     tree = parse(sql)
-    for inside, column in zip(_named(tree, [column.name for column in columns]), columns, strict=True):
+    for inside, column in zip(named_outputs(tree, [column.name for column in columns]), columns, strict=True):
         if inside != column.name:
             raise Invalid(f"view {name}: its column {column.name} has no name of its own", remedy="give it one with AS")
     casts = ", ".join(_cast(column.name, column.type) for column in columns)
@@ -82,25 +82,6 @@ def _checked(text: str) -> str:
 
 def _cast(name: str, kind: ColumnType) -> str:
     return f"CAST({quoted(name)} AS {sql_type(kind)}) AS {quoted(name)}"
-
-
-def _named(tree: exp.Query, names: Sequence[str]) -> list[str]:
-    """The names by which the query's outputs are known around it: one without a name of its own gets one, as Athena would say `_col0`."""
-    select_ = tree
-    while isinstance(select_, exp.SetOperation):  # the first SELECT names a UNION's columns
-        select_ = select_.left
-    known = list(names)
-    if not isinstance(select_, exp.Select):
-        return known
-    outputs = select_.expressions
-    stars = [place for place, output in enumerate(outputs) if output.is_star]
-    for place, output in enumerate(outputs):
-        if output.is_star or output.output_name or (len(stars) > 1 and stars[0] < place < stars[-1]):
-            continue
-        index = place if not stars or place < stars[0] else len(names) - len(outputs) + place
-        known[index] = f"{_COLUMN}{index}"
-        output.replace(exp.alias_(output.copy(), known[index]))
-    return known
 
 
 def _ordered(tree: exp.Query, names: Sequence[str]) -> tuple[exp.Query, bool]:

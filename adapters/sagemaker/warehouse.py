@@ -9,11 +9,11 @@ import msgspec
 
 from ...feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ...target import Target
+from ..common.binder import bound
 from ..common.conform import check_columns, conform, in_time_order
 from ..common.results import columns as columns_of
 from ..common.tables import Document, check_batch_name, check_spec, evolved
 from . import athena, batches, catalogue, statements
-from .binder import bound
 from .blobs import delete_below
 from .session import Aws, of
 

@@ -14,7 +14,7 @@ _FILE = "application_default_credentials.json"
 
 
 def default(target: str) -> tuple[Any, str | None]:
-    """The Application Default Credentials, and the project that they name. Denied without: what was looked for, and what to do."""
+    """The Application Default Credentials, and the project that they name. Denied when there are none: what was looked for, what to do."""
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
 

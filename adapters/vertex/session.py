@@ -187,7 +187,7 @@ class Session:
         """The credentials, and the project that they name."""
         with self._lock:
             if self._credentials is None:
-                self._credentials = (_anonymous(), None) if self.offline else credentials.default(self.profile.name)
+                self._credentials = _nobody() if self.offline else credentials.default(self.profile.name)
             return self._credentials
 
     def _opened(self, service: str, host: str | None) -> Any:
@@ -253,10 +253,10 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
     return name, f"{prefix}/{project}" if prefix else project
 
 
-def _anonymous() -> Any:
+def _nobody() -> tuple[Any, str | None]:
     from google.auth.credentials import AnonymousCredentials
 
-    return AnonymousCredentials()
+    return AnonymousCredentials(), None
 
 
 @cache

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sqlglot import exp
+from sqlglot.optimizer.scope import traverse_scope
 
 from ...feature_store.port import SqlProblem
 from ...feature_store.sql import Rendered, line_of, parse
@@ -76,10 +77,12 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
     return unlisted(tree, _ALLOWED, "BigQuery") + tuple(_joins(tree))
 
 
-def render(sql: str) -> Rendered:
-    """BigQuery's text, with `@name` parameters. Invalid for what `check` refuses."""
+def render(sql: str, dataset: str = "") -> Rendered:
+    """BigQuery's text, with `@name` parameters and the relations in a dataset. Invalid for what `check` refuses."""
     refuse(check(sql), "BigQuery")
     tree = parse(sql)
+    if dataset:
+        _placed(tree, dataset)
     rewritten = {
         id(definition(spec.parent)) for spec in tree.find_all(exp.WindowSpec) if isinstance(spec.parent, exp.Window) and _distances(spec)
     }
@@ -87,6 +90,14 @@ def render(sql: str) -> Rendered:
     for window in tree.find_all(exp.Window):
         _window(window)
     return Rendered(sql=generate(rewrite(tree, _say), "bigquery"), windows_rewritten=len(rewritten))
+
+
+def _placed(tree: exp.Expr, dataset: str) -> None:
+    """Name the dataset of what is no WITH of the query's own."""
+    for scope in traverse_scope(tree):
+        for source in scope.sources.values():
+            if isinstance(source, exp.Table):
+                source.set("db", exp.to_identifier(dataset, quoted=True))
 
 
 def _joins(tree: exp.Expr) -> Iterator[SqlProblem]:

@@ -22,7 +22,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
     """A container's folder. What lies in `files` is at `mount` for the command, where a mount namespace is permitted."""
 
     folder: Path
-    mount: str  # two levels deep, such as /opt/ml
+    mount: str  # such as /opt/ml
     mounted: bool
 
     @property

@@ -9,11 +9,12 @@ import functools
 import os
 import shutil
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 OFF = "ISTHMUS_STACK_NAMESPACE"  # set to "off" where no mount must be tried
 
 # Where the host has no such folder, its parent is rebuilt in the container's folder: each entry bound to itself, and our files beside them.
+# The root of the file system cannot be covered: there the rebuilt one becomes the command's root.
 _SCRIPT = """
 set -e
 folder="$1"; files="$2"; mount="$3"; work="$4"; shift 4
@@ -31,6 +32,9 @@ else
     fi
   done
   mount --bind "$files" "$new/${mount##*/}"
+  if [ -z "$parent" ]; then
+    exec "$(PATH="$PATH:/usr/sbin:/sbin" command -v chroot)" "$new" sh -c 'cd "$0" && exec "$@"' "$work" "$@"
+  fi
   mount --rbind "$new" "$parent"
 fi
 cd "$work"
@@ -61,5 +65,5 @@ def prefix(parent: str) -> tuple[str, ...] | None:
 
 def inside(command: list[str], *, folder: Path, files: Path, mount: str, work: Path) -> list[str]:
     """The command, run in `work` where `files` is `mount`; `folder` holds what that takes. As it is where no mount is permitted."""
-    opening = prefix(mount.rpartition("/")[0])
+    opening = prefix(str(PurePosixPath(mount).parent))
     return command if opening is None else [*opening, "sh", "-c", _SCRIPT, "sh", str(folder), str(files), mount, str(work), *command]

@@ -1,6 +1,7 @@
 """State in a cloud's object store when replies are lost: what was written is found by its nonce, and nothing is written twice."""
 
 import threading
+from importlib.util import find_spec
 
 import pytest
 
@@ -15,12 +16,13 @@ KINDS = ["cut-before", "cut-after", "throttle", "error"]
 class Place:
     """A target of one cloud, its stack, and what the cloud calls a write and a deletion."""
 
-    service = write = remove = ""
+    adapter = cloud = service = write = remove = ""
+    wait = ()  # what the SDK does between its tries, and what it does here
 
-    def __init__(self, adapter, home):
-        self.profile = fresh(adapter, home)
+    def __init__(self, home):
+        self.profile = fresh(self.adapter, home)
         self.target = targets.load(self.profile)
-        self.stack = Stack(self.profile.options["endpoint_url"], "gcp" if adapter == "vertex" else "aws")
+        self.stack = Stack(self.profile.options["endpoint_url"], self.cloud)
 
     def fault(self, kind, operation, **more):
         self.stack.fault(kind=kind, service=self.service, operation=operation, **more)
@@ -30,7 +32,8 @@ class Place:
 
 
 class S3(Place):
-    service, write, remove = "s3", "PutObject", "DeleteObject"
+    adapter, cloud, service, write, remove = "sagemaker", "aws", "s3", "PutObject", "DeleteObject"
+    wait = ("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
 
     def put_bytes(self, key, body):
         from isthmus.adapters.sagemaker import session
@@ -46,7 +49,8 @@ class S3(Place):
 
 
 class Gcs(Place):
-    service, write, remove = "storage", "storage.objects.insert", "storage.objects.delete"
+    adapter, cloud, service, write, remove = "vertex", "gcp", "storage", "storage.objects.insert", "storage.objects.delete"
+    wait = ("google.api_core.retry.retry_unary.time.sleep", lambda _: None)
 
     def _blob(self, key):
         from isthmus.adapters.vertex import session
@@ -63,16 +67,14 @@ class Gcs(Place):
         return self._blob(key).download_as_bytes()
 
 
-@pytest.fixture(autouse=True)
-def _no_waits(monkeypatch):
+PLACES = [pytest.param(kind, id=name) for name, module, kind in (("sagemaker", "boto3", S3), ("vertex", "grpc", Gcs)) if find_spec(module)]
+
+
+@pytest.fixture(params=PLACES)
+def place(request, tmp_path, monkeypatch):
     """A call that is tried again is tried at once: how long the SDK waits before that is its affair."""
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
-    monkeypatch.setattr("google.api_core.retry.retry_unary.time.sleep", lambda _: None)
-
-
-@pytest.fixture(params=["sagemaker", "vertex"])
-def place(request, tmp_path):
-    place = {"sagemaker": S3, "vertex": Gcs}[request.param](request.param, tmp_path / "home")
+    monkeypatch.setattr(*request.param.wait)
+    place = request.param(tmp_path / "home")
     yield place
     place.target.close()
 

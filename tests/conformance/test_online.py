@@ -5,6 +5,7 @@ import struct
 import tempfile
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -65,7 +66,7 @@ def online(target):
 
 
 def clicks(online, *keys):
-    return [row and row["clicks"] for row in online.get("item_history", keys)]
+    return [row and row["clicks"] for row in online.get({"item_history": keys})["item_history"]]
 
 
 def test_observe_tells_a_view_from_none(target):
@@ -76,7 +77,7 @@ def test_observe_tells_a_view_from_none(target):
 
 def test_reading_and_syncing_no_view_is_not_found(target):
     with pytest.raises(NotFound):
-        target.online.get("none", ["a"])
+        target.online.get({"none": ["a"]})
     with pytest.raises(NotFound):
         target.online.sync(VIEW, since=None, until=at(1))
 
@@ -84,13 +85,28 @@ def test_reading_and_syncing_no_view_is_not_found(target):
 def test_get_gives_one_row_per_key_in_order_with_duplicates_and_none(target, online):
     history(target, "b1", ("a", 0, 1, 10), ("b", 0, 1, 20))
     online.sync(VIEW, since=None, until=at(2))
-    found = online.get("item_history", ["b", "none", "a", "b"])
+    found = online.get({"item_history": ["b", "none", "a", "b"]})["item_history"]
     nothing = {"rate": None, "label": None, "fresh": None, "last_seen": None}
     b, a = ({"feature_timestamp": T0, "clicks": n} | nothing for n in (20, 10))
     assert found == [b, None, a, b]
     assert list(found[0]) == ["feature_timestamp", "clicks", "rate", "label", "fresh", "last_seen"]
     assert found[0] is not found[3]
-    assert online.get("item_history", []) == []
+    assert online.get({"item_history": []})["item_history"] == []
+
+
+def test_one_read_takes_the_keys_of_several_views(target, online):
+    history(target, "b1", ("a", 0, 1, 10), ("b", 0, 1, 20))
+    target.warehouse.apply(msgspec.structs.replace(HISTORY, name="user_history"))
+    target.online.apply(msgspec.structs.replace(VIEW, name="user_history", history="user_history"))
+    target.warehouse.save("user_history", "SELECT * FROM item_history WHERE entity_key = 'a'", {}, batch="b1")
+    online.sync(VIEW, since=None, until=at(2))
+    online.sync(msgspec.structs.replace(VIEW, name="user_history", history="user_history"), since=None, until=at(2))
+    rows = online.get({"item_history": ["b", "a"], "user_history": ["a", "b", "a"]})
+    assert {view: [row and row["clicks"] for row in of_view] for view, of_view in rows.items()} == {
+        "item_history": [20, 10],
+        "user_history": [10, None, 10],
+    }
+    assert online.get({}) == {}
 
 
 def test_more_keys_than_a_statement_takes_are_read_too(target, online):
@@ -153,7 +169,7 @@ def test_values_keep_their_types_bit_by_bit(target, online):
     values = {"rate": 0.1 + 0.2, "label": "ü\x00'", "fresh": True, "last_seen": datetime(2026, 1, 1, 2, 3, 4, 567000)}  # noqa: DTZ001
     history(target, "b1", ("a", 0, 1, 2**63 - 1, values), ("b", 0, 1, -(2**63), values | {"rate": 1.0, "fresh": False, "label": "1"}))
     online.sync(VIEW, since=None, until=at(2))
-    first, second = online.get("item_history", ["a", "b"])
+    first, second = online.get({"item_history": ["a", "b"]})["item_history"]
     assert {name: first[name] for name in values} == values | {"last_seen": values["last_seen"].replace(tzinfo=UTC)}
     assert (first["clicks"], second["clicks"]) == (2**63 - 1, -(2**63))
     assert (second["rate"], second["fresh"], second["label"]) == (1.0, False, "1")
@@ -168,7 +184,7 @@ def test_floats_come_back_bitwise(adapter, rates):
         target.online.apply(VIEW)
         history(target, "b1", *((f"k{n}", 0, 1, n, {"rate": rate}) for n, rate in enumerate(rates)))
         target.online.sync(VIEW, since=None, until=at(2))
-        found = [row["rate"] for row in target.online.get("item_history", [f"k{n}" for n in range(len(rates))])]
+        found = [row["rate"] for row in target.online.get({"item_history": [f"k{n}" for n in range(len(rates))]})["item_history"]]
         target.close()
     for sent, got in zip(rates, found, strict=True):
         if sent is None or math.isnan(sent):
@@ -185,7 +201,7 @@ def test_a_view_gains_features_which_the_next_sync_fills(target, online):
     wider = OnlineViewSpec(name="item_history", history="item_history", features=(*FEATURES, place), ttl=None)
     for _ in range(2):
         online.apply(wider)
-    assert online.get("item_history", ["a"])[0]["place"] is None
+    assert online.get({"item_history": ["a"]})["item_history"][0]["place"] is None
     online.sync(wider, since=at(2), until=at(3))
     assert clicks(online, "a") == [1]
 

@@ -119,7 +119,7 @@ def test_both_renderings_of_the_join_say_the_same(project):
 def test_what_is_served_is_what_the_events_say(project):
     report = skew(project)
     assert (report.keys, report.differ) == (2, 0)
-    [served] = project.target.online.get("item_history", ["1"])
+    [served] = project.target.online.get({"item_history": ["1"]})["item_history"]
     assert [served[name] for name in FEATURES] == [7 + place for place in range(len(FEATURES))]
 
 

@@ -93,7 +93,7 @@ def world(folder):
         found = {name: project.target.warehouse.query(f"SELECT * FROM {name}", {}) for name in RELATIONS}
         found["training set"] = training_set(project, model.objective, model.features, start=start_, end=end)
         keys = [str(key) for key in range(12)]
-        found["online"] = project.target.online.get("item_history", keys)
+        found["online"] = project.target.online.get({"item_history": keys})["item_history"]
         versions = [(v.version, v.digest, sorted(v.aliases)) for v in project.target.registry.versions("ranker")]
     return {name: digest(table) for name, table in found.items()} | {"versions": versions}
 

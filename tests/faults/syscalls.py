@@ -191,7 +191,7 @@ def world(folder):
             if target.warehouse.observe(name) is not None:
                 seen[name] = digest(target.warehouse.query(f"SELECT * FROM {name}", {}))
         with contextlib.suppress(NotFound):
-            seen["online"] = digest(target.online.get("item_history", [str(key) for key in range(12)]))
+            seen["online"] = digest(target.online.get({"item_history": [str(key) for key in range(12)]})["item_history"])
         versions = target.registry.versions("ranker")
         seen["versions"] = [(v.version, v.digest, sorted(v.aliases)) for v in versions]
         seen["resources"] = sorted((r.kind, r.name) for r in target.inventory.list(project.spec.name))

@@ -111,7 +111,7 @@ def wanted(shop):
 def world(project):
     """Digests of everything that a reader can see."""
     tables = {name: project.target.warehouse.query(f"SELECT * FROM {name}", {}).to_pylist() for name in RELATIONS}
-    tables["online"] = project.target.online.get("item_history", [str(key) for key in range(12)])
+    tables["online"] = project.target.online.get({"item_history": [str(key) for key in range(12)]})["item_history"]
     return {name: digest(rows) for name, rows in tables.items()}
 
 

@@ -20,14 +20,14 @@ def test_rows_come_in_the_order_of_the_keys_with_duplicates_and_unknown_ones(sho
     clock.to(10)
     materialize(shop)
     reader = OnlineReader(shop, ["item_history", "item_profile"])
-    rows = reader.rows("item_history", [1, 7, 1, 0])
+    rows = reader.read({"item_history": [1, 7, 1, 0]})["item_history"].rows
     assert [row["item_impressions"] for row in rows] == [1, None, 1, 1]
     assert rows[1] == NOTHING
-    served = reader.read("item_profile", ["2"])
+    served = reader.read({"item_profile": ["2"]})["item_profile"]
     assert served.rows == [{"item_price": 4.0, "item_kind": "shoe"}]
     assert served.timestamps == [plain(-48).replace(tzinfo=UTC)]
     assert served.stale_features == ()
-    assert reader.rows("item_history", []) == []
+    assert reader.read({"item_history": []})["item_history"].rows == []
 
 
 def test_a_row_older_than_its_ttl_is_served_as_missing_and_named(tmp_path, clock):
@@ -48,7 +48,7 @@ def test_a_reader_says_which_views_it_was_opened_for(shop):
     with pytest.raises(NotFound, match="no feature view nothing"):
         OnlineReader(shop, ["nothing"])
     with pytest.raises(NotFound, match="not opened for item_history"):
-        OnlineReader(shop, ["item_profile"]).rows("item_history", [1])
+        OnlineReader(shop, ["item_profile"]).read({"item_history": [1]})
 
 
 @pytest.mark.parametrize("key", ["plain", "a|b", "back\\slash", "it's", "", "日本"])

@@ -48,7 +48,7 @@ def online(target):
 
 
 def clicks(online, *names):
-    return [row and row["clicks"] for row in online.get("item_history", names)]
+    return [row and row["clicks"] for row in online.get({"item_history": names})["item_history"]]
 
 
 CALLS = [
@@ -151,7 +151,7 @@ def test_a_new_feature_of_old_rows_is_served_though_nothing_new_was_created(targ
     online.sync(narrow, since=None, until=at(2))
     online.apply(wide)
     online.sync(wide, since=at(2), until=at(2))
-    assert online.get("narrow", ["a"])[0]["label"] == "l1"
+    assert online.get({"narrow": ["a"]})["narrow"][0]["label"] == "l1"
 
 
 def test_a_view_that_was_destroyed_and_made_again_knows_nothing_of_before(target, online):

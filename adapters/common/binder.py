@@ -1,4 +1,4 @@
-"""What a query would return and what is wrong with it, before Athena is asked: its relations, empty, in a DuckDB in memory.
+"""What a query would return and what is wrong with it, before a cloud is asked: its relations, empty, in a DuckDB in memory.
 
 The neutral subset is DuckDB's SQL, so this gives the canonical types of the columns, and errors with their line and column, for nothing.
 """
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ...feature_store.port import Params
-from ..common import queries
-from ..common.relations import needed, quoted, table_sql
-from ..common.results import canonical
-from ..common.tables import Document
+from . import queries
+from .relations import needed, quoted, table_sql
+from .results import canonical
+from .tables import Document
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,0 +1,1 @@
+"""CustomJobs: the containers of Vertex AI Training as processes of this machine."""

@@ -1,0 +1,75 @@
+"""What of Cloud Storage lies at /gcs in a container: what its words name before it starts; what it wrote goes up when it has ended.
+
+Vertex AI mounts every bucket (Cloud Storage FUSE). Here a container has the objects that its command, its arguments, its variables or its
+parameters name, as gs://bucket/... or /gcs/bucket/..., and all of a bucket that is named alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..registry import Call, GcpError
+from ..storage import access
+
+MOUNT = "/gcs"
+_NAMED = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]+)(?:/([^\s\"'\\,;*?\[\]{}<>|&)]*))?")
+
+State = Mapping[str, tuple[int, int]]  # path below /gcs -> size and time of its last change
+
+
+def named(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Bucket and the beginning of object names, of every place that the words name; the shortest where one holds another."""
+    places = sorted({(match[1], match[2] or "") for word in words for match in _NAMED.finditer(word)})
+    kept: list[tuple[str, str]] = []
+    for bucket, prefix in places:
+        if not any(other == bucket and prefix.startswith(start) for other, start in kept):
+            kept.append((bucket, prefix))
+    return kept
+
+
+def fill(call: Call, folder: Path, words: Iterable[str]) -> State:
+    """Bring what the words name into the folder. A bucket that is not there stays absent, as it is under /gcs."""
+    for bucket, prefix in named(words):
+        try:
+            uris = access.listed(call, f"gs://{bucket}/{prefix}")
+        except GcpError:
+            continue
+        (folder / bucket).mkdir(parents=True, exist_ok=True)
+        for uri in uris:
+            path = folder / uri.removeprefix("gs://")
+            if uri.endswith("/") or path.exists() or ".." in path.parts:  # a folder's placeholder; no file can have such a name
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(access.read(call, uri))
+    return state(folder)
+
+
+def state(folder: Path) -> State:
+    return {
+        str(path.relative_to(folder)): (entry.st_size, entry.st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and (entry := path.stat())
+    }
+
+
+def keep(call: Call, folder: Path, before: State) -> None:
+    """Write back every file that is new or was changed. GcpError where its bucket is not there."""
+    for name, entry in state(folder).items():
+        if before.get(name) != entry:
+            access.write(call, f"gs://{name}", (folder / name).read_bytes())
+
+
+def words_of(*values: Any) -> list[str]:
+    """Every string within JSON values."""
+    words: list[str] = []
+    for value in values:
+        if isinstance(value, str):
+            words.append(value)
+        elif isinstance(value, Mapping):
+            words += words_of(*value.values())
+        elif isinstance(value, (list, tuple)):
+            words += words_of(*value)
+    return words

@@ -1,0 +1,1 @@
+"""Vertex AI Pipelines: Kubeflow's intermediate representation, executed as processes of this machine."""

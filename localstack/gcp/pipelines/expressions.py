@@ -1,0 +1,252 @@
+"""Conditions and selectors: the part of CEL (github.com/google/cel-spec) that compiled pipelines use. Pure.
+
+Operators, `in`, the ternary, indexes, fields, int(), double(), string(), bool(), size(), parseJson() and the string methods.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<number>\d+\.\d*(?:[eE][+-]?\d+)?|\d+(?:[eE][+-]?\d+)?)
+    |(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
+    |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<sign>&&|\|\||[=!<>]=|[-+*/%<>!?:.,()\[\]]))""",
+    re.VERBOSE,
+)
+_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+_CONSTANTS = {"true": True, "false": False, "null": None}
+
+
+class BadExpression(Exception):
+    """It cannot be read, or not be evaluated over these values."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A call of `kind` over `parts`; a leaf's one part is its value or name."""
+
+    kind: str
+    parts: tuple[Any, ...]
+
+
+def parse(text: str) -> Node:
+    reader = _Reader(text)
+    node = reader.ternary()
+    if reader.sign or reader.at < len(reader.tokens):
+        raise BadExpression(f"{text!r}: {reader.tokens[reader.at][1]!r} is not expected there.")
+    return node
+
+
+def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
+    """The value of an expression over named values. BadExpression also where a value is missing or of a type that does not fit."""
+    try:
+        return _value(parse(text), scope)
+    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError, AttributeError) as error:
+        raise BadExpression(f"{text!r} cannot be evaluated: {error}") from error
+
+
+def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
+    """Whether a trigger's condition is true over an executor's `inputs`. BadExpression also for what is no truth value."""
+    value = evaluate(condition, {"inputs": inputs})
+    if not isinstance(value, bool):
+        raise BadExpression(f"{condition!r} is {value!r}, which is neither true nor false.")
+    return value
+
+
+def select(selector: str, value: Any) -> Any:
+    """What a parameter_expression_selector takes of a value, which its expression knows as string_value."""
+    return evaluate(selector, {"string_value": value if isinstance(value, str) else json.dumps(value)})
+
+
+class _Reader:
+    """Recursive descent, one method a level of precedence."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens: list[tuple[str, str]] = []
+        end = len(text.rstrip())
+        at = 0
+        while at < end:
+            token = _TOKEN.match(text, at)
+            if token is None or token.lastgroup is None:
+                raise BadExpression(f"{text!r}: {text[at:].strip()[:20]!r} cannot be read.")
+            self.tokens.append((token.lastgroup, token[token.lastgroup]))
+            at = token.end()
+        self.at = 0
+
+    @property
+    def sign(self) -> str:
+        """The operator or bracket that is next, or `in`; empty for anything else."""
+        kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "")
+        return word if kind == "sign" or word == "in" else ""
+
+    def take(self, *signs: str) -> str:
+        if self.sign and self.sign in signs:
+            self.at += 1
+            return self.tokens[self.at - 1][1]
+        return ""
+
+    def expect(self, sign: str) -> None:
+        if not self.take(sign):
+            raise BadExpression(f"{self.text!r}: {sign!r} is missing.")
+
+    def ternary(self) -> Node:
+        node = self.either()
+        if not self.take("?"):
+            return node
+        yes = self.either()
+        self.expect(":")
+        return Node("if", (node, yes, self.ternary()))
+
+    def either(self) -> Node:
+        return self.binary(self.both, "||")
+
+    def both(self) -> Node:
+        return self.binary(self.comparison, "&&")
+
+    def comparison(self) -> Node:
+        return self.binary(self.sum, *_COMPARE, "in")
+
+    def sum(self) -> Node:
+        return self.binary(self.product, "+", "-")
+
+    def product(self) -> Node:
+        return self.binary(self.unary, "*", "/", "%")
+
+    def binary(self, below: Callable[[], Node], *signs: str) -> Node:
+        node = below()
+        while sign := self.take(*signs):
+            node = Node(sign, (node, below()))
+        return node
+
+    def unary(self) -> Node:
+        sign = self.take("!", "-")
+        return Node(f"unary {sign}", (self.unary(),)) if sign else self.member()
+
+    def member(self) -> Node:
+        node = self.primary()
+        while sign := self.take(".", "["):
+            if sign == "[":
+                node = Node("index", (node, self.ternary()))
+                self.expect("]")
+                continue
+            name = self.name()
+            node = Node("call", (name, node, *self.arguments())) if self.take("(") else Node("field", (node, name))
+        return node
+
+    def primary(self) -> Node:
+        if self.take("("):
+            node = self.ternary()
+            self.expect(")")
+            return node
+        if self.take("["):
+            return Node("list", self.arguments("]"))
+        kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "its end")
+        self.at += 1
+        if kind == "number":
+            return Node("constant", (float(word) if set(word) & set(".eE") else int(word),))
+        if kind == "string":
+            return Node("constant", (ast.literal_eval(word),))
+        if kind != "name":
+            raise BadExpression(f"{self.text!r}: {word!r} is not expected there.")
+        if word in _CONSTANTS:
+            return Node("constant", (_CONSTANTS[word],))
+        return Node("call", (word, *self.arguments())) if self.take("(") else Node("name", (word,))
+
+    def name(self) -> str:
+        kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "its end")
+        if kind != "name":
+            raise BadExpression(f"{self.text!r}: {word!r} is no name.")
+        self.at += 1
+        return word
+
+    def arguments(self, end: str = ")") -> tuple[Node, ...]:
+        arguments: list[Node] = []
+        while not self.take(end):
+            if arguments:
+                self.expect(",")
+            arguments.append(self.ternary())
+        return tuple(arguments)
+
+
+_Value = Callable[[Node], Any]
+# what its parts are to each kind that does not simply take the values of all of them
+_FORMS: Mapping[str, Callable[[tuple[Any, ...], _Value], Any]] = {
+    "constant": lambda parts, _: parts[0],
+    "list": lambda parts, value: [value(part) for part in parts],
+    "field": lambda parts, value: value(parts[0])[parts[1]],
+    "index": lambda parts, value: value(parts[0])[value(parts[1])],
+    "if": lambda parts, value: value(parts[1]) if _truth(value(parts[0])) else value(parts[2]),
+    "&&": lambda parts, value: _truth(value(parts[0])) and _truth(value(parts[1])),
+    "||": lambda parts, value: _truth(value(parts[0])) or _truth(value(parts[1])),
+    "in": lambda parts, value: value(parts[0]) in value(parts[1]),
+    "unary !": lambda parts, value: not _truth(value(parts[0])),
+    "unary -": lambda parts, value: -value(parts[0]),
+    "call": lambda parts, value: _call(parts[0], [value(part) for part in parts[1:]]),
+}
+
+
+def _value(node: Node, scope: Mapping[str, Any]) -> Any:
+    def value(part: Node) -> Any:
+        return _value(part, scope)
+
+    if node.kind == "name":
+        return scope[node.parts[0]]
+    if form := _FORMS.get(node.kind):
+        return form(node.parts, value)
+    return _binary(node.kind, value(node.parts[0]), value(node.parts[1]))
+
+
+def _binary(sign: str, left: Any, right: Any) -> Any:
+    if sign in _COMPARE:
+        if isinstance(left, bool) != isinstance(right, bool) or isinstance(left, str) != isinstance(right, str):
+            if sign in ("==", "!="):  # values of unlike types are unlike
+                return sign == "!="
+            raise TypeError(f"{left!r} and {right!r} have no order")
+        return _COMPARE[sign](left, right)
+    if sign in _ARITHMETIC:
+        return _ARITHMETIC[sign](left, right)
+    if sign == "%":
+        return left - right * int(left / right)  # of the dividend's sign
+    return int(left / right) if isinstance(left, int) and isinstance(right, int) else left / right
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "int": int,
+    "double": float,
+    "string": lambda value: value if isinstance(value, str) else json.dumps(value),
+    "bool": lambda value: _truth(value if isinstance(value, bool) else {"true": True, "false": False}[value]),
+    "size": len,
+    "parseJson": json.loads,
+    "startsWith": lambda value, start: value.startswith(start),
+    "endsWith": lambda value, end: value.endswith(end),
+    "contains": lambda value, part: part in value,
+    "matches": lambda value, pattern: re.search(pattern, value) is not None,
+}
+
+
+def _call(name: str, arguments: list[Any]) -> Any:
+    if name not in _FUNCTIONS:
+        raise BadExpression(f"the function {name} is not supported by the local stack.")
+    return _FUNCTIONS[name](*arguments)

@@ -1,0 +1,139 @@
+"""Read a PipelineSpec and find what is wrong with it before anything runs. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+import msgspec
+
+from . import expressions
+from .spec import SCHEMA, ArtifactSource, Component, Dag, ParameterInput, ParameterSource, Pipeline, Task
+from .values import WrongType, typed
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
+
+
+class BadSpec(Exception):
+    """The document is refused: INVALID_ARGUMENT, with these words."""
+
+
+def read(document: dict[str, Any]) -> Pipeline:
+    """The pipeline of a document whose numbers may all be floats, as protobuf's Struct has them. BadSpec."""
+    if not document:
+        raise BadSpec("pipeline_spec: the pipeline has no spec.")
+    if (version := document.get("schemaVersion")) != SCHEMA:
+        raise BadSpec(f"pipeline_spec.schema_version: {version!r} is not supported by the local stack, which runs {SCHEMA}.")
+    try:
+        pipeline = msgspec.convert(whole(document), Pipeline)
+    except msgspec.ValidationError as error:
+        raise BadSpec(f"pipeline_spec: {error}") from error
+    for problem in _problems(pipeline):
+        raise BadSpec(f"pipeline_spec: {problem}")
+    return pipeline
+
+
+def whole(value: Any) -> Any:
+    """The value with its whole floats as ints; what is a float by its type is made one where its type is known."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: whole(inner) for key, inner in value.items()}
+    return [whole(inner) for inner in value] if isinstance(value, list) else value
+
+
+def parameters(pipeline: Pipeline, given: dict[str, Any]) -> dict[str, Any]:
+    """The values of the root's parameters: those given, else their defaults. BadSpec names what is missing, unknown or of another type."""
+    declared = pipeline.root.input_definitions.parameters
+    if unknown := sorted(set(given) - set(declared)):
+        raise BadSpec(f"runtime_config.parameter_values: the pipeline has no parameter {', '.join(unknown)}.")
+    values: dict[str, Any] = {}
+    for name, declaration in declared.items():
+        if name in given:
+            values[name] = _typed(name, declaration, given[name])
+        elif declaration.default_value is not msgspec.UNSET:
+            values[name] = _typed(name, declaration, declaration.default_value)
+        elif not declaration.is_optional:
+            raise BadSpec(f"runtime_config.parameter_values: the value of the required parameter {name} is missing.")
+    return values
+
+
+def _typed(name: str, declaration: ParameterInput, value: Any) -> Any:
+    try:
+        value = typed(value, declaration.parameter_type)
+    except WrongType as error:
+        raise BadSpec(f"runtime_config.parameter_values: parameter {name}: {error}") from error
+    if declaration.literals and value not in declaration.literals:
+        raise BadSpec(f"runtime_config.parameter_values: parameter {name}: {value!r} is none of {list(declaration.literals)}.")
+    return value
+
+
+def _problems(pipeline: Pipeline) -> Iterator[str]:
+    if not _NAME.fullmatch(pipeline.pipeline_info.name):
+        yield f"pipeline_info.name {pipeline.pipeline_info.name!r} does not match {_NAME.pattern}."
+    if pipeline.root.dag is None or not pipeline.root.dag.tasks:
+        yield "the root component has no tasks."
+    for name, component in {"root": pipeline.root, **pipeline.components}.items():
+        if component.dag is not None:
+            yield from _in_dag(pipeline, name, component, component.dag)
+        elif component.executor_label not in pipeline.deployment_spec.executors:
+            yield f"component {name}: executor {component.executor_label!r} is not in deployment_spec."
+
+
+def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> Iterator[str]:
+    for key, task in dag.tasks.items():
+        where = f"component {name}, task {key}"
+        if task.component not in pipeline.components:
+            yield f"{where}: component {task.component!r} is not defined."
+            continue
+        for producer in needs(task):
+            if producer not in dag.tasks:
+                yield f"{where}: it depends on {producer!r}, which is no task of {name}."
+        yield from (f"{where}: {problem}" for problem in _in_task(pipeline.components[task.component], component, task))
+    for producer in {s.producer_subtask for output in dag.outputs.parameters.values() for s in output.selectors} | {
+        s.producer_subtask for output in dag.outputs.artifacts.values() for s in output.artifact_selectors
+    }:
+        if producer not in dag.tasks:
+            yield f"component {name}: an output comes from {producer!r}, which is no task of it."
+    try:
+        tuple(TopologicalSorter({key: needs(task) for key, task in dag.tasks.items()}).static_order())
+    except CycleError as error:
+        yield f"component {name}: its tasks depend on each other in a cycle: {' -> '.join(error.args[1])}."
+
+
+def _in_task(component: Component, parent: Component, task: Task) -> Iterator[str]:
+    inside = task.parameter_iterator or task.artifact_iterator
+    for name, source in task.inputs.parameters.items():
+        if source.component_input_parameter and source.component_input_parameter not in parent.input_definitions.parameters:
+            yield f"its parameter {name} is the input {source.component_input_parameter!r}, which its component does not have."
+        if source.runtime_value is not None and source.runtime_value.runtime_parameter:
+            yield f"its parameter {name} is a runtime_parameter: schema {SCHEMA} has component_input_parameter instead."
+    for name, artifact in task.inputs.artifacts.items():
+        if artifact.component_input_artifact and artifact.component_input_artifact not in parent.input_definitions.artifacts:
+            yield f"its artifact {name} is the input {artifact.component_input_artifact!r}, which its component does not have."
+    for name, declared in component.input_definitions.parameters.items():
+        required = declared.default_value is msgspec.UNSET and not declared.is_optional
+        if required and name not in task.inputs.parameters and not (inside and inside.item_input == name):
+            yield f"its required parameter {name} has no value."
+    if task.trigger_policy.condition:
+        try:
+            expressions.parse(task.trigger_policy.condition)
+        except expressions.BadExpression as error:
+            yield f"trigger_policy.condition: {error}"
+
+
+def needs(task: Task) -> tuple[str, ...]:
+    """The tasks that end before this one starts: those it names, and those whose outputs or final status it takes."""
+    sources: list[ParameterSource | ArtifactSource] = [*task.inputs.parameters.values(), *task.inputs.artifacts.values()]
+    producers = [producer for source in sources if (producer := _producer(source)) is not None]
+    return tuple(dict.fromkeys((*task.dependent_tasks, *producers)))
+
+
+def _producer(source: ParameterSource | ArtifactSource) -> str | None:
+    if isinstance(source, ArtifactSource):
+        return source.task_output_artifact.producer_task if source.task_output_artifact else None
+    if source.task_output_parameter is not None:
+        return source.task_output_parameter.producer_task
+    return source.task_final_status.producer_task if source.task_final_status is not None else None

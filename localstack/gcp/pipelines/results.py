@@ -1,0 +1,96 @@
+"""An executor's input, and its outputs: files of its own, and executor_output.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from google.rpc.code_pb2 import FAILED_PRECONDITION
+
+from ..registry import Call
+from ..storage import access
+from .placeholders import local_path
+from .record import Artifact, Inputs, Outcome, Run
+from .spec import Component, Kind
+from .values import WrongType, typed, written
+
+_OUTPUT = "executor_output.json"
+
+
+class BadResult(Exception):
+    """What a container left behind is not what its component promises."""
+
+
+def expected(call: Call, run: Run, component: Component, root: str) -> dict[str, Artifact]:
+    """The artifacts that a task is to make, by the names of its outputs."""
+    return {
+        key: Artifact(
+            name=f"{run.store}/artifacts/{call.new_id()}", key=key, type=output.artifact_type, uri=f"{root}/{key}", metadata=output.metadata
+        )
+        for key, output in component.output_definitions.artifacts.items()
+    }
+
+
+def executor_input(component: Component, given: Inputs, artifacts: Mapping[str, Artifact], root: str) -> dict[str, Any]:
+    """The ExecutorInput as JSON: what `{{$}}` is."""
+    inputs: dict[str, Any] = {}
+    if given.parameters:
+        inputs["parameterValues"] = given.parameters
+    if given.artifacts:
+        inputs["artifacts"] = {key: {"artifacts": [a.runtime() for a in values]} for key, values in given.artifacts.items()}
+    return {
+        "inputs": inputs,
+        "outputs": {
+            "parameters": {key: {"outputFile": local_path(f"{root}/{key}")} for key in component.output_definitions.parameters},
+            "artifacts": {key: {"artifacts": [artifact.runtime()]} for key, artifact in artifacts.items()},
+            "outputFile": local_path(f"{root}/{_OUTPUT}"),
+        },
+    }
+
+
+def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], root: str) -> Outcome:
+    """What came out of a container that ended well. FAILED where a declared parameter is missing or is of another type."""
+    there = set(access.listed(call, f"{root}/"))
+    try:
+        output = json.loads(access.read(call, f"{root}/{_OUTPUT}")) if f"{root}/{_OUTPUT}" in there else {}
+        parameters = {
+            key: typed(output["parameterValues"][key], kind.parameter_type)
+            if key in output.get("parameterValues", {})
+            else _from_file(call, f"{root}/{key}", kind.parameter_type, there)
+            for key, kind in component.output_definitions.parameters.items()
+        }
+    except (BadResult, WrongType, ValueError) as error:
+        return Outcome(state="FAILED", code=FAILED_PRECONDITION, message=str(error))
+    changed = output.get("artifacts", {})
+    return Outcome(
+        state="SUCCEEDED",
+        parameters=parameters,
+        artifacts={key: _artifacts(artifact, changed.get(key)) for key, artifact in artifacts.items()},
+    )
+
+
+def _from_file(call: Call, uri: str, kind: Kind, there: set[str]) -> Any:
+    key = uri.rpartition("/")[2]
+    if uri not in there:
+        raise BadResult(f"The output parameter {key} was not written: there is no {local_path(uri)}.")
+    try:
+        return written(access.read(call, uri).decode(), kind)
+    except (WrongType, UnicodeDecodeError) as error:
+        raise BadResult(f"output parameter {key}: {error}") from error
+
+
+def _artifacts(artifact: Artifact, changed: Any) -> list[Artifact]:
+    """What the executor says of its artifact: another uri, metadata."""
+    if not changed or not changed.get("artifacts"):
+        return [artifact]
+    first = changed["artifacts"][0]
+    return [
+        msgspec.structs.replace(
+            artifact,
+            uri=first.get("uri") or artifact.uri,
+            metadata={**artifact.metadata, **first.get("metadata", {})},
+            custom_path=first.get("customPath") or first.get("custom_path") or "",
+        )
+    ]
