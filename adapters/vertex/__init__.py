@@ -22,6 +22,9 @@ ADAPTER = Adapter(
     ports={
         "endpoints": f"{__name__}.endpoints:VertexEndpoints",
         "registry": f"{__name__}.registry:VertexRegistry",
+        "blobs": f"{__name__}.blobs:GcsBlobStore",
+        "state": f"{__name__}.state:state",
+        "native": f"{__name__}.session:native",
     },
     needs=Packages(modules=(*_CLIENTS, "duckdb", "pyarrow"), install="isthmus[vertex]"),
     options=f"{__name__}.options:KEYS",
