@@ -21,6 +21,8 @@ ADAPTER = Adapter(
     capabilities=CAPABILITIES,
     ports={
         "endpoints": f"{__name__}.endpoints:VertexEndpoints",
+        "metrics": f"{__name__}.metrics:CloudMonitoring",
+        "traffic_script": f"{__name__}.scripted:StackTrafficScript",
         "registry": f"{__name__}.registry:VertexRegistry",
         "blobs": f"{__name__}.blobs:GcsBlobStore",
         "state": f"{__name__}.state:state",
