@@ -19,7 +19,9 @@ ADAPTER = Adapter(
     name="vertex",
     title="Vertex AI",
     capabilities=CAPABILITIES,
-    ports={},
+    ports={
+        "pipelines": f"{__name__}.pipelines:VertexPipelines",
+    },
     needs=Packages(modules=(*_CLIENTS, "duckdb", "pyarrow"), install="isthmus[vertex]"),
     options=f"{__name__}.options:KEYS",
     engine=Engine(name="BigQuery", dialect=f"{__name__}.sql"),
