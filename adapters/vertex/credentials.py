@@ -13,16 +13,16 @@ _VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 _FILE = "application_default_credentials.json"
 
 
-def default(target: str) -> Any:
-    """The Application Default Credentials. Denied when there are none: what was looked for, and what to do."""
+def default(target: str) -> tuple[Any, str | None]:
+    """The Application Default Credentials, and the project that they name. Denied when there are none: what was looked for, what to do."""
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
 
     try:
-        credentials, _ = google.auth.default(scopes=[SCOPE])
+        credentials, project = google.auth.default(scopes=[SCOPE])
     except DefaultCredentialsError as error:
         raise none(target, why=str(error)) from error
-    return credentials
+    return credentials, project
 
 
 def none(target: str, *, why: str = "") -> IsthmusError:

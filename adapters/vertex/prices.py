@@ -43,10 +43,11 @@ def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
 
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
-    """What the variants would cost an hour in the profile's location. The online store is priced by `plan` once it stands."""
+    """What the variants would cost an hour in the profile's location, without the online store: what its nodes cost is not in the table."""
     replicas = fewest(profile, variants)
+    nodes = ", ".join(f"{count} x {machine}" for machine, count in replicas.items())
     return Estimate(
         hourly_cost=total(str(profile.options.get("location", "")), replicas),
-        machines=", ".join(f"{count} x {machine}" for machine, count in replicas.items()),
+        machines=f"{nodes} without the online store's nodes",
         table=TABLE,
     )

@@ -15,7 +15,7 @@ import msgspec
 
 from ...errors import AlreadyExists, Invalid
 from ...target import Target
-from . import names
+from . import credentials, names
 from .errors import transient, translated
 
 CONTROL = 15  # seconds that a call may take which changes an endpoint: well within the lease of who asks for it
@@ -23,7 +23,6 @@ _ANSWER = 80  # seconds: a shared endpoint has 60 to answer
 _PATIENCE = 15  # seconds in which what is transient is asked again
 _OFFLINE_PROJECT = "isthmus-offline"
 _OFFLINE_LOCATION = "us-central1"
-_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -189,7 +188,7 @@ class Session:
         with self._lock:
             if self._credentials is None:
                 with translated("looking for credentials"):
-                    self._credentials = _credentials(offline=self.offline)
+                    self._credentials = _nobody() if self.offline else credentials.default(self.profile.name)
             return self._credentials
 
     def _opened(self, service: str, host: str | None) -> Any:
@@ -263,15 +262,10 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
     return name, f"{prefix}/{project}" if prefix else project
 
 
-def _credentials(*, offline: bool) -> tuple[Any, str | None]:
-    if offline:
-        from google.auth.credentials import AnonymousCredentials
+def _nobody() -> tuple[Any, str | None]:
+    from google.auth.credentials import AnonymousCredentials
 
-        return AnonymousCredentials(), None
-    import google.auth
-
-    credentials, project = google.auth.default(scopes=_SCOPES)
-    return credentials, project
+    return AnonymousCredentials(), None
 
 
 @cache

@@ -9,6 +9,12 @@ from collections.abc import Mapping, Sequence
 MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative to this package
     "google.longrunning": ("operations",),
     "google.cloud.aiplatform.v1": (
+        "models.upload",
+        "models.handlers",
+        "endpoints.lifecycle",
+        "endpoints.deploying",
+        "prediction.handlers",
+        "prediction.http",
         "jobs.handlers",
         "pipelines.handlers",
     ),

@@ -177,10 +177,10 @@ def delete_operation(call: Call, request: Any) -> Any:
     return empty_pb2.Empty()
 
 
-_OPERATION = "/v1/{name=projects/*/locations/*/operations/*}"
-_OF_RESOURCE = "/v1/{name=projects/*/locations/*/*/*/operations/*}"
-_OF_CHILD = "/v1/{name=projects/*/locations/*/*/*/*/*/operations/*}"
-_ALL = (_OPERATION, _OF_RESOURCE, _OF_CHILD)
+_OF_LOCATION = "{name=projects/*/locations/*/operations/*}"
+_OF_RESOURCE = "{name=projects/*/locations/*/*/*/operations/*}"
+_OF_CHILD = "{name=projects/*/locations/*/*/*/*/*/operations/*}"
+_ALL = tuple(f"/{root}/{name}" for root in ("v1", "ui") for name in (_OF_LOCATION, _OF_RESOURCE, _OF_CHILD))  # clients take /ui first
 
 
 @route("Operations.GetOperation", "GET", *_ALL)

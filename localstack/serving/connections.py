@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import httptools
@@ -21,7 +22,7 @@ class TimedOut(Exception):
 class Answer:
     """Header names in lower case. httptools fills it."""
 
-    __slots__ = ("body", "complete", "headers", "keep", "parser", "parts", "status")
+    __slots__ = ("begun", "body", "complete", "headers", "keep", "parser", "parts", "status")
 
     def __init__(self) -> None:
         self.parser: Any = httptools.HttpResponseParser(self)
@@ -29,8 +30,13 @@ class Answer:
         self.headers: dict[str, str] = {}
         self.parts: list[bytes] = []
         self.body = b""
+        self.begun = False  # status and headers are there
         self.complete = False
         self.keep = False
+
+    def on_headers_complete(self) -> None:
+        self.status = self.parser.get_status_code()
+        self.begun = self.status >= 200  # 100 Continue is not the answer
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
@@ -39,10 +45,9 @@ class Answer:
         self.parts.append(body)
 
     def on_message_complete(self) -> None:
-        self.status = self.parser.get_status_code()
         self.keep = self.parser.should_keep_alive()
         self.body = b"".join(self.parts)
-        self.complete = self.status >= 200  # 100 Continue is not the answer
+        self.complete = self.begun
 
 
 class Connections:
@@ -55,12 +60,33 @@ class Connections:
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> Answer:
         """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
-        lines = "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers)
-        head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
-        connection = self._take()
         answer = Answer()
+        for _ in self._exchange(answer, head(self.port, method, path, len(body), headers) + body):
+            pass
+        return answer
+
+    def stream(self, method: str, path: str, body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[Answer, Iterator[bytes]]:
+        """The answer's status and headers, and the parts of its body as they come. NotReached, TimedOut: also in the middle of it."""
+        answer = Answer()
+        exchange = self._exchange(answer, head(self.port, method, path, len(body), headers) + body)
+        while not answer.begun:
+            next(exchange, None)
+        return answer, self._parts(answer, exchange)
+
+    @staticmethod
+    def _parts(answer: Answer, exchange: Iterator[None]) -> Iterator[bytes]:
+        while True:
+            parts, answer.parts = answer.parts, []
+            yield from parts
+            if answer.complete:
+                return
+            next(exchange, None)
+
+    def _exchange(self, answer: Answer, request: bytes) -> Iterator[None]:
+        """Send and read until the answer is complete; a step whenever something has come."""
+        connection = self._take()
         try:
-            connection.sendall(head.encode("latin-1", "replace") + body)
+            connection.sendall(request)
             while not answer.complete:
                 data = connection.recv(262_144)
                 if data:
@@ -70,6 +96,11 @@ class Connections:
                     answer.keep = False
                 else:
                     raise NotReached("the container closed the connection before it had answered")  # noqa: TRY301  closed below, as the others
+                if not answer.complete:
+                    yield
+        except GeneratorExit:  # who reads has gone
+            connection.close()
+            raise
         except TimeoutError as error:
             connection.close()
             raise TimedOut(f"no answer within {self._timeout:g} seconds") from error
@@ -83,7 +114,6 @@ class Connections:
             self._idle.append(connection)
         else:
             connection.close()
-        return answer
 
     def _take(self) -> socket.socket:
         while True:
@@ -104,6 +134,13 @@ class Connections:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+
+def head(port: int, method: str, path: str, size: int, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """A request's line and headers, for a body of `size` bytes."""
+    lines = "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers)
+    text = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: {size}\r\n{lines}\r\n"
+    return text.encode("latin-1", "replace")
 
 
 def _clean(value: str) -> str:

@@ -92,9 +92,14 @@ def test_without_credentials_nothing_is_called(monkeypatch):
 
     monkeypatch.setattr(google.auth, "default", none)
     vertex = opened(project="example", location="us-central1")
-    with pytest.raises(Denied, match="no credentials") as refusal:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", "/nowhere")
+    with pytest.raises(Denied) as refusal:
         vertex.admit()
-    assert "--offline" in refusal.value.remedy
+    variable = "GOOGLE_APPLICATION_CREDENTIALS names a file that is not there"
+    assert refusal.value.message == f"no Google credentials: environment {variable}; gcloud login none; this machine none"
+    assert "isthmus plan --target prod --offline" in refusal.value.remedy
+    assert refusal.value.remedy.endswith("no cloud call was made")
     assert not vertex.calls.calls
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +13,12 @@ from isthmus.localstack.run import environment_for, start
 
 PROJECT, LOCATION = "shop-project", "us-central1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
+TOY = Path(__file__).parent / "toy_server.py"  # what the image `toy` is
 
 
 @pytest.fixture(scope="session")
 def gcp_process():
-    with start("gcp", clock="instant") as running:
+    with start("gcp", clock="instant", images={"toy": f"{sys.executable} {TOY} {{model}}"}) as running:
         yield running
 
 

@@ -34,6 +34,14 @@ def test_up_prints_a_block_for_each_way_in_and_ends_at_ctrl_c(tmp_path):
     assert f"STORAGE_EMULATOR_HOST={url}" in emulators.split()
 
 
+def test_run_leads_the_genuine_clients_to_the_stack_with_nothing_in_the_code(tmp_path):
+    code = (
+        "from google.cloud import storage; storage.Client().create_bucket('shop'); print([b.name for b in storage.Client().list_buckets()])"
+    )
+    done = isthmus("run", "gcp", "--clock", "manual", "--", sys.executable, "-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "['shop']\n"), done.stderr
+
+
 @pytest.mark.parametrize(("cloud", "option"), [("gcp", "--moto-answers"), ("gcp", "--home=kept"), ("aws", "--allow-host=example.com")])
 def test_an_option_that_a_cloud_has_not_is_refused_by_its_name(tmp_path, cloud, option):
     done = isthmus("run", option, cloud, "--", "true", cwd=tmp_path)
@@ -45,3 +53,11 @@ def test_an_option_that_a_cloud_has_not_is_refused_by_its_name(tmp_path, cloud, 
 def test_start_refuses_them_too(tmp_path):
     with pytest.raises(ValueError, match="the GCP stack has no home"):
         start("gcp", home=tmp_path)
+
+
+def test_policy_prints_permissions_roles_and_a_custom_role(tmp_path, gcp_process, gcp):
+    gcp.run("from google.cloud import storage; list(storage.Client().list_buckets())")
+    done = isthmus("policy", "--url", gcp_process.url, cwd=tmp_path)
+    assert done.stdout.splitlines()[:2] == ["1 permissions were used", "  storage.buckets.list"], done.stderr
+    assert "  roles/storage.bucketViewer" in done.stdout.splitlines()
+    assert done.stdout.endswith("includedPermissions:\n- storage.buckets.list\n")

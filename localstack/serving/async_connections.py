@@ -1,0 +1,108 @@
+"""HTTP to a container from an event loop: what connections.py is for threads. A thread's hop costs more than a small model does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from .connections import Answer, NotReached, TimedOut, head
+
+
+class AsyncConnections:
+    """The pool of one container in one event loop."""
+
+    def __init__(self) -> None:
+        self._idle: deque[_Connection] = deque()
+
+    async def ask(
+        self, port: int, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = (), *, within: float = 60.0
+    ) -> Answer:
+        """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
+        connection = await self._take(port)
+        answer = connection.send(head(port, method, path, len(body), headers) + body)
+        timer = asyncio.get_running_loop().call_later(within, connection.overdue)
+        try:
+            result = await answer
+        except TimeoutError as error:
+            raise TimedOut(f"no answer within {within:g} seconds") from error
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            timer.cancel()
+        if result.keep and not connection.closed:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return result
+
+    async def _take(self, port: int) -> _Connection:
+        while self._idle:
+            idle = self._idle.pop()
+            if not idle.closed and idle.port == port:
+                return idle
+            idle.close()
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(lambda: _Connection(port), "127.0.0.1", port)
+        except OSError as error:
+            raise NotReached(f"nothing listens on 127.0.0.1:{port}") from error
+        return connection
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.closed = False
+        self._transport: Any = None
+        self._answer = Answer()
+        self._waiting: asyncio.Future[Answer] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def send(self, request: bytes) -> asyncio.Future[Answer]:
+        self._answer = Answer()
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        if self.closed:
+            self._fail(NotReached("the container closed the connection before it had answered"))
+        return self._waiting
+
+    def data_received(self, data: bytes) -> None:
+        answer = self._answer
+        try:
+            answer.parser.feed_data(data)
+        except Exception as error:  # noqa: BLE001  httptools has a class an error
+            self._fail(NotReached(f"the connection to the container failed: {error}"))
+            self.close()
+            return
+        if answer.complete and self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(answer)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
+        answer = self._answer
+        if error is None and answer.headers and "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
+            answer.on_message_complete()  # HTTP/1.0: the body ends with the connection
+            answer.keep = False
+            if self._waiting is not None and not self._waiting.done():
+                self._waiting.set_result(answer)
+        self._fail(NotReached("the container closed the connection before it had answered"))
+
+    def overdue(self) -> None:
+        self._fail(TimeoutError())
+        self.close()
+
+    def close(self) -> None:
+        self.closed = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def _fail(self, error: Exception) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(error)

@@ -1,0 +1,54 @@
+"""A container's output as it comes: line by line, in batches, its last lines at hand."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable
+from typing import IO
+
+_KEPT = 20
+_TICK = 0.5
+
+
+class Lines(ABC):
+    """Where they go is a cloud's own: `write` takes a line, `tick` runs twice a second, `flush` at the end."""
+
+    def __init__(self) -> None:
+        self.last: deque[str] = deque(maxlen=_KEPT)
+
+    @abstractmethod
+    def write(self, line: str) -> None: ...
+
+    @abstractmethod
+    def tick(self) -> None: ...
+
+    @abstractmethod
+    def flush(self) -> None: ...
+
+    def say(self, line: str) -> None:
+        self.last.append(line)
+        self.write(line)
+
+    def follow(self, output: IO[bytes], first: Iterable[str], stopping: threading.Event) -> None:
+        """Until the output ends. Lines are delivered twice a second, not one by one: a container may log each request."""
+        for line in first:
+            self.say(line)
+        rest = b""
+        while not stopping.is_set():
+            if select.select([output], [], [], _TICK)[0]:
+                data = os.read(output.fileno(), 65_536)
+                if not data:
+                    break
+                *lines, rest = (rest + data).split(b"\n")
+                for raw in lines:
+                    self.say(raw.decode(errors="replace").rstrip("\r"))
+            self.tick()
+        if rest:
+            self.say(rest.decode(errors="replace"))
+        output.close()
+        if not stopping.is_set():
+            self.flush()
