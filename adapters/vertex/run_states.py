@@ -36,7 +36,7 @@ def phase_of(state: str) -> RunPhase:
 
 
 def run_state(run: PipelineRun, state: str, tasks: Iterable[Any], *, why: Why, log: Link, url: Link) -> RunState:
-    """`tasks`: PipelineTaskDetails; `why` gives the reason that a failed step wrote down itself, `log` where its log is, `url` a job's page."""
+    """`tasks`: PipelineTaskDetails; `why`: what a failed step wrote down itself; `log`: where its log is; `url`: a job's page."""
     seen = {task.task_name: task for task in tasks}
     begun = {
         spec.name: _started(spec.name, seen[task_name(spec.name)], why=why, log=log, url=url)
