@@ -82,11 +82,11 @@ def test_a_job_reads_and_writes_buckets_and_knows_where_its_model_goes(client, b
 
 def test_replicas_are_processes_that_know_each_other(client, bucket):
     code = (
-        "import json, os, pathlib\n"
+        "import json, os, pathlib, time\n"
         "spec = json.loads(os.environ['CLUSTER_SPEC'])\n"
         "name = f\"{spec['task']['type']}-{spec['task']['index']}\"\n"
         "here = pathlib.Path('/gcs/jobs'); (here / name).write_text(json.dumps(spec['cluster']))\n"
-        "import time; end = time.monotonic() + 60\n"
+        "end = time.monotonic() + 60\n"
         "while len(list(here.glob('workerpool*'))) < 3 and time.monotonic() < end: time.sleep(0.02)"
     )
     job = run(client, pool(code, "/gcs/jobs/none"), pool(code, replicas=2))
@@ -127,9 +127,9 @@ def test_a_job_that_takes_too_long_is_ended(client, bucket):
 def package():
     """An sdist that installs without the network."""
     files = {
-        "task-1.0/setup.py": "from setuptools import setup\nsetup(name='task', version='1.0', packages=['trainer'], install_requires=['numpy'])",
+        "task-1.0/setup.py": "import setuptools\nsetuptools.setup(name='task', version='1.0', packages=['trainer'], install_requires=['numpy'])",
         "task-1.0/trainer/__init__.py": "",
-        "task-1.0/trainer/work.py": "import numpy, os, pathlib, sys; pathlib.Path('/gcs/jobs/said').write_text(sys.argv[1] + os.environ['WORD'])",
+        "task-1.0/trainer/work.py": "import numpy, os, pathlib, sys\npathlib.Path('/gcs/jobs/said').write_text(sys.argv[1] + os.environ['WORD'])",
     }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
