@@ -124,13 +124,13 @@ def test_a_job_that_takes_too_long_is_ended(client, bucket):
     assert (job.state, job.error.code) == (JobState.JOB_STATE_FAILED, 4)
 
 
+SETUP = "import setuptools\nsetuptools.setup(name='task', version='1.0', packages=['trainer'], install_requires=['numpy'])"
+WORK = "import numpy, os, pathlib, sys\npathlib.Path('/gcs/jobs/said').write_text(sys.argv[1] + os.environ['WORD'])"
+
+
 def package():
     """An sdist that installs without the network."""
-    files = {
-        "task-1.0/setup.py": "import setuptools\nsetuptools.setup(name='task', version='1.0', packages=['trainer'], install_requires=['numpy'])",
-        "task-1.0/trainer/__init__.py": "",
-        "task-1.0/trainer/work.py": "import numpy, os, pathlib, sys\npathlib.Path('/gcs/jobs/said').write_text(sys.argv[1] + os.environ['WORD'])",
-    }
+    files = {"task-1.0/setup.py": SETUP, "task-1.0/trainer/__init__.py": "", "task-1.0/trainer/work.py": WORK}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, text in files.items():
