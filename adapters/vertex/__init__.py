@@ -20,7 +20,10 @@ ADAPTER = Adapter(
     title="Vertex AI",
     capabilities=CAPABILITIES,
     ports={
+        "blobs": f"{__name__}.blobs:GcsBlobStore",
+        "state": f"{__name__}.state:state",
         "pipelines": f"{__name__}.pipelines:VertexPipelines",
+        "native": f"{__name__}.session:native",
     },
     needs=Packages(modules=(*_CLIENTS, "duckdb", "pyarrow"), install="isthmus[vertex]"),
     options=f"{__name__}.options:KEYS",
