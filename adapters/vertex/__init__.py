@@ -20,6 +20,8 @@ ADAPTER = Adapter(
     title="Vertex AI",
     capabilities=CAPABILITIES,
     ports={
+        "endpoints": f"{__name__}.endpoints:VertexEndpoints",
+        "registry": f"{__name__}.registry:VertexRegistry",
         "blobs": f"{__name__}.blobs:GcsBlobStore",
         "state": f"{__name__}.state:state",
         "pipelines": f"{__name__}.pipelines:VertexPipelines",

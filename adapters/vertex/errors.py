@@ -125,6 +125,14 @@ def _unanswered(error: BaseException, what: str, *, effect: bool) -> IsthmusErro
     return None
 
 
+def from_status(code: int, message: str, what: str) -> IsthmusError:
+    """The error that a finished operation holds (google.rpc.Status) as ours."""
+    import grpc
+
+    name = next((status.name for status in grpc.StatusCode if status.value[0] == code), "UNKNOWN")
+    return _by_table(Answer(status=name, message=message, reasons=(), sent=True), what, effect=False)
+
+
 def transient(error: BaseException) -> bool:
     """Whether the same call may succeed in a moment: the rule of the clients that retry."""
     return isinstance(from_google(error, ""), (Throttled, Unavailable))

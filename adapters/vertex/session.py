@@ -151,6 +151,14 @@ class Session:
 
         return self._handwritten("storage", Client)
 
+    def http(self) -> Any:
+        """A new requests.Session under the target's identity, for one thread. Offline no proxy of the environment stands between."""
+        from google.auth.transport.requests import AuthorizedSession
+
+        http = AuthorizedSession(self._admitted()[0])
+        http.trust_env = not self.offline
+        return http
+
     def blobs(self) -> Any:
         """The project's Bucket. On the local stack, which starts empty, it is made first."""
         bucket = self.storage.bucket(self.bucket)
