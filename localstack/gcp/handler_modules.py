@@ -22,10 +22,10 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
     ),
     "google.pubsub.v1": ("pubsub.topics", "pubsub.subscriptions", "pubsub.pulling", "pubsub.snapshots", "pubsub.policies"),
     "google.monitoring.v3": (),
+    "google.cloud.bigquery.storage.v1": ("bigquery.reading",),
+    "bigquery": ("bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload"),
     "google.logging.v2": ("logging.service",),
     "google.cloud.resourcemanager.v3": ("resourcemanager.service",),
-    "google.cloud.bigquery.storage.v1": (),
-    "bigquery": (),
     "storage": (
         "storage.buckets",
         "storage.objects",
