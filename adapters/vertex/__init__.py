@@ -19,7 +19,12 @@ ADAPTER = Adapter(
     name="vertex",
     title="Vertex AI",
     capabilities=CAPABILITIES,
-    ports={},
+    ports={
+        "events": f"{__name__}.events:PubSubEventLog",
+        "warehouse": f"{__name__}.warehouse:BigQueryWarehouse",
+        "online": f"{__name__}.online:VertexFeatures",
+        "native": f"{__name__}.session:native",
+    },
     needs=Packages(modules=(*_CLIENTS, "duckdb", "pyarrow"), install="isthmus[vertex]"),
     options=f"{__name__}.options:KEYS",
     engine=Engine(name="BigQuery", dialect=f"{__name__}.sql"),
