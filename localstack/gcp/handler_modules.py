@@ -26,6 +26,10 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
     "google.cloud.resourcemanager.v3": ("resourcemanager.service",),
     "google.cloud.bigquery.storage.v1": (),
     "bigquery": (),
+    "google.logging.v2": (),
+    "google.cloud.resourcemanager.v3": (),
+    "google.cloud.bigquery.storage.v1": ("bigquery.reading",),
+    "bigquery": ("bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload"),
     "storage": (
         "storage.buckets",
         "storage.objects",
