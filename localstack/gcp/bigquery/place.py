@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ...clock import Clock
+from ..late_rows import LateRows
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from .catalog import Catalog
 from .errors import BigQueryError
@@ -47,6 +48,7 @@ def place(call: Call) -> Place:
         if store.warehouse is None:
             store.warehouse = Warehouse(call.home, call.query_memory)
             call.on_stop(store.warehouse.close)
+    call.store(LateRows).settle()
     here = Place(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)
     expire(here)
     return here
