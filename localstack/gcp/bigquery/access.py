@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ..registry import Call
-from . import analysis, arrow, datasets, decode, rows, tables
-from . import query as queries
+from . import analysis, arrow, datasets, decode, evaluation, rows, tables
 from .catalog import TableRef
 from .errors import BigQueryError, invalid
+from .opening import place
 from .parameters import Parameter
-from .place import place, worded
+from .place import worded
 from .running import Running
 from .types import Field, duckdb_type, quoted
 
@@ -32,7 +32,7 @@ def query(call: Call, project: str, sql: str, parameters: Mapping[str, Any] | No
         fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
         with here.warehouse.session() as cursor:
             cursor.execute(f"CREATE TEMP TABLE _answer ({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})")
-            queries.filled(here, meaning, fields, Running())(cursor, "temp.main._answer", fields)
+            evaluation.filled(here, meaning, fields, Running())(cursor, "temp.main._answer", fields)
             return arrow.shown(cursor.execute("SELECT * FROM temp.main._answer").to_arrow_table(), fields)
     except BigQueryError as error:
         raise worded(error) from error

@@ -10,7 +10,7 @@ import msgspec
 
 from ..googlesql import compiled
 from . import sources
-from .errors import BigQueryError, invalid_query
+from .errors import BigQueryError, invalid, invalid_query
 from .parameters import Parameter
 from .place import Place
 from .resolved import Node, statement
@@ -91,6 +91,15 @@ def _number(catalog: Any, path: tuple[str, ...], numbers: Mapping[tuple[str, ...
         table.name_in_catalog, table.serialization_id, table.name = table.name, number, name
     for inner in catalog.catalog:
         _number(inner, (*path, inner.name), numbers)
+
+
+def describe(here: Place, project: str, sql: str) -> tuple[Field, ...]:
+    """The columns of a query."""
+    question = Question(sql=sql, project=project)
+    meaning = analyze(here, question)
+    if meaning.statement.kind != "query_stmt":
+        raise invalid("A view needs a query")
+    return tuple(field for _, field in columns_of(meaning.statement.output_column_list))
 
 
 def columns_of(outputs: Sequence[Node]) -> list[tuple[int, Field]]:

@@ -10,7 +10,8 @@ from ..registry import Call, HttpAnswer, HttpRequest
 from . import tables
 from .catalog import Dataset
 from .errors import BigQueryError, invalid
-from .place import Answer, Place, body, flag, merged, milliseconds, page, place, serves
+from .opening import place
+from .place import Answer, Place, body, flag, merged, milliseconds, page, serves
 
 _COMPUTED = {"kind", "id", "etag", "selfLink", "datasetReference", "creationTime", "lastModifiedTime", "location", "type"}
 _MILLISECONDS = ("defaultTableExpirationMs", "defaultPartitionExpirationMs")

@@ -5,17 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from . import arrow, information, tables
+from . import analysis, arrow, information, tables, translation, writing
 from .analysis import Analysis, rejected, types_of
 from .errors import BigQueryError, not_run
 from .place import Place
 from .resolved import statement
+from .running import Running
 from .sources import Source
 from .types import Field, duckdb_type, quoted
 from .values import proto_value, python_value, type_text
 
 _CODE_SEARCH = 2  # ParseLocationRecordType: a table scan's place is its name's
 MOST_ROWS = 5_000  # of all tables that the query reads: about a second
+
+
+def filled(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running) -> writing.Fill:
+    """A query's rows: DuckDB's, or what GoogleSQL's reference implementation makes of the parts that DuckDB cannot run truly."""
+    try:
+        sql = translation.query(here, meaning)
+    except BigQueryError as error:
+        if error.reason != "notImplemented":
+            raise
+        return writing.fill_rows(evaluate(here, meaning, fields, error))
+
+    def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
+        running.watch(cursor)
+        with translation.worded(running):
+            writing.fill_from(sql)(cursor, name, columns)
+
+    return fill
 
 
 def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError) -> Any:
@@ -92,10 +110,6 @@ def _python(cursor: Any, sql: str) -> list[dict[str, Any]]:
 
 
 def _view_rows(here: Place, source: Source) -> list[dict[str, Any]]:
-    from . import analysis
-    from .query import filled
-    from .running import Running
-
     assert source.table is not None  # noqa: S101  a view is a table
     question = analysis.Question(sql=source.table.written["view"]["query"], project=source.ref.project)
     meaning = analysis.analyze(here, question)

@@ -13,8 +13,9 @@ from ..registry import Call, HttpAnswer, HttpRequest
 from . import copying, extracting, loading, query
 from .errors import BigQueryError, invalid
 from .job import Job, Jobs, Outcome, query_statistics, reference, resource, statistics
+from .opening import place
 from .parameters import check_labels
-from .place import Answer, Place, body, moment, page, place, serves
+from .place import Answer, Place, body, moment, page, serves
 from .running import Running
 
 _PATIENCE = {"real": 0.0, "instant": 5.0, "manual": 10.0}  # real seconds for which an insert waits for its job's end

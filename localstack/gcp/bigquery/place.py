@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,22 +10,12 @@ from typing import Any
 import msgspec
 
 from ...clock import Clock
-from ..late_rows import LateRows
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from .catalog import Catalog
 from .errors import BigQueryError
 from .warehouse import Warehouse
 
 Answer = HttpAnswer | dict[str, Any]
-
-
-class Store:
-    """One a stack; a reset drops it."""
-
-    def __init__(self) -> None:
-        self.catalog = Catalog()
-        self.warehouse: Warehouse | None = None
-        self.lock = threading.Lock()
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,20 +27,6 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """In whole milliseconds, as BigQuery notes times."""
         now = self.clock.now()
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
-def place(call: Call) -> Place:
-    from .tables import expire
-
-    store = call.store(Store)
-    with store.lock:
-        if store.warehouse is None:
-            store.warehouse = Warehouse(call.home, call.query_memory)
-            call.on_stop(store.warehouse.close)
-    call.store(LateRows).settle()
-    here = Place(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)
-    expire(here)
-    return here
 
 
 def milliseconds(moment: datetime) -> str:

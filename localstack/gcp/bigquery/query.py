@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..registry import HttpRequest
-from . import analysis, datasets, ddl, dml, encode, evaluation, sources, tables, translation, warehouse, writing
+from . import analysis, datasets, ddl, dml, encode, evaluation, sources, tables, warehouse, writing
 from .analysis import Analysis, Question
 from .catalog import TableRef
 from .errors import BigQueryError, invalid, not_run
@@ -85,15 +85,6 @@ def _anonymous(job: Job) -> dict[str, Any]:
     return {"destinationTable": table, "createDisposition": "CREATE_IF_NEEDED", "writeDisposition": "WRITE_TRUNCATE"}
 
 
-def describe(here: Place, project: str, sql: str) -> tuple[Field, ...]:
-    """The columns of a query."""
-    question = Question(sql=sql, project=project)
-    meaning = analysis.analyze(here, question)
-    if meaning.statement.kind != "query_stmt":
-        raise invalid("A view needs a query")
-    return tuple(field for _, field in analysis.columns_of(meaning.statement.output_column_list))
-
-
 def dry_run(here: Place, spec: Spec) -> Outcome:
     """What the query would give and read."""
     meaning = analysis.analyze(here, spec.question)
@@ -133,7 +124,7 @@ def _selected(here: Place, spec: Spec, meaning: Analysis, running: Running) -> O
         ensure_hidden(here, target.ref)
         target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
     writing.check(here, target)
-    rows = writing.write(here, target, fields, filled(here, meaning, fields, running))
+    rows = writing.write(here, target, fields, evaluation.filled(here, meaning, fields, running))
     return Outcome(fields=fields, table=target.ref, rows=rows)
 
 
@@ -143,23 +134,6 @@ def ensure_hidden(here: Place, ref: TableRef) -> None:
             here.catalog.dataset(ref.project, ref.dataset)
         except BigQueryError:
             datasets.create(here, ref.project, ref.dataset, {})
-
-
-def filled(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running) -> writing.Fill:
-    """A query's rows: DuckDB's, or what GoogleSQL's reference implementation makes of the parts that DuckDB cannot run truly."""
-    try:
-        sql = translation.query(here, meaning)
-    except BigQueryError as error:
-        if error.reason != "notImplemented":
-            raise
-        return writing.fill_rows(evaluation.evaluate(here, meaning, fields, error))
-
-    def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
-        running.watch(cursor)
-        with translation.worded(running):
-            writing.fill_from(sql)(cursor, name, columns)
-
-    return fill
 
 
 def processed(here: Place, meaning: Analysis) -> int:

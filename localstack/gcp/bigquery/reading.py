@@ -16,7 +16,8 @@ from . import restriction, tables, warehouse
 from .catalog import Table, TableRef
 from .errors import BigQueryError
 from .job import Jobs
-from .place import Place, place, worded
+from .opening import place
+from .place import Place, worded
 from .types import Field, arrow_schema, quoted
 
 _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"

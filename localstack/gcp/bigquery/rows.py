@@ -11,7 +11,8 @@ from ..registry import Call, HttpRequest
 from . import decode, encode, json_files, query, tables, warehouse, writing
 from .catalog import Table, TableRef
 from .errors import invalid, not_run
-from .place import Answer, Place, body, place, serves, whole
+from .opening import place
+from .place import Answer, Place, body, serves, whole
 from .table_routes import ref_of
 from .types import Field
 

@@ -8,7 +8,8 @@ from ..registry import Call, HttpAnswer, HttpRequest
 from . import tables
 from .catalog import Table, TableRef
 from .errors import BigQueryError
-from .place import Answer, body, merged, page, place, serves
+from .opening import place
+from .place import Answer, body, merged, page, serves
 
 _TABLES = "/projects/{project}/datasets/{dataset}/tables"
 _TABLE = f"{_TABLES}/{{table}}"
