@@ -113,7 +113,7 @@ def test_both_formats_say_the_same(vertex, admin, view):
     struct = {name: list(value) if name == "tags" else value for name, value in answer.proto_struct.items()}
     assert struct == {"ctr": 0.5, "clicks": 7.0, "feature_timestamp": struct["feature_timestamp"], "tags": ["a", "b"]}
     with pytest.raises(exceptions.MethodNotImplemented, match="SearchNearestEntities"):
-        client.search_nearest_entities(feature_view=view)
+        client.search_nearest_entities(request={"feature_view": view})
 
 
 def test_an_entity_that_comes_twice_fails_the_sync_and_the_old_rows_stay(warehouse, admin, view, fetch):
@@ -142,6 +142,8 @@ def test_features_of_the_registry_are_the_latest_ones(vertex, admin, fetch, dens
             "run_sync_immediately": True,
         }
     ).result()
+    [done] = admin.list_feature_view_syncs(parent=view.name)
+    assert done.final_status.message == ""
     row = fetch(view.name, "i1")
     assert (row["first"], row["f1"]) == (20, f1)
     with pytest.raises(exceptions.GoogleAPICallError, match="has Features"):
