@@ -20,8 +20,6 @@ ADAPTER = Adapter(
     title="Vertex AI",
     capabilities=CAPABILITIES,
     ports={
-        "endpoints": f"{__name__}.endpoints:VertexEndpoints",
-        "registry": f"{__name__}.registry:VertexRegistry",
         "blobs": f"{__name__}.blobs:GcsBlobStore",
         "state": f"{__name__}.state:state",
         "inventory": f"{__name__}.inventory:VertexInventory",
@@ -29,6 +27,9 @@ ADAPTER = Adapter(
         "warehouse": f"{__name__}.warehouse:BigQueryWarehouse",
         "online": f"{__name__}.online:VertexFeatures",
         "pipelines": f"{__name__}.pipelines:VertexPipelines",
+        "registry": f"{__name__}.registry:VertexRegistry",
+        "endpoints": f"{__name__}.endpoints:VertexEndpoints",
+        "logs": f"{__name__}.logs:CloudLogging",
         "native": f"{__name__}.session:native",
     },
     needs=Packages(modules=(*_CLIENTS, "duckdb", "pyarrow"), install="isthmus[vertex]"),
