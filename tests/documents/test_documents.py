@@ -35,7 +35,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "rollout_minutes": "rollouts.documents:_WrittenMinutes",
     "run": "pipelines.document:RunDocument",
     "s3_batch": "adapters.sagemaker.batches:_Manifest",
-    "s3_execution": "adapters.sagemaker.executions:Execution",
+    "s3_execution": "adapters.common.executions:Execution",
     "s3_online": "adapters.sagemaker.online:_View",
     "s3_state": "adapters.common.documents:StateBody",
     "state_counter": "pipelines.runs:Counter",
