@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from msgspec.structs import replace
 
+from isthmus.lifecycle.rehearsal_places import Cloud, Place
 from isthmus.localstack.calls import StackCall
 from isthmus.rollouts import documents
 from isthmus.rollouts.controller import LookResult, look
@@ -30,7 +31,7 @@ from isthmus.rollouts.tick import tick
 from isthmus.rollouts.world import traits_of
 from isthmus.target import Call, Target
 from isthmus.tests.conformance.toy_models import remove_endpoints
-from isthmus.tests.rollouts.genuine import Laptop, Stack, deployed
+from isthmus.tests.rollouts.genuine import deployed, laptop, sagemaker
 from isthmus.tests.rollouts.mutants import MUTANTS, mutated
 from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER, Scene
@@ -116,10 +117,10 @@ def costs() -> None:
 def looks() -> None:
     """Of the whole controller, in a bake on genuine adapters, beside 600 scripted requests a minute."""
     lines: list[Line] = []
-    for kind in (Laptop, Stack):
-        with TemporaryDirectory() as folder, Baking(kind(Path(folder)), Path(folder)).going_on() as baking:
-            name = "this machine" if kind is Laptop else "SageMaker's stack"
-            goals = ("50 ms", "50 ms") if kind is Laptop else ("3 calls", "4 calls")
+    for kind in (laptop, sagemaker):
+        with TemporaryDirectory() as folder, Baking(kind(Path(folder))).going_on() as baking:
+            name = "this machine" if kind is laptop else "SageMaker's stack"
+            goals = ("50 ms", "50 ms") if kind is laptop else ("3 calls", "4 calls")
             milliseconds = [baking.milliseconds_of_a_new_minute() for _ in range(MINUTES)]
             baking.next_minute()
             new = baking.calls()
@@ -140,14 +141,14 @@ def looks() -> None:
 class Baking:
     """A rollout in a long bake, and a controller that looks at it."""
 
-    def __init__(self, place: Laptop | Stack, folder: Path) -> None:
+    def __init__(self, place: Place) -> None:
         self.place = place
-        self.deployment = deployed(place, folder / "models")
+        self.deployment = deployed(place)
         steps = tuple(replace(step, bake=timedelta(hours=2)) for step in ROLLOUT.steps)
         plan = rehearsed(replace(ROLLOUT, steps=steps), ENDPOINT, traits_of(self.deployment))
         scenario = Scenario(name="looks", rollout="ranker", expect=Expect(end="promoted"))
-        start = place.start()
-        self.setting = TargetSetting(scenario, "ranker", self.open, start=start, rollback=place.rollback, takes=place.takes)
+        start = place.start(plan.advance)
+        self.setting = TargetSetting(scenario, "ranker", self.open, start=start, rollback=place.rollback)
         self.ports = self.setting.ports()
         documents.begin(self.ports.state, "ranker", lambda name: beginning(name, "ranker", plan, start, who="ann"))
         while not documents.read(self.ports.state, "ranker").state.checks:
@@ -185,7 +186,7 @@ class Baking:
 
     @property
     def log(self) -> Sequence[Call | StackCall]:
-        return self.place.client.calls() if isinstance(self.place, Stack) else self.opened.calls.calls
+        return self.place.stack.calls() if isinstance(self.place, Cloud) else self.opened.calls.calls
 
     @contextmanager
     def going_on(self) -> Generator[Baking]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import Invalid, Unsupported
+from ..errors import Invalid
 from .console import Console, command
 
 if TYPE_CHECKING:
@@ -197,25 +197,30 @@ def tick(console: Console, endpoint: str | None) -> None:
         console.result(looks, "\n".join(f"{name}   {line}" for name, line in looks.items()) or "no rollout runs")
 
 
-@command(help="Play ENDPOINT's rollout in a scripted world: virtual time, made-up traffic, nothing of the target is touched.")
+@command(
+    help="Play ENDPOINT's rollout in a scripted world: virtual time, made-up traffic, nothing of the target is touched."
+    " --offline: by the target's own adapter, on an offline stack of its own."
+)
 @click.argument("endpoint")
 @click.option(
     "--scenario", required=True, type=click.Path(path_type=Path), help="What happens, and what is expected: scenarios/errors.yaml."
 )
 @click.option("--page", type=click.Path(dir_okay=False, path_type=Path), help="Write its page there, too: traffic, guardrails, decisions.")
 def rehearse(console: Console, endpoint: str, scenario: Path, page: Path | None) -> None:
+    from ..lifecycle.rehearse_offline import rehearse_offline
     from ..rollouts import report as pages
     from ..rollouts.rehearse import rehearse as play
     from ..runtime import open as open_project
 
-    if console.offline:
-        raise Unsupported(
-            "a rehearsal against the offline stack is not supported yet",
-            capability="rehearse --offline",
-            remedy="leave --offline out: it is played in a scripted world that behaves as the target does, and touches nothing",
-        )
     with open_project(console.path, target=console.target) as project:  # not console.open: no cloud is asked, so no account is needed
-        rehearsal = play(project, project.folder / scenario if not scenario.exists() else scenario)
+        path = project.folder / scenario if not scenario.exists() else scenario
+        if console.offline:
+            console.say(
+                f"{project.target.name}   by its own adapter, in an empty place that goes afterwards; models and requests are made up"
+            )
+            rehearsal = rehearse_offline(project, path)
+        else:
+            rehearsal = play(project, path)
         if rehearsal.scenario.rollout != endpoint:
             raise Invalid(f"{scenario} is a scenario of {rehearsal.scenario.rollout}, not of {endpoint}")
         if page is not None:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import Invalid, Unavailable, Unsupported
 from ..formats import refuse_newer, schema, schema_of
@@ -22,6 +23,9 @@ from ..installed import adapter, adapters
 from ..project.options import on_this_machine
 from ..storage import make_private
 from ..target import Offline, attribute, require
+
+if TYPE_CHECKING:
+    from ..localstack.run import Ready
 
 _CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
 
@@ -32,8 +36,8 @@ def clouds() -> dict[str, Offline]:
 
 
 def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str, str]:
-    """What a profile carries of the stack for the project in `folder`: `endpoint_url`, and what else its adapter needs of the address."""
-    return _address(stack, endpoint(folder, stack, server))
+    """`address` of the stack for the project in `folder`."""
+    return address(stack, endpoint(folder, stack, server))
 
 
 def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
@@ -123,10 +127,11 @@ def exported(stack: Offline) -> dict[str, str]:
     That is what `isthmus stack run` does, or who exports what `isthmus stack up` says.
     """
     _, url = _variable(stack) or ("", "")
-    return _address(stack, url) if on_this_machine(url) else {}
+    return address(stack, url) if on_this_machine(url) else {}
 
 
-def _address(stack: Offline, url: str) -> dict[str, str]:
+def address(stack: Offline, url: str) -> dict[str, str]:
+    """What a profile carries of a stack that listens there: `endpoint_url`, and what else its adapter needs of the address."""
     more: dict[str, str] = attribute(stack.address)(url) if stack.address else {}
     return {"endpoint_url": url, **more}
 
@@ -173,11 +178,16 @@ def homes(folder: Path) -> tuple[Path, ...]:
     return tuple(path for path in sorted(_folder(folder).glob("*")) if path.is_dir())
 
 
-def running_urls(folder: Path) -> tuple[str, ...]:
-    """Where the project's own stacks listen; none when none runs."""
+def running(folder: Path) -> dict[str, Ready]:
+    """Cloud -> the project's own stack that runs."""
     from ..localstack.apart import running
 
-    return tuple(ready.url for ready in map(running, _records(folder)) if ready)
+    return {file.stem: stack for file in _records(folder) if (stack := running(file))}
+
+
+def running_urls(folder: Path) -> tuple[str, ...]:
+    """Where the project's own stacks listen; none when none runs."""
+    return tuple(stack.url for stack in running(folder).values())
 
 
 def record(folder: Path, stack: Offline) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,7 +19,7 @@ from .player import play
 from .rehearsal import Rehearsal
 from .scenario import Scenario
 from .scenario_file import read
-from .setting import WorldSetting
+from .setting import Setting, WorldSetting
 from .states import Plan
 from .world import START, Traits, traits_of
 
@@ -26,14 +28,19 @@ _WEEK = timedelta(days=7)
 
 def rehearse(project: Project, path: str | Path) -> Rehearsal:
     """Nothing of the project's target is touched: models, traffic and time are made up. ProjectError: the scenario's mistakes."""
+    return rehearse_in(project, path, partial(setting, traits=traits_of(project.target)))
+
+
+def rehearse_in(project: Project, path: str | Path, setting: Callable[[Scenario, Plan], Setting]) -> Rehearsal:
+    """In another setting than the scripted world. It is closed afterwards."""
     scenario = read(Path(path), project.spec.rollouts)
-    return _played(project, scenario, project.spec.rollouts[scenario.rollout])
+    return _played(project, scenario, project.spec.rollouts[scenario.rollout], setting)
 
 
 def unguarded(project: Project, path: str | Path) -> Rehearsal:
     """The same scenario with nobody who looks: no guardrail decides, and no step waits for a person."""
     scenario = read(Path(path), project.spec.rollouts)
-    return _played(project, scenario, blind(project.spec.rollouts[scenario.rollout]))
+    return _played(project, scenario, blind(project.spec.rollouts[scenario.rollout]), partial(setting, traits=traits_of(project.target)))
 
 
 def blind(rollout: Rollout) -> Rollout:
@@ -44,10 +51,13 @@ def blind(rollout: Rollout) -> Rollout:
     )
 
 
-def _played(project: Project, scenario: Scenario, rollout: Rollout) -> Rehearsal:
-    traits = traits_of(project.target)
-    planned = rehearsed(rollout, project.spec.endpoints[rollout.endpoint], traits)
-    return play(scenario, planned, rollout.endpoint, setting(scenario, planned, traits))
+def _played(project: Project, scenario: Scenario, rollout: Rollout, setting: Callable[[Scenario, Plan], Setting]) -> Rehearsal:
+    planned = rehearsed(rollout, project.spec.endpoints[rollout.endpoint], traits_of(project.target))
+    stage = setting(scenario, planned)
+    try:
+        return play(scenario, planned, rollout.endpoint, stage)
+    finally:
+        stage.close()
 
 
 def rehearsed(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
@@ -73,10 +83,10 @@ def rehearsed(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
 
 
 def setting(scenario: Scenario, planned: Plan, traits: Traits) -> WorldSetting:
-    return WorldSetting(scenario, planned, traits, opening(planned.advance))
+    return WorldSetting(scenario, planned, traits, opening(planned.advance, START))
 
 
-def opening(hours: OfficeHours) -> datetime:
-    """The first quarter of an hour from START on in which steps may go up, so that a rehearsal is not one of waiting."""
-    moments = (START + timedelta(minutes=15 * number) for number in range(_WEEK // timedelta(minutes=15)))
-    return next((moment for moment in moments if is_open(hours, moment)), START)
+def opening(hours: OfficeHours, since: datetime) -> datetime:
+    """The first quarter of an hour from `since` on in which steps may go up, so that a rehearsal is not one of waiting."""
+    moments = (since + timedelta(minutes=15 * number) for number in range(_WEEK // timedelta(minutes=15)))
+    return next((moment for moment in moments if is_open(hours, moment)), since)

@@ -47,7 +47,7 @@ class WorldSetting:
 
     def __init__(self, scenario: Scenario, plan: Plan, traits: Traits, start: datetime) -> None:
         spec: EndpointSpec = plan.spec
-        aliases = {(variant.model, alias): variant.version for variant, alias in zip(spec.variants, _aliases(plan), strict=True) if alias}
+        aliases = {(variant.model, alias): variant.version for variant, alias in zip(spec.variants, aliases_of(plan), strict=True) if alias}
         self.world = World(
             traits=msgspec.structs.replace(traits, room=scenario.room),
             spec=spec,
@@ -97,7 +97,7 @@ class WorldSetting:
         return lambda: self.world.behave(variant, usual)
 
 
-def _aliases(plan: Plan) -> tuple[str | None, ...]:
+def aliases_of(plan: Plan) -> tuple[str | None, ...]:
     """By which alias each variant is declared, as far as the plan says."""
     names = {plan.source: plan.promote_alias, plan.to: plan.retire_alias}
     return tuple(names.get(variant.name) for variant in plan.spec.variants)

@@ -17,6 +17,7 @@ from .convergence import asked, serving
 from .ports import Ports
 from .scenario import Answers, Outage, Provider, Requests, Scenario
 from .setting import Change
+from .world import traits_of
 from .world.traffic import Behaviour, Minute, Traffic, latency
 
 _STEP = timedelta(seconds=10)
@@ -39,11 +40,10 @@ class TargetSetting:
         *,
         start: datetime,
         rollback: Callable[[int], None],
-        takes: timedelta,
     ) -> None:
         self._endpoint, self._open, self._now = endpoint, open_target, start
         self._targets: list[Target] = []
-        self._rollback, self._takes = rollback, takes
+        self._rollback = rollback
         self._behaviours: dict[str, Behaviour] = {}
         self._usual = scenario.usual
         self._traffic = Traffic(scenario.per_minute, lambda variant: self._behaviours.get(variant, self._usual))
@@ -53,6 +53,7 @@ class TargetSetting:
         self._moved = True  # somebody called since the endpoint was looked at
         self._seen: EndpointState | None = None
         self._outside = self._opened()
+        self._takes = traits_of(self._outside).takes
         self._script: TrafficScript = self._outside.extra("traffic_script")  # noqa: S610  not Django's
 
     def now(self) -> datetime:

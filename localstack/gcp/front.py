@@ -23,7 +23,7 @@ from . import handler_modules, table
 from .environment import PROJECT, STACK, Environment
 from .keys import Keys
 from .policy import Used
-from .registry import ROUTES, RPCS, Call, GcpError, HttpAnswer, HttpRequest, values_of
+from .registry import RPCS, Call, GcpError, HttpAnswer, HttpRequest, routes_for, values_of
 from .transcoding import JSON, answer_of, message_of, refusal, stream_of
 
 _PATHS = (  # of whom a request to the loopback address is, where its host does not say it
@@ -326,8 +326,8 @@ def _api_of(request: HttpRequest) -> table.Api | None:
 
 def _routed(api: table.Api, request: HttpRequest) -> tuple[Asked, Callable[..., Any]] | None:
     """What a request over HTTP asks for, and who answers it; its `params` are set."""
-    for found in ROUTES:
-        if found.method == request.method and (match := found.pattern.fullmatch(request.path)) is not None and _serves(found, api):
+    for found, match in routes_for(request.method, request.path):
+        if _serves(found, api):
             request.params = values_of(match, found.names)
             names = tuple(request.params.values())
             asked = Asked(

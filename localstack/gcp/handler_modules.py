@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative to this package
     "google.longrunning": ("operations",),
     "google.cloud.aiplatform.v1": (
+        *("features.groups", "features.stores", "features.views", "features.syncs", "features.fetching"),
+        *("metadata.stores", "metadata.nodes", "metadata.graph", "metadata.tensorboards", "metadata.points"),
         "models.upload",
         "models.handlers",
         "endpoints.lifecycle",
@@ -20,10 +22,10 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
     ),
     "google.pubsub.v1": ("pubsub.topics", "pubsub.subscriptions", "pubsub.pulling", "pubsub.snapshots", "pubsub.policies"),
     "google.monitoring.v3": (),
-    "google.logging.v2": (),
-    "google.cloud.resourcemanager.v3": (),
-    "google.cloud.bigquery.storage.v1": (),
-    "bigquery": (),
+    "google.cloud.bigquery.storage.v1": ("bigquery.reading",),
+    "bigquery": ("bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload"),
+    "google.logging.v2": ("logging.service",),
+    "google.cloud.resourcemanager.v3": ("resourcemanager.service",),
     "storage": (
         "storage.buckets",
         "storage.objects",

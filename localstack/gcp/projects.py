@@ -25,6 +25,10 @@ class Projects:
         with self._lock:
             self._ids[number_of(project)] = project
 
+    def known(self) -> list[str]:
+        with self._lock:
+            return sorted(self._ids.values())
+
     def id_of(self, number: str) -> str:
         return self._ids.get(number, number)
 

@@ -13,10 +13,9 @@ from . import filters, operations
 from .projects import canonical
 from .registry import Call, GcpError
 from .resources import Resources, page
+from .rules import check_etag, check_labels
 
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
-_LABEL = re.compile(r"[\w-]{0,63}")
-_MOST_LABELS = 64
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +39,7 @@ def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
 
 def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
     """Add `message` under `name`, with its times and its etag. GcpError ALREADY_EXISTS."""
-    check_labels(message)
+    _check_labels(message)
     message.name = name
     message.create_time.CopyFrom(call.now_pb())
     stamp(call, message)
@@ -75,7 +74,7 @@ def select(items: list[Any], request: Any, *, size: int = 100, most: int = 1000)
 
 
 def update(
-    call: Call, kind: Kind, message: Any, mask: Any, updatable: Collection[str], *, check: Callable[[Any, Any], None] | None = None
+    call: Call, kind: Kind, message: Any, mask: Any, updatable: Collection[str], *, check: Callable[[Any, Any], object] | None = None
 ) -> Any:
     """Overwrite the fields of `mask` (none: those that are set; `*`: all). `check(old, new)` may refuse.
 
@@ -89,23 +88,17 @@ def update(
     resources = call.store(Resources)
     with resources.lock:
         current = resources.get(kind.word, name)
-        check_etag(message, current)
+        check_etag(message.etag, current.etag, name)
         changed = type(current)()
         changed.CopyFrom(current)
         for path in paths:
             _overwrite(message, changed, path.split("."))
-        check_labels(changed)
+        _check_labels(changed)
         if check is not None:
             check(current, changed)
         stamp(call, changed)
         resources.put(name, changed)
     return changed
-
-
-def check_etag(message: Any, current: Any) -> None:
-    """GcpError ABORTED (AIP-154) when `message` has an etag that is not the current one."""
-    if message.etag and message.etag != current.etag:
-        raise GcpError("ABORTED", f"The etag {message.etag!r} does not match the current one of {current.name}: read it again.")
 
 
 def stamp(call: Call, message: Any) -> None:
@@ -116,16 +109,9 @@ def stamp(call: Call, message: Any) -> None:
         message.etag = secrets.token_urlsafe(24)
 
 
-def check_labels(message: Any) -> None:
-    if "labels" not in message.DESCRIPTOR.fields_by_name:
-        return
-    if len(message.labels) > _MOST_LABELS:
-        raise GcpError("INVALID_ARGUMENT", f"There are {len(message.labels)} labels; at most {_MOST_LABELS} are possible.")
-    for key, value in message.labels.items():
-        if not key or not _label(key) or not _label(value):
-            raise GcpError(
-                "INVALID_ARGUMENT", f"The label {key!r}: {value!r} is not of small letters, digits, _ and -, up to 63 of them each."
-            )
+def _check_labels(message: Any) -> None:
+    if "labels" in message.DESCRIPTOR.fields_by_name:
+        check_labels(message.labels)
 
 
 def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Any = None, seconds: float = 0.0) -> Any:
@@ -136,10 +122,6 @@ def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Any
     if call.clock.mode == "instant":
         return operations.done(call, parent, work(), metadata=metadata)
     return operations.start(call, parent, lambda _: work(), metadata=metadata, delay=seconds)
-
-
-def _label(text: str) -> bool:
-    return _LABEL.fullmatch(text) is not None and text == text.lower()
 
 
 def _paths(message: Any, mask: Any, updatable: Collection[str]) -> list[str]:

@@ -3,18 +3,16 @@
 import atexit
 import sys
 from datetime import timedelta
-from decimal import Decimal
 from functools import cache
 from importlib.util import find_spec
 
-from isthmus.adapters import targets
-from isthmus.endpoints.metrics import floor_minute
-from isthmus.endpoints.port import EndpointSpec, VariantSpec
-from isthmus.rollouts.world import START
-from isthmus.storage import wait
+from isthmus.lifecycle.rehearsal_places import Cloud, Home
+from isthmus.rollouts.rehearsal_endpoint import stand_up
+from isthmus.rollouts.rehearse import rehearsed
+from isthmus.rollouts.world import traits_of
 from isthmus.target import Profile
 from isthmus.tests.conformance import places
-from isthmus.tests.conformance.toy_models import register
+from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 
 MINUTE = timedelta(minutes=1)
 
@@ -29,96 +27,24 @@ def manual_stack():
     return stack
 
 
-class Laptop:
-    """An endpoint of this machine. Its clock is the rehearsal's alone."""
-
-    adapter = "local"
-    takes = timedelta(0)
-
-    def __init__(self, folder):
-        self.profile = places.fresh("local", folder / ".isthmus")
-        self.left = 0
-
-    def start(self):
-        return START
-
-    def open(self):
-        target = targets.load(self.profile)
-        shift = target.endpoints.shift
-
-        def going_back(endpoint, split, *, expect):
-            before = target.endpoints.observe(endpoint)
-            shift(endpoint, split, expect=expect)
-            if self.left:
-                self.left -= 1
-                there = target.endpoints.observe(endpoint)
-                shift(endpoint, {v.name: v.percent for v in before.variants}, expect=there.token)
-
-        target.endpoints.shift = going_back
-        return target
-
-    def rollback(self, times):
-        """No router of ours does this: the split is put back right after it was set."""
-        self.left += times
-
-    def pass_time(self, target):
-        pass
+def laptop(folder):
+    return Home(places.fresh("local", folder / ".isthmus"))
 
 
-class Stack:
-    """SageMaker's offline stack, whose clock stands still until it is moved."""
+def sagemaker(_folder=None):
+    from isthmus.localstack.client import Stack
 
-    adapter = "sagemaker"
-    takes = MINUTE
-
-    def __init__(self, folder):
-        from isthmus.localstack.client import Stack as Client
-
-        del folder
-        self.client = Client(manual_stack().url)
-        self.client.reset()
-        options = {"endpoint_url": self.client.url, "bucket": "s3://conformance", "region": "us-east-1", "account": "123456789012"}
-        self.profile = Profile(name="sagemaker", adapter="sagemaker", project=places.PROJECT, options=options)
-
-    def start(self):
-        """Its next whole minute."""
-        now = self.client.now()
-        self.client.advance((floor_minute(now) + MINUTE - now).total_seconds())
-        return floor_minute(self.client.now())
-
-    def open(self):
-        return targets.load(self.profile)
-
-    def rollback(self, times):
-        self.client.fault(kind="silent-rollback", times=times)
-
-    def pass_time(self, target):
-        target.extra("traffic_script").advance(MINUTE)
+    stack = Stack(manual_stack().url)
+    stack.reset()
+    options = {"endpoint_url": stack.url, "bucket": "s3://conformance", "region": "us-east-1", "account": "123456789012"}
+    return Cloud(Profile(name="sagemaker", adapter="sagemaker", project=places.PROJECT, options=options), stack)
 
 
-PLACES = (Laptop, Stack) if find_spec("boto3") and find_spec("moto") else (Laptop,)  # the laptop needs no cloud's packages
+PLACES = (laptop, sagemaker) if find_spec("boto3") and find_spec("moto") else (laptop,)  # the laptop needs no cloud's packages
 
 
-def deployed(place, folder):
+def deployed(place):
     """champion (90 %) and challenger (10 %), ready, each a model of its own."""
     target = place.open()
-    versions = [register(target, folder, float(value)) for value in (1, 2)]
-    for alias, version in zip(("champion", "challenger"), versions, strict=True):
-        target.registry.set_alias("ranker", alias, version.version)
-    spec = EndpointSpec(
-        name="ranker",
-        variants=tuple(
-            VariantSpec(name=name, model="ranker", version=version.version)
-            for name, version in zip(("champion", "challenger"), versions, strict=True)
-        ),
-    )
-    target.endpoints.apply(spec)
-
-    def ready():
-        place.pass_time(target)
-        return target.endpoints.observe("ranker")
-
-    state = wait(ready, lambda state: state is not None and state.phase == "ready", deadline=2 * MINUTE)
-    target.endpoints.shift("ranker", {"champion": Decimal(90), "challenger": Decimal(10)}, expect=state.token)
-    wait(ready, lambda state: state.phase == "ready", deadline=2 * MINUTE)
+    stand_up(target, rehearsed(ROLLOUT, ENDPOINT, traits_of(target)))
     return target

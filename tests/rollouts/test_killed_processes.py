@@ -18,7 +18,7 @@ from isthmus.rollouts.rehearse import rehearsed
 from isthmus.rollouts.world import traits_of
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.rollouts.crashes import DECISIONS
-from isthmus.tests.rollouts.genuine import MINUTE, Laptop, deployed
+from isthmus.tests.rollouts.genuine import MINUTE, deployed, laptop
 from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 
 BAKE = 3 * MINUTE
@@ -44,7 +44,7 @@ class Rollouts:
     """Of one endpoint of this machine, each driven by processes, one after the other. The new variant fails under half of the traffic."""
 
     def __init__(self, place, target):
-        self.place, self.target, self.now = place, target, place.start()
+        self.place, self.target, self.now = place, target, place.start(FAILING.advance)
         self.script = target.extra("traffic_script")
         self.plan = rehearsed(FAILING, ENDPOINT, traits_of(target))
         self.died = []
@@ -113,8 +113,8 @@ def sent(variant, minute, percent):
 @pytest.mark.slow
 def test_whoever_goes_on_after_a_kill_ends_the_rollout_as_if_nobody_had_died(tmp_path):
     """Two rollouts, one of them by seven processes: some seconds. What is the same is judged by the rollout that nobody cut."""
-    place = Laptop(tmp_path)
-    target = deployed(place, tmp_path / "models")
+    place = laptop(tmp_path)
+    target = deployed(place)
     rollouts = Rollouts(place, target)
     try:
         whole, undisturbed, served = rollouts.play()

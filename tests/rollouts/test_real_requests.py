@@ -132,17 +132,17 @@ def scenario(end, *events):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES, ids=lambda kind: kind.adapter, indirect=True)
-def test_no_request_fails_while_a_rollout_is_aborted_and_another_handed_over_and_each_bake_has_its_share(place, tmp_path):
+@pytest.mark.parametrize("place", PLACES, ids=lambda kind: kind.__name__, indirect=True)
+def test_no_request_fails_while_a_rollout_is_aborted_and_another_handed_over_and_each_bake_has_its_share(place):
     """Two whole rollouts with real model servers: some ten seconds on the stack, where a change takes virtual minutes."""
-    target = deployed(place, tmp_path / "models")
+    target = deployed(place)
     planned = rehearsed(SHORT, ENDPOINT, traits_of(target))
     again = replace(planned, stages=planned.stages[1:], initial={"champion": Decimal(100), "challenger": Decimal(0)})
-    start, seen, ends = place.start(), {}, []
+    start, seen, ends = place.start(planned.advance), {}, []
     try:
         with Callers(place.open).calling() as callers:
             for plan, played in ((planned, scenario("aborted", BREAKS)), (again, scenario("promoted"))):
-                genuine = TargetSetting(played, "ranker", place.open, start=start, rollback=place.rollback, takes=place.takes)
+                genuine = TargetSetting(played, "ranker", place.open, start=start, rollback=place.rollback)
                 busy = BusyEndpoint(genuine, callers, target)
                 try:
                     result = play(played, plan, "ranker", busy)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 
-from ..bigquery import access
 from ..projects import by_id
 from ..registry import Call, GcpError
 from ..resources import Resources
 from . import values
 from .kinds import FEATURE, GROUP
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _URI = re.compile(r"bq://([^./`]+)\.([^./`]+)\.([^./`]+)")
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
@@ -85,6 +86,8 @@ def view_sources(call: Call, view: Any, name: str) -> list[Source]:
 
 def read(call: Call, view: Any) -> dict[values.Key, bytes]:
     """Every entity of the view, as it is now. SourceError, or BigQuery's own GcpError."""
+    from ..bigquery import access
+
     sources = view_sources(call, view, view.name)
     project = by_id(call, view.name).split("/")[1]
     if sources[0].features is None:
@@ -100,6 +103,10 @@ def read(call: Call, view: Any) -> dict[values.Key, bytes]:
 
 def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
     """One group's rows, an entity once: the ID columns, the features by their names, and the time of the row."""
+    import pyarrow as pa
+
+    from ..bigquery import access
+
     features = source.features or {}
     wanted = list(dict.fromkeys([*source.id_columns, *features.values(), *([source.timestamp] if source.timestamp else [])]))
     table = access.query(call, project, f"SELECT {', '.join(f'`{name}`' for name in wanted)} FROM `{source.table}`")
@@ -121,6 +128,8 @@ def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
 
 
 def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:
+    from ..bigquery import access
+
     match = _URI.fullmatch(uri)
     if match is None:
         raise GcpError("INVALID_ARGUMENT", f"The BigQuery source {uri!r} is not bq://project.dataset.table.")

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 from google.cloud.aiplatform_v1.types import FetchFeatureValuesResponse as _Response
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Key = tuple[str, ...]
 Response = _Response.pb()
@@ -42,11 +44,11 @@ def rows(table: pa.Table, id_columns: Sequence[str], features: Mapping[str, str]
     for place, key in enumerate(keys(table, id_columns)):
         if key in entities:
             raise SourceError(f"multiple occurrences of entity ID {'/'.join(key)!r}: each row must hold another entity")
-        features = [
+        pairs = [
             {"name": name} if (value := values[name][place]) is None else {"name": name, "value": {column.field: value}}
             for name, column in columns.items()
         ]
-        entities[key] = Response(key_values={"features": features}).SerializeToString()
+        entities[key] = Response(key_values={"features": pairs}).SerializeToString()
     return entities
 
 
@@ -71,6 +73,8 @@ def _json(value: Any) -> Any:
 
 def keys(table: pa.Table, id_columns: Sequence[str]) -> list[Key]:
     """The key of each row."""
+    import pyarrow as pa
+
     parts = []
     for name in id_columns:
         if name not in table.column_names:
@@ -90,6 +94,8 @@ def keys(table: pa.Table, id_columns: Sequence[str]) -> list[Key]:
 
 def latest(table: pa.Table, id_columns: Sequence[str], timestamp: str, *, dense: bool) -> pa.Table:
     """One row an entity: the latest by `timestamp`; where it is not `dense`, each column's latest value that is not null."""
+    import pyarrow as pa
+
     if timestamp not in table.column_names:
         raise SourceError(f"the timestamp column {timestamp} is not in the source")
     ordered = table.sort_by([(timestamp, "descending")])
@@ -105,6 +111,8 @@ def latest(table: pa.Table, id_columns: Sequence[str], timestamp: str, *, dense:
 
 
 def _column(table: pa.Table, name: str) -> Column:
+    import pyarrow as pa
+
     if name not in table.column_names:
         raise SourceError(f"the feature column {name} is not in the source")
     kind = table.schema.field(name).type
@@ -119,26 +127,25 @@ def _column(table: pa.Table, name: str) -> Column:
 
 
 def _scalar(kind: pa.DataType) -> Column | None:
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
+    from pyarrow import types
+
+    if types.is_timestamp(kind) and kind.tz is not None:
         return Column(field="int64_value", convert=None)  # cast to its microseconds before
-    for test, field in _TESTS:
-        if test(kind):
+    for field, tests in (
+        ("bool_value", (types.is_boolean,)),
+        ("int64_value", (types.is_integer,)),
+        ("double_value", (types.is_floating,)),
+        ("string_value", (types.is_string, types.is_large_string)),
+        ("bytes_value", (types.is_binary, types.is_large_binary)),
+    ):
+        if any(test(kind) for test in tests):
             return Column(field=field, convert=None)
     return None
 
 
-_TESTS: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
-    (pa.types.is_boolean, "bool_value"),
-    (pa.types.is_integer, "int64_value"),
-    (pa.types.is_floating, "double_value"),
-    (pa.types.is_string, "string_value"),
-    (pa.types.is_large_string, "string_value"),
-    (pa.types.is_binary, "bytes_value"),
-    (pa.types.is_large_binary, "bytes_value"),
-)
-
-
 def _values(table: pa.Table, name: str, column: Column) -> list[Any]:
+    import pyarrow as pa
+
     data = table.column(name)
     if pa.types.is_timestamp(data.type):
         data = data.cast(pa.timestamp("us", data.type.tz)).cast(pa.int64())

@@ -69,10 +69,17 @@ def prepared(text: str) -> str:
 
 
 def _member(value: Any, path: str) -> Any:
+    """What a dotted path leads to; a key may have dots itself."""
     if not path:
         return value
-    first, _, rest = path.partition(".")
-    return _member(value[first], rest) if isinstance(value, dict) and first in value else None
+    if not isinstance(value, dict):
+        return None
+    parts = path.split(".")
+    for count in range(len(parts), 0, -1):
+        key = ".".join(parts[:count])
+        if key in value:
+            return _member(value[key], ".".join(parts[count:]))
+    return None
 
 
 def _level(text: str) -> float:

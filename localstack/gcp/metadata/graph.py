@@ -45,8 +45,7 @@ def add_context_children(call: Call, request: Any) -> Any:
                         "FAILED_PRECONDITION", f"The Context {child.name} has {_MOST_PARENTS} parents, the most that are possible."
                     )
                 child.parent_contexts.append(parent.name)
-        for child in children:
-            standard.stamp(call, child)
+        for child in children:  # its etag stays: the SDK goes on with the one that it has
             resources.put(child.name, child)
     return service.AddContextChildrenResponse.pb()()
 
@@ -60,7 +59,6 @@ def remove_context_children(call: Call, request: Any) -> Any:
             child = standard.get(call, CONTEXT, name)
             if parent.name in child.parent_contexts:
                 child.parent_contexts.remove(parent.name)
-                standard.stamp(call, child)
                 resources.put(child.name, child)
     return service.RemoveContextChildrenResponse.pb()()
 

@@ -15,6 +15,7 @@ from .. import standard
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..resources import Resources
+from ..rules import check_etag
 from . import queries
 from .kinds import ARTIFACT, CONTEXT, EXECUTION, STORE
 from .lineage import Lineage
@@ -91,8 +92,7 @@ def _update(call: Call, node: Node, request: Any) -> Any:
 def _delete(call: Call, node: Node, request: Any) -> Any:
     name = canonical(call, request.name)
     current = standard.get(call, node.kind, name)
-    if request.etag and request.etag != current.etag:
-        raise GcpError("ABORTED", f"The etag {request.etag!r} does not match the current one of {name}.")
+    check_etag(request.etag, current.etag, name)
     if node.kind is CONTEXT and _children(call, name) and not request.force:
         raise GcpError("FAILED_PRECONDITION", f"The Context {name} has children: delete them first, or set force.")
     context = call.without_request()

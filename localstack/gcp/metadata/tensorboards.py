@@ -176,8 +176,9 @@ def _delete(call: Call, kind: standard.Kind, request: Any) -> Any:
 
     def delete(level: standard.Kind = kind, above: str = name) -> None:
         child = _CHILDREN.get(level.word)
-        for item in resources.below(above, child.collection) if child is not None else ():
-            delete(child, item.name)
+        if child is not None:
+            for item in resources.below(above, child.collection):
+                delete(child, item.name)
         points.forget(above)
         resources.remove(above)
 

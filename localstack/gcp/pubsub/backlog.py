@@ -238,8 +238,8 @@ class Backlog:
 
     def _fail(self, entry: Entry) -> None:
         """A nack, or the end of a lease: it comes again, and with it what was sent after it under its key."""
-        lane = self._lanes.get(entry.message.ordering_key) or {}
-        again = [entry, *(other for number, other in lane.items() if number > entry.number)]
+        lane = self._lanes.get(entry.message.ordering_key)
+        again = [entry, *(other for number, other in list((lane or {}).items()) if number > entry.number)]
         for other in again:
             self._take_back(other)
         entry.failures += 1
@@ -254,7 +254,7 @@ class Backlog:
         if self.rules.backoff is None:
             return 0.0
         least, most = self.rules.backoff
-        return min(least * 2 ** min(failures - 1, 30), most)
+        return min(least * 2.0 ** min(failures - 1, 30), most)
 
     def _settle(self) -> bool:
         """Whether something became ready."""

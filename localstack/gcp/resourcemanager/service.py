@@ -57,7 +57,7 @@ def _id(call: Call, name: str) -> str:
     if not project.isdecimal():
         call.store(Projects).note(project)
         return project
-    known = PROJECT if project == number_of(PROJECT) else call.store(Projects).id_of(project)
+    known: str = PROJECT if project == number_of(PROJECT) else call.store(Projects).id_of(project)
     if known.isdecimal():
         raise GcpError("PERMISSION_DENIED", f"The caller does not have permission to get {name}, or it does not exist.")
     return known

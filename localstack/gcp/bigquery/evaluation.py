@@ -1,0 +1,121 @@
+"""A query by GoogleSQL's reference implementation: right by definition, and slow; so over small tables only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from . import analysis, arrow, information, tables, translation, writing
+from .analysis import Analysis, rejected, types_of
+from .errors import BigQueryError, not_run
+from .place import Place
+from .resolved import statement
+from .running import Running
+from .sources import Source
+from .types import Field, duckdb_type, quoted
+from .values import proto_value, python_value, type_text
+
+_CODE_SEARCH = 2  # ParseLocationRecordType: a table scan's place is its name's
+MOST_ROWS = 5_000  # of all tables that the query reads: about a second
+
+
+def filled(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running) -> writing.Fill:
+    """A query's rows: DuckDB's, or what GoogleSQL's reference implementation makes of the parts that DuckDB cannot run truly."""
+    try:
+        sql = translation.query(here, meaning)
+    except BigQueryError as error:
+        if error.reason != "notImplemented":
+            raise
+        return writing.fill_rows(evaluate(here, meaning, fields, error))
+
+    def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
+        running.watch(cursor)
+        with translation.worded(running):
+            writing.fill_from(sql)(cursor, name, columns)
+
+    return fill
+
+
+def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError) -> Any:
+    """The rows as an Arrow table for DuckDB. `reason`: why DuckDB does not run it; raised where the tables are too large for this."""
+    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
+
+    from ..googlesql.analyzer import SqlRejected, analyzer_options, catalog_of
+    from ..googlesql.service import service
+
+    parameters = meaning.question.parameters
+    sql, paths = _flattened(meaning)
+    request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types_of(parameters)))
+    request.simple_catalog.CopyFrom(catalog_of(paths))
+    _fill(here, meaning.sources, request, reason)
+    for parameter in parameters:
+        request.params.add(name=parameter.name, value=proto_value(parameter.value, parameter.field))
+    try:
+        answer = messages.EvaluateQueryResponse.FromString(service().call("EvaluateQuery", request))
+    except SqlRejected as error:
+        raise rejected(error.message) from error
+    rows = answer.content.table_data.row
+    columns = {field.name: [python_value(row.cell[i], field) for row in rows] for i, field in enumerate(fields)}
+    return arrow.table(columns, fields)
+
+
+def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
+    """The statement with each table under one name, and the tables: the implementation looks for rows below no inner catalog."""
+    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
+
+    from ..googlesql.analyzer import Table, analyzer_options
+    from ..googlesql.service import service
+
+    request = messages.AnalyzeRequest(sql_statement=meaning.question.sql, options=analyzer_options(types_of(meaning.question.parameters)))
+    request.options.parse_location_record_type = _CODE_SEARCH
+    places: dict[tuple[int, int], tuple[Source, str]] = {}
+    for node in statement(service().call_with_catalog("Analyze", request, meaning.catalog)).walk():
+        if node.kind == "table_scan":
+            place = node.parse_location_range
+            places[place.start, place.end] = meaning.sources[node.table.serialization_id], node.alias
+    text = meaning.question.sql.encode()
+    for (start, end), (source, alias) in sorted(places.items(), reverse=True):
+        name = f"`{source.ref}`" + ("" if alias else f" AS `{text[start:end].decode().strip('`').rpartition('.')[2]}`")
+        text = text[:start] + name.encode() + text[end:]
+    known = {(str(source.ref),): Table(columns={field.name: type_text(field) for field in source.fields}) for source, _ in places.values()}
+    return text.decode(), known
+
+
+def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryError) -> None:
+    left = MOST_ROWS
+    for source in known:
+        rows = rows_of(here, source, left)
+        left -= len(rows)
+        if left < 0:
+            raise not_run(f"{reason.message.partition(': ')[2]}, over more than {MOST_ROWS} rows") from reason
+        content = request.table_content[str(source.ref)].table_data
+        for row in rows if not content.row else ():
+            content.row.add().cell.extend(proto_value(row[field.name], field) for field in source.fields)
+
+
+def rows_of(here: Place, source: Source, most: int) -> list[dict[str, Any]]:
+    """At most one row more than `most`."""
+    if source.information is not None:
+        return information.rows(here, source.ref)
+    assert source.table is not None  # noqa: S101  a source is the one or the other
+    if source.table.kind == "VIEW":
+        return _view_rows(here, source)
+    with here.warehouse.session() as cursor:
+        return _python(cursor, f"SELECT * FROM {tables.relation(source.ref)} LIMIT {most + 1}")
+
+
+def _python(cursor: Any, sql: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = cursor.execute(sql).to_arrow_table().to_pylist()
+    return rows
+
+
+def _view_rows(here: Place, source: Source) -> list[dict[str, Any]]:
+    assert source.table is not None  # noqa: S101  a view is a table
+    question = analysis.Question(sql=source.table.written["view"]["query"], project=source.ref.project)
+    meaning = analysis.analyze(here, question)
+    fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+    name = "temp.main._view"
+    with here.warehouse.session() as cursor:
+        cursor.execute(f"CREATE TEMP TABLE _view ({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})")
+        filled(here, meaning, fields, Running())(cursor, name, fields)
+        return _python(cursor, f"SELECT * FROM {name}")

@@ -1,0 +1,15 @@
+"""The model that stands in for a project's own where a rollout is rehearsed: what it answers does not matter, as requests are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class StandIn:
+    """Gives every row the same score."""
+
+    def __init__(self, score: float) -> None:
+        self.score = score
+
+    def predict(self, rows: Sequence[object]) -> list[float]:
+        return [self.score for _ in rows]
