@@ -207,6 +207,8 @@ class Front:
             call = call or Call(self, asked.service, asked.operation, asked.headers)
             with self.stack.clock.request():
                 result = handler(call, request)
+                if inspect.iscoroutine(result):
+                    result = asyncio.run(result)
             meeting.cut()
             return result
 
