@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import analysis, arrow, information, tables, translation, writing
 from .analysis import Analysis, rejected, types_of
-from .errors import BigQueryError, not_run
+from .errors import BigQueryError, invalid_query, not_run
 from .place import Place
 from .resolved import statement
 from .running import Running
@@ -19,21 +19,44 @@ _CODE_SEARCH = 2  # ParseLocationRecordType: a table scan's place is its name's
 MOST_ROWS = 5_000  # of all tables that the query reads: about a second
 
 
-def filled(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running) -> writing.Fill:
-    """A query's rows: DuckDB's, or what GoogleSQL's reference implementation makes of the parts that DuckDB cannot run truly."""
+def select(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running, write: Callable[[writing.Fill], int]) -> int:
+    """Hand a query's rows to `write`: DuckDB's; or, where it does not run them truly or fails, the reference implementation's.
+
+    BigQueryError of the latter, in Google's words; DuckDB's, where the tables are too large.
+    """
     try:
         sql = translation.query(here, meaning)
     except BigQueryError as error:
         if error.reason != "notImplemented":
             raise
-        return writing.fill_rows(evaluate(here, meaning, fields, error))
+        return write(writing.fill_rows(evaluate(here, meaning, fields, error)))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
         running.watch(cursor)
         with translation.worded(running):
             writing.fill_from(sql)(cursor, name, columns)
 
-    return fill
+    try:
+        return write(fill)
+    except BigQueryError as error:
+        if error.reason not in ("notImplemented", "invalidQuery"):
+            raise
+        rows = evaluate(here, meaning, fields, error)
+    return write(writing.fill_rows(rows))
+
+
+def table(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
+    """A query's rows as Arrow, as DuckDB holds them."""
+    columns = ", ".join(f"{quoted(f.name)} {duckdb_type(f)}" for f in fields)
+    with here.warehouse.session() as cursor:
+
+        def write(fill: writing.Fill) -> int:
+            cursor.execute(f"CREATE OR REPLACE TEMP TABLE _answer ({columns})")
+            fill(cursor, "temp.main._answer", fields)
+            return 0
+
+        select(here, meaning, fields, running, write)
+        return cursor.execute("SELECT * FROM temp.main._answer").to_arrow_table()
 
 
 def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError) -> Any:
@@ -56,6 +79,9 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
         raise rejected(error.message) from error
     rows = answer.content.table_data.row
     columns = {field.name: [python_value(row.cell[i], field) for row in rows] for i, field in enumerate(fields)}
+    for field in fields:
+        if field.repeated and any(element is None for value in columns[field.name] for element in value or ()):
+            raise invalid_query(f"Array cannot have a null element; error in writing field {field.name}")
     return arrow.table(columns, fields)
 
 
@@ -86,6 +112,8 @@ def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryEr
     for source in known:
         rows = rows_of(here, source, left)
         left -= len(rows)
+        if left < 0 and reason.reason != "notImplemented":
+            raise reason
         if left < 0:
             raise not_run(f"{reason.message.partition(': ')[2]}, over more than {MOST_ROWS} rows") from reason
         content = request.table_content[str(source.ref)].table_data
@@ -114,8 +142,5 @@ def _view_rows(here: Place, source: Source) -> list[dict[str, Any]]:
     question = analysis.Question(sql=source.table.written["view"]["query"], project=source.ref.project)
     meaning = analysis.analyze(here, question)
     fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
-    name = "temp.main._view"
-    with here.warehouse.session() as cursor:
-        cursor.execute(f"CREATE TEMP TABLE _view ({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})")
-        filled(here, meaning, fields, Running())(cursor, name, fields)
-        return _python(cursor, f"SELECT * FROM {name}")
+    rows: list[dict[str, Any]] = table(here, meaning, fields, Running()).to_pylist()
+    return rows
