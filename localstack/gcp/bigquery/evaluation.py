@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from .sources import Source
 from .types import Field, duckdb_type, quoted
 from .values import proto_value, python_value, type_text
 
+_QUERY = re.compile(rb"\bAS\s+(?=\(|SELECT\b|WITH\b)", re.IGNORECASE)  # where it begins in CREATE TABLE ... AS
 _CODE_SEARCH = 2  # ParseLocationRecordType: a table scan's place is its name's
 MOST_ROWS = 5_000  # of all tables that the query reads: about a second
 
@@ -68,11 +70,13 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
 
     parameters = meaning.question.parameters
     sql, paths = _flattened(meaning)
-    request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types_of(parameters)))
+    named = {parameter.name or _place_name(place): parameter for place, parameter in enumerate(parameters, 1)}
+    types = {name: type_text(parameter.field) for name, parameter in named.items()}
+    request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types))
     request.simple_catalog.CopyFrom(catalog_of(paths))
     _fill(here, meaning.sources, request, reason)
-    for parameter in parameters:
-        request.params.add(name=parameter.name, value=proto_value(parameter.value, parameter.field))
+    for name, parameter in named.items():
+        request.params.add(name=name, value=proto_value(parameter.value, parameter.field))
     try:
         answer = messages.EvaluateQueryResponse.FromString(service().call("EvaluateQuery", request))
     except SqlRejected as error:
@@ -86,7 +90,10 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
 
 
 def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
-    """The statement with each table under one name, and the tables: the implementation looks for rows below no inner catalog."""
+    """The query with each table under one name and each parameter under a name of its own, and the tables.
+
+    The implementation looks for rows below no inner catalog, and takes no parameters by their place.
+    """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
     from ..googlesql.analyzer import Table, analyzer_options
@@ -94,17 +101,28 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
 
     request = messages.AnalyzeRequest(sql_statement=meaning.question.sql, options=analyzer_options(types_of(meaning.question.parameters)))
     request.options.parse_location_record_type = _CODE_SEARCH
-    places: dict[tuple[int, int], tuple[Source, str]] = {}
-    for node in statement(service().call_with_catalog("Analyze", request, meaning.catalog)).walk():
-        if node.kind == "table_scan":
-            place = node.parse_location_range
-            places[place.start, place.end] = meaning.sources[node.table.serialization_id], node.alias
     text = meaning.question.sql.encode()
-    for (start, end), (source, alias) in sorted(places.items(), reverse=True):
-        name = f"`{source.ref}`" + ("" if alias else f" AS `{text[start:end].decode().strip('`').rpartition('.')[2]}`")
-        text = text[:start] + name.encode() + text[end:]
-    known = {(str(source.ref),): Table(columns={field.name: type_text(field) for field in source.fields}) for source, _ in places.values()}
+    edits: dict[tuple[int, int], str] = {}
+    known = {}
+    root = statement(service().call_with_catalog("Analyze", request, meaning.catalog))
+    for node in root.walk():
+        if node.kind == "table_scan":
+            place, source = node.parse_location_range, meaning.sources[node.table.serialization_id]
+            alias = "" if node.alias else f" AS `{text[place.start : place.end].decode().strip('`').rpartition('.')[2]}`"
+            edits[place.start, place.end] = f"`{source.ref}`{alias}"
+            known[str(source.ref),] = Table(columns={field.name: type_text(field) for field in source.fields})
+        elif node.kind == "parameter" and not node.name:
+            place = node.parse_location_range
+            edits[place.start, place.end] = f"@{_place_name(node.position)}"
+    for (start, end), new in sorted(edits.items(), reverse=True):
+        text = text[:start] + new.encode() + text[end:]
+    if root.kind != "query_stmt":
+        text = _QUERY.split(text[root.parse_location_range.end :], maxsplit=1)[1]
     return text.decode(), known
+
+
+def _place_name(place: int) -> str:
+    return f"place_{place}"
 
 
 def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryError) -> None:
