@@ -90,7 +90,11 @@ class Front:
         self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
-        raise ValueError(f"minutes of {scripted.endpoint}: the offline GCP has no scripted minutes yet")
+        """Traffic that nobody sent. ValueError: no such endpoint or DeployedModel."""
+        with handler_modules.IMPORTING:
+            from .endpoints.scripted import add
+
+        add(Call(self, "aiplatform", "minutes", {}), scripted)
 
     @property
     def keys(self) -> Keys:
