@@ -23,7 +23,7 @@ from . import handler_modules, table
 from .environment import PROJECT, STACK, Environment
 from .keys import Keys
 from .policy import Used
-from .registry import ROUTES, RPCS, Call, GcpError, HttpAnswer, HttpRequest, values_of
+from .registry import RPCS, Call, GcpError, HttpAnswer, HttpRequest, routes_for, values_of
 from .transcoding import JSON, answer_of, message_of, refusal, stream_of
 
 _PATHS = (  # of whom a request to the loopback address is, where its host does not say it
@@ -90,7 +90,11 @@ class Front:
         self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
-        raise ValueError(f"minutes of {scripted.endpoint}: the offline GCP has no scripted minutes yet")
+        """Traffic that nobody sent. ValueError: no such endpoint or DeployedModel."""
+        with handler_modules.IMPORTING:
+            from .endpoints.scripted import add
+
+        add(Call(self, "aiplatform", "minutes", {}), scripted)
 
     @property
     def keys(self) -> Keys:
@@ -207,6 +211,8 @@ class Front:
             call = call or Call(self, asked.service, asked.operation, asked.headers)
             with self.stack.clock.request():
                 result = handler(call, request)
+                if inspect.iscoroutine(result):
+                    result = asyncio.run(result)
             meeting.cut()
             return result
 
@@ -326,8 +332,8 @@ def _api_of(request: HttpRequest) -> table.Api | None:
 
 def _routed(api: table.Api, request: HttpRequest) -> tuple[Asked, Callable[..., Any]] | None:
     """What a request over HTTP asks for, and who answers it; its `params` are set."""
-    for found in ROUTES:
-        if found.method == request.method and (match := found.pattern.fullmatch(request.path)) is not None and _serves(found, api):
+    for found, match in routes_for(request.method, request.path):
+        if _serves(found, api):
             request.params = values_of(match, found.names)
             names = tuple(request.params.values())
             asked = Asked(

@@ -35,12 +35,12 @@ def query(call: Call, project: str, sql: str, parameters: Mapping[str, Any] | No
         raise worded(error) from error
 
 
-def append_rows(call: Call, table: str, values: Sequence[Mapping[str, Any]]) -> None:
+def append_rows(call: Call, table: str, values: Sequence[Mapping[str, Any]], *, ignore_unknown: bool = False) -> None:
     """Rows of JSON values into `project.dataset.table`, all of them or none. GcpError: NOT_FOUND, or INVALID_ARGUMENT with the field."""
     here = place(call)
     try:
         known = here.catalog.table(_ref(table))
-        rows.append(here, known, [decode.record(value, known.fields) for value in values])
+        rows.append(here, known, [decode.record(value, known.fields, ignore_unknown=ignore_unknown) for value in values])
     except decode.Wrong as error:
         raise worded(invalid(str(error))) from error
     except BigQueryError as error:

@@ -135,6 +135,7 @@ def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryEr
         if left < 0:
             raise not_run(f"{reason.message.partition(': ')[2]}, over more than {MOST_ROWS} rows") from reason
         content = request.table_content[str(source.ref)].table_data
+        content.SetInParent()  # an empty table has content, too
         for row in rows if not content.row else ():
             content.row.add().cell.extend(proto_value(row[field.name], field) for field in source.fields)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from ..late_rows import LateRows
 from ..registry import Call
 from . import tables
 from .catalog import Catalog
@@ -26,6 +27,7 @@ def place(call: Call) -> Place:
         if store.warehouse is None:
             store.warehouse = Warehouse(call.home, call.query_memory)
             call.on_stop(store.warehouse.close)
+    call.store(LateRows).settle()
     here = Place(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)
     tables.expire(here)
     return here
