@@ -29,6 +29,8 @@ ADAPTER = Adapter(
         "pipelines": f"{__name__}.pipelines:VertexPipelines",
         "registry": f"{__name__}.registry:VertexRegistry",
         "endpoints": f"{__name__}.endpoints:VertexEndpoints",
+        "metrics": f"{__name__}.metrics:CloudMonitoring",
+        "traffic_script": f"{__name__}.scripted:StackTrafficScript",
         "logs": f"{__name__}.logs:CloudLogging",
         "native": f"{__name__}.session:native",
     },

@@ -31,6 +31,13 @@ def source_sql(latest: str, features: Sequence[Column]) -> str:
     return f"SELECT {', '.join(outputs)}\nFROM (\n{latest}\n) AS isthmus_rows"
 
 
+def empty_sql(features: Sequence[Column]) -> str:
+    """The same columns and no row."""
+    kinds = {KEY: "STRING", TIME: "INT64", **{f.name: "INT64" if f.type == "timestamp" else BIGQUERY[f.type] for f in features}}
+    outputs = ", ".join(f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in kinds.items())
+    return f"SELECT {outputs}\nFROM (SELECT 1) AS isthmus_rows\nWHERE FALSE"
+
+
 def fetch(session: Session, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
     """The values of (feature view's full name, key) pairs that have some. What is transient is asked again."""
     stub = getattr(session.feature_values.transport.fetch_feature_values, "future", None)

@@ -21,7 +21,7 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
         "pipelines.handlers",
     ),
     "google.pubsub.v1": ("pubsub.topics", "pubsub.subscriptions", "pubsub.pulling", "pubsub.snapshots", "pubsub.policies"),
-    "google.monitoring.v3": (),
+    "google.monitoring.v3": ("monitoring.handlers",),
     "google.cloud.bigquery.storage.v1": ("bigquery.reading",),
     "bigquery": ("bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload"),
     "google.logging.v2": ("logging.service",),
