@@ -198,7 +198,7 @@ class Front:
             meeting.refuse()
             self.used.note(asked.service, asked.operation, request)
             result = await handler(Call(self, asked.service, asked.operation, asked.headers), request)
-            meeting.cut()
+            meeting.end(result)
             return result
 
     def answer_here(self, asked: Asked, handler: Callable[..., Any], request: Any, call: Call | None = None) -> Any:
@@ -213,15 +213,16 @@ class Front:
                 result = handler(call, request)
                 if inspect.iscoroutine(result):
                     result = asyncio.run(result)
-            meeting.cut()
+            meeting.end(result)
             return result
 
     @contextmanager
     def _logged(self, asked: Asked) -> Iterator[_Meeting]:
         meeting = _Meeting(self.stack.faults.take, asked)
-        status, error = 200, None
+        status, error = 0, None
         try:
             yield meeting
+            status = meeting.status
         except GcpError as refused:
             status, error = refused.http, refused.reason or refused.status
             raise
@@ -254,6 +255,7 @@ class _Meeting:
         faults = (take((kind,), asked.service, asked.operation, asked.names) for kind in OF_THE_WIRE)
         self._faults: dict[Kind, Fault] = {fault.kind: fault for fault in faults if fault is not None}
         self._service = asked.service
+        self.status = 200
 
     @property
     def kind(self) -> str | None:
@@ -272,8 +274,10 @@ class _Meeting:
         if "cut-before" in self._faults:
             raise Cut
 
-    def cut(self) -> None:
+    def end(self, result: Any) -> None:
         """After it."""
+        if isinstance(result, HttpAnswer):
+            self.status = result.status
         if "cut-after" in self._faults:
             raise Cut
 

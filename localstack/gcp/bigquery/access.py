@@ -15,7 +15,7 @@ from .opening import place
 from .parameters import Parameter
 from .place import worded
 from .running import Running
-from .types import Field, duckdb_type, quoted
+from .types import Field
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,10 +30,7 @@ def query(call: Call, project: str, sql: str, parameters: Mapping[str, Any] | No
         if meaning.statement.kind != "query_stmt":
             raise invalid("only a query gives rows")
         fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
-        with here.warehouse.session() as cursor:
-            cursor.execute(f"CREATE TEMP TABLE _answer ({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})")
-            evaluation.filled(here, meaning, fields, Running())(cursor, "temp.main._answer", fields)
-            return arrow.shown(cursor.execute("SELECT * FROM temp.main._answer").to_arrow_table(), fields)
+        return arrow.shown(evaluation.table(here, meaning, fields, Running()), fields)
     except BigQueryError as error:
         raise worded(error) from error
 

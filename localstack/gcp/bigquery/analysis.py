@@ -10,7 +10,7 @@ import msgspec
 
 from ..googlesql import compiled
 from . import sources
-from .errors import BigQueryError, invalid, invalid_query
+from .errors import BigQueryError, invalid, invalid_query, not_run
 from .parameters import Parameter
 from .place import Place
 from .resolved import Node, statement
@@ -19,6 +19,8 @@ from .types import Field
 from .values import field_of, type_text
 
 _PLACE = re.compile(r" \[at (\d+:\d+)\]$")
+_NAME = r"(?:`[^`]+`|[\w-]+)"
+_ALTER = re.compile(rf"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?({_NAME}(?:\s*\.\s*{_NAME})*)", re.IGNORECASE)
 _TWICE = "Duplicate column names in the result are not supported when a destination table is present."
 _PSEUDO = {"_PARTITIONTIME": "TIMESTAMP", "_PARTITIONDATE": "DATE"}
 
@@ -57,7 +59,7 @@ def analyze(here: Place, question: Question) -> Analysis:
     from ..googlesql.types import encoded
 
     try:
-        paths = named_tables(question.sql)
+        paths = [*named_tables(question.sql), *_altered(question.sql)]
         known = {path: sources.source_of(here, path, question.project, question.dataset) for path in paths}
         tables = {path: Table(columns={field.name: type_text(field) for field in source.fields}) for path, source in known.items()}
         message = catalog_of(tables)
@@ -69,8 +71,16 @@ def analyze(here: Place, question: Question) -> Analysis:
             request.options.ddl_pseudo_columns.add(name=name, type=encoded(text))
         answer = service().call_with_catalog("Analyze", request, catalog)
     except SqlRejected as error:
+        if "Expected end of input" in error.message and ";" in question.sql.rstrip(" ;\n"):
+            raise not_run("scripts of several statements") from error
         raise rejected(error.message) from error
     return Analysis(question=question, statement=statement(answer), sources=tuple(known.values()), catalog=catalog)
+
+
+def _altered(sql: str) -> list[tuple[str, ...]]:
+    """The table of ALTER TABLE, which is not among those that a statement reads or writes."""
+    match = _ALTER.match(sql)
+    return [tuple(segment.strip("` ") for segment in re.findall(r"`[^`]+`|[^.`]+", match[1]))] if match else []
 
 
 def rejected(message: str) -> BigQueryError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import analysis, arrow, information, tables, translation, writing
 from .analysis import Analysis, rejected, types_of
-from .errors import BigQueryError, not_run
+from .errors import BigQueryError, invalid_query, not_run
 from .place import Place
 from .resolved import statement
 from .running import Running
@@ -15,25 +16,49 @@ from .sources import Source
 from .types import Field, duckdb_type, quoted
 from .values import proto_value, python_value, type_text
 
+_QUERY = re.compile(rb"\bAS\s+(?=\(|SELECT\b|WITH\b)", re.IGNORECASE)  # where it begins in CREATE TABLE ... AS
 _CODE_SEARCH = 2  # ParseLocationRecordType: a table scan's place is its name's
 MOST_ROWS = 5_000  # of all tables that the query reads: about a second
 
 
-def filled(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running) -> writing.Fill:
-    """A query's rows: DuckDB's, or what GoogleSQL's reference implementation makes of the parts that DuckDB cannot run truly."""
+def select(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running, write: Callable[[writing.Fill], int]) -> int:
+    """Hand a query's rows to `write`: DuckDB's; or, where it does not run them truly or fails, the reference implementation's.
+
+    BigQueryError of the latter, in Google's words; DuckDB's, where the tables are too large.
+    """
     try:
         sql = translation.query(here, meaning)
     except BigQueryError as error:
         if error.reason != "notImplemented":
             raise
-        return writing.fill_rows(evaluate(here, meaning, fields, error))
+        return write(writing.fill_rows(evaluate(here, meaning, fields, error)))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
         running.watch(cursor)
         with translation.worded(running):
             writing.fill_from(sql)(cursor, name, columns)
 
-    return fill
+    try:
+        return write(fill)
+    except BigQueryError as error:
+        if error.reason not in ("notImplemented", "invalidQuery"):
+            raise
+        rows = evaluate(here, meaning, fields, error)
+    return write(writing.fill_rows(rows))
+
+
+def table(here: Place, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
+    """A query's rows as Arrow, as DuckDB holds them."""
+    columns = ", ".join(f"{quoted(f.name)} {duckdb_type(f)}" for f in fields)
+    with here.warehouse.session() as cursor:
+
+        def write(fill: writing.Fill) -> int:
+            cursor.execute(f"CREATE OR REPLACE TEMP TABLE _answer ({columns})")
+            fill(cursor, "temp.main._answer", fields)
+            return 0
+
+        select(here, meaning, fields, running, write)
+        return cursor.execute("SELECT * FROM temp.main._answer").to_arrow_table()
 
 
 def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError) -> Any:
@@ -45,22 +70,30 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
 
     parameters = meaning.question.parameters
     sql, paths = _flattened(meaning)
-    request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types_of(parameters)))
+    named = {parameter.name or _place_name(place): parameter for place, parameter in enumerate(parameters, 1)}
+    types = {name: type_text(parameter.field) for name, parameter in named.items()}
+    request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types))
     request.simple_catalog.CopyFrom(catalog_of(paths))
     _fill(here, meaning.sources, request, reason)
-    for parameter in parameters:
-        request.params.add(name=parameter.name, value=proto_value(parameter.value, parameter.field))
+    for name, parameter in named.items():
+        request.params.add(name=name, value=proto_value(parameter.value, parameter.field))
     try:
         answer = messages.EvaluateQueryResponse.FromString(service().call("EvaluateQuery", request))
     except SqlRejected as error:
         raise rejected(error.message) from error
     rows = answer.content.table_data.row
     columns = {field.name: [python_value(row.cell[i], field) for row in rows] for i, field in enumerate(fields)}
+    for field in fields:
+        if field.repeated and any(element is None for value in columns[field.name] for element in value or ()):
+            raise invalid_query(f"Array cannot have a null element; error in writing field {field.name}")
     return arrow.table(columns, fields)
 
 
 def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
-    """The statement with each table under one name, and the tables: the implementation looks for rows below no inner catalog."""
+    """The query with each table under one name and each parameter under a name of its own, and the tables.
+
+    The implementation looks for rows below no inner catalog, and takes no parameters by their place.
+    """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
     from ..googlesql.analyzer import Table, analyzer_options
@@ -68,17 +101,28 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
 
     request = messages.AnalyzeRequest(sql_statement=meaning.question.sql, options=analyzer_options(types_of(meaning.question.parameters)))
     request.options.parse_location_record_type = _CODE_SEARCH
-    places: dict[tuple[int, int], tuple[Source, str]] = {}
-    for node in statement(service().call_with_catalog("Analyze", request, meaning.catalog)).walk():
-        if node.kind == "table_scan":
-            place = node.parse_location_range
-            places[place.start, place.end] = meaning.sources[node.table.serialization_id], node.alias
     text = meaning.question.sql.encode()
-    for (start, end), (source, alias) in sorted(places.items(), reverse=True):
-        name = f"`{source.ref}`" + ("" if alias else f" AS `{text[start:end].decode().strip('`').rpartition('.')[2]}`")
-        text = text[:start] + name.encode() + text[end:]
-    known = {(str(source.ref),): Table(columns={field.name: type_text(field) for field in source.fields}) for source, _ in places.values()}
+    edits: dict[tuple[int, int], str] = {}
+    known = {}
+    root = statement(service().call_with_catalog("Analyze", request, meaning.catalog))
+    for node in root.walk():
+        if node.kind == "table_scan":
+            place, source = node.parse_location_range, meaning.sources[node.table.serialization_id]
+            alias = "" if node.alias else f" AS `{text[place.start : place.end].decode().strip('`').rpartition('.')[2]}`"
+            edits[place.start, place.end] = f"`{source.ref}`{alias}"
+            known[str(source.ref),] = Table(columns={field.name: type_text(field) for field in source.fields})
+        elif node.kind == "parameter" and not node.name:
+            place = node.parse_location_range
+            edits[place.start, place.end] = f"@{_place_name(node.position)}"
+    for (start, end), new in sorted(edits.items(), reverse=True):
+        text = text[:start] + new.encode() + text[end:]
+    if root.kind != "query_stmt":
+        text = _QUERY.split(text[root.parse_location_range.end :], maxsplit=1)[1]
     return text.decode(), known
+
+
+def _place_name(place: int) -> str:
+    return f"place_{place}"
 
 
 def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryError) -> None:
@@ -86,6 +130,8 @@ def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryEr
     for source in known:
         rows = rows_of(here, source, left)
         left -= len(rows)
+        if left < 0 and reason.reason != "notImplemented":
+            raise reason
         if left < 0:
             raise not_run(f"{reason.message.partition(': ')[2]}, over more than {MOST_ROWS} rows") from reason
         content = request.table_content[str(source.ref)].table_data
@@ -115,8 +161,5 @@ def _view_rows(here: Place, source: Source) -> list[dict[str, Any]]:
     question = analysis.Question(sql=source.table.written["view"]["query"], project=source.ref.project)
     meaning = analysis.analyze(here, question)
     fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
-    name = "temp.main._view"
-    with here.warehouse.session() as cursor:
-        cursor.execute(f"CREATE TEMP TABLE _view ({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})")
-        filled(here, meaning, fields, Running())(cursor, name, fields)
-        return _python(cursor, f"SELECT * FROM {name}")
+    rows: list[dict[str, Any]] = table(here, meaning, fields, Running()).to_pylist()
+    return rows

@@ -124,7 +124,7 @@ def _selected(here: Place, spec: Spec, meaning: Analysis, running: Running) -> O
         ensure_hidden(here, target.ref)
         target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
     writing.check(here, target)
-    rows = writing.write(here, target, fields, evaluation.filled(here, meaning, fields, running))
+    rows = evaluation.select(here, meaning, fields, running, lambda fill: writing.write(here, target, fields, fill))
     return Outcome(fields=fields, table=target.ref, rows=rows)
 
 

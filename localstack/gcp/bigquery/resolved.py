@@ -61,7 +61,8 @@ class Node:
         return answer
 
     def __contains__(self, name: str) -> bool:
-        return name in self._raw
+        """Whether a field says something: the analyzer also writes empty messages."""
+        return any(value for _, value in self._raw.get(name, ()))
 
     def walk(self) -> Iterator[Node]:
         """This node and every one below it."""
