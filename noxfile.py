@@ -4,7 +4,7 @@ import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["laptop", "check"]
-SDKS = ("boto3", "botocore", "sagemaker", "awswrangler", "moto", "google.cloud.aiplatform", "kfp")
+SDKS = ("boto3", "botocore", "sagemaker", "awswrangler", "moto", "google.cloud.aiplatform_v1", "grpc", "kfp")
 
 
 @nox.session(python=["3.11"])

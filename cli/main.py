@@ -30,7 +30,7 @@ COMMANDS = {
     "models": ("training", "models", "Versions, aliases, promotion and lineage."),
     "deploy": ("serving", "deploy", "Put model versions behind an endpoint."),
     "endpoints": ("serving", "endpoints", "List, invoke, watch and serve endpoints."),
-    "stack": ("stack", "stack", "The offline AWS and GCP: up, run, down, faults, coverage, the rights that were used."),
+    "stack": ("stack", "stack", "The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used."),
     "traffic": ("serving", "traffic", "Change the split between variants, read back."),
     "import": ("imports", "import_", "Take over an endpoint that stands on a cloud already."),
     "rollout": ("rollouts", "rollout", "Move traffic from one variant to another, step by step, guarded."),

@@ -80,7 +80,7 @@ class _Around(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.group(help="The offline AWS and GCP: up, run, down, faults, coverage, the rights that were used.")
+@click.group(help="The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used.")
 def stack() -> None:
     """A group of commands."""
 
@@ -147,6 +147,16 @@ def down(console: Console, forget: bool) -> None:
     stopped = stop(Path.cwd(), forget=forget)
     words = "the offline stack is stopped" if stopped else "no offline stack of this project runs"
     console.result({"stopped": stopped, "ended": news}, f"{words}\n{news}" if news else words)
+
+
+@command(project=False, help="The stacks that --offline started for this project and that run.")
+def status(console: Console) -> None:
+    from ..lifecycle.offline import running, told
+
+    stacks = running(Path.cwd())
+    lines = [f"{cloud}   {stack.url}   process {stack.pid}   clock {stack.clock}" for cloud, stack in stacks.items()]
+    lines += [news] if (news := told(Path.cwd())) else []
+    console.result(stacks, "\n".join(lines) or "no offline stack of this project runs")
 
 
 @command(project=False, help="Per operation: executes, stores only, not there.")
@@ -223,7 +233,7 @@ def clear(console: Console, url: str | None, number: int | None) -> None:
     console.result({"cleared": number or "all"}, f"fault {number} is taken back" if number else "no faults")
 
 
-for _name, _command in {"up": up, "run": run, "down": down, "coverage": coverage, "policy": policy}.items():
+for _name, _command in {"up": up, "run": run, "down": down, "status": status, "coverage": coverage, "policy": policy}.items():
     stack.add_command(_command, _name)
 for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items():
     fault.add_command(_command, _name)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..target import Target
 
 STICKY, CAPTURE = "invoke.variant, sticky", "capture"  # the capabilities that a spec may ask for
+AIM = "invoke.variant"  # and a request
 
 
 class HostRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +96,12 @@ def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
         raise Unsupported("sticky routing is not supported yet", capability=STICKY, remedy="routing: weighted")
     if spec.capture_percent and CAPTURE not in rules.offers:
         raise Unsupported("capture is not supported yet", capability=CAPTURE, remedy="leave capture_percent at 0")
+
+
+def check_aim(endpoint: str, variant: str | None, rules: HostRules) -> None:
+    """Unsupported: a request that names its variant, where a request cannot."""
+    if variant is not None and AIM not in rules.offers:
+        raise Unsupported(f"{endpoint}: {rules.provider} takes no request for one variant: the split alone decides", capability=AIM)
 
 
 def guard_traffic(spec: EndpointSpec, running: Mapping[str, VariantSpec], traffic: Mapping[str, Decimal]) -> None:

@@ -67,7 +67,7 @@ def computations(moments: int, *, again: bool = False) -> int:
 def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
     """Times up to `$until` at which an input's row became known: for each share of [0, 1) the one at that place among them."""
     times = " UNION ALL ".join(f"SELECT {i.known} AS isthmus_known FROM {i.relation}" for i in read if i.known is not None)
-    places = " OR ".join(f"isthmus_place = floor({share:.6f} * isthmus_total) + 1" for share in shares)
+    places = " OR ".join(f"isthmus_place = floor({share:.6e} * isthmus_total) + 1" for share in shares)
     return (
         "SELECT isthmus_known FROM (SELECT isthmus_known, row_number() OVER (ORDER BY isthmus_known) AS isthmus_place, "
         f"count(*) OVER () AS isthmus_total FROM (SELECT DISTINCT isthmus_known FROM ({times}) AS isthmus_times "

@@ -125,4 +125,4 @@ def changed(feature: Column, mine: str, theirs: str) -> str:
     differs = f"{mine} IS DISTINCT FROM {theirs}"
     if feature.type != "float64":
         return differs
-    return f"({differs} AND NOT coalesce(abs({mine} - {theirs}) <= 0.000000001 * (abs({mine}) + abs({theirs})), FALSE))"
+    return f"({differs} AND NOT coalesce(abs({mine} - {theirs}) <= 1e-9 * (abs({mine}) + abs({theirs})), FALSE))"

@@ -86,7 +86,9 @@ class Warehouse(Protocol):
 class OnlineStore(Protocol):
     """The latest row per entity of a history table, for reads of milliseconds. A projection: it can always be rebuilt."""
 
-    def apply(self, view: OnlineViewSpec) -> None: ...
+    def apply(self, view: OnlineViewSpec) -> None:
+        """Over a history table that is there: BigQuery makes no view of one that is not."""
+        ...
 
     def observe(self, view: str) -> OnlineViewState | None: ...
 

@@ -77,7 +77,7 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
                 problems.append(outputs)
                 continue
             features, has_created, mistakes = view_columns(view, description.spec.entities[view.entity], outputs)
-            mistakes += _of_time_and_order(view, description.spec, relations)
+            mistakes += _of_meaning(view, description.spec, relations)
             problems += mistakes
             if not any(mistake.severity == "error" for mistake in mistakes):
                 key = description.spec.entities[view.entity].key
@@ -85,10 +85,11 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
     return found, tuple(problems)
 
 
-def _of_time_and_order(view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]) -> list[Problem]:
+def _of_meaning(view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]) -> list[Problem]:
     from sqlglot.optimizer.scope import build_scope
 
     from .sql import parse
+    from .sql_casts import lossy_casts
     from .sql_order import ambiguous_orders
     from .view_known import known_problems
 
@@ -100,7 +101,8 @@ def _of_time_and_order(view: FeatureView, spec: ProjectSpec, relations: Mapping[
     if root is None:  # only what is no query has none
         return []
     orders = ambiguous_orders(root, columns, [entity.key for entity in spec.entities.values()])
-    return [*known_problems(root, view, spec, columns), *(sql_problem(view, problem) for problem in orders)]
+    casts = lossy_casts(parse(view.sql), relations)
+    return [*known_problems(root, view, spec, columns), *(sql_problem(view, problem) for problem in (*orders, *casts))]
 
 
 def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:

@@ -11,8 +11,15 @@ from ..errors import Conflict
 from ..runtime import Project
 from ..storage import Resource
 
-_ORDER = ("endpoint", "pipeline", "online_view", "stream", "view", "table")  # users before what they use
-_NAMES = {"online_view": "online view", "view": "view", "table": "table", "stream": "event stream", "endpoint": "endpoint"}
+_ORDER = ("endpoint", "pipeline", "online_view", "online_store", "stream", "view", "table")  # users before what they use
+_NAMES = {
+    "online_view": "online view",
+    "online_store": "online store",
+    "view": "view",
+    "table": "table",
+    "stream": "event stream",
+    "endpoint": "endpoint",
+}
 _STATE = ("events/", "ingest/", "tables/", "views/", "traffic/", "project")  # what describes the removed things
 
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import Invalid, Unavailable, Unsupported
 from ..formats import refuse_newer, schema, schema_of
@@ -22,6 +23,9 @@ from ..installed import adapter, adapters
 from ..project.options import on_this_machine
 from ..storage import make_private
 from ..target import Offline, attribute, require
+
+if TYPE_CHECKING:
+    from ..localstack.run import Ready
 
 _CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
 
@@ -174,11 +178,16 @@ def homes(folder: Path) -> tuple[Path, ...]:
     return tuple(path for path in sorted(_folder(folder).glob("*")) if path.is_dir())
 
 
-def running_urls(folder: Path) -> tuple[str, ...]:
-    """Where the project's own stacks listen; none when none runs."""
+def running(folder: Path) -> dict[str, Ready]:
+    """Cloud -> the project's own stack that runs."""
     from ..localstack.apart import running
 
-    return tuple(ready.url for ready in map(running, _records(folder)) if ready)
+    return {file.stem: stack for file in _records(folder) if (stack := running(file))}
+
+
+def running_urls(folder: Path) -> tuple[str, ...]:
+    """Where the project's own stacks listen; none when none runs."""
+    return tuple(stack.url for stack in running(folder).values())
 
 
 def record(folder: Path, stack: Offline) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
+NEEDS = {"coverage.md": "moto", "coverage-gcp.md": "google.cloud.aiplatform_v1"}
 
 
 def pages():
@@ -17,4 +18,6 @@ def pages():
 
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_a_generated_page_is_what_the_code_says(name):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     assert (DOCS / name).read_text() == pages()[name](), "run `make docs` and commit the page"

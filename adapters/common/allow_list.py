@@ -7,6 +7,7 @@ list does not name is refused. The local stack shares none of this (DESIGN.md, s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 
 import msgspec
 from sqlglot import ErrorLevel, exp
@@ -15,6 +16,25 @@ from ...errors import Invalid
 from ...feature_store.port import SqlProblem
 from ...feature_store.sql import line_of
 from ...feature_store.sql_rules import definition
+
+_EXACT = "0.1 is exact in DuckDB and a float in the cloud: write CAST(0.1 AS DOUBLE), or whole numbers: a / 10"
+_ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Mod, exp.Neg, exp.Paren)
+_DECIDED = (
+    exp.Round,
+    exp.Floor,
+    exp.Ceil,
+    exp.Sign,
+    exp.Mod,
+    exp.EQ,
+    exp.NEQ,
+    exp.GT,
+    exp.GTE,
+    exp.LT,
+    exp.LTE,
+    exp.Between,
+    exp.NullSafeEQ,
+    exp.NullSafeNEQ,
+)
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +56,28 @@ def unlisted(tree: exp.Expr, allowed: frozenset[type[exp.Expr]], engine: str) ->
         for node in tree.walk()
         if type(node) not in allowed
     )
+
+
+def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
+    """Where 0.1 as a float may give another answer than DuckDB's, which is exact: what is computed of it is rounded or compared."""
+    return tuple(
+        SqlProblem(line=line_of(node), what=f"{node.sql(dialect='duckdb')}", why=_EXACT)
+        for node in tree.find_all(*_DECIDED)
+        if any(map(_exact, (value for part in ("this", "expression", "low", "high") if (value := node.args.get(part)) is not None)))
+        and not (isinstance(node, exp.Predicate) and not any(map(_computed, node.iter_expressions())))
+    )
+
+
+def _exact(node: exp.Expr) -> bool:
+    """Whether DuckDB computes it as a DECIMAL that no float equals (0.5 is one), unless one of its columns is a DOUBLE."""
+    if isinstance(node, exp.Literal):
+        return not node.is_string and "e" not in node.name.lower() and Decimal(node.name) != Decimal(float(node.name))
+    return isinstance(node, _ARITHMETIC) and any(map(_exact, node.iter_expressions()))
+
+
+def _computed(node: exp.Expr) -> bool:
+    """A number by itself is compared alike: what equals it, or is beyond it, does so as a float, too."""
+    return isinstance(node.unnest() if isinstance(node, exp.Paren) else node, exp.Add | exp.Sub | exp.Mul | exp.Mod)
 
 
 def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:

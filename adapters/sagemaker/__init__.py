@@ -11,7 +11,7 @@ ADAPTER = Adapter(
     capabilities=CAPABILITIES,
     ports={
         "blobs": f"{__name__}.blobs:S3BlobStore",
-        "state": f"{__name__}.state:S3StateStore",
+        "state": f"{__name__}.documents:state",
         "inventory": f"{__name__}.inventory:AwsInventory",
         "events": f"{__name__}.events:KinesisEventLog",
         "sources": f"{__name__}.sources:AwsSources",

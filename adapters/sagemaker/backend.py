@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Invalid, IsthmusError, Unavailable, Unsupported
+from ...errors import IsthmusError, Unavailable, Unsupported
 from .errors import translated
 
 if TYPE_CHECKING:
@@ -95,18 +95,6 @@ def _not_there(status: int, body: bytes) -> bool:
 def _html(body: object) -> bool:
     """By its text: moto gives text/html as the type of JSON, too."""
     return isinstance(body, bytes) and b"<html" in body[:200].lower()
-
-
-def post(url: str, path: str, body: bytes) -> None:
-    """To a control route of our stack. Invalid, in its words; Unavailable when nothing answers."""
-    request = urllib.request.Request(f"{url.rstrip('/')}/{path}", data=body, method="POST")  # noqa: S310  profiles.yaml takes http(s) only
-    try:
-        with urllib.request.urlopen(request, timeout=60):  # noqa: S310
-            pass
-    except urllib.error.HTTPError as error:
-        raise Invalid(f"{path}: {error.read().decode('utf-8', 'replace')}") from error
-    except OSError as error:
-        raise Unavailable(f"nothing answers at {url}: {error}", remedy="start the local stack again") from error
 
 
 def _document(url: str, path: str) -> dict[str, Any]:

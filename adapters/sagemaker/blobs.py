@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 from ...errors import Invalid, NotFound
 from ...storage import BlobInfo
 from ...target import Target
 from ...times import utc_milliseconds
 from ..common.blob_names import LAST, BlobNames, check_parts, listed_below, parts_of, uploaded
+from ..common.transfers import arriving, side_by_side
 from .errors import translated
 from .session import of
 
 # what other files of this adapter keep below the root, with their own rules for writing it
 RESERVED = frozenset({"warehouse", "state", "online", "scratch", "rejected"})
 _TEMPORARY = ".isthmus-tmp-"
-_THREADS = 8
 _LARGE = 32 << 20  # bytes; above, boto3 sends the parts side by side
-
-Item = TypeVar("Item")
 
 
 @final
@@ -67,8 +62,8 @@ class S3BlobStore:
         where = [(path, self._key(uri)) for path, uri in uploaded(Path(folder), prefix, self._names)]
         last = [pair for pair in where if pair[0] == Path(folder) / LAST]
         with self._aws.mutating("PutObject", prefix):
-            _side_by_side(self._send, [pair for pair in where if pair not in last])
-            _side_by_side(self._send, last)
+            side_by_side(self._send, [pair for pair in where if pair not in last])
+            side_by_side(self._send, last)
 
     def _send(self, pair: tuple[Path, str]) -> None:
         path, key = pair
@@ -86,23 +81,15 @@ class S3BlobStore:
         for blob in blobs:
             check_parts(blob.uri[len(base) :].split("/"), blob.uri, self._names)
         with self._aws.reading("GetObject", prefix):
-            _side_by_side(self._fetch, [(blob, Path(folder) / blob.uri[len(base) :]) for blob in blobs])
+            side_by_side(self._fetch, [(blob, Path(folder) / blob.uri[len(base) :]) for blob in blobs])
 
     def _fetch(self, pair: tuple[BlobInfo, Path]) -> None:
         blob, goal = pair
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        aside = goal.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
-        try:
-            with aside.open("wb") as file:
-                if blob.size < _LARGE:
-                    file.write(self._aws.s3().get_object(Bucket=self._aws.bucket, Key=self._key(blob.uri))["Body"].read())
-                else:
-                    self._aws.s3().download_fileobj(self._aws.bucket, self._key(blob.uri), file)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(goal)
-        finally:
-            aside.unlink(missing_ok=True)
+        with arriving(goal, _TEMPORARY) as file:
+            if blob.size < _LARGE:
+                file.write(self._aws.s3().get_object(Bucket=self._aws.bucket, Key=self._key(blob.uri))["Body"].read())
+            else:
+                self._aws.s3().download_fileobj(self._aws.bucket, self._key(blob.uri), file)
 
     def delete(self, uri: str) -> None:
         key = self._key(uri)
@@ -111,16 +98,6 @@ class S3BlobStore:
 
     def _key(self, uri: str) -> str:
         return self._aws.key(*parts_of(uri, self._names))
-
-
-def _side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
-    if len(items) < 2:
-        for item in items:
-            do(item)
-        return
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(do, items):
-            pass
 
 
 def delete_below(aws: Any, prefix: str) -> None:

@@ -23,7 +23,7 @@ from ...target import Target
 from ...times import epoch_milliseconds, from_epoch
 from ..common.online import latest_sql, merged, not_found
 from . import names, record_calls, records
-from .documents import Documents
+from .documents import documents
 from .errors import translated
 from .session import Aws, of
 
@@ -63,7 +63,7 @@ class FeatureStoreOnline:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._aws = of(target)
-        self._documents = Documents(self._aws, "online")
+        self._documents = documents(self._aws, "online")
         self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:

@@ -10,9 +10,9 @@ from ...errors import AlreadyExists, Conflict, NotFound
 from ...pipelines.document import StepFailure, find, folder_of
 from ...pipelines.port import PipelineRun, RunState
 from ...target import Target
+from ..common.executions import Execution, read, write
 from . import executions, run_states
 from .definition import RUN_FOLDER, RUN_URI, Settings, definition
-from .executions import Execution
 from .machines import image, job_environment, job_machine
 from .names import dashed
 from .session import Aws, of
@@ -27,21 +27,21 @@ class SageMakerPipelines:
 
     def submit(self, run: PipelineRun) -> None:
         """Each stage is written down before the next, so that a repeat goes on where a crash left it, and starts nothing twice."""
-        known = executions.read(self._blobs, run.run_id)
+        known = read(self._blobs, run.run_id)
         if known is not None and known.arn is None and (arn := executions.started(self._aws, known)):
             known = msgspec.structs.replace(known, arn=arn)
-            executions.write(self._blobs, known)
+            write(self._blobs, known)
         if known is not None and known.arn:
             return
         name = dashed(self._aws.project, run.pipeline)
         if known is None or known.version is None:
             version = self._version(name, run)
-            known = executions.write(self._blobs, Execution(run=run, pipeline=name, version=version))
+            known = write(self._blobs, Execution(run=run, pipeline=name, version=version))
         arn = self._start(known)
-        executions.write(self._blobs, msgspec.structs.replace(known, arn=arn))
+        write(self._blobs, msgspec.structs.replace(known, arn=arn))
 
     def observe(self, run_id: str) -> RunState | None:
-        known = executions.read(self._blobs, run_id)
+        known = read(self._blobs, run_id)
         arn = executions.started(self._aws, known) if known else None
         if known is None or arn is None:
             return None
@@ -59,7 +59,7 @@ class SageMakerPipelines:
         )
 
     def cancel(self, run_id: str) -> None:
-        known = executions.read(self._blobs, run_id)
+        known = read(self._blobs, run_id)
         arn = executions.started(self._aws, known) if known else None
         if arn is None:
             return

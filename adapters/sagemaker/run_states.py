@@ -1,14 +1,16 @@
-"""SageMaker's view of a run as ours. It lists started steps only: what became of the others follows from the graph. Pure."""
+"""SageMaker's view of a run as ours. It lists started steps only. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ...pipelines.conditions import inherited, text
+from ...pipelines.conditions import inherited
 from ...pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepSpec, StepState
 from ...times import utc_milliseconds
+from ..common.run_states import Judgement, Link, Why
+from ..common.run_states import run_state as common_state
 from .definition import branch_name
 
 _RUN: Mapping[str, RunPhase] = {
@@ -29,10 +31,6 @@ _STEP: Mapping[str, StepPhase] = {
 }
 _JOBS = ("ProcessingJob", "TrainingJob")
 _ENDED = ("done", "failed", "cancelled")
-_WAS = {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancelled"}
-
-Why = Callable[[str], str | None]
-Link = Callable[[str], str | None]
 
 
 def phase_of(status: str) -> RunPhase:
@@ -42,17 +40,15 @@ def phase_of(status: str) -> RunPhase:
 def run_state(run: PipelineRun, status: str, started: Iterable[Mapping[str, Any]], *, why: Why, log: Link, url: Link) -> RunState:
     """`why` gives the reason that a failed step wrote down itself, `log` where a step's log is, `url` a job's page by its ARN."""
     seen = {step["StepName"]: step for step in started}
-    phase = phase_of(status)
     conditions = inherited(run.steps)
-    states: dict[str, StepState] = {}
-    for spec in run.steps:
-        found = seen.get(spec.name)
-        if found is not None:
-            states[spec.name] = _started(found, why=why, log=log, url=url)
-        else:
-            branch = seen.get(branch_name(conditions[spec.name])) if conditions[spec.name] else None
-            states[spec.name] = _not_started(spec, branch, states, phase)
-    return RunState(run_id=run.run_id, phase=phase, steps=tuple(states.values()))
+    names = {spec.name for spec in run.steps}
+
+    def judged(spec: StepSpec) -> Judgement | None:
+        branch = seen.get(branch_name(conditions[spec.name])) if conditions[spec.name] else None
+        return _judgement(branch) if branch is not None else None
+
+    begun = {name: _started(step, why=why, log=log, url=url) for name, step in seen.items() if name in names}
+    return common_state(run, phase_of(status), begun, judged)
 
 
 def _started(found: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
@@ -70,21 +66,10 @@ def _started(found: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> Ste
     )
 
 
-def _not_started(spec: StepSpec, branch: Mapping[str, Any] | None, before: Mapping[str, StepState], phase: RunPhase) -> StepState:
-    unmet = next((name for name in spec.needs if before[name].phase in _WAS), None)
-    condition = spec.when
-    if unmet is not None and before[unmet].phase != "cancelled":
-        return StepState(name=spec.name, phase="skipped", reason=f"it needs {unmet}, which {_WAS[before[unmet].phase]}")
-    if branch is not None and branch.get("StepStatus") == "Failed":
-        reason = branch.get("FailureReason") or "SageMaker does not say why"
-        return StepState(name=spec.name, phase="failed", reason=f"its condition cannot be judged: {reason}")
-    if branch is not None and branch.get("Metadata", {}).get("Condition", {}).get("Outcome") == "False" and condition is not None:
-        return StepState(name=spec.name, phase="skipped", reason=f"not {text(condition)}")
-    if phase in ("running", "cancelling"):
-        return StepState(name=spec.name, phase="waiting")
-    if phase == "cancelled":
-        return StepState(name=spec.name, phase="cancelled")
-    return StepState(name=spec.name, phase="skipped", reason="the run ended before it could begin")
+def _judgement(branch: Mapping[str, Any]) -> Judgement:
+    if branch.get("StepStatus") == "Failed":
+        return Judgement(error=branch.get("FailureReason") or "SageMaker does not say why")
+    return Judgement(untrue=branch.get("Metadata", {}).get("Condition", {}).get("Outcome") == "False")
 
 
 def _moment(value: datetime | None) -> datetime | None:

@@ -13,6 +13,7 @@ from ...endpoints import hosting
 from ...endpoints.port import TrafficMinute
 from ...errors import Unsupported
 from ...target import Target
+from ..common import control
 from . import adoption, backend
 from .session import Aws, of
 
@@ -35,11 +36,11 @@ class StackTrafficScript:
         named = [replace(minute, variant=adoption.variant_name(self._aws, endpoint, minute.variant)) for minute in minutes]
         body = {"endpoint": name, "region": self._aws.region, "minutes": named}
         with self._target.calls.mutating("POST /_stack/minutes", name):
-            backend.post(url, "_stack/minutes", msgspec.json.encode(body))
+            control.post(url, "_stack/minutes", msgspec.json.encode(body))
 
     def advance(self, span: timedelta) -> None:
         """See the port."""
-        backend.post(self._url(), "_stack/clock", msgspec.json.encode({"advance": span.total_seconds()}))
+        control.post(self._url(), "_stack/clock", msgspec.json.encode({"advance": span.total_seconds()}))
 
     def _url(self) -> str:
         url = self._aws.endpoint_url

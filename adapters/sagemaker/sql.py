@@ -19,7 +19,7 @@ from ...feature_store.sql import Rendered, parse
 from ...feature_store.sql import check as check_neutral
 from ...feature_store.sql_rules import CASTS, parse_timestamp, unit_of
 from ...times import utc_milliseconds
-from ..common.allow_list import Form, generate, listed, refuse, rewrite, unlisted, write_windows_out
+from ..common.allow_list import Form, generate, listed, refuse, rewrite, rounded_decimals, unlisted, write_windows_out
 
 _ATHENA = "https://docs.aws.amazon.com/athena/latest/ug"
 _TRINO = "https://trino.io/docs/current"
@@ -44,7 +44,11 @@ FORMS = (
         rendering="named windows written out; ROWS, and RANGE with an interval over a timestamp",
         page="https://trino.io/blog/2021/03/10/introducing-new-window-features.html",
     ),
-    Form(nodes=(exp.Literal,), rendering="1.5 as 1.5E0: a DOUBLE, not a DECIMAL", page=f"{_TRINO}/language/types.html"),
+    Form(
+        nodes=(exp.Literal,),
+        rendering="1.5 as 1.5E0: a DOUBLE, not a DECIMAL; refused where that decides",
+        page=f"{_TRINO}/language/types.html",
+    ),
     Form(nodes=(exp.Boolean, exp.Null, exp.Paren, exp.Var), rendering="as written", page=f"{_TRINO}/language/types.html"),
     Form(nodes=(exp.Placeholder,), rendering="a typed literal, put in by `bind`", page=f"{_ATHENA}/querying-with-prepared-statements.html"),
     Form(nodes=(exp.And, exp.Or, exp.Not), rendering="as written", page=f"{_TRINO}/functions/logical.html"),
@@ -69,8 +73,11 @@ _ALLOWED = listed(FORMS)
 
 
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """What Athena cannot say as DuckDB does: first what no target can, else what is missing from the list above."""
-    return check_neutral(sql) or unlisted(parse(sql), _ALLOWED, "Athena")
+    """What Athena cannot say as DuckDB does: first what no target can, else what is missing from the list above or rounds otherwise."""
+    if neutral := check_neutral(sql):
+        return neutral
+    tree = parse(sql)
+    return unlisted(tree, _ALLOWED, "Athena") + rounded_decimals(tree)
 
 
 def render(sql: str) -> Rendered:

@@ -68,6 +68,7 @@ _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
 )
 # after these the service itself cannot say whether it acted
 _UNSURE = frozenset({"INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"})
+_STORAGE = "google.cloud.storage.exceptions"
 _NOT_SENT = re.compile(r"failed to connect|connection refused|name resolution|dns resolution", re.IGNORECASE)
 
 
@@ -119,9 +120,17 @@ def _unanswered(error: BaseException, what: str, *, effect: bool) -> IsthmusErro
         alone = isinstance(error, (DefaultCredentialsError, RefreshError))
         return Denied(f"{what}: {error}", remedy=f"{LOGIN}; with no account: --offline" if alone else LOGIN)
     # closed or timed out after sending, or while reading the reply; of Storage also a checksum that does not fit
-    if isinstance(error, RequestException) or type(error).__module__ == "google.cloud.storage.exceptions":
+    if isinstance(error, RequestException) or type(error).__module__ == _STORAGE:
         return _lost(error, what, effect=effect)
     return None
+
+
+def from_status(code: int, message: str, what: str) -> IsthmusError:
+    """The error that a finished operation holds (google.rpc.Status) as ours."""
+    import grpc
+
+    name = next((status.name for status in grpc.StatusCode if status.value[0] == code), "UNKNOWN")
+    return _by_table(Answer(status=name, message=message, reasons=(), sent=True), what, effect=False)
 
 
 def transient(error: BaseException) -> bool:
@@ -142,17 +151,23 @@ def answered(error: BaseException) -> Answer | None:
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
         message = str(error.details() or "")
         return Answer(status=error.code().name, message=message, reasons=(), sent=not _NOT_SENT.search(message))
+    if type(error).__module__ == _STORAGE and (code := getattr(getattr(error, "response", None), "status_code", 200)) >= 300:
+        return Answer(status=_of_http(code), message=str(error), reasons=(), sent=True)  # of bytes on their way
     return None
 
 
 def _status(error: Any) -> str:
     if error.grpc_status_code is not None:
         return str(error.grpc_status_code.name)
+    code = int(error.code or 0)
     try:
-        return str(error.response.json()["error"]["status"])
-    except (AttributeError, KeyError, TypeError, ValueError):  # BigQuery's and Storage's errors name none
-        code = int(error.code or 0)
-        return _OF_HTTP.get(code, "UNAVAILABLE" if code >= 500 else "INVALID_ARGUMENT")
+        return _of_http(code) if code == 412 else str(error.response.json()["error"]["status"])
+    except (AttributeError, KeyError, TypeError, ValueError):  # Storage's errors name none
+        return _of_http(code)
+
+
+def _of_http(code: int) -> str:
+    return _OF_HTTP.get(code, "UNAVAILABLE" if code >= 500 else "INVALID_ARGUMENT")
 
 
 def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:

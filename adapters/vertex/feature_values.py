@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...errors import Invalid, NotFound
+from ...errors import NotFound
 from ...events.port import Column
 from ...times import from_epoch
 from .column_types import BIGQUERY
@@ -31,11 +31,16 @@ def source_sql(latest: str, features: Sequence[Column]) -> str:
     return f"SELECT {', '.join(outputs)}\nFROM (\n{latest}\n) AS isthmus_rows"
 
 
+def empty_sql(features: Sequence[Column]) -> str:
+    """The same columns and no row."""
+    kinds = {KEY: "STRING", TIME: "INT64", **{f.name: "INT64" if f.type == "timestamp" else BIGQUERY[f.type] for f in features}}
+    outputs = ", ".join(f"CAST(NULL AS {kind}) AS `{name}`" for name, kind in kinds.items())
+    return f"SELECT {outputs}\nFROM (SELECT 1) AS isthmus_rows\nWHERE FALSE"
+
+
 def fetch(session: Session, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
     """The values of (feature view's full name, key) pairs that have some. What is transient is asked again."""
-    stub = getattr(session.feature_values.transport.fetch_feature_values, "future", None)
-    if stub is None:
-        raise Invalid("online reads speak gRPC", remedy="give `grpc_address` beside `endpoint_url`")
+    stub = session.feature_values.transport.fetch_feature_values.future
     rows: dict[tuple[str, str], Any] = {}
     with translated("reading features"):
         for start in range(0, len(wanted), _AT_ONCE):

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ...endpoints.port import VariantSpec
 from ...errors import Invalid
+from ...pipelines.ir import Resources
 from ...target import Profile
 
 DEFAULT = "n1-standard-2"
+_SHAPE = re.compile(r"([a-z]\d[a-z]?)-(standard|highmem|highcpu)-(\d+)")
+# Source: Compute Engine, "Machine families resource and comparison guide"; "" is any family that is not named
+_GB_PER_CPU = {
+    ("n1", "standard"): 3.75,
+    ("n1", "highmem"): 6.5,
+    ("n1", "highcpu"): 0.9,
+    ("c3", "highcpu"): 2.0,
+    ("", "standard"): 4.0,
+    ("", "highmem"): 8.0,
+    ("", "highcpu"): 1.0,
+}
 IMAGE = "isthmus"  # offline: what the local stack is told that our image is
 
 
@@ -25,6 +38,26 @@ def serving_replicas(profile: Profile, variant: VariantSpec) -> tuple[int, int]:
 def job_machine(profile: Profile) -> str:
     """Of a step that names none."""
     return str(profile.options.get("machine") or DEFAULT)
+
+
+def container_limits(machine: str) -> Resources:
+    """The processors and the memory of a machine type, which a pipeline's container asks for instead of the type. Invalid."""
+    shape = _SHAPE.fullmatch(machine)
+    if shape is None:
+        raise Invalid(f"{machine!r} is no machine type whose size its name tells", remedy="write for example e2-standard-4")
+    per_cpu = _GB_PER_CPU.get((shape[1], shape[2])) or _GB_PER_CPU["", shape[2]]
+    return Resources(cpu=int(shape[3]), memory_gb=int(shape[3]) * per_cpu)
+
+
+def job_environment(profile: Profile, project: str) -> dict[str, str]:
+    """What a job needs before it can read run.json: the project (a job's default credentials name Google's own), offline the stack's URL.
+
+    What is here must be enough for `targets.blobs_for(run_uri)`.
+    """
+    environment = {"GOOGLE_CLOUD_PROJECT": project}
+    if url := profile.options.get("endpoint_url"):
+        environment["GCP_ENDPOINT_URL"] = str(url)
+    return environment
 
 
 def image(profile: Profile) -> str:

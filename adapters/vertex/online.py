@@ -116,6 +116,7 @@ class VertexFeatures:
             try:
                 with session.mutating("tables.insert" if fresh else "tables.patch", name):
                     if fresh:
+                        catalogue.ensure_dataset(session)
                         session.bigquery.create_table(table, retry=retry(), timeout=_CALL)
                     else:
                         session.bigquery.update_table(table, ["view_query", "description", "labels"], retry=retry(), timeout=_CALL)
@@ -226,6 +227,9 @@ def _source(view: str) -> str:
 
 
 def _source_query(session: Session, document: _View) -> str:
+    """Before the first sync no row, of a history that may not be there yet."""
+    if not document.until:
+        return feature_values.empty_sql(document.features)
     moment = from_epoch(document.until).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
     own = (feature_values.KEY, "event_timestamp")
     latest = latest_sql(document.history, own, document.features, f"created_timestamp <= TIMESTAMP '{moment}'")

@@ -15,7 +15,7 @@ import msgspec
 
 from ...errors import AlreadyExists, Invalid
 from ...target import Target
-from . import credentials, names
+from . import backend, credentials, names
 from .errors import transient, translated
 
 CONTROL = 15  # seconds that a call may take which changes an endpoint: well within the lease of who asks for it
@@ -151,6 +151,14 @@ class Session:
 
         return self._handwritten("storage", Client)
 
+    def http(self) -> Any:
+        """A new requests.Session under the target's identity, for one thread. Offline no proxy of the environment stands between."""
+        from google.auth.transport.requests import AuthorizedSession
+
+        http = AuthorizedSession(self._admitted()[0])
+        http.trust_env = not self.offline
+        return http
+
     def blobs(self) -> Any:
         """The project's Bucket. On the local stack, which starts empty, it is made first."""
         bucket = self.storage.bucket(self.bucket)
@@ -187,24 +195,15 @@ class Session:
         """The credentials, and the project that they name."""
         with self._lock:
             if self._credentials is None:
-                with translated("looking for credentials"):
-                    self._credentials = _nobody() if self.offline else credentials.default(self.profile.name)
+                self._credentials = _nobody() if self.offline else credentials.default(self.profile.name)
             return self._credentials
 
     def _opened(self, service: str, host: str | None) -> Any:
         entry = SERVICES[service]
         client: Any = getattr(import_module(entry.module), entry.client)
-        if self.grpc_address is not None:
-            return client(transport=client.get_transport_class("grpc")(channel=_channel(self.grpc_address)))
         if self.endpoint_url is not None:
-            try:
-                client.get_transport_class("rest")
-            except KeyError:
-                remedy = "give `grpc_address` beside `endpoint_url`"
-                raise Invalid(
-                    f"target {self.profile.name}: {service} speaks gRPC only, and there is no address for it", remedy=remedy
-                ) from None
-            return client(credentials=self._admitted()[0], transport="rest", client_options={"api_endpoint": self.endpoint_url})
+            address = self.grpc_address or backend.address(self.endpoint_url)["grpc_address"]
+            return client(transport=client.get_transport_class("grpc")(channel=_channel(address)))
         host = host or (f"{self.location}-aiplatform.googleapis.com" if entry.regional else None)
         return client(credentials=self._admitted()[0], client_options={"api_endpoint": host} if host else None)
 

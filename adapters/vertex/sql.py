@@ -1,22 +1,25 @@
 """The neutral subset in BigQuery's words (GoogleSQL). Pure; no SDK.
 
-Nobody has run these texts on an account yet (`known: docs`). Timestamps are BigQuery's TIMESTAMP, which is UTC. Three things differ from
-DuckDB and are said in other words: RANGE takes numbers only; nulls sort first, and a window's ORDER BY has no NULLS LAST; and a / 0 is an
-error.
+Nobody has run these texts on an account yet (`known: docs`); GoogleSQL's analyzer takes them, and its reference implementation gives
+DuckDB's rows (tests/adapters/sql). Timestamps are BigQuery's TIMESTAMP, which is UTC. What differs from DuckDB is said in other words:
+RANGE takes numbers only; nulls sort first, and a window's ORDER BY has no NULLS LAST; a / 0 is an error, and so are ln(0), sqrt(-1),
+exp(1000) and power(0, -1); a column with the name of a relation is the relation's whole row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
+import sqlglot
 from sqlglot import exp
-from sqlglot.optimizer.scope import traverse_scope
 
 from ...feature_store.port import SqlProblem
 from ...feature_store.sql import Rendered, line_of, parse
 from ...feature_store.sql import check as check_neutral
 from ...feature_store.sql_rules import CASTS, definition, milliseconds, parse_timestamp, unit_of
-from ..common.allow_list import Form, generate, listed, refuse, rewrite, unlisted, write_windows_out
+from ..common.allow_list import Form, generate, listed, refuse, rewrite, rounded_decimals, unlisted, write_windows_out
+from .relations import place, tell_rows_from_columns
 
 _PAGES = "https://cloud.google.com/bigquery/docs/reference/standard-sql"
 _QUERY = f"{_PAGES}/query-syntax"
@@ -60,7 +63,11 @@ FORMS = (
     Form(nodes=(exp.RowNumber, exp.Rank, exp.DenseRank), rendering="as written", page=f"{_PAGES}/numbering_functions"),
     Form(nodes=(exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue), rendering="as written", page=f"{_PAGES}/navigation_functions"),
     Form(nodes=(exp.Abs, exp.Sign, exp.Floor, exp.Ceil, exp.Round), rendering="as written; floats come out", page=_MATH),
-    Form(nodes=(exp.Ln, exp.Exp, exp.Sqrt, exp.Pow), rendering="as written; an error where DuckDB says inf or nan", page=_MATH),
+    Form(
+        nodes=(exp.Ln, exp.Exp, exp.Sqrt, exp.Pow),
+        rendering="inside CASE or SAFE: inf, -inf or nan as DuckDB says, where BigQuery's own is an error",
+        page=_MATH,
+    ),
     Form(nodes=(exp.Lower, exp.Upper, exp.Length, exp.Substring, exp.Replace, exp.StartsWith), rendering="as written", page=_STRING),
     Form(nodes=(exp.TimestampTrunc,), rendering="TIMESTAMP_TRUNC(t, DAY)", page=f"{_TIME}#timestamp_trunc"),
     Form(nodes=(exp.Extract,), rendering="EXTRACT(HOUR FROM t), in UTC", page=f"{_TIME}#extract"),
@@ -74,30 +81,23 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
     if neutral := check_neutral(sql):
         return neutral
     tree = parse(sql)
-    return unlisted(tree, _ALLOWED, "BigQuery") + tuple(_joins(tree))
+    return unlisted(tree, _ALLOWED, "BigQuery") + rounded_decimals(tree) + tuple(_joins(tree))
 
 
 def render(sql: str, dataset: str = "") -> Rendered:
     """BigQuery's text, with `@name` parameters and the relations in a dataset. Invalid for what `check` refuses."""
     refuse(check(sql), "BigQuery")
     tree = parse(sql)
-    if dataset:
-        _placed(tree, dataset)
     rewritten = {
         id(definition(spec.parent)) for spec in tree.find_all(exp.WindowSpec) if isinstance(spec.parent, exp.Window) and _distances(spec)
     }
     write_windows_out(tree)
+    tell_rows_from_columns(tree)
+    if dataset:
+        place(tree, dataset)
     for window in tree.find_all(exp.Window):
         _window(window)
     return Rendered(sql=generate(rewrite(tree, _say), "bigquery"), windows_rewritten=len(rewritten))
-
-
-def _placed(tree: exp.Expr, dataset: str) -> None:
-    """Name the dataset of what is no WITH of the query's own."""
-    for scope in traverse_scope(tree):
-        for source in scope.sources.values():
-            if isinstance(source, exp.Table):
-                source.set("db", exp.to_identifier(dataset, quoted=True))
 
 
 def _joins(tree: exp.Expr) -> Iterator[SqlProblem]:
@@ -159,19 +159,25 @@ def _window(window: exp.Window) -> None:
 
 def _say(node: exp.Expr) -> exp.Expr:
     """One node in BigQuery's words; sqlglot's own rendering does the rest."""
-    if isinstance(node, exp.Add | exp.Sub) and isinstance(node.args["expression"], exp.Interval):
-        name = "TIMESTAMP_ADD" if isinstance(node, exp.Add) else "TIMESTAMP_SUB"
-        return exp.Anonymous(this=name, expressions=[node.this, _number(node.args["expression"])])
-    if isinstance(node, exp.Cast):
-        return _cast(node)
-    if isinstance(node, exp.Div):
-        divisor = node.args["expression"]
-        if isinstance(divisor, exp.Literal) and float(divisor.name):
-            return node
-        return exp.Anonymous(this="IEEE_DIVIDE", expressions=[_bare(node.this), _bare(divisor)])
-    if isinstance(node, exp.DateDiff):
-        return exp.Anonymous(this="TIMESTAMP_DIFF", expressions=[node.this, node.args["expression"], exp.var("MILLISECOND")])
-    return node
+    return _WORDS[type(node)](node) if type(node) in _WORDS else node
+
+
+def _sum(node: exp.Expr) -> exp.Expr:
+    if not isinstance(node.args["expression"], exp.Interval):
+        return node
+    name = "TIMESTAMP_ADD" if isinstance(node, exp.Add) else "TIMESTAMP_SUB"
+    return exp.Anonymous(this=name, expressions=[node.this, _number(node.args["expression"])])
+
+
+def _ratio(node: exp.Expr) -> exp.Expr:
+    divisor = node.args["expression"]
+    if isinstance(divisor, exp.Literal) and float(divisor.name):
+        return node
+    return exp.Anonymous(this="IEEE_DIVIDE", expressions=[_bare(node.this), _bare(divisor)])
+
+
+def _difference(node: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this="TIMESTAMP_DIFF", expressions=[node.this, node.args["expression"], exp.var("MILLISECOND")])
 
 
 def _bare(node: exp.Expr) -> exp.Expr:
@@ -184,10 +190,45 @@ def _number(interval: exp.Interval) -> exp.Interval:
     return exp.Interval(this=exp.Literal.number(amount), unit=exp.var("DAY" if weeks else unit_of(interval)))
 
 
-def _cast(node: exp.Cast) -> exp.Expr:
+def _cast(node: exp.Expr) -> exp.Expr:
     if CASTS[node.args["to"].this] != "timestamp":
         return node
     moment = parse_timestamp(node.this.name) if isinstance(node.this, exp.Literal) else None
     if moment is not None:
         return exp.var(f"TIMESTAMP '{moment.isoformat(sep=' ', timespec='milliseconds')}+00'")
     return exp.cast(node.this, exp.DType.TIMESTAMPTZ)  # sqlglot's name for BigQuery's TIMESTAMP
+
+
+@cache
+def _template(text: str) -> exp.Expr:
+    return sqlglot.parse_one(text, read="bigquery")
+
+
+def _within_domain(node: exp.Expr) -> exp.Expr:
+    """The function with what DuckDB says outside of its domain, where BigQuery's own is an error."""
+    values = {"x": node.this, "y": node.args.get("expression")}
+    tree = _template(_DOMAINS[type(node)]).copy()
+    for column in list(tree.find_all(exp.Column)):
+        value = _bare(values[column.name])
+        column.replace(value.copy() if isinstance(value, exp.Column | exp.Literal | exp.Func) else exp.Paren(this=value.copy()))
+    return tree
+
+
+# power: null is an error, or of the arguments. The errors: a negative number to a fraction; else it is beyond the largest number
+_DOMAINS: dict[type[exp.Expr], str] = {
+    exp.Ln: "CASE WHEN x > 0 THEN LN(x) WHEN x = 0 THEN CAST('-inf' AS FLOAT64) WHEN x < 0 THEN CAST('nan' AS FLOAT64) "
+    "ELSE CAST(x AS FLOAT64) END",
+    exp.Exp: "CASE WHEN x > 709.782712893384 THEN CAST('inf' AS FLOAT64) ELSE EXP(x) END",  # ln(1.7976931348623157e308)
+    exp.Sqrt: "CASE WHEN x < 0 THEN CAST('nan' AS FLOAT64) ELSE SQRT(x) END",
+    exp.Pow: "COALESCE(SAFE.POWER(x, y), CASE WHEN x < 0 AND y <> TRUNC(y) THEN CAST('nan' AS FLOAT64) "
+    "WHEN IEEE_DIVIDE(1, x) < 0 AND y = TRUNC(y) AND y / 2 <> TRUNC(y / 2) THEN CAST('-inf' AS FLOAT64) "
+    "WHEN NOT x IS NULL AND NOT y IS NULL THEN CAST('inf' AS FLOAT64) END)",
+}
+_WORDS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
+    exp.Add: _sum,
+    exp.Sub: _sum,
+    exp.Div: _ratio,
+    exp.Cast: _cast,
+    exp.DateDiff: _difference,
+    **dict.fromkeys(_DOMAINS, _within_domain),
+}

@@ -23,7 +23,7 @@ from . import handler_modules, table
 from .environment import PROJECT, STACK, Environment
 from .keys import Keys
 from .policy import Used
-from .registry import ROUTES, RPCS, Call, GcpError, HttpAnswer, HttpRequest, values_of
+from .registry import RPCS, Call, GcpError, HttpAnswer, HttpRequest, routes_for, values_of
 from .transcoding import JSON, answer_of, message_of, refusal, stream_of
 
 _PATHS = (  # of whom a request to the loopback address is, where its host does not say it
@@ -90,7 +90,11 @@ class Front:
         self.used.clear()
 
     def add_minutes(self, scripted: Minutes) -> None:
-        raise ValueError(f"minutes of {scripted.endpoint}: the offline GCP has no scripted minutes yet")
+        """Traffic that nobody sent. ValueError: no such endpoint or DeployedModel."""
+        with handler_modules.IMPORTING:
+            from .endpoints.scripted import add
+
+        add(Call(self, "aiplatform", "minutes", {}), scripted)
 
     @property
     def keys(self) -> Keys:
@@ -194,7 +198,7 @@ class Front:
             meeting.refuse()
             self.used.note(asked.service, asked.operation, request)
             result = await handler(Call(self, asked.service, asked.operation, asked.headers), request)
-            meeting.cut()
+            meeting.end(result)
             return result
 
     def answer_here(self, asked: Asked, handler: Callable[..., Any], request: Any, call: Call | None = None) -> Any:
@@ -207,15 +211,18 @@ class Front:
             call = call or Call(self, asked.service, asked.operation, asked.headers)
             with self.stack.clock.request():
                 result = handler(call, request)
-            meeting.cut()
+                if inspect.iscoroutine(result):
+                    result = asyncio.run(result)
+            meeting.end(result)
             return result
 
     @contextmanager
     def _logged(self, asked: Asked) -> Iterator[_Meeting]:
         meeting = _Meeting(self.stack.faults.take, asked)
-        status, error = 200, None
+        status, error = 0, None
         try:
             yield meeting
+            status = meeting.status
         except GcpError as refused:
             status, error = refused.http, refused.reason or refused.status
             raise
@@ -248,6 +255,7 @@ class _Meeting:
         faults = (take((kind,), asked.service, asked.operation, asked.names) for kind in OF_THE_WIRE)
         self._faults: dict[Kind, Fault] = {fault.kind: fault for fault in faults if fault is not None}
         self._service = asked.service
+        self.status = 200
 
     @property
     def kind(self) -> str | None:
@@ -266,8 +274,10 @@ class _Meeting:
         if "cut-before" in self._faults:
             raise Cut
 
-    def cut(self) -> None:
+    def end(self, result: Any) -> None:
         """After it."""
+        if isinstance(result, HttpAnswer):
+            self.status = result.status
         if "cut-after" in self._faults:
             raise Cut
 
@@ -326,8 +336,8 @@ def _api_of(request: HttpRequest) -> table.Api | None:
 
 def _routed(api: table.Api, request: HttpRequest) -> tuple[Asked, Callable[..., Any]] | None:
     """What a request over HTTP asks for, and who answers it; its `params` are set."""
-    for found in ROUTES:
-        if found.method == request.method and (match := found.pattern.fullmatch(request.path)) is not None and _serves(found, api):
+    for found, match in routes_for(request.method, request.path):
+        if _serves(found, api):
             request.params = values_of(match, found.names)
             names = tuple(request.params.values())
             asked = Asked(

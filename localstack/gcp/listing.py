@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from .filters import FilterError, Lookup, matches, of_message, ordered
 from .registry import GcpError
@@ -66,5 +69,7 @@ def _read(message: Any, request: Any) -> Any:
     if "read_mask" not in request.DESCRIPTOR.fields_by_name or not request.read_mask.paths:
         return message
     part = type(message)()
-    request.read_mask.MergeMessage(message, part)
+    for path in request.read_mask.paths:
+        with suppress(KeyError, ValueError):  # Google's own SDK asks for fields that the messages do not have, and for parts of lists
+            FieldMask(paths=[path]).MergeMessage(message, part)
     return part

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -127,6 +127,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 RPCS: dict[str, Rpc] = {}
 ROUTES: list[Route] = []
+_BY_SHAPE: dict[tuple[str, str, int | None], list[Route]] = {}  # method, verb, number of segments (None: any)
 
 
 def handles(*names: str, executes: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -150,17 +151,17 @@ def route(operation: str, method: str, *templates: str, executes: bool = True) -
             if any(known.method == method and known.template == template for known in ROUTES):
                 raise ValueError(f"{method} {template} has a handler already")
             pattern, names = compiled(template)
-            ROUTES.append(
-                Route(
-                    operation=operation,
-                    method=method,
-                    template=template,
-                    pattern=pattern,
-                    names=names,
-                    handler=handler,
-                    executes=executes,
-                )
+            added = Route(
+                operation=operation,
+                method=method,
+                template=template,
+                pattern=pattern,
+                names=names,
+                handler=handler,
+                executes=executes,
             )
+            ROUTES.append(added)
+            _BY_SHAPE.setdefault((method, *shape_of(template)), []).append(added)
         return handler
 
     return add
@@ -183,6 +184,26 @@ def compiled(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
 
 def _segments(pattern: str) -> str:
     return "/".join({"*": "[^/:]+", "**": ".+"}.get(part) or re.escape(part) for part in pattern.split("/"))
+
+
+def shape_of(template: str) -> tuple[str, int | None]:
+    """What tells most templates apart before their patterns are tried: the verb after the colon, and how many segments a path has."""
+    plain = _VARIABLE.sub(lambda variable: variable[2] or "*", template)
+    return verb_of(plain), None if "**" in plain else plain.count("/")
+
+
+def verb_of(path: str) -> str:
+    """The verb of a path: predict of .../endpoints/7:predict."""
+    return path.rpartition("/")[2].rpartition(":")[2] if ":" in path.rpartition("/")[2] else ""
+
+
+def routes_for(method: str, path: str) -> Iterator[tuple[Route, re.Match[str]]]:
+    """Those whose template a path fits."""
+    for shape in ((verb_of(path), path.count("/")), ("", path.count("/")), (verb_of(path), None), ("", None)):
+        for route_ in _BY_SHAPE.get((method, *shape), ()):
+            match = route_.pattern.fullmatch(path)
+            if match is not None:
+                yield route_, match
 
 
 def values_of(match: re.Match[str], names: Iterable[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from .handler_modules import IMPORTING
-from .registry import compiled
+from .registry import compiled, shape_of, verb_of
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,15 +214,15 @@ def rules(api: Api) -> tuple[Rule, ...]:
 def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
     uri = option["uri"]
     pattern, names = compiled(uri)
-    plain = re.sub(r"\{[\w.]+=([^}]*)\}", r"\1", uri)
+    verb, segments = shape_of(uri)
     return Rule(
         rpc=rpc,
         method=option["method"].upper(),
         pattern=pattern,
         names=names,
         body=option.get("body"),
-        segments=None if "**" in plain else plain.count("/"),
-        verb=plain.rpartition("/")[2].partition(":")[2],
+        segments=segments,
+        verb=verb,
     )
 
 
@@ -236,7 +236,7 @@ def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
 
 def rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[str]] | None:
     """The RPC that an HTTP request asks for."""
-    verb = path.rpartition("/")[2].partition(":")[2]
+    verb = verb_of(path)
     with IMPORTING:
         index = _index(api)
     for segments in (path.count("/"), None):

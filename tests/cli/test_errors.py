@@ -128,7 +128,7 @@ def test_a_folder_that_is_not_empty_is_not_filled(tmp_path):
         (["traffic", "home", "20"], "error  a share is VARIANT=PERCENT, such as challenger=20, not '20'\n"),
         (["traffic", "home", "champion=101"], "error  a share is VARIANT=PERCENT"),
         (["models", "promote", "ranker"], "error  a version is MODEL@NUMBER, such as ranker@2, not 'ranker'\n"),
-        (["stack", "coverage", "gcp"], "there is no offline stack of gcp: there is aws"),
+        (["stack", "coverage", "azure"], "there is no offline stack of azure: there is aws, gcp"),
     ],
 )
 def test_a_mistyped_command_exits_with_1_and_says_the_right_form(new, command, said):

@@ -71,6 +71,7 @@ def clicks(online, *keys):
 
 def test_observe_tells_a_view_from_none(target):
     assert target.online.observe("item_history") is None
+    target.warehouse.apply(HISTORY)
     target.online.apply(VIEW)
     assert target.online.observe("item_history").columns == FEATURES
 
@@ -216,6 +217,7 @@ def test_dropping_or_changing_a_feature_is_refused_by_name(online, features):
 
 
 def test_an_apply_that_was_cut_can_be_repeated(target, cut):
+    target.warehouse.apply(HISTORY)
     with cut:
         target.online.apply(VIEW)
     for _ in range(2):

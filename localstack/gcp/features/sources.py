@@ -123,8 +123,9 @@ def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
     """The row's time: the latest of its groups'."""
     import pyarrow.compute as pc
 
-    latest = pc.max_element_wise(*(table.column(name) for name in times))
-    return table.drop_columns(list(times)).append_column(_TIMESTAMP, latest)
+    kind = table.schema.field(times[0]).type
+    latest = pc.max_element_wise(*(table.column(name).cast(kind).cast("int64") for name in times))  # it takes no timestamps
+    return table.drop_columns(list(times)).append_column(_TIMESTAMP, latest.cast(kind))
 
 
 def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ from .values import Key, SourceError
 _SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreAdminService"
 _SECONDS = 5.0  # from the request of a sync to its end; a real one takes minutes
 _CONTINUOUS = 60.0  # seconds between two looks of a continuous sync
-_INVALID_ARGUMENT = 3
+_INVALID_ARGUMENT, _INTERNAL = 3, 13  # of google.rpc.Code
 
 
 class Served:
@@ -134,6 +135,10 @@ def _run(call: Call, name: str, view: str) -> None:
             sync.final_status.code, sync.final_status.message = _INVALID_ARGUMENT, str(error)
         except GcpError as error:
             sync.final_status.code, sync.final_status.message = error.code, error.message
+        except Exception as mistake:  # noqa: BLE001  ours: told to who waits for the sync, and to our stderr in full
+            traceback.print_exc()
+            sync.final_status.code = _INTERNAL
+            sync.final_status.message = f"the GCP stack failed: {type(mistake).__name__}: {mistake}"
         else:
             served.snapshots[view] = snapshot
             sync.ClearField("final_status")

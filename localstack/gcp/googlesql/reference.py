@@ -33,6 +33,7 @@ def evaluate(sql: str, tables: Mapping[Path, Relation] = {}, parameters: Mapping
     for path, relation in tables.items():
         types = [encoded(text) for _, text in relation.columns]
         content = request.table_content[path[-1]].table_data
+        content.SetInParent()  # none of its rows is not the same as nothing known of it
         for row in relation.rows:
             content.row.add().cell.extend(encoded_value(value, kind) for value, kind in zip(row, types, strict=True))
     for name, parameter in parameters.items():

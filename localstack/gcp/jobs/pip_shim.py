@@ -14,6 +14,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 WITH_VALUE = {
@@ -67,8 +69,7 @@ def install(requirements: list[str], options: list[str]) -> int:
     if missing and (code := fetch(missing, options)):
         return code
     for file in files:
-        extra = ["--no-deps", *(["--no-build-isolation"] if importlib.util.find_spec("setuptools") else [])]
-        if code := fetch([file], extra):
+        if code := fetch([file], ["--no-deps"]):
             return code
         if "--no-deps" not in options and (needed := needs_of_newest()) and (code := install(needed, options)):
             return code
@@ -113,14 +114,10 @@ def fetch(requirements: list[str], options: list[str]) -> int:
     folder = Path(os.environ["ISTHMUS_PIP_KEPT"]) / hashlib.sha256(text.encode()).hexdigest()[:16]
     if not folder.is_dir():
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}")
-        command = installer(temporary)
-        if command is None:
-            return refuse(f"{', '.join(requirements)}: neither pip nor uv is installed beside the stack")
         print(f"{SAY} installing {', '.join(requirements)}", flush=True)
-        done = subprocess.run([*command, *options, *requirements], env=environment(), check=False)
-        if done.returncode:
+        if not built(requirements[0], temporary) and (code := downloaded(requirements, options, temporary)):
             shutil.rmtree(temporary, ignore_errors=True)
-            return done.returncode
+            return code
         try:
             temporary.rename(folder)
         except OSError:  # another container was a little faster
@@ -133,10 +130,33 @@ def fetch(requirements: list[str], options: list[str]) -> int:
     return 0
 
 
+def built(file: str, folder: Path) -> bool:
+    """Whether it is a source archive with a setup.py alone, as Google's SDK makes one of a script: that is built without the network."""
+    if not file.endswith(".tar.gz") or not Path(file).is_file() or importlib.util.find_spec("setuptools") is None:
+        return False
+    with tempfile.TemporaryDirectory() as unpacked:
+        with tarfile.open(file) as archive:
+            archive.extractall(unpacked, filter="data")
+        script = next(Path(unpacked).glob("*/setup.py"), None)
+        if script is None or (script.parent / "pyproject.toml").exists():
+            return False
+        folder.mkdir(parents=True)
+        command = [sys.executable, "setup.py", "-q", "build", "--build-lib", str(folder), "egg_info", "--egg-base", str(folder)]
+        return subprocess.run(command, cwd=script.parent, check=False).returncode == 0
+
+
+def downloaded(requirements: list[str], options: list[str], folder: Path) -> int:
+    """The installer's exit code."""
+    command = installer(folder)
+    if command is None:
+        return refuse(f"{', '.join(requirements)}: neither pip nor uv is installed beside the stack")
+    return subprocess.run([*command, *options, *requirements], env=environment(), check=False).returncode
+
+
 def needs_of_newest() -> list[str]:
     """What the package that was installed last requires."""
     site = Path(os.environ["ISTHMUS_PIP_SITE"])
-    newest = max(site.glob("*.dist-info"), key=lambda path: path.stat().st_mtime, default=None)
+    newest = max(site.glob("*.*-info"), key=lambda path: path.stat().st_mtime, default=None)
     return importlib.metadata.PathDistribution(newest).requires or [] if newest else []
 
 

@@ -73,12 +73,13 @@ def write(call: Call, subscription: Subscription) -> None:
     for delivery in deliveries:
         row = _row(subscription.message, delivery.message)
         try:
-            rows.append(decode.record(row, fields, ignore_unknown=config.drop_unknown_fields))
+            decode.record(row, fields, ignore_unknown=config.drop_unknown_fields)
+            rows.append(row)
             written.append(delivery.ack_id)
         except decode.Wrong:
             unfit.append(delivery.ack_id)
     for start in range(0, len(rows), _BATCH):
-        access.append_rows(call, config.table, rows[start : start + _BATCH])
+        access.append_rows(call, config.table, rows[start : start + _BATCH], ignore_unknown=config.drop_unknown_fields)
     backlog.acknowledge(written)
     backlog.reject(unfit)
 

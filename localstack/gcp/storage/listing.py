@@ -27,7 +27,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
 
 
-class Entry(msgspec.Struct, frozen=True, order=True):
+class Listed(msgspec.Struct, frozen=True, order=True):
     """A version of an object; or a prefix, whose generation is 0."""
 
     name: str
@@ -35,7 +35,7 @@ class Entry(msgspec.Struct, frozen=True, order=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    entries: Sequence[Entry]
+    entries: Sequence[Listed]
     token: str | None
 
     @property
@@ -46,7 +46,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 def page(versions: Iterable[tuple[str, int]], asked: Asked) -> Page:
     """`versions`: names and generations in order."""
     after = _decoded(asked.token)
-    entries: list[Entry] = []
+    entries: list[Listed] = []
     for entry in _entries(versions, asked):
         if after is not None and entry <= after:
             continue
@@ -56,7 +56,7 @@ def page(versions: Iterable[tuple[str, int]], asked: Asked) -> Page:
     return Page(entries=entries, token=None)
 
 
-def _entries(versions: Iterable[tuple[str, int]], asked: Asked) -> Iterator[Entry]:
+def _entries(versions: Iterable[tuple[str, int]], asked: Asked) -> Iterator[Listed]:
     pattern = glob(asked.glob) if asked.glob else None
     folded = ""
     for name, generation in versions:
@@ -70,20 +70,20 @@ def _entries(versions: Iterable[tuple[str, int]], asked: Asked) -> Iterator[Entr
         is_prefix = bool(asked.delimiter) and end >= 0
         if is_prefix and whole != folded:
             folded = whole
-            yield Entry(whole, 0)
+            yield Listed(whole, 0)
         if not is_prefix or (asked.trailing and whole == name):
-            yield Entry(name, generation)
+            yield Listed(name, generation)
 
 
-def _encoded(entry: Entry) -> str:
+def _encoded(entry: Listed) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(entry)).decode()
 
 
-def _decoded(token: str) -> Entry | None:
+def _decoded(token: str) -> Listed | None:
     if not token:
         return None
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(token), type=Entry)
+        return msgspec.json.decode(base64.urlsafe_b64decode(token), type=Listed)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise invalid("Invalid page token.", "pageToken") from error
 

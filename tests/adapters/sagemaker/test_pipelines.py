@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from isthmus.adapters.sagemaker import executions
+from isthmus.adapters.common import executions
 from isthmus.errors import Invalid, OutcomeUnknown, Throttled
 from isthmus.pipelines import project_code, watch
 from isthmus.pipelines.document import RunDocument, encode_run, run_uri

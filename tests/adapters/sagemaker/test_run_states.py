@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
-from isthmus.adapters.sagemaker.definition import branch_name, inherited
+from isthmus.adapters.sagemaker.definition import branch_name
 from isthmus.adapters.sagemaker.run_states import run_state
+from isthmus.pipelines.conditions import inherited
 from isthmus.pipelines.port import Condition, PipelineRun, StepSpec
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)

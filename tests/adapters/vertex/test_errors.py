@@ -6,7 +6,7 @@ import requests
 from google.api_core import exceptions as google
 from google.api_core.retry import Retry
 from google.auth.exceptions import DefaultCredentialsError
-from google.cloud.storage.exceptions import DataCorruption
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from isthmus import errors
@@ -26,6 +26,11 @@ def by_http(code, *, status=None, reason=None, message="words"):
     answer._content = requests.compat.json.dumps({"error": said}).encode()
     answer.request = requests.Request("GET", "http://127.0.0.1/x").prepare()
     return google.from_http_response(answer)
+
+
+def in_the_middle(code):
+    """As Storage's client says it while bytes are on their way."""
+    return InvalidResponse(by_http(code).response, "Request failed with status code", code)
 
 
 class RawCall(grpc.RpcError, grpc.Call):
@@ -53,6 +58,9 @@ class RawCall(grpc.RpcError, grpc.Call):
         (by_grpc("ABORTED"), errors.Conflict),
         (by_http(409, status="ABORTED"), errors.Conflict),
         (by_http(412, reason="conditionNotMet"), errors.Conflict),
+        (by_http(412, status="FAILED_PRECONDITION"), errors.Conflict),
+        (in_the_middle(412), errors.Conflict),
+        (in_the_middle(404), errors.NotFound),
         (by_grpc("FAILED_PRECONDITION"), errors.Busy),
         (by_http(400, status="FAILED_PRECONDITION"), errors.Busy),
         (by_grpc("INVALID_ARGUMENT"), errors.Invalid),

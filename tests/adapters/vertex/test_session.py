@@ -81,11 +81,6 @@ def test_project_and_location_are_the_profiles_and_offline_there_are_some():
         opened(bucket="s3://other")
 
 
-def test_a_service_that_speaks_grpc_only_needs_its_address():
-    with pytest.raises(Invalid, match="monitoring speaks gRPC only"):
-        opened(endpoint_url="http://127.0.0.1:9").client("monitoring")
-
-
 def test_without_credentials_nothing_is_called(monkeypatch):
     def none(**_):
         raise DefaultCredentialsError("no credentials")

@@ -1,0 +1,40 @@
+"""What blob stores of clouds do alike: many transfers side by side, and files that arrive whole."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeVar
+
+_THREADS = 8
+
+Item = TypeVar("Item")
+
+
+def side_by_side(do: Callable[[Item], None], items: Sequence[Item]) -> None:
+    if len(items) < 2:
+        for item in items:
+            do(item)
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(do, items):
+            pass
+
+
+@contextmanager
+def arriving(goal: Path, temporary: str) -> Iterator[IO[bytes]]:
+    """A file to write that is at `goal` afterwards, whole and on the disk, or not at all. `temporary` begins its name until then."""
+    goal.parent.mkdir(parents=True, exist_ok=True)
+    aside = goal.parent / f"{temporary}{uuid.uuid4().hex}"
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(goal)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,112 @@
+"""One call of an endpoint, by plain HTTP: a dedicated endpoint has a host of its own, and the bodies are JSON as they are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ...endpoints import hosting
+from ...endpoints.port import Reply
+from ...errors import Busy, Denied, ModelError, NotFound, Throttled, Unavailable
+from . import deployed
+from .errors import LOGIN, translated
+from .session import Session
+
+_JSON = "application/json"
+_SECONDS = 60  # that a shared endpoint gives a model
+
+
+class _Answer(msgspec.Struct):
+    predictions: tuple[object, ...]
+    deployedModelId: str = ""  # noqa: N815  the API's name
+    modelVersionId: str = ""  # noqa: N815
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+    status: str = ""
+
+
+class _Refusal(msgspec.Struct):
+    error: _Error
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where an endpoint is asked, and what its DeployedModels are called here."""
+
+    url: str
+    names: Mapping[str, str]
+
+
+_answer = msgspec.json.Decoder(_Answer)
+_refusal = msgspec.json.Decoder(_Refusal)
+
+
+class Invoker:
+    """`describe`: the endpoint as Vertex AI has it; None: it is absent. What it says is kept until an answer does not fit it."""
+
+    def __init__(self, session: Session, describe: Callable[[str], Any | None]) -> None:
+        self._session = session
+        self._describe = describe
+        self._places: dict[str, _Place] = {}
+        self._local = threading.local()
+
+    def invoke(self, endpoint: str, body: bytes, *, request_id: str) -> Reply:
+        """Sent once: a repeat would count twice in the split and in the metrics. NotFound, ModelError, Busy."""
+        place = self._places.get(endpoint) or self._place(endpoint)
+        headers = {"Content-Type": _JSON, "X-Request-Id": request_id}
+        with translated(f"invoking {endpoint}"):
+            answer = self._http().post(place.url, data=body, headers=headers, timeout=_SECONDS + 5)
+        if answer.status_code != 200:
+            self._places.pop(endpoint, None)
+            raise _refused(endpoint, answer.status_code, answer.content)
+        try:
+            reply = _answer.decode(answer.content)
+        except msgspec.MsgspecError as error:
+            text = answer.text
+            raise ModelError(f"{endpoint}: the model's answer has no predictions: {error}", status=200, body=text) from error
+        name = place.names.get(reply.deployedModelId)
+        if name is None:  # deployed since
+            name = self._place(endpoint).names.get(reply.deployedModelId, "")
+        version = reply.modelVersionId
+        return Reply(predictions=reply.predictions, variant=name, version=int(version) if version.isdigit() else None)
+
+    def _place(self, endpoint: str) -> _Place:
+        described = self._describe(endpoint)
+        if described is None:
+            raise hosting.not_found(endpoint)
+        session = self._session
+        host = described.dedicated_endpoint_dns or f"{session.location}-aiplatform.googleapis.com"
+        root = (session.endpoint_url or f"https://{host}").rstrip("/")
+        place = _Place(f"{root}/v1/{described.name}:predict", deployed.names(described))
+        self._places[endpoint] = place
+        return place
+
+    def _http(self) -> Any:
+        """A connection pool a thread: requests' is not made for several."""
+        http = getattr(self._local, "http", None)
+        if http is None:
+            http = self._local.http = self._session.http()
+        return http
+
+
+def _refused(endpoint: str, status: int, body: bytes) -> Exception:
+    try:
+        error = _refusal.decode(body).error
+    except msgspec.MsgspecError:
+        error = _Error(message=body.decode("utf-8", "replace"))
+    text = f"invoking {endpoint}: {error.message} ({status} {error.status})"
+    if status == 404 and "endpoint" in error.message.lower():
+        return NotFound(text, remedy=f"isthmus deploy {endpoint}")
+    if status == 400 and error.status == "FAILED_PRECONDITION":
+        return Busy(text, remedy="try again when a model is deployed that takes traffic")
+    if status in (401, 403):
+        return Denied(text, remedy=LOGIN)
+    if status == 429:
+        return Throttled(text, remedy="try again in a moment")
+    if status == 503:
+        return Unavailable(text, remedy="try again in a moment")
+    return ModelError(f"{endpoint}: the model answered {status}: {error.message}", status=status, body=error.message)

@@ -1,0 +1,122 @@
+"""MetricSource on Cloud Monitoring: the minutes of aiplatform.googleapis.com/prediction/online, by DeployedModel.
+
+Requests are counted by response_count: prediction_count counts instances. There is no aligner for a 90th percentile, so latencies are read
+as distributions. Names and labels of a dedicated endpoint's metrics were not seen on an account yet.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from math import nan
+from typing import Any, final
+
+from ...endpoints import hosting
+from ...endpoints.port import Bucket, Window
+from ...errors import NotFound, NotSettled
+from ...target import Target
+from . import deployed
+from .distributions import percentile
+from .names import dashed
+from .session import of
+
+_METRICS = "aiplatform.googleapis.com/prediction/online/"
+_RESOURCE = "aiplatform.googleapis.com/Endpoint"
+_MINUTE = timedelta(minutes=1)
+
+
+@final
+class CloudMonitoring:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._session = of(target)
+        self._delay = hosting.metrics_delay(target)
+
+    def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
+        """See the port. NotFound: no such endpoint; Invalid: not whole minutes."""
+        hosting.check_window(window)
+        described = self._describe(endpoint)
+        if window.end + self._delay > self._target.clock():
+            raise NotSettled(
+                f"the window ends at {window.end:%H:%M} UTC, and Cloud Monitoring's minutes come up to "
+                f"{self._delay.total_seconds() / 60:g} late",
+                remedy="ask again after that, or for the minutes before it",
+            )
+        start = max(window.start, _floor(described.create_time))  # an earlier endpoint of the same name had metrics of its own
+        if start >= window.end:
+            return {}
+        span = Window(start=start, end=window.end)
+        statuses = _by_minute(self._series(described.name, "response_count", span), "response_code")
+        latencies = _by_minute(_of_models(self._series(described.name, "prediction_latencies", span)), "")
+        names = deployed.names(described)
+        buckets = {names[key]: tuple(_buckets(minutes, latencies.get(key, {}))) for key, minutes in statuses.items() if key in names}
+        return {variant: listed for variant, listed in buckets.items() if listed}
+
+    def _describe(self, endpoint: str) -> Any:
+        name = f"{self._session.parent}/endpoints/{dashed(self._session.name, endpoint)}"
+        try:
+            with self._session.reading("GetEndpoint", name):
+                return self._session.endpoints.get_endpoint(name=name)
+        except NotFound as error:
+            raise hosting.not_found(endpoint) from error
+
+    def _series(self, endpoint: str, metric: str, window: Window) -> list[Any]:
+        from google.cloud.monitoring_v3 import Aggregation, ListTimeSeriesRequest, TimeInterval
+
+        number = endpoint.rpartition("/")[2]
+        request = ListTimeSeriesRequest(
+            name=f"projects/{self._session.project}",
+            filter=f'metric.type="{_METRICS}{metric}" AND resource.type="{_RESOURCE}" AND resource.labels.endpoint_id="{number}"',
+            interval=TimeInterval(start_time=window.start, end_time=window.end),
+            aggregation=Aggregation(alignment_period=_MINUTE, per_series_aligner=Aggregation.Aligner.ALIGN_DELTA),
+            view=ListTimeSeriesRequest.TimeSeriesView.FULL,
+        )
+        with self._session.reading("ListTimeSeries", f"{number} {metric}"):
+            return list(self._session.monitoring.list_time_series(request=request))
+
+
+def _of_models(series: Iterable[Any]) -> list[Any]:
+    """Of latencies those of the models themselves, where they are told apart from the service's own."""
+    listed = list(series)
+    apart = [one for one in listed if one.metric.labels.get("latency_type") == "model"]
+    return apart or listed
+
+
+def _by_minute(series: Iterable[Any], label: str) -> dict[str, dict[datetime, dict[str, Any]]]:
+    """DeployedModel's id -> start of the minute -> value of the label -> what was measured."""
+    minutes: dict[str, dict[datetime, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
+    for one in series:
+        labels = one.metric.labels
+        for point in one.points:
+            minute = _floor(point.interval.end_time - _MINUTE)
+            value = point.value.int64_value if label else point.value.distribution_value
+            minutes[labels.get("deployed_model_id", "")][minute][labels.get(label, "")] = value
+    return minutes
+
+
+def _buckets(statuses: Mapping[datetime, Mapping[str, int]], latencies: Mapping[datetime, Mapping[str, Any]]) -> Iterator[Bucket]:
+    """A bucket where requests finished. A latency absent: nan, never 0."""
+    for minute, counts in sorted(statuses.items()):
+        requests = sum(counts.values())
+        if not requests:
+            continue
+        latency = next(iter(latencies.get(minute, {}).values()), None)
+        yield Bucket(
+            start=minute,
+            requests=requests,
+            client_errors=_counted(counts, "4"),
+            server_errors=_counted(counts, "5"),
+            mean_ms=latency.mean if latency is not None else nan,
+            p50_ms=percentile(latency, 0.5) if latency is not None else nan,
+            p90_ms=percentile(latency, 0.9) if latency is not None else nan,
+            p99_ms=percentile(latency, 0.99) if latency is not None else nan,
+        )
+
+
+def _counted(counts: Mapping[str, int], first: str) -> int:
+    return sum(count for status, count in counts.items() if status.startswith(first))
+
+
+def _floor(moment: datetime) -> datetime:
+    return datetime.fromtimestamp(moment.timestamp() // 60 * 60, UTC)

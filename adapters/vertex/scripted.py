@@ -1,0 +1,51 @@
+"""TrafficScript: minutes that nobody sent, by the local stack's own control route. A real project's metrics cannot be made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import final
+
+import msgspec
+from msgspec.structs import replace
+
+from ...endpoints import hosting
+from ...endpoints.port import TrafficMinute
+from ...errors import NotFound, Unsupported
+from ...target import Target
+from ..common import control
+from . import deployed
+from .names import dashed
+from .session import of
+
+
+@final
+class StackTrafficScript:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._session = of(target)
+
+    def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
+        """See the port."""
+        url = self._url()
+        name = f"{self._session.parent}/endpoints/{dashed(self._session.name, endpoint)}"
+        try:
+            with self._session.reading("GetEndpoint", name):
+                described = self._session.endpoints.get_endpoint(name=name)
+        except NotFound as error:
+            raise hosting.not_found(endpoint) from error
+        ids = {variant: number for number, variant in deployed.names(described).items()}
+        hosting.check_minutes(endpoint, minutes, list(ids))
+        body = {"endpoint": described.name, "minutes": [replace(minute, variant=ids[minute.variant]) for minute in minutes]}
+        with self._session.calls.mutating("POST /_stack/minutes", endpoint):
+            control.post(url, "_stack/minutes", msgspec.json.encode(body))
+
+    def advance(self, span: timedelta) -> None:
+        """See the port."""
+        control.post(self._url(), "_stack/clock", msgspec.json.encode({"advance": span.total_seconds()}))
+
+    def _url(self) -> str:
+        url = self._session.endpoint_url
+        if url is None:
+            raise Unsupported(f"target {self._target.name}: only the local stack takes a script", capability="traffic_script")
+        return url

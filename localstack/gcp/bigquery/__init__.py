@@ -1,0 +1,1 @@
+"""BigQuery: datasets, tables, jobs and queries, run by DuckDB."""

@@ -1,0 +1,128 @@
+"""A statement as GoogleSQL's own analyzer understands it, over this stack's tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..googlesql import compiled
+from . import sources
+from .errors import BigQueryError, invalid, invalid_query, not_run
+from .parameters import Parameter
+from .place import Place
+from .resolved import Node, statement
+from .sources import Source
+from .types import Field
+from .values import field_of, type_text
+
+_PLACE = re.compile(r" \[at (\d+:\d+)\]$")
+_NAME = r"(?:`[^`]+`|[\w-]+)"
+_ALTER = re.compile(rf"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?({_NAME}(?:\s*\.\s*{_NAME})*)", re.IGNORECASE)
+_TWICE = "Duplicate column names in the result are not supported when a destination table is present."
+_PSEUDO = {"_PARTITIONTIME": "TIMESTAMP", "_PARTITIONDATE": "DATE"}
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement, and what its names mean."""
+
+    sql: str
+    project: str
+    dataset: tuple[str, str] | None = None  # project and dataset of what is not qualified
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def named(self) -> Mapping[str, Parameter]:
+        return {parameter.name: parameter for parameter in self.parameters if parameter.name}
+
+
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
+    question: Question
+    statement: Node
+    sources: tuple[Source, ...]  # by the serialization_id of the statement's tables
+    catalog: bytes  # a SimpleCatalogProto
+
+
+def available() -> bool:
+    """Whether GoogleSQL's analyzer is installed. Without it queries are translated unchecked (unchecked.py)."""
+    return compiled.available()
+
+
+def analyze(here: Place, question: Question) -> Analysis:
+    """InvalidQuery in Google's words, notFound by the table's name."""
+    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
+
+    from ..googlesql.analyzer import SqlRejected, Table, analyzer_options, catalog_of, named_tables
+    from ..googlesql.service import service
+    from ..googlesql.types import encoded
+
+    try:
+        paths = [*named_tables(question.sql), *_altered(question.sql)]
+        known = {path: sources.source_of(here, path, question.project, question.dataset) for path in paths}
+        tables = {path: Table(columns={field.name: type_text(field) for field in source.fields}) for path, source in known.items()}
+        message = catalog_of(tables)
+        _number(message, (), {path: (number, str(source.ref)) for number, (path, source) in enumerate(known.items())})
+        catalog = message.SerializeToString(deterministic=True)
+        request = messages.AnalyzeRequest(sql_statement=question.sql, options=analyzer_options(types_of(question.parameters)))
+        request.options.prune_unused_columns = True
+        for name, text in _PSEUDO.items():
+            request.options.ddl_pseudo_columns.add(name=name, type=encoded(text))
+        answer = service().call_with_catalog("Analyze", request, catalog)
+    except SqlRejected as error:
+        if "Expected end of input" in error.message and ";" in question.sql.rstrip(" ;\n"):
+            raise not_run("scripts of several statements") from error
+        raise rejected(error.message) from error
+    return Analysis(question=question, statement=statement(answer), sources=tuple(known.values()), catalog=catalog)
+
+
+def _altered(sql: str) -> list[tuple[str, ...]]:
+    """The table of ALTER TABLE, which is not among those that a statement reads or writes."""
+    match = _ALTER.match(sql)
+    return [tuple(segment.strip("` ") for segment in re.findall(r"`[^`]+`|[^.`]+", match[1]))] if match else []
+
+
+def rejected(message: str) -> BigQueryError:
+    """BigQuery writes the place without brackets of its own: at [1:8]."""
+    return invalid_query(_PLACE.sub(r" at [\1]", message))
+
+
+def types_of(parameters: Sequence[Parameter]) -> dict[str, str] | list[str]:
+    if not parameters or any(parameter.name for parameter in parameters):
+        return {parameter.name: type_text(parameter.field) for parameter in parameters if parameter.name}
+    return [type_text(parameter.field) for parameter in parameters]
+
+
+def _number(catalog: Any, path: tuple[str, ...], numbers: Mapping[tuple[str, ...], tuple[int, str]]) -> None:
+    """Each table gets its number, and a name of its own beside the one under which it is looked up."""
+    for table in catalog.table:
+        number, name = numbers[(*path, table.name)]
+        table.name_in_catalog, table.serialization_id, table.name = table.name, number, name
+    for inner in catalog.catalog:
+        _number(inner, (*path, inner.name), numbers)
+
+
+def describe(here: Place, project: str, sql: str) -> tuple[Field, ...]:
+    """The columns of a query."""
+    question = Question(sql=sql, project=project)
+    meaning = analyze(here, question)
+    if meaning.statement.kind != "query_stmt":
+        raise invalid("A view needs a query")
+    return tuple(field for _, field in columns_of(meaning.statement.output_column_list))
+
+
+def columns_of(outputs: Sequence[Node]) -> list[tuple[int, Field]]:
+    """Column ids and fields of a statement's output; what has no name is f0_, f1_ ..."""
+    columns, anonymous = [], 0
+    for output in outputs:
+        name = output.name
+        if name.startswith("$"):
+            name, anonymous = f"f{anonymous}_", anonymous + 1
+        columns.append((output.column.column_id, field_of(output.column.type, name)))
+    seen: set[str] = set()
+    for _, field in columns:
+        if field.name.lower() in seen:
+            raise invalid_query(f"{_TWICE} Found duplicate(s): {field.name}")
+        seen.add(field.name.lower())
+    return columns

@@ -1,0 +1,91 @@
+"""Between Arrow as BigQuery shows it and Arrow as DuckDB holds it: they differ in BIGNUMERIC, JSON and arrays that are NULL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from .bignumeric import key, number
+from .types import Field, arrow_schema, duckdb_type, quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def arrow_type(field: Field) -> pa.DataType:
+    """Of a column's values on their way into DuckDB."""
+    import pyarrow as pa
+
+    if field.type == "BIGNUMERIC":
+        element: pa.DataType = pa.struct([("bignumeric", pa.string())])
+    elif field.type == "RECORD":
+        element = pa.struct([(child.name, arrow_type(child)) for child in field.fields])
+    else:
+        from .types import arrow_element
+
+        element = arrow_element(field)
+    return pa.list_(element) if field.repeated else element
+
+
+def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.Table:
+    """Python values (decode.py) by column, ready for DuckDB."""
+    import pyarrow as pa
+
+    arrays = [pa.array(columns[field.name], arrow_type(field)) for field in fields]
+    return pa.Table.from_arrays(arrays, schema=pa.schema([(field.name, arrow_type(field)) for field in fields]))
+
+
+def expression(column: str, field: Field) -> str:
+    """SQL that gives a column the type in which DuckDB holds it; an array is never NULL."""
+    cast = f"CAST({column} AS {duckdb_type(field)})"
+    return f"coalesce({cast}, [])" if field.repeated else cast
+
+
+def selection(fields: Sequence[Field]) -> str:
+    return ", ".join(f"{expression(quoted(field.name), field)} AS {quoted(field.name)}" for field in fields)
+
+
+def shown(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
+    """What DuckDB gave, as the Storage Read API shows it."""
+    import pyarrow as pa
+
+    schema = arrow_schema(fields)
+    arrays = [_shown(rows.column(i), field, schema.field(i).type) for i, field in enumerate(fields)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _shown(column: pa.ChunkedArray, field: Field, kind: pa.DataType) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    if has_bignumeric(field):
+        return pa.chunked_array([pa.array([_decimals(value, field) for value in column.to_pylist()], kind)], kind)
+    if isinstance(column.type, pa.ExtensionType):
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+    return column.cast(kind) if column.type != kind else column
+
+
+def has_bignumeric(field: Field) -> bool:
+    return field.type == "BIGNUMERIC" or any(map(has_bignumeric, field.fields))
+
+
+def _decimals(value: Any, field: Field, *, member: bool = False) -> Any:
+    if value is None:
+        return None
+    if field.repeated and not member:
+        return [_decimals(element, field, member=True) for element in value]
+    if field.type == "RECORD":
+        return {child.name: _decimals(value[child.name], child) for child in field.fields}
+    return number(value["bignumeric"]) if field.type == "BIGNUMERIC" else value
+
+
+def keyed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Decimals, or their text, as DuckDB holds a BIGNUMERIC."""
+    import pyarrow as pa
+
+    kind = pa.struct([("bignumeric", pa.string())])
+    values = [
+        None if value is None else {"bignumeric": key(value if isinstance(value, Decimal | int) else str(value))}
+        for value in column.to_pylist()
+    ]
+    return pa.chunked_array([pa.array(values, kind)], kind)

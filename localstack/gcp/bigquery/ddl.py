@@ -1,0 +1,235 @@
+"""CREATE, ALTER and DROP of tables, views and datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from . import analysis, datasets, evaluation, options, sources, tables, writing
+from .analysis import Analysis
+from .catalog import TableRef
+from .errors import BigQueryError, invalid_query, not_run
+from .job import Outcome
+from .language.dates import part_of
+from .place import Place
+from .resolved import Node
+from .running import Running
+from .types import Field, schema_to_rest
+from .values import field_of
+
+_REPLACE, _IF_NOT_EXISTS = 1, 2  # CreateMode
+_CASCADE = 2  # DropMode
+_TEMPORARY = 3  # CreateScope
+
+
+def run(here: Place, meaning: Analysis, running: Running) -> Outcome:
+    return _RUN[meaning.statement.kind](here, meaning, running)
+
+
+def _ref(meaning: Analysis) -> TableRef:
+    return sources.ref_of(meaning.statement.name_path, meaning.question.project, meaning.question.dataset)
+
+
+def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcome:
+    target = {"ddlTargetTable": ref.rest()} if ref is not None else {}
+    return Outcome(statistics={"ddlOperationPerformed": operation, **target}, **more)
+
+
+def _mode(here: Place, node: Node, ref: TableRef) -> str:
+    """CREATE, REPLACE or SKIP. duplicate, where the statement says neither."""
+    if node.create_scope == _TEMPORARY:
+        raise not_run("temporary tables")
+    here.catalog.dataset(ref.project, ref.dataset)
+    if here.catalog.find(ref) is None:
+        return "CREATE"
+    if node.create_mode == _REPLACE:
+        return "REPLACE"
+    if node.create_mode == _IF_NOT_EXISTS:
+        return "SKIP"
+    raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
+
+
+def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
+    node, ref = meaning.statement, _ref(meaning)
+    if any(part in node for part in ("like_table", "clone_from", "copy_from", "primary_key", "foreign_key_list", "connection")):
+        raise not_run("CREATE TABLE with LIKE, CLONE, COPY or keys")
+    operation = _mode(here, node, ref)
+    if operation == "SKIP":
+        return _outcome(operation, ref)
+    written = {**options.table(node.option_list), **_layout(node)}
+    expires = written.pop("expirationTime", None)
+    columns = tuple(_column(definition) for definition in node.column_definition_list)
+    if node.kind == "create_table_stmt":
+        if operation == "REPLACE":
+            tables.drop(here, ref)
+        tables.create(here, ref, {**written, **({"expirationTime": expires} if expires else {})}, columns)
+        return _outcome(operation, ref)
+    fields = [field for _, field in analysis.columns_of(node.output_column_list)]
+
+    def write(fill: writing.Fill) -> int:
+        target = writing.Target(ref=ref, write="WRITE_TRUNCATE", written=written)
+        return writing.write(here, target, columns, fill)
+
+    if operation == "REPLACE" and here.catalog.table(ref).kind != "TABLE":
+        tables.drop(here, ref)
+    rows = evaluation.select(here, meaning, fields, running, write)
+    here.catalog.change_table(ref, lambda table: msgspec.structs.replace(table, written=written))
+    return _outcome(operation, ref, rows=rows)
+
+
+def _column(definition: Node) -> Field:
+    field = field_of(definition.type, definition.name)
+    return _annotated(field, definition.annotations)
+
+
+def _annotated(field: Field, annotations: Node | None) -> Field:
+    if annotations is None:
+        return field
+    about = {name: value for name, value in options.values(annotations.option_list).items() if name == "description"}
+    mode = "REQUIRED" if annotations.not_null and not field.repeated else field.mode
+    children = annotations.child_list
+    if field.repeated and children and field.fields:
+        children = children[0].child_list
+    inner = tuple(_annotated(child, children[i] if i < len(children) else None) for i, child in enumerate(field.fields))
+    return msgspec.structs.replace(field, mode=mode, about=about, fields=inner)
+
+
+def _layout(node: Node) -> dict[str, Any]:
+    """PARTITION BY and CLUSTER BY."""
+    layout: dict[str, Any] = {}
+    if node.partition_by_list:
+        layout["timePartitioning"] = _partition(node.partition_by_list[0])
+    if node.cluster_by_list:
+        if any(column.kind != "column_ref" for column in node.cluster_by_list):
+            raise invalid_query("Entries in the CLUSTER BY clause must be column names")
+        layout["clustering"] = {"fields": [column.column.name for column in node.cluster_by_list]}
+    return layout
+
+
+def _partition(node: Node) -> dict[str, str]:
+    name, granularity = node, "DAY"
+    if node.kind == "function_call":
+        function = node.function.name.removeprefix("ZetaSQL:")
+        if function not in ("date", "date_trunc", "timestamp_trunc", "datetime_trunc"):
+            raise not_run(f"PARTITION BY {function.upper()}")
+        name = node.argument_list[0]
+        granularity = part_of(node.argument_list[1]) if len(node.argument_list) > 1 else "DAY"
+    if name.kind != "column_ref":
+        raise not_run("PARTITION BY this expression")
+    if name.column.name in ("_PARTITIONTIME", "_PARTITIONDATE"):
+        return {"type": granularity}
+    return {"type": granularity, "field": name.column.name}
+
+
+def _create_view(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+    node, ref = meaning.statement, _ref(meaning)
+    operation = _mode(here, node, ref)
+    if operation == "SKIP":
+        return _outcome(operation, ref)
+    if operation == "REPLACE":
+        if here.catalog.table(ref).kind != "VIEW":
+            raise invalid_query(f"{ref} is not a view and cannot be replaced by one")
+        tables.drop(here, ref)
+    names = [column.name for column in node.output_column_list]
+    if node.has_explicit_columns:
+        raise not_run(f"CREATE VIEW with a list of columns ({', '.join(names)})")
+    tables.create(here, ref, {**options.table(node.option_list), "view": {"query": node.sql, "useLegacySql": False}})
+    return _outcome(operation, ref)
+
+
+def _drop(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+    node = meaning.statement
+    if node.object_type == "SCHEMA":
+        return _drop_schema(here, meaning)
+    ref = _ref(meaning)
+    table = here.catalog.find(ref)
+    if node.object_type not in ("TABLE", "VIEW"):
+        raise not_run(f"DROP {node.object_type}")
+    if table is None:
+        if node.is_if_exists:
+            return _outcome("SKIP", ref)
+        here.catalog.table(ref)
+    elif table.kind != node.object_type:
+        raise invalid_query(f"{ref} is a {table.kind}: DROP {node.object_type} does not drop it")
+    tables.drop(here, ref)
+    return _outcome("DROP", ref)
+
+
+def _dataset(meaning: Analysis) -> tuple[str, str]:
+    parts = [part for segment in meaning.statement.name_path for part in segment.split(".")]
+    return (parts[0], parts[1]) if len(parts) > 1 else (meaning.question.project, parts[0])
+
+
+def _drop_schema(here: Place, meaning: Analysis) -> Outcome:
+    project, name = _dataset(meaning)
+    if meaning.statement.is_if_exists and not any(dataset.id == name for dataset in here.catalog.datasets(project)):
+        return _outcome("SKIP")
+    datasets.remove(here, project, name, contents=meaning.statement.drop_mode == _CASCADE)
+    return _outcome("DROP")
+
+
+def _create_schema(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+    node, (project, name) = meaning.statement, _dataset(meaning)
+    if node.create_mode == _IF_NOT_EXISTS and any(dataset.id == name for dataset in here.catalog.datasets(project)):
+        return _outcome("SKIP")
+    if node.create_mode == _REPLACE:
+        raise not_run("CREATE OR REPLACE SCHEMA")
+    datasets.create(here, project, name, options.dataset(node.option_list))
+    return _outcome("CREATE")
+
+
+def _alter_table(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+    node, ref = meaning.statement, _ref(meaning)
+    if here.catalog.find(ref) is None and node.is_if_exists:
+        return _outcome("SKIP", ref)
+    for action in node.alter_action_list:
+        table = here.catalog.table(ref)
+        content, written = _altered(action, table.fields, table.written)
+        if content is not None:
+            tables.change(here, ref, content, written, None)
+    return _outcome("ALTER", ref)
+
+
+def _altered(action: Node, fields: Sequence[Field], written: Mapping[str, Any]) -> tuple[dict[str, Any] | None, Mapping[str, Any]]:
+    """The part of a table's resource that an action changes, and what its owner wrote."""
+    names = [field.name.lower() for field in fields]
+    if action.kind == "set_options_action":
+        return {}, {**written, **options.table(action.option_list)}
+    if action.kind == "add_column_action":
+        column = _column(action.column_definition)
+        if column.name.lower() in names:
+            if action.is_if_not_exists:
+                return None, written
+            raise invalid_query(f"Column already exists: {column.name}")
+        return {"schema": schema_to_rest([*fields, column])}, written
+    if action.kind == "alter_column_drop_not_null_action":
+        relaxed = [msgspec.structs.replace(f, mode="NULLABLE") if f.name.lower() == action.column.lower() else f for f in fields]
+        return {"schema": schema_to_rest(relaxed)}, written
+    if action.kind == "alter_column_options_action":
+        about = options.values(action.option_list)
+        described = [
+            msgspec.structs.replace(f, about={**f.about, **about}) if f.name.lower() == action.column.lower() else f for f in fields
+        ]
+        return {"schema": schema_to_rest(described)}, written
+    raise not_run(f"ALTER TABLE: {action.kind.removesuffix('_action').replace('_', ' ').upper()}")
+
+
+def _set_options(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+    ref = _ref(meaning)
+    table = here.catalog.table(ref)
+    tables.change(here, ref, {}, {**table.written, **options.table(meaning.statement.option_list)}, None)
+    return _outcome("ALTER", ref)
+
+
+_RUN = {
+    "create_table_stmt": _create_table,
+    "create_table_as_select_stmt": _create_table,
+    "create_view_stmt": _create_view,
+    "drop_stmt": _drop,
+    "create_schema_stmt": _create_schema,
+    "alter_table_stmt": _alter_table,
+    "alter_table_set_options_stmt": _set_options,
+}
+KINDS = tuple(_RUN)

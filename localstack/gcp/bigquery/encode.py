@@ -1,0 +1,128 @@
+"""Rows as the REST API answers them: {"f": [{"v": ...}]}, every value as text."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from .bignumeric import number
+from .types import Field
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FLOAT, MICROSECONDS, ISO = "FLOAT64", "INT64", "ISO8601_STRING"  # how a timestamp is written (formatOptions)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017  a name of its own beside `time`
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> list[dict[str, Any]]:
+    """Each row of a table whose columns are those of `fields`, in order."""
+    columns = [_cells(table.column(index), field, timestamps) for index, field in enumerate(fields)]
+    return [{"f": list(cells)} for cells in zip(*columns, strict=True)] if columns else [{"f": []} for _ in range(table.num_rows)]
+
+
+def _cells(column: pa.ChunkedArray, field: Field, timestamps: str) -> list[dict[str, Any]]:
+    write = _writer(field, timestamps)
+    return [{"v": write(value)} for value in column.to_pylist()]
+
+
+def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
+    element = _element_writer(field, timestamps)
+    if field.repeated:
+        return lambda values: [{"v": None if value is None else element(value)} for value in values or ()]
+    return lambda value: None if value is None else element(value)
+
+
+def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
+    if field.type == "RECORD":
+        members = [(child.name, _writer(child, timestamps)) for child in field.fields]
+        return lambda value: {"f": [{"v": write(value[name])} for name, write in members]}
+    if field.type == "TIMESTAMP":
+        return {FLOAT: _seconds, MICROSECONDS: lambda value: str(microseconds(value)), ISO: _iso}[timestamps]
+    return _WRITERS[field.type]
+
+
+def microseconds(value: datetime) -> int:
+    """Since 1970, exactly."""
+    aware = value if value.tzinfo else value.replace(tzinfo=_EPOCH.tzinfo)
+    return (aware - _EPOCH) // _MICROSECOND
+
+
+def _seconds(value: datetime) -> str:
+    """Scientific, as Java writes a double: 1.7E9."""
+    return float_text(microseconds(value) / 1e6)
+
+
+def _iso(value: datetime) -> str:
+    return f"{datetime_text(value.astimezone(_EPOCH.tzinfo))}Z"
+
+
+def float_text(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return repr(value)
+    mantissa, _, exponent = f"{value!r}".partition("e")
+    if not exponent:
+        digits = Decimal(repr(value)).normalize().as_tuple()
+        figures = "".join(map(str, digits.digits))
+        power = len(figures) + int(digits.exponent) - 1
+        return f"{'-' if digits.sign else ''}{figures[0]}.{figures[1:] or '0'}E{power}"
+    return f"{mantissa if '.' in mantissa else f'{mantissa}.0'}E{int(exponent)}"
+
+
+def decimal_text(value: Decimal) -> str:
+    """Without an exponent or trailing zeros."""
+    text = format(value, "f")
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+
+
+def datetime_text(value: datetime) -> str:
+    return value.replace(tzinfo=None).isoformat()
+
+
+def _time_text(value: time) -> str:
+    return value.isoformat()
+
+
+def _date_text(value: date) -> str:
+    return value.isoformat()
+
+
+def _json_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def interval_text(value: Any) -> str:
+    """Y-M D H:M:S of an Arrow interval of months, days and nanoseconds."""
+    months, days, nanoseconds = value
+    sign = "-" if months < 0 else ""
+    years, rest = divmod(abs(months), 12)
+    time_sign = "-" if nanoseconds < 0 else ""
+    seconds, fraction = divmod(abs(nanoseconds) // 1000, 1_000_000)
+    clock = f"{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}" + (f".{fraction:06d}" if fraction else "")
+    return f"{sign}{years}-{rest} {days} {time_sign}{clock}"
+
+
+_WRITERS: dict[str, Callable[[Any], Any]] = {
+    "INTEGER": str,
+    "FLOAT": float_text,
+    "BOOLEAN": lambda value: "true" if value else "false",
+    "STRING": str,
+    "BYTES": lambda value: base64.b64encode(value).decode(),
+    "NUMERIC": decimal_text,
+    "BIGNUMERIC": lambda value: decimal_text(number(value["bignumeric"]) if isinstance(value, dict) else value),
+    "DATE": _date_text,
+    "DATETIME": datetime_text,
+    "TIME": _time_text,
+    "JSON": _json_text,
+    "INTERVAL": interval_text,
+}

@@ -1,0 +1,60 @@
+"""What BigQuery refuses, by its reason; the same words answer a request and stand in a job's status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# reason -> HTTP status, google.rpc code [docs: bigquery/docs/error-messages]
+_STATUS = {
+    "notFound": (404, "NOT_FOUND"),
+    "duplicate": (409, "ALREADY_EXISTS"),
+    "invalid": (400, "INVALID_ARGUMENT"),
+    "invalidQuery": (400, "INVALID_ARGUMENT"),
+    "required": (400, "INVALID_ARGUMENT"),
+    "parseError": (400, "INVALID_ARGUMENT"),
+    "resourceInUse": (400, "FAILED_PRECONDITION"),
+    "resourcesExceeded": (400, "INVALID_ARGUMENT"),
+    "bytesBilledLimitExceeded": (400, "INVALID_ARGUMENT"),
+    "conditionNotMet": (412, "FAILED_PRECONDITION"),
+    "accessDenied": (403, "PERMISSION_DENIED"),
+    "rateLimitExceeded": (403, "PERMISSION_DENIED"),
+    "stopped": (499, "CANCELLED"),
+    "notImplemented": (501, "UNIMPLEMENTED"),
+    "internalError": (500, "INTERNAL"),
+}
+
+
+class BigQueryError(Exception):
+    """`location`: the part of the request that is wrong, such as `query` or a field's name."""
+
+    def __init__(self, reason: str, message: str, location: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.location = location
+
+    @property
+    def http(self) -> int:
+        return _STATUS[self.reason][0]
+
+    @property
+    def status(self) -> str:
+        return _STATUS[self.reason][1]
+
+    def proto(self) -> dict[str, Any]:
+        """The ErrorProto of a job's status."""
+        place = {"location": self.location} if self.location else {}
+        return {"reason": self.reason, "message": self.message, **place}
+
+
+def invalid(message: str, location: str | None = None) -> BigQueryError:
+    return BigQueryError("invalid", message, location)
+
+
+def invalid_query(message: str) -> BigQueryError:
+    return BigQueryError("invalidQuery", message, "query")
+
+
+def not_run(subject: str) -> BigQueryError:
+    """What BigQuery does and this stack cannot do truly."""
+    return BigQueryError("notImplemented", f"not supported by the offline BigQuery yet: {subject}")

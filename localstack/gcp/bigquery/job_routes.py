@@ -1,0 +1,215 @@
+"""bigquery.jobs."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from ..registry import Call, HttpAnswer, HttpRequest
+from . import copying, extracting, loading, query
+from .errors import BigQueryError, invalid
+from .job import Job, Jobs, Outcome, query_statistics, reference, resource, statistics
+from .opening import place
+from .parameters import check_labels
+from .place import Answer, Place, body, moment, page, serves
+from .running import Running
+
+_PATIENCE = {"real": 0.0, "instant": 5.0, "manual": 10.0}  # real seconds for which an insert waits for its job's end
+_LONGEST_WAIT = 200.0  # seconds of timeoutMs
+_DEFAULT_WAIT = 10.0
+_KINDS = ("query", "load", "copy", "extract")
+
+
+@serves("jobs.insert", "POST", "/projects/{project}/jobs")
+def insert_job(call: Call, request: HttpRequest) -> Answer:
+    return resource(begin(call, request.params["project"], body(request)))
+
+
+def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | None = None) -> Job:
+    """Start a job from its resource; on the instant clock it has mostly ended when this returns."""
+    here = place(call)
+    configuration = dict(content.get("configuration") or {})
+    configuration.pop("jobType", None)
+    kinds = [kind for kind in _KINDS if kind in configuration]
+    if len(kinds) != 1:
+        raise BigQueryError("required", "Required parameter is missing: a job configuration must have one of query, load, copy, extract")
+    check_labels(configuration.get("labels"))
+    about = content.get("jobReference") or {}
+    if about.get("projectId") not in (None, project):
+        raise invalid("Value of the project in the job reference is not the URL's", "jobReference.projectId")
+    job = _new(here, project, kinds[0], configuration=configuration, name=about.get("jobId"), location=about.get("location"))
+    work = _work(call, here, job, upload)
+    if configuration.get("dryRun"):
+        job.outcome = query.dry_run(here, query.spec_of(job)) if job.kind == "query" else Outcome()
+        job.running.ended.set()
+        return job
+    call.store(Jobs).add(job)
+    start(call, here, job, work)
+    job.running.ended.wait(_PATIENCE[call.clock.mode])
+    return job
+
+
+def _new(here: Place, project: str, kind: str, *, configuration: dict[str, Any], name: str | None, location: str | None) -> Job:
+    return Job(
+        project=project,
+        id=name or f"job_{uuid.uuid4().hex}",
+        location=location or "US",
+        configuration=configuration,
+        kind=kind,
+        created=here.now(),
+        running=Running(),
+    )
+
+
+def _work(call: Call, here: Place, job: Job, upload: bytes | None) -> Callable[[], Outcome]:
+    """What the job does. What is wrong with its configuration is refused at once."""
+    if job.kind == "query":
+        spec = query.spec_of(job)
+        return lambda: query.run(here, spec, job.running)
+    if job.kind == "load":
+        return loading.prepare(call, here, job, upload)
+    return copying.prepare(here, job) if job.kind == "copy" else extracting.prepare(call, here, job)
+
+
+def start(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None:
+    call.on_stop(call.store(Jobs).stop)
+    job.started = here.now()
+    call.spawn(_run, here, job, work)
+
+
+def _run(here: Place, job: Job, work: Callable[[], Outcome]) -> None:
+    try:
+        job.running.check()
+        job.outcome = work()
+    except BigQueryError as error:
+        job.error = error
+    except Exception as error:  # noqa: BLE001  a mistake of ours: a job must not stay RUNNING for ever
+        if job.running.stopped:
+            job.error = BigQueryError("stopped", "Job execution was cancelled: User requested cancellation")
+        else:
+            traceback.print_exc(file=sys.stderr)
+            job.error = BigQueryError("internalError", f"the offline BigQuery failed: {type(error).__name__}: {error}")
+    finally:
+        job.ended = here.now()
+        job.running.ended.set()
+
+
+@serves("jobs.get", "GET", "/projects/{project}/jobs/{job}")
+def get_job(call: Call, request: HttpRequest) -> Answer:
+    return resource(_job(call, request))
+
+
+def _job(call: Call, request: HttpRequest) -> Job:
+    place(call)
+    return call.store(Jobs).get(request.params["project"], request.params["job"])
+
+
+@serves("jobs.cancel", "POST", "/projects/{project}/jobs/{job}/cancel")
+def cancel_job(call: Call, request: HttpRequest) -> Answer:
+    """It ends in a moment; whoever cares asks for its state."""
+    job = _job(call, request)
+    job.running.stop()
+    return {"kind": "bigquery#jobCancelResponse", "job": resource(job)}
+
+
+@serves("jobs.delete", "DELETE", "/projects/{project}/jobs/{job}/delete")
+def delete_job(call: Call, request: HttpRequest) -> Answer:
+    job = _job(call, request)
+    if not job.done:
+        raise BigQueryError("resourceInUse", f"Job {job.project}:{job.id} is still running")
+    call.store(Jobs).remove(job)
+    return HttpAnswer(status=204)
+
+
+@serves("jobs.list", "GET", "/projects/{project}/jobs")
+def list_jobs(call: Call, request: HttpRequest) -> Answer:
+    place(call)
+    states = {state.upper() for state in request.query_lists.get("stateFilter", ())}
+    oldest, newest = (_time(request, name) for name in ("minCreationTime", "maxCreationTime"))
+    jobs = [
+        job
+        for job in call.store(Jobs).newest(request.params["project"])
+        if (not states or job.state in states) and (oldest is None or job.created >= oldest) and (newest is None or job.created <= newest)
+    ]
+    shown, token = page(jobs, request)
+    rows = [{**resource(job), "state": job.state} | ({"errorResult": job.error.proto()} if job.error else {}) for job in shown]
+    return {"kind": "bigquery#jobList", **({"jobs": rows} if rows else {}), **({"nextPageToken": token} if token else {})}
+
+
+def _time(request: HttpRequest, name: str) -> datetime | None:
+    text = request.query.get(name)
+    return moment(text) if text else None
+
+
+@serves("jobs.getQueryResults", "GET", "/projects/{project}/queries/{job}")
+def get_query_results(call: Call, request: HttpRequest) -> Answer:
+    here, job = place(call), _job(call, request)
+    if job.kind != "query":
+        raise invalid(f"Cannot retrieve query results of a {job.kind} job")
+    job.running.ended.wait(_wait(request.query.get("timeoutMs")))
+    form = query.timestamps_of({k.removeprefix("formatOptions."): v for k, v in request.query.items() if k.startswith("formatOptions.")})
+    return results(here, job, query.Page.of(request), form)
+
+
+def _wait(milliseconds: str | int | None) -> float:
+    return _DEFAULT_WAIT if milliseconds is None else min(int(milliseconds) / 1000, _LONGEST_WAIT)
+
+
+def results(here: Place, job: Job, wanted: query.Page, timestamps: str) -> dict[str, Any]:
+    """A GetQueryResultsResponse, which is a QueryResponse, too. Raises what the job ended with."""
+    answer: dict[str, Any] = {"kind": "bigquery#getQueryResultsResponse", "jobReference": reference(job), "jobComplete": job.done}
+    if not job.done:
+        return answer
+    if job.error is not None:
+        raise job.error
+    assert job.outcome is not None  # noqa: S101  it is done without an error
+    about = query_statistics(job)
+    keys = ("schema", "numDmlAffectedRows", "dmlStats", "totalBytesProcessed", "cacheHit", "totalBytesBilled", "totalSlotMs")
+    times = {key: value for key, value in statistics(job).items() if key.endswith("Time")}
+    return {
+        **answer,
+        **times,
+        "location": job.location,
+        **{k: about[k] for k in keys if k in about},
+        **query.rows_page(here, job.outcome, wanted, timestamps),
+    }
+
+
+@serves("jobs.query", "POST", "/projects/{project}/queries")
+def run_query(call: Call, request: HttpRequest) -> Answer:
+    here, content = place(call), body(request)
+    configuration = query.configuration_of(content)
+    job = _new(here, request.params["project"], "query", configuration=configuration, name=None, location=content.get("location"))
+    check_labels(configuration.get("labels"))
+    spec = query.spec_of(job)
+    if content.get("dryRun"):
+        outcome = query.dry_run(here, spec)
+        job.outcome = outcome
+        job.running.ended.set()
+        about = query_statistics(job)
+        answer = {k: about[k] for k in ("schema", "totalBytesProcessed", "cacheHit") if k in about}
+        return {
+            "kind": "bigquery#queryResponse",
+            "jobComplete": True,
+            "jobReference": {"projectId": job.project, "location": job.location},
+            **answer,
+        }
+    current = call.store(Jobs).add(job, content.get("requestId"))
+    if current is job:
+        start(call, here, job, lambda: query.run(here, spec, job.running))
+    current.running.ended.wait(_wait(content.get("timeoutMs")))
+    wanted = query.Page(limit=query.whole_or_none(content.get("maxResults"), "maxResults"))
+    if content.get("queryResultsFormat") == "ARROW":
+        return query.arrow_answer(here, current, wanted, results)
+    answer = results(here, current, wanted, query.timestamps_of(content.get("formatOptions") or {}))
+    return {**answer, "kind": "bigquery#queryResponse"}
+
+
+@serves("projects.getServiceAccount", "GET", "/projects/{project}/serviceAccount")
+def get_service_account(_call: Call, request: HttpRequest) -> Answer:
+    email = f"bq-{request.params['project']}@bigquery-encryption.iam.gserviceaccount.com"
+    return {"kind": "bigquery#getServiceAccountResponse", "email": email}

@@ -1,0 +1,69 @@
+"""Expressions."""
+
+from __future__ import annotations
+
+from ..errors import not_run
+from ..resolved import Node
+from ..types import duckdb_element, quoted
+from ..values import field_of, python_value
+from . import casts, functions, literals
+from .context import Translator, Words
+
+
+def _literal(_t: Translator, node: Node) -> str:
+    field = field_of(node.type)
+    return literals.constant(python_value(node.value.value, field), field)
+
+
+def _parameter(t: Translator, node: Node) -> str:
+    named = (parameter for parameter in t.parameters if parameter.name == node.name.lower())
+    parameter = next(named) if node.name else t.parameters[node.position - 1]
+    return literals.constant(parameter.value, parameter.field)
+
+
+def _column(_t: Translator, node: Node) -> str:
+    return f"c{node.column.column_id}"
+
+
+def _struct(t: Translator, node: Node) -> str:
+    field = field_of(node.type)
+    names = [child.name.lower() for child in field.fields]
+    if len(set(names)) != len(names):
+        raise not_run("a STRUCT with two fields of the same name")
+    if not names:
+        raise not_run("a STRUCT without fields")
+    members = zip(field.fields, node.field_list, strict=True)
+    packed = ", ".join(f"{quoted(child.name)} := {t.expression(value)}" for child, value in members)
+    return f"CAST(struct_pack({packed}) AS {duckdb_element(field)})"
+
+
+def _member(t: Translator, node: Node) -> str:
+    field = field_of(node.expr.type)
+    return f"struct_extract({t.expression(node.expr)}, {literals.text(field.fields[node.field_idx].name)})"
+
+
+def _subquery(t: Translator, node: Node) -> str:
+    scan = t.scan(node.subquery)
+    columns = node.subquery.column_list
+    if node.subquery_type == 2:
+        return f"EXISTS ({scan})"
+    inner = f"SELECT c{columns[0].column_id} FROM ({scan}) AS {t.name()}"
+    if node.subquery_type == 0:
+        return f"({inner})"
+    if node.subquery_type == 1:
+        return f"ARRAY({inner})"
+    if node.subquery_type == 3:
+        return f"({t.expression(node.in_expr)} IN ({inner}))"
+    raise not_run("LIKE ANY or LIKE ALL of a subquery")
+
+
+EXPRESSIONS: Words = {
+    "literal": _literal,
+    "parameter": _parameter,
+    "column_ref": _column,
+    "function_call": functions.call,
+    "cast": casts.cast,
+    "make_struct": _struct,
+    "get_struct_field": _member,
+    "subquery_expr": _subquery,
+}

@@ -1,0 +1,33 @@
+"""A stack's BigQuery, opened at its first call."""
+
+from __future__ import annotations
+
+import threading
+
+from ..late_rows import LateRows
+from ..registry import Call
+from . import tables
+from .catalog import Catalog
+from .place import Place
+from .warehouse import Warehouse
+
+
+class Store:
+    """One a stack; a reset drops it."""
+
+    def __init__(self) -> None:
+        self.catalog = Catalog()
+        self.warehouse: Warehouse | None = None
+        self.lock = threading.Lock()
+
+
+def place(call: Call) -> Place:
+    store = call.store(Store)
+    with store.lock:
+        if store.warehouse is None:
+            store.warehouse = Warehouse(call.home, call.query_memory)
+            call.on_stop(store.warehouse.close)
+    call.store(LateRows).settle()
+    here = Place(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)
+    tables.expire(here)
+    return here

@@ -1,0 +1,66 @@
+"""OPTIONS(...) of DDL, as the REST API's resources have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .encode import microseconds
+from .errors import invalid_query, not_run
+from .resolved import Node
+from .values import field_of, python_value
+
+_TABLE = {"description": "description", "friendly_name": "friendlyName", "require_partition_filter": "requirePartitionFilter"}
+_DAY = 86_400_000  # ms
+
+
+def values(nodes: Sequence[Node]) -> dict[str, Any]:
+    return {node.name.lower(): _constant(node.value) for node in nodes}
+
+
+def _constant(node: Node) -> Any:
+    if node.kind == "literal":
+        return python_value(node.value.value, field_of(node.value.type))
+    if node.kind == "function_call" and node.function.name == "ZetaSQL:$make_array":
+        return [_constant(argument) for argument in node.argument_list]
+    if node.kind == "make_struct":
+        return tuple(_constant(value) for value in node.field_list)
+    raise not_run("an option that is not a constant")
+
+
+def table(nodes: Sequence[Node]) -> dict[str, Any]:
+    """What its owner writes about a table, as a resource."""
+    written: dict[str, Any] = {}
+    for name, value in values(nodes).items():
+        if name in _TABLE:
+            written[_TABLE[name]] = value
+        elif name == "labels":
+            written["labels"] = _labels(value)
+        elif name == "expiration_timestamp":
+            written["expirationTime"] = str(microseconds(value) // 1000)
+        elif name == "partition_expiration_days":
+            raise not_run("partition_expiration_days")
+        else:
+            raise invalid_query(f"Unknown option: {name}")
+    return {key: value for key, value in written.items() if value is not None}
+
+
+def _labels(value: Any) -> dict[str, str]:
+    pairs = (tuple(pair.values()) if isinstance(pair, dict) else pair for pair in value or ())
+    return {str(key): str(text) for key, text in pairs}
+
+
+def dataset(nodes: Sequence[Node]) -> dict[str, Any]:
+    written: dict[str, Any] = {}
+    for name, value in values(nodes).items():
+        if name in ("description", "location"):
+            written[name] = value
+        elif name == "friendly_name":
+            written["friendlyName"] = value
+        elif name == "labels":
+            written["labels"] = _labels(value)
+        elif name == "default_table_expiration_days":
+            written["defaultTableExpirationMs"] = str(int(value * _DAY))
+        else:
+            raise invalid_query(f"Unknown option: {name}")
+    return written

@@ -1,0 +1,96 @@
+"""What BigQuery's handlers work with: the catalog, the warehouse, the jobs and the stack's clock."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ...clock import Clock
+from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from .catalog import Catalog
+from .errors import BigQueryError
+from .warehouse import Warehouse
+
+Answer = HttpAnswer | dict[str, Any]
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    catalog: Catalog
+    warehouse: Warehouse
+    clock: Clock
+
+    def now(self) -> datetime:
+        """In whole milliseconds, as BigQuery notes times."""
+        now = self.clock.now()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def milliseconds(moment: datetime) -> str:
+    return str(int(moment.timestamp() * 1000))
+
+
+def moment(written: str | int) -> datetime:
+    return datetime.fromtimestamp(int(written) / 1000, UTC)
+
+
+def worded(error: BigQueryError) -> GcpError:
+    place = {"location": error.location, "locationType": "parameter"} if error.location else {}
+    return GcpError(error.status, error.message, reason=error.reason, http=error.http, **place)
+
+
+def serves(
+    operation: str, method: str, path: str
+) -> Callable[[Callable[[Call, HttpRequest], Answer]], Callable[[Call, HttpRequest], Answer]]:
+    """A route of BigQuery's, below /bigquery/v2; what it refuses is answered in BigQuery's shape."""
+
+    def decorate(function: Callable[[Call, HttpRequest], Answer]) -> Callable[[Call, HttpRequest], Answer]:
+        @functools.wraps(function)
+        def handler(call: Call, request: HttpRequest) -> Answer:
+            try:
+                return function(call, request)
+            except BigQueryError as error:
+                raise worded(error) from error
+
+        route(f"bigquery.{operation}", method, path if path.startswith("/upload") else f"/bigquery/v2{path}")(handler)
+        return handler
+
+    return decorate
+
+
+def body(request: HttpRequest) -> dict[str, Any]:
+    return request.json()
+
+
+def page(items: list[Any], request: HttpRequest, most: int = 1000) -> tuple[list[Any], str | None]:
+    """The items that maxResults and pageToken ask for, and the next token."""
+    start = whole(request.query.get("pageToken", "0"), "pageToken")
+    size = min(whole(request.query.get("maxResults", str(most)), "maxResults"), most)
+    end = start + size
+    return items[start:end], str(end) if end < len(items) else None
+
+
+def whole(text: str, name: str) -> int:
+    if not text.isdigit():
+        raise BigQueryError("invalid", f"Invalid value at '{name}': {text!r} is not a whole number", name)
+    return int(text)
+
+
+def flag(request: HttpRequest, name: str) -> bool:
+    return request.query.get(name, "").lower() == "true"
+
+
+def merged(current: Any, change: Any) -> Any:
+    """As a PATCH changes a resource: null removes, an object is merged, everything else replaces."""
+    if not isinstance(change, dict) or not isinstance(current, dict):
+        return {k: v for k, v in change.items() if v is not None} if isinstance(change, dict) else change
+    result = dict(current)
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(current.get(key), value)
+    return result

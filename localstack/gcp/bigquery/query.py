@@ -1,0 +1,217 @@
+"""A query job: from its statement to rows in a table, or to a table that is changed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from ..registry import HttpRequest
+from . import analysis, datasets, ddl, dml, encode, evaluation, sources, tables, warehouse, writing
+from .analysis import Analysis, Question
+from .catalog import TableRef
+from .errors import BigQueryError, invalid, not_run
+from .job import Job, Outcome
+from .parameters import read
+from .place import Place, whole
+from .running import Running
+from .types import Field, arrow_schema
+
+_LIFETIME = timedelta(hours=24)  # of a result [docs: bigquery/docs/cached-results]
+_PAGE = 50_000  # rows at most
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    question: Question
+    configuration: Mapping[str, Any]  # the job's `query`
+    most_billed: int | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    start: int = 0
+    limit: int | None = None
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Page:
+        token = request.query.get("pageToken") or request.query.get("startIndex") or "0"
+        return cls(start=whole(token, "pageToken"), limit=whole_or_none(request.query.get("maxResults"), "maxResults"))
+
+
+def whole_or_none(value: Any, name: str) -> int | None:
+    return None if value is None else whole(str(value), name)
+
+
+def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The job configuration of a QueryRequest."""
+    keys = (
+        "query", "defaultDataset", "useQueryCache", "useLegacySql", "parameterMode", "queryParameters", "maximumBytesBilled",
+        "connectionProperties", "createSession",
+    )  # fmt: skip
+    outer = ("labels", "dryRun", "jobTimeoutMs")
+    return {"query": {k: content[k] for k in keys if k in content}, **{k: content[k] for k in outer if k in content}}
+
+
+def spec_of(job: Job) -> Spec:
+    """invalid, where the configuration is."""
+    configuration = job.configuration["query"]
+    if not str(configuration.get("query") or "").strip():
+        raise BigQueryError("required", "Required parameter is missing: query", "query")
+    if configuration.get("useLegacySql", True):
+        raise not_run("legacy SQL (useLegacySql must be false)")
+    for key, subject in (("tableDefinitions", "external tables"), ("createSession", "sessions")):
+        if configuration.get(key):
+            raise not_run(subject)
+    default = configuration.get("defaultDataset") or {}
+    dataset = (default.get("projectId") or job.project, default["datasetId"]) if default.get("datasetId") else None
+    parameters = read(configuration.get("parameterMode"), configuration.get("queryParameters") or ())
+    question = Question(sql=str(configuration["query"]), project=job.project, dataset=dataset, parameters=parameters)
+    if configuration.get("destinationTable"):
+        writing.target_of(configuration, "WRITE_EMPTY")
+    else:
+        job.configuration = {**job.configuration, "query": {**configuration, **_anonymous(job)}}
+    most = whole_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
+    return Spec(question=question, configuration=job.configuration["query"], most_billed=most)
+
+
+def _anonymous(job: Job) -> dict[str, Any]:
+    """Where a query's result is kept for a day."""
+    dataset = "_" + hashlib.blake2b(job.project.encode(), digest_size=20).hexdigest()
+    table = {"projectId": job.project, "datasetId": dataset, "tableId": f"anon{uuid.uuid4().hex}"}
+    return {"destinationTable": table, "createDisposition": "CREATE_IF_NEEDED", "writeDisposition": "WRITE_TRUNCATE"}
+
+
+def dry_run(here: Place, spec: Spec) -> Outcome:
+    """What the query would give and read."""
+    meaning = analysis.analyze(here, spec.question)
+    fields: Sequence[Field] = ()
+    if meaning.statement.kind == "query_stmt":
+        fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+    return Outcome(fields=tuple(fields), processed=processed(here, meaning), kind=kind_of(meaning), statistics=_referenced(meaning))
+
+
+def run(here: Place, spec: Spec, running: Running) -> Outcome:
+    meaning = analysis.analyze(here, spec.question)
+    size = processed(here, meaning)
+    if spec.most_billed is not None and size > spec.most_billed:
+        words = f"Query exceeded limit for bytes billed: {spec.most_billed}. {size} or higher required."
+        raise BigQueryError("bytesBilledLimitExceeded", words)
+    outcome = _executed(here, spec, meaning, running)
+    return msgspec.structs.replace(
+        outcome, processed=size, kind=kind_of(meaning), statistics={**_referenced(meaning), **outcome.statistics}
+    )
+
+
+def _executed(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+    kind = meaning.statement.kind
+    if kind == "query_stmt":
+        return _selected(here, spec, meaning, running)
+    if kind in dml.KINDS:
+        return dml.run(here, meaning, running)
+    if kind in ddl.KINDS:
+        return ddl.run(here, meaning, running)
+    raise not_run(f"the statement {kind.removesuffix('_stmt').replace('_', ' ').upper()}")
+
+
+def _selected(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+    fields = tuple(field for _, field in analysis.columns_of(meaning.statement.output_column_list))
+    target = writing.target_of(spec.configuration, "WRITE_EMPTY")
+    if target.ref.dataset.startswith("_"):
+        ensure_hidden(here, target.ref)
+        target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
+    writing.check(here, target)
+    rows = evaluation.select(here, meaning, fields, running, lambda fill: writing.write(here, target, fields, fill))
+    return Outcome(fields=fields, table=target.ref, rows=rows)
+
+
+def ensure_hidden(here: Place, ref: TableRef) -> None:
+    with here.catalog.lock:
+        try:
+            here.catalog.dataset(ref.project, ref.dataset)
+        except BigQueryError:
+            datasets.create(here, ref.project, ref.dataset, {})
+
+
+def processed(here: Place, meaning: Analysis) -> int:
+    """Logical bytes of the columns that a statement reads."""
+    read_columns: dict[TableRef, set[str]] = {}
+    for node in meaning.statement.walk():
+        if node.kind == "table_scan":
+            source = meaning.sources[node.table.serialization_id]
+            if source.table is not None and source.table.kind == "TABLE":
+                read_columns.setdefault(source.ref, set()).update(column.name.lower() for column in node.column_list)
+    total = 0
+    for ref, names in read_columns.items():
+        _, sizes = tables.sizes_of(here, here.catalog.table(ref))
+        total += sum(size for name, size in sizes.items() if name.lower() in names)
+    return total
+
+
+def kind_of(meaning: Analysis) -> str:
+    """The statementType of a job."""
+    kind = meaning.statement.kind.removesuffix("_stmt")
+    known = {"query": "SELECT", "truncate": "TRUNCATE_TABLE", "drop": f"DROP_{meaning.statement.object_type}" if kind == "drop" else ""}
+    return known.get(kind) or kind.upper()
+
+
+def _referenced(meaning: Analysis) -> dict[str, Any]:
+    listed = sources.described(meaning.sources)
+    return {"referencedTables": listed} if listed else {}
+
+
+def timestamps_of(options: Mapping[str, Any]) -> str:
+    """How timestamps are written (DataFormatOptions)."""
+    if str(options.get("useInt64Timestamp", "")).lower() == "true":
+        return encode.MICROSECONDS
+    form = options.get("timestampOutputFormat") or encode.FLOAT
+    if form in ("TIMESTAMP_OUTPUT_FORMAT_UNSPECIFIED", encode.FLOAT):
+        return encode.FLOAT
+    if form not in (encode.MICROSECONDS, encode.ISO):
+        raise invalid(f"Invalid value for timestampOutputFormat: {form}", "formatOptions.timestampOutputFormat")
+    return str(form)
+
+
+def rows_page(here: Place, outcome: Outcome, wanted: Page, timestamps: str) -> dict[str, Any]:
+    """rows, totalRows and the next page's token of a query's result."""
+    if outcome.table is None:
+        return {}
+    shown, rest = _part(here, outcome, wanted)
+    rows = encode.rows(shown, outcome.fields, timestamps)
+    return {"totalRows": str(outcome.rows), **({"rows": rows} if rows else {}), **rest}
+
+
+def _part(here: Place, outcome: Outcome, wanted: Page) -> tuple[Any, dict[str, Any]]:
+    assert outcome.table is not None  # noqa: S101  its callers looked
+    limit = min(_PAGE, wanted.limit if wanted.limit is not None else _PAGE)
+    with here.warehouse.session() as cursor:
+        part = warehouse.read(cursor, tables.relation(outcome.table), outcome.fields, start=wanted.start, limit=limit)
+    end = wanted.start + part.num_rows
+    more = end < outcome.rows and (wanted.limit is None or part.num_rows or not wanted.limit)
+    return part, {"pageToken": str(end)} if more else {}
+
+
+def arrow_answer(here: Place, job: Job, wanted: Page, results: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """A QueryResponse with queryResultsFormat ARROW: the first rows as one record batch."""
+    answer = results(here, job, Page(limit=0), encode.MICROSECONDS)
+    answer.pop("pageToken", None)
+    if job.outcome is None or not job.done or job.outcome.table is None:
+        return answer
+    part, rest = _part(here, job.outcome, wanted)
+    schema = arrow_schema(job.outcome.fields)
+    batches = part.combine_chunks().to_batches() if part.num_rows else []
+    return {
+        **answer,
+        **rest,
+        "kind": "bigquery#queryResponse",
+        "pageRowCount": str(part.num_rows),
+        "arrowSchema": {"serializedSchema": base64.b64encode(schema.serialize().to_pybytes()).decode()},
+        **(
+            {"arrowRecordBatch": {"serializedRecordBatch": base64.b64encode(batches[0].serialize().to_pybytes()).decode()}}
+            if batches
+            else {}
+        ),
+    }

@@ -1,0 +1,20 @@
+"""row_restriction of a read session: a condition of GoogleSQL over one table's columns."""
+
+from __future__ import annotations
+
+from . import analysis, translation
+from .catalog import Table
+from .errors import BigQueryError, invalid
+from .place import Place
+
+
+def condition(here: Place, table: Table, text: str) -> str:
+    """Over the table's columns in DuckDB. invalid in GoogleSQL's words."""
+    name = f"`{table.ref.project}.{table.ref.dataset}.{table.ref.table}`"
+    question = analysis.Question(sql=f"SELECT * FROM {name} WHERE {text}", project=table.ref.project)
+    try:
+        return translation.condition(here, analysis.analyze(here, question))
+    except BigQueryError as error:
+        if error.reason == "invalidQuery":
+            raise invalid(f"request failed: Row filter for table {name} is invalid. Filter is '{text}': {error.message}") from error
+        raise

@@ -1,0 +1,84 @@
+"""What a statement's table names stand for: tables, views, and INFORMATION_SCHEMA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from .catalog import Table, TableRef
+from .errors import BigQueryError, invalid_query, not_run
+from .place import Place
+from .types import Field
+
+_SCHEMA = "INFORMATION_SCHEMA"
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """`information`: the view of INFORMATION_SCHEMA; then `ref` names the project and dataset that it is about."""
+
+    ref: TableRef
+    fields: tuple[Field, ...]
+    table: Table | None = None
+    information: str | None = None
+
+
+def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -> TableRef:
+    """A table's name as a statement writes it: `p.d`.t, d.t or t."""
+    parts = [part for segment in path for part in segment.split(".")]
+    if len(parts) > 3 and all("." not in segment for segment in path[:1]):
+        parts = [".".join(parts[:-2]), *parts[-2:]]  # domain-scoped projects: example.com:p
+    if len(parts) == 1:
+        if dataset is None:
+            raise invalid_query(f'Table "{parts[0]}" must be qualified with a dataset (e.g. dataset.table).')
+        return TableRef(*dataset, parts[0])
+    if len(parts) == 2:
+        return TableRef(project, *parts)
+    if len(parts) != 3 or not all(parts):
+        raise invalid_query(f'Invalid table name: "{".".join(path)}"; it needs project.dataset.table')
+    return TableRef(*parts)
+
+
+def source_of(here: Place, path: Sequence[str], project: str, dataset: tuple[str, str] | None) -> Source:
+    """BigQueryError notFound where there is no such table."""
+    parts = [part for segment in path for part in segment.split(".")]
+    upper = [part.upper() for part in parts]
+    if _SCHEMA in upper:
+        return _information(here, parts, upper.index(_SCHEMA), project)
+    ref = ref_of(path, project, dataset)
+    if ref.table.endswith("*"):
+        raise not_run(f"wildcard tables ({ref.table})")
+    if "$" in ref.table:
+        raise not_run(f"partition decorators in a query ({ref.table})")
+    try:
+        here.catalog.dataset(ref.project, ref.dataset)
+        table = here.catalog.table(ref)
+    except BigQueryError as error:
+        raise BigQueryError("notFound", f"{error.message} was not found in location US") from error
+    return Source(ref=ref, fields=table.fields, table=table)
+
+
+def _information(here: Place, parts: Sequence[str], place: int, project: str) -> Source:
+    from . import information
+
+    if place + 2 != len(parts):
+        raise invalid_query(f'Invalid table name: "{".".join(parts)}"')
+    name, before = parts[-1].upper(), list(parts[:place])
+    if before and before[-1].lower().startswith("region-"):
+        before.pop()
+        owner, dataset = (before[0] if before else project), ""
+    elif name == "SCHEMATA":
+        owner, dataset = (before[0] if before else project), ""
+    else:
+        if not before:
+            raise invalid_query(f"{_SCHEMA}.{name} must be qualified with a dataset or a region")
+        owner, dataset = (before[0], before[1]) if len(before) > 1 else (project, before[0])
+        here.catalog.dataset(owner, dataset)
+    return Source(ref=TableRef(owner, dataset, name), fields=information.fields(name), information=name)
+
+
+def described(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """ReferencedTables of a job."""
+    refs = {source.ref: None for source in sources if source.information is None}
+    return [ref.rest() for ref in refs]

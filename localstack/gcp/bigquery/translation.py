@@ -1,0 +1,113 @@
+"""Analyzed statements as SQL of DuckDB over the warehouse."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from . import analysis, information, tables
+from .analysis import Analysis
+from .errors import BigQueryError, invalid_query, not_run
+from .language import literals
+from .language.context import Translator
+from .language.expressions import EXPRESSIONS
+from .language.scans import SCANS
+from .place import Place
+from .resolved import Node
+from .running import Running
+from .sources import Source
+from .types import Field, quoted
+
+_NOT_RUN = "NOT RUN: "
+
+
+def translator(here: Place, meaning: Analysis) -> Translator:
+    relations = [(_relation(here, source), [field.name for field in source.fields]) for source in meaning.sources]
+    return Translator(relations, meaning.question.parameters, here.clock.now(), scans=SCANS, expressions=EXPRESSIONS)
+
+
+def query(here: Place, meaning: Analysis) -> str:
+    """A SELECT whose columns have the names of the statement's output. notImplemented by the name of what DuckDB cannot do truly."""
+    return output(translator(here, meaning), meaning.statement.query, meaning.statement.output_column_list)
+
+
+def output(t: Translator, scan: Node, outputs: Sequence[Node]) -> str:
+    columns = ", ".join(f"{_checked(number, field)} AS {quoted(field.name)}" for number, field in analysis.columns_of(outputs))
+    return f"SELECT {columns} FROM ({t.scan(scan)}) AS result"
+
+
+def _checked(number: int, field: Field) -> str:
+    """An array that leaves a query has no NULL within."""
+    name = f"c{number}"
+    if not field.repeated:
+        return name
+    words = literals.text(f"Array cannot have a null element; error in writing field {field.name}")
+    return f"CASE WHEN len(list_filter({name}, lambda v: v IS NULL)) > 0 THEN error({words}) ELSE {name} END"
+
+
+def condition(here: Place, meaning: Analysis) -> str:
+    """The WHERE of `SELECT * FROM t WHERE ...`, over the table's own columns."""
+    t = translator(here, meaning)
+    filters = [node for node in meaning.statement.walk() if node.kind == "filter_scan"]
+    if len(filters) != 1 or any(node.kind == "subquery_expr" for node in meaning.statement.walk()):
+        raise not_run("a row restriction that is not one condition")
+    scan = filters[0].input_scan
+    names = dict(zip((c.column_id for c in scan.column_list), scan.column_index_list, strict=True))
+    columns = meaning.sources[0].fields
+    return _named(t, filters[0].filter_expr, {number: quoted(columns[index].name) for number, index in names.items()})
+
+
+def _named(t: Translator, node: Node, names: dict[int, str]) -> str:
+    """An expression over columns that are not numbered."""
+    numbered = ", ".join(f"{name} AS c{number}" for number, name in names.items())
+    return f"(SELECT {t.expression(node)} FROM (SELECT {numbered or '1 AS none_'}))"
+
+
+def _relation(here: Place, source: Source) -> str:
+    if source.information is not None:
+        return _information(here, source)
+    assert source.table is not None  # noqa: S101  a source is the one or the other
+    if source.table.kind == "VIEW":
+        question = analysis.Question(sql=source.table.written["view"]["query"], project=source.ref.project)
+        return f"({query(here, analysis.analyze(here, question))}) AS {quoted(source.ref.table)}"
+    return tables.relation(source.ref)
+
+
+def _information(here: Place, source: Source) -> str:
+    rows = information.rows(here, source.ref)
+    columns = ", ".join(quoted(field.name) for field in source.fields)
+    written = [f"({', '.join(literals.constant(row[field.name], field) for field in source.fields)})" for row in rows]
+    if not written:
+        empty = ", ".join(f"{literals.constant(None, field)} AS {quoted(field.name)}" for field in source.fields)
+        return f"(SELECT {empty} LIMIT 0) AS information"
+    return f"(VALUES {', '.join(written)}) AS information({columns})"
+
+
+@contextlib.contextmanager
+def worded(running: Running) -> Iterator[None]:
+    """DuckDB's complaints in BigQuery's words; what DuckDB does not know is not run."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.InterruptException:
+        running.check()
+        raise
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.NotImplementedException) as error:
+        raise not_run(f"this statement in DuckDB ({str(error).splitlines()[0]})") from error
+    except duckdb.Error as error:
+        running.check()
+        raise _complaint(str(error)) from error
+
+
+def _complaint(words: str) -> BigQueryError:
+    first = words.splitlines()[0]
+    if _NOT_RUN in words:
+        return not_run(words.partition(_NOT_RUN)[2].splitlines()[0])
+    if "NOT NULL constraint failed" in words:
+        return invalid_query(f"Required field {first.rpartition('.')[2]} cannot be null")
+    if "More than one row returned by a subquery" in words:
+        return invalid_query("Scalar subquery produced more than one element")
+    return invalid_query(first.partition(": ")[2] or first)

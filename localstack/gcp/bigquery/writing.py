@@ -1,0 +1,162 @@
+"""Rows into a table, all of them or none, with the dispositions that loads, copies and queries share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from . import tables, warehouse
+from .catalog import Table, TableRef
+from .errors import BigQueryError, invalid
+from .place import Place
+from .types import Field, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+Fill = Callable[["duckdb.DuckDBPyConnection", str, Sequence[Field]], None]  # insert into the named table, which has these columns
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    ref: TableRef
+    create: str = "CREATE_IF_NEEDED"
+    write: str = "WRITE_EMPTY"
+    updates: frozenset[str] = frozenset()  # schemaUpdateOptions
+    written: Mapping[str, Any] = {}  # of a table that is made: timePartitioning, clustering, description ...
+    expires: datetime | None = None
+
+
+def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
+    """Of a job's configuration. invalid."""
+    ref = table_ref(configuration.get("destinationTable"), "destinationTable")
+    create = configuration.get("createDisposition") or "CREATE_IF_NEEDED"
+    write = configuration.get("writeDisposition") or default_write
+    if create not in ("CREATE_IF_NEEDED", "CREATE_NEVER"):
+        raise invalid(f"Invalid value for createDisposition: {create}", "createDisposition")
+    if write not in ("WRITE_EMPTY", "WRITE_APPEND", "WRITE_TRUNCATE", "WRITE_TRUNCATE_DATA"):
+        raise invalid(f"Invalid value for writeDisposition: {write}", "writeDisposition")
+    keys = ("timePartitioning", "rangePartitioning", "clustering")
+    written = {key: configuration[key] for key in keys if configuration.get(key)}
+    written |= {k: v for k, v in (configuration.get("destinationTableProperties") or {}).items() if k != "expirationTime"}
+    return Target(ref=ref, create=create, write=write, updates=frozenset(configuration.get("schemaUpdateOptions") or ()), written=written)
+
+
+def table_ref(resource: Mapping[str, Any] | None, name: str) -> TableRef:
+    parts = [(resource or {}).get(key) for key in ("projectId", "datasetId", "tableId")]
+    if not all(parts):
+        raise BigQueryError("required", f"Required parameter is missing: {name}", name)
+    return TableRef(*map(str, parts))
+
+
+def check(here: Place, target: Target) -> None:
+    """What can be refused before anything is read."""
+    if here.catalog.find(target.ref) is None:
+        here.catalog.dataset(target.ref.project, target.ref.dataset)
+        if target.create == "CREATE_NEVER":
+            raise BigQueryError("notFound", f"Not found: Table {target.ref}")
+
+
+def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> int:
+    """Rows that were added. Readers see the table as it was until all of them are there."""
+    name = tables.relation(target.ref)
+    with here.warehouse.transaction(name) as cursor:
+        check(here, target)
+        current = here.catalog.find(target.ref)
+        if current is not None and current.kind != "TABLE":
+            raise invalid(f"{target.ref} is not allowed for this operation because it is currently a {current.kind}.")
+        before = 0 if current is None or target.write.startswith("WRITE_TRUNCATE") else warehouse.count(cursor, name)
+        if before and target.write == "WRITE_EMPTY":
+            raise BigQueryError("duplicate", f"Already Exists: Table {target.ref}")
+        columns = _shaped(cursor, target, current, tuple(fields))
+        fill(cursor, name, [column for column in columns if column.name.lower() in {field.name.lower() for field in fields}])
+        after = warehouse.count(cursor, name)
+        if current is None:
+            new = tables.described(here, target.ref, target.written, columns)
+    if current is None:
+        here.catalog.add_table(msgspec.structs.replace(new, expires=target.expires or new.expires))
+    else:
+        tables.wrote(here, target.ref, columns)
+    return after - before
+
+
+def _shaped(cursor: Any, target: Target, current: Table | None, fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    """The columns that the table has once it is ready for the rows."""
+    name = tables.relation(target.ref)
+    if current is None:
+        warehouse.create(cursor, name, fields)
+        return fields
+    if target.write == "WRITE_TRUNCATE" or not current.fields:
+        columns = _remembered(current.fields, fields)
+        warehouse.create(cursor, name, columns)
+        return columns
+    columns = merged(target.ref, current.fields, fields, target.updates)
+    if target.write == "WRITE_TRUNCATE_DATA":
+        cursor.execute(f"DELETE FROM {name}")
+    tables.reshape(cursor, name, current.fields, columns)
+    return columns
+
+
+def _remembered(old: Sequence[Field], new: tuple[Field, ...]) -> tuple[Field, ...]:
+    """New columns, with what their owner wrote about those of the same name and type, where nothing new is said."""
+    by_name = {field.name.lower(): field for field in old}
+    remembered = []
+    for field in new:
+        before = by_name.get(field.name.lower())
+        same = before is not None and before.type == field.type and not field.about
+        remembered.append(msgspec.structs.replace(field, about=before.about) if same and before else field)
+    return tuple(remembered)
+
+
+def merged(ref: TableRef, old: Sequence[Field], new: Sequence[Field], updates: frozenset[str], place: str = "") -> tuple[Field, ...]:
+    """A table's columns after rows of `new` are appended. invalid where they do not fit."""
+    words = f"Provided Schema does not match Table {ref}."
+    by_name = {field.name.lower(): field for field in new}
+    columns = []
+    for field in old:
+        added = by_name.pop(field.name.lower(), None)
+        where = f"{place}{field.name}"
+        if added is None:
+            if field.mode == "REQUIRED":
+                raise invalid(f"{words} Field {where} is missing in new schema")
+            columns.append(field)
+            continue
+        if added.type != field.type:
+            raise invalid(f"{words} Field {where} has changed type from {field.type} to {added.type}")
+        mode = field.mode
+        if added.repeated != field.repeated:
+            raise invalid(f"{words} Field {where} has changed mode from {field.mode} to {added.mode}")
+        if field.mode == "REQUIRED" and added.mode == "NULLABLE" and "ALLOW_FIELD_RELAXATION" in updates:
+            mode = "NULLABLE"
+        children = merged(ref, field.fields, added.fields, updates, f"{where}.") if field.fields else ()
+        columns.append(msgspec.structs.replace(field, mode=mode, fields=children))
+    for field in by_name.values():
+        if "ALLOW_FIELD_ADDITION" not in updates:
+            raise invalid(f"{words} Cannot add fields (field: {place}{field.name})")
+        columns.append(field)
+    return tuple(columns)
+
+
+def fill_from(sql: str) -> Fill:
+    """The rows of a query whose columns have the fields' names."""
+
+    def fill(cursor: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Field]) -> None:
+        from . import arrow
+
+        if columns:
+            names = ", ".join(quoted(column.name) for column in columns)
+            cursor.execute(f"INSERT INTO {name} ({names}) SELECT {arrow.selection(columns)} FROM ({sql})")
+
+    return fill
+
+
+def fill_rows(rows: Any) -> Fill:
+    """Rows of an Arrow table whose columns have the fields' names."""
+    return lambda cursor, name, columns: warehouse.insert(cursor, name, rows, columns)
+
+
+def with_layout(target: Target, layout: Mapping[str, Any]) -> Target:
+    """The target, laid out so where it is made and nothing else is said."""
+    return msgspec.structs.replace(target, written={**layout, **target.written})

@@ -1,0 +1,24 @@
+"""The conformance suite's GCP stack, with its faults, for the tests of this adapter."""
+
+import pytest
+
+from isthmus.adapters import targets
+from isthmus.localstack.client import Stack
+from isthmus.tests.conformance.places import fresh
+
+
+@pytest.fixture
+def profile(tmp_path):
+    return fresh("vertex", tmp_path / "home")
+
+
+@pytest.fixture
+def target(profile):
+    opened = targets.load(profile)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def stack(profile):  # the profile has reset it
+    return Stack(profile.options["endpoint_url"], "gcp")

@@ -1,0 +1,83 @@
+"""Subscriptions that write into BigQuery, with Google's own clients."""
+
+import json
+
+import pytest
+from google.api_core import exceptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.pubsub_v1 import PublisherClient, SubscriberClient
+
+PROJECT = "projects/shop-project"
+TOPIC, DEAD, SUBSCRIPTION = f"{PROJECT}/topics/clicks", f"{PROJECT}/topics/dead", f"{PROJECT}/subscriptions/clicks-table"
+TABLE = "shop-project.shop.clicks"
+SCHEMA = [
+    bigquery.SchemaField("event_id", "STRING", "REQUIRED"),
+    bigquery.SchemaField("at", "TIMESTAMP"),
+    bigquery.SchemaField("n", "INT64"),
+]
+
+
+@pytest.fixture
+def warehouse(gcp):
+    client = bigquery.Client("shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
+    client.create_dataset("shop")
+    client.create_table(bigquery.Table(TABLE, schema=SCHEMA))
+    return client
+
+
+@pytest.fixture
+def publish(gcp, warehouse):
+    """`publish(row, ...)`: JSON objects, or bytes, to a topic whose subscription writes into the table."""
+    publisher, subscriber = gcp.client(PublisherClient), gcp.client(SubscriberClient)
+    for topic in (TOPIC, DEAD):
+        publisher.create_topic(name=topic)
+    subscriber.create_subscription(name=f"{PROJECT}/subscriptions/dead-all", topic=DEAD)
+    subscriber.create_subscription(
+        request={
+            "name": SUBSCRIPTION,
+            "topic": TOPIC,
+            "bigquery_config": {"table": TABLE, "use_table_schema": True, "drop_unknown_fields": True},
+            "dead_letter_policy": {"dead_letter_topic": DEAD, "max_delivery_attempts": 5},
+        }
+    )
+
+    def publish(*rows):
+        data = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
+        publisher.publish(topic=TOPIC, messages=[{"data": content} for content in data])
+
+    return publish
+
+
+def rows(warehouse):
+    return [tuple(row.values()) for row in warehouse.query_and_wait("SELECT event_id, n FROM shop.clicks ORDER BY event_id, n")]
+
+
+def test_what_was_published_is_in_the_table_for_whoever_reads_it(warehouse, publish):
+    publish({"event_id": "a", "at": "2026-01-01T00:00:00Z", "n": 1, "colour": "red"}, {"event_id": "b"})
+    assert rows(warehouse) == [("a", 1), ("b", None)]
+    publish({"event_id": "c", "n": 3})
+    assert warehouse.get_table(TABLE).num_rows == 3
+
+
+def test_what_does_not_fit_goes_to_the_dead_letter_topic(gcp, warehouse, publish):
+    publish({"event_id": "a", "n": 1}, {"n": 2}, b"no JSON", {"event_id": "b", "n": "many"})
+    assert rows(warehouse) == [("a", 1)]
+    letters = gcp.client(SubscriberClient).pull(subscription=f"{PROJECT}/subscriptions/dead-all", max_messages=10).received_messages
+    assert [letter.message.data for letter in letters] == [b'{"n": 2}', b"no JSON", b'{"event_id": "b", "n": "many"}']
+    assert letters[0].message.attributes["CloudPubSubDeadLetterSourceSubscription"] == "clicks-table"
+
+
+def test_a_duplicate_is_in_the_table_twice(gcp, warehouse, publish):
+    gcp.fault(kind="duplicate", operation="Publisher.Publish")
+    publish({"event_id": "a", "n": 1})
+    assert rows(warehouse) == [("a", 1), ("a", 1)]
+
+
+def test_the_table_must_be_there_and_the_subscription_is_not_pulled(gcp, publish):
+    subscriber = gcp.client(SubscriberClient)
+    config = {"table": "shop-project.shop.other", "use_table_schema": True}
+    with pytest.raises(exceptions.NotFound):
+        subscriber.create_subscription(request={"name": f"{PROJECT}/subscriptions/other", "topic": TOPIC, "bigquery_config": config})
+    with pytest.raises(exceptions.FailedPrecondition):
+        subscriber.pull(subscription=SUBSCRIPTION, max_messages=1)
