@@ -154,8 +154,7 @@ def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table
     from google.cloud.bigquery import QueryJobConfig
 
     settings = QueryJobConfig(query_parameters=_parameters(params))
-    job = session.bigquery.query(text, job_config=settings, retry=retry(), job_retry=None, timeout=_CALL)
-    rows = job.result(retry=retry(), job_retry=None)
+    rows = session.bigquery.query_and_wait(text, job_config=settings, retry=retry(), job_retry=None, api_timeout=_CALL)
     storage = session.bigquery_read if rows.total_rows > _BY_REST else None
     table: pa.Table = rows.to_arrow(bqstorage_client=storage, create_bqstorage_client=False)
     return table

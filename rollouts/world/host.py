@@ -68,6 +68,7 @@ class Fleet:
         self.never_ready: set[str] = set()  # variants that will not come up when they are made
         self.hangs = False  # changes do not end
         self.rollbacks = 0  # so many of the next changes end ready with what was there before
+        self.rolled_back = 0  # changes that did
         self.failure: str | None = None
         self._version = 0
         self._change: Callable[[], None] | None = None
@@ -162,7 +163,7 @@ class Fleet:
             return
         self._change = None
         if self.rollbacks:
-            self.rollbacks -= 1
+            self.rollbacks, self.rolled_back = self.rollbacks - 1, self.rolled_back + 1
             self.failure = "the change was rolled back"
             for variant in self.variants.values():
                 variant.target, variant.wanted = variant.percent, variant.instances

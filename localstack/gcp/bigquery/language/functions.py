@@ -42,6 +42,7 @@ _TEMPLATES: Mapping[str, str] = {
     "sha1": "unhex(sha1({0}))",
     "generate_uuid": "CAST(uuid() AS VARCHAR)",
     "rand": "random()",
+    "error": "error({0})",
     "array_length": "CAST(len({0}) AS BIGINT)",
     "array_reverse": "list_reverse({0})",
     "regexp_contains": "regexp_matches({0}, {1})",
