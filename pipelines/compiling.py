@@ -38,18 +38,18 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
 def compile_run(project: Project, config: str, *, to: EngineName, run: str | None = None, overrides: Sequence[str] = ()) -> Compiled:
     """Put run.json and the project's files into the target's bucket, and give the document; nothing is started.
 
-    All of the graph is in it: a step whose result is known finds it when it runs. The engine's pods need an identity that may read and write
-    the bucket. Invalid where they could not reach it, or where no image is known; AlreadyExists when the name is another run's.
+    All of the graph is in it: a step whose result is known finds it when it runs. The engine's pods need an identity that may read and
+    write the bucket. Invalid where they could not reach it, or where no image is known; AlreadyExists when the name is another run's.
     """
     blobs = project.target.blobs
     if local_path(blobs.root) is not None:
-        raise Invalid(
-            f"target {project.target.name} keeps its files on this machine: pods cannot read them", remedy="name another --target"
-        )
+        words = f"target {project.target.name} keeps its files on this machine, where no pod reads them"
+        raise Invalid(words, remedy="name another --target")
     model = configuration(project, config, overrides)
     image = _image(project)
-    name = run or runs.next_name(project)
-    prepared = prepare(project, pipeline(project, model, tuple(overrides)), run=name, settle=False)
+    with project.lock("compile"):
+        name = run or runs.next_name(project)
+        prepared = prepare(project, pipeline(project, model, tuple(overrides)), run=name, settle=False)
     return _compiled(project, prepared, to, image, name)
 
 
