@@ -229,7 +229,8 @@ def test_bad_requests_are_answered_in_the_services_shape(gcp, bucket):
         ("GET", "/storage/v1/b/shop/o/k?generation=x", None, 400, b"Invalid value for generation"),
         ("POST", "/batch/storage/v1", b"x", 400, b"multipart/mixed"),
         ("GET", "/storage/v1/b/shop/anywhereCaches", None, 501, b"not supported by the offline GCP yet"),
-        ("GET", "/shop/k?X-Goog-Signature=00", None, 501, b"signed URLs are not supported"),
+        ("GET", "/shop/k?X-Goog-Signature=00", None, 400, b"Invalid argument"),
+        ("POST", "/shop/", b"x", 400, b"exactly one file"),
         ("GET", "/shop/k", None, 404, b"<Code>NoSuchKey</Code>"),
     ):
         answer = ask(gcp, method, path, body=body)
@@ -257,3 +258,22 @@ blob.reload()
 print(blob.name, blob.metadata, blob.size, blob.self_link.split("/")[2])
 """
     assert gcp.run(code).split() == ["../dir/\U0001f681", "{'colour':", "'blue'}", str(11 << 20), "storage.googleapis.com"]
+
+
+def test_signed_urls_hold_for_what_was_signed_and_until_their_time(gcp):
+    code = """
+import requests
+from google.cloud import storage
+bucket = storage.Client().create_bucket("signed")
+blob = bucket.blob("a b")
+blob.upload_from_string(b"one")
+for version in ("v2", "v4"):
+    url = blob.generate_signed_url(expiration=60 if version == "v4" else 4_000_000_000, version=version)
+    print(requests.get(url).content.decode(), requests.delete(url).status_code, requests.get(url.replace("a%20b", "other")).status_code)
+print(blob.generate_signed_url(expiration=60, version="v4"))
+"""
+    *lines, url = gcp.run(code).splitlines()
+    assert lines == ["one 403 403"] * 2
+    gcp.advance(61)
+    path = url.removeprefix("https://storage.googleapis.com")
+    assert b"<Code>ExpiredToken</Code>" in ask(gcp, "GET", path, {"Host": "storage.googleapis.com"})[2]
