@@ -30,6 +30,7 @@ _PATHS = (  # of whom a request to the loopback address is, where its host does 
     (re.compile(r"/(upload/|download/|resumable/upload/)?storage/|/batch/storage/"), "storage"),
     (re.compile(r"/(upload/|resumable/upload/)?bigquery/"), "bigquery"),
     (re.compile(r"/v3/"), "resourcemanager"),
+    (re.compile(r"/v2/"), "logging"),
     (re.compile(r"/v1/projects/[^/]+/(topics|subscriptions|snapshots|schemas)\b|/v1/_deleted-topic_"), "pubsub"),
     (re.compile(r"/(v1|ui)/"), "aiplatform"),
     (re.compile(r"/(?!v\d)[a-z0-9][a-z0-9._-]{2,}/"), "storage"),  # XML: /bucket/object

@@ -7,6 +7,7 @@ from typing import Any
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from . import acls
 from .conditions import number
+from .partial import selected
 from .requests import conditions_of, flag, shown_bucket, store_of
 from .resources import bucket_fields, merged, settled
 from .store import Bucket, Store, check_bucket_name
@@ -50,7 +51,7 @@ def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
         answer: dict[str, Any] = {"kind": "storage#buckets", "items": [shown_bucket(bucket, request) for bucket in chosen[:most]]}
     if len(chosen) > most:
         answer["nextPageToken"] = chosen[most - 1].name
-    return answer
+    return selected(answer, query.get("fields"))
 
 
 @route("storage.buckets.get", "GET", _BUCKET)
@@ -59,7 +60,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
     bucket = _deleted(store, name, number(request.query, "generation")) if flag(request.query, "softDeleted") else store.bucket(name)
     if not conditions_of(request).modified(bucket):
         return HttpAnswer(status=304)
-    return shown_bucket(bucket, request)
+    return selected(shown_bucket(bucket, request), request.query.get("fields"))
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
