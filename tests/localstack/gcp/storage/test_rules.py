@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.localstack.gcp.registry import GcpError
-from isthmus.localstack.gcp.storage import conditions, content, listing, store
+from isthmus.localstack.gcp.storage import conditions, content, listing, partial, store
 
 NAMES = ("foo/bar", "foo/baz", "foo/foobar", "foobar", "a.b", "aXb")
 
@@ -110,3 +110,16 @@ def test_checksums_are_those_of_the_bytes_however_they_came(tmp_path_factory, pa
 
 def test_a_hash_that_is_no_canonical_base64_is_passed_over():
     assert content.told_by_header("crc32c=FFFFFF==,md5=XUFAKrxLKna5cZ2REBfFkg==") == {"md5Hash": "XUFAKrxLKna5cZ2REBfFkg=="}
+
+
+def test_a_partial_answer_holds_what_its_fields_name():
+    answer = {"kind": "k", "items": [{"name": "a", "size": "1", "acl": {"role": "R", "id": "i"}}, {"name": "b"}], "nextPageToken": "t"}
+    assert partial.selected(answer, None) == answer
+    assert partial.selected(answer, "items(name, acl/role),nextPageToken") == {
+        "items": [{"name": "a", "acl": {"role": "R"}}, {"name": "b"}],
+        "nextPageToken": "t",
+    }
+    assert partial.selected(answer, "items/*/role") == {"items": [{"name": "a", "size": "1", "acl": {"role": "R"}}, {"name": "b"}]}
+    for wrong in ("items(name", "items)", ",kind"):
+        with pytest.raises(GcpError, match="Invalid field selection"):
+            partial.selected(answer, wrong)
