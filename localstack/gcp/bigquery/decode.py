@@ -20,6 +20,10 @@ from .types import Field
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,9}))?")
 _ZONE = re.compile(r"(?:Z|UTC|([+-])(\d{1,2})(?::?(\d{2}))?|([A-Za-z_]+(?:/[A-Za-z_+-]+)*))$", re.IGNORECASE)
+_RANGE = re.compile(r"\s*\[\s*(.*?)\s*,\s*(.*?)\s*\)\s*")
+_INTERVAL = re.compile(r"([+-]?)(\d+)-(\d+) ([+-]?\d+) ([+-]?)(\d+):(\d+):(\d+)(?:\.(\d{1,9}))?")
+_PART = r"(?:(-?[\d.]+)%s)?"
+_DURATION = re.compile("P" + "".join(_PART % unit for unit in "YMD") + "(?:T" + "".join(_PART % unit for unit in "HMS") + ")?")
 _NUMERIC_MOST = Decimal("99999999999999999999999999999.999999999")
 _INT64 = (-(2**63), 2**63 - 1)
 
@@ -69,6 +73,8 @@ def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str
 
 
 def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> Any:
+    if field.type == "RANGE":
+        return _range(value, field, place)
     if field.type == "RECORD":
         return record(value, field.fields, ignore_unknown=ignore_unknown, place=f"{place}.")
     try:
@@ -77,6 +83,32 @@ def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> A
         raise Wrong(place, error.words) from error
     except (ValueError, TypeError, OverflowError, InvalidOperation, binascii.Error, BigQueryError) as error:
         raise Wrong(place, f"Could not convert value to {field.type.lower()}: {value!r}.") from error
+
+
+def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
+    """[start, end), or an object of the two; UNBOUNDED and NULL are the same."""
+    match = _RANGE.fullmatch(value) if isinstance(value, str) else None
+    if match is None and not isinstance(value, Mapping):
+        raise Wrong(place, f"Could not convert value to range: {value!r}.")
+    ends = match.groups() if match else (value.get("start"), value.get("end"))
+    bounds = [None if end is None or str(end).upper() in ("UNBOUNDED", "NULL") else end for end in ends]
+    return {child.name: column(end, child, place=f"{place}.") for child, end in zip(field.fields, bounds, strict=True)}
+
+
+def interval(value: Any) -> tuple[int, int, int]:
+    """Y-M D H:M:S as months, days and nanoseconds."""
+    words = str(value).strip()
+    if match := _DURATION.fullmatch(words):
+        years, months, days, hours, minutes, seconds = (Decimal(part or 0) for part in match.groups())
+        whole = (hours * 3600 + minutes * 60 + seconds) * 10**9
+        return (int(years * 12 + months), int(days), int(whole))
+    match = _INTERVAL.fullmatch(words)
+    if match is None:
+        raise ValueError(value)
+    sign, years, months, days, minus, hours, minutes, seconds, fraction = match.groups()
+    span = (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 10**9 + int((fraction or "0").ljust(9, "0")[:9])
+    count = int(years) * 12 + int(months)
+    return (-count if sign == "-" else count, int(days), -span if minus == "-" else span)
 
 
 def integer(value: Any) -> int:
@@ -124,7 +156,8 @@ def text(value: Any) -> str:
 def octets(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
-    return base64.b64decode(str(value).replace("-", "+").replace("_", "/"), validate=True)
+    words = "".join(str(value).split()).replace("-", "+").replace("_", "/").rstrip("=")
+    return base64.b64decode(words + "=" * (-len(words) % 4), validate=True)
 
 
 def numeric(value: Any) -> Decimal:
@@ -193,6 +226,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "FLOAT": floating,
     "BOOLEAN": boolean,
     "STRING": text,
+    "GEOGRAPHY": text,
     "BYTES": octets,
     "NUMERIC": numeric,
     "BIGNUMERIC": lambda value: {"bignumeric": key(str(value) if isinstance(value, float) else value)},
@@ -201,4 +235,5 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "TIME": clock,
     "TIMESTAMP": instant,
     "JSON": document,
+    "INTERVAL": interval,
 }

@@ -57,12 +57,22 @@ def _new(here: Place, project: str, kind: str, *, configuration: dict[str, Any],
     return Job(
         project=project,
         id=name or f"job_{uuid.uuid4().hex}",
-        location=location or "US",
+        location=location or _location(here, project, configuration[kind]),
         configuration=configuration,
         kind=kind,
         created=here.now(),
         running=Running(),
     )
+
+
+def _location(here: Place, project: str, configuration: dict[str, Any]) -> str:
+    """Where the data is, as far as the configuration says; US."""
+    for key in ("destinationTable", "sourceTable", "defaultDataset"):
+        place_of = configuration.get(key) or {}
+        for dataset in here.catalog.datasets(place_of.get("projectId") or project):
+            if dataset.id == place_of.get("datasetId"):
+                return dataset.location
+    return "US"
 
 
 def _work(call: Call, here: Place, job: Job, upload: bytes | None) -> Callable[[], Outcome]:
@@ -105,7 +115,7 @@ def get_job(call: Call, request: HttpRequest) -> Answer:
 
 def _job(call: Call, request: HttpRequest) -> Job:
     place(call)
-    return call.store(Jobs).get(request.params["project"], request.params["job"])
+    return call.store(Jobs).get(request.params["project"], request.params["job"], request.query.get("location"))
 
 
 @serves("jobs.cancel", "POST", "/projects/{project}/jobs/{job}/cancel")

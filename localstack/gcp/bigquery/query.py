@@ -27,6 +27,8 @@ _PAGE = 50_000  # rows at most
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """`question`: without its parameters, which are read when the job runs."""
+
     question: Question
     configuration: Mapping[str, Any]  # the job's `query`
     most_billed: int | None = None
@@ -68,8 +70,7 @@ def spec_of(job: Job) -> Spec:
             raise not_run(subject)
     default = configuration.get("defaultDataset") or {}
     dataset = (default.get("projectId") or job.project, default["datasetId"]) if default.get("datasetId") else None
-    parameters = read(configuration.get("parameterMode"), configuration.get("queryParameters") or ())
-    question = Question(sql=str(configuration["query"]), project=job.project, dataset=dataset, parameters=parameters)
+    question = Question(sql=str(configuration["query"]), project=job.project, dataset=dataset)
     if configuration.get("destinationTable"):
         writing.target_of(configuration, "WRITE_EMPTY")
     else:
@@ -87,15 +88,20 @@ def _anonymous(job: Job) -> dict[str, Any]:
 
 def dry_run(here: Place, spec: Spec) -> Outcome:
     """What the query would give and read."""
-    meaning = analysis.analyze(here, spec.question)
+    meaning = _meaning(here, spec)
     fields: Sequence[Field] = ()
     if meaning.statement.kind == "query_stmt":
         fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
     return Outcome(fields=tuple(fields), processed=processed(here, meaning), kind=kind_of(meaning), statistics=_referenced(meaning))
 
 
+def _meaning(here: Place, spec: Spec) -> Analysis:
+    parameters = read(spec.configuration.get("parameterMode"), spec.configuration.get("queryParameters") or ())
+    return analysis.analyze(here, msgspec.structs.replace(spec.question, parameters=parameters))
+
+
 def run(here: Place, spec: Spec, running: Running) -> Outcome:
-    meaning = analysis.analyze(here, spec.question)
+    meaning = _meaning(here, spec)
     size = processed(here, meaning)
     if spec.most_billed is not None and size > spec.most_billed:
         words = f"Query exceeded limit for bytes billed: {spec.most_billed}. {size} or higher required."
