@@ -37,20 +37,24 @@ class Wrong(ValueError):
         self.words = words
 
 
-def record(value: Any, fields: Sequence[Field], *, ignore_unknown: bool = False, place: str = "", required: bool = True) -> dict[str, Any]:
-    """An object as the members of a struct; names match whatever their case. Wrong."""
+def record(
+    value: Any, fields: Sequence[Field], *, ignore_unknown: bool = False, place: str = "", defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """An object as the members of a struct; names match whatever their case. `defaults`: values of what is not there. Wrong."""
     if not isinstance(value, Mapping):
         raise Wrong(place, "This field is a record.")
     members = {str(name).lower(): member for name, member in value.items()}
     if not ignore_unknown and (extra := members.keys() - {field.name.lower() for field in fields}):
         raise Wrong(f"{place}{min(extra)}", "no such field: " + f"{place}{min(extra)}.")
-    return {
-        field.name: column(members.get(field.name.lower()), field, ignore_unknown=ignore_unknown, place=place, required=required)
+    absent = {name: default for name, default in (defaults or {}).items() if name.lower() not in members}
+    return absent | {
+        field.name: column(members.get(field.name.lower()), field, ignore_unknown=ignore_unknown, place=place)
         for field in fields
+        if field.name not in absent
     }
 
 
-def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str = "", required: bool = True) -> Any:
+def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str = "") -> Any:
     """A column's value: a list where it repeats. Wrong."""
     here = f"{place}{field.name}"
     if field.repeated:
@@ -64,7 +68,7 @@ def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str
             raise Wrong(here, "Only optional fields can be set to NULL.")
         return [_element(member, field, here, ignore_unknown=ignore_unknown) for member in value]
     if value is None:
-        if field.mode == "REQUIRED" and required:
+        if field.mode == "REQUIRED":
             raise Wrong(here, "Missing required field.")
         return None
     if isinstance(value, list) and field.type != "JSON":
@@ -165,8 +169,8 @@ def numeric(value: Any) -> Decimal:
     with localcontext() as context:
         context.prec = 100
         number = Decimal(str(value) if isinstance(value, float) else value).quantize(Decimal("1e-9"), ROUND_HALF_UP)
-    if not number.is_finite() or abs(number) > _NUMERIC_MOST:
-        raise ValueError(value)
+        if not number.is_finite() or abs(number) > _NUMERIC_MOST:
+            raise ValueError(value)
     return number
 
 

@@ -58,7 +58,7 @@ def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"query": {k: content[k] for k in keys if k in content}, **{k: content[k] for k in outer if k in content}}
 
 
-def spec_of(job: Job) -> Spec:
+def spec_of(job: Job, location: str | None = None) -> Spec:
     """invalid, where the configuration is."""
     configuration = job.configuration["query"]
     if not str(configuration.get("query") or "").strip():
@@ -68,15 +68,26 @@ def spec_of(job: Job) -> Spec:
     for key, subject in (("tableDefinitions", "external tables"), ("createSession", "sessions")):
         if configuration.get(key):
             raise not_run(subject)
+    if configuration.get("queryParameters"):
+        configuration = {**configuration, "queryParameters": _written(configuration["queryParameters"])}
+        job.configuration = {**job.configuration, "query": configuration}
     default = configuration.get("defaultDataset") or {}
     dataset = (default.get("projectId") or job.project, default["datasetId"]) if default.get("datasetId") else None
-    question = Question(sql=str(configuration["query"]), project=job.project, dataset=dataset)
+    question = Question(sql=str(configuration["query"]), project=job.project, dataset=dataset, location=location)
     if configuration.get("destinationTable"):
         writing.target_of(configuration, "WRITE_EMPTY")
     else:
         job.configuration = {**job.configuration, "query": {**configuration, **_anonymous(job)}}
     most = whole_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
     return Spec(question=question, configuration=job.configuration["query"], most_billed=most)
+
+
+def _written(value: Any) -> Any:
+    """Parameters as the API gives them back: their values are text."""
+    if isinstance(value, dict):
+        texts = {"value": encode.float_text(value["value"])} if isinstance(value.get("value"), float) else {}
+        return {key: _written(member) for key, member in value.items()} | texts
+    return [_written(member) for member in value] if isinstance(value, list) else value
 
 
 def _anonymous(job: Job) -> dict[str, Any]:

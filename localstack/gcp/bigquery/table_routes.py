@@ -134,4 +134,5 @@ def set_policy(call: Call, request: HttpRequest) -> Answer:
 def test_permissions(call: Call, request: HttpRequest) -> Answer:
     """Everybody may do everything here."""
     place(call).catalog.table(ref_of(request))
-    return {"permissions": body(request).get("permissions") or []}
+    named = body(request).get("permissions") or []
+    return {"permissions": [name for part in named for name in (part if isinstance(part, list) else [part])]}
