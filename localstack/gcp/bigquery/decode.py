@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .bignumeric import key
-from .errors import BigQueryError
+from .errors import BigQueryError, not_run
 from .types import Field
 
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
@@ -85,7 +85,11 @@ def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> A
         return READERS[field.type](value)
     except Wrong as error:
         raise Wrong(place, error.words) from error
-    except (ValueError, TypeError, OverflowError, InvalidOperation, binascii.Error, BigQueryError) as error:
+    except BigQueryError as error:
+        if error.reason == "notImplemented":
+            raise
+        raise Wrong(place, error.message) from error
+    except (ValueError, TypeError, OverflowError, InvalidOperation, binascii.Error) as error:
         raise Wrong(place, f"Could not convert value to {field.type.lower()}: {value!r}.") from error
 
 
@@ -105,6 +109,8 @@ def interval(value: Any) -> tuple[int, int, int]:
     if match := _DURATION.fullmatch(words):
         years, months, days, hours, minutes, seconds = (Decimal(part or 0) for part in match.groups())
         whole = (hours * 3600 + minutes * 60 + seconds) * 10**9
+        if abs(whole) >= 1 << 63:
+            raise not_run("an INTERVAL of more than 292 years in hours")
         return (int(years * 12 + months), int(days), int(whole))
     match = _INTERVAL.fullmatch(words)
     if match is None:
