@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.destroy import destroy as destroy
     from isthmus.lifecycle.plan import plan as plan
     from isthmus.lifecycle.validate import validate as validate
+    from isthmus.pipelines.compiling import compile_run as compile_run
     from isthmus.pipelines.models import promote as promote
     from isthmus.pipelines.training import train as train
     from isthmus.rollouts import rollout as rollout
@@ -41,6 +42,7 @@ _WHERE = {
     "materialize": "isthmus.feature_store.materialize",
     "training_set": "isthmus.feature_store.training_set",
     "train": "isthmus.pipelines.training",
+    "compile_run": "isthmus.pipelines.compiling",
     "promote": "isthmus.pipelines.models",
     "deploy": "isthmus.endpoints.deploy",
     "adopt": "isthmus.endpoints.adoption",

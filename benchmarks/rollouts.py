@@ -21,11 +21,13 @@ from msgspec.structs import replace
 from isthmus.lifecycle.rehearsal_places import Cloud, Place
 from isthmus.localstack.calls import StackCall
 from isthmus.rollouts import documents
-from isthmus.rollouts.controller import LookResult, look
-from isthmus.rollouts.observing import observe
+from isthmus.rollouts.controller import EVERY, LookResult, look
+from isthmus.rollouts.documents import Stored
+from isthmus.rollouts.observing import is_due, observe
 from isthmus.rollouts.planning import beginning
 from isthmus.rollouts.rehearse import rehearsed
 from isthmus.rollouts.scenario import Expect, Scenario
+from isthmus.rollouts.states import State
 from isthmus.rollouts.target_setting import TargetSetting
 from isthmus.rollouts.tick import tick
 from isthmus.rollouts.world import traits_of
@@ -105,7 +107,8 @@ def costs() -> None:
         state = scene.state
         p50, p99 = latencies(partial(tick, state, seen, scene.world.now(), holder="a"), calls=2_000)
         lines.append(Line(name=f"{traits.name}: a tick with nothing new, p50 / p99", value=f"{p50:.3f} / {p99:.3f} ms"))
-        scene.look()
+        while scene.look().again:
+            continue
         calls = len(scene.calls().calls)
         scene.look()
         lines.append(
@@ -150,8 +153,9 @@ class Baking:
         start = place.start(plan.advance)
         self.setting = TargetSetting(scenario, "ranker", self.open, start=start, rollback=place.rollback)
         self.ports = self.setting.ports()
+        self.remembered: Stored | None = None
         documents.begin(self.ports.state, "ranker", lambda name: beginning(name, "ranker", plan, start, who="ann"))
-        while not documents.read(self.ports.state, "ranker").state.checks:
+        while not self.state.checks:
             self.settle()
             self.setting.advance(timedelta(seconds=10))
 
@@ -160,16 +164,26 @@ class Baking:
         return self.opened
 
     def look(self) -> LookResult:
-        return look(self.ports, "ranker", holder="a", clock=self.setting.now)
+        result = look(self.ports, "ranker", holder="a", clock=self.setting.now, remembered=self.remembered)
+        self.remembered = result.stored
+        return result
 
     def settle(self) -> None:
         while self.look().again:
             continue
 
     def next_minute(self) -> None:
-        """It has settled, and nobody has looked at it."""
+        """It has settled, and nobody has looked at it: who drives looks every ten seconds."""
         self.settle()
-        self.setting.advance(timedelta(minutes=1))
+        while not is_due(self.state, self.setting.now()):
+            self.settle()
+            self.setting.advance(EVERY)
+
+    @property
+    def state(self) -> State:
+        stored = documents.read(self.ports.state, "ranker")
+        assert stored is not None
+        return stored.state
 
     def milliseconds_of_a_new_minute(self) -> float:
         self.next_minute()

@@ -38,6 +38,7 @@ class Console:
         self._again = 0  # how often it came again since
         self._progress_at = 0.0
         self._preview: tuple[object, str] | None = None
+        self.aside = False  # what is said goes to stderr: the result alone is for another program
         self._headline = ""  # of a cloud's target: said when the project is opened, not again with the result
 
     def open(self) -> Project:
@@ -59,7 +60,7 @@ class Console:
         """A line for people; silent with `--json`."""
         if not self.as_json:
             self._clear()
-            click.echo(text)
+            click.echo(text, err=self.aside)
 
     def result(self, value: object, text: str | None = None) -> None:
         """The command's result: JSON, or its text (default: `str(value)`)."""

@@ -26,6 +26,7 @@ COMMANDS = {
     "materialize": ("features", "materialize", "Compute feature views and put them online."),
     "features": ("features", "features", "Read online features, check for skew and leaks."),
     "train": ("training", "train", "Train, evaluate, gate and register models."),
+    "compile": ("compiling", "compile_", "A training run as a document for Kubeflow or Argo."),
     "runs": ("training", "runs", "List, show and compare runs; why a step ran again."),
     "models": ("training", "models", "Versions, aliases, promotion and lineage."),
     "deploy": ("serving", "deploy", "Put model versions behind an endpoint."),

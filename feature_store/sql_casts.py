@@ -22,7 +22,9 @@ _WHOLE = (exp.Round, exp.Floor, exp.Ceil)
 
 def lossy_casts(tree: exp.Query, relations: Mapping[str, Sequence[Column]]) -> Iterator[SqlProblem]:
     """Of a timestamp or a float to text, and of a float to a whole number. What cannot be typed is left to who runs it."""
-    schema = {name.lower(): {column.name.lower(): sql_type(column.type) for column in columns} for name, columns in relations.items()}
+    schema: dict[str, object] = {
+        name.lower(): {column.name.lower(): sql_type(column.type) for column in columns} for name, columns in relations.items()
+    }
     try:
         qualified = qualify(tree.copy(), schema=schema, dialect="duckdb", validate_qualify_columns=False, quote_identifiers=False)
         typed = annotate_types(qualified, schema=schema, dialect="duckdb")

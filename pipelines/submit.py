@@ -33,6 +33,25 @@ def submit(
     cache. `retry_of` names an earlier run, whose parameters hold unless others are given. The same submit again changes nothing.
     Invalid for a wrong graph or wrong parameters, AlreadyExists when the name belongs to another run; nothing was started then.
     """
+    started = prepare(project, pipeline, parameters=parameters, run=run, retry_of=retry_of)
+    if started.steps:
+        project.target.pipelines.submit(started)
+    return started
+
+
+def prepare(
+    project: Project,
+    pipeline: Pipeline,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    run: str,
+    retry_of: str | None = None,
+    settle: bool = True,
+) -> PipelineRun:
+    """What `submit` does before it starts anything: the checks, the project's files and run.json in the blobs.
+
+    `settle=False`: every step is in the graph, also one whose result is known; the step finds it then.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", run):
         raise Invalid(f"{run!r} is no name for a run: lower-case letters, digits, - and _, a letter first", remedy="for example r7")
     steps = check(pipeline)
@@ -44,14 +63,12 @@ def submit(
     document = _document(project, pipeline, steps, given, run=run, retry_of=retry_of)
     uri = run_uri(blobs.root, run)
     if (known := _known(blobs, uri, document)) is None:
-        document = msgspec.structs.replace(document, settled=_settle(blobs, document, project.wall()))
+        if settle:
+            document = msgspec.structs.replace(document, settled=_settle(blobs, document, project.wall()))
         blobs.put(uri, encode_run(document))
     else:
         document = known
-    started = submitted(blobs, document)
-    if started.steps:
-        project.target.pipelines.submit(started)
-    return started
+    return submitted(blobs, document)
 
 
 def submitted(blobs: BlobStore, document: RunDocument) -> PipelineRun:

@@ -17,7 +17,7 @@ from . import documents
 from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
 from .documents import Stored
 from .judging import is_behind
-from .observing import minutes_so_far, observe
+from .observing import is_due, minutes_so_far, observe
 from .ports import Ports
 from .states import Observation, State
 from .telling import tell
@@ -37,6 +37,7 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
     driver: str = ""  # who holds the lease
     action: Action | None = None  # that was done, or tried
     again: bool = False  # there is more to do at once
+    stored: Stored | None = None  # the document as this look left it; None: nobody knows
     problems: tuple[str, ...] = ()  # what could not be read or done this time, for people
 
     @property
@@ -44,16 +45,28 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
         return not self.problems if self.state is None else self.state.released and not self.state.outbox
 
 
-def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool = False) -> LookResult:
+def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool = False, remembered: Stored | None = None) -> LookResult:
     """Read, observe, decide, write down, act: in this order, so that whoever dies in between has lost nothing.
 
-    `seize`: take the lease from a holder that may be alive, as a person's abort does. Errors of the document's own reading are raised.
+    `seize`: take the lease from a holder that may be alive, as a person's abort does. `remembered`: the document as this holder's last look
+    left it. It is not read again where a new minute is to be judged, as that is written by compare-and-swap: whatever came in between makes
+    it fail, and the look begins anew; so it does where nothing was written. Errors of the document's own reading are raised.
     """
-    now = clock()
+    if remembered is not None and _is_ours(remembered.state, holder, now := clock()) and is_due(remembered.state, now):
+        result = _looked(ports, remembered, holder=holder, clock=clock)
+        if result.stored not in (None, remembered):
+            return result
     stored = documents.read(ports.state, endpoint)
-    if stored is None:
-        return LookResult(state=None)
-    state = stored.state
+    return LookResult(state=None) if stored is None else _looked(ports, stored, holder=holder, clock=clock, seize=seize)
+
+
+def _is_ours(state: State, holder: str, now: datetime) -> bool:
+    """The lease, without a doubt: but for a person's abort nobody else has written since."""
+    return state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
+
+
+def _looked(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: bool = False) -> LookResult:
+    now, state = clock(), stored.state
     if state.released and not state.outbox:
         return LookResult(state=state, driver=state.lease.holder)
     if state.lease.holder != holder and not seize and not lease.is_free(state.lease, now):
@@ -73,6 +86,7 @@ def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool 
         driver=stored.state.lease.holder,
         action=actions[0] if actions else None,
         again=again and not problems,
+        stored=stored,
         problems=tuple(problems),
     )
 
@@ -179,17 +193,18 @@ def drive(
     An error of a single look is not the end: it is looked again. Refused (a newer document) and Invalid are.
     """
     tell_again: datetime | None = None
+    remembered: Stored | None = None
     under_way = False  # stopped in the middle of a look: a call may still come, so the lease runs out instead
     try:
         while True:
             under_way = True
             try:
-                result = look(ports, endpoint, holder=holder, clock=clock)
+                result = look(ports, endpoint, holder=holder, clock=clock, remembered=remembered)
             except (Refused, Invalid, DryRun):
                 raise
             except IsthmusError as error:
                 result = LookResult(state=None, problems=(str(error),))
-            under_way = False
+            under_way, remembered = False, result.stored
             if result.state is not None and (tell_again is None or clock() >= tell_again):
                 silent, result = result, tell_of(ports, result, holder=holder, now=clock())
                 tell_again = clock() + TELL_AGAIN if result.problems != silent.problems else None

@@ -80,13 +80,18 @@ def _named(ports: Ports, model: str, alias: str) -> int:
         return 0
 
 
+def is_due(state: State, now: datetime) -> bool:
+    """Whether a minute has settled that was not judged yet."""
+    begun = judged_until(state)
+    return state.bake_from is not None and begun is not None and settled_by(state.plan, now) > begun and bool(state.plan.guardrails)
+
+
 def _metrics(ports: Ports, state: State, endpoint: EndpointState | None, now: datetime) -> dict[str, Any]:
-    """Only when a minute has settled that was not judged yet; then everything since the bake began."""
+    """Where a minute is due, everything since the bake began."""
     del endpoint
-    begun, settled = judged_until(state), settled_by(state.plan, now)
-    if state.bake_from is None or begun is None or settled <= begun or not state.plan.guardrails:
+    if state.bake_from is None or not is_due(state, now):
         return {}
-    return _read(ports, state, Window(start=state.bake_from, end=settled))
+    return _read(ports, state, Window(start=state.bake_from, end=settled_by(state.plan, now)))
 
 
 def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:

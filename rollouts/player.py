@@ -17,6 +17,7 @@ from ..endpoints import split
 from ..errors import Busy, Conflict, OutcomeUnknown, Throttled, Unavailable
 from . import documents, wishes
 from .controller import look
+from .documents import Stored
 from .planning import beginning
 from .ports import Ports
 from .rehearsal import Happened, Rehearsal, judged
@@ -65,6 +66,7 @@ class _Player:
         self.traps = Traps()
         self.names = (f"controller {number}" for number in itertools.count(1))
         self.controllers: dict[str, Ports] = {}
+        self.remembered: dict[str, Stored | None] = {}  # by each controller, of its last look
         self.stopped: set[str] = set()
         self.started = setting.now()
         self.due: list[tuple[datetime, int, Callable[[], None]]] = []
@@ -112,7 +114,10 @@ class _Player:
     def look_as(self, name: str) -> None:
         try:
             for _ in range(_AGAIN):
-                if not look(self.controllers[name], self.endpoint, holder=name, clock=self.setting.now).again:
+                remembered = self.remembered.pop(name, None)
+                result = look(self.controllers[name], self.endpoint, holder=name, clock=self.setting.now, remembered=remembered)
+                self.remembered[name] = result.stored
+                if not result.again:
                     return
         except ControllerDied:
             del self.controllers[name]

@@ -7,6 +7,7 @@ end comes a table of what failed how often, with the seeds that repeat it. Exits
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -17,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = (("quick", "not slow", 5), ("slow", "slow", 2))
+MORE = {"ISTHMUS_EVERY_KILL": "1"}  # what `make test` has no time for
 ENDED = (0, 1, 5)  # pytest's codes for a run that went to its end: all passed, some failed, no test is of this kind
 
 
@@ -67,7 +69,7 @@ def _round(marks: str, seed: int, report: Path, arguments: list[str]) -> None:
         "loadscope",
     ]
     command += ["-m", marks, f"--randomly-seed={seed}", f"--hypothesis-seed={seed}", f"--junit-xml={unfinished}", *arguments]
-    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    code = subprocess.run(command, cwd=ROOT, env={**os.environ, **MORE}, check=False).returncode
     if code not in ENDED:
         sys.exit(f"pytest ended with {code}; run this again to go on")
     unfinished.rename(report)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import msgspec
 
@@ -28,9 +28,9 @@ _ATTEMPTS = 6
 _CALL = 60  # seconds
 _PAGE = 1000
 
-_KNOWN: WeakKeyDictionary[Session, dict[str, tuple[str, Document]]] = (
-    WeakKeyDictionary()
-)  # documents that were read, by name, with their digests
+_DATASETS: WeakSet[Session] = WeakSet()  # whose dataset is there
+# documents that were read, by name, with their digests
+_KNOWN: WeakKeyDictionary[Session, dict[str, tuple[str, Document]]] = WeakKeyDictionary()
 
 
 class Catalogue(Mapping[str, Document]):
@@ -65,6 +65,7 @@ def listing(session: Session) -> Catalogue:
         for item in session.bigquery.list_tables(session.dataset, page_size=_PAGE, retry=retry(), timeout=_CALL):
             if item.labels.get(names.PROJECT_LABEL) == session.name and _DIGEST in item.labels:
                 digests[item.table_id] = item.labels[_DIGEST]
+        _DATASETS.add(session)
     return Catalogue(session, digests)
 
 
@@ -109,6 +110,7 @@ def write(session: Session, name: str, change: Callable[[Document | None], Docum
                 with translated(f"changing table {name}", effect=True):
                     session.bigquery.update_table(*_changed(session, table, document, view_query), retry=retry(), timeout=_CALL)
         except (AlreadyExists, Conflict, NotFound):
+            _DATASETS.discard(session)
             continue
         return document
     raise Busy(f"table {name} is being changed by somebody else", remedy="run this again")
@@ -121,13 +123,17 @@ def remove(session: Session, name: str) -> None:
 
 
 def ensure_dataset(session: Session) -> None:
+    """Once a session."""
     from google.cloud.bigquery import Dataset
 
+    if session in _DATASETS:
+        return
     dataset = Dataset(f"{session.project}.{session.dataset}")
     dataset.location = session.location
     dataset.labels = session.labels("dataset", session.name)
     with suppress(AlreadyExists), translated(f"making dataset {session.dataset}", effect=True):
         session.bigquery.create_dataset(dataset, retry=retry(), timeout=_CALL)
+    _DATASETS.add(session)
 
 
 def _made(session: Session, document: Document, view_query: str | None) -> Any:

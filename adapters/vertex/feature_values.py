@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...errors import Invalid, NotFound
+from ...errors import NotFound
 from ...events.port import Column
 from ...times import from_epoch
 from .column_types import BIGQUERY
@@ -40,9 +40,7 @@ def empty_sql(features: Sequence[Column]) -> str:
 
 def fetch(session: Session, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
     """The values of (feature view's full name, key) pairs that have some. What is transient is asked again."""
-    stub = getattr(session.feature_values.transport.fetch_feature_values, "future", None)
-    if stub is None:
-        raise Invalid("online reads speak gRPC", remedy="give `grpc_address` beside `endpoint_url`")
+    stub = session.feature_values.transport.fetch_feature_values.future
     rows: dict[tuple[str, str], Any] = {}
     with translated("reading features"):
         for start in range(0, len(wanted), _AT_ONCE):

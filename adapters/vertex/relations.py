@@ -47,7 +47,7 @@ def tell_rows_from_columns(tree: exp.Expr) -> None:
 
 def _sources(scope: Scope) -> dict[str, exp.Expr]:
     """What stands in a SELECT's FROM and JOINs, by the names that it has there."""
-    sources = {}
+    sources: dict[str, exp.Expr] = {}
     for name, (node, _) in scope.selected_sources.items():
         named = node if isinstance(node, exp.Table) else node.parent  # of a subquery sqlglot gives what is inside
         if isinstance(named, exp.Table | exp.Subquery):

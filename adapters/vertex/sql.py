@@ -200,14 +200,14 @@ def _cast(node: exp.Expr) -> exp.Expr:
 
 
 @cache
-def _template(function: type[exp.Expr]) -> exp.Expr:
-    return sqlglot.parse_one(_DOMAINS[function], read="bigquery")
+def _template(text: str) -> exp.Expr:
+    return sqlglot.parse_one(text, read="bigquery")
 
 
 def _within_domain(node: exp.Expr) -> exp.Expr:
     """The function with what DuckDB says outside of its domain, where BigQuery's own is an error."""
     values = {"x": node.this, "y": node.args.get("expression")}
-    tree = _template(type(node)).copy()
+    tree = _template(_DOMAINS[type(node)]).copy()
     for column in list(tree.find_all(exp.Column)):
         value = _bare(values[column.name])
         column.replace(value.copy() if isinstance(value, exp.Column | exp.Literal | exp.Func) else exp.Paren(this=value.copy()))
@@ -215,7 +215,7 @@ def _within_domain(node: exp.Expr) -> exp.Expr:
 
 
 # power: null is an error, or of the arguments. The errors: a negative number to a fraction; else it is beyond the largest number
-_DOMAINS = {
+_DOMAINS: dict[type[exp.Expr], str] = {
     exp.Ln: "CASE WHEN x > 0 THEN LN(x) WHEN x = 0 THEN CAST('-inf' AS FLOAT64) WHEN x < 0 THEN CAST('nan' AS FLOAT64) "
     "ELSE CAST(x AS FLOAT64) END",
     exp.Exp: "CASE WHEN x > 709.782712893384 THEN CAST('inf' AS FLOAT64) ELSE EXP(x) END",  # ln(1.7976931348623157e308)

@@ -30,9 +30,10 @@ _PATHS = (  # of whom a request to the loopback address is, where its host does 
     (re.compile(r"/(upload/|download/|resumable/upload/)?storage/|/batch/storage/"), "storage"),
     (re.compile(r"/(upload/|resumable/upload/)?bigquery/"), "bigquery"),
     (re.compile(r"/v3/"), "resourcemanager"),
+    (re.compile(r"/v2/"), "logging"),
     (re.compile(r"/v1/projects/[^/]+/(topics|subscriptions|snapshots|schemas)\b|/v1/_deleted-topic_"), "pubsub"),
     (re.compile(r"/(v1|ui)/"), "aiplatform"),
-    (re.compile(r"/(?!v\d)[a-z0-9][a-z0-9._-]{2,}/."), "storage"),  # XML: /bucket/object
+    (re.compile(r"/(?!v\d)[a-z0-9][a-z0-9._-]{2,}/"), "storage"),  # XML: /bucket/object
 )
 _READS = re.compile(
     r"(Get|List|Search|Query|Fetch|Predict|RawPredict|ServerStreamingPredict|StreamRawPredict|Explain|Pull|Wait|Read|Test|Streaming)"
@@ -198,7 +199,7 @@ class Front:
             meeting.refuse()
             self.used.note(asked.service, asked.operation, request)
             result = await handler(Call(self, asked.service, asked.operation, asked.headers), request)
-            meeting.cut()
+            meeting.end(result)
             return result
 
     def answer_here(self, asked: Asked, handler: Callable[..., Any], request: Any, call: Call | None = None) -> Any:
@@ -213,15 +214,16 @@ class Front:
                 result = handler(call, request)
                 if inspect.iscoroutine(result):
                     result = asyncio.run(result)
-            meeting.cut()
+            meeting.end(result)
             return result
 
     @contextmanager
     def _logged(self, asked: Asked) -> Iterator[_Meeting]:
         meeting = _Meeting(self.stack.faults.take, asked)
-        status, error = 200, None
+        status, error = 0, None
         try:
             yield meeting
+            status = meeting.status
         except GcpError as refused:
             status, error = refused.http, refused.reason or refused.status
             raise
@@ -254,6 +256,7 @@ class _Meeting:
         faults = (take((kind,), asked.service, asked.operation, asked.names) for kind in OF_THE_WIRE)
         self._faults: dict[Kind, Fault] = {fault.kind: fault for fault in faults if fault is not None}
         self._service = asked.service
+        self.status = 200
 
     @property
     def kind(self) -> str | None:
@@ -272,8 +275,10 @@ class _Meeting:
         if "cut-before" in self._faults:
             raise Cut
 
-    def cut(self) -> None:
+    def end(self, result: Any) -> None:
         """After it."""
+        if isinstance(result, HttpAnswer):
+            self.status = result.status
         if "cut-after" in self._faults:
             raise Cut
 

@@ -8,6 +8,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import uvloop
+
 from . import grpc_server
 from .http import Connection
 
@@ -24,7 +26,7 @@ class Server:
         self._front = front
         self._socket = socket.create_server((host, port))
         self.port: int = self._socket.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="handler"))
         self._ended = threading.Event()
         self._grpc: Any = None

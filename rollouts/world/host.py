@@ -28,7 +28,10 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Traits(TargetTraits, frozen=True, kw_only=True):
-    """How a target behaves. `takes`: how long one of its changes is `Updating`, in which every other change is Busy; zero: none is."""
+    """How a target behaves. `takes`: how long one of its changes is `Updating`, in which every other change is Busy; zero: none is.
+
+    A shift that is fenced is over when it is answered.
+    """
 
     name: str = "world"
     resolution: Decimal = Decimal("0.01")  # of a share, in percent
@@ -68,6 +71,7 @@ class Fleet:
         self.never_ready: set[str] = set()  # variants that will not come up when they are made
         self.hangs = False  # changes do not end
         self.rollbacks = 0  # so many of the next changes end ready with what was there before
+        self.rolled_back = 0  # changes that did
         self.failure: str | None = None
         self._version = 0
         self._change: Callable[[], None] | None = None
@@ -162,7 +166,7 @@ class Fleet:
             return
         self._change = None
         if self.rollbacks:
-            self.rollbacks -= 1
+            self.rollbacks, self.rolled_back = self.rollbacks - 1, self.rolled_back + 1
             self.failure = "the change was rolled back"
             for variant in self.variants.values():
                 variant.target, variant.wanted = variant.percent, variant.instances
@@ -232,7 +236,7 @@ class WorldEndpoints:
             self._ready(endpoint, wanted)
             for name, percent in wanted.items():
                 fleet.variants[name].target = percent
-            fleet.begin(lambda: fleet.set_split(wanted))
+            fleet.begin(lambda: fleet.set_split(wanted), takes=_ZERO if self._traits.fenced else None)
 
     def observe(self, endpoint: str) -> EndpointState | None:
         self._calls.reading("endpoints.observe", endpoint)

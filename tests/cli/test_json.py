@@ -53,6 +53,7 @@ ELSEWHERE = {
     "demo": "tests/lifecycle/test_demo.py",
     "endpoints serve": "it runs until it is stopped",
     "import": "tests/adapters/sagemaker/test_adoption.py",
+    "compile": "tests/adapters/vertex/test_compile.py",
 }
 
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from isthmus.project.specs import Hold, RolloutStep
-from isthmus.rollouts import controller, documents
+from isthmus.rollouts import documents
 
 from .monitor import Monitor
 from .scene import FAILING, MINUTE, Scene, plan
@@ -121,7 +121,7 @@ class Play:
 
     def look(self, holder):
         try:
-            while controller.look(self.scene.ports(holder), "ranker", holder=holder, clock=self.world.now).again:
+            while self.scene.look(holder).again:
                 continue
         except Killed:
             return

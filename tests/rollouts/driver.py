@@ -1,17 +1,21 @@
-"""A process that drives the rollout of `ranker` on this machine, for who kills it: `python -m isthmus.tests.rollouts.driver HOME HOLDER`.
+"""A process that drives the rollout of `ranker`, for who kills it: `python -m isthmus.tests.rollouts.driver PROFILE HOLDER`.
 
-It writes a line before and after every call that changes something, and where it would sleep. It goes on when it reads
-the time, which is its clock from then on.
+PROFILE is a target's, as JSON. The process writes a line before and after every call that changes something, and where it would sleep. It
+goes on when it reads the time, which is its clock from then on.
 """
 
 import sys
 from datetime import datetime
 
+import msgspec
+
 from isthmus.adapters import targets
 from isthmus.rollouts.controller import drive
 from isthmus.rollouts.ports import Ports
 from isthmus.target import Profile
-from isthmus.tests.conformance import places
+
+KINDS = (("/history/", "history"), ("traffic/ranker", "owner"), ("rollouts/ranker/ro", "minutes"), ("rollouts/ranker", "document"))
+OPERATIONS = {"UpdateEndpointWeightsAndCapacities": "endpoints.shift"}  # in which both targets say the same
 
 
 class Moved:
@@ -25,12 +29,17 @@ class Moved:
         self.time = datetime.fromisoformat(sys.stdin.readline().strip())
 
 
-def main(home, holder):
-    target = targets.load(Profile(name="local", adapter="local", project=places.PROJECT, options={"home": home}))
+def kind(call):
+    """What a call changes: a document by its name, all else by the operation."""
+    return next((name for part, name in KINDS if part in call.resource), OPERATIONS.get(call.operation, call.operation))
+
+
+def main(profile, holder):
+    target = targets.load(msgspec.json.decode(profile, type=Profile))
     clock = Moved()
     target.clock = lambda: clock.time
-    target.calls.before = lambda call: clock.reach(f"before {call.operation}")
-    target.calls.after = lambda call: clock.reach(f"after {call.operation}")
+    target.calls.before = lambda call: clock.reach(f"before {kind(call)}")
+    target.calls.after = lambda call: clock.reach(f"after {kind(call)}")
     ports = Ports(
         state=target.state,
         endpoints=target.endpoints,

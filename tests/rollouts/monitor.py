@@ -8,6 +8,7 @@ from datetime import timedelta
 from isthmus.formats import decode
 from isthmus.rollouts import documents, guardrails
 from isthmus.rollouts.convergence import is_split, settled_by
+from isthmus.rollouts.moves import MOST_CALLS
 from isthmus.rollouts.states import Entry, State
 
 judge = guardrails.judge  # of its own, also where a mutant replaces the engine's
@@ -22,7 +23,7 @@ class Monitor:
         self.entries, self.keys, self.epochs, self.bakes = {}, {}, {}, {}
         self.changes = 0  # of the endpoint, by others
         self.started = self.blind = 0  # those from before the bake; the newest that our own touch may hide
-        self.changes_at_end = 0
+        self.changes_at_end = self.rolled_back_at_end = 0
         self.asked = {}  # before a call
         self.counts = Counter()
         self.raised, self.late = None, timedelta(0)  # by a call that came late
@@ -91,7 +92,7 @@ class Monitor:
         if before.phase in ("baking", "waiting") and (state.stage > before.stage or state.phase in ("promoted", "handing")):
             self.stepped(before, state, process)
         if state.phase == "ended" != before.phase:
-            self.changes_at_end = self.changes
+            self.changes_at_end, self.rolled_back_at_end = self.changes, self.world.fleet.rolled_back
         self.abort(before, state)
 
     def bake(self, before, state, process):
@@ -158,7 +159,9 @@ class Monitor:
         self.counts[f"end {state.end}"] += 1
         if not state.released or not state.taken or state.end not in ("promoted", "aborted") or self.changes != self.changes_at_end:
             return
-        if not is_split(self.world.fleet.shares(), state.intent, state.plan):
+        if state.sent > MOST_CALLS and self.world.fleet.rolled_back > self.rolled_back_at_end:
+            self.counts["ends whose target went back each time"] += 1  # after six calls nobody asks any more: it may be meant
+        elif not is_split(self.world.fleet.shares(), state.intent, state.plan):
             self.broken("what is late is undone", f"{self.world.fleet.shares()} after {state.end}, for {state.intent}")
         named = self.world.models.aliases.get(("ranker", "champion"))
         if state.plan.promote_alias and named != (2 if state.end == "promoted" else 1):

@@ -90,6 +90,7 @@ class Scene:
         self.store = self.world.ports().state
         documents.begin(self.store, "ranker", lambda number: replace(begun(self.plan), id=number))
         self.controllers = {}
+        self.remembered = {}  # by holder, the document as its last look left it: a process that drives keeps it from look to look
 
     @property
     def state(self):
@@ -110,7 +111,10 @@ class Scene:
         return self._controller(holder)[0]
 
     def look(self, holder="a", **options):
-        return controller.look(self.ports(holder), "ranker", holder=holder, clock=self.world.now, **options)
+        remembered = self.remembered.pop(holder, None)
+        result = controller.look(self.ports(holder), "ranker", holder=holder, clock=self.world.now, remembered=remembered, **options)
+        self.remembered[holder] = result.stored
+        return result
 
     def run(self, minutes, holder="a", *, every=10, until=lambda _state: False):
         """Look every 10 seconds, at once where there is more to do; stop when the rollout is over or `until` holds."""

@@ -49,6 +49,7 @@ class Process:
         self.until = None  # held so long
         self.saw, self.served = 0, {}  # what its newest observation knows: others' changes, percents
         self.next = weather.world.now()
+        self.remembered = None  # the document as its last look left it
         self.baton, self.alive = threading.Semaphore(0), True
         self.thread = threading.Thread(target=self.live, daemon=True)
         self.thread.start()
@@ -192,9 +193,11 @@ class Weather:
     def look(self, process):
         process.next = self.world.now() + 10 * SECOND
         try:
-            result = controller.look(process.ports, "ranker", holder=process.holder, clock=self.world.now)
+            remembered, process.remembered = process.remembered, None
+            result = controller.look(process.ports, "ranker", holder=process.holder, clock=self.world.now, remembered=remembered)
         except Throttled:
             return  # the document itself could not be read
+        process.remembered = result.stored
         process.next = self.world.now() + (0 if result.again else 10) * SECOND
 
     def happen(self):

@@ -12,6 +12,7 @@ from isthmus.project.specs import Guardrail, RolloutStep
 from isthmus.rollouts import controller
 from isthmus.rollouts.controller import LookResult
 from isthmus.rollouts.convergence import settled_by
+from isthmus.rollouts.observing import is_due
 
 from .scene import LOCAL, MINUTE, TARGETS, Scene, plan, split
 
@@ -34,15 +35,59 @@ def test_a_look_with_nothing_new_reads_three_things_and_writes_nothing(traits):
     assert operations(scene) == ["state.get", "endpoints.observe", "state.get"]
 
 
-@every_target
-def test_a_look_at_a_new_minute_reads_four_things_and_writes_its_verdicts(traits):
+def driven_to_a_new_minute(traits):
+    """A controller has looked every ten seconds; now a minute has settled."""
     scene = Scene(traits)
-    state = scene.until("baking", 2)
-    scene.world.advance(state.bake_from + traits.metrics_delay + MINUTE - scene.world.now())
-    while scene.look().again:
-        continue
-    scene.world.advance(MINUTE)
-    assert operations(scene)[:4] == ["state.get", "endpoints.observe", "state.get", "metrics.read"]
+    scene.until("baking", 2)
+    while not is_due(scene.state, scene.world.now()) or not scene.state.checks:
+        while scene.look().again:
+            continue
+        scene.world.advance(timedelta(seconds=10))
+    return scene
+
+
+@every_target
+def test_who_drives_makes_four_calls_for_a_new_minute(traits):
+    """What is written by compare-and-swap anyway need not be read first."""
+    scene = driven_to_a_new_minute(traits)
+    assert operations(scene) == ["endpoints.observe", "state.get", "metrics.read", "state.put"]
+
+
+def test_who_comes_new_or_late_reads_the_document_too():
+    reads = ["state.get", "endpoints.observe", "state.get", "metrics.read"]
+    scene = driven_to_a_new_minute(LOCAL)
+    scene.remembered.clear()  # a process that starts
+    assert operations(scene)[:4] == reads
+    scene = driven_to_a_new_minute(LOCAL)
+    scene.world.advance(MINUTE)  # somebody else may have the lease
+    assert operations(scene)[:4] == reads
+
+
+@every_target
+def test_what_came_since_the_last_look_is_seen_by_a_look_that_remembers(traits):
+    scene = driven_to_a_new_minute(traits)
+    scene.wish("abort")
+    scene.look()
+    assert scene.state.phase == "aborting"
+    assert scene.state.wish.abort is not None
+
+
+def test_a_look_that_remembers_and_cannot_read_the_minute_sees_what_came_since():
+    """Without a minute it would write nothing, and know nothing of what it did not read."""
+    scene = driven_to_a_new_minute(LOCAL)
+    scene.wish("abort")
+    scene.world.outage = True
+    scene.look()
+    assert scene.state.phase == "aborting"
+
+
+def test_a_look_that_remembers_does_nothing_of_what_another_has_decided_meanwhile():
+    scene = driven_to_a_new_minute(LOCAL)
+    scene.wish("abort")
+    controller.look(scene.ports("ann"), "ranker", holder="ann", clock=scene.world.now, seize=True)
+    seized = scene.state
+    assert scene.look().driver == "ann"
+    assert scene.state == seized
 
 
 def test_who_slept_for_a_day_judges_it_in_several_looks_one_right_after_the_other():

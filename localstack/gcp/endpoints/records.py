@@ -45,6 +45,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot: requests under way keep theirs while the next one is put in its place."""
 
     endpoint: str
+    display_name: str
     by_traffic: Choice[Target]
     max_bytes: int  # of a request
     logging: Any = None  # PredictRequestResponseLoggingConfig, where it is enabled
@@ -88,6 +89,7 @@ class Hosted:
         config = message.predict_request_response_logging_config
         return Routing(
             endpoint=message.name,
+            display_name=message.display_name,
             by_traffic=choice((target, float(message.traffic_split.get(number, 0))) for number, target in self.targets.items()),
             max_bytes=_DEDICATED_BYTES if message.dedicated_endpoint_enabled else _SHARED_BYTES,
             logging=config if config.enabled else None,

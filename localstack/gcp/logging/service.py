@@ -74,6 +74,8 @@ def _complete(call: Call, entry: Any, request: Any) -> None:
         if not request.HasField("resource"):
             raise GcpError("INVALID_ARGUMENT", "A monitored resource is required, in the entry or for all of them.")
         entry.resource.CopyFrom(request.resource)
+    if "project_id" not in entry.resource.labels and not entry.resource.type.startswith("aiplatform."):
+        entry.resource.labels["project_id"] = entry.log_name.split("/")[1]
     for key, value in request.labels.items():
         if key not in entry.labels:
             entry.labels[key] = value

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import Artifact as ArtifactType
 from google.cloud.aiplatform_v1.types import Context, Execution, PipelineJob, PipelineJobDetail, PipelineTaskDetail
 from google.protobuf import json_format
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from .record import Artifact, Run, TaskRun
 
@@ -23,21 +26,34 @@ PipelineJobPb, DetailPb, TaskPb = PipelineJob.pb(), PipelineJobDetail.pb(), Pipe
 ExecutionPb, ContextPb, ArtifactPb = Execution.pb(), Context.pb(), ArtifactType.pb()
 
 
-def shown(run: Run) -> Any:
-    """The job as GetPipelineJob answers it."""
+def shown(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -> Any:
+    """The job as GetPipelineJob answers it. `contexts`: the pipeline's and the run's, once they are there. A list has no tasks."""
     job = PipelineJobPb()
     with run.lock:
         job.CopyFrom(run.message)
-        job.job_detail.CopyFrom(_detail(run))
+        job.job_detail.CopyFrom(_detail(run, contexts))
+    if not tasks:
+        job.job_detail.ClearField("task_details")
     return job
 
 
-def _detail(run: Run) -> Any:
+def part(job: Any, paths: Sequence[str]) -> Any:
+    """Of a job what a read mask names. Within the spec, a Struct, a path is in snake_case, too: pipeline_spec.pipeline_info."""
+    inside = [path.split(".", 1)[1] for path in paths if path.startswith("pipeline_spec.")]
+    result = PipelineJobPb()
+    FieldMask(paths=[path for path in paths if not path.startswith("pipeline_spec.")]).MergeMessage(job, result)
+    for path in inside:
+        key = re.sub(r"_([a-z])", lambda match: match[1].upper(), path.partition(".")[0])
+        if key in job.pipeline_spec.fields:
+            result.pipeline_spec.fields[key].CopyFrom(job.pipeline_spec.fields[key])
+    return result
+
+
+def _detail(run: Run, contexts: Sequence[Any]) -> Any:
     detail = DetailPb()
-    detail.pipeline_context.CopyFrom(context(run, run.pipeline.pipeline_info.name, "system.Pipeline"))
-    run_context = context(run, run.id, "system.PipelineRun")
-    run_context.parent_contexts.append(detail.pipeline_context.name)
-    detail.pipeline_run_context.CopyFrom(run_context)
+    if contexts:
+        detail.pipeline_context.CopyFrom(contexts[0])
+        detail.pipeline_run_context.CopyFrom(contexts[1])
     detail.task_details.extend(_task(run, row) for row in run.tasks if row.state)
     return detail
 

@@ -10,7 +10,7 @@ from typing import Any
 from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT
 
 from ..registry import Call, GcpError
-from . import expressions, inputs, tasks
+from . import expressions, inputs, tasks, tracking
 from .inputs import Around, BadInput, MissingInput
 from .placeholders import BadPlaceholder
 from .reading import needs
@@ -26,7 +26,8 @@ def run(call: Call, pipeline_run: Run) -> Outcome:
     """The whole of a pipeline's life; its outcome. A reset leaves it where it is."""
     root = tasks.listed(call, pipeline_run, parent=None, name=pipeline_run.id, path=())
     root.kind = "system.Run"
-    given = Inputs(parameters=pipeline_run.parameters)
+    tracking.begin(call, pipeline_run)
+    given = pipeline_run.given
     tasks.begin(call, pipeline_run, root, given)
     outcome = _Dag(call, pipeline_run, pipeline_run.pipeline.root, given, (root, ())).run()
     tasks.finish(call, pipeline_run, root, outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import PipelineFailurePolicy, PipelineState
@@ -12,17 +13,17 @@ from google.cloud.aiplatform_v1.types.pipeline_service import (
     ListPipelineJobsResponse,
 )
 from google.protobuf import empty_pb2, json_format
-from google.rpc.code_pb2 import CANCELLED
+from google.rpc.code_pb2 import CANCELLED, INTERNAL
 
 from .. import operations
 from ..listing import last_segment, listed
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_labels
-from . import details, engine, reading
+from . import details, engine, reading, tracking
 from .reading import BadSpec
-from .record import Pipelines, Run
-from .spec import SCHEMA
+from .record import Artifact, Inputs, Outcome, Pipelines, Run
+from .spec import SCHEMA, Pipeline
 
 _SERVICE = "google.cloud.aiplatform.v1.PipelineService"
 _ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
@@ -50,7 +51,7 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
     check_display_name(message.display_name, kind="PipelineJob", required=False)
     check_labels(message.labels)
     try:
-        pipeline, parameters = _read(message)
+        pipeline, given = _read(call, message, parent)
     except BadSpec as error:
         raise GcpError("INVALID_ARGUMENT", str(error)) from error
     job_id = request.pipeline_job_id or f"{pipeline.pipeline_info.name[:100]}-{call.clock.now():%Y%m%d%H%M%S}"
@@ -62,7 +63,7 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
     message.create_time.CopyFrom(call.now_pb())
     message.update_time.CopyFrom(message.create_time)
     fast = message.runtime_config.failure_policy == PipelineFailurePolicy.PIPELINE_FAILURE_POLICY_FAIL_FAST
-    run = Run(message, pipeline, parameters, fail_fast=fast)
+    run = Run(message, pipeline, given, fail_fast=fast)
     message.labels["vertex-ai-pipelines-run-billing-id"] = run.uuid
     store = call.store(Pipelines)
     with store.lock:
@@ -75,19 +76,35 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
     return answer
 
 
-def _read(message: Any) -> tuple[Any, dict[str, Any]]:
+def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
     config = message.runtime_config
     if message.template_uri and not message.pipeline_spec.fields:
         raise BadSpec("template_uri: the local stack has no template registry: give the pipeline_spec.")
     if not config.gcs_output_directory.startswith("gs://"):
         raise BadSpec(f"runtime_config.gcs_output_directory: {config.gcs_output_directory!r} is no path in Cloud Storage (gs://...).")
-    if config.input_artifacts:
-        raise BadSpec("runtime_config.input_artifacts: not supported yet by the local stack.")
     if config.parameters:
         raise BadSpec(f"runtime_config.parameters: pipelines of schema {SCHEMA} take parameter_values.")
     pipeline = reading.read(json_format.MessageToDict(message.pipeline_spec))
     given = {name: json_format.MessageToDict(value) for name, value in config.parameter_values.items()}
-    return pipeline, reading.parameters(pipeline, reading.whole(given))
+    return pipeline, Inputs(
+        parameters=reading.parameters(pipeline, reading.whole(given)), artifacts=_artifacts(call, pipeline, config, parent)
+    )
+
+
+def _artifacts(call: Call, pipeline: Pipeline, config: Any, parent: str) -> dict[str, list[Artifact]]:
+    """The artifacts that the pipeline as a whole is given, from the location's metadata store."""
+    declared = pipeline.root.input_definitions.artifacts
+    artifacts: dict[str, list[Artifact]] = {}
+    for name, chosen in config.input_artifacts.items():
+        if name not in declared:
+            raise BadSpec(f"runtime_config.input_artifacts: the pipeline has no input artifact {name}.")
+        artifact = tracking.artifact(call, f"{parent}/metadataStores/default", chosen.artifact_id)
+        if artifact is None:
+            raise BadSpec(f"runtime_config.input_artifacts: {name}: there is no artifact {chosen.artifact_id!r} in the metadata store.")
+        artifacts[name] = [artifact]
+    if missing := [name for name, artifact in declared.items() if name not in artifacts and not artifact.is_optional]:
+        raise BadSpec(f"runtime_config.input_artifacts: the input artifact {missing[0]} is missing.")
+    return artifacts
 
 
 def _work(call: Call, run: Run) -> None:
@@ -97,7 +114,11 @@ def _work(call: Call, run: Run) -> None:
             run.message.state = int(PipelineState.PIPELINE_STATE_RUNNING)
             details.stamp(run, "start_time", call.clock.now())
     try:
-        outcome = engine.run(call, run)
+        try:
+            outcome = engine.run(call, run)
+        except Exception as error:  # noqa: BLE001  the stack's own mistake must show, not leave a pipeline that never ends
+            traceback.print_exc()
+            outcome = Outcome(state="FAILED", code=INTERNAL, message=f"the local stack failed: {error!r}")
         if call.stopping.is_set():
             return
         with run.lock:
@@ -125,9 +146,13 @@ def _run_of(call: Call, name: str) -> Run:
     return run
 
 
+def _shown(call: Call, run: Run) -> Any:
+    return details.shown(run, tracking.contexts(call, run))
+
+
 @handles(f"{_SERVICE}.GetPipelineJob")
 def get_pipeline_job(call: Call, request: Any) -> Any:
-    return details.shown(_run_of(call, request.name))
+    return _shown(call, _run_of(call, request.name))
 
 
 @handles(f"{_SERVICE}.ListPipelineJobs")
@@ -136,15 +161,13 @@ def list_pipeline_jobs(call: Call, request: Any) -> Any:
     store = call.store(Pipelines)
     with store.lock:
         runs = [run for name, run in store.runs.items() if name.startswith(prefix)]
-    messages = []
-    for run in reversed(runs):  # the newest first
-        with run.lock:
-            message = details.PipelineJobPb()
-            message.CopyFrom(run.message)
-            messages.append(message)
+    messages = [details.shown(run, tracking.contexts(call, run), tasks=False) for run in reversed(runs)]  # the newest first
     more = {"pipeline_name": _pipeline_name, "pipeline_job_user_id": last_segment}
+    mask = list(request.read_mask.paths)
+    request.ClearField("read_mask")
     page, token = listed(messages, request, fields=_FILTERS, more=more, orders=("create_time", "update_time", "end_time", "start_time"))
-    return ListPipelineJobsResponse.pb()(pipeline_jobs=page, next_page_token=token)
+    answer = [details.part(message, mask) for message in page] if mask else page
+    return ListPipelineJobsResponse.pb()(pipeline_jobs=answer, next_page_token=token)
 
 
 def _pipeline_name(message: Any) -> object:
@@ -201,7 +224,7 @@ def batch_cancel_pipeline_jobs(call: Call, request: Any) -> Any:
         for run in runs:
             while not run.done.wait(0.05) and not call.stopping.is_set():
                 pass
-        return response(pipeline_jobs=[details.shown(run) for run in runs])
+        return response(pipeline_jobs=[_shown(call, run) for run in runs])
 
     return operations.start(call, parent, work)
 
@@ -212,7 +235,7 @@ def batch_delete_pipeline_jobs(call: Call, request: Any) -> Any:
     parent = canonical(call, request.parent)
     runs = [_run_of(call, name) for name in _batch(request)]
     _check_ended(runs)
-    deleted = BatchDeletePipelineJobsResponse.pb()(pipeline_jobs=[details.shown(run) for run in runs])
+    deleted = BatchDeletePipelineJobsResponse.pb()(pipeline_jobs=[_shown(call, run) for run in runs])
     for run in runs:
         call.store(Pipelines).runs.pop(run.name, None)
     return operations.done(call, parent, deleted)

@@ -120,7 +120,7 @@ def _of_artifact(artifacts: list[dict[str, Any]] | None, rest: list[str], path: 
     artifact = artifacts[0]
     match rest:
         case ["path"]:
-            return artifact.get("customPath") or local_path(artifact["uri"])
+            return local_path(artifact["uri"])
         case [("uri" | "name" | "metadata") as field]:
             return artifact.get(field)
         case ["metadata" | "properties", key]:

@@ -21,15 +21,13 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     type: ArtifactType
     uri: str = ""
     metadata: Mapping[str, Any] = {}
-    custom_path: str = ""
 
     def runtime(self) -> dict[str, Any]:
         """As it is in an executor's input."""
         kind = {
             name: value for name, value in (("schemaTitle", self.type.schema_title), ("schemaVersion", self.type.schema_version)) if value
         } or {"instanceSchema": self.type.instance_schema}
-        runtime = {"name": self.name, "type": kind, "uri": self.uri, "metadata": dict(self.metadata)}
-        return {**runtime, "customPath": self.custom_path} if self.custom_path else runtime
+        return {"name": self.name, "type": kind, "uri": self.uri, "metadata": dict(self.metadata)}
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,13 +77,13 @@ class TaskRun(msgspec.Struct, kw_only=True, eq=False):
 class Run:
     """One pipeline job. `message` is its PipelineJob without job_detail; `lock` guards that and the tasks."""
 
-    def __init__(self, message: Any, pipeline: Pipeline, parameters: dict[str, Any], *, fail_fast: bool) -> None:
+    def __init__(self, message: Any, pipeline: Pipeline, given: Inputs, *, fail_fast: bool) -> None:
         self.message = message
         self.name: str = message.name
         self.id = self.name.rpartition("/")[2]
         self.uuid = str(secrets.randbits(62))
         self.pipeline = pipeline
-        self.parameters = parameters
+        self.given = given
         self.fail_fast = fail_fast
         self.root: str = message.runtime_config.gcs_output_directory.rstrip("/")
         self.lock = threading.RLock()

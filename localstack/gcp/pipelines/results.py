@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -67,7 +68,7 @@ def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], ro
     return Outcome(
         state="SUCCEEDED",
         parameters=parameters,
-        artifacts={key: _artifacts(artifact, changed.get(key)) for key, artifact in artifacts.items()},
+        artifacts={key: [_artifact(call, artifact, changed.get(key))] for key, artifact in artifacts.items()},
     )
 
 
@@ -81,16 +82,15 @@ def _from_file(call: Call, uri: str, kind: Kind, there: set[str]) -> Any:
         raise BadResult(f"output parameter {key}: {error}") from error
 
 
-def _artifacts(artifact: Artifact, changed: Any) -> list[Artifact]:
-    """What the executor says of its artifact: another uri, metadata."""
+def _artifact(call: Call, artifact: Artifact, changed: Any) -> Artifact:
+    """What the executor says of its artifact: another uri, metadata, a file elsewhere, which then becomes the artifact's content."""
     if not changed or not changed.get("artifacts"):
-        return [artifact]
+        return artifact
     first = changed["artifacts"][0]
-    return [
-        msgspec.structs.replace(
-            artifact,
-            uri=first.get("uri") or artifact.uri,
-            metadata={**artifact.metadata, **first.get("metadata", {})},
-            custom_path=first.get("customPath") or first.get("custom_path") or "",
-        )
-    ]
+    uri = first.get("uri") or artifact.uri
+    custom = first.get("custom_path") or first.get("customPath")
+    if custom and Path(custom).is_dir():
+        access.upload(call, Path(custom), uri)
+    elif custom and Path(custom).is_file():
+        access.write(call, uri, Path(custom).read_bytes())
+    return msgspec.structs.replace(artifact, uri=uri, metadata={**artifact.metadata, **first.get("metadata", {})})

@@ -15,7 +15,7 @@ from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, UNIMPLEMENTED
 from ..jobs import gcs, runner
 from ..registry import Call
 from ..resources import Resources
-from . import cache, placeholders, results
+from . import cache, placeholders, results, tracking
 from .placeholders import Run as Names
 from .record import Artifact, Inputs, Outcome, Pipelines, Run, TaskRun, new_task_id
 from .spec import Component, ContainerSpec, Executor, Importer, Retry, Task
@@ -48,6 +48,7 @@ def begin(call: Call, run: Run, row: TaskRun, given: Inputs) -> None:
         row.state = "RUNNING"
         row.started = call.clock.now()
         row.statuses.append((row.started, row.state))
+    tracking.start(call, run, row)
 
 
 def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
@@ -58,6 +59,7 @@ def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
         if outcome.state != "NOT_TRIGGERED":
             row.started = row.started or row.ended
         row.statuses.append((row.ended, row.state))
+    tracking.keep(call, run, row)
 
 
 def names(run: Run, row: TaskRun) -> Names:

@@ -13,7 +13,7 @@ from google.cloud.aiplatform_v1.types import PredictResponse
 from ...serving.connections import NotReached, TimedOut
 from ..endpoints.records import must
 from ..registry import Call, GcpError, handles
-from . import values
+from . import request_log, values
 from .forwarding import check_size, count, enter, forward, lost, model_error, predictions_of, routing_of
 
 PredictResponsePb = PredictResponse.pb()
@@ -42,6 +42,7 @@ async def predict(call: Call, request: Any) -> Any:
     values.extend(response.predictions, items)
     if predictions.metadata is not msgspec.UNSET:
         values.fill(response.metadata, msgspec.json.decode(predictions.metadata))
+    request_log.note(call, exchange, content)
     return response
 
 
@@ -54,6 +55,7 @@ async def raw_predict(call: Call, request: Any) -> Any:
     exchange = await forward(call, request.endpoint, content, headers, instances=1, size=request.ByteSize())
     if not 200 <= exchange.answer.status < 300:
         raise model_error(exchange.answer)
+    request_log.note(call, exchange, content)
     return httpbody_pb2.HttpBody(
         content_type=exchange.answer.headers.get("content-type", "application/octet-stream"), data=exchange.answer.body
     )

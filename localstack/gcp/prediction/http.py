@@ -8,6 +8,7 @@ import msgspec
 
 from ..endpoints.records import must
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
+from . import request_log
 from .forwarding import forward, instances_of, model_error, of_target, passed, predictions_of
 from .handlers import stream
 
@@ -31,6 +32,7 @@ async def predict(call: Call, request: HttpRequest) -> HttpAnswer:
     if predictions.metadata is not msgspec.UNSET:
         parts += [b',"metadata":', predictions.metadata]
     parts.append(_said(exchange.target.id, exchange.target.model, exchange.target.version, exchange.target.display_name))
+    request_log.note(call, exchange, request.body)
     return HttpAnswer(headers=_ANSWER, body=b"".join(map(bytes, parts)))
 
 
@@ -41,6 +43,7 @@ async def raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
     _check_host(call, request, endpoint)
     exchange = await forward(call, endpoint, request.body, passed(request.headers), instances=1)
     answer = exchange.answer
+    request_log.note(call, exchange, request.body)
     return HttpAnswer(status=answer.status, headers=(*passed(answer.headers), *of_target(exchange.target)), body=answer.body)
 
 

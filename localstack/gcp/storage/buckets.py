@@ -7,8 +7,10 @@ from typing import Any
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from . import acls
 from .conditions import number
+from .partial import selected
 from .requests import conditions_of, flag, shown_bucket, store_of
 from .resources import bucket_fields, merged, settled
+from .shapes import BUCKET, checked
 from .store import Bucket, Store, check_bucket_name
 
 _MOST = 1000  # of a page
@@ -17,7 +19,7 @@ _BUCKET = "/storage/v1/b/{bucket}"
 
 @route("storage.buckets.insert", "POST", "/storage/v1/b")
 def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
-    query, body, store, now = request.query, request.json(), store_of(call), call.clock.now()
+    query, body, store, now = request.query, checked(request.json(), BUCKET), store_of(call), call.clock.now()
     project, name = query.get("project", ""), str(body.get("name", ""))
     for parameter, value in (("project", project), ("name", name)):
         if not value:
@@ -50,7 +52,7 @@ def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
         answer: dict[str, Any] = {"kind": "storage#buckets", "items": [shown_bucket(bucket, request) for bucket in chosen[:most]]}
     if len(chosen) > most:
         answer["nextPageToken"] = chosen[most - 1].name
-    return answer
+    return selected(answer, query.get("fields"))
 
 
 @route("storage.buckets.get", "GET", _BUCKET)
@@ -59,11 +61,11 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
     bucket = _deleted(store, name, number(request.query, "generation")) if flag(request.query, "softDeleted") else store.bucket(name)
     if not conditions_of(request).modified(bucket):
         return HttpAnswer(status=304)
-    return shown_bucket(bucket, request)
+    return selected(shown_bucket(bucket, request), request.query.get("fields"))
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    body, store, now = request.json(), store_of(call), call.clock.now()
+    body, store, now = checked(request.json(), BUCKET), store_of(call), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         conditions_of(request).require(bucket)

@@ -9,8 +9,10 @@ from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from . import acls, media
 from .conditions import NONE, asked, invalid, number
 from .listing import Asked, page
+from .partial import selected
 from .requests import conditions_of, flag, key_of, shown, store_of
 from .resources import merged, object_fields
+from .shapes import OBJECT, checked
 from .store import Bucket, Version, no_object
 
 _OBJECT = "/storage/v1/b/{bucket}/o/{object}"
@@ -31,7 +33,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
             raise no_object(bucket_name, name)
         if query.get("alt") == "media" or request.path.startswith("/download/"):
             return media.answer(version, request)
-        return without_hashes(shown(bucket, version, request), version, request)
+        return selected(without_hashes(shown(bucket, version, request), version, request), query.get("fields"))
 
 
 @route("storage.objects.list", "GET", "/storage/v1/b/{bucket}/o")
@@ -63,11 +65,11 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
         answer["prefixes"] = sorted(prefixes)
     if found.token:
         answer["nextPageToken"] = found.token
-    return answer
+    return selected(answer, query.get("fields"))
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    body, store, query = request.json(), store_of(call), request.query
+    body, store, query = checked(request.json(), OBJECT), store_of(call), request.query
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         version = store.version(bucket.name, request.params["object"], number(query, "generation"), conditions_of(request))

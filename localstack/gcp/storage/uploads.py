@@ -14,6 +14,7 @@ from .conditions import Conditions, invalid
 from .content import Content, Writer, check, told_by_header, written
 from .requests import base_of, conditions_of, key_of, shown, store_of
 from .resources import object_fields, storage_class
+from .shapes import OBJECT, checked
 from .store import Bucket, Version, check_object_name
 
 _UPLOAD = ("/upload/storage/v1/b/{bucket}/o", "/resumable/upload/storage/v1/b/{bucket}/o")
@@ -34,7 +35,7 @@ class New:
         self.conditions: Conditions = conditions_of(request)
         self.key = key_of(request.headers)
         self.kms_key = query.get("kmsKeyName") or body.get("kmsKeyName")
-        self.told = dict(body)
+        self.told = checked(dict(body), OBJECT)
         self.fields = object_fields(body)
         if content_type and "contentType" not in self.fields:
             self.fields["contentType"] = content_type
@@ -104,7 +105,7 @@ def insert(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         new = New(call, request, body, content_type=content_type)
         return new.finish(call, written(new.store.folder(call), [data]), told_by_header(request.headers.get("x-goog-hash", "")))
     if kind == "resumable":
-        return _begin(call, request)
+        return begin(call, request, request.json(), request.headers.get("x-upload-content-type"))
     raise invalid(f"Invalid upload type: {kind!r}. It is media, multipart or resumable.", "uploadType")
 
 
@@ -153,8 +154,9 @@ class Sessions:
         self.open: dict[str, _Resumable] = {}
 
 
-def _begin(call: Call, request: HttpRequest) -> HttpAnswer:
-    new = New(call, request, request.json(), content_type=request.headers.get("x-upload-content-type"))
+def begin(call: Call, request: HttpRequest, body: Mapping[str, Any], content_type: str | None) -> HttpAnswer:
+    """An upload in parts: where they are sent."""
+    new = New(call, request, body, content_type=content_type)
     upload_id = secrets.token_urlsafe(48)
     call.store(Sessions).open[upload_id] = _Resumable(new, Writer(new.store.folder(call)))
     query = f"uploadType=resumable&upload_id={upload_id}"

@@ -10,12 +10,14 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
-from . import acls, media
+from . import acls, forms, media, signing
 from .conditions import NONE, number, of_xml
 from .content import Content, check, parts, told_by_header, written
+from .listing import Asked, page
 from .requests import key_of, store_of
+from .resources import timestamp
 from .store import Version, check_object_name
-from .uploads import default_key, kms_version, new_version
+from .uploads import begin, default_key, kms_version, new_version
 
 _OBJECT = "/{bucket}/{object=**}"
 _SPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -57,7 +59,7 @@ def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handl
             if request.params["bucket"] in _JSON:
                 raise GcpError("UNIMPLEMENTED", f"{method} {request.path} is not supported by the offline GCP yet", reason="notImplemented")
             try:
-                _unsigned(request)
+                signing.verify(call, request)
                 answer = handler(call, request)
             except GcpError as error:
                 return _refused(error)
@@ -69,15 +71,33 @@ def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handl
     return add
 
 
-def _unsigned(request: HttpRequest) -> None:
-    if any(name.lower() in ("x-goog-signature", "signature") for name in request.query_lists):
-        raise GcpError("UNIMPLEMENTED", "signed URLs are not supported by the offline GCP yet", reason="notImplemented")
-
-
 @xml("storage.objects.get", "GET")
 def get(call: Call, request: HttpRequest) -> HttpAnswer:
     version = _version(call, request)
     return HttpAnswer(status=304) if version is None else media.answer(version, request)
+
+
+@xml("storage.objects.list", "GET", "/{bucket}")
+def list_objects(call: Call, request: HttpRequest) -> HttpAnswer:
+    query, store = request.query, store_of(call)
+    with store.lock:
+        versions = {
+            (v.name, v.generation): v for v in store.bucket(request.params["bucket"]).listed(all_versions=False, soft_deleted=False)
+        }
+    found = page(versions, Asked(prefix=query.get("prefix", ""), delimiter=query.get("delimiter", ""), start=query.get("marker", "")))
+    items = [versions[entry.name, entry.generation] for entry in found.entries if entry.generation]
+    listed = "".join(
+        f"<Contents><Key>{escape(v.name)}</Key><Generation>{v.generation}</Generation><MetaGeneration>{v.metageneration}</MetaGeneration>"
+        f'<LastModified>{timestamp(v.updated)}</LastModified><ETag>"{v.etag}"</ETag><Size>{v.content.size}</Size></Contents>'
+        for v in items
+    )
+    prefixes = "".join(f"<CommonPrefixes><Prefix>{escape(prefix)}</Prefix></CommonPrefixes>" for prefix in found.prefixes)
+    return _xml("ListBucketResult", listed + prefixes, Name=request.params["bucket"], IsTruncated=str(found.token is not None).lower())
+
+
+@xml("storage.objects.insert", "POST", "/{bucket}/")
+def post_form(call: Call, request: HttpRequest) -> HttpAnswer:
+    return forms.post(call, request)
 
 
 @xml("storage.objects.get", "HEAD")
@@ -125,8 +145,13 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
         upload_id = secrets.token_urlsafe(48)
         call.store(Uploads).open[upload_id] = _Parts(request.headers, bucket, name)
         return _xml("InitiateMultipartUploadResult", Bucket=bucket, Key=name, UploadId=upload_id)
+    if request.headers.get("x-goog-resumable") == "start":
+        begun = begin(call, request, {"name": name}, request.headers.get("content-type"))
+        return HttpAnswer(status=201, headers=begun.headers)
     if "uploadId" not in request.query:
-        raise GcpError("UNIMPLEMENTED", "POST of an object by a form is not supported by the offline GCP yet", reason="notImplemented")
+        raise GcpError(
+            "INVALID_ARGUMENT", "POST of an object begins an upload: ?uploads, or x-goog-resumable: start", reason="InvalidArgument"
+        )
     upload = _upload(call, request)
     with upload.lock:
         chosen = [upload.parts[number_] for number_ in _chosen(request.body, upload)]
@@ -226,8 +251,8 @@ def _answer(version: Version) -> HttpAnswer:
     return HttpAnswer(headers=(("ETag", f'"{version.etag}"'), ("X-Goog-Generation", str(version.generation)), ("X-Goog-Hash", hashes)))
 
 
-def _xml(root: str, **values: str) -> HttpAnswer:
-    inside = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
+def _xml(root: str, more: str = "", **values: str) -> HttpAnswer:
+    inside = more + "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
     body = f"<?xml version='1.0' encoding='UTF-8'?><{root} xmlns='{_SPACE}'>{inside}</{root}>"
     return HttpAnswer(headers=[("Content-Type", "application/xml; charset=UTF-8")], body=body.encode())
 

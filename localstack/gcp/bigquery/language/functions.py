@@ -42,19 +42,18 @@ _TEMPLATES: Mapping[str, str] = {
     "sha1": "unhex(sha1({0}))",
     "generate_uuid": "CAST(uuid() AS VARCHAR)",
     "rand": "random()",
+    "error": "error({0})",
     "array_length": "CAST(len({0}) AS BIGINT)",
     "array_reverse": "list_reverse({0})",
     "regexp_contains": "regexp_matches({0}, {1})",
     "byte_length": "CAST(octet_length(encode({0})) AS BIGINT)",
     "char_length": "CAST(length({0}) AS BIGINT)",
     "code_points_to_string": "array_to_string(list_transform({0}, lambda v: chr(v::INTEGER)), '')",
-    "exp": "exp({0})",
     "sin": "sin({0})",
     "cos": "cos({0})",
     "tan": "tan({0})",
     "atan": "atan({0})",
     "atan2": "atan2({0}, {1})",
-    "sign": "CAST(sign({0}) AS BIGINT)",
     "div": "CASE WHEN {1} = 0 THEN error('division by zero: DIV') ELSE {0} // {1} END",
     "mod": "CASE WHEN {1} = 0 THEN error('division by zero: MOD') ELSE {0} % {1} END",
     "$bitwise_and": "({0} & {1})",
@@ -67,7 +66,7 @@ _TEMPLATES: Mapping[str, str] = {
 }
 # Those of the list above that are so for these types of the first argument only.
 _TEXT = ("lower", "upper", "starts_with", "ends_with", "strpos", "split", "regexp_contains", "byte_length", "char_length")
-_WHOLE = ("div", "mod", "sign", "$bitwise_and", "$bitwise_or", "$bitwise_xor", "$bitwise_not")
+_WHOLE = ("div", "mod", "$bitwise_and", "$bitwise_or", "$bitwise_xor", "$bitwise_not")
 _ONLY: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(_TEXT, (_STRING,)),
     **dict.fromkeys(_WHOLE, (_INT64,)),
@@ -75,12 +74,13 @@ _ONLY: Mapping[str, tuple[int, ...]] = {
     "$unary_minus": (_INT64, _FLOAT, _NUMERIC),
     "nullif": (_INT64, _STRING, _BOOL, _NUMERIC, _BYTES, 10, 19, 20, 21),
 }
+_SAFE = ("exp", "ln", "log10", "pow", "sqrt")  # whose SAFE. is null where they fail, and there only
 _ARITY = {"split": 2, "array_to_string": 2}
 
 
 def call(t: Translator, node: Node) -> str:
     name = node.function.name.removeprefix("ZetaSQL:")
-    if node.error_mode:
+    if node.error_mode and name not in _SAFE:
         raise not_run(f"SAFE.{name.upper()}")
     if "generic_argument_list" in node:
         raise not_run(f"{name.upper()} with a lambda or named arguments")
@@ -228,23 +228,35 @@ def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node],
         values = arguments(t, node)
         if kind(node) != _FLOAT or len(values) != 1 + sql.count("{1}"):
             raise not_run(f"{name} of this type")
-        return (
-            f"CASE WHEN {condition.format(*values)} THEN error('Floating point error in function: {name}') ELSE {sql.format(*values)} END"
-        )
+        outside = "NULL" if node.error_mode else f"error('Floating point error in function: {name}')"
+        return f"CASE WHEN {condition.format(*values)} THEN {outside} ELSE {sql.format(*values)} END"
 
     return write
 
 
 def _rounded(name: str) -> Callable[[Translator, Node], str]:
-    """Away from zero at halves; digits only of whole numbers' types that DuckDB rounds exactly."""
+    """Away from zero at halves; to digits as Google where the number has some to spare."""
 
     def write(t: Translator, node: Node) -> str:
         values = arguments(t, node)
+        if name == "round" and len(values) == 2 and kind(node) == _FLOAT:
+            value, digits = values
+            fits = f"abs({value}) < 1e12 AND {digits} BETWEEN 0 AND 3 OR {value} IS NULL"
+            return f"CASE WHEN {fits} THEN round({value}, CAST({digits} AS INTEGER)) ELSE error('NOT RUN: ROUND of large numbers') END"
         if len(values) != 1 or kind(node) != _FLOAT:
             raise not_run(f"{name.upper()} of NUMERIC, or to a number of digits")
         return f"{name}({values[0]})"
 
     return write
+
+
+def _sign(t: Translator, node: Node) -> str:
+    (value,) = arguments(t, node)
+    if kind(node) == _FLOAT:
+        return f"CASE WHEN isnan({value}) THEN {value} ELSE CAST(sign({value}) AS DOUBLE) END"
+    if kind(node) != _INT64:
+        raise not_run("SIGN of this type")
+    return f"CAST(sign({value}) AS BIGINT)"
 
 
 def _abs(t: Translator, node: Node) -> str:
@@ -389,6 +401,9 @@ _SPECIAL: Mapping[str, Callable[[Translator, Node], str]] = {
     "$divide": _divide,
     "safe_divide": _safe_divide,
     "ieee_divide": _ieee_divide,
+    "sign": _sign,
+    "exp": _domain("exp({0})", "isfinite({0}) AND isinf(exp({0}))", "EXP"),
+    "pow": _domain("pow({0}, {1})", "isfinite({0}) AND isfinite({1}) AND NOT isfinite(pow({0}, {1}))", "POW"),
     "ln": _domain("ln({0})", "{0} <= 0", "LN"),
     "log10": _domain("log10({0})", "{0} <= 0", "LOG10"),
     "sqrt": _domain("sqrt({0})", "{0} < 0", "SQRT"),

@@ -9,7 +9,9 @@ import pytest
 import requests
 from google.api import httpbody_pb2
 from google.api_core import exceptions
+from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform_v1 as ai
+from google.cloud import bigquery
 from google.protobuf import field_mask_pb2, struct_pb2
 
 from isthmus.tests.localstack.gcp.serving_kit import ABORTED, BAD, PARENT, TAKEN, Kit
@@ -172,6 +174,25 @@ def test_a_raw_body_goes_there_and_back_and_a_stream_comes_in_parts(gcp):
         assert list(streamed.iter_lines()) == [b"one", b"two"]
     with pytest.raises(BAD, match="explanation_spec"):
         kit.prediction.explain(endpoint=endpoint, instances=["x"])
+
+
+def test_a_sample_of_requests_is_kept_in_bigquery(gcp):
+    """Rows are there for whoever reads the table; a call that failed is not kept."""
+    kit = Kit(gcp.client)
+    logging = {"enabled": True, "sampling_rate": 1.0, "bigquery_destination": {"output_uri": "bq://shop-project"}}
+    with pytest.raises(BAD, match="sampling_rate"):
+        kit.create("none", predict_request_response_logging_config={"enabled": True, "sampling_rate": 1.5})
+    endpoint = kit.create("ranker", predict_request_response_logging_config=logging)
+    kit.deploy(endpoint, kit.upload("a")[0], "1", split={"0": 100})
+    kit.prediction.predict(endpoint=endpoint, instances=["name", 2])
+    requests.post(f"{gcp.url}/v1/{endpoint}:predict", data=b'{"instances": [{"x": 1}]}', timeout=30)
+    with pytest.raises(exceptions.GoogleAPICallError):
+        kit.prediction.predict(endpoint=endpoint, instances=[{"status": 500}])
+    client = bigquery.Client(project="shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
+    rows = list(client.list_rows(client.get_table("shop-project.logging_ranker_ranker.request_response_logging")))
+    payloads = sorted((row["request_payload"], row["response_payload"]) for row in rows)
+    assert payloads == [(['"name"', "2"], ['"a"', "2"]), (['{"x": 1}'], ['{"x": 1}'])]
+    assert {(row["endpoint"], row["deployed_model_id"]) for row in rows} == {("ranker", "1")}
 
 
 def test_traffic_is_shared_as_the_split_says(kit):
