@@ -28,7 +28,10 @@ _MINUTE = timedelta(minutes=1)
 
 
 class Traits(TargetTraits, frozen=True, kw_only=True):
-    """How a target behaves. `takes`: how long one of its changes is `Updating`, in which every other change is Busy; zero: none is."""
+    """How a target behaves. `takes`: how long one of its changes is `Updating`, in which every other change is Busy; zero: none is.
+
+    A shift that is fenced is over when it is answered.
+    """
 
     name: str = "world"
     resolution: Decimal = Decimal("0.01")  # of a share, in percent
@@ -233,7 +236,7 @@ class WorldEndpoints:
             self._ready(endpoint, wanted)
             for name, percent in wanted.items():
                 fleet.variants[name].target = percent
-            fleet.begin(lambda: fleet.set_split(wanted))
+            fleet.begin(lambda: fleet.set_split(wanted), takes=_ZERO if self._traits.fenced else None)
 
     def observe(self, endpoint: str) -> EndpointState | None:
         self._calls.reading("endpoints.observe", endpoint)
