@@ -15,6 +15,7 @@ from .conditions import Conditions, invalid, number
 from .content import Content, parts, written
 from .requests import check_key, conditions_of, key_of, shown, store_of
 from .resources import object_fields
+from .shapes import COMPOSITION, OBJECT, checked
 from .store import Bucket, Store, Version, check_object_name, no_object
 from .uploads import default_key, kms_version, new_version
 
@@ -35,7 +36,7 @@ def _source(store: Store, request: HttpRequest) -> Version:
 
 def _copied(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Version:
     """The source's content under the goal's name, not yet in its bucket. What the request says of it is in the place of the source's."""
-    body, query = request.json(), request.query
+    body, query = checked(request.json(), OBJECT), request.query
     check_object_name(request.params["object"])
     told = object_fields(body)
     keep = {key: value for key, value in source.fields.items() if key not in ("eventBasedHold", "temporaryHold", "retention")}
@@ -127,7 +128,7 @@ def move(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.objects.compose", "POST", "/storage/v1/b/{bucket}/o/{object}/compose")
 def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
-    store, body = store_of(call), request.json()
+    store, body = store_of(call), checked(request.json(), COMPOSITION)
     wanted, about = body.get("sourceObjects") or [], body.get("destination") or {}
     if not 1 <= len(wanted) <= _SOURCES:
         raise invalid(f"The number of source components provided ({len(wanted)}) is not between 1 and {_SOURCES}.")

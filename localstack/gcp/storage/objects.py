@@ -12,6 +12,7 @@ from .listing import Asked, page
 from .partial import selected
 from .requests import conditions_of, flag, key_of, shown, store_of
 from .resources import merged, object_fields
+from .shapes import OBJECT, checked
 from .store import Bucket, Version, no_object
 
 _OBJECT = "/storage/v1/b/{bucket}/o/{object}"
@@ -68,7 +69,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    body, store, query = request.json(), store_of(call), request.query
+    body, store, query = checked(request.json(), OBJECT), store_of(call), request.query
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         version = store.version(bucket.name, request.params["object"], number(query, "generation"), conditions_of(request))

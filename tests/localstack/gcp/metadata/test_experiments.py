@@ -79,14 +79,14 @@ def test_lineage_is_followed_from_an_artifact_through_executions(vertex):
     assert len(client.query_execution_inputs_and_outputs(execution=fit.name).events) == 1
 
 
-def test_a_node_is_written_over_only_by_who_has_read_it(vertex):
+def test_a_node_is_there_once_and_changes_by_its_mask(vertex):
     client = vertex(v1.MetadataServiceClient)
     store = client.create_metadata_store(parent=PARENT, metadata_store_id="default").result().name
-    context = client.create_context(parent=store, context_id="run", context={"display_name": "a"})
+    context = client.create_context(parent=store, context_id="run", context={"display_name": "a", "labels": {"team": "a"}})
     client.update_context(context={"name": context.name, "display_name": "b"}, update_mask={"paths": ["display_name"]})
-    with pytest.raises(exceptions.GoogleAPICallError, match="etag"):
-        client.update_context(context={"name": context.name, "etag": context.etag, "display_name": "c"})
-    assert client.get_context(name=context.name).display_name == "b"
+    read = client.get_context(name=context.name)
+    assert (read.display_name, dict(read.labels)) == ("b", {"team": "a"})
+    assert read.etag != context.etag
     with pytest.raises(exceptions.GoogleAPICallError, match="already exists"):
         client.create_context(parent=store, context_id="run")
     with pytest.raises(exceptions.NotFound):
