@@ -190,6 +190,12 @@ ENDPOINT = Record(
             shape=Text(what="a percentage", pattern=quantities.PERCENT, parse=quantities.percent, example="5%"),
             description="Share of requests answered in random order, logged with its propensity.",
         ),
+        "online_cache": Key(
+            shape=Text(
+                what="a duration or 0", pattern=rf"0|{quantities.DURATION}", parse=quantities.duration_or_none, example="1s", numbers=True
+            ),
+            description="How long the gateway may serve a row of features again without asking the online store. Default 1s; 0: never.",
+        ),
         "routing": Key(shape=OneOf(words=("weighted",), later=("sticky",))),
     },
     later=("rules",),
