@@ -43,11 +43,6 @@ def duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def duration_or_none(text: str) -> timedelta:
-    """`0` is none."""
-    return timedelta(0) if text == "0" else duration(text)
-
-
 def duration_text(value: timedelta) -> str:
     """The shortest way to write it: `duration(duration_text(d)) == d` for whole positive seconds."""
     seconds = int(value.total_seconds())
