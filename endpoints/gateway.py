@@ -171,7 +171,7 @@ class Gateway:
         """One for each thread: a reader serves one at a time."""
         held = getattr(self._local, "reader", None)
         if held is None or held[0] != inputs.views:
-            held = self._local.reader = (inputs.views, OnlineReader(self.project, tuple(inputs.views)))
+            held = self._local.reader = (inputs.views, OnlineReader(self.project, tuple(inputs.views), keep=self.endpoint.online_cache))
         return held[1]
 
     def _invoke(self, instances: list[dict[str, Any]], request_id: str) -> Reply:
