@@ -85,7 +85,8 @@ def undeploy_model(call: Call, request: Any) -> Any:
     with hosted.lock:
         _check_undeployable(hosted, number, split)
     metadata = UndeployModelOperationMetadata.pb()(generic_metadata=generic(call))
-    return operations.start(call, hosted.name, work, metadata=metadata, delay=timing.seconds(call))
+    draining = timing.seconds(call) if hosted.message.traffic_split else 0.0  # an endpoint that takes no traffic has none to wait for
+    return operations.start(call, hosted.name, work, metadata=metadata, delay=draining)
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.MutateDeployedModel")

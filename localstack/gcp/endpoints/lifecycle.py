@@ -18,7 +18,6 @@ from ..listing import last_segment, listed
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_etag, check_labels, invalid, masked, merge
-from . import timing
 from .records import EndpointPb, Endpoints, Hosted, check_split, location_of, must, shown
 
 _LOCATION = re.compile(r"projects/([^/]+)/locations/[^/]+")
@@ -72,7 +71,7 @@ def create_endpoint(call: Call, request: Any) -> Any:
         return EndpointPb(name=name)
 
     metadata = CreateEndpointOperationMetadata.pb()(generic_metadata=generic(call))
-    return operations.start(call, name, work, metadata=metadata, delay=timing.seconds(call))
+    return operations.start(call, name, work, metadata=metadata)
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.GetEndpoint")
@@ -103,9 +102,15 @@ def update_endpoint(call: Call, request: Any) -> Any:
         check_etag(request.endpoint.etag, hosted.etag, hosted.name)
         if "traffic_split" in paths:
             check_split(request.endpoint.traffic_split, hosted.targets, endpoint=hosted.name)
+        before = dict(hosted.message.traffic_split)
         merge(request, request.endpoint, hosted.message)
         hosted.changed(call)
-        return shown(hosted)
+        answer = shown(hosted)
+        if "traffic_split" in paths and call.fault("silent-rollback", hosted.name.rpartition("/")[2]) is not None:
+            hosted.message.ClearField("traffic_split")
+            hosted.message.traffic_split.update(before)
+            hosted.changed(call)
+        return answer
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.UpdateEndpointLongRunning")
@@ -123,7 +128,7 @@ def update_endpoint_long_running(call: Call, request: Any) -> Any:
 
     check_etag(request.endpoint.etag, hosted.etag, hosted.name)
     metadata = UpdateEndpointOperationMetadata.pb()(generic_metadata=generic(call))
-    return operations.start(call, hosted.name, work, metadata=metadata, delay=timing.seconds(call))
+    return operations.start(call, hosted.name, work, metadata=metadata)
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.DeleteEndpoint")
@@ -142,7 +147,7 @@ def delete_endpoint(call: Call, request: Any) -> Any:
     with hosted.lock:
         _check_empty(hosted)
     metadata = DeleteOperationMetadata.pb()(generic_metadata=generic(call))
-    return operations.start(call, hosted.name, work, metadata=metadata, delay=timing.seconds(call))
+    return operations.start(call, hosted.name, work, metadata=metadata)
 
 
 def generic(call: Call) -> Any:
