@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..registry import HttpRequest
-from . import analysis, datasets, ddl, dml, encode, evaluation, sources, tables, warehouse, writing
+from . import analysis, datasets, ddl, dml, encode, evaluation, sources, tables, translation, unchecked, warehouse, writing
 from .analysis import Analysis, Question
 from .catalog import TableRef
 from .errors import BigQueryError, invalid, not_run
@@ -99,20 +99,47 @@ def _anonymous(job: Job) -> dict[str, Any]:
 
 def dry_run(here: Place, spec: Spec) -> Outcome:
     """What the query would give and read."""
-    meaning = _meaning(here, spec)
+    if not analysis.available():
+        return Outcome(fields=unchecked.query(here, _question(spec))[1], kind="SELECT")
+    meaning = analysis.analyze(here, _question(spec))
     fields: Sequence[Field] = ()
     if meaning.statement.kind == "query_stmt":
         fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
     return Outcome(fields=tuple(fields), processed=processed(here, meaning), kind=kind_of(meaning), statistics=_referenced(meaning))
 
 
-def _meaning(here: Place, spec: Spec) -> Analysis:
+def _question(spec: Spec) -> Question:
     parameters = read(spec.configuration.get("parameterMode"), spec.configuration.get("queryParameters") or ())
-    return analysis.analyze(here, msgspec.structs.replace(spec.question, parameters=parameters))
+    return msgspec.structs.replace(spec.question, parameters=parameters)
+
+
+def _unchecked(here: Place, spec: Spec, running: Running) -> Outcome:
+    """Without GoogleSQL's analyzer."""
+    sql, fields = unchecked.query(here, _question(spec))
+
+    def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
+        running.watch(cursor)
+        with translation.worded(running):
+            writing.fill_from(sql)(cursor, name, columns)
+
+    target = _target(here, spec)
+    return Outcome(fields=fields, table=target.ref, rows=writing.write(here, target, fields, fill), kind="SELECT")
+
+
+def _target(here: Place, spec: Spec) -> writing.Target:
+    """Where a query's rows go."""
+    target = writing.target_of(spec.configuration, "WRITE_EMPTY")
+    if target.ref.dataset.startswith("_"):
+        ensure_hidden(here, target.ref)
+        target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
+    writing.check(here, target)
+    return target
 
 
 def run(here: Place, spec: Spec, running: Running) -> Outcome:
-    meaning = _meaning(here, spec)
+    if not analysis.available():
+        return _unchecked(here, spec, running)
+    meaning = analysis.analyze(here, _question(spec))
     size = processed(here, meaning)
     if spec.most_billed is not None and size > spec.most_billed:
         words = f"Query exceeded limit for bytes billed: {spec.most_billed}. {size} or higher required."
@@ -136,11 +163,7 @@ def _executed(here: Place, spec: Spec, meaning: Analysis, running: Running) -> O
 
 def _selected(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
     fields = tuple(field for _, field in analysis.columns_of(meaning.statement.output_column_list))
-    target = writing.target_of(spec.configuration, "WRITE_EMPTY")
-    if target.ref.dataset.startswith("_"):
-        ensure_hidden(here, target.ref)
-        target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
-    writing.check(here, target)
+    target = _target(here, spec)
     rows = evaluation.select(here, meaning, fields, running, lambda fill: writing.write(here, target, fields, fill))
     return Outcome(fields=fields, table=target.ref, rows=rows)
 
