@@ -103,7 +103,7 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
     request.options.parse_location_record_type = _CODE_SEARCH
     text = meaning.question.sql.encode()
     edits: dict[tuple[int, int], str] = {}
-    known = {}
+    known: dict[tuple[str, ...], Any] = {}
     root = statement(service().call_with_catalog("Analyze", request, meaning.catalog))
     for node in root.walk():
         if node.kind == "table_scan":

@@ -212,7 +212,7 @@ def run_query(call: Call, request: HttpRequest) -> Answer:
         job.outcome = outcome
         job.running.ended.set()
         about = query_statistics(job)
-        answer = {k: about[k] for k in ("schema", "totalBytesProcessed", "cacheHit") if k in about}
+        answer: dict[str, Any] = {k: about[k] for k in ("schema", "totalBytesProcessed", "cacheHit") if k in about}
         return {
             "kind": "bigquery#queryResponse",
             "jobComplete": True,

@@ -112,7 +112,7 @@ def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
 
 
 def _of_tree(descriptor: Any) -> bool:
-    return descriptor.file.name.endswith("resolved_ast.proto") or descriptor.name.startswith(("AnyResolved", "Resolved"))
+    return str(descriptor.file.name).endswith("resolved_ast.proto") or str(descriptor.name).startswith(("AnyResolved", "Resolved"))
 
 
 @cache
