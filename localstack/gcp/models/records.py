@@ -98,7 +98,7 @@ def shown(model: Registered, version: Version, *, versioned: bool = False) -> An
         message.labels[key] = value
     message.name = f"{model.name}@{version.number}" if versioned else model.name
     message.version_id = str(version.number)
-    message.version_aliases.extend(sorted(alias for alias, number in model.aliases.items() if number == version.number))
+    message.version_aliases.extend(alias for alias, number in model.aliases.items() if number == version.number)
     for (endpoint, deployed), number in model.deployed.items():
         if number == version.number:
             message.deployed_models.append(DeployedModelRef.pb()(endpoint=endpoint, deployed_model_id=deployed))

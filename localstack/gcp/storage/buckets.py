@@ -69,8 +69,8 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         conditions_of(request).require(bucket)
-        kept = {key: bucket.fields[key] for key in ("location", "objectRetention", "customPlacementConfig") if key in bucket.fields}
-        fields = kept | bucket_fields(body) if whole else merged(bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)})
+        fixed = {key: bucket.fields[key] for key in ("location", "objectRetention", "customPlacementConfig") if key in bucket.fields}
+        fields = fixed | bucket_fields(body) if whole else merged(bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)})
         fields = settled(fields, bucket.fields, now)
         _take_acls(bucket, request, body)
         bucket.fields = fields

@@ -53,18 +53,18 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
         bucket = store.bucket(request.params["bucket"])
         listed = bucket.listed(all_versions=flag(query, "versions"), soft_deleted=flag(query, "softDeleted"))
         versions = {(version.name, version.generation): version for version in listed}
-        found = page(versions, wanted)
-        items = [versions[entry.name, entry.generation] for entry in found.entries if entry.generation]
+        listing = page(versions, wanted)
+        items = [versions[entry.name, entry.generation] for entry in listing.entries if entry.generation]
         answer: dict[str, Any] = {"kind": "storage#objects"}
         if items:
             answer["items"] = [without_hashes(shown(bucket, version, request), version, request) for version in items]
-    prefixes = set(found.prefixes)
+    prefixes = set(listing.prefixes)
     if flag(query, "includeFoldersAsPrefixes"):
         prefixes |= {folder for folder in bucket.folders if folder.startswith(wanted.prefix)}
     if prefixes:
         answer["prefixes"] = sorted(prefixes)
-    if found.token:
-        answer["nextPageToken"] = found.token
+    if listing.token:
+        answer["nextPageToken"] = listing.token
     return selected(answer, query.get("fields"))
 
 
