@@ -18,7 +18,7 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
     from ..feature_store.as_known import price
     from ..feature_store.materialize import materialize as compute
     from ..feature_store.materialize import unchecked, watermark
-    from ..feature_store.scanned import scanned_bytes
+    from ..feature_store.scanned import scan
     from ..feature_store.skew import skew as compare
 
     with console.open() as project:
@@ -28,7 +28,7 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
             known = {name: f"known up to {mark:%Y-%m-%d %H:%M}" if mark else "nothing computed yet" for name, mark in marks.items()}
             console.would(marks, "\n".join(f"{name}   {words} -> {moment:%Y-%m-%d %H:%M}" for name, words in known.items()))
         if new := unchecked(project, views or None):
-            paid = price(moments, scanned=scanned_bytes(project, new))
+            paid = price(moments, scan=scan(project, new))
             console.say(f"first, whether they see later data ({paid}): {', '.join(new)}")
         reports = compute(project, views or None, until=moment, moments=moments)
         found = compare(project)
@@ -100,10 +100,10 @@ def leaks(console: Console, config: str) -> None:
 @click.option("--moments", type=click.IntRange(min=1), default=3, show_default=True, help="Moments of the history to look at.")
 def check(console: Console, views: tuple[str, ...], moments: int) -> None:
     from ..feature_store.as_known import check_as_known, price
-    from ..feature_store.scanned import scanned_bytes
+    from ..feature_store.scanned import scan
 
     with console.open() as project:
-        console.say(price(moments, scanned=scanned_bytes(project, views or None)))
+        console.say(price(moments, scan=scan(project, views or None)))
         reports = check_as_known(project, views or None, moments=moments)
     console.result(reports, "\n".join(map(str, reports)))
     if any(report.peek for report in reports):

@@ -19,12 +19,13 @@ import msgspec
 
 from ..errors import Refused
 from ..events.relations import view_name
+from ..project.options import budget
 from ..runtime import Project
 from .as_known_sql import Input, compared_sql, computations, inputs, known_times_sql
 from .history import ViewSource
 from .peek import Peek, first_peek, likely_cause, words
 from .relations import static_raw_name
-from .scanned import spoken_bytes
+from .scanned import Scan, scan
 from .views import view_sources
 
 MOMENTS = 3
@@ -59,9 +60,11 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
 def check_as_known(project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS) -> tuple[AsKnown, ...]:
     """Check views (default: all) at so many moments, spread over the history by a fixed seed. Writes nothing.
 
-    Costs `usual_computations(moments)` of each view, and again where a float differs. NotFound, ProjectError as materialize.
+    Costs `usual_computations(moments)` of each view, and again where a float differs. NotFound, ProjectError as materialize. Refused, with
+    nothing computed, when that reads more than an hour of the profile's budget pays for.
     """
-    return tuple(_reports(project, view_sources(project.description, views), _some(moments)))
+    _require_affordable(project, views, _some(moments))
+    return tuple(_reports(project, view_sources(project.description, views), moments))
 
 
 def _some(moments: int) -> int:
@@ -71,9 +74,10 @@ def _some(moments: int) -> int:
 
 
 def require_as_known(project: Project, sources: Sequence[ViewSource], *, moments: int = MOMENTS) -> dict[str, AsKnown]:
-    """What `check_as_known` says of these views. Refused, naming row, values, moment and the likely cause, when one of them peeks."""
+    """What `check_as_known` says of these views. Refused, naming row, values, moment and the likely cause, also when one of them peeks."""
+    _require_affordable(project, [source.view.name for source in sources], _some(moments))
     reports: dict[str, AsKnown] = {}
-    for report in _reports(project, sources, _some(moments)):
+    for report in _reports(project, sources, moments):
         if report.peek is not None:
             more = f" ({report.blamed - 1:,} more rows like it)" if report.blamed > 1 else ""
             again = f"look again: isthmus features check {report.view}"
@@ -87,17 +91,27 @@ def usual_computations(moments: int) -> int:
     return 2 * moments + _queries(moments)
 
 
-def price(moments: int = MOMENTS, *, scanned: int | None = None) -> str:
-    """For people, before it runs. Where a float differs, all is computed again, beside the view over its input in another order.
-
-    `scanned`: the bytes that computing each view once reads (scanned.py), where they are paid for.
-    """
+def price(moments: int = MOMENTS, *, scan: Scan | None = None) -> str:
+    """For people, before it runs. Where a float differs, all is computed again, beside the view over its input in another order."""
     usual = usual_computations(moments)
     told = f"{usual} computations of each, {2 * usual + _queries(moments)} where a float differs"
-    if scanned is None:
+    if scan is None:
         return told
-    least = "" if moments == 1 else f"; {spoken_bytes(usual_computations(1) * scanned)} with --moments 1"
-    return f"{told}; about {spoken_bytes(usual * scanned)} read{least}"
+    least = "" if moments == 1 else f"; {scan.times(usual_computations(1))} with --moments 1"
+    return f"{told}; about {scan.times(usual)} read{least}"
+
+
+def _require_affordable(project: Project, views: Sequence[str] | None, moments: int) -> None:
+    """Refused above an hour of the budget, naming what is below it. Sizes are asked for only where there are a budget and a price."""
+    if views == [] or not project.target.adapter.scan_price or budget(project.target.profile) is None:
+        return
+    read, usual, least = scan(project, views), usual_computations(moments), usual_computations(1)
+    if read is None or read.is_affordable(usual):
+        return
+    raise Refused(
+        f"the check for later data would read about {read.times(usual)}, and the budget is {read.budget} USD/h; nothing was computed",
+        remedy=f"--moments 1 reads {read.times(least)}" if read.is_affordable(least) else "a higher `budget:` in profiles.yaml",
+    )
 
 
 def _queries(moments: int) -> int:

@@ -11,6 +11,7 @@ import msgspec
 from ..errors import NotFound
 from ..runtime import Project
 from .history import ViewSource, entity_key
+from .row_cache import RowCache
 from .views import view_sources
 
 Row = dict[str, object]  # feature -> value, None when unknown or stale
@@ -28,10 +29,10 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 class OnlineReader:
     """Reads some views of a project again and again, as the gateway does. One reader serves one thread at a time."""
 
-    def __init__(self, project: Project, views: Sequence[str]) -> None:
-        """NotFound for an unknown view."""
+    def __init__(self, project: Project, views: Sequence[str], *, cache: RowCache | None = None) -> None:
+        """NotFound for an unknown view. `cache`: of the project's online store, for readers that may share rows."""
         self._now = project.now
-        self._store = project.target.online
+        self._store = cache or project.target.online
         self._views = {source.view.name: _Plan(source) for source in view_sources(project.description, tuple(views))}
 
     def read(self, wanted: Mapping[str, Sequence[int | str]]) -> dict[str, Served]:

@@ -1,16 +1,54 @@
-"""What a computation of views reads, in bytes, where a target is paid by bytes: told before the as-known check runs."""
+"""What a computation of views reads and costs, where a target is paid by bytes: known before the as-known check runs."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
 
 from ..events.relations import raw_name, view_name
+from ..project.options import budget
 from ..project.specs import ProjectSpec
 from ..runtime import Project
+from ..target import attribute
 from .relations import objective_view, static_raw_name
 from .sql import reads
 from .views import view_sources
+
+_TB = Decimal(10) ** 12
+
+
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
+    """Of computing each of some views once."""
+
+    size: int  # bytes that are read
+    usd_per_tb: Decimal | None = None  # None: unknown
+    budget: Decimal | None = None  # USD that the profile's budget allows in an hour
+
+    def times(self, computations: int) -> str:
+        """`7 GB`, `7 GB (0.04 USD)`: of so many."""
+        cost = self.cost(computations)
+        return spoken_bytes(computations * self.size) + (f" ({cost:.2f} USD)" if cost is not None else "")
+
+    def cost(self, computations: int) -> Decimal | None:
+        """USD; None: unknown."""
+        return None if self.usd_per_tb is None else computations * self.size * self.usd_per_tb / _TB
+
+    def is_affordable(self, computations: int) -> bool:
+        """An unknown cost is not above a budget."""
+        cost = self.cost(computations)
+        return cost is None or self.budget is None or cost <= self.budget
+
+
+def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
+    """What computing each of these views (default: all) once reads. None where nothing is paid for reading."""
+    size = scanned_bytes(project, views)
+    if size is None:
+        return None
+    profile, priced = project.target.profile, project.target.adapter.scan_price
+    return Scan(size=size, usd_per_tb=attribute(priced)(profile) if priced else None, budget=budget(profile))
 
 
 def scanned_bytes(project: Project, views: Sequence[str] | None = None) -> int | None:

@@ -14,6 +14,7 @@ from ..errors import MissingDependency, NotFound, ProjectError, Unsupported
 from ..events.port import Column
 from ..events.relations import raw_name, raw_table
 from ..feature_store.relations import history_table
+from ..project.options import budget
 from ..project.specs import Endpoint, FeatureView
 from ..runtime import Project
 from ..storage import Resource
@@ -158,13 +159,13 @@ def _declared(project: Project) -> list[VariantSpec]:
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
     """Refused above the profile's budget, by what stands now or by what would. A cost that is unknown is not above it: `plan` shows it."""
-    limit = str(project.target.profile.options.get("budget") or "").removesuffix(" USD/h")
-    if not limit:
+    limit = budget(project.target.profile)
+    if limit is None:
         return
     detail = ""
-    if deployed is not None and deployed.hourly_cost is not None and deployed.hourly_cost > Decimal(limit):
+    if deployed is not None and deployed.hourly_cost is not None and deployed.hourly_cost > limit:
         detail = f": {deployed.hourly_cost:.2f} USD/h once deployed ({deployed.machines})"
-    elif now > Decimal(limit):
+    elif now > limit:
         detail = f": {now:.2f} USD/h stands there now"
     if detail:
         yield PlanItem(action="!", kind="budget", name=project.target.name, detail=f"{detail} is above {limit} USD/h of profiles.yaml")

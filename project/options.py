@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ..target import Adapter, attribute
+from ..target import Adapter, Profile, attribute
 from . import yaml
 from .names import TARGET
 from .report import Report, child
@@ -71,8 +72,18 @@ OFFLINE = Key(
     shape=_StandIn(),
     description="The server that `--offline` uses instead of a stack of our own; `allow_remote: true` where it is not on this machine.",
 )
-BUDGET = Key(shape=Text(what="a budget", pattern=r"[0-9]+(\.[0-9]+)? USD/h", example="1.00 USD/h"), description="`plan` fails above it.")
+BUDGET = Key(
+    shape=Text(what="a budget", pattern=r"[0-9]+(\.[0-9]+)? USD/h", example="1.00 USD/h"),
+    description="`plan` fails above it, and so does a check for later data that costs more than an hour of it.",
+)
 IMAGE = Key(shape=FILLED, description="The container image of jobs and of the model server.")
+
+
+def budget(profile: Profile) -> Decimal | None:
+    """USD an hour; None: nobody set one."""
+    limit = str(profile.options.get("budget") or "").removesuffix(" USD/h")
+    return Decimal(limit) if limit else None
+
 
 COMMON: dict[str, Key] = {
     "adapter": Key(shape=FILLED, description="Default: the target's own name, or what it extends."),

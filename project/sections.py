@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 from . import quantities
 from .metrics import CHECK, check_problem
@@ -119,7 +120,8 @@ EVENT = Record(
             shape=Text(what="a source", parse=_source),
             example="data/clicks/*.jsonl.gz",
             description="Where its rows are, in place of sources/<event>.sql: a file, a folder or a glob, s3://bucket/folder/, "
-            "athena://database.table. Files are JSON lines, CSV, TSV (plain, .gz, .zst) or Parquet.",
+            "athena://database.table, gs://bucket/folder/, bigquery://dataset.table. "
+            "Files are JSON lines, CSV, TSV (plain, .gz, .zst) or Parquet.",
         ),
         "max_lateness": Key(shape=DURATION, description="Older events are quarantined. Default 30d."),
         "max_ahead": Key(shape=DURATION, description="How far an event may be ahead of the clock; later ones wait. Default 2m."),
@@ -148,6 +150,12 @@ OBJECTIVE = Record(
         ),
     },
 )
+
+
+def _kept(text: str) -> timedelta:
+    return timedelta(0) if text == "0" else quantities.duration(text)
+
+
 TABLE = Text(what="a path", parse=_path, pattern=r"[^/~].*\.(parquet|csv)", example="data/items.parquet")
 FEATURE_VIEW = Record(
     noun="a feature view",
@@ -188,6 +196,10 @@ ENDPOINT = Record(
         "explore": Key(
             shape=Text(what="a percentage", pattern=quantities.PERCENT, parse=quantities.percent, example="5%"),
             description="Share of requests answered in random order, logged with its propensity.",
+        ),
+        "online_cache": Key(
+            shape=Text(what="a duration, or 0", pattern=f"0|{quantities.DURATION}", parse=_kept, example="1s", numbers=True),
+            description="How long the gateway keeps a row of features that it has read; 0: not at all. Default 1s.",
         ),
         "routing": Key(shape=OneOf(words=("weighted",), later=("sticky",))),
     },

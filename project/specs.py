@@ -81,6 +81,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     variants: tuple[Variant, ...]
     explore: Decimal = Decimal(0)  # percent of requests answered in random order
+    online_cache: timedelta = timedelta(seconds=1)  # for so long the gateway keeps a row that it has read
     routing: Literal["weighted"] = "weighted"
 
 

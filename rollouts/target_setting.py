@@ -63,7 +63,8 @@ class TargetSetting:
         target = self._opened()
 
         def smoke(endpoint: str, variant: str) -> None:
-            target.endpoints.invoke(endpoint, [{"x": 1}], variant=variant, request_id="smoke")
+            aimed = target.capabilities["invoke.variant"].level != "refused"
+            target.endpoints.invoke(endpoint, [{"x": 1}], variant=variant if aimed else None, request_id="smoke")
 
         return Ports(
             state=target.state,

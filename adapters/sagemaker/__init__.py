@@ -38,5 +38,6 @@ ADAPTER = Adapter(
     ),
     where=f"{__name__}.session:where",
     estimate=f"{__name__}.prices:estimate",
+    scan_price=f"{__name__}.prices:scanning",
     adopt=f"{__name__}.adoption:SageMakerAdopter",
 )

@@ -1,4 +1,4 @@
-"""What an endpoint's instances cost an hour, by a dated table. A price that is not in it is unknown, never a guess.
+"""What an endpoint's instances cost an hour, and what Athena reads, by a dated table. A price that is not in it is unknown, never a guess.
 
 On-demand prices of "Real-Time Inference" (aws.amazon.com/sagemaker/pricing), taken down for the regions and instances on which independent
 copies of AWS's price list agree. Not asked of the Price List API: `TABLE` says how old they are.
@@ -40,6 +40,10 @@ _US: Mapping[str, str] = {
 _TABLE: Mapping[str, Mapping[str, str]] = {"us-east-1": _US, "us-east-2": _US, "us-west-2": _US}
 
 
+# USD a TB of "SQL queries": of aws.amazon.com/athena/pricing, by the same rule
+_SCANNED: Mapping[str, str] = {"us-east-1": "5.00", "us-east-2": "5.00", "us-west-2": "5.00"}
+
+
 class Machines(msgspec.Struct, frozen=True, kw_only=True):
     """So many instances of a type."""
 
@@ -77,3 +81,9 @@ def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
         machines=", ".join(f"{each.count} x {each.machine}" for each in machines),
         table=TABLE,
     )
+
+
+def scanning(profile: Profile) -> Decimal | None:
+    """USD a TB (10**12 bytes) that Athena reads in the profile's region; None: unknown. Less than 10 MB of a query count as 10 MB."""
+    price = _SCANNED.get(str(profile.options.get("region", "")))
+    return None if price is None else Decimal(price)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 from ...errors import Invalid, NotFound
 from ...events.source import ROWS
 from ...target import Packages, Target, require
+from ..common.object_names import fixed, goals
 from . import athena
 from .errors import translated
 from .session import Aws, of
@@ -27,20 +27,8 @@ class AwsSources:
 
     def copy(self, uri: str, folder: Path) -> None:
         bucket, _, wanted = uri.removeprefix("s3://").partition("/")
-        fixed = re.split(r"[*?\[]", wanted, maxsplit=1)[0]
-        below = fixed[: fixed.rfind("/") + 1]  # what an object's name is told without
-        matches = re.compile(_pattern(wanted))
         self._aws.calls.reading("ListObjectsV2", uri)
-        names = [name for name in _names(self._aws, bucket, fixed) if matches.fullmatch(name)]
-        if not names:
-            raise NotFound(
-                f"nothing is at {uri}", remedy="a prefix ends in /; * stands for any part of a name, ** for folders of any depth"
-            )
-        for name in names:
-            goal = folder / name.removeprefix(below)
-            if not goal.resolve().is_relative_to(folder.resolve()):
-                raise Invalid(f"s3://{bucket}/{name} has a name that leaves its folder", remedy="give a prefix without it")
-            goal.parent.mkdir(parents=True, exist_ok=True)
+        for name, goal in goals(uri, wanted, _names(self._aws, bucket, fixed(wanted)), folder):
             with translated(f"reading s3://{bucket}/{name}"):
                 self._aws.s3().download_file(bucket, name, str(goal))
 
@@ -84,19 +72,4 @@ class AwsSources:
 def _names(aws: Aws, bucket: str, prefix: str) -> Iterator[str]:
     with translated(f"listing s3://{bucket}/{prefix}"):
         for page in aws.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            yield from (item["Key"] for item in page.get("Contents", ()) if not item["Key"].endswith("/"))
-
-
-def _pattern(wanted: str) -> str:
-    """A key, a prefix, or a glob as a regular expression of keys."""
-    if wanted.endswith("/"):
-        return re.escape(wanted) + ".*"
-    tokens = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^\]]+\])", wanted)
-    return "".join(tokens.get(part) or (_one_of(part) if part.startswith("[") else re.escape(part)) for part in parts)
-
-
-def _one_of(letters: str) -> str:
-    """`[01]`, `[!a-c]`."""
-    inside = letters[1:-1].replace("\\", "\\\\").replace("[", "\\[")
-    return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+            yield from (item["Key"] for item in page.get("Contents", ()))

@@ -24,6 +24,7 @@ ADAPTER = Adapter(
         "state": f"{__name__}.state:state",
         "inventory": f"{__name__}.inventory:VertexInventory",
         "events": f"{__name__}.events:PubSubEventLog",
+        "sources": f"{__name__}.sources:GoogleSources",
         "warehouse": f"{__name__}.warehouse:BigQueryWarehouse",
         "online": f"{__name__}.online:VertexFeatures",
         "pipelines": f"{__name__}.pipelines:VertexPipelines",
@@ -38,6 +39,7 @@ ADAPTER = Adapter(
     options=f"{__name__}.options:KEYS",
     engine=Engine(name="BigQuery", dialect=f"{__name__}.sql"),
     scheme="gs",
+    sources=("gs", "bigquery"),
     offline=Offline(
         cloud="gcp",
         variables=("GCP_ENDPOINT_URL",),

@@ -25,13 +25,13 @@ def endpoint(session: Session, name: str) -> None:
     """It serves nobody from the first call on."""
     endpoints = session.client("endpoints", retrying=False, within=CONTROL)
     path = _endpoint_path(session, name)
-    found = _endpoint(session, name)
-    if found is None:
+    there = _endpoint(session, name)
+    if there is None:
         return
-    if found.traffic_split:
+    if there.traffic_split:
         with translated(f"taking the traffic from {name}", effect=True):
             endpoints.update_endpoint(endpoint={"name": path}, update_mask={"paths": ["traffic_split"]})
-    for model_id in [deployed.id for deployed in found.deployed_models]:
+    for model_id in [deployed.id for deployed in there.deployed_models]:
         with suppress(NotFound), translated(f"undeploying {model_id} of {name}", effect=True):
             endpoints.undeploy_model(endpoint=path, deployed_model_id=model_id, traffic_split={})
     wait(lambda: _endpoint(session, name), lambda seen: seen is None or not seen.deployed_models, deadline=_EMPTY, what=f"emptying {name}")
@@ -75,9 +75,9 @@ def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
 
 def endpoint_cost(session: Session, name: str) -> Decimal | None:
     """USD an hour of the replicas that there are at least; None: a machine's price is unknown."""
-    found = _endpoint(session, name)
+    there = _endpoint(session, name)
     replicas: dict[str, int] = {}
-    for deployed in found.deployed_models if found is not None else ():
+    for deployed in there.deployed_models if there is not None else ():
         resources = deployed.dedicated_resources
         machine = resources.machine_spec.machine_type
         replicas[machine] = replicas.get(machine, 0) + resources.min_replica_count

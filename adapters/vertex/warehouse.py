@@ -25,7 +25,7 @@ from .session import Session, of, retry
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BY_REST = 5_000  # rows of a result that are read as JSON; of more, the Storage Read API's Arrow is sooner there
+_PAGE = 5_000  # rows that come with the answer, as JSON; what is far more is read as Arrow, by the Storage Read API
 _CALL = 60  # seconds
 _KINDS = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", datetime: "TIMESTAMP"}
 
@@ -154,8 +154,8 @@ def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table
     from google.cloud.bigquery import QueryJobConfig
 
     settings = QueryJobConfig(query_parameters=_parameters(params))
-    rows = session.bigquery.query_and_wait(text, job_config=settings, retry=retry(), job_retry=None, api_timeout=_CALL)
-    storage = session.bigquery_read if rows.total_rows > _BY_REST else None
+    rows = session.bigquery.query_and_wait(text, job_config=settings, retry=retry(), job_retry=None, api_timeout=_CALL, page_size=_PAGE)
+    storage = session.bigquery_read if rows.total_rows > _PAGE else None
     table: pa.Table = rows.to_arrow(bqstorage_client=storage, create_bqstorage_client=False)
     return table
 

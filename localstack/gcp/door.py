@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .front import Front
 
-HOSTS = ("googleapis.com", "prediction.vertexai.goog")
+HOSTS = ("googleapis.com", "prediction.vertexai.goog", "featurestore.vertexai.goog")
 _HIGH = 1 << 20  # bytes on their way to a slow reader
 
 

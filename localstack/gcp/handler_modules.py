@@ -24,7 +24,7 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
     "google.monitoring.v3": ("monitoring.handlers",),
     "google.cloud.bigquery.storage.v1": ("bigquery.reading",),
     "bigquery": ("bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload"),
-    "google.logging.v2": ("logging.service", "logging.http"),
+    "google.logging.v2": ("logging.service", "logging.http", "logging.exports"),
     "google.cloud.resourcemanager.v3": ("resourcemanager.service",),
     "storage": (
         "storage.buckets",

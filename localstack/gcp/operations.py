@@ -86,7 +86,8 @@ def start(
     """An operation of the resource `parent` (its name with the project's number). `work` gives the response, or raises GcpError.
 
     It runs in a thread of the stack once `delay` seconds, the provider's own, have passed on the stack's clock (none on the instant
-    clock). What it gives, None for an Empty, is packed into the operation; a GcpError becomes the operation's error.
+    clock); a clock that is moved waits for it. What it gives, None for an Empty, is packed into the operation; a GcpError becomes the
+    operation's error.
     """
     store = call.store(Operations)
     operation = operations_pb2.Operation(name=f"{parent}/operations/{operation_id or call.new_id()}")
@@ -98,7 +99,9 @@ def start(
     def run() -> None:
         kept.spawn(_run, store, operation.name, work, progress)
 
-    if delay and kept.clock.mode != "instant":
+    if delay and kept.clock.mode == "manual":
+        kept.clock.call_after(delay, lambda: _run(store, operation.name, work, progress))
+    elif delay and kept.clock.mode != "instant":
         kept.clock.call_after(delay, run)
     else:
         run()

@@ -117,7 +117,8 @@ def _plural(noun: str) -> str:
 def _of_job(request: Any) -> Iterator[str]:
     """What a job of BigQuery does to tables."""
     body = getattr(request, "body", b"")
-    if not body or len(body) > _LARGEST or not body.lstrip().startswith(b"{"):
+    part = getattr(request, "method", "") == "PUT"  # of a resumable upload
+    if not body or part or len(body) > _LARGEST or not body.lstrip().startswith(b"{"):
         if body:  # rows that are uploaded with it
             yield from ("tables.create", "tables.updateData")
         return

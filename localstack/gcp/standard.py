@@ -74,9 +74,17 @@ def select(items: list[Any], request: Any, *, size: int = 100, most: int = 1000)
 
 
 def update(
-    call: Call, kind: Kind, message: Any, mask: Any, updatable: Collection[str], *, check: Callable[[Any, Any], object] | None = None
+    call: Call,
+    kind: Kind,
+    message: Any,
+    mask: Any,
+    updatable: Collection[str],
+    *,
+    check: Callable[[Any, Any], object] | None = None,
+    fenced: bool = True,
 ) -> Any:
-    """Overwrite the fields of `mask` (none: those that are set; `*`: all). `check(old, new)` may refuse.
+    """Overwrite the fields of `mask` (none: those that are set; `*`: all). `check(old, new)` may refuse;
+    what is not `fenced` is written whatever its etag.
 
     GcpError: ABORTED for a stale etag, INVALID_ARGUMENT for a field that cannot be updated.
     """
@@ -88,7 +96,8 @@ def update(
     resources = call.store(Resources)
     with resources.lock:
         current = resources.get(kind.word, name)
-        check_etag(message.etag, current.etag, name)
+        if fenced:
+            check_etag(message.etag, current.etag, name)
         changed = type(current)()
         changed.CopyFrom(current)
         for path in paths:

@@ -33,7 +33,7 @@ APIS = (
         service="aiplatform",
         package="google.cloud.aiplatform.v1",
         module="google.cloud.aiplatform_v1",
-        hosts=("aiplatform.googleapis.com", "prediction.vertexai.goog"),
+        hosts=("aiplatform.googleapis.com", "prediction.vertexai.goog", "featurestore.vertexai.goog"),
     ),
     Api(service="pubsub", package="google.pubsub.v1", module="google.pubsub_v1", hosts=("pubsub.googleapis.com",)),
     Api(service="monitoring", package="google.monitoring.v3", module="google.cloud.monitoring_v3", hosts=("monitoring.googleapis.com",)),

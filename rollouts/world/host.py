@@ -35,14 +35,18 @@ class Traits(TargetTraits, frozen=True, kw_only=True):
     fenced: bool = True  # a stale token moves nothing. Else the token is only looked at before the call, as on SageMaker
     metrics_delay: timedelta = _ZERO
     takes: timedelta = _ZERO
+    shifts_at_once: bool = False  # a shift is over when it is answered, whatever other changes take
     instances: int = 1  # of a variant whose spec does not say
     room: int | None = None  # the most requests a minute that an instance answers; None: any number
 
 
 def traits_of(target: Target) -> Traits:
-    """A target's capabilities. A cloud takes a minute for a change, as its offline stack does on the manual clock."""
-    declared = msgspec.structs.asdict(planning.traits_of(target))
-    return Traits(name=target.name, takes=_MINUTE if target.adapter.remote else _ZERO, **declared)
+    """A target's capabilities. A cloud takes a minute for a change, as its offline stack does on the manual clock; what fences a shift
+    has done it when it answers.
+    """
+    traits = planning.traits_of(target)
+    takes = _MINUTE if target.adapter.remote else _ZERO
+    return Traits(name=target.name, takes=takes, shifts_at_once=traits.fenced, **msgspec.structs.asdict(traits))
 
 
 class Running(msgspec.Struct, kw_only=True):
@@ -233,7 +237,7 @@ class WorldEndpoints:
             self._ready(endpoint, wanted)
             for name, percent in wanted.items():
                 fleet.variants[name].target = percent
-            fleet.begin(lambda: fleet.set_split(wanted))
+            fleet.begin(lambda: fleet.set_split(wanted), takes=_ZERO if self._traits.shifts_at_once else None)
 
     def observe(self, endpoint: str) -> EndpointState | None:
         self._calls.reading("endpoints.observe", endpoint)

@@ -163,10 +163,10 @@ def test_of_many_writers_and_deleters_of_one_token_exactly_one_wins(target):
         for thread in threads:
             thread.join()
         assert len(won) == 1, round_
-        found = target.state.get("k")
-        assert (found is None) == (won[0] % 2 == 1)
-        if found:
-            target.state.delete("k", expect=found.token)
+        document = target.state.get("k")
+        assert (document is None) == (won[0] % 2 == 1)
+        if document:
+            target.state.delete("k", expect=document.token)
 
 
 def test_a_tombstone_that_a_cut_deleter_left_is_absent_to_everybody(place, target):

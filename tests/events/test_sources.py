@@ -164,6 +164,7 @@ def test_validate_binds_sources(tmp_path):
     ((file, line, message),) = problems(new)
     assert (file, message) == ("project.yaml", f"{key}: data/nothing/*.csv has no files")
     assert "data/nothing" in (new / "project.yaml").read_text().splitlines()[line - 1]
+    (new / "profiles.yaml").write_text("default: local\ntargets:\n  local: {}\n")
     for uri, words in {
         "ftp://a/b": "ftp:// is no place of events",
         "athena://clicks": "names nothing",

@@ -6,6 +6,7 @@ from isthmus.errors import Invalid, NotFound
 from isthmus.feature_store.history import entity_key
 from isthmus.feature_store.materialize import materialize
 from isthmus.feature_store.online import OnlineReader, read
+from isthmus.feature_store.row_cache import RowCache
 from isthmus.feature_store.skew import skew
 from isthmus.project.specs import FeatureView
 
@@ -42,6 +43,23 @@ def test_a_row_older_than_its_ttl_is_served_as_missing_and_named(tmp_path, clock
         assert served.rows[0] == NOTHING
         assert served.rows[1]["item_impressions"] == 1
         assert served.timestamps == [START, START + 2 * HOUR, None]
+
+
+def test_a_row_that_is_kept_is_not_read_again_and_says_how_old_it_is(shop, clock):
+    put(shop, "b", impressions=[(1, 0, 0), (2, 1, 1)])
+    clock.to(10)
+    materialize(shop)
+    keeping, reading = OnlineReader(shop, ["item_history"], cache=RowCache(shop.target.online, HOUR)), OnlineReader(shop, ["item_history"])
+    before = keeping.read({"item_history": [1, 7, 1]})["item_history"]
+    assert before == reading.read({"item_history": [1, 7, 1]})["item_history"]
+    before.rows[0]["item_impressions"] = "whoever is given a row may change it"
+    put(shop, "c", impressions=[(3, 11, 1)])
+    clock.to(20)
+    materialize(shop)
+    again = keeping.read({"item_history": [7, 1, 0]})["item_history"]
+    assert [row["item_impressions"] for row in again.rows] == [None, 1, 1], "0 was never read, so it is read now"
+    assert again.timestamps[1] == before.timestamps[0]
+    assert reading.read({"item_history": [1]})["item_history"].rows[0]["item_impressions"] == 2
 
 
 def test_a_reader_says_which_views_it_was_opened_for(shop):

@@ -1,4 +1,4 @@
-"""`isthmus demo`: the figures that the data's own page publishes, and nothing left running; on SageMaker the same, to the last row."""
+"""`isthmus demo`: the figures that the data's own page publishes, and nothing left running; on each cloud the same, to the last row."""
 
 from importlib.util import find_spec
 
@@ -10,7 +10,13 @@ from isthmus.tests.cli.running import isthmus
 pytestmark = pytest.mark.slow
 
 REQUESTS = 60  # there; the split itself is judged elsewhere, with more
-aws = pytest.mark.skipif(not all(map(find_spec, ("boto3", "moto"))), reason="needs the packages of the offline AWS")
+CLOUDS = [  # target, the variable that would name another stack, and what its own needs
+    pytest.param(target, variable, marks=pytest.mark.skipif(not all(map(find_spec, needs)), reason=f"needs {needs}"))
+    for target, variable, needs in (
+        ("sagemaker", "AWS_ENDPOINT_URL", ("boto3", "moto")),
+        ("vertex", "GCP_ENDPOINT_URL", ("grpc", "cryptography")),
+    )
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +47,11 @@ def test_the_demo_reproduces_the_published_figures_and_stops_what_it_started(her
         assert (folder / page).is_file()
 
 
-@aws
-def test_the_demo_on_sagemaker_prints_the_figures_of_the_laptop(here, folder, monkeypatch):
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    there = isthmus(folder, "demo", "--requests", REQUESTS, "--json", "--target", "sagemaker").json
-    assert (here["target"], there["target"]) == ("local", "sagemaker")
+@pytest.mark.parametrize(("target", "variable"), CLOUDS)
+def test_the_demo_on_a_cloud_prints_the_figures_of_the_laptop(here, folder, monkeypatch, target, variable):
+    monkeypatch.delenv(variable, raising=False)
+    there = isthmus(folder, "demo", "--requests", REQUESTS, "--json", "--target", target).json
+    assert (here["target"], there["target"]) == ("local", target)
     for run in ("champion", "challenger"):
         assert there[run]["data"]["digest"] == here[run]["data"]["digest"]  # canonical_hash of the training set
         assert rounded(there[run]["evaluation"]) == rounded(here[run]["evaluation"])

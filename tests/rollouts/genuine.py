@@ -1,4 +1,4 @@
-"""The genuine adapters with an endpoint that is ready for a rollout: this machine, and SageMaker's stack on its manual clock."""
+"""The genuine adapters with an endpoint that is ready for a rollout: this machine, and the clouds' stacks on their manual clocks."""
 
 import atexit
 import sys
@@ -18,11 +18,11 @@ MINUTE = timedelta(minutes=1)
 
 
 @cache
-def manual_stack():
-    from isthmus.localstack.run import start_aws
+def manual_stack(cloud="aws"):
+    from isthmus.localstack.run import start
 
     command = f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}"
-    stack = start_aws(clock="manual", images={"isthmus": command})
+    stack = start(cloud, clock="manual", images={"isthmus": command})
     atexit.register(stack.stop)
     return stack
 
@@ -40,7 +40,35 @@ def sagemaker(_folder=None):
     return Cloud(Profile(name="sagemaker", adapter="sagemaker", project=places.PROJECT, options=options), stack)
 
 
-PLACES = (laptop, sagemaker) if find_spec("boto3") and find_spec("moto") else (laptop,)  # the laptop needs no cloud's packages
+def vertex(_folder=None):
+    from isthmus.localstack.client import Stack
+    from isthmus.localstack.gcp.environment import of
+
+    stack = Stack(manual_stack("gcp").url, "gcp")
+    stack.reset()
+    options = {
+        "endpoint_url": stack.url,
+        "grpc_address": of(stack.url).grpc_address,
+        "bucket": "gs://conformance",
+        "project": "conformance",
+        "location": "us-central1",
+    }
+    return Cloud(Profile(name="vertex", adapter="vertex", project=places.PROJECT, options=options), stack)
+
+
+def _here(*modules):
+    """The laptop needs no cloud's packages."""
+    try:
+        return all(map(find_spec, modules))
+    except ModuleNotFoundError:
+        return False
+
+
+PLACES = (
+    laptop,
+    *((sagemaker,) if _here("boto3", "moto") else ()),
+    *((vertex,) if _here("google.cloud.aiplatform_v1", "grpc") else ()),
+)
 
 
 def deployed(place):

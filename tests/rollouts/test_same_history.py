@@ -1,4 +1,4 @@
-"""A scenario gives the same sequence of decisions in the scripted world and through the genuine adapters: this machine, SageMaker's stack.
+"""A scenario gives the same sequence of decisions in the scripted world and through the genuine adapters: this machine, the clouds' stacks.
 
 The world is what CI and the simulation believe in, so it is judged here by what it stands for. One file is played in the suite, as real
 processes are slow; ISTHMUS_SCENARIOS=all plays every file (about five minutes).
@@ -66,7 +66,7 @@ def project(tmp_path_factory):
     return create(tmp_path_factory.mktemp("rehearsed") / "openbandit", example="openbandit")
 
 
-@pytest.mark.parametrize("target", ("local", "sagemaker")[: len(PLACES)])
+@pytest.mark.parametrize("target", [{"laptop": "local"}.get(kind.__name__, kind.__name__) for kind in PLACES])
 def test_the_command_plays_the_examples_rollout_offline_as_it_does_in_the_world_and_leaves_nothing(project, target, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     command = ["rollout", "rehearse", "ranker", "--scenario", "scenarios/errors.yaml", "--target", target, "--json"]

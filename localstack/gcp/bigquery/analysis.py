@@ -32,6 +32,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     dataset: tuple[str, str] | None = None  # project and dataset of what is not qualified
     parameters: tuple[Parameter, ...] = ()
+    location: str | None = None  # where the job was told to run
 
     @property
     def named(self) -> Mapping[str, Parameter]:
@@ -60,7 +61,9 @@ def analyze(here: Place, question: Question) -> Analysis:
 
     try:
         paths = [*named_tables(question.sql), *_altered(question.sql)]
-        known = {path: sources.source_of(here, path, question.project, question.dataset) for path in paths}
+        known = {
+            path: sources.source_of(here, path, question.project, dataset=question.dataset, location=question.location) for path in paths
+        }
         tables = {path: Table(columns={field.name: type_text(field) for field in source.fields}) for path, source in known.items()}
         message = catalog_of(tables)
         _number(message, (), {path: (number, str(source.ref)) for number, (path, source) in enumerate(known.items())})

@@ -19,7 +19,7 @@ def arrow_type(field: Field) -> pa.DataType:
 
     if field.type == "BIGNUMERIC":
         element: pa.DataType = pa.struct([("bignumeric", pa.string())])
-    elif field.type == "RECORD":
+    elif field.fields:
         element = pa.struct([(child.name, arrow_type(child)) for child in field.fields])
     else:
         from .types import arrow_element
@@ -74,7 +74,7 @@ def _decimals(value: Any, field: Field, *, member: bool = False) -> Any:
         return None
     if field.repeated and not member:
         return [_decimals(element, field, member=True) for element in value]
-    if field.type == "RECORD":
+    if field.fields:
         return {child.name: _decimals(value[child.name], child) for child in field.fields}
     return number(value["bignumeric"]) if field.type == "BIGNUMERIC" else value
 

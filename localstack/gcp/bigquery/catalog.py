@@ -110,7 +110,13 @@ class Catalog:
         return table
 
     def find(self, ref: TableRef) -> Table | None:
-        return self._tables.get(ref)
+        table = self._tables.get(ref)
+        if table is None:
+            dataset = self._datasets.get((ref.project, ref.dataset))
+            if dataset is not None and dataset.written.get("isCaseInsensitive"):
+                name = str(ref).lower()
+                return next((other for key, other in self._tables.items() if str(key).lower() == name), None)
+        return table
 
     def tables(self, project: str, dataset: str) -> list[Table]:
         self.dataset(project, dataset)

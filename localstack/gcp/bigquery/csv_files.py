@@ -21,6 +21,8 @@ def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
     lines = _lines(content, configuration)
+    alone = schema is not None and len(schema) == 1
+    lines = [line or [""] for line in lines if line or alone]  # an empty line is a NULL where there is one column
     skip = int(configuration.get("skipLeadingRows") or 0)
     if schema is None:
         if not configuration.get("autodetect"):
@@ -51,7 +53,7 @@ def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
         raise invalid(f"Error while reading data, error message: the file is not {encoding}: {error}") from error
     quoting = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE, "quotechar": None}
     csv.field_size_limit(100 << 20)
-    return [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, **quoting) if line]  # type: ignore[arg-type]
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, **quoting))
 
 
 def _row(line: Sequence[str], fields: Sequence[Field], nulls: set[str], configuration: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,16 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .bignumeric import key
-from .errors import BigQueryError
+from .errors import BigQueryError, not_run
 from .types import Field
 
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,9}))?")
 _ZONE = re.compile(r"(?:Z|UTC|([+-])(\d{1,2})(?::?(\d{2}))?|([A-Za-z_]+(?:/[A-Za-z_+-]+)*))$", re.IGNORECASE)
+_RANGE = re.compile(r"\s*\[\s*(.*?)\s*,\s*(.*?)\s*\)\s*")
+_INTERVAL = re.compile(r"([+-]?)(\d+)-(\d+) ([+-]?\d+) ([+-]?)(\d+):(\d+):(\d+)(?:\.(\d{1,9}))?")
+_PART = r"(?:(-?[\d.]+)%s)?"
+_DURATION = re.compile("P" + "".join(_PART % unit for unit in "YMD") + "(?:T" + "".join(_PART % unit for unit in "HMS") + ")?")
 _NUMERIC_MOST = Decimal("99999999999999999999999999999.999999999")
 _INT64 = (-(2**63), 2**63 - 1)
 
@@ -33,20 +37,24 @@ class Wrong(ValueError):
         self.words = words
 
 
-def record(value: Any, fields: Sequence[Field], *, ignore_unknown: bool = False, place: str = "", required: bool = True) -> dict[str, Any]:
-    """An object as the members of a struct; names match whatever their case. Wrong."""
+def record(
+    value: Any, fields: Sequence[Field], *, ignore_unknown: bool = False, place: str = "", defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """An object as the members of a struct; names match whatever their case. `defaults`: values of what is not there. Wrong."""
     if not isinstance(value, Mapping):
         raise Wrong(place, "This field is a record.")
     members = {str(name).lower(): member for name, member in value.items()}
     if not ignore_unknown and (extra := members.keys() - {field.name.lower() for field in fields}):
         raise Wrong(f"{place}{min(extra)}", "no such field: " + f"{place}{min(extra)}.")
-    return {
-        field.name: column(members.get(field.name.lower()), field, ignore_unknown=ignore_unknown, place=place, required=required)
+    absent = {name: default for name, default in (defaults or {}).items() if name.lower() not in members}
+    return absent | {
+        field.name: column(members.get(field.name.lower()), field, ignore_unknown=ignore_unknown, place=place)
         for field in fields
+        if field.name not in absent
     }
 
 
-def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str = "", required: bool = True) -> Any:
+def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str = "") -> Any:
     """A column's value: a list where it repeats. Wrong."""
     here = f"{place}{field.name}"
     if field.repeated:
@@ -60,7 +68,7 @@ def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str
             raise Wrong(here, "Only optional fields can be set to NULL.")
         return [_element(member, field, here, ignore_unknown=ignore_unknown) for member in value]
     if value is None:
-        if field.mode == "REQUIRED" and required:
+        if field.mode == "REQUIRED":
             raise Wrong(here, "Missing required field.")
         return None
     if isinstance(value, list) and field.type != "JSON":
@@ -69,14 +77,48 @@ def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str
 
 
 def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> Any:
+    if field.type == "RANGE":
+        return _range(value, field, place)
     if field.type == "RECORD":
         return record(value, field.fields, ignore_unknown=ignore_unknown, place=f"{place}.")
     try:
         return READERS[field.type](value)
     except Wrong as error:
         raise Wrong(place, error.words) from error
-    except (ValueError, TypeError, OverflowError, InvalidOperation, binascii.Error, BigQueryError) as error:
+    except BigQueryError as error:
+        if error.reason == "notImplemented":
+            raise
+        raise Wrong(place, error.message) from error
+    except (ValueError, TypeError, OverflowError, InvalidOperation, binascii.Error) as error:
         raise Wrong(place, f"Could not convert value to {field.type.lower()}: {value!r}.") from error
+
+
+def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
+    """[start, end), or an object of the two; UNBOUNDED and NULL are the same."""
+    match = _RANGE.fullmatch(value) if isinstance(value, str) else None
+    if match is None and not isinstance(value, Mapping):
+        raise Wrong(place, f"Could not convert value to range: {value!r}.")
+    ends = match.groups() if match else (value.get("start"), value.get("end"))
+    bounds = [None if end is None or str(end).upper() in ("UNBOUNDED", "NULL") else end for end in ends]
+    return {child.name: column(end, child, place=f"{place}.") for child, end in zip(field.fields, bounds, strict=True)}
+
+
+def interval(value: Any) -> tuple[int, int, int]:
+    """Y-M D H:M:S as months, days and nanoseconds."""
+    words = str(value).strip()
+    if match := _DURATION.fullmatch(words):
+        years, months, days, hours, minutes, seconds = (Decimal(part or 0) for part in match.groups())
+        whole = (hours * 3600 + minutes * 60 + seconds) * 10**9
+        if abs(whole) >= 1 << 63:
+            raise not_run("an INTERVAL of more than 292 years in hours")
+        return (int(years * 12 + months), int(days), int(whole))
+    match = _INTERVAL.fullmatch(words)
+    if match is None:
+        raise ValueError(value)
+    sign, years, months, days, minus, hours, minutes, seconds, fraction = match.groups()
+    span = (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 10**9 + int((fraction or "0").ljust(9, "0")[:9])
+    count = int(years) * 12 + int(months)
+    return (-count if sign == "-" else count, int(days), -span if minus == "-" else span)
 
 
 def integer(value: Any) -> int:
@@ -124,7 +166,8 @@ def text(value: Any) -> str:
 def octets(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
-    return base64.b64decode(str(value).replace("-", "+").replace("_", "/"), validate=True)
+    words = "".join(str(value).split()).replace("-", "+").replace("_", "/").rstrip("=")
+    return base64.b64decode(words + "=" * (-len(words) % 4), validate=True)
 
 
 def numeric(value: Any) -> Decimal:
@@ -132,8 +175,8 @@ def numeric(value: Any) -> Decimal:
     with localcontext() as context:
         context.prec = 100
         number = Decimal(str(value) if isinstance(value, float) else value).quantize(Decimal("1e-9"), ROUND_HALF_UP)
-    if not number.is_finite() or abs(number) > _NUMERIC_MOST:
-        raise ValueError(value)
+        if not number.is_finite() or abs(number) > _NUMERIC_MOST:
+            raise ValueError(value)
     return number
 
 
@@ -193,6 +236,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "FLOAT": floating,
     "BOOLEAN": boolean,
     "STRING": text,
+    "GEOGRAPHY": text,
     "BYTES": octets,
     "NUMERIC": numeric,
     "BIGNUMERIC": lambda value: {"bignumeric": key(str(value) if isinstance(value, float) else value)},
@@ -201,4 +245,5 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "TIME": clock,
     "TIMESTAMP": instant,
     "JSON": document,
+    "INTERVAL": interval,
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import arrow, tables, translation
+from . import arrow, defaults, tables, translation
 from .analysis import Analysis
 from .catalog import Table
 from .errors import invalid_query, not_run
 from .job import Outcome
+from .language import literals
 from .language.context import Translator
 from .members import Change, changed
 from .place import Place
@@ -32,6 +33,7 @@ class _Work:
         self.cursor = cursor
         self.table = target_of(meaning)
         self.name = tables.relation(self.table.ref)
+        self.defaults = defaults.values(here, self.table)
         scan = self.statement.table_scan
         self.columns = {c.column_id: self.table.fields[index] for c, index in zip(scan.column_list, scan.column_index_list, strict=True)}
 
@@ -77,18 +79,20 @@ def _insert(work: _Work) -> Mapping[str, int]:
         rows = f"SELECT {columns} FROM ({work.t.scan(node.query)}) AS new_"
     else:
         rows = f"SELECT * FROM (VALUES {', '.join(_values(work, row) for row in node.row_list)}) AS new_({names})"
-    return {"inserted": insert(work.table, work.cursor, fields, rows)}
+    return {"inserted": insert(work, fields, rows)}
 
 
-def insert(table: Table, cursor: Any, fields: Sequence[Field], rows: str) -> int:
+def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
     """Rows that were added."""
-    present = {field.name for field in fields}
-    for field in table.fields:
-        if field.name not in present and field.about.get("defaultValueExpression"):
-            raise not_run(f"INSERT without the column {field.name}, which has a default")
+    named = {field.name for field in fields}
+    absent = {name: value for name, value in work.defaults.items() if name not in named}
+    added = [field for field in work.table.fields if field.name in absent]
+    constants = "".join(f", {literals.constant(absent[field.name], field)} AS {quoted(field.name)}" for field in added)
+    rows = f"SELECT *{constants} FROM ({rows}) AS rows_" if added else rows
+    fields = [*fields, *added]
     names = ", ".join(quoted(field.name) for field in fields)
-    sql = f"INSERT INTO {tables.relation(table.ref)} ({names}) SELECT {arrow.selection(fields)} FROM ({rows}) AS rows_"
-    return int(cursor.execute(sql).fetchall()[0][0])
+    sql = f"INSERT INTO {work.name} ({names}) SELECT {arrow.selection(fields)} FROM ({rows}) AS rows_"
+    return work.number(sql)
 
 
 def _values(work: _Work, row: Node) -> str:
@@ -184,7 +188,7 @@ def _acted(work: _Work, clause: Node, rows: str) -> tuple[str, int]:
     fields = [work.columns[c.column_id] for c in clause.insert_column_list]
     values = zip(fields, clause.insert_row.value_list, strict=True)
     columns = ", ".join(f"{work.t.expression(value.value)} AS {quoted(field.name)}" for field, value in values)
-    return "inserted", insert(work.table, work.cursor, fields, f"SELECT {columns} FROM {rows}")
+    return "inserted", insert(work, fields, f"SELECT {columns} FROM {rows}")
 
 
 _RUN = {"insert_stmt": _insert, "update_stmt": _update, "delete_stmt": _delete, "merge_stmt": _merge, "truncate_stmt": _truncate}

@@ -43,6 +43,9 @@ def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
     if field.type == "RECORD":
         members = [(child.name, _writer(child, timestamps)) for child in field.fields]
         return lambda value: {"f": [{"v": write(value[name])} for name, write in members]}
+    if field.type == "RANGE":
+        bound = _element_writer(field.fields[0], timestamps)
+        return lambda value: "[" + ", ".join("UNBOUNDED" if value[end] is None else bound(value[end]) for end in ("start", "end")) + ")"
     if field.type == "TIMESTAMP":
         return {FLOAT: _seconds, MICROSECONDS: lambda value: str(microseconds(value)), ISO: _iso}[timestamps]
     return _WRITERS[field.type]
@@ -117,6 +120,7 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "FLOAT": float_text,
     "BOOLEAN": lambda value: "true" if value else "false",
     "STRING": str,
+    "GEOGRAPHY": str,
     "BYTES": lambda value: base64.b64encode(value).decode(),
     "NUMERIC": decimal_text,
     "BIGNUMERIC": lambda value: decimal_text(number(value["bignumeric"]) if isinstance(value, dict) else value),

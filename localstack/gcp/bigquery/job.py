@@ -77,11 +77,12 @@ class Jobs:
             self._jobs[job.project, job.id] = job
         return job
 
-    def get(self, project: str, name: str) -> Job:
-        try:
-            return self._jobs[project, name]
-        except KeyError:
-            raise BigQueryError("notFound", f"Not found: Job {project}:{name}") from None
+    def get(self, project: str, name: str, location: str | None = None) -> Job:
+        """A job is found in its own location, or when none is named."""
+        job = self._jobs.get((project, name))
+        if job is None or location not in (None, "", job.location):
+            raise BigQueryError("notFound", f"Not found: Job {project}:{f'{location}.' if location else ''}{name}")
+        return job
 
     def remove(self, job: Job) -> None:
         with self._lock:

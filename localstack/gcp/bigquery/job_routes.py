@@ -17,6 +17,7 @@ from .opening import place
 from .parameters import check_labels
 from .place import Answer, Place, body, moment, page, serves
 from .running import Running
+from .sources import in_location
 
 _PATIENCE = {"real": 0.0, "instant": 5.0, "manual": 10.0}  # real seconds for which an insert waits for its job's end
 _LONGEST_WAIT = 200.0  # seconds of timeoutMs
@@ -42,9 +43,10 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
     if about.get("projectId") not in (None, project):
         raise invalid("Value of the project in the job reference is not the URL's", "jobReference.projectId")
     job = _new(here, project, kinds[0], configuration=configuration, name=about.get("jobId"), location=about.get("location"))
-    work = _work(call, here, job, upload)
+    _check_location(here, job, about.get("location"))
+    work = _work(call, here, job, upload=upload, location=about.get("location"))
     if configuration.get("dryRun"):
-        job.outcome = query.dry_run(here, query.spec_of(job)) if job.kind == "query" else Outcome()
+        job.outcome = query.dry_run(here, query.spec_of(job, about.get("location"))) if job.kind == "query" else Outcome()
         job.running.ended.set()
         return job
     call.store(Jobs).add(job)
@@ -57,7 +59,7 @@ def _new(here: Place, project: str, kind: str, *, configuration: dict[str, Any],
     return Job(
         project=project,
         id=name or f"job_{uuid.uuid4().hex}",
-        location=location or "US",
+        location=location or _location(here, project, configuration[kind]),
         configuration=configuration,
         kind=kind,
         created=here.now(),
@@ -65,10 +67,29 @@ def _new(here: Place, project: str, kind: str, *, configuration: dict[str, Any],
     )
 
 
-def _work(call: Call, here: Place, job: Job, upload: bytes | None) -> Callable[[], Outcome]:
+def _location(here: Place, project: str, configuration: dict[str, Any]) -> str:
+    """Where the data is, as far as the configuration says; US."""
+    for key in ("destinationTable", "sourceTable", "defaultDataset"):
+        place_of = configuration.get(key) or {}
+        for dataset in here.catalog.datasets(place_of.get("projectId") or project):
+            if dataset.id == place_of.get("datasetId"):
+                return dataset.location
+    return "US"
+
+
+def _check_location(here: Place, job: Job, location: str | None) -> None:
+    """notFound, where the job's tables are elsewhere."""
+    for key in ("destinationTable", "sourceTable"):
+        ref = job.configuration[job.kind].get(key) or {}
+        project = ref.get("projectId") or job.project
+        if location and any(dataset.id == ref.get("datasetId") for dataset in here.catalog.datasets(project)):
+            in_location(here, project, ref["datasetId"], location)
+
+
+def _work(call: Call, here: Place, job: Job, *, upload: bytes | None, location: str | None) -> Callable[[], Outcome]:
     """What the job does. What is wrong with its configuration is refused at once."""
     if job.kind == "query":
-        spec = query.spec_of(job)
+        spec = query.spec_of(job, location)
         return lambda: query.run(here, spec, job.running)
     if job.kind == "load":
         return loading.prepare(call, here, job, upload)
@@ -105,7 +126,7 @@ def get_job(call: Call, request: HttpRequest) -> Answer:
 
 def _job(call: Call, request: HttpRequest) -> Job:
     place(call)
-    return call.store(Jobs).get(request.params["project"], request.params["job"])
+    return call.store(Jobs).get(request.params["project"], request.params["job"], request.query.get("location"))
 
 
 @serves("jobs.cancel", "POST", "/projects/{project}/jobs/{job}/cancel")
@@ -185,7 +206,7 @@ def run_query(call: Call, request: HttpRequest) -> Answer:
     configuration = query.configuration_of(content)
     job = _new(here, request.params["project"], "query", configuration=configuration, name=None, location=content.get("location"))
     check_labels(configuration.get("labels"))
-    spec = query.spec_of(job)
+    spec = query.spec_of(job, content.get("location"))
     if content.get("dryRun"):
         outcome = query.dry_run(here, spec)
         job.outcome = outcome

@@ -10,10 +10,11 @@ import msgspec
 
 from . import decode
 from .errors import invalid
-from .types import Field, from_rest
+from .types import Field, from_rest, range_field
 
 _LABEL = re.compile(r"[\w-]{0,63}")
 _MOST_LABELS = 64
+_SECONDS = re.compile(r"[+-]?[\d.]+([eE][+-]?\d+)?")
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +50,8 @@ def _field(kind: Mapping[str, Any], name: str) -> Field:
         if element.repeated:
             raise invalid("An array of arrays is not a type of BigQuery", "queryParameters")
         return Field(name=name, type=element.type, mode="REPEATED", fields=element.fields)
+    if text == "RANGE":
+        return range_field(name, str((kind.get("rangeElementType") or {}).get("type", "")).upper())
     if text in ("STRUCT", "RECORD"):
         members = [
             _field(member.get("type") or {}, member.get("name") or f"_field_{i + 1}")
@@ -68,7 +71,12 @@ def _value(content: Mapping[str, Any], field: Field) -> Any:
         if members is None:
             return None
         return {child.name: _value(members.get(child.name) or {}, child) for child in field.fields}
+    if field.type == "RANGE":
+        ends = content.get("rangeValue") or {}
+        return {child.name: _value(ends.get(child.name) or {}, child) for child in field.fields}
     value = content.get("value")
+    if field.type == "TIMESTAMP" and _SECONDS.fullmatch(str(value)):
+        raise decode.Wrong(field.name, f"Invalid TIMESTAMP value: {value}")
     return None if value is None else decode.column(value, field)
 
 

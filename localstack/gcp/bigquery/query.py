@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..registry import HttpRequest
-from . import analysis, datasets, ddl, dml, encode, evaluation, sources, tables, warehouse, writing
+from . import analysis, datasets, ddl, dml, encode, evaluation, sources, tables, translation, unchecked, warehouse, writing
 from .analysis import Analysis, Question
 from .catalog import TableRef
 from .errors import BigQueryError, invalid, not_run
@@ -27,6 +27,8 @@ _PAGE = 50_000  # rows at most
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """`question`: without its parameters, which are read when the job runs."""
+
     question: Question
     configuration: Mapping[str, Any]  # the job's `query`
     most_billed: int | None = None
@@ -56,7 +58,7 @@ def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"query": {k: content[k] for k in keys if k in content}, **{k: content[k] for k in outer if k in content}}
 
 
-def spec_of(job: Job) -> Spec:
+def spec_of(job: Job, location: str | None = None) -> Spec:
     """invalid, where the configuration is."""
     configuration = job.configuration["query"]
     if not str(configuration.get("query") or "").strip():
@@ -66,16 +68,26 @@ def spec_of(job: Job) -> Spec:
     for key, subject in (("tableDefinitions", "external tables"), ("createSession", "sessions")):
         if configuration.get(key):
             raise not_run(subject)
+    if configuration.get("queryParameters"):
+        configuration = {**configuration, "queryParameters": _written(configuration["queryParameters"])}
+        job.configuration = {**job.configuration, "query": configuration}
     default = configuration.get("defaultDataset") or {}
     dataset = (default.get("projectId") or job.project, default["datasetId"]) if default.get("datasetId") else None
-    parameters = read(configuration.get("parameterMode"), configuration.get("queryParameters") or ())
-    question = Question(sql=str(configuration["query"]), project=job.project, dataset=dataset, parameters=parameters)
+    question = Question(sql=str(configuration["query"]), project=job.project, dataset=dataset, location=location)
     if configuration.get("destinationTable"):
         writing.target_of(configuration, "WRITE_EMPTY")
     else:
         job.configuration = {**job.configuration, "query": {**configuration, **_anonymous(job)}}
     most = whole_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
     return Spec(question=question, configuration=job.configuration["query"], most_billed=most)
+
+
+def _written(value: Any) -> Any:
+    """Parameters as the API gives them back: their values are text."""
+    if isinstance(value, dict):
+        texts = {"value": encode.float_text(value["value"])} if isinstance(value.get("value"), float) else {}
+        return {key: _written(member) for key, member in value.items()} | texts
+    return [_written(member) for member in value] if isinstance(value, list) else value
 
 
 def _anonymous(job: Job) -> dict[str, Any]:
@@ -87,15 +99,47 @@ def _anonymous(job: Job) -> dict[str, Any]:
 
 def dry_run(here: Place, spec: Spec) -> Outcome:
     """What the query would give and read."""
-    meaning = analysis.analyze(here, spec.question)
+    if not analysis.available():
+        return Outcome(fields=unchecked.query(here, _question(spec))[1], kind="SELECT")
+    meaning = analysis.analyze(here, _question(spec))
     fields: Sequence[Field] = ()
     if meaning.statement.kind == "query_stmt":
         fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
     return Outcome(fields=tuple(fields), processed=processed(here, meaning), kind=kind_of(meaning), statistics=_referenced(meaning))
 
 
+def _question(spec: Spec) -> Question:
+    parameters = read(spec.configuration.get("parameterMode"), spec.configuration.get("queryParameters") or ())
+    return msgspec.structs.replace(spec.question, parameters=parameters)
+
+
+def _unchecked(here: Place, spec: Spec, running: Running) -> Outcome:
+    """Without GoogleSQL's analyzer."""
+    sql, fields = unchecked.query(here, _question(spec))
+
+    def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
+        running.watch(cursor)
+        with translation.worded(running):
+            writing.fill_from(sql)(cursor, name, columns)
+
+    target = _target(here, spec)
+    return Outcome(fields=fields, table=target.ref, rows=writing.write(here, target, fields, fill), kind="SELECT")
+
+
+def _target(here: Place, spec: Spec) -> writing.Target:
+    """Where a query's rows go."""
+    target = writing.target_of(spec.configuration, "WRITE_EMPTY")
+    if target.ref.dataset.startswith("_"):
+        ensure_hidden(here, target.ref)
+        target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
+    writing.check(here, target)
+    return target
+
+
 def run(here: Place, spec: Spec, running: Running) -> Outcome:
-    meaning = analysis.analyze(here, spec.question)
+    if not analysis.available():
+        return _unchecked(here, spec, running)
+    meaning = analysis.analyze(here, _question(spec))
     size = processed(here, meaning)
     if spec.most_billed is not None and size > spec.most_billed:
         words = f"Query exceeded limit for bytes billed: {spec.most_billed}. {size} or higher required."
@@ -119,11 +163,7 @@ def _executed(here: Place, spec: Spec, meaning: Analysis, running: Running) -> O
 
 def _selected(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
     fields = tuple(field for _, field in analysis.columns_of(meaning.statement.output_column_list))
-    target = writing.target_of(spec.configuration, "WRITE_EMPTY")
-    if target.ref.dataset.startswith("_"):
-        ensure_hidden(here, target.ref)
-        target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
-    writing.check(here, target)
+    target = _target(here, spec)
     rows = evaluation.select(here, meaning, fields, running, lambda fill: writing.write(here, target, fields, fill))
     return Outcome(fields=fields, table=target.ref, rows=rows)
 

@@ -169,10 +169,11 @@ def _message(batch: Any, codec: Any) -> bytes:
 
     stream = pa.BufferOutputStream()
     with pa.ipc.new_stream(stream, batch.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
-        start = stream.tell()
         writer.write_batch(batch)
-        end = stream.tell()
-    return stream.getvalue().slice(start, end - start).to_pybytes()
+    messages = pa.ipc.MessageReader.open_stream(stream.getvalue())
+    messages.read_next_message()
+    content: bytes = messages.read_next_message().serialize().to_pybytes()
+    return content
 
 
 def _stream(call: Call, name: str) -> tuple[str, tuple[Field, ...], int, int]:

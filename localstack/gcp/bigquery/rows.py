@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..registry import Call, HttpRequest
-from . import decode, encode, json_files, query, tables, warehouse, writing
+from . import decode, defaults, encode, json_files, query, tables, warehouse, writing
 from .catalog import Table, TableRef
 from .errors import invalid, not_run
 from .opening import place
@@ -91,7 +91,7 @@ def insert_all(call: Call, request: HttpRequest) -> Answer:
         raise invalid(f"Too many rows present in the request, limit: {_MOST} row count: {len(rows)}.")
     if not table.fields:
         raise invalid(f"The destination table has no schema: {ref}")
-    values, wrong = _checked(table, rows, content)
+    values, wrong = _checked(table, rows, content, defaults.values(here, table))
     refused = wrong and not content.get("skipInvalidRows")
     if not refused:
         _append(call, here, table, [(rows[index].get("insertId"), value) for index, value in values])
@@ -102,15 +102,14 @@ def insert_all(call: Call, request: HttpRequest) -> Answer:
 
 
 def _checked(
-    table: Table, rows: Sequence[Mapping[str, Any]], content: Mapping[str, Any]
+    table: Table, rows: Sequence[Mapping[str, Any]], content: Mapping[str, Any], absent: Mapping[str, Any]
 ) -> tuple[list[tuple[int, Any]], list[dict[str, Any]]]:
     """Index and value of the rows that fit, and the errors of the others."""
     values, wrong = [], []
+    unknown = bool(content.get("ignoreUnknownValues"))
     for index, row in enumerate(rows):
         try:
-            values.append(
-                (index, decode.record(row.get("json") or {}, table.fields, ignore_unknown=bool(content.get("ignoreUnknownValues"))))
-            )
+            values.append((index, decode.record(row.get("json") or {}, table.fields, ignore_unknown=unknown, defaults=absent)))
         except decode.Wrong as error:
             wrong.append({"index": index, "errors": [_error("invalid", error.place, error.words)]})
     return values, wrong

@@ -40,7 +40,9 @@ def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -
     return TableRef(*parts)
 
 
-def source_of(here: Place, path: Sequence[str], project: str, dataset: tuple[str, str] | None) -> Source:
+def source_of(
+    here: Place, path: Sequence[str], project: str, *, dataset: tuple[str, str] | None = None, location: str | None = None
+) -> Source:
     """BigQueryError notFound where there is no such table."""
     parts = [part for segment in path for part in segment.split(".")]
     upper = [part.upper() for part in parts]
@@ -52,11 +54,18 @@ def source_of(here: Place, path: Sequence[str], project: str, dataset: tuple[str
     if "$" in ref.table:
         raise not_run(f"partition decorators in a query ({ref.table})")
     try:
-        here.catalog.dataset(ref.project, ref.dataset)
+        in_location(here, ref.project, ref.dataset, location)
         table = here.catalog.table(ref)
     except BigQueryError as error:
-        raise BigQueryError("notFound", f"{error.message} was not found in location US") from error
+        raise BigQueryError("notFound", f"{error.message} was not found in location {location or 'US'}") from error
     return Source(ref=ref, fields=table.fields, table=table)
+
+
+def in_location(here: Place, project: str, name: str, location: str | None) -> None:
+    """notFound, where the dataset is elsewhere."""
+    dataset = here.catalog.dataset(project, name)
+    if location and dataset.location.lower() != location.lower() and not name.startswith("_"):
+        raise BigQueryError("notFound", f"Not found: Dataset {project}:{name}")
 
 
 def _information(here: Place, parts: Sequence[str], place: int, project: str) -> Source:

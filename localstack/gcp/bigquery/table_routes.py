@@ -10,6 +10,7 @@ from .catalog import Table, TableRef
 from .errors import BigQueryError
 from .opening import place
 from .place import Answer, body, merged, page, serves
+from .policies import Policies
 
 _TABLES = "/projects/{project}/datasets/{dataset}/tables"
 _TABLE = f"{_TABLES}/{{table}}"
@@ -113,3 +114,25 @@ def list_models(call: Call, request: HttpRequest) -> Answer:
 def list_routines(call: Call, request: HttpRequest) -> Answer:
     place(call).catalog.dataset(request.params["project"], request.params["dataset"])
     return {}
+
+
+@serves("tables.getIamPolicy", "POST", f"{_TABLE}:getIamPolicy")
+def get_policy(call: Call, request: HttpRequest) -> Answer:
+    here, ref = place(call), ref_of(request)
+    here.catalog.table(ref)
+    return call.store(Policies).get(str(ref))
+
+
+@serves("tables.setIamPolicy", "POST", f"{_TABLE}:setIamPolicy")
+def set_policy(call: Call, request: HttpRequest) -> Answer:
+    here, ref, content = place(call), ref_of(request), body(request)
+    here.catalog.table(ref)
+    return call.store(Policies).put(str(ref), content.get("policy") or {})
+
+
+@serves("tables.testIamPermissions", "POST", f"{_TABLE}:testIamPermissions")
+def test_permissions(call: Call, request: HttpRequest) -> Answer:
+    """Everybody may do everything here."""
+    place(call).catalog.table(ref_of(request))
+    named = body(request).get("permissions") or []
+    return {"permissions": [name for part in named for name in (part if isinstance(part, list) else [part])]}

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from . import analysis, warehouse
+from . import analysis, unchecked, warehouse
 from .catalog import Table, TableRef, check_table_id, match
 from .errors import BigQueryError, invalid, not_run
 from .place import Place, milliseconds, moment
@@ -69,7 +69,7 @@ def _view_schema(here: Place, ref: TableRef, view: Mapping[str, Any], described:
     """The columns of its query, with the descriptions that the schema gives them."""
     if view.get("useLegacySql", True):
         raise not_run("legacy SQL (views: useLegacySql must be false)")
-    columns = analysis.describe(here, ref.project, str(view.get("query", "")))
+    columns = (analysis if analysis.available() else unchecked).describe(here, ref.project, str(view.get("query", "")))
     about = {field.name.lower(): field.about for field in described}
     return tuple(msgspec.structs.replace(column, about=about.get(column.name.lower(), {})) for column in columns)
 

@@ -108,6 +108,8 @@ def _complaint(words: str) -> BigQueryError:
         return not_run(words.partition(_NOT_RUN)[2].splitlines()[0])
     if "NOT NULL constraint failed" in words:
         return invalid_query(f"Required field {first.rpartition('.')[2]} cannot be null")
+    if "CHECK constraint failed" in words:
+        return invalid_query(f"A value does not fit its column's type parameters: {first.rpartition(': ')[2]}")
     if "More than one row returned by a subquery" in words:
         return invalid_query("Scalar subquery produced more than one element")
     return invalid_query(first.partition(": ")[2] or first)

@@ -29,11 +29,13 @@ DUCKDB = {
     "TIMESTAMP": "TIMESTAMPTZ",
     "JSON": "JSON",
     "INTERVAL": "INTERVAL",
+    "GEOGRAPHY": "VARCHAR",  # WKT, which is stored and read, and which no function takes
 }
-_ABSENT = {"GEOGRAPHY", "RANGE", "FOREIGN"}
+_ABSENT = {"FOREIGN"}
+_RANGES = ("DATE", "DATETIME", "TIMESTAMP")
 _MODES = ("NULLABLE", "REQUIRED", "REPEATED")
 _WRITTEN = ("description", "maxLength", "precision", "scale", "defaultValueExpression", "policyTags", "roundingMode", "collation")
-_EXTENSION = {"DATETIME": "google:sqlType:datetime", "JSON": "google:sqlType:json"}
+_EXTENSION = {"DATETIME": "google:sqlType:datetime", "JSON": "google:sqlType:json", "GEOGRAPHY": "google:sqlType:geography"}
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,17 +63,26 @@ def from_rest(resource: Mapping[str, Any], within: str = "") -> Field:
         raise invalid("Field name is required.", "schema")
     if kind in _ABSENT:
         raise not_run(f"type {kind} (field {place})")
-    if kind not in DUCKDB and kind != "RECORD":
+    if kind not in DUCKDB and kind not in ("RECORD", "RANGE"):
         raise invalid(f"Invalid value for type: {resource.get('type')} is not a valid value (field {place})")
     if mode not in _MODES:
         raise invalid(f"Invalid value for mode: {resource.get('mode')} is not a valid value (field {place})")
+    if kind == "RANGE":
+        return range_field(name, str((resource.get("rangeElementType") or {}).get("type", "")).upper(), mode)
     children = tuple(from_rest(child, f"{place}.") for child in resource.get("fields") or ())
     if (kind == "RECORD") != bool(children):
         raise invalid(f"Field {place} is type {kind} but has {'a' if children else 'no'} schema")
     if resource.get("timestampPrecision") not in (None, 6, "6"):
         raise not_run(f"timestampPrecision {resource['timestampPrecision']} (field {place})")
-    about = {key: resource[key] for key in _WRITTEN if resource.get(key) is not None}
+    about = {key: resource[key] for key in _WRITTEN if resource.get(key) not in (None, {"names": []}, {})}
     return Field(name=name, type=kind, mode=mode, fields=children, about=about)
+
+
+def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
+    """A RANGE is a pair: `fields` are its start and its end, NULL where it is unbounded."""
+    if element not in _RANGES:
+        raise invalid(f"Invalid value for rangeElementType.type: {element} is not a valid value (field {name})")
+    return Field(name=name, type="RANGE", mode=mode, fields=tuple(Field(name=bound, type=element) for bound in ("start", "end")))
 
 
 def schema_from_rest(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
@@ -91,7 +102,9 @@ def check_names(fields: Sequence[Field], place: str = "") -> None:
 
 def to_rest(field: Field) -> dict[str, Any]:
     resource: dict[str, Any] = {"name": field.name, "type": field.type, "mode": field.mode, **field.about}
-    if field.fields:
+    if field.type == "RANGE":
+        resource["rangeElementType"] = {"type": field.fields[0].type}
+    elif field.fields:
         resource["fields"] = [to_rest(child) for child in field.fields]
     return resource
 
@@ -106,7 +119,7 @@ def quoted(name: str) -> str:
 
 def duckdb_element(field: Field) -> str:
     """The type of one value of a field, whether it repeats or not."""
-    if field.type == "RECORD":
+    if field.fields:
         return f"STRUCT({', '.join(f'{quoted(child.name)} {duckdb_type(child)}' for child in field.fields)})"
     return DUCKDB[field.type]
 
@@ -118,7 +131,7 @@ def duckdb_type(field: Field) -> str:
 def arrow_element(field: Field) -> pa.DataType:
     import pyarrow as pa
 
-    if field.type == "RECORD":
+    if field.fields:
         return pa.struct([arrow_field(child) for child in field.fields])
     simple: dict[str, Any] = {
         "INTEGER": pa.int64(),
@@ -134,6 +147,7 @@ def arrow_element(field: Field) -> pa.DataType:
         "TIMESTAMP": pa.timestamp("us", "UTC"),
         "JSON": pa.string(),
         "INTERVAL": pa.month_day_nano_interval(),
+        "GEOGRAPHY": pa.string(),
     }
     kind: pa.DataType = simple[field.type]
     return kind
@@ -144,6 +158,8 @@ def arrow_field(field: Field) -> pa.Field:
     import pyarrow as pa
 
     metadata = {"ARROW:extension:name": _EXTENSION[field.type]} if field.type in _EXTENSION else None
+    if field.type == "GEOGRAPHY" and metadata:
+        metadata["ARROW:extension:metadata"] = '{"encoding": "WKT"}'
     if field.repeated:
         return pa.field(field.name, pa.list_(pa.field("item", arrow_element(field))), nullable=False, metadata=metadata)
     return pa.field(field.name, arrow_element(field), nullable=field.mode != "REQUIRED", metadata=metadata)

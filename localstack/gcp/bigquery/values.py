@@ -9,15 +9,15 @@ from typing import Any
 from .bignumeric import SCALE, key, number
 from .encode import microseconds
 from .errors import not_run
-from .types import STANDARD, Field
+from .types import STANDARD, Field, range_field
 
 # TypeKind -> the name that the REST API answers with.
 _KINDS = {
     2: "INTEGER", 5: "BOOLEAN", 7: "FLOAT", 8: "STRING", 9: "BYTES", 10: "DATE", 19: "TIMESTAMP", 20: "TIME", 21: "DATETIME", 23: "NUMERIC",
-    24: "BIGNUMERIC", 26: "JSON", 27: "INTERVAL",
+    24: "BIGNUMERIC", 26: "JSON", 27: "INTERVAL", 22: "GEOGRAPHY",
 }  # fmt: skip
-_ARRAY, _STRUCT = 16, 17
-_OTHER = {22: "GEOGRAPHY", 29: "RANGE", 28: "TOKENLIST", 31: "UUID", 4: "UINT64", 1: "INT32", 3: "UINT32", 6: "FLOAT32"}
+_ARRAY, _STRUCT, _RANGE = 16, 17, 29
+_OTHER = {28: "TOKENLIST", 31: "UUID", 4: "UINT64", 1: "INT32", 3: "UINT32", 6: "FLOAT32"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANO = 1000
 
@@ -30,6 +30,8 @@ def field_of(kind: Any, name: str = "") -> Field:
     if kind.type_kind == _STRUCT:
         members = [field_of(f.field_type, f.field_name or f"_field_{i + 1}") for i, f in enumerate(kind.struct_type.field)]
         return Field(name=name, type="RECORD", fields=tuple(members))
+    if kind.type_kind == _RANGE:
+        return range_field(name, field_of(kind.range_type.element_type).type)
     if kind.type_kind not in _KINDS:
         raise not_run(f"type {_OTHER.get(kind.type_kind, kind.type_kind)}")
     return Field(name=name, type=_KINDS[kind.type_kind])
@@ -40,6 +42,8 @@ def type_text(field: Field) -> str:
     name = STANDARD.get(field.type, field.type)
     if field.type == "RECORD":
         name = f"STRUCT<{', '.join(f'`{child.name}` {type_text(child)}' for child in field.fields)}>"
+    if field.type == "RANGE":
+        name = f"RANGE<{field.fields[0].type}>"
     return f"ARRAY<{name}>" if field.repeated else name
 
 
@@ -58,6 +62,11 @@ def python_value(message: Any, field: Field) -> Any:
     if field.type == "RECORD":
         members = zip(field.fields, message.struct_value.field, strict=True)
         return {child.name: python_value(value, child) for child, value in members}
+    if field.type == "RANGE":
+        return {
+            "start": python_value(message.range_value.start, field.fields[0]),
+            "end": python_value(message.range_value.end, field.fields[1]),
+        }
     return _READ[field.type](message)
 
 
@@ -74,6 +83,11 @@ def proto_value(value: Any, field: Field) -> Any:
     elif field.type == "RECORD":
         message.struct_value.SetInParent()
         message.struct_value.field.extend(proto_value(value[child.name], child) for child in field.fields)
+    elif field.type == "RANGE":
+        message.range_value.start.CopyFrom(proto_value(value["start"], field.fields[0]))
+        message.range_value.end.CopyFrom(proto_value(value["end"], field.fields[1]))
+    elif field.type not in _WRITE:
+        raise not_run(f"a value of type {field.type} in this query")
     else:
         _WRITE[field.type](message, value)
     return message
@@ -141,6 +155,10 @@ def _interval(_message: Any) -> Any:
     raise not_run("a literal of type INTERVAL outside of date arithmetic")
 
 
+def _geography(_message: Any) -> Any:
+    raise not_run("GEOGRAPHY in a query")
+
+
 _READ: dict[str, Any] = {
     "INTEGER": lambda m: m.int64_value,
     "BOOLEAN": lambda m: m.bool_value,
@@ -155,6 +173,7 @@ _READ: dict[str, Any] = {
     "BIGNUMERIC": lambda m: {"bignumeric": key(_scaled(m.bignumeric_value, SCALE))},
     "JSON": lambda m: m.json_value,
     "INTERVAL": _interval,
+    "GEOGRAPHY": _geography,
 }
 _WRITE: dict[str, Any] = {
     "INTEGER": lambda m, v: setattr(m, "int64_value", v),

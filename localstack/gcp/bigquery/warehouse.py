@@ -131,10 +131,25 @@ def make_schema(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + chr(34))[0]}")
 
 
+def _bound(field: Field) -> str:
+    """CHECK for a type with parameters."""
+    name, about = quoted(field.name), field.about
+    if field.repeated:
+        return ""
+    if about.get("maxLength"):
+        width = "octet_length" if field.type == "BYTES" else "length"
+        return f" CHECK ({width}({name}) <= {int(about['maxLength'])})"
+    if about.get("precision") and field.type == "NUMERIC":
+        precision, scale = int(about["precision"]), int(about.get("scale") or 0)
+        return f" CHECK (abs({name}) < 1e{precision - scale} AND {name} = round({name}, {scale}))"
+    return ""
+
+
 def _column(field: Field) -> str:
     from .types import duckdb_type
 
-    return duckdb_type(field) + (" DEFAULT []" if field.repeated else " NOT NULL" if field.mode == "REQUIRED" else "")
+    rule = " DEFAULT []" if field.repeated else " NOT NULL" if field.mode == "REQUIRED" else ""
+    return duckdb_type(field) + rule + _bound(field)
 
 
 def insert(cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields: Sequence[Field]) -> None:
@@ -142,11 +157,9 @@ def insert(cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields:
     if not fields or not rows.num_rows:
         return
     cursor.register("_rows", rows)
-    try:
-        names = ", ".join(quoted(field.name) for field in fields)
-        cursor.execute(f"INSERT INTO {name} ({names}) SELECT {arrow.selection(fields)} FROM _rows")
-    finally:
-        cursor.unregister("_rows")
+    names = ", ".join(quoted(field.name) for field in fields)
+    cursor.execute(f"INSERT INTO {name} ({names}) SELECT {arrow.selection(fields)} FROM _rows")
+    cursor.unregister("_rows")  # not after an error: the transaction is over, and the view with it
 
 
 def read(
@@ -187,7 +200,7 @@ def size_expression(column: str, field: Field) -> str:
     if field.repeated:
         inner = size_expression("v", Field(name="v", type=field.type, fields=field.fields))
         return f"coalesce(list_sum(list_transform({column}, lambda v: {inner})), 0)"
-    if field.type == "RECORD":
+    if field.fields:
         return "(" + " + ".join(size_expression(f"{column}.{quoted(child.name)}", child) for child in field.fields) + ")"
     if field.type in _SIZES:
         return f"CASE WHEN {column} IS NULL THEN 0 ELSE {_SIZES[field.type]} END"

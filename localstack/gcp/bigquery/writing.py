@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,21 @@ from .types import Field, quoted
 
 if TYPE_CHECKING:
     import duckdb
+
+
+@contextlib.contextmanager
+def worded() -> Iterator[None]:
+    """What a table's columns refuse, in BigQuery's words."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.ConstraintException as error:
+        first = str(error).splitlines()[0]
+        if "NOT NULL" in first:
+            raise invalid(f"Required field {first.rpartition('.')[2]} cannot be null") from error
+        raise invalid(f"A value does not fit its column's type parameters: {first.rpartition(': ')[2]}") from error
+
 
 Fill = Callable[["duckdb.DuckDBPyConnection", str, Sequence[Field]], None]  # insert into the named table, which has these columns
 
@@ -62,7 +78,7 @@ def check(here: Place, target: Target) -> None:
 def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> int:
     """Rows that were added. Readers see the table as it was until all of them are there."""
     name = tables.relation(target.ref)
-    with here.warehouse.transaction(name) as cursor:
+    with here.warehouse.transaction(name) as cursor, worded():
         check(here, target)
         current = here.catalog.find(target.ref)
         if current is not None and current.kind != "TABLE":

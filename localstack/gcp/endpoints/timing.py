@@ -11,7 +11,7 @@ HEALTH = 60.0  # real seconds for a container's first healthy answer, where the 
 
 
 def seconds(call: Call) -> float:
-    """What an operation on an endpoint takes beside its work; nothing on the instant clock."""
+    """What deploying or undeploying a model, or changing its replicas, takes beside the work; nothing on the instant clock."""
     set_to = os.environ.get(ENDPOINT)
     if set_to is not None:
         return float(set_to)

@@ -112,7 +112,7 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
     table = access.query(call, project, f"SELECT {', '.join(f'`{name}`' for name in wanted)} FROM `{source.table}`")
     if source.timestamp:
         table = values.latest(table, source.id_columns, source.timestamp, dense=source.dense)
-    columns = {name: table.column(name) for name in source.id_columns}
+    columns: dict[str, Any] = {name: table.column(name) for name in source.id_columns}
     columns |= {name: table.column(column) for name, column in features.items()}
     if source.timestamp:
         columns[f"{_TIMESTAMP}/{place}"] = table.column(source.timestamp)

@@ -8,7 +8,7 @@ from google.cloud.resourcemanager_v3 import types
 
 from .. import iam
 from ..environment import PROJECT
-from ..filters import FilterError, matches, of_message
+from ..filters import FilterError, Lookup, matches, of_message
 from ..projects import Projects, number_of
 from ..registry import Call, GcpError, handles
 from ..resources import page
@@ -69,6 +69,10 @@ def _project(project: str) -> Any:
     )
 
 
-def _lookup(project: Any) -> Any:
+def _lookup(project: Any) -> Lookup:
     fields = of_message(project)
-    return lambda path: fields(_QUERY.get(path.lower(), path))
+
+    def lookup(path: str) -> object:
+        return fields(_QUERY.get(path.lower(), path))
+
+    return lookup

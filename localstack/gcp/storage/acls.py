@@ -10,6 +10,8 @@ from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from .conditions import invalid, number
 from .requests import ACCOUNT, conditions_of, store_of
 from .resources import access_control
+from .shapes import ENTRY
+from .shapes import checked as checked_shape
 from .store import Bucket, Version
 
 Entries = list[dict[str, str]]
@@ -131,7 +133,7 @@ def _routes(kind: str, operations: str, template: str) -> None:
 
     @route(f"storage.{operations}.insert", "POST", template, executes=False)
     def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
-        body = request.json()
+        body = checked_shape(request.json(), ENTRY)
         with store_of(call).lock:
             entries = _List(call, request, kind)
             entry = _entry(str(body.get("entity", "")), str(body.get("role", "")))
@@ -147,7 +149,7 @@ def _routes(kind: str, operations: str, template: str) -> None:
         with store_of(call).lock:
             entries = _List(call, request, kind)
             entry = entries.entry(request.params["entity"])
-            entry = _entry(entry["entity"], str(request.json().get("role", entry["role"])))
+            entry = _entry(entry["entity"], str(checked_shape(request.json(), ENTRY).get("role") or entry["role"]))
             entries.replace(entry["entity"], entry)
         return entries.shown(entry)
 

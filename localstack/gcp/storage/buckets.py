@@ -10,6 +10,7 @@ from .conditions import number
 from .partial import selected
 from .requests import conditions_of, flag, shown_bucket, store_of
 from .resources import bucket_fields, merged, settled
+from .shapes import BUCKET, checked
 from .store import Bucket, Store, check_bucket_name
 
 _MOST = 1000  # of a page
@@ -18,7 +19,7 @@ _BUCKET = "/storage/v1/b/{bucket}"
 
 @route("storage.buckets.insert", "POST", "/storage/v1/b")
 def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
-    query, body, store, now = request.query, request.json(), store_of(call), call.clock.now()
+    query, body, store, now = request.query, checked(request.json(), BUCKET), store_of(call), call.clock.now()
     project, name = query.get("project", ""), str(body.get("name", ""))
     for parameter, value in (("project", project), ("name", name)):
         if not value:
@@ -64,12 +65,12 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    body, store, now = request.json(), store_of(call), call.clock.now()
+    body, store, now = checked(request.json(), BUCKET), store_of(call), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         conditions_of(request).require(bucket)
-        kept = {key: bucket.fields[key] for key in ("location", "objectRetention", "customPlacementConfig") if key in bucket.fields}
-        fields = kept | bucket_fields(body) if whole else merged(bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)})
+        fixed = {key: bucket.fields[key] for key in ("location", "objectRetention", "customPlacementConfig") if key in bucket.fields}
+        fields = fixed | bucket_fields(body) if whole else merged(bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)})
         fields = settled(fields, bucket.fields, now)
         _take_acls(bucket, request, body)
         bucket.fields = fields

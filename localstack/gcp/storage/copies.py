@@ -15,11 +15,13 @@ from .conditions import Conditions, invalid, number
 from .content import Content, parts, written
 from .requests import check_key, conditions_of, key_of, shown, store_of
 from .resources import object_fields
-from .store import Bucket, Store, Version, check_object_name, no_object
+from .shapes import COMPOSITION, OBJECT, checked
+from .store import Bucket, Store, Version, check_object_name, may_go, no_object
 from .uploads import default_key, kms_version, new_version
 
 _UNIT = 1 << 20  # bytes: maxBytesRewrittenPerCall is a multiple of it
 _SOURCES = 32  # at most, of one composition
+_OF_ONE = frozenset({"eventBasedHold", "temporaryHold", "retention"})  # which a copy does not have of its source
 _SOURCE = "/storage/v1/b/{sourceBucket}/o/{sourceObject}"
 _GOAL = "/b/{bucket}/o/{object}"
 
@@ -29,28 +31,35 @@ def _source(store: Store, request: HttpRequest) -> Version:
     params = request.params
     bucket = params.get("sourceBucket", params["bucket"])
     version = store.version(bucket, params["sourceObject"], number(request.query, "sourceGeneration"), conditions_of(request, source=True))
-    check_key(version, key_of(request.headers, source=True) or (key_of(request.headers) if "rewriteTo" not in request.path else None))
+    key = key_of(request.headers, source=True)
+    if key is None and "/rewriteTo/" not in request.path:  # a rewrite alone may change the key
+        key = key_of(request.headers)
+    check_key(version, key)
     return version
 
 
 def _copied(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Version:
     """The source's content under the goal's name, not yet in its bucket. What the request says of it is in the place of the source's."""
-    body, query = request.json(), request.query
+    body, query = checked(request.json(), OBJECT), request.query
     check_object_name(request.params["object"])
-    told = object_fields(body)
-    keep = {key: value for key, value in source.fields.items() if key not in ("eventBasedHold", "temporaryHold", "retention")}
-    fields = keep if not told else {"contentType": keep.get("contentType")} | told
-    if told and "contentType" not in told and keep.get("contentType") is None:
-        del fields["contentType"]
+    inherited = {key: value for key, value in source.fields.items() if key not in _OF_ONE}
+    fields = object_fields(body)
+    if not fields:
+        fields = inherited
+    elif "contentType" in inherited:
+        fields = {"contentType": inherited["contentType"]} | fields
+    key = key_of(request.headers)
+    acl = _acl(goal, query, body.get("acl"))
     content = source.content.copied()
     version = new_version(call, goal, request.params["object"], content, fields=fields, in_class=body.get("storageClass"))
     version.components = source.components
-    version.key_sha256 = key_of(request.headers)
-    kms = query.get("destinationKmsKeyName") or default_key(goal)
-    version.kms_key = None if version.key_sha256 else kms_version(kms)
-    if not goal.uniform:
-        version.acl = acls.of_new_object(goal, query.get("destinationPredefinedAcl"), body.get("acl"))
+    version.key_sha256, version.acl = key, acl
+    version.kms_key = None if key else kms_version(query.get("destinationKmsKeyName") or default_key(goal))
     return version
+
+
+def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
+    return [] if goal.uniform else acls.of_new_object(goal, query.get("destinationPredefinedAcl"), entries)
 
 
 def _put(store: Store, version: Version, conditions: Conditions) -> None:
@@ -118,6 +127,7 @@ def move(call: Call, request: HttpRequest) -> dict[str, Any]:
     store = store_of(call)
     with store.lock:
         source, bucket = _source(store, request), store.bucket(request.params["bucket"])
+        may_go(source, call.clock.now())
         version = _copied(call, request, source, bucket)
         version.storage_class, version.key_sha256, version.kms_key = source.storage_class, source.key_sha256, source.kms_key
         _put(store, version, conditions_of(request))
@@ -127,7 +137,7 @@ def move(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.objects.compose", "POST", "/storage/v1/b/{bucket}/o/{object}/compose")
 def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
-    store, body = store_of(call), request.json()
+    store, body = store_of(call), checked(request.json(), COMPOSITION)
     wanted, about = body.get("sourceObjects") or [], body.get("destination") or {}
     if not 1 <= len(wanted) <= _SOURCES:
         raise invalid(f"The number of source components provided ({len(wanted)}) is not between 1 and {_SOURCES}.")
@@ -138,6 +148,7 @@ def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
         key = key_of(request.headers)
         for source in sources:
             check_key(source, key)
+        acl = _acl(bucket, request.query, about.get("acl"))
         content = _joined(store, call, sources)
         version = new_version(
             call, bucket, request.params["object"], content, fields=object_fields(about), in_class=about.get("storageClass")
@@ -145,8 +156,7 @@ def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
         version.components = sum(source.components or 1 for source in sources)
         version.key_sha256 = key
         version.kms_key = None if key else kms_version(request.query.get("kmsKeyName") or default_key(bucket))
-        if not bucket.uniform:
-            version.acl = acls.of_new_object(bucket, request.query.get("destinationPredefinedAcl"), about.get("acl"))
+        version.acl = acl
         _put(store, version, conditions_of(request))
         return shown(bucket, version, request)
 

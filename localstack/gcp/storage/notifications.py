@@ -9,6 +9,7 @@ from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from .conditions import invalid
 from .requests import base_of, store_of
 from .resources import timestamp
+from .shapes import FOLDER, NOTIFICATION, checked
 
 _TOPIC = re.compile(r"//pubsub\.googleapis\.com/projects/[^/]+/topics/[^/]+")
 _CONFIGS = "/storage/v1/b/{bucket}/notificationConfigs"
@@ -17,7 +18,7 @@ _FOLDERS = "/storage/v1/b/{bucket}/managedFolders"
 
 @route("storage.notifications.insert", "POST", _CONFIGS, executes=False)
 def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
-    body, store = request.json(), store_of(call)
+    body, store = checked(request.json(), NOTIFICATION), store_of(call)
     if not _TOPIC.fullmatch(str(body.get("topic", ""))):
         raise invalid(f"Invalid Google Cloud Pub/Sub topic: {body.get('topic')!r}")
     with store.lock:
@@ -56,7 +57,7 @@ def _absent(request: HttpRequest) -> GcpError:
 
 @route("storage.managedFolders.insert", "POST", _FOLDERS, executes=False)
 def insert_folder(call: Call, request: HttpRequest) -> dict[str, Any]:
-    store, name = store_of(call), str(request.json().get("name", "")).rstrip("/")
+    store, name = store_of(call), str(checked(request.json(), FOLDER).get("name") or "").rstrip("/")
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         if not name:

@@ -12,6 +12,7 @@ from .listing import Asked, page
 from .partial import selected
 from .requests import conditions_of, flag, key_of, shown, store_of
 from .resources import merged, object_fields
+from .shapes import OBJECT, checked
 from .store import Bucket, Version, no_object
 
 _OBJECT = "/storage/v1/b/{bucket}/o/{object}"
@@ -52,23 +53,23 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
         bucket = store.bucket(request.params["bucket"])
         listed = bucket.listed(all_versions=flag(query, "versions"), soft_deleted=flag(query, "softDeleted"))
         versions = {(version.name, version.generation): version for version in listed}
-        found = page(versions, wanted)
-        items = [versions[entry.name, entry.generation] for entry in found.entries if entry.generation]
+        listing = page(versions, wanted)
+        items = [versions[entry.name, entry.generation] for entry in listing.entries if entry.generation]
         answer: dict[str, Any] = {"kind": "storage#objects"}
         if items:
             answer["items"] = [without_hashes(shown(bucket, version, request), version, request) for version in items]
-    prefixes = set(found.prefixes)
+    prefixes = set(listing.prefixes)
     if flag(query, "includeFoldersAsPrefixes"):
         prefixes |= {folder for folder in bucket.folders if folder.startswith(wanted.prefix)}
     if prefixes:
         answer["prefixes"] = sorted(prefixes)
-    if found.token:
-        answer["nextPageToken"] = found.token
+    if listing.token:
+        answer["nextPageToken"] = listing.token
     return selected(answer, query.get("fields"))
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    body, store, query = request.json(), store_of(call), request.query
+    body, store, query = checked(request.json(), OBJECT), store_of(call), request.query
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
         version = store.version(bucket.name, request.params["object"], number(query, "generation"), conditions_of(request))

@@ -10,6 +10,7 @@ from ..registry import Call, GcpError, HttpRequest, route
 from .acls import PUBLIC, public_refused
 from .conditions import FAILED, invalid
 from .requests import store_of
+from .shapes import POLICY, checked
 from .store import Bucket
 
 _BUCKET = "/storage/v1/b/{bucket}/iam"
@@ -28,7 +29,7 @@ def get_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.buckets.setIamPolicy", "PUT", _BUCKET, executes=False)
 def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
-    store, body = store_of(call), request.json()
+    store, body = store_of(call), checked(request.json(), POLICY)
     bindings = body.get("bindings") or []
     for binding in bindings:
         if not str(binding.get("role", "")).startswith(("roles/", "projects/", "organizations/")) or not binding.get("members"):

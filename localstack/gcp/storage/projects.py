@@ -12,6 +12,7 @@ from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from .conditions import FAILED, invalid
 from .requests import base_of, flag, store_of
 from .resources import timestamp
+from .shapes import HMAC_KEY, checked
 
 _KEYS = "/storage/v1/projects/{project}/hmacKeys"
 _KEY = f"{_KEYS}/{{accessId}}"
@@ -68,7 +69,7 @@ def get(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.projects.hmacKeys.update", "PUT", _KEY, executes=False)
 def update(call: Call, request: HttpRequest) -> dict[str, Any]:
-    body = request.json()
+    body = checked(request.json(), HMAC_KEY)
     with store_of(call).lock:
         key = _key(call, request)
         if body.get("etag") not in (None, key["etag"]):

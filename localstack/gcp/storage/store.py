@@ -181,13 +181,13 @@ class Store:
 
     def _retire(self, bucket: Bucket, version: Version, now: datetime) -> None:
         if bucket.versioned:
-            _may_go(version, now)
+            may_go(version, now)
             version.replaced = now
         else:
             self._remove(bucket, version, now)
 
     def _remove(self, bucket: Bucket, version: Version, now: datetime) -> None:
-        _may_go(version, now)
+        may_go(version, now)
         bucket.versions[version.name].remove(version)
         if not bucket.versions[version.name]:
             del bucket.versions[version.name]
@@ -228,7 +228,7 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def _may_go(version: Version, now: datetime) -> None:
+def may_go(version: Version, now: datetime) -> None:
     """GcpError when a hold or a retention keeps the object."""
     what = f"Object '{version.bucket}/{version.name}'"
     if hold := version.held():

@@ -14,6 +14,7 @@ from .conditions import Conditions, invalid
 from .content import Content, Writer, check, told_by_header, written
 from .requests import base_of, conditions_of, key_of, shown, store_of
 from .resources import object_fields, storage_class
+from .shapes import OBJECT, checked
 from .store import Bucket, Version, check_object_name
 
 _UPLOAD = ("/upload/storage/v1/b/{bucket}/o", "/resumable/upload/storage/v1/b/{bucket}/o")
@@ -34,7 +35,7 @@ class New:
         self.conditions: Conditions = conditions_of(request)
         self.key = key_of(request.headers)
         self.kms_key = query.get("kmsKeyName") or body.get("kmsKeyName")
-        self.told = dict(body)
+        self.told = checked(dict(body), OBJECT)
         self.fields = object_fields(body)
         if content_type and "contentType" not in self.fields:
             self.fields["contentType"] = content_type

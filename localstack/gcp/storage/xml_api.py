@@ -84,15 +84,15 @@ def list_objects(call: Call, request: HttpRequest) -> HttpAnswer:
         versions = {
             (v.name, v.generation): v for v in store.bucket(request.params["bucket"]).listed(all_versions=False, soft_deleted=False)
         }
-    found = page(versions, Asked(prefix=query.get("prefix", ""), delimiter=query.get("delimiter", ""), start=query.get("marker", "")))
-    items = [versions[entry.name, entry.generation] for entry in found.entries if entry.generation]
+    listing = page(versions, Asked(prefix=query.get("prefix", ""), delimiter=query.get("delimiter", ""), start=query.get("marker", "")))
+    items = [versions[entry.name, entry.generation] for entry in listing.entries if entry.generation]
     listed = "".join(
         f"<Contents><Key>{escape(v.name)}</Key><Generation>{v.generation}</Generation><MetaGeneration>{v.metageneration}</MetaGeneration>"
         f'<LastModified>{timestamp(v.updated)}</LastModified><ETag>"{v.etag}"</ETag><Size>{v.content.size}</Size></Contents>'
         for v in items
     )
-    prefixes = "".join(f"<CommonPrefixes><Prefix>{escape(prefix)}</Prefix></CommonPrefixes>" for prefix in found.prefixes)
-    return _xml("ListBucketResult", listed + prefixes, Name=request.params["bucket"], IsTruncated=str(found.token is not None).lower())
+    prefixes = "".join(f"<CommonPrefixes><Prefix>{escape(prefix)}</Prefix></CommonPrefixes>" for prefix in listing.prefixes)
+    return _xml("ListBucketResult", listed + prefixes, Name=request.params["bucket"], IsTruncated=str(listing.token is not None).lower())
 
 
 @xml("storage.objects.insert", "POST", "/{bucket}/")

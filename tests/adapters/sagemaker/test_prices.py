@@ -30,6 +30,11 @@ def test_what_is_not_in_the_table_is_unknown(region, machine):
     assert prices.hourly(region, machine, 1) is None
 
 
+def test_what_athena_reads_has_a_price_in_the_regions_of_the_table_alone():
+    assert prices.scanning(profile()) == 5
+    assert prices.scanning(profile(region="ap-northeast-1")) is None
+
+
 def test_a_sum_with_an_unknown_part_is_unknown():
     known, unknown = Machines(machine="ml.m5.large", count=1), Machines(machine="ml.z9.large", count=1)
     assert prices.total("us-east-1", [known, known]) == Decimal("0.230")

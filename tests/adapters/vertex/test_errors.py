@@ -21,9 +21,9 @@ def by_http(code, *, status=None, reason=None, message="words"):
     """As requests hands an answer to the clients; with `status` as GAPIC's REST gets it, without one as BigQuery and Storage do."""
     answer = requests.Response()
     answer.status_code = code
-    said = {"code": code, "message": message} | ({"status": status} if status else {})
-    said |= {"errors": [{"reason": reason, "message": message}]} if reason else {}
-    answer._content = requests.compat.json.dumps({"error": said}).encode()
+    body = {"code": code, "message": message} | ({"status": status} if status else {})
+    body |= {"errors": [{"reason": reason, "message": message}]} if reason else {}
+    answer._content = requests.compat.json.dumps({"error": body}).encode()
     answer.request = requests.Request("GET", "http://127.0.0.1/x").prepare()
     return google.from_http_response(answer)
 

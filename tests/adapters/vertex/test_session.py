@@ -94,18 +94,18 @@ def test_without_credentials_nothing_is_called(monkeypatch):
     variable = "GOOGLE_APPLICATION_CREDENTIALS names a file that is not there"
     assert refusal.value.message == f"no Google credentials: environment {variable}; gcloud login none; this machine none"
     assert "isthmus plan --target prod --offline" in refusal.value.remedy
-    assert refusal.value.remedy.endswith("no cloud call was made")
+    assert refusal.value.remedy.endswith("no cloud call was opening")
     assert not vertex.calls.calls
 
 
 def test_a_session_alone_imports_nothing_of_googles():
-    made = "s.of(Target(Profile(name='v', adapter='vertex', project='p', options={'bucket': 'gs://b'}), adapter('vertex')))"
+    opening = "s.of(Target(Profile(name='v', adapter='vertex', project='p', options={'bucket': 'gs://b'}), adapter('vertex')))"
     code = f"""
 import sys
 import isthmus.adapters.vertex.session as s
 from isthmus.installed import adapter
 from isthmus.target import Profile, Target
-{made}
+{opening}
 print([name for name in ('grpc', 'google.auth', 'google.api_core', 'google.cloud.aiplatform_v1') if name in sys.modules])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

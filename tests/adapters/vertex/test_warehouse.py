@@ -94,7 +94,7 @@ def test_a_star_is_the_declared_columns_then_dt_whatever_was_added_when(target, 
     assert warehouse.query("SELECT count(*), ITEM FROM clicks_raw GROUP BY item", {}).to_pylist()[0]["item"] == 1
 
 
-@pytest.mark.parametrize("count", [10, 6_000])
+@pytest.mark.parametrize("count", [10, 20_000])
 def test_a_result_is_read_in_its_order_by_rest_or_when_it_is_large_as_arrow(target, stack, warehouse, count):
     warehouse.append("clicks_raw", rows(*range(count)), batch="b1")
     stack.clear_calls()

@@ -21,7 +21,7 @@ def constant(value: Any, field: Field) -> str:
     if field.repeated:
         elements = ", ".join(constant(element, element_of(field)) for element in value)
         return f"CAST([{elements}] AS {duckdb_type(field)})"
-    if field.type == "RECORD":
+    if field.fields:
         members = ", ".join(f"{quoted(child.name)} := {constant(value[child.name], child)}" for child in field.fields)
         return f"CAST(struct_pack({members}) AS {duckdb_element(field)})"
     return f"CAST({_word(value, field.type)} AS {duckdb_element(field)})" if field.type != "BYTES" else f"unhex('{value.hex()}')"
@@ -30,7 +30,7 @@ def constant(value: Any, field: Field) -> str:
 def _word(value: Any, kind: str) -> str:
     if kind == "BIGNUMERIC":
         return f"struct_pack(bignumeric := '{value['bignumeric']}')"
-    if kind in ("STRING", "JSON"):
+    if kind in ("STRING", "JSON", "GEOGRAPHY"):
         return text(value)
     if kind == "BOOLEAN":
         return "TRUE" if value else "FALSE"

@@ -4,7 +4,9 @@ import json
 
 import pytest
 from google.api_core import exceptions
+from google.cloud.logging_v2.services.config_service_v2 import ConfigServiceV2Client
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+from google.cloud.logging_v2.services.metrics_service_v2 import MetricsServiceV2Client
 from google.protobuf import timestamp_pb2
 
 PROJECT = "projects/shop-project"
@@ -94,3 +96,17 @@ print(json.dumps([[entry.log_name.rpartition("/")[2], entry.severity, entry.payl
     assert rows[:2] == [["jobs", "WARNING", "hello"], ["jobs", None, {"step": 3}]]
     assert rows[2][:2] == ["python", "ERROR"]
     assert rows[2][2] == "failed twice"
+
+
+def test_sinks_and_metrics_are_kept(gcp):
+    sinks, metrics = gcp.client(ConfigServiceV2Client), gcp.client(MetricsServiceV2Client)
+    sink = {"name": "errors", "destination": "pubsub.googleapis.com/projects/shop-project/topics/errors", "filter": "severity>=ERROR"}
+    assert sinks.create_sink(parent=PROJECT, sink=sink).writer_identity.startswith("serviceAccount:")
+    metrics.create_log_metric(parent=PROJECT, metric={"name": "errors", "filter": "severity>=ERROR"})
+    metrics.update_log_metric(metric_name=f"{PROJECT}/metrics/errors", metric={"filter": "severity>=CRITICAL"})
+    assert [metric.filter for metric in metrics.list_log_metrics(parent=PROJECT)] == ["severity>=CRITICAL"]
+    with pytest.raises(exceptions.AlreadyExists):
+        sinks.create_sink(parent=PROJECT, sink=sink)
+    sinks.delete_sink(sink_name=f"{PROJECT}/sinks/errors")
+    with pytest.raises(exceptions.NotFound, match="Sink errors does not exist"):
+        sinks.get_sink(sink_name=f"{PROJECT}/sinks/errors")

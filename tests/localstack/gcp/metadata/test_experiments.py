@@ -30,11 +30,11 @@ for transport in ("grpc", "rest"):
         "rows": frame.sort_values("run_name").to_dict("records"),
         "params": run.get_params(), "metrics": run.get_metrics(), "state": str(run.get_state()),
         "loss": run.get_time_series_data_frame()["loss"].tolist(),
-        "runs": [each.name for each in aiplatform.ExperimentRun.list(experiment=experiment)],
-        "inputs": [len(each.get_input_artifacts()) for each in run.get_executions()],
+        "runs": [known.name for known in aiplatform.ExperimentRun.list(experiment=experiment)],
+        "inputs": [len(execution.get_input_artifacts()) for execution in run.get_executions()],
     }
     run.delete(delete_backing_tensorboard_run=True)
-    shown["left"] = [each.name for each in aiplatform.ExperimentRun.list(experiment=experiment)]
+    shown["left"] = [known.name for known in aiplatform.ExperimentRun.list(experiment=experiment)]
     aiplatform.Experiment(experiment).delete(delete_backing_tensorboard_runs=True)
     shown["experiment"] = aiplatform.Experiment.get(experiment)
     print("SHOWN", json.dumps(shown, default=str))
@@ -72,21 +72,21 @@ def test_lineage_is_followed_from_an_artifact_through_executions(vertex):
     assert len(graph.events) == 2
     context = client.create_context(parent=store, context_id="run")
     client.add_context_artifacts_and_executions(context=context.name, executions=[fit.name])
-    found = client.list_executions(request={"parent": store, "filter": f'in_context("{context.name}")'})
-    assert [node.name for node in found] == [fit.name]
+    members = client.list_executions(request={"parent": store, "filter": f'in_context("{context.name}")'})
+    assert [node.name for node in members] == [fit.name]
     assert [node.name for node in client.list_artifacts(request={"parent": store, "filter": 'uri="gs://shop/model"'})] == [model.name]
     client.delete_artifact(name=model.name).result()
     assert len(client.query_execution_inputs_and_outputs(execution=fit.name).events) == 1
 
 
-def test_a_node_is_written_over_only_by_who_has_read_it(vertex):
+def test_a_node_is_there_once_and_changes_by_its_mask(vertex):
     client = vertex(v1.MetadataServiceClient)
     store = client.create_metadata_store(parent=PARENT, metadata_store_id="default").result().name
-    context = client.create_context(parent=store, context_id="run", context={"display_name": "a"})
+    context = client.create_context(parent=store, context_id="run", context={"display_name": "a", "labels": {"team": "a"}})
     client.update_context(context={"name": context.name, "display_name": "b"}, update_mask={"paths": ["display_name"]})
-    with pytest.raises(exceptions.GoogleAPICallError, match="etag"):
-        client.update_context(context={"name": context.name, "etag": context.etag, "display_name": "c"})
-    assert client.get_context(name=context.name).display_name == "b"
+    read = client.get_context(name=context.name)
+    assert (read.display_name, dict(read.labels)) == ("b", {"team": "a"})
+    assert read.etag != context.etag
     with pytest.raises(exceptions.GoogleAPICallError, match="already exists"):
         client.create_context(parent=store, context_id="run")
     with pytest.raises(exceptions.NotFound):

@@ -12,11 +12,11 @@ def test_a_bucket_is_made_once_found_by_its_project_and_goes_when_it_is_empty(cl
         client.create_bucket(name, location="us-central1")
     with pytest.raises(exceptions.Conflict, match="already own it"):
         client.create_bucket("shop")
-    assert [found.name for found in client.list_buckets(page_size=2)] == ["b-three", "b-two", "shop"]
-    assert [found.name for found in client.list_buckets(prefix="b-")] == ["b-three", "b-two"]
+    assert [listed.name for listed in client.list_buckets(page_size=2)] == ["b-three", "b-two", "shop"]
+    assert [listed.name for listed in client.list_buckets(prefix="b-")] == ["b-three", "b-two"]
     assert list(client.list_buckets(project="another")) == []
-    made = client.get_bucket("b-two")
-    assert (made.location, made.location_type, made.storage_class, bucket.location_type) == (
+    regional = client.get_bucket("b-two")
+    assert (regional.location, regional.location_type, regional.storage_class, bucket.location_type) == (
         "US-CENTRAL1",
         "region",
         "STANDARD",
@@ -105,8 +105,10 @@ def test_what_is_retained_or_held_stays_until_its_time(gcp, client):
     gcp.advance(61)
     blob.event_based_hold = True
     blob.patch()
-    with pytest.raises(exceptions.Forbidden, match="Event-Based hold"):
-        blob.delete()
+    for change in (blob.delete, lambda: bucket.move_blob(blob, "elsewhere")):
+        with pytest.raises(exceptions.Forbidden, match="Event-Based hold"):
+            change()
+    assert [listed.name for listed in bucket.list_blobs()] == ["k"]
     blob.event_based_hold = False
     blob.patch()
     blob.delete()

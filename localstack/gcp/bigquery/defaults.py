@@ -1,0 +1,25 @@
+"""Default values of columns (defaultValueExpression)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import analysis, evaluation
+from .catalog import Table
+from .place import Place
+from .running import Running
+
+
+def values(here: Place, table: Table) -> dict[str, Any]:
+    """What a column is now in a row that does not name it, by the column's name, for those that have a default."""
+    return {
+        field.name: _value(here, table, field.about["defaultValueExpression"])
+        for field in table.fields
+        if field.about.get("defaultValueExpression")
+    }
+
+
+def _value(here: Place, table: Table, expression: str) -> Any:
+    meaning = analysis.analyze(here, analysis.Question(sql=f"SELECT {expression} AS value", project=table.ref.project))
+    fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+    return evaluation.table(here, meaning, fields, Running()).column(0)[0].as_py()

@@ -1,0 +1,163 @@
+"""Vertex AI's endpoints where they are not as on other targets: operations, ids, etags, lost replies and lost deployments."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from isthmus.adapters import targets
+from isthmus.adapters.vertex import deployed
+from isthmus.adapters.vertex.session import of
+from isthmus.endpoints.converge import variants_ready
+from isthmus.endpoints.port import VariantSpec
+from isthmus.errors import Busy, Conflict, IsthmusError, OutcomeUnknown, Unsupported
+from isthmus.tests.conformance.toy_models import endpoint, register, settled, until, variant
+
+pytestmark = pytest.mark.slow
+CHAMPION = VariantSpec(name="champion", model="ranker", version=3)
+
+
+def split(**percents):
+    return {name: Decimal(percent) for name, percent in percents.items()}
+
+
+@pytest.fixture
+def one(target, tmp_path):
+    return register(target, tmp_path, 1.0)
+
+
+@pytest.fixture
+def ready(target, tmp_path, one):
+    spec = endpoint(variant(one, "champion"), variant(register(target, tmp_path, 2.0), "challenger"))
+    target.endpoints.apply(spec)
+    return spec, settled(target)
+
+
+def google(target, name="ranker"):
+    session = of(target)
+    return session.endpoints.get_endpoint(name=f"{session.parent}/endpoints/conf-{name}")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        CHAMPION,
+        msgspec.structs.replace(CHAMPION, machine="n1-standard-4"),
+        msgspec.structs.replace(CHAMPION, attempt=2),
+        msgspec.structs.replace(CHAMPION, machine="n1-standard-4", attempt=1),
+    ],
+)
+def test_a_variant_is_read_back_from_its_display_name_and_has_an_id_of_ten_digits(spec):
+    assert deployed.spec_of(deployed.display_name(spec)) == spec
+    assert deployed.number(spec).isdigit()
+    assert len(deployed.number(spec)) == 10
+    assert deployed.number(msgspec.structs.replace(spec, instances=(2, 3))) == deployed.number(spec)
+    assert deployed.number(msgspec.structs.replace(spec, version=4)) != deployed.number(spec)
+
+
+def test_what_somebody_else_deployed_is_no_variant_of_ours():
+    assert deployed.spec_of("my model") is None
+
+
+def test_a_split_is_whole_percents_and_half_a_percent_is_refused_with_its_neighbours(target, ready):
+    with pytest.raises(Unsupported, match=r"whole percents: 0\.5 cannot be set, and is not rounded") as refusal:
+        target.endpoints.shift("ranker", {"challenger": Decimal("0.5"), "champion": Decimal("99.5")}, expect=ready[1].token)
+    assert refusal.value.remedy == "use 0 or 1"
+
+
+def test_an_endpoint_is_a_dedicated_one_unless_the_profile_says_shared(profile, target, one):
+    target.endpoints.apply(endpoint(variant(one, "champion")))
+    assert settled(target).phase == "ready"
+    assert google(target).dedicated_endpoint_dns.startswith("conf-ranker.")
+    shared = targets.load(msgspec.structs.replace(profile, options={**profile.options, "endpoint": "shared"}))
+    shared.endpoints.apply(endpoint(variant(one, "champion"), name="other"))
+    assert settled(shared, "other").phase == "ready"
+    assert not google(target, "other").dedicated_endpoint_enabled
+    with pytest.raises(Unsupported, match="1,500,000"):
+        shared.endpoints.invoke("other", [{"y": "a" * 2_000_000}], variant=None, request_id="q")
+    shared.close()
+
+
+def test_a_lost_deployment_is_told_and_the_next_apply_tries_again(target, stack, ready, one, tmp_path):
+    spec, _ = ready
+    third = variant(register(target, tmp_path, 3.0), "third")
+    stack.fault(kind="lost-deploy")
+    wanted = endpoint(*spec.variants, third)
+    target.endpoints.apply(wanted)
+    failed = settled(target)
+    assert failed.phase == "failed"
+    assert failed.failure == "third: The deployment was lost: a fault that was asked for"
+    assert {v.name: (v.phase, v.percent) for v in failed.variants} == {
+        "champion": ("ready", 100),
+        "challenger": ("ready", 0),
+        "third": ("failed", 0),
+    }
+    target.endpoints.shift("ranker", split(champion=50, challenger=50, third=0), expect=failed.token)  # what runs can still be moved
+    target.endpoints.apply(wanted)
+    seen = until(lambda: (s := target.endpoints.observe("ranker")) and variants_ready(wanted, s) and s)
+    assert {v.name: v.percent for v in seen.variants} == split(champion=50, challenger=50, third=0)
+
+
+def test_traffic_waits_while_a_model_is_deployed(target, stack, ready, tmp_path):
+    spec, _ = ready
+    third = variant(register(target, tmp_path, 3.0), "third")
+    target.endpoints.apply(endpoint(*spec.variants, third))
+    seen = target.endpoints.observe("ranker")
+    if seen.phase == "updating":  # it may be there already
+        with pytest.raises((Busy, Conflict)):
+            target.endpoints.shift("ranker", split(champion=0, challenger=0, third=100), expect=seen.token)
+    assert settled(target).phase == "ready"
+
+
+@pytest.mark.parametrize("operation", ["EndpointService.CreateEndpoint", "EndpointService.DeployModel"])
+@pytest.mark.parametrize("kind", ["cut-before", "cut-after", "throttle"])
+def test_a_lost_reply_is_found_out_by_the_next_apply(target, stack, one, operation, kind):
+    spec = endpoint(variant(one, "champion"))
+    stack.fault(kind=kind, operation=operation)
+    with pytest.raises(IsthmusError):
+        target.endpoints.apply(spec)
+    until(lambda: _applied(target, spec))
+    assert len(google(target).deployed_models) == 1
+
+
+def _applied(target, spec):
+    """Again and again, as `deploy` does."""
+    target.endpoints.apply(spec)
+    return variants_ready(spec, target.endpoints.observe("ranker"))
+
+
+@pytest.mark.parametrize("kind", ["cut-before", "cut-after"])
+def test_a_shift_whose_reply_is_lost_has_happened_or_not_and_is_never_sent_twice(target, stack, ready, kind):
+    before = ready[1].token
+    stack.fault(kind=kind, operation="EndpointService.UpdateEndpoint")
+    with pytest.raises(OutcomeUnknown):
+        target.endpoints.shift("ranker", split(champion=30, challenger=70), expect=before)
+    sent = [call for call in stack.calls() if call.operation == "EndpointService.UpdateEndpoint"]
+    assert len(sent) == 1
+    seen = target.endpoints.observe("ranker")
+    assert seen.variants[1].percent == (70 if kind == "cut-after" else 0)
+    assert (seen.token == before) == (kind == "cut-before")
+
+
+def test_an_endpoint_of_somebody_else_is_foreign(target, one):
+    from google.cloud import aiplatform_v1 as ai
+
+    session = of(target)
+    request = ai.CreateEndpointRequest(parent=session.parent, endpoint=ai.Endpoint(display_name="theirs"), endpoint_id="conf-ranker")
+    session.endpoints.create_endpoint(request=request)
+    seen = until(lambda: target.endpoints.observe("ranker"))
+    assert seen.revision == "foreign:conf-ranker"
+
+
+def test_an_answer_names_its_variant_and_version_also_of_a_model_that_was_deployed_since(target, ready, tmp_path):
+    spec, state = ready
+    assert target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant == "champion"
+    other = targets.load(target.profile)  # another process: this one's host has not seen it
+    third = register(target, tmp_path, 3.0)
+    wanted = endpoint(*spec.variants, variant(third, "third"))
+    other.endpoints.apply(wanted)
+    state = settled(other)
+    other.endpoints.shift("ranker", split(champion=0, challenger=0, third=100), expect=state.token)
+    reply = target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q")
+    assert (reply.variant, reply.version, reply.predictions) == ("third", third.version, (4.0,))
+    other.close()
