@@ -18,6 +18,7 @@ from ..errors import Invalid, IsthmusError, NotFound
 from ..events.port import Rejected, Row
 from ..feature_store.history import entity_key
 from ..feature_store.online import OnlineReader
+from ..feature_store.row_cache import RowCache
 from ..runtime import Project
 from .exposures import EXPOSURES
 from .inputs import Inputs, manifest_of, union, view_keys
@@ -88,6 +89,7 @@ class Gateway:
         self._manifests: dict[tuple[str, int], Any] = {}
         self._deployed: _Deployed | None = None
         self._local = threading.local()
+        self._cache = RowCache(project.target.online, found.online_cache) if found.online_cache else None
 
     def rank(self, request: Mapping[str, Any]) -> Ranking:
         """Invalid: the request. ModelError, Busy, Unavailable: the endpoint. An exposure that is lost is told in `problems`."""
@@ -171,7 +173,7 @@ class Gateway:
         """One for each thread: a reader serves one at a time."""
         held = getattr(self._local, "reader", None)
         if held is None or held[0] != inputs.views:
-            held = self._local.reader = (inputs.views, OnlineReader(self.project, tuple(inputs.views), keep=self.endpoint.online_cache))
+            held = self._local.reader = (inputs.views, OnlineReader(self.project, tuple(inputs.views), cache=self._cache))
         return held[1]
 
     def _invoke(self, instances: list[dict[str, Any]], request_id: str) -> Reply:

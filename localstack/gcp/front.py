@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import re
 import sys
@@ -191,7 +192,7 @@ class Front:
 
     async def answer(self, asked: Asked, handler: Callable[..., Any], request: Any) -> Any:
         """A handler's result: in the loop where it is a coroutine function, else in a thread. GcpError, Cut."""
-        if not inspect.iscoroutinefunction(handler):
+        if not _in_loop(handler):
             return await asyncio.get_running_loop().run_in_executor(None, self.answer_here, asked, handler, request)
         with self._logged(asked) as meeting:
             if meeting.seconds:
@@ -327,10 +328,17 @@ def _names(message: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names, *(name.rpartition("/")[2] for name in names if "/" in name)]))
 
 
+_in_loop = functools.cache(inspect.iscoroutinefunction)  # asked at every call
+
+
+@functools.lru_cache(maxsize=256)
+def _api_of_host(host: str) -> table.Api | None:
+    return next((api for api in table.APIS if host.endswith(api.hosts)), None)
+
+
 def _api_of(request: HttpRequest) -> table.Api | None:
-    for api in table.APIS:
-        if any(request.host.endswith(host) for host in api.hosts):
-            return api
+    if (api := _api_of_host(request.host)) is not None:
+        return api
     service = next((service for pattern, service in _PATHS if pattern.match(request.path)), None)
     return _OF_SERVICE[service] if service is not None else None
 

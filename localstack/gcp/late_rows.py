@@ -7,6 +7,7 @@ time is over when somebody looks: the writer is noted, and BigQuery settles befo
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 
 
@@ -33,7 +34,10 @@ class LateRows:
             with self._lock:
                 writers, self._writers = list(self._writers.values()), {}
             for write in writers:
-                write()
+                try:
+                    write()
+                except Exception:  # noqa: BLE001  who reads must not suffer for who could not write
+                    traceback.print_exc()
 
     def _busy(self) -> bool:
         """Another thread is settling: its rows are not there yet."""

@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
 
@@ -81,6 +82,21 @@ def test_features_older_than_ttl_are_told(project):
     gateway = Gateway(project, "ranker", emit=lambda _rows: ())
     assert gateway.rank(mini.REQUEST).stale_features == ()
     assert gateway.rank({**mini.REQUEST, "segment_id": "old"}).stale_features == ("segment_history.segment_impressions",)
+
+
+@pytest.mark.parametrize(("online_cache", "reads"), [(timedelta(minutes=1), 1), (timedelta(0), 3)])
+def test_rankings_of_one_moment_share_the_rows_of_features_unless_the_cache_is_off(project, monkeypatch, online_cache, reads):
+    """Each ranking reads all of its views at once."""
+    store, asked = project.target.online, []
+    read = store.get
+    monkeypatch.setattr(type(store), "get", lambda _self, wanted: asked.append(wanted) or read(wanted))
+    endpoint = msgspec.structs.replace(project.spec.endpoints["ranker"], online_cache=online_cache)
+    monkeypatch.setitem(project.spec.endpoints, "ranker", endpoint)
+    gateway = Gateway(project, "ranker", rng=Random(0), emit=lambda _rows: ())
+    answers = [gateway.rank(mini.REQUEST) for _ in range(3)]
+    assert len(asked) == reads
+    assert len(asked[0]) == 2
+    assert all(answer.stale_features == () for answer in answers)
 
 
 def test_a_key_that_a_model_needs_must_be_sent(project):

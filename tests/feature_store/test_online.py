@@ -6,6 +6,7 @@ from isthmus.errors import Invalid, NotFound
 from isthmus.feature_store.history import entity_key
 from isthmus.feature_store.materialize import materialize
 from isthmus.feature_store.online import OnlineReader, read
+from isthmus.feature_store.row_cache import RowCache
 from isthmus.feature_store.skew import skew
 from isthmus.project.specs import FeatureView
 
@@ -48,7 +49,7 @@ def test_a_row_that_is_kept_is_not_read_again_and_says_how_old_it_is(shop, clock
     put(shop, "b", impressions=[(1, 0, 0), (2, 1, 1)])
     clock.to(10)
     materialize(shop)
-    keeping, reading = OnlineReader(shop, ["item_history"], keep=HOUR), OnlineReader(shop, ["item_history"])
+    keeping, reading = OnlineReader(shop, ["item_history"], cache=RowCache(shop.target.online, HOUR)), OnlineReader(shop, ["item_history"])
     before = keeping.read({"item_history": [1, 7, 1]})["item_history"]
     assert before == reading.read({"item_history": [1, 7, 1]})["item_history"]
     before.rows[0]["item_impressions"] = "whoever is given a row may change it"

@@ -74,10 +74,10 @@ def read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 def batch_read_tensorboard_time_series_data(call: Call, request: Any) -> Any:
     tensorboard = standard.get(call, TENSORBOARD, request.tensorboard)
     series = [standard.get(call, SERIES, name) for name in request.time_series]
-    for one in series:
-        if not one.name.startswith(f"{tensorboard.name}/"):
-            raise GcpError("INVALID_ARGUMENT", f"The time series {one.name} is not of {tensorboard.name}.")
-    return service.BatchReadTensorboardTimeSeriesDataResponse.pb()(time_series_data=[_data(call, one, 0) for one in series])
+    for member in series:
+        if not member.name.startswith(f"{tensorboard.name}/"):
+            raise GcpError("INVALID_ARGUMENT", f"The time series {member.name} is not of {tensorboard.name}.")
+    return service.BatchReadTensorboardTimeSeriesDataResponse.pb()(time_series_data=[_data(call, member, 0) for member in series])
 
 
 @handles(f"{_SERVICE}.ExportTensorboardTimeSeriesData")
@@ -88,22 +88,22 @@ def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 
 def _check(call: Call, run: str, data: Sequence[Any]) -> None:
-    for each in data:
-        series = standard.get(call, SERIES, f"{run}/{SERIES.collection}/{each.tensorboard_time_series_id}")
+    for part in data:
+        series = standard.get(call, SERIES, f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}")
         kind = _VALUES.get(series.value_type)
         if kind is None:
             raise GcpError("UNIMPLEMENTED", "time series of blobs are not supported by the offline GCP yet")
-        if each.value_type and each.value_type != series.value_type:
+        if part.value_type and part.value_type != series.value_type:
             raise GcpError("INVALID_ARGUMENT", f"The time series {series.name} has another value_type than the data.")
-        if any(point.WhichOneof("value") != kind for point in each.values):
+        if any(point.WhichOneof("value") != kind for point in part.values):
             raise GcpError("INVALID_ARGUMENT", f"The time series {series.name} takes points with a {kind} only.")
 
 
 def _write(call: Call, run: str, data: Sequence[Any]) -> None:
     resources = call.store(Resources)
-    for each in data:
-        name = f"{run}/{SERIES.collection}/{each.tensorboard_time_series_id}"
-        points = call.store(Points).add(name, each.values)
+    for part in data:
+        name = f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}"
+        points = call.store(Points).add(name, part.values)
 
         def note(series: Any, points: Sequence[Any] = points) -> None:
             if points:

@@ -84,10 +84,10 @@ def find(call: Call, name: str) -> Any:
     parsed = parse(call, name)
     with call.store(Models).lock:
         model = registered(call, parsed)
-        return shown(model, version_of(model, parsed.version), versioned=bool(parsed.version))
+        return described(model, version_of(model, parsed.version), versioned=bool(parsed.version))
 
 
-def shown(model: Registered, version: Version, *, versioned: bool = False) -> Any:
+def described(model: Registered, version: Version, *, versioned: bool = False) -> Any:
     """A version as the API answers it; `versioned`: with its number in the name."""
     message = ModelPb()
     message.CopyFrom(version.content)
@@ -98,7 +98,7 @@ def shown(model: Registered, version: Version, *, versioned: bool = False) -> An
         message.labels[key] = value
     message.name = f"{model.name}@{version.number}" if versioned else model.name
     message.version_id = str(version.number)
-    message.version_aliases.extend(sorted(alias for alias, number in model.aliases.items() if number == version.number))
+    message.version_aliases.extend(alias for alias, number in model.aliases.items() if number == version.number)
     for (endpoint, deployed), number in model.deployed.items():
         if number == version.number:
             message.deployed_models.append(DeployedModelRef.pb()(endpoint=endpoint, deployed_model_id=deployed))

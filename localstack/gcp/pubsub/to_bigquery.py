@@ -67,6 +67,7 @@ def write(call: Call, subscription: Subscription) -> None:
     except GcpError:  # the table is gone: they wait until it is there again
         config.state = types.BigQueryConfig.State.NOT_FOUND
         backlog.modify([delivery.ack_id for delivery in deliveries], 0)
+        _try_again(call, subscription)
         return
     config.state = types.BigQueryConfig.State.ACTIVE
     rows, written, unfit = [], [], []
@@ -78,10 +79,20 @@ def write(call: Call, subscription: Subscription) -> None:
             written.append(delivery.ack_id)
         except decode.Wrong:
             unfit.append(delivery.ack_id)
-    for start in range(0, len(rows), _BATCH):
-        access.append_rows(call, config.table, rows[start : start + _BATCH], ignore_unknown=config.drop_unknown_fields)
-    backlog.acknowledge(written)
     backlog.reject(unfit)
+    try:
+        access.append_rows(call, config.table, rows, ignore_unknown=config.drop_unknown_fields)
+    except GcpError:  # the table has changed meanwhile
+        backlog.modify(written, 0)
+    else:
+        backlog.acknowledge(written)
+    if backlog.unacknowledged():
+        _try_again(call, subscription)
+
+
+def _try_again(call: Call, subscription: Subscription) -> None:
+    """When somebody reads next."""
+    call.store(LateRows).note(subscription, lambda: write(call, subscription))
 
 
 def _row(subscription: Any, message: Any) -> Any:

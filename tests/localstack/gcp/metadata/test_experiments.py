@@ -30,11 +30,11 @@ for transport in ("grpc", "rest"):
         "rows": frame.sort_values("run_name").to_dict("records"),
         "params": run.get_params(), "metrics": run.get_metrics(), "state": str(run.get_state()),
         "loss": run.get_time_series_data_frame()["loss"].tolist(),
-        "runs": [each.name for each in aiplatform.ExperimentRun.list(experiment=experiment)],
-        "inputs": [len(each.get_input_artifacts()) for each in run.get_executions()],
+        "runs": [known.name for known in aiplatform.ExperimentRun.list(experiment=experiment)],
+        "inputs": [len(execution.get_input_artifacts()) for execution in run.get_executions()],
     }
     run.delete(delete_backing_tensorboard_run=True)
-    shown["left"] = [each.name for each in aiplatform.ExperimentRun.list(experiment=experiment)]
+    shown["left"] = [known.name for known in aiplatform.ExperimentRun.list(experiment=experiment)]
     aiplatform.Experiment(experiment).delete(delete_backing_tensorboard_runs=True)
     shown["experiment"] = aiplatform.Experiment.get(experiment)
     print("SHOWN", json.dumps(shown, default=str))
@@ -72,8 +72,8 @@ def test_lineage_is_followed_from_an_artifact_through_executions(vertex):
     assert len(graph.events) == 2
     context = client.create_context(parent=store, context_id="run")
     client.add_context_artifacts_and_executions(context=context.name, executions=[fit.name])
-    found = client.list_executions(request={"parent": store, "filter": f'in_context("{context.name}")'})
-    assert [node.name for node in found] == [fit.name]
+    members = client.list_executions(request={"parent": store, "filter": f'in_context("{context.name}")'})
+    assert [node.name for node in members] == [fit.name]
     assert [node.name for node in client.list_artifacts(request={"parent": store, "filter": 'uri="gs://shop/model"'})] == [model.name]
     client.delete_artifact(name=model.name).result()
     assert len(client.query_execution_inputs_and_outputs(execution=fit.name).events) == 1

@@ -68,6 +68,15 @@ def test_what_does_not_fit_goes_to_the_dead_letter_topic(gcp, warehouse, publish
     assert letters[0].message.attributes["CloudPubSubDeadLetterSourceSubscription"] == "clicks-table"
 
 
+def test_a_table_that_went_gets_the_messages_when_it_is_there_again(warehouse, publish):
+    warehouse.delete_table(TABLE)
+    publish({"event_id": "a", "n": 1})
+    with pytest.raises(exceptions.NotFound):
+        rows(warehouse)
+    warehouse.create_table(bigquery.Table(TABLE, schema=SCHEMA))
+    assert rows(warehouse) == [("a", 1)]
+
+
 def test_a_duplicate_is_in_the_table_twice(gcp, warehouse, publish):
     gcp.fault(kind="duplicate", operation="Publisher.Publish")
     publish({"event_id": "a", "n": 1})
