@@ -287,9 +287,10 @@ class Weather:
             return
         if self.chance.random() < (0.1 if self.stops else 0.4):
             raise Killed
-        if effect and self.chance.random() < 0.4:
-            self.wish("abort")  # what is late now is against what is meant
         longest = self.chance.choice(SLEEPS)
+        if effect and self.chance.random() < 0.4:
+            self.wish("abort")  # what is late now is against what is meant, and comes as late as it can
+            longest = max(SLEEPS)
         process.hold(self.world.now() + (longest if effect else self.chance.randint(1, longest)) * SECOND)
 
     def broken(self, promise, what):

@@ -4,8 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import isthmus
+from isthmus.errors import Unsupported
+from isthmus.lifecycle.rehearse_offline import rehearse_offline
 from isthmus.rollouts.rehearse import rehearse
 from isthmus.tests.cli.running import isthmus as command_line
 from isthmus.tests.rollouts.scenario_files import FILES, rehearsal
@@ -88,6 +91,13 @@ def test_the_examples_scenarios_end_as_they_say(tmp_path, example):
             result = rehearse(project, path)
             assert not result.unexpected, str(result)
         assert not (folder / ".isthmus").exists(), "nothing of the target was touched"
+
+
+def test_an_adapter_that_cannot_be_shown_made_up_minutes_is_refused_by_name():
+    with isthmus.open(EXAMPLES / "openbandit" / "project.yaml", target="sagemaker") as project:
+        project.target.adapter = replace(project.target.adapter, ports={})
+        with pytest.raises(Unsupported, match="a rehearsal by SageMaker's own adapter is not supported yet"):
+            rehearse_offline(project, EXAMPLES / "openbandit" / "scenarios" / "errors.yaml")
 
 
 def test_the_command_needs_no_account_and_fails_when_it_is_not_as_expected(tmp_path):
