@@ -8,14 +8,16 @@ import subprocess
 import time
 
 import pyarrow as pa
+import pytest
 
 import isthmus as im
-from isthmus.errors import NotFound
+from isthmus.errors import IsthmusError, NotFound
 from isthmus.feature_store.training_set import training_set
 from isthmus.pipelines.training import window
 from isthmus.tests.cli.running import CHILD, start
 
 FLOW = (["apply"], ["ingest"], ["materialize"], ["train", "models/history.yaml"])
+TRIES = 12  # of a verb that is disturbed
 RELATIONS = ("impression_raw", "click_raw", "events_impression", "events_click", "ctr", "item_history")
 
 # Sends itself a signal at its nth effect (1, 2, ...), before it or after it.
@@ -34,6 +36,18 @@ def init(self, **settings):
     setattr(self, side, count)
 CallLog.__init__ = init
 """
+
+
+def insisted(opened, verb):
+    """Run a verb until it is done, each time as a command of its own would; the errors on the way, each of them a clear one."""
+    errors = []
+    for _ in range(TRIES):
+        with opened() as project:
+            try:
+                return verb(project), errors
+            except IsthmusError as error:  # anything else fails the test
+                errors.append(error)
+    pytest.fail(f"not done after {TRIES} runs: {[f'{type(error).__name__}: {error}' for error in errors]}")
 
 
 def completed(folder, *command):

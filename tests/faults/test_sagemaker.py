@@ -17,6 +17,7 @@ from isthmus.localstack.aws.environment import STRAY
 from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
 from isthmus.tests.cli.running import create, edit
+from isthmus.tests.faults import flow
 from isthmus.tests.faults.flow import RELATIONS, digest
 
 pytestmark = pytest.mark.slow
@@ -59,7 +60,6 @@ DEPLOY = [("sagemaker", "CreateModel"), ("sagemaker", "CreateEndpointConfig"), (
 CHANGE = [("sagemaker", "CreateEndpointConfig"), ("sagemaker", "UpdateEndpoint"), ("s3", "PutObject")]
 TRAFFIC = [("sagemaker", "UpdateEndpointWeightsAndCapacities"), ("s3", "PutObject")]
 TWO = "champion: {model: ranker@champion, traffic: 90}\n      challenger: {model: ranker@champion, traffic: 10}"
-TRIES = 12
 
 
 @pytest.fixture(scope="module")
@@ -121,15 +121,7 @@ def disturb(stack, fault, operations):
 
 
 def insisted(folder, verb):
-    """Run a verb until it is done, each time as a command of its own would; the errors on the way, each of them a clear one."""
-    said = []
-    for _ in range(TRIES):
-        with opened(folder) as project:
-            try:
-                return verb(project), said
-            except IsthmusError as error:  # anything else fails the test
-                said.append(error)
-    pytest.fail(f"not done after {TRIES} runs: {[f'{type(each).__name__}: {each}' for each in said]}")
+    return flow.insisted(lambda: opened(folder), verb)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -1,6 +1,7 @@
 """The verbs on Vertex AI: who is asked first, what a first line says, what it costs, what goes at `destroy`; and the deploy script."""
 
 import os
+import signal
 import subprocess
 import sys
 from decimal import Decimal
@@ -10,12 +11,14 @@ import pytest
 
 import isthmus as im
 from isthmus.errors import Refused
+from isthmus.lifecycle import offline
 from isthmus.lifecycle.plan import plan
 from isthmus.localstack.client import Stack
 from isthmus.localstack.gcp.environment import stray
 from isthmus.localstack.run import environment_for
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import gcp_stack
+from isthmus.tests.conformance.toy_models import until
 
 pytestmark = pytest.mark.slow
 
@@ -104,3 +107,22 @@ def test_the_deploy_script_goes_from_raw_files_to_a_served_ranking_and_destroy_t
         assert {r.kind for r in gone.resources} == {"endpoint", "pipeline", "online_view", "online_store", "stream", "view", "table"}
         assert [r.kind for r in project.target.inventory.list("shop")] == ["model"]
         assert im.destroy(project).resources == ()
+
+
+def test_a_projects_own_stack_is_met_again_and_one_that_was_killed_is_told_of_and_followed_by_an_empty_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("GCP_ENDPOINT_URL", raising=False)
+    gcp = offline.clouds()["gcp"]
+    try:
+        options = offline.options(tmp_path, gcp)
+        assert set(options) == {"endpoint_url", "grpc_address"}
+        assert offline.options(tmp_path, gcp) == options
+        assert offline.record(tmp_path, gcp) == tmp_path / ".isthmus" / "stack" / "gcp.json"
+        os.kill(offline.running(tmp_path)["gcp"].pid, signal.SIGKILL)
+        until(lambda: not offline.running_urls(tmp_path))
+        assert offline.options(tmp_path, gcp)["endpoint_url"] != options["endpoint_url"]
+        news = capsys.readouterr().err
+        assert "killed by SIGKILL" in news
+        assert "what it held is gone: the next one starts empty" in news
+    finally:
+        offline.stop(tmp_path)
+    assert offline.running(tmp_path) == {}
