@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from .conditions import inherited
-from .ir import COMMAND, Settings, task_name
+from .ir import COMMAND, Settings, Types, task_name
 from .port import Condition, PipelineRun, StepSpec, ValueType
 
 RUN_URI = "run-uri"
@@ -24,7 +24,7 @@ _ERRORS = 3  # how often Argo starts a pod again that it lost
 def document(run: PipelineRun, settings: Settings) -> dict[str, Any]:
     """The Workflow as a JSON object."""
     conditions = inherited(run.steps)
-    types = {(spec.name, output.name): output.type for spec in run.steps for output in spec.outputs}
+    types: Types = {(spec.name, output.name): output.type for spec in run.steps for output in spec.outputs}
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
@@ -40,7 +40,7 @@ def document(run: PipelineRun, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: dict[tuple[str, str], ValueType]) -> dict[str, Any]:
+def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
     task: dict[str, Any] = {"name": task_name(spec.name), "template": _template_name(spec)}
     if needs := dict.fromkeys((*spec.needs, *(condition.step for condition in conditions))):
         task["depends"] = " && ".join(f"{task_name(name)}.Succeeded" for name in needs)

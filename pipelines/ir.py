@@ -43,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def document(run: PipelineRun, settings: Settings, *, default_run: bool = False) -> dict[str, Any]:
     """The pipeline as a JSON object. `default_run`: its parameter need not be given, and is this run's."""
     conditions = inherited(run.steps)
-    types = {(spec.name, output.name): output.type for spec in run.steps for output in spec.outputs}
+    types: Types = {(spec.name, output.name): output.type for spec in run.steps for output in spec.outputs}
     uri: dict[str, Any] = {"parameterType": "STRING"}
     if default_run:
         uri |= {"defaultValue": run.run_uri, "isOptional": True}

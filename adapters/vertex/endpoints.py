@@ -108,15 +108,15 @@ class VertexEndpoints:
         from google.cloud.aiplatform_v1 import CreateEndpointRequest, Endpoint
 
         endpoint_id = dashed(self._session.name, spec.name)
-        made = Endpoint(
+        described = Endpoint(
             display_name=endpoint_id,
             description=deployed.described(spec),
             labels=self._session.labels("endpoint", spec.name),
             dedicated_endpoint_enabled=not self._shared,
         )
         if spec.capture_percent:
-            made.predict_request_response_logging_config = {"enabled": True, "sampling_rate": spec.capture_percent / 100}
-        request = CreateEndpointRequest(parent=self._session.parent, endpoint=made, endpoint_id=endpoint_id)
+            described.predict_request_response_logging_config = {"enabled": True, "sampling_rate": spec.capture_percent / 100}
+        request = CreateEndpointRequest(parent=self._session.parent, endpoint=described, endpoint_id=endpoint_id)
         try:
             with self._session.mutating("CreateEndpoint", endpoint_id):
                 operation = self._control.create_endpoint(request=request)

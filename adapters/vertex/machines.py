@@ -70,5 +70,5 @@ def image(profile: Profile) -> str:
 
 
 def _serving(profile: Profile) -> dict[str, Any]:
-    serving = profile.options.get("serving")
-    return serving if isinstance(serving, dict) else {}
+    serving: dict[str, Any] | None = profile.options.get("serving")
+    return serving or {}

@@ -86,9 +86,9 @@ def _of_models(series: Iterable[Any]) -> list[Any]:
 def _by_minute(series: Iterable[Any], label: str) -> dict[str, dict[datetime, dict[str, Any]]]:
     """DeployedModel's id -> start of the minute -> value of the label -> what was measured."""
     minutes: dict[str, dict[datetime, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
-    for one in series:
-        labels = one.metric.labels
-        for point in one.points:
+    for line in series:
+        labels = line.metric.labels
+        for point in line.points:
             minute = _floor(point.interval.end_time - _MINUTE)
             value = point.value.int64_value if label else point.value.distribution_value
             minutes[labels.get("deployed_model_id", "")][minute][labels.get(label, "")] = value

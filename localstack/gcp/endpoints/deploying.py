@@ -26,7 +26,7 @@ from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, invalid
 from . import serving, timing
 from .lifecycle import generic
-from .records import Hosted, Server, Target, check_split, must
+from .records import Hosted, Server, Target, check_split, hide, must
 
 DeployedPb = DeployedModel.pb()
 _ID = re.compile(r"[0-9]{1,10}")
@@ -69,16 +69,17 @@ def deploy_model(call: Call, request: Any) -> Any:
 @handles("google.cloud.aiplatform.v1.EndpointService.UndeployModel")
 def undeploy_model(call: Call, request: Any) -> Any:
     hosted = must(call, request.endpoint)
-    kept = call.without_request()
+    context = call.without_request()
     number, split = request.deployed_model_id, dict(request.traffic_split)
 
     def work(_progress: operations.Progress) -> Any:
         with hosted.lock:
             _check_undeployable(hosted, number, split)
+            hide(context, hosted)
             _take_out(hosted, number, split)
             target = hosted.targets.pop(number)
-            hosted.changed(kept)
-        models.note_undeployed(kept, hosted.name, number)
+            hosted.changed(context)
+        models.note_undeployed(context, hosted.name, number)
         target.server.process.retire()
         return UndeployModelResponse.pb()()
 
@@ -98,7 +99,7 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
         raise invalid(f"MutateDeployedModel does not take {', '.join(wrong)} in update_mask: it takes {', '.join(sorted(_MUTABLE))}.")
     if not request.update_mask.paths:
         raise invalid("update_mask is required.")
-    kept = call.without_request()
+    context = call.without_request()
 
     def mutated() -> Any:
         deployed = hosted.deployed(number)
@@ -113,11 +114,11 @@ def mutate_deployed_model(call: Call, request: Any) -> Any:
     def work(_progress: operations.Progress) -> Any:
         with hosted.lock:
             copy = mutated()
-            _scale(kept, copy)
+            _scale(context, copy)
             present = hosted.deployed(number)
             assert present is not None  # noqa: S101  mutated() has seen it
             present.CopyFrom(copy)
-            hosted.changed(kept)
+            hosted.changed(context)
             return MutateDeployedModelResponse.pb()(deployed_model=copy)
 
     with hosted.lock:
@@ -185,6 +186,7 @@ class _Deployment:
                 raise GcpError("NOT_FOUND", f"The Endpoint does not exist: {hosted.name}")
             split = _resolved(self._split, deployed.id)
             check_split(split, {*hosted.targets, deployed.id}, endpoint=hosted.name)
+            hide(self._call, hosted)
             hosted.targets[deployed.id] = self._target(server)
             hosted.message.deployed_models.append(deployed)
             if split:

@@ -18,7 +18,7 @@ from ..listing import last_segment, listed
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_etag, check_labels, invalid, masked, merge
-from .records import EndpointPb, Endpoints, Hosted, check_split, location_of, must, shown
+from .records import EndpointPb, Endpoints, Hosted, check_split, hide, location_of, must, snapshot, visible
 
 _LOCATION = re.compile(r"projects/([^/]+)/locations/[^/]+")
 _ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?|[1-9][0-9]{0,8}")
@@ -58,15 +58,15 @@ def create_endpoint(call: Call, request: Any) -> Any:
     if message.dedicated_endpoint_enabled:
         message.dedicated_endpoint_dns = f"{name.rpartition('/')[2]}.{location_of(name)}-{match[1]}.prediction.vertexai.goog"
     _check_absent(call, name)
-    kept = call.without_request()
+    context = call.without_request()
 
     def work(_progress: operations.Progress) -> Any:
-        store = kept.store(Endpoints)
+        store = context.store(Endpoints)
         with store.lock:
-            _check_absent(kept, name)
-            message.create_time.CopyFrom(kept.now_pb())
+            _check_absent(context, name)
+            message.create_time.CopyFrom(context.now_pb())
             hosted = Hosted(message)
-            hosted.changed(kept)
+            hosted.changed(context)
             store.by_name[name] = hosted
         return EndpointPb(name=name)
 
@@ -76,13 +76,15 @@ def create_endpoint(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.EndpointService.GetEndpoint")
 def get_endpoint(call: Call, request: Any) -> Any:
-    return shown(must(call, request.name))
+    return visible(call, must(call, request.name))
 
 
 @handles("google.cloud.aiplatform.v1.EndpointService.ListEndpoints")
 def list_endpoints(call: Call, request: Any) -> Any:
     parent = canonical(call, request.parent)
-    messages = [shown(hosted) for name, hosted in list(call.store(Endpoints).by_name.items()) if name.startswith(f"{parent}/endpoints/")]
+    messages = [
+        visible(call, hosted) for name, hosted in list(call.store(Endpoints).by_name.items()) if name.startswith(f"{parent}/endpoints/")
+    ]
     more = {"endpoint": last_segment, "base_model_name": _nothing, "baseModelName": _nothing}
     rows, token = listed(messages, request, more=more)
     return ListEndpointsResponse.pb()(endpoints=rows, next_page_token=token)
@@ -102,10 +104,11 @@ def update_endpoint(call: Call, request: Any) -> Any:
         check_etag(request.endpoint.etag, hosted.etag, hosted.name)
         if "traffic_split" in paths:
             check_split(request.endpoint.traffic_split, hosted.targets, endpoint=hosted.name)
+        hide(call, hosted)
         before = dict(hosted.message.traffic_split)
         merge(request, request.endpoint, hosted.message)
         hosted.changed(call)
-        answer = shown(hosted)
+        answer = snapshot(hosted)
         if "traffic_split" in paths and call.fault("silent-rollback", hosted.name.rpartition("/")[2]) is not None:
             hosted.message.ClearField("traffic_split")
             hosted.message.traffic_split.update(before)
@@ -117,14 +120,14 @@ def update_endpoint(call: Call, request: Any) -> Any:
 def update_endpoint_long_running(call: Call, request: Any) -> Any:
     """It takes client_connection_config and nothing else."""
     hosted = must(call, request.endpoint.name)
-    kept = call.without_request()
+    context = call.without_request()
 
     def work(_progress: operations.Progress) -> Any:
         with hosted.lock:
             check_etag(request.endpoint.etag, hosted.etag, hosted.name)
             hosted.message.client_connection_config.CopyFrom(request.endpoint.client_connection_config)
-            hosted.changed(kept)
-            return shown(hosted)
+            hosted.changed(context)
+            return snapshot(hosted)
 
     check_etag(request.endpoint.etag, hosted.etag, hosted.name)
     metadata = UpdateEndpointOperationMetadata.pb()(generic_metadata=generic(call))
@@ -134,10 +137,10 @@ def update_endpoint_long_running(call: Call, request: Any) -> Any:
 @handles("google.cloud.aiplatform.v1.EndpointService.DeleteEndpoint")
 def delete_endpoint(call: Call, request: Any) -> Any:
     hosted = must(call, request.name)
-    kept = call.without_request()
+    context = call.without_request()
 
     def work(_progress: operations.Progress) -> None:
-        store = kept.store(Endpoints)
+        store = context.store(Endpoints)
         with store.lock, hosted.lock:
             _check_empty(hosted)
             hosted.deleted = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -61,6 +62,7 @@ class Hosted:
         self.pending: dict[str, str] = {}  # being deployed: id -> the version's name
         self.changes = 0
         self.deleted = False
+        self.stale: tuple[datetime, Any] | None = None  # what readers see until then (the fault eventual-consistency)
         self.lock = threading.RLock()
         self.routing = self._routed()
 
@@ -124,8 +126,22 @@ def must(call: Call, name: str) -> Hosted:
     return hosted
 
 
-def shown(hosted: Hosted) -> Any:
-    """A copy, as GetEndpoint answers it."""
+def hide(call: Call, hosted: Hosted) -> None:
+    """Before a change: let readers see what is now for a while, if that fault is asked for."""
+    fault = call.fault("eventual-consistency", hosted.name.rpartition("/")[2])
+    if fault is not None:
+        hosted.stale = call.clock.now() + timedelta(seconds=fault.seconds), snapshot(hosted)
+
+
+def visible(call: Call, hosted: Hosted) -> Any:
+    """A copy, as GetEndpoint and ListEndpoints answer it."""
+    if hosted.stale is not None and call.clock.now() < hosted.stale[0]:
+        return hosted.stale[1]
+    return snapshot(hosted)
+
+
+def snapshot(hosted: Hosted) -> Any:
+    """A copy of it as it is."""
     copy = EndpointPb()
     with hosted.lock:
         copy.CopyFrom(hosted.message)

@@ -33,7 +33,7 @@ def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelS
     if entry is None:
         raise GcpError("FAILED_PRECONDITION", _unmapped(spec.image_uri))
     words = [expand(word, known) for word in (*entry, *spec.args)]
-    kept = call.without_request()
+    context = call.without_request()
     return ModelServer(
         call.state,
         Contract(
@@ -45,7 +45,7 @@ def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelS
         ),
         Program(image=spec.image_uri, command=words, variables=own, stack=call.env),
         folder=call.home / "endpoints" / f"{deployed.id}-{uuid.uuid4().hex[:8]}",
-        log=lambda: EndpointLog(kept, endpoint, deployed),
+        log=lambda: EndpointLog(context, endpoint, deployed),
     )
 
 

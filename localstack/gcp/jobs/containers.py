@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def environment(call: Call, container: Container, program: Program, contract: Ma
     env["PATH"] = f"{container.folder / 'bin'}:{env['PATH']}"
     env["PYTHONPATH"] = ":".join(filter(None, (str(site), env.get("PYTHONPATH"))))
     env["ISTHMUS_PIP_SITE"] = str(site)
+    env["ISTHMUS_PIP_STACK"] = sysconfig.get_path("purelib")
     env["ISTHMUS_PIP_KEPT"] = str(_kept(call))
     env["ISTHMUS_PIP_ENVIRONMENT"] = str(container.folder / "network.json")
     return env

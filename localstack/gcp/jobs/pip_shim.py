@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 from pathlib import Path
@@ -35,8 +36,17 @@ def main(arguments: list[str]) -> int:
         return 0
     if arguments[:1] != ["install"]:
         return refuse(f"`pip {' '.join(arguments)}` is not there: only `pip install`, list, freeze and --version are")
+    join_stack()
     requirements, options = read(arguments[1:])
     return install(requirements, options)
+
+
+def join_stack() -> None:
+    """A virtual environment that a container makes for itself sees what is installed beside the stack, as it would see its image's."""
+    stack, own = os.environ["ISTHMUS_PIP_STACK"], sysconfig.get_path("purelib")
+    if Path(own) != Path(stack):
+        (Path(own) / "stack.pth").write_text(f"{stack}\n")
+        sys.path.append(stack)
 
 
 def read(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -95,6 +105,8 @@ def met(text: str) -> bool:
     except InvalidRequirement:
         return False
     if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        return True
+    if name_of(text) == "pip":  # this one
         return True
     try:
         version = importlib.metadata.version(requirement.name)

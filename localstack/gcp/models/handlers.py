@@ -16,7 +16,7 @@ from ..listing import last_segment, listed
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_etag, check_labels, invalid, masked
-from .records import DEFAULT, Models, Name, Registered, Version, etag, find, parse, registered, shown, touch, version_of
+from .records import DEFAULT, Models, Name, Registered, Version, described, etag, find, parse, registered, touch, version_of
 from .upload import check_alias
 
 _SHARED = {"display_name", "description"}
@@ -34,7 +34,7 @@ def list_models(call: Call, request: Any) -> Any:
     parent = canonical(call, request.parent)
     store = call.store(Models)
     with store.lock:
-        models = [shown(m, version_of(m, DEFAULT)) for name, m in store.by_name.items() if name.startswith(f"{parent}/models/")]
+        models = [described(m, version_of(m, DEFAULT)) for name, m in store.by_name.items() if name.startswith(f"{parent}/models/")]
     rows, token = listed(models, request, more={"model": last_segment, "base_model_name": _nothing, "baseModelName": _nothing})
     return ListModelsResponse.pb()(models=rows, next_page_token=token)
 
@@ -44,7 +44,7 @@ def list_model_versions(call: Call, request: Any) -> Any:
     parsed = parse(call, request.name)
     with call.store(Models).lock:
         model = registered(call, parsed)
-        versions = [shown(model, model.versions[number], versioned=True) for number in sorted(model.versions)]
+        versions = [described(model, model.versions[number], versioned=True) for number in sorted(model.versions)]
     rows, token = listed(versions, request, fields=("labels",), orders=("create_time", "update_time"))
     return ListModelVersionsResponse.pb()(models=rows, next_page_token=token)
 
@@ -72,7 +72,7 @@ def update_model(call: Call, request: Any) -> Any:
         for path in paths:
             _replace(request.model, target, path)
         touch(call, model, version if of_version else None)
-        return shown(model, version, versioned=of_version)
+        return described(model, version, versioned=of_version)
 
 
 @handles("google.cloud.aiplatform.v1.ModelService.MergeVersionAliases")
@@ -96,7 +96,7 @@ def merge_version_aliases(call: Call, request: Any) -> Any:
             raise GcpError("FAILED_PRECONDITION", f"The default alias cannot be removed from {model.name}: give it to another version.")
         model.aliases = aliases
         touch(call, model, version)
-        return shown(model, version, versioned=True)
+        return described(model, version, versioned=True)
 
 
 @handles("google.cloud.aiplatform.v1.ModelService.DeleteModel")
@@ -104,10 +104,10 @@ def delete_model(call: Call, request: Any) -> Any:
     parsed = parse(call, request.name)
     if parsed.version:
         raise invalid(f"DeleteModel takes the name of a model, and {request.name!r} is a version's: DeleteModelVersion deletes it.")
-    kept = call.without_request()
+    context = call.without_request()
 
     def work(_progress: operations.Progress) -> None:
-        store = kept.store(Models)
+        store = context.store(Models)
         with store.lock:
             model = store.by_name.get(parsed.model)
             if model is not None:
@@ -124,14 +124,14 @@ def delete_model_version(call: Call, request: Any) -> Any:
     parsed = parse(call, request.name)
     if not parsed.version:
         raise invalid(f"name must say a version: {request.name}@VERSION.")
-    kept = call.without_request()
+    context = call.without_request()
 
     def work(_progress: operations.Progress) -> None:
-        with kept.store(Models).lock:
-            model, version = _deletable(kept, parsed)
+        with context.store(Models).lock:
+            model, version = _deletable(context, parsed)
             del model.versions[version.number]
             model.aliases = {alias: number for alias, number in model.aliases.items() if number != version.number}
-            touch(kept, model)
+            touch(context, model)
 
     with call.store(Models).lock:
         _deletable(call, parsed)

@@ -84,10 +84,10 @@ def find(call: Call, name: str) -> Any:
     parsed = parse(call, name)
     with call.store(Models).lock:
         model = registered(call, parsed)
-        return shown(model, version_of(model, parsed.version), versioned=bool(parsed.version))
+        return described(model, version_of(model, parsed.version), versioned=bool(parsed.version))
 
 
-def shown(model: Registered, version: Version, *, versioned: bool = False) -> Any:
+def described(model: Registered, version: Version, *, versioned: bool = False) -> Any:
     """A version as the API answers it; `versioned`: with its number in the name."""
     message = ModelPb()
     message.CopyFrom(version.content)

@@ -40,12 +40,12 @@ def upload_model(call: Call, request: Any) -> Any:
     _check(request.model)
     name = _name(call, request, parent)
     at = call.now_pb()
-    kept = call.without_request()
+    context = call.without_request()
     metadata = UploadModelOperationMetadata.pb()(generic_metadata=GenericOperationMetadata.pb()(create_time=at, update_time=at))
 
     def work(_progress: operations.Progress) -> Any:
-        _check_artifacts(kept, request.model.artifact_uri)
-        model, version = _register(kept, name, request)
+        _check_artifacts(context, request.model.artifact_uri)
+        model, version = _register(context, name, request)
         return UploadModelResponse.pb()(model=model.name, model_version_id=str(version.number))
 
     return operations.start(call, name, work, metadata=metadata)

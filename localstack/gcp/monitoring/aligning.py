@@ -89,8 +89,8 @@ def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> l
     name = reducer.removeprefix("REDUCE_")
     fields = [field.replace(".label.", ".labels.") for field in group_by]
     groups: dict[tuple[str, ...], list[Series]] = defaultdict(list)
-    for one in series:
-        groups[tuple(one.labels.get(field, "") for field in fields)].append(one)
+    for member in series:
+        groups[tuple(member.labels.get(field, "") for field in fields)].append(member)
     return [_reduced(members, name, dict(zip(fields, key, strict=True))) for key, members in groups.items()]
 
 
@@ -102,8 +102,8 @@ def _reduced(members: Sequence[Series], name: str, labels: Mapping[str, str]) ->
             at[point.end].append(point)
     value_type, compute = _combined(first, name, f"REDUCE_{name}")
     points = [Point(at[end][0].start, end, compute([point.value for point in at[end]])) for end in sorted(at)]
-    kept = {field: value for field, value in labels.items() if value}
-    return msgspec.structs.replace(first, labels=kept, value_type=value_type, points=tuple(points))
+    common = {field: value for field, value in labels.items() if value}
+    return msgspec.structs.replace(first, labels=common, value_type=value_type, points=tuple(points))
 
 
 def _aligner(series: Series, name: str, period: timedelta) -> tuple[Kind, ValueType, Callable[[list[Value]], Value]]:

@@ -94,10 +94,10 @@ def _implied(project: str, message: Any) -> Any:
 
 
 def _point(message: Any, descriptor: Any) -> Point:
-    held = message.value.WhichOneof("value")
+    member = message.value.WhichOneof("value")
     expected = _TYPES.Name(descriptor.value_type)
-    if held is None or _OF_VALUE[held] != expected:
-        raise invalid(f"Value type for metric {descriptor.type} must be {expected}, but is {_OF_VALUE.get(held or '', 'unset')}.")
+    if member is None or _OF_VALUE[member] != expected:
+        raise invalid(f"Value type for metric {descriptor.type} must be {expected}, but is {_OF_VALUE.get(member or '', 'unset')}.")
     if not message.interval.HasField("end_time"):
         raise invalid("points[0].interval.end_time is required.")
     end = moment(message.interval.end_time)
@@ -105,8 +105,8 @@ def _point(message: Any, descriptor: Any) -> Point:
     gauge = descriptor.metric_kind == _KINDS.GAUGE
     if start > end or (gauge and start != end) or (not gauge and start == end):
         raise invalid(f"points[0].interval is not one of a {_KINDS.Name(descriptor.metric_kind)} metric: {start} to {end}.")
-    raw = getattr(message.value, held)
-    value: Value = histograms.of_message(raw) if held == "distribution_value" else raw
+    raw = getattr(message.value, member)
+    value: Value = histograms.of_message(raw) if member == "distribution_value" else raw
     return Point(start, end, value)
 
 

@@ -98,16 +98,16 @@ def get_metric_descriptor(call: Call, request: Any) -> Any:
 
 @handles(f"{_METHOD}CreateMetricDescriptor")
 def create_metric_descriptor(call: Call, request: Any) -> Any:
-    project, given = _project(request.name), request.metric_descriptor
-    custom.check_type(given.type)
-    if not given.metric_kind or not given.value_type:
+    project, wanted = _project(request.name), request.metric_descriptor
+    custom.check_type(wanted.type)
+    if not wanted.metric_kind or not wanted.value_type:
         raise invalid("metric_descriptor.metric_kind and value_type are required.")
     descriptor = metric_pb2.MetricDescriptor()
-    descriptor.CopyFrom(given)
-    descriptor.name = f"projects/{project}/metricDescriptors/{given.type}"
+    descriptor.CopyFrom(wanted)
+    descriptor.name = f"projects/{project}/metricDescriptors/{wanted.type}"
     store = call.store(custom.Custom)
     with store.lock:
-        store.descriptors.setdefault(project, {})[given.type] = descriptor
+        store.descriptors.setdefault(project, {})[wanted.type] = descriptor
     return descriptor
 
 

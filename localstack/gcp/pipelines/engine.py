@@ -158,8 +158,11 @@ class _Dag:
 
         def iterate(at: int, item: Any) -> None:
             iteration = self._row(task, f"-{at}", row)
-            inside = inputs.with_item(task, component, given, item)
-            ends.put((at, self._guarded(iteration, lambda: self._once(f"{key}-{at}", task, iteration, inside))))
+
+            def once() -> Outcome:
+                return self._once(f"{key}-{at}", task, iteration, inputs.with_item(task, component, given, item))
+
+            ends.put((at, self._guarded(iteration, once)))
 
         while waiting or running:
             while waiting and running < limit and not self.pipeline_run.stop.is_set():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -14,7 +13,7 @@ from .placeholders import Run as Names
 from .placeholders import resolve, resolve_inside
 from .record import Artifact, Inputs, Outcome
 from .spec import ArtifactSource, Component, Dag, Iterator, ParameterInput, ParameterSource, Task
-from .values import WrongType, typed
+from .values import WrongType, coerced
 
 _MISSING: Any = msgspec.UNSET
 
@@ -68,7 +67,7 @@ def _complete(name: str, declaration: ParameterInput, parameters: dict[str, Any]
             raise MissingInput(f"the input parameter {name} has no value")
         return
     try:
-        parameters[name] = typed(parameters[name], declaration.parameter_type)
+        parameters[name] = coerced(parameters[name], declaration.parameter_type)
     except WrongType as error:
         raise BadInput(f"input parameter {name}: {error}") from error
 
@@ -93,9 +92,11 @@ def with_item(task: Task, component: Component, inputs: Inputs, item: Any) -> In
         return msgspec.structs.replace(inputs, artifacts={**inputs.artifacts, task.artifact_iterator.item_input: [item]})
     name = task.parameter_iterator.item_input if task.parameter_iterator else ""
     declaration = component.input_definitions.parameters.get(name)
-    with suppress(WrongType):  # the items of a plain `list` are compiled as strings, whatever they are
-        item = typed(item, declaration.parameter_type) if declaration else item
-    return msgspec.structs.replace(inputs, parameters={**inputs.parameters, name: item})
+    try:
+        value = coerced(item, declaration.parameter_type) if declaration else item
+    except WrongType as error:
+        raise BadInput(f"the item {item!r} of a loop: {error}") from error
+    return msgspec.structs.replace(inputs, parameters={**inputs.parameters, name: value})
 
 
 def outputs_of(dag: Dag, siblings: Mapping[str, Outcome]) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:

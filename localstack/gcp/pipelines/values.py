@@ -42,6 +42,16 @@ _MAKE: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+def coerced(value: Any, kind: Kind) -> Any:
+    """A value that one task hands to another: what is no string becomes JSON where one is declared, and the other way round. WrongType.
+
+    kfp declares the items of a plain `list` as strings, whatever they are.
+    """
+    if kind == "STRING":
+        return value if value is None else text(value)
+    return written(value, kind) if isinstance(value, str) and kind in _MAKE else typed(value, kind)
+
+
 def text(value: Any) -> str:
     """A value as a part of a word: a string as it is, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)

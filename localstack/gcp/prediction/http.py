@@ -31,7 +31,7 @@ async def predict(call: Call, request: HttpRequest) -> HttpAnswer:
     parts = [b'{"predictions":', predictions.predictions]
     if predictions.metadata is not msgspec.UNSET:
         parts += [b',"metadata":', predictions.metadata]
-    parts.append(_said(exchange.target.id, exchange.target.model, exchange.target.version, exchange.target.display_name))
+    parts.append(_signature(exchange.target.id, exchange.target.model, exchange.target.version, exchange.target.display_name))
     request_log.note(call, exchange, request.body)
     return HttpAnswer(headers=_ANSWER, body=b"".join(map(bytes, parts)))
 
@@ -56,10 +56,10 @@ def stream_raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 @lru_cache(maxsize=256)
-def _said(number: str, model: str, version: str, display_name: str) -> bytes:
+def _signature(number: str, model: str, version: str, display_name: str) -> bytes:
     """The end of an answer: who has predicted."""
-    said = {"deployedModelId": number, "model": model, "modelDisplayName": display_name, "modelVersionId": version}
-    return b"," + msgspec.json.encode(said)[1:]
+    members = {"deployedModelId": number, "model": model, "modelDisplayName": display_name, "modelVersionId": version}
+    return b"," + msgspec.json.encode(members)[1:]
 
 
 def _check_host(call: Call, request: HttpRequest, endpoint: str) -> None:

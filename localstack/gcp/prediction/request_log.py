@@ -66,8 +66,8 @@ def note(call: Call, exchange: Exchange, body: bytes) -> None:
     waiting = call.store(Waiting)
     with waiting.lock:
         waiting.rows.setdefault(table, []).append(row)
-    kept = call.without_request()
-    call.store(LateRows).note((Waiting, table), lambda: _write(kept, waiting, table))
+    context = call.without_request()
+    call.store(LateRows).note((Waiting, table), lambda: _write(context, waiting, table))
 
 
 def _write(call: Call, waiting: Waiting, table: str) -> None:

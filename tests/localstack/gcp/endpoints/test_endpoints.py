@@ -176,6 +176,17 @@ def test_a_raw_body_goes_there_and_back_and_a_stream_comes_in_parts(gcp):
         kit.prediction.explain(endpoint=endpoint, instances=["x"])
 
 
+def test_a_change_is_seen_late_where_that_is_asked_for_and_is_there_all_the_same(gcp):
+    kit = Kit(gcp.client)
+    endpoint = kit.serving("a", "b", split={"a": 100})
+    gcp.fault(kind="eventual-consistency", operation="EndpointService.UpdateEndpoint", seconds=3600)
+    kit.split(endpoint, {"2": 100})
+    assert dict(kit.endpoints.get_endpoint(name=endpoint).traffic_split) == {"1": 100}
+    assert kit.names(endpoint, 3) == ["b"] * 3
+    gcp.advance(3600)
+    assert dict(kit.endpoints.get_endpoint(name=endpoint).traffic_split) == {"2": 100}
+
+
 def test_a_sample_of_requests_is_kept_in_bigquery(gcp):
     """Rows are there for whoever reads the table; a call that failed is not kept."""
     kit = Kit(gcp.client)

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp.pipelines import expressions, placeholders, reading
+from isthmus.localstack.gcp.pipelines import expressions, placeholders, reading, values
 from isthmus.localstack.gcp.pipelines.expressions import BadExpression
 from isthmus.localstack.gcp.pipelines.placeholders import BadPlaceholder, Run
 from isthmus.localstack.gcp.pipelines.reading import BadSpec
+from isthmus.localstack.gcp.pipelines.values import WrongType
 
 
 def document(**changes):
@@ -82,9 +83,9 @@ def test_parameters_are_refused_by_name(given, words):
 
 
 def test_a_parameter_has_its_type_and_its_default():
-    values = reading.parameters(reading.read(document()), {"k": 3.0})
-    assert values == {"k": 3, "d": 1.0}
-    assert (type(values["k"]), type(values["d"])) == (int, float)
+    given = reading.parameters(reading.read(document()), {"k": 3.0})
+    assert given == {"k": 3, "d": 1.0}
+    assert (type(given["k"]), type(given["d"])) == (int, float)
 
 
 @pytest.mark.parametrize(
@@ -171,3 +172,30 @@ def test_the_whole_input_is_one_json_object():
 def test_a_placeholder_of_nothing_is_an_error():
     with pytest.raises(BadPlaceholder, match="nowhere"):
         placeholders.resolve("{{$.nowhere}}", EXECUTOR_INPUT, Run(names={}))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "handed"),
+    [
+        ({"a": 1}, "STRING", '{"a": 1}'),
+        (2, "STRING", "2"),
+        ("x", "STRING", "x"),
+        ("[1, 2]", "LIST", [1, 2]),
+        ("3", "NUMBER_INTEGER", 3),
+        (3.0, "NUMBER_INTEGER", 3),
+        (3, "NUMBER_DOUBLE", 3.0),
+        ("True", "BOOLEAN", True),
+        (None, "LIST", None),
+    ],
+)
+def test_a_value_that_a_task_hands_on_becomes_what_the_next_one_declares(value, kind, handed):
+    result = values.coerced(value, kind)
+    assert (result, type(result)) == (handed, type(handed))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [("three", "NUMBER_INTEGER"), ([1], "STRUCT"), (True, "NUMBER_DOUBLE"), (1.5, "NUMBER_INTEGER")]
+)
+def test_what_cannot_become_that_is_an_error(value, kind):
+    with pytest.raises(WrongType):
+        values.coerced(value, kind)
