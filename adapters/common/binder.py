@@ -6,6 +6,8 @@ The neutral subset is DuckDB's SQL, so this gives the canonical types of the col
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +19,7 @@ from .results import canonical
 from .tables import Document
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 
@@ -28,17 +31,33 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bound(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
-    """Invalid with the position."""
+    """Invalid with the position. One query at a time in a process: opening a database costs more than binding in it."""
     import duckdb
 
-    with duckdb.connect(":memory:", config={"python_enable_replacements": "false", "autoinstall_known_extensions": "false"}) as db:
+    with _ONE_AT_A_TIME:
+        db = _database()
+        views: list[str] = []
         try:
             for name in needed(documents, sql):
                 document = documents[name]
                 body = table_sql(document, ()) if document.view_sql is None else document.view_sql
-                db.execute(f"CREATE VIEW {quoted(name)} AS {body}")
+                db.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {body}")  # one may be left by an interruption
+                views.append(name)
             relation, values = queries.bound(db, sql, params)
             empty = relation.limit(0).to_arrow_table().rename_columns(relation.columns)  # limit tells equal names apart
             return Bound(schema=canonical(empty).schema, params=values)
         except duckdb.Error as error:
             raise queries.sql_error(queries.placed(db, error, sql, params), documents) from error
+        finally:
+            for name in reversed(views):
+                db.execute(f"DROP VIEW {quoted(name)}")
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"python_enable_replacements": "false", "autoinstall_known_extensions": "false"})
+
+
+_ONE_AT_A_TIME = Lock()

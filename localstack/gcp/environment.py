@@ -13,6 +13,7 @@ OPTIONS: frozenset[str] = frozenset({"allow_hosts"})
 SERVICES = "aiplatform storage bigquery pubsub monitoring logging resourcemanager"
 STACK = "GCP_ENDPOINT_URL"  # ours: Google's SDKs have no variable for all services. `isthmus ... --offline` uses the stack that it names
 PROJECT = "offline-project"
+ACCOUNT = f"offline@{PROJECT}.iam.gserviceaccount.com"  # who every caller is: the made-up service account
 LOCATION = "us-central1"
 STRAY = (
     STACK,

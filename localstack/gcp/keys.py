@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from .environment import PROJECT
+from .environment import ACCOUNT, PROJECT
 
 _DAY = timedelta(days=1)
 
@@ -125,14 +125,13 @@ def _account(token_uri: str) -> bytes:
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    email = f"offline@{PROJECT}.iam.gserviceaccount.com"
     return msgspec.json.encode(
         {
             "type": "service_account",
             "project_id": PROJECT,
             "private_key_id": "offline",
             "private_key": pem.decode(),
-            "client_email": email,
+            "client_email": ACCOUNT,
             "client_id": "100000000000000000000",
             "token_uri": token_uri,
             "universe_domain": "googleapis.com",

@@ -55,13 +55,14 @@ def shown(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _shown(column: pa.ChunkedArray, field: Field, kind: pa.DataType) -> pa.ChunkedArray:
+def _shown(column: Any, field: Field, kind: Any) -> Any:
     import pyarrow as pa
 
     if has_bignumeric(field):
         return pa.chunked_array([pa.array([_decimals(value, field) for value in column.to_pylist()], kind)], kind)
     if isinstance(column.type, pa.ExtensionType):
-        column = pa.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+        storage: Any = column.type.storage_type
+        column = pa.chunked_array([chunk.storage for chunk in column.chunks], storage)
     return column.cast(kind) if column.type != kind else column
 
 
@@ -79,11 +80,11 @@ def _decimals(value: Any, field: Field, *, member: bool = False) -> Any:
     return number(value["bignumeric"]) if field.type == "BIGNUMERIC" else value
 
 
-def keyed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def keyed(column: Any) -> Any:
     """Decimals, or their text, as DuckDB holds a BIGNUMERIC."""
     import pyarrow as pa
 
-    kind = pa.struct([("bignumeric", pa.string())])
+    kind: Any = pa.struct([("bignumeric", pa.string())])
     values = [
         None if value is None else {"bignumeric": key(value if isinstance(value, Decimal | int) else str(value))}
         for value in column.to_pylist()

@@ -107,18 +107,19 @@ def interval(value: Any) -> tuple[int, int, int]:
     """Y-M D H:M:S as months, days and nanoseconds."""
     words = str(value).strip()
     if match := _DURATION.fullmatch(words):
-        years, months, days, hours, minutes, seconds = (Decimal(part or 0) for part in match.groups())
-        whole = (hours * 3600 + minutes * 60 + seconds) * 10**9
+        parts = [Decimal(part or 0) for part in match.groups()]
+        years, months, days = parts[:3]
+        whole = (parts[3] * 3600 + parts[4] * 60 + parts[5]) * 10**9
         if abs(whole) >= 1 << 63:
             raise not_run("an INTERVAL of more than 292 years in hours")
         return (int(years * 12 + months), int(days), int(whole))
     match = _INTERVAL.fullmatch(words)
     if match is None:
         raise ValueError(value)
-    sign, years, months, days, minus, hours, minutes, seconds, fraction = match.groups()
-    span = (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 10**9 + int((fraction or "0").ljust(9, "0")[:9])
-    count = int(years) * 12 + int(months)
-    return (-count if sign == "-" else count, int(days), -span if minus == "-" else span)
+    hours, minutes, seconds = map(int, match.group(6, 7, 8))
+    span = (hours * 3600 + minutes * 60 + seconds) * 10**9 + int((match[9] or "0").ljust(9, "0")[:9])
+    count = int(match[2]) * 12 + int(match[3])
+    return (-count if match[1] == "-" else count, int(match[4]), -span if match[5] == "-" else span)
 
 
 def integer(value: Any) -> int:

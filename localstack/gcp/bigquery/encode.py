@@ -27,7 +27,7 @@ def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> l
     return [{"f": list(cells)} for cells in zip(*columns, strict=True)] if columns else [{"f": []} for _ in range(table.num_rows)]
 
 
-def _cells(column: pa.ChunkedArray, field: Field, timestamps: str) -> list[dict[str, Any]]:
+def _cells(column: pa.ChunkedArray[Any], field: Field, timestamps: str) -> list[dict[str, Any]]:
     write = _writer(field, timestamps)
     return [{"v": write(value)} for value in column.to_pylist()]
 

@@ -87,7 +87,7 @@ def _parquet(rows: Any, _fields: tuple[Field, ...], configuration: Any) -> bytes
     import pyarrow.parquet as pq
 
     stream = io.BytesIO()
-    codec = {None: "none", "NONE": "none", "GZIP": "gzip", "SNAPPY": "snappy", "ZSTD": "zstd"}.get(configuration.get("compression"))
+    codec: Any = {None: "none", "NONE": "none", "GZIP": "gzip", "SNAPPY": "snappy", "ZSTD": "zstd"}.get(configuration.get("compression"))
     if codec is None:
         raise invalid(f"Invalid value for compression: {configuration['compression']}", "compression")
     pq.write_table(rows, stream, compression=codec)

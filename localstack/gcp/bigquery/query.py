@@ -12,7 +12,22 @@ from typing import Any
 import msgspec
 
 from ..registry import HttpRequest
-from . import analysis, datasets, ddl, dml, encode, evaluation, sources, tables, translation, unchecked, warehouse, writing
+from . import (
+    analysis,
+    datasets,
+    ddl,
+    dml,
+    encode,
+    evaluation,
+    partitions,
+    scripts,
+    sources,
+    tables,
+    translation,
+    unchecked,
+    warehouse,
+    writing,
+)
 from .analysis import Analysis, Question
 from .catalog import TableRef
 from .errors import BigQueryError, invalid, not_run
@@ -77,7 +92,7 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
     if configuration.get("destinationTable"):
         writing.target_of(configuration, "WRITE_EMPTY")
     else:
-        job.configuration = {**job.configuration, "query": {**configuration, **_anonymous(job)}}
+        job.configuration = {**job.configuration, "query": {**configuration, **_anonymous(job.project)}}
     most = whole_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
     return Spec(question=question, configuration=job.configuration["query"], most_billed=most)
 
@@ -90,10 +105,10 @@ def _written(value: Any) -> Any:
     return [_written(member) for member in value] if isinstance(value, list) else value
 
 
-def _anonymous(job: Job) -> dict[str, Any]:
+def _anonymous(project: str) -> dict[str, Any]:
     """Where a query's result is kept for a day."""
-    dataset = "_" + hashlib.blake2b(job.project.encode(), digest_size=20).hexdigest()
-    table = {"projectId": job.project, "datasetId": dataset, "tableId": f"anon{uuid.uuid4().hex}"}
+    dataset = "_" + hashlib.blake2b(project.encode(), digest_size=20).hexdigest()
+    table = {"projectId": project, "datasetId": dataset, "tableId": f"anon{uuid.uuid4().hex}"}
     return {"destinationTable": table, "createDisposition": "CREATE_IF_NEEDED", "writeDisposition": "WRITE_TRUNCATE"}
 
 
@@ -130,7 +145,7 @@ def _target(here: Place, spec: Spec) -> writing.Target:
     """Where a query's rows go."""
     target = writing.target_of(spec.configuration, "WRITE_EMPTY")
     if target.ref.dataset.startswith("_"):
-        ensure_hidden(here, target.ref)
+        ensure_hidden(here, target.ref.project, target.ref.dataset)
         target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
     writing.check(here, target)
     return target
@@ -139,7 +154,11 @@ def _target(here: Place, spec: Spec) -> writing.Target:
 def run(here: Place, spec: Spec, running: Running) -> Outcome:
     if not analysis.available():
         return _unchecked(here, spec, running)
+    parts = scripts.statements(spec.question.sql)
+    if len(parts) > 1:
+        return _script(here, spec, parts, running)
     meaning = analysis.analyze(here, _question(spec))
+    partitions.check_filters(meaning)
     size = processed(here, meaning)
     if spec.most_billed is not None and size > spec.most_billed:
         words = f"Query exceeded limit for bytes billed: {spec.most_billed}. {size} or higher required."
@@ -148,6 +167,25 @@ def run(here: Place, spec: Spec, running: Running) -> Outcome:
     return msgspec.structs.replace(
         outcome, processed=size, kind=kind_of(meaning), statistics={**_referenced(meaning), **outcome.statistics}
     )
+
+
+def _script(here: Place, spec: Spec, parts: Sequence[str], running: Running) -> Outcome:
+    """Its result is the last statement's that gives rows."""
+    temporary = f"_script{uuid.uuid4().hex}"
+    ensure_hidden(here, spec.question.project, temporary)
+    children = []
+    try:
+        for sql in parts:
+            running.check()
+            question = msgspec.structs.replace(spec.question, sql=sql, temporary=temporary)
+            configuration = {**spec.configuration, **_anonymous(question.project)}
+            part = msgspec.structs.replace(spec, question=question, configuration=configuration)
+            children.append((sql, run(here, part, running)))
+    finally:
+        datasets.remove(here, spec.question.project, temporary, contents=True)
+    last = next((outcome for _, outcome in reversed(children) if outcome.table is not None), children[-1][1])
+    size = sum(outcome.processed for _, outcome in children)
+    return msgspec.structs.replace(last, kind="SCRIPT", processed=size, children=tuple(children), affected=None)
 
 
 def _executed(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
@@ -168,16 +206,18 @@ def _selected(here: Place, spec: Spec, meaning: Analysis, running: Running) -> O
     return Outcome(fields=fields, table=target.ref, rows=rows)
 
 
-def ensure_hidden(here: Place, ref: TableRef) -> None:
+def ensure_hidden(here: Place, project: str, dataset: str) -> None:
     with here.catalog.lock:
         try:
-            here.catalog.dataset(ref.project, ref.dataset)
+            here.catalog.dataset(project, dataset)
         except BigQueryError:
-            datasets.create(here, ref.project, ref.dataset, {})
+            datasets.create(here, project, dataset, {})
 
 
 def processed(here: Place, meaning: Analysis) -> int:
     """Logical bytes of the columns that a statement reads."""
+    if not meaning.sources:
+        return 0
     read_columns: dict[TableRef, set[str]] = {}
     for node in meaning.statement.walk():
         if node.kind == "table_scan":

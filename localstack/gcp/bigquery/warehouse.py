@@ -172,7 +172,8 @@ def read(
         return pa.table({})
     columns = ", ".join(quoted(field.name) for field in fields)
     bounds = (f" WHERE {where}" if where else "") + (f" LIMIT {limit}" if limit is not None else "") + (f" OFFSET {start}" if start else "")
-    return arrow.shown(cursor.execute(f"SELECT {columns} FROM {name}{bounds}").to_arrow_table(), fields)
+    rows: Any = cursor.execute(f"SELECT {columns} FROM {name}{bounds}").to_arrow_table()
+    return arrow.shown(rows, fields)
 
 
 def count(cursor: duckdb.DuckDBPyConnection, name: str) -> int:

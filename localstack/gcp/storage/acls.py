@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..environment import ACCOUNT
 from ..projects import number_of
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from .conditions import invalid, number
-from .requests import ACCOUNT, conditions_of, store_of
+from .requests import conditions_of, store_of
 from .resources import access_control
 from .shapes import ENTRY
 from .shapes import checked as checked_shape

@@ -8,13 +8,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from ..environment import PROJECT
+from ..environment import ACCOUNT
 from ..registry import Call, GcpError, HttpRequest
 from .conditions import Conditions, asked
 from .resources import bucket_resource, object_resource
 from .store import Bucket, Store, Version
-
-ACCOUNT = f"offline@{PROJECT}.iam.gserviceaccount.com"  # who every caller is: the made-up service account
 
 
 def store_of(call: Call) -> Store:

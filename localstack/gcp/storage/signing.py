@@ -16,8 +16,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from ..environment import ACCOUNT
 from ..registry import Call, GcpError, HttpRequest
-from .requests import ACCOUNT
 
 _LONGEST = 604800  # seconds that a V4 signature may hold
 _ALGORITHM = "GOOG4-RSA-SHA256"

@@ -104,6 +104,9 @@ def insert(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
         body, content_type, data = _multipart(request)
         new = New(call, request, body, content_type=content_type)
         return new.finish(call, written(new.store.folder(call), [data]), told_by_header(request.headers.get("x-goog-hash", "")))
+    if "upload_id" in request.query:
+        answer: HttpAnswer | dict[str, Any] = resume(call, request)
+        return answer
     if kind == "resumable":
         return begin(call, request, request.json(), request.headers.get("x-upload-content-type"))
     raise invalid(f"Invalid upload type: {kind!r}. It is media, multipart or resumable.", "uploadType")

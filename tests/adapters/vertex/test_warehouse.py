@@ -9,7 +9,7 @@ from isthmus.events.port import Column
 from isthmus.feature_store.port import TableSpec
 from isthmus.tests.conformance.clicks import COLUMNS, SPEC, ids, rows
 
-KINDS = ["cut-before", "cut-after", "throttle"]
+KINDS = ["cut-after", "throttle"]  # cut before: the conformance suite
 CLEAR = (OutcomeUnknown, Unavailable, Throttled)
 COPY = "SELECT event_id || 'x' AS event_id, event_timestamp, item FROM clicks_raw"
 WIDE = TableSpec(name="clicks_raw", columns=(*COLUMNS, Column(name="place", type="string")), time_column="event_timestamp")
