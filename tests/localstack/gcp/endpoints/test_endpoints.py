@@ -222,6 +222,28 @@ def test_a_sample_of_requests_is_kept_in_bigquery(gcp):
     assert {(row["endpoint"], row["deployed_model_id"]) for row in rows} == {("ranker", "1")}
 
 
+def test_a_dedicated_endpoint_has_a_host_of_its_own_and_no_other(gcp):
+    kit = Kit(gcp.client)
+    endpoint = kit.create("own", dedicated_endpoint_enabled=True)
+    kit.deploy(endpoint, kit.upload("a")[0], split={"0": 100})
+    own = kit.endpoints.get_endpoint(name=endpoint).dedicated_endpoint_dns
+
+    def status(host):
+        url = f"{gcp.url}/v1/{endpoint}:predict"
+        return requests.post(url, data=b'{"instances": ["name"]}', headers={"Host": host}, timeout=30).status_code
+
+    assert status(own) == 200
+    assert status("us-central1-aiplatform.googleapis.com") == 400
+    assert status(own.replace("own.", "other.")) == 404
+
+    def predict(header):
+        return kit.prediction.predict(endpoint=endpoint, instances=["name"], metadata=[("x-vertex-ai-endpoint-id", header)])
+
+    assert predict("own").predictions == ["a"]
+    with pytest.raises(BAD, match="x-vertex-ai-endpoint-id"):
+        predict("other")
+
+
 def test_traffic_is_shared_as_the_split_says(kit):
     """2,000 predictions at 90/10: within four standard deviations."""
     endpoint = kit.serving("a", "b", split={"a": 90, "b": 10})
