@@ -13,6 +13,7 @@ from ..metadata.lineage import Lineage
 from ..registry import Call
 from ..resources import Resources
 from . import details
+from .reading import whole
 from .record import Artifact, Run, TaskRun
 from .spec import ArtifactType
 
@@ -65,7 +66,7 @@ def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
     if message is None:
         return None
     kind = ArtifactType(schema_title=message.schema_title, schema_version=message.schema_version)
-    metadata = json_format.MessageToDict(message.metadata)
+    metadata = whole(json_format.MessageToDict(message.metadata))
     return Artifact(name=message.name, key=message.display_name, type=kind, uri=message.uri, metadata=metadata)
 
 
