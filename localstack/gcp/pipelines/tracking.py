@@ -73,8 +73,8 @@ def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
 def contexts(call: Call, run: Run) -> list[Any]:
     """The pipeline's and the run's, as they are now: an experiment may have taken the run's for its own. Empty before it runs."""
     names = (f"{run.store}/contexts/{name}" for name in (run.pipeline.pipeline_info.name, run.id))
-    found = [call.store(Resources).find(name) for name in names]
-    return [context for context in found if context is not None] if all(found) else []
+    messages = [message for name in names if (message := call.store(Resources).find(name)) is not None]
+    return messages if len(messages) == 2 else []
 
 
 def _once(call: Call, kind: standard.Kind, name: str, message: Any) -> Any:
