@@ -52,8 +52,8 @@ def _without_expressions(data: bytes, descriptor: Any) -> bytes:
         if inner is None:
             parts.append(whole)
         elif inner.full_name not in _DEEP:
-            kept = _without_expressions(body, inner) if _of_statement(inner.name) else body
-            parts.append(whole[: _varint(whole, 0)[1]] + _as_varint(len(kept)) + kept)
+            shorter = _without_expressions(body, inner) if _of_statement(inner.name) else body
+            parts.append(whole[: _varint(whole, 0)[1]] + _as_varint(len(shorter)) + shorter)
     return b"".join(parts)
 
 
