@@ -46,7 +46,7 @@ class Catalogue(Mapping[str, Document]):
         if name not in known or known[name][0] != digest:
             table = read(self._session, name)
             document = None if table is None else document_of(self._session, table)
-            if document is None:  # deleted since the listing
+            if table is None or document is None:  # deleted since the listing
                 raise KeyError(name)
             known[name] = (table.labels[_DIGEST], document)
         return known[name][1]

@@ -110,7 +110,7 @@ class VertexFeatures:
             if document == old:
                 return document
             fresh = table is None
-            table = Table(f"{session.project}.{session.dataset}.{name}") if fresh else table
+            table = Table(f"{session.project}.{session.dataset}.{name}") if table is None else table
             table.view_query = _source_query(session, document)
             table.description, table.labels = msgspec.json.encode(document).decode(), session.labels(f"{KIND}_source", view)
             try:
