@@ -83,7 +83,8 @@ def _python(value: Any, field: Field, *, member: bool = False) -> Any:
     if field.fields:
         return {child.name: _python(value[child.name], child) for child in field.fields}
     if field.type == "INTERVAL":
-        return pa.MonthDayNano([value["months"], value["days"], value["micros"] * 1000])
+        kind: Any = pa.MonthDayNano
+        return kind([value["months"], value["days"], value["micros"] * 1000])
     return number(value["bignumeric"]) if field.type == "BIGNUMERIC" else value
 
 

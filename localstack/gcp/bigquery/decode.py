@@ -24,6 +24,7 @@ _RANGE = re.compile(r"\s*\[\s*(.*?)\s*,\s*(.*?)\s*\)\s*")
 _INTERVAL = re.compile(r"([+-]?)(\d+)-(\d+) ([+-]?\d+) ([+-]?)(\d+):(\d+):(\d+)(?:\.(\d{1,9}))?")
 _PART = r"(?:(-?[\d.]+)%s)?"
 _DURATION = re.compile("P" + "".join(_PART % unit for unit in "YMD") + "(?:T" + "".join(_PART % unit for unit in "HMS") + ")?")
+_FRACTION = re.compile(r"\d+\.\d+")
 _NUMERIC_MOST = Decimal("99999999999999999999999999999.999999999")
 _INT64 = (-(2**63), 2**63 - 1)
 
@@ -235,7 +236,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "FLOAT": floating,
     "BOOLEAN": boolean,
     "STRING": text,
-    "GEOGRAPHY": text,
+    "GEOGRAPHY": lambda value: _FRACTION.sub(lambda match: match[0].rstrip("0").rstrip("."), text(value)),
     "BYTES": octets,
     "NUMERIC": numeric,
     "BIGNUMERIC": lambda value: {"bignumeric": key(str(value) if isinstance(value, float) else value)},

@@ -166,7 +166,7 @@ def read(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field], 
     """Rows in the order in which they were written, as DuckDB holds them."""
     columns = ", ".join(quoted(field.name) for field in fields) or "1 AS none_"
     bounds = (f" LIMIT {limit}" if limit is not None else "") + (f" OFFSET {start}" if start else "")
-    rows: Any = cursor.execute(f"SELECT {columns} FROM {name}{bounds}").to_arrow_table()
+    rows: pa.Table = cursor.execute(f"SELECT {columns} FROM {name}{bounds}").to_arrow_table()
     return rows
 
 
