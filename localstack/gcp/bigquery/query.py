@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,8 @@ from .types import Field, arrow_schema
 
 _LIFETIME = timedelta(hours=24)  # of a result [docs: bigquery/docs/cached-results]
 _PAGE = 50_000  # rows at most
+_RESULT = "anon"  # begins the name of a table that holds a result
+_MOST_RESULTS = 300  # that are kept
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +126,7 @@ def _written(value: Any) -> Any:
 def _anonymous(project: str) -> dict[str, Any]:
     """Where a query's result is kept for a day."""
     dataset = "_" + hashlib.blake2b(project.encode(), digest_size=20).hexdigest()
-    table = {"projectId": project, "datasetId": dataset, "tableId": f"anon{uuid.uuid4().hex}"}
+    table = {"projectId": project, "datasetId": dataset, "tableId": f"{_RESULT}{uuid.uuid4().hex}"}
     return {"destinationTable": table, "createDisposition": "CREATE_IF_NEEDED", "writeDisposition": "WRITE_TRUNCATE"}
 
 
@@ -162,8 +165,17 @@ def _target(here: Place, spec: Spec) -> writing.Target:
     if target.ref.dataset.startswith("_"):
         ensure_hidden(here, target.ref.project, target.ref.dataset)
         target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
+        _forget_results(here)
     writing.check(here, target)
     return target
+
+
+def _forget_results(here: Place) -> None:
+    """Drop the oldest results before their time, where there are many: they are in memory."""
+    results = [table for table in here.catalog.every_table() if table.ref.dataset.startswith("_") and table.ref.table.startswith(_RESULT)]
+    for table in results[:-_MOST_RESULTS]:
+        with contextlib.suppress(BigQueryError):  # another query was faster
+            tables.drop(here, table.ref)
 
 
 def run(here: Place, spec: Spec, running: Running) -> Outcome:

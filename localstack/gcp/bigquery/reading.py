@@ -24,6 +24,7 @@ _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"
 _TABLE = re.compile(r"projects/([^/]+)/datasets/([^/]+)/tables/([^/]+)")
 _JOB_STREAM = re.compile(r"projects/([^/]+)/locations/([^/]+)/jobs/([^/]+)/streams/_default")
 _LIFETIME = timedelta(hours=6)
+_MOST_SESSIONS = 50  # that are kept: each holds its rows
 _BATCH = 20_000  # rows of one answer
 _ROWS_A_STREAM = 50_000
 _ARROW, _AVRO = 2, 1
@@ -89,8 +90,10 @@ def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
 
 
 def _forget(here: Place, sessions: Sessions) -> None:
-    gone = [session for session in sessions.by_name.values() if session.expires <= here.now()]
-    for session in gone:
+    known = list(sessions.by_name.values())
+    gone = {session.name: session for session in known if session.expires <= here.now()}
+    gone |= {session.name: session for session in known[:-_MOST_SESSIONS]}
+    for session in gone.values():
         del sessions.by_name[session.name]
         with here.warehouse.session() as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {session.relation}")
