@@ -57,7 +57,8 @@ def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> I
     state = observed(project, endpoint)
     now = {v.name: v.target_percent for v in state.variants}
     where = f"{project.target.name} {endpoint}"
-    representable(changes, resolution=resolution(project.target), where=where)  # the share that was typed, before the rest of it
+    # the share that was typed, before the rest of it
+    representable(changes, resolution=resolution(project.target), where=project.target.adapter.title)
     wanted = checked(completed(changes, now=now, where=where), variants=now, resolution=resolution(project.target), where=where)
     return Intent(target=project.target.name, endpoint=endpoint, before=now, after=wanted, token=state.token)
 

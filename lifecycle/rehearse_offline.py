@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
 
 
 @contextmanager
-def _home(project: Project) -> Iterator[Place]:
+def _home(project: Project) -> Generator[Place, None, None]:
     """A home below the project's, so that the next rehearsal finds and removes what a killed one left."""
     folder = project.folder / ".isthmus" / "rehearsal"
     place = Home(replace(project.target.profile, options=project.target.profile.options | {"home": str(folder)}))
@@ -78,7 +78,7 @@ def _remove(profile: Profile, folder: Path) -> None:
 
 
 @contextmanager
-def _cloud(project: Project) -> Iterator[Place]:
+def _cloud(project: Project) -> Generator[Place, None, None]:
     """A stack of the rehearsal's own; it dies with this process."""
     stack = project.target.adapter.offline
     assert stack is not None  # noqa: S101  the caller has looked

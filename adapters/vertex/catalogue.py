@@ -46,7 +46,7 @@ class Catalogue(Mapping[str, Document]):
         if name not in known or known[name][0] != digest:
             table = read(self._session, name)
             document = None if table is None else document_of(self._session, table)
-            if document is None:  # deleted since the listing
+            if table is None or document is None:  # deleted since the listing
                 raise KeyError(name)
             known[name] = (table.labels[_DIGEST], document)
         return known[name][1]
@@ -105,10 +105,10 @@ def write(session: Session, name: str, change: Callable[[Document | None], Docum
             if table is None:
                 ensure_dataset(session)
                 with translated(f"making table {name}", effect=True):
-                    session.bigquery.create_table(_made(session, document, view_query), retry=retry(), timeout=_CALL)
+                    session.bigquery.create_table(_new_table(session, document, view_query), retry=retry(), timeout=_CALL)
             elif old != document:
                 with translated(f"changing table {name}", effect=True):
-                    session.bigquery.update_table(*_changed(session, table, document, view_query), retry=retry(), timeout=_CALL)
+                    session.bigquery.update_table(*_changed_table(session, table, document, view_query), retry=retry(), timeout=_CALL)
         except (AlreadyExists, Conflict, NotFound):
             _DATASETS.discard(session)
             continue
@@ -136,7 +136,7 @@ def ensure_dataset(session: Session) -> None:
     _DATASETS.add(session)
 
 
-def _made(session: Session, document: Document, view_query: str | None) -> Any:
+def _new_table(session: Session, document: Document, view_query: str | None) -> Any:
     from google.cloud.bigquery import Table, TimePartitioning
 
     table = Table(f"{session.project}.{session.dataset}.{document.name}")
@@ -150,7 +150,7 @@ def _made(session: Session, document: Document, view_query: str | None) -> Any:
     return table
 
 
-def _changed(session: Session, table: Any, document: Document, view_query: str | None) -> tuple[Any, list[str]]:
+def _changed_table(session: Session, table: Any, document: Document, view_query: str | None) -> tuple[Any, list[str]]:
     table.labels, table.description = _labels(session, document), _description(document)
     if view_query is not None:
         table.view_query = view_query

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, final
 
-from ...errors import AlreadyExists, Busy, Invalid, NotFound
+from ...errors import AlreadyExists, Busy, Denied, Invalid, NotFound
 from ...events.port import Rejected, Row, StreamSpec
 from ...feature_store.port import TableSpec
 from ...storage import Phase
@@ -25,6 +25,10 @@ KIND = "stream"
 _DEAD = "dead"  # ends the names of what keeps the rejected
 _DELIVERIES = 5  # of a message before it counts as rejected: the fewest that Pub/Sub takes
 _ACTIVE = 1
+_RIGHTS = (
+    "who writes (`service_account:`, else the project's Pub/Sub service agent) needs roles/bigquery.dataEditor on the dataset; "
+    "that agent also roles/pubsub.publisher and roles/pubsub.subscriber, for the dead letters"
+)
 
 
 @final
@@ -47,8 +51,11 @@ class PubSubEventLog:
                 self._make("CreateSubscription", session.subscriber.create_subscription, wanted)
 
     def _make(self, operation: str, create: Callable[..., Any], wanted: dict[str, Any]) -> None:
-        with suppress(AlreadyExists), self._session.mutating(operation, wanted["name"]):  # another process, or this one before a crash
-            create(request=wanted)
+        try:
+            with suppress(AlreadyExists), self._session.mutating(operation, wanted["name"]):  # another process, or this one before a crash
+                create(request=wanted)
+        except Denied as error:
+            raise Denied(error.message, remedy=_RIGHTS if "bigquery_config" in wanted else error.remedy) from error
 
     def observe(self, stream: str) -> Phase | None:
         topic, _ = _topics(self._session, stream)
@@ -138,6 +145,7 @@ def _topic_of(session: Session, stream: str, path: str) -> dict[str, Any]:
 
 def _writing(session: Session, stream: str) -> dict[str, Any]:
     topic, dead = _topics(session, stream)
+    writer = {"service_account_email": session.service_account} if session.service_account else {}
     return {
         "name": _subscription_path(session, stream),
         "topic": topic,
@@ -146,6 +154,7 @@ def _writing(session: Session, stream: str) -> dict[str, Any]:
             "table": f"{session.project}.{session.dataset}.{stream}",
             "use_table_schema": True,
             "drop_unknown_fields": True,  # a producer may know a column before the table does
+            **writer,
         },
         "dead_letter_policy": {"dead_letter_topic": dead, "max_delivery_attempts": _DELIVERIES},
     }

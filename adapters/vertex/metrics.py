@@ -6,7 +6,7 @@ as distributions. Names and labels of a dedicated endpoint's metrics were not se
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from math import nan
@@ -47,10 +47,10 @@ class CloudMonitoring:
         if start >= window.end:
             return {}
         span = Window(start=start, end=window.end)
-        statuses = _by_minute(self._series(described.name, "response_count", span), "response_code")
-        latencies = _by_minute(_of_models(self._series(described.name, "prediction_latencies", span)), "")
         names = deployed.names(described)
-        buckets = {names[key]: tuple(_buckets(minutes, latencies.get(key, {}))) for key, minutes in statuses.items() if key in names}
+        statuses = _counts(self._series(described.name, "response_count", span), names)
+        latencies = _distributions(_of_models(self._series(described.name, "prediction_latencies", span)), names)
+        buckets = {variant: tuple(_buckets(minutes, latencies[variant])) for variant, minutes in statuses.items()}
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _describe(self, endpoint: str) -> Any:
@@ -83,25 +83,40 @@ def _of_models(series: Iterable[Any]) -> list[Any]:
     return apart or listed
 
 
-def _by_minute(series: Iterable[Any], label: str) -> dict[str, dict[datetime, dict[str, Any]]]:
-    """DeployedModel's id -> start of the minute -> value of the label -> what was measured."""
-    minutes: dict[str, dict[datetime, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
+def _counts(series: Iterable[Any], names: Mapping[str, str]) -> dict[str, dict[datetime, Counter[str]]]:
+    """Variant -> start of the minute -> status -> requests. While a version is replaced, two DeployedModels are one variant."""
+    counts: dict[str, dict[datetime, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for name, labels, minute, value in _points(series, names):
+        counts[name][minute][labels.get("response_code", "")] += value.int64_value
+    return counts
+
+
+def _distributions(series: Iterable[Any], names: Mapping[str, str]) -> dict[str, dict[datetime, Any]]:
+    """Variant -> start of the minute -> latencies. Of two DeployedModels those of the one that was asked more."""
+    latencies: dict[str, dict[datetime, Any]] = defaultdict(dict)
+    for name, _, minute, value in _points(series, names):
+        standing = latencies[name].get(minute)
+        if standing is None or value.distribution_value.count > standing.count:
+            latencies[name][minute] = value.distribution_value
+    return latencies
+
+
+def _points(series: Iterable[Any], names: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, str], datetime, Any]]:
+    """(variant, the metric's labels, start of the minute, value) of what is deployed."""
     for line in series:
         labels = line.metric.labels
-        for point in line.points:
-            minute = _floor(point.interval.end_time - _MINUTE)
-            value = point.value.int64_value if label else point.value.distribution_value
-            minutes[labels.get("deployed_model_id", "")][minute][labels.get(label, "")] = value
-    return minutes
+        number = labels.get("deployed_model_id", "")
+        for point in line.points if number in names else ():
+            yield names[number], labels, _floor(point.interval.end_time - _MINUTE), point.value
 
 
-def _buckets(statuses: Mapping[datetime, Mapping[str, int]], latencies: Mapping[datetime, Mapping[str, Any]]) -> Iterator[Bucket]:
+def _buckets(statuses: Mapping[datetime, Mapping[str, int]], latencies: Mapping[datetime, Any]) -> Iterator[Bucket]:
     """A bucket where requests finished. A latency absent: nan, never 0."""
     for minute, counts in sorted(statuses.items()):
         requests = sum(counts.values())
         if not requests:
             continue
-        latency = next(iter(latencies.get(minute, {}).values()), None)
+        latency = latencies.get(minute)
         yield Bucket(
             start=minute,
             requests=requests,

@@ -110,7 +110,7 @@ class VertexFeatures:
             if document == old:
                 return document
             fresh = table is None
-            table = Table(f"{session.project}.{session.dataset}.{name}") if fresh else table
+            table = Table(f"{session.project}.{session.dataset}.{name}") if table is None else table
             table.view_query = _source_query(session, document)
             table.description, table.labels = msgspec.json.encode(document).decode(), session.labels(f"{KIND}_source", view)
             try:
@@ -149,7 +149,7 @@ class VertexFeatures:
         known = self._write(view.name, move)
         self._settled()
         name = self._start_sync(view.name, there.name)
-        ended = wait(lambda: self._seen(name), lambda sync: bool(sync.run_time.end_time), deadline=_SYNCED, what=f"sync {name}")
+        ended = wait(lambda: self._sync_of(name), lambda sync: bool(sync.run_time.end_time), deadline=_SYNCED, what=f"sync {name}")
         if ended.final_status.code:
             raise Unavailable(f"syncing {view.name}: {ended.final_status.message}", remedy="run it again")
         return SyncReport(rows=ended.sync_summary.row_synced, until=from_epoch(known.until))
@@ -170,7 +170,7 @@ class VertexFeatures:
         with self._session.reading("ListFeatureViewSyncs", path):
             return any(not sync.run_time.end_time for sync in self._session.features.list_feature_view_syncs(request={"parent": path}))
 
-    def _seen(self, name: str) -> Any:
+    def _sync_of(self, name: str) -> Any:
         with self._session.reading("GetFeatureViewSync", name):
             return self._session.features.get_feature_view_sync(request={"name": name})
 

@@ -41,7 +41,7 @@ class BigQueryWarehouse:
     def observe(self, table: str) -> TableState | None:
         stored = catalogue.read(self._session, table)
         document = None if stored is None else catalogue.document_of(self._session, stored)
-        if document is None:
+        if stored is None or document is None:
             return None
         if document.view_sql is not None:
             return TableState(columns=document.columns, rows=None)

@@ -58,6 +58,18 @@ def test_kfps_own_loader_takes_the_document():
     assert set(loaded.component_spec.inputs) == {RUN_URI}
 
 
+def test_kfps_own_engine_sees_the_same_graph():
+    from kfp import components
+    from kfp.local import graph_utils
+
+    steps = (MEASURE, StepSpec(name="good", when=when()), StepSpec(name="beside"), StepSpec(name="last", needs=("good", "beside")))
+    tasks = components.load_component_from_text(yaml.safe_dump(written(*steps))).pipeline_spec.root.dag.tasks
+    graph = {name: set(task.dependent_tasks) for name, task in tasks.items()}
+    assert graph == {"measure": set(), "good": {"measure"}, "beside": set(), "last": {"good", "beside", "measure"}}
+    order = graph_utils.topological_sort_tasks(tasks)[::-1]
+    assert all(order.index(before) < order.index(name) for name, needs in graph.items() for before in needs)
+
+
 def test_kfps_protobuf_takes_the_document_and_refuses_a_key_that_it_does_not_know():
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2

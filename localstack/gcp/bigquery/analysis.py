@@ -10,7 +10,7 @@ import msgspec
 
 from ..googlesql import compiled
 from . import sources
-from .errors import BigQueryError, invalid, invalid_query, not_run
+from .errors import BigQueryError, invalid, invalid_query
 from .parameters import Parameter
 from .place import Place
 from .resolved import Node, statement
@@ -33,6 +33,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     dataset: tuple[str, str] | None = None  # project and dataset of what is not qualified
     parameters: tuple[Parameter, ...] = ()
     location: str | None = None  # where the job was told to run
+    temporary: str | None = None  # the hidden dataset of a script's temporary tables
 
     @property
     def named(self) -> Mapping[str, Parameter]:
@@ -62,7 +63,10 @@ def analyze(here: Place, question: Question) -> Analysis:
     try:
         paths = [*named_tables(question.sql), *_altered(question.sql)]
         known = {
-            path: sources.source_of(here, path, question.project, dataset=question.dataset, location=question.location) for path in paths
+            path: sources.source_of(
+                here, path, question.project, dataset=question.dataset, location=question.location, temporary=question.temporary
+            )
+            for path in paths
         }
         tables = {path: Table(columns={field.name: type_text(field) for field in source.fields}) for path, source in known.items()}
         message = catalog_of(tables)
@@ -74,8 +78,6 @@ def analyze(here: Place, question: Question) -> Analysis:
             request.options.ddl_pseudo_columns.add(name=name, type=encoded(text))
         answer = service().call_with_catalog("Analyze", request, catalog)
     except SqlRejected as error:
-        if "Expected end of input" in error.message and ";" in question.sql.rstrip(" ;\n"):
-            raise not_run("scripts of several statements") from error
         raise rejected(error.message) from error
     return Analysis(question=question, statement=statement(answer), sources=tuple(known.values()), catalog=catalog)
 

@@ -29,6 +29,12 @@ def run(here: Place, meaning: Analysis, running: Running) -> Outcome:
 
 
 def _ref(meaning: Analysis) -> TableRef:
+    """Of the table that the statement makes, changes or drops."""
+    node, question = meaning.statement, meaning.question
+    if "create_scope" in node and node.create_scope == _TEMPORARY:
+        if question.temporary is None or len(node.name_path) != 1:
+            raise invalid_query("Use of CREATE TEMPORARY TABLE requires a script or session")
+        return TableRef(question.project, question.temporary, node.name_path[0])
     return sources.ref_of(meaning.statement.name_path, meaning.question.project, meaning.question.dataset)
 
 
@@ -39,8 +45,6 @@ def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcom
 
 def _mode(here: Place, node: Node, ref: TableRef) -> str:
     """CREATE, REPLACE or SKIP. duplicate, where the statement says neither."""
-    if node.create_scope == _TEMPORARY:
-        raise not_run("temporary tables")
     here.catalog.dataset(ref.project, ref.dataset)
     if here.catalog.find(ref) is None:
         return "CREATE"

@@ -48,7 +48,7 @@ class _Work:
 
 
 def target_of(meaning: Analysis) -> Table:
-    table = meaning.sources[meaning.statement.table_scan.table.serialization_id].table
+    table: Table | None = meaning.sources[meaning.statement.table_scan.table.serialization_id].table
     if table is None or table.kind != "TABLE":
         raise invalid_query("DML statements need a table")
     return table
@@ -138,7 +138,8 @@ def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
     for item in items:
         if any(part in item for part in ("element_column", "delete_list", "update_list", "insert_list", "update_item_element_list")):
             raise not_run("UPDATE within an array")
-        path, target = [], item.target
+        path: list[int] = []
+        target = item.target
         while target.kind == "get_struct_field":
             path.insert(0, target.field_idx)
             target = target.expr

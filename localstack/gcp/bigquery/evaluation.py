@@ -17,6 +17,7 @@ from .types import Field, duckdb_type, quoted
 from .values import proto_value, python_value, type_text
 
 _QUERY = re.compile(rb"\bAS\s+(?=\(|SELECT\b|WITH\b)", re.IGNORECASE)  # where it begins in CREATE TABLE ... AS
+_UNKNOWN = re.compile(r"Unsupported built-in function: (\w+)")
 _CODE_SEARCH = 2  # ParseLocationRecordType: a table scan's place is its name's
 MOST_ROWS = 5_000  # of all tables that the query reads: about a second
 
@@ -80,6 +81,8 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
     try:
         answer = messages.EvaluateQueryResponse.FromString(service().call("EvaluateQuery", request))
     except SqlRejected as error:
+        if match := _UNKNOWN.match(error.message):
+            raise not_run(f"the function {match[1].upper()}") from error
         raise rejected(error.message) from error
     rows = answer.content.table_data.row
     columns = {field.name: [python_value(row.cell[i], field) for row in rows] for i, field in enumerate(fields)}
@@ -103,7 +106,7 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
     request.options.parse_location_record_type = _CODE_SEARCH
     text = meaning.question.sql.encode()
     edits: dict[tuple[int, int], str] = {}
-    known = {}
+    known: dict[tuple[str, ...], Any] = {}
     root = statement(service().call_with_catalog("Analyze", request, meaning.catalog))
     for node in root.walk():
         if node.kind == "table_scan":

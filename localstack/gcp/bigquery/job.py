@@ -30,6 +30,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     affected: Mapping[str, int] | None = None  # DML: inserted, updated, deleted
     kind: str = ""  # SELECT, INSERT, CREATE_TABLE_AS_SELECT ...
     statistics: Mapping[str, Any] = {}
+    children: tuple[tuple[str, Outcome], ...] = ()  # of a script: each statement and what came of it
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -44,6 +45,8 @@ class Job(msgspec.Struct, kw_only=True):
     error: BigQueryError | None = None
     warnings: list[BigQueryError] = []
     outcome: Outcome | None = None
+    parent: str | None = None  # the id of the script's job
+    session: str | None = None  # the id of its session
     running: Running
 
     @property
@@ -88,9 +91,11 @@ class Jobs:
         with self._lock:
             self._jobs.pop((job.project, job.id), None)
 
-    def newest(self, project: str) -> list[Job]:
+    def newest(self, project: str, parent: str | None = None) -> list[Job]:
+        """Those that were asked for; or a script's."""
         with self._lock:
-            return sorted((job for job in self._jobs.values() if job.project == project), key=lambda job: job.created, reverse=True)
+            jobs = [job for job in reversed(self._jobs.values()) if (job.project, job.parent) == (project, parent)]
+        return sorted(jobs, key=lambda job: job.created, reverse=True)
 
     def stop(self) -> None:
         """End what runs, and see it end."""
@@ -136,8 +141,14 @@ def statistics(job: Job) -> dict[str, Any]:
         answer["startTime"] = milliseconds(job.started)
     if job.ended is not None:
         answer["endTime"] = milliseconds(job.ended)
+    if job.session is not None:
+        answer["sessionInfo"] = {"sessionId": job.session}
+    if job.parent is not None:
+        answer["parentJobId"] = job.parent
     if job.outcome is None or not job.done:
         return answer
+    if job.outcome.children:
+        answer["numChildJobs"] = str(len(job.outcome.children))
     if job.kind != "query":
         return {**answer, job.kind: dict(job.outcome.statistics)}
     return {**answer, "totalBytesProcessed": str(job.outcome.processed), "query": query_statistics(job)}

@@ -97,15 +97,16 @@ def _work(call: Call, here: Place, job: Job, *, upload: bytes | None, location: 
 
 
 def start(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None:
-    call.on_stop(call.store(Jobs).stop)
+
     job.started = here.now()
-    call.spawn(_run, here, job, work)
+    call.spawn(_run, call.without_request(), here, job, work)
 
 
-def _run(here: Place, job: Job, work: Callable[[], Outcome]) -> None:
+def _run(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None:
     try:
         job.running.check()
         job.outcome = work()
+        _add_children(call, here, job, job.outcome)
     except BigQueryError as error:
         job.error = error
     except Exception as error:  # noqa: BLE001  a mistake of ours: a job must not stay RUNNING for ever
@@ -117,6 +118,16 @@ def _run(here: Place, job: Job, work: Callable[[], Outcome]) -> None:
     finally:
         job.ended = here.now()
         job.running.ended.set()
+
+
+def _add_children(call: Call, here: Place, job: Job, outcome: Outcome) -> None:
+    """A job for each statement of a script."""
+    for number, (sql, part) in enumerate(outcome.children):
+        name, configuration = f"script_job_{job.id}_{number}", {"query": {"query": sql.strip(), "useLegacySql": False}}
+        child = _new(here, job.project, "query", configuration=configuration, name=name, location=job.location)
+        child.parent, child.outcome, child.started, child.ended = job.id, part, job.started, here.now()
+        child.running.ended.set()
+        call.store(Jobs).add(child)
 
 
 @serves("jobs.get", "GET", "/projects/{project}/jobs/{job}")
@@ -149,11 +160,12 @@ def delete_job(call: Call, request: HttpRequest) -> Answer:
 @serves("jobs.list", "GET", "/projects/{project}/jobs")
 def list_jobs(call: Call, request: HttpRequest) -> Answer:
     place(call)
+    parent = request.query.get("parentJobId")
     states = {state.upper() for state in request.query_lists.get("stateFilter", ())}
     oldest, newest = (_time(request, name) for name in ("minCreationTime", "maxCreationTime"))
     jobs = [
         job
-        for job in call.store(Jobs).newest(request.params["project"])
+        for job in call.store(Jobs).newest(request.params["project"], parent)
         if (not states or job.state in states) and (oldest is None or job.created >= oldest) and (newest is None or job.created <= newest)
     ]
     shown, token = page(jobs, request)
@@ -191,8 +203,10 @@ def results(here: Place, job: Job, wanted: query.Page, timestamps: str) -> dict[
     about = query_statistics(job)
     keys = ("schema", "numDmlAffectedRows", "dmlStats", "totalBytesProcessed", "cacheHit", "totalBytesBilled", "totalSlotMs")
     times = {key: value for key, value in statistics(job).items() if key.endswith("Time")}
+    session = {"sessionInfo": {"sessionId": job.session}} if job.session else {}
     return {
         **answer,
+        **session,
         **times,
         "location": job.location,
         **{k: about[k] for k in keys if k in about},
@@ -212,7 +226,7 @@ def run_query(call: Call, request: HttpRequest) -> Answer:
         job.outcome = outcome
         job.running.ended.set()
         about = query_statistics(job)
-        answer = {k: about[k] for k in ("schema", "totalBytesProcessed", "cacheHit") if k in about}
+        answer: dict[str, Any] = {k: about[k] for k in ("schema", "totalBytesProcessed", "cacheHit") if k in about}
         return {
             "kind": "bigquery#queryResponse",
             "jobComplete": True,

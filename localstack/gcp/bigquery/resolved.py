@@ -64,6 +64,10 @@ class Node:
         """Whether a field says something: the analyzer also writes empty messages."""
         return any(value for _, value in self._raw.get(name, ()))
 
+    def part(self, name: str) -> Node | None:
+        """A node's field, where this kind of node has it and it says something."""
+        return getattr(self, name) if name in self._fields and name in self else None
+
     def walk(self) -> Iterator[Node]:
         """This node and every one below it."""
         waiting = [self]
@@ -112,7 +116,7 @@ def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
 
 
 def _of_tree(descriptor: Any) -> bool:
-    return descriptor.file.name.endswith("resolved_ast.proto") or descriptor.name.startswith(("AnyResolved", "Resolved"))
+    return str(descriptor.file.name).endswith("resolved_ast.proto") or str(descriptor.name).startswith(("AnyResolved", "Resolved"))
 
 
 @cache

@@ -41,13 +41,21 @@ def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -
 
 
 def source_of(
-    here: Place, path: Sequence[str], project: str, *, dataset: tuple[str, str] | None = None, location: str | None = None
+    here: Place,
+    path: Sequence[str],
+    project: str,
+    *,
+    dataset: tuple[str, str] | None = None,
+    location: str | None = None,
+    temporary: str | None = None,
 ) -> Source:
     """BigQueryError notFound where there is no such table."""
     parts = [part for segment in path for part in segment.split(".")]
     upper = [part.upper() for part in parts]
     if _SCHEMA in upper:
         return _information(here, parts, upper.index(_SCHEMA), project)
+    if temporary and len(parts) == 1 and (table := here.catalog.find(TableRef(project, temporary, parts[0]))):
+        return Source(ref=table.ref, fields=table.fields, table=table)
     ref = ref_of(path, project, dataset)
     if ref.table.endswith("*"):
         raise not_run(f"wildcard tables ({ref.table})")

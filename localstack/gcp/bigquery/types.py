@@ -28,7 +28,7 @@ DUCKDB = {
     "TIME": "TIME",
     "TIMESTAMP": "TIMESTAMPTZ",
     "JSON": "JSON",
-    "INTERVAL": "INTERVAL",
+    "INTERVAL": "STRUCT(months BIGINT, days BIGINT, micros BIGINT)",  # DuckDB's own is too narrow for Arrow
     "GEOGRAPHY": "VARCHAR",  # WKT, which is stored and read, and which no function takes
 }
 _ABSENT = {"FOREIGN"}
@@ -153,7 +153,7 @@ def arrow_element(field: Field) -> pa.DataType:
     return kind
 
 
-def arrow_field(field: Field) -> pa.Field:
+def arrow_field(field: Field) -> pa.Field[Any]:
     """As the Storage Read API writes it [docs: bigquery/docs/reference/storage#arrow_schema_details]."""
     import pyarrow as pa
 
@@ -171,7 +171,7 @@ def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
     return pa.schema([arrow_field(field) for field in fields])
 
 
-def from_arrow(field: pa.Field) -> Field:
+def from_arrow(field: pa.Field[Any]) -> Field:
     """What BigQuery makes of a Parquet file's column when no schema is given."""
     import pyarrow as pa
 
@@ -192,7 +192,7 @@ def _arrow_name(kind: pa.DataType, name: str) -> str:
         return "TIMESTAMP" if kind.tz else "DATETIME"
     if pa.types.is_decimal(kind):
         return "NUMERIC" if kind.scale <= 9 and kind.precision - kind.scale <= 29 else "BIGNUMERIC"
-    tests = {
+    tests: dict[str, Any] = {
         "BOOLEAN": pa.types.is_boolean,
         "INTEGER": pa.types.is_integer,
         "FLOAT": pa.types.is_floating,

@@ -87,7 +87,8 @@ def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> i
         if before and target.write == "WRITE_EMPTY":
             raise BigQueryError("duplicate", f"Already Exists: Table {target.ref}")
         columns = _shaped(cursor, target, current, tuple(fields))
-        fill(cursor, name, [column for column in columns if column.name.lower() in {field.name.lower() for field in fields}])
+        written = {field.name.lower() for field in fields}
+        fill(cursor, name, [column for column in columns if column.name.lower() in written])
         after = warehouse.count(cursor, name)
         if current is None:
             new = tables.described(here, target.ref, target.written, columns)

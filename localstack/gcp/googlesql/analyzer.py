@@ -1,4 +1,4 @@
-"""What a statement means: its columns and their types, its tables, or why it is refused, in Google's words."""
+"""What the analyzer is told (language, tables, parameters), and the tables that a statement names."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from .service import SqlRejected, service
-from .statement import statement_of
 from .types import encoded
 
-__all__ = ["Analysis", "Analyzer", "Path", "SqlRejected", "Table", "analyzer_options", "catalog_of", "named_tables"]
+__all__ = ["Path", "SqlRejected", "Table", "analyzer_options", "catalog_of", "named_tables"]
 
 Path: TypeAlias = tuple[str, ...]  # a table's name as the statement writes it: `a.b`.c is ("a.b", "c")
 
@@ -28,14 +27,6 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     pseudo: Mapping[str, str] = {}
 
 
-class Analysis(msgspec.Struct, frozen=True, kw_only=True):
-    kind: str  # "query", "insert", "merge", "create_table_as_select", ...
-    columns: tuple[
-        tuple[str, str], ...
-    ]  # name and type of what comes out or is made; a column without a name is "$col3" by its place in the list
-    tables: tuple[Path, ...]  # that the statement names: those it reads, and the one it writes
-
-
 def named_tables(sql: str) -> tuple[Path, ...]:
     """The tables that a statement names, without knowing any. SqlRejected when it is not GoogleSQL's grammar."""
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
@@ -43,28 +34,6 @@ def named_tables(sql: str) -> tuple[Path, ...]:
     request = messages.ExtractTableNamesFromStatementRequest(sql_statement=sql, options=_language())
     answer = messages.ExtractTableNamesFromStatementResponse.FromString(service().call("ExtractTableNamesFromStatement", request))
     return tuple(tuple(name.table_name_segment) for name in answer.table_name)
-
-
-class Analyzer:
-    """Over tables under the names that statements give them (`named_tables`). Threads may share it."""
-
-    def __init__(self, tables: Mapping[Path, Table]) -> None:
-        self._catalog = catalog_of(tables).SerializeToString(deterministic=True)
-
-    def analyze(self, sql: str, parameters: Mapping[str, str] | Sequence[str] = {}, *, pseudo: Mapping[str, str] = {}) -> Analysis:
-        """One statement: query, DML or DDL. `parameters`: types' texts by name, or in the order of the question marks.
-
-        `pseudo`: columns that the PARTITION BY of a new table may name although they are not declared.
-        SqlRejected with GoogleSQL's message.
-        """
-        from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
-
-        tables = named_tables(sql)
-        request = messages.AnalyzeRequest(sql_statement=sql, options=analyzer_options(parameters))
-        for name, text in pseudo.items():
-            request.options.ddl_pseudo_columns.add(name=name, type=encoded(text))
-        kind, columns = statement_of(service().call_with_catalog("Analyze", request, self._catalog))
-        return Analysis(kind=kind, columns=columns, tables=tables)
 
 
 def analyzer_options(parameters: Mapping[str, str] | Sequence[str]) -> Any:

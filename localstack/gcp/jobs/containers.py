@@ -14,7 +14,7 @@ import msgspec
 from ...jobs import container as containers
 from ...jobs.container import Container
 from ..registry import Call
-from . import gcs, pip_shim
+from . import gcs, gcs_shim, pip_shim
 
 _OWN_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "HOME")
 
@@ -33,12 +33,14 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.command, *self.args, *self.env.values())
 
 
-def make(call: Call, folder: Path, mounted: Path) -> Container:
+def make(folder: Path, mounted: Path) -> Container:
     """The container's folders. `mounted` is its /gcs, which the replicas of a job share."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / Path(gcs.MOUNT).name).symlink_to(mounted, target_is_directory=True)
     container = containers.make(folder, gcs.MOUNT)
-    _put_pip(call, container)
+    _put_pip(container)
+    if not container.mounted:
+        (container.folder / "site" / "sitecustomize.py").write_text(_running(gcs_shim.__file__))
     return container
 
 
@@ -46,9 +48,7 @@ def remarks(container: Container) -> list[str]:
     """What differs from Vertex AI, for the job's log."""
     if container.mounted:
         return []
-    words = (
-        f"{gcs.MOUNT}/ in command, arguments and variables was replaced by {container.root}/; what builds such a path itself finds nothing"
-    )
+    words = f"{gcs.MOUNT}/ in command, arguments and variables was replaced by {container.root}/, where kfp's artifacts are, too"
     return [f"[local stack] a private mount namespace is not permitted here: there is no {gcs.MOUNT}. {words}"]
 
 
@@ -63,19 +63,20 @@ def environment(call: Call, container: Container, program: Program, contract: Ma
     site = container.folder / "site"
     env["PATH"] = f"{container.folder / 'bin'}:{env['PATH']}"
     env["PYTHONPATH"] = ":".join(filter(None, (str(site), env.get("PYTHONPATH"))))
+    env["ISTHMUS_GCS"] = f"{container.root}/"
     env["ISTHMUS_PIP_SITE"] = str(site)
     env["ISTHMUS_PIP_STACK"] = sysconfig.get_path("purelib")
-    env["ISTHMUS_PIP_KEPT"] = str(_kept(call))
+    env["ISTHMUS_PIP_KEPT"] = str(_kept())
     env["ISTHMUS_PIP_ENVIRONMENT"] = str(container.folder / "network.json")
     return env
 
 
-def _put_pip(call: Call, container: Container) -> None:
+def _put_pip(container: Container) -> None:
     """`pip` as a module and as a command: an environment made by uv has none, and a container's must not change the stack's."""
     package = container.folder / "site" / "pip"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text('"""The local stack\'s."""\n')
-    (package / "__main__.py").write_text(f"from runpy import run_path\n\nrun_path({pip_shim.__file__!r}, run_name='__main__')\n")
+    (package / "__main__.py").write_text(_running(pip_shim.__file__))
     for name in ("pip", "pip3"):
         script = container.folder / "bin" / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip "$@"\n')
@@ -84,9 +85,15 @@ def _put_pip(call: Call, container: Container) -> None:
     file = container.folder / "network.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(own))
-    _kept(call).mkdir(exist_ok=True)
+    _kept().mkdir(parents=True, exist_ok=True)
 
 
-def _kept(call: Call) -> Path:
-    """Packages that containers asked for, a folder for each set of requirements."""
-    return call.home / "packages"
+def _running(path: str) -> str:
+    """A module that does what the one at `path` does."""
+    return f"from runpy import run_path\n\nrun_path({path!r}, run_name='__main__')\n"
+
+
+def _kept() -> Path:
+    """Packages that containers asked for, a folder for each set of requirements: in the user's cache, for the next stack, too."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "isthmus" / "packages"

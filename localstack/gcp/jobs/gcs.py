@@ -23,11 +23,11 @@ State = Mapping[str, tuple[int, int]]  # path below /gcs -> size and time of its
 def named(words: Iterable[str]) -> list[tuple[str, str]]:
     """Bucket and the beginning of object names, of every place that the words name; the shortest where one holds another."""
     places = sorted({(match[1], match[2] or "") for word in words for match in _NAMED.finditer(word)})
-    kept: list[tuple[str, str]] = []
+    shortest: list[tuple[str, str]] = []
     for bucket, prefix in places:
-        if not any(other == bucket and prefix.startswith(start) for other, start in kept):
-            kept.append((bucket, prefix))
-    return kept
+        if not any(other == bucket and prefix.startswith(start) for other, start in shortest):
+            shortest.append((bucket, prefix))
+    return shortest
 
 
 def fill(call: Call, folder: Path, words: Iterable[str]) -> State:

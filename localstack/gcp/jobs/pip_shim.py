@@ -185,8 +185,8 @@ def installer(folder: Path) -> list[str] | None:
 def environment() -> dict[str, str]:
     """The stack's own way to the network: a container's leads to the stack."""
     own = json.loads(Path(os.environ["ISTHMUS_PIP_ENVIRONMENT"]).read_text())
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "TZ")}
-    return {**kept, **own}
+    basic = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "TZ")}
+    return {**basic, **own}
 
 
 def refuse(words: str) -> int:

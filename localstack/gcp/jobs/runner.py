@@ -165,7 +165,7 @@ class _Work:
 
     def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> Ended:
         call = self.call
-        container = containers.make(call, self.folder / replica.name, self.mounted)
+        container = containers.make(self.folder / replica.name, self.mounted)
         lines = Lines(call, self.name, replica.name)
         for remark in (*containers.remarks(container), *_on_images(program)):
             lines.write(remark)

@@ -12,9 +12,9 @@ from .record import Inputs, Outcome, Pipelines, Run
 from .spec import Component
 
 
-def fingerprint(run: Run, executor: Any, component: Component, given: Inputs) -> str:
+def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs) -> str:
     """Of what Vertex AI compares: the task's interface and its container. Artifacts count by their names, not by their contents."""
-    inputs = (given.parameters, {key: [artifact.name for artifact in values] for key, values in given.artifacts.items()})
+    inputs = (arguments.parameters, {key: [artifact.name for artifact in values] for key, values in arguments.artifacts.items()})
     parts = (run.store, run.pipeline.pipeline_info.name, executor, component.output_definitions, inputs)
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 

@@ -27,9 +27,9 @@ def run(call: Call, pipeline_run: Run) -> Outcome:
     root = tasks.listed(call, pipeline_run, parent=None, name=pipeline_run.id, path=())
     root.kind = "system.Run"
     tracking.begin(call, pipeline_run)
-    given = pipeline_run.given
-    tasks.begin(call, pipeline_run, root, given)
-    outcome = _Dag(call, pipeline_run, pipeline_run.pipeline.root, given, (root, ())).run()
+    arguments = pipeline_run.arguments
+    tasks.begin(call, pipeline_run, root, arguments)
+    outcome = _Dag(call, pipeline_run, pipeline_run.pipeline.root, arguments, (root, ())).run()
     tasks.finish(call, pipeline_run, root, outcome)
     return outcome
 
@@ -37,12 +37,12 @@ def run(call: Call, pipeline_run: Run) -> Outcome:
 class _Dag:
     """The tasks of one DAG. Their threads tell of their ends through a queue."""
 
-    def __init__(self, call: Call, run: Run, component: Component, given: Inputs, place: tuple[TaskRun, tuple[str, ...]]) -> None:
+    def __init__(self, call: Call, run: Run, component: Component, arguments: Inputs, place: tuple[TaskRun, tuple[str, ...]]) -> None:
         assert component.dag is not None  # noqa: S101  who calls has looked
         self.call = call
         self.pipeline_run = run
         self.dag = component.dag
-        self.given = given
+        self.arguments = arguments
         self.parent, self.path = place
         self.outcomes: dict[str, Outcome] = {}
         self.events: queue.SimpleQueue[tuple[str, Outcome] | None] = queue.SimpleQueue()
@@ -125,31 +125,33 @@ class _Dag:
         component = self.pipeline_run.pipeline.component_of(task)
         names = tasks.names(self.pipeline_run, row)
         final = {name: tasks.final_status(self.pipeline_run, name, outcome) for name, outcome in self.outcomes.items()}
-        given = inputs.of_task(task, component, Around(given=self.given, siblings=self.outcomes, final=final, names=names))
+        arguments = inputs.of_task(task, component, Around(arguments=self.arguments, siblings=self.outcomes, final=final, names=names))
         if task.trigger_policy.condition:
-            scope = {"parameter_values": given.parameters, "parameters": given.parameters, "artifacts": _judged(given)}
+            scope = {"parameter_values": arguments.parameters, "parameters": arguments.parameters, "artifacts": _judged(arguments)}
             if not expressions.holds(task.trigger_policy.condition, scope):
                 return NOT_TRIGGERED
         if task.parameter_iterator is not None or task.artifact_iterator is not None:
-            return self._loop(key, task, row, given)
-        return self._once(key, task, row, given)
+            return self._loop(key, task, row, arguments)
+        return self._once(key, task, row, arguments)
 
-    def _once(self, key: str, task: Task, row: TaskRun, given: Inputs) -> Outcome:
+    def _once(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
         component = self.pipeline_run.pipeline.component_of(task)
         if component.dag is None:
-            return tasks.Execution(call=self.call, run=self.pipeline_run, task=task, component=component, row=row, given=given).outcome()
+            return tasks.Execution(
+                call=self.call, run=self.pipeline_run, task=task, component=component, row=row, arguments=arguments
+            ).outcome()
         row.kind = "system.DagExecution"
-        tasks.begin(self.call, self.pipeline_run, row, given)
-        return _Dag(self.call, self.pipeline_run, component, given, (row, (*self.path, key))).run()
+        tasks.begin(self.call, self.pipeline_run, row, arguments)
+        return _Dag(self.call, self.pipeline_run, component, arguments, (row, (*self.path, key))).run()
 
-    def _loop(self, key: str, task: Task, row: TaskRun, given: Inputs) -> Outcome:
+    def _loop(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
         """Its iterations side by side, as many at once as its policy says."""
         row.kind = "system.DagExecution"
-        tasks.begin(self.call, self.pipeline_run, row, given)
+        tasks.begin(self.call, self.pipeline_run, row, arguments)
         component = self.pipeline_run.pipeline.component_of(task)
         iterator = task.parameter_iterator or task.artifact_iterator
         assert iterator is not None  # noqa: S101  who calls has looked
-        waiting = list(enumerate(inputs.items_of(iterator, given, tasks.names(self.pipeline_run, row))))[::-1]
+        waiting = list(enumerate(inputs.items_of(iterator, arguments, tasks.names(self.pipeline_run, row))))[::-1]
         limit = task.iterator_policy.parallelism_limit or len(waiting)
         ends: queue.SimpleQueue[tuple[int, Outcome] | None] = queue.SimpleQueue()
         self.call.on_stop(lambda: ends.put(None))
@@ -160,7 +162,7 @@ class _Dag:
             iteration = self._row(task, f"-{at}", row)
 
             def once() -> Outcome:
-                return self._once(f"{key}-{at}", task, iteration, inputs.with_item(task, component, given, item))
+                return self._once(f"{key}-{at}", task, iteration, inputs.with_item(task, component, arguments, item))
 
             ends.put((at, self._guarded(iteration, once)))
 
@@ -197,9 +199,9 @@ def _verdict(run: Run, failed: list[str], parameters: dict[str, Any], artifacts:
     return Outcome(state="SUCCEEDED", parameters=parameters, artifacts=artifacts)
 
 
-def _judged(given: Inputs) -> Mapping[str, list[dict[str, Any]]]:
+def _judged(arguments: Inputs) -> Mapping[str, list[dict[str, Any]]]:
     """Artifacts as a condition may read them."""
     return {
         name: [{**artifact.runtime(), "properties": artifact.metadata} for artifact in artifacts]
-        for name, artifacts in given.artifacts.items()
+        for name, artifacts in arguments.artifacts.items()
     }

@@ -51,7 +51,7 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
     check_display_name(message.display_name, kind="PipelineJob", required=False)
     check_labels(message.labels)
     try:
-        pipeline, given = _read(call, message, parent)
+        pipeline, arguments = _read(call, message, parent)
     except BadSpec as error:
         raise GcpError("INVALID_ARGUMENT", str(error)) from error
     job_id = request.pipeline_job_id or f"{pipeline.pipeline_info.name[:100]}-{call.clock.now():%Y%m%d%H%M%S}"
@@ -63,7 +63,7 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
     message.create_time.CopyFrom(call.now_pb())
     message.update_time.CopyFrom(message.create_time)
     fast = message.runtime_config.failure_policy == PipelineFailurePolicy.PIPELINE_FAILURE_POLICY_FAIL_FAST
-    run = Run(message, pipeline, given, fail_fast=fast)
+    run = Run(message, pipeline, arguments, fail_fast=fast)
     message.labels["vertex-ai-pipelines-run-billing-id"] = run.uuid
     store = call.store(Pipelines)
     with store.lock:
@@ -85,14 +85,14 @@ def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
     if config.parameters:
         raise BadSpec(f"runtime_config.parameters: pipelines of schema {SCHEMA} take parameter_values.")
     pipeline = reading.read(json_format.MessageToDict(message.pipeline_spec))
-    given = {name: json_format.MessageToDict(value) for name, value in config.parameter_values.items()}
+    arguments = {name: json_format.MessageToDict(value) for name, value in config.parameter_values.items()}
     return pipeline, Inputs(
-        parameters=reading.parameters(pipeline, reading.whole(given)), artifacts=_artifacts(call, pipeline, config, parent)
+        parameters=reading.parameters(pipeline, reading.whole(arguments)), artifacts=_artifacts(call, pipeline, config, parent)
     )
 
 
 def _artifacts(call: Call, pipeline: Pipeline, config: Any, parent: str) -> dict[str, list[Artifact]]:
-    """The artifacts that the pipeline as a whole is given, from the location's metadata store."""
+    """The artifacts that the pipeline as a whole takes, from the location's metadata store."""
     declared = pipeline.root.input_definitions.artifacts
     artifacts: dict[str, list[Artifact]] = {}
     for name, chosen in config.input_artifacts.items():

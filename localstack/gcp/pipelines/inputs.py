@@ -1,4 +1,4 @@
-"""What goes into a task, from what its DAG was given and its siblings gave. Pure."""
+"""What goes into a task, from its DAG's own arguments and what its siblings gave. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BadInput(Exception):
 class Around(msgspec.Struct, frozen=True, kw_only=True):
     """What a task may take its inputs from."""
 
-    given: Inputs  # the DAG's own
+    arguments: Inputs  # the DAG's own
     siblings: Mapping[str, Outcome]
     final: Mapping[str, dict[str, Any]]  # siblings' final status
     names: Names
@@ -132,7 +132,7 @@ def collected(outcomes: list[Outcome]) -> tuple[dict[str, list[Any]], dict[str, 
 
 def _parameter(source: ParameterSource, around: Around) -> Any:
     if source.component_input_parameter is not None:
-        return around.given.parameters.get(source.component_input_parameter, _MISSING)
+        return around.arguments.parameters.get(source.component_input_parameter, _MISSING)
     if source.task_output_parameter is not None:
         outcome = around.siblings.get(source.task_output_parameter.producer_task)
         return outcome.parameters.get(source.task_output_parameter.output_parameter_key, _MISSING) if outcome else _MISSING
@@ -143,7 +143,7 @@ def _parameter(source: ParameterSource, around: Around) -> Any:
 
 def _artifact(source: ArtifactSource, around: Around) -> list[Artifact] | None:
     if source.component_input_artifact is not None:
-        return around.given.artifacts.get(source.component_input_artifact)
+        return around.arguments.artifacts.get(source.component_input_artifact)
     if source.task_output_artifact is None:
         return None
     outcome = around.siblings.get(source.task_output_artifact.producer_task)

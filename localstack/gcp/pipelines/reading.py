@@ -44,15 +44,15 @@ def whole(value: Any) -> Any:
     return [whole(inner) for inner in value] if isinstance(value, list) else value
 
 
-def parameters(pipeline: Pipeline, given: dict[str, Any]) -> dict[str, Any]:
-    """The values of the root's parameters: those given, else their defaults. BadSpec names what is missing, unknown or of another type."""
+def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The values of the root's parameters: the arguments, else the defaults. BadSpec names what is missing, unknown or of another type."""
     declared = pipeline.root.input_definitions.parameters
-    if unknown := sorted(set(given) - set(declared)):
+    if unknown := sorted(set(arguments) - set(declared)):
         raise BadSpec(f"runtime_config.parameter_values: the pipeline has no parameter {', '.join(unknown)}.")
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
-        if name in given:
-            values[name] = _typed(name, declaration, given[name])
+        if name in arguments:
+            values[name] = _typed(name, declaration, arguments[name])
         elif declaration.default_value is not msgspec.UNSET:
             values[name] = _typed(name, declaration, declaration.default_value)
         elif not declaration.is_optional:

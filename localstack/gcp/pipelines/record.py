@@ -77,13 +77,13 @@ class TaskRun(msgspec.Struct, kw_only=True, eq=False):
 class Run:
     """One pipeline job. `message` is its PipelineJob without job_detail; `lock` guards that and the tasks."""
 
-    def __init__(self, message: Any, pipeline: Pipeline, given: Inputs, *, fail_fast: bool) -> None:
+    def __init__(self, message: Any, pipeline: Pipeline, arguments: Inputs, *, fail_fast: bool) -> None:
         self.message = message
         self.name: str = message.name
         self.id = self.name.rpartition("/")[2]
         self.uuid = str(secrets.randbits(62))
         self.pipeline = pipeline
-        self.given = given
+        self.arguments = arguments
         self.fail_fast = fail_fast
         self.root: str = message.runtime_config.gcs_output_directory.rstrip("/")
         self.lock = threading.RLock()

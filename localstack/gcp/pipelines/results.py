@@ -34,13 +34,13 @@ def expected(call: Call, run: Run, component: Component, root: str) -> dict[str,
     }
 
 
-def executor_input(component: Component, given: Inputs, artifacts: Mapping[str, Artifact], root: str) -> dict[str, Any]:
+def executor_input(component: Component, arguments: Inputs, artifacts: Mapping[str, Artifact], root: str) -> dict[str, Any]:
     """The ExecutorInput as JSON: what `{{$}}` is."""
     inputs: dict[str, Any] = {}
-    if given.parameters:
-        inputs["parameterValues"] = given.parameters
-    if given.artifacts:
-        inputs["artifacts"] = {key: {"artifacts": [a.runtime() for a in values]} for key, values in given.artifacts.items()}
+    if arguments.parameters:
+        inputs["parameterValues"] = arguments.parameters
+    if arguments.artifacts:
+        inputs["artifacts"] = {key: {"artifacts": [a.runtime() for a in values]} for key, values in arguments.artifacts.items()}
     return {
         "inputs": inputs,
         "outputs": {

@@ -42,9 +42,9 @@ def listed(call: Call, run: Run, *, parent: TaskRun | None, name: str, path: tup
     return row
 
 
-def begin(call: Call, run: Run, row: TaskRun, given: Inputs) -> None:
+def begin(call: Call, run: Run, row: TaskRun, arguments: Inputs) -> None:
     with run.lock:
-        row.inputs = given
+        row.inputs = arguments
         row.state = "RUNNING"
         row.started = call.clock.now()
         row.statuses.append((row.started, row.state))
@@ -103,7 +103,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     task: Task
     component: Component
     row: TaskRun
-    given: Inputs
+    arguments: Inputs
 
     @property
     def names(self) -> Names:
@@ -113,12 +113,12 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         executor = self.run.pipeline.executor_of(self.component)
         if executor.importer is not None:
             self.row.kind = "system.ImporterExecution"
-            begin(self.call, self.run, self.row, self.given)
+            begin(self.call, self.run, self.row, self.arguments)
             return self._imported(executor.importer)
-        begin(self.call, self.run, self.row, self.given)
+        begin(self.call, self.run, self.row, self.arguments)
         if executor.container is None and executor.custom_job is None:
             return Outcome(state="FAILED", code=UNIMPLEMENTED, message="the local stack does not run resolvers")
-        fingerprint = cache.fingerprint(self.run, executor, self.component, self.given)
+        fingerprint = cache.fingerprint(self.run, executor, self.component, self.arguments)
         if self.task.caching_options.enable_cache and (known := cache.hit(self.call, fingerprint)) is not None:
             return msgspec.structs.replace(known, state="SKIPPED")
         outcome = self._tried(self.task.retry_policy, executor)
@@ -153,7 +153,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         """One attempt: a CustomJob with the container, and what it left behind."""
         call, root = self.call, self.run.task_root(self.row)
         expected = results.expected(call, self.run, self.component, root)
-        executor_input = results.executor_input(self.component, self.given, expected, root)
+        executor_input = results.executor_input(self.component, self.arguments, expected, root)
         if executor.container is not None:
             job = self._container_job(executor.container, executor_input)
         else:
@@ -195,9 +195,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     def _imported(self, importer: Importer) -> Outcome:
         """An artifact that is somewhere already. It is the one of an earlier import of the same, unless the importer says otherwise."""
-        scope = {"inputs": {"parameterValues": self.given.parameters}, "outputs": {}}
+        scope = {"inputs": {"parameterValues": self.arguments.parameters}, "outputs": {}}
         source = importer.artifact_uri
-        constant = self.given.parameters.get("uri", "") if source.runtime_parameter else source.constant
+        constant = self.arguments.parameters.get("uri", "") if source.runtime_parameter else source.constant
         uri = placeholders.resolve(str(constant), scope, self.names)
         metadata = {**importer.properties, **importer.custom_properties, **importer.metadata}
         metadata = placeholders.resolve_inside(metadata, scope, self.names)

@@ -13,6 +13,7 @@ from ..metadata.lineage import Lineage
 from ..registry import Call
 from ..resources import Resources
 from . import details
+from .reading import whole
 from .record import Artifact, Run, TaskRun
 from .spec import ArtifactType
 
@@ -65,15 +66,15 @@ def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
     if message is None:
         return None
     kind = ArtifactType(schema_title=message.schema_title, schema_version=message.schema_version)
-    metadata = json_format.MessageToDict(message.metadata)
+    metadata = whole(json_format.MessageToDict(message.metadata))
     return Artifact(name=message.name, key=message.display_name, type=kind, uri=message.uri, metadata=metadata)
 
 
 def contexts(call: Call, run: Run) -> list[Any]:
     """The pipeline's and the run's, as they are now: an experiment may have taken the run's for its own. Empty before it runs."""
     names = (f"{run.store}/contexts/{name}" for name in (run.pipeline.pipeline_info.name, run.id))
-    found = [call.store(Resources).find(name) for name in names]
-    return [context for context in found if context is not None] if all(found) else []
+    messages = [message for name in names if (message := call.store(Resources).find(name)) is not None]
+    return messages if len(messages) == 2 else []
 
 
 def _once(call: Call, kind: standard.Kind, name: str, message: Any) -> Any:

@@ -72,7 +72,7 @@ def stream_raw_predict(call: Call, request: Any) -> Iterator[Any]:
         yield httpbody_pb2.HttpBody(content_type=kind, data=part)
 
 
-@handles("google.cloud.aiplatform.v1.PredictionService.Explain")
+@handles("google.cloud.aiplatform.v1.PredictionService.Explain", executes=False)
 def explain(call: Call, request: Any) -> Any:
     """No model here has an explanation."""
     hosted = must(call, request.endpoint)

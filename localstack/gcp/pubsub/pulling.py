@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +18,7 @@ from .hub import Hub, Subscription, not_found
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _LONGEST_PULL = 3.0  # seconds that a Pull waits for a first message
+_POLL = 0.02  # seconds between two looks of a Pull that waits
 _LOOK = 1.0  # seconds after which a stream that waits looks whether the stack stops
 _MOST_PULLED = 1000  # messages of one answer
 _MOST_BYTES = 10 * 10**6  # of one answer
@@ -23,17 +26,17 @@ _INVALID = "PERMANENT_FAILURE_INVALID_ACK_ID"
 
 
 @handles(f"{_SERVICE}.Pull")
-def pull(call: Call, request: Any) -> Any:
+async def pull(call: Call, request: Any) -> Any:
+    """In the loop: many may wait at once, and none of them keeps a thread."""
     subscription = _pulled(call, request.subscription)
     if request.max_messages <= 0:
         raise GcpError("INVALID_ARGUMENT", "max_messages must be larger than 0.")
     backlog, most = subscription.backlog, min(request.max_messages, _MOST_PULLED)
-    holder = object()
-    changes = backlog.changes
-    deliveries = backlog.take(most, holder, most_bytes=_MOST_BYTES)
-    if not deliveries and not request.return_immediately:
-        backlog.wait(changes, _LONGEST_PULL)
-        deliveries = backlog.take(most, holder, most_bytes=_MOST_BYTES)
+    holder, end = object(), time.monotonic() + _LONGEST_PULL
+    while not (deliveries := backlog.take(most, holder, most_bytes=_MOST_BYTES)):
+        if request.return_immediately or backlog.closed or time.monotonic() > end or call.stopping.is_set():
+            break
+        await asyncio.sleep(_POLL)
     return types.PullResponse.pb()(received_messages=[_received(delivery) for delivery in deliveries])
 
 

@@ -46,7 +46,7 @@ def listed(call: Call, prefix_uri: str) -> list[str]:
     bucket_name, prefix = place(prefix_uri)
     store = store_of(call)
     with store.lock:
-        versions = store.bucket(bucket_name).listed(all_versions=False, soft_deleted=False)
+        versions = store.bucket(bucket_name).listed()
         return [f"gs://{bucket_name}/{version.name}" for version in versions if version.name.startswith(prefix)]
 
 

@@ -24,7 +24,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
     bucket_name, name, generation = request.params["bucket"], request.params["object"], number(query, "generation")
     with store.lock:
         bucket = store.bucket(bucket_name)
-        version = _soft(bucket, name, generation) if flag(query, "softDeleted") else bucket.version(name, generation)
+        version = _soft(bucket, name, generation, call) if flag(query, "softDeleted") else bucket.version(name, generation)
         if version is None and conditions_of(request) == NONE:
             raise no_object(bucket_name, name)
         if not conditions_of(request).modified(version):
@@ -51,7 +51,8 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
     )
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
-        listed = bucket.listed(all_versions=flag(query, "versions"), soft_deleted=flag(query, "softDeleted"))
+        soft = flag(query, "softDeleted")
+        listed = bucket.buried(call.clock.now()) if soft else bucket.listed(all_versions=flag(query, "versions"))
         versions = {(version.name, version.generation): version for version in listed}
         listing = page(versions, wanted)
         items = [versions[entry.name, entry.generation] for entry in listing.entries if entry.generation]
@@ -110,7 +111,7 @@ def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
     store, generation, now = store_of(call), number(request.query, "generation"), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
-        version = _soft(bucket, request.params["object"], generation)
+        version = _soft(bucket, request.params["object"], generation, call)
         bucket.soft.remove(version)
         version.soft_deleted = version.replaced = None
         version.metageneration, version.created, version.updated = 1, now, now
@@ -129,8 +130,8 @@ def without_hashes(resource: dict[str, Any], version: Version, request: HttpRequ
     return resource
 
 
-def _soft(bucket: Bucket, name: str, generation: int | None) -> Version:
-    for version in bucket.soft:
+def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Version:
+    for version in bucket.buried(call.clock.now()):
         if version.name == name and version.generation == generation:
             return version
     raise no_object(bucket.name, name)

@@ -19,6 +19,7 @@ from .conditions import NONE, Conditions, invalid
 from .content import Content
 
 SOFT_DELETE = 604800  # seconds: what a bucket has that says nothing
+SOFT_BYTES = 1 << 30  # of a bucket's softly deleted objects: this disk is smaller than Google's
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _LONGEST = 1024  # bytes of an object's name
 
@@ -103,11 +104,25 @@ class Bucket(msgspec.Struct, kw_only=True):
             return self.live(name)
         return next((version for version in self.versions.get(name, ()) if version.generation == generation), None)
 
-    def listed(self, *, all_versions: bool, soft_deleted: bool) -> Iterator[Version]:
+    def bury(self, version: Version, now: datetime) -> None:
+        """Delete it softly. Those whose time is over go for good, and the oldest where there are too many bytes."""
+        version.soft_deleted = now
+        self.soft.append(version)
+        size = sum(buried.content.size for buried in self.soft)
+        while self.soft and (size > SOFT_BYTES or self._over(self.soft[0], now)):
+            oldest = self.soft.pop(0)
+            size -= oldest.content.size
+            oldest.content.remove()
+
+    def buried(self, now: datetime) -> list[Version]:
+        """What was deleted softly and can be restored, in the order of names and generations."""
+        return sorted((v for v in self.soft if not self._over(v, now)), key=lambda version: (version.name, version.generation))
+
+    def _over(self, version: Version, now: datetime) -> bool:
+        return version.soft_deleted is not None and version.soft_deleted + self.soft_delete <= now
+
+    def listed(self, *, all_versions: bool = False) -> Iterator[Version]:
         """In the order of names and generations."""
-        if soft_deleted:
-            yield from sorted(self.soft, key=lambda version: (version.name, version.generation))
-            return
         for name in sorted(self.versions):  # code points are in the order of UTF-8, which is Google's
             for version in self.versions[name]:
                 if all_versions or version.replaced is None:
@@ -192,8 +207,7 @@ class Store:
         if not bucket.versions[version.name]:
             del bucket.versions[version.name]
         if bucket.soft_delete:
-            version.soft_deleted = now
-            bucket.soft.append(version)
+            bucket.bury(version, now)
         else:
             version.content.remove()
 

@@ -81,9 +81,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer:
 def list_objects(call: Call, request: HttpRequest) -> HttpAnswer:
     query, store = request.query, store_of(call)
     with store.lock:
-        versions = {
-            (v.name, v.generation): v for v in store.bucket(request.params["bucket"]).listed(all_versions=False, soft_deleted=False)
-        }
+        versions = {(v.name, v.generation): v for v in store.bucket(request.params["bucket"]).listed()}
     listing = page(versions, Asked(prefix=query.get("prefix", ""), delimiter=query.get("delimiter", ""), start=query.get("marker", "")))
     items = [versions[entry.name, entry.generation] for entry in listing.entries if entry.generation]
     listed = "".join(

@@ -35,7 +35,7 @@ def seen(target, count):
         table = target.warehouse.query("SELECT DISTINCT event_id FROM clicks_raw ORDER BY event_id", {})
         return table["event_id"].to_pylist()
 
-    return wait(ids, lambda found: len(found) >= count, deadline=timedelta(seconds=60))
+    return wait(ids, lambda seen: len(seen) >= count, deadline=timedelta(seconds=60))
 
 
 @pytest.mark.parametrize("kind", ["cut-after", "throttle"])
@@ -60,6 +60,11 @@ def test_half_a_stream_is_seen_by_plan_and_finished_by_apply(target, stack):
     stack.fault(kind="error", operation="Subscriber.CreateSubscription", code="PERMISSION_DENIED")
     with pytest.raises(Denied):
         target.events.apply(STREAM)
+    stack.fault(kind="error", operation="Subscriber.CreateSubscription", name="conf-clicks-raw", code="PERMISSION_DENIED")
+    with pytest.raises(Denied) as refused:
+        target.events.apply(STREAM)
+    assert "roles/bigquery.dataEditor" in refused.value.remedy
+    stack.clear_faults()
     assert target.events.observe("clicks_raw") == "creating"
     target.events.apply(STREAM)
     assert target.events.observe("clicks_raw") == "ready"

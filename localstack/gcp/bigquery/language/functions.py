@@ -130,7 +130,11 @@ def compared(operator: str, left: str, right: str, type_kind: int) -> str:
 
 
 def _comparison(operator: str) -> Callable[[Translator, Node], str]:
-    return lambda t, node: compared(operator, *arguments(t, node), kind(node))
+    def write(t: Translator, node: Node) -> str:
+        left, right = arguments(t, node)
+        return compared(operator, left, right, kind(node))
+
+    return write
 
 
 def _between(t: Translator, node: Node) -> str:

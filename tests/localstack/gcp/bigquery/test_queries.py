@@ -130,3 +130,18 @@ print(pandas_gbq.read_gbq("SELECT sum(a) AS a FROM shop.g", project_id="shop-pro
 """
     assert gcp.run(code).split() == ["[3]"]
     assert client.get_table("shop.g").num_rows == 2
+
+
+def test_a_script_runs_its_statements_as_child_jobs(client):
+    job = client.query("CREATE TEMP TABLE e (x INT64);\n-- two rows\nINSERT e VALUES (5), (6);\nSELECT x FROM e ORDER BY x;")
+    assert [row.x for row in job.result()] == [5, 6]
+    assert [child.statement_type for child in client.list_jobs(parent_job=job)] == ["SELECT", "INSERT", "CREATE_TABLE"]
+    with pytest.raises(BadRequest, match=r"Unrecognized name: foo at \[2:8\]"):
+        client.query("SELECT 1;\nSELECT foo").result()
+
+
+def test_a_table_that_requires_it_is_read_with_a_condition_on_its_partitions(client, rows):
+    client.query("CREATE TABLE shop.t (day DATE, n INT64) PARTITION BY day OPTIONS (require_partition_filter = TRUE)").result()
+    with pytest.raises(BadRequest, match="without a filter over column"):
+        rows("SELECT n FROM shop.t WHERE n > 1")
+    assert rows("SELECT n FROM shop.t WHERE day > '2024-01-01'") == []

@@ -100,6 +100,22 @@ def test_a_deployment_that_fails_leaves_the_endpoint_as_it_was(kit):
     assert [operation.error.code for operation in operations if operation.HasField("error")] == [9, 9]
 
 
+def test_a_deployment_tells_its_stage_and_can_be_cancelled(kit):
+    endpoint = kit.create("ranker")
+    done = kit.deploying(endpoint, kit.upload("a")[0], split={"0": 100})
+    done.result(timeout=60)
+    assert done.metadata.deployment_stage == ai.DeploymentStage.SUCCESSFULLY_DEPLOYED
+    before = kit.endpoints.get_endpoint(name=endpoint)
+    never = kit.deploying(endpoint, kit.upload("b", ill=True)[0])
+    assert never.metadata.deployment_stage in (ai.DeploymentStage.STARTING_DEPLOYMENT, ai.DeploymentStage.PREPARING_MODEL)
+    assert not never.done()
+    kit.endpoints.cancel_operation({"name": never.operation.name})
+    with pytest.raises(exceptions.GoogleAPICallError, match="cancelled"):
+        never.result(timeout=60)
+    assert never.metadata.deployment_stage == ai.DeploymentStage.FAILED_TO_DEPLOY
+    assert kit.endpoints.get_endpoint(name=endpoint) == before
+
+
 def test_what_a_deployment_refuses_at_once(kit):
     endpoint = kit.serving("a", split={"a": 100})
     model, _ = kit.upload("b")

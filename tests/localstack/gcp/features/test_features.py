@@ -1,5 +1,6 @@
 """The feature store: registry, online stores, views and their syncs, and reads by key, over both transports."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -190,3 +191,16 @@ def test_a_view_syncs_by_cron(gcp, warehouse, admin, fetch):
     assert fetch(view.name, "i1")["clicks"] == 7
     gcp.advance(7200)
     assert len(list(admin.list_feature_view_syncs(parent=view.name))) == 3
+
+
+def test_a_continuous_view_follows_its_source(warehouse, admin, fetch):
+    source = {"uri": LATEST, "entity_id_columns": ["item_id"]}
+    view = admin.create_feature_view(
+        parent=STORE, feature_view_id="always", feature_view={"big_query_source": source, "sync_config": {"continuous": True}}
+    ).result()
+    load(warehouse, "item_latest", LATEST_SCHEMA, [{**I1, "clicks": 8}])
+    deadline = time.monotonic() + 60
+    while fetch(view.name, "i1")["clicks"] != 8:
+        assert time.monotonic() < deadline
+    [sync] = admin.list_feature_view_syncs(parent=view.name)
+    assert sync.sync_summary.row_synced == 1

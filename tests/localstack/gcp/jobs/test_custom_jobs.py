@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 import time
 
@@ -10,6 +13,7 @@ from google.api_core.exceptions import FailedPrecondition, GoogleAPICallError, I
 from google.cloud.aiplatform_v1 import CustomJob, JobServiceClient, JobState
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 
+from isthmus.localstack.gcp.jobs import gcs_shim
 from isthmus.tests.localstack.gcp.conftest import PARENT, PROJECT
 
 pytestmark = pytest.mark.slow
@@ -154,6 +158,14 @@ def test_a_python_package_is_installed_for_its_job_alone(client, bucket):
     assert bucket.blob("said").download_as_bytes() == b"ab /gcs/jobs/x"
     with pytest.raises(ModuleNotFoundError):
         __import__("trainer")
+
+
+def test_without_a_mount_kfps_artifacts_are_where_the_container_has_its_objects(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(f"from runpy import run_path\nrun_path({gcs_shim.__file__!r}, run_name='__main__')\n")
+    code = "from kfp.dsl import Dataset; print(Dataset(uri='gs://bucket/data').path)"
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "ISTHMUS_GCS": "/elsewhere/gcs/"}
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "/elsewhere/gcs/bucket/data\n"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,14 @@ import time
 import pytest
 import yaml
 from google.api_core.exceptions import AlreadyExists, Conflict, FailedPrecondition, GoogleAPICallError, InvalidArgument, NotFound
-from google.cloud.aiplatform_v1 import JobServiceClient, PipelineJob, PipelineServiceClient, PipelineState, PipelineTaskDetail
+from google.cloud.aiplatform_v1 import (
+    JobServiceClient,
+    MetadataServiceClient,
+    PipelineJob,
+    PipelineServiceClient,
+    PipelineState,
+    PipelineTaskDetail,
+)
 from google.protobuf import json_format, struct_pb2
 from kfp import compiler, dsl
 
@@ -307,3 +314,49 @@ def test_a_tasks_container_is_a_custom_job_whose_lines_are_kept(jobs):
     custom = jobs.gcp.client(JobServiceClient).get_custom_job(name=name)
     assert custom.state.name == "JOB_STATE_FAILED"
     assert custom.job_spec.worker_pool_specs[0].container_spec.image_uri == "alpine"
+
+
+def test_several_jobs_are_cancelled_and_deleted_at_once_or_not_at_all(jobs):
+    @dsl.pipeline(name="held")
+    def held(seconds: int):
+        sleep(seconds=seconds)
+
+    spec = spec_of(held, jobs.tmp_path)
+    jobs.run(spec, "ended", values={"seconds": 0})
+    jobs.start(spec, "going", values={"seconds": 600})
+    names = [f"{PARENT}/pipelineJobs/{job}" for job in ("ended", "going")]
+    with pytest.raises(FailedPrecondition):
+        jobs.client.batch_delete_pipeline_jobs(parent=PARENT, names=names)
+    assert len(list(jobs.client.list_pipeline_jobs(parent=PARENT))) == 2
+    cancelled = jobs.client.batch_cancel_pipeline_jobs(parent=PARENT, names=names).result(timeout=60)
+    assert [job.state.name for job in cancelled.pipeline_jobs] == ["PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_CANCELLED"]
+    deleted = jobs.client.batch_delete_pipeline_jobs(parent=PARENT, names=names).result(timeout=60)
+    assert len(deleted.pipeline_jobs) == 2
+    assert list(jobs.client.list_pipeline_jobs(parent=PARENT)) == []
+
+
+def test_a_pipeline_is_given_an_artifact_of_the_metadata_store(jobs):
+    @dsl.container_component
+    def show(data: dsl.Input[dsl.Dataset], out: dsl.OutputPath(str)):
+        script = 'mkdir -p "$(dirname "$1")" && cat "$0" > "$1" && printf %s "$2" >> "$1"'
+        return dsl.ContainerSpec(image="alpine", command=["sh", "-c", script], args=[data.path, out, data.metadata["rows"]])
+
+    @dsl.pipeline(name="given")
+    def given(data: dsl.Input[dsl.Dataset]):
+        show(data=data)
+
+    jobs.bucket.blob("data.txt").upload_from_string("rows: ")
+    client = jobs.gcp.client(MetadataServiceClient)
+    client.create_metadata_store(parent=PARENT, metadata_store={}, metadata_store_id="default").result(timeout=60)
+    client.create_artifact(
+        parent=f"{PARENT}/metadataStores/default",
+        artifact={"uri": "gs://pipelines/data.txt", "schema_title": "system.Dataset", "metadata": {"rows": 7}},
+        artifact_id="seven",
+    )
+    with pytest.raises(InvalidArgument, match="data is missing"):
+        jobs.start(given)
+    with pytest.raises(InvalidArgument, match="'eight'"):
+        jobs.start(given, config={"input_artifacts": {"data": {"artifact_id": "eight"}}})
+    job = jobs.run(given, config={"input_artifacts": {"data": {"artifact_id": "seven"}}})
+    assert value(job, "show") == "rows: 7"
+    assert task(job, "show").inputs["data"].artifacts[0].name.endswith("/artifacts/seven")

@@ -118,7 +118,7 @@ def test_what_is_retained_or_held_stays_until_its_time(gcp, client):
         bucket.patch()
 
 
-def test_what_was_deleted_softly_can_be_restored(client, bucket):
+def test_what_was_deleted_softly_can_be_restored_in_its_time(gcp, client, bucket):
     blob = bucket.blob("k")
     blob.upload_from_string(b"one")
     generation = blob.generation
@@ -130,6 +130,9 @@ def test_what_was_deleted_softly_can_be_restored(client, bucket):
     bucket.delete(force=True)
     again = client.restore_bucket("shop", generation=bucket.generation)
     assert (again.name, again.soft_delete_time) == ("shop", None)
+    assert [blob.name for blob in bucket.list_blobs(soft_deleted=True)] == ["k"]
+    gcp.advance(7 * 86_400)
+    assert list(bucket.list_blobs(soft_deleted=True)) == []
 
 
 def test_customers_keys_open_what_they_closed_and_nothing_else_does(bucket):

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 
 import google_crc32c
 import msgspec
@@ -123,3 +124,15 @@ def test_a_partial_answer_holds_what_its_fields_name():
     for wrong in ("items(name", "items)", ",kind"):
         with pytest.raises(GcpError, match="Invalid field selection"):
             partial.selected(answer, wrong)
+
+
+def test_of_what_is_deleted_softly_the_oldest_goes_when_there_are_too_many_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "SOFT_BYTES", 10)
+    now = datetime.now(UTC)
+    bucket = store.Bucket(name="b", project="p", generation=1, created=now, updated=now)
+    for number, size in enumerate((4, 4, 4, 11, 1)):
+        written = content.written(tmp_path, [b"x" * size])
+        version = store.Version(bucket="b", name="k", generation=number, content=written, created=now, updated=now, class_changed=now)
+        bucket.bury(version, now)
+    assert [version.generation for version in bucket.buried(now)] == [4]
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"x"]

@@ -1,0 +1,43 @@
+"""Where no mount of /gcs is permitted: kfp's artifacts are then where the container has its objects.
+
+It stands alone: it is run by its path, as the `sitecustomize` of a container.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+_MODULE = "kfp.dsl.types.artifact_types"
+
+
+class _Moved(Loader):
+    """The module as it is, but for the folder in which it looks for gs://."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.loader.exec_module(module)
+        module.__dict__["_GCS_LOCAL_MOUNT_PREFIX"] = os.environ["ISTHMUS_GCS"]
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname != _MODULE:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Moved(spec.loader)
+        return spec
+
+
+if __name__ == "__main__":
+    sys.meta_path.insert(0, _Finder())
