@@ -14,6 +14,7 @@ import msgspec
 from ..registry import HttpRequest
 from . import (
     analysis,
+    arrow,
     datasets,
     ddl,
     dml,
@@ -80,21 +81,35 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
         raise BigQueryError("required", "Required parameter is missing: query", "query")
     if configuration.get("useLegacySql", True):
         raise not_run("legacy SQL (useLegacySql must be false)")
-    for key, subject in (("tableDefinitions", "external tables"), ("createSession", "sessions")):
-        if configuration.get(key):
-            raise not_run(subject)
+    if configuration.get("tableDefinitions"):
+        raise not_run("external tables")
     if configuration.get("queryParameters"):
         configuration = {**configuration, "queryParameters": _written(configuration["queryParameters"])}
         job.configuration = {**job.configuration, "query": configuration}
     default = configuration.get("defaultDataset") or {}
     dataset = (default.get("projectId") or job.project, default["datasetId"]) if default.get("datasetId") else None
-    question = Question(sql=str(configuration["query"]), project=job.project, dataset=dataset, location=location)
+    question = Question(
+        sql=str(configuration["query"]), project=job.project, dataset=dataset, location=location, temporary=_session(configuration)
+    )
+    if question.temporary is not None:
+        job.session = question.temporary.removeprefix(_SESSION)
     if configuration.get("destinationTable"):
         writing.target_of(configuration, "WRITE_EMPTY")
     else:
         job.configuration = {**job.configuration, "query": {**configuration, **_anonymous(job.project)}}
     most = whole_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
     return Spec(question=question, configuration=job.configuration["query"], most_billed=most)
+
+
+_SESSION = "_session"
+
+
+def _session(configuration: Mapping[str, Any]) -> str | None:
+    """The hidden dataset of a session's temporary tables: of one that the job makes, or names."""
+    properties = {entry.get("key"): entry.get("value") for entry in configuration.get("connectionProperties") or ()}
+    if configuration.get("createSession"):
+        return f"{_SESSION}{uuid.uuid4().hex}"
+    return f"{_SESSION}{properties['session_id']}" if properties.get("session_id") else None
 
 
 def _written(value: Any) -> Any:
@@ -154,9 +169,16 @@ def _target(here: Place, spec: Spec) -> writing.Target:
 def run(here: Place, spec: Spec, running: Running) -> Outcome:
     if not analysis.available():
         return _unchecked(here, spec, running)
+    if spec.question.temporary is not None:
+        _open(here, spec)
     parts = scripts.statements(spec.question.sql)
     if len(parts) > 1:
         return _script(here, spec, parts, running)
+    return _statement(here, spec, running)
+
+
+def _statement(here: Place, spec: Spec, running: Running) -> Outcome:
+    """A single statement."""
     meaning = analysis.analyze(here, _question(spec))
     partitions.check_filters(meaning)
     size = processed(here, meaning)
@@ -169,9 +191,22 @@ def run(here: Place, spec: Spec, running: Running) -> Outcome:
     )
 
 
+def _open(here: Place, spec: Spec) -> None:
+    """Make the session; or notFound."""
+    project, dataset = spec.question.project, str(spec.question.temporary)
+    if spec.configuration.get("createSession"):
+        ensure_hidden(here, project, dataset)
+        return
+    try:
+        here.catalog.dataset(project, dataset)
+    except BigQueryError as error:
+        raise BigQueryError("notFound", f"Not found: Session {dataset.removeprefix(_SESSION)}") from error
+
+
 def _script(here: Place, spec: Spec, parts: Sequence[str], running: Running) -> Outcome:
     """Its result is the last statement's that gives rows."""
-    temporary = f"_script{uuid.uuid4().hex}"
+    session = spec.question.temporary
+    temporary = session or f"_script{uuid.uuid4().hex}"
     ensure_hidden(here, spec.question.project, temporary)
     children = []
     try:
@@ -180,9 +215,10 @@ def _script(here: Place, spec: Spec, parts: Sequence[str], running: Running) -> 
             question = msgspec.structs.replace(spec.question, sql=sql, temporary=temporary)
             configuration = {**spec.configuration, **_anonymous(question.project)}
             part = msgspec.structs.replace(spec, question=question, configuration=configuration)
-            children.append((sql, run(here, part, running)))
+            children.append((sql, _statement(here, part, running)))
     finally:
-        datasets.remove(here, spec.question.project, temporary, contents=True)
+        if session is None:
+            datasets.remove(here, spec.question.project, temporary, contents=True)
     last = next((outcome for _, outcome in reversed(children) if outcome.table is not None), children[-1][1])
     size = sum(outcome.processed for _, outcome in children)
     return msgspec.structs.replace(last, kind="SCRIPT", processed=size, children=tuple(children), affected=None)
@@ -222,7 +258,7 @@ def processed(here: Place, meaning: Analysis) -> int:
     for node in meaning.statement.walk():
         if node.kind == "table_scan":
             source = meaning.sources[node.table.serialization_id]
-            if source.table is not None and source.table.kind == "TABLE":
+            if source.table is not None and source.table.stored:
                 read_columns.setdefault(source.ref, set()).update(column.name.lower() for column in node.column_list)
     total = 0
     for ref, names in read_columns.items():
@@ -280,7 +316,8 @@ def arrow_answer(here: Place, job: Job, wanted: Page, results: Callable[..., dic
     answer.pop("pageToken", None)
     if job.outcome is None or not job.done or job.outcome.table is None:
         return answer
-    part, rest = _part(here, job.outcome, wanted)
+    rows, rest = _part(here, job.outcome, wanted)
+    part = arrow.shown(rows, job.outcome.fields)
     schema = arrow_schema(job.outcome.fields)
     batches = part.combine_chunks().to_batches() if part.num_rows else []
     return {

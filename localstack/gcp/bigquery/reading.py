@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..registry import Call, GcpError, handles
-from . import restriction, tables, warehouse
+from . import arrow, restriction, tables, warehouse
 from .catalog import Table, TableRef
 from .errors import BigQueryError
 from .job import Jobs
@@ -67,7 +67,7 @@ def create_read_session(call: Call, request: Any) -> Any:
 def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
     """The rows as they are now, in a table of their own."""
     options = request.read_session.read_options
-    if table.kind != "TABLE":
+    if not table.stored:
         raise BigQueryError("invalid", f"request failed: table {table.ref} is a {table.kind}, which cannot be read as a stream")
     fields = _selected(table.fields, list(options.selected_fields))
     where = restriction.condition(here, table, options.row_restriction) if options.row_restriction else ""
@@ -145,7 +145,8 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
     while place_in_stream < size:
         count = min(_BATCH, size - place_in_stream)
         with here.warehouse.session() as cursor:
-            part = warehouse.read(cursor, relation, fields, start=start + place_in_stream, limit=count)
+            rows = warehouse.read(cursor, relation, fields, start=start + place_in_stream, limit=count)
+        part = arrow.shown(rows, fields)
         for batch in part.combine_chunks().to_batches():
             answer = response(row_count=batch.num_rows)
             if place_in_stream == request.offset:
