@@ -30,6 +30,10 @@ def smallest(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
     for service in sorted({permission.partition(".")[0] for permission in wanted & known}):
         own = {permission for permission in wanted & known if permission.startswith(f"{service}.")}
         roles |= dict.fromkeys(_cover(own - _granted(roles)))
+    for name in list(roles):  # what a later service's role grants, too
+        others = [other for other in roles if other != name]
+        if wanted & known <= _granted(others):
+            del roles[name]
     return tuple(roles), wanted - known
 
 

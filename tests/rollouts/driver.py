@@ -15,7 +15,7 @@ from isthmus.rollouts.ports import Ports
 from isthmus.target import Profile
 
 KINDS = (("/history/", "history"), ("traffic/ranker", "owner"), ("rollouts/ranker/ro", "minutes"), ("rollouts/ranker", "document"))
-OPERATIONS = {"UpdateEndpointWeightsAndCapacities": "endpoints.shift"}  # in which both targets say the same
+SHIFTS = {"local": "endpoints.shift", "sagemaker": "UpdateEndpointWeightsAndCapacities", "vertex": "UpdateEndpoint"}
 
 
 class Moved:
@@ -29,24 +29,28 @@ class Moved:
         self.time = datetime.fromisoformat(sys.stdin.readline().strip())
 
 
-def kind(call):
-    """What a call changes: a document by its name, all else by the operation."""
-    return next((name for part, name in KINDS if part in call.resource), OPERATIONS.get(call.operation, call.operation))
+def kind(call, adapter):
+    """What a call changes: a document by its name, the split, all else by the provider's operation."""
+    usual = "endpoints.shift" if call.operation == SHIFTS[adapter] else call.operation
+    return next((name for part, name in KINDS if part in call.resource), usual)
 
 
 def main(profile, holder):
     target = targets.load(msgspec.json.decode(profile, type=Profile))
     clock = Moved()
     target.clock = lambda: clock.time
-    target.calls.before = lambda call: clock.reach(f"before {kind(call)}")
-    target.calls.after = lambda call: clock.reach(f"after {kind(call)}")
+    target.calls.before = lambda call: clock.reach(f"before {kind(call, target.adapter.name)}")
+    target.calls.after = lambda call: clock.reach(f"after {kind(call, target.adapter.name)}")
+    aims = target.capabilities["invoke.variant"].level != "refused"
     ports = Ports(
         state=target.state,
         endpoints=target.endpoints,
         metrics=target.metrics,
         registry=target.registry,
         blobs=target.blobs,
-        smoke=lambda endpoint, variant: target.endpoints.invoke(endpoint, [{"x": 1}], variant=variant, request_id="smoke"),
+        smoke=lambda endpoint, variant: target.endpoints.invoke(
+            endpoint, [{"x": 1}], variant=variant if aims else None, request_id="smoke"
+        ),
     )
     drive(ports, "ranker", holder=holder, clock=target.clock, sleep=lambda seconds: clock.reach(f"sleep {seconds:g}"))
 

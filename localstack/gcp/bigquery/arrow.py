@@ -1,4 +1,4 @@
-"""Between Arrow as BigQuery shows it and Arrow as DuckDB holds it: they differ in BIGNUMERIC, JSON and arrays that are NULL."""
+"""Between Arrow as BigQuery shows it and Arrow as DuckDB holds it: they differ in BIGNUMERIC, INTERVAL, JSON and arrays that are NULL."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def arrow_type(field: Field) -> pa.DataType:
 
     if field.type == "BIGNUMERIC":
         element: pa.DataType = pa.struct([("bignumeric", pa.string())])
+    elif field.type == "INTERVAL":
+        element = pa.struct([(part, pa.int64()) for part in ("months", "days", "micros")])
     elif field.fields:
         element = pa.struct([(child.name, arrow_type(child)) for child in field.fields])
     else:
@@ -58,25 +60,31 @@ def shown(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
 def _shown(column: Any, field: Field, kind: Any) -> Any:
     import pyarrow as pa
 
-    if has_bignumeric(field):
-        return pa.chunked_array([pa.array([_decimals(value, field) for value in column.to_pylist()], kind)], kind)
+    if held_otherwise(field):
+        return pa.chunked_array([pa.array([_python(value, field) for value in column.to_pylist()], kind)], kind)
     if isinstance(column.type, pa.ExtensionType):
         storage: Any = column.type.storage_type
         column = pa.chunked_array([chunk.storage for chunk in column.chunks], storage)
     return column.cast(kind) if column.type != kind else column
 
 
-def has_bignumeric(field: Field) -> bool:
-    return field.type == "BIGNUMERIC" or any(map(has_bignumeric, field.fields))
+def held_otherwise(field: Field) -> bool:
+    """Whether DuckDB holds a column in another shape than Arrow shows it."""
+    return field.type in ("BIGNUMERIC", "INTERVAL") or any(map(held_otherwise, field.fields))
 
 
-def _decimals(value: Any, field: Field, *, member: bool = False) -> Any:
+def _python(value: Any, field: Field, *, member: bool = False) -> Any:
+    import pyarrow as pa
+
     if value is None:
         return None
     if field.repeated and not member:
-        return [_decimals(element, field, member=True) for element in value]
+        return [_python(element, field, member=True) for element in value]
     if field.fields:
-        return {child.name: _decimals(value[child.name], child) for child in field.fields}
+        return {child.name: _python(value[child.name], child) for child in field.fields}
+    if field.type == "INTERVAL":
+        kind: Any = pa.MonthDayNano
+        return kind([value["months"], value["days"], value["micros"] * 1000])
     return number(value["bignumeric"]) if field.type == "BIGNUMERIC" else value
 
 

@@ -56,7 +56,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     def kind(self) -> str:
         if "view" in self.written:
             return "VIEW"
-        return "MATERIALIZED_VIEW" if "materializedView" in self.written else "TABLE"
+        return "SNAPSHOT" if "snapshotDefinition" in self.written else "TABLE"
+
+    @property
+    def stored(self) -> bool:
+        """Whether it has rows of its own."""
+        return self.kind != "VIEW"
 
 
 class Catalog:

@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .bignumeric import key
-from .errors import BigQueryError, not_run
+from .errors import BigQueryError
 from .types import Field
 
 _DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
@@ -24,6 +24,7 @@ _RANGE = re.compile(r"\s*\[\s*(.*?)\s*,\s*(.*?)\s*\)\s*")
 _INTERVAL = re.compile(r"([+-]?)(\d+)-(\d+) ([+-]?\d+) ([+-]?)(\d+):(\d+):(\d+)(?:\.(\d{1,9}))?")
 _PART = r"(?:(-?[\d.]+)%s)?"
 _DURATION = re.compile("P" + "".join(_PART % unit for unit in "YMD") + "(?:T" + "".join(_PART % unit for unit in "HMS") + ")?")
+_FRACTION = re.compile(r"\d+\.\d+")
 _NUMERIC_MOST = Decimal("99999999999999999999999999999.999999999")
 _INT64 = (-(2**63), 2**63 - 1)
 
@@ -103,23 +104,21 @@ def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
     return {child.name: column(end, child, place=f"{place}.") for child, end in zip(field.fields, bounds, strict=True)}
 
 
-def interval(value: Any) -> tuple[int, int, int]:
-    """Y-M D H:M:S as months, days and nanoseconds."""
+def interval(value: Any) -> dict[str, int]:
+    """Y-M D H:M:S, or ISO 8601's duration, as months, days and microseconds."""
     words = str(value).strip()
     if match := _DURATION.fullmatch(words):
         parts = [Decimal(part or 0) for part in match.groups()]
         years, months, days = parts[:3]
-        whole = (parts[3] * 3600 + parts[4] * 60 + parts[5]) * 10**9
-        if abs(whole) >= 1 << 63:
-            raise not_run("an INTERVAL of more than 292 years in hours")
-        return (int(years * 12 + months), int(days), int(whole))
+        micros = (parts[3] * 3600 + parts[4] * 60 + parts[5]) * 1_000_000
+        return {"months": int(years * 12 + months), "days": int(days), "micros": int(micros)}
     match = _INTERVAL.fullmatch(words)
     if match is None:
         raise ValueError(value)
     hours, minutes, seconds = map(int, match.group(6, 7, 8))
-    span = (hours * 3600 + minutes * 60 + seconds) * 10**9 + int((match[9] or "0").ljust(9, "0")[:9])
+    span = (hours * 3600 + minutes * 60 + seconds) * 1_000_000 + int((match[9] or "0").ljust(6, "0")[:6])
     count = int(match[2]) * 12 + int(match[3])
-    return (-count if match[1] == "-" else count, int(match[4]), -span if match[5] == "-" else span)
+    return {"months": -count if match[1] == "-" else count, "days": int(match[4]), "micros": -span if match[5] == "-" else span}
 
 
 def integer(value: Any) -> int:
@@ -237,7 +236,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "FLOAT": floating,
     "BOOLEAN": boolean,
     "STRING": text,
-    "GEOGRAPHY": text,
+    "GEOGRAPHY": lambda value: _FRACTION.sub(lambda match: match[0].rstrip("0").rstrip("."), text(value)),
     "BYTES": octets,
     "NUMERIC": numeric,
     "BIGNUMERIC": lambda value: {"bignumeric": key(str(value) if isinstance(value, float) else value)},

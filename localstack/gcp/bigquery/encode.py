@@ -104,15 +104,12 @@ def _json_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def interval_text(value: Any) -> str:
-    """Y-M D H:M:S of an Arrow interval of months, days and nanoseconds."""
-    months, days, nanoseconds = value
-    sign = "-" if months < 0 else ""
-    years, rest = divmod(abs(months), 12)
-    time_sign = "-" if nanoseconds < 0 else ""
-    seconds, fraction = divmod(abs(nanoseconds) // 1000, 1_000_000)
+def interval_text(value: dict[str, int]) -> str:
+    """Y-M D H:M:S."""
+    years, months = divmod(abs(value["months"]), 12)
+    seconds, fraction = divmod(abs(value["micros"]), 1_000_000)
     clock = f"{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}" + (f".{fraction:06d}" if fraction else "")
-    return f"{sign}{years}-{rest} {days} {time_sign}{clock}"
+    return f"{'-' if value['months'] < 0 else ''}{years}-{months} {value['days']} {'-' if value['micros'] < 0 else ''}{clock}"
 
 
 _WRITERS: dict[str, Callable[[Any], Any]] = {

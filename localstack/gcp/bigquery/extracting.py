@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..registry import Call
-from . import encode, tables, warehouse, writing
+from . import arrow, encode, tables, warehouse, writing
 from .errors import BigQueryError, invalid, not_run
 from .job import Job, Outcome
 from .place import Place
@@ -31,11 +31,13 @@ def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
         from ..storage import access
 
         table = here.catalog.table(ref)
-        if table.kind != "TABLE":
+        if not table.stored:
             raise invalid(f"Cannot extract {ref}: it is a {table.kind}")
         with here.warehouse.session() as cursor:
             job.running.watch(cursor)
             rows = warehouse.read(cursor, tables.relation(ref), table.fields)
+        if form == "PARQUET":
+            rows = arrow.shown(rows, table.fields)
         content = _FORMATS[form](rows, table.fields, configuration)
         if configuration.get("compression") == "GZIP" and form != "PARQUET":
             content = gzip.compress(content)

@@ -46,6 +46,7 @@ class Job(msgspec.Struct, kw_only=True):
     warnings: list[BigQueryError] = []
     outcome: Outcome | None = None
     parent: str | None = None  # the id of the script's job
+    session: str | None = None  # the id of its session
     running: Running
 
     @property
@@ -140,6 +141,8 @@ def statistics(job: Job) -> dict[str, Any]:
         answer["startTime"] = milliseconds(job.started)
     if job.ended is not None:
         answer["endTime"] = milliseconds(job.ended)
+    if job.session is not None:
+        answer["sessionInfo"] = {"sessionId": job.session}
     if job.parent is not None:
         answer["parentJobId"] = job.parent
     if job.outcome is None or not job.done:

@@ -97,7 +97,7 @@ def _work(call: Call, here: Place, job: Job, *, upload: bytes | None, location: 
 
 
 def start(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None:
-    call.on_stop(call.store(Jobs).stop)
+
     job.started = here.now()
     call.spawn(_run, call.without_request(), here, job, work)
 
@@ -203,8 +203,10 @@ def results(here: Place, job: Job, wanted: query.Page, timestamps: str) -> dict[
     about = query_statistics(job)
     keys = ("schema", "numDmlAffectedRows", "dmlStats", "totalBytesProcessed", "cacheHit", "totalBytesBilled", "totalSlotMs")
     times = {key: value for key, value in statistics(job).items() if key.endswith("Time")}
+    session = {"sessionInfo": {"sessionId": job.session}} if job.session else {}
     return {
         **answer,
+        **session,
         **times,
         "location": job.location,
         **{k: about[k] for k in keys if k in about},

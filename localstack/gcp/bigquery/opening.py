@@ -8,6 +8,7 @@ from ..late_rows import LateRows
 from ..registry import Call
 from . import tables
 from .catalog import Catalog
+from .job import Jobs
 from .place import Place
 from .warehouse import Warehouse
 
@@ -26,6 +27,7 @@ def place(call: Call) -> Place:
     with store.lock:
         if store.warehouse is None:
             store.warehouse = Warehouse(call.home, call.query_memory)
+            call.on_stop(call.store(Jobs).stop)
             call.on_stop(store.warehouse.close)
     call.store(LateRows).settle()
     here = Place(catalog=store.catalog, warehouse=store.warehouse, clock=call.clock)

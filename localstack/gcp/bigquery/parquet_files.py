@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from . import arrow
 from .errors import BigQueryError, invalid, not_run
@@ -26,15 +28,15 @@ def read(
     lists = [field.name for field in table.schema if pa.types.is_list(field.type)]
     if lists and not options.get("enableListInference"):
         raise not_run(f"a Parquet list without enableListInference (column {lists[0]}), which BigQuery reads as a record of a record")
-    fields = _fields(table, schema)
+    fields = _fields(table, schema, configuration.get("decimalTargetTypes") or ("NUMERIC",))
     arrays = [_column(table.column(_index(table, field)), field) for field in fields]
     return fields, pa.Table.from_arrays(arrays, names=[field.name for field in fields]), []
 
 
-def _fields(table: Any, schema: tuple[Field, ...] | None) -> tuple[Field, ...]:
-    """The file's columns, typed by the schema where there is one."""
+def _fields(table: Any, schema: tuple[Field, ...] | None, decimals: Sequence[str]) -> tuple[Field, ...]:
+    """The file's columns, typed by the schema where there is one. `decimals`: what a decimal may become."""
     if schema is None:
-        return tuple(from_arrow(field) for field in table.schema)
+        return tuple(_decimal(from_arrow(field), decimals) for field in table.schema)
     known = {field.name.lower(): field for field in schema}
     fields = []
     for column in table.schema:
@@ -45,6 +47,19 @@ def _fields(table: Any, schema: tuple[Field, ...] | None) -> tuple[Field, ...]:
         if known[name].mode == "REQUIRED":
             raise invalid(f"Provided schema is not compatible with the file: required field {known[name].name} is not in it")
     return tuple(fields)
+
+
+def _decimal(field: Field, targets: Sequence[str]) -> Field:
+    """The first type among the targets that holds the column [docs: rest/v2/Job#DecimalTargetType]."""
+    if field.type not in ("NUMERIC", "BIGNUMERIC"):
+        return field
+    wide = ("BIGNUMERIC",) if field.type == "BIGNUMERIC" else ("NUMERIC", "BIGNUMERIC")
+    kind = next((name for name in wide if name in targets), None)
+    if kind is None:
+        raise invalid(
+            f"{_WORDS} Column '{field.name}' has values that are out of valid NUMERIC range; add BIGNUMERIC to decimalTargetTypes"
+        )
+    return msgspec.structs.replace(field, type=kind)
 
 
 def _index(table: Any, field: Field) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import msgspec
 from ..registry import HttpRequest
 from . import (
     analysis,
+    arrow,
     datasets,
     ddl,
     dml,
@@ -39,6 +41,8 @@ from .types import Field, arrow_schema
 
 _LIFETIME = timedelta(hours=24)  # of a result [docs: bigquery/docs/cached-results]
 _PAGE = 50_000  # rows at most
+_RESULT = "anon"  # begins the name of a table that holds a result
+_MOST_RESULTS = 300  # that are kept
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,21 +84,35 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
         raise BigQueryError("required", "Required parameter is missing: query", "query")
     if configuration.get("useLegacySql", True):
         raise not_run("legacy SQL (useLegacySql must be false)")
-    for key, subject in (("tableDefinitions", "external tables"), ("createSession", "sessions")):
-        if configuration.get(key):
-            raise not_run(subject)
+    if configuration.get("tableDefinitions"):
+        raise not_run("external tables")
     if configuration.get("queryParameters"):
         configuration = {**configuration, "queryParameters": _written(configuration["queryParameters"])}
         job.configuration = {**job.configuration, "query": configuration}
     default = configuration.get("defaultDataset") or {}
     dataset = (default.get("projectId") or job.project, default["datasetId"]) if default.get("datasetId") else None
-    question = Question(sql=str(configuration["query"]), project=job.project, dataset=dataset, location=location)
+    question = Question(
+        sql=str(configuration["query"]), project=job.project, dataset=dataset, location=location, temporary=_session(configuration)
+    )
+    if question.temporary is not None:
+        job.session = question.temporary.removeprefix(_SESSION)
     if configuration.get("destinationTable"):
         writing.target_of(configuration, "WRITE_EMPTY")
     else:
         job.configuration = {**job.configuration, "query": {**configuration, **_anonymous(job.project)}}
     most = whole_or_none(configuration.get("maximumBytesBilled"), "maximumBytesBilled")
     return Spec(question=question, configuration=job.configuration["query"], most_billed=most)
+
+
+_SESSION = "_session"
+
+
+def _session(configuration: Mapping[str, Any]) -> str | None:
+    """The hidden dataset of a session's temporary tables: of one that the job makes, or names."""
+    properties = {entry.get("key"): entry.get("value") for entry in configuration.get("connectionProperties") or ()}
+    if configuration.get("createSession"):
+        return f"{_SESSION}{uuid.uuid4().hex}"
+    return f"{_SESSION}{properties['session_id']}" if properties.get("session_id") else None
 
 
 def _written(value: Any) -> Any:
@@ -108,7 +126,7 @@ def _written(value: Any) -> Any:
 def _anonymous(project: str) -> dict[str, Any]:
     """Where a query's result is kept for a day."""
     dataset = "_" + hashlib.blake2b(project.encode(), digest_size=20).hexdigest()
-    table = {"projectId": project, "datasetId": dataset, "tableId": f"anon{uuid.uuid4().hex}"}
+    table = {"projectId": project, "datasetId": dataset, "tableId": f"{_RESULT}{uuid.uuid4().hex}"}
     return {"destinationTable": table, "createDisposition": "CREATE_IF_NEEDED", "writeDisposition": "WRITE_TRUNCATE"}
 
 
@@ -147,16 +165,32 @@ def _target(here: Place, spec: Spec) -> writing.Target:
     if target.ref.dataset.startswith("_"):
         ensure_hidden(here, target.ref.project, target.ref.dataset)
         target = msgspec.structs.replace(target, expires=here.now() + _LIFETIME)
+        _forget_results(here)
     writing.check(here, target)
     return target
+
+
+def _forget_results(here: Place) -> None:
+    """Drop the oldest results before their time, where there are many: they are in memory."""
+    results = [table for table in here.catalog.every_table() if table.ref.dataset.startswith("_") and table.ref.table.startswith(_RESULT)]
+    for table in results[:-_MOST_RESULTS]:
+        with contextlib.suppress(BigQueryError):  # another query was faster
+            tables.drop(here, table.ref)
 
 
 def run(here: Place, spec: Spec, running: Running) -> Outcome:
     if not analysis.available():
         return _unchecked(here, spec, running)
+    if spec.question.temporary is not None:
+        _open(here, spec)
     parts = scripts.statements(spec.question.sql)
     if len(parts) > 1:
         return _script(here, spec, parts, running)
+    return _statement(here, spec, running)
+
+
+def _statement(here: Place, spec: Spec, running: Running) -> Outcome:
+    """A single statement."""
     meaning = analysis.analyze(here, _question(spec))
     partitions.check_filters(meaning)
     size = processed(here, meaning)
@@ -169,9 +203,22 @@ def run(here: Place, spec: Spec, running: Running) -> Outcome:
     )
 
 
+def _open(here: Place, spec: Spec) -> None:
+    """Make the session; or notFound."""
+    project, dataset = spec.question.project, str(spec.question.temporary)
+    if spec.configuration.get("createSession"):
+        ensure_hidden(here, project, dataset)
+        return
+    try:
+        here.catalog.dataset(project, dataset)
+    except BigQueryError as error:
+        raise BigQueryError("notFound", f"Not found: Session {dataset.removeprefix(_SESSION)}") from error
+
+
 def _script(here: Place, spec: Spec, parts: Sequence[str], running: Running) -> Outcome:
     """Its result is the last statement's that gives rows."""
-    temporary = f"_script{uuid.uuid4().hex}"
+    session = spec.question.temporary
+    temporary = session or f"_script{uuid.uuid4().hex}"
     ensure_hidden(here, spec.question.project, temporary)
     children = []
     try:
@@ -180,9 +227,10 @@ def _script(here: Place, spec: Spec, parts: Sequence[str], running: Running) -> 
             question = msgspec.structs.replace(spec.question, sql=sql, temporary=temporary)
             configuration = {**spec.configuration, **_anonymous(question.project)}
             part = msgspec.structs.replace(spec, question=question, configuration=configuration)
-            children.append((sql, run(here, part, running)))
+            children.append((sql, _statement(here, part, running)))
     finally:
-        datasets.remove(here, spec.question.project, temporary, contents=True)
+        if session is None:
+            datasets.remove(here, spec.question.project, temporary, contents=True)
     last = next((outcome for _, outcome in reversed(children) if outcome.table is not None), children[-1][1])
     size = sum(outcome.processed for _, outcome in children)
     return msgspec.structs.replace(last, kind="SCRIPT", processed=size, children=tuple(children), affected=None)
@@ -222,7 +270,7 @@ def processed(here: Place, meaning: Analysis) -> int:
     for node in meaning.statement.walk():
         if node.kind == "table_scan":
             source = meaning.sources[node.table.serialization_id]
-            if source.table is not None and source.table.kind == "TABLE":
+            if source.table is not None and source.table.stored:
                 read_columns.setdefault(source.ref, set()).update(column.name.lower() for column in node.column_list)
     total = 0
     for ref, names in read_columns.items():
@@ -280,7 +328,8 @@ def arrow_answer(here: Place, job: Job, wanted: Page, results: Callable[..., dic
     answer.pop("pageToken", None)
     if job.outcome is None or not job.done or job.outcome.table is None:
         return answer
-    part, rest = _part(here, job.outcome, wanted)
+    rows, rest = _part(here, job.outcome, wanted)
+    part = arrow.shown(rows, job.outcome.fields)
     schema = arrow_schema(job.outcome.fields)
     batches = part.combine_chunks().to_batches() if part.num_rows else []
     return {

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..registry import Call, GcpError, handles
-from . import restriction, tables, warehouse
+from . import arrow, restriction, tables, warehouse
 from .catalog import Table, TableRef
 from .errors import BigQueryError
 from .job import Jobs
@@ -24,6 +24,7 @@ _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"
 _TABLE = re.compile(r"projects/([^/]+)/datasets/([^/]+)/tables/([^/]+)")
 _JOB_STREAM = re.compile(r"projects/([^/]+)/locations/([^/]+)/jobs/([^/]+)/streams/_default")
 _LIFETIME = timedelta(hours=6)
+_MOST_SESSIONS = 50  # that are kept: each holds its rows
 _BATCH = 20_000  # rows of one answer
 _ROWS_A_STREAM = 50_000
 _ARROW, _AVRO = 2, 1
@@ -67,7 +68,7 @@ def create_read_session(call: Call, request: Any) -> Any:
 def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
     """The rows as they are now, in a table of their own."""
     options = request.read_session.read_options
-    if table.kind != "TABLE":
+    if not table.stored:
         raise BigQueryError("invalid", f"request failed: table {table.ref} is a {table.kind}, which cannot be read as a stream")
     fields = _selected(table.fields, list(options.selected_fields))
     where = restriction.condition(here, table, options.row_restriction) if options.row_restriction else ""
@@ -89,8 +90,10 @@ def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
 
 
 def _forget(here: Place, sessions: Sessions) -> None:
-    gone = [session for session in sessions.by_name.values() if session.expires <= here.now()]
-    for session in gone:
+    known = list(sessions.by_name.values())
+    gone = {session.name: session for session in known if session.expires <= here.now()}
+    gone |= {session.name: session for session in known[:-_MOST_SESSIONS]}
+    for session in gone.values():
         del sessions.by_name[session.name]
         with here.warehouse.session() as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {session.relation}")
@@ -145,7 +148,8 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
     while place_in_stream < size:
         count = min(_BATCH, size - place_in_stream)
         with here.warehouse.session() as cursor:
-            part = warehouse.read(cursor, relation, fields, start=start + place_in_stream, limit=count)
+            rows = warehouse.read(cursor, relation, fields, start=start + place_in_stream, limit=count)
+        part = arrow.shown(rows, fields)
         for batch in part.combine_chunks().to_batches():
             answer = response(row_count=batch.num_rows)
             if place_in_stream == request.offset:

@@ -45,7 +45,7 @@ class Inserted:
 def list_rows(call: Call, request: HttpRequest) -> Answer:
     here = place(call)
     table = here.catalog.table(ref_of(request))
-    if table.kind != "TABLE":
+    if not table.stored:
         raise invalid(f"Cannot list a table of type {table.kind}.")
     fields = _selected(table.fields, request.query.get("selectedFields"))
     start = whole(request.query.get("pageToken") or request.query.get("startIndex") or "0", "startIndex")

@@ -129,7 +129,7 @@ def resource(here: Place, table: Table) -> dict[str, Any]:
         answer["schema"] = schema_to_rest(table.fields)
     if table.expires is not None:
         answer["expirationTime"] = milliseconds(table.expires)
-    if table.kind == "TABLE":
+    if table.stored:
         rows, size = measure(here, table)
         sizes = ("numBytes", "numTotalLogicalBytes", "numActiveLogicalBytes")
         answer |= {"numRows": str(rows), "numLongTermBytes": "0", "numLongTermLogicalBytes": "0", **dict.fromkeys(sizes, str(size))}
@@ -227,7 +227,7 @@ def reshape(cursor: Any, name: str, old: Sequence[Field], new: Sequence[Field]) 
 
 def drop(here: Place, ref: TableRef) -> None:
     table = here.catalog.table(ref)
-    if table.kind == "TABLE":
+    if table.stored:
         with here.warehouse.transaction(relation(ref)) as cursor:
             cursor.execute(f"DROP TABLE IF EXISTS {relation(ref)}")
     here.catalog.remove_table(ref)

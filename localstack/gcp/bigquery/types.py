@@ -28,7 +28,7 @@ DUCKDB = {
     "TIME": "TIME",
     "TIMESTAMP": "TIMESTAMPTZ",
     "JSON": "JSON",
-    "INTERVAL": "INTERVAL",
+    "INTERVAL": "STRUCT(months BIGINT, days BIGINT, micros BIGINT)",  # DuckDB's own is too narrow for Arrow
     "GEOGRAPHY": "VARCHAR",  # WKT, which is stored and read, and which no function takes
 }
 _ABSENT = {"FOREIGN"}

@@ -60,6 +60,18 @@ def compile_here() -> None:
         fresh.replace(file)
 
 
+def load(engine: Any) -> Any:
+    """The module. Machine code that is damaged, or of another kind of processor (a home that several machines share), is made anew."""
+    from wasmtime import Module, WasmtimeError
+
+    file = ensure_compiled()
+    try:
+        return Module.deserialize_file(engine, str(file))
+    except WasmtimeError:
+        file.unlink(missing_ok=True)
+        return Module.deserialize_file(engine, str(ensure_compiled()))
+
+
 def wasm_engine() -> Any:
     """The settings that compiling and loading must share."""
     from wasmtime import Config, Engine

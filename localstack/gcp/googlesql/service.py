@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from .compiled import ensure_compiled, wasm_engine
+from .compiled import load, wasm_engine
 
 _CATALOGS = 16  # catalogs that stay registered: an analysis on one takes 5 ms, on one that is sent along 25
 _ERROR = re.compile(r"Code: (\d+), Message: (.*)", re.DOTALL)
@@ -35,10 +35,8 @@ class Service:
     """The module's one instance. What it is asked at the same time waits; a trap (deep nesting) costs a new instance, 50 ms."""
 
     def __init__(self) -> None:
-        from wasmtime import Module
-
         self._engine = wasm_engine()
-        self._module = Module.deserialize_file(self._engine, str(ensure_compiled()))
+        self._module = load(self._engine)
         self._lock = Lock()
         self._instance = _Instance(self._engine, self._module)
 

@@ -28,8 +28,8 @@ def constant(value: Any, field: Field) -> str:
 
 
 def _word(value: Any, kind: str) -> str:
-    if kind == "BIGNUMERIC":
-        return f"struct_pack(bignumeric := '{value['bignumeric']}')"
+    if isinstance(value, dict):  # a BIGNUMERIC or an INTERVAL
+        return f"struct_pack({', '.join(f'{name} := {part!r}' for name, part in value.items())})"
     if kind in ("STRING", "JSON", "GEOGRAPHY"):
         return text(value)
     if kind == "BOOLEAN":

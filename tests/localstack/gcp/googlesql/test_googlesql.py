@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isthmus.localstack.gcp.googlesql import compiled
 from isthmus.localstack.gcp.googlesql.analyzer import SqlRejected, Table, analyzer_options, catalog_of, named_tables
 from isthmus.localstack.gcp.googlesql.compiled import available
 from isthmus.localstack.gcp.googlesql.reference import Parameter, Relation, evaluate
@@ -130,6 +131,20 @@ def test_threads_with_catalogs_of_their_own_get_their_own_answers():
 
     with ThreadPoolExecutor(8) as pool:  # more catalogs than stay registered
         assert set(pool.map(mistake, range(40))) == {"Unrecognized name: c"}
+
+
+def test_machine_code_that_cannot_be_loaded_is_made_anew(tmp_path, monkeypatch):
+    good = compiled.ensure_compiled()
+
+    def ensure():
+        file = tmp_path / "googlesql.cwasm"
+        if not file.exists():  # in place of 30 s of compiling
+            file.write_bytes(good.read_bytes())
+        return file
+
+    (tmp_path / "googlesql.cwasm").write_bytes(b"of another processor")
+    monkeypatch.setattr(compiled, "ensure_compiled", ensure)
+    assert compiled.load(compiled.wasm_engine()).exports
 
 
 def test_the_reference_implementation_answers_over_rows():
