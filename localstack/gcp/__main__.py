@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from ..process import HOST, leave, options, serve
@@ -12,10 +13,19 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = options("gcp", PORT, arguments)
     from . import handler_modules
     from .front import Front
+    from .googlesql import compiled as googlesql
     from .server import Server
     from .table import APIS, load
 
     handler_modules.load_own(wanted.handlers)
+
+    def listening() -> None:
+        if not googlesql.available():
+            sys.stderr.write(
+                "the GCP stack does not check queries: GoogleSQL's analyzer is not installed (zetasql, of isthmus[stack-gcp])\n"
+            )
+            sys.stderr.flush()
+        threading.Thread(target=warm, name="warm", daemon=True).start()
 
     def warm() -> None:
         """Vertex AI's package takes seconds: it is imported before somebody waits for it."""
@@ -28,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         wanted,
         Front,
         server=lambda front, port: Server(front, HOST, port),
-        listening=lambda: threading.Thread(target=warm, name="warm", daemon=True).start(),
+        listening=listening,
     )
 
 

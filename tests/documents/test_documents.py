@@ -21,6 +21,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "batch": "adapters.local.contents:Contents",
     "cache": "pipelines.cache:_Entry",
     "data": "pipelines.records:Data",
+    "bigquery_view": "adapters.vertex.online:_View",
     "evaluation": "pipelines.records:Evaluation",
     "failed": "pipelines.document:StepFailure",
     "key": "pipelines.cache:KeyRecord",
