@@ -133,7 +133,10 @@ class VertexEndpoints:
             pass
 
     def _bring(self, spec: EndpointSpec, seen: Seen, versions: Mapping[str, ModelVersion]) -> None:
-        """What is wanted is written first, under the etag of the look; then models are deployed and undeployed, else replicas changed."""
+        """What is wanted is written first, under the etag of the look; then models are deployed and undeployed, else replicas changed.
+
+        Nothing goes before all that is to come is there: a deployment that fails takes no variant away.
+        """
         there = {model.id for model in seen.endpoint.deployed_models}
         wanted = {deployed.number(variant) for variant in spec.variants}
         if there == wanted and tuple(deployed.wanted(seen.endpoint)) == tuple(map(deployed.number, spec.variants)):
@@ -142,15 +145,19 @@ class VertexEndpoints:
         description = deployed.described(spec, seen.operations)
         if description != seen.endpoint.description:
             self._update(seen.endpoint, etag=seen.endpoint.etag, description=description)
-        gone = [
-            _Change(
-                operation="UndeployModel",
-                resource=f"{spec.name} {number}",
-                start=partial(self._control.undeploy_model, endpoint=seen.endpoint.name, deployed_model_id=number, traffic_split={}),
-            )
-            for number in sorted(there - wanted)
-        ]
-        self._start([*self._missing(spec, seen, versions), *gone])
+        if missing := self._missing(spec, seen, versions):
+            self._start(missing)
+            return
+        self._start(
+            [
+                _Change(
+                    operation="UndeployModel",
+                    resource=f"{spec.name} {number}",
+                    start=partial(self._control.undeploy_model, endpoint=seen.endpoint.name, deployed_model_id=number, traffic_split={}),
+                )
+                for number in sorted(there - wanted)
+            ]
+        )
 
     def _start(self, changes: Sequence[_Change]) -> None:
         """All at once. Where an endpoint takes no second operation while the first one runs, the next `apply` goes on from there."""
