@@ -125,7 +125,10 @@ class VertexEndpoints:
             pass
 
     def _bring(self, spec: EndpointSpec, seen: Seen, versions: Mapping[str, ModelVersion]) -> None:
-        """What is wanted is written first, under the etag of the look; then models are deployed and undeployed, else replicas changed."""
+        """What is wanted is written first, under the etag of the look; then models are deployed and undeployed, else replicas changed.
+
+        Nothing goes before all that is to come is there: a deployment that fails takes no variant away.
+        """
         there = {model.id for model in seen.endpoint.deployed_models}
         wanted = {deployed.number(variant) for variant in spec.variants}
         if there == wanted and tuple(deployed.wanted(seen.endpoint)) == tuple(map(deployed.number, spec.variants)):
@@ -134,7 +137,9 @@ class VertexEndpoints:
         description = deployed.described(spec, seen.operations)
         if description != seen.endpoint.description:
             self._update(seen.endpoint, etag=seen.endpoint.etag, description=description)
-        self._deploy(spec, seen, versions)
+        if wanted - there:
+            self._deploy(spec, seen, versions)
+            return
         for number in sorted(there - wanted):
             with self._session.mutating("UndeployModel", f"{spec.name} {number}"):
                 self._control.undeploy_model(endpoint=seen.endpoint.name, deployed_model_id=number, traffic_split={})

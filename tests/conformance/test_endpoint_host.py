@@ -84,8 +84,7 @@ def test_apply_never_moves_traffic_and_a_variant_with_traffic_cannot_be_taken(re
     assert percents(state) == split(champion=60, challenger=40, third=0)
     host.shift("ranker", split(champion=100, challenger=0, third=0), expect=state.token)
     smaller = endpoint(variant(one, "champion"), variant(three, "challenger"))
-    host.apply(smaller)
-    state = until(lambda: (s := host.observe("ranker")) and variants_ready(smaller, s) and s)
+    state = until(lambda: host.apply(smaller) and variants_ready(smaller, s := host.observe("ranker")) and s)
     assert {v.name: v.version for v in state.variants} == {"champion": one.version, "challenger": three.version}
 
 

@@ -1,5 +1,6 @@
 """Vertex AI's endpoints where they are not as on other targets: operations, ids, etags, lost replies and lost deployments."""
 
+from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
@@ -96,6 +97,44 @@ def test_a_lost_deployment_is_told_and_the_next_apply_tries_again(target, stack,
     target.endpoints.apply(wanted)
     seen = until(lambda: (s := target.endpoints.observe("ranker")) and variants_ready(wanted, s) and s)
     assert {v.name: v.percent for v in seen.variants} == split(champion=50, challenger=50, third=0)
+
+
+def replacement(target, ready, tmp_path):
+    """The spec with another version for the challenger."""
+    champion, _ = ready[0].variants
+    return endpoint(champion, variant(register(target, tmp_path, 3.0), "challenger"))
+
+
+def test_a_replacement_that_is_killed_before_each_of_its_changes_is_ready_for_the_next_apply(target, ready, tmp_path):
+    """Nobody is at work there, and the old variants count. Else a rollout waits for nobody, or takes them for somebody else's."""
+    wanted, killed = replacement(target, ready, tmp_path), []
+
+    def kill(call):
+        if call.operation not in killed:
+            killed.append(call.operation)
+            raise KeyboardInterrupt
+
+    def is_replaced():
+        seen = settled(target)
+        if variants_ready(wanted, seen):
+            return True
+        assert (seen.phase, seen.revision) == ("ready", ready[1].revision)
+        with suppress(KeyboardInterrupt):
+            target.endpoints.apply(wanted)
+        return False
+
+    target.calls.before = kill
+    until(is_replaced)
+    assert killed == ["UpdateEndpoint", "DeployModel", "UndeployModel"]
+    assert len(google(target).deployed_models) == 2
+
+
+def test_a_replacement_whose_deployment_fails_takes_nothing_away(target, stack, ready, tmp_path):
+    stack.fault(kind="lost-deploy")
+    target.endpoints.apply(replacement(target, ready, tmp_path))
+    seen = settled(target)
+    assert (seen.phase, seen.revision) == ("failed", ready[1].revision)
+    assert len(google(target).deployed_models) == 2
 
 
 def test_traffic_waits_while_a_model_is_deployed(target, stack, ready, tmp_path):
