@@ -1,17 +1,19 @@
 """Vertex AI's endpoints where they are not as on other targets: operations, ids, etags, lost replies and lost deployments."""
 
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.vertex import deployed
-from isthmus.adapters.vertex.session import of
+from isthmus.adapters.vertex import deployed, removal
+from isthmus.adapters.vertex.session import CONTROL, of
 from isthmus.endpoints.converge import variants_ready
 from isthmus.endpoints.port import VariantSpec
 from isthmus.errors import Busy, Conflict, IsthmusError, OutcomeUnknown, Unsupported
+from isthmus.storage import wait
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, until, variant
 
 pytestmark = pytest.mark.slow
@@ -54,6 +56,37 @@ def test_a_variant_is_read_back_from_its_display_name_and_has_an_id_of_ten_digit
     assert len(deployed.number(spec)) == 10
     assert deployed.number(msgspec.structs.replace(spec, instances=(2, 3))) == deployed.number(spec)
     assert deployed.number(msgspec.structs.replace(spec, version=4)) != deployed.number(spec)
+
+
+def test_an_endpoint_that_takes_one_operation_at_a_time_comes_up_and_goes_all_the_same(target, one, tmp_path, monkeypatch):
+    """Deploying two at once is not forbidden by the documentation, nor promised by it."""
+    session = of(target)
+    control = session.client("endpoints", retrying=False, within=CONTROL)
+    sent = []
+
+    def alone(name):
+        start = getattr(control, name)
+
+        def asked(**request):
+            sent.append(name)
+            if sent.count(name) == 2:  # while the first one runs
+                raise Busy("There are other operations running on the Endpoint")
+            return start(**request)
+
+        monkeypatch.setattr(control, name, asked)
+
+    alone("deploy_model")
+    alone("undeploy_model")
+    spec = endpoint(variant(one, "champion"), variant(register(target, tmp_path, 2.0), "challenger"))
+
+    def step():
+        target.endpoints.apply(spec)
+        return target.endpoints.observe("ranker")
+
+    wait(step, lambda state: variants_ready(spec, state), deadline=timedelta(seconds=60))
+    removal.endpoint(session, "ranker")
+    assert target.endpoints.observe("ranker") is None
+    assert sent == ["deploy_model"] * 3 + ["undeploy_model"] * 3
 
 
 def test_what_somebody_else_deployed_is_no_variant_of_ours():
