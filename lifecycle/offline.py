@@ -101,8 +101,8 @@ def _told(ready: Path) -> str | None:
     else:
         text = f"it ended at {when}: {_how(end.code)}"
     lines = "".join(f"\n    {line}" for line in end.log)
-    held = _KEPT if end.home else _NOT_KEPT
-    return f"the offline stack of this project died: {text}\n{held}{chr(10) + '  its last lines' + lines if lines else ''}"
+    rest = _KEPT if end.home else _NOT_KEPT
+    return f"the offline stack of this project died: {text}\n{rest}{chr(10) + '  its last lines' + lines if lines else ''}"
 
 
 _KEPT = """\

@@ -24,8 +24,8 @@ from ...errors import Conflict, Invalid, IsthmusError, NotFound, OutcomeUnknown,
 from ...formats import StoredDocument, decode
 from ...storage import Versioned, check_document, check_key, state_conflict
 
-_ATTEMPTS = 5
-_PAUSE = 0.05  # seconds, doubled each time
+_ATTEMPTS = 7
+_PAUSE = 0.05  # seconds, doubled each time: more than a second in all, as Cloud Storage takes one change of an object a second
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,14 +138,12 @@ class Documents:
                 seen = self._seen(key)
                 if seen is not None and seen.nonce == nonce:
                     return seen.token
-                if seen is not None and seen.tombstone and expect is None:
-                    token = seen.token  # absent to everybody, not yet to the store
-                elif not _still(seen, expect):
+                if not _still(seen, expect):
                     raise _lost(key, seen, expect, unsure=unsure) from error
-                elif attempt == _ATTEMPTS - 1:
+                deleted = seen is not None and seen.tombstone
+                if attempt == _ATTEMPTS - 1 and not (deleted and isinstance(error, (Conflict, NotFound))):
                     raise
-                else:
-                    token = expect
+                token = seen.token if seen is not None and deleted else expect  # absent to everybody, not yet to the store
             time.sleep(_PAUSE * 2**attempt)  # as the SDK would between its own retries
         raise Unavailable(f"writing {key}: it kept changing between present and deleted", remedy="run this again")
 

@@ -112,6 +112,7 @@ def running(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def state(name: str, seen: Seen) -> EndpointState:
+    """Updating only while an operation runs: what an `apply` that was killed half-way left undone waits for the next `apply`."""
     endpoint = seen.endpoint
     there = {model.id: model for model in endpoint.deployed_models}
     missing = [spec for key, spec in wanted(endpoint).items() if key not in there]
@@ -120,8 +121,10 @@ def state(name: str, seen: Seen) -> EndpointState:
     phase: Phase = "ready"
     if hopeless:
         phase = "failed"
+    elif there:
+        phase = "updating" if busy else "ready"
     elif busy or missing:
-        phase = "updating" if there else "creating"
+        phase = "creating"
     return EndpointState(
         name=name,
         phase=phase,
@@ -133,11 +136,15 @@ def state(name: str, seen: Seen) -> EndpointState:
 
 
 def revision(endpoint: Any) -> str:
-    specs = [spec_of(model.display_name) for model in endpoint.deployed_models]
-    ours = [spec for spec in specs if spec is not None]
+    """A variant is replaced only when its old model is gone: until then the new one does not count."""
+    specs = {model.id: spec_of(model.display_name) for model in endpoint.deployed_models}
+    ours = {key: spec for key, spec in specs.items() if spec is not None}
     if len(ours) < len(specs) or PROJECT_LABEL not in endpoint.labels:
         return f"foreign:{endpoint.name.rpartition('/')[2]}"
-    return revision_of_variants(ours) if ours else ""
+    keys = wanted(endpoint)
+    going = {spec.name for key, spec in ours.items() if key not in keys}
+    counted = [spec for key, spec in ours.items() if key not in keys or spec.name not in going]
+    return revision_of_variants(counted) if counted else ""
 
 
 def traffic(saw: EndpointState) -> dict[str, Decimal]:

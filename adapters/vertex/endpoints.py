@@ -6,9 +6,11 @@ DeployModel's id is the variant's hash, so a repeat is refused. What a lost repl
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, final
 
 import msgspec
@@ -32,6 +34,14 @@ _MADE = timedelta(minutes=5)  # in which an endpoint is made; deploying to it is
 _REPLICAS = ("dedicated_resources.min_replica_count", "dedicated_resources.max_replica_count")
 
 
+class _Change(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation on an endpoint that is to be started."""
+
+    operation: str
+    resource: str
+    start: Callable[[], Any]
+
+
 @final
 class VertexEndpoints:
     def __init__(self, target: Target) -> None:
@@ -49,7 +59,7 @@ class VertexEndpoints:
         seen = self._look(spec.name)
         if seen is None:
             self._create(spec)
-            self._deploy(spec, self._must(spec.name), versions)
+            self._start(self._missing(spec, self._must(spec.name), versions))
             return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
         saw = deployed.state(spec.name, seen)
         hosting.guard_traffic(spec, deployed.running(seen.endpoint), deployed.traffic(saw))
@@ -114,8 +124,6 @@ class VertexEndpoints:
             labels=self._session.labels("endpoint", spec.name),
             dedicated_endpoint_enabled=not self._shared,
         )
-        if spec.capture_percent:
-            described.predict_request_response_logging_config = {"enabled": True, "sampling_rate": spec.capture_percent / 100}
         request = CreateEndpointRequest(parent=self._session.parent, endpoint=described, endpoint_id=endpoint_id)
         try:
             with self._session.mutating("CreateEndpoint", endpoint_id):
@@ -134,28 +142,44 @@ class VertexEndpoints:
         description = deployed.described(spec, seen.operations)
         if description != seen.endpoint.description:
             self._update(seen.endpoint, etag=seen.endpoint.etag, description=description)
-        self._deploy(spec, seen, versions)
-        for number in sorted(there - wanted):
-            with self._session.mutating("UndeployModel", f"{spec.name} {number}"):
-                self._control.undeploy_model(endpoint=seen.endpoint.name, deployed_model_id=number, traffic_split={})
+        undeployed = [
+            _Change(
+                operation="UndeployModel",
+                resource=f"{spec.name} {number}",
+                start=partial(self._control.undeploy_model, endpoint=seen.endpoint.name, deployed_model_id=number, traffic_split={}),
+            )
+            for number in sorted(there - wanted)
+        ]
+        self._start([*self._missing(spec, seen, versions), *undeployed])
 
-    def _deploy(self, spec: EndpointSpec, seen: Seen, versions: Mapping[str, ModelVersion]) -> None:
-        """All that is missing, at once. Where nothing has traffic yet the first variant is given everything."""
-        there = {model.id for model in seen.endpoint.deployed_models}
-        for place, variant in enumerate(spec.variants):
-            number = deployed.number(variant)
-            if number in there:
-                continue
-            first = place == 0 and not seen.endpoint.traffic_split
+    def _start(self, changes: Sequence[_Change]) -> None:
+        """All at once. Where an endpoint takes no second operation while the first one runs, the next `apply` goes on from there."""
+        for place, change in enumerate(changes):
             try:
-                with self._session.mutating("DeployModel", f"{spec.name} {deployed.display_name(variant)}"):
-                    self._control.deploy_model(
-                        endpoint=seen.endpoint.name,
-                        deployed_model=self._deployed_model(variant, versions[variant.name]),
-                        traffic_split={"0": 100} if first else {},
-                    )
-            except AlreadyExists:  # it is on its way
-                continue
+                with suppress(AlreadyExists), self._session.mutating(change.operation, change.resource):  # it is on its way
+                    change.start()
+            except Busy:
+                if place == 0:
+                    raise
+                return
+
+    def _missing(self, spec: EndpointSpec, seen: Seen, versions: Mapping[str, ModelVersion]) -> list[_Change]:
+        """What is to be deployed. Where nothing has traffic yet the first variant is given everything."""
+        there = {model.id for model in seen.endpoint.deployed_models}
+        return [
+            _Change(
+                operation="DeployModel",
+                resource=f"{spec.name} {deployed.display_name(variant)}",
+                start=partial(
+                    self._control.deploy_model,
+                    endpoint=seen.endpoint.name,
+                    deployed_model=self._deployed_model(variant, versions[variant.name]),
+                    traffic_split={"0": 100} if place == 0 and not seen.endpoint.traffic_split else {},
+                ),
+            )
+            for place, variant in enumerate(spec.variants)
+            if deployed.number(variant) not in there
+        ]
 
     def _deployed_model(self, variant: VariantSpec, version: ModelVersion) -> Any:
         from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel, MachineSpec
@@ -178,6 +202,7 @@ class VertexEndpoints:
         from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel
 
         there = {model.id: model for model in endpoint.deployed_models}
+        changes = []
         for variant in spec.variants:
             model = there[deployed.number(variant)]
             fewest, most = serving_replicas(self._target.profile, variant)
@@ -185,8 +210,10 @@ class VertexEndpoints:
             if (resources.min_replica_count, resources.max_replica_count) == (fewest, most):
                 continue
             changed = DeployedModel(id=model.id, dedicated_resources=DedicatedResources(min_replica_count=fewest, max_replica_count=most))
-            with self._session.mutating("MutateDeployedModel", f"{spec.name} {variant.name}"):
-                self._control.mutate_deployed_model(endpoint=endpoint.name, deployed_model=changed, update_mask={"paths": list(_REPLICAS)})
+            mask = {"paths": list(_REPLICAS)}
+            start = partial(self._control.mutate_deployed_model, endpoint=endpoint.name, deployed_model=changed, update_mask=mask)
+            changes.append(_Change(operation="MutateDeployedModel", resource=f"{spec.name} {variant.name}", start=start))
+        self._start(changes)
 
     def _update(self, endpoint: Any, *, etag: str, **fields: Any) -> Any:
         from google.cloud.aiplatform_v1 import Endpoint

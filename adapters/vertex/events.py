@@ -25,6 +25,7 @@ KIND = "stream"
 _DEAD = "dead"  # ends the names of what keeps the rejected
 _DELIVERIES = 5  # of a message before it counts as rejected: the fewest that Pub/Sub takes
 _ACTIVE = 1
+_NEVER: dict[str, Any] = {}  # expires a subscription; by itself one goes after 31 days without events, and what comes then is lost
 _RIGHTS = (
     "who writes (`service_account:`, else the project's Pub/Sub service agent) needs roles/bigquery.dataEditor on the dataset; "
     "that agent also roles/pubsub.publisher and roles/pubsub.subscriber, for the dead letters"
@@ -43,7 +44,7 @@ class PubSubEventLog:
         warehouse.apply(self._session, spec, stream_key=stream.key)
         self._ready.pop(stream.name, None)
         session, (topic, dead) = self._session, _topics(self._session, stream.name)
-        for wanted in (_topic_of(session, stream.name, dead), _topic_of(session, stream.name, topic)):  # users after what they use
+        for wanted in (_topic_of(session, stream.name, topic), _topic_of(session, stream.name, dead)):  # what is listed first: see `remove`
             if _topic(session, wanted["name"]) is None:
                 self._make("CreateTopic", session.publisher.create_topic, wanted)
         for wanted in (_keeping(session, stream.name), _writing(session, stream.name)):
@@ -101,18 +102,18 @@ class PubSubEventLog:
 
 
 def remove(session: Session, stream: str) -> None:
-    """The Inventory's: the subscription first. The table stays, with what was delivered. Absent is success."""
+    """The Inventory's: the topic by which it is listed goes last. The table stays, with what was delivered. Absent is success."""
     topic, dead = _topics(session, stream)
     for path in (_subscription_path(session, stream), _subscription_path(session, stream, f".{_DEAD}")):
         with suppress(NotFound), translated(f"deleting {path}", effect=True):
             session.subscriber.delete_subscription(request={"subscription": path})
-    for path in (topic, dead):
-        with suppress(NotFound), translated(f"deleting {path}", effect=True):
-            session.publisher.delete_topic(request={"topic": path})
     table = catalogue.read(session, stream)
     document = None if table is None else catalogue.document_of(session, table)
     if document is not None and document.stream_key is not None:  # it takes batches only from now on
         catalogue.write(session, stream, lambda old: without_stream(old or document))
+    for path in (dead, topic):
+        with suppress(NotFound), translated(f"deleting {path}", effect=True):
+            session.publisher.delete_topic(request={"topic": path})
 
 
 def listed(session: Session) -> Iterator[tuple[str, str]]:
@@ -157,6 +158,7 @@ def _writing(session: Session, stream: str) -> dict[str, Any]:
             **writer,
         },
         "dead_letter_policy": {"dead_letter_topic": dead, "max_delivery_attempts": _DELIVERIES},
+        "expiration_policy": _NEVER,
     }
 
 
@@ -169,6 +171,7 @@ def _keeping(session: Session, stream: str) -> dict[str, Any]:
         "topic": dead,
         "labels": labels,
         "message_retention_duration": "604800s",
+        "expiration_policy": _NEVER,
     }
 
 

@@ -22,7 +22,7 @@ from ...storage import Phase, wait
 from ...target import Target
 from ...times import epoch_milliseconds, from_epoch
 from ..common.online import latest_sql, merged, not_found
-from . import catalogue, feature_values, names
+from . import catalogue, feature_values, names, operations
 from . import sql as bigquery
 from .errors import translated
 from .session import Session, of, retry
@@ -32,6 +32,7 @@ STORE = "online_store"
 _NODES = {"min_node_count": 1, "max_node_count": 3, "cpu_utilization_target": 50}
 _PATIENCE = timedelta(minutes=40)  # a Bigtable store takes ten or so
 _SYNCED = timedelta(hours=2)
+_REFUSALS = 60  # of a sync while none is seen to run: half a minute, at the pace of `wait`
 _CALL = 60  # seconds
 _ATTEMPTS = 6
 _KNOWN = 30.0  # seconds that a reader trusts what it knows of a view
@@ -87,8 +88,12 @@ class VertexFeatures:
 
     def _make(self, operation: str, path: str, create: Callable[[], Any]) -> None:
         """Blocking."""
-        with suppress(AlreadyExists), self._session.mutating(operation, path):  # another process, or this one before a crash, was quicker
-            create().result(timeout=_PATIENCE.total_seconds())
+        try:
+            with self._session.mutating(operation, path):
+                begun = create()
+        except AlreadyExists:  # another process, or this one before a crash, was quicker
+            return
+        operations.succeeded(self._session, self._session.features, begun, what=f"making {path}", deadline=_PATIENCE)
 
     def _settled(self) -> None:
         wait(
@@ -156,15 +161,22 @@ class VertexFeatures:
 
     def _start_sync(self, view: str, path: str) -> str:
         """One at a time: one that runs began before our moment was written, so it is waited for and ours begins after it."""
-        deadline = time.monotonic() + _SYNCED.total_seconds()
-        while True:
+        refusals = 0
+
+        def begun() -> str:
+            nonlocal refusals
+            if refusals and self._running(path):
+                return ""
             try:
                 with self._session.mutating("SyncFeatureView", view):
                     return str(self._session.features.sync_feature_view(request={"feature_view": path}).feature_view_sync)
             except Busy:
-                if time.monotonic() > deadline:
+                refusals += 1
+                if refusals == _REFUSALS:  # something else than a sync stands against it
                     raise
-            wait(lambda: self._running(path), lambda running: not running, deadline=_SYNCED, what=f"the sync of {view} that runs")
+                return ""
+
+        return wait(begun, bool, deadline=_SYNCED, what=f"the sync of {view} that runs")
 
     def _running(self, path: str) -> bool:
         with self._session.reading("ListFeatureViewSyncs", path):

@@ -143,6 +143,7 @@ class VertexRegistry:
         except AlreadyExists:  # another digest of a new model was a little faster
             if known:
                 raise
+            wait(lambda: self._versions(name), bool, deadline=_READY, what=f"the first version of {model}")
             return self._upload(model, uri=uri, digest=digest, image=image)
         return wait(
             lambda: self._by_digest(name, digest), lambda version: version is not None, deadline=_READY, what=f"registering {model}"

@@ -31,10 +31,19 @@ def endpoint(session: Session, name: str) -> None:
     if there.traffic_split:
         with translated(f"taking the traffic from {name}", effect=True):
             endpoints.update_endpoint(endpoint={"name": path}, update_mask={"paths": ["traffic_split"]})
-    for model_id in [deployed.id for deployed in there.deployed_models]:
-        with suppress(NotFound), translated(f"undeploying {model_id} of {name}", effect=True):
-            endpoints.undeploy_model(endpoint=path, deployed_model_id=model_id, traffic_split={})
-    wait(lambda: _endpoint(session, name), lambda seen: seen is None or not seen.deployed_models, deadline=_EMPTY, what=f"emptying {name}")
+    asked: set[str] = set()
+
+    def empty() -> bool:
+        """One after the other, where an endpoint takes no second operation while the first one runs."""
+        seen = _endpoint(session, name)
+        for model_id in [deployed.id for deployed in seen.deployed_models if deployed.id not in asked] if seen is not None else []:
+            with suppress(Busy):
+                with suppress(NotFound), translated(f"undeploying {model_id} of {name}", effect=True):
+                    endpoints.undeploy_model(endpoint=path, deployed_model_id=model_id, traffic_split={})
+                asked.add(model_id)
+        return seen is None or not seen.deployed_models
+
+    wait(empty, bool, deadline=_EMPTY, what=f"emptying {name}")
     with suppress(NotFound), translated(f"deleting {path}", effect=True):
         endpoints.delete_endpoint(name=path)
 

@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import grpc
 import grpc.aio
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .front import Front
 
 _BYTES = 64 << 20  # of one message: BigQuery's pages of Arrow, and models' instances
+_WORDS = 6 << 10  # bytes of an error's message
+_AS_THEY_ARE = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
 _AHEAD = 16  # messages of a stream that wait for a slow reader
 _END = object()
 _OF_PUBSUB = re.compile(r"(/|%2F)(topics|subscriptions|snapshots|schemas)(/|%2F)")
@@ -91,7 +94,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
         async def answer(content: bytes, context: Any) -> bytes:
             try:
-                message = method.request.FromString(content)
+                message = _message(method, content)
                 asked = asked_of(method, message, _headers(context))
                 result: bytes = (await front.answer(asked, handler_of(method), message)).SerializeToString()
             except (GcpError, Cut) as error:
@@ -136,7 +139,7 @@ class _Stream:
     async def read(self, requests: AsyncIterator[bytes]) -> None:
         with contextlib.suppress(Exception):  # the client has gone, or sends what is no message
             async for content in requests:
-                self._incoming.put(self._method.request.FromString(content))
+                self._incoming.put(_message(self._method, content))
         self._incoming.put(_END)
 
     async def messages(self) -> AsyncIterator[Any]:
@@ -167,6 +170,8 @@ class _Stream:
     def _results(self) -> Iterable[Any]:
         messages = iter(self._incoming.get, _END)
         request = messages if self._method.client_streams else next(messages, None)
+        if request is None:
+            raise GcpError("INVALID_ARGUMENT", "Request contains an invalid argument: no message came.")
         asked = asked_of(self._method, None if self._method.client_streams else request, self._call.headers)
         result = self._front.answer_here(asked, handler_of(self._method), request, self._call)
         return result if self._method.server_streams else (result,)
@@ -174,6 +179,16 @@ class _Stream:
     def _put(self, item: Any) -> None:
         self._room.acquire()
         self._loop.call_soon_threadsafe(self._outgoing.put_nowait, item)
+
+
+def _message(method: table.Method, content: bytes) -> Any:
+    """GcpError: the bytes are none."""
+    from google.protobuf.message import DecodeError
+
+    try:
+        return method.request.FromString(content)
+    except DecodeError as error:
+        raise GcpError("INVALID_ARGUMENT", f"Request contains an invalid argument: {error}") from error
 
 
 def _headers(context: Any) -> Mapping[str, str]:
@@ -193,7 +208,13 @@ async def _abort(context: Any, error: GcpError | Cut) -> None:
         await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
         return
     trailing = (("grpc-status-details-bin", _status(error)),) if error.details else ()
-    await context.abort(_STATUS[error.code], error.message, trailing)
+    await context.abort(_STATUS[error.code], _short(error.message), trailing)
+
+
+def _short(text: str) -> str:
+    """Clients refuse more headers than 8 kB, and then tell of them instead of the error."""
+    quoted = quote(text, safe=_AS_THEY_ARE)
+    return text if len(quoted) <= _WORDS else unquote(quoted[:_WORDS], errors="ignore")
 
 
 def _status(error: GcpError) -> bytes:

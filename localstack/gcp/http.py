@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 
 _HEADERS = 64 << 10  # bytes of a request's first line and headers
 _BODY = 1 << 30  # an upload in one request; the SDKs send larger objects in parts
+_CONTROL = ThreadPoolExecutor(4, thread_name_prefix="control")  # whatever the handlers wait for, the stack is steered
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "host.docker.internal", "")
+_LINE_BREAKS = re.compile(r"[\r\n\0]")  # in a header's value they would end it
 _TOKEN = msgspec.json.encode({"access_token": "offline", "expires_in": 3600, "token_type": "Bearer"})
 
 
@@ -154,7 +158,7 @@ class Connection(asyncio.Protocol):
             text = b"this is a local GCP stack for programs on this machine; it does not answer web pages or other host names\n"
             return HttpAnswer(status=403, headers=(("Content-Type", "text/plain"),), body=text)
         if request.path.startswith("/_stack/"):
-            return await asyncio.to_thread(self._front.control, request)
+            return await self._loop.run_in_executor(_CONTROL, self._front.control, request)
         if request.path == "/token" and request.method == "POST":
             return HttpAnswer(headers=(("Content-Type", "application/json"),), body=_TOKEN)
         return await self._front.http(request)
@@ -163,7 +167,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         head = [f"HTTP/1.1 {answer.status} {_PHRASES.get(answer.status, 'Answer')}\r\n"]
-        head += [f"{name}: {value}\r\n" for name, value in answer.headers]
+        head += [f"{name}: {_LINE_BREAKS.sub(' ', value)}\r\n" for name, value in answer.headers]
         if not keep:
             head.append("Connection: close\r\n")
         if not isinstance(answer.body, bytes):
@@ -173,11 +177,11 @@ class Connection(asyncio.Protocol):
         if not lengths and answer.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             head.append(f"Content-Length: {len(answer.body)}\r\n")
         body = b"" if request.method == "HEAD" else answer.body
-        self._transport.write("".join(head).encode("latin-1") + b"\r\n" + body)
+        self._transport.write(_encoded("".join(head)) + b"\r\n" + body)
         await self._writable.wait()
 
     async def _stream(self, head: str, parts: Iterable[bytes]) -> None:
-        self._transport.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode("latin-1"))
+        self._transport.write(_encoded(f"{head}Transfer-Encoding: chunked\r\n\r\n"))
         iterator, end = iter(parts), object()
         while (part := await asyncio.to_thread(next, iterator, end)) is not end:
             if self._transport is None:
@@ -215,6 +219,14 @@ class Connection(asyncio.Protocol):
         transport, self._transport = self._transport, None
         task = self._loop.create_task(to(transport, *arguments))
         task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+
+
+def _encoded(head: str) -> bytes:
+    """As the model's own headers came; what users say of an object may be in any language."""
+    try:
+        return head.encode("latin-1")
+    except UnicodeEncodeError:
+        return head.encode()
 
 
 def _programs_only(request: HttpRequest) -> bool:

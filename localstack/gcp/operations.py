@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +19,8 @@ from .registry import Call, GcpError, HttpRequest, handles, route
 from .resources import page
 from .transcoding import answer_of
 
+_LOOK = 0.02  # seconds between two looks at an operation that is waited for
+
 
 class Operations:
     """One a stack."""
@@ -24,15 +28,15 @@ class Operations:
     def __init__(self) -> None:
         self._operations: dict[str, Any] = {}
         self._cancels: dict[str, threading.Event] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
 
     def add(self, operation: Any) -> threading.Event:
-        with self._changed:
+        with self._lock:
             self._operations[operation.name] = operation
             return self._cancels.setdefault(operation.name, threading.Event())
 
     def get(self, name: str) -> Any:
-        with self._changed:
+        with self._lock:
             operation = self._operations.get(name)
             if operation is None:
                 raise GcpError("NOT_FOUND", f"The Operation does not exist: {name}")
@@ -41,28 +45,31 @@ class Operations:
             return copy
 
     def change(self, name: str, change: Callable[[Any], None]) -> None:
-        with self._changed:
+        with self._lock:
             if name in self._operations:  # a client may have deleted it
                 change(self._operations[name])
-            self._changed.notify_all()
 
     def below(self, parent: str) -> list[Any]:
         """Of a resource, or of all below a location."""
         parent = parent.removesuffix("/operations")
-        with self._changed:
+        with self._lock:
             return [self.get(name) for name in self._operations if name.startswith(f"{parent}/")]
 
-    def wait(self, name: str, seconds: float) -> Any:
-        with self._changed:
-            self._changed.wait_for(lambda: self.get(name).done, seconds)
-            return self.get(name)
+    async def wait(self, name: str, seconds: float, stopping: threading.Event) -> Any:
+        """In the loop: who waits holds none of the threads that the others need."""
+        until = time.monotonic() + seconds
+        while not (operation := self.get(name)).done:
+            if time.monotonic() > until or stopping.is_set():
+                break
+            await asyncio.sleep(_LOOK)
+        return operation
 
     def cancel(self, name: str) -> None:
         self.get(name)
         self._cancels[name].set()
 
     def delete(self, name: str) -> None:
-        with self._changed:
+        with self._lock:
             self.get(name)
             del self._operations[name]
 
@@ -163,9 +170,9 @@ def list_operations(call: Call, request: Any) -> Any:
 
 
 @handles("google.longrunning.Operations.WaitOperation")
-def wait_operation(call: Call, request: Any) -> Any:
-    seconds = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else 60.0
-    return call.store(Operations).wait(canonical(call, request.name), seconds)
+async def wait_operation(call: Call, request: Any) -> Any:
+    seconds = request.timeout.seconds + request.timeout.nanos / 1e9 if request.HasField("timeout") else 60.0
+    return await call.store(Operations).wait(canonical(call, request.name), seconds, call.stopping)
 
 
 @handles("google.longrunning.Operations.CancelOperation")
@@ -197,18 +204,28 @@ def list_over_http(call: Call, request: HttpRequest) -> Any:
     asked = operations_pb2.ListOperationsRequest(
         name=request.params["name"],
         filter=query.get("filter", ""),
-        page_size=int(query.get("pageSize", 0)),
+        page_size=_page_size(query.get("pageSize", "0")),
         page_token=query.get("pageToken", ""),
     )
     return answer_of(list_operations(call, asked), request)
 
 
+def _page_size(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise GcpError("INVALID_ARGUMENT", f"Invalid value at 'page_size': {text!r}") from error
+
+
 @route("Operations.WaitOperation", "POST", *(f"{template}:wait" for template in _ALL))
-def wait_over_http(call: Call, request: HttpRequest) -> Any:
+async def wait_over_http(call: Call, request: HttpRequest) -> Any:
     asked = operations_pb2.WaitOperationRequest(name=request.params["name"])
     if "timeout" in request.query:
-        asked.timeout.FromJsonString(request.query["timeout"])
-    return answer_of(wait_operation(call, asked), request)
+        try:
+            asked.timeout.FromJsonString(request.query["timeout"])
+        except ValueError as error:
+            raise GcpError("INVALID_ARGUMENT", f"Invalid value at 'timeout': {error}") from error
+    return answer_of(await wait_operation(call, asked), request)
 
 
 @route("Operations.CancelOperation", "POST", *(f"{template}:cancel" for template in _ALL))

@@ -95,7 +95,7 @@ class HttpRequest(msgspec.Struct, kw_only=True):
             return {}
         try:
             value = msgspec.json.decode(self.body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise GcpError("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}", reason="parseError") from error
         if not isinstance(value, dict):
             raise GcpError("INVALID_ARGUMENT", "Invalid JSON payload received. The body is not an object.", reason="parseError")

@@ -77,9 +77,12 @@ def _offset(token: str) -> int:
     if not token:
         return 0
     try:
-        return int(base64.urlsafe_b64decode(token.encode()))
+        text = base64.urlsafe_b64decode(token.encode()).decode("ascii")
     except (ValueError, binascii.Error):
-        raise GcpError("INVALID_ARGUMENT", "The page token is not valid.") from None
+        text = ""
+    if not text.isdigit():
+        raise GcpError("INVALID_ARGUMENT", "The page token is not valid.")
+    return int(text)
 
 
 def _copy(message: Any) -> Any:

@@ -79,7 +79,7 @@ def _parse(value: dict[str, Any], message: Any) -> None:
 
     try:
         json_format.ParseDict(value, message)
-    except json_format.ParseError as error:
+    except (json_format.ParseError, RecursionError) as error:
         raise GcpError("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}", reason="badRequest") from error
 
 
@@ -92,6 +92,8 @@ def _nested(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
         for part in above:
             field = _field(kind, part, name)
             owner, kind = owner.setdefault(field.json_name, {}), field.message_type
+            if not isinstance(owner, dict):
+                raise _unbound(name)
         field = _field(kind, last, name)
         texts: list[Any] = (
             [{"true": True, "false": False}.get(value, value) for value in values] if field.type == field.TYPE_BOOL else values
@@ -104,4 +106,8 @@ def _field(descriptor: Any, part: str, name: str) -> Any:
     for field in descriptor.fields if descriptor is not None else ():
         if part in (field.json_name, field.name):
             return field
-    raise GcpError("INVALID_ARGUMENT", f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter.')
+    raise _unbound(name)
+
+
+def _unbound(name: str) -> GcpError:
+    return GcpError("INVALID_ARGUMENT", f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter.')

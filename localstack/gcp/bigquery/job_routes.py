@@ -15,7 +15,7 @@ from .errors import BigQueryError, invalid
 from .job import Job, Jobs, Outcome, query_statistics, reference, resource, statistics
 from .opening import place
 from .parameters import check_labels
-from .place import Answer, Place, body, moment, page, serves
+from .place import Answer, Place, body, moment, page, serves, whole
 from .running import Running
 from .sources import in_location
 
@@ -175,7 +175,7 @@ def list_jobs(call: Call, request: HttpRequest) -> Answer:
 
 def _time(request: HttpRequest, name: str) -> datetime | None:
     text = request.query.get(name)
-    return moment(text) if text else None
+    return moment(whole(text, name)) if text else None
 
 
 @serves("jobs.getQueryResults", "GET", "/projects/{project}/queries/{job}")
@@ -189,7 +189,7 @@ def get_query_results(call: Call, request: HttpRequest) -> Answer:
 
 
 def _wait(milliseconds: str | int | None) -> float:
-    return _DEFAULT_WAIT if milliseconds is None else min(int(milliseconds) / 1000, _LONGEST_WAIT)
+    return _DEFAULT_WAIT if milliseconds is None else min(whole(str(milliseconds), "timeoutMs") / 1000, _LONGEST_WAIT)
 
 
 def results(here: Place, job: Job, wanted: query.Page, timestamps: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ...clock import Clock
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from .catalog import Catalog
 from .errors import BigQueryError
+from .shapes import checked
 from .warehouse import Warehouse
 
 Answer = HttpAnswer | dict[str, Any]
@@ -62,7 +63,8 @@ def serves(
 
 
 def body(request: HttpRequest) -> dict[str, Any]:
-    return request.json()
+    """BigQueryError invalid: a member is of another kind than the API's."""
+    return checked(request.json())
 
 
 def page(items: list[Any], request: HttpRequest, most: int = 1000) -> tuple[list[Any], str | None]:

@@ -15,6 +15,7 @@ from .errors import BigQueryError
 from .job import resource
 from .job_routes import begin
 from .place import Answer, body, serves
+from .shapes import checked
 
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 _PATH = "/upload/bigquery/v2/projects/{project}/jobs"
@@ -35,7 +36,7 @@ def start_upload(call: Call, request: HttpRequest) -> Answer:
     kind = request.query.get("uploadType")
     if kind == "multipart":
         content, file = _split(request)
-        return resource(begin(call, request.params["project"], content, file))
+        return resource(begin(call, request.params["project"], checked(content), file))
     if kind != "resumable":
         raise BigQueryError("invalid", f"Invalid value for uploadType: {kind}", "uploadType")
     uploads, name = call.store(Uploads), uuid.uuid4().hex

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import CustomJob, JobState
@@ -21,6 +22,8 @@ from .record import Jobs
 _SERVICE = "google.cloud.aiplatform.v1.JobService"
 _FILTERS = ("display_name", "state", "create_time", "update_time", "labels")
 _MOST_VARIABLES = 100
+_MOST_REPLICAS = 32
+_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")  # Kubernetes' C_IDENTIFIER, and what it takes besides
 CustomJobPb = CustomJob.pb()
 _ENDED = (
     JobState.JOB_STATE_SUCCEEDED,
@@ -53,20 +56,35 @@ def _check(spec: Any) -> None:
     output = spec.base_output_directory.output_uri_prefix
     if output and not output.startswith("gs://"):
         raise GcpError("INVALID_ARGUMENT", f"custom_job.job_spec.base_output_directory: {output!r} is no path in Cloud Storage (gs://...).")
+    if spec.scheduling.timeout.seconds < 0:
+        raise GcpError("INVALID_ARGUMENT", f"custom_job.job_spec.scheduling.timeout is negative: {spec.scheduling.timeout.seconds}s.")
+    replicas = sum(max(pool.replica_count, 1) for pool in spec.worker_pool_specs)
+    if replicas > _MOST_REPLICAS:
+        text = f"{replicas} replicas: each is a process of this machine, and the local stack runs up to {_MOST_REPLICAS}."
+        raise GcpError("RESOURCE_EXHAUSTED", text)
     for at, pool in enumerate(spec.worker_pool_specs):
-        where = f"custom_job.job_spec.worker_pool_specs[{at}]"
-        task = pool.WhichOneof("task")
-        if task is None:
-            raise GcpError("INVALID_ARGUMENT", f"{where}: one of container_spec and python_package_spec is required.")
-        if not pool.machine_spec.machine_type and not spec.persistent_resource_id:
-            raise GcpError("INVALID_ARGUMENT", f"{where}.machine_spec.machine_type is required.")
-        work = getattr(pool, task)
-        required = ("executor_image_uri", "package_uris", "python_module") if task == "python_package_spec" else ("image_uri",)
-        for field in required:
-            if not getattr(work, field):
-                raise GcpError("INVALID_ARGUMENT", f"{where}.{task}.{field} is required.")
-        if len(work.env) > _MOST_VARIABLES:
-            raise GcpError("INVALID_ARGUMENT", f"{where}.{task}.env: {len(work.env)} variables are more than {_MOST_VARIABLES}.")
+        _check_pool(pool, f"custom_job.job_spec.worker_pool_specs[{at}]", persistent=bool(spec.persistent_resource_id))
+
+
+def _check_pool(pool: Any, where: str, *, persistent: bool) -> None:
+    task = pool.WhichOneof("task")
+    if task is None:
+        raise GcpError("INVALID_ARGUMENT", f"{where}: one of container_spec and python_package_spec is required.")
+    if not pool.machine_spec.machine_type and not persistent:
+        raise GcpError("INVALID_ARGUMENT", f"{where}.machine_spec.machine_type is required.")
+    work = getattr(pool, task)
+    required = ("executor_image_uri", "package_uris", "python_module") if task == "python_package_spec" else ("image_uri",)
+    for field in required:
+        if not getattr(work, field):
+            raise GcpError("INVALID_ARGUMENT", f"{where}.{task}.{field} is required.")
+    if len(work.env) > _MOST_VARIABLES:
+        raise GcpError("INVALID_ARGUMENT", f"{where}.{task}.env: {len(work.env)} variables are more than {_MOST_VARIABLES}.")
+    for variable in work.env:
+        if not _VARIABLE.fullmatch(variable.name):
+            raise GcpError("INVALID_ARGUMENT", f"{where}.{task}.env: {variable.name!r} is no name of a variable.")
+    words = [*work.args, *(variable.value for variable in work.env), *(work.command if task == "container_spec" else ())]
+    if any("\0" in word for word in words):
+        raise GcpError("INVALID_ARGUMENT", f"{where}.{task}: no command, argument or variable can have a NUL byte.")
 
 
 @handles(f"{_SERVICE}.GetCustomJob")

@@ -65,7 +65,7 @@ def instances_of(body: bytes) -> int:
     """How many a body of Predict has. INVALID_ARGUMENT: it is none."""
     try:
         return len(_body.decode(body).instances)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(f"Invalid JSON payload received. {error}") from error
 
 
@@ -73,7 +73,7 @@ def predictions_of(answer: Answer) -> _Predictions:
     """GcpError: the model's answer has none."""
     try:
         return _predictions.decode(answer.body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise GcpError(
             "INTERNAL",
             f"The model server's answer is not a JSON object with `predictions`: {error}: {answer.body[:1000].decode(errors='replace')}",
@@ -139,8 +139,9 @@ def lost(call: Call, routing: Routing, target: Target, error: TimedOut | NotReac
 
 def model_error(answer: Answer) -> GcpError:
     """What the model answered instead of predictions: its status, and its body as the message."""
-    usual = "FAILED_PRECONDITION" if answer.status < 500 else "INTERNAL"
-    return GcpError(_STATUS.get(answer.status, usual), answer.body.decode("utf-8", "replace"), http=answer.status)
+    usual = "FAILED_PRECONDITION" if 400 <= answer.status < 500 else "INTERNAL"
+    http = answer.status if answer.status >= 400 else None  # no client takes 204 or 302 for an error
+    return GcpError(_STATUS.get(answer.status, usual), answer.body.decode("utf-8", "replace"), http=http)
 
 
 def passed(headers: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

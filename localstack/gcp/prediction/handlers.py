@@ -39,9 +39,12 @@ async def predict(call: Call, request: Any) -> Any:
     items = msgspec.json.decode(predictions.predictions)
     if not isinstance(items, list):
         raise GcpError("INTERNAL", "The model server's answer has `predictions` that are no list.")
-    values.extend(response.predictions, items)
-    if predictions.metadata is not msgspec.UNSET:
-        values.fill(response.metadata, msgspec.json.decode(predictions.metadata))
+    try:
+        values.extend(response.predictions, items)
+        if predictions.metadata is not msgspec.UNSET:
+            values.fill(response.metadata, msgspec.json.decode(predictions.metadata))
+    except OverflowError as error:
+        raise GcpError("INTERNAL", f"The model server's answer has a number that no double holds: {error}") from error
     request_log.note(call, exchange, content)
     return response
 

@@ -156,6 +156,8 @@ def _check(call: Call, subscription: Any) -> None:
 
 
 def _check_policies(call: Call, subscription: Any) -> None:
+    if subscription.expiration_policy.HasField("ttl") and subscription.expiration_policy.ttl.ToTimedelta() < timedelta(days=1):
+        raise GcpError("INVALID_ARGUMENT", "expiration_policy.ttl must be at least 86400s.")
     if subscription.HasField("retry_policy"):
         policy = subscription.retry_policy
         for field in ("minimum_backoff", "maximum_backoff"):

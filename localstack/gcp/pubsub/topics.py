@@ -18,6 +18,7 @@ _SERVICE = "google.pubsub.v1.Publisher"
 _MOST_MESSAGES = 1000  # of one request
 _MOST_BYTES = 10 * 10**6  # of one request
 _LONGEST_ATTRIBUTE = (256, 1024)  # bytes of a key and of a value
+_MOST_ATTRIBUTES = 100  # of one message
 _LONGEST_KEY = 1024  # bytes of an ordering key
 _UNSUPPORTED = ("schema_settings", "ingestion_data_source_settings", "message_transforms")
 
@@ -135,6 +136,9 @@ def _check_messages(messages: Sequence[Any]) -> None:
             raise GcpError("INVALID_ARGUMENT", "Some messages in the request are empty: a message needs data or an attribute.")
         if len(message.ordering_key.encode()) > _LONGEST_KEY:
             raise GcpError("INVALID_ARGUMENT", f"The ordering_key is longer than {_LONGEST_KEY} bytes.")
+        if len(message.attributes) > _MOST_ATTRIBUTES:
+            text = f"A message has at most {_MOST_ATTRIBUTES} attributes, and not {len(message.attributes)}."
+            raise GcpError("INVALID_ARGUMENT", text)
         for key, value in message.attributes.items():
             if (
                 not key

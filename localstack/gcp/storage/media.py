@@ -12,6 +12,7 @@ from .requests import check_key, key_of
 from .store import Version
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110: what the name of a header may be
 _SMALL = 4 << 20  # bytes that are answered at once; more are sent in parts
 
 
@@ -56,7 +57,7 @@ def _headers(version: Version) -> Iterable[tuple[str, str]]:
         if fields.get(key):
             yield header, str(fields[key])
     for key, value in (fields.get("metadata") or {}).items():
-        if str(value).isascii() and "\n" not in str(value) and key.isascii():
+        if str(value).isascii() and _TOKEN.fullmatch(key):
             yield f"X-Goog-Meta-{key}", str(value)
 
 
@@ -67,6 +68,8 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
         return None
     if not match[1]:
         return max(0, size - int(match[2])), size
+    if match[2] and int(match[2]) < int(match[1]):
+        return None
     return int(match[1]), min(size, int(match[2]) + 1) if match[2] else size
 
 

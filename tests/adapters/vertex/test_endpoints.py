@@ -1,16 +1,19 @@
 """Vertex AI's endpoints where they are not as on other targets: operations, ids, etags, lost replies and lost deployments."""
 
+from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.vertex import deployed
-from isthmus.adapters.vertex.session import of
+from isthmus.adapters.vertex import deployed, removal
+from isthmus.adapters.vertex.session import CONTROL, of
 from isthmus.endpoints.converge import variants_ready
 from isthmus.endpoints.port import VariantSpec
 from isthmus.errors import Busy, Conflict, IsthmusError, OutcomeUnknown, Unsupported
+from isthmus.storage import wait
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, until, variant
 
 pytestmark = pytest.mark.slow
@@ -55,6 +58,37 @@ def test_a_variant_is_read_back_from_its_display_name_and_has_an_id_of_ten_digit
     assert deployed.number(msgspec.structs.replace(spec, version=4)) != deployed.number(spec)
 
 
+def test_an_endpoint_that_takes_one_operation_at_a_time_comes_up_and_goes_all_the_same(target, one, tmp_path, monkeypatch):
+    """Deploying two at once is not forbidden by the documentation, nor promised by it."""
+    session = of(target)
+    control = session.client("endpoints", retrying=False, within=CONTROL)
+    sent = []
+
+    def alone(name):
+        start = getattr(control, name)
+
+        def asked(**request):
+            sent.append(name)
+            if sent.count(name) == 2:  # while the first one runs
+                raise Busy("There are other operations running on the Endpoint")
+            return start(**request)
+
+        monkeypatch.setattr(control, name, asked)
+
+    alone("deploy_model")
+    alone("undeploy_model")
+    spec = endpoint(variant(one, "champion"), variant(register(target, tmp_path, 2.0), "challenger"))
+
+    def step():
+        target.endpoints.apply(spec)
+        return target.endpoints.observe("ranker")
+
+    wait(step, lambda state: variants_ready(spec, state), deadline=timedelta(seconds=60))
+    removal.endpoint(session, "ranker")
+    assert target.endpoints.observe("ranker") is None
+    assert sent == ["deploy_model"] * 3 + ["undeploy_model"] * 3
+
+
 def test_what_somebody_else_deployed_is_no_variant_of_ours():
     assert deployed.spec_of("my model") is None
 
@@ -96,6 +130,31 @@ def test_a_lost_deployment_is_told_and_the_next_apply_tries_again(target, stack,
     target.endpoints.apply(wanted)
     seen = until(lambda: (s := target.endpoints.observe("ranker")) and variants_ready(wanted, s) and s)
     assert {v.name: v.percent for v in seen.variants} == split(champion=50, challenger=50, third=0)
+
+
+def test_a_replacement_that_is_killed_before_each_of_its_changes_is_ready_for_the_next_apply(target, ready, tmp_path):
+    """Nobody is at work there, and the old variants count. Else a rollout waits for nobody, or takes them for somebody else's."""
+    third = register(target, tmp_path, 3.0)
+    wanted, killed = endpoint(ready[0].variants[0], variant(third, "challenger")), []
+
+    def kill(call):
+        if call.operation not in killed:
+            killed.append(call.operation)
+            raise KeyboardInterrupt
+
+    def is_replaced():
+        seen = settled(target)
+        if variants_ready(wanted, seen):
+            return True
+        assert (seen.phase, seen.revision) == ("ready", ready[1].revision)
+        with suppress(KeyboardInterrupt):
+            target.endpoints.apply(wanted)
+        return False
+
+    target.calls.before = kill
+    until(is_replaced)
+    assert killed == ["UpdateEndpoint", "DeployModel", "UndeployModel"]
+    assert len(google(target).deployed_models) == 2
 
 
 def test_traffic_waits_while_a_model_is_deployed(target, stack, ready, tmp_path):

@@ -38,6 +38,10 @@ def seen(target, count):
     return wait(ids, lambda seen: len(seen) >= count, deadline=timedelta(seconds=60))
 
 
+def stream_of(target):
+    return next((resource for resource in target.inventory.list("conf") if resource.kind == "stream"), None)
+
+
 @pytest.mark.parametrize("kind", ["cut-after", "throttle"])
 @pytest.mark.parametrize(("verb", "operation"), CALLS)
 def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, verb, operation, kind):
@@ -68,6 +72,31 @@ def test_half_a_stream_is_seen_by_plan_and_finished_by_apply(target, stack):
     assert target.events.observe("clicks_raw") == "creating"
     target.events.apply(STREAM)
     assert target.events.observe("clicks_raw") == "ready"
+
+
+def test_a_stream_that_is_idle_for_months_keeps_its_subscriptions(target):
+    target.events.apply(STREAM)
+    for name in ("conf-clicks-raw", "conf-clicks-raw.dead"):
+        path = f"projects/conformance/subscriptions/{name}"
+        subscription = target.native.subscriber.get_subscription(request={"subscription": path})
+        assert not subscription.expiration_policy.ttl
+
+
+@pytest.mark.parametrize("operation", ["CreateTopic", "DeleteTopic"])
+def test_what_a_kill_leaves_of_a_stream_is_listed_until_it_is_gone(target, stack, operation):
+    """Each call is refused once, as if the one before had been the last."""
+    for number in (1, 2):
+        if operation == "DeleteTopic":
+            target.events.apply(STREAM)
+        name = ("conf-clicks-raw.dead", "conf-clicks-raw")[number - 1]
+        stack.fault(kind="error", operation=f"Publisher.{operation}", name=name, code="PERMISSION_DENIED")
+        with pytest.raises(Denied):
+            target.events.apply(STREAM) if operation == "CreateTopic" else target.inventory.delete(stream_of(target))
+        stack.clear_faults()
+        while resource := stream_of(target):
+            target.inventory.delete(resource)
+        topics = target.native.publisher.list_topics(request={"project": "projects/conformance"})
+        assert [topic.name for topic in topics] == []
 
 
 def test_batches_and_events_are_read_together(target):

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pyarrow as pa
 import pytest
+from google.longrunning.operations_pb2 import Operation
 
 from isthmus.errors import AlreadyExists, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
+from isthmus.storage import wait
 
 CLEAR = (OutcomeUnknown, Unavailable, Throttled)
 KINDS = ["cut-after", "throttle"]  # cut before: the conformance suite
@@ -121,6 +123,38 @@ def test_a_sync_that_runs_is_waited_for_and_followed_by_ours(target, online, mon
     online.sync(VIEW, since=None, until=at(2))
     assert refused
     assert clicks(online, "a") == [1]
+
+
+def test_a_sync_that_is_refused_though_none_runs_is_asked_for_at_a_walking_pace_and_given_up(target, online, monkeypatch):
+    from isthmus.adapters.vertex import online as module
+    from isthmus.errors import Busy
+
+    history(target, "b1", ("a", 0, 1, 1))
+    pauses, refused = [], []
+
+    def busy(request):
+        refused.append(request)
+        raise Busy("the feature view is paused")
+
+    def patient(observe, until, **options):
+        return wait(observe, until, **options, sleep=pauses.append, clock=lambda: sum(pauses))
+
+    monkeypatch.setattr(target.native.features, "sync_feature_view", busy)
+    monkeypatch.setattr(module, "wait", patient)
+    with pytest.raises(Busy, match="paused"):
+        online.sync(VIEW, since=None, until=at(2))
+    assert len(refused) <= 100
+    assert sum(pauses) > 10
+
+
+def test_a_store_that_takes_longer_than_anyone_waits_is_said_to_be_unavailable(target, monkeypatch):
+    from isthmus.adapters.vertex import online as module
+
+    target.warehouse.apply(HISTORY)
+    monkeypatch.setattr(module, "_PATIENCE", timedelta(milliseconds=50))
+    monkeypatch.setattr(target.native.features, "get_operation", lambda request: Operation(name=request["name"]))
+    with pytest.raises(Unavailable, match="making"):
+        target.online.apply(VIEW)
 
 
 def test_a_new_feature_of_old_rows_is_served_though_nothing_new_was_created(target, online):

@@ -34,6 +34,23 @@ def test_an_upload_whose_reply_is_lost_is_found_by_the_next_registration(target,
     other.close()
 
 
+def test_whoever_is_second_with_a_new_model_waits_for_its_first_version(target, stack, monkeypatch):
+    """Its upload runs for minutes: the name is taken, and no version is to be seen yet."""
+    registry, looks, versions = target.registry, [], target.registry._versions
+
+    def hidden(name):
+        looks.append(name)
+        return [] if len(looks) < 8 else versions(name)
+
+    other = targets.load(target.profile)
+    register(other, "d1")
+    other.close()
+    monkeypatch.setattr(registry, "_versions", hidden)
+    sent = uploads(stack)
+    assert register(target, "d2").version == 2
+    assert uploads(stack) == sent + 2, "refused once, then one version more"
+
+
 def test_a_claim_of_a_killed_process_is_over_after_a_while(target):
     target.registry._claim("registry/ranker/d1")
     other = targets.load(target.profile)

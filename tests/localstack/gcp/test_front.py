@@ -6,9 +6,12 @@ import ssl
 import threading
 from urllib.parse import urlsplit
 
+import grpc
 import pytest
 from google.api_core import exceptions
 from google.cloud import aiplatform_v1
+from google.longrunning import operations_pb2
+from google.protobuf import duration_pb2
 
 from isthmus.localstack.gcp import table
 from isthmus.localstack.run import start
@@ -93,6 +96,58 @@ def test_giants_and_nonsense_are_refused_in_words(gcp):
     assert (status, "Invalid JSON payload" in body) == (400, True)
     status, body = ask(gcp, "POST", f"/v1/{PARENT}/endpoints/7:predict", body='{"instances": [], "wrong": 1}')
     assert (status, "wrong" in body) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (f"/v1/{PARENT}/endpoints", '{"displayName":' + "[" * 50_000),
+        (f"/v1/{PARENT}/endpoints", b'{"displayName":"\xff"}'),
+        (f"/v1/{PARENT}/endpoints?endpoint=x&endpoint.displayName=y", "{}"),
+        (f"/v1/{PARENT}/endpoints/7:predict", '{"instances":' + "[" * 5000 + "]" * 5000 + "}"),
+        (f"/v1/{OPERATION}:wait?timeout=soon", "{}"),
+    ],
+    ids=["deep", "no UTF-8", "a text with members", "deep instances", "no duration"],
+)
+def test_whatever_a_request_says_it_is_answered(gcp, path, body):
+    status, answer = ask(gcp, "POST", path, body=body)
+    assert status == 400, answer
+    assert '"INVALID_ARGUMENT"' in answer
+
+
+def test_bytes_that_are_no_message_are_the_callers_mistake(gcp):
+    for rpc in ("google.cloud.aiplatform.v1.EndpointService/GetEndpoint", "google.cloud.bigquery.storage.v1.BigQueryRead/ReadRows"):
+        with pytest.raises(grpc.RpcError) as error:
+            list(gcp.channel().unary_stream(f"/{rpc}")(b"\xff\xff", timeout=60))
+        assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT, rpc
+
+
+@pytest.mark.parametrize("text", ["E" * 30_000, "é%\n" * 5000])
+def test_a_long_message_keeps_its_status_over_grpc(gcp, text):
+    get = gcp.channel().unary_unary("/google.cloud.aiplatform.v1.EndpointService/GetEndpoint")
+    with pytest.raises(grpc.RpcError) as error:
+        get(aiplatform_v1.GetEndpointRequest.serialize(aiplatform_v1.GetEndpointRequest(name=text)), timeout=60)
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert len(error.value.details()) > 1000
+
+
+def test_who_waits_for_operations_holds_up_nobody(gcp):
+    """More than the stack has threads."""
+    endpoints = gcp.client(aiplatform_v1.EndpointServiceClient)
+    models = gcp.client(aiplatform_v1.ModelServiceClient)
+    spec = aiplatform_v1.ModelContainerSpec(image_uri="python", command=["sleep", "600"])
+    model = models.upload_model(parent=PARENT, model=aiplatform_v1.Model(display_name="m", container_spec=spec)).result().model
+    name = endpoints.create_endpoint(parent=PARENT, endpoint=aiplatform_v1.Endpoint(display_name="e")).result().name
+    machine = aiplatform_v1.DedicatedResources(machine_spec=aiplatform_v1.MachineSpec(machine_type="n1"), min_replica_count=1)
+    deployed = aiplatform_v1.DeployedModel(model=model, dedicated_resources=machine)
+    operation = endpoints.deploy_model(endpoint=name, deployed_model=deployed).operation.name
+    wait = gcp.channel().unary_unary("/google.longrunning.Operations/WaitOperation")
+    request = operations_pb2.WaitOperationRequest(name=operation, timeout=duration_pb2.Duration(seconds=600)).SerializeToString()
+    waiting = [wait.future(request) for _ in range(60)]
+    assert endpoints.get_endpoint(name=name, retry=None, timeout=60).display_name == "e"
+    assert not any(future.done() for future in waiting)
+    gcp.reset()
+    assert [not operations_pb2.Operation.FromString(future.result(timeout=60)).response.value for future in waiting]
 
 
 def test_tls_is_ended_for_googles_hosts_alone(gcp):

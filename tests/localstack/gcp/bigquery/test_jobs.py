@@ -142,3 +142,23 @@ def test_what_is_not_there_yet_is_refused_by_its_name(client):
     client.load_table_from_dataframe(pd.DataFrame({"a": range(6000)}), "shop.t").result()
     with pytest.raises(MethodNotImplemented, match="the function FORMAT, over more than 5000 rows"):
         client.query("SELECT FORMAT('%d', a) FROM shop.t").result()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "place"),
+    [
+        ("queries", {"query": "SELECT 1", "defaultDataset": "shop"}, "defaultDataset"),
+        ("queries", {"query": "SELECT 1", "connectionProperties": [1]}, "connectionProperties"),
+        ("queries", {"query": "SELECT 1", "queryParameters": [{"parameterType": "INT64"}]}, "queryParameters.parameterType"),
+        ("queries", {"query": "SELECT 1", "useLegacySql": False, "timeoutMs": "soon"}, "timeoutMs"),
+        ("jobs", {"configuration": {"query": "SELECT 1"}}, "configuration.query"),
+        ("jobs", {"configuration": {"load": {"schema": {"fields": "a"}}}}, "configuration.load.schema.fields"),
+        ("datasets/shop/tables/t/insertAll", {"rows": [{"json": 1}]}, "rows.json"),
+        ("datasets/shop/tables", {"tableReference": "t"}, "tableReference"),
+    ],
+)
+def test_a_member_of_another_kind_is_named(client, path, content, place):
+    from google.api_core.exceptions import BadRequest
+
+    with pytest.raises(BadRequest, match=f"Invalid value at '{place}'"):
+        client._connection.api_request("POST", f"/projects/{client.project}/{path}", data=content)

@@ -9,7 +9,7 @@ import tarfile
 import time
 
 import pytest
-from google.api_core.exceptions import FailedPrecondition, GoogleAPICallError, InvalidArgument, NotFound
+from google.api_core.exceptions import FailedPrecondition, GoogleAPICallError, InvalidArgument, NotFound, ResourceExhausted
 from google.cloud.aiplatform_v1 import CustomJob, JobServiceClient, JobState
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 
@@ -175,11 +175,18 @@ def test_without_a_mount_kfps_artifacts_are_where_the_container_has_its_objects(
         ([{"machine_spec": MACHINE}], "one of container_spec and python_package_spec"),
         ([{"machine_spec": MACHINE, "container_spec": {}}], "image_uri is required"),
         ([{"container_spec": {"image_uri": "alpine"}}], "machine_type is required"),
+        ([{"machine_spec": MACHINE, "container_spec": {"image_uri": "alpine", "args": ["a\0b"]}}], "NUL byte"),
+        ([{"machine_spec": MACHINE, "container_spec": {"image_uri": "alpine", "env": [{"name": "A=B", "value": "1"}]}}], "'A=B'"),
     ],
 )
 def test_a_wrong_job_is_refused_by_its_field(client, pools, words):
     with pytest.raises(InvalidArgument, match=words):
         start(client, *pools)
+
+
+def test_a_job_of_more_processes_than_a_laptop_bears_is_refused(client):
+    with pytest.raises(ResourceExhausted, match="100001 replicas"):
+        start(client, pool("0"), pool("0", replicas=100_000))
 
 
 def test_an_image_that_is_not_here_fails_by_name(client, bucket):

@@ -62,6 +62,7 @@ def test_a_task_waits_for_whose_output_it_takes_though_it_does_not_say_so():
         ({"root__dag__tasks__a__componentRef": {"name": "comp-x"}}, "comp-x"),
         ({"root__dag__tasks__a__dependentTasks": ["b"]}, "cycle"),
         ({"root__dag__tasks__a__dependentTasks": ["c"]}, "'c'"),
+        ({"components__comp-a": {"dag": {"tasks": {"a": {"componentRef": {"name": "comp-a"}}}}}}, "within itself: comp-a -> comp-a"),
         ({"root__dag__tasks__b__inputs": {}}, "required parameter n"),
         ({"root__dag__tasks__a__triggerPolicy": {"condition": "1 <"}}, "condition"),
         ({"root__dag__tasks__a__retries": 3}, "retries"),

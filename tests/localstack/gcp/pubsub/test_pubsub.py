@@ -246,6 +246,10 @@ def test_what_is_not_there_is_refused_by_its_name(gcp, pubsub):
         list(pubsub_v1.SchemaServiceClient().list_schemas(parent=PROJECT))
     with pytest.raises(exceptions.InvalidArgument, match="ack_deadline_seconds"):
         create(subscriber, ack_deadline_seconds=5)
+    with pytest.raises(exceptions.InvalidArgument, match=r"expiration_policy\.ttl"):
+        create(subscriber, expiration_policy={"ttl": {"seconds": 60}})
+    with pytest.raises(exceptions.InvalidArgument, match="at most 100 attributes"):
+        publisher.publish(TOPIC, b"a", **{f"k{number}": "v" for number in range(101)}).result(timeout=60)
     with pytest.raises(exceptions.InvalidArgument, match="update_mask"):
         publisher.update_topic(topic={"name": TOPIC}, update_mask={"paths": ["colour"]})
 

@@ -105,6 +105,18 @@ HEADERS = {
 }
 
 
+def test_what_is_said_of_an_object_ends_no_header(bucket, ask):
+    """Words of any language arrive; a line break begins no header of its own."""
+    blob = bucket.blob("k")
+    blob.content_disposition = 'attachment; filename="日本.txt"\r\nX-Evil: 1'
+    blob.metadata = {"a b\r\nX-Evil": "1"}
+    blob.upload_from_string(b"ab")
+    blob.reload()
+    assert "日本" in blob.content_disposition
+    assert ask("GET", "/download/storage/v1/b/shop/o/k?alt=media", b"", {}) == (200, b"ab")
+    assert blob.download_as_bytes() == b"ab"
+
+
 def test_any_parameters_headers_and_bytes_are_taken_or_refused(ask):
     @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
