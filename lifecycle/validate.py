@@ -39,7 +39,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
         also = (f" (and {', '.join(line.also)})" if line.also else "") + ("" if line.runs else "; nothing runs there yet")
         if not line.engine:
             return f"{line.target:<11} ok   " + "  ".join(_counted(name, n) for name, n in self.counts.items() if n) + also
-        rewritten = f" ({line.windows_rewritten} windows rewritten)" if line.windows_rewritten else ""
+        rewritten = f" ({_counted('window', line.windows_rewritten)} rewritten)" if line.windows_rewritten else ""
         return f"{line.target:<11} ok   {_counted('view', line.views)} transpiled for {line.engine}{rewritten}{also}"
 
 
