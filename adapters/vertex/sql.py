@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import Any
 
 import sqlglot
 from sqlglot import exp
@@ -206,7 +207,7 @@ def _template(text: str) -> exp.Expr:
 
 def _within_domain(node: exp.Expr) -> exp.Expr:
     """The function with what DuckDB says outside of its domain, where BigQuery's own is an error."""
-    values = {"x": node.this, "y": node.args.get("expression")}
+    values: dict[str, Any] = {"x": node.this, "y": node.args.get("expression")}
     tree = _template(_DOMAINS[type(node)]).copy()
     for column in list(tree.find_all(exp.Column)):
         value = _bare(values[column.name])

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import msgspec
 
@@ -179,7 +179,9 @@ def _parameters(params: Mapping[str, object]) -> list[Any]:
     """Typed; None is written into the text (statements.py)."""
     from google.cloud.bigquery import ScalarQueryParameter
 
-    return [ScalarQueryParameter(name, _kind(name, value), _sent(value)) for name, value in params.items() if value is not None]
+    return [
+        ScalarQueryParameter(name, _kind(name, value), cast("Any", _sent(value))) for name, value in params.items() if value is not None
+    ]
 
 
 def _kind(name: str, value: object) -> str:

@@ -71,8 +71,8 @@ class _Between(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._early.append(data)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._closed = (error,)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = (exc,)
 
     def become(self, transport: Any, protocol: Any) -> None:
         transport.set_protocol(protocol)
@@ -103,5 +103,5 @@ class _Pipe(asyncio.Protocol):
         with contextlib.suppress(RuntimeError):
             self._other.resume_reading()
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._other.close()

@@ -49,7 +49,8 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._front = front
         self._known: dict[tuple[str, str], Any] = {}
 
-    def service(self, details: Any) -> Any:
+    def service(self, handler_call_details: Any) -> Any:
+        details = handler_call_details
         api = _api_of(details.invocation_metadata)
         key = (details.method, api.service)
         if key not in self._known:
@@ -225,7 +226,7 @@ def _status(error: GcpError) -> bytes:
     for detail in error.details:
         packed = any_pb2.Any()
         if isinstance(detail, Mapping):
-            json_format.ParseDict(detail, packed)
+            json_format.ParseDict(dict(detail), packed)
         else:
             packed.Pack(detail)
         status.details.append(packed)

@@ -199,8 +199,8 @@ def verb_of(path: str) -> str:
 
 def routes_for(method: str, path: str) -> Iterator[tuple[Route, re.Match[str]]]:
     """Those whose template a path fits."""
-    for shape in ((verb_of(path), path.count("/")), ("", path.count("/")), (verb_of(path), None), ("", None)):
-        for route_ in _BY_SHAPE.get((method, *shape), ()):
+    for verb, segments in ((verb_of(path), path.count("/")), ("", path.count("/")), (verb_of(path), None), ("", None)):
+        for route_ in _BY_SHAPE.get((method, verb, segments), ()):
             match = route_.pattern.fullmatch(path)
             if match is not None:
                 yield route_, match

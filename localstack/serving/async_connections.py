@@ -84,10 +84,10 @@ class _Connection(asyncio.Protocol):
         if answer.complete and self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(answer)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         answer = self._answer
-        if error is None and answer.headers and "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
+        if exc is None and answer.headers and "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
             answer.on_message_complete()  # HTTP/1.0: the body ends with the connection
             answer.keep = False
             if self._waiting is not None and not self._waiting.done():

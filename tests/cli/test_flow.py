@@ -32,8 +32,10 @@ def test_the_whole_flow_of_a_new_project(tmp_path):
         "  + event table    impression, click              apply",
         "  + feature view   item_history                   apply",
         "  . endpoint       home: waits for ranker@champion (train, then deploy)",
-        "cost    0.00 USD/h   (sagemaker 0.12 once deployed: 1 x ml.m5.large, price table of 2026-07)"
-        "   (vertex 0.11 once deployed: 1 x n1-standard-2 without the online store's nodes, price table of 2026-06)",
+        (
+            "cost    0.00 USD/h   (sagemaker 0.12 once deployed: 1 x ml.m5.large, price table of 2026-07)"
+            "   (vertex 0.11 once deployed: 1 x n1-standard-2 without the online store's nodes, price table of 2026-06)"
+        ),
         "next   isthmus apply",
     ]
     assert isthmus(shop, "plan", "--detailed-exitcode", ok=False).code == 2
@@ -95,6 +97,8 @@ def _endpoint(shop):
     assert lines(isthmus(shop, "plan").out) == [
         "local   .isthmus/",
         "  = 4 in place: nothing to do",
-        "cost    0.00 USD/h   (sagemaker 0.12 once deployed: 1 x ml.m5.large, price table of 2026-07)"
-        "   (vertex 0.11 once deployed: 1 x n1-standard-2 without the online store's nodes, price table of 2026-06)",
+        (
+            "cost    0.00 USD/h   (sagemaker 0.12 once deployed: 1 x ml.m5.large, price table of 2026-07)"
+            "   (vertex 0.11 once deployed: 1 x n1-standard-2 without the online store's nodes, price table of 2026-06)"
+        ),
     ]

@@ -96,10 +96,12 @@ def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> A
 
 def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
     """[start, end), or an object of the two; UNBOUNDED and NULL are the same."""
-    match = _RANGE.fullmatch(value) if isinstance(value, str) else None
-    if match is None and not isinstance(value, Mapping):
+    if isinstance(value, Mapping):
+        ends: tuple[Any, ...] = (value.get("start"), value.get("end"))
+    elif isinstance(value, str) and (match := _RANGE.fullmatch(value)) is not None:
+        ends = match.groups()
+    else:
         raise Wrong(place, f"Could not convert value to range: {value!r}.")
-    ends = match.groups() if match else (value.get("start"), value.get("end"))
     bounds = [None if end is None or str(end).upper() in ("UNBOUNDED", "NULL") else end for end in ends]
     return {child.name: column(end, child, place=f"{place}.") for child, end in zip(field.fields, bounds, strict=True)}
 

@@ -102,7 +102,9 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
     from ..googlesql.analyzer import Table, analyzer_options
     from ..googlesql.service import service
 
-    request = messages.AnalyzeRequest(sql_statement=meaning.question.sql, options=analyzer_options(types_of(meaning.question.parameters)))
+    request: Any = messages.AnalyzeRequest(
+        sql_statement=meaning.question.sql, options=analyzer_options(types_of(meaning.question.parameters))
+    )
     request.options.parse_location_record_type = _CODE_SEARCH
     text = meaning.question.sql.encode()
     edits: dict[tuple[int, int], str] = {}

@@ -70,7 +70,7 @@ class Node:
 
     def walk(self) -> Iterator[Node]:
         """This node and every one below it."""
-        waiting = [self]
+        waiting: list[Node] = [self]
         while waiting:
             node = waiting.pop()
             yield node

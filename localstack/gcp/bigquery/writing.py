@@ -90,9 +90,8 @@ def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> i
         written = {field.name.lower() for field in fields}
         fill(cursor, name, [column for column in columns if column.name.lower() in written])
         after = warehouse.count(cursor, name)
-        if current is None:
-            new = tables.described(here, target.ref, target.written, columns)
-    if current is None:
+        new = tables.described(here, target.ref, target.written, columns) if current is None else None
+    if new is not None:
         here.catalog.add_table(msgspec.structs.replace(new, expires=target.expires or new.expires))
     else:
         tables.wrote(here, target.ref, columns)

@@ -124,7 +124,8 @@ def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
     import pyarrow.compute as pc
 
     kind = table.schema.field(times[0]).type
-    latest = pc.max_element_wise(*(table.column(name).cast(kind).cast("int64") for name in times))  # it takes no timestamps
+    compute: Any = pc
+    latest = compute.max_element_wise(*(table.column(name).cast(kind).cast("int64") for name in times))  # it takes no timestamps
     return table.drop_columns(list(times)).append_column(_TIMESTAMP, latest.cast(kind))
 
 

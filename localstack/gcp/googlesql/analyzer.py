@@ -40,7 +40,8 @@ def analyzer_options(parameters: Mapping[str, str] | Sequence[str]) -> Any:
     """The message of the analyzer's options: everything that was released to Google's customers."""
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import AnalyzerOptionsProto
 
-    options = AnalyzerOptionsProto(language_options=_language(), error_message_mode=_ONE_LINE, default_timezone="UTC")
+    made: Any = AnalyzerOptionsProto
+    options = made(language_options=_language(), error_message_mode=_ONE_LINE, default_timezone="UTC")
     if isinstance(parameters, Mapping):
         for name, text in parameters.items():
             options.query_parameters.add(name=name.lower(), type=encoded(text))
@@ -76,7 +77,7 @@ def _language() -> Any:
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import LanguageOptionsRequest
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import LanguageOptionsProto
 
-    options = LanguageOptionsProto.FromString(service().call("GetLanguageOptions", LanguageOptionsRequest(maximum_features=True)))
+    options: Any = LanguageOptionsProto.FromString(service().call("GetLanguageOptions", LanguageOptionsRequest(maximum_features=True)))
     options.product_mode = _PRODUCT_EXTERNAL
     options.ClearField("supported_statement_kinds")  # none named: all
     if "QUALIFY" not in options.reserved_keywords:  # else QUALIFY wants a WHERE

@@ -38,7 +38,8 @@ def ensure_compiled() -> Path:
     """Compile in another process unless somebody did; wait for one who is at it. NotCompiled when that fails."""
     file = compiled_file()
     if not file.exists():
-        run = subprocess.run([sys.executable, "-m", __package__], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        package = __name__.rpartition(".")[0]
+        run = subprocess.run([sys.executable, "-m", package], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if run.returncode or not file.exists():
             raise NotCompiled(f"compiling GoogleSQL ended with {run.returncode}: {run.stderr.strip()[-500:]}")
     return file

@@ -55,7 +55,7 @@ def _parse(tokens: list[str], text: str) -> Any:
     from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
     name = tokens.pop(0).partition("(")[0].strip().upper() if tokens else ""
-    message = TypeProto()
+    message: Any = TypeProto()
     if name in _KINDS:
         message.type_kind = _KINDS[name]
     elif name in ("ARRAY", "RANGE"):

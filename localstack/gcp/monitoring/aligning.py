@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import sqrt
-from typing import Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -111,7 +111,7 @@ def _aligner(series: Series, name: str, period: timedelta) -> tuple[Kind, ValueT
         raise BadAggregation(f"ALIGN_{name} is not valid for a GAUGE metric: {series.type}")
     if name == "RATE":
         _numeric(series, "ALIGN_RATE")
-        return "GAUGE", "DOUBLE", lambda values: sum(map(float, values)) / period.total_seconds()
+        return "GAUGE", "DOUBLE", lambda values: sum(float(cast("Any", value)) for value in values) / period.total_seconds()
     if name == "NEXT_OLDER":
         return "GAUGE", series.value_type, lambda values: values[-1]
     value_type, compute = _combined(series, "SUM" if name == "DELTA" else name, f"ALIGN_{name}")

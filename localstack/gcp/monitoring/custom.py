@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from google.api import metric_pb2
 
@@ -65,8 +65,8 @@ def write(call: Call, project: str, message: Any) -> None:
         series[key] = Series(
             type=message.metric.type,
             labels=labels,
-            kind=_KINDS.Name(descriptor.metric_kind),
-            value_type=_TYPES.Name(descriptor.value_type),
+            kind=cast("Any", _KINDS.Name(descriptor.metric_kind)),
+            value_type=cast("Any", _TYPES.Name(descriptor.value_type)),
             points=(*(before.points if before else ()), point),
             unit=descriptor.unit,
         )
@@ -83,7 +83,7 @@ def labels_of(message: Any) -> dict[str, str]:
 def _implied(project: str, message: Any) -> Any:
     """The descriptor that a first point makes."""
     kind = message.metric_kind or _KINDS.GAUGE
-    value_type = message.value_type or _TYPES.Value(_OF_VALUE[message.points[0].value.WhichOneof("value")])
+    value_type: Any = message.value_type or _TYPES.Value(_OF_VALUE[message.points[0].value.WhichOneof("value")])
     name = message.metric.type
     descriptor = metric_pb2.MetricDescriptor(
         name=f"projects/{project}/metricDescriptors/{name}", type=name, metric_kind=kind, value_type=value_type, unit=message.unit

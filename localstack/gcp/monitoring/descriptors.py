@@ -51,7 +51,8 @@ def online(project: str) -> list[Any]:
 
 
 def descriptor(project: str, name: str, metric: Metric) -> Any:
-    result = metric_pb2.MetricDescriptor(
+    made: Any = metric_pb2.MetricDescriptor
+    result = made(
         name=f"projects/{project}/metricDescriptors/{name}",
         type=name,
         metric_kind=metric_pb2.MetricDescriptor.MetricKind.Value(metric.kind),
