@@ -121,11 +121,11 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
 
 def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
     """The row's time: the latest of its groups'."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     kind = table.schema.field(times[0]).type
-    compute: Any = pc
-    latest = compute.max_element_wise(*(table.column(name).cast(kind).cast("int64") for name in times))  # it takes no timestamps
+    latest: Any = pc.max_element_wise(*(table.column(name).cast(kind).cast(pa.int64()) for name in times))  # it takes no timestamps
     return table.drop_columns(list(times)).append_column(_TIMESTAMP, latest.cast(kind))
 
 
