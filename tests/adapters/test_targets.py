@@ -93,7 +93,7 @@ def test_a_port_that_an_adapter_lacks_is_unsupported_on_touch(monkeypatch, port)
     assert error.value.capability == port
 
 
-@pytest.mark.parametrize("uri", ["gs://bucket/p/runs/r1/run.json", "ftp://bucket/x", "nonsense", ""])
+@pytest.mark.parametrize("uri", ["az://bucket/p/runs/r1/run.json", "ftp://bucket/x", "nonsense", ""])
 def test_a_uri_that_nothing_here_opens_is_unsupported(uri):
     with pytest.raises(Unsupported) as error:
         targets.blobs_for(uri)
