@@ -111,12 +111,13 @@ def test_latencies_are_distributions_with_percentiles(client, serving):
 
 def test_real_requests_are_counted_too(gcp, client):
     kit = Kit(gcp.client)
+    began = datetime.now(UTC).replace(second=0, microsecond=0)
     endpoint = kit.serving("a", split={"a": 100})
     kit.prediction.predict(endpoint=endpoint, instances=["x"] * 3)
     for _ in range(2):
         with pytest.raises(exceptions.GoogleAPICallError):
             kit.prediction.predict(endpoint=endpoint, instances=[{"status": 500}])
-    span = (NOW - MINUTE, NOW + 10 * MINUTE)
+    span = (began - MINUTE, began + 10 * MINUTE)
     counts = read(client, f"{ONLINE}response_count", aligner=Aligner.ALIGN_DELTA, period=660, span=span)
     assert {labels["response_code"]: list(points.values()) for labels, points in counts} == {"200": [1], "500": [2]}
     ((_, points),) = read(client, f"{ONLINE}prediction_count", aligner=Aligner.ALIGN_SUM, period=660, span=span)
