@@ -94,7 +94,7 @@ def test_without_credentials_nothing_is_called(monkeypatch):
     variable = "GOOGLE_APPLICATION_CREDENTIALS names a file that is not there"
     assert refusal.value.message == f"no Google credentials: environment {variable}; gcloud login none; this machine none"
     assert "isthmus plan --target prod --offline" in refusal.value.remedy
-    assert refusal.value.remedy.endswith("no cloud call was opening")
+    assert refusal.value.remedy.endswith("no cloud call was made")
     assert not vertex.calls.calls
 
 
