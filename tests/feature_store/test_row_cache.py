@@ -29,7 +29,7 @@ def cached(keep=1):
 keys = st.lists(st.sampled_from(["x", "y", "none"]), max_size=3)
 
 
-@given(st.lists(st.tuples(st.floats(0, 2), st.dictionaries(st.sampled_from("ab"), keys))))
+@given(st.lists(st.tuples(st.integers(0, 16).map(lambda n: n / 8), st.dictionaries(st.sampled_from("ab"), keys))))
 def test_every_key_gets_its_row_never_older_than_is_allowed_and_is_asked_for_once_a_while(steps):
     store, cache = cached()
     last = {}
