@@ -19,6 +19,7 @@ def coverage():
     return people.coverage(LOGS)
 
 
+@pytest.mark.timeout(600)  # 40 s of CPU in one piece
 def test_intervals_of_units_cover_the_truth_on_simulated_logs_of_people(coverage):
     values, differences, _ = coverage
     assert set(values) == set(differences) == {"auc", "log_loss", "calibration", "ndcg@10", "recall@10", "mrr", "group_auc"}

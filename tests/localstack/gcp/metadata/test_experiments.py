@@ -41,6 +41,7 @@ for transport in ("grpc", "rest"):
 """
 
 
+@pytest.mark.timeout(600)  # clients of two transports are imported in processes of their own
 def test_runs_keep_what_is_logged_over_both_transports(gcp):
     lines = [line for line in gcp.run(RUNS).splitlines() if line.startswith("SHOWN ")]
     assert len(lines) == 2
