@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from ..downloads import place
 from . import namespace
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE")  # of the stack's environment
@@ -40,8 +41,9 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
         return self.mount if self.mounted else str(self.files)
 
     def host(self, path: str) -> Path:
-        """The place outside of a path below `mount`."""
-        return self.files / path.removeprefix(self.mount).lstrip("/")
+        """The place outside of a path below `mount`. downloads.Refused when it leads out of it."""
+        below = path.removeprefix(self.mount).strip("/")
+        return place(self.files, below) if below else self.files
 
 
 def make(folder: Path, mount: str) -> Container:

@@ -1,6 +1,8 @@
 """Endpoints by boto3, on a clock that the tests move; the stack is another process."""
 
+import io
 import json
+import tarfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -151,6 +153,29 @@ def test_an_endpoint_that_cannot_start_is_failed_with_the_reason(kit, model, wor
     kit.sagemaker.delete_endpoint(EndpointName="ranker")
     kit.stack.advance(60)
     assert kit.sagemaker.list_endpoints()["Endpoints"] == []
+
+
+def test_an_archive_with_a_link_and_a_key_that_leaves_the_folder_fail_the_endpoint(kit):
+    kit.bucket()
+    kit.model("red")
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as tar:
+        link = tarfile.TarInfo("model.json")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    kit.s3.put_object(Bucket="models", Key="red/model.tar.gz", Body=data.getvalue())
+    kit.s3.put_object(Bucket="models", Key="plain/../../../../outside-of-the-model", Body=b"x")
+    source = {"S3DataSource": {"S3Uri": "s3://models/plain/", "S3DataType": "S3Prefix", "CompressionType": "None"}}
+    container = {"Image": endpoints_kit.IMAGE, "ModelDataSource": source}
+    kit.sagemaker.create_model(ModelName="plain", PrimaryContainer=container, ExecutionRoleArn=endpoints_kit.ROLE)
+    kit.config("one", red=1)
+    kit.config("two", plain=1)
+    for name, config in (("archived", "one"), ("prefixed", "two")):
+        kit.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    kit.stack.advance(60)
+    assert 'from URL "s3://models/red/model.tar.gz"' in kit.describe("archived")["FailureReason"]
+    assert "link" in kit.describe("archived")["FailureReason"]
+    assert "'..'" in kit.describe("prefixed")["FailureReason"]
 
 
 def test_an_archive_that_is_not_there_fails_with_its_uri(kit):

@@ -255,6 +255,18 @@ def test_a_local_path_outside_of_opt_ml_processing_is_refused(aws):
     assert refusal(aws.sm.create_processing_job, ProcessingJobName="job", **request)[0] == "ValidationException"
 
 
+def test_keys_that_lead_out_of_the_jobs_folder_fail_the_job_before_anything_is_written(aws):
+    aws.s3.put_object(Bucket="bucket", Key="data/../../../../../outside-of-the-job", Body=b"x")
+    for inputs in ([channel("train", "s3://bucket/data/")], [channel("..", "s3://bucket/data/")]):
+        found = train(aws, "true", name=f"job-{len(inputs[0]['ChannelName'])}", InputDataConfig=inputs)
+        assert found["TrainingJobStatus"] == "Failed"
+        assert found["FailureReason"].startswith("ClientError: ")
+        assert "'..'" in found["FailureReason"]
+    request = processing_request("true")
+    request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["LocalPath"] = "/opt/ml/processing/../../../up"
+    assert refusal(aws.sm.create_processing_job, ProcessingJobName="job", **request)[0] == "ValidationException"
+
+
 def test_a_reset_ends_the_processes_of_running_jobs(aws):
     marker = "4711.0815"
     aws.sm.create_training_job(TrainingJobName="job", **training_request(f"sleep {marker} & sleep {marker}"))

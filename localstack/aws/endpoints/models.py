@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
+from ...downloads import Refused, unpack
 from ..jobs.s3 import TransferError, download, read
 from ..registry import Context
 
@@ -46,19 +46,21 @@ def fetch(ctx: Context, source: Content, folder: Path) -> None:
     client = ctx.client("s3")
     try:
         if source.archive:
-            unpack(read(client, source.archive), source.archive, folder)
+            _unpack(read(client, source.archive), source.archive, folder)
         elif source.prefix:
             download(client, source.prefix, folder)
     except TransferError as error:
         raise NoModel(f"Failed to download model data: {error}") from error
 
 
-def unpack(data: bytes, uri: str, folder: Path) -> None:
+def _unpack(data: bytes, uri: str, folder: Path) -> None:
     try:
-        with tarfile.open(fileobj=BytesIO(data), mode="r:gz") as archive:
-            archive.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise NoModel(f"Failed to extract model data archive from {uri}: it is not a tar.gz archive ({error})") from error
+        unpack(BytesIO(data), len(data), folder)
+    except Refused as error:
+        raise NoModel(
+            f'Failed to extract model data archive for container "container_1" from URL "{uri}". Please ensure that the object located at '
+            f"the URL is a valid tar.gz archive: {error}"
+        ) from error
 
 
 def _content(ctx: Context, model: str, container: Mapping[str, Any]) -> Content:

@@ -28,8 +28,8 @@ def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
     arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:processing-job/{name}"
     for item in (*_inputs(params), *_outputs(params)):
         path = (item.get("S3Input") or item.get("S3Output") or item.get("DatasetDefinition") or {}).get("LocalPath")
-        if path is not None and not f"{path}/".startswith(f"{ROOT}/processing/"):
-            raise AwsError("ValidationException", f"LocalPath '{path}' must begin with {ROOT}/processing/")
+        if path is not None and (not f"{path}/".startswith(f"{ROOT}/processing/") or ".." in path.split("/")):
+            raise AwsError("ValidationException", f"LocalPath '{path}' must be a path below {ROOT}/processing/")
     job = listing.register(ctx, "processing", name, arn, params)
     tags.put(ctx, arn, params.get("Tags"))
     if ctx.moto_answers and command_of(ctx.images, params["AppSpecification"]["ImageUri"]) is None:

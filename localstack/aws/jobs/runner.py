@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ...downloads import Refused
 from ...jobs import container as containers
 from ...jobs.container import Container
 from ...jobs.images import command_of, names_of
@@ -50,6 +51,8 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
         body(ctx, job, containers.make(folder, contract.ROOT))
     except (JobFailed, TransferError) as error:
         _fail(ctx, job, str(error))
+    except Refused as error:  # a channel or a path of the request
+        _fail(ctx, job, f"ClientError: {error}")
     except Exception as error:  # the stack's own mistake must show as the service's, not as a job that never ends
         if not ctx.stopping.is_set():
             _fail(ctx, job, f"InternalServerError: the local stack failed: {error!r}")

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from botocore.exceptions import ClientError
+
+from ...downloads import Refused, arrive
 
 
 class TransferError(Exception):
@@ -34,7 +37,7 @@ def download(client: Any, uri: str, folder: Path, *, kind: str = "S3Prefix", req
     count = 0
     for key in _keys(client, bucket, prefix):
         count += 1
-        _fetch(client, bucket, key, folder / relative(key, prefix))
+        _fetch(client, bucket, key, folder, relative(key, prefix))
     if required and not count:
         raise TransferError(
             f'ClientError: Data download failed:No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that '
@@ -78,10 +81,13 @@ def put(client: Any, uri: str, path: Path) -> None:
 
 
 def archive(folder: Path, target: Path) -> None:
-    """model.tar.gz: the folder's content at the archive's root."""
-    with tarfile.open(target, "w:gz") as tar:
-        for path in sorted(folder.iterdir()):
-            tar.add(path, arcname=path.name)
+    """model.tar.gz: the folder's content at the archive's root; for a link what it leads to, as no endpoint takes links."""
+    try:
+        with tarfile.open(target, "w:gz", dereference=True) as tar:
+            for path in sorted(folder.iterdir()):
+                tar.add(path, arcname=path.name)
+    except OSError as error:
+        raise TransferError(f"ClientError: Artifact upload failed: {error}") from error
 
 
 def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
@@ -92,25 +98,31 @@ def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
         raise TransferError(f"ClientError: Data download failed:{_words(error)}: s3://{bucket}/{prefix}") from error
 
 
-def _fetch(client: Any, bucket: str, key: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _fetch(client: Any, bucket: str, key: str, folder: Path, name: str) -> None:
+    """Bring an object into the folder, under `name`."""
     try:
+        target = arrive(folder, name)
         body = client.get_object(Bucket=bucket, Key=key)["Body"]
+        with target.open("wb") as file:
+            for chunk in body.iter_chunks(1 << 20):
+                file.write(chunk)
     except ClientError as error:
         raise TransferError(f"ClientError: Data download failed:{_words(error)}: s3://{bucket}/{key}") from error
-    with target.open("wb") as file:
-        for chunk in body.iter_chunks(1 << 20):
-            file.write(chunk)
+    except (Refused, OSError) as error:  # S3 can hold `a` and `a/b`; a folder cannot
+        raise TransferError(
+            f"ClientError: Data download failed: the object {f's3://{bucket}/{key}'!r} cannot be a file: {error}"
+        ) from error
 
 
 def _manifest(client: Any, uri: str, folder: Path) -> int:
     try:
-        first, *names = json.loads(read(client, uri))
+        first, *rest = json.loads(read(client, uri))
         bucket, prefix = split(first["prefix"])
-    except (ValueError, KeyError, TypeError) as error:
+        names = msgspec.convert(rest, list[str])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TransferError(f'ClientError: the manifest {uri} must be [{{"prefix": "s3://..."}}, "name", ...]') from error
     for name in names:
-        _fetch(client, bucket, prefix + name, folder / name)
+        _fetch(client, bucket, prefix + name, folder, name)
     return len(names)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...downloads import Refused, arrive
 from ..registry import Call, GcpError
 from ..storage import access
 
@@ -39,11 +40,12 @@ def fill(call: Call, folder: Path, words: Iterable[str]) -> State:
             continue
         (folder / bucket).mkdir(parents=True, exist_ok=True)
         for uri in uris:
-            path = folder / uri.removeprefix("gs://")
-            if uri.endswith("/") or path.exists() or ".." in path.parts:  # a folder's placeholder; no file can have such a name
+            try:
+                path = arrive(folder, uri.removeprefix("gs://"))
+            except (Refused, OSError):  # a folder's placeholder, or what no file can be called: it is not there under /gcs either
                 continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(access.read(call, uri))
+            if not path.exists():
+                path.write_bytes(access.read(call, uri))
     return state(folder)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..registry import Call
+from ...downloads import Refused, arrive
+from ..registry import Call, GcpError
 from ..storage import access
 from .containers import Program
 
@@ -17,7 +18,10 @@ def python_program(call: Call, spec: Any, own: list[str], folder: Path) -> Progr
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for uri in spec.package_uris:
-        file = folder / uri.rpartition("/")[2]
+        try:
+            file = arrive(folder, uri.rpartition("/")[2])
+        except Refused as error:
+            raise GcpError("INVALID_ARGUMENT", f"{uri!r} cannot be a file: {error}", reason="invalid") from error
         file.write_bytes(access.read(call, uri))
         files.append(str(file))
     env = {variable.name: variable.value for variable in spec.env}

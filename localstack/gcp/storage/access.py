@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+from ... import downloads
 from ..registry import Call, GcpError
 from .conditions import NONE
 from .content import parts, written
@@ -62,15 +63,14 @@ def download(call: Call, prefix_uri: str, folder: Path) -> None:
     for uri in uris:
         if uri.endswith("/"):  # the console makes "folders" of such
             continue
-        path = folder / uri[len(base) + 1 :]
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise GcpError("INVALID_ARGUMENT", f"{uri} leads out of its folder", reason="invalid")
         bucket, name = place(uri)
-        path.parent.mkdir(parents=True, exist_ok=True)
         with store.lock:
             data = parts(store.version(bucket, name).content)
-        with path.open("wb") as file:
-            file.writelines(data)
+        try:
+            with downloads.arrive(folder, uri[len(base) + 1 :]).open("wb") as file:
+                file.writelines(data)
+        except (downloads.Refused, OSError) as error:  # Cloud Storage can hold `a` and `a/b`; a folder cannot
+            raise GcpError("INVALID_ARGUMENT", f"{uri!r} cannot be a file: {error}", reason="invalid") from error
 
 
 def upload(call: Call, folder: Path, prefix_uri: str) -> None:
