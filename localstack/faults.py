@@ -61,6 +61,9 @@ class Faults:
             else:
                 self._rules = [rule for rule in self._rules if rule.id != number]
 
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
     def take(self, kinds: tuple[Kind, ...], service: str, operation: str, names: tuple[str, ...] = ()) -> Fault | None:
         """The oldest rule that fits, with one use less; None."""
         if not self._rules:  # the usual case costs no lock

@@ -16,7 +16,7 @@ import msgspec
 
 from .. import control
 from ..calls import Calls
-from ..faults import OF_THE_WIRE, Fault, Kind
+from ..faults import OF_THE_WIRE, Fault, Faults, Kind
 from ..minutes import Minutes
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
@@ -220,7 +220,7 @@ class Front:
 
     @contextmanager
     def _logged(self, asked: Asked) -> Iterator[_Meeting]:
-        meeting = _Meeting(self.stack.faults.take, asked)
+        meeting = _Meeting(self.stack.faults, asked)
         status, error = 0, None
         try:
             yield meeting
@@ -253,9 +253,12 @@ class Front:
 class _Meeting:
     """The faults that a call meets."""
 
-    def __init__(self, take: Callable[..., Fault | None], asked: Asked) -> None:
-        faults = (take((kind,), asked.service, asked.operation, asked.names) for kind in OF_THE_WIRE)
-        self._faults: dict[Kind, Fault] = {fault.kind: fault for fault in faults if fault is not None}
+    def __init__(self, rules: Faults, asked: Asked) -> None:
+        self._faults: dict[Kind, Fault] = {}
+        for kind in OF_THE_WIRE if rules else ():
+            fault = rules.take((kind,), asked.service, asked.operation, asked.names)
+            if fault is not None:
+                self._faults[kind] = fault
         self._service = asked.service
         self.status = 200
 
@@ -269,6 +272,8 @@ class _Meeting:
 
     def refuse(self) -> None:
         """Before the effect."""
+        if not self._faults:
+            return
         if "throttle" in self._faults:
             raise _throttled(self._service)
         if "error" in self._faults:
@@ -308,24 +313,41 @@ def _not_there(name: str) -> Callable[..., Any]:
 
 
 def asked_of(method: table.Method, message: Any, headers: Mapping[str, str]) -> Asked:
-    return Asked(
-        service=method.api.service,
-        operation=method.operation,
-        names=_names(message),
-        headers=headers,
-        mutating=not _READS.match(method.operation.partition(".")[2]),
-    )
+    operation, mutating = _operation(method.name)
+    return Asked(service=method.api.service, operation=operation, names=_names(message), headers=headers, mutating=mutating)
+
+
+@functools.cache
+def _operation(rpc: str) -> tuple[str, bool]:
+    """EndpointService.GetEndpoint of an RPC's whole name, and whether it changes anything."""
+    service, name = rpc.rsplit(".", 2)[1:]
+    return f"{service}.{name}", not _READS.match(name)
 
 
 def _names(message: Any) -> tuple[str, ...]:
     """The names and ids at the top of a request and of the resource in it, whole and by their last part."""
     names = []
-    for field, value in message.ListFields() if message is not None else ():
-        if field.type == field.TYPE_STRING and not field.is_repeated:
-            names.append(value)
-        elif field.type == field.TYPE_MESSAGE and not field.is_repeated and "name" in field.message_type.fields_by_name:
-            names.append(value.name)
+    for field, below in _named_fields(message.DESCRIPTOR) if message is not None else ():
+        value = getattr(message, field)
+        if name := value.name if below else value:
+            names.append(name)
     return tuple(dict.fromkeys([*names, *(name.rpartition("/")[2] for name in names if "/" in name)]))
+
+
+@functools.cache
+def _named_fields(descriptor: Any) -> tuple[tuple[str, bool], ...]:
+    """The fields of a message that name something, in their order: texts, and (True) resources with a name."""
+    fields = []
+    for field in sorted(descriptor.fields, key=lambda field: field.number):
+        if field.is_repeated:
+            continue
+        if field.type == field.TYPE_STRING:
+            fields.append((field.name, False))
+        elif field.type == field.TYPE_MESSAGE:
+            name = field.message_type.fields_by_name.get("name")
+            if name is not None and name.type == name.TYPE_STRING and not name.is_repeated:
+                fields.append((field.name, True))
+    return tuple(fields)
 
 
 _in_loop = functools.cache(inspect.iscoroutinefunction)  # asked at every call
@@ -339,24 +361,49 @@ def _api_of_host(host: str) -> table.Api | None:
 def _api_of(request: HttpRequest) -> table.Api | None:
     if (api := _api_of_host(request.host)) is not None:
         return api
-    service = next((service for pattern, service in _PATHS if pattern.match(request.path)), None)
+    return _api_of_path(request.path)
+
+
+@functools.lru_cache(maxsize=256)
+def _api_of_path(path: str) -> table.Api | None:
+    service = next((service for pattern, service in _PATHS if pattern.match(path)), None)
     return _OF_SERVICE[service] if service is not None else None
 
 
 def _routed(api: table.Api, request: HttpRequest) -> tuple[Asked, Callable[..., Any]] | None:
-    """What a request over HTTP asks for, and who answers it; its `params` are set."""
-    for found, match in routes_for(request.method, request.path):
-        if _serves(found, api):
-            request.params = values_of(match, found.names)
-            names = tuple(request.params.values())
-            asked = Asked(
-                service=api.service,
-                operation=found.operation,
+    """What a request over HTTP asks for, and who answers it; its `params` are set. The API's handlers are loaded."""
+    place = _place(api.service, request.method, request.path)
+    if place is None:
+        return None
+    request.params = dict(place.params)
+    asked = Asked(service=api.service, operation=place.operation, names=place.names, headers=request.headers, mutating=place.mutating)
+    return asked, place.handler
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A route, and what a path says in it."""
+
+    operation: str
+    handler: Callable[..., Any]
+    params: Mapping[str, str]
+    names: tuple[str, ...]
+    mutating: bool
+
+
+@functools.lru_cache(maxsize=256)  # programs ask for the same paths: a model's, a table's
+def _place(service: str, method: str, path: str) -> _Place | None:
+    api = _OF_SERVICE[service]
+    for route, match in routes_for(method, path):
+        if _serves(route, api):
+            params = values_of(match, route.names)
+            names = tuple(params.values())
+            return _Place(
+                operation=route.operation,
+                handler=route.handler,
+                params=params,
                 names=(*names, *(name.rpartition("/")[2] for name in names if "/" in name)),
-                headers=request.headers,
-                mutating=request.method != "GET" and not _READS.match(found.operation.partition(".")[2]),
+                mutating=method != "GET" and not _READS.match(route.operation.partition(".")[2]),
             )
-            return asked, found.handler
     return None
 
 

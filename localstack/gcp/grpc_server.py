@@ -129,7 +129,7 @@ class _Stream:
     def __init__(self, front: Front, method: table.Method, headers: Mapping[str, str]) -> None:
         self._front = front
         self._method = method
-        self._call = Call(front, method.api.service, method.operation, headers)
+        self._call = Call(front, method.api.service, method.operation, headers, threading.Event())
         self._loop = asyncio.get_running_loop()
         self._incoming: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._outgoing: asyncio.Queue[Any] = asyncio.Queue()

@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers[_small(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if self._headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
@@ -120,12 +120,11 @@ class Connection(asyncio.Protocol):
         url = httptools.parse_url(self._target) if self._target.startswith(b"/") or b"://" in self._target else None
         path = (url.path if url is not None else self._target).decode("latin-1")
         query = url.query.decode("latin-1") if url is not None and url.query else ""
-        host = self._headers.get("host", "").lower()
         return HttpRequest(
             method=self._parser.get_method().decode(),
-            host=host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host,
+            host=_without_port(self._headers.get("host", "")),
             path=path,
-            query_lists=parse_qs(query, keep_blank_values=True),
+            query_lists=parse_qs(query, keep_blank_values=True) if query else {},
             headers=self._headers,
             body=b"".join(self._body),
         )
@@ -166,22 +165,21 @@ class Connection(asyncio.Protocol):
     async def _write(self, request: HttpRequest, answer: HttpAnswer, *, keep: bool) -> None:
         if self._transport is None:
             return
-        head = [f"HTTP/1.1 {answer.status} {_PHRASES.get(answer.status, 'Answer')}\r\n"]
-        head += [f"{name}: {_LINE_BREAKS.sub(' ', value)}\r\n" for name, value in answer.headers]
+        head, counted = _head(answer.status, tuple(answer.headers))
         if not keep:
-            head.append("Connection: close\r\n")
+            head += b"Connection: close\r\n"
         if not isinstance(answer.body, bytes):
-            await self._stream("".join(head), answer.body)
+            await self._stream(head, answer.body)
             return
-        lengths = any(name.lower() == "content-length" for name, _ in answer.headers)
-        if not lengths and answer.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-            head.append(f"Content-Length: {len(answer.body)}\r\n")
+        if not counted and answer.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            head += b"Content-Length: %d\r\n" % len(answer.body)
         body = b"" if request.method == "HEAD" else answer.body
-        self._transport.write(_encoded("".join(head)) + b"\r\n" + body)
-        await self._writable.wait()
+        self._transport.write(b"%b\r\n%b" % (head, body))
+        if not self._writable.is_set():
+            await self._writable.wait()
 
-    async def _stream(self, head: str, parts: Iterable[bytes]) -> None:
-        self._transport.write(_encoded(f"{head}Transfer-Encoding: chunked\r\n\r\n"))
+    async def _stream(self, head: bytes, parts: Iterable[bytes]) -> None:
+        self._transport.write(head + b"Transfer-Encoding: chunked\r\n\r\n")
         iterator, end = iter(parts), object()
         while (part := await asyncio.to_thread(next, iterator, end)) is not end:
             if self._transport is None:
@@ -221,6 +219,26 @@ class Connection(asyncio.Protocol):
         task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
+@lru_cache(maxsize=512)
+def _small(name: bytes) -> str:
+    """A header's name, in small letters: clients send the same ones with every request."""
+    return name.decode("latin-1").lower()
+
+
+@lru_cache(maxsize=256)
+def _without_port(host: str) -> str:
+    name, _, port = host.lower().rpartition(":")
+    return name if port.isdigit() else host.lower()
+
+
+@lru_cache(maxsize=256)
+def _head(status: int, headers: tuple[tuple[str, str], ...]) -> tuple[bytes, bool]:
+    """The first lines of an answer, and whether they have its length."""
+    lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Answer')}\r\n"]
+    lines += [f"{name}: {_LINE_BREAKS.sub(' ', value)}\r\n" for name, value in headers]
+    return _encoded("".join(lines)), any(name.lower() == "content-length" for name, _ in headers)
+
+
 def _encoded(head: str) -> bytes:
     """As the model's own headers came; what users say of an object may be in any language."""
     try:
@@ -231,5 +249,9 @@ def _encoded(head: str) -> bytes:
 
 def _programs_only(request: HttpRequest) -> bool:
     """Not a web page in somebody's browser: this server runs commands."""
-    known = request.host in _LOOPBACK or request.host.endswith(".localhost") or door.leads_here(request.host)
-    return known and "origin" not in request.headers and "sec-fetch-site" not in request.headers
+    return _is_ours(request.host) and "origin" not in request.headers and "sec-fetch-site" not in request.headers
+
+
+@lru_cache(maxsize=256)
+def _is_ours(host: str) -> bool:
+    return host in _LOOPBACK or host.endswith(".localhost") or door.leads_here(host)

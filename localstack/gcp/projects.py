@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import threading
@@ -22,8 +23,10 @@ class Projects:
         self._lock = threading.Lock()
 
     def note(self, project: str) -> None:
-        with self._lock:
-            self._ids[number_of(project)] = project
+        number = number_of(project)
+        if number not in self._ids:  # what every request does
+            with self._lock:
+                self._ids[number] = project
 
     def known(self) -> list[str]:
         with self._lock:
@@ -33,6 +36,7 @@ class Projects:
         return self._ids.get(number, number)
 
 
+@functools.lru_cache(maxsize=256)
 def number_of(project: str) -> str:
     """12 digits that follow from the id; a number is its own."""
     if project.isdecimal():

@@ -210,18 +210,21 @@ def values_of(match: re.Match[str], names: Iterable[str]) -> dict[str, str]:
     return {name: unquote(value) for name, value in zip(names, match.groups(), strict=True)}
 
 
+_NEVER = threading.Event()
+
+
 class Call:
     """What a handler is given. `without_request()` may be kept, by a timer or a thread."""
 
     __slots__ = ("_front", "ended", "headers", "operation", "service", "state")
 
-    def __init__(self, front: Any, service: str, operation: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, front: Any, service: str, operation: str, headers: Mapping[str, str], ended: threading.Event | None = None) -> None:
         self._front = front
         self.service = service
         self.operation = operation
         self.headers = headers
         self.state = front.stack.state
-        self.ended = threading.Event()  # of a stream: the client has gone
+        self.ended = ended or _NEVER  # of a stream: the client has gone
 
     @property
     def stack(self) -> Stack:

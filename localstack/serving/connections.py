@@ -6,6 +6,7 @@ import select
 import socket
 from collections import deque
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import httptools
@@ -39,7 +40,7 @@ class Answer:
         self.begun = self.status >= 200  # 100 Continue is not the answer
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self.headers[_small(name)] = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self.parts.append(body)
@@ -138,9 +139,18 @@ class Connections:
 
 def head(port: int, method: str, path: str, size: int, headers: tuple[tuple[str, str], ...]) -> bytes:
     """A request's line and headers, for a body of `size` bytes."""
+    return b"%bcontent-length: %d\r\n\r\n" % (_lead(port, method, path, headers), size)
+
+
+@lru_cache(maxsize=256)  # a model is asked with the same ones again and again
+def _lead(port: int, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     lines = "".join(f"{name}: {_clean(value)}\r\n" for name, value in headers)
-    text = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: {size}\r\n{lines}\r\n"
-    return text.encode("latin-1", "replace")
+    return f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n{lines}".encode("latin-1", "replace")
+
+
+@lru_cache(maxsize=512)
+def _small(name: bytes) -> str:
+    return name.decode("latin-1").lower()
 
 
 def _clean(value: str) -> str:

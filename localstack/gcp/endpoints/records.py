@@ -117,10 +117,13 @@ def location_of(name: str) -> str:
 
 def must(call: Call, name: str) -> Hosted:
     """GcpError: no name of an endpoint, or no such endpoint."""
+    by_name = call.store(Endpoints).by_name
+    if (known := by_name.get(name)) is not None:  # as we wrote it ourselves: what a prediction asks with
+        return known
     full = canonical(call, name)
     if not _NAME.fullmatch(full):
         raise invalid(f"{name!r} is not the name of an endpoint: projects/P/locations/L/endpoints/E.")
-    hosted = call.store(Endpoints).by_name.get(full)
+    hosted = by_name.get(full)
     if hosted is None:
         raise GcpError("NOT_FOUND", f"The Endpoint does not exist: {full}")
     return hosted
