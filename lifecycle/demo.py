@@ -15,7 +15,8 @@ from .demo_stages import OnStage, Stages, auc_of, ingested, require, rows_of, si
 EXAMPLE = "openbandit"
 ENDPOINT = "ranker"
 SCENARIO = "scenarios/errors.yaml"
-_STAGES = 13
+EXPERIMENT = "policy_test"
+_STAGES = 14
 
 
 def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage: OnStage = silent) -> Demo:
@@ -25,6 +26,7 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
     """
     from ..endpoints.deploy import deploy
     from ..events.ingest import ingest
+    from ..experiments.results import results
     from ..feature_store.materialize import materialize
     from ..feature_store.skew import skew
     from ..pipelines.compare import compare
@@ -48,6 +50,7 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
         challenger = stage("train logistic", lambda: train(project, "models/logistic.yaml"), auc_of)
         leak = stage("leak", lambda: leak_page(project, challenger.name), _leaked)
         replayed, fixed, random_ctr = stage("replay", lambda: _replays(project), lambda values: str(values[0]))
+        experiment = stage("A/B test", lambda: results(project, EXPERIMENT), lambda answer: answer.headline)
         compared = compare(project, champion.name, challenger.name)
         picture = stage("pictures", lambda: demo_picture(project, (champion.name, challenger.name)), lambda _: "2 pages and a picture")
         page = comparison_page(project, compared)
@@ -76,6 +79,7 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
         replay=replayed,
         fixed=fixed,
         random_ctr=random_ctr,
+        experiment=experiment,
         served=served,
         picture=picture,
         page=page,

@@ -12,6 +12,7 @@ import msgspec
 
 from ..events.ingest import IngestReport
 from ..experiments.replay import Replay
+from ..experiments.results import Results
 from ..feature_store.as_known import AsKnown
 from ..feature_store.skew import SkewReport
 from ..pipelines.compare import Comparison
@@ -68,6 +69,7 @@ class Demo(msgspec.Struct, frozen=True, kw_only=True):
     replay: Replay
     fixed: Replay
     random_ctr: float  # of the random policy, as it was shown
+    experiment: Results  # of the log's two policies
     served: Served
     rollout: RolledBack
     picture: Path
@@ -93,6 +95,8 @@ def lines(demo: Demo) -> Iterator[str]:
     yield f"      {demo.rollout.cause or 'nothing was decided'} (rehearsed in virtual time)"
     yield f"  Does replay give the known value?   {_replay(demo)}"
     yield f"      a fixed top-{SLOTS} of popularity instead: {demo.fixed}"
+    yield f"  Is {demo.experiment.treatment} better than {demo.experiment.control}?".ljust(38) + demo.experiment.headline
+    yield f"      {demo.experiment.why}"
     yield f"  pages   {here(demo.page)}   {here(leak.page)}   {here(demo.rollout.page)}   {here(demo.picture)}"
     if demo.url:
         yield f"  {demo.url} is still up: isthmus endpoints list, isthmus destroy"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..errors import NotFound, Problem, ProjectError
-from . import build, files, profiles, references, rollouts, trainers, yaml
+from . import build, experiments, files, profiles, references, rollouts, trainers, yaml
 from .names import name_problem
 from .report import Report
 from .sections import MODEL, PROJECT, SECTIONS
@@ -16,7 +16,7 @@ from .shapes import WRONG
 from .specs import Description, Model, ProjectSpec
 
 # Nothing that SQL is checked against depends on these: with errors only here, the sound rest is still a description.
-_LEAVES = ("endpoints.", "rollouts.", "models/", "sources/", "features/", "profiles.yaml:")
+_LEAVES = ("endpoints.", "experiments.", "rollouts.", "models/", "sources/", "features/", "profiles.yaml:")
 
 
 def load(path: Path) -> Description:
@@ -104,9 +104,11 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
         endpoints=endpoints,
         models=models,
         rollouts={name: rollouts.build(name, found, endpoints.get(name), report) for name, found in sound("rollouts").items()},
+        experiments={name: experiments.build(name, values) for name, values in sound("experiments").items()},
     )
     references.check(spec, declared, registered, report)
     rollouts.check(spec, declared, report)
+    experiments.check(spec, declared, report)
     trainers.check(folder, models.values(), report)
     return spec
 
@@ -134,5 +136,6 @@ def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
         spec,
         endpoints={name: found for name, found in spec.endpoints.items() if report.sound(f"endpoints.{name}")},
         rollouts={name: found for name, found in spec.rollouts.items() if report.sound(f"rollouts.{name}")},
+        experiments={name: built for name, built in spec.experiments.items() if report.sound(f"experiments.{name}")},
         models={name: found for name, found in spec.models.items() if report.sound(f"{found.path}:")},
     )

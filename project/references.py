@@ -29,6 +29,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     feature_views: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     rollouts: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
 
 
 def check(spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]], report: Report) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from . import quantities
+from .experiment_keys import EXPERIMENT
 from .metrics import CHECK, check_problem
 from .names import NAME, PROJECT_LENGTH, VARIANT_LENGTH, column_problem, name_problem, relation_problem
 from .quantities import Mistake
@@ -215,8 +216,9 @@ SECTIONS: dict[str, tuple[Shape, Callable[[str], tuple[str, str] | None]]] = {
     "feature_views": (FEATURE_VIEW, _relation_name),
     "endpoints": (ENDPOINT, name_problem),
     "rollouts": (ROLLOUT, name_problem),
+    "experiments": (EXPERIMENT, name_problem),
 }
-LATER_SECTIONS = ("experiments",)
+LATER_SECTIONS = ("layers", "metrics", "monitors")
 
 PROJECT = Record(
     noun="a project",

@@ -156,6 +156,19 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     webhook_env: str | None = None  # of `notify`: the environment variable that holds the URL
 
 
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """`{arm: impression.policy, control: random, treatment: bts, metric: ctr}`: assigned elsewhere, the arm stands on the exposure."""
+
+    name: str
+    event: str  # the exposure
+    attribute: str  # ... and its attribute that holds the arm
+    control: str | int
+    treatment: str | int
+    metric: str  # an objective of that exposure
+    owner: str = ""
+    hypothesis: str = ""
+
+
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
     """`view.feature`, or an attribute of the objective's exposure (view None)."""
 
@@ -219,6 +232,7 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: dict[str, Endpoint] = {}
     models: dict[str, Model] = {}  # by configuration name
     rollouts: dict[str, Rollout] = {}  # by endpoint
+    experiments: dict[str, Experiment] = {}
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ def test_the_example_is_well_on_all_three_targets(tmp_path):
     example = create(tmp_path / "openbandit", example="openbandit")
     before = tree(example)
     lines = isthmus(example, "validate").out.splitlines()
-    assert lines[0] == "local       ok   2 events  1 objective  3 views (6 features)  2 models  1 endpoint  1 rollout"
+    assert lines[0] == "local       ok   2 events  1 objective  3 views (6 features)  2 models  1 endpoint  1 rollout  1 experiment"
     assert lines[1] == "sagemaker   ok   3 views transpiled for Athena (and sagemaker-staging)"
     assert lines[2] == "vertex      ok   3 views transpiled for BigQuery (2 windows rewritten)"
     assert [line.split()[0] for line in lines[3:]] == ["warning", "warning", "latency_p90", "next"]  # what the rollout's guardrails need

@@ -60,9 +60,9 @@ def test_a_name_in_the_file_and_in_the_folder_is_defined_twice(example):
 
 
 def test_a_section_of_a_later_version_in_its_own_file_is_refused_too(example):
-    example.write("experiments/policy_test.yaml", "metric: ctr\n")
+    example.write("monitors/served_alike.yaml", "endpoint: ranker\n")
     (problem,) = example.problems()
-    assert (problem.file, problem.message) == ("experiments/policy_test.yaml", "experiments: not supported yet by this version")
+    assert (problem.file, problem.message) == ("monitors/served_alike.yaml", "monitors: not supported yet by this version")
 
 
 def test_a_file_that_ends_in_yml_is_not_passed_over(example):

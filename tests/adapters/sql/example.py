@@ -3,8 +3,11 @@
 from functools import cache
 from pathlib import Path
 
+import msgspec
+
 import isthmus
 from isthmus.events.relations import exactly_once_view
+from isthmus.experiments.results import sums_sql
 from isthmus.feature_store.relations import objective_view
 from isthmus.project.load import load
 
@@ -17,10 +20,21 @@ def example():
 
 
 def texts():
-    """The three views, the objective's view and the exactly-once view."""
+    """The three views, the objective's view, the exactly-once view, and the sums of an experiment by row and by unit."""
     spec = example().spec
+    ctr = spec.objectives["ctr"]
+    by_unit = msgspec.structs.replace(ctr, unit="segment_id")
     return {
         **{name: view.sql for name, view in spec.feature_views.items()},
-        "ctr": objective_view(spec, spec.objectives["ctr"]).view_sql,
+        "ctr": objective_view(spec, ctr).view_sql,
         "events_impression": exactly_once_view(spec.events["impression"]).view_sql,
+        "arms_by_row": _asked(sums_sql(spec.experiments["policy_test"], ctr)),
+        "arms_by_unit": _asked(sums_sql(spec.experiments["policy_test"], by_unit)),
     }
+
+
+def _asked(sql):
+    moment = "TIMESTAMP '2019-12-01 00:00:00'"
+    for name, literal in {"control": "'random'", "treatment": "'bts'", "until": moment, "known": moment}.items():
+        sql = sql.replace(f"${name}", literal)
+    return sql

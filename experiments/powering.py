@@ -1,0 +1,95 @@
+"""How long an experiment takes: from the control's rate in the log, the units that each effect needs, and the days."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+import msgspec
+
+from ..errors import Invalid
+from ..runtime import Project
+from ..times import utc_milliseconds
+from .looks import cost_of_looks
+from .ratio import Arm
+from .results import of_project, percent_up, read_arms, rounded
+from .sizing import effect_shown, units_needed
+
+EFFECTS = (0.05, 0.1, 0.2, 0.5)
+ARMS = 2
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    effect: float  # relative
+    units: int  # an arm
+    days: int | None = None
+
+
+class Power(msgspec.Struct, frozen=True, kw_only=True):
+    """Four times in five, at 95 %."""
+
+    experiment: str
+    metric: str
+    control: float  # its rate
+    arm: str
+    rows: int
+    unit: str
+    needs: tuple[Need, ...]
+    days: int | None = None  # that `shown` is of
+    shown: float | None = None  # the smallest relative rise that so many days show; None: none
+    cost_of_daily_looks: float | None = None  # of the power, when there is a plan with as many looks as days
+
+    def __str__(self) -> str:
+        head = f"{self.experiment}   metric {self.metric}   control {100 * self.control:.3f} %   from {self.rows:,} rows of arm {self.arm}"
+        dated = any(need.days is not None for need in self.needs)
+        lines = [f"{head}   {ARMS} arms, 80 % power, 5 %", f"  effect   {self.unit + 's an arm':>20}" + ("     days" if dated else "")]
+        for need in self.needs:
+            days = f"{need.days:>9,}" if need.days is not None else ""
+            lines.append(f"  {100 * need.effect:+.0f} %".ljust(9) + f"  {rounded(need.units):>20,}{days}")
+        if self.days is not None and self.cost_of_daily_looks is not None:
+            shown = "nothing below eleven times the control" if self.shown is None else f"+{percent_up(self.shown)} %"
+            points = 100 * self.cost_of_daily_looks
+            lines.append(f"  {self.days} days show {shown}       looking every day, by a plan, costs {points:.1f} points of power")
+        return "\n".join(lines)
+
+
+def power(
+    project: Project,
+    name: str,
+    *,
+    units_per_day: int | None = None,
+    days: int = 14,
+    effects: tuple[float, ...] = EFFECTS,
+    as_of: datetime | None = None,
+) -> Power:
+    """What the experiment's control says of the sizes that effects need. `units_per_day`: of both arms together.
+
+    NotFound: no such experiment. Invalid: the control has no outcome.
+    """
+    experiment = of_project(project, name)
+    objective = project.spec.objectives[experiment.metric]
+    arms, _, _ = read_arms(project, experiment, objective, utc_milliseconds(as_of or project.now()))
+    arm = str(experiment.control)
+    control = arms[arm]
+    if not control.y:
+        raise Invalid(
+            f"experiments.{name}: {objective.exposure}s of arm {arm} have no {objective.outcome}: nothing to plan with",
+            remedy="isthmus ingest, or name a control that the log has",
+        )
+    return Power(
+        experiment=name,
+        metric=objective.name,
+        control=control.rate,
+        arm=arm,
+        rows=control.d,
+        unit=objective.unit or objective.exposure,
+        needs=tuple(_need(control, effect, units_per_day) for effect in effects),
+        days=days if units_per_day else None,
+        shown=effect_shown(control, units_per_day * days / ARMS) if units_per_day else None,
+        cost_of_daily_looks=cost_of_looks(days) if units_per_day else None,
+    )
+
+
+def _need(control: Arm, effect: float, units_per_day: int | None) -> Need:
+    units = units_needed(control, effect)
+    return Need(effect=effect, units=units, days=math.ceil(ARMS * units / units_per_day) if units_per_day else None)

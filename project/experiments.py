@@ -1,0 +1,68 @@
+"""The section `experiments:` -> Experiments, and what they say of the rest of the project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .build import fits
+from .names import did_you_mean
+from .references import Declared, known
+from .report import Report, child
+from .specs import Attribute, Experiment, Objective, ProjectSpec
+
+
+def build(name: str, values: dict[str, Any]) -> Experiment:
+    event, attribute = values["arm"]
+    return Experiment(name=name, event=event, attribute=attribute, **{key: value for key, value in values.items() if key != "arm"})
+
+
+def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    for experiment in spec.experiments.values():
+        key = f"experiments.{experiment.name}"
+        arm = _arm(experiment, spec, declared, key, report)
+        if known(experiment.metric, declared.objectives, child(key, "metric"), report, noun="an objective", has="objectives are"):
+            objective = spec.objectives.get(experiment.metric)
+            if objective is not None and arm is not None:
+                _one_exposure(experiment, objective, key, report)
+
+
+def _arm(experiment: Experiment, spec: ProjectSpec, declared: Declared, key: str, report: Report) -> Attribute | None:
+    place = child(key, "arm")
+    if not known(experiment.event, declared.events, place, report, noun="an event", has="events are"):
+        return None
+    event = spec.events.get(experiment.event)
+    if event is None:
+        return None
+    attributes = {attribute.name: attribute for attribute in event.attributes}
+    attribute = attributes.get(experiment.attribute)
+    if attribute is None:
+        remedy = did_you_mean(experiment.attribute, attributes, has=f"{event.name} has")
+        report.add(place, f"{experiment.attribute} is not an attribute of {event.name}", remedy)
+        return None
+    if attribute.type not in ("string", "int"):
+        report.add(place, f"{attribute.name} is of type {attribute.type}, which names no arm", "use an attribute of type string or int")
+        return None
+    for role, value in (("control", experiment.control), ("treatment", experiment.treatment)):
+        _value(value, attribute, child(key, role), report)
+    if experiment.control == experiment.treatment:
+        report.add(child(key, "treatment"), f"it is {experiment.treatment!r}, as the control is", "name another value")
+    return attribute
+
+
+def _value(value: object, attribute: Attribute, key: str, report: Report) -> None:
+    if not fits(value, attribute.type):
+        report.add(key, f"{value!r} is not of type {attribute.type}, as {attribute.name} is", "write a value that the attribute takes")
+    elif attribute.allowed is not None and value not in attribute.allowed:
+        allowed = ", ".join(map(str, attribute.allowed))
+        report.add(
+            key, f"{value!r} is not among the values of {attribute.name}", did_you_mean(str(value), map(str, attribute.allowed)) or allowed
+        )
+
+
+def _one_exposure(experiment: Experiment, objective: Objective, key: str, report: Report) -> None:
+    if objective.exposure != experiment.event:
+        report.add(
+            child(key, "metric"),
+            f"{objective.name} counts exposures of {objective.exposure}, and the arm stands on {experiment.event}",
+            f"name an objective whose rate is ... / {experiment.event}, or an attribute of {objective.exposure} as the arm",
+        )
