@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, final
 
 import msgspec
@@ -45,6 +45,7 @@ class Engine:
         self._folder = home(target).absolute() / "warehouse"
         self._spill = self._folder / files.temporary_name()  # DuckDB makes it when memory runs short
         self._database = database
+        self._calls = target.calls
         self._lock = threading.Lock()  # one thread at a time registers
         self._registered: dict[str, _Registered] = {}
         self._compared: set[tuple[str, str, str]] = set()  # table, its incarnation, batch: found as they were written
@@ -127,18 +128,38 @@ class Engine:
             if now != before:
                 base.execute(f"CREATE OR REPLACE VIEW {quoted(document.name)} AS {document.view_sql}")
         else:
-            same = before is not None and before.document == document
-            known = {batch.name: batch for batch in before.batches} if before is not None and same else {}
-            last = before.last if before is not None and same else 0
-            # the spool before the files: see spool.py
-            fresh = spool.read(self._database.connection, document, after=last) if document.stream_key is not None else None
-            listed = batches.listed(self._folder / document.name, known)
-            if fresh is not None and fresh.num_rows:
-                last = fresh.column(spool.SEQUENCE)[-1].as_py()
-            now = _Registered(document=document, batches=listed, floor=spool.floor(listed), last=last)
-            if now != before:
-                _replace(base, now, fresh, again=not same)
+            now, more = self._register_table(base, document, before)
+            while more:
+                now, more = self._register_table(base, document, now)
         self._registered[document.name] = now
+
+    def _register_table(self, base: duckdb.DuckDBPyConnection, document: Document, before: _Registered | None) -> tuple[_Registered, bool]:
+        """What is stored now, and whether to look again: there may be more in the spool, or much of it has become a batch."""
+        same = before is not None and before.document == document
+        known = {batch.name: batch for batch in before.batches} if before is not None and same else {}
+        last = before.last if before is not None and same else 0
+        # the spool before the files: see spool.py
+        fresh = (
+            spool.read(self._database.connection, document, after=last, about=spool.COMPACT) if document.stream_key is not None else None
+        )
+        listed = batches.listed(self._folder / document.name, known)
+        count = fresh.num_rows if fresh is not None else 0
+        if fresh is not None and count:
+            last = fresh.column(spool.SEQUENCE)[-1].as_py()
+        now = _Registered(document=document, batches=listed, floor=spool.floor(listed), last=last)
+        if now != before:
+            _replace(base, now, fresh, again=not same)
+        compacted = count > 0 and self._compacted(base, document)
+        return now, compacted or count >= spool.COMPACT
+
+    def _compacted(self, base: duckdb.DuckDBPyConnection, document: Document) -> bool:
+        """Make a batch of what waits, when it is much. What cannot be written stays where it is, and is read there."""
+        counted = base.execute(f"SELECT count(*) FROM {relations.spool_table(document)}").fetchone()
+        if counted is None or counted[0] < spool.COMPACT or self._calls.dry_run:
+            return False
+        with suppress(OSError, IsthmusError):
+            return spool.compact(self._database, self._folder / document.name, document, about=spool.COMPACT)
+        return False
 
     def _compare(self, name: str) -> None:
         """The batches that this process has not read before, with what was noted when they were written."""

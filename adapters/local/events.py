@@ -1,4 +1,7 @@
-"""EventLog in SQLite: appends of several threads share a commit, and every event is in the stream's table at once."""
+"""EventLog in SQLite: appends of several threads share a commit, and every event is in the stream's table at once.
+
+Whoever serves only appends: files are made of the events by who reads them (engine.py), so that this process needs no Arrow.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,7 @@ from ..common.event_values import TIME, check_stream, event_values, rules_of
 from ..common.tables import Document
 from . import catalogue, contents, inventory, spool, warehouse
 from .errors import translated
-from .home import home
 from .sqlite import Database
-
-_COMPACT = 20_000  # events that wait before they become a batch of files
 
 
 class _Ticket:
@@ -38,12 +38,10 @@ class LocalEventLog:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._calls = target.calls
-        self._folder = home(target).absolute() / "warehouse"
         self._database = Database(target, catalogue.SCHEMA + contents.SCHEMA + inventory.SCHEMA + spool.SCHEMA)
         self._queued: list[_Ticket] = []
         self._queue = threading.Lock()
         self._leader = threading.Lock()
-        self._since_compaction: dict[str, int] = {}
 
     def apply(self, stream: StreamSpec) -> None:
         check_stream(stream)
@@ -69,7 +67,6 @@ class LocalEventLog:
         if rows:
             with self._calls.mutating("events.append", stream):
                 self._commit(_Ticket(stream, rows))
-            self._compact_sometimes(document, len(rows))
         return tuple(rejected)
 
     def _commit(self, ticket: _Ticket) -> None:
@@ -99,13 +96,6 @@ class LocalEventLog:
                     ticket.error = _absent(ticket.stream)
                 else:
                     spool.insert(db, ticket.stream, ticket.rows)
-
-    def _compact_sometimes(self, document: Document, appended: int) -> None:
-        count = self._since_compaction.get(document.name, 0) + appended
-        self._since_compaction[document.name] = count % _COMPACT
-        if count >= _COMPACT:
-            with translated(f"compacting {document.name}"):
-                spool.compact(self._database, self._folder / document.name, document, at_least=_COMPACT // 2)
 
     def _document(self, stream: str) -> Document | None:
         with translated("reading the catalogue"):

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS event_spool (sequence INTEGER PRIMARY KEY AUTOINCREME
 CREATE INDEX IF NOT EXISTS event_spool_stream ON event_spool (stream, sequence);
 """
 SEQUENCE = "isthmus_sequence"
+COMPACT = 20_000  # events that wait before a reader makes a batch of files of them; it reads no more at a time
 
 Values = Sequence[object]  # in the order of the table's columns; timestamps as milliseconds
 
@@ -43,8 +44,11 @@ def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> 
     db.execute("DELETE FROM event_spool WHERE stream = ?1 AND (?2 IS NULL OR sequence <= ?2)", (stream, up_to))
 
 
-def read(db: sqlite3.Connection, document: Document, *, after: int) -> pa.Table:
-    """What was appended after a sequence number: `isthmus_sequence` (int64), the table's columns, dt."""
+def read(db: sqlite3.Connection, document: Document, *, after: int, about: int | None = None) -> pa.Table:
+    """What was appended after a sequence number: `isthmus_sequence` (int64), the table's columns, dt.
+
+    `about`: the first so many events, and those that were appended together with the last of them.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -57,6 +61,8 @@ def read(db: sqlite3.Connection, document: Document, *, after: int) -> pa.Table:
         decoded = msgspec.msgpack.decode(encoded)
         rows += decoded
         sequences += [sequence] * len(decoded)
+        if about is not None and len(rows) >= about:
+            break
     schema = arrow_schema(document.columns)
     if not rows:  # without pa.array([]), which imports pandas to see whether it was given some of its own; so does schema.empty_table
         none = pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
@@ -75,21 +81,22 @@ def floor(published: Sequence[batches.Batch]) -> int:
     return max((int(batch.name.removeprefix(SPOOL)) for batch in published if batch.name.startswith(SPOOL)), default=0)
 
 
-def compact(database: Database, table: Path, document: Document, *, at_least: int = 1) -> None:
-    """Move the spool's events into a batch, when there are enough and no other process is at it."""
+def compact(database: Database, table: Path, document: Document, *, about: int | None = None) -> bool:
+    """Move the spool's events (`about`: the first so many) into a batch. False: another process is at it."""
     make_folder(table.parent)
     with (table.parent / f".compact-{document.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return
+            return False
         done = floor(batches.listed(table, {}))
-        waiting = read(database.connection, document, after=done)
+        waiting = read(database.connection, document, after=done, about=about)
         last = done
-        if waiting.num_rows >= at_least:
+        if waiting.num_rows:
             last = waiting.column(SEQUENCE)[-1].as_py()
             rows = in_time_order(document, waiting.drop_columns([SEQUENCE, PARTITION]).cast(arrow_schema(document.columns)))
             written = batches.write(table, f"{SPOOL}{last:020d}", document, iter(rows.to_batches()))
             contents.note(database, table, f"{SPOOL}{last:020d}", again=not written)
         with database.transaction(f"compacting {document.name}") as db:
             remove(db, document.name, up_to=last)
+    return True

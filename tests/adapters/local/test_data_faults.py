@@ -140,11 +140,12 @@ def test_a_compaction_killed_after_publishing_shows_each_event_once(home, local)
     process = processes.start(
         home,
         """
-        from isthmus.adapters.local import events, spool
-        events._COMPACT = 10
+        from isthmus.adapters.local import spool
+        spool.COMPACT = 10
         spool.remove = lambda *a, **k: stay()
         now = datetime(2026, 1, 1, tzinfo=UTC)
         target.events.append("clicks_raw", [{"event_id": str(n), "event_timestamp": now} for n in range(10)])
+        target.warehouse.observe("clicks_raw")
         """,
     )
     processes.kill_when_reached(process)

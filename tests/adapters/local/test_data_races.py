@@ -140,9 +140,9 @@ def test_a_fresh_home_can_be_opened_by_several_processes_at_once(home):
 
 
 def test_threads_share_an_event_log_and_readers_never_lose_an_event_to_compaction(local, monkeypatch):
-    from isthmus.adapters.local import events
+    from isthmus.adapters.local import spool
 
-    monkeypatch.setattr(events, "_COMPACT", 40)
+    monkeypatch.setattr(spool, "COMPACT", 40)
     local.events.apply(StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id"))
     local.events.observe("clicks_raw")
     acknowledged, problems = [], []
@@ -174,10 +174,12 @@ def test_another_processes_compaction_and_appends_are_seen(home, local):
     local.events.append("clicks_raw", [{"event_id": "mine", "event_timestamp": NOW}])
     assert local.warehouse.observe("clicks_raw").rows == 1
     code = """
-    from isthmus.adapters.local import events
-    events._COMPACT = 10
+    from isthmus.adapters.local import spool
+    spool.COMPACT = 10
     for n in range(25):
         target.events.append("clicks_raw", [{"event_id": f"{n}", "event_timestamp": datetime(2026, 1, 1, tzinfo=UTC)}])
+        if n == 20:
+            target.warehouse.observe("clicks_raw")
     """
     processes.finish(processes.start(home, code))
     found = local.warehouse.query("SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM clicks_raw", {}).to_pylist()
