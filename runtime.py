@@ -38,6 +38,7 @@ class Project:
         self.folder = Path(description.folder)
         self.target = target
         self.progress = progress
+        self.before_close: set[Callable[[], None]] = set()  # what still delivers to the target
 
     def now(self) -> datetime:
         """The project's clock: `now:` of project.yaml (an old log), else the target's. UTC, whole milliseconds."""
@@ -88,6 +89,8 @@ class Project:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for deliver in tuple(self.before_close):
+            deliver()
         self.target.close()
 
 

@@ -100,7 +100,7 @@ def invoke(console: Console, endpoint: str, request: str) -> None:
     if not isinstance(asked, dict):
         raise Invalid(f"the request is {_kind(asked)}, not an object", remedy=shape)
     with console.open() as project:
-        console.result(Gateway(project, endpoint).rank(asked))
+        console.result(Gateway(project, endpoint, durable=True).rank(asked))
 
 
 def _kind(value: object) -> str:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from random import Random
-from typing import Any, final
+from typing import Any, Self, final
 
 import msgspec
 
 from ..errors import Invalid, IsthmusError, NotFound
-from ..events.port import Rejected, Row
+from ..events.emit import emit_stream
 from ..feature_store.history import entity_key
 from ..feature_store.online import OnlineReader
 from ..feature_store.row_cache import RowCache
 from ..runtime import Project
+from .answer_numbers import AnswerNumbers
+from .exposure_writer import CLOSING, Emit, ExposureWriter
 from .exposures import EXPOSURES
 from .inputs import Inputs, manifest_of, union, view_keys
 from .port import Reply
@@ -28,7 +31,6 @@ from .request import RankRequest, parsed, shape_of
 from .tally import Tally
 
 REFRESH = timedelta(seconds=1)  # how old the list of variants may be; a new variant has no traffic and takes longer to start
-Emit = Callable[[Sequence[Row]], Sequence[Rejected]]
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,7 +42,7 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rules: tuple[str, ...]
     request_id: str
     stale_features: tuple[str, ...]
-    problems: tuple[str, ...] = ()  # an exposure that could not be delivered; absent when all is well
+    problems: tuple[str, ...] = ()  # exposures that could not be delivered, of this answer or of earlier ones; absent when all is well
 
     def __str__(self) -> str:
         short = msgspec.structs.replace(
@@ -59,7 +61,11 @@ class _Deployed(msgspec.Struct, frozen=True):
 
 @final
 class Gateway:
-    """`rank` may be called from many threads. What does not change from request to request is worked out once a second at most."""
+    """`rank` may be called from many threads. What does not change from request to request is worked out once a second at most.
+
+    Exposures are delivered by a thread, in groups: `close` (or `with`), the end of the project's `with` and the end of the program wait for
+    them. `durable`: each answer waits for its own.
+    """
 
     def __init__(
         self,
@@ -68,6 +74,7 @@ class Gateway:
         *,
         rng: Random | None = None,
         emit: Emit | None = None,
+        durable: bool = False,
         refresh: timedelta = REFRESH,
     ) -> None:
         """NotFound: project.yaml has no such endpoint. `emit`: where exposures go, by default the project's `exposures` stream."""
@@ -78,12 +85,15 @@ class Gateway:
         self.project = project
         self.endpoint = found
         self.tally = Tally()
-        self.undelivered = 0  # exposures
+        self._numbers = AnswerNumbers()
         self._shape = shape_of(project.spec, found)
         self._explore = float(found.explore) / 100
         self._maximise = project.spec.objectives[found.objective].goal == "maximise"
         self._rng = rng or Random()  # noqa: S311  exploration is no secret
-        self._emit = emit or self._emit_to_stream
+        self._writer = ExposureWriter(
+            emit or partial(emit_stream, project, EXPOSURES), name=endpoint, durable=durable, closers=project.before_close
+        )
+        weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
         self._refresh = refresh.total_seconds()
         self._keys = view_keys(project)
         self._manifests: dict[tuple[str, int], Any] = {}
@@ -91,12 +101,41 @@ class Gateway:
         self._local = threading.local()
         self._cache = RowCache(project.target.online, found.online_cache) if found.online_cache else None
 
+    @property
+    def waiting(self) -> int:
+        """Exposures that are not delivered yet."""
+        return self._writer.waiting
+
+    @property
+    def undelivered(self) -> int:
+        """Exposures that are lost."""
+        return self._writer.undelivered
+
+    def close(self, within: timedelta = CLOSING) -> None:
+        """Deliver the exposures of what was answered. Those that do not leave in time are counted, and told on stderr."""
+        self._writer.close(within)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def rank(self, request: Mapping[str, Any]) -> Ranking:
         """Invalid: the request. ModelError, Busy, Unavailable: the endpoint. An exposure that is lost is told in `problems`."""
         asked = parsed(request, self._shape)
-        request_id = f"q-{secrets.token_hex(8)}"
         deployed = self._variants()
         instances, stale = self._instances(asked, deployed.inputs)
+        request_id = self._numbers.take()
+        try:
+            return self._answered(asked, deployed, instances, stale, request_id)
+        except IsthmusError:
+            self._numbers.give_back(request_id)
+            raise
+
+    def _answered(
+        self, asked: RankRequest, deployed: _Deployed, instances: list[dict[str, Any]], stale: tuple[str, ...], request_id: str
+    ) -> Ranking:
         reply = self._invoke(instances, request_id)
         if reply.variant not in deployed.models:  # deployed since we looked
             self._deployed = None
@@ -173,7 +212,8 @@ class Gateway:
         """One for each thread: a reader serves one at a time."""
         held = getattr(self._local, "reader", None)
         if held is None or held[0] != inputs.views:
-            held = self._local.reader = (inputs.views, OnlineReader(self.project, tuple(inputs.views), cache=self._cache))
+            features = {view: names for view, (_, names) in inputs.views.items()}
+            held = self._local.reader = (inputs.views, OnlineReader(self.project, features, cache=self._cache))
         return held[1]
 
     def _invoke(self, instances: list[dict[str, Any]], request_id: str) -> Reply:
@@ -209,23 +249,7 @@ class Gateway:
             }
             for place in places
         ]
-        try:
-            rejected = self._emit(rows)
-        except IsthmusError as error:
-            lost, why = len(rows), str(error)
-        else:
-            lost, why = len(rejected), rejected[0].reason if rejected else ""
-        if not lost:
-            return ()
-        self.undelivered += lost
-        problem = f"{lost} of {len(rows)} exposures not delivered: {why}"
-        print(f"{self.endpoint.name} {request_id}: {problem}", file=sys.stderr, flush=True)
-        return (problem,)
-
-    def _emit_to_stream(self, rows: Sequence[Row]) -> Sequence[Rejected]:
-        from ..events.emit import emit_stream
-
-        return emit_stream(self.project, EXPOSURES, rows)
+        return self._writer.put(rows)
 
 
 def serve(project: Project, endpoint: str, port: int = 8800) -> None:

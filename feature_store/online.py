@@ -10,9 +10,9 @@ import msgspec
 
 from ..errors import NotFound
 from ..runtime import Project
-from .history import ViewSource, entity_key
+from .history import entity_key
 from .row_cache import RowCache
-from .views import view_sources
+from .views import no_view, view_sources
 
 Row = dict[str, object]  # feature -> value, None when unknown or stale
 
@@ -29,11 +29,18 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 class OnlineReader:
     """Reads some views of a project again and again, as the gateway does. One reader serves one thread at a time."""
 
-    def __init__(self, project: Project, views: Sequence[str], *, cache: RowCache | None = None) -> None:
-        """NotFound for an unknown view. `cache`: of the project's online store, for readers that may share rows."""
+    def __init__(self, project: Project, views: Sequence[str] | Mapping[str, Sequence[str]], *, cache: RowCache | None = None) -> None:
+        """NotFound for an unknown view. `views`: their names, or by view the features that are wanted, as a model's manifest has them: then
+        no SQL is read, which would take an engine into a process that only serves. `cache`: of the project's online store, for readers that
+        may share rows.
+        """
         self._now = project.now
         self._store = cache or project.target.online
-        self._views = {source.view.name: _Plan(source) for source in view_sources(project.description, tuple(views))}
+        features = views if isinstance(views, Mapping) else _features(project, views)
+        declared = project.spec.feature_views
+        if unknown := next((view for view in features if view not in declared), None):
+            raise no_view(unknown, declared)
+        self._views = {view: _Plan(view, declared[view].ttl, names) for view, names in features.items()}
 
     def read(self, wanted: Mapping[str, Sequence[int | str]]) -> dict[str, Served]:
         """The keys of each view, all at once: one dict of features per key, in order; None for what is unknown or older than ttl."""
@@ -66,11 +73,16 @@ class OnlineReader:
 class _Plan:
     """What can be worked out once per view."""
 
-    def __init__(self, source: ViewSource) -> None:
-        names = [feature.name for feature in source.features]
-        self.ttl: timedelta | None = source.view.ttl
-        self.qualified = tuple(f"{source.view.name}.{name}" for name in names)
+    def __init__(self, view: str, ttl: timedelta | None, names: Sequence[str]) -> None:
+        self.ttl = ttl
+        self.qualified = tuple(f"{view}.{name}" for name in names)
         self.nothing: Mapping[str, object] = dict.fromkeys(names)
+
+
+def _features(project: Project, views: Sequence[str]) -> dict[str, list[str]]:
+    """By view, as its SQL has them."""
+    sources = view_sources(project.description, tuple(views))
+    return {source.view.name: [feature.name for feature in source.features] for source in sources}
 
 
 def read(project: Project, view: str, keys: Sequence[int | str]) -> Served:

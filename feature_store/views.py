@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..errors import NotFound, ProjectError
 from ..project.names import did_you_mean
@@ -18,8 +18,7 @@ def view_sources(description: Description, names: Sequence[str] | None = None) -
     declared = description.spec.feature_views
     for name in names or ():
         if name not in declared:
-            there = ", ".join(declared) or "none"
-            raise NotFound(f"there is no feature view {name} (there is: {there})", remedy=did_you_mean(name, declared))
+            raise no_view(name, declared)
     schemas, problems = view_schemas(description)
     if errors := tuple(problem for problem in problems if problem.severity == "error"):
         raise ProjectError(errors)
@@ -33,6 +32,11 @@ def view_sources(description: Description, names: Sequence[str] | None = None) -
         for name, view in declared.items()
         if names is None or name in names
     )
+
+
+def no_view(name: str, declared: Iterable[str]) -> NotFound:
+    there = ", ".join(declared) or "none"
+    return NotFound(f"there is no feature view {name} (there is: {there})", remedy=did_you_mean(name, declared))
 
 
 def online_spec(source: ViewSource) -> OnlineViewSpec:

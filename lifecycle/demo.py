@@ -118,18 +118,18 @@ def _serve(project: Project, requests: int) -> Served:
     ).column("segment_id")
     items = project.target.warehouse.query("SELECT item_id FROM items ORDER BY item_id", {}).column("item_id").to_pylist()
     before = _exposures(project)
-    gateway = Gateway(project, ENDPOINT)
     chance = random.Random(0)  # noqa: S311  which candidates are asked for is no secret
-    for number in range(requests):
-        gateway.rank(
-            {
-                "visitor_id": f"v{number % 500}",
-                "segment_id": contexts[number % len(contexts)].as_py(),
-                "item_id": chance.sample(items, CANDIDATES),
-                "slots": SLOTS,
-            }
-        )
-        project.progress("serve", number + 1, requests)
+    with Gateway(project, ENDPOINT) as gateway:
+        for number in range(requests):
+            gateway.rank(
+                {
+                    "visitor_id": f"v{number % 500}",
+                    "segment_id": contexts[number % len(contexts)].as_py(),
+                    "item_id": chance.sample(items, CANDIDATES),
+                    "slots": SLOTS,
+                }
+            )
+            project.progress("serve", number + 1, requests)
     tally = gateway.tally
     state = project.target.endpoints.observe(ENDPOINT)
     return Served(

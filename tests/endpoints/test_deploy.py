@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from isthmus.endpoints.gateway import Gateway
 from isthmus.endpoints.gateway_http import app
 from isthmus.endpoints.resolving import declared, resolve, under
 from isthmus.endpoints.traffic import intent, traffic
-from isthmus.errors import Invalid, NotFound, Refused, Unavailable, Unsupported
+from isthmus.errors import Denied, Invalid, ModelError, NotFound, Refused, Unsupported
 from isthmus.events.port import Rejected
 from isthmus.lifecycle.destroy import destroy
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
@@ -106,11 +107,13 @@ def test_a_key_that_a_model_needs_must_be_sent(project):
 
 
 def test_every_shown_item_is_exposed_with_the_propensity_that_was_answered(project):
-    gateway = Gateway(project, "ranker", rng=Random(1))
     answers = {}
-    for _ in range(60):
-        answer = gateway.rank(mini.REQUEST)
-        answers[answer.request_id] = answer
+    with Gateway(project, "ranker", rng=Random(1)) as gateway:
+        for _ in range(60):
+            answer = gateway.rank(mini.REQUEST)
+            answers[answer.request_id] = answer
+    numbers = sorted(int(request_id.rpartition("-")[2]) for request_id in answers)
+    assert numbers == list(range(1, 61)), "a gap is a lost answer"
     rows = project.target.warehouse.query("SELECT * FROM exposures ORDER BY event_id", {}).to_pylist()
     mine = [row for row in rows if row["event_id"].rpartition("-")[0] in answers]
     assert len(mine) == 60 * 3
@@ -130,6 +133,7 @@ def test_exploration_shows_everything_everywhere_and_says_so(project):
     gateway = Gateway(project, "ranker", rng=Random(3), emit=lambda found: rows.extend(found) or ())
     for _ in range(400):
         gateway.rank(mini.REQUEST)
+    gateway.close()
     explored = {row["event_id"].rpartition("-")[0] for row in rows if row["explored"]}
     assert 5 <= len(explored) <= 40, "5 % of 400, give or take"
     assert {row["propensity"] for row in rows} == {0.9625, 0.0125}
@@ -137,16 +141,61 @@ def test_exploration_shows_everything_everywhere_and_says_so(project):
 
 def test_an_exposure_that_is_lost_is_counted_and_told_and_the_answer_given(project, capsys):
     def full(_rows):
-        raise Unavailable("the stream does not answer")
+        raise Denied("the stream does not answer")
 
-    gateway = Gateway(project, "ranker", emit=full)
+    gateway = Gateway(project, "ranker", emit=full, durable=True)
     answer = gateway.rank(mini.REQUEST)
     assert len(answer.items) == 3
     assert answer.problems == ("3 of 3 exposures not delivered: the stream does not answer",)
     assert gateway.undelivered == 3
     assert "exposures not delivered" in capsys.readouterr().err
-    gateway = Gateway(project, "ranker", emit=lambda _rows: (Rejected(index=1, reason="no unit"),))
+    gateway = Gateway(project, "ranker", emit=lambda _rows: (Rejected(index=1, reason="no unit"),), durable=True)
     assert gateway.rank(mini.REQUEST).problems == ("1 of 3 exposures not delivered: no unit",)
+
+
+def test_a_request_that_fails_leaves_no_gap_in_the_numbers(project, monkeypatch):
+    with Gateway(project, "ranker", emit=lambda _rows: ()) as gateway:
+        first = gateway.rank(mini.REQUEST).request_id
+        with monkeypatch.context() as patch:
+            patch.setattr(type(project.target.endpoints), "invoke", raising(ModelError("it failed", status=500, body="")))
+            with pytest.raises(ModelError):
+                gateway.rank(mini.REQUEST)
+        assert gateway.rank(mini.REQUEST).request_id == f"{first.rpartition('-')[0]}-2"
+
+
+def raising(error):
+    def call(*_arguments, **_options):
+        raise error
+
+    return call
+
+
+def test_leaving_the_project_delivers_what_a_gateway_that_nobody_closed_has_answered(folder, project):
+    with mini.opened(folder) as another:
+        answer = Gateway(another, "ranker").rank(mini.REQUEST)
+    sql = "SELECT count(*) AS n FROM exposures WHERE event_id LIKE $mine"
+    assert project.target.warehouse.query(sql, {"mine": f"{answer.request_id}-%"})["n"].to_pylist() == [3]
+
+
+SERVING = """
+import isthmus, sys
+from isthmus.endpoints.gateway import Gateway
+with isthmus.open(sys.argv[1]) as project:
+    with Gateway(project, "ranker") as gateway:
+        for _ in range(20):
+            gateway.rank({"visitor_id": "v1", "segment_id": "a", "item_id": [1, 2, 3, 4], "slots": 3})
+    assert gateway.undelivered == 0
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_a_process_that_only_ranks_needs_no_engine(folder, deployed):
+    """Each costs some 30 to 100 MB for as long as it serves."""
+    command = [sys.executable, "-c", SERVING, str(folder / "project.yaml")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    modules = set(done.stdout.split())
+    assert "sqlite3" in modules
+    assert not modules & {"duckdb", "pyarrow", "pandas", "numpy", "sqlglot", "sklearn", "starlette"}
 
 
 def test_many_threads_rank_at_once(project):

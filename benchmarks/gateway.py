@@ -1,0 +1,167 @@
+"""What a ranking costs beside the call of the endpoint that it makes: p50, the process's own CPU, memory after many. `--requests N`
+
+One process, one request after the other, measured in turns, so that the machine's other work meets all. 20 candidates, 3 places,
+features of two views, exposures on. The memory is that of a process of its own that has ranked N times (default 100,000).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import isthmus
+from isthmus.endpoints.deploy import deploy
+from isthmus.endpoints.gateway import Gateway
+from isthmus.endpoints.inputs import manifest_of, union, view_keys
+from isthmus.events.ingest import ingest
+from isthmus.tests.conformance.toy_models import remove_endpoints
+from isthmus.tests.endpoints import mini
+
+from .measure import Line, table
+
+ITEMS, CANDIDATES, SLOTS, CALLS = 80, 20, 3, 4_000
+HEAVY = ("duckdb", "pyarrow", "pandas", "numpy", "sklearn")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="gateway")
+    parser.add_argument("--requests", type=int, default=100_000)
+    requests = parser.parse_known_args()[0].requests
+    with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as name:
+        folder = filled(Path(name))
+        with mini.opened(folder) as project:
+            try:
+                mini.register(project, "popular")
+                mini.register(project, "both")
+                deploy(project, "ranker")
+                in_process(project)
+                memory(folder, requests)
+            finally:
+                remove_endpoints(project.target)
+
+
+def in_process(project: isthmus.Project) -> None:
+    chance = random.Random(0)
+    wanted = [request(chance, number) for number in range(512)]
+    with_exposures, without = Gateway(project, "ranker"), Gateway(project, "ranker", emit=lambda _rows: ())
+    body = instances(project)
+    measured = turns(
+        {
+            "EndpointHost.invoke": lambda n: project.target.endpoints.invoke("ranker", body, variant=None, request_id=f"b-{n}"),
+            "Gateway.rank, exposures to nowhere": lambda n: without.rank(wanted[n % 512]),
+            "Gateway.rank": lambda n: with_exposures.rank(wanted[n % 512]),
+        }
+    )
+    lines = []
+    least, cpu = measured["EndpointHost.invoke"]
+    for name, (p50, seconds) in measured.items():
+        goal = "goal: 0.6 ms more, 0.6 ms of CPU more" if name == "Gateway.rank" else ""
+        value = f"{p50:.3f} ms, {1000 * seconds:.3f} of CPU"
+        lines.append(Line(name=name, value=value, ratio=p50 / least, goal=goal))
+        if name != "EndpointHost.invoke":
+            lines.append(Line(name="  more than the call", value=f"{p50 - least:+.3f} ms, {1000 * (seconds - cpu):+.3f} of CPU"))
+    table(f"one ranking of {CANDIDATES} candidates in process, p50 of {CALLS:,}", lines)
+
+
+def turns(calls: dict[str, Callable[[int], Any]]) -> dict[str, tuple[float, float]]:
+    """p50 in ms and seconds of this process's CPU a call, in turns of 100 calls each."""
+    for call in calls.values():
+        for number in range(100):
+            call(number)
+    seen: dict[str, list[float]] = {name: [] for name in calls}
+    cpu = dict.fromkeys(calls, 0.0)
+    for turn in range(CALLS // 100):
+        for name, call in calls.items():
+            began_cpu = time.process_time()
+            for number in range(100):
+                began = time.perf_counter()
+                call(100 * turn + number)
+                seen[name].append(time.perf_counter() - began)
+            time.sleep(0.05)  # what was left to a thread is its own cost
+            cpu[name] += time.process_time() - began_cpu
+    return {name: (1000 * statistics.median(times), cpu[name] / len(times)) for name, times in seen.items()}
+
+
+def request(chance: random.Random, number: int) -> dict[str, Any]:
+    return {
+        "visitor_id": f"v{number}",
+        "segment_id": "a",
+        "item_id": chance.sample(range(1, ITEMS + 1), CANDIDATES),
+        "slots": SLOTS,
+    }
+
+
+def instances(project: isthmus.Project) -> list[dict[str, Any]]:
+    """The rows that the gateway would send: what the call alone costs."""
+    inputs = union([manifest_of(project, "ranker", 1), manifest_of(project, "ranker", 2)], view_keys(project))
+    names = [name for _, names in inputs.views.values() for name in names]
+    return [{**inputs.constants, **dict.fromkeys(names, 12)} for _ in range(CANDIDATES)]
+
+
+APART = """
+import json, random, sys
+from isthmus.endpoints.gateway import Gateway
+import isthmus
+
+def megabytes(field):
+    (line,) = (line for line in open("/proc/self/status") if line.startswith(field))
+    return int(line.split()[1]) / 1024
+
+with isthmus.open(sys.argv[1]) as project:
+    gateway = Gateway(project, "ranker")
+    chance = random.Random(0)
+    for number in range(int(sys.argv[2])):
+        items = chance.sample(range(1, 81), 20)
+        gateway.rank({"visitor_id": f"v{number}", "segment_id": "a", "item_id": items, "slots": 3})
+    gateway.close()
+    print(json.dumps([megabytes("VmRSS"), megabytes("VmHWM"), sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+def memory(folder: Path, requests: int) -> None:
+    command = [sys.executable, "-c", APART, str(folder / "project.yaml"), str(requests)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    resident, most, imported = json.loads(done.stdout)
+    lines = [
+        Line(name="resident", value=f"{resident:.0f} MB", goal="goal: 120 MB"),
+        Line(name="the most", value=f"{most:.0f} MB"),
+        Line(name="heavy modules imported", value=", ".join(name for name in HEAVY if name in imported) or "none"),
+    ]
+    table(f"a process that has ranked {requests:,} times", lines)
+
+
+def filled(folder: Path) -> Path:
+    """The small project of the endpoints' tests, with more items."""
+    mini.write(folder)
+    impressions = [
+        {
+            "event_id": f"i{number}",
+            "event_timestamp": f"2024-01-0{2 + number // 200}T10:00:00Z",
+            "item_id": 1 + number % ITEMS,
+            "segment_id": "a",
+            "position": 1,
+        }
+        for number in range(800)
+    ]
+    clicks = [{"event_id": "c1", "event_timestamp": "2024-01-02T10:01:00Z", "impression_id": "i1", "item_id": 2}]
+    with mini.opened(folder) as project:
+        isthmus.apply(project)
+        for event, rows in (("impression", impressions), ("click", clicks)):
+            path = folder / f"{event}.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            ingest(project, event=event, data=path)
+        isthmus.materialize(project)
+    return folder
+
+
+if __name__ == "__main__":
+    main()
