@@ -119,9 +119,14 @@ def save(
     return manifest.digest
 
 
-def load(folder: Path) -> LoadedModel:
-    """Load a model folder under a module name of its own. NotFound: no manifest. Invalid: incomplete, altered, or it does not load."""
+def load(folder: Path, *, digest: str = "") -> LoadedModel:
+    """Load a model folder under a module name of its own. `digest`: what the registry says that it holds.
+
+    NotFound: no manifest. Invalid: incomplete, altered, another content than the registry's, or it does not load.
+    """
     manifest = whole(folder)
+    if digest:
+        _check_registered(folder, manifest, digest)
     try:
         kind = getattr(_import(folder, manifest), manifest.predictor)
         if manifest.kept == "files":
@@ -154,6 +159,18 @@ def whole(folder: Path) -> Manifest:
     if _digest(manifest) != manifest.digest:
         raise Invalid(f"{path} was changed after it was saved", remedy="train again, or copy the model folder again")
     return manifest
+
+
+def _check_registered(folder: Path, manifest: Manifest, digest: str) -> None:
+    """A folder says itself what it should hold, so one that was exchanged, or to which a file was added, still is whole."""
+    if manifest.digest != digest:
+        raise Invalid(
+            f"{folder} is not the model that was registered: its digest is {manifest.digest}, the registry's is {digest}",
+            remedy="copy the registered version's folder again, or register what is there as a version of its own",
+        )
+    present = {path.relative_to(folder).as_posix() for part in ("code", "files") for path in (folder / part).rglob("*") if path.is_file()}
+    if added := sorted(present - manifest.files.keys()):  # compiled code, too: Python would take it instead of its source
+        raise Invalid(f"{folder} holds {added[0]}, which was not saved with the model", remedy="copy the registered version's folder again")
 
 
 def _write(predictor: Predictor, folder: Path, model: Model, types: Mapping[str, str], keys: Mapping[str, str], *, whole: bool) -> Manifest:

@@ -101,6 +101,12 @@ def endpoint_folder(home: Path, name: str) -> Path:
     return home / "endpoints" / name
 
 
+def registered_digest(folder: Path) -> str | None:
+    """What the registry said that a variant's folder holds when it was deployed; None: a row from before its folders' names said it."""
+    digest = folder.name.rpartition("-")[2]
+    return digest if len(digest) == 64 else None  # SHA-256
+
+
 def instances(spec: VariantSpec) -> tuple[int, int]:
     """The fewest and the most processes; nothing scales by itself here."""
     return spec.instances or (1, 1)

@@ -133,7 +133,7 @@ class LocalEndpointHost:
         NotFound: no such version, or its folder is gone.
         """
         version = self._target.registry.get(variant.model, variant.version)
-        folder = endpoint_folder(self._home, endpoint) / "models" / f"{variant.model}-{variant.version}-{version.digest[-12:]}"
+        folder = endpoint_folder(self._home, endpoint) / "models" / f"{variant.model}-{variant.version}-{version.digest}"
         if self._target.calls.dry_run:
             return folder
         if folder.exists() and not _whole(folder):

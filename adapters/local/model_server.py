@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from ...endpoints.port import VariantSpec
 from ...storage import Phase
+from .endpoint_rows import registered_digest
 from .exchange import Pool
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds between restarts; doubles, and starts over after a minute of good health
@@ -81,6 +82,7 @@ class ModelServer:
             listening.listen(1024)
             port: int = listening.getsockname()[1]
             command = ["-m", "isthmus.endpoints.server", "--model", str(self._model), "--fd", str(listening.fileno()), "--with-parent"]
+            command += ["--digest", digest] if (digest := registered_digest(self._model)) else []
             process = await asyncio.create_subprocess_exec(
                 sys.executable, *command, stdin=PIPE, stdout=log, stderr=log, pass_fds=[listening.fileno()]
             )

@@ -25,6 +25,7 @@ MOST = 10  # production variants of an endpoint config
 _LONGEST = 63  # characters of a name
 _NAME_LONGEST = 45  # of one of our endpoints, project and all; what was adopted may have more
 _MODEL, _VERSION, _MACHINE, _ATTEMPT, _ROUTING = (f"ISTHMUS_{word}" for word in ("MODEL", "VERSION", "MACHINE", "ATTEMPT", "ROUTING"))
+_DIGEST = "ISTHMUS_DIGEST"  # what the model server compares with what it is given
 _HUNDREDTH, _MILLIONTH = Decimal("0.01"), Decimal("0.000001")
 PHASES: Mapping[str, Phase] = {
     "Creating": "creating",
@@ -110,7 +111,7 @@ def container(planned: Planned, routing: str) -> dict[str, Any]:
     return {
         "Image": planned.version.image,
         "ModelDataSource": {"S3DataSource": source},
-        "Environment": environment(planned.spec, routing),
+        "Environment": environment(planned.spec, routing) | ({_DIGEST: digest} if (digest := planned.version.digest) else {}),
     }
 
 

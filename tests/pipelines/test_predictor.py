@@ -256,3 +256,23 @@ def test_a_slice_holds_exactly_the_chain_of_needs(order, used):
     space = {}
     exec(text, space)
     assert space["P"]().predict([]) == [sum(order.index(u) + 1 for u in used)]
+
+
+def test_a_folder_that_was_exchanged_or_added_to_is_not_the_registered_model(module, tmp_path):
+    module(
+        "class P:\n    def __init__(self, w=1):\n        self.w = w\n    def predict(self, rows):\n        return [self.w for _ in rows]\n"
+    )
+    import mine
+
+    folder = tmp_path / "model"
+    registered = predictor.save(mine.P(1), folder, model=MODEL)
+    assert predictor.load(folder, digest=registered).predictor.predict([{}]) == [1]
+    cached = folder / "code" / "__pycache__" / "mine.cpython-311.pyc"
+    cached.parent.mkdir()
+    cached.write_bytes(b"compiled from something else")
+    with pytest.raises(Invalid, match=r"__pycache__/mine\.cpython-311\.pyc, which was not saved with the model"):
+        predictor.load(folder, digest=registered)
+    predictor.save(mine.P(2), folder, model=MODEL)
+    predictor.load(folder)  # whole in itself
+    with pytest.raises(Invalid, match="is not the model that was registered"):
+        predictor.load(folder, digest=registered)

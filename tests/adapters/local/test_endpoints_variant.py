@@ -33,7 +33,8 @@ def test_a_process_that_hangs_is_killed_told_and_started_again(tmp_path, monkeyp
         one = model_server.ModelServer(spec, tmp_path / "model", tmp_path / "champion.log")
         await until(lambda: one.phase == "ready")
         answers = []
-        body = [b'{"instances": [{"sleep": 60}]}']
+        os.kill(one.pid, signal.SIGSTOP)
+        body = [b'{"instances": [{"x": 1}]}']
         one.pool.send(Exchange(b"application/json", body, lambda status, reply: answers.append((status, reply))))
         await until(lambda: one.phase == "failed")
         assert "champion (ranker@1)" in one.failure
@@ -42,6 +43,22 @@ def test_a_process_that_hangs_is_killed_told_and_started_again(tmp_path, monkeyp
         assert answers[0][0] == 502
         await until(lambda: one.phase == "ready")
         assert one.restarts == 1
+        await one.end()
+
+    asyncio.run(live())
+
+
+def test_a_folder_that_was_exchanged_is_not_served_and_the_failure_tells_both_digests(tmp_path):
+    registered = "0" * 64
+    folder = tmp_path / f"ranker-1-{registered}"
+    digest = model_folder(folder, 1.0)
+
+    async def live():
+        spec = VariantSpec(name="champion", model="ranker", version=1)
+        one = model_server.ModelServer(spec, folder, tmp_path / "champion.log")
+        await until(lambda: one.phase == "failed")
+        assert f"is not the model that was registered: its digest is {digest}, the registry's is {registered}" in one.failure
+        assert one.failure.splitlines()[1].strip() in (tmp_path / "champion.log").read_text()
         await one.end()
 
     asyncio.run(live())

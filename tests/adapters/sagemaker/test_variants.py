@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from isthmus.adapters.sagemaker import names, variants
 from isthmus.adapters.sagemaker.variants import Known, Planned
@@ -44,6 +45,13 @@ def described(status="InService", weights=((90, 90), (10, 10)), **more):
     ]
     base = {"EndpointArn": "arn:e", "EndpointStatus": status, "EndpointConfigName": "c", "CreationTime": AT, "LastModifiedTime": AT}
     return {**base, "ProductionVariants": running, **more}
+
+
+def test_a_container_is_told_the_registry_s_digest_and_of_a_version_without_one_nothing():
+    planned = variants.Planned(spec=CHAMPION, version=version(), model_name="m", machine="", count=1, weight=Decimal(100))
+    assert variants.container(planned, "weighted")["Environment"]["ISTHMUS_DIGEST"] == "d"
+    planned = structs.replace(planned, version=structs.replace(version(), digest=""))
+    assert "ISTHMUS_DIGEST" not in variants.container(planned, "weighted")["Environment"]
 
 
 def state(*args, **more):
