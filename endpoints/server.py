@@ -1,14 +1,18 @@
 """The model server: one process, one model, the container protocols of SageMaker and of Vertex AI.
 
-`python -m isthmus.endpoints.server --model FOLDER [--port N]`
+`python -m isthmus.endpoints.server --model FOLDER [--port N] [--digest SHA256] [--predict-timeout SECONDS]`
 SageMaker: GET /ping, POST /invocations on port 8080. Vertex AI: AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE, AIP_HTTP_PORT.
-A request with an error in it answers 400, one above 10,000,000 bytes 413, a predictor that raises 500.
+A request with an error in it answers 400, one above 10,000,000 bytes 413, a predictor that raises 500, one that hangs 504; 503 says that
+too much waits already. Any Host may ask, as a provider's front and the laptop's router do; a web page may not (door.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
+import resource
+import signal
 import socket
 import sys
 import tempfile
@@ -17,94 +21,128 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
 from ..errors import IsthmusError
 from ..pipelines.predictor import LoadedModel, load
-from . import wire
+from . import door, wire
+from .connection import Connection
+from .connections import Connections, Request
+from .predicting import Predictions
 
 CONTAINER_MODEL = Path("/opt/ml/model")  # where SageMaker puts a model
-_encode = msgspec.json.Encoder().encode
+MOST_CONNECTIONS = 1000  # or half of the descriptors that this process may have
+STOP_WITHIN = 10.0  # seconds for what is under way at SIGTERM
+FLUSH_WITHIN = 2.0  # seconds for answers to go out before a process with a hung prediction ends
+HUNG = 70  # exit code
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of every answer that is not 200."""
+class ModelServer:
+    """The loop's side runs in a thread of its own, from `start` to the end of `run`, which predicts in the caller's."""
 
-    error: str  # the exception's type, or what is wrong with the request
-    message: str
-    line: str | None = None  # of the predictor's code
+    def __init__(
+        self, model: LoadedModel, listening: socket.socket, *, environ: Mapping[str, str] = os.environ, timeout: float | None = None
+    ) -> None:
+        self._model = model
+        self._listening = listening
+        self._timeout = timeout
+        self._health = {b"/ping", environ.get("AIP_HEALTH_ROUTE", "").encode()} - {b""}
+        self._predict = {b"/invocations", environ.get("AIP_PREDICT_ROUTE", "").encode()} - {b""}
+        # SageMaker carries this one header of a container back to the caller, who learns which version has answered
+        version = environ.get("ISTHMUS_VERSION", "")
+        self._extra = f"x-amzn-sagemaker-custom-attributes: isthmus-version={version}\r\n".encode() if version else b""
+        self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
+        self._woken.setblocking(False)
+        self._ready = threading.Event()
+        self._failed = False
+        self._thread = threading.Thread(target=self._serve, name="http")
 
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait()
 
-class _TooLarge(Exception): ...
+    def run(self) -> bool:
+        """Predict until `stop`; False: the loop has failed."""
+        if not self._failed:
+            self._predictions.run()
+        self._thread.join()
+        return not self._failed
 
+    def stop(self) -> None:
+        """From any thread: requests under way are finished."""
+        self._wake.send(b"\x00")
 
-def app(model: LoadedModel, *, environ: Mapping[str, str] = os.environ) -> Starlette:
-    """Prediction runs in the event loop, one request at a time: a predictor need not be thread-safe, and a hop to a thread costs more
-    than a ranker's arithmetic.
-    """
-    # SageMaker carries this one header of a container back to the caller, who learns which version has answered
-    said = {"x-amzn-sagemaker-custom-attributes": f"isthmus-version={version}"} if (version := environ.get("ISTHMUS_VERSION")) else {}
+    def stop_at_signals(self) -> None:
+        """From the main thread. The kernel's signal reaches the loop even while a prediction keeps Python from running a handler."""
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
 
-    async def ping(_request: Request) -> Response:
-        return Response(b'{"status": "ready"}', media_type=wire.JSON)
+    def _serve(self) -> None:
+        import uvloop
 
-    async def invoke(request: Request) -> Response:
         try:
-            body = await _body(request)
-        except _TooLarge:
-            return _failed(413, "RequestTooLarge", f"the request is above {wire.MAX_BYTES:,} bytes")
-        response = answer(model, body, request.headers.get("content-type", wire.JSON))
-        response.headers.update(said)
-        return response
+            uvloop.run(self._live())
+        except BaseException:  # noqa: BLE001  whatever it is, `run` waits for its queue and must learn of it
+            traceback.print_exc()
+            self._failed = True
+            if self._ready.is_set():
+                self._predictions.stop()
+        finally:
+            self._ready.set()
 
-    health, predict = environ.get("AIP_HEALTH_ROUTE"), environ.get("AIP_PREDICT_ROUTE")
-    routes = [Route("/ping", ping), Route("/invocations", invoke, methods=["POST"])]
-    if health and health != "/ping":
-        routes.append(Route(health, ping))
-    if predict and predict != "/invocations":
-        routes.append(Route(predict, invoke, methods=["POST"]))
-    return Starlette(routes=routes)
+    async def _live(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._predictions = Predictions(self._model, extra=self._extra, timeout=self._timeout, hung=self._hang)
+        most = min(MOST_CONNECTIONS, max(8, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
+        self._connections = Connections(self._handle, most=most, most_body=wire.MAX_BYTES)
+        self._end = asyncio.Event()
+        loop.add_reader(self._woken, self._end.set)
+        self._server = await loop.create_server(lambda: Connection(self._connections), sock=self._listening)
+        self._ready.set()
+        await self._end.wait()
+        loop.remove_reader(self._woken)
+        self._server.close()
+        self._connections.stop()
+        try:
+            async with asyncio.timeout(STOP_WITHIN):
+                await self._connections.ended.wait()
+                self._predictions.stop()
+                await self._predictions.ended.wait()
+        except TimeoutError:
+            self._predictions.stop()
+            if self._predictions.under_way:
+                print(f"error: a prediction was still under way {STOP_WITHIN:.0f} s after the signal to stop", file=sys.stderr, flush=True)
+                os._exit(HUNG)  # nothing else ends its thread
 
+    def _hang(self) -> None:
+        """A hung prediction has been answered: nothing else ends its thread than the end of the process."""
+        self._server.close()
+        self._connections.stop()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + FLUSH_WITHIN
 
-def answer(model: LoadedModel, body: bytes, content_type: str) -> Response:
-    try:
-        rows = wire.instances(body, content_type, model.manifest)
-    except wire.BadRequest as error:
-        return _failed(400, "BadRequest", str(error))
-    try:
-        found = wire.predictions(model.predictor.predict(rows), len(rows))
-    except Exception as error:  # noqa: BLE001  the user's code may raise anything, and the server outlives it
-        traceback.print_exc()
-        sys.stderr.flush()
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in _OURS]
-        line = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].line}" if frames else None
-        return _failed(500, type(error).__name__, str(error), line)
-    return Response(_encode({"predictions": found}), media_type=wire.JSON)
+        def leave() -> None:
+            if not self._connections.open or loop.time() > end:
+                os._exit(HUNG)
+            loop.call_later(0.005, leave)
 
+        leave()
 
-_OURS = {__file__, wire.__file__}
-
-
-async def _body(request: Request) -> bytes:
-    """What is too large is read on and thrown away, up to a point: a client that still sends does not listen."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > 10 * wire.MAX_BYTES:
-            raise _TooLarge
-        if size <= wire.MAX_BYTES:
-            parts.append(part)
-    if size > wire.MAX_BYTES:
-        raise _TooLarge
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _failed(status: int, error: str, message: str, line: str | None = None) -> Response:
-    return Response(_encode(Failure(error=error, message=message, line=line)), status, media_type=wire.JSON)
+    def _handle(self, request: Request) -> None:
+        path = request.url.partition(b"?")[0]
+        if refusal := door.refusal(door.PROVIDERS, request.method, path, request.headers):
+            request.fail(refusal.status, refusal.error, refusal.message)
+        elif path in self._predict:
+            if request.method == b"POST":
+                self._predictions.submit(request)
+            else:
+                request.fail(405, "MethodNotAllowed", "POST to it")
+        elif path not in self._health:
+            request.fail(404, "NotFound", "there is /invocations (POST) and /ping")
+        elif request.method in (b"GET", b"HEAD"):
+            request.reply(200, b'{"status": "ready"}')
+        else:
+            request.fail(405, "MethodNotAllowed", "GET it")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,19 +155,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", help="default: every interface in a container, else this machine alone")
     parser.add_argument("--fd", type=int, help="serve on this listening socket, which the parent opened")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input ends, that is when the parent dies")
+    parser.add_argument(
+        "--digest",
+        default=os.environ.get("ISTHMUS_DIGEST", ""),
+        help="the registry's digest of the model: another content is not served (default: ISTHMUS_DIGEST)",
+    )
+    parser.add_argument(
+        "--predict-timeout",
+        type=_seconds,
+        default=os.environ.get("ISTHMUS_PREDICT_TIMEOUT") or None,
+        metavar="SECONDS",
+        help="a prediction that takes longer is answered 504, and the process ends (default: ISTHMUS_PREDICT_TIMEOUT, or none)",
+    )
     options = parser.parse_args(arguments)
     if options.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     uri = None if options.model else os.environ.get("AIP_STORAGE_URI")
     try:
         folder = _fetched(uri) if uri else options.model or CONTAINER_MODEL
-        model = load(folder)
+        model = load(folder, digest=options.digest)
     except IsthmusError as error:
         print(f"error: the model in {uri or options.model or CONTAINER_MODEL} does not load: {error}", file=sys.stderr, flush=True)
         return 1
     in_container = "AIP_HTTP_PORT" in os.environ or folder == CONTAINER_MODEL
-    serve(model, fd=options.fd, host=options.host or ("0.0.0.0" if in_container else "127.0.0.1"), port=options.port)  # noqa: S104
-    return 0
+    host = options.host or ("0.0.0.0" if in_container else "127.0.0.1")  # noqa: S104  a container's front is on another machine
+    try:
+        listening = socket.socket(fileno=options.fd) if options.fd is not None else _listen(host, options.port)
+    except OSError as error:
+        print(f"error: cannot listen on {host}, port {options.port}: {error.strerror}", file=sys.stderr, flush=True)
+        return 1
+    server = ModelServer(model, listening, timeout=options.predict_timeout)
+    server.stop_at_signals()
+    server.start()
+    return 0 if server.run() else 1
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and 86,400")
+    return seconds
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)
 
 
 def _fetched(uri: str) -> Path:
@@ -139,28 +212,6 @@ def _fetched(uri: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="isthmus-model-"))
     open_blobs(uri).download(uri, folder)
     return folder
-
-
-def serve(model: LoadedModel, *, host: str, port: int, fd: int | None = None) -> None:
-    """Until SIGTERM; requests under way are finished. A connection is kept for a day: the caller's pool decides when to close it."""
-    import uvicorn
-
-    config = uvicorn.Config(
-        app(model),
-        host=host,
-        port=port,
-        http="httptools",
-        loop="uvloop",
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=86_400,
-        timeout_graceful_shutdown=10,
-    )
-    server = uvicorn.Server(config)
-    server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
 
 
 def _end_with_parent() -> None:

@@ -77,6 +77,8 @@ def _decoded(data: bytes, what: str) -> Any:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"{what} is not JSON: {error}") from None
+    except RecursionError:
+        raise BadRequest(f"{what} is nested too deeply") from None
 
 
 def _json_name(value: object) -> str:

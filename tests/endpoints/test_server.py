@@ -1,19 +1,22 @@
 """The model server answers both clouds' container protocols, and says what is wrong with a request."""
 
-import asyncio
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import urllib.request
+import threading
+from functools import reduce
+from pathlib import Path
 
 import pytest
 
-from isthmus.endpoints.server import app
-from isthmus.pipelines.predictor import load
+import isthmus
+from isthmus.endpoints import server
+from isthmus.pipelines import predictor
 from isthmus.tests.conformance.toy_models import model_folder, until
+from isthmus.tests.endpoints.served import PING, Caller, loaded, post, running
 
 
 @pytest.fixture(scope="module")
@@ -23,28 +26,19 @@ def folder(tmp_path_factory):
     return place
 
 
-def call(application, method, path, body=b"", kind="application/json"):
-    """One request through the ASGI interface, without a socket."""
-    sent = []
-    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [(b"content-type", kind.encode())]}
-    parts = [body[i : i + 1_000_000] for i in range(0, len(body), 1_000_000)] or [b""]
-
-    async def receive():
-        part = parts.pop(0)
-        return {"type": "http.request", "body": part, "more_body": bool(parts)}
-
-    async def send(message):
-        sent.append(message)
-
-    asyncio.run(application(scope, receive, send))
-    return sent[0]["status"], json.loads(b"".join(m.get("body", b"") for m in sent[1:]))
-
-
 @pytest.fixture(scope="module")
 def served(folder):
-    environ = {"AIP_HEALTH_ROUTE": "/v1/health", "AIP_PREDICT_ROUTE": "/v1/predict"}
-    application = app(load(folder), environ=environ)
-    return lambda *arguments, **kind: call(application, *arguments, **kind)
+    """Sends one request to a server in this process."""
+    with running(loaded(folder), environ={"AIP_HEALTH_ROUTE": "/v1/health", "AIP_PREDICT_ROUTE": "/v1/predict"}) as live:
+
+        def call(method, path, body=b"", kind="application/json"):
+            caller = Caller(live.port)
+            caller.send(post(body, path, content_type=kind).replace(b"POST", method.encode(), 1))
+            status, _, answer = caller.answer()
+            caller.close()
+            return status, answer
+
+        yield call
 
 
 @pytest.mark.parametrize("path", ["/ping", "/v1/health"])
@@ -72,6 +66,8 @@ def test_csv_comes_with_a_header_or_in_the_manifests_order(served, body):
     [
         (b"{not json", "application/json", "the body is not JSON"),
         (b"\xff\xfe", "application/json", "the body is not JSON"),
+        (b'["\xff"]', "application/json", "the body is not JSON"),
+        (b"[" * 200_000, "application/json", "the body is nested too deeply"),
         (b'{"rows": []}', "application/json", 'no "instances"'),
         (b'{"instances": {"x": 1}}', "application/json", "instances is a object, not a list"),
         (b'{"instances": []}', "application/json", "instances is empty"),
@@ -113,40 +109,125 @@ def test_a_wrong_answer_of_the_model_is_an_error(served, row, words):
     assert words in answer["message"]
 
 
+def test_a_predictor_that_asks_to_exit_is_an_error_and_the_server_stays(folder):
+    class Quitting:
+        def predict(self, _rows):
+            raise SystemExit("enough")
+
+    with running(loaded(folder, Quitting())) as live:
+        for _ in range(2):
+            status, _, answer = Caller(live.port).post().answer()
+            assert (status, answer["error"], answer["message"]) == (500, "SystemExit", "enough")
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", reduce(lambda deep, _: [deep], range(100_000), 0), object()], ids=["surrogate", "deep", "object"]
+)
+def test_predictions_that_have_no_json_are_an_error(folder, value):
+    class Odd:
+        def predict(self, _rows):
+            return [value]
+
+    with running(loaded(folder, Odd())) as live:
+        assert Caller(live.port).post().answer()[0] == 500
+
+
+def test_predictions_are_made_one_at_a_time_by_the_thread_that_runs(folder):
+    class Threads:
+        def __init__(self):
+            self.seen, self.inside = set(), 0
+
+        def predict(self, rows):
+            self.inside += 1
+            self.seen.add((threading.get_ident(), self.inside))
+            self.inside -= 1
+            return [0.0 for _ in rows]
+
+    predictor = Threads()
+    with running(loaded(folder, predictor)) as live:
+        callers = [Caller(live.port).post() for _ in range(20)]
+        assert [caller.answer()[0] for caller in callers] == [200] * 20
+    assert len(predictor.seen) == 1
+
+
+@pytest.mark.parametrize("header", [{"origin": "http://evil.example"}, {"origin": "null"}, {"sec_fetch_site": "cross-site"}])
+def test_a_web_page_gets_no_prediction(folder, header):
+    with running(loaded(folder)) as live:
+        status, _, answer = Caller(live.port).post(**header).answer()
+    assert (status, answer["error"]) == (403, "Forbidden")
+
+
+def test_another_content_than_the_registry_s_is_not_served(folder, capsys):
+    digest = predictor.whole(folder).digest
+    other = "0" * 64
+    assert server.main(["--model", str(folder), "--digest", other]) == 1
+    told = capsys.readouterr().err
+    assert f"is not the model that was registered: its digest is {digest}, the registry's is {other}" in told
+
+
+def test_the_container_s_digest_comes_from_its_environment(folder, capsys, monkeypatch):
+    monkeypatch.setenv("ISTHMUS_DIGEST", "0" * 64)
+    assert server.main(["--model", str(folder)]) == 1
+    assert "is not the model that was registered" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
+def test_a_time_limit_that_is_none_is_refused(folder, text, capsys):
+    with pytest.raises(SystemExit):
+        server.main(["--model", str(folder), "--predict-timeout", text])
+    assert "is not a number of seconds" in capsys.readouterr().err
+
+
+def entrypoint():
+    """The command of the image, with this Python."""
+    dockerfile = (Path(isthmus.__file__).parent / "deploy" / "Dockerfile").read_text()
+    command = json.loads(dockerfile.rpartition("\nENTRYPOINT ")[2])
+    assert command[0] == "python"
+    return [sys.executable, *command[1:]]
+
+
 @pytest.mark.slow
-def test_it_runs_as_a_vertex_container_does_and_ends_on_sigterm(folder):
+def test_the_image_s_command_answers_both_clouds_with_any_host_and_no_token_and_ends_on_sigterm(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environ = os.environ | {"AIP_HTTP_PORT": str(port), "AIP_HEALTH_ROUTE": "/health", "AIP_PREDICT_ROUTE": "/predict"}
-    command = [sys.executable, "-m", "isthmus.endpoints.server", "--model", str(folder), "--host", "127.0.0.1"]
-    process = subprocess.Popen(command, env=environ)
+    environ |= {"ISTHMUS_TOKEN": "a secret", "ISTHMUS_DIGEST": predictor.whole(folder).digest, "ISTHMUS_VERSION": "3"}
+    process = subprocess.Popen([*entrypoint(), "serve", "--model", str(folder), "--host", "127.0.0.1"], env=environ)
     try:
 
-        def healthy():
+        def listening():
             assert process.poll() is None
             try:
-                return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
+                return Caller(port)
             except OSError:
-                return False
+                return None
 
-        until(healthy)
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/predict", b'{"instances": [{"x": 1}]}', {"content-type": "application/json"}
-        )
-        assert json.loads(urllib.request.urlopen(request, timeout=120).read()) == {"predictions": [2.0]}
+        caller = until(listening)
+        for path in ("/ping", "/health"):
+            caller.send(PING.replace(b"/ping", path.encode()))
+            assert caller.answer()[0] == 200
+        for path in ("/invocations", "/predict"):
+            status, headers, answer = caller.post(path=path).answer()
+            assert (status, answer) == (200, {"predictions": [2.0]})
+            assert headers["x-amzn-sagemaker-custom-attributes"] == "isthmus-version=3"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) in (0, -signal.SIGTERM)
+        assert process.wait(120) == 0
     finally:
         process.kill()
         process.wait()
 
 
-@pytest.mark.slow
-def test_a_model_that_does_not_load_ends_the_process_with_a_clear_line(tmp_path):
+def test_a_model_that_does_not_load_ends_the_process_with_a_clear_line(tmp_path, capsys):
     model_folder(tmp_path / "model", 1.0, breaks=True)
-    command = [sys.executable, "-m", "isthmus.endpoints.server", "--model", str(tmp_path / "model"), "--port", "0"]
-    found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
-    assert found.returncode == 1
-    assert found.stderr.startswith(f"error: the model in {tmp_path / 'model'} does not load:")
-    assert "Traceback" not in found.stderr
+    assert server.main(["--model", str(tmp_path / "model"), "--port", "0"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: the model in {tmp_path / 'model'} does not load:")
+    assert "Traceback" not in told
+
+
+def test_a_port_that_is_taken_is_told(folder, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert server.main(["--model", str(folder), "--port", str(port)]) == 1
+    assert f"error: cannot listen on 127.0.0.1, port {port}: Address already in use" in capsys.readouterr().err

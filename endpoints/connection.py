@@ -1,0 +1,283 @@
+"""HTTP/1.1 as the model server speaks it: what a connection may send, how much, and how long it may take. What a request means is not here.
+
+A raw asyncio protocol over httptools, as this hop is paid by every prediction. A connection answers in order; while it waits for an answer
+nothing more of it is parsed, and beyond 64 KiB nothing more is read. A request that is refused for its size is answered at once, and what
+its sender still sends is read and thrown away: who sends does not listen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import traceback
+from collections import deque
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+import msgspec
+
+from . import connections
+from .connections import Connections, Failure, Request
+
+MOST_HEADERS = 65_536  # bytes, 431
+MOST_URL = 8_192  # bytes, 414
+HEADERS_WITHIN, BODY_WITHIN = 10.0, 60.0  # seconds, 408
+IDLE = 3600.0  # seconds; the caller's pool should be the first to close, as a close that meets a request loses it
+READ_WITHIN = 60.0  # seconds in which a caller takes some of its answer
+_LINGER, _DISCARDED = 5.0, 100_000_000  # seconds and bytes of what is thrown away
+_SLICE = 4096  # bytes that are parsed at once outside of a body: so many requests at most wait on a connection
+_UNPARSED = 65_536  # bytes of what comes after a request, before reading stops
+_KEPT = frozenset({b"content-type", b"origin", b"sec-fetch-site"})
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, server: Connections) -> None:
+        self.server = server
+        self.transport: asyncio.Transport | None = None
+        self.parser: Any = httptools.HttpRequestParser(self)
+        self.deadline = math.inf
+        self._request: Request | None = None  # that is being read
+        self._waiting: deque[Request] = deque()  # read, to be answered after the one that is under way
+        self._under_way: Request | None = None
+        self._unparsed = b""
+        self._in_head = False
+        self._fed = 0  # bytes of this head, or of this body with what is between its chunks
+        self._left = 0  # bytes of the body that are still to come, where its length was told
+        self._unread = 0  # bytes of an answer; above 0 nothing is begun until the caller takes it
+        self._paused = self._stepping = False
+        self._deaf = False  # nothing that still comes on this connection is a request
+        self._discarded = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # a stream's transport
+        if self.server.admit(self):
+            self._rest()
+        else:
+            self._refuse(503, "Busy", f"{self.server.most:,} connections are open and none is idle")
+            self._step()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
+        self.transport = None
+        self.server.forget(self)
+        self.server.bytes -= self._unread + sum(request.size for request in (self._request, self._under_way, *self._waiting) if request)
+        self._request = self._under_way = None
+        self._waiting.clear()
+        self._unparsed, self._unread = b"", 0
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            self._discarded += len(data)
+            if self._discarded > _DISCARDED:
+                self.abort()
+            return
+        self._unparsed = self._unparsed + data if self._unparsed else data
+        self._step()
+        if len(self._unparsed) > _UNPARSED and self.transport and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        if self.transport is not None:
+            self._unread = self.transport.get_write_buffer_size()
+            self.server.bytes += self._unread
+            self.deadline = self.server.loop.time() + READ_WITHIN
+
+    def resume_writing(self) -> None:
+        self.server.bytes -= self._unread
+        self._unread = 0
+        if not self._deaf:
+            self._rest()
+            self._step()
+
+    def send(self, request: Request, status: int, body: bytes, extra: bytes) -> None:
+        transport = self.transport
+        if transport is None or request is not self._under_way:
+            return  # it was lost meanwhile
+        self._under_way = None
+        self.server.bytes -= request.size
+        keep = request.keep and not self.server.stopping
+        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%s%s\r\n" % (
+            status,
+            _REASONS.get(status, b"Unknown"),
+            len(body),
+            extra,
+            b"" if keep else b"connection: close\r\n",
+        )
+        transport.write(head if request.method == b"HEAD" else head + body)
+        if keep:
+            self._rest()
+            self._step()
+        elif request.refused is None:
+            self.end()
+        else:
+            self._deaf = True
+            transport.write_eof()
+            self.deadline = self.server.loop.time() + _LINGER
+            self.server.idle[self] = None  # a new connection may take its place
+
+    def end(self) -> None:
+        """When what was written has gone out."""
+        self._deaf = True
+        self.deadline = self.server.loop.time() + READ_WITHIN
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        self.server.forget(self)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def overdue(self) -> None:
+        now = self.server.loop.time()
+        if self._under_way is not None:
+            self.deadline = math.inf
+        elif self._unread and self.transport is not None and (size := self.transport.get_write_buffer_size()) < self._unread:
+            self.server.bytes -= self._unread - size
+            self._unread, self.deadline = size, now + READ_WITHIN
+        elif self._unread or self._deaf:
+            self.abort()
+        elif self._request is not None:
+            part, within = ("headers", HEADERS_WITHIN) if self._in_head else ("body", BODY_WITHIN)
+            self._refuse(408, "RequestTimeout", f"the request's {part} did not come within {within:.0f} s")
+            self._step()
+        else:
+            self.end()
+
+    # httptools' callbacks
+    def on_message_begin(self) -> None:
+        self._request = Request(self)
+        self._in_head, self._fed, self._left = True, 0, 0
+        self.deadline = self.server.loop.time() + HEADERS_WITHIN
+
+    def on_url(self, url: bytes) -> None:
+        if (request := self._request) is not None and not self._deaf:
+            request.url += url
+            if len(request.url) > MOST_URL:
+                self._refuse(414, "UrlTooLong", f"the URL is above {MOST_URL:,} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if (request := self._request) is None or not self._in_head:
+            return  # refused, or a trailer
+        request.head += len(name) + len(value) + 4
+        name = name.lower()
+        if name in _KEPT:
+            request.headers[name] = value
+        elif name == b"content-length":
+            self._left = int(value) if value.isdigit() else 0  # llhttp refuses what is no number
+        elif name == b"expect":
+            request.expects = True
+
+    def on_headers_complete(self) -> None:
+        if (request := self._request) is None:
+            return
+        self._in_head, self._fed = False, 0
+        self.deadline = self.server.loop.time() + BODY_WITHIN
+        self.server.idle.pop(self, None)
+        request.method = self.parser.get_method()
+        if request.head > MOST_HEADERS:
+            self._refuse_headers()
+        elif self._left and not self._takes(request, self._left):
+            return
+        elif request.expects and self.transport is not None and self._under_way is None and not self._waiting:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        if (request := self._request) is not None and self._takes(request, len(body)):
+            request.size += len(body)
+            self.server.bytes += len(body)
+            self._left = max(0, self._left - len(body))
+            request.body.append(body)
+
+    def on_message_complete(self) -> None:
+        if (request := self._request) is not None:
+            request.keep = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+            self._deaf = not request.keep
+            self._waiting.append(request)
+            self._request = None
+
+    def _takes(self, request: Request, size: int) -> bool:
+        if request.size + size > self.server.most_body:
+            self._refuse(413, "RequestTooLarge", f"the request is above {self.server.most_body:,} bytes")
+        elif self.server.bytes + size > connections.MOST_BODIES:
+            self._refuse(503, "Busy", f"the requests that are here have {connections.MOST_BODIES:,} bytes together")
+        else:
+            return True
+        return False
+
+    def _refuse_headers(self) -> None:
+        self._refuse(431, "HeadersTooLarge", f"the request's headers are above {MOST_HEADERS:,} bytes")
+
+    def _refuse(self, status: int, error: str, message: str) -> None:
+        """In its turn; nothing more is read of this connection."""
+        request = self._request or Request(self)
+        self.server.bytes -= request.size
+        request.size, request.body = 0, []
+        request.keep, request.refused = False, (status, Failure(error=error, message=message))
+        self._waiting.append(request)
+        self._request, self._deaf, self._unparsed = None, True, b""
+
+    def _step(self) -> None:
+        """Begin what can be begun: the next request that was read, else parse on."""
+        if self._stepping:
+            return  # an answer that came at once: the loop below goes on
+        self._stepping = True
+        try:
+            while self._under_way is None and not self._unread and self.transport is not None:
+                if self._waiting:
+                    self._begin(self._waiting.popleft())
+                elif self._unparsed and not self._deaf:
+                    self._parse()
+                else:
+                    break
+        finally:
+            self._stepping = False
+        if self._paused and self.transport is not None and not self._unparsed:
+            self._paused = False
+            self.transport.resume_reading()
+
+    def _parse(self) -> None:
+        step, data = max(_SLICE, self._left), self._unparsed
+        piece, self._unparsed = (data, b"") if len(data) <= step else (data[:step], data[step:])
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:  # the request itself is here; we upgrade to nothing
+            self._deaf = True
+            if self._waiting:
+                self._waiting[-1].keep = False
+        except httptools.HttpParserError as error:
+            if isinstance(error, httptools.HttpParserCallbackError):
+                traceback.print_exc()
+            if not self._deaf:
+                self._refuse(400, "BadRequest", f"not HTTP: {error}")
+        if (request := self._request) is None:
+            return
+        self._fed += len(piece)
+        if self._in_head and self._fed > MOST_HEADERS + MOST_URL + 2 * _SLICE:  # one that does not end is told by no callback
+            self._refuse_headers()
+        elif not self._in_head and self._fed > 8 * request.size + MOST_HEADERS:
+            self._refuse(400, "BadRequest", "more is sent between the chunks of the body than in them")
+
+    def _begin(self, request: Request) -> None:
+        self._under_way = request
+        self.deadline = math.inf
+        self.server.idle.pop(self, None)
+        if request.refused is None:
+            self.server.handle(request)
+        else:
+            status, failure = request.refused
+            request.reply(status, msgspec.json.encode(failure))
+
+    def _rest(self) -> None:
+        """Nothing is under way: wait for the rest of a request, or for the next one."""
+        now = self.server.loop.time()
+        if self._unread:
+            return
+        if self._request is not None:
+            self.deadline = now + (HEADERS_WITHIN if self._in_head else BODY_WITHIN)
+        elif self.server.stopping and not self._waiting:
+            self.end()
+        else:
+            self.deadline = now + IDLE
+            self.server.idle[self] = None

@@ -1,0 +1,93 @@
+"""What all connections of a model server share: how many there are, how much they hold, and when they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+MOST_BODIES = 100_000_000  # bytes of all requests and unread answers at once, 503
+SWEEP = 1.0  # seconds between looks at what is overdue
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of every answer that is not 200."""
+
+    error: str  # the exception's type, or what is wrong with the request
+    message: str
+    line: str | None = None  # of the predictor's code
+
+
+class Request:
+    __slots__ = ("body", "connection", "expects", "head", "headers", "keep", "method", "refused", "size", "url")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.method = self.url = b""
+        self.headers: dict[bytes, bytes] = {}  # those that somebody reads here, in lower case
+        self.body: list[bytes] = []
+        self.head = self.size = 0  # bytes
+        self.keep = False
+        self.expects = False
+        self.refused: tuple[int, Failure] | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Nobody waits for the answer any more."""
+        return self.connection.transport is None
+
+    def reply(self, status: int, body: bytes, extra: bytes = b"") -> None:
+        """Once. In the loop's thread."""
+        self.connection.send(self, status, body, extra)
+
+    def fail(self, status: int, error: str, message: str) -> None:
+        self.reply(status, msgspec.json.encode(Failure(error=error, message=message)))
+
+
+class Connections:
+    """All connections of a server, and what they share. `handle` answers a request, now or later, in the loop's thread."""
+
+    def __init__(self, handle: Callable[[Request], None], *, most: int, most_body: int) -> None:
+        self.handle = handle
+        self.most = most
+        self.most_body = most_body
+        self.open: set[Connection] = set()
+        self.idle: dict[Connection, None] = {}  # that wait for their caller, the longest first
+        self.bytes = 0
+        self.stopping = False
+        self.ended = asyncio.Event()  # set when it stops and no connection is left
+        self.loop = asyncio.get_running_loop()
+        self._sweep()
+
+    def admit(self, connection: Connection) -> bool:
+        """A new connection takes the place of the one that has been idle for longest: who only connects locks nobody out."""
+        if len(self.open) >= self.most and self.idle:
+            next(iter(self.idle)).abort()
+        admitted = len(self.open) < self.most and not self.stopping
+        self.open.add(connection)
+        return admitted
+
+    def stop(self) -> None:
+        """Requests that are here are answered; then each connection ends."""
+        self.stopping = True
+        for connection in list(self.idle):
+            connection.end()
+        self.forget()
+
+    def forget(self, connection: Connection | None = None) -> None:
+        if connection is not None:
+            self.open.discard(connection)
+            self.idle.pop(connection, None)
+        if self.stopping and not self.open:
+            self.ended.set()
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in [connection for connection in self.open if connection.deadline <= now]:
+            connection.overdue()
+        self.loop.call_later(SWEEP, self._sweep)

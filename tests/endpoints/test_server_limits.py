@@ -1,0 +1,311 @@
+"""What a connection of the model server may send, how much of it waits, and how long anything may take."""
+
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+
+from isthmus.endpoints import connection, connections, predicting
+from isthmus.endpoints import server as model_server
+from isthmus.tests.conformance.toy_models import until
+from isthmus.tests.endpoints.served import PING, Caller, Gate, loaded, post, running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("limits") / "model"
+
+
+@pytest.fixture(scope="module")
+def live(folder):
+    with running(loaded(folder)) as server:
+        yield server
+
+
+@pytest.fixture
+def caller(live):
+    one = Caller(live.port)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Time-outs in tenths of a second."""
+    monkeypatch.setattr(connections, "SWEEP", 0.02)
+    for name in ("HEADERS_WITHIN", "BODY_WITHIN", "READ_WITHIN", "IDLE", "_LINGER"):
+        monkeypatch.setattr(connection, name, 0.1)
+
+
+def ping(url=b"/ping", headers=b""):
+    return b"GET %s HTTP/1.1\r\nhost: a\r\n%s\r\n" % (url, headers)
+
+
+def test_a_url_of_8_kib_is_read_and_a_longer_one_is_414(caller):
+    url = b"/ping?" + b"a" * (8192 - 6)
+    assert caller.send(ping(url)).answer()[0] == 200
+    status, _, answer = caller.send(ping(url + b"a")).answer()
+    assert (status, answer["error"]) == (414, "UrlTooLong")
+    assert caller.is_ended()
+
+
+def test_headers_of_64_kib_are_read_and_longer_ones_are_431(caller):
+    most = 65_536 - len("hosta") - 4
+    value = b"a" * (most - len("x-a") - 4)
+    assert caller.send(ping(headers=b"x-a: %s\r\n" % value)).answer()[0] == 200
+    status, _, answer = caller.send(ping(headers=b"x-a: %sa\r\n" % value)).answer()
+    assert (status, answer["error"]) == (431, "HeadersTooLarge")
+    assert caller.is_ended()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET /" + b"a" * 20_000_000, 414),
+        (b"GET /ping HTTP/1.1\r\nx: " + b"a" * 20_000_000, 431),
+        (b"GET /ping HTTP/1.1\r\n" + b"x: a\r\n" * 3_000_000, 431),
+        (b"POST /invocations HTTP/1.1\r\ncontent-length: 20000000\r\n\r\n" + b" " * 20_000_000, 413),
+        (b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1312D00\r\n" + b" " * 20_000_000, 413),
+        (b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"a" * 20_000_000, 400),
+        (b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\n \r\n0\r\nx: " + b"a" * 20_000_000, 400),
+        (b"no HTTP at all\r\n\r\n", 400),
+    ],
+    ids=["url", "header", "headers", "length", "chunked", "chunk's name", "trailer", "garbage"],
+)
+def test_who_sends_too_much_in_one_go_still_reads_why_it_is_refused(caller, data, status):
+    assert caller.send(data).answer()[0] == status
+    assert caller.is_ended()
+
+
+def test_a_request_that_asks_first_is_told_to_go_on_or_refused_before_it_sends(caller):
+    head = b"POST /invocations HTTP/1.1\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    caller.send(head % 10)
+    assert caller.socket.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert caller.send(b'[{"x": 1}]').answer()[0] == 200
+    assert caller.send(head % 10_000_001).answer()[0] == 413
+
+
+def test_pipelined_requests_are_answered_in_order(caller):
+    caller.send(post(b'[{"x": 1}]') + PING + post(b"no") + post(b'[{"x": 2}]') + ping(b"/none"))
+    assert [caller.answer()[0] for _ in range(5)] == [200, 200, 400, 200, 404]
+
+
+def test_who_sends_on_without_reading_is_made_to_wait(live):
+    caller = Caller(live.port)
+    caller.socket.settimeout(0.3)
+    sent, block = 0, PING * 10_000
+    with suppress(TimeoutError):
+        while sent < 40_000_000:  # more than the kernel keeps
+            sent += caller.socket.send(block)
+    assert sent < 40_000_000
+    (served,) = [each for each in live.connections.open if each._unparsed]
+    assert len(served._waiting) <= 4096 // len(PING) + 1
+    assert len(served._unparsed) < 1_000_000
+    caller.socket.settimeout(120)
+    for _ in range(1000):
+        assert caller.answer()[0] == 200
+    caller.close()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("part", "words"), [(b"GET /ping HTT", "headers did not come"), (post(b"[{}]")[:-1], "body did not come")], ids=["headers", "body"]
+)
+def test_a_request_that_does_not_come_whole_is_408(folder, part, words):
+    with running(loaded(folder)) as live:
+        caller = Caller(live.port).send(PING)
+        assert caller.answer()[0] == 200
+        status, _, answer = caller.send(part).answer()
+        assert status == 408
+        assert words in answer["message"]
+        assert caller.is_ended()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_idle_connection_is_closed_and_one_that_waits_for_its_prediction_is_not(folder):
+    gate = Gate()
+    with running(loaded(folder, gate)) as live:
+        waits = Caller(live.port).post()
+        assert Caller(live.port).is_ended()
+        gate.open.set()
+        assert waits.answer()[0] == 200
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_does_not_read_its_answer_is_dropped(folder):
+    class Long:
+        def predict(self, rows):
+            return ["a" * 9_000_000 for _ in rows]
+
+    with running(loaded(folder, Long())) as live:
+        caller = Caller(live.port).post()
+        until(lambda: live.connections.bytes > 0)
+        until(lambda: not live.connections.open)
+        assert live.connections.bytes == 0
+        caller.close()
+
+
+def test_an_idle_connection_gives_its_place_to_a_new_one(folder, monkeypatch):
+    monkeypatch.setattr(model_server, "MOST_CONNECTIONS", 4)
+    with running(loaded(folder)) as live:
+        idle = [Caller(live.port).send(PING) for _ in range(4)]
+        assert [each.answer()[0] for each in idle] == [200] * 4
+        idle += [Caller(live.port) for _ in range(20)]
+        assert Caller(live.port).post().answer()[0] == 200
+        assert len(live.connections.open) <= 4
+
+
+def test_where_no_connection_is_idle_a_new_one_is_told_503(folder, monkeypatch):
+    monkeypatch.setattr(model_server, "MOST_CONNECTIONS", 4)
+    gate = Gate()
+    with running(loaded(folder, gate)) as live:
+        busy = [Caller(live.port).post() for _ in range(4)]
+        until(lambda: len(live._predictions.under_way) == 4)
+        for _ in range(10):
+            status, _, answer = Caller(live.port).post().answer()
+            assert (status, answer) == (503, {"error": "Busy", "message": "4 connections are open and none is idle"})
+        gate.open.set()
+        assert [each.answer()[0] for each in busy] == [200] * 4
+        assert Caller(live.port).post().answer()[0] == 200
+
+
+def test_ping_answers_while_a_prediction_runs(folder):
+    gate = Gate()
+    with running(loaded(folder, gate)) as live:
+        slow = Caller(live.port).post()
+        assert gate.begun.wait(120)
+        assert Caller(live.port).send(PING).answer()[0] == 200
+        gate.open.set()
+        assert slow.answer()[0] == 200
+
+
+def test_more_requests_than_may_wait_are_told_503(folder, monkeypatch):
+    monkeypatch.setattr(predicting, "MOST_WAITING", 3)
+    gate = Gate()
+    with running(loaded(folder, gate)) as live:
+        first = [Caller(live.port).post() for _ in range(3)]
+        until(lambda: len(live._predictions.under_way) == 3)
+        status, _, answer = Caller(live.port).post().answer()
+        assert (status, answer["error"]) == (503, "Busy")
+        assert "3 requests wait already" in answer["message"]
+        gate.open.set()
+        assert [each.answer()[0] for each in first] == [200] * 3
+
+
+def test_bodies_that_are_too_much_together_are_told_503(folder, monkeypatch):
+    monkeypatch.setattr(connections, "MOST_BODIES", 100)
+    gate = Gate()
+    with running(loaded(folder, gate)) as live:
+        first = Caller(live.port).post(b'[{"x": 1}]' + b" " * 80)
+        until(lambda: live.connections.bytes == 90)
+        status, _, answer = Caller(live.port).post().answer()
+        assert (status, answer["message"]) == (503, "the requests that are here have 100 bytes together")
+        gate.open.set()
+        assert first.answer()[0] == 200
+        assert Caller(live.port).post().answer()[0] == 200
+        assert live.connections.bytes == 0
+
+
+def test_an_answer_that_is_too_large_is_an_error_of_the_model(folder, monkeypatch):
+    monkeypatch.setattr(predicting, "MOST_ANSWER", 24)
+    with running(loaded(folder)) as live:
+        assert Caller(live.port).post(b'[{"x": 1}]').answer()[0] == 200
+        status, _, answer = Caller(live.port).post(b'[{"x": 1}, {"x": 2}]').answer()
+        assert (status, answer["error"]) == (500, "AnswerTooLarge")
+
+
+def test_nobody_predicts_for_who_has_left(folder):
+    gate = Gate()
+    with running(loaded(folder, gate)) as live:
+        stays = Caller(live.port).post(b'[{"x": 1}]')
+        assert gate.begun.wait(120)
+        leaves = Caller(live.port).post(b'[{"x": 2}]')
+        until(lambda: len(live._predictions.under_way) == 2)
+        leaves.close()
+        until(lambda: len(live.connections.open) == 1)
+        also = Caller(live.port).post(b'[{"x": 3}]')
+        until(lambda: len(live._predictions.under_way) == 3)
+        gate.open.set()
+        assert stays.answer()[0] == also.answer()[0] == 200
+        assert [row["x"] for row in gate.rows] == [1, 3]
+
+
+def test_who_asks_it_to_stop_gets_what_is_under_way_finished(folder):
+    gate = Gate()
+    with running(loaded(folder, gate)) as live:
+        idle = Caller(live.port)
+        asked = [Caller(live.port).post() for _ in range(2)]
+        until(lambda: len(live._predictions.under_way) == 2)
+        live.stop()
+        assert idle.is_ended()
+        gate.open.set()
+        for each in asked:
+            status, headers, _ = each.answer()
+            assert (status, headers["connection"]) == (200, "close")
+        until(live.ended)
+
+
+RUN = """
+import re, resource, sys
+from isthmus.endpoints import predicting, server
+predicting._GRACE = 0.2
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+sys.exit(server.main(sys.argv[1:]))
+"""
+HOLDS = RUN.replace("sys.exit(", "predicting.answer = lambda *_: re.match('(a+)+$', 'a' * 60 + 'b')\nsys.exit(")
+
+
+@pytest.fixture
+def process(folder):
+    """Starts a server in a process of its own, which may have 128 descriptors."""
+    begun = []
+
+    def start(*arguments, code=RUN):
+        loaded(folder)
+        with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+            command = [sys.executable, "-c", code, "--model", str(folder), "--fd", str(listening.fileno()), *arguments]
+            one = subprocess.Popen(command, pass_fds=[listening.fileno()], stderr=subprocess.PIPE, text=True)
+            begun.append(one)
+            return one, listening.getsockname()[1]
+
+    yield start
+    for one in begun:
+        one.kill()
+        one.communicate()
+
+
+@pytest.mark.slow
+def test_300_idle_connections_on_128_descriptors_lock_nobody_out(process):
+    _, port = process()
+    idle = [Caller(port) for _ in range(300)]
+    for _ in range(20):
+        caller = Caller(port)
+        assert caller.post().answer()[0] == 200
+        caller.close()
+    for each in idle:
+        each.close()
+
+
+@pytest.mark.slow
+def test_a_prediction_beyond_its_time_limit_is_504_those_behind_it_503_and_the_process_ends(process):
+    one, port = process("--predict-timeout", "1")
+    assert Caller(port).post().answer()[0] == 200
+    hangs = Caller(port).post(b'[{"sleep": 600}]')
+    behind = Caller(port).post()
+    status, _, answer = hangs.answer()
+    assert (status, answer["error"]) == (504, "PredictionTimeout")
+    assert behind.answer()[0] == 503
+    assert one.wait(120) == 70
+    told = one.stderr.read()
+    assert "toy_ranker.py" in told  # where it hangs
+    assert told.splitlines()[-1] == "error: a prediction took longer than 1 s, so this process ends"
+
+
+@pytest.mark.slow
+def test_a_prediction_that_lets_no_other_thread_run_ends_its_process_too(process):
+    one, port = process("--predict-timeout", "0.5", code=HOLDS)
+    assert Caller(port).post().is_ended()
+    assert one.wait(120) == -signal.SIGALRM
