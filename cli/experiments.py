@@ -1,4 +1,4 @@
-"""experiment list | results | power."""
+"""experiment list | results | power | report."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import click
 
-from .console import Console, command
+from .console import Console, command, relative
 from .tables import grid
 
 
-@click.group(help="Compare the arms of an A/B test: list, results, power.")
+@click.group(help="Compare the arms of an A/B test: list, results, power, report.")
 def experiment() -> None: ...
 
 
@@ -44,6 +44,7 @@ def results(console: Console, name: str, as_of: datetime | None) -> None:
 
     with console.open() as project:
         console.result(compare(project, name, as_of=as_of.replace(tzinfo=UTC) if as_of else None))
+    console.next(f"experiment report {name}")
 
 
 @command(help="How many units an effect needs, and how many days, by what EXPERIMENT's control shows in the log.")
@@ -57,5 +58,15 @@ def power(console: Console, name: str, units: int | None, days: int) -> None:
         console.result(sized(project, name, units_per_day=units, days=days))
 
 
-for verb in (list_, results, power):
+@command(help="EXPERIMENT's results as a page.")
+@click.argument("name", metavar="EXPERIMENT")
+def report(console: Console, name: str) -> None:
+    from ..experiments.report import report as write
+
+    with console.open() as project:
+        written = write(project, name)
+        console.result({"page": str(written)}, f"page   {relative(written)}")
+
+
+for verb in (list_, results, power, report):
     experiment.add_command(verb)

@@ -10,10 +10,12 @@ import msgspec
 from ..errors import Invalid
 from ..runtime import Project
 from ..times import utc_milliseconds
+from . import cells
 from .looks import cost_of_looks
 from .ratio import Arm
-from .results import of_project, percent_up, read_arms, rounded
+from .results import of_project
 from .sizing import effect_shown, units_needed
+from .verdict import percent_up, rounded
 
 EFFECTS = (0.05, 0.1, 0.2, 0.5)
 ARMS = 2
@@ -68,9 +70,8 @@ def power(
     """
     experiment = of_project(project, name)
     objective = project.spec.objectives[experiment.metric]
-    arms, _, _ = read_arms(project, experiment, objective, utc_milliseconds(as_of or project.now()))
     arm = str(experiment.control)
-    control = arms[arm]
+    control = cells.read(project, experiment, objective, utc_milliseconds(as_of or project.now())).total()[arm]
     if not control.y:
         raise Invalid(
             f"experiments.{name}: {objective.exposure}s of arm {arm} have no {objective.outcome}: nothing to plan with",

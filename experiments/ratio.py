@@ -30,6 +30,9 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     yd: int
     dd: int
 
+    def __add__(self, other: Arm) -> Arm:
+        return Arm(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+
     @property
     def rate(self) -> float:
         """NaN without an exposure."""
@@ -63,6 +66,9 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
             return Estimate(value=self.rate, low=low / self.d, high=high / self.d)
         margin = Z * math.sqrt(self.variance)
         return Estimate(value=self.rate, low=self.rate - margin, high=self.rate + margin)
+
+
+NOTHING = Arm(units=0, y=0, d=0, yy=0, yd=0, dd=0)
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,7 +96,7 @@ def lines(demo: Demo) -> Iterator[str]:
     yield f"  Does replay give the known value?   {_replay(demo)}"
     yield f"      a fixed top-{SLOTS} of popularity instead: {demo.fixed}"
     yield f"  Is {demo.experiment.treatment} better than {demo.experiment.control}?".ljust(38) + demo.experiment.headline
-    yield f"      {demo.experiment.why}"
+    yield f"      {demo.experiment.verdict.why}"
     yield f"  pages   {here(demo.page)}   {here(leak.page)}   {here(demo.rollout.page)}   {here(demo.picture)}"
     if demo.url:
         yield f"  {demo.url} is still up: isthmus endpoints list, isthmus destroy"

@@ -2,28 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from .build import fits
 from .names import did_you_mean
 from .references import Declared, known
-from .report import Report, child
-from .specs import Attribute, Experiment, Objective, ProjectSpec
+from .report import Report, child, item
+from .specs import Attribute, Experiment, ExperimentGuardrail, Objective, ProjectSpec
 
 
-def build(name: str, values: dict[str, Any]) -> Experiment:
+def build(name: str, values: dict[str, Any], report: Report) -> Experiment:
     event, attribute = values["arm"]
-    return Experiment(name=name, event=event, attribute=attribute, **{key: value for key, value in values.items() if key != "arm"})
+    fields = {key: value for key, value in values.items() if key not in ("arm", "weights", "guardrails")}
+    weights = values.get("weights")
+    return Experiment(
+        name=name,
+        event=event,
+        attribute=attribute,
+        weights=(float(weights["control"]), float(weights["treatment"])) if weights else None,
+        guardrails=tuple(
+            _guardrail(about, item(f"experiments.{name}.guardrails", position), report)
+            for position, about in enumerate(values.get("guardrails", ()))
+        ),
+        **fields,
+    )
+
+
+def _guardrail(about: dict[str, Any], key: str, report: Report) -> ExperimentGuardrail:
+    drop, rise = about.get("max_drop"), about.get("max_rise")
+    if (drop is None) == (rise is None):
+        report.add(key, "it has no margin" if drop is None else "it has two margins", "write one of max_drop: 2%, max_rise: 10%")
+    if rise is not None:
+        return ExperimentGuardrail(metric=about["metric"], may="rise", margin=rise)
+    return ExperimentGuardrail(metric=about["metric"], may="drop", margin=drop or Decimal(0))
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     for experiment in spec.experiments.values():
         key = f"experiments.{experiment.name}"
         arm = _arm(experiment, spec, declared, key, report)
-        if known(experiment.metric, declared.objectives, child(key, "metric"), report, noun="an objective", has="objectives are"):
-            objective = spec.objectives.get(experiment.metric)
-            if objective is not None and arm is not None:
-                _one_exposure(experiment, objective, key, report)
+        if experiment.weights is not None and min(experiment.weights) <= 0:
+            report.add(child(key, "weights"), "a weight is not above 0", "write shares such as {control: 50, treatment: 50}")
+        for metric, place in _metrics(experiment, key):
+            if known(metric, declared.objectives, place, report, noun="an objective", has="objectives are"):
+                objective = spec.objectives.get(metric)
+                if objective is not None and arm is not None:
+                    _one_exposure(experiment, objective, place, report)
+
+
+def _metrics(experiment: Experiment, key: str) -> Iterator[tuple[str, str]]:
+    """Every objective that it names, and where."""
+    yield experiment.metric, child(key, "metric")
+    for position, guardrail in enumerate(experiment.guardrails):
+        yield guardrail.metric, child(item(child(key, "guardrails"), position), "metric")
+    for position, name in enumerate(experiment.also):
+        yield name, item(child(key, "also"), position)
 
 
 def _arm(experiment: Experiment, spec: ProjectSpec, declared: Declared, key: str, report: Report) -> Attribute | None:
@@ -59,10 +94,10 @@ def _value(value: object, attribute: Attribute, key: str, report: Report) -> Non
         )
 
 
-def _one_exposure(experiment: Experiment, objective: Objective, key: str, report: Report) -> None:
+def _one_exposure(experiment: Experiment, objective: Objective, place: str, report: Report) -> None:
     if objective.exposure != experiment.event:
         report.add(
-            child(key, "metric"),
+            place,
             f"{objective.name} counts exposures of {objective.exposure}, and the arm stands on {experiment.event}",
             f"name an objective whose rate is ... / {experiment.event}, or an attribute of {objective.exposure} as the arm",
         )

@@ -104,7 +104,7 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
         endpoints=endpoints,
         models=models,
         rollouts={name: rollouts.build(name, found, endpoints.get(name), report) for name, found in sound("rollouts").items()},
-        experiments={name: experiments.build(name, values) for name, values in sound("experiments").items()},
+        experiments={name: experiments.build(name, values, report) for name, values in sound("experiments").items()},
     )
     references.check(spec, declared, registered, report)
     rollouts.check(spec, declared, report)

@@ -156,6 +156,17 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     webhook_env: str | None = None  # of `notify`: the environment variable that holds the URL
 
 
+class ExperimentGuardrail(msgspec.Struct, frozen=True, kw_only=True):
+    """`{metric: bought, max_drop: 2%}`: an objective that the treatment may not harm by more."""
+
+    metric: str
+    may: Literal["drop", "rise"]
+    margin: Decimal  # percent of the control's
+
+    def __str__(self) -> str:
+        return f"may {self.may} {self.margin:f} %"
+
+
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """`{arm: impression.policy, control: random, treatment: bts, metric: ctr}`: assigned elsewhere, the arm stands on the exposure."""
 
@@ -165,6 +176,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     control: str | int
     treatment: str | int
     metric: str  # an objective of that exposure
+    weights: tuple[float, float] | None = None  # the planned shares of control and treatment; None: not known
+    guardrails: tuple[ExperimentGuardrail, ...] = ()
+    also: tuple[str, ...] = ()  # objectives that are told and decide nothing
     owner: str = ""
     hypothesis: str = ""
 

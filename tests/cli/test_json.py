@@ -57,7 +57,7 @@ ELSEWHERE = {
 }
 
 
-ELSEWHERE |= {f"experiment {name}": "tests/experiments/test_results.py" for name in ("list", "results", "power")}
+ELSEWHERE |= {f"experiment {name}": "tests/experiments/test_results.py" for name in ("list", "results", "power", "report")}
 ELSEWHERE |= {
     f"rollout {name}": "tests/rollouts/test_verbs.py"
     for name in ("start", "status", "pause", "resume", "promote", "abort", "history", "wait", "rehearse", "run", "tick", "report")

@@ -1,6 +1,7 @@
 """Two arms that a log assigned, from ingested events to a verdict, as the command line shows it."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,7 +9,9 @@ import pytest
 import isthmus
 from isthmus.errors import Invalid, NotFound
 from isthmus.events.ingest import ingest
-from isthmus.experiments.results import results
+from isthmus.experiments import cells
+from isthmus.experiments.ratio import compare
+from isthmus.experiments.results import of_project, results
 from isthmus.tests.cli.running import isthmus as command
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -33,6 +36,15 @@ objectives:
 experiments:
   by_person: {arm: view.layout, control: 1, treatment: 2, metric: bought, owner: us@example.com}
   by_row:    {arm: view.layout, control: 1, treatment: 2, metric: complains}
+  guarded:
+    arm: view.layout
+    control: 1
+    treatment: 2
+    metric: bought
+    weights: {control: 50, treatment: 50}
+    guardrails: [{metric: complains, max_rise: 10%}]
+    also: [complains]
+  skewed:    {arm: view.layout, control: 1, treatment: 2, metric: bought, weights: {control: 90, treatment: 10}}
   nobody:    {arm: view.layout, control: 1, treatment: 9, metric: bought}
 """
 
@@ -87,30 +99,30 @@ def project(folder):
 
 def test_units_are_people_and_who_saw_both_arms_or_has_no_name_is_left_out(project):
     seen = results(project, "by_person")
-    control, treatment = seen.arms["1"], seen.arms["2"]
+    control, treatment = seen.metric.arms["1"], seen.metric.arms["2"]
     assert (control.units, control.d, control.y) == (400, 1200, 120)
     assert (treatment.units, treatment.d, treatment.y) == (400, 1200, 300)
     assert (control.yy, control.yd, control.dd) == (40 * 9, 40 * 9, 400 * 9)
     assert (seen.twice, seen.unnamed) == (1, 1)
-    assert seen.verdict == "better"
+    assert seen.verdict.word == "better"
 
 
 def test_an_interval_of_people_is_as_wide_as_their_number_says(project):
     seen = results(project, "by_person")
     share = 0.1  # of people who buy; their rows add nothing
     margin = 1.96 * (share * (1 - share) / 399) ** 0.5
-    assert seen.rates["1"].high - share == pytest.approx(margin, rel=1e-3)
+    assert seen.metric.rates["1"].high - share == pytest.approx(margin, rel=1e-3)
 
 
 def test_more_of_what_is_to_be_little_is_worse(project):
     seen = results(project, "by_row")
-    assert (seen.unit, seen.arms["1"].by_row, seen.verdict) == (None, True, "worse")
+    assert (seen.unit, seen.metric.arms["1"].by_row, seen.verdict.word) == (None, True, "worse")
 
 
 def test_a_look_of_an_earlier_day_counts_what_was_known_then(project):
     early = results(project, "by_person", as_of=START + timedelta(hours=10))
     known = [row for row in rows() if row["hours"] + 0.5 <= 10 and row["user_id"] not in ("both", None)]
-    assert early.arms["1"].d + early.arms["2"].d == len(known)
+    assert early.metric.arms["1"].d + early.metric.arms["2"].d == len(known)
 
 
 def test_an_arm_that_nobody_is_in_is_an_error_that_names_those_there_are(project):
@@ -128,11 +140,45 @@ def test_the_console_shows_arms_difference_and_verdict(folder):
     assert shown[2].split()[:5] == ["1", "400", "1,200", "120", "10.000"]
     assert shown[4].startswith("  difference   +15.000 points")
     assert shown[5:7] == ["  left out: 1 unit in both arms", "  left out: 1 row without user_id"]
-    assert shown[7] == "verdict   better. The whole interval lies on one side of no difference."
+    assert shown[7] == "verdict   better. The whole interval is on the better side of no difference."
+
+
+def test_a_broken_guardrail_makes_a_better_metric_worse(project):
+    seen = results(project, "guarded")
+    assert (seen.guardrails[0].judged, seen.verdict.word) == ("broken", "worse")
+    assert "Guardrail complains is broken." in seen.verdict.why
+    assert not seen.split.alarm
+
+
+def test_a_split_that_is_not_the_planned_one_makes_everything_invalid(project):
+    seen = results(project, "skewed")
+    assert seen.verdict.word == "invalid"
+    assert "split 400 : 400 is not 90 : 10" in str(seen)
+
+
+def test_the_look_of_each_day_is_what_a_question_asked_that_evening_would_have_answered(project):
+    seen = results(project, "by_person")
+    assert len(seen.looks) == 7
+    for look in seen.looks:
+        evening = datetime.fromisoformat(f"{look.day}T00:00:00+00:00") + timedelta(days=1)
+        asked = cells.read(project, of_project(project, "by_person"), project.spec.objectives["bought"], evening + timedelta(minutes=30))
+        arms = asked.total(until=look.day)
+        assert look.units == sum(arm.units for arm in arms.values())
+        assert look.difference == compare(*arms.values(), "fixed")
+
+
+def test_the_page_shows_metric_guardrail_and_days_and_fetches_nothing(folder):
+    written = Path(command(folder, "experiment", "report", "guarded", "--json").json["page"])
+    text = written.read_text()
+    assert text.count("<svg") == 2
+    assert all(
+        shown in text for shown in ("Worse: bought", "guardrail, may rise 10 %: broken", "1 unit in both arms", "split 400 : 400 fits")
+    )
+    assert "http" not in text
 
 
 def test_json_has_what_the_text_says(folder):
-    assert command(folder, "experiment", "results", "by_person", "--json").json["arms"]["2"]["y"] == 300
+    assert command(folder, "experiment", "results", "by_person", "--json").json["metric"]["arms"]["2"]["y"] == 300
     listed = command(folder, "experiment", "list", "--json").json
     assert (listed[0]["experiment"], listed[0]["arms"], listed[0]["owner"]) == ("by_person", "1 : 2", "us@example.com")
     sized = command(folder, "experiment", "power", "by_person", "--units", "1,000/day", "--days", "7", "--json").json
@@ -154,6 +200,6 @@ def test_a_log_that_grows_is_looked_at_with_wider_intervals(folder, tmp_path):
     with isthmus.open(folder) as closed, isthmus.open(live) as growing:
         once, always = results(closed, "by_person"), results(growing, "by_person")
     assert (once.inference, always.inference) == ("fixed", "always")
-    assert once.arms == always.arms
-    assert always.difference.absolute.low < once.difference.absolute.low
+    assert once.metric.arms == always.metric.arms
+    assert always.metric.difference.absolute.low < once.metric.difference.absolute.low
     assert "at any look: the log grows" in str(always)

@@ -11,6 +11,10 @@ P, L, Q, F = "project.yaml", "models/logistic.yaml", "models/popularity.yaml", "
 CASES = {
     "an unknown section": (P, "objectives:", "objectves:", "objectves:", "objectves is not a key of a project", "did you mean objectives?"),
     "monitors": (P, LAST, LAST + "monitors: {}\n", "monitors:", "not supported yet by this version", "take it out"),
+    "a guardrail without a margin": (P, "metric: ctr}  ", "metric: ctr, guardrails: [{metric: ctr}]}  ", "guardrails:", "experiments.policy_test.guardrails[0]: it has no margin", "max_drop: 2%"),
+    "a guardrail with two margins": (P, "metric: ctr}  ", "metric: ctr, guardrails: [{metric: ctr, max_drop: 1%, max_rise: 1%}]}  ", "guardrails:", "it has two margins", "one of"),
+    "a weight of nothing": (P, "metric: ctr}  ", "metric: ctr, weights: {control: 0, treatment: 1}}  ", "weights:", "a weight is not above 0", "50"),
+    "a told metric that is none": (P, "metric: ctr}  ", "metric: ctr, also: [crt]}  ", "also:", "crt is not an objective", "did you mean ctr?"),
     "an experiment with arms of its own": (P, "arm: impression.policy, ", "arm: impression.policy, share: 20%, ", "share: 20%", "experiments.policy_test.share: not supported yet by this version", "take it out"),
     "an experiment without an arm": (P, "arm: impression.policy, ", "", "policy_test:", "arm is missing", "arm: impression.policy"),
     "an arm that is no attribute": (P, "arm: impression.policy", "arm: policy", "arm: policy", "'policy' does not name an attribute of an event", "impression.policy"),

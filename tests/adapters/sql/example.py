@@ -7,7 +7,7 @@ import msgspec
 
 import isthmus
 from isthmus.events.relations import exactly_once_view
-from isthmus.experiments.results import sums_sql
+from isthmus.experiments.cells import cells_sql
 from isthmus.feature_store.relations import objective_view
 from isthmus.project.load import load
 
@@ -28,8 +28,8 @@ def texts():
         **{name: view.sql for name, view in spec.feature_views.items()},
         "ctr": objective_view(spec, ctr).view_sql,
         "events_impression": exactly_once_view(spec.events["impression"]).view_sql,
-        "arms_by_row": _asked(sums_sql(spec.experiments["policy_test"], ctr)),
-        "arms_by_unit": _asked(sums_sql(spec.experiments["policy_test"], by_unit)),
+        "arms_by_row": _asked(cells_sql(spec.experiments["policy_test"], ctr)),
+        "arms_by_unit": _asked(cells_sql(spec.experiments["policy_test"], by_unit)),
     }
 
 

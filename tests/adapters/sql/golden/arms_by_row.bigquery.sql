@@ -1,18 +1,18 @@
 SELECT
   arm,
-  other,
+  arm AS other,
+  day,
   COUNT(*) AS units,
   SUM(y) AS y,
-  SUM(d) AS d,
+  COUNT(*) AS d,
   SUM(y * y) AS yy,
-  SUM(y * d) AS yd,
-  SUM(d * d) AS dd
+  SUM(y) AS yd,
+  COUNT(*) AS dd
 FROM (
   SELECT
     policy AS arm,
-    policy AS other,
-    outcome AS y,
-    1 AS d
+    dt AS day,
+    outcome AS y
   FROM ctr
   WHERE
     (
@@ -20,7 +20,7 @@ FROM (
     )
     AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
     AND created_timestamp <= TIMESTAMP '2019-12-01 00:00:00.000+00'
-) AS isthmus_units
+) AS isthmus_rows
 GROUP BY
   arm,
-  other
+  day

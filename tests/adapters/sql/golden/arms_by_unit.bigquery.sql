@@ -1,29 +1,65 @@
 SELECT
   arm,
   other,
-  COUNT(*) AS units,
+  day,
+  SUM(isthmus_new) AS units,
   SUM(y) AS y,
   SUM(d) AS d,
-  SUM(y * y) AS yy,
-  SUM(y * d) AS yd,
-  SUM(d * d) AS dd
+  SUM(y * (
+    2 * all_y - y
+  )) AS yy,
+  SUM(all_y * all_d - (
+    all_y - y
+  ) * (
+    all_d - d
+  )) AS yd,
+  SUM(d * (
+    2 * all_d - d
+  )) AS dd
 FROM (
   SELECT
-    MIN(policy) AS arm,
-    MAX(policy) AS other,
-    SUM(outcome) AS y,
-    COUNT(*) AS d
-  FROM ctr
-  WHERE
-    (
-      policy = 'random' OR policy = 'bts'
-    )
-    AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
-    AND created_timestamp <= TIMESTAMP '2019-12-01 00:00:00.000+00'
-    AND NOT segment_id IS NULL
-  GROUP BY
-    segment_id
+    isthmus_day AS day,
+    y,
+    d,
+    MIN(isthmus_least) OVER (PARTITION BY isthmus_unit) AS arm,
+    MAX(isthmus_most) OVER (PARTITION BY isthmus_unit) AS other,
+    CASE
+      WHEN ROW_NUMBER() OVER (PARTITION BY isthmus_unit ORDER BY isthmus_day IS NULL ASC, isthmus_day ASC) = 1
+      THEN 1
+      ELSE 0
+    END AS isthmus_new,
+    SUM(y) OVER (
+      PARTITION BY isthmus_unit
+      ORDER BY isthmus_day IS NULL ASC, isthmus_day ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS all_y,
+    SUM(d) OVER (
+      PARTITION BY isthmus_unit
+      ORDER BY isthmus_day IS NULL ASC, isthmus_day ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS all_d
+  FROM (
+    SELECT
+      segment_id AS isthmus_unit,
+      dt AS isthmus_day,
+      MIN(policy) AS isthmus_least,
+      MAX(policy) AS isthmus_most,
+      SUM(outcome) AS y,
+      COUNT(*) AS d
+    FROM ctr
+    WHERE
+      (
+        policy = 'random' OR policy = 'bts'
+      )
+      AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
+      AND created_timestamp <= TIMESTAMP '2019-12-01 00:00:00.000+00'
+      AND NOT segment_id IS NULL
+    GROUP BY
+      segment_id,
+      dt
+  ) AS isthmus_days
 ) AS isthmus_units
 GROUP BY
   arm,
-  other
+  other,
+  day
