@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,10 +52,16 @@ _clock = click.option(
 _memory = click.option(
     "--query-memory", default="1GB", show_default=True, metavar="SIZE", help="What one query may use; beyond it spills, then fails."
 )
+_open = click.option(
+    "--open",
+    "any_key",
+    is_flag=True,
+    help="aws: take any access key, and unsigned requests: any user of this machine may then run commands as you.",
+)
 _moto_answers = click.option(
     "--moto-answers",
     is_flag=True,
-    help="aws: answer what moto makes up where nothing here executes: a job without a program is Completed. For suites written for moto.",
+    help="aws: answer what moto makes up where nothing here executes: a job without a program is Completed. Implies --open.",
 )
 _home = click.option(
     "--home", type=click.Path(file_okay=False, path_type=Path), help="aws: a folder in which it keeps what it holds over a restart."
@@ -66,7 +72,7 @@ _allow_hosts = click.option(
 
 
 def _of_the_process(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (_allow_hosts, _home, _moto_answers, _memory, _clock, _images):
+    for option in (_allow_hosts, _home, _moto_answers, _open, _memory, _clock, _images):
         function = option(function)
     return function
 
@@ -105,7 +111,7 @@ def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) ->
             console.result({"url": running.url, "pid": running.pid, "env": running.env})
             sys.stdout.flush()
         else:
-            click.echo("\n".join((_headline(running, moto_answers=options["moto_answers"]), *_exports(running))))
+            click.echo("\n".join((_headline(running, options), *_exports(running))))
         try:
             code = running.wait()
         except KeyboardInterrupt:
@@ -265,19 +271,20 @@ def _without_others(cloud: Offline, options: dict[str, Any]) -> str:
     from ..localstack.run import environment_of
 
     own = environment_of(cloud.cloud)
-    for name, option in (("moto_answers", "--moto-answers"), ("home", "--home"), ("allow_hosts", "--allow-host")):
+    for name, option in (("any_key", "--open"), ("moto_answers", "--moto-answers"), ("home", "--home"), ("allow_hosts", "--allow-host")):
         if options.get(name) and name not in own.OPTIONS:
             raise Invalid(f"the offline {own.TITLE} has no {option}", remedy="leave it out")
     return own.TITLE
 
 
-def _headline(running: RunningStack, *, moto_answers: bool) -> str:
+def _headline(running: RunningStack, options: Mapping[str, Any]) -> str:
     from ..localstack.run import environment_of
 
     own = environment_of(running.cloud)
     return (
         f"{own.TITLE} on {running.url.removeprefix('http://')}   {own.SERVICES}   {own.summary(running.url)}"
-        f"{'   --moto-answers: what nobody executed is made up' if moto_answers else ''}"
+        f"{'   --moto-answers: what nobody executed is made up' if options['moto_answers'] else ''}"
+        f"{'   --open: any key of any user of this machine' if options['any_key'] or options['moto_answers'] else ''}"
     )
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from . import keys
 from .calls import StackCall
 from .faults import Fault
+from .keys import Keys
 from .minutes import Minute, Minutes
 from .run import variables
 
@@ -26,6 +28,7 @@ class Stack:
     def __init__(self, url: str, cloud: str = "aws") -> None:
         self.url = url.rstrip("/")
         self.cloud = cloud
+        self._keys: Keys | None = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -102,7 +105,11 @@ class Stack:
         return self._send(method, f"/_stack/{route}", msgspec.json.encode(body) if body is not None else b"")
 
     def _send(self, method: str, path: str, data: bytes) -> bytes:
-        request = urllib.request.Request(f"{self.url}{path}", data=data if method != "GET" else None, method=method)  # noqa: S310  our own server
+        if self._keys is None:
+            self._keys = keys.of(self.url)
+        headers = {"Authorization": f"Bearer {self._keys.control}"} if self._keys is not None else {}
+        body = data if method != "GET" else None
+        request = urllib.request.Request(f"{self.url}{path}", data=body, method=method, headers=headers)  # noqa: S310  our own server
         try:
             with _direct.open(request, timeout=120) as answer:
                 content: bytes = answer.read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from hmac import compare_digest
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
@@ -11,11 +12,14 @@ import msgspec
 
 from .calls import Calls
 from .faults import Fault
+from .keys import FILE
 from .minutes import Minutes
+from .peers import is_other_user
 from .state import Stack
 from .wsgi import Answer
 
 _encode = msgspec.json.Encoder().encode
+_OPEN = frozenset({"GET health", "GET environment"})  # who it is, and in which files its keys are
 
 
 class _Advance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,8 +41,26 @@ class Steered(Protocol):
 def answer(front: Steered, environ: dict[str, Any]) -> Answer:
     """What a WSGI application was asked."""
     route = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO'].removeprefix('/_stack/')}"
+    if (refused := refusal_of(front.stack, route, environ)) is not None:
+        return refused
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     return steer(front, route, body, {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()})
+
+
+def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer | None:
+    """Why a WSGI request may not steer the stack; None for one that may."""
+    return refusal(stack, route, environ.get("HTTP_AUTHORIZATION", ""), (environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"])))
+
+
+def refusal(stack: Stack, route: str, authorization: str, peer: tuple[str, int] | None) -> Answer | None:
+    """Why who asks may not: without the stack's own secret, or another user's process; None for who may."""
+    if route in _OPEN:
+        return None
+    if stack.keys is None or not compare_digest(authorization.encode(errors="replace"), f"Bearer {stack.keys.control}".encode()):
+        return _json(403, {"error": f"this needs the stack's secret, as Authorization: Bearer; it is `control` in {stack.home / FILE}"})
+    if is_other_user(peer):
+        return _json(403, {"error": "this stack belongs to another user of this machine"})
+    return None
 
 
 def steer(front: Steered, route: str, body: bytes, query: dict[str, str]) -> Answer:
@@ -61,6 +83,8 @@ def _effect(front: Steered, route: str, body: bytes, query: dict[str, str]) -> o
                 "pid": os.getpid(),
                 "clock": stack.clock.mode,
                 "moto_answers": stack.moto_answers,
+                "any_key": stack.any_key,
+                "keys": str(stack.home / FILE),
                 "now": stack.clock.now(),
                 "images": dict(stack.images),
             }

@@ -72,7 +72,7 @@ class Home:
         new = () if path.parent.exists() else path.relative_to(self.folder).parents
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}{_FRESH}")
-        with fresh.open("wb") as file:
+        with open(fresh, "wb", opener=_private) as file:
             file.write(record)
             file.flush()
             os.fsync(file.fileno())
@@ -100,6 +100,10 @@ class Home:
     def close(self) -> None:
         """Another stack may have it now."""
         self._owned.leave()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _sync(folder: Path) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.server import create_server
 
+from . import keys
 from .clock import MODES, Clock, Mode
 from .faults import Faults
 from .folders import Owned
@@ -62,6 +63,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     handlers: tuple[str, ...]
     ready: Path | None
     until_stdin_closes: bool
+    any_key: bool
     moto_answers: bool
     allow_hosts: tuple[str, ...]
 
@@ -78,10 +80,11 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
     parser.add_argument("--query-memory", type=_size, default="1GB", metavar="SIZE", help="what one query may use (default: 1GB)")
     parser.add_argument("--handlers", action="append", default=[], metavar="MODULE", help="a module with handlers of your own; repeatable")
     parser.add_argument("--ready", type=Path, metavar="FILE", help="written once the stack listens: its url and pid")
+    parser.add_argument("--open", dest="any_key", action="store_true", help="aws: take any access key, and unsigned requests")
     parser.add_argument(
         "--moto-answers",
         action="store_true",
-        help="answer what moto makes up where nothing here executes (a job without a program: Completed)",
+        help="answer what moto makes up where nothing here executes (a job without a program: Completed); implies --open",
     )
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="HOST", help="gcp: a host that the door lets through; repeatable"
@@ -103,6 +106,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
         handlers=tuple(words.handlers),
         ready=words.ready,
         until_stdin_closes=words.until_stdin_closes,
+        any_key=words.any_key or words.moto_answers,
         moto_answers=words.moto_answers,
         allow_hosts=tuple(host.lower() for host in words.allow_host),
     )
@@ -150,6 +154,7 @@ def serve(
             kept=kept,
             query_memory=options.query_memory,
             state=State(),
+            any_key=options.any_key,
             moto_answers=options.moto_answers,
             allow_hosts=frozenset(options.allow_hosts),
         )
@@ -165,8 +170,10 @@ def serve(
         cleanup.callback(application.close)  # first: it breaks off what a request may wait for
         stack.url = f"http://{HOST}:{listener.port}"
         try:
+            stack.keys = keys.make(stack.url, kept)
+            keys.write(scratch.folder, stack.keys)
             application.begin()
-        except (Changed, OSError) as error:
+        except (Changed, OSError, msgspec.DecodeError) as error:
             sys.stderr.write(
                 f"error  {options.home} is damaged, or was written by another version of the stack: {error}; name another folder\n"
             )
@@ -178,7 +185,9 @@ def serve(
             threading.Thread(target=_live, args=(options.ready,), name="alive", daemon=True).start()
         if options.moto_answers:
             sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: --moto-answers is on\n")
-            sys.stderr.flush()
+        if options.any_key:
+            sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} takes any key of any user of this machine: --open is on\n")
+        sys.stderr.flush()
         listening()
         os.read(ended, 1)
     if options.ready is not None:  # it stays where the end was no clean one

@@ -1,8 +1,9 @@
 """For other people's suites: the fixtures `aws_stack` and `gcp_stack`, clouds that execute. Installed with the package; docs/offline-aws.md
 and docs/offline-gcp.md show them.
 
-Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual), `aws_stack_images` (lines NAME=COMMAND) and
-`aws_stack_moto_answers` (false; true: what moto makes up is answered where nothing here executes); `gcp_stack_clock`, `gcp_stack_images`.
+Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual), `aws_stack_images` (lines NAME=COMMAND),
+`aws_stack_open` (false; true: any access key is taken) and `aws_stack_moto_answers` (false; true: what moto makes up is answered where
+nothing here executes); `gcp_stack_clock`, `gcp_stack_images`.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for fixture in ("aws_stack", "gcp_stack"):
         parser.addini(f"{fixture}_clock", f"the clock of {fixture}: instant, real or manual", default="instant")
         parser.addini(f"{fixture}_images", f"what container images are to {fixture}: NAME=COMMAND", type="linelist", default=[])
+    parser.addini("aws_stack_open", "whether aws_stack takes any access key", type="bool", default=False)
     parser.addini("aws_stack_moto_answers", "whether aws_stack answers what moto makes up", type="bool", default=False)
 
 
 @pytest.fixture(scope="session")
 def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
     """One stack process a session, started by the first test that asks for it."""
-    with _started("aws", pytestconfig, moto_answers=bool(pytestconfig.getini("aws_stack_moto_answers"))) as running:
+    wanted = {name: bool(pytestconfig.getini(f"aws_stack_{ini}")) for name, ini in (("any_key", "open"), ("moto_answers", "moto_answers"))}
+    with _started("aws", pytestconfig, **wanted) as running:
         yield running
 
 
@@ -58,7 +61,7 @@ def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
     return _emptied(gcp_stack_process, monkeypatch)
 
 
-def _started(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
+def _started(cloud: str, config: pytest.Config, *, any_key: bool = False, moto_answers: bool = False) -> RunningStack:
     from .jobs.images import anchored
     from .run import start
 
@@ -72,6 +75,7 @@ def _started(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -
         cloud,
         clock=str(config.getini(f"{cloud}_stack_clock")),
         images=images,
+        any_key=any_key,
         moto_answers=moto_answers,
     )
 

@@ -99,6 +99,7 @@ def start(
     query_memory: str = "1GB",
     env: Mapping[str, str] | None = None,
     loud: bool = False,
+    any_key: bool = False,
     moto_answers: bool = False,
     home: Path | None = None,
     allow_hosts: Sequence[str] = (),
@@ -107,7 +108,8 @@ def start(
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
     `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
-    `moto_answers`: where nothing here executes, what moto makes up is answered. `home`: where it keeps what it holds (default: nowhere).
+    `any_key`: it takes any access key, and unsigned requests, of every user of this machine. `moto_answers`: where nothing here executes,
+    what moto makes up is answered; implies `any_key`. `home`: where it keeps what it holds (default: nowhere).
     `allow_hosts`: hosts that are not the cloud's, to which its door lets through all the same. ValueError for what this cloud has not.
     """
     owned = Owned.temporary("isthmus-stack-")
@@ -123,6 +125,7 @@ def start(
                     ready=ready,
                     handlers=handlers,
                     query_memory=query_memory,
+                    any_key=any_key,
                     moto_answers=moto_answers,
                     home=home,
                     allow_hosts=allow_hosts,
@@ -153,12 +156,13 @@ def command(
     ready: Path | None = None,
     handlers: Sequence[str] = (),
     query_memory: str = "1GB",
+    any_key: bool = False,
     moto_answers: bool = False,
     home: Path | None = None,
     allow_hosts: Sequence[str] = (),
 ) -> list[str]:
     """The command line of the stack's process."""
-    for option, value in (("moto_answers", moto_answers), ("home", home), ("allow_hosts", allow_hosts)):
+    for option, value in (("any_key", any_key), ("moto_answers", moto_answers), ("home", home), ("allow_hosts", allow_hosts)):
         if value and option not in environment_of(cloud).OPTIONS:
             raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")
     words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
@@ -166,8 +170,7 @@ def command(
         words += ["--image", f"{name}={anchored(text, Path.cwd())}"]
     for module in handlers:
         words += ["--handlers", module]
-    if moto_answers:
-        words.append("--moto-answers")
+    words += [word for word, wanted in (("--open", any_key), ("--moto-answers", moto_answers)) if wanted]
     for host in allow_hosts:
         words += ["--allow-host", host]
     for option, path in (("--home", home), ("--ready", ready)):

@@ -14,6 +14,7 @@ import msgspec
 from .clock import Clock
 from .faults import Faults
 from .home import Home
+from .keys import Keys
 
 T = TypeVar("T")
 
@@ -91,6 +92,8 @@ class Stack(msgspec.Struct, kw_only=True):
     query_memory: int  # bytes that one query may use
     url: str = ""  # once it listens
     state: State
+    keys: Keys | None = None  # once it listens
+    any_key: bool = False  # whoever asks is taken to be who they say
     moto_answers: bool = False  # where nothing here executes, what moto makes up is answered
     allow_hosts: frozenset[str] = frozenset()  # not the cloud's own; its door lets through to them
 

@@ -10,7 +10,6 @@ from ...target import Profile
 
 DEFAULT = "ml.m5.large"
 IMAGE = "isthmus"  # offline: what the local stack is told that our image is
-OFFLINE = "offline"
 
 
 def serving_machine(profile: Profile, variant: VariantSpec) -> str:
@@ -40,11 +39,11 @@ def image(profile: Profile) -> str:
 def job_environment(profile: Profile, region: str) -> dict[str, str]:
     """What a job needs before it can read run.json: the region, and offline the way to the local stack.
 
-    On an account its role gives the credentials. What is here must be enough for `targets.blobs_for(run_uri)`.
+    Its role gives the credentials, on an account and offline. What is here must be enough for `targets.blobs_for(run_uri)`.
     """
     environment = {"AWS_DEFAULT_REGION": region}
     if url := profile.options.get("endpoint_url"):
-        environment |= {"AWS_ENDPOINT_URL": str(url), "AWS_ACCESS_KEY_ID": OFFLINE, "AWS_SECRET_ACCESS_KEY": OFFLINE}
+        environment |= {"AWS_ENDPOINT_URL": str(url)}
     return environment
 
 

@@ -13,12 +13,13 @@ from weakref import WeakKeyDictionary
 
 from ...errors import Denied, Invalid
 from ...target import Target
+from ..common import control
 from . import backend, credentials, names
 from .errors import translated
 
 CONTROL = 15  # seconds that a call may take which changes an endpoint: well within the lease of who asks for it
 _ANSWER = 80  # seconds: an endpoint has 60 to answer
-OFFLINE = "offline"  # both halves of the local stack's credentials
+OFFLINE = "offline"  # both halves of the credentials where nobody looks at them
 _OFFLINE_REGION = "us-east-1"
 _OFFLINE_ACCOUNT = "123456789012"
 
@@ -200,9 +201,19 @@ def _config(*, retrying: bool, offline: bool, within: int) -> Any:
     )
 
 
-def _role_token() -> str | None:
-    """A job's own, given by the local stack: what a job does is its role's doing, not its user's."""
-    return os.environ.get("AWS_SESSION_TOKEN") if os.environ.get("AWS_ACCESS_KEY_ID") == OFFLINE else None
+def _offline_keys(endpoint_url: str) -> dict[str, str | None]:
+    """A job's own, which the local stack gave it: what a job does is its role's doing. Else the stack's, else those of the environment that
+    leads there. Another server takes any.
+    """
+    here = os.environ if os.environ.get("AWS_ENDPOINT_URL") == endpoint_url and os.environ.get("AWS_SECRET_ACCESS_KEY") else {}
+    pair = control.keys(endpoint_url).get("pair") if not here.get("AWS_SESSION_TOKEN") else None
+    if pair:
+        return {"aws_access_key_id": pair["access_key"], "aws_secret_access_key": pair["secret_key"]}
+    return {
+        "aws_access_key_id": here.get("AWS_ACCESS_KEY_ID", OFFLINE),
+        "aws_secret_access_key": here.get("AWS_SECRET_ACCESS_KEY", OFFLINE),
+        "aws_session_token": here.get("AWS_SESSION_TOKEN"),
+    }
 
 
 def _session(endpoint_url: str | None, region: str | None) -> Any:
@@ -226,13 +237,7 @@ def _session(endpoint_url: str | None, region: str | None) -> Any:
             more["endpoint_url"] = more.get("endpoint_url") or endpoint_url
             return super().resource(*args, **more)
 
-    return Offline(
-        botocore_session=plain,
-        aws_access_key_id=OFFLINE,
-        aws_secret_access_key=OFFLINE,
-        aws_session_token=_role_token(),
-        region_name=region or _OFFLINE_REGION,
-    )
+    return Offline(botocore_session=plain, region_name=region or _OFFLINE_REGION, **_offline_keys(endpoint_url))
 
 
 @cache

@@ -8,14 +8,13 @@ from contextvars import ContextVar
 
 import msgspec
 
-ROLE_TOKEN = "isthmus-role"  # noqa: S105  the session token of jobs and model servers: they act as their role, not as who started them
-
 
 class Caller(msgspec.Struct, frozen=True):
     """Who asks, as far as a request says it."""
 
     key: str  # access key
     token: str = ""  # session token
+    role: str = ""  # ARN, of jobs and model servers: they act as their role, not as who started them
 
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 
+from .. import keys
+
 TITLE = "AWS"
 PORT = 4599
-OPTIONS = frozenset({"home", "moto_answers"})
+OPTIONS = frozenset({"home", "any_key", "moto_answers"})
 SERVICES = "sagemaker s3 glue athena kinesis firehose cloudwatch"
-ACCOUNT = "123456789012"  # of every access key that is not itself 12 digits
+ACCOUNT = "123456789012"  # of the stack's own keys
+ANY = keys.Pair("offline", "offline")  # where nobody looks at the keys
 REGION = "us-east-1"
 # Variables that would lead an SDK somewhere else, or to somebody's real credentials.
 STRAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION")
 
 
-def variables(url: str, region: str = REGION, account: str = ACCOUNT) -> dict[str, str]:
-    """With these every AWS SDK talks to the stack at `url` and to nothing else."""
+def variables(url: str) -> dict[str, str]:
+    """With these every AWS SDK talks to the stack at `url` and to nothing else. A server that is not ours takes any key."""
+    of_stack = keys.of(url)
+    pair = of_stack.pair if of_stack is not None else ANY
+    return exports(url, REGION, pair.access_key, pair.secret_key)
+
+
+def exports(url: str, region: str, access_key: str, secret_key: str) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "offline" if account == ACCOUNT else account,
-        "AWS_SECRET_ACCESS_KEY": "offline",
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": secret_key,
         "AWS_DEFAULT_REGION": region,
     }
 

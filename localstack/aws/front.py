@@ -17,9 +17,9 @@ from ..faults import OF_THE_WIRE, Fault
 from ..minutes import Minutes
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
-from . import constraints, coverage, in_process, moto_server, wire
+from . import constraints, coverage, door, in_process, moto_server, wire
 from .access import Access
-from .caller import ROLE_TOKEN, on_behalf_of
+from .caller import on_behalf_of
 from .endpoints.scripted import add as add_minutes
 from .environment import ACCOUNT, REGION
 from .incoming import Incoming
@@ -62,14 +62,11 @@ class Front:
             done = refused
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
             done = control.answer(self, environ)
-        elif (environ["REQUEST_METHOD"], environ.get("PATH_INFO")) == ("POST", "/moto-api/reset-auth"):
-            done = self._enforce(environ)
-        elif (environ["REQUEST_METHOD"], environ.get("PATH_INFO")) == _MOTO_RESET:
-            self.reset()
-            done = Answer(200, (("Content-Type", "application/json"),), b'{"status": "ok"}')
+        elif environ.get("PATH_INFO", "").startswith("/moto-api/"):
+            done = self._of_moto(environ)
         else:
             wire.buffered(environ)
-            done = self.answer(wire.understand(environ))
+            done = self._admitted(wire.understand(environ))
         headers = [header for header in done.headers if header[0].lower() not in ("content-length", "connection", "transfer-encoding")]
         if environ["REQUEST_METHOD"] == "HEAD":
             headers = [*headers, *(h for h in done.headers if h[0].lower() == "content-length")]
@@ -78,6 +75,28 @@ class Front:
         headers.append(("Content-Length", str(len(done.body))))
         start_response(f"{done.status} {responses.get(done.status, 'Answer')}", headers)
         return [done.body]
+
+    def _admitted(self, incoming: Incoming) -> Answer:
+        """The answer for who may ask; the refusal for everybody else."""
+        refused = door.admit(self.stack, incoming)
+        if refused is None:
+            return self.answer(incoming)
+        done = wire.refusal(incoming, refused)
+        self._log(incoming, (), done, [], cut=False, refused=True)
+        return done
+
+    def _of_moto(self, environ: dict[str, Any]) -> Answer:
+        """Moto's own routes steer it as ours do. With --open they are free: its users' suites call them between two tests."""
+        route = (environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        if not self.stack.any_key and (refused := control.refusal_of(self.stack, " ".join(route), environ)) is not None:
+            return refused
+        wire.buffered(environ)
+        if route == ("POST", "/moto-api/reset-auth"):
+            return self._enforce(environ)
+        if route == _MOTO_RESET:
+            self.reset()
+            return Answer(200, (("Content-Type", "application/json"),), b'{"status": "ok"}')
+        return self.answer(wire.understand(environ))
 
     def answer(self, incoming: Incoming) -> Answer:
         """Faults, the effect, the log. Raises Cut."""
@@ -183,7 +202,7 @@ class Front:
         """AwsError for who may not. The stack's own calls are free, but not those that it makes for somebody."""
         inside = _INTERNAL in incoming.environ
         caller = on_behalf_of() if inside else incoming.caller
-        if caller is None or caller.token == ROLE_TOKEN or incoming.environ.get("PATH_INFO", "").startswith("/moto-api"):
+        if caller is None or caller.role or incoming.environ.get("PATH_INFO", "").startswith("/moto-api"):
             return
         held = self.access.on(counts=not inside)
         if not (held or inside):
@@ -197,7 +216,6 @@ class Front:
 
     def _enforce(self, environ: dict[str, Any]) -> Answer:
         """Do as moto's set_initial_no_auth_action_count: from so many calls on, each caller is held to its policies."""
-        wire.buffered(environ)
         try:
             before = self.access.start(float(environ["wsgi.input"].read()))
         except ValueError:
@@ -220,10 +238,19 @@ class Front:
         found = (self.stack.faults.take((kind,), incoming.service, incoming.operation, named) for kind in OF_THE_WIRE)
         return [fault for fault in found if fault is not None]
 
-    def _log(self, incoming: Incoming, named: tuple[str, ...], done: Answer | None, faults: list[Fault], *, cut: bool) -> None:
+    def _log(
+        self,
+        incoming: Incoming,
+        named: tuple[str, ...],
+        done: Answer | None,
+        faults: list[Fault],
+        *,
+        cut: bool,
+        refused: bool = False,
+    ) -> None:
         if _INTERNAL in incoming.environ:
             return
-        if incoming.model is not None and incoming.caller.token != ROLE_TOKEN and (done is None or done.status != 501):
+        if incoming.model is not None and not (incoming.caller.role or refused) and (done is None or done.status != 501):
             self.used.add(_asked(incoming), named)
         self.calls.add(
             at=self.stack.clock.now(),

@@ -18,6 +18,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "features.groups",
     "features.records",
     "firehose.streams",
+    "identity",
     "jobs.processing",
     "jobs.training",
     "model_packages",

@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.model import OperationModel, ServiceModel
 
 from ..wsgi import Answer
-from .environment import variables
+from .environment import ACCOUNT, ANY
 from .registry import AwsError
 
 _HERE = "http://127.0.0.1"
@@ -110,8 +110,7 @@ def operation_model(service: str, operation: str) -> OperationModel:
 
 
 def _keys(account: str) -> tuple[str, str]:
-    env = variables("", account=account)
-    return env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]
+    return ANY.access_key if account == ACCOUNT else account, ANY.secret_key
 
 
 def _body(body: Any) -> bytes:

@@ -20,8 +20,9 @@ import msgspec
 from ..clock import Clock
 from ..faults import OF_THE_HANDLERS, Fault, Kind
 from ..state import Stack
-from .caller import ROLE_TOKEN, acting_for
-from .environment import variables
+from .caller import acting_for
+from .environment import ACCOUNT, REGION, exports
+from .sessions import Sessions
 
 if TYPE_CHECKING:
     from .incoming import Incoming
@@ -115,10 +116,15 @@ class Context:
     def url(self) -> str:
         return self._stack.url
 
+    def env(self, role: str) -> dict[str, str]:
+        """What a subprocess that acts as `role` (an ARN) needs to reach this stack with the genuine SDKs."""
+        session = self.sessions.issue(self.account, role=role)
+        return {**exports(self._stack.url, self.region, session.key, session.secret), "AWS_SESSION_TOKEN": session.token}
+
     @property
-    def env(self) -> dict[str, str]:
-        """What a subprocess needs to reach this stack with the genuine SDKs."""
-        return {**variables(self._stack.url, self.region, self.account), "AWS_SESSION_TOKEN": ROLE_TOKEN}
+    def sessions(self) -> Sessions:
+        """The keys that the stack issued itself, for all accounts and regions; a reset drops them."""
+        return self.state.store((ACCOUNT, REGION), Sessions)
 
     @property
     def stopping(self) -> threading.Event:

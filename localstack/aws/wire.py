@@ -139,8 +139,9 @@ def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
     if "json" in incoming.environ.get("CONTENT_TYPE", "") or incoming.service.startswith("sagemaker"):
         body = json.dumps({"__type": error.code, "Message": error.message, "message": error.message})
         return Answer(status, (("Content-Type", "application/json"), ("X-Amzn-Errortype", error.code)), body.encode(), error.code)
-    inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
-    text = f"<Error>{inner}</Error>" if incoming.service in ("s3", "") else f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>"
+    text = f"<Error><Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
+    if incoming.service not in ("s3", "") or "x-www-form-urlencoded" in incoming.environ.get("CONTENT_TYPE", ""):
+        text = f"<ErrorResponse>{text}</ErrorResponse>"
     return Answer(status, (("Content-Type", "text/xml"),), text.encode(), error.code)
 
 

@@ -136,9 +136,11 @@ class Front:
 
     # HTTP.
 
-    def control(self, request: HttpRequest) -> HttpAnswer:
-        """/_stack/..."""
-        done: Answer = control.steer(self, f"{request.method} {request.path.removeprefix('/_stack/')}", request.body, request.query)
+    def control(self, request: HttpRequest, peer: tuple[str, int] | None) -> HttpAnswer:
+        """/_stack/... `peer`: the address of who asks."""
+        route = f"{request.method} {request.path.removeprefix('/_stack/')}"
+        refused = control.refusal(self.stack, route, request.headers.get("authorization", ""), peer)
+        done: Answer = refused or control.steer(self, route, request.body, request.query)
         return HttpAnswer(status=done.status, headers=done.headers, body=done.body)
 
     async def http(self, request: HttpRequest) -> HttpAnswer:

@@ -157,7 +157,8 @@ class Connection(asyncio.Protocol):
             text = b"this is a local GCP stack for programs on this machine; it does not answer web pages or other host names\n"
             return HttpAnswer(status=403, headers=(("Content-Type", "text/plain"),), body=text)
         if request.path.startswith("/_stack/"):
-            return await self._loop.run_in_executor(_CONTROL, self._front.control, request)
+            peer = self._transport.get_extra_info("peername") if self._transport is not None else None
+            return await self._loop.run_in_executor(_CONTROL, self._front.control, request, peer)
         if request.path == "/token" and request.method == "POST":
             return HttpAnswer(headers=(("Content-Type", "application/json"),), body=_TOKEN)
         return await self._front.http(request)

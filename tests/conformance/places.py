@@ -70,9 +70,13 @@ def gcp(_folder):
 def _empty(url):
     """Unsupported for a server that cannot be emptied: tests do not share what they leave."""
     from isthmus.adapters.sagemaker import backend
+    from isthmus.localstack.client import Stack
 
     server = backend.server(url)
-    routes = {backend.OURS: "_stack/reset", backend.MOTO: "moto-api/reset", backend.LOCALSTACK: "_localstack/state/reset"}
+    if server == backend.OURS:
+        Stack(url).reset()
+        return
+    routes = {backend.MOTO: "moto-api/reset", backend.LOCALSTACK: "_localstack/state/reset"}
     if server not in routes:
         raise Unsupported(f"{ENDPOINT} is {url}, and {server} has no way to be emptied", capability="conformance")
     with urlopen(Request(f"{url.rstrip('/')}/{routes[server]}", method="POST"), timeout=60):  # an error status raises

@@ -147,8 +147,8 @@ def test_half_of_a_login_is_said_as_what_it_is(shop, nobody, monkeypatch, unreac
 
 def on_account(shop, stack, monkeypatch, account):
     """The project as on an account: the SDK's own credential chain, its endpoints led to the stack."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "offline")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "offline")
+    for name, value in stack.env.items():
+        monkeypatch.setenv(name, value)
     options = {"account": account, "region": "us-east-1", "bucket": "s3://example-ranker"}
     target = targets.load(Profile(name="sagemaker", adapter="sagemaker", project="shop", options=options))
     return Project(load(shop / "project.yaml"), target)

@@ -17,6 +17,7 @@ from isthmus.project.load import load
 from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create
+from isthmus.tests.localstack.keys_kit import keys
 
 ACCOUNT = "123456789012"
 BUCKET = "example-ranker"
@@ -36,7 +37,7 @@ def stack(process, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", process.url)
     stack = Stack(process.url)
-    become(monkeypatch, "offline", "offline")
+    become(monkeypatch, *keys(stack.url).values())
     fresh(stack)
     return stack
 
@@ -53,9 +54,7 @@ def fresh(stack):
 
 
 def client(service, stack):
-    return boto3.client(
-        service, endpoint_url=stack.url, region_name="us-east-1", aws_access_key_id="offline", aws_secret_access_key="offline"
-    )
+    return boto3.client(service, endpoint_url=stack.url, region_name="us-east-1", **keys(stack.url))
 
 
 def user(stack, policy):
@@ -145,7 +144,7 @@ def test_tags_roles_and_the_catalogue_need_rights_of_their_own(stack, tmp_path, 
         im.apply(project)
     policy = stack.policy()
     for action in ("kinesis:AddTagsToStream", "firehose:TagDeliveryStream", "sagemaker:AddTags", "iam:PassRole", "glue:CreateTable"):
-        become(monkeypatch, "offline", "offline")
+        become(monkeypatch, *keys(stack.url).values())
         fresh(stack)
         become(monkeypatch, *user(stack, without(policy, action)))
         stack.enforce()

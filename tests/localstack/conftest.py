@@ -6,6 +6,7 @@ from botocore.config import Config
 
 from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack.keys_kit import keys
 
 EXAMPLES = "isthmus.tests.localstack.example_handlers"
 
@@ -27,13 +28,12 @@ def example_stack(example_process):
 def aws(example_stack):
     """aws("s3"): a client of the example stack; `attempts` with retries."""
 
-    def client(service, *, attempts=1, account="offline", region="us-east-1"):
+    def client(service, *, attempts=1, account=None, region="us-east-1"):
         return boto3.client(
             service,
             endpoint_url=example_stack.url,
             region_name=region,
-            aws_access_key_id=account,
-            aws_secret_access_key="offline",
+            **keys(example_stack.url, account),
             config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, max_pool_connections=30),
         )
 

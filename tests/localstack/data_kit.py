@@ -8,6 +8,7 @@ from botocore.config import Config
 
 from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack.keys_kit import keys
 
 BUCKET = "data-bucket"
 ROLE = "arn:aws:iam::123456789012:role/DataRole"
@@ -31,8 +32,7 @@ class Aws:
             name.replace("_", "-"),
             endpoint_url=self.url,
             region_name="us-east-1",
-            aws_access_key_id="offline",
-            aws_secret_access_key="offline",
+            **keys(self.url),
             config=Config(retries={"total_max_attempts": 1}),
         )
         setattr(self, name, client)

@@ -12,6 +12,7 @@ from botocore.config import Config
 
 from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack.keys_kit import keys
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/toy:1"
 ROLE = "arn:aws:iam::123456789012:role/serving"
@@ -74,8 +75,7 @@ class Kit:
 
     def client(self, service):
         config = Config(retries={"total_max_attempts": self._attempts}, max_pool_connections=30)
-        keys = {"aws_access_key_id": "offline", "aws_secret_access_key": "offline"}
-        return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", config=config, **keys)
+        return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", config=config, **keys(self.url))
 
     def bucket(self, name="models"):
         self.s3.create_bucket(Bucket=name)

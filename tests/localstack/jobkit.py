@@ -10,6 +10,7 @@ from botocore.config import Config
 
 from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack.keys_kit import keys
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools/shell:1"
@@ -47,8 +48,7 @@ class Aws:
                 service,
                 endpoint_url=self.url,
                 region_name="us-east-1",
-                aws_access_key_id="offline",
-                aws_secret_access_key="offline",
+                **keys(self.url),
                 config=Config(retries={"total_max_attempts": 1}),
             )
         return self._made[service]

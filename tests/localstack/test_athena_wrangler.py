@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process, manual_process, moved
+from isthmus.tests.localstack.keys_kit import keys
 
 wr = pytest.importorskip("awswrangler")
 FRAME = pd.DataFrame(
@@ -26,7 +27,7 @@ MODES = {"ctas": {"ctas_approach": True}, "unload": {"ctas_approach": False, "un
 @pytest.fixture
 def session(aws, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
-    return boto3.Session(aws_access_key_id="offline", aws_secret_access_key="offline", region_name="us-east-1")
+    return boto3.Session(**keys(aws.url), region_name="us-east-1")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from botocore.session import get_session
 
 from isthmus.localstack.aws import coverage
 from isthmus.tests.localstack.jobkit import ROLE, definition, processing_request, running, step, training_request
+from isthmus.tests.localstack.keys_kit import control
 
 NOBODYS = "683313688378.dkr.ecr.us-east-1.amazonaws.com/nobodys:1"
 
@@ -137,7 +138,7 @@ def test_motos_reset_forgets_what_we_keep_too(aws):
     aws.sm.create_pipeline(PipelineName="p", PipelineDefinition=definition(step("A")), RoleArn=ROLE)
     aws.sm.create_model(ModelName="m", PrimaryContainer={"Image": NOBODYS}, ExecutionRoleArn=ROLE)
     aws.stack.fault(kind="error", operation="ListModels", times=1)
-    request = urllib.request.Request(f"{aws.url}/moto-api/reset", method="POST")
+    request = urllib.request.Request(f"{aws.url}/moto-api/reset", method="POST", headers=control(aws.url))
     with urllib.request.urlopen(request) as answer:
         assert (answer.status, answer.read()) == (200, b'{"status": "ok"}')
     assert aws.stack.calls() == ()

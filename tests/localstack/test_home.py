@@ -32,6 +32,7 @@ from isthmus.localstack.state import State
 from isthmus.tests.localstack.endpoints_kit import Kit
 from isthmus.tests.localstack.endpoints_kit import start as start_kit
 from isthmus.tests.localstack.jobkit import Aws, alive, definition, step, training_request, until
+from isthmus.tests.localstack.keys_kit import control
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each test starts two stacks
 
@@ -271,7 +272,7 @@ def test_motos_own_reset_empties_the_home_too(life):
     aws = life()
     aws.s3.create_bucket(Bucket="bucket")
     aws.sm.create_model_package_group(ModelPackageGroupName="ranker")
-    with urllib.request.urlopen(urllib.request.Request(f"{aws.url}/moto-api/reset", method="POST")) as answer:
+    with urllib.request.urlopen(urllib.request.Request(f"{aws.url}/moto-api/reset", method="POST", headers=control(aws.url))) as answer:
         assert answer.status == 200
     aws = life()
     assert aws.s3.list_buckets()["Buckets"] == []

@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack.keys_kit import keys
 
 pytestmark = pytest.mark.slow
 
@@ -51,9 +52,7 @@ def seen(stack, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def aws(stack):
-    return lambda service: boto3.client(
-        service, endpoint_url=stack.url, region_name="us-east-1", aws_access_key_id="offline", aws_secret_access_key="offline"
-    )
+    return lambda service: boto3.client(service, endpoint_url=stack.url, region_name="us-east-1", **keys(stack.url))
 
 
 def model_at(aws, uri):

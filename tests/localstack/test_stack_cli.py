@@ -9,6 +9,7 @@ import pytest
 
 from isthmus.localstack.aws import coverage
 from isthmus.localstack.jobs.images import anchored
+from isthmus.localstack.keys import of
 from isthmus.localstack.run import environment_for
 
 pytestmark = pytest.mark.slow
@@ -38,8 +39,10 @@ def test_up_prints_what_to_export_and_the_true_counts_and_ends_at_ctrl_c(tmp_pat
     url = second.split("AWS_ENDPOINT_URL=")[1].split()[0]
     assert first.startswith(f"AWS on {url.removeprefix('http://')}   sagemaker s3 glue athena kinesis firehose cloudwatch   ")
     assert first.rstrip().endswith(f"{counted.executes} operations execute, {counted.stores} only store")
+    pair = of(url).pair
     assert second.strip() == (
-        f"export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID=offline AWS_SECRET_ACCESS_KEY=offline AWS_DEFAULT_REGION=us-east-1"
+        f"export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={pair.access_key} AWS_SECRET_ACCESS_KEY={pair.secret_key} "
+        "AWS_DEFAULT_REGION=us-east-1"
     )
     assert answers(url)
     process.send_signal(signal.SIGINT)
@@ -60,6 +63,7 @@ def test_up_says_in_its_first_line_that_motos_answers_are_on(tmp_path):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=15)
     assert "--moto-answers" in first
+    assert "--open" in first
 
 
 def test_run_with_motos_answers_says_so_and_reaches_the_stack(tmp_path):

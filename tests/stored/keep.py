@@ -45,8 +45,10 @@ with isthmus.open("project.yaml") as project:
 FETCH = """
 import json, sys
 import boto3
+from isthmus.localstack.run import variables
 url = json.load(open(".isthmus/stack/aws.json"))["url"]
-session = dict(endpoint_url=url, region_name="ap-northeast-1", aws_access_key_id="test", aws_secret_access_key="test")
+pair = {name.lower(): value for name, value in variables("aws", url).items() if "_KEY" in name}
+session = dict(endpoint_url=url, region_name="ap-northeast-1", **pair)
 s3, glue = boto3.client("s3", **session), boto3.client("glue", **session)
 found = {}
 for page in s3.get_paginator("list_objects_v2").paginate(Bucket="starter"):

@@ -41,7 +41,7 @@ def model_server(ctx: Context, endpoint: str, variant: str, source: Content, com
     return ModelServer(
         ctx.state,
         contract(ctx.region),
-        Program(image=source.image, command=command, variables=source.environment, stack=ctx.env),
+        Program(image=source.image, command=command, variables=source.environment, stack=ctx.env(source.role)),
         folder=ctx.home / "endpoints" / f"{endpoint}-{variant}-{uuid.uuid4().hex[:8]}",
         log=lambda: VariantLog(ctx.client("logs"), group, stream),
         remarks=differences,

@@ -23,6 +23,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     """What a container is made of."""
 
     image: str
+    role: str = ""  # the model's, an ARN
     environment: Mapping[str, str] = {}
     archive: str | None = None  # s3://... of a model.tar.gz
     prefix: str | None = None  # s3://.../ with plain files
@@ -38,7 +39,7 @@ def content(ctx: Context, model: str) -> Content:
     containers = [primary] if primary else list(found.get("Containers") or ())
     if len(containers) != 1:
         raise NoModel(f"Model {model} has {len(containers)} containers: the local stack serves models of one container")
-    return _content(ctx, model, containers[0])
+    return _content(ctx, model, containers[0], found.get("ExecutionRoleArn") or "")
 
 
 def fetch(ctx: Context, source: Content, folder: Path) -> None:
@@ -63,7 +64,7 @@ def _unpack(data: bytes, uri: str, folder: Path) -> None:
         ) from error
 
 
-def _content(ctx: Context, model: str, container: Mapping[str, Any]) -> Content:
+def _content(ctx: Context, model: str, container: Mapping[str, Any], role: str) -> Content:
     package: Mapping[str, Any] = {}
     if container.get("ModelPackageName"):
         package = _package(ctx, model, container["ModelPackageName"])
@@ -75,6 +76,7 @@ def _content(ctx: Context, model: str, container: Mapping[str, Any]) -> Content:
         raise NoModel(f"Model {model} names no image")
     return Content(
         image=image,
+        role=role,
         environment={**(package.get("Environment") or {}), **(container.get("Environment") or {})},
         archive=(source["S3Uri"] if source and not plain else url) or None,
         prefix=source["S3Uri"] if source and plain else None,

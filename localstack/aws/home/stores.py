@@ -22,8 +22,9 @@ from ..endpoints.capture import Buffer
 from ..endpoints.records import Variant
 from ..endpoints.shadow import Copies
 from ..pipelines.store import Execution
+from ..sessions import Sessions
 
-FORGOTTEN = (Executions, Evaluations, Variants, Buffer, Copies)
+FORGOTTEN = (Executions, Evaluations, Variants, Buffer, Copies, Sessions)
 _LEFT: Left = {Variant: {"server": lambda: None}, Execution: {"jobs": dict}}
 _FOLDER = "stores"
 _PACKAGE = __name__.rsplit(".", 2)[0]  # of the stack for AWS

@@ -105,7 +105,7 @@ def contain(
     try:
         return run(
             command,
-            env=containers.environment(container, ctx.env, variables),
+            env=containers.environment(container, ctx.env(job.params["RoleArn"]), variables),
             folder=container.work,
             line=line,
             tick=log.tick,

@@ -25,6 +25,7 @@ from isthmus.target import CallLog
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
 from isthmus.tests.cli.running import isthmus as command
 from isthmus.tests.conformance.toy_models import model_folder, settled, variant
+from isthmus.tests.localstack.keys_kit import keys
 
 NAME = "Prod-AB"
 ROLE = "arn:aws:iam::123456789012:role/theirs"
@@ -43,7 +44,7 @@ CALL = ("--target", "sagemaker", "--offline")
 @pytest.fixture
 def theirs(stack):
     """A client that knows nothing of Isthmus."""
-    return boto3.client("sagemaker", endpoint_url=stack.url, region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t")
+    return boto3.client("sagemaker", endpoint_url=stack.url, region_name="us-east-1", **keys(stack.url))
 
 
 def archive(folder, value):
@@ -57,7 +58,7 @@ def archive(folder, value):
 @pytest.fixture
 def standing(theirs, stack, tmp_path):
     """Two models of archives behind one endpoint, 3 to 1."""
-    s3 = boto3.client("s3", endpoint_url=stack.url, region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t")
+    s3 = boto3.client("s3", endpoint_url=stack.url, region_name="us-east-1", **keys(stack.url))
     s3.create_bucket(Bucket="theirs")
     for name, value in (("Old-1", 1.0), ("new", 2.0)):
         s3.put_object(Bucket="theirs", Key=f"{name}/model.tar.gz", Body=archive(tmp_path / "models", value))
@@ -160,7 +161,7 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(fold
     assert weights == {"Old-1": 70, "new": 30}
     assert "old_1 prod_ab@1 70 %" in command(folder, "endpoints", "list", *CALL).out
     assert "prod_ab@2" in command(folder, "models", "list", *CALL).out
-    logs = boto3.client("logs", endpoint_url=stack.url, region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t")
+    logs = boto3.client("logs", endpoint_url=stack.url, region_name="us-east-1", **keys(stack.url))
     stream = {"logGroupName": f"/aws/sagemaker/Endpoints/{NAME}", "logStreamName": "Old-1/i-0"}
     logs.create_log_stream(**stream)
     logs.put_log_events(**stream, logEvents=[{"timestamp": int(time.time() * 1000), "message": "of theirs"}])

@@ -9,6 +9,7 @@ import pytest
 from isthmus.adapters import targets
 from isthmus.adapters.sagemaker import session
 from isthmus.errors import Denied, DryRun, Invalid
+from isthmus.localstack.client import Stack
 from isthmus.target import CallLog, Profile
 from isthmus.tests.conformance.places import aws_stack
 
@@ -20,8 +21,8 @@ def opened(profile, calls=None, **options):
 def online(profile, monkeypatch, **options):
     """The target as with an account: no endpoint in the profile, credentials from the environment; which names the stack."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_stack().url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "offline")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "offline")
+    for name, value in Stack(aws_stack().url).env.items():
+        monkeypatch.setenv(name, value)
     rest = {name: value for name, value in profile.options.items() if name != "endpoint_url"}
     return targets.load(Profile(name="sagemaker", adapter="sagemaker", project="conf", options=rest | options))
 

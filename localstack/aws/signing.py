@@ -1,0 +1,232 @@
+"""AWS Signature Version 4 read from a request and checked, and S3's older signed URLs.
+
+Source: IAM User Guide, "Create a signed AWS API request"; S3 API Reference, "Authenticating Requests (AWS Signature Version 4)" and
+"Signing and authenticating REST requests (AWS signature version 2)".
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+import msgspec
+from botocore.auth import HmacV1QueryAuth
+from botocore.awsrequest import HTTPHeaders
+from botocore.credentials import Credentials
+from botocore.utils import normalize_url_path
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+_HASH = re.compile(r"[0-9a-f]{64}")
+_UNSIGNED = "UNSIGNED-PAYLOAD"
+_DATE = "%Y%m%dT%H%M%SZ"
+
+
+class Malformed(ValueError):
+    """A signature that is not whole. The message says what is missing, as AWS does."""
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request says of who sends it."""
+
+    key: str  # access key
+    token: str  # session token; "": none
+    date: str  # of the scope: YYYYMMDD
+    region: str
+    service: str  # signing name
+    headers: tuple[str, ...]  # those that are signed, in lower case
+    signature: str
+    at: datetime
+    expires: int | None = None  # seconds; None: the request itself is signed, not a URL
+
+
+class OldUrl(msgspec.Struct, frozen=True, kw_only=True):
+    """A presigned URL of S3's Signature Version 2."""
+
+    key: str
+    token: str
+    signature: str
+    expires: int  # seconds since 1970
+
+
+def read(environ: Mapping[str, Any]) -> Signature | OldUrl | None:
+    """The signature of a request; None where it has none. Malformed."""
+    header = environ.get("HTTP_AUTHORIZATION", "")
+    if header:
+        return _of_header(header, environ)
+    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+    if "X-Amz-Algorithm" in query or "X-Amz-Signature" in query:
+        return _of_query(query)
+    if {"AWSAccessKeyId", "Signature", "Expires"} <= query.keys() and query["Expires"].isdecimal():
+        token = query.get("x-amz-security-token", "")
+        return OldUrl(key=query["AWSAccessKeyId"], token=token, signature=query["Signature"], expires=int(query["Expires"]))
+    return None
+
+
+def fits(found: Signature | OldUrl, environ: Mapping[str, Any], secret: str) -> bool:
+    """Whether who sent the request knows the secret key, and signed this very request."""
+    if isinstance(found, OldUrl):
+        return hmac.compare_digest(_old(found, environ, secret).encode(), found.signature.encode(errors="replace"))
+    payload = _payload(found, environ)
+    if payload is None:
+        return False
+    text = "\n".join(
+        (
+            ALGORITHM,
+            found.at.strftime(_DATE),
+            f"{found.date}/{found.region}/{found.service}/aws4_request",
+            sha256(_canonical(found, environ, payload)).hexdigest(),
+        )
+    )
+    wanted = hmac.new(_signing_key(secret, found.date, found.region, found.service), text.encode(), sha256).hexdigest()
+    return hmac.compare_digest(wanted, found.signature)
+
+
+def _of_header(header: str, environ: Mapping[str, Any]) -> Signature:
+    algorithm, _, rest = header.strip().partition(" ")
+    if algorithm != ALGORITHM:
+        raise Malformed(f"Unsupported AWS 'algorithm': '{algorithm}'. Please use {ALGORITHM}.")
+    parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
+    missing = [name for name in ("Credential", "Signature", "SignedHeaders") if not parts.get(name)]
+    date = environ.get("HTTP_X_AMZ_DATE") or _basic(environ.get("HTTP_DATE", ""))
+    words = [f"Authorization header requires '{name}' parameter." for name in missing]
+    if not date:
+        words.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+    if words:
+        raise Malformed(" ".join(words))
+    return _signature(
+        parts["Credential"], parts["SignedHeaders"], parts["Signature"], date, token=environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or ""
+    )
+
+
+def _basic(date: str) -> str:
+    """HTTP's date as signatures have it; "" for what is none."""
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC).strftime(_DATE)
+    except ValueError:
+        return ""
+
+
+def _of_query(query: Mapping[str, str]) -> Signature:
+    if query.get("X-Amz-Algorithm") != ALGORITHM:
+        raise Malformed(f"X-Amz-Algorithm only supports '{ALGORITHM}'.")
+    wanted = ("X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Date", "X-Amz-Expires")
+    if missing := [name for name in wanted if not query.get(name)]:
+        raise Malformed(f"AWS query-string parameters must include {', '.join(wanted)}: there is no {', '.join(missing)}.")
+    expires = query["X-Amz-Expires"]
+    if not (expires.isdecimal() and int(expires) <= 7 * 86400):
+        raise Malformed("X-Amz-Expires must be a number of seconds, 604800 at most.")
+    scope, headers, signature, date, _ = (query[name] for name in wanted)
+    return _signature(scope, headers, signature, date, token=query.get("X-Amz-Security-Token", ""), expires=int(expires))
+
+
+def _signature(scope: str, headers: str, signature: str, date: str, *, token: str, expires: int | None = None) -> Signature:
+    words = scope.split("/")
+    if len(words) < 5 or words[-1] != "aws4_request":
+        raise Malformed("Credential must have at least 5 slash-delimited elements, e.g. keyid/date/region/service/term.")
+    try:
+        at = datetime.strptime(date, _DATE).replace(tzinfo=UTC)
+    except ValueError:
+        raise Malformed(f"Date must be in ISO-8601 'basic format'. Got '{date}'.") from None
+    if words[-4] != date[:8]:
+        raise Malformed(f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{words[-4]}'.")
+    names = tuple(headers.lower().split(";"))
+    if "host" not in names:
+        raise Malformed("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+    return Signature(
+        key="/".join(words[:-4]),
+        token=token,
+        date=words[-4],
+        region=words[-3],
+        service=words[-2],
+        headers=names,
+        signature=signature if signature.isascii() else "",
+        at=at,
+        expires=expires,
+    )
+
+
+def _canonical(found: Signature, environ: Mapping[str, Any], payload: str) -> bytes:
+    path, query = split(environ)
+    if found.service != "s3":
+        path = quote(normalize_url_path(path), safe="/~")
+    if query:
+        pairs = sorted(_pair(pair) for pair in query.split("&") if pair)
+        query = "&".join(f"{name}={value}" for name, value in pairs if name != "X-Amz-Signature")
+    headers = "".join(f"{name}:{' '.join(_header(environ, name).split())}\n" for name in found.headers)
+    lines = (environ["REQUEST_METHOD"], path or "/", query, headers, ";".join(found.headers), payload)
+    return "\n".join(lines).encode("latin-1", "replace")  # as the server read them: what came is hashed, byte by byte
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """A name and a value as everybody signs them, however they are written in the URL."""
+    name, _, value = text.partition("=")
+    return _encoded(name), _encoded(value)
+
+
+def _encoded(text: str) -> str:
+    return quote(unquote(text, "latin-1"), safe="-_.~", encoding="latin-1", errors="replace")
+
+
+def _header(environ: Mapping[str, Any], name: str) -> str:
+    variable = name.upper().replace("-", "_")
+    value = environ.get(f"HTTP_{variable}")
+    if value is None and variable in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        value = environ.get(variable)
+    return str(value or "")
+
+
+def _payload(found: Signature, environ: Mapping[str, Any]) -> str | None:
+    """What stands for the body in the signed text; None where the body is another than the request says."""
+    declared = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256") or "")
+    if not declared and found.expires is not None and found.service == "s3":
+        return _UNSIGNED
+    if declared and not _HASH.fullmatch(declared):
+        return declared  # unsigned, or signed chunk by chunk: who sends it is known all the same
+    real = sha256(environ["wsgi.input"].getbuffer()).hexdigest()
+    return real if declared in ("", real) else None
+
+
+@lru_cache(maxsize=256)
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def split(environ: Mapping[str, Any]) -> tuple[str, str]:
+    """Path and query of a request as they came."""
+    target = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "/")
+    if not target.startswith("/"):  # a proxy's form
+        parts = urlsplit(target)
+        return parts.path, parts.query
+    path, _, query = target.partition("?")
+    return path, query
+
+
+class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no types
+    def _get_date(self) -> str:
+        return str(self._expires)  # of the URL, not of one that is made now
+
+
+def _old(found: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
+    """What botocore would sign such a URL with. Headers that were signed may stand in its query."""
+    path, query = split(environ)
+    sent = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): str(value)
+        for name, value in environ.items()
+        if value and (name.startswith("HTTP_X_AMZ_") or name in ("CONTENT_TYPE", "HTTP_CONTENT_MD5"))
+    }
+    named = {name.lower(): value for name, value in parse_qsl(query) if name.lower().startswith(("x-amz-", "content-"))}
+    headers = HTTPHeaders()
+    for name, value in (sent | named).items():
+        headers[name] = value
+    signer = _OldSigner(Credentials(found.key, secret), expires=found.expires)
+    return str(signer.get_signature(environ["REQUEST_METHOD"], urlsplit(f"http://s3{path}?{query}"), headers))

@@ -1,0 +1,272 @@
+"""Who may ask the stack: who signs with its keys, or with keys that it issued; and who may steer it."""
+
+import os
+import socket
+import stat
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore import UNSIGNED
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+from isthmus.localstack import keys as stack_keys
+from isthmus.localstack import peers
+from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack.keys_kit import keys
+
+REGION = "us-east-1"
+
+
+@pytest.fixture
+def client(example_stack):
+    """client("s3", secret="wrong"): a client whose keys are the stack's but for what is said."""
+
+    def made(service, *, config=None, **other):
+        wanted = keys(example_stack.url) | {f"aws_{name}": value for name, value in other.items()}
+        config = Config(retries={"total_max_attempts": 1}).merge(config or Config())
+        return boto3.client(service, endpoint_url=example_stack.url, region_name=REGION, config=config, **wanted)
+
+    return made
+
+
+def refusal(call, **arguments):
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return caught.value.response["Error"]["Code"], caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def session_of(credentials):
+    return {
+        "access_key_id": credentials["AccessKeyId"],
+        "secret_access_key": credentials["SecretAccessKey"],
+        "session_token": credentials["SessionToken"],
+    }
+
+
+def fetched(url, *, method="GET", headers=None, data=None):
+    """Status and body."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers or {}, data=data)) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+CALLS = {
+    "s3": ("list_buckets", ("SignatureDoesNotMatch", 403), ("InvalidAccessKeyId", 403), ("InvalidToken", 400), ("AccessDenied", 403)),
+    "sts": (
+        "get_caller_identity",
+        ("SignatureDoesNotMatch", 403),
+        ("InvalidClientTokenId", 403),
+        ("InvalidClientTokenId", 403),
+        ("MissingAuthenticationToken", 403),
+    ),
+    "sagemaker": (
+        "list_endpoints",
+        ("InvalidSignatureException", 400),
+        ("UnrecognizedClientException", 400),
+        ("UnrecognizedClientException", 400),
+        ("MissingAuthenticationTokenException", 400),
+    ),
+}
+
+
+@pytest.mark.parametrize("service", CALLS)
+def test_who_has_not_the_keys_is_refused_in_the_services_own_words(client, service):
+    call, wrong, unknown, token, unsigned = CALLS[service]
+    assert refusal(getattr(client(service, secret_access_key="guess"), call)) == wrong
+    assert refusal(getattr(client(service, access_key_id="AKIAAAAAAAAAAAAAAAAA"), call)) == unknown
+    assert refusal(getattr(client(service, session_token="guess"), call)) == token
+    assert refusal(getattr(client(service, config=Config(signature_version=UNSIGNED)), call)) == unsigned
+    getattr(client(service), call)()
+
+
+def test_a_refused_call_changes_nothing_and_is_in_the_log(client, example_stack):
+    assert refusal(client("s3", secret_access_key="guess").create_bucket, Bucket="bucket")[0] == "SignatureDoesNotMatch"
+    assert client("s3").list_buckets()["Buckets"] == []
+    (first, _) = example_stack.calls()
+    assert (first.operation, first.error, first.status) == ("CreateBucket", "SignatureDoesNotMatch", 403)
+    assert "CreateBucket" not in str(example_stack.policy())
+
+
+def test_a_data_plane_refuses_as_rest_services_do(client):
+    runtime = client("sagemaker-runtime", secret_access_key="guess")
+    assert refusal(runtime.invoke_endpoint, EndpointName="e", Body=b"1") == ("InvalidSignatureException", 403)
+
+
+def test_keys_of_iam_are_taken_until_they_are_deleted_or_inactive(client):
+    iam = client("iam")
+    iam.create_user(UserName="u")
+    key = iam.create_access_key(UserName="u")["AccessKey"]
+    theirs = {"access_key_id": key["AccessKeyId"], "secret_access_key": key["SecretAccessKey"]}
+    assert client("sts", **theirs).get_caller_identity()["Arn"].endswith("user/u")
+    assert refusal(client("sts", **theirs | {"secret_access_key": "guess"}).get_caller_identity)[0] == "SignatureDoesNotMatch"
+    iam.update_access_key(UserName="u", AccessKeyId=key["AccessKeyId"], Status="Inactive")
+    assert refusal(client("sts", **theirs).get_caller_identity)[0] == "InvalidClientTokenId"
+    iam.update_access_key(UserName="u", AccessKeyId=key["AccessKeyId"], Status="Active")
+    client("sts", **theirs).get_caller_identity()
+    iam.delete_access_key(UserName="u", AccessKeyId=key["AccessKeyId"])
+    assert refusal(client("sts", **theirs).get_caller_identity)[0] == "InvalidClientTokenId"
+
+
+def test_an_assumed_role_and_a_session_have_keys_of_their_own_with_their_token(client):
+    sts = client("sts")
+    assumed = session_of(sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/reader", RoleSessionName="me")["Credentials"])
+    session = session_of(sts.get_session_token()["Credentials"])
+    assert client("sts", **assumed).get_caller_identity()["Arn"].endswith("assumed-role/reader/me")
+    for issued in (assumed, session):
+        assert client("s3", **issued).list_buckets()["Buckets"] == []
+        assert refusal(client("s3", **issued | {"session_token": "guess"}).list_buckets)[0] == "InvalidToken"
+        assert refusal(client("s3", **issued | {"secret_access_key": "guess"}).list_buckets)[0] == "SignatureDoesNotMatch"
+        without = {name: value for name, value in issued.items() if name != "session_token"}
+        assert refusal(client("s3", **without).list_buckets)[0] == "InvalidToken"
+    assert session_of(sts.get_session_token()["Credentials"]) != session
+
+
+def test_who_comes_with_another_providers_token_is_refused_with_the_reason(client):
+    sts = client("sts", config=Config(signature_version=UNSIGNED))
+    role = {"RoleArn": "arn:aws:iam::123456789012:role/reader", "RoleSessionName": "me"}
+    assert refusal(sts.assume_role_with_web_identity, WebIdentityToken="t" * 20, **role) == ("InvalidIdentityToken", 400)
+
+
+@pytest.mark.parametrize("signature", ["s3v4", None])  # None: boto3 makes URLs of the older kind then
+def test_a_presigned_url_is_for_its_object_and_verb_and_its_time(client, signature):
+    s3 = client("s3", config=Config(signature_version=signature))
+    s3.create_bucket(Bucket="bucket")
+    for key in ("a b+ü/%2F", "other"):
+        s3.put_object(Bucket="bucket", Key=key, Body=b"content")
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "a b+ü/%2F", "ResponseContentType": "text/x"})
+    assert fetched(url) == (200, b"content")
+    assert fetched(url, method="DELETE")[0] == 403
+    assert fetched(url.replace("/bucket/a%20b%2B%C3%BC/%252F", "/bucket/other"))[0] == 403
+    upload = s3.generate_presigned_url("put_object", Params={"Bucket": "bucket", "Key": "up"})
+    assert fetched(upload, method="PUT", data=b"up", headers={"Content-Type": ""})[0] == 200
+    assert s3.get_object(Bucket="bucket", Key="up")["Body"].read() == b"up"
+    over = s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "other"}, ExpiresIn=-10)
+    assert fetched(over)[0] in (400, 403)
+
+
+def signed(url, service, *, at, target="", secret=None, body=b"", headers=None):
+    """Headers of a request that was signed at another time."""
+    pair = stack_keys.of(url).pair
+    request = AWSRequest("POST", f"{url}/", data=body, headers={"X-Amz-Target": target, **(headers or {})})
+    signer = SigV4Auth(Credentials(pair.access_key, secret or pair.secret_key), service, REGION)
+    request.context["timestamp"] = at.strftime("%Y%m%dT%H%M%SZ")
+    signer._modify_request_before_signing(request)
+    signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    signer._inject_signature_to_request(request, signature)
+    return dict(request.headers.items())
+
+
+@pytest.mark.parametrize("minutes", [-16, 16])
+def test_a_request_that_was_signed_a_quarter_of_an_hour_away_is_refused(example_stack, minutes):
+    at = datetime.now(UTC) + timedelta(minutes=minutes)
+    headers = {"Content-Type": "application/x-amz-json-1.1"}
+    asked = signed(example_stack.url, "sagemaker", at=at, target="SageMaker.ListEndpoints", body=b"{}", headers=headers)
+    status, body = fetched(f"{example_stack.url}/", method="POST", data=b"{}", headers=asked)
+    assert (status, b"InvalidSignatureException" in body) == (400, True)
+    assert (b"Signature expired" if minutes < 0 else b"Signature not yet current") in body
+
+
+def test_another_body_than_the_signed_one_is_refused(example_stack):
+    headers = {"Content-Type": "application/x-amz-json-1.1"}
+    asked = signed(example_stack.url, "sagemaker", at=datetime.now(UTC), target="SageMaker.ListEndpoints", body=b"{}", headers=headers)
+    assert fetched(f"{example_stack.url}/", method="POST", data=b"{}", headers=asked)[0] == 200
+    assert fetched(f"{example_stack.url}/", method="POST", data=b'{"MaxResults":1}', headers=asked)[0] == 400
+    other = asked | {"X-Amz-Target": "SageMaker.ListModels"}
+    assert fetched(f"{example_stack.url}/", method="POST", data=b"{}", headers=other)[0] == 400
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "AWS4-HMAC-SHA256",
+        "AWS4-HMAC-SHA256 Credential=a/b",
+        "AWS4-HMAC-SHA256 Credential=a/20200101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=1",
+        "AWS4-ECDSA-P256-SHA256 Credential=a/20200101/s3/aws4_request, SignedHeaders=host, Signature=1",
+        "AWS key:signature",
+        "Bearer token",
+        "é",
+    ],
+)
+def test_a_signature_that_is_none_is_refused_by_what_it_lacks(example_stack, authorization):
+    headers = {"Authorization": authorization.encode().decode("latin-1")}
+    for kind, code in (("application/x-amz-json-1.1", b"IncompleteSignatureException"), ("", b"AuthorizationHeaderMalformed")):
+        status, body = fetched(f"{example_stack.url}/", method="POST", data=b"", headers={**headers, "Content-Type": kind})
+        assert (status, code in body) == (400, True)
+
+
+def test_an_object_that_everybody_may_read_is_read_without_a_key(client, example_stack):
+    s3 = client("s3")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="public", Body=b"p", ACL="public-read")
+    s3.put_object(Bucket="bucket", Key="own", Body=b"o")
+    url = f"{example_stack.url}/bucket"
+    assert fetched(f"{url}/public") == (200, b"p")
+    for refused in (f"{url}/own", f"{url}/nothing", url, f"{url}/", f"{example_stack.url}/nobody/k", f"{url}/public?acl"):
+        assert fetched(refused)[0] == 403
+    assert fetched(f"{url}/public", method="PUT", data=b"x")[0] == 403
+
+
+def test_who_steers_the_stack_needs_its_secret_for_all_but_its_health(example_stack):
+    secret = stack_keys.of(example_stack.url).control
+    assert fetched(f"{example_stack.url}/_stack/health")[0] == 200
+    assert secret.encode() not in fetched(f"{example_stack.url}/_stack/health")[1]
+    for route in ("POST _stack/reset", "GET _stack/calls", "GET _stack/policy", "POST moto-api/reset", "GET moto-api/data.json"):
+        method, path = route.split()
+        assert fetched(f"{example_stack.url}/{path}", method=method)[0] == 403
+        assert fetched(f"{example_stack.url}/{path}", method=method, headers={"Authorization": "Bearer guess"})[0] == 403
+        assert fetched(f"{example_stack.url}/{path}", method=method, headers={"Authorization": f"Bearer {secret}"})[0] == 200
+
+
+def test_the_keys_are_in_a_file_for_their_user_alone_and_in_no_log(example_stack, example_process):
+    path = Path(example_stack.health()["keys"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    found = stack_keys.of(example_stack.url)
+    log = example_process.log.read_text()
+    assert found.control not in log
+    assert found.pair.secret_key not in log
+
+
+def test_keys_are_those_of_the_stack_that_is_asked_and_of_nobody_elses_file(example_stack, tmp_path, monkeypatch):
+    here = stack_keys.of(example_stack.url)
+    assert stack_keys.of(example_stack.url.replace("127.0.0.1", "localhost")) == here
+    other = stack_keys.write(tmp_path, stack_keys.make("http://127.0.0.1:1", None))
+    monkeypatch.setattr(stack_keys, "_own", lambda _: other.read_bytes())  # what a server names that wants another stack's secret
+    assert stack_keys.of(example_stack.url) is None
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    assert stack_keys.of(example_stack.url) is None
+
+
+def test_the_user_at_the_other_end_of_a_connection_is_known(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        accepted, peer = server.accept()
+        with accepted:
+            assert not peers.is_other_user(peer)
+            monkeypatch.setattr(peers, "_owner", lambda _: 4711)
+            assert peers.is_other_user(peer)
+    assert not peers.is_other_user(None)
+
+
+@pytest.mark.slow
+def test_an_open_stack_takes_any_key_and_a_home_keeps_its_pair(tmp_path):
+    with start_aws(home=tmp_path / "home") as first:
+        pair = stack_keys.of(first.url).pair
+        assert stat.S_IMODE((tmp_path / "home" / "keys.json").stat().st_mode) == 0o600
+    with start_aws(home=tmp_path / "home", any_key=True) as second:
+        assert stack_keys.of(second.url).pair == pair
+        made = boto3.client("s3", endpoint_url=second.url, region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+        assert made.list_buckets()["Buckets"] == []
+        assert fetched(f"{second.url}/moto-api/reset", method="POST")[0] == 200
+        assert fetched(f"{second.url}/_stack/reset", method="POST")[0] == 403
+        assert "--open is on" in second.log.read_text()
