@@ -33,6 +33,21 @@ class Timer:
         self.cancelled = True
 
 
+class _Soon:
+    """A function that runs once. Who finds it running waits for its end."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function = function
+        self._lock = threading.RLock()
+        self._begun = False
+
+    def run(self) -> None:
+        with self._lock:
+            if not self._begun:
+                self._begun = True
+                self._function()
+
+
 class Clock:
     """`real` ticks; `instant` ticks too, but the provider's own delays are zero: what comes after one has happened before the request that
     asked for it is answered; `manual` stands still until `advance`. All of them can be advanced, and what is due now runs at once on
@@ -50,6 +65,7 @@ class Clock:
         self._changed = threading.Condition()
         self._moving = threading.Lock()  # one advance at a time
         self._request = threading.local()
+        self._soon: dict[_Soon, None] = {}
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -88,6 +104,21 @@ class Clock:
         self._push(timer)
         return timer
 
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """On the instant clock: run `function()` when somebody looks (`settle`), or a quarter of a (real) second later."""
+        soon = _Soon(function)
+        self._soon[soon] = None
+        self._push(Timer(self.now() + timedelta(seconds=_INSTANT_PERIOD), lambda: self._run_soon(soon)))
+
+    def settle(self) -> None:
+        """What is to happen soon has happened when this returns."""
+        for soon in list(self._soon):
+            self._run_soon(soon)
+
+    def _run_soon(self, soon: _Soon) -> None:
+        _run(Timer(self.now(), soon.run))
+        self._soon.pop(soon, None)
+
     @contextmanager
     def request(self) -> Iterator[None]:
         """What the front puts around a handler, so that the instant clock settles after it has stored what it made."""
@@ -107,6 +138,7 @@ class Clock:
         """Move the clock; every timer that comes due has run, with the clock at its own time, when this returns."""
         if seconds < 0:
             raise ValueError("a clock goes forward only")
+        self.settle()
         with self._moving:
             target = self.now() + timedelta(seconds=seconds)
             while (timer := self._pop(target)) is not None:
@@ -132,6 +164,7 @@ class Clock:
             for _, _, timer in self._timers:
                 timer.cancel()
             self._timers.clear()
+            self._soon.clear()
             self._offset = timedelta()
             self._frozen = datetime.now(UTC)
             self._changed.notify_all()

@@ -66,7 +66,7 @@ class Front:
             done = self._of_moto(environ)
         else:
             wire.buffered(environ)
-            done = self._admitted(wire.understand(environ))
+            done = self._understood(environ)
         headers = [header for header in done.headers if header[0].lower() not in ("content-length", "connection", "transfer-encoding")]
         if environ["REQUEST_METHOD"] == "HEAD":
             headers = [*headers, *(h for h in done.headers if h[0].lower() == "content-length")]
@@ -75,6 +75,15 @@ class Front:
         headers.append(("Content-Length", str(len(done.body))))
         start_response(f"{done.status} {responses.get(done.status, 'Answer')}", headers)
         return [done.body]
+
+    def _understood(self, environ: dict[str, Any]) -> Answer:
+        try:
+            return self._admitted(wire.understand(environ))
+        except Cut:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever was sent: its sender is told in its API's shape
+            traceback.print_exc()
+            return wire.unreadable(environ, error)
 
     def _admitted(self, incoming: Incoming) -> Answer:
         """The answer for who may ask; the refusal for everybody else."""
@@ -153,6 +162,7 @@ class Front:
             keeper.resume()
 
     def close(self) -> None:
+        self.stack.clock.settle()
         self.stack.state.stop()
         self.stack.clock.close()
         if self._keeper is not None:
@@ -160,8 +170,12 @@ class Front:
 
     def _effect(self, incoming: Incoming) -> Answer:
         operation = OPERATIONS.get((incoming.service, incoming.operation))
+        if _looks(incoming):
+            self.stack.clock.settle()
         try:
             self._authorize(incoming)
+            if wire.of_json(incoming):
+                wire.parameters(incoming)  # moto would fail over what is no JSON
             if operation is None:
                 if not self.stack.moto_answers and (refused := moto_server.made_up(incoming)):
                     return wire.refusal(incoming, refused)
@@ -277,6 +291,15 @@ class Front:
     def _internal(self, environ: dict[str, Any]) -> Answer:
         environ[_INTERNAL] = True
         return self.answer(wire.understand(environ))
+
+
+def _looks(incoming: Incoming) -> bool:
+    """Whether an operation may see, or change, what a stream has still to deliver: all of S3's but the one that a delivery makes itself."""
+    if incoming.service == "s3":
+        return incoming.operation != "PutObject"
+    if incoming.service == "glue":
+        return is_mutating(incoming.operation)
+    return incoming.service == "firehose" and incoming.operation == "UpdateDestination"
 
 
 def _asked(incoming: Incoming, *, by_athena: bool = False) -> Asked:

@@ -16,7 +16,7 @@ from ..wsgi import Answer
 from .coverage import MADE_UP, moto_has
 from .incoming import Incoming
 from .registry import AwsError
-from .wire import refusal, rewind
+from .wire import malformed, refusal, rewind
 
 
 class _Dispatcher(DomainDispatcherApplication):
@@ -42,6 +42,8 @@ def answer(incoming: Incoming) -> Answer:
     except NotImplementedError:
         return refusal(incoming, not_there(incoming))
     except Exception as error:  # noqa: BLE001  moto's mistakes are of every kind, and a client would wait through its retries
+        if (wrong := malformed(incoming)) is not None:
+            return refusal(incoming, wrong)
         sys.stderr.write(f"moto failed at {incoming.service}:{incoming.operation}\n")
         traceback.print_exc()
         asked = f"{incoming.service}:{incoming.operation}"

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote
+from xml.etree.ElementTree import ParseError
 from xml.sax.saxutils import escape
 
 from botocore.exceptions import DataNotFoundError
 from botocore.utils import parse_timestamp
+from botocore.validate import ParamValidator
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
@@ -97,9 +99,34 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
         try:
             params: dict[str, Any] = parser.parse(wanted) or {}
             incoming.params = params
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise AwsError("SerializationException", f"the request cannot be read: {error}", 400) from error
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ParseError) as error:
+            code = "MalformedXML" if incoming.service == "s3" else "SerializationException"
+            raise AwsError(code, f"the request cannot be read: {error}", 400) from error
     return incoming.params
+
+
+def malformed(incoming: Incoming) -> AwsError | None:
+    """What is wrong with a request by botocore's model: it does not parse, lacks what is required, has other types. None: nothing is."""
+    try:
+        params = parameters(incoming)
+    except AwsError as error:
+        return error
+    shape = incoming.model.input_shape if incoming.model is not None else None
+    report = ParamValidator().validate(params, shape) if shape is not None else None
+    if report is None or not report.has_errors():
+        return None
+    return AwsError("InvalidRequest" if incoming.service == "s3" else "ValidationException", report.generate_report(), 400)
+
+
+def of_json(incoming: Incoming) -> bool:
+    """Whether an operation's parameters are JSON."""
+    return incoming.model is not None and "json" in _protocol(incoming)
+
+
+def unreadable(environ: dict[str, Any], error: Exception) -> Answer:
+    """The answer to what is not even understood, in the shape that its kind of request has."""
+    incoming = Incoming(environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=_service(credential(environ)[2], ""))
+    return _plain_refusal(incoming, AwsError("SerializationException", f"the request cannot be read: {error}", 400))
 
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:

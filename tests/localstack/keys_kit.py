@@ -1,4 +1,11 @@
-"""The keys with which boto3's clients sign what a stack takes."""
+"""The keys with which boto3's clients sign what a stack takes, and requests that no SDK sends."""
+
+import urllib.error
+import urllib.request
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from isthmus.localstack.keys import of
 from isthmus.localstack.run import variables
@@ -13,3 +20,24 @@ def keys(url, account=None):
 def control(url):
     """The header that steers the stack."""
     return {"Authorization": f"Bearer {of(url).control}"}
+
+
+def fetched(url, *, method="GET", headers=None, data=None):
+    """Status and body."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers or {}, data=data)) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def signed(url, service, *, at, method="POST", path="/", target="", body=b"", headers=None):
+    """The headers of a request that was signed at a time, which may be another than now."""
+    pair = of(url).pair
+    request = AWSRequest(method, f"{url}{path}", data=body, headers={"X-Amz-Target": target, **(headers or {})})
+    signer = SigV4Auth(Credentials(pair.access_key, pair.secret_key), service, "us-east-1")
+    request.context["timestamp"] = at.strftime("%Y%m%dT%H%M%SZ")
+    signer._modify_request_before_signing(request)
+    signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    signer._inject_signature_to_request(request, signature)
+    return dict(request.headers.items())

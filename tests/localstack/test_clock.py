@@ -152,3 +152,33 @@ def test_a_reset_lets_no_old_timer_write_into_the_new_state(aws, example_stack):
     example_stack.reset()
     example_stack.advance(700)
     assert aws("sagemaker").list_hubs()["HubSummaries"] == []
+
+
+def test_what_is_to_happen_soon_has_happened_when_somebody_looks_and_happens_by_itself_and_once():
+    clock, times, by_itself = Clock("instant"), [], threading.Event()
+    clock.call_soon(lambda: times.append("looked"))
+    clock.settle()
+    assert times == ["looked"]
+    clock.call_soon(by_itself.set)
+    assert by_itself.wait(60)
+    clock.advance(10)
+    assert times == ["looked"]
+    clock.close()
+
+
+def test_who_looks_waits_for_what_another_has_begun():
+    clock, begun, go, done = Clock("instant"), threading.Event(), threading.Event(), []
+
+    def slow():
+        begun.set()
+        go.wait(60)
+        done.append("slow")
+
+    clock.call_soon(slow)
+    assert begun.wait(60)
+    looking = threading.Thread(target=lambda: (clock.settle(), done.append("looked")))
+    looking.start()
+    go.set()
+    looking.join(60)
+    assert done == ["slow", "looked"]
+    clock.close()

@@ -3,24 +3,19 @@
 import os
 import socket
 import stat
-import urllib.error
-import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
 import pytest
 from botocore import UNSIGNED
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from isthmus.localstack import keys as stack_keys
 from isthmus.localstack import peers
 from isthmus.localstack.run import start_aws
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus.tests.localstack.keys_kit import fetched, keys, signed
 
 REGION = "us-east-1"
 
@@ -49,15 +44,6 @@ def session_of(credentials):
         "secret_access_key": credentials["SecretAccessKey"],
         "session_token": credentials["SessionToken"],
     }
-
-
-def fetched(url, *, method="GET", headers=None, data=None):
-    """Status and body."""
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers or {}, data=data)) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
 
 
 CALLS = {
@@ -152,18 +138,6 @@ def test_a_presigned_url_is_for_its_object_and_verb_and_its_time(client, signatu
     assert s3.get_object(Bucket="bucket", Key="up")["Body"].read() == b"up"
     over = s3.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "other"}, ExpiresIn=-10)
     assert fetched(over)[0] in (400, 403)
-
-
-def signed(url, service, *, at, target="", secret=None, body=b"", headers=None):
-    """Headers of a request that was signed at another time."""
-    pair = stack_keys.of(url).pair
-    request = AWSRequest("POST", f"{url}/", data=body, headers={"X-Amz-Target": target, **(headers or {})})
-    signer = SigV4Auth(Credentials(pair.access_key, secret or pair.secret_key), service, REGION)
-    request.context["timestamp"] = at.strftime("%Y%m%dT%H%M%SZ")
-    signer._modify_request_before_signing(request)
-    signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
-    signer._inject_signature_to_request(request, signature)
-    return dict(request.headers.items())
 
 
 @pytest.mark.parametrize("minutes", [-16, 16])

@@ -131,6 +131,16 @@ def test_records_that_cannot_be_partitioned_or_converted_go_to_the_error_prefix(
     assert [line["errorCode"] for line in by_kind["format-conversion-failed"]] == ["DataFormatConversion.ParseError"]
 
 
+def test_records_put_one_by_one_are_there_once_each_whenever_somebody_looks(aws):
+    from_kinesis(aws)
+    for number in range(8):
+        emit(aws, event(number))
+        if number in (0, 5):
+            assert sorted(row["n"] for rows in delivered(aws).values() for row in rows) == list(range(number + 1))
+    aws.firehose.delete_delivery_stream(DeliveryStreamName="delivery")
+    assert sorted(row["n"] for rows in delivered(aws).values() for row in rows) == list(range(8))
+
+
 def test_athena_reads_what_was_delivered(aws):
     from_kinesis(aws)
     emit(aws, event(1), event(2), event(3, "2024-01-05"))

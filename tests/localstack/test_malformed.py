@@ -1,0 +1,71 @@
+"""What no SDK sends gets an error in its API's shape, and never a plain 500."""
+
+import socket
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isthmus.tests.localstack.keys_kit import fetched, signed
+
+JSON = {"Content-Type": "application/x-amz-json-1.1"}
+DEEP = b'{"a":' * 20_000
+
+
+def sent(url, service, *, method="POST", path="/", **more):
+    body = more.get("body", b"")
+    headers = signed(url, service, at=datetime.now(UTC), method=method, path=path, **more)
+    return fetched(f"{url}{path}", method=method, data=body, headers=headers)
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe{}", DEEP, b'{"a":1]', b"<a/>"])
+@pytest.mark.parametrize(
+    ("service", "target"),
+    [
+        ("sagemaker", "SageMaker.ListEndpoints"),  # ours
+        ("glue", "AWSGlue.CreateTable"),  # moto's
+        ("kinesis", "Kinesis_20131202.PutRecords"),
+    ],
+)
+def test_what_is_no_json_is_a_serialization_exception(example_stack, service, target, body):
+    status, answer = sent(example_stack.url, service, target=target, body=body, headers=JSON)
+    assert status == 400
+    assert b"SerializationException" in answer
+
+
+def test_a_rest_service_says_the_same(example_stack):
+    status, answer = sent(example_stack.url, "sagemaker", path="/BatchGetRecord", body=DEEP, headers={"Content-Type": "application/json"})
+    assert (status, b"SerializationException" in answer) == (400, True)
+
+
+def test_what_is_no_xml_is_malformed_xml(example_stack):
+    assert sent(example_stack.url, "s3", method="PUT", path="/bucket")[0] == 200
+    headers = {"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}
+    status, answer = sent(example_stack.url, "s3", method="PUT", path="/bucket?tagging", body=b"<a>", headers=headers)
+    assert (status, b"<Code>MalformedXML</Code>" in answer) == (400, True)
+
+
+def test_what_moto_fails_over_is_told_by_the_model(example_stack):
+    status, answer = sent(example_stack.url, "glue", target="AWSGlue.CreateTable", body=b"{}", headers=JSON)
+    assert (status, b"ValidationException" in answer, b"DatabaseName" in answer) == (400, True, True)
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_noise_is_answered_or_cut_and_never_a_plain_500(example_stack, noise):
+    port = int(example_stack.url.rpartition(":")[2])
+    for start in (b"", b"GET /", b"POST / HTTP/1.1\r\nContent-Length: 0\r\nAuthorization: "):
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(start + noise + b"\r\n\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            while chunk := connection.recv(1 << 16):
+                answer += chunk
+        assert b" 500 " not in answer.partition(b"\r\n")[0]
+
+
+def test_a_long_url_and_large_headers_are_refused_and_others_are_answered(example_stack):
+    assert fetched(f"{example_stack.url}/{'a' * 100_000}")[0] == 403
+    assert fetched(f"{example_stack.url}/", headers={"X-Large": "a" * 1_000_000})[0] == 431
+    assert fetched(f"{example_stack.url}/_stack/health")[0] == 200
