@@ -174,8 +174,7 @@ class Front:
             self.stack.clock.settle()
         try:
             self._authorize(incoming)
-            if wire.of_json(incoming):
-                wire.parameters(incoming)  # moto would fail over what is no JSON
+            wire.check_body(incoming)
             if operation is None:
                 if not self.stack.moto_answers and (refused := moto_server.made_up(incoming)):
                     return wire.refusal(incoming, refused)

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote
-from xml.etree.ElementTree import ParseError
 from xml.sax.saxutils import escape
 
+import msgspec
 from botocore.exceptions import DataNotFoundError
 from botocore.utils import parse_timestamp
 from botocore.validate import ParamValidator
-from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.parse import PROTOCOL_PARSERS, RequestParserError
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
@@ -32,6 +32,8 @@ from .environment import ACCOUNT, REGION
 from .incoming import Incoming
 from .registry import AwsError
 
+BAD_XML = "MalformedXML"
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 # Signing names that are not the name of botocore's service.
 SIGNED_AS = {
     "monitoring": "cloudwatch",
@@ -97,12 +99,28 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
             "url_params": incoming.url_params,
         }
         try:
+            if of_json(incoming) and body:
+                _check_json(incoming, body)
             params: dict[str, Any] = parser.parse(wanted) or {}
             incoming.params = params
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ParseError) as error:
-            code = "MalformedXML" if incoming.service == "s3" else "SerializationException"
-            raise AwsError(code, f"the request cannot be read: {error}", 400) from error
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise AwsError("SerializationException", f"the request cannot be read: {error}", 400) from error
+        except RequestParserError as error:
+            raise AwsError(BAD_XML, f"The XML you provided was not well-formed: {error}", 400) from error
     return incoming.params
+
+
+def _check_json(incoming: Incoming, body: bytes) -> None:
+    """ValueError or TypeError for a body that is no JSON object where one is due: moto's parser takes it for an empty one."""
+    shape: Any = incoming.model.input_shape if incoming.model is not None else None
+    payload = shape.serialization.get("payload") if shape is not None else None
+    if payload is not None and shape.members[payload].type_name != "structure":
+        return
+    try:
+        _object(body)
+    except msgspec.DecodeError:  # it is stricter than AWS is over numbers and escapes
+        if not isinstance(json.loads(body), dict):
+            raise TypeError("the body is no JSON object") from None
 
 
 def malformed(incoming: Incoming) -> AwsError | None:
@@ -121,6 +139,15 @@ def malformed(incoming: Incoming) -> AwsError | None:
 def of_json(incoming: Incoming) -> bool:
     """Whether an operation's parameters are JSON."""
     return incoming.model is not None and "json" in _protocol(incoming)
+
+
+def check_body(incoming: Incoming) -> None:
+    """AwsError for a body that is not the JSON or XML that it has to be: moto would fail over it, or take it for an empty one."""
+    try:
+        parameters(incoming)
+    except AwsError as error:
+        if error.code == BAD_XML or of_json(incoming):
+            raise
 
 
 def unreadable(environ: dict[str, Any], error: Exception) -> Answer:
