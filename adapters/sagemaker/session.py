@@ -206,8 +206,7 @@ def _offline_keys(endpoint_url: str) -> dict[str, str | None]:
     leads there. Another server takes any.
     """
     here = os.environ if os.environ.get("AWS_ENDPOINT_URL") == endpoint_url and os.environ.get("AWS_SECRET_ACCESS_KEY") else {}
-    pair = control.keys(endpoint_url).get("pair") if not here.get("AWS_SESSION_TOKEN") else None
-    if pair:
+    if not here.get("ISTHMUS_STACK_ROLE") and (pair := control.keys(endpoint_url).get("pair")):
         return {"aws_access_key_id": pair["access_key"], "aws_secret_access_key": pair["secret_key"]}
     return {
         "aws_access_key_id": here.get("AWS_ACCESS_KEY_ID", OFFLINE),

@@ -13,8 +13,9 @@ SERVICES = "sagemaker s3 glue athena kinesis firehose cloudwatch"
 ACCOUNT = "123456789012"  # of the stack's own keys
 ANY = keys.Pair("offline", "offline")  # where nobody looks at the keys
 REGION = "us-east-1"
+ROLE = "ISTHMUS_STACK_ROLE"  # in a job or a model server: whose keys its environment has
 # Variables that would lead an SDK somewhere else, or to somebody's real credentials.
-STRAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION")
+STRAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION", ROLE)
 
 
 def variables(url: str) -> dict[str, str]:

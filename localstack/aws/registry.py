@@ -21,7 +21,7 @@ from ..clock import Clock
 from ..faults import OF_THE_HANDLERS, Fault, Kind
 from ..state import Stack
 from .caller import acting_for
-from .environment import ACCOUNT, REGION, exports
+from .environment import ACCOUNT, REGION, ROLE, exports
 from .sessions import Sessions
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ class Context:
     def env(self, role: str) -> dict[str, str]:
         """What a subprocess that acts as `role` (an ARN) needs to reach this stack with the genuine SDKs."""
         session = self.sessions.issue(self.account, role=role)
-        return {**exports(self._stack.url, self.region, session.key, session.secret), "AWS_SESSION_TOKEN": session.token}
+        more = {"AWS_SESSION_TOKEN": session.token, ROLE: role}
+        return {**exports(self._stack.url, self.region, session.key, session.secret), **more}
 
     @property
     def sessions(self) -> Sessions:
