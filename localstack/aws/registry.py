@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .incoming import Incoming
 
 T = TypeVar("T")
+_NAMELESS = "no-role"
 
 
 class AwsError(Exception):
@@ -117,7 +118,8 @@ class Context:
         return self._stack.url
 
     def env(self, role: str) -> dict[str, str]:
-        """What a subprocess that acts as `role` (an ARN) needs to reach this stack with the genuine SDKs."""
+        """What a subprocess that acts as `role` (an ARN; "": the request named none) needs to reach this stack with the genuine SDKs."""
+        role = role or f"arn:aws:iam::{self.account}:role/{_NAMELESS}"
         session = self.sessions.issue(self.account, role=role)
         more = {"AWS_SESSION_TOKEN": session.token, ROLE: role}
         return {**exports(self._stack.url, self.region, session.key, session.secret), **more}
