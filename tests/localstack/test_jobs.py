@@ -145,14 +145,15 @@ def test_a_mapped_image_runs_its_command_with_the_word_train(aws):
     assert "arguments: train" in aws.lines(TRAINING_LOGS)
 
 
-def test_python_is_the_stacks_interpreter_and_the_sdk_in_a_job_talks_to_the_stack(aws):
+def test_python_is_the_stacks_interpreter_and_the_sdk_in_a_job_talks_to_the_stack_as_its_role(aws):
     request = training_request(None)
     request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["python", "-c"]
-    code = "import boto3; boto3.client('s3').put_object(Bucket='bucket', Key='from-inside', Body=b'here')"
+    who = "boto3.client('sts').get_caller_identity()['Arn'].encode()"
+    code = f"import boto3; boto3.client('s3').put_object(Bucket='bucket', Key='from-inside', Body={who})"
     request["AlgorithmSpecification"]["ContainerArguments"] = [code]
     aws.sm.create_training_job(TrainingJobName="job", **request)
     assert aws.training("job")["TrainingJobStatus"] == "Completed"
-    assert aws.text("from-inside") == "here"
+    assert aws.text("from-inside") == "arn:aws:sts::123456789012:assumed-role/SageMakerRole/SageMaker"
 
 
 def test_a_stopped_job_gets_time_to_save_its_model(aws):

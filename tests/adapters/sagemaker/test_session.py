@@ -9,6 +9,7 @@ import pytest
 from isthmus.adapters import targets
 from isthmus.adapters.sagemaker import session
 from isthmus.errors import Denied, DryRun, Invalid
+from isthmus.localstack import keys
 from isthmus.localstack.client import Stack
 from isthmus.target import CallLog, Profile
 from isthmus.tests.conformance.places import aws_stack
@@ -41,6 +42,19 @@ def test_credentials_of_the_pinned_account_are_asked_for_once(profile, stack, mo
     target.state.put("k", b"", expect=None)
     target.state.put("l", b"", expect=None)
     assert [call.operation for call in stack.calls()].count("GetCallerIdentity") == 1
+
+
+def test_offline_the_stacks_keys_are_found_in_its_users_file_and_a_jobs_are_its_own(monkeypatch):
+    url = aws_stack().url
+    pair = keys.of(url).pair
+    mine = {"aws_access_key_id": pair.access_key, "aws_secret_access_key": pair.secret_key}
+    assert session._offline_keys(url) == mine
+    for name, value in {"ENDPOINT_URL": url, "ACCESS_KEY_ID": "ASIA", "SECRET_ACCESS_KEY": "s", "SESSION_TOKEN": "t"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    assert session._offline_keys(url) == mine  # somebody's own session, which is an account's
+    monkeypatch.setenv("ISTHMUS_STACK_ROLE", "arn:aws:iam::123456789012:role/job")
+    assert session._offline_keys(url) == {"aws_access_key_id": "ASIA", "aws_secret_access_key": "s", "aws_session_token": "t"}
+    assert session._offline_keys("http://127.0.0.1:9")["aws_access_key_id"] == "offline"
 
 
 def test_a_call_that_changes_an_endpoint_is_sent_once_and_given_up_within_15_s(target):
