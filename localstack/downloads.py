@@ -8,7 +8,7 @@ import shutil
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 _NAME = 255  # bytes of a file's name: Linux's limit, and SageMaker's
 _PATH = 4000  # bytes of a whole path: Linux takes 4,096, and the job's own files come below
@@ -67,8 +67,9 @@ def unpack(data: BinaryIO, size: int, folder: Path) -> None:
     have been unpacked.
     """
     limit = min(_ALWAYS + _FOR_EACH * size, shutil.disk_usage(folder).free)
+    content: Any = _Bounded(gzip.GzipFile(fileobj=data), limit)  # of a stream tarfile asks no more than `read`
     try:
-        with gzip.GzipFile(fileobj=data) as content, tarfile.open(fileobj=_Bounded(content, limit), mode="r|", tarinfo=_Member) as archive:
+        with tarfile.open(fileobj=content, mode="r|", tarinfo=_Member) as archive:
             for count, member in enumerate(archive, 1):
                 _extract(archive, member, folder, count)
     except Refused:
