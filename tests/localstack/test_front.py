@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from isthmus.localstack.aws import registry
 from isthmus.localstack.aws.registry import handles
 
 
@@ -173,7 +174,8 @@ def test_a_web_page_cannot_steer_a_stack_that_runs_commands(example_stack, heade
     assert caught.value.code == 403
 
 
-def test_two_handlers_for_one_operation_are_refused():
+def test_two_handlers_for_one_operation_are_refused(monkeypatch):
+    monkeypatch.setattr(registry, "OPERATIONS", {})
     handles("test-service", "Once")(dict)
     with pytest.raises(ValueError, match="test-service:Once has a handler already"):
         handles("test-service", "Once")(dict)

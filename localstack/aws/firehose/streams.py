@@ -183,10 +183,17 @@ def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
         if len(data) > _LARGEST:
             raise AwsError("ValidationException", f"a record has at most {_LARGEST} bytes", 400)
     now = ctx.clock.now()
+    _meet_fault(ctx, stream, stream.name)
     with stream.lock:
         _add(stream, [delivery.Record(data, now) for data in records])
-        stream.twice = stream.twice or ctx.fault("duplicate", stream.name) is not None
     _schedule(ctx.without_request(), stream)
+
+
+def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
+    """Take a fault that lets what comes now be delivered twice; what came before, on the instant clock, is delivered first, once."""
+    if not stream.twice and ctx.fault("duplicate", name) is not None:
+        ctx.clock.settle()
+        stream.twice = True
 
 
 def _add(stream: Stream, records: list[delivery.Record]) -> None:
@@ -204,7 +211,7 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params.get("StreamName") or params.get("StreamARN", "").rpartition("/")[2]
     for stream in list(ctx.store(Streams).by_name.values()):
         if stream.source is not None and stream.source.rpartition("/")[2] == name:
-            stream.twice = stream.twice or ctx.fault("duplicate", name) is not None
+            _meet_fault(ctx, stream, name)
             with stream.lock:
                 if not stream.active:  # it reads for itself, once it is
                     continue
@@ -221,11 +228,12 @@ def _schedule(ctx: Context, stream: Stream) -> None:
         return
     hints = destination.get("BufferingHints", {})
     with stream.lock:
-        if stream.size >= hints.get("SizeInMBs", 5) * _MIB:
+        instant = ctx.clock.mode == "instant"
+        if stream.size >= hints.get("SizeInMBs", 5) * _MIB or (instant and stream.twice):
             flush(ctx, stream)
         elif not stream.waiting:
             stream.waiting = True
-            if ctx.clock.mode == "instant":  # the buffer's time is nothing there, and an object a record would be most of a put's cost
+            if instant:  # the buffer's time is nothing there, and an object a record would be most of a put's cost
                 ctx.clock.call_soon(lambda: flush(ctx, stream))
             else:
                 ctx.clock.call_after(hints.get("IntervalInSeconds", 300), lambda: flush(ctx, stream))
