@@ -13,6 +13,7 @@ Handlers run in many threads at once: a store guards itself. One that is a corou
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import threading
@@ -273,6 +274,15 @@ class Call:
         """The one instance of `kind`, made by `kind()`; a reset drops it."""
         instance: T = self.state.store((), kind)
         return instance
+
+    async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What a handler that runs in the loop leaves to a handler's thread: all that reads or writes more than memory."""
+
+        def work() -> T:
+            with self.clock.request():
+                return function(*arguments)
+
+        return await asyncio.get_running_loop().run_in_executor(None, work)
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
         """Of a request that this one carries: a batch's."""

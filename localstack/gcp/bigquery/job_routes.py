@@ -19,19 +19,21 @@ from .place import Answer, Place, body, moment, page, serves, whole
 from .running import Running
 from .sources import in_location
 
-_PATIENCE = {"real": 0.0, "instant": 5.0, "manual": 10.0}  # real seconds for which an insert waits for its job's end
+PATIENCE = {"real": 0.0, "instant": 5.0, "manual": 10.0}  # real seconds for which an insert waits for its job's end
 _LONGEST_WAIT = 200.0  # seconds of timeoutMs
 _DEFAULT_WAIT = 10.0
 _KINDS = ("query", "load", "copy", "extract")
 
 
 @serves("jobs.insert", "POST", "/projects/{project}/jobs")
-def insert_job(call: Call, request: HttpRequest) -> Answer:
-    return resource(begin(call, request.params["project"], body(request)))
+async def insert_job(call: Call, request: HttpRequest) -> Answer:
+    job = await call.in_thread(lambda: begin(call, request.params["project"], body(request)))
+    await job.running.wait(PATIENCE[call.clock.mode])
+    return await call.in_thread(resource, job)
 
 
 def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | None = None) -> Job:
-    """Start a job from its resource; on the instant clock it has mostly ended when this returns."""
+    """Start a job from its resource."""
     here = place(call)
     configuration = dict(content.get("configuration") or {})
     configuration.pop("jobType", None)
@@ -47,11 +49,10 @@ def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | Non
     work = _work(call, here, job, upload=upload, location=about.get("location"))
     if configuration.get("dryRun"):
         job.outcome = query.dry_run(here, query.spec_of(job, about.get("location"))) if job.kind == "query" else Outcome()
-        job.running.ended.set()
+        job.running.end()
         return job
     call.store(Jobs).add(job)
     start(call, here, job, work)
-    job.running.ended.wait(_PATIENCE[call.clock.mode])
     return job
 
 
@@ -117,7 +118,7 @@ def _run(call: Call, here: Place, job: Job, work: Callable[[], Outcome]) -> None
             job.error = BigQueryError("internalError", f"the offline BigQuery failed: {type(error).__name__}: {error}")
     finally:
         job.ended = here.now()
-        job.running.ended.set()
+        job.running.end()
 
 
 def _add_children(call: Call, here: Place, job: Job, outcome: Outcome) -> None:
@@ -126,7 +127,7 @@ def _add_children(call: Call, here: Place, job: Job, outcome: Outcome) -> None:
         name, configuration = f"script_job_{job.id}_{number}", {"query": {"query": sql.strip(), "useLegacySql": False}}
         child = _new(here, job.project, "query", configuration=configuration, name=name, location=job.location)
         child.parent, child.outcome, child.started, child.ended = job.id, part, job.started, here.now()
-        child.running.ended.set()
+        child.running.end()
         call.store(Jobs).add(child)
 
 
@@ -179,16 +180,17 @@ def _time(request: HttpRequest, name: str) -> datetime | None:
 
 
 @serves("jobs.getQueryResults", "GET", "/projects/{project}/queries/{job}")
-def get_query_results(call: Call, request: HttpRequest) -> Answer:
-    here, job = place(call), _job(call, request)
+async def get_query_results(call: Call, request: HttpRequest) -> Answer:
+    seconds = _seconds(request.query.get("timeoutMs"))
+    job = await call.in_thread(_job, call, request)
     if job.kind != "query":
         raise invalid(f"Cannot retrieve query results of a {job.kind} job")
-    job.running.ended.wait(_wait(request.query.get("timeoutMs")))
+    await job.running.wait(seconds)
     form = query.timestamps_of({k.removeprefix("formatOptions."): v for k, v in request.query.items() if k.startswith("formatOptions.")})
-    return results(here, job, query.Page.of(request), form)
+    return await call.in_thread(lambda: results(place(call), job, query.Page.of(request), form))
 
 
-def _wait(milliseconds: str | int | None) -> float:
+def _seconds(milliseconds: str | int | None) -> float:
     return _DEFAULT_WAIT if milliseconds is None else min(whole(str(milliseconds), "timeoutMs") / 1000, _LONGEST_WAIT)
 
 
@@ -215,32 +217,45 @@ def results(here: Place, job: Job, wanted: query.Page, timestamps: str) -> dict[
 
 
 @serves("jobs.query", "POST", "/projects/{project}/queries")
-def run_query(call: Call, request: HttpRequest) -> Answer:
+async def run_query(call: Call, request: HttpRequest) -> Answer:
+    content, job = await call.in_thread(_begin_query, call, request)
+    if content.get("dryRun"):
+        about = query_statistics(job)
+        return {
+            "kind": "bigquery#queryResponse",
+            "jobComplete": True,
+            "jobReference": {"projectId": job.project, "location": job.location},
+            **{k: about[k] for k in ("schema", "totalBytesProcessed", "cacheHit") if k in about},
+        }
+    await job.running.wait(_seconds(content.get("timeoutMs")))
+    return await call.in_thread(_first_results, call, job, content)
+
+
+def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]:
+    """What is asked, and the job that answers, which may be the one of an earlier request with the same requestId; a dry run has ended."""
     here, content = place(call), body(request)
+    _seconds(content.get("timeoutMs"))  # refused before anything runs
     configuration = query.configuration_of(content)
     job = _new(here, request.params["project"], "query", configuration=configuration, name=None, location=content.get("location"))
     check_labels(configuration.get("labels"))
     spec = query.spec_of(job, content.get("location"))
     if content.get("dryRun"):
-        outcome = query.dry_run(here, spec)
-        job.outcome = outcome
-        job.running.ended.set()
-        about = query_statistics(job)
-        answer: dict[str, Any] = {k: about[k] for k in ("schema", "totalBytesProcessed", "cacheHit") if k in about}
-        return {
-            "kind": "bigquery#queryResponse",
-            "jobComplete": True,
-            "jobReference": {"projectId": job.project, "location": job.location},
-            **answer,
-        }
+        job.outcome = query.dry_run(here, spec)
+        job.running.end()
+        return content, job
     current = call.store(Jobs).add(job, content.get("requestId"))
     if current is job:
         start(call, here, job, lambda: query.run(here, spec, job.running))
-    current.running.ended.wait(_wait(content.get("timeoutMs")))
+    return content, current
+
+
+def _first_results(call: Call, job: Job, content: dict[str, Any]) -> dict[str, Any]:
+    """A QueryResponse. Raises what the job ended with."""
+    here = place(call)
     wanted = query.Page(limit=query.whole_or_none(content.get("maxResults"), "maxResults"))
     if content.get("queryResultsFormat") == "ARROW":
-        return query.arrow_answer(here, current, wanted, results)
-    answer = results(here, current, wanted, query.timestamps_of(content.get("formatOptions") or {}))
+        return query.arrow_answer(here, job, wanted, results)
+    answer = results(here, job, wanted, query.timestamps_of(content.get("formatOptions") or {}))
     return {**answer, "kind": "bigquery#queryResponse"}
 
 

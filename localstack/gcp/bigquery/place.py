@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from .shapes import checked
 from .warehouse import Warehouse
 
 Answer = HttpAnswer | dict[str, Any]
+Handler = Callable[[Call, HttpRequest], Answer] | Callable[[Call, HttpRequest], Awaitable[Answer]]
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,19 +45,25 @@ def worded(error: BigQueryError) -> GcpError:
     return GcpError(error.status, error.message, reason=error.reason, http=error.http, **place)
 
 
-def serves(
-    operation: str, method: str, path: str
-) -> Callable[[Callable[[Call, HttpRequest], Answer]], Callable[[Call, HttpRequest], Answer]]:
-    """A route of BigQuery's, below /bigquery/v2; what it refuses is answered in BigQuery's shape."""
+def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handler]:
+    """A route of BigQuery's, below /bigquery/v2; what it refuses is answered in BigQuery's shape. A coroutine function runs in the loop."""
 
-    def decorate(function: Callable[[Call, HttpRequest], Answer]) -> Callable[[Call, HttpRequest], Answer]:
+    def decorate(function: Handler) -> Handler:
         @functools.wraps(function)
-        def handler(call: Call, request: HttpRequest) -> Answer:
+        def in_thread(call: Call, request: HttpRequest) -> Any:
             try:
                 return function(call, request)
             except BigQueryError as error:
                 raise worded(error) from error
 
+        @functools.wraps(function)
+        async def in_loop(call: Call, request: HttpRequest) -> Any:
+            try:
+                return await function(call, request)  # type: ignore[misc]  it is one
+            except BigQueryError as error:
+                raise worded(error) from error
+
+        handler = in_loop if inspect.iscoroutinefunction(function) else in_thread
         route(f"bigquery.{operation}", method, path if path.startswith("/upload") else f"/bigquery/v2{path}")(handler)
         return handler
 

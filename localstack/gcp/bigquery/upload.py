@@ -12,8 +12,8 @@ from typing import Any
 
 from ..registry import Call, HttpAnswer, HttpRequest
 from .errors import BigQueryError
-from .job import resource
-from .job_routes import begin
+from .job import Job, resource
+from .job_routes import PATIENCE, begin
 from .place import Answer, body, serves
 from .shapes import checked
 
@@ -36,7 +36,7 @@ def start_upload(call: Call, request: HttpRequest) -> Answer:
     kind = request.query.get("uploadType")
     if kind == "multipart":
         content, file = _split(request)
-        return resource(begin(call, request.params["project"], checked(content), file))
+        return resource(_settled(call, begin(call, request.params["project"], checked(content), file)))
     if kind != "resumable":
         raise BigQueryError("invalid", f"Invalid value for uploadType: {kind}", "uploadType")
     uploads, name = call.store(Uploads), uuid.uuid4().hex
@@ -61,10 +61,15 @@ def continue_upload(call: Call, request: HttpRequest) -> Answer:
         if not whole:
             size = len(uploads.parts[name])
             return HttpAnswer(status=308, headers=(("Range", f"bytes=0-{size - 1}"),) if size else ())
-        answer = resource(begin(call, request.params["project"], uploads.started[name], bytes(uploads.parts[name])))
+        answer = resource(_settled(call, begin(call, request.params["project"], uploads.started[name], bytes(uploads.parts[name]))))
         uploads.ended[name] = answer
         del uploads.started[name], uploads.parts[name]
         return answer
+
+
+def _settled(call: Call, job: Job) -> Job:
+    job.running.ended.wait(PATIENCE[call.clock.mode])
+    return job
 
 
 def _add(part: bytearray, request: HttpRequest) -> bool:
