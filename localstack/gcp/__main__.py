@@ -11,12 +11,13 @@ from .environment import PORT
 
 def main(arguments: list[str] | None = None) -> int:
     wanted = options("gcp", PORT, arguments)
-    from . import handler_modules
+    from . import handler_modules, late_packages
     from .front import Front
     from .googlesql import compiled as googlesql
     from .server import Server
     from .table import APIS, load
 
+    late_packages.install(api.module for api in APIS if api.module)
     handler_modules.load_own(wanted.handlers)
 
     def listening() -> None:
