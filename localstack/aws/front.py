@@ -57,7 +57,7 @@ class Front:
         moto_server.configure()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        refused = _foreign(environ)
+        refused = _foreign(environ, any_host=not self.stack.any_key)  # a signature says enough, behind a proxy or in compose too
         if refused is not None:
             done = refused
         elif environ.get("PATH_INFO", "").startswith("/_stack/"):
@@ -322,11 +322,12 @@ def _error(incoming: Incoming, fault: Fault) -> AwsError:
     return AwsError(code, "a fault that was asked for", fault.status or (400 if fault.code else 500))
 
 
-def _foreign(environ: Mapping[str, Any]) -> Answer | None:
+def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
     """Requests that a web page makes in somebody's browser: this server runs commands, so it answers programs only."""
     host = environ.get("HTTP_HOST", "").rpartition(":")[0] or environ.get("HTTP_HOST", "")
     known = host in ("", "127.0.0.1", "localhost", "[::1]", "host.docker.internal") or host.endswith((".localhost", ".amazonaws.com"))
-    if known and "HTTP_ORIGIN" not in environ and environ.get("HTTP_SEC_FETCH_SITE") is None:
+    own = environ.get("HTTP_SEC_FETCH_SITE") in (None, "none", "same-origin")
+    if (known or any_host) and own and "HTTP_ORIGIN" not in environ:
         return None
-    body = b"this is a local AWS stack for programs on this machine; it does not answer web pages or other host names\n"
+    body = b"this is a local AWS stack for programs on this machine; it does not answer web pages, nor with --open other host names\n"
     return Answer(403, (("Content-Type", "text/plain"),), body, "Forbidden")

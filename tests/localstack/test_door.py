@@ -150,6 +150,18 @@ def test_a_request_that_was_signed_a_quarter_of_an_hour_away_is_refused(example_
     assert (b"Signature expired" if minutes < 0 else b"Signature not yet current") in body
 
 
+def test_a_signed_request_may_have_any_host_and_no_web_page_may_ask(example_stack):
+    target = {"target": "SageMaker.ListEndpoints", "body": b"{}"}
+    headers = {"Content-Type": "application/x-amz-json-1.1", "Host": "aws-stack:4599"}
+    asked = signed(example_stack.url, "sagemaker", at=datetime.now(UTC), headers=headers, **target)
+    root = f"{example_stack.url}/"
+    assert fetched(root, method="POST", data=b"{}", headers=asked)[0] == 200
+    assert fetched(root, method="POST", data=b"{}", headers=asked | {"Host": "other"})[0] == 400
+    assert fetched(root, method="POST", data=b"{}", headers=asked | {"Origin": "http://aws-stack:4599"})[0] == 403
+    assert fetched(root, method="POST", data=b"{}", headers=asked | {"Sec-Fetch-Site": "same-site"})[0] == 403
+    assert fetched(root, headers={"Host": "rebound.example", "Sec-Fetch-Site": "same-origin"})[0] == 403
+
+
 def test_another_body_than_the_signed_one_is_refused(example_stack):
     headers = {"Content-Type": "application/x-amz-json-1.1"}
     asked = signed(example_stack.url, "sagemaker", at=datetime.now(UTC), target="SageMaker.ListEndpoints", body=b"{}", headers=headers)
