@@ -13,6 +13,7 @@ from google.cloud import aiplatform_v1
 from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2
 
+from isthmus.localstack import keys
 from isthmus.localstack.gcp import table
 from isthmus.localstack.run import start
 
@@ -48,6 +49,16 @@ def test_what_nobody_answers_is_named_at_once_over_both_transports(vertex):
         exceptions.MethodNotImplemented, match=r"GenAiTuningService\.ListTuningJobs is not supported by the offline GCP yet"
     ):
         tuning.list_tuning_jobs(parent=PARENT)
+
+
+def test_who_steers_the_stack_needs_its_secret_for_all_but_who_it_is(gcp):
+    secret = {"Authorization": f"Bearer {keys.of(gcp.url).control}"}
+    for method, path in (("POST", "/_stack/reset"), ("GET", "/_stack/calls")):
+        assert ask(gcp, method, path)[0] == 403
+        assert ask(gcp, method, path, headers={"Authorization": "Bearer guess"})[0] == 403
+        assert ask(gcp, method, path, headers=secret)[0] == 200
+    for path in ("/_stack/health", "/_stack/environment"):
+        assert ask(gcp, "GET", path)[0] == 200
 
 
 def test_the_door_needs_nothing_in_the_code(gcp):
