@@ -92,7 +92,7 @@ def _of_header(header: str, environ: Mapping[str, Any]) -> Signature:
     algorithm, _, rest = header.strip().partition(" ")
     if algorithm != ALGORITHM:
         raise Malformed(f"Unsupported AWS 'algorithm': '{algorithm}'. Please use {ALGORITHM}.")
-    parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
+    parts = {name.strip(): value.strip() for name, _, value in (part.partition("=") for part in rest.split(","))}
     missing = [name for name in ("Credential", "Signature", "SignedHeaders") if not parts.get(name)]
     date = environ.get("HTTP_X_AMZ_DATE") or _basic(environ.get("HTTP_DATE", ""))
     words = [f"Authorization header requires '{name}' parameter." for name in missing]

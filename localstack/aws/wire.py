@@ -113,8 +113,8 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
 def _check_json(incoming: Incoming, body: bytes) -> None:
     """ValueError or TypeError for a body that is no JSON object where one is due: moto's parser takes it for an empty one."""
     shape: Any = incoming.model.input_shape if incoming.model is not None else None
-    payload = shape.serialization.get("payload") if shape is not None else None
-    if payload is not None and shape.members[payload].type_name != "structure":
+    payload = shape.members.get(shape.serialization.get("payload")) if shape is not None else None
+    if payload is not None and payload.type_name != "structure":
         return
     try:
         _object(body)
