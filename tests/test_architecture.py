@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -25,10 +26,27 @@ FILES = sorted(
 )
 
 
+@cache  # the files are many, and so are the rules
+def nodes(path):
+    """Every node of a file's syntax."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees_are_let_go():
+    yield
+    nodes.cache_clear()
+
+
+@cache
 def imports(path):
     """Every module that a file imports, as dotted names relative to the root; SDKs by their own names."""
+    return tuple(_imports(path))
+
+
+def _imports(path):
     package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name.removeprefix("isthmus.") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -97,7 +115,7 @@ def test_nothing_but_an_adapter_says_an_adapters_name():
         (str(path.relative_to(ROOT)), node.value)
         for path in FILES
         if path.relative_to(ROOT).parts[0] not in ("adapters", "localstack")  # a service of AWS is called sagemaker
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.strip() in ADAPTERS
     ]
     assert said == [("project/profiles.py", "local")]
@@ -125,7 +143,7 @@ def test_the_column_types_are_spelled_in_one_table_and_in_each_clouds_own():
         path.relative_to(ROOT)
         for path in FILES
         if path.relative_to(ROOT).parts[0] != "localstack"
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Dict) and types <= {key.value for key in node.keys if isinstance(key, ast.Constant)}
     }
     assert Path("events/column_types.py") in tables
@@ -185,7 +203,7 @@ def stack_graph():
     for name, path in modules.items():
         package = path.relative_to(ROOT).parent.parts
         graph[name] = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and node.level:
                 base = ".".join([*package[: len(package) - node.level + 1], *([node.module] if node.module else [])])
                 targets = (f"{base}.{alias.name}" for alias in node.names)
