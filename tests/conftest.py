@@ -4,6 +4,7 @@ Without a cloud's packages its adapter's and its stack's tests are not collected
 """
 
 import os
+import sys
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 # Hundreds of short processes are started here. Each would compile pandas, moto and the rest anew where the environment keeps Python from
-# writing bytecode, and leave it among users' files where it does not.
+# writing bytecode, and leave it among users' files where it does not. So would every worker, for all that its tests import.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parent.parent / ".cache" / "bytecode"))
+sys.pycache_prefix = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parent.parent / ".cache" / "bytecode"))
+sys.dont_write_bytecode = False
 
 collect_ignore = []
 collect_ignore_glob = []
