@@ -3,6 +3,7 @@
 Without a cloud's packages its adapter's and its stack's tests are not collected: the laptop needs none (nox session `laptop`).
 """
 
+import gc
 import os
 import sys
 from collections import Counter
@@ -60,6 +61,13 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
+def pytest_collection_finish():
+    """What was imported and collected stays to the end. To walk through all of it again and again took a third of a test's CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_runtest_logreport(report):
