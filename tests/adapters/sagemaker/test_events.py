@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from isthmus.adapters.sagemaker import stream_records
 from isthmus.errors import Invalid, NotFound, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column, StreamSpec
 from isthmus.storage import wait
+from isthmus.tests.adapters.flows import flows
 from isthmus.tests.adapters.sagemaker.data_kit import COLUMNS, SPEC, T0, keys, rows
 
 CLEAR = (OutcomeUnknown, Unavailable, Throttled)
@@ -33,32 +35,23 @@ def seen(target, count):
     return wait(ids, lambda found: len(found) >= count, deadline=timedelta(seconds=120))
 
 
-CALLS = [
-    ("apply", "kinesis", "CreateStream"),
-    ("apply", "glue", "CreateTable"),
-    ("apply", "firehose", "CreateDeliveryStream"),
-    ("append", "kinesis", "PutRecords"),
-    ("append", "firehose", "DescribeDeliveryStream"),
-]
+CALLS = {
+    "apply": [("kinesis", "CreateStream"), ("glue", "CreateTable"), ("firehose", "CreateDeliveryStream")],
+    "append": [("kinesis", "PutRecords"), ("firehose", "DescribeDeliveryStream")],
+}
 
 
-@pytest.mark.parametrize(("kind", "times"), FAULTS)
-@pytest.mark.parametrize(("verb", "service", "operation"), CALLS)
-def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(
-    target, stack, verb, service, operation, kind, times
-):
+@pytest.mark.parametrize("ways", flows([list(product(calls, FAULTS)) for calls in CALLS.values()]))
+def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, ways):
     verbs = {"apply": lambda: target.events.apply(STREAM), "append": lambda: target.events.append(STREAM.name, [event(1), event(2)])}
-    for name, do in verbs.items():
-        if name == verb:
-            stack.fault(kind=kind, service=service, operation=operation, times=times)
-            try:
-                do()
-            except CLEAR:
-                stack.clear_faults()
-                do()
+    for verb, ((service, operation), (kind, times)) in zip(CALLS, ways, strict=True):
+        stack.fault(kind=kind, service=service, operation=operation, times=times)
+        try:
+            verbs[verb]()
+        except CLEAR:
             stack.clear_faults()
-        else:
-            do()
+            verbs[verb]()
+        stack.clear_faults()
     assert seen(target, 2) == ["e1", "e2"]
     assert [(r.kind, r.name) for r in target.inventory.list("conf")] == [("stream", "clicks_raw"), ("table", "clicks_raw")]
 

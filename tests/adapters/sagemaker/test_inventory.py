@@ -1,10 +1,13 @@
 """What carries the tags: half-made things are listed, others' are not, and a deletion that was cut is repeated."""
 
+from itertools import product
+
 import pytest
 
 from isthmus.errors import OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import OnlineViewSpec
+from isthmus.tests.adapters.flows import flows
 from isthmus.tests.adapters.sagemaker.data_kit import COLUMNS, SPEC, keys, rows
 
 CLEAR = (OutcomeUnknown, Unavailable, Throttled)
@@ -22,23 +25,19 @@ def listed(target):
     return [(resource.kind, resource.name) for resource in target.inventory.list("conf")]
 
 
-CALLS = [
-    ("s3", "DeleteObjects"),
-    ("glue", "DeleteTable"),
-    ("firehose", "DeleteDeliveryStream"),
-    ("kinesis", "DeleteStream"),
-    ("sagemaker", "DeleteFeatureGroup"),
-    ("s3", "DeleteObject"),
-]
+CALLS = {  # of each kind of resource, in the order of the list
+    "online_view": [("sagemaker", "DeleteFeatureGroup"), ("s3", "DeleteObject")],
+    "stream": [("firehose", "DeleteDeliveryStream"), ("kinesis", "DeleteStream")],
+    "table": [("s3", "DeleteObjects"), ("glue", "DeleteTable")],
+}
 
 
-@pytest.mark.parametrize(("kind", "times"), FAULTS)
-@pytest.mark.parametrize(("service", "operation"), CALLS)
-def test_a_deletion_that_goes_wrong_stays_listed_until_it_is_done(target, stack, service, operation, kind, times):
+@pytest.mark.parametrize("ways", flows([list(product(calls, FAULTS)) for calls in CALLS.values()]))
+def test_a_deletion_that_goes_wrong_stays_listed_until_it_is_done(target, stack, ways):
     everything(target)
     assert listed(target) == [("online_view", "items"), ("stream", "clicks_raw"), ("table", "clicks_raw")]
-    stack.fault(kind=kind, service=service, operation=operation, times=times)
-    for resource in list(target.inventory.list("conf")):
+    for resource, ((service, operation), (kind, times)) in zip(list(target.inventory.list("conf")), ways, strict=True):
+        stack.fault(kind=kind, service=service, operation=operation, times=times)
         try:
             target.inventory.delete(resource)
         except CLEAR:
@@ -46,6 +45,7 @@ def test_a_deletion_that_goes_wrong_stays_listed_until_it_is_done(target, stack,
             if operation != "DeleteObject":  # the last: the group that its document describes is gone
                 assert (resource.kind, resource.name) in listed(target) or kind == "cut-after"
             target.inventory.delete(resource)
+        stack.clear_faults()
     assert listed(target) == []
     assert keys(target) == []
 

@@ -1,5 +1,7 @@
 """Features in Feature Store when calls go wrong on the way, and what is particular to it."""
 
+from itertools import product
+
 import pyarrow as pa
 import pytest
 
@@ -8,6 +10,7 @@ from isthmus.adapters.sagemaker import records
 from isthmus.errors import AlreadyExists, Busy, Invalid, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
+from isthmus.tests.adapters.flows import flows
 from isthmus.tests.adapters.sagemaker.data_kit import T0, at, keys
 
 CLEAR = (OutcomeUnknown, Unavailable, Throttled)
@@ -51,21 +54,15 @@ def clicks(online, *names):
     return [row and row["clicks"] for row in online.get({"item_history": names})["item_history"]]
 
 
-CALLS = [
-    ("apply", "sagemaker", "CreateFeatureGroup"),
-    ("apply", "s3", "PutObject"),
-    ("sync", "sagemaker-featurestore-runtime", "BatchWriteRecord"),
-    ("sync", "athena", "StartQueryExecution"),
-    ("sync", "s3", "PutObject"),
-    ("get", "sagemaker-featurestore-runtime", "BatchGetRecord"),
-]
+CALLS = {
+    "apply": [("sagemaker", "CreateFeatureGroup"), ("s3", "PutObject")],
+    "sync": [("sagemaker-featurestore-runtime", "BatchWriteRecord"), ("athena", "StartQueryExecution"), ("s3", "PutObject")],
+    "get": [("sagemaker-featurestore-runtime", "BatchGetRecord")],
+}
 
 
-@pytest.mark.parametrize(("kind", "times"), FAULTS)
-@pytest.mark.parametrize(("verb", "service", "operation"), CALLS)
-def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(
-    target, stack, verb, service, operation, kind, times
-):
+@pytest.mark.parametrize("ways", flows([list(product(calls, FAULTS)) for calls in CALLS.values()]))
+def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, ways):
     target.warehouse.apply(HISTORY)
     history(target, "b1", *((f"k{n}", 0, 1, n) for n in range(60)))
     names = [f"k{n}" for n in range(60)]
@@ -74,17 +71,14 @@ def test_a_call_that_goes_wrong_ends_as_intended_or_in_a_clear_error_and_then_as
         "sync": lambda: target.online.sync(VIEW, since=None, until=at(2)),
         "get": lambda: clicks(target.online, *names),
     }
-    for name, do in verbs.items():
-        if name == verb:
-            stack.fault(kind=kind, service=service, operation=operation, times=times)
-            try:
-                do()
-            except CLEAR:
-                stack.clear_faults()
-                do()
+    for verb, ((service, operation), (kind, times)) in zip(CALLS, ways, strict=True):
+        stack.fault(kind=kind, service=service, operation=operation, times=times)
+        try:
+            verbs[verb]()
+        except CLEAR:
             stack.clear_faults()
-        else:
-            do()
+            verbs[verb]()
+        stack.clear_faults()
     assert clicks(target.online, *names) == list(range(60))
 
 

@@ -1,5 +1,7 @@
 """Tables on AWS when calls go wrong on the way, and what is particular to S3, Glue and Athena."""
 
+from itertools import product
+
 import pyarrow as pa
 import pytest
 
@@ -10,6 +12,7 @@ from isthmus.feature_store.port import TableSpec
 from isthmus.lifecycle.status import status
 from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
 from isthmus.runtime import Project
+from isthmus.tests.adapters.flows import flows
 from isthmus.tests.adapters.sagemaker.data_kit import COLUMNS, SPEC, ids, keys, rows
 
 KINDS = ["cut-after", "throttle", "error"]  # cut before, without end: the test below
@@ -40,38 +43,33 @@ def steps(target):
     ]
 
 
-EVERY = [(step, call) for step, calls in enumerate([3, 2, 2, 3, 4]) for call in range(calls)]
+CALLS = [3, 2, 2, 3, 4]  # of each step
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("step", "call"), EVERY)
-def test_a_call_that_goes_wrong_once_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, step, call, kind):
-    for number, (do, calls) in enumerate(steps(target)):
-        if number == step:
-            service, operation = calls[call]
-            stack.fault(kind=kind, service=service, operation=operation)
-            try:
-                do()
-            except CLEAR:
-                do()
-            assert stack.faults() == (), f"{operation} was not called"
-        else:
+@pytest.mark.parametrize("ways", flows([list(product(range(calls), KINDS)) for calls in CALLS]))
+def test_a_call_that_goes_wrong_once_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, ways):
+    for (do, calls), (call, kind) in zip(steps(target), ways, strict=True):
+        service, operation = calls[call]
+        stack.fault(kind=kind, service=service, operation=operation)
+        try:
             do()
+        except CLEAR:
+            do()
+        assert stack.faults() == (), f"{operation} was not called"
     assert ids(target) == ["e1", "e1x", "e2", "e2x", "e3", "e3x"]
     assert ids(target, "seen") == ids(target)
     assert [column.name for column in target.warehouse.observe("clicks_raw").columns] == ["event_id", "event_timestamp", "item", "place"]
     assert keys(target, "scratch/") == []
 
 
-@pytest.mark.parametrize(("step", "call"), EVERY)
-def test_a_call_that_never_gets_through_is_a_clear_error_and_repeating_the_verb_ends_as_intended(target, stack, step, call):
-    for number, (do, calls) in enumerate(steps(target)):
-        if number == step:
-            service, operation = calls[call]
-            stack.fault(kind="cut-before", service=service, operation=operation, times=None)
-            with pytest.raises(CLEAR):
-                do()
-            stack.clear_faults()
+@pytest.mark.parametrize("ways", flows([range(calls) for calls in CALLS]))
+def test_a_call_that_never_gets_through_is_a_clear_error_and_repeating_the_verb_ends_as_intended(target, stack, ways):
+    for (do, calls), call in zip(steps(target), ways, strict=True):
+        service, operation = calls[call]
+        stack.fault(kind="cut-before", service=service, operation=operation, times=None)
+        with pytest.raises(CLEAR):
+            do()
+        stack.clear_faults()
         do()
         do()
     assert ids(target) == ["e1", "e1x", "e2", "e2x", "e3", "e3x"]

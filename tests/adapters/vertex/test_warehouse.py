@@ -1,5 +1,7 @@
 """Tables in BigQuery when calls go wrong on the way, and what is particular to BigQuery."""
 
+from itertools import product
+
 import pyarrow as pa
 import pytest
 
@@ -7,6 +9,7 @@ from isthmus.adapters import targets
 from isthmus.errors import AlreadyExists, Invalid, LimitExceeded, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column
 from isthmus.feature_store.port import TableSpec
+from isthmus.tests.adapters.flows import flows
 from isthmus.tests.conformance.clicks import COLUMNS, SPEC, ids, rows
 
 KINDS = ["cut-after", "throttle"]  # cut before: the conformance suite
@@ -34,22 +37,18 @@ def steps(target):
     ]
 
 
-EVERY = [(step, call) for step, calls in enumerate([2, 2, 2, 1, 2]) for call in range(calls)]
+CALLS = [2, 2, 2, 1, 2]  # of each step
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("step", "call"), EVERY)
-def test_a_call_that_goes_wrong_once_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, step, call, kind):
-    for number, (do, calls) in enumerate(steps(target)):
-        if number == step:
-            stack.fault(kind=kind, service="bigquery", operation=f"bigquery.{calls[call]}")
-            try:
-                do()
-            except CLEAR:
-                do()
-            assert stack.faults() == (), f"{calls[call]} was not called"
-        else:
+@pytest.mark.parametrize("ways", flows([list(product(range(calls), KINDS)) for calls in CALLS]))
+def test_a_call_that_goes_wrong_once_ends_as_intended_or_in_a_clear_error_and_then_as_intended(target, stack, ways):
+    for (do, calls), (call, kind) in zip(steps(target), ways, strict=True):
+        stack.fault(kind=kind, service="bigquery", operation=f"bigquery.{calls[call]}")
+        try:
             do()
+        except CLEAR:
+            do()
+        assert stack.faults() == (), f"{calls[call]} was not called"
     assert ids(target) == ["e1", "e1x", "e2", "e2x", "e3", "e3x"]
     assert [column.name for column in target.warehouse.observe("clicks_raw").columns][-1] == "place"
 
