@@ -3,6 +3,7 @@
 import os
 import random
 from decimal import Decimal
+from itertools import product
 
 import pytest
 
@@ -91,13 +92,13 @@ def world(project):
     return {name: digest(rows) for name, rows in tables.items()}
 
 
-@pytest.mark.parametrize("fault", ["denied", "cut after"])  # the others are judged port by port
-def test_tables_events_and_features_are_the_same_whatever_went_wrong_on_the_way(stack, shop, tmp_path, fault):
-    folder = new(tmp_path / f"data_{fault.replace(' ', '_')}")
-    chance = random.Random(fault)
+def test_tables_events_and_features_are_the_same_whatever_went_wrong_on_the_way(stack, shop, tmp_path):
+    folder = new(tmp_path / "data")
+    chances = {fault: random.Random(fault) for fault in ("denied", "cut after")}  # the others are judged port by port
     for verb, operations in DATA.items():
-        for operation in chance.sample(operations, (len(operations) + 1) // 2):
-            stack.fault(operation=operation, **FAULTS[fault])
+        for fault, chance in chances.items():
+            for operation in chance.sample(operations, (len(operations) + 1) // 2):
+                stack.fault(operation=operation, **FAULTS[fault])
         before = stack.faults()
         insisted(lambda: opened(folder), getattr(im, verb))
         assert stack.faults() != before, "nothing was tried"
@@ -107,24 +108,25 @@ def test_tables_events_and_features_are_the_same_whatever_went_wrong_on_the_way(
         assert {item.action for item in plan(project).items if item.by == "apply"} == {"="}
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, "lost deploy"])
-def test_an_endpoint_its_variants_and_its_split_are_as_meant_whatever_went_wrong(stack, shop, fault):
-    rule = FAULTS.get(fault, {"kind": "lost-deploy"})
+@pytest.mark.parametrize("faults", [["throttle", "denied"], ["cut before", "cut after"], ["lost deploy"]], ids=" and ".join)
+def test_an_endpoint_its_variants_and_its_split_are_as_meant_whatever_went_wrong(stack, shop, faults):
+    """What is named first goes wrong first, at each operation."""
+    lost = faults == ["lost deploy"]
 
     def done(verb, *operations):
-        for operation in operations:
-            stack.fault(operation=operation, **rule)
+        for fault, operation in product(faults, operations):
+            stack.fault(operation=operation, **({"kind": "lost-deploy"} if lost else FAULTS[fault]))
         result, errors = insisted(lambda: opened(shop), verb)
         stack.clear_faults()
         return result, errors
 
     try:
-        deployed, _ = done(lambda project: im.deploy(project, "home"), *(DEPLOY if fault != "lost deploy" else DEPLOY[1:2]))
+        deployed, _ = done(lambda project: im.deploy(project, "home"), *(DEPLOY[1:2] if lost else DEPLOY))
         assert deployed.smoke.ok
         edit(shop / "project.yaml", ONE, TWO)
         done(lambda project: im.deploy(project, "home"), "EndpointService.DeployModel")
         assert split(shop) == {"champion": 100, "challenger": 0}, "a deployment never moves traffic"
-        if fault != "lost deploy":
+        if not lost:
             done(lambda project: im.traffic(project, "home", {"challenger": Decimal(20)}), "EndpointService.UpdateEndpoint")
             assert split(shop) == {"champion": 80, "challenger": 20}
         with opened(shop) as project:

@@ -59,11 +59,11 @@ def executions_of(target):
     return target.native.client("sagemaker").list_pipeline_executions(PipelineName="conf-conf")["PipelineExecutionSummaries"]
 
 
-@pytest.mark.parametrize("operation", ["StartPipelineExecution", "UpdatePipeline", "CreatePipeline"])
 @pytest.mark.parametrize("kind", ["cut-before", "cut-after", "throttle", "error"])
-def test_one_failure_on_the_way_is_made_good_without_a_second_execution(target, stack, tmp_path, operation, kind):
+def test_one_failure_of_each_call_on_the_way_is_made_good_without_a_second_execution(target, stack, tmp_path, kind):
     run = write(target, tmp_path, once(tmp_path))
-    stack.fault(kind=kind, service="sagemaker", operation=operation)
+    for operation in ("StartPipelineExecution", "UpdatePipeline", "CreatePipeline"):
+        stack.fault(kind=kind, service="sagemaker", operation=operation)
     target.pipelines.submit(run)
     assert finish(target, run).phase == "done"
     assert len(executions_of(target)) == 1
