@@ -31,6 +31,7 @@ COMMANDS = {
     "models": ("training", "models", "Versions, aliases, promotion and lineage."),
     "deploy": ("serving", "deploy", "Put model versions behind an endpoint."),
     "endpoints": ("serving", "endpoints", "List, invoke, watch and serve endpoints."),
+    "gateway": ("gateway", "gateway", "Serve endpoints over HTTP: rank, health, metrics."),
     "stack": ("stack", "stack", "The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used."),
     "traffic": ("serving", "traffic", "Change the split between variants, read back."),
     "import": ("imports", "import_", "Take over an endpoint that stands on a cloud already."),

@@ -151,15 +151,13 @@ def logs(console: Console, endpoint: str, variant: str | None, limit: int) -> No
     console.result(pages, "\n".join(lines) or "nothing was written")
 
 
-@command(help="The gateway over HTTP on this machine: POST /rank.")
+@command(help="Short for `isthmus gateway ENDPOINT`.")
 @click.argument("endpoint")
 @click.option("--port", default=8800, show_default=True)
 def serve(console: Console, endpoint: str, port: int) -> None:
-    from ..endpoints.gateway import serve as run
+    from .gateway import run
 
-    with console.open() as project:
-        console.say(f"gateway of {endpoint} on http://127.0.0.1:{port}/rank   Ctrl-C stops it")
-        run(project, endpoint, port)
+    run(console, (endpoint,), port=port)
 
 
 for _name, _command in (("list", list_), ("invoke", invoke), ("metrics", metrics), ("logs", logs), ("serve", serve)):

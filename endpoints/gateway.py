@@ -162,6 +162,12 @@ class Gateway:
         as_scores(reply.predictions, who=reply.variant)
         return reply
 
+    def look(self, request: Mapping[str, Any] | None = None) -> None:
+        """Whether the endpoint is there, and the features of `request` can be read: raises what `rank` would."""
+        inputs = self._variants().inputs
+        if request is not None:
+            self._instances(parsed(request, self._shape), inputs)
+
     def _variants(self) -> _Deployed:
         now = time.monotonic()
         held = self._deployed
@@ -250,10 +256,3 @@ class Gateway:
             for place in places
         ]
         return self._writer.put(rows)
-
-
-def serve(project: Project, endpoint: str, port: int = 8800) -> None:
-    """The gateway over HTTP on this machine, until Ctrl-C: POST /rank."""
-    from .gateway_http import serve as run
-
-    run(Gateway(project, endpoint), port)

@@ -1,6 +1,5 @@
 """From registered versions to answers with logged propensities: deploy, traffic and the gateway over the local target."""
 
-import asyncio
 import json
 import re
 import subprocess
@@ -17,7 +16,6 @@ import pytest
 from isthmus.endpoints import owner
 from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.gateway import Gateway
-from isthmus.endpoints.gateway_http import app
 from isthmus.endpoints.resolving import declared, resolve, under
 from isthmus.endpoints.traffic import intent, traffic
 from isthmus.errors import Denied, Invalid, ModelError, NotFound, Refused, Unsupported
@@ -205,30 +203,6 @@ def test_many_threads_rank_at_once(project):
     assert len({answer.request_id for answer in answers}) == 80
     assert sum(gateway.tally.requests.values()) == 80
     assert gateway.tally.percentile(0.5) > 0
-
-
-def test_the_gateway_speaks_http(project):
-    application = app(Gateway(project, "ranker", emit=lambda _rows: ()))
-
-    def post(body):
-        sent = []
-        scope = {"type": "http", "method": "POST", "path": "/rank", "query_string": b"", "headers": []}
-
-        async def receive():
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message):
-            sent.append(message)
-
-        asyncio.run(application(scope, receive, send))
-        return sent[0]["status"], json.loads(b"".join(m.get("body", b"") for m in sent[1:]))
-
-    status, answer = post(json.dumps(mini.REQUEST).encode())
-    assert status == 200
-    assert len(answer["items"]) == 3
-    assert post(b"{oops")[0] == 400
-    status, answer = post(b'{"visitor_id": "v"}')
-    assert (status, answer["error"]) == (400, "ranker: no key is a list")
 
 
 def test_traffic_moves_and_is_read_back(project):

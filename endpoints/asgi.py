@@ -1,0 +1,257 @@
+"""The gateway as an ASGI application: POST /rank; GET /health, /ping, /metrics, /openapi.json.
+
+`app` is for any ASGI server: it serves every endpoint of the project that ISTHMUS_PROJECT names (a file or a folder; default: the working
+folder), on ISTHMUS_TARGET (default: that of profiles.yaml). ISTHMUS_ALLOW_HOST: names, with commas between, that callers may use for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, final
+
+import msgspec
+
+from .answers import Answer, failed
+from .door import OPEN_PATHS, TOKEN, Door, door, is_loopback, refusal
+from .sample import Sampler
+from .service import Service
+
+MAX_BYTES = 1_048_576  # of a body: a thousand candidates are a few tens of thousands
+DISCARDED = 67_108_864  # bytes of a body that is too large that are read before the connection is cut: who still sends does not listen
+THREADS = 16  # rankings at once; they mostly wait for the endpoint
+WAITING = 256  # rankings that wait for a thread; more are told 503
+_LOOK = 5.0  # seconds for which /health waits for the endpoint
+_LONGEST_PAUSE = 30.0  # seconds between tries to warm up
+_METHODS = {"/rank": "POST", "/health": "GET", "/ping": "GET", "/metrics": "GET", "/openapi.json": "GET"}
+_ALIVE = b'{"status":"alive"}'
+_JSON, _TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class _TooLarge(Exception): ...
+
+
+class _Gone(Exception): ...
+
+
+@final
+class Application:
+    """`make` opens the service: at the server's start, or with the first request where it tells of no start."""
+
+    def __init__(self, make: Callable[[], Service], at: Door, *, listening: bool = True) -> None:
+        """`listening`: whoever made it knows the address and asked for a token beyond loopback; else each request is looked at."""
+        self._make = make
+        self._door = at
+        self._listening = listening
+        self._service: Service | None = None
+        self._opening = asyncio.Lock()
+        self._rankings = ThreadPoolExecutor(THREADS, "rank")
+        self._looks = ThreadPoolExecutor(3, "look")  # to warm up, for /health, for /metrics
+        self._inside = 0  # rankings that run or wait
+        self._keeping: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
+        self._looking: asyncio.Future[Any] | None = None
+        self._looked = 0.0
+        self.lost = 0  # exposures, once it is closed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await send({"type": "websocket.close"})
+
+    async def open(self) -> Service:
+        """The service, which from now on is warmed up and watched."""
+        async with self._opening:
+            if self._service is None:
+                self._service = await asyncio.get_running_loop().run_in_executor(self._looks, self._make)
+                self._keeping = asyncio.create_task(self._keep(self._service))
+        return self._service
+
+    async def warmed(self) -> None:
+        """Returns after the first try to warm up."""
+        await self.open()
+        await self._tried.wait()
+
+    async def close(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+        if self._service is not None:
+            self.lost = await asyncio.get_running_loop().run_in_executor(self._looks, self._service.close)
+        self._rankings.shutdown(wait=False)
+        self._looks.shutdown(wait=False)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.open()
+        except Exception as error:  # noqa: BLE001  whatever it is, the server must be told, or it serves nothing for ever
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _keep(self, service: Service) -> None:
+        """Warm up until it is done; once a second, tell the other processes what they should know."""
+        loop, pause, due, warm = asyncio.get_running_loop(), 1.0, 0.0, False
+        while True:
+            if not warm and time.monotonic() >= due:
+                began = time.monotonic()
+                warm = await loop.run_in_executor(self._looks, service.warm)
+                due, pause = time.monotonic() + pause, min(2 * pause, _LONGEST_PAUSE)
+                _tell(service, time.monotonic() - began)
+                self._tried.set()
+            await asyncio.sleep(1)
+            service.publish()
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        service = self._service or await self.open()
+        method, path = scope["method"], scope["path"]
+        try:
+            answer, kind = await self._answer(service, scope, receive)
+        except _Gone:
+            return
+        except Exception as error:  # noqa: BLE001  whoever asked must hear, in the words of this API
+            traceback.print_exc()
+            answer, kind = failed(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log"), _JSON
+        headers = [(b"content-type", kind), (b"content-length", str(len(answer.body)).encode())]
+        if answer.status == 503:
+            headers.append((b"retry-after", b"1"))
+        elif answer.status == 405:
+            headers.append((b"allow", _METHODS[path].encode()))
+        elif answer.status == 413:
+            headers.append((b"connection", b"close"))
+        if path == "/rank" or answer.status not in (200, 503):  # not the probes
+            service.counters.answered(answer.endpoint, answer.variant, answer.status, time.perf_counter() - began)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, service: Service, scope: Scope, receive: Receive) -> tuple[Answer, bytes]:
+        path, headers = scope["path"], dict(scope["headers"])
+        refused = self._refused(scope, headers)
+        if refused is not None:
+            return refused, _JSON
+        if path == "/metrics":
+            text = await asyncio.get_running_loop().run_in_executor(self._looks, service.metrics)
+            return Answer(status=200, body=text.encode()), _TEXT
+        if path == "/rank":
+            return await self._rank(service, receive, headers), _JSON
+        if path == "/health":
+            return await self._health(service), _JSON
+        return Answer(status=200, body=_ALIVE if path == "/ping" else service.openapi(token=self._door.token is not None)), _JSON
+
+    def _refused(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
+        path = scope["path"].encode()
+        refused = refusal(self._door, scope["method"].encode(), path, headers)
+        if refused is not None:
+            return failed(refused.status, refused.message)
+        if not (self._listening or self._door.token or path in OPEN_PATHS or _at_loopback(scope)):
+            return failed(403, f"other machines reach this address: set {TOKEN} where the server runs")
+        method = _METHODS.get(scope["path"])
+        if method is None:
+            return failed(404, "there is " + ", ".join(f"{method} {path}" for path, method in _METHODS.items()))
+        return failed(405, f"it takes {method}") if scope["method"] != method else None
+
+    async def _rank(self, service: Service, receive: Receive, headers: Mapping[bytes, bytes]) -> Answer:
+        try:
+            body = await _body(receive, headers)
+        except _TooLarge:
+            return failed(413, f"the body is above {MAX_BYTES:,} bytes", "rank fewer candidates a request")
+        if self._inside >= THREADS + WAITING:
+            return failed(503, f"{WAITING} requests wait already", "try again, or start more --workers")
+        self._inside += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._rankings, service.rank, body)
+        finally:
+            self._inside -= 1
+
+    async def _health(self, service: Service) -> Answer:
+        """Asked anew at most once a second, and by one request at a time: probes of many must not be work of many."""
+        if self._looking is None and time.monotonic() - self._looked >= 1:
+            self._looking = asyncio.get_running_loop().run_in_executor(self._looks, service.health)
+            self._looking.add_done_callback(self._has_looked)
+        problem = None
+        if self._looking is not None:
+            try:
+                await asyncio.wait_for(asyncio.shield(self._looking), _LOOK)
+            except TimeoutError:
+                problem = f"the endpoint, or its features, did not answer within {_LOOK:g} s"
+        health = service.as_it_was()
+        if problem is not None:
+            health = msgspec.structs.replace(health, ready=False, problem=problem)
+        return Answer(status=200 if health.ready else 503, body=msgspec.json.encode(health))
+
+    def _has_looked(self, _future: object) -> None:
+        self._looking, self._looked = None, time.monotonic()
+
+
+def _tell(service: Service, seconds: float) -> None:
+    for name, readiness in service.as_it_was().endpoints.items():
+        state = f"ready after {seconds:.1f} s" if readiness.ready else f"not ready: {readiness.problem}"
+        print(f"{name}: {state}", *(f"  {line}" for line in readiness.warm_up), sep="\n", file=sys.stderr, flush=True)
+
+
+async def _body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+    if b"expect" in headers and int(headers.get(b"content-length", b"0")) > MAX_BYTES:
+        raise _TooLarge  # it asks before it sends
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        part, more = message.get("body", b""), message.get("more_body", False)
+        size += len(part)
+        if size > DISCARDED:
+            break
+        if size <= MAX_BYTES:
+            parts.append(part)
+    if size > MAX_BYTES:
+        raise _TooLarge
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _at_loopback(scope: Scope) -> bool:
+    """Whether this connection came to an address that only this machine reaches; a Unix socket has none."""
+    server = scope.get("server")
+    return server is None or server[1] is None or is_loopback(server[0])
+
+
+def shared_folder() -> Path:
+    """For what the processes of one gateway share: in memory where there is such a file system. Whoever makes it removes it."""
+    memory = Path("/dev/shm")  # noqa: S108  mkdtemp makes a name of its own in it, for this user alone
+    return Path(tempfile.mkdtemp(prefix="isthmus-gateway-", dir=memory if os.access(memory, os.W_OK) else None))
+
+
+def _of_environment(environ: Mapping[str, str] = os.environ) -> Application:
+    named = Path(environ.get("ISTHMUS_PROJECT", "."))
+
+    def make() -> Service:
+        from ..runtime import open as open_project
+
+        path = str(named / "project.yaml" if named.is_dir() else named)
+        project = open_project(path, target=environ.get("ISTHMUS_TARGET"))
+        folder = shared_folder()
+        sampler = Sampler(project=path, target=environ.get("ISTHMUS_TARGET"), folder=str(folder))
+        return Service(project, (), folder=folder, slot=0, sampler=sampler, owns_folder=True)
+
+    hosts = environ.get("ISTHMUS_ALLOW_HOST", "").split(",")
+    return Application(make, door(listen="127.0.0.1", allow_hosts=hosts, token=environ.get(TOKEN)), listening=False)
+
+
+app = _of_environment()

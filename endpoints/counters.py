@@ -1,0 +1,184 @@
+"""Figures that the processes of one gateway share, and that outlive a killed one: a file each, in a folder of theirs.
+
+A file is the count of its used bytes (u64), then entries: the key's length (u64), the key (UTF-8, spaces to a multiple of 8), a float64.
+A change is one store of eight aligned bytes, so who reads meanwhile, and who goes on after a kill, sees whole numbers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import mmap
+import os
+import struct
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import final
+
+import msgspec
+
+from ..errors import Busy
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+REQUESTS, SECONDS = "isthmus_gateway_requests_total", "isthmus_gateway_request_seconds"
+UNDELIVERED, WAITING = "isthmus_gateway_undelivered_exposures_total", "isthmus_gateway_waiting_exposures"
+WORKERS, READY, FEATURE_AGE = "isthmus_gateway_workers", "isthmus_gateway_ready_workers", "isthmus_gateway_feature_age_seconds"
+_FAMILIES = {
+    REQUESTS: ("counter", "Answers, by what answered; endpoint and variant are empty where none was reached."),
+    SECONDS: ("histogram", "From a request's head to its answer."),
+    UNDELIVERED: ("counter", "Exposures that were answered and are lost."),
+    WAITING: ("gauge", "Exposures that were answered and are on their way."),
+    WORKERS: ("gauge", "Processes that run."),
+    READY: ("gauge", "Processes that are ready to ask the endpoint."),
+    FEATURE_AGE: ("gauge", "How long ago, on the project's clock, what the online store serves was known."),
+}
+_GAUGES = tuple(name for name, (kind, _) in _FAMILIES.items() if kind == "gauge")
+_SIZE = 65_536  # bytes of a new file; it doubles when it is full
+_WORD = struct.Struct("<Q")
+_VALUE = struct.Struct("<d")
+
+
+def sample(name: str, **labels: str) -> str:
+    """A line's name as Prometheus has it: `name{endpoint="ranker"}`."""
+    inside = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
+    return f"{name}{{{inside}}}" if inside else name
+
+
+class _AnswerKeys(msgspec.Struct, frozen=True):
+    requests: str
+    buckets: tuple[tuple[float, str], ...]
+    sum: str
+    count: str
+
+
+def _answer_keys(endpoint: str, variant: str, status: int) -> _AnswerKeys:
+    labels = {"endpoint": endpoint, "variant": variant, "status": str(status)}
+    bounds = [(bound, str(bound)) for bound in BUCKETS] + [(math.inf, "+Inf")]
+    return _AnswerKeys(
+        requests=sample(REQUESTS, **labels),
+        buckets=tuple((bound, sample(f"{SECONDS}_bucket", **labels, le=text)) for bound, text in bounds),
+        sum=sample(f"{SECONDS}_sum", **labels),
+        count=sample(f"{SECONDS}_count", **labels),
+    )
+
+
+@final
+class Counters:
+    """One process's file. A process that starts again in another's place goes on with its counts; its gauges begin at 0."""
+
+    def __init__(self, path: Path) -> None:
+        """Busy: a process that lives has this file."""
+        self._lock = threading.Lock()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it with its process: that is how the dead are told
+        except BlockingIOError:
+            os.close(self._file)
+            raise Busy(f"another process counts in {path}") from None
+        if os.fstat(self._file).st_size == 0:
+            os.ftruncate(self._file, _SIZE)
+        self._map = mmap.mmap(self._file, 0)
+        self._answers: dict[tuple[str, str, int], _AnswerKeys] = {}
+        self._used = _WORD.unpack_from(self._map, 0)[0]
+        self._places = {key: at for key, at, _ in _entries(self._map)}
+        for key in self._places:
+            if key.startswith(_GAUGES):
+                self.set(key, 0)
+
+    def add(self, key: str, amount: float = 1) -> None:
+        with self._lock:
+            at = self._place(key)
+            _VALUE.pack_into(self._map, at, _VALUE.unpack_from(self._map, at)[0] + amount)
+
+    def set(self, key: str, value: float) -> None:
+        with self._lock:
+            _VALUE.pack_into(self._map, self._place(key), value)
+
+    def answered(self, endpoint: str, variant: str, status: int, seconds: float) -> None:
+        keys = self._answers.get((endpoint, variant, status))
+        if keys is None:
+            keys = self._answers[endpoint, variant, status] = _answer_keys(endpoint, variant, status)
+        self.add(keys.requests)
+        for bound, key in keys.buckets:
+            self.add(key, seconds <= bound)  # also the 0: a bucket that is not there is no bucket of 0 for Prometheus
+        self.add(keys.sum, seconds)
+        self.add(keys.count)
+
+    def close(self) -> None:
+        with self._lock:
+            self._map.close()
+            os.close(self._file)
+
+    def _place(self, key: str) -> int:
+        at = self._places.get(key)
+        if at is not None:
+            return at
+        name = key.encode()
+        name += b" " * (-len(name) % 8)
+        start = 8 + self._used
+        end = start + 8 + len(name) + 8
+        while end > len(self._map):
+            self._map.resize(2 * len(self._map))
+        _WORD.pack_into(self._map, start, len(name))
+        self._map[start + 8 : end - 8] = name
+        _VALUE.pack_into(self._map, end - 8, 0)
+        self._used = end - 8
+        _WORD.pack_into(self._map, 0, self._used)  # last: a kill before it leaves no half of an entry
+        self._places[key] = end - 8
+        return end - 8
+
+
+def totals(folder: Path) -> dict[str, float]:
+    """The sum over every process by key; the gauges of those that live."""
+    summed: dict[str, float] = {}
+    for path in sorted(folder.glob("*.counters")):
+        with path.open("rb") as file:
+            lives = _locked(file.fileno())
+            content = file.read()
+        for key, _, value in _entries(content):
+            if lives or not key.startswith(_GAUGES):
+                summed[key] = summed.get(key, 0) + value
+    return summed
+
+
+def exposition(figures: Mapping[str, float]) -> str:
+    """Prometheus' text format, version 0.0.4. Buckets stand in the order of their bounds."""
+    lines: list[str] = []
+    for family, (kind, help_) in _FAMILIES.items():
+        names = (f"{family}_bucket", f"{family}_sum", f"{family}_count") if kind == "histogram" else (family,)
+        mine = [(key, value) for name in names for key, value in figures.items() if key == name or key.startswith(f"{name}{{")]
+        if mine:
+            lines += [f"# HELP {family} {help_}", f"# TYPE {family} {kind}"]
+            lines += [f"{key} {int(value) if value == int(value) else value}" for key, value in sorted(mine, key=_order)]
+    return "\n".join([*lines, ""])
+
+
+def _order(entry: tuple[str, float]) -> tuple[str, float]:
+    before, _, bound = entry[0].rpartition('le="')
+    return (before, float(bound.removesuffix('"}'))) if before else (entry[0], 0.0)
+
+
+def _entries(content: bytes | mmap.mmap) -> list[tuple[str, int, float]]:
+    """Key, where its value stands, and the value."""
+    used = _WORD.unpack_from(content, 0)[0] if len(content) >= 8 else 0
+    entries, at = [], 8
+    while at < 8 + used:
+        length = _WORD.unpack_from(content, at)[0]
+        key = bytes(content[at + 8 : at + 8 + length]).decode().rstrip()
+        at += 8 + length
+        entries.append((key, at, float(_VALUE.unpack_from(content, at)[0])))
+        at += 8
+    return entries
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
