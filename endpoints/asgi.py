@@ -122,7 +122,7 @@ class Application:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         service = self._service or await self.open()
-        method, path = scope["method"], scope["path"]
+        path = scope["path"]
         try:
             answer, kind = await self._answer(service, scope, receive)
         except _Gone:

@@ -80,7 +80,7 @@ class Counters:
             os.ftruncate(self._file, _SIZE)
         self._map = mmap.mmap(self._file, 0)
         self._answers: dict[tuple[str, str, int], _AnswerKeys] = {}
-        self._used = _WORD.unpack_from(self._map, 0)[0]
+        self._used: int = _WORD.unpack_from(self._map, 0)[0]
         self._places = {key: at for key, at, _ in _entries(self._map)}
         for key in self._places:
             if key.startswith(_GAUGES):

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "events diff": "test_diff.py",
     "demo": "tests/lifecycle/test_demo.py",
     "endpoints serve": "it runs until it is stopped",
+    "gateway": "tests/endpoints/test_gateway_service.py",
     "import": "tests/adapters/sagemaker/test_adoption.py",
     "compile": "tests/adapters/vertex/test_compile.py",
 }
