@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import isthmus
+from isthmus.adapters.local.http import Client
 from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.gateway import Gateway
 from isthmus.endpoints.inputs import manifest_of, union, view_keys
+from isthmus.errors import OutcomeUnknown, Unavailable
 from isthmus.events.ingest import ingest
-from isthmus.tests.conformance.toy_models import remove_endpoints
+from isthmus.tests.conformance.toy_models import remove_endpoints, until
 from isthmus.tests.endpoints import mini
 
 from .measure import Line, table
@@ -44,6 +46,7 @@ def main() -> None:
                 mini.register(project, "both")
                 deploy(project, "ranker")
                 in_process(project)
+                over_http(project, folder)
                 memory(folder, requests)
             finally:
                 remove_endpoints(project.target)
@@ -70,6 +73,48 @@ def in_process(project: isthmus.Project) -> None:
         if name != "EndpointHost.invoke":
             lines.append(Line(name="  more than the call", value=f"{p50 - least:+.3f} ms, {1000 * (seconds - cpu):+.3f} of CPU"))
     table(f"one ranking of {CANDIDATES} candidates in process, p50 of {CALLS:,}", lines)
+
+
+def over_http(project: isthmus.Project, folder: Path) -> None:
+    """`isthmus gateway` in a process of its own, asked by the client that also asks the endpoint."""
+    chance = random.Random(0)
+    wanted = [json.dumps(request(chance, number)).encode() for number in range(512)]
+    body = instances(project)
+    command = [sys.executable, "-m", "isthmus", "gateway", "--port", "0", "--json"]
+    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    try:
+        text = ""
+        while not text.endswith("}\n"):
+            text += server.stdout.readline()
+        client = Client(int(json.loads(text)["url"].rpartition(":")[2]))
+        until(lambda: answers(client), what="the gateway")
+
+        def rank(number: int) -> None:
+            reply = client.request("POST", "/rank", wanted[number % 512], (("content-type", "application/json"),), what="the gateway")
+            if reply.status != 200:
+                raise SystemExit(f"{reply.status}: {reply.body.decode()}")
+
+        invoke = "EndpointHost.invoke"
+        measured = turns(
+            {invoke: lambda n: project.target.endpoints.invoke("ranker", body, variant=None, request_id=f"b-{n}"), "POST /rank": rank}
+        )
+    finally:
+        server.terminate()
+        server.wait()
+    least, most = measured[invoke][0], measured["POST /rank"][0]
+    lines = [
+        Line(name=invoke, value=f"{least:.3f} ms"),
+        Line(name="POST /rank", value=f"{most:.3f} ms", ratio=most / least, goal="goal: 1.2 ms more"),
+        Line(name="  more than the call", value=f"{most - least:+.3f} ms"),
+    ]
+    table(f"the same over HTTP, p50 of {CALLS:,}", lines)
+
+
+def answers(client: Client) -> bool:
+    try:
+        return client.request("GET", "/health", what="the gateway").status == 200
+    except (Unavailable, OutcomeUnknown):
+        return False
 
 
 def turns(calls: dict[str, Callable[[int], Any]]) -> dict[str, tuple[float, float]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -23,6 +22,7 @@ from .answers import Answer, failed
 from .door import OPEN_PATHS, TOKEN, Door, door, is_loopback, refusal
 from .sample import Sampler
 from .service import Service
+from .shared_folder import shared_folder
 
 MAX_BYTES = 1_048_576  # of a body: a thousand candidates are a few tens of thousands
 DISCARDED = 67_108_864  # bytes of a body that is too large that are read before the connection is cut: who still sends does not listen
@@ -112,7 +112,10 @@ class Application:
         while True:
             if not warm and time.monotonic() >= due:
                 began = time.monotonic()
-                warm = await loop.run_in_executor(self._looks, service.warm)
+                try:
+                    warm = await loop.run_in_executor(self._looks, service.warm)
+                except Exception:  # noqa: BLE001  a mistake of ours must not end the watch: /health says it is not ready
+                    traceback.print_exc()
                 due, pause = time.monotonic() + pause, min(2 * pause, _LONGEST_PAUSE)
                 _tell(service, time.monotonic() - began)
                 self._tried.set()
@@ -230,12 +233,6 @@ def _at_loopback(scope: Scope) -> bool:
     """Whether this connection came to an address that only this machine reaches; a Unix socket has none."""
     server = scope.get("server")
     return server is None or server[1] is None or is_loopback(server[0])
-
-
-def shared_folder() -> Path:
-    """For what the processes of one gateway share: in memory where there is such a file system. Whoever makes it removes it."""
-    memory = Path("/dev/shm")  # noqa: S108  mkdtemp makes a name of its own in it, for this user alone
-    return Path(tempfile.mkdtemp(prefix="isthmus-gateway-", dir=memory if os.access(memory, os.W_OK) else None))
 
 
 def _of_environment(environ: Mapping[str, str] = os.environ) -> Application:

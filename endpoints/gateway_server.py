@@ -19,11 +19,12 @@ import uvicorn
 
 from ..errors import IsthmusError, Unavailable
 from ..runtime import Project
-from .asgi import Application, shared_folder
+from .asgi import Application
 from .asgi_limits import Bounded, Limits, within_descriptors
 from .door import TOKEN, door
 from .sample import Sampler
 from .service import Service
+from .shared_folder import shared_folder
 
 FINISHING = 30  # seconds for what is under way at SIGTERM; then connections are cut
 IDLE = 75  # seconds for which a connection is kept between requests

@@ -32,6 +32,12 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
 
     def sample(self, endpoint: str) -> dict[str, Any]:
         """SampleFailed: the log has no row to make it from, or cannot be read."""
+        try:
+            return self._kept(endpoint)
+        except OSError as error:
+            raise SampleFailed(f"{self.folder}: {error.strerror or error}") from error
+
+    def _kept(self, endpoint: str) -> dict[str, Any]:
         kept = Path(self.folder) / f"{endpoint}.json"
         with (Path(self.folder) / f"{endpoint}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

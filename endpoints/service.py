@@ -80,7 +80,7 @@ class Service:
         name = next(iter(self._served))
         if "endpoint" in request and (len(self._served) > 1 or not self._is_attribute(name)):
             asked = request.pop("endpoint")
-            if asked not in self._served or not isinstance(asked, str):
+            if not isinstance(asked, str) or asked not in self._served:
                 return failed(404, f"there is no endpoint {str(asked)[:100]!r} here", f"there is {', '.join(self._served)}")
             name = asked
         elif len(self._served) > 1:

@@ -1,13 +1,16 @@
 """The figures that a gateway's processes share."""
 
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from isthmus.endpoints import counters
 from isthmus.endpoints.counters import Counters, exposition, sample, totals
+from isthmus.endpoints.shared_folder import shared_folder
 from isthmus.errors import Busy
 
 ASKED = sample(counters.REQUESTS, endpoint="ranker")
@@ -59,3 +62,16 @@ def test_a_latency_stands_in_every_bucket_that_is_wide_enough(tmp_path):
 
 def test_a_label_may_hold_anything():
     assert sample("x", variant='a"b\\c\nd') == 'x{variant="a\\"b\\\\c\\nd"}'
+
+
+def test_the_folder_of_a_gateway_that_was_killed_goes_with_the_next_one():
+    code = (
+        "import os, signal; from isthmus.endpoints.shared_folder import shared_folder\n"
+        "print(shared_folder(), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.PIPE, text=True)
+    mine = shared_folder()
+    assert not Path(killed.stdout.strip()).exists()
+    shutil.rmtree(shared_folder())
+    assert mine.exists(), "its process lives"
+    shutil.rmtree(mine)
