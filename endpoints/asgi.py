@@ -76,10 +76,11 @@ class Application:
     async def open(self) -> Service:
         """The service, which from now on is warmed up and watched."""
         async with self._opening:
-            if self._service is None:
-                self._service = await asyncio.get_running_loop().run_in_executor(self._looks, self._make)
-                self._keeping = asyncio.create_task(self._keep(self._service))
-        return self._service
+            service = self._service
+            if service is None:
+                service = self._service = await asyncio.get_running_loop().run_in_executor(self._looks, self._make)
+                self._keeping = asyncio.create_task(self._keep(service))
+        return service
 
     async def warmed(self) -> None:
         """Returns after the first try to warm up."""

@@ -32,7 +32,7 @@ from isthmus.endpoints.sample import Sampler
 from isthmus.endpoints.service import Service
 from isthmus.endpoints.service import served as served_names
 from isthmus.errors import Invalid
-from isthmus.tests.cli.running import isthmus
+from isthmus.tests.cli.running import CHILD, isthmus
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
 from isthmus.tests.endpoints import mini
 
@@ -283,11 +283,12 @@ def test_beyond_this_machine_it_does_not_start_without_a_token(folder, monkeypat
 class Running:
     """`isthmus gateway --json` as a process."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, descriptors=4096):
+        code = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({descriptors}, {descriptors})); {CHILD}"
         self.log = Path(folder) / "gateway.log"
         with self.log.open("w") as log:
             self.child = subprocess.Popen(
-                [sys.executable, "-m", "isthmus", "gateway", "--port", "0", "--json", *options],
+                [sys.executable, "-c", code, "gateway", "--port", "0", "--json", *options],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -491,11 +492,19 @@ def test_sigterm_under_load_finishes_what_is_under_way_and_delivers_what_was_ans
     assert [answer["request_id"] for answer in answers if answer["request_id"] not in ids] == []
 
 
-def test_a_second_signal_ends_it_at_once(folder):
-    running = Running(folder)
+def test_hundreds_of_idle_connections_lock_nobody_out_of_few_descriptors_and_a_second_signal_ends_it_at_once(folder):
+    running = Running(folder, descriptors=128)
     try:
         host, port = running.url.removeprefix("http://").split(":")
         until(lambda: running.get("/ping")[0] == 200, what="the gateway")
+        idle = [socket.create_connection((host, int(port))) for _ in range(300)]
+        assert running.get("/ping")[0] == 200
+        assert running.rank()["items"]
+        for connection in idle:
+            connection.close()
+        maps = Path(f"/proc/{running.child.pid}/maps").read_text()
+        assert "duckdb" not in maps
+        assert "pyarrow" not in maps
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(b"POST /rank HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
             until(lambda: len(running.get("/metrics")[1]) > 0, what="metrics")
