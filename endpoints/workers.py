@@ -103,7 +103,8 @@ class _Workers:
         slot.process = None
         code = process.returncode if process else 0
         if self._stopping:
-            self._code = self._code or (1 if code else 0)
+            if code not in (0, -signal.SIGTERM):  # by SIGTERM ends who serves nothing yet
+                self._code = 1
             return any(other.process for other in self._slots)
         return self._ended(number, slot, code)
 
