@@ -59,10 +59,11 @@ class _LatePackage(ModuleType):
                 return vars(self)[name]
             if importlib.util.find_spec(f"{self.__name__}.{name}") is not None:
                 return importlib.import_module(f"{self.__name__}.{name}")
-            loader = self.__spec__.loader if self.__spec__ is not None else None
-            if isinstance(loader, _LateLoader):  # else its `__init__` is under way, or has been
-                self.__spec__.loader = loader.genuine  # type: ignore[union-attr]  it has a spec
-                loader.genuine.exec_module(self)
+            spec = self.__spec__
+            if spec is not None and isinstance(spec.loader, _LateLoader):  # else its `__init__` is under way, or has been
+                genuine = spec.loader.genuine
+                spec.loader = genuine
+                genuine.exec_module(self)
                 self.__class__ = ModuleType  # type: ignore[assignment]
                 return getattr(self, name)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")

@@ -59,7 +59,8 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
         @functools.wraps(function)
         async def in_loop(call: Call, request: HttpRequest) -> Any:
             try:
-                return await function(call, request)  # type: ignore[misc]  it is one
+                answer: Any = function(call, request)
+                return await answer
             except BigQueryError as error:
                 raise worded(error) from error
 
