@@ -56,7 +56,7 @@ def test_the_demo_on_a_cloud_prints_the_figures_of_the_laptop(here, folder, monk
         assert there[run]["data"]["digest"] == here[run]["data"]["digest"]  # canonical_hash of the training set
         assert rounded(there[run]["evaluation"]) == rounded(here[run]["evaluation"])
         assert (there[run]["gate"], there[run]["version"]) == (here[run]["gate"], here[run]["version"])
-    for part in ("first", "last", "replay", "fixed", "random_ctr"):
+    for part in ("first", "last", "replay", "fixed", "random_ctr", "experiment"):
         assert rounded(there[part]) == rounded(here[part]), part
     assert rounded(_without_page(there["leak"])) == rounded(_without_page(here["leak"]))
     assert there["skew"] == here["skew"]
