@@ -55,7 +55,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         key = (details.method, api.service)
         if key not in self._known:
             package = table.packages_of(details.method)
-            if package in table.OF_PACKAGE and not handler_modules.loaded(package):
+            if not handler_modules.loaded(package if package in table.OF_PACKAGE else api.package):  # one of those that every API has
                 return grpc.stream_stream_rpc_method_handler(self._first(details.method, api))
             self._known[key] = self._method(table.method_of(details.method, api))
         return self._known[key]
