@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from ..errors import DryRun, IsthmusError, LimitExceeded, ProjectError
+from ..errors import DryRun, IsthmusError, LimitExceeded, OutcomeUnknown, ProjectError, Unavailable
 
 if TYPE_CHECKING:
     from ..runtime import Project
@@ -40,6 +40,7 @@ class Console:
         self._preview: tuple[object, str] | None = None
         self.aside = False  # what is said goes to stderr: the result alone is for another program
         self._headline = ""  # of a cloud's target: said when the project is opened, not again with the result
+        self._opened: Project | None = None
 
     def open(self) -> Project:
         """The project of this command, with progress on stderr and, with `--dry-run`, a target that changes nothing."""
@@ -48,6 +49,7 @@ class Console:
 
         calls = CallLog(dry_run=self.dry_run)
         project = open_project(self.path, target=self.target, offline=self.offline, calls=calls, progress=self.progress)
+        self._opened = project
         if project.target.adapter.remote and not self.as_json:
             from ..lifecycle.plan import headline, where
 
@@ -127,8 +129,9 @@ class Console:
     def fail(self, error: IsthmusError) -> None:
         """Print an error as EXAMPLE.md does: what, where, remedy."""
         self._clear()
+        remedy = self._stack_news(error) or error.remedy
         if self.as_json:
-            self.result({"error": _error(error)})
+            self.result({"error": _error(error, remedy)})
             return
         if isinstance(error, ProjectError):
             for problem in error.problems:
@@ -136,16 +139,24 @@ class Console:
             count = sum(p.severity == "error" for p in error.problems)
             click.echo(f"{count} error{'s' if count != 1 else ''}; nothing was changed", err=True)
             return
-        if error.remedy and error.remedy.startswith("see: "):
-            click.echo(f"error  {error}    {error.remedy}", err=True)
+        if remedy and remedy.startswith("see: "):
+            click.echo(f"error  {error}    {remedy}", err=True)
             return
         click.echo(f"error  {error}", err=True)
-        for line in (error.remedy or "").splitlines():
+        for line in (remedy or "").splitlines():
             click.echo(f"       {line}", err=True)
 
+    def _stack_news(self, error: IsthmusError) -> str | None:
+        """What became of the offline stack, where that is why a call had no answer: then there is nothing to look at."""
+        if self._opened is None or not isinstance(error, Unavailable | OutcomeUnknown):
+            return None
+        from ..lifecycle.offline import gone
 
-def _error(error: IsthmusError) -> dict[str, object]:
-    found: dict[str, object] = {"kind": type(error).__name__, "message": error.message, "remedy": error.remedy}
+        return gone(self._opened)
+
+
+def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
+    found: dict[str, object] = {"kind": type(error).__name__, "message": error.message, "remedy": remedy}
     if isinstance(error, ProjectError):
         found["problems"] = error.problems
     if reports := getattr(error, "reports", None):  # of an ingest that stored the good ones

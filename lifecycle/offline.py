@@ -12,8 +12,11 @@ import fcntl
 import os
 import signal
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +29,9 @@ from ..target import Offline, attribute, require
 
 if TYPE_CHECKING:
     from ..localstack.run import Ready
+    from ..runtime import Project
 
+_LISTENS = 5.0  # seconds that a stack may take to let us in
 _CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
 
 
@@ -87,6 +92,34 @@ def told(folder: Path) -> str | None:
     return "\n".join(filter(None, map(_told, _records(folder)))) or None
 
 
+def gone(project: Project) -> str | None:
+    """What is to be known of the stack that stood for an opened project's cloud, and what to do; None where one stands, or none did."""
+    url = project.target.profile.options.get("endpoint_url")
+    if url is None or _listens(str(url)):
+        return None
+    own = _own(project.folder, str(url))
+    news = _told(own) if own is not None else None
+    return news or f"the offline stack at {url} has ended: start it again (`isthmus stack up`), and begin with `isthmus apply`"
+
+
+def _listens(url: str) -> bool:
+    """False only where nothing is there: who is busy, or is another's server, may take its time or answer anything."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/_stack/health", timeout=_LISTENS):
+            return True
+    except urllib.error.URLError as error:
+        return not isinstance(error.reason, ConnectionError)
+    except (OSError, HTTPException) as error:  # a socket that a killed process had no time to close
+        return not isinstance(error, ConnectionError)
+
+
+def _own(folder: Path, url: str) -> Path | None:
+    """The record of the project's own stack that listened there."""
+    from ..localstack.apart import recorded
+
+    return next((file for file in _records(folder) if (stack := recorded(file)) and stack.url == url), None)
+
+
 def _told(ready: Path) -> str | None:
     from ..localstack.apart import death
 
@@ -108,7 +141,7 @@ def _told(ready: Path) -> str | None:
 _KEPT = """\
   what it held is kept, and the next one goes on with it: jobs that ran have failed, endpoints start again;
   what is gone: metrics, logs, records in flight, histories of queries, faults, and that callers are held to policies"""
-_NOT_KEPT = "  what it held is gone: the next one starts empty"
+_NOT_KEPT = "  what it held is gone: the next one starts empty; begin again with `isthmus apply`"
 
 
 def _how(code: int) -> str:

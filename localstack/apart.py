@@ -90,7 +90,7 @@ def start_apart(
 
 def running(ready: Path) -> Ready | None:
     """The stack that `ready` tells of, if it still answers there and is the same process."""
-    stack = _read(ready)
+    stack = recorded(ready)
     if stack is None:
         return None
     try:
@@ -114,7 +114,7 @@ def answering(ready: Path) -> Ready | None:
 
 def death(ready: Path, log: Path) -> Death | None:
     """How the stack that `ready` tells of ended; None when there is none, when it runs, or when it was stopped."""
-    stack = _read(ready)
+    stack = recorded(ready)
     if stack is None or running(ready) is not None:
         return None
     deadline = time.monotonic() + _ENDS
@@ -167,7 +167,8 @@ def _ended(ready: Path) -> Path:
     return ready.with_suffix(".ended")
 
 
-def _read(ready: Path) -> Ready | None:
+def recorded(ready: Path) -> Ready | None:
+    """The stack that `ready` tells of, whether or not it lives."""
     try:
         return msgspec.json.decode(ready.read_bytes(), type=Ready)
     except (OSError, ValueError):
@@ -176,7 +177,7 @@ def _read(ready: Path) -> Ready | None:
 
 def _living(ready: Path) -> Ready | None:
     """The stack that `ready` tells of, whether or not it answers: who lives has the lock on its home."""
-    stack = _read(ready)
+    stack = recorded(ready)
     if stack is None:
         return None
     lives = taken(Path(stack.home)) if stack.home else _is_a_stack(stack.pid)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _PAGE = 5_000  # rows that come with the answer, as JSON; what is far more is read as Arrow, by the Storage Read API
 _CALL = 60  # seconds
+_UPLOADS = 3  # retries of an upload that has no answer: 1, 2 and 4 seconds apart
 _KINDS = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", datetime: "TIMESTAMP"}
 
 
@@ -128,7 +129,13 @@ def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> N
 
     def start(name: str) -> Any:
         return session.bigquery.load_table_from_file(
-            io.BytesIO(body), f"{session.dataset}.{document.name}", size=len(body), job_id=name, job_config=settings, timeout=_CALL
+            io.BytesIO(body),
+            f"{session.dataset}.{document.name}",
+            size=len(body),
+            num_retries=_UPLOADS,
+            job_id=name,
+            job_config=settings,
+            timeout=_CALL,
         )
 
     once(session, _stem(session, document, batch), start, f"appending {document.name}/{batch}")
