@@ -6,7 +6,7 @@ The statuses are those of google.rpc.Code; the texts were not seen on an account
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,7 +56,7 @@ _OF_HTTP = {
 _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
     ("PERMISSION_DENIED", r"rateLimitExceeded", Throttled, _AGAIN),  # BigQuery: 403 and this reason
     ("PERMISSION_DENIED", r"quotaExceeded", LimitExceeded, "ask Google for a higher quota"),
-    ("PERMISSION_DENIED|UNAUTHENTICATED", "", Denied, LOGIN),
+    ("PERMISSION_DENIED|UNAUTHENTICATED", "", Denied, LOGIN),  # an API that is not enabled comes before the table
     ("RESOURCE_EXHAUSTED", r"quotaExceeded|quotas? (is|are) exceeded", LimitExceeded, "ask Google for a higher quota"),
     ("RESOURCE_EXHAUSTED", "", Throttled, _AGAIN),
     ("NOT_FOUND", "", NotFound, None),
@@ -69,6 +69,8 @@ _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
 # after these the service itself cannot say whether it acted
 _UNSURE = frozenset({"INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"})
 _STORAGE = "google.cloud.storage.exceptions"
+_DISABLED = re.compile(r"\b(SERVICE_DISABLED|accessNotConfigured)\b|has not been used in project \S+ before or it is disabled")
+_ACTIVATION = re.compile(r"(?P<service>[a-z0-9-]+\.googleapis\.com)/overview\?project=(?P<project>[\w:.-]+)")  # in its message
 _NOT_SENT = re.compile(r"failed to connect|connection refused|name resolution|dns resolution", re.IGNORECASE)
 
 
@@ -79,6 +81,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     reasons: tuple[str, ...]  # BigQuery's and Storage's: rateLimitExceeded
     sent: bool  # False: the request never left
+    enable: str = ""  # of an API that is not enabled: the command that does it
 
 
 @contextmanager
@@ -144,16 +147,34 @@ def answered(error: BaseException) -> Answer | None:
     from google.api_core.exceptions import GoogleAPICallError
 
     if isinstance(error, GoogleAPICallError):
-        reasons = tuple(str(entry.get("reason", "")) for entry in error.errors if isinstance(entry, dict))
+        named = (error.reason, *(entry.get("reason") for entry in error.errors if isinstance(entry, dict)))
+        reasons = tuple(dict.fromkeys(str(reason) for reason in named if reason))
         message = str(error.message or "")
         sent = error.grpc_status_code is None or not _NOT_SENT.search(message)
-        return Answer(status=_status(error), message=message, reasons=reasons, sent=sent)
+        enable = _enable(" ".join((*reasons, message)), error.metadata or {})
+        return Answer(status=_status(error), message=message, reasons=reasons, sent=sent, enable=enable)
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
         message = str(error.details() or "")
-        return Answer(status=error.code().name, message=message, reasons=(), sent=not _NOT_SENT.search(message))
+        sent = not _NOT_SENT.search(message)
+        return Answer(status=error.code().name, message=message, reasons=(), sent=sent, enable=_enable(message, {}))
     if type(error).__module__ == _STORAGE and (code := getattr(getattr(error, "response", None), "status_code", 200)) >= 300:
-        return Answer(status=_of_http(code), message=str(error), reasons=(), sent=True)  # of bytes on their way
+        message = str(error)  # of bytes on their way
+        return Answer(status=_of_http(code), message=message, reasons=(), sent=True, enable=_enable(message, {}))
     return None
+
+
+def _enable(words: str, metadata: Mapping[str, str]) -> str:
+    """The command that enables the API that an answer names as disabled; "": it speaks of none.
+
+    google.rpc.ErrorInfo has the reason SERVICE_DISABLED, `service` and `consumer`; BigQuery's and Storage's own form has the reason
+    accessNotConfigured, and the API in the address that its message gives.
+    """
+    if not _DISABLED.search(words):
+        return ""
+    address = _ACTIVATION.search(words)
+    service = metadata.get("service") or (address["service"] if address else "SERVICE.googleapis.com")
+    project = metadata.get("consumer", "").removeprefix("projects/") or (address["project"] if address else "")
+    return f"gcloud services enable {service}" + (f" --project {project}" if project else "")
 
 
 def _status(error: Any) -> str:
@@ -172,6 +193,8 @@ def _of_http(code: int) -> str:
 
 def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
     text = f"{what}: {answer.message or answer.status} ({' '.join((answer.status, *answer.reasons))})"
+    if answer.enable:
+        return Denied(text, remedy=f"the API is not enabled in this project: {answer.enable}       then wait some minutes")
     if answer.status == "UNIMPLEMENTED":
         return Unsupported(text, capability=what)
     if effect and answer.sent and (answer.status in _UNSURE or (answer.status == "UNAVAILABLE" and _cut(answer))):

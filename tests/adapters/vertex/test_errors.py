@@ -123,6 +123,35 @@ def test_what_was_never_sent_has_no_effect(error):
     assert type(from_google(error, "x", effect=True)) is errors.Unavailable
 
 
+def disabled_by_grpc():
+    from google.rpc.error_details_pb2 import ErrorInfo
+
+    info = ErrorInfo(reason="SERVICE_DISABLED", metadata={"service": "aiplatform.googleapis.com", "consumer": "projects/example-ranker"})
+    return google.from_grpc_status(grpc.StatusCode.PERMISSION_DENIED, "Vertex AI API has not been used", error_info=info)
+
+
+def disabled_by_http():
+    message = (
+        "BigQuery API has not been used in project 4711 before or it is disabled. Enable it by visiting "
+        "https://console.developers.google.com/apis/api/bigquery.googleapis.com/overview?project=4711 then retry."
+    )
+    return by_http(403, reason="accessNotConfigured", message=message)
+
+
+@pytest.mark.parametrize(
+    ("error", "command"),
+    [
+        (disabled_by_grpc(), "gcloud services enable aiplatform.googleapis.com --project example-ranker"),
+        (disabled_by_http(), "gcloud services enable bigquery.googleapis.com --project 4711"),
+    ],
+)
+def test_an_api_that_is_not_enabled_is_named_with_the_command_that_enables_it(error, command):
+    ours = from_google(error, "looking")
+    assert type(ours) is errors.Denied
+    assert command in ours.remedy
+    assert "log in" not in ours.remedy
+
+
 def test_our_own_mistakes_pass_untouched():
     with pytest.raises(ZeroDivisionError), translated("this"):
         raise ZeroDivisionError
