@@ -6,6 +6,7 @@ copies the whole. What it serves (its features, that moment) is a document in it
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -36,6 +37,7 @@ _REFUSALS = 60  # of a sync while none is seen to run: half a minute, at the pac
 _CALL = 60  # seconds
 _ATTEMPTS = 6
 _KNOWN = 30.0  # seconds that a reader trusts what it knows of a view
+_SURE = 1.0  # and where a key was not there: Vertex AI has one answer for a key and for a view that is absent
 _STABLE = 1
 
 
@@ -190,6 +192,9 @@ class VertexFeatures:
         features = {view: self._reader(view) for view in wanted}
         paths = {view: _view_path(self._session, view) for view in wanted}
         answers = feature_values.fetch(self._session, feature_values.by_view({paths[view]: keys for view, keys in wanted.items()}))
+        for view, keys in wanted.items():
+            if any((paths[view], key) not in answers for key in keys):
+                self._reader(view, within=_SURE)
         return {
             view: [
                 feature_values.decoded(answer, features[view]) if (answer := answers.get((paths[view], key))) is not None else None
@@ -198,15 +203,16 @@ class VertexFeatures:
             for view, keys in wanted.items()
         }
 
-    def _reader(self, view: str) -> tuple[Column, ...]:
-        expires, features = self._readers.get(view, (0.0, ()))
-        if expires < time.monotonic():
+    def _reader(self, view: str, *, within: float = _KNOWN) -> tuple[Column, ...]:
+        """The features of a view that was seen, with its source, in the last seconds. NotFound."""
+        seen, features = self._readers.get(view, (-math.inf, ()))
+        if seen + within < (now := time.monotonic()):
             self._readers.pop(view, None)
             table = catalogue.read(self._session, _source(view))
-            if table is None:
+            if table is None or _feature_view(self._session, view) is None:
                 raise not_found(view)
             features = _document(self._session, view, table).features
-            self._readers[view] = (time.monotonic() + _KNOWN, features)
+            self._readers[view] = (now, features)
         return features
 
 

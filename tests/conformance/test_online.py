@@ -83,6 +83,18 @@ def test_reading_and_syncing_no_view_is_not_found(target):
         target.online.sync(VIEW, since=None, until=at(1))
 
 
+def test_a_key_that_is_not_there_is_none_and_a_view_that_was_removed_is_not_found_by_name(target, online):
+    assert online.get({"item_history": ["a"]}) == {"item_history": [None]}
+    (view,) = (resource for resource in target.inventory.list(target.profile.project) if resource.kind == "online_view")
+    target.inventory.delete(view)
+    other = targets.load(target.profile)
+    try:
+        with pytest.raises(NotFound, match="item_history"):
+            other.online.get({"item_history": ["a"]})
+    finally:
+        other.close()
+
+
 def test_get_gives_one_row_per_key_in_order_with_duplicates_and_none(target, online):
     history(target, "b1", ("a", 0, 1, 10), ("b", 0, 1, 20))
     online.sync(VIEW, since=None, until=at(2))
