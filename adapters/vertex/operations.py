@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,20 +14,28 @@ from .session import Session
 USUAL = timedelta(minutes=10)
 
 
-def finished(session: Session, client: Any, operation: Any, *, what: str, deadline: timedelta = USUAL) -> Any:
-    """The operation at its end, good or bad. `operation`: GAPIC's, or google.longrunning's message. Unavailable: it takes longer."""
+def finished(
+    session: Session, client: Any, operation: Any, *, what: str, deadline: timedelta = USUAL, meanwhile: Callable[[], None] = lambda: None
+) -> Any:
+    """The operation at its end, good or bad. `operation`: GAPIC's, or google.longrunning's message. Unavailable: it takes longer.
+
+    `meanwhile` is called before each look.
+    """
     name: str = getattr(operation, "operation", operation).name
 
     def look() -> Any:
+        meanwhile()
         with session.reading("GetOperation", name):
             return client.get_operation({"name": name})
 
     return wait(look, lambda seen: seen.done, deadline=deadline, what=what)
 
 
-def succeeded(session: Session, client: Any, operation: Any, *, what: str, deadline: timedelta = USUAL) -> Any:
+def succeeded(
+    session: Session, client: Any, operation: Any, *, what: str, deadline: timedelta = USUAL, meanwhile: Callable[[], None] = lambda: None
+) -> Any:
     """The same; its error is raised as ours."""
-    done = finished(session, client, operation, what=what, deadline=deadline)
+    done = finished(session, client, operation, what=what, deadline=deadline, meanwhile=meanwhile)
     if done.HasField("error"):
         raise error_of(done, what)
     return done

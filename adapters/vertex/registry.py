@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, final
@@ -28,7 +28,7 @@ PREDICT, HEALTH = "/invocations", "/ping"
 _DIGEST = "ISTHMUS_DIGEST"  # in the container's environment, which never changes
 _APPROVAL = "isthmus_approval"
 _DEFAULT = "default"
-_CLAIMED = timedelta(minutes=2)  # after which a claim is of somebody who was killed
+_CLAIMED = timedelta(minutes=2)  # after which a claim that was not renewed is of somebody who was killed
 _READY = timedelta(minutes=15)
 _TRIES = 5  # of a change that somebody else was quicker with
 
@@ -52,9 +52,9 @@ class VertexRegistry:
         name = self._name(model)
         version = self._by_digest(name, digest)
         if version is None:
-            with self._registering, self._claimed(model, digest):
-                self._await_uploads(name)
-                version = self._by_digest(name, digest) or self._upload(model, uri=uri, digest=digest, image=image)
+            with self._registering, self._claimed(model, digest) as renew:
+                self._await_uploads(name, renew)
+                version = self._by_digest(name, digest) or self._upload(model, uri=uri, digest=digest, image=image, renew=renew)
         return _ours(model, version)
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
@@ -115,7 +115,7 @@ class VertexRegistry:
     def _by_digest(self, name: str, digest: str) -> Any | None:
         return next((version for version in self._versions(name) if _digest(version) == digest), None)
 
-    def _upload(self, model: str, *, uri: str, digest: str, image: str) -> Any:
+    def _upload(self, model: str, *, uri: str, digest: str, image: str, renew: Callable[[], None]) -> Any:
         """A new version; the first one makes the model."""
         from google.cloud.aiplatform_v1 import EnvVar, Model, ModelContainerSpec, Port, UploadModelRequest
 
@@ -139,32 +139,46 @@ class VertexRegistry:
         try:
             with session.mutating("UploadModel", f"{model} {digest}"):
                 operation = client.upload_model(request=request)
-            operations.succeeded(session, session.models, operation, what=f"registering {model}", deadline=_READY)
+            operations.succeeded(session, session.models, operation, what=f"registering {model}", deadline=_READY, meanwhile=renew)
         except AlreadyExists:  # another digest of a new model was a little faster
             if known:
                 raise
             wait(lambda: self._versions(name), bool, deadline=_READY, what=f"the first version of {model}")
-            return self._upload(model, uri=uri, digest=digest, image=image)
+            return self._upload(model, uri=uri, digest=digest, image=image, renew=renew)
         return wait(
             lambda: self._by_digest(name, digest), lambda version: version is not None, deadline=_READY, what=f"registering {model}"
         )
 
-    def _await_uploads(self, name: str) -> None:
+    def _await_uploads(self, name: str, renew: Callable[[], None]) -> None:
         """What a killed process, or one whose reply was lost, has begun may be what is to be uploaded."""
         for operation in operations.of_resource(self._session, self._session.models, name):
             if not operation.done and operation.metadata.type_url.endswith("UploadModelOperationMetadata"):
-                operations.finished(self._session, self._session.models, operation, what="an upload under way", deadline=_READY)
+                operations.finished(
+                    self._session, self._session.models, operation, what="an upload under way", deadline=_READY, meanwhile=renew
+                )
 
     @contextmanager
-    def _claimed(self, model: str, digest: str) -> Iterator[None]:
-        """Nobody else registers this digest meanwhile."""
+    def _claimed(self, model: str, digest: str) -> Iterator[Callable[[], None]]:
+        """Nobody else registers this digest meanwhile. What is yielded renews the claim: an upload may take longer than one stands."""
         state, key = self._target.state, f"registry/{model}/{digest[:64]}"
         token = wait(lambda: self._claim(key), lambda token: token is not None, deadline=_READY, what=f"another registration of {model}")
+        until = self._target.clock() + _CLAIMED
+
+        def renew() -> None:
+            nonlocal token, until
+            if until - (now := self._target.clock()) > _CLAIMED / 2:
+                return
+            with suppress(Conflict):  # we were away for so long that another took it: it waits for our upload
+                token, until = state.put(key, self._claim_until(now + _CLAIMED), expect=token), now + _CLAIMED
+
         try:
-            yield
+            yield renew
         finally:
             with suppress(IsthmusError):
                 state.delete(key, expect=token or "")
+
+    def _claim_until(self, moment: datetime) -> bytes:
+        return msgspec.json.encode(_Claim(holder=self._holder, until=moment))
 
     def _claim(self, key: str) -> str | None:
         """The claim's token; None: somebody else's stands."""
@@ -174,9 +188,8 @@ class VertexRegistry:
             claim = msgspec.json.decode(standing.value, type=_Claim)
             if claim.holder != self._holder and claim.until > now:
                 return None
-        mine = msgspec.json.encode(_Claim(holder=self._holder, until=now + _CLAIMED))
         try:
-            return state.put(key, mine, expect=None if standing is None else standing.token)
+            return state.put(key, self._claim_until(now + _CLAIMED), expect=None if standing is None else standing.token)
         except Conflict:
             return None
 

@@ -1,12 +1,14 @@
 """Vertex AI's registry where it is not as on other targets: UploadModel has no request id, and labels are small."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 
 from isthmus.adapters import targets
+from isthmus.adapters.vertex import operations
 from isthmus.adapters.vertex.session import of
-from isthmus.errors import Invalid, OutcomeUnknown
+from isthmus.errors import Invalid, OutcomeUnknown, Unavailable
 
 UPLOAD = "ModelService.UploadModel"
 
@@ -60,6 +62,36 @@ def test_a_claim_of_a_killed_process_is_over_after_a_while(target):
     assert register(other, "d1").version == 1
     assert target.state.get("registry/ranker/d1") is None, "and it leaves none"
     other.close()
+
+
+def test_a_claim_stands_while_its_upload_runs_however_long_that_takes(target):
+    """A look at the operation costs 90 seconds here; a claim stands for two minutes."""
+    began, looks, standing = target.clock(), [], []
+    target.clock = lambda: began + timedelta(seconds=90) * len(looks)
+
+    def slow(call):
+        if call.operation == "GetOperation":
+            looks.append(call)
+            claim = msgspec.json.decode(target.state.get("registry/ranker/d1").value)
+            standing.append(datetime.fromisoformat(claim["until"]) - target.clock())
+            if len(looks) < 4:
+                raise Unavailable("not yet")
+
+    target.calls.listeners.append(slow)
+    finished = operations.finished
+
+    def patient(*args, **more):
+        while True:
+            try:
+                return finished(*args, **more)
+            except Unavailable:
+                continue
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(operations, "finished", patient)
+        assert register(target, "d1").version == 1
+    assert len(standing) == 4
+    assert min(standing) > timedelta(0)
 
 
 def test_a_folder_that_is_not_there_is_refused_in_the_services_words(target):
