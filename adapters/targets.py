@@ -48,6 +48,14 @@ def where(target: Target) -> str:
     return place(target)
 
 
+def fixed(target: Target, endpoint: str) -> str:
+    """In what an endpoint that stands differs from the target's profile and cannot be changed; "": in nothing, or it is not there."""
+    if not target.adapter.fixed:
+        return ""
+    differs: Callable[[Target, str], str] = attribute(target.adapter.fixed)
+    return differs(target, endpoint)
+
+
 def blobs_for(uri: str) -> BlobStore:
     """What opens a URI, by its scheme, under the identity of the process: a job is given the URI of its run.json and nothing else.
 

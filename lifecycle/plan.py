@@ -255,6 +255,8 @@ def _static(project: Project) -> Iterator[PlanItem]:
 
 
 def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
+    from ..adapters import targets
+
     state = project.target.endpoints.observe(endpoint.name)
     wanted: dict[str, int] = {}
     missing: list[str] = []
@@ -270,6 +272,8 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
     if state and missing:  # ... or as they are, where they have traffic
         wanted |= {v.name: v.version for v in state.variants if v.percent > 0 and v.name not in wanted}
     have = {v.name: v.version for v in state.variants} if state else {}
+    if state and (differs := targets.fixed(project.target, endpoint.name)):
+        return PlanItem(action="!", kind="endpoint", name=endpoint.name, detail=f": {differs}", by="deploy")
     if state and state.phase != "failed" and have == wanted:
         return PlanItem(action="=", kind="endpoint", name=endpoint.name, by="deploy")
     versions = ", ".join(f"{v.name} {v.model}@{wanted[v.name]}" for v in endpoint.variants if v.name in wanted)

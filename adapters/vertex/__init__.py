@@ -49,4 +49,5 @@ ADAPTER = Adapter(
     ),
     where=f"{__name__}.session:where",
     estimate=f"{__name__}.prices:estimate",
+    fixed=f"{__name__}.endpoints:fixed",
 )

@@ -17,7 +17,7 @@ import msgspec
 
 from ...endpoints import hosting
 from ...endpoints.port import EndpointSpec, EndpointState, Reply, VariantSpec
-from ...errors import AlreadyExists, Busy, Conflict, NotFound
+from ...errors import AlreadyExists, Busy, Conflict, Invalid, NotFound
 from ...events.port import Row
 from ...pipelines.port import ModelVersion
 from ...target import Target
@@ -26,11 +26,12 @@ from .deployed import Seen
 from .invocations import Invoker
 from .machines import serving_machine, serving_replicas
 from .names import dashed
-from .session import CONTROL, of
+from .session import CONTROL, Session, of
 
 SHARED_BYTES = 1_500_000  # of a request to a shared endpoint
 TOUCH = "isthmus_shift"  # a label that each shift writes: a split that stays the same would not make older tokens stale
 _MADE = timedelta(minutes=5)  # in which an endpoint is made; deploying to it is not waited for
+_KIND_REMEDY = "set `endpoint:` of profiles.yaml as it stands, or remove the endpoint (isthmus destroy) and deploy it anew"
 _REPLICAS = ("dedicated_resources.min_replica_count", "dedicated_resources.max_replica_count")
 
 
@@ -47,7 +48,7 @@ class VertexEndpoints:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._session = of(target)
-        self._shared = self._session.profile.options.get("endpoint") == "shared"
+        self._shared = _is_shared(self._session)
         rules = hosting.rules_of(target, provider="Vertex AI")
         self._rules = msgspec.structs.replace(rules, max_bytes=SHARED_BYTES) if self._shared else rules
         self._invoker = Invoker(self._session, self._describe)
@@ -61,6 +62,8 @@ class VertexEndpoints:
             self._create(spec)
             self._start(self._missing(spec, self._must(spec.name), versions))
             return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
+        if differs := _of_other_kind(seen.endpoint, shared=self._shared):
+            raise Invalid(f"{spec.name}: {differs}", remedy=_KIND_REMEDY)
         saw = deployed.state(spec.name, seen)
         hosting.guard_traffic(spec, deployed.running(seen.endpoint), deployed.traffic(saw))
         if not seen.running:
@@ -92,7 +95,7 @@ class VertexEndpoints:
         return self._invoker.invoke(endpoint, hosting.request_body(endpoint, instances, self._rules), request_id=request_id)
 
     def _name(self, endpoint: str) -> str:
-        return f"{self._session.parent}/endpoints/{dashed(self._session.name, endpoint)}"
+        return _path(self._session, endpoint)
 
     def _describe(self, endpoint: str) -> Any | None:
         name = self._name(endpoint)
@@ -225,3 +228,29 @@ class VertexEndpoints:
     @property
     def _control(self) -> Any:
         return self._session.client("endpoints", retrying=False, within=CONTROL)
+
+
+def fixed(target: Target, endpoint: str) -> str:
+    """In what an endpoint that stands differs from the profile for good; "": in nothing, or it is not there."""
+    session = of(target)
+    try:
+        with session.reading("GetEndpoint", endpoint):
+            there = session.endpoints.get_endpoint(name=_path(session, endpoint))
+    except NotFound:
+        return ""
+    return _of_other_kind(there, shared=_is_shared(session))
+
+
+def _of_other_kind(there: Any, *, shared: bool) -> str:
+    if there.dedicated_endpoint_enabled != shared:
+        return ""
+    stands, wanted = ("dedicated", "shared") if shared else ("shared", "dedicated")
+    return f"it is a {stands} endpoint and profiles.yaml wants a {wanted} one, which Vertex AI cannot make of it"
+
+
+def _is_shared(session: Session) -> bool:
+    return bool(session.profile.options.get("endpoint") == "shared")
+
+
+def _path(session: Session, endpoint: str) -> str:
+    return f"{session.parent}/endpoints/{dashed(session.name, endpoint)}"

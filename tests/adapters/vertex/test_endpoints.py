@@ -12,7 +12,7 @@ from isthmus.adapters.vertex import deployed, removal
 from isthmus.adapters.vertex.session import CONTROL, of
 from isthmus.endpoints.converge import variants_ready
 from isthmus.endpoints.port import VariantSpec
-from isthmus.errors import Busy, Conflict, IsthmusError, OutcomeUnknown, Unsupported
+from isthmus.errors import Busy, Conflict, Invalid, IsthmusError, OutcomeUnknown, Unsupported
 from isthmus.storage import wait
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, until, variant
 
@@ -109,6 +109,19 @@ def test_an_endpoint_is_a_dedicated_one_unless_the_profile_says_shared(profile, 
     assert not google(target, "other").dedicated_endpoint_enabled
     with pytest.raises(Unsupported, match="1,500,000"):
         shared.endpoints.invoke("other", [{"y": "a" * 2_000_000}], variant=None, request_id="q")
+    shared.close()
+
+
+def test_an_endpoint_of_the_other_kind_is_told_and_nothing_is_deployed_to_it(profile, target, stack, one):
+    target.endpoints.apply(endpoint(variant(one, "champion")))
+    settled(target)
+    shared = targets.load(msgspec.structs.replace(profile, options={**profile.options, "endpoint": "shared"}))
+    assert targets.fixed(target, "ranker") == targets.fixed(shared, "none") == ""
+    assert targets.fixed(shared, "ranker").startswith("it is a dedicated endpoint and profiles.yaml wants a shared one")
+    stack.clear_calls()
+    with pytest.raises(Invalid, match="ranker: it is a dedicated endpoint"):
+        shared.endpoints.apply(endpoint(variant(one, "champion"), variant(one, "challenger")))
+    assert not [call.operation for call in stack.calls() if call.mutating]
     shared.close()
 
 
