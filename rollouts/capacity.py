@@ -31,6 +31,12 @@ def final(plan: Plan) -> EndpointSpec:
     return msgspec.structs.replace(spec, variants=tuple(variant for variant in spec.variants if variant.name != plan.to))
 
 
+def alone(plan: Plan) -> EndpointSpec:
+    """What is left of `home` where the old variant is gone and the promoted version under its name did not come up."""
+    spec = home(plan)
+    return msgspec.structs.replace(spec, variants=tuple(variant for variant in spec.variants if variant.name != plan.source))
+
+
 def is_sized(spec: EndpointSpec, endpoint: EndpointState) -> bool:
     """Every variant of the spec runs as many instances as it says. What the spec leaves to the profile has any number."""
     running = {variant.name: variant for variant in endpoint.variants}

@@ -13,7 +13,7 @@ from ..endpoints.metrics import floor_minute
 from ..endpoints.port import EndpointSpec, EndpointState
 from ..endpoints.revision import revision_of
 from ..project.specs import OfficeHours
-from .capacity import final, home
+from .capacity import alone, final, home
 from .states import Observation, Plan, State
 
 _HANDED = ("handing", "ended")  # the variant set may be one of the hand-over's
@@ -58,6 +58,8 @@ def is_lost(state: State, seen: Observation) -> bool:
         return False
     plan = state.plan
     ours = [plan.spec, home(plan), final(plan)] if state.phase in _HANDED else [plan.spec]
+    if state.phase in _HANDED and seen.endpoint.phase == "failed":
+        ours.append(alone(plan))
     return seen.endpoint.revision not in {revision_of(spec) for spec in ours}
 
 

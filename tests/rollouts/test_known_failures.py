@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from isthmus.endpoints.revision import revision_of_variants
 from isthmus.errors import Unavailable
 from isthmus.project.specs import RolloutStep
 from isthmus.rollouts import controller, documents
@@ -322,3 +323,38 @@ def test_a_late_call_that_made_the_new_variant_small_is_undone_before_the_next_b
     assert scene.world.fleet.variants["challenger"].instances == 1
     scene.run(2, until=lambda state: state.attempt == 1 and state.phase == "baking")
     assert scene.world.fleet.variants["challenger"].instances == 2
+
+
+def without_the_old_one(scene, monkeypatch, *, looks):
+    """As on Vertex AI: the old variant is gone, the promoted version under its name did not come up, and is seen so for so many looks."""
+    state, left = scene.world.fleet.state, [looks]
+
+    def seen():
+        whole = state()
+        old = scene.world.fleet.variants["champion"]
+        if old.spec.version != 2 or scene.world.fleet.updating or not left[0]:
+            return whole
+        left[0] -= 1
+        failed = [replace(v, phase="failed", instances=0) if v.name == "champion" else v for v in whole.variants]
+        rest = [v.spec for name, v in scene.world.fleet.variants.items() if name != "champion"]
+        return replace(whole, phase="failed", failure="no machine", variants=tuple(failed), revision=revision_of_variants(rest))
+
+    monkeypatch.setattr(type(scene.world.fleet), "state", lambda _fleet: seen())
+
+
+def test_a_hand_over_whose_new_champion_does_not_come_up_ends_with_the_one_that_serves(monkeypatch):
+    scene = Scene(VERTEX)
+    scene.until("handing")
+    without_the_old_one(scene, monkeypatch, looks=10**6)
+    assert scene.until("ended").end == "promoted"
+    assert scene.state.handover == "failed"
+    assert scene.serving == split(100)
+
+
+def test_a_hand_over_whose_new_champion_comes_up_later_goes_on(monkeypatch):
+    scene = Scene(VERTEX)
+    scene.until("handing")
+    without_the_old_one(scene, monkeypatch, looks=5)
+    assert scene.until("ended").end == "promoted"
+    assert scene.state.handover == "done"
+    assert scene.serving == {"champion": 100}
