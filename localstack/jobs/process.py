@@ -46,7 +46,7 @@ def run(
     Raises OSError when it cannot be started.
     """
     process = bound.start(command, folder=folder, env=env)
-    on_stop(lambda: _signal(process, signal.SIGKILL) if process.poll() is None else None)
+    on_stop(lambda: bound.kill(process) if process.poll() is None else None)
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None  # noqa: S101  PIPE was asked for
     reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True, name="job-output")
@@ -67,7 +67,7 @@ def run(
             _drain(lines, line, wait=_TICK)
             tick()
     finally:
-        _signal(process, signal.SIGKILL)  # what it left behind in its group, too
+        bound.kill(process)  # what it left behind, too: a container's processes end with its first
         code = process.wait()
         assert process.stdin is not None  # noqa: S101  bound.start has a pipe
         process.stdin.close()

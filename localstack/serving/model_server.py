@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import threading
@@ -129,8 +127,7 @@ class ModelServer:
     def kill(self) -> None:
         self._retired = True
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            bound.kill(self._process)
             self._process.wait()
         self.connections.close()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +124,27 @@ def test_a_command_bound_to_its_starter_has_its_own_signals_exit_code_and_childr
     assert polite.stdout.readline() == b"bye\n"
     os.killpg(polite.pid, signal.SIGKILL)
     polite.stdout.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="without /proc nothing tells what left its process group")
+def test_what_left_a_commands_process_group_ends_with_it_and_its_neighbours_do_not(tmp_path):
+    def run():
+        script = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    print(os.getpid(), flush=True)\ntime.sleep(600)"
+        process = bound.start([sys.executable, "-c", script], folder=tmp_path, env=dict(os.environ))
+        return process, int(process.stdout.readline())
+
+    (process, left), (neighbour, other) = run(), run()
+    process.stdin.close()  # as when the stack is killed
+    process.wait(10)
+    process.stdout.close()
+    until(lambda: not alive(left))
+    assert alive(other)
+    os.kill(neighbour.pid, signal.SIGKILL)  # the command has ended, what it started has not
+    neighbour.wait(10)
+    bound.kill(neighbour)
+    until(lambda: not alive(other))
+    neighbour.stdin.close()
+    neighbour.stdout.close()
 
 
 def test_a_stack_ends_with_the_process_that_started_it(tmp_path):
