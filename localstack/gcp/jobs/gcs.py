@@ -2,6 +2,9 @@
 
 Vertex AI mounts every bucket (Cloud Storage FUSE). Here a container has the objects that its command, its arguments, its variables or its
 parameters name, as gs://bucket/... or /gcs/bucket/..., and all of a bucket that is named alone.
+
+A name that no file can have is left out, as by Cloud Storage FUSE from 3.6 on, and told: `a//b`, `a/../b`, a segment of more than 255 bytes
+(which FUSE takes and a disk does not), a file beside a folder of its name (which FUSE shows under another name).
 """
 
 from __future__ import annotations
@@ -31,8 +34,9 @@ def named(words: Iterable[str]) -> list[tuple[str, str]]:
     return shortest
 
 
-def fill(call: Call, folder: Path, words: Iterable[str]) -> State:
-    """Bring what the words name into the folder. A bucket that is not there stays absent, as it is under /gcs."""
+def fill(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[str]]:
+    """Bring what the words name into the folder; what no file can be is told. A bucket that is not there stays absent, as under /gcs."""
+    left_out: list[str] = []
     for bucket, prefix in named(words):
         try:
             uris = access.listed(call, f"gs://{bucket}/{prefix}")
@@ -40,13 +44,16 @@ def fill(call: Call, folder: Path, words: Iterable[str]) -> State:
             continue
         (folder / bucket).mkdir(parents=True, exist_ok=True)
         for uri in uris:
+            placeholder = uri.endswith("/")  # of a folder
             try:
-                path = arrive(folder, uri.removeprefix("gs://"))
-            except (Refused, OSError):  # a folder's placeholder, or what no file can be called: it is not there under /gcs either
-                continue
-            if not path.exists():
-                path.write_bytes(access.read(call, uri))
-    return state(folder)
+                path = arrive(folder, uri.removeprefix("gs://").removesuffix("/"))
+                if "//" in uri[5:] or (not placeholder and any(other.startswith(f"{uri}/") for other in uris)):
+                    left_out.append(uri)
+                elif not placeholder and not path.exists():
+                    path.write_bytes(access.read(call, uri))
+            except (Refused, OSError):
+                left_out.append(uri)
+    return state(folder), left_out
 
 
 def state(folder: Path) -> State:

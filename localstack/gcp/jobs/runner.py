@@ -73,6 +73,7 @@ class _Work:
         self.spec = call.store(Resources).get("CustomJob", name).job_spec
         self.over = threading.Event()
         self.ends: dict[str, Ended] = {}
+        self.left_out: list[str] = []
 
     def run(self) -> None:
         try:
@@ -104,7 +105,8 @@ class _Work:
             return JobState.JOB_STATE_CANCELLED
         self.mounted.mkdir(parents=True)
         programs = [self._program(pool, self.folder / f"pool{at}") for at, pool in enumerate(self.spec.worker_pool_specs)]
-        before = gcs.fill(self.call, self.mounted, [*self.words, *(word for program in programs for word in program.words)])
+        words = [*self.words, *(word for program in programs for word in program.words)]
+        before, self.left_out = gcs.fill(self.call, self.mounted, words)
         for path in self.folders:
             (self.mounted / path).mkdir(parents=True, exist_ok=True)
 
@@ -167,7 +169,7 @@ class _Work:
         call = self.call
         container = containers.make(self.folder / replica.name, self.mounted)
         lines = Lines(call, self.name, replica.name)
-        for remark in (*containers.remarks(container), *_on_images(program)):
+        for remark in (*containers.remarks(container), *_on_images(program), *map(_on_name, self.left_out)):
             lines.write(remark)
         base = self.spec.base_output_directory.output_uri_prefix
         variables = contract.variables(self.id, base, replicas, replica, self.name.split("/")[1])
@@ -210,6 +212,10 @@ def _on_images(program: Program) -> list[str]:
     if not is_training(program.image):
         return []
     return [f"[local stack] {program.image} is the Python beside the stack: what it has installed is not that image's"]
+
+
+def _on_name(uri: str) -> str:
+    return f"[local stack] {uri} is not under {gcs.MOUNT}: no file can have its name here"
 
 
 def _free_port() -> int:

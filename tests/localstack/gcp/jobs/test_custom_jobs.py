@@ -51,6 +51,14 @@ def start(client, *pools, **more):
     return client.create_custom_job(parent=PARENT, custom_job=CustomJob(display_name="job", job_spec=spec))
 
 
+def texts(gcp, job):
+    """Its lines in Cloud Logging."""
+    filter_ = f'resource.type="ml_job" AND resource.labels.job_id="{job.name.rpartition("/")[2]}"'
+    logs = LoggingServiceV2Client(transport=LoggingServiceV2Client.get_transport_class("grpc")(channel=gcp.channel()))
+    entries = logs.list_log_entries(request={"resource_names": [f"projects/{PROJECT}"], "filter": filter_})
+    return [entry.text_payload for entry in entries]
+
+
 def until(client, job, holds):
     deadline = time.monotonic() + 120
     while not holds(job := client.get_custom_job(name=job.name)):
@@ -84,6 +92,23 @@ def test_a_job_reads_and_writes_buckets_and_knows_where_its_model_goes(client, b
     assert job.start_time <= job.end_time
 
 
+NO_FILES = ("in//b", "in/./b", "in/../b", "in/" + "x" * 300, "in/a", "in//")  # in/a is also a folder: of in/a/b
+
+
+def test_objects_whose_names_no_file_can_have_are_left_out_and_told(gcp, client, bucket):
+    """Cloud Storage FUSE lists none of them, and goes on."""
+    for name in (*NO_FILES, "in/a/b", "in/c", "in/empty/"):
+        bucket.blob(name).upload_from_string("text")
+    code = "import os, sys; print(sorted(name for _, _, names in os.walk(sys.argv[1]) for name in names))"
+    job = run(client, pool(code, "/gcs/jobs/in"))
+    assert job.state == JobState.JOB_STATE_SUCCEEDED, job.error
+    lines = texts(gcp, job)
+    assert "['b', 'c']" in lines
+    assert {line.partition(" is not under /gcs")[0] for line in lines if " is not under /gcs" in line} == {
+        f"[local stack] gs://jobs/{name}" for name in NO_FILES
+    }
+
+
 def test_replicas_are_processes_that_know_each_other(client, bucket):
     code = (
         "import json, os, pathlib, time\n"
@@ -105,10 +130,7 @@ def test_a_failure_says_how_and_its_lines_are_in_the_log(gcp, client, bucket):
     assert job.state == JobState.JOB_STATE_FAILED
     assert "workerpool0-0 exited with a non-zero status of 7" in job.error.message
     assert "no such column" in job.error.message
-    filter_ = f'resource.type="ml_job" AND resource.labels.job_id="{job.name.rpartition("/")[2]}"'
-    logs = LoggingServiceV2Client(transport=LoggingServiceV2Client.get_transport_class("grpc")(channel=gcp.channel()))
-    entries = list(logs.list_log_entries(request={"resource_names": [f"projects/{PROJECT}"], "filter": filter_}))
-    assert [entry.text_payload for entry in entries] == ["no such column"]
+    assert texts(gcp, job) == ["no such column"]
 
 
 def test_a_job_is_cancelled_and_deleted_once_it_has_ended(client, bucket):
