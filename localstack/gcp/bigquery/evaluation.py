@@ -18,6 +18,7 @@ from .values import proto_value, python_value, type_text
 
 _QUERY = re.compile(rb"\bAS\s+(?=\(|SELECT\b|WITH\b)", re.IGNORECASE)  # where it begins in CREATE TABLE ... AS
 _UNKNOWN = re.compile(r"Unsupported built-in function: (\w+)")
+_NOT_IMPLEMENTED = "not implemented"
 _CODE_SEARCH = 2  # ParseLocationRecordType: a table scan's place is its name's
 MOST_ROWS = 5_000  # of all tables that the query reads: about a second
 
@@ -83,6 +84,8 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
     except SqlRejected as error:
         if match := _UNKNOWN.match(error.message):
             raise not_run(f"the function {match[1].upper()}") from error
+        if _NOT_IMPLEMENTED in error.message and reason.reason == "notImplemented":  # its words name its own parts, not the statement's
+            raise reason from error
         raise rejected(error.message) from error
     rows = answer.content.table_data.row
     columns = {field.name: [python_value(row.cell[i], field) for row in rows] for i, field in enumerate(fields)}
