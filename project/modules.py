@@ -20,7 +20,7 @@ def importable(folder: str) -> None:
         _folders.add(folder)
         if _finder not in sys.path_hooks:
             sys.path_hooks.insert(0, _finder)
-        for path in [path for path in sys.path_importer_cache if _is_ours(path)]:
+        for path in filter(_is_ours, list(sys.path_importer_cache)):  # a copy: other threads import meanwhile
             del sys.path_importer_cache[path]
     if folder not in sys.path:
         sys.path.insert(0, folder)

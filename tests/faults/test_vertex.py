@@ -2,6 +2,9 @@
 
 import os
 import random
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from decimal import Decimal
 from itertools import product
 
@@ -148,6 +151,51 @@ def test_what_a_fault_left_half_made_is_in_the_inventory_and_goes_with_destroy(s
         gone = im.destroy(project)
         assert "online_store" in {resource.kind for resource in gone.resources}
         assert list(project.target.inventory.list("half")) == []
+
+
+def at_once(verb, *folders):
+    """The verb from two checkouts of one project at the same time, which no lock of a folder keeps apart: results and errors."""
+
+    def command(project):
+        try:
+            return verb(project)
+        except IsthmusError as error:  # anything else fails the test
+            return error
+
+    with ExitStack() as projects, ThreadPoolExecutor(len(folders)) as pool:
+        return list(pool.map(command, [projects.enter_context(opened(folder)) for folder in folders]))
+
+
+def test_two_of_the_same_project_at_once_double_nothing(stack, shop, tmp_path):
+    first = new(tmp_path / "first")
+    edit(first / "project.yaml", "name: first", "name: twice")
+    second = shutil.copytree(first, tmp_path / "second")
+    for verb in DATA:
+        at_once(getattr(im, verb), first, second)
+        insisted(lambda: opened(first), getattr(im, verb))
+    with opened(shop) as calm, opened(second) as project:
+        assert world(project) == world(calm)
+        assert {item.action for item in plan(project).items if item.by == "apply"} == {"="}
+
+
+def test_two_deployments_and_two_splits_at_once_end_as_one_of_them_meant(stack, shop, tmp_path):
+    other = shutil.copytree(shop, tmp_path / "other")
+    try:
+        for folder in (shop, other):
+            edit(folder / "project.yaml", ONE, TWO)
+        ends = at_once(lambda project: im.deploy(project, "home"), shop, other)
+        assert not all(isinstance(end, IsthmusError) for end in ends), ends
+        insisted(lambda: opened(other), lambda project: im.deploy(project, "home"))
+        assert split(shop) == {"champion": 90, "challenger": 10}
+        meant = {shop: Decimal(20), other: Decimal(70)}
+        ends = at_once(lambda project: im.traffic(project, "home", {"challenger": meant[project.folder]}), shop, other)
+        told = [end for end in ends if isinstance(end, IsthmusError)]
+        assert len(told) < 2, ends
+        served = [end.after["challenger"] for end in ends if not isinstance(end, IsthmusError)]
+        assert split(shop)["challenger"] in served
+    finally:
+        edit(shop / "project.yaml", TWO, ONE)
+        stopped(shop)
 
 
 def split(folder):
