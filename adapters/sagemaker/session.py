@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from typing import Any, final
-from weakref import WeakKeyDictionary
 
 from ...errors import Denied, Invalid
 from ...target import Target
 from ..common import control
+from ..common.sessions import one_for_each
 from . import backend, credentials, names
 from .errors import translated
 
@@ -150,17 +150,7 @@ class Aws:
         return names.tags(self.project, kind, name)
 
 
-_OF: WeakKeyDictionary[Target, Aws] = WeakKeyDictionary()
-_MAKING = threading.Lock()
-
-
-def of(target: Target) -> Aws:
-    """The one Aws of a Target."""
-    with _MAKING:
-        found = _OF.get(target)
-        if found is None:
-            found = _OF[target] = Aws(target)
-        return found
+of = one_for_each(Aws)
 
 
 def where(target: Target) -> str:

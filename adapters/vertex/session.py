@@ -9,12 +9,12 @@ from functools import cache, partial
 from importlib import import_module
 from inspect import signature
 from typing import Any, final
-from weakref import WeakKeyDictionary
 
 import msgspec
 
 from ...errors import AlreadyExists, Invalid
 from ...target import Target
+from ..common.sessions import one_for_each
 from . import backend, credentials, names
 from .errors import transient, translated
 
@@ -218,17 +218,7 @@ class Session:
             return opened
 
 
-_OF: WeakKeyDictionary[Target, Session] = WeakKeyDictionary()
-_MAKING = threading.Lock()
-
-
-def of(target: Target) -> Session:
-    """The one Session of a Target."""
-    with _MAKING:
-        session = _OF.get(target)
-        if session is None:
-            session = _OF[target] = Session(target)
-        return session
+of = one_for_each(Session)
 
 
 def where(target: Target) -> str:

@@ -43,11 +43,12 @@ def fill(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[st
         except GcpError:
             continue
         (folder / bucket).mkdir(parents=True, exist_ok=True)
+        folders = {uri[: slash.start()] for uri in uris for slash in re.finditer("/", uri)}
         for uri in uris:
             placeholder = uri.endswith("/")  # of a folder
             try:
                 path = arrive(folder, uri.removeprefix("gs://").removesuffix("/"))
-                if "//" in uri[5:] or (not placeholder and any(other.startswith(f"{uri}/") for other in uris)):
+                if "//" in uri[5:] or uri in folders:
                     left_out.append(uri)
                 elif not placeholder and not path.exists():
                     path.write_bytes(access.read(call, uri))
