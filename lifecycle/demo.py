@@ -10,7 +10,7 @@ from ..experiments.replay import Replay
 from ..pipelines.leak import Leak
 from ..runtime import Project
 from .demo_result import CANDIDATES, SLOTS, Demo, RolledBack, Served
-from .demo_stages import OnStage, Stages, auc_of, ingested, require, rows_of, silent
+from .demo_stages import OnStage, Stages, auc_of, prepared, require, silent
 
 EXAMPLE = "openbandit"
 ENDPOINT = "ranker"
@@ -25,28 +25,19 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
     It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`. Invalid: the project is not the example.
     """
     from ..endpoints.deploy import deploy
-    from ..events.ingest import ingest
     from ..experiments.results import results
-    from ..feature_store.materialize import materialize
-    from ..feature_store.skew import skew
     from ..pipelines.compare import compare
     from ..pipelines.comparison_page import comparison_page
     from ..pipelines.leak import leak_page
     from ..pipelines.picture import demo_picture
     from ..pipelines.training import train
-    from .apply import apply
-    from .plan import plan
 
     require(project, EXAMPLE, SCENARIO)
     started = time.monotonic()
     stage = Stages(_STAGES, on_stage, project.progress)
     with project.lock("demo"):
-        planned = stage("validate and plan", lambda: plan(project), lambda planned: f"{len(planned.items)} things declared")
-        stage("apply", lambda: apply(project, planned), lambda applied: f"{sum(applied.made.values())} tables and views")
-        events = stage("ingest", lambda: ingest(project), ingested)
-        materialized = stage("materialize", lambda: materialize(project), rows_of)
-        differing = stage("skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip())
-        champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
+        begun = prepared(project, stage)
+        champion = begun.champion
         challenger = stage("train logistic", lambda: train(project, "models/logistic.yaml"), auc_of)
         leak = stage("leak", lambda: leak_page(project, challenger.name), _leaked)
         replayed, fixed, random_ctr = stage("replay", lambda: _replays(project), lambda values: str(values[0]))
@@ -66,12 +57,12 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
     return Demo(
         target=project.target.name,
         seconds=time.monotonic() - started,
-        ingested=events,
+        ingested=begun.events,
         rollout=rolled,
         first=first,
         last=last,
-        checked=tuple(view.as_known for view in materialized if view.as_known),
-        skew=differing,
+        checked=tuple(view.as_known for view in begun.views if view.as_known),
+        skew=begun.skew,
         champion=champion,
         challenger=challenger,
         comparison=compared.pairs[0],

@@ -16,7 +16,7 @@ from ..feature_store.skew import SkewReport
 from ..pipelines.records import Run
 from ..pipelines.spoken import interval, signed
 from ..project.metrics import CUTOFF
-from .demo_stages import OnStage, Stages, auc_of, future, here, ingested, require, rows_of, silent
+from .demo_stages import OnStage, Stages, auc_of, future, here, prepared, require, silent
 
 if TYPE_CHECKING:
     from ..rollouts.rehearsal import Rehearsal
@@ -65,33 +65,23 @@ class ShopDemo(msgspec.Struct, frozen=True, kw_only=True):
 
 def demo_shop(project: Project, *, on_stage: OnStage = silent) -> ShopDemo:
     """Run every stage on the project's target; no endpoint is started. May be run again. Invalid: the project is not the example."""
-    from ..events.ingest import ingest
-    from ..feature_store.materialize import materialize
-    from ..feature_store.skew import skew
     from ..pipelines.training import train
-    from .apply import apply
-    from .plan import plan
 
     require(project, EXAMPLE, SCENARIO)
     started = time.monotonic()
     stage = Stages(_STAGES, on_stage, project.progress)
     with project.lock("demo"):
-        planned = stage("validate and plan", lambda: plan(project), lambda planned: f"{len(planned.items)} things declared")
-        stage("apply", lambda: apply(project, planned), lambda applied: f"{sum(applied.made.values())} tables and views")
-        events = stage("ingest", lambda: ingest(project), ingested)
-        materialized = stage("materialize", lambda: materialize(project), rows_of)
-        differing = stage("skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip())
-        champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
+        first = prepared(project, stage)
         flatterer = stage("train likes", lambda: train(project, "models/likes.yaml"), _judged)
         challenger = stage("train both", lambda: train(project, "models/both.yaml"), _judged)
         rollout = stage("rehearse a rollout", lambda: _handed_over(project), lambda result: result.headline)
     return ShopDemo(
         target=project.target.name,
         seconds=time.monotonic() - started,
-        ingested=events,
-        checked=tuple(view.as_known for view in materialized if view.as_known),
-        skew=differing,
-        champion=champion,
+        ingested=first.events,
+        checked=tuple(view.as_known for view in first.views if view.as_known),
+        skew=first.skew,
+        champion=first.champion,
         flatterer=flatterer,
         challenger=challenger,
         rollout=rollout,

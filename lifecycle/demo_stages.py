@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar, final
+from typing import NamedTuple, TypeVar, final
 
 from ..errors import Invalid
 from ..events.ingest import IngestReport
@@ -35,6 +35,33 @@ class Stages:
         value = act()
         self._on_stage(self._number, self._total, name, result(value))
         return value
+
+
+class Prepared(NamedTuple):
+    """What the first stages of every demo ended in."""
+
+    events: tuple[IngestReport, ...]
+    views: tuple[MaterializeReport, ...]
+    skew: SkewReport
+    champion: Run
+
+
+def prepared(project: Project, stage: Stages) -> Prepared:
+    """The first six stages: from the description to a champion by popularity."""
+    from ..events.ingest import ingest
+    from ..feature_store.materialize import materialize
+    from ..feature_store.skew import skew
+    from ..pipelines.training import train
+    from .apply import apply
+    from .plan import plan
+
+    planned = stage("validate and plan", lambda: plan(project), lambda planned: f"{len(planned.items)} things declared")
+    stage("apply", lambda: apply(project, planned), lambda applied: f"{sum(applied.made.values())} tables and views")
+    events = stage("ingest", lambda: ingest(project), ingested)
+    views = stage("materialize", lambda: materialize(project), rows_of)
+    differing = stage("skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip())
+    champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
+    return Prepared(events=tuple(events), views=tuple(views), skew=differing, champion=champion)
 
 
 def require(project: Project, example: str, scenario: str) -> None:
