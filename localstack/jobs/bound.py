@@ -56,7 +56,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for _ in range(_ROUNDS):  # who is forked while one looks is met by the next look
-        strays = list(_bound(process.args[_MARK]))  # type: ignore[index]  # a list: see `start`
+        strays = list(_bound(str(process.args[_MARK])))  # type: ignore[index]  # a list: see `start`
         if not strays:
             return
         for pid in strays:
