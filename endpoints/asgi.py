@@ -78,7 +78,8 @@ class Application:
         async with self._opening:
             service = self._service
             if service is None:
-                service = self._service = await asyncio.get_running_loop().run_in_executor(self._looks, self._make)
+                service = await asyncio.get_running_loop().run_in_executor(self._looks, self._make)
+                self._service = service
                 self._keeping = asyncio.create_task(self._keep(service))
         return service
 
