@@ -40,7 +40,7 @@ BUDGETS = {
     "cli": 100,
     "conformance": 380,
     "documents": 5,
-    "endpoints": 30,
+    "endpoints": 45,
     "events": 60,
     "experiments": 10,
     "faults": 230,
