@@ -43,8 +43,8 @@ def keys(url: str) -> dict[str, Any]:
         about = path.lstat()
         if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
             return {}
-        found = json.loads(path.read_bytes())
-        same = urlsplit(found["url"]).port == urlsplit(url).port  # nobody is to be led to send another stack's
+        document = json.loads(path.read_bytes())
+        same = urlsplit(document["url"]).port == urlsplit(url).port  # nobody is to be led to send another stack's
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return {}
-    return dict(found) if same else {}
+    return dict(document) if same else {}

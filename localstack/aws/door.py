@@ -63,41 +63,41 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
     """Say in `incoming` who it is that asks; the error for who may not. The request's body can be read again."""
     try:
-        found = signing.read(incoming.environ)
+        signed = signing.read(incoming.environ)
     except Malformed as error:
         return None if stack.any_key else _error(incoming, "malformed", str(error))
-    if found is None:
+    if signed is None:
         return None if stack.any_key else _unsigned(incoming)
-    known = _known(stack, found.key)
+    known = _known(stack, signed.key)
     if known is not None:
         incoming.caller, incoming.account = known.caller, known.account
         if known.account != ACCOUNT:
             incoming.environ["HTTP_X_MOTO_ACCOUNT_ID"] = known.account
-    return None if stack.any_key else _refusal(incoming, found, known)
+    return None if stack.any_key else _refusal(incoming, signed, known)
 
 
-def _refusal(incoming: Incoming, found: Signature | OldUrl, known: Known | None) -> AwsError | None:
+def _refusal(incoming: Incoming, signed: Signature | OldUrl, known: Known | None) -> AwsError | None:
     if known is None:
-        s3 = incoming.service == "s3" or isinstance(found, OldUrl)
+        s3 = incoming.service == "s3" or isinstance(signed, OldUrl)
         return _error(incoming, "unknown", "The AWS Access Key Id you provided does not exist in our records." if s3 else _TOKEN)
-    if not compare_digest(found.token.encode(errors="replace"), known.token.encode()):
+    if not compare_digest(signed.token.encode(errors="replace"), known.token.encode()):
         return _error(incoming, "token", _TOKEN)
-    if not signing.fits(found, incoming.environ, known.secret):
+    if not signing.fits(signed, incoming.environ, known.secret):
         return _error(incoming, "wrong", _WRONG)
     now = datetime.now(UTC)
     if known.until is not None and now > known.until:
         return _error(incoming, "ended", "The security token included in the request is expired")
-    return _untimely(incoming, found, now)
+    return _untimely(incoming, signed, now)
 
 
-def _untimely(incoming: Incoming, found: Signature | OldUrl, now: datetime) -> AwsError | None:
+def _untimely(incoming: Incoming, signed: Signature | OldUrl, now: datetime) -> AwsError | None:
     """Whether a request was signed too long ago, or in the future; whether a URL's time is over."""
-    if isinstance(found, OldUrl):
-        begins, ends = now, datetime.fromtimestamp(min(found.expires, _FAR), UTC)
-    elif found.expires is not None:
-        begins, ends = found.at - _SKEW, found.at + timedelta(seconds=found.expires)
-    elif abs(now - found.at) > _SKEW:
-        return _error(incoming, "stale", _STALE if incoming.service == "s3" else _skewed(found.at, now))
+    if isinstance(signed, OldUrl):
+        begins, ends = now, datetime.fromtimestamp(min(signed.expires, _FAR), UTC)
+    elif signed.expires is not None:
+        begins, ends = signed.at - _SKEW, signed.at + timedelta(seconds=signed.expires)
+    elif abs(now - signed.at) > _SKEW:
+        return _error(incoming, "stale", _STALE if incoming.service == "s3" else _skewed(signed.at, now))
     else:
         return None
     return None if begins <= now <= ends else _error(incoming, "expired", "Request has expired" if now > ends else _STALE)
@@ -168,8 +168,8 @@ def _is_public(environ: Mapping[str, Any]) -> bool:
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or query or not key or "HTTP_X_AMZ_TARGET" in environ:
         return False
     partition, account = s3_backends.bucket_accounts.get(bucket, ("", ""))
-    found = s3_backends[account][partition].buckets[bucket].keys.get(key) if account else None
-    return found is not None and found.acl is not None and found.acl.public_read
+    stored = s3_backends[account][partition].buckets[bucket].keys.get(key) if account else None
+    return stored is not None and stored.acl is not None and stored.acl.public_read
 
 
 def _error(incoming: Incoming, kind: str, message: str) -> AwsError:

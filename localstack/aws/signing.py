@@ -69,23 +69,23 @@ def read(environ: Mapping[str, Any]) -> Signature | OldUrl | None:
     return None
 
 
-def fits(found: Signature | OldUrl, environ: Mapping[str, Any], secret: str) -> bool:
+def fits(signed: Signature | OldUrl, environ: Mapping[str, Any], secret: str) -> bool:
     """Whether who sent the request knows the secret key, and signed this very request."""
-    if isinstance(found, OldUrl):
-        return hmac.compare_digest(_old(found, environ, secret).encode(), found.signature.encode(errors="replace"))
-    payload = _payload(found, environ)
+    if isinstance(signed, OldUrl):
+        return hmac.compare_digest(_old(signed, environ, secret).encode(), signed.signature.encode(errors="replace"))
+    payload = _payload(signed, environ)
     if payload is None:
         return False
     text = "\n".join(
         (
             ALGORITHM,
-            found.at.strftime(_DATE),
-            f"{found.date}/{found.region}/{found.service}/aws4_request",
-            sha256(_canonical(found, environ, payload)).hexdigest(),
+            signed.at.strftime(_DATE),
+            f"{signed.date}/{signed.region}/{signed.service}/aws4_request",
+            sha256(_canonical(signed, environ, payload)).hexdigest(),
         )
     )
-    wanted = hmac.new(_signing_key(secret, found.date, found.region, found.service), text.encode(), sha256).hexdigest()
-    return hmac.compare_digest(wanted, found.signature)
+    wanted = hmac.new(_signing_key(secret, signed.date, signed.region, signed.service), text.encode(), sha256).hexdigest()
+    return hmac.compare_digest(wanted, signed.signature)
 
 
 def _of_header(header: str, environ: Mapping[str, Any]) -> Signature:
@@ -152,15 +152,15 @@ def _signature(scope: str, headers: str, signature: str, date: str, *, token: st
     )
 
 
-def _canonical(found: Signature, environ: Mapping[str, Any], payload: str) -> bytes:
+def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> bytes:
     path, query = split(environ)
-    if found.service != "s3":
+    if signed.service != "s3":
         path = quote(normalize_url_path(path), safe="/~")
     if query:
         pairs = sorted(_pair(pair) for pair in query.split("&") if pair)
         query = "&".join(f"{name}={value}" for name, value in pairs if name != "X-Amz-Signature")
-    headers = "".join(f"{name}:{' '.join(_header(environ, name).split())}\n" for name in found.headers)
-    lines = (environ["REQUEST_METHOD"], path or "/", query, headers, ";".join(found.headers), payload)
+    headers = "".join(f"{name}:{' '.join(_header(environ, name).split())}\n" for name in signed.headers)
+    lines = (environ["REQUEST_METHOD"], path or "/", query, headers, ";".join(signed.headers), payload)
     return "\n".join(lines).encode("latin-1", "replace")  # as the server read them: what came is hashed, byte by byte
 
 
@@ -182,10 +182,10 @@ def _header(environ: Mapping[str, Any], name: str) -> str:
     return str(value or "")
 
 
-def _payload(found: Signature, environ: Mapping[str, Any]) -> str | None:
+def _payload(signed: Signature, environ: Mapping[str, Any]) -> str | None:
     """What stands for the body in the signed text; None where the body is another than the request says."""
     declared = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256") or "")
-    if not declared and found.expires is not None and found.service == "s3":
+    if not declared and signed.expires is not None and signed.service == "s3":
         return _UNSIGNED
     if declared and not _HASH.fullmatch(declared):
         return declared  # unsigned, or signed chunk by chunk: who sends it is known all the same
@@ -216,7 +216,7 @@ class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no type
         return str(self._expires)  # of the URL, not of one that is made now
 
 
-def _old(found: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
+def _old(signed: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
     """What botocore would sign such a URL with. Headers that were signed may stand in its query."""
     path, query = split(environ)
     sent = {
@@ -228,5 +228,5 @@ def _old(found: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
     headers = HTTPHeaders()
     for name, value in (sent | named).items():
         headers[name] = value
-    signer = _OldSigner(Credentials(found.key, secret), expires=found.expires)
+    signer = _OldSigner(Credentials(signed.key, secret), expires=signed.expires)
     return str(signer.get_signature(environ["REQUEST_METHOD"], urlsplit(f"http://s3{path}?{query}"), headers))

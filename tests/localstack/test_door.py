@@ -217,10 +217,10 @@ def test_the_keys_are_in_a_file_for_their_user_alone_and_in_no_log(example_stack
     path = Path(example_stack.health()["keys"])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    found = stack_keys.of(example_stack.url)
+    mine = stack_keys.of(example_stack.url)
     log = example_process.log.read_text()
-    assert found.control not in log
-    assert found.pair.secret_key not in log
+    assert mine.control not in log
+    assert mine.pair.secret_key not in log
 
 
 def test_keys_are_those_of_the_stack_that_is_asked_and_of_nobody_elses_file(example_stack, tmp_path, monkeypatch):
