@@ -125,7 +125,7 @@ class LocalOnlineStore:
         return self._target.warehouse.query(sql, params)
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        return {view: self._rows(view, keys) for view, keys in wanted.items()}
+        return {view: self._rows(view, keys) if keys else [] for view, keys in wanted.items()}
 
     def _rows(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
         rows: dict[str, dict[str, object]] = {}
@@ -139,7 +139,9 @@ class LocalOnlineStore:
                             values[place] = back(values[place])
                     rows[key] = dict(zip(reader.names, values, strict=True))
         except sqlite3.Error:
+            self._readers.pop(view, None)
             with translated(f"reading {view}"):
+                self._reader(view)  # NotFound: it was deleted since
                 raise
         if len(rows) == len(keys):  # every key once: nothing is shared between the answers
             return [rows[key] for key in keys]

@@ -167,9 +167,16 @@ class FeatureStoreOnline:
         return self._target.warehouse.query(sql, params)
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        features = {view: self._reader(view) for view in wanted}
-        stored = record_calls.read(self._aws, {self._name(view): keys for view, keys in wanted.items()})
-        return {view: records.decode(stored[self._name(view)], keys, features[view]) for view, keys in wanted.items()}
+        asked = {view: keys for view, keys in wanted.items() if keys}
+        features = {view: self._reader(view) for view in asked}
+        try:
+            stored = record_calls.read(self._aws, {self._name(view): keys for view, keys in asked.items()})
+        except NotFound:
+            for view in asked:  # whichever was deleted since
+                self._readers.pop(view, None)
+                self._reader(view)
+            raise
+        return {view: records.decode(stored[self._name(view)], keys, features[view]) if keys else [] for view, keys in wanted.items()}
 
     def _reader(self, view: str) -> tuple[Column, ...]:
         expires, features = self._readers.get(view, (0.0, ()))

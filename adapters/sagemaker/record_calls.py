@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Invalid, IsthmusError, OutcomeUnknown, Throttled
+from ...errors import Invalid, IsthmusError, NotFound, OutcomeUnknown, Throttled
 from ...events.port import Column
 from . import records
 from .errors import translated
@@ -116,5 +116,7 @@ def _refusal(name: str, failed: list[dict[str, Any]], count: int) -> IsthmusErro
     if not failed:
         return Throttled(f"feature group {name}: {count:,} records were left unprocessed", remedy="run this again")
     first = failed[0]
+    if first["ErrorCode"] == "ResourceNotFound":
+        return NotFound(f"there is no feature group {name}", remedy="`isthmus apply` makes the views that the project declares")
     text = f"feature group {name}: {count:,} records failed: {first['ErrorCode']}: {first.get('ErrorMessage', '')}"
     return Invalid(text) if first["ErrorCode"] == "ValidationError" else OutcomeUnknown(text, remedy="run this again")

@@ -119,7 +119,17 @@ def test_one_read_takes_the_keys_of_several_views(target, online):
         "item_history": [20, 10],
         "user_history": [10, None, 10],
     }
+
+
+def test_nothing_asked_is_answered_without_a_call(target, online):
+    before = len(target.calls.calls)
     assert online.get({}) == {}
+    assert len(target.calls.calls) == before
+
+
+def test_of_several_views_the_one_that_is_not_there_is_named(target, online):
+    with pytest.raises(NotFound, match="user_history"):
+        online.get({"item_history": ["a"], "user_history": ["a"]})
 
 
 def test_more_keys_than_a_statement_takes_are_read_too(target, online):

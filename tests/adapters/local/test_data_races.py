@@ -11,7 +11,7 @@ import pytest
 from isthmus.adapters import targets
 from isthmus.errors import Conflict, NotFound
 from isthmus.events.port import Column, StreamSpec
-from isthmus.feature_store.port import TableSpec
+from isthmus.feature_store.port import OnlineViewSpec, TableSpec
 from isthmus.storage import wait
 from isthmus.target import Profile
 
@@ -242,3 +242,14 @@ def test_a_reader_does_not_wait_for_a_writer(home, local):
     assert processes.finish(reader) == ["1", "None", "None"]
     assert writer.poll() is None
     processes.finish(writer)
+
+
+def test_a_view_that_another_target_deleted_is_not_found_by_a_reader_that_knew_it(local):
+    features = (Column(name="n", type="int64"),)
+    local.online.apply(OnlineViewSpec(name="history", history="history", features=features, ttl=None))
+    assert local.online.get({"history": ["a"], "nowhere": []}) == {"history": [None], "nowhere": []}
+    another = targets.load(local.profile)
+    another.inventory.delete(next(resource for resource in another.inventory.list("conf") if resource.kind == "online_view"))
+    another.close()
+    with pytest.raises(NotFound, match="there is no online view history"):
+        local.online.get({"history": ["a"]})
