@@ -141,7 +141,7 @@ class Gateway:
             self._deployed = None
             deployed = self._variants()
         version = f"{deployed.models.get(reply.variant, self.endpoint.name)}@{reply.version}"
-        scores = as_scores(reply.predictions, who=f"{reply.variant} ({version})")
+        scores = as_scores(reply.predictions, len(instances), who=f"{reply.variant} ({version})")
         places, explored = shown(asked.candidates, scores, slots=asked.slots, explore=self._explore, rng=self._rng, maximise=self._maximise)
         return Ranking(
             items=tuple(place.item for place in places),
@@ -159,7 +159,7 @@ class Gateway:
         """Only ask the models: nothing is shown, so no exposure. What deploy's smoke test calls."""
         instances, _ = self._instances(parsed(request, self._shape), self._variants().inputs)
         reply = self.project.target.endpoints.invoke(self.endpoint.name, instances, variant=variant, request_id=f"s-{secrets.token_hex(8)}")
-        as_scores(reply.predictions, who=reply.variant)
+        as_scores(reply.predictions, len(instances), who=reply.variant)
         return reply
 
     def look(self, request: Mapping[str, Any] | None = None) -> None:

@@ -8,7 +8,7 @@ from random import Random
 
 import msgspec
 
-from ..errors import Invalid
+from ..errors import ModelError
 
 Item = int | str
 
@@ -52,11 +52,15 @@ def shown(
     return places, explored
 
 
-def as_scores(predictions: Sequence[object], *, who: str) -> list[float]:
-    """A ranker answers one finite number an item. Invalid, naming the model, when it does not."""
+def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[float]:
+    """A ranker answers one finite number an item. ModelError, naming the model, when it does not."""
+    if len(predictions) != items:
+        raise _wrong(f"{who} answered {len(predictions):,} scores for {items:,} items")
     for at, value in enumerate(predictions):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise Invalid(
-                f"{who} answered {value!r} for item {at}: a score is a finite number", remedy="look at what predict(rows) returns"
-            )
+            raise _wrong(f"{who} answered {repr(value)[:80]} for item {at}: a score is a finite number")
     return [float(value) for value in predictions]  # type: ignore[arg-type]  # checked above
+
+
+def _wrong(words: str) -> ModelError:
+    return ModelError(words, status=200, body="", remedy="look at what predict(rows) returns")

@@ -1,15 +1,25 @@
-"""What a caller sends to the gateway, checked: the unit, the candidates, the other keys and attributes. Pure."""
+"""What a caller sends to the gateway, checked: the unit, the candidates, the other keys and attributes. Pure.
+
+Each check takes time in the size of what was sent, and no message repeats more of it than a line.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from ..errors import Invalid
+from ..events.values import BadValueError, convert, shown
 from ..project.names import did_you_mean
-from ..project.specs import Endpoint, Entity, ProjectSpec
+from ..project.specs import Attribute, Endpoint, Entity, ProjectSpec
+
+LONGEST_KEY = 1024  # bytes of UTF-8; every online store takes it
+_LONGEST_NAME = 100  # characters of a name that is compared with those that there are
+_SCALARS = (str, int, float, date, Decimal)  # a datetime is a date
 
 
 class RankRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,33 +37,37 @@ class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     unit: str
     entities: dict[str, Entity]  # by key
-    attributes: frozenset[str]
+    attributes: dict[str, Attribute]
+    max_candidates: int
 
 
 def shape_of(spec: ProjectSpec, endpoint: Endpoint) -> RequestShape:
     exposure = spec.events[spec.objectives[endpoint.objective].exposure]
     entities = {entity.key: entity for entity in spec.entities.values()}
-    attributes = {a.name for a in exposure.attributes} - set(entities)
-    return RequestShape(endpoint=endpoint.name, unit=endpoint.unit, entities=entities, attributes=frozenset(attributes))
+    return RequestShape(
+        endpoint=endpoint.name,
+        unit=endpoint.unit,
+        entities=entities,
+        attributes={a.name: a for a in exposure.attributes if a.name not in entities},
+        max_candidates=endpoint.max_candidates,
+    )
 
 
 def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
     """Invalid says what is missing or wrong, and what would be right."""
-    known = {shape.unit, "slots", *shape.entities, *shape.attributes}
-    if unknown := [name for name in request if name not in known]:
-        raise Invalid(
-            f"{shape.endpoint}: a request has no {unknown[0]!r}",
-            remedy=did_you_mean(unknown[0], known) or f"it has {', '.join(sorted(known))}",
-        )
+    for name in request:
+        if name != shape.unit and name not in shape.entities and name not in shape.attributes and name != "slots":
+            raise _unknown(name, shape)
     unit = request.get(shape.unit)
     if isinstance(unit, bool) or not isinstance(unit, str | int) or unit == "":
         raise Invalid(f"{shape.endpoint}: {shape.unit} is missing or not a string", remedy="assignment and exposures go by it")
+    _check_size(unit, shape.unit, shape.endpoint)
     lists = [key for key in shape.entities if isinstance(request.get(key), list | tuple)]
     if len(lists) != 1:
         keys = ", ".join(shape.entities)
-        found = f"{' and '.join(lists)} are lists" if lists else "no key is a list"
-        raise Invalid(f"{shape.endpoint}: {found}", remedy=f"exactly one of {keys} lists the candidates, for example [14, 27]")
-    candidates = _candidates(list(request[lists[0]]), shape.entities[lists[0]], shape.endpoint)
+        problem = f"{' and '.join(lists)} are lists" if lists else "no key is a list"
+        raise Invalid(f"{shape.endpoint}: {problem}", remedy=f"exactly one of {keys} lists the candidates, for example [14, 27]")
+    candidates = _candidates(request[lists[0]], shape.entities[lists[0]], shape)
     others: dict[str, int | str] = {}
     for key, entity in shape.entities.items():
         if key != lists[0] and key in request:
@@ -65,30 +79,93 @@ def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
         candidates=candidates,
         slots=_slots(request.get("slots"), len(candidates), shape.endpoint),
         keys=others,
-        attributes={name: request[name] for name in shape.attributes if name in request},
+        attributes={name: _attribute(request[name], of, shape.endpoint) for name, of in shape.attributes.items() if name in request},
     )
 
 
-def _candidates(values: list[Any], entity: Entity, endpoint: str) -> list[int | str]:
+def _unknown(name: object, shape: RequestShape) -> Invalid:
+    known = {shape.unit, "slots", *shape.entities, *shape.attributes}
+    near = did_you_mean(name, known) if isinstance(name, str) and len(name) <= _LONGEST_NAME else None
+    return Invalid(f"{shape.endpoint}: a request has no {_quoted(name)}", remedy=near or f"it has {', '.join(sorted(known))}")
+
+
+def _candidates(values: list[Any] | tuple[Any, ...], entity: Entity, shape: RequestShape) -> list[int | str]:
     if not values:
-        raise Invalid(f"{endpoint}: {entity.key} is empty: there is nothing to rank", remedy="list the candidates")
+        raise Invalid(f"{shape.endpoint}: {entity.key} is empty: there is nothing to rank", remedy="list the candidates")
+    if len(values) > shape.max_candidates:
+        raise Invalid(
+            f"{shape.endpoint}: {len(values):,} candidates are more than the {shape.max_candidates:,} of a request",
+            remedy="send the best of a first choice, or set max_candidates of the endpoint",
+        )
     for value in values:
-        _check_key(value, entity, endpoint)
+        _check_key(value, entity, shape.endpoint)
     if len(set(values)) < len(values):
-        twice = next(value for value in values if values.count(value) > 1)
-        raise Invalid(f"{endpoint}: {entity.key} lists {twice!r} twice", remedy="list each candidate once")
-    return values
+        seen: set[int | str] = set()
+        twice = next(value for value in values if value in seen or seen.add(value))  # type: ignore[func-returns-value]  # None: it is new
+        raise Invalid(f"{shape.endpoint}: {entity.key} lists {_quoted(twice)} twice", remedy="list each candidate once")
+    return list(values)
 
 
 def _check_key(value: object, entity: Entity, endpoint: str) -> None:
     expected = int if entity.type == "int" else str
     if not isinstance(value, expected) or isinstance(value, bool):
-        raise Invalid(f"{endpoint}: {entity.key} {value!r} is not of type {entity.type}", remedy="send keys as project.yaml types them")
+        raise Invalid(
+            f"{endpoint}: {entity.key} {_quoted(value)} is not of type {entity.type}", remedy="send keys as project.yaml types them"
+        )
+    _check_size(value, entity.key, endpoint)
+
+
+def _check_size(value: object, name: str, endpoint: str) -> None:
+    """Of a key: an int of 64 bits, or Unicode text that is not too long."""
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise Invalid(f"{endpoint}: {name} does not fit 64 bits", remedy="send keys as project.yaml types them")
+        return
+    if isinstance(value, str) and not (value.isascii() and len(value) <= LONGEST_KEY):
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            raise Invalid(
+                f"{endpoint}: {name} {_quoted(value)} is not Unicode text", remedy="half a surrogate pair is no character"
+            ) from None
+        if size > LONGEST_KEY:
+            raise Invalid(
+                f"{endpoint}: {name} has {size:,} bytes, more than the {LONGEST_KEY:,} of a key",
+                remedy="send the key, not what it stands for",
+            )
+
+
+def _attribute(value: object, attribute: Attribute, endpoint: str) -> object:
+    """As the model was trained on it: of the declared type, a timestamp in UTC."""
+    kind = f"{endpoint}: {attribute.name}"
+    remedy = f"project.yaml declares it as {attribute.type}"
+    if value is None:
+        if attribute.required:
+            raise Invalid(f"{kind} is null", remedy=f"{remedy}: give a value, or leave it out")
+        return None
+    if not isinstance(value, _SCALARS):
+        raise Invalid(f"{kind} {_quoted(value)} is not of type {attribute.type}", remedy=remedy)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise Invalid(f"{kind} does not fit 64 bits", remedy=remedy)
+    try:
+        converted = convert(value, attribute)
+    except BadValueError as error:
+        raise Invalid(f"{kind} {error}", remedy=remedy) from None
+    return converted.replace(tzinfo=UTC) if isinstance(converted, datetime) else converted
 
 
 def _slots(slots: object, candidates: int, endpoint: str) -> int:
     if slots is None:
         return candidates
     if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
-        raise Invalid(f"{endpoint}: slots {slots!r} is not a number of places", remedy="give a whole number from 1, or leave it out")
+        raise Invalid(f"{endpoint}: slots {_quoted(slots)} is not a number of places", remedy="give a whole number from 1, or leave it out")
     return min(slots, candidates)
+
+
+def _quoted(value: object) -> str:
+    """As a message repeats it. Text of a deep list would be as deep, and Python refuses that of an int of thousands of digits."""
+    if isinstance(value, str):
+        return repr(value) if len(value) <= _LONGEST_NAME else f"{value[:_LONGEST_NAME]!r}..."
+    if isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**63):
+        return shown(value)
+    return "null" if value is None else f"a {type(value).__name__}"

@@ -202,6 +202,9 @@ ENDPOINT = Record(
             shape=Text(what="a duration, or 0", pattern=f"0|{quantities.DURATION}", parse=_kept, example="1s", numbers=True),
             description="How long the gateway keeps a row of features that it has read; 0: not at all. Default 1s.",
         ),
+        "max_candidates": Key(
+            shape=Number(whole=True, least=1), example="1000", description="The most candidates of a request to the gateway. Default 1000."
+        ),
         "routing": Key(shape=OneOf(words=("weighted",), later=("sticky",))),
     },
     later=("rules",),

@@ -82,6 +82,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     variants: tuple[Variant, ...]
     explore: Decimal = Decimal(0)  # percent of requests answered in random order
     online_cache: timedelta = timedelta(seconds=1)  # for so long the gateway keeps a row that it has read
+    max_candidates: int = 1000  # of a request to the gateway
     routing: Literal["weighted"] = "weighted"
 
 

@@ -1,8 +1,11 @@
 """Order, exploration and propensities; requests that are checked before anything is asked."""
 
+import functools
 from collections import Counter
+from datetime import UTC, datetime
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +13,9 @@ from hypothesis import strategies as st
 from isthmus.endpoints.inputs import union
 from isthmus.endpoints.ranking import as_scores, order, propensity, shown
 from isthmus.endpoints.request import RequestShape, parsed
-from isthmus.errors import Invalid
+from isthmus.errors import Invalid, ModelError
 from isthmus.pipelines.predictor import Manifest, ModelFeature
-from isthmus.project.specs import Entity
+from isthmus.project.specs import Attribute, Entity
 
 ITEMS = st.lists(st.integers(0, 1000), min_size=1, max_size=12, unique=True)
 SHAPE = RequestShape(
@@ -22,8 +25,16 @@ SHAPE = RequestShape(
         "item_id": Entity(name="item", key="item_id", type="int"),
         "segment_id": Entity(name="segment", key="segment_id", type="string"),
     },
-    attributes=frozenset({"policy"}),
+    attributes={
+        "policy": Attribute(name="policy", type="string"),
+        "position": Attribute(name="position", type="int", required=False),
+        "price": Attribute(name="price", type="float"),
+        "mobile": Attribute(name="mobile", type="bool"),
+        "seen_at": Attribute(name="seen_at", type="timestamp"),
+    },
+    max_candidates=1000,
 )
+DEEP = functools.reduce(lambda inside, _: [inside], range(100_000), 1)
 GOOD = {"visitor_id": "v1", "segment_id": "s", "item_id": [14, 27, 51, 73], "slots": 3}
 
 
@@ -69,8 +80,13 @@ def test_the_logged_propensity_is_how_often_it_really_happens():
 
 @pytest.mark.parametrize("value", [None, float("nan"), "0.3", True, [0.1]])
 def test_a_score_is_a_finite_number(value):
-    with pytest.raises(Invalid, match=r"champion \(ranker@1\) answered .* for item 1"):
-        as_scores([0.5, value], who="champion (ranker@1)")
+    with pytest.raises(ModelError, match=r"champion \(ranker@1\) answered .* for item 1"):
+        as_scores([0.5, value], 2, who="champion (ranker@1)")
+
+
+def test_a_model_that_answers_for_fewer_items_is_named():
+    with pytest.raises(ModelError, match=r"champion \(ranker@1\) answered 1 scores for 2 items"):
+        as_scores([0.5], 2, who="champion (ranker@1)")
 
 
 def test_a_good_request_is_understood():
@@ -94,11 +110,61 @@ def test_a_good_request_is_understood():
         ({"segment_id": 7}, "segment_id 7 is not of type string"),
         ({"slots": 0}, "slots 0 is not a number of places"),
         ({"slot": 3}, "a request has no 'slot'"),
+        ({"n" * 1_000_000: 3}, r"a request has no 'n{100}'\.\.\."),
+        ({7: 3}, "a request has no 7"),
+        ({"item_id": list(range(1001))}, "1,001 candidates are more than the 1,000 of a request"),
+        ({"item_id": [1, 2**63]}, "item_id does not fit 64 bits"),
+        ({"item_id": [1, 10**5000]}, "item_id does not fit 64 bits"),
+        ({"item_id": [1, 2.5]}, r"item_id 2\.5 is not of type int"),
+        ({"item_id": [1, DEEP]}, "item_id a list is not of type int"),
+        ({"visitor_id": "v" * 1025}, "visitor_id has 1,025 bytes, more than the 1,024 of a key"),
+        ({"visitor_id": 2**64}, "visitor_id does not fit 64 bits"),
+        ({"visitor_id": DEEP}, "visitor_id is missing or not a string"),
+        ({"segment_id": "\u00fc" * 513}, "segment_id has 1,026 bytes"),
+        ({"segment_id": "\ud800"}, "is not Unicode text"),
+        ({"position": "'; DROP TABLE"}, "position .*DROP TABLE.* is not an int"),
+        ({"position": 2**63}, "position does not fit 64 bits"),
+        ({"position": 10**5000}, "position does not fit 64 bits"),
+        ({"position": True}, "position true is not an int"),
+        ({"position": DEEP}, "position a list is not of type int"),
+        ({"position": {"a": 1}}, "position a dict is not of type int"),
+        ({"price": float("nan")}, "price nan is not a finite number"),
+        ({"price": float("inf")}, "price inf is not a finite number"),
+        ({"price": None}, "price is null"),
+        ({"mobile": 1}, "mobile 1 is not a bool"),
+        ({"policy": "\ud800"}, "policy .* is not Unicode text"),
+        ({"seen_at": "yesterday"}, "seen_at .* is not a timestamp"),
+        ({"seen_at": "2024-01-01T00:00:00"}, "seen_at .* has no time zone"),
+        ({"slots": DEEP}, "slots a list is not a number of places"),
+        ({"slots": 10**5000 * -1}, "slots a int is not a number of places"),
     ],
+    ids=lambda value: None if isinstance(value, str) else repr(list(value))[:30],
 )
 def test_a_wrong_request_is_told_what_is_wrong(change, words):
-    with pytest.raises(Invalid, match=words):
+    with pytest.raises(Invalid, match=words) as error:
         parsed({**GOOD, **change}, SHAPE)
+    assert len(str(error.value)) < 300
+
+
+def test_attributes_come_as_their_declared_types():
+    sent = {"position": 2.0, "price": 3, "mobile": False, "policy": "a", "seen_at": "2024-01-01T02:00:00+02:00"}
+    assert parsed({**GOOD, **sent}, SHAPE).attributes == {
+        "position": 2,
+        "price": 3.0,
+        "mobile": False,
+        "policy": "a",
+        "seen_at": datetime(2024, 1, 1, tzinfo=UTC),
+    }
+    assert parsed({**GOOD, "position": None}, SHAPE).attributes == {"position": None}
+
+
+def test_as_many_candidates_as_the_endpoint_says_are_taken_and_one_that_comes_twice_is_named():
+    asked = {**GOOD, "item_id": [*range(999), 998]}
+    with pytest.raises(Invalid, match="lists 998 twice"):
+        parsed(asked, SHAPE)
+    wide = msgspec.structs.replace(SHAPE, max_candidates=200_001)
+    with pytest.raises(Invalid, match=r"lists 199999 twice"):
+        parsed({**GOOD, "item_id": [*range(200_000), 199_999]}, wide)  # in the square of their number this takes minutes
 
 
 def manifest(name, *features, **serve_as):

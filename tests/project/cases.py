@@ -85,6 +85,7 @@ CASES = {
     "explore without its sign": (P, "explore: 5% ", "explore: 0.05 ", "explore:", "'0.05' is not a percentage", "5% or 0.05%"),
     "explore above all": (P, "explore: 5% ", "explore: 500% ", "explore:", "500% is more than 100%", "between"),
     "a cache without a unit": (P, LAST, LAST + "    online_cache: 5\n", "online_cache", "5 has no unit", "5s"),
+    "no candidates": (P, LAST, LAST + "    max_candidates: 0\n", "max_candidates", "0 is below 1", "write 1 or more"),
     "no variants": (P, "    variants:  ", "    variant:  ", "variant:", "variant is not a key of an endpoint", "did you mean variants?"),
     "a list where a mapping is due": (P, "{entity: item}", "[item]", "[item]", "a list is not a mapping", "key: value"),
     "an alias": (P, "{entity: item}", "*other", "*other", "aliases are not used", "write the value out"),
