@@ -108,7 +108,14 @@ def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[st
             "properties": {
                 **{other: _scalar(entity) for other, entity in shape.entities.items() if other != key},
                 **common,
-                key: {"type": "array", "items": _scalar(listed), "minItems": 1, "uniqueItems": True, "description": "the candidates"},
+                key: {
+                    "type": "array",
+                    "items": _scalar(listed),
+                    "minItems": 1,
+                    "maxItems": shape.max_candidates,
+                    "uniqueItems": True,
+                    "description": "the candidates",
+                },
             },
         }
         for key, listed in shape.entities.items()

@@ -136,6 +136,8 @@ def test_it_ranks_and_its_answer_is_as_its_document_says(caller):
     for request in (
         mini.REQUEST,
         {"visitor_id": 7, "segment_id": "a", "item_id": [1], "position": 2},
+        {"visitor_id": "v", "segment_id": "a", "item_id": [1], "position": "first"},
+        {"visitor_id": "v", "segment_id": "a", "item_id": list(range(1001))},
         {**mini.REQUEST, "endpoint": "other"},
         {**mini.REQUEST, "nothing": 1},
         {**mini.REQUEST, "slots": 0},
