@@ -1,0 +1,54 @@
+"""A gateway that is killed loses the exposures of its last answers, and of no answer before them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from isthmus.endpoints.deploy import deploy
+from isthmus.tests.conformance.toy_models import remove_endpoints
+from isthmus.tests.endpoints import mini
+
+pytestmark = pytest.mark.slow
+
+ANSWERS = 400  # after which it is killed
+RANKING = """
+import sys
+from isthmus.endpoints.gateway import Gateway
+from isthmus.tests.endpoints import mini
+from pathlib import Path
+with mini.opened(Path(sys.argv[1])) as project:
+    gateway = Gateway(project, "ranker")
+    while True:
+        print(gateway.rank(mini.REQUEST).request_id, flush=True)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = mini.filled(tmp_path / "mini")
+    with mini.opened(folder) as project:
+        mini.register(project, "popular")
+        mini.register(project, "both")
+        deploy(project, "ranker")
+        yield folder
+        remove_endpoints(project.target)
+    sys.modules.pop("mini_ranker", None)
+
+
+def test_of_what_a_killed_gateway_answered_only_the_last_answers_are_missing_and_none_in_part(folder):
+    with subprocess.Popen([sys.executable, "-c", RANKING, str(folder)], stdout=subprocess.PIPE, text=True) as process:
+        answered = [process.stdout.readline().strip() for _ in range(ANSWERS)]
+        process.kill()
+        answered += process.stdout.read().split()
+    with mini.opened(folder) as project:
+        rows = project.target.warehouse.query("SELECT event_id FROM exposures", {}).column("event_id").to_pylist()
+    positions = {}
+    for row in rows:
+        answer, _, position = row.rpartition("-")
+        positions.setdefault(answer, set()).add(position)
+    assert all(shown == {"1", "2", "3"} for shown in positions.values())
+    numbers = sorted(int(answer.rpartition("-")[2]) for answer in positions)
+    assert numbers == list(range(1, len(numbers) + 1))  # no gap: what is missing came last
+    assert set(positions) <= {*answered, f"{answered[0].rpartition('-')[0]}-{len(answered) + 1}"}  # one may be stored and not said yet
+    assert numbers, "nothing left before the kill: groups do not leave"
