@@ -35,13 +35,28 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.instance}-{self.version}"
 
 
-class Address(StoredDocument, frozen=True, kw_only=True):
-    """`supervisor.json`: how to reach the process that holds supervisor.lock. `key` opens its control routes."""
+class RunningServer(msgspec.Struct, frozen=True, kw_only=True):
+    """A model server's process, for a supervisor that takes it over. `started` as processes.start_time tells it."""
+
+    identity: tuple[str, str, int, str, int]  # of its variant
+    pid: int
+    started: str
+    port: int
+
+
+class Address(StoredDocument, frozen=True, kw_only=True, tag=2):
+    """`supervisor.json`: how to reach the process that holds supervisor.lock. `key` opens its control routes.
+
+    An older one has no watcher, and nothing of it can be taken over.
+    """
 
     port: int
     key: str
     instance: str
     pid: int = 0  # 0: it has not come up yet
+    group: int = 0  # of all its processes; 0: its pid is the group
+    home: str = ""  # where it was started: a copy of the folder is not started by looking at it
+    servers: tuple[RunningServer, ...] = ()
 
 
 class VariantReport(msgspec.Struct, frozen=True, kw_only=True):

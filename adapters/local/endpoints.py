@@ -96,6 +96,7 @@ class LocalEndpointHost:
             response = client.request("POST", "/invocations", body, (*headers, ("x-isthmus-instance", address.instance)), what=what)
         except Unavailable:
             response = None  # nothing was sent: it may listen elsewhere since it was started again
+            self._start_again(endpoint)
         if response is not None and response.headers.get("x-isthmus-error") != "not-here":
             return response
         self._clients.pop(endpoint)[1].close()
@@ -159,8 +160,19 @@ class LocalEndpointHost:
 
     def _start(self, row: EndpointRow) -> None:
         with self._target.calls.mutating("endpoints.start", row.name), supervision.listen(row.port) as listening:
-            listening.set_inheritable(True)
-            supervision.start(self._home, row, listening, max_bytes=self._rules.max_bytes, record=lambda: self._record(row, listening))
+            limits = ["--max-bytes", str(self._rules.max_bytes)]
+            supervision.start(self._home, row, listening, limits, record=lambda: self._record(row, listening))
+
+    def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
+        """Both supervisor and watcher were killed, or the machine was switched off: whoever looks starts them, where they ran before."""
+        row = row or self._row(name)
+        if row is None or self._target.calls.dry_run or supervision.alive(self._home, name):
+            return False
+        address = supervision.address(self._home, name)
+        if address is None or address.instance != row.instance or address.home != str(self._home.resolve()):
+            return False
+        self._start(row)
+        return True
 
     def _record(self, row: EndpointRow, listening: socket.socket) -> None:
         """The port in the row, so that a restart keeps it, and the endpoint in the inventory."""
@@ -198,7 +210,7 @@ class LocalEndpointHost:
             return None
 
     def _state(self, name: str, row: EndpointRow) -> EndpointState:
-        if not supervision.alive(self._home, name):
+        if not supervision.alive(self._home, name) and not self._start_again(name, row):
             started = supervision.address(self._home, name) is not None
             if not started:
                 why = f"{name}'s processes were never started"
@@ -208,7 +220,10 @@ class LocalEndpointHost:
         try:
             report = self._ask(name, follow=False)
         except (Unavailable, OutcomeUnknown) as error:
-            return dead(row, f"the router does not answer: {error}", phase="updating")
+            words = supervision.last_words(self._home, name)
+            return dead(
+                row, f"the router does not answer: {error}{words}", phase="updating" if supervision.alive(self._home, name) else "failed"
+            )
         return seen(row, report)
 
 

@@ -1,15 +1,24 @@
-"""One request forwarded to a variant, and the pools of kept connections that it goes through."""
+"""One request forwarded to a variant, and the process that answers it: one kept connection, one request at a time.
+
+A model predicts one request at a time. What waits does so here, where it can still go to another process: only the request that a process
+works at is lost with it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import httptools
 import msgspec
+
+if TYPE_CHECKING:
+    from .balancer import Balancer
+
+AGAIN = 0.1  # seconds until a process that refused a connection is tried again
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -34,123 +43,146 @@ def rendered(status: int, content_type: bytes, body: bytes, extra: bytes) -> byt
 
 
 class Exchange:
-    """`done(status, reply)` is called exactly once."""
+    """`done(status, reply)` is called exactly once, unless it is `dropped` (nobody waits any more) before it was sent."""
 
-    __slots__ = ("body", "content_type", "done")
+    __slots__ = ("begun", "body", "content_type", "done", "dropped")
 
     def __init__(self, content_type: bytes, body: list[bytes], done: Callable[[int, bytes], None]) -> None:
         self.content_type = content_type
         self.body = body
         self.done = done
+        self.begun = monotonic()
+        self.dropped = False
 
 
-class Pool:
-    """The connections to one running process of a variant. `close` it when the process is gone or about to go."""
+class Backend:
+    """One process of a variant. `open` it when the process is ready, `close` it when it is gone or about to go."""
 
-    def __init__(self, variant: str, version: int) -> None:
-        self.variant = variant
-        self.extra = b"x-amzn-invoked-production-variant: %s\r\nx-isthmus-version: %d\r\n" % (variant.encode(), version)
+    def __init__(self, balancer: Balancer, *, hung: Callable[[], None] = lambda: None) -> None:
+        self.balancer = balancer
+        self.hung = hung  # called when the process works at one request for longer than the time-out
         self.port: int | None = None  # None: no process is ready
         self.why = "it is starting"
-        self.under_way = 0
-        self._idle: list[Upstream] = []
-        self._opening: set[asyncio.Task[None]] = set()
+        self.returns = True  # a process will be ready soon: requests may wait for it
+        self.answered = 0  # by the process that is open now
+        self.exchange: Exchange | None = None
+        self.sent: float | None = None  # since when the process works; it may do so longer than its caller waits
+        self._connection: Upstream | None = None
+        self._opening: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self.sent is not None
 
     def open(self, port: int) -> None:
-        self.port = port
+        self.port, self.returns, self.answered = port, True, 0
+        self._connect()
 
-    def close(self, why: str) -> None:
-        """New requests are answered 503 from now on; those under way get what their process still says."""
-        self.port, self.why = None, why
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+    def close(self, why: str, *, returns: bool) -> None:
+        """No new requests from now on; the one under way gets what its process still says."""
+        self.port, self.why, self.returns = None, why, returns
+        if not self.busy and self._connection is not None:
+            self._connection.close()
+        self.balancer.went(self)
 
-    def send(self, exchange: Exchange) -> None:
-        if self.port is None:
-            exchange.done(503, self._failure(503, "Unavailable", f"variant {self.variant} cannot answer: {self.why}", "unavailable"))
-            return
-        self.under_way += 1
-        if self._idle:
-            self._idle.pop().send(exchange)
-        else:
-            task = asyncio.get_running_loop().create_task(self._connect(exchange, self.port))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
-
-    async def _connect(self, exchange: Exchange, port: int) -> None:
-        try:
-            _, connection = await asyncio.get_running_loop().create_connection(lambda: Upstream(self, port), "127.0.0.1", port)
-        except OSError as error:
-            self.under_way -= 1
-            words = f"variant {self.variant} does not answer: {error}"
-            exchange.done(503, self._failure(503, "Unavailable", words, "unavailable"))
-            return
+    def send(self, exchange: Exchange) -> bool:
+        """False: the connection has just ended, and nothing was sent."""
+        connection = self._connection
+        if connection is None or connection.closing:
+            return False
+        self.exchange, self.sent = exchange, monotonic()
         connection.send(exchange)
+        return True
 
-    def _failure(self, status: int, error: str, message: str, code: str) -> bytes:
-        return answer(status, error, message, code=code, extra=self.extra)
-
-    def finished(self, connection: Upstream, exchange: Exchange, status: int, content_type: bytes, body: bytes) -> None:
-        self.under_way -= 1
-        if connection.port == self.port and connection.reusable:
-            self._idle.append(connection)
+    def finished(self, status: int, content_type: bytes, body: bytes, *, reusable: bool) -> None:
+        exchange, self.exchange, self.sent = self.exchange, None, None
+        self.answered += 1
+        connection = self._connection
+        if self.port is None or not reusable:
+            if connection is not None:
+                connection.close()  # lost() connects again
         else:
-            connection.close()
-        exchange.done(status, rendered(status, content_type, body, self.extra))
-
-    def lost(self, connection: Upstream, exchange: Exchange | None) -> None:
-        if connection in self._idle:
-            self._idle.remove(connection)
+            self.balancer.ready(self)
         if exchange is not None:
-            self.under_way -= 1
-            words = f"variant {self.variant} ended the connection before it answered"
-            exchange.done(502, self._failure(502, "ConnectionLost", words, "lost"))
+            exchange.done(status, rendered(status, content_type, body, self.balancer.extra))
 
+    def lost(self, connection: Upstream) -> None:
+        if connection is not self._connection:
+            return
+        self._connection = None
+        exchange, self.exchange, self.sent = self.exchange, None, None
+        self.balancer.leave(self)
+        if exchange is not None:
+            words = f"variant {self.balancer.variant} ended the connection before it answered"
+            exchange.done(502, self.balancer.failure(502, "ConnectionLost", words, "lost"))
+        if self.port is not None:
+            self._connect()
 
-class Pools:
-    """Those of the processes of one variant. A request goes to where the fewest are under way, and in turn where that is the same."""
+    def refuse(self, message: str) -> None:
+        """The process answers, but not what can be passed on."""
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.done(502, self.balancer.failure(502, "AnswerTooLarge", message, ""))
+        if self._connection is not None:
+            self._connection.close()
 
-    def __init__(self, pools: Iterable[Pool]) -> None:
-        self._pools = deque(pools)
+    def expire(self, now: float, timeout: float) -> None:
+        exchange = self.exchange
+        if exchange is not None and now - exchange.begun >= timeout:
+            self.exchange = None
+            words = f"variant {self.balancer.variant} did not answer within {timeout:g} s"
+            exchange.done(504, self.balancer.failure(504, "Timeout", words, ""))
+        if self.sent is not None and now - self.sent >= timeout:
+            self.sent = None
+            self.hung()
 
-    def send(self, exchange: Exchange) -> None:
-        self._pools.rotate(-1)
-        running = [pool for pool in self._pools if pool.port is not None]
-        min(running or self._pools, key=_under_way).send(exchange)
+    def _connect(self) -> None:
+        if self._opening is None and self.port is not None:
+            self._opening = asyncio.get_running_loop().create_task(self._open(self.port))
 
-
-def _under_way(pool: Pool) -> int:
-    return pool.under_way
+    async def _open(self, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            _, connection = await loop.create_connection(lambda: Upstream(self, self.balancer.max_answer), "127.0.0.1", port)
+        except OSError:
+            self._opening = None
+            loop.call_later(AGAIN, self._connect)  # it is dying, which its owner will say, or has no descriptor left
+            return
+        self._opening = None
+        if self.port != port:
+            connection.close()
+            self._connect()
+            return
+        self._connection = connection
+        self.balancer.ready(self)
 
 
 class Upstream(asyncio.Protocol):
-    """One kept connection to a variant's process; one exchange at a time."""
+    """The kept connection to a variant's process."""
 
-    def __init__(self, pool: Pool, port: int) -> None:
-        self.pool = pool
-        self.port = port
+    def __init__(self, backend: Backend, max_answer: int) -> None:
+        self.backend = backend
         self.transport: asyncio.Transport | None = None
         self.parser: Any = httptools.HttpResponseParser(self)
-        self.exchange: Exchange | None = None
-        self.reusable = True
+        self._max_answer = max_answer
         self._type = b"application/json"
         self._body: list[bytes] = []
+        self._size = 0
+
+    @property
+    def closing(self) -> bool:
+        return self.transport is None or self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # a stream's transport
 
     def send(self, exchange: Exchange) -> None:
-        self.exchange = exchange
-        if self.transport is None or self.transport.is_closing():
-            self.connection_lost(None)
-            return
         body = exchange.body
-        size = sum(map(len, body))
-        head = b"POST /invocations HTTP/1.1\r\nhost: variant\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n" % (
+        head = b"POST /invocations HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n" % (
             exchange.content_type,
-            size,
+            sum(map(len, body)),
         )
+        assert self.transport is not None  # noqa: S101  for the type checker: Backend.send looked
         self.transport.writelines([head, *body])
 
     def close(self) -> None:
@@ -165,6 +197,7 @@ class Upstream(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._body = []
+        self._size = 0
         self._type = b"application/json"
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -172,15 +205,19 @@ class Upstream(asyncio.Protocol):
             self._type = value
 
     def on_body(self, body: bytes) -> None:
-        self._body.append(body)
+        self._size += len(body)
+        if self._size > self._max_answer:
+            self._body = []
+            self.backend.refuse(f"variant {self.backend.balancer.variant} answered more than {self._max_answer:,} bytes")
+        else:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
-        exchange, self.exchange = self.exchange, None
-        self.reusable = self.parser.should_keep_alive()
-        if exchange is not None:
-            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            self.pool.finished(self, exchange, self.parser.get_status_code(), self._type, body)
+        if self._size > self._max_answer:
+            return
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        reusable: bool = self.parser.should_keep_alive()
+        self.backend.finished(self.parser.get_status_code(), self._type, body, reusable=reusable)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
-        exchange, self.exchange = self.exchange, None
-        self.pool.lost(self, exchange)
+        self.backend.lost(self)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
+from time import monotonic
 from typing import Any
 
 import httptools
 
 from ...errors import OutcomeUnknown, Unavailable
+
+KEPT = 240.0  # seconds that an idle connection is used again; the other side closes it after 300
 
 
 class Response:
@@ -46,7 +49,7 @@ class Client:
     def __init__(self, port: int, *, timeout: float = 60.0) -> None:
         self.port = port
         self._timeout = timeout
-        self._idle: deque[socket.socket] = deque()
+        self._idle: deque[tuple[socket.socket, float]] = deque()  # and since when
 
     def request(self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = (), *, what: str) -> Response:
         """Unavailable: nothing was sent. OutcomeUnknown: it was, and the answer was lost."""
@@ -68,7 +71,7 @@ class Client:
             connection.close()
             raise
         if response.keep:
-            self._idle.append(connection)
+            self._idle.append((connection, monotonic()))
         else:
             connection.close()
         return response
@@ -76,10 +79,10 @@ class Client:
     def _take(self, what: str) -> socket.socket:
         while True:
             try:
-                kept = self._idle.pop()
+                kept, since = self._idle.pop()
             except IndexError:
                 break
-            if not select.select([kept], [], [], 0)[0]:
+            if monotonic() - since < KEPT and not _readable(kept):
                 return kept
             kept.close()  # readable while nothing was asked: the other side has closed it
         try:
@@ -91,4 +94,11 @@ class Client:
 
     def close(self) -> None:
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop()[0].close()
+
+
+def _readable(connection: socket.socket) -> bool:
+    """poll, as select knows no descriptor above 1,023."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))

@@ -6,35 +6,62 @@ import asyncio
 import os
 import socket
 import sys
-import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from signal import SIGKILL, Signals
+from signal import SIGKILL
+from time import monotonic
 from typing import BinaryIO
 
 from ...endpoints.port import VariantSpec
+from ...endpoints.revision import identity
 from ...storage import Phase
-from .endpoint_rows import registered_digest
-from .exchange import Pool
+from .balancer import Balancer
+from .child import Started, TakenOver, stop
+from .endpoint_rows import RunningServer, registered_digest
+from .exchange import Backend
+from .processes import start_time
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds between restarts; doubles, and starts over after a minute of good health
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds between restarts; doubles while a process answers nobody and lives less than a minute
 HEALTHY = 60.0
 READY_WITHIN = 120.0
-PING_EVERY, HUNG = 5.0, 60.0  # a process that does not answer /ping for so long (SageMaker's limit of a prediction) is started again
+PING_EVERY, HUNG = 5.0, 60.0  # a process that has nothing to do and does not answer /ping for so long is started again
 LOG_LIMIT = 10_000_000  # bytes; the log before it is kept once
 
 
 class ModelServer:
-    def __init__(self, spec: VariantSpec, model: Path, log: Path) -> None:
+    """`life`: the read end of a pipe whose other end the supervisor and its watcher hold; the process ends when both are gone. Without it
+    the process ends with this one.
+
+    `take_over`: a process that runs already. `changed` is called when another process runs than before.
+    """
+
+    def __init__(
+        self,
+        spec: VariantSpec,
+        model: Path,
+        log: Path,
+        balancer: Balancer,
+        *,
+        life: int = PIPE,
+        take_over: RunningServer | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.spec = spec
-        self.pool = Pool(spec.name, spec.version)
+        self.backend = Backend(balancer, hung=self._replace)
+        balancer.add(self.backend)
         self.phase: Phase = "creating"
         self.failure: str | None = None
         self.restarts = 0
         self.pid = 0
-        self._hung = False
+        self.running: RunningServer | None = take_over
+        self._balancer = balancer
+        self._life = life
+        self._changed = changed
+        self._process: Started | TakenOver | None = None
+        self._killed = ""  # why we killed it
         self._again = asyncio.Event()
         self._model = model
         self._log = log
@@ -48,35 +75,79 @@ class ModelServer:
 
     async def end(self) -> None:
         """Requests under way are finished first (at most 10 s)."""
-        self.pool.close("it is being removed")
+        self.backend.close("it is being removed", returns=False)
         for _ in range(500):
-            if not self.pool.under_way:
+            if not self.backend.busy:
                 break
             await asyncio.sleep(0.02)
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
+        self._balancer.remove(self.backend)
+
+    def _replace(self) -> None:
+        """The process works at one request for longer than the time-out, and nothing else ends that."""
+        self._kill(f"worked at one request for {self._balancer.timeout:g} s and was killed")
+
+    def _kill(self, why: str) -> None:
+        if self._process is not None:
+            self._killed = why
+            self._process.send(SIGKILL)
 
     async def _keep(self) -> None:
-        pause = FIRST_PAUSE
+        pause = 0.0
         while True:
-            began = time.monotonic()
+            began = monotonic()
             with self._log_file() as log:
                 start = log.tell()
                 self.failure = await self._run(log.fileno(), start)
             self.phase = "failed"
             self.pid = 0
-            self.pool.close(self.failure.partition("\n")[0])
-            pause = FIRST_PAUSE if time.monotonic() - began > HEALTHY else min(pause * 2, LONGEST_PAUSE)
+            healthy = self.backend.answered or monotonic() - began > HEALTHY
+            pause = FIRST_PAUSE if healthy or not pause else min(pause * 2, LONGEST_PAUSE)
+            self.backend.close(self.failure.partition("\n")[0], returns=pause <= self._balancer.return_wait)
             self._note(f"{self.failure.partition(chr(10))[0]}; starting again in {pause:.1f} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._again.wait(), pause)
             self._again.clear()
             self.restarts += 1
             self.phase = "updating"
+            self.backend.returns = True
 
     async def _run(self, log: int, start: int) -> str:
         """Until the process ends, and why it did. Cancelling ends the process."""
+        self._killed = ""
+        self.backend.answered = 0
+        if self.running is not None and not self._process:
+            process: Started | TakenOver = TakenOver(self.running.pid, self.running.started)
+            port = self.running.port
+        else:
+            process, port = await self._start(log)
+        self._process = process
+        self.pid = process.pid
+        ready = asyncio.get_running_loop().create_task(_ping(port))
+        ended = asyncio.get_running_loop().create_task(process.wait())
+        watch: asyncio.Task[None] | None = None
+        try:
+            await asyncio.wait({ready, ended}, timeout=READY_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done() and not ended.done() and ready.exception() is None:
+                self.backend.open(port)
+                self.phase, self.failure = "ready", None
+                watch = asyncio.get_running_loop().create_task(self._watch(port))
+            elif not ended.done() and not ready.done():
+                self._kill(f"was not ready within {READY_WITHIN:.0f} s and was killed")
+            how = await ended
+        finally:
+            ready.cancel()
+            ended.cancel()
+            if watch is not None:
+                watch.cancel()
+            await stop(process)
+            self.running = None
+            self._changed()
+        return f"{self._why(how)}{_tail(self._log, start)}"
+
+    async def _start(self, log: int) -> tuple[Started, int]:
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             listening.listen(1024)
@@ -84,49 +155,30 @@ class ModelServer:
             command = ["-m", "isthmus.endpoints.server", "--model", str(self._model), "--fd", str(listening.fileno()), "--with-parent"]
             command += ["--digest", digest] if (digest := registered_digest(self._model)) else []
             process = await asyncio.create_subprocess_exec(
-                sys.executable, *command, stdin=PIPE, stdout=log, stderr=log, pass_fds=[listening.fileno()]
+                sys.executable, *command, stdin=self._life, stdout=log, stderr=log, pass_fds=[listening.fileno()]
             )
         # our copy of the socket is closed: when the process dies, connections to it fail at once instead of waiting in a queue
-        self.pid = process.pid
-        ready = asyncio.get_running_loop().create_task(_ping(port))
-        ended = asyncio.get_running_loop().create_task(process.wait())
-        watch: asyncio.Task[None] | None = None
-        self._hung = False
-        try:
-            await asyncio.wait({ready, ended}, timeout=READY_WITHIN, return_when=asyncio.FIRST_COMPLETED)
-            if ready.done() and not ended.done() and ready.exception() is None:
-                self.pool.open(port)
-                self.phase, self.failure = "ready", None
-                watch = asyncio.get_running_loop().create_task(self._watch(process, port))
-            elif not ended.done() and not ready.done():
-                process.kill()
-            code = await ended
-        finally:
-            ready.cancel()
-            if watch is not None:
-                watch.cancel()
-            await _stop(process)
-        return f"{self._why(code)}{_tail(self._log, start)}"
+        self.running = RunningServer(identity=identity(self.spec), pid=process.pid, started=start_time(process.pid) or "", port=port)
+        self._changed()
+        return Started(process), port
 
-    async def _watch(self, process: Process, port: int) -> None:
+    async def _watch(self, port: int) -> None:
+        """See that it answers while it has nothing to do; for how long it may work at a request is the balancer's to see."""
         while True:
             await asyncio.sleep(PING_EVERY)
             try:
                 await asyncio.wait_for(_ping(port), HUNG)
             except TimeoutError:
-                self._hung = True
-                process.kill()
-                return
+                if not self.backend.busy:
+                    self._kill(f"did not answer /ping for {HUNG:.0f} s and was killed")
+                    return
             except OSError:
                 return  # it has ended, which _run sees
 
-    def _why(self, code: int) -> str:
+    def _why(self, how: str) -> str:
         spec = self.spec
-        if self._hung:
-            return f"{spec.name} ({spec.model}@{spec.version}), process {self.pid}, did not answer /ping for {HUNG:.0f} s and was killed"
-        how = f"was killed by {Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         when = "" if self.phase == "ready" else " before it was ready"
-        return f"{spec.name} ({spec.model}@{spec.version}), process {self.pid}, {how}{when}"
+        return f"{spec.name} ({spec.model}@{spec.version}), process {self.pid}, {self._killed or how}{when}"
 
     def _log_file(self) -> BinaryIO:
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -152,18 +204,6 @@ async def _ping(port: int) -> None:
             raise ConnectionError(f"/ping answered {line!r}")
     finally:
         writer.close()
-
-
-async def _stop(process: Process) -> None:
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), 12)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.send_signal(SIGKILL)
-            await process.wait()
 
 
 def _tail(log: Path, start: int, *, lines: int = 5) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 _STATE, _START = 0, 19  # fields of /proc/<pid>/stat after the name in parentheses (man 5 proc)
@@ -23,6 +25,13 @@ def alive(pid: int, started: str) -> bool:
     return start_time(pid) == started
 
 
+def kill_now(pid: int, started: str) -> None:
+    """Whoever it is now, only the process that began then."""
+    if alive(pid, started):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def me() -> tuple[int, str]:
     """This process's id and start."""
     return os.getpid(), start_time(os.getpid()) or ""
@@ -34,3 +43,34 @@ def _asked(pid: int) -> str | None:
         None, 1
     )
     return None if len(answer) < 2 or answer[0].startswith("Z") else answer[1].strip()
+
+
+class Member:
+    """A process of a group: its id, its parent's, and its command line in one string."""
+
+    __slots__ = ("command", "parent", "pid")
+
+    def __init__(self, pid: int, parent: int, command: str) -> None:
+        self.pid, self.parent, self.command = pid, parent, command
+
+
+def members(group: int) -> list[Member]:
+    """The living processes of a process group."""
+    if not Path("/proc/self/stat").exists():
+        lines = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,pgid=,args="], capture_output=True, text=True, check=False
+        ).stdout.splitlines()
+        rows = [line.split(None, 3) for line in lines]
+        return [Member(int(row[0]), int(row[1]), row[3]) for row in rows if len(row) == 4 and row[2] == str(group)]
+    return [member for entry in Path("/proc").iterdir() if entry.name.isdigit() and (member := _member(entry, group)) is not None]
+
+
+def _member(entry: Path, group: int) -> Member | None:
+    try:
+        fields = (entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        if int(fields[2]) != group or fields[_STATE] in "ZX":
+            return None
+        command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    return Member(int(entry.name), int(fields[1]), command)

@@ -1,20 +1,31 @@
-"""The router's log: a line a request, `finished (ms since 1970),variant,status,microseconds`, a file an hour (UTC). Only appended to."""
+"""The router's log: a line a request, `finished (ms since 1970),variant,status,microseconds`, a file an hour (UTC). Only appended to.
+
+It is what metrics are read from, and kept for no longer than they need it.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+KEPT = timedelta(hours=48)
+
 
 class RequestLog:
-    """Each line is one write to a file in append mode: readable at once, and whole unless the disk is full."""
+    """Each line is one write to a file in append mode: readable at once, and whole unless the disk is full.
 
-    def __init__(self, folder: Path) -> None:
+    `keep`: a file whose hour ended before that is removed when the next one is begun.
+    """
+
+    def __init__(self, folder: Path, *, keep: timedelta = KEPT) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._keep = keep
+        remove_before(folder, datetime.now(UTC) - keep)
         self._hour = -1
         self._file = -1
         self._torn = False
@@ -39,6 +50,7 @@ class RequestLog:
         path = self._folder / file_name(datetime.fromtimestamp(hour * 3600, UTC))
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._hour = hour
+        remove_before(self._folder, datetime.now(UTC) - self._keep)
 
 
 def rendered(finished: int, variant: str, status: int, microseconds: int) -> bytes:
@@ -59,3 +71,11 @@ def files(folder: Path, start: datetime, end: datetime) -> list[Path]:
             found.append(path)
         hour += timedelta(hours=1)
     return found
+
+
+def remove_before(folder: Path, moment: datetime) -> None:
+    """The files whose last request finished before it."""
+    for path in folder.glob("*.csv"):
+        with suppress(OSError, ValueError):  # somebody else's file, or another removed it
+            if datetime.strptime(path.stem, "%Y%m%d%H").replace(tzinfo=UTC) + timedelta(hours=1) <= moment:
+                path.unlink()

@@ -1,33 +1,37 @@
 """The router in front of an endpoint's variants: splits by weight, honours an explicit variant, forwards bytes.
 
-A raw asyncio protocol over httptools, because this hop is paid by every request. Each connection of a client answers in order;
-each process of a variant has a pool of kept connections. A request is never sent twice and never to another variant: both would
-bend the split.
+A request is never sent twice and never to another variant: both would bend the split. client.py speaks HTTP with whoever asks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import deque
+import hmac
+import sys
+import traceback
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
+from time import monotonic
 
-import httptools
-
-from .exchange import Exchange, Pool, Pools, answer
+from ...endpoints.door import Refusal, door, refusal
+from .balancer import Balancer
+from .client import Client, Request
+from .exchange import Exchange, answer
 
 TARGET = b"x-amzn-sagemaker-target-variant"
 CONTROL = b"/_isthmus/"
-DISCARDED = 67_108_864  # bytes of a request that is too large that are read before the connection is cut
-_KEPT = frozenset({b"content-type", TARGET, b"x-isthmus-instance", b"x-isthmus-key"})
+CONNECTIONS = 1000  # clients at once
+TURNED_AWAY = 50  # who found no place and is still read, to hear it
+BODIES = frozenset(
+    {b"application/json", b"application/jsonlines", b"application/x-jsonlines", b"application/x-ndjson", b"text/csv"}
+)  # what a model server reads; a page has to ask before it sends them to another site
+SWEEP = 1.0  # seconds
 
 Control = Callable[[str, str], tuple[int, bytes]]  # method, what follows /_isthmus/ -> status, JSON
 
 
 class Router:
-    """The split and the pools. The supervisor sets both; a change holds from the next request on."""
+    """The split and the balancers. The supervisor sets both; a change holds from the next request on."""
 
     def __init__(
         self,
@@ -37,15 +41,22 @@ class Router:
         max_bytes: int,
         control: Control,
         log: Callable[[str, int, float], None],
+        connections: int = CONNECTIONS,
         rng: Random | None = None,
     ) -> None:
         self.instance, self.key = instance.encode(), key.encode()
         self.max_bytes = max_bytes
         self.control = control
         self.log = log
-        self.pools: dict[str, Pool | Pools] = {}
+        self.balancers: dict[str, Balancer] = {}
+        self.clients: dict[Client, None] = {}  # in the order in which they came
+        self.turned_away: set[Client] = set()
+        self.buffered = 0
+        self._connections = connections
+        self._door = door(listen="127.0.0.1", bodies=BODIES)
         self._rng = rng or Random()  # noqa: S311  a traffic split is no secret
         self._bounds: list[tuple[int, str]] = []
+        self._sweeping: asyncio.TimerHandle | None = None
 
     def split(self, steps: Sequence[tuple[str, int]]) -> None:
         """Weights in hundredths of a percent, summing to 10,000."""
@@ -66,154 +77,76 @@ class Router:
     def protocol(self) -> Client:
         return Client(self)
 
+    def admit(self, client: Client) -> bool:
+        """Whether there is a place. Who has waited longest without asking anything gives up his: nobody is locked out by silence."""
+        if len(self.clients) >= self._connections:
+            idle = min((other for other in self.clients if other.idle), key=lambda other: other.since, default=None)
+            if idle is None:
+                if len(self.turned_away) < TURNED_AWAY:
+                    self.turned_away.add(client)
+                return False
+            idle.close()
+            self.leave(idle)
+        self.clients[client] = None
+        if self._sweeping is None:
+            self._sweep()
+        return True
 
-class Client(asyncio.Protocol):
-    """One connection of a client."""
+    def leave(self, client: Client) -> None:
+        self.clients.pop(client, None)
+        self.turned_away.discard(client)
 
-    def __init__(self, router: Router) -> None:
-        self.router = router
-        self.parser: Any = httptools.HttpRequestParser(self)
-        self.transport: asyncio.Transport | None = None
-        self.waiting: deque[_Request] = deque()
-        self.busy = False
-        self.request = _Request()
+    def _sweep(self) -> None:
+        now = monotonic()
+        for client in (*self.clients, *self.turned_away):
+            client.expire(now)
+        self._sweeping = asyncio.get_running_loop().call_later(SWEEP, self._sweep) if self.clients or self.turned_away else None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # a stream's transport
+    def refusal(self, method: bytes, path: bytes, headers: dict[bytes, bytes]) -> Refusal | None:
+        """Before the body is read. The control routes have no body, and a key of their own."""
+        return refusal(self._door, b"GET" if path.startswith(CONTROL) else method, path, headers)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
-        self.transport = None
-        self.waiting.clear()
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(400, "BadRequest", "this endpoint upgrades to nothing")
-        except httptools.HttpParserError as error:
-            self._refuse(400, "BadRequest", f"not HTTP: {error}")
-
-    # httptools' callbacks
-    def on_message_begin(self) -> None:
-        self.request = _Request()
-
-    def on_url(self, url: bytes) -> None:
-        self.request.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name in _KEPT:
-            self.request.headers[name] = value
-        elif name == b"content-length" and int(value) > self.router.max_bytes:
-            self.request.too_large = True
-        elif name == b"expect":
-            self.request.expects = True
-
-    def on_headers_complete(self) -> None:
-        self.request.method = self.parser.get_method()
-        if self.request.too_large and self.request.expects:
-            self._refuse(413, "RequestTooLarge", self._too_large())
-        elif self.request.expects and self.transport and not self.busy:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def on_body(self, body: bytes) -> None:
-        request = self.request
-        request.size += len(body)
-        if request.too_large or request.size > self.router.max_bytes:
-            request.too_large = True  # read on, to be heard: a client that still sends does not listen
-            request.body.clear()
-            if request.size > DISCARDED:
-                self._refuse(413, "RequestTooLarge", self._too_large())
-        else:
-            request.body.append(body)
-
-    def on_message_complete(self) -> None:
-        request = self.request
-        request.keep = self.parser.should_keep_alive()
-        request.begun = time.perf_counter()
-        if self.busy:
-            self.waiting.append(request)
-            if len(self.waiting) == 8 and self.transport:  # a client that does not wait for its answers is made to
-                self.transport.pause_reading()
-        else:
-            self._begin(request)
-
-    def _too_large(self) -> str:
-        return f"the request is above {self.router.max_bytes:,} bytes"
-
-    def _begin(self, request: _Request) -> None:
-        self.busy = True
-        router, headers = self.router, request.headers
-        if request.url.startswith(CONTROL):
-            self._control(request)
-        elif headers.get(b"x-isthmus-instance", router.instance) != router.instance:
-            self._send(request, answer(421, "NotHere", "another endpoint listens here now", code="not-here"))
-        elif request.too_large:
-            self._send(request, answer(413, "RequestTooLarge", self._too_large()))
-        elif request.url == b"/ping":
-            self._send(request, answer(200, None, '{"status": "ready"}'))
-        elif request.url != b"/invocations":
-            self._send(request, answer(404, "NotFound", "there is /invocations (POST) and /ping"))
+    def answer(self, request: Request, send: Callable[[bytes], None]) -> Exchange | None:
+        """Calls `send` once, at once or later. What it gives can be dropped while it waits to be sent."""
+        path, headers = request.path, request.headers
+        if path.startswith(CONTROL):
+            send(self._control(request))
+        elif headers.get(b"x-isthmus-instance", self.instance) != self.instance:
+            send(answer(421, "NotHere", "another endpoint listens here now", code="not-here"))
+        elif path == b"/ping":
+            send(answer(200, None, '{"status": "ready"}'))
+        elif path != b"/invocations":
+            send(answer(404, "NotFound", "there is /invocations (POST) and /ping"))
         elif request.method != b"POST":
-            self._send(request, answer(405, "MethodNotAllowed", "POST to /invocations"))
+            send(answer(405, "MethodNotAllowed", "POST to /invocations"))
         else:
-            self._forward(request)
+            return self._forward(request, send)
+        return None
 
-    def _control(self, request: _Request) -> None:
-        if request.headers.get(b"x-isthmus-key") != self.router.key:
-            self._send(request, answer(403, "Denied", "the control routes are the supervisor's"))
-            return
-        status, body = self.router.control(request.method.decode(), request.url[len(CONTROL) :].decode())
-        self._send(request, answer(status, None, body.decode()))
+    def _control(self, request: Request) -> bytes:
+        if not hmac.compare_digest(request.headers.get(b"x-isthmus-key", b""), self.key):
+            return answer(403, "Denied", "the control routes are the supervisor's")
+        try:
+            status, body = self.control(request.method.decode(), request.path[len(CONTROL) :].decode("latin-1"))
+        except Exception as error:  # noqa: BLE001  whatever the row or the disk does, the requests go on; it is told here and in the log
+            traceback.print_exc()
+            sys.stderr.flush()
+            return answer(500, type(error).__name__, str(error))
+        return answer(status, None, body.decode())
 
-    def _forward(self, request: _Request) -> None:
-        router = self.router
+    def _forward(self, request: Request, send: Callable[[bytes], None]) -> Exchange | None:
         explicit = request.headers.get(TARGET)
-        name = router.choose() if explicit is None else explicit.decode("latin-1")
-        pool = router.pools.get(name)
-        if pool is None:
-            have = ", ".join(router.pools)
-            self._send(request, answer(400, "NoVariant", f"there is no variant {name}; there is {have}", code="no-variant"))
-            return
+        name = self.choose() if explicit is None else explicit.decode("latin-1")
+        balancer = self.balancers.get(name)
+        if balancer is None:
+            have = ", ".join(self.balancers)
+            send(answer(400, "NoVariant", f"there is no variant {name[:200]}; there is {have}", code="no-variant"))
+            return None
 
         def done(status: int, reply: bytes) -> None:
-            router.log(name, status, time.perf_counter() - request.begun)
-            self._send(request, reply)
+            self.log(name, status, monotonic() - exchange.begun)
+            send(reply)
 
-        pool.send(Exchange(request.headers.get(b"content-type", b"application/json"), request.body, done))
-
-    def _send(self, request: _Request, reply: bytes) -> None:
-        self.busy = False
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return
-        if not request.keep:
-            transport.write(reply.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
-            transport.close()
-            return
-        transport.write(reply)
-        if self.waiting:
-            following = self.waiting.popleft()
-            transport.resume_reading()
-            self._begin(following)
-
-    def _refuse(self, status: int, error: str, message: str) -> None:
-        """Answer at once and close: what follows on this connection cannot be understood, or is too much to read."""
-        if self.transport and not self.transport.is_closing():
-            self.transport.write(answer(status, error, message).replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
-            self.transport.close()
-
-
-class _Request:
-    __slots__ = ("begun", "body", "expects", "headers", "keep", "method", "size", "too_large", "url")
-
-    def __init__(self) -> None:
-        self.method = b""
-        self.url = b""
-        self.headers: dict[bytes, bytes] = {}
-        self.body: list[bytes] = []
-        self.size = 0
-        self.begun = 0.0
-        self.keep = True
-        self.too_large = False
-        self.expects = False
+        exchange = Exchange(request.headers[b"content-type"], request.body, done)
+        balancer.send(exchange)
+        return exchange

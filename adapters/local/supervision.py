@@ -10,18 +10,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from ...errors import OutcomeUnknown, Unavailable
+from ...errors import Invalid, OutcomeUnknown, Refused, Unavailable
 from ...formats import decode
 from .endpoint_rows import Address, EndpointRow, Report, endpoint_folder
 from .files import make_folder, remove_tree, replacing
 from .http import Client
+from .processes import kill_now
 
+BACKLOG = 1024  # connections that wait until they are taken up, also while the supervisor is started again
 PORTS = range(8801, 8900)  # looked through for a free one; else the system gives any
 
 _started: list[subprocess.Popen[bytes]] = []  # ours to reap while this process lives; they outlive it
@@ -55,7 +57,7 @@ def listen(preferred: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", port))
-            listening.listen(1024)
+            listening.listen(BACKLOG)
         except OSError:
             listening.close()
             continue
@@ -63,33 +65,52 @@ def listen(preferred: int) -> socket.socket:
     raise Unavailable("no port of 127.0.0.1 is free")
 
 
-def start(home: Path, row: EndpointRow, listening: socket.socket, *, max_bytes: int, record: Callable[[], None]) -> bool:
-    """Start the supervisor unless one lives. It inherits lock and socket, so there is no moment in which it is neither there nor absent.
+def start(home: Path, row: EndpointRow, listening: socket.socket, arguments: Sequence[str], *, record: Callable[[], None]) -> bool:
+    """Start watcher and supervisor unless they live. They inherit lock and socket, so there is no moment in which they are neither
+    there nor absent. What is left of earlier ones ends.
 
-    `record` writes down where it listens, under the lock and before there is anything to find.
+    `record` writes down where it listens, under the lock and before there is anything to find. `arguments`: the supervisor's limits.
     """
     folder = endpoint_folder(home, row.name)
     make_folder(folder)
     with (folder / "supervisor.lock").open("ab") as lock, (folder / "supervisor.log").open("ab") as log:
         if not _locked(lock.fileno()):
             return False
+        _end_left(home, row.name)
         record()
-        found = Address(port=listening.getsockname()[1], key=secrets.token_hex(16), instance=row.instance)
-        with replacing(folder / "supervisor.json") as file:
-            file.write(msgspec.json.encode(found))
-        (folder / "supervisor.json").chmod(0o600)
-        command = [sys.executable, "-m", "isthmus.adapters.local.supervisor", "--home", str(home), "--name", row.name]
-        command += ["--lock-fd", str(lock.fileno()), "--listen-fd", str(listening.fileno()), "--max-bytes", str(max_bytes)]
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            pass_fds=[lock.fileno(), listening.fileno()],
-        )
+        address = Address(port=listening.getsockname()[1], key=secrets.token_hex(16), instance=row.instance, home=str(home.resolve()))
+        write_address(folder, address)
+        fds = (lock.fileno(), listening.fileno(), -1, -1, -1, -1)
+        process = start_watcher(fds, ["--home", str(home), "--name", row.name, *arguments], session=True, log=log.fileno())
         _started.append(process)
     return True
+
+
+def _end_left(home: Path, name: str) -> None:
+    """Model servers of a supervisor and watcher that were both killed. They end by themselves unless they hang."""
+    with suppress(Invalid, Refused):
+        left = address(home, name)
+        for server in left.servers if left else ():
+            kill_now(server.pid, server.started)
+
+
+def write_address(folder: Path, address: Address) -> None:
+    with replacing(folder / "supervisor.json") as file:
+        os.fchmod(file.fileno(), 0o600)  # it holds the control routes' key
+        file.write(msgspec.json.encode(address))
+
+
+def start_watcher(fds: Sequence[int], arguments: Sequence[str], *, session: bool, log: int | None = None) -> subprocess.Popen[bytes]:
+    """`fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its own."""
+    script = Path(__file__).with_name("watcher.py")
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(script), *map(str, fds), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=session,
+        pass_fds=[descriptor for descriptor in fds if descriptor >= 0],
+    )
 
 
 def _locked(descriptor: int) -> bool:
@@ -121,9 +142,11 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
         deadline = time.monotonic() + within
         while alive(home, name) and time.monotonic() < deadline:
             time.sleep(0.02)
-        if alive(home, name) and (pid := (address(home, name) or found).pid):
+        last = address(home, name) or found
+        if alive(home, name) and (group := last.group or last.pid):
             with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(group, signal.SIGKILL)
+    _end_left(home, name)
     remove_tree(endpoint_folder(home, name))
 
 

@@ -1,7 +1,8 @@
 """The process behind a local endpoint: it keeps the variants' processes as the row in SQLite says, and routes requests to them.
 
-Started detached by LocalEndpointHost with three open files: the lock (held while this process lives), the listening socket and the log.
-It ends when its row is gone. Nothing that it knows is lost with it: started again it reads the row.
+Its watcher (watcher.py) starts it with open files: the lock, the listening socket, the pipe that the variants' processes live by, and a
+pipe each way between the two. Each starts the other again when it dies. It ends when its row is gone. Nothing that it knows is lost with
+it: started again it reads the row, and takes over the processes that supervisor.json names.
 """
 
 from __future__ import annotations
@@ -9,41 +10,82 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
 from ...endpoints.revision import identity, revision_of_variants
 from ...formats import decode
-from .endpoint_rows import Address, EndpointRow, Report, endpoint_folder, read, steps
-from .files import replacing
+from . import supervision
+from .balancer import RETURN_WAIT, TIMEOUT, Balancer
+from .endpoint_rows import Address, EndpointRow, Report, RunningServer, endpoint_folder, read, steps
 from .home import database
 from .model_server import ModelServer
-from .request_log import RequestLog
-from .router import Router
+from .processes import alive, kill_now, members, start_time
+from .request_log import KEPT, RequestLog
+from .router import CONNECTIONS, Router
 from .variant import Variant
 
 POLL = 0.5  # seconds; the host also says at once when it wrote
+SERVER = "isthmus.endpoints.server"
+RESERVED = 100  # descriptors for what is no client's connection
+
+
+class Descriptors(msgspec.Struct, frozen=True):
+    """Open files that the watcher gave. `up`, `down`: the pipes to and from it."""
+
+    lock: int
+    listen: int
+    life_read: int
+    life_write: int
+    up: int
+    down: int
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    max_bytes: int  # of a request and of an answer
+    timeout: float = TIMEOUT  # seconds
+    return_wait: float = RETURN_WAIT
+    keep_log: timedelta = KEPT
 
 
 class Supervisor:
-    def __init__(self, home: Path, name: str, address: Address, *, max_bytes: int) -> None:
+    """`arguments`: its own, for the watcher that it starts when there is none any more. `again`: it follows one that has died."""
+
+    def __init__(
+        self, home: Path, name: str, address: Address, *, limits: Limits, fds: Descriptors, arguments: Sequence[str], again: bool
+    ) -> None:
         self.name = name
         self.home = home
         self.folder = endpoint_folder(home, name)
         self.address = address
-        self.log = RequestLog(self.folder / "requests")
-        self.router = Router(instance=address.instance, key=address.key, max_bytes=max_bytes, control=self.control, log=self.log.write)
+        self.limits = limits
+        self.fds = fds
+        self.arguments = arguments
+        self.again = again
+        self.log = RequestLog(self.folder / "requests", keep=limits.keep_log)
+        self.router = Router(
+            instance=address.instance,
+            key=address.key,
+            max_bytes=limits.max_bytes,
+            control=self.control,
+            log=self.log.write,
+            connections=_connections(),
+        )
         self.connection = database(home)
         self.row: EndpointRow | None = None
         self.variants: dict[str, Variant] = {}
         self.ending: set[asyncio.Task[None]] = set()
         self.done = asyncio.Event()
+        self._unadopted = list(address.servers) if again else []
+        self._changed = asyncio.Event()
 
     def follow(self) -> None:
         """Bring processes and split to the row. Synchronous: whoever asked sees the new state in the answer."""
@@ -59,14 +101,32 @@ class Supervisor:
                 self._end(self.variants.pop(name))
         for name, spec in wanted.items():
             if name not in self.variants:
-                log = self.folder / "logs" / f"{name}.log"
-                self.variants[name] = Variant(spec, self.home / row.folders[name], log)
-            for server in self.variants[name].resize(spec):
+                limits = self.limits
+                balancer = Balancer(name, spec.version, timeout=limits.timeout, return_wait=limits.return_wait, max_answer=limits.max_bytes)
+                self.variants[name] = Variant(
+                    spec,
+                    self.home / row.folders[name],
+                    self.folder / "logs" / f"{name}.log",
+                    balancer,
+                    life=self.fds.life_read,
+                    running=self._adopted(identity(spec)),
+                    changed=self._changed.set,
+                )
+                leaving = self.variants[name].surplus
+            else:
+                leaving = self.variants[name].resize(spec)
+            for server in leaving:
                 self._end(server)
         self.variants = {name: self.variants[name] for name in wanted}
-        self.router.pools = {name: variant.pool for name, variant in self.variants.items()}
+        self.router.balancers = {name: variant.balancer for name, variant in self.variants.items()}
         self.router.split(steps(row.split))
         self.row = row
+
+    def _adopted(self, wanted: tuple[str, str, int, str, int]) -> list[RunningServer]:
+        """The processes of that variant which an earlier supervisor left."""
+        mine = [server for server in self._unadopted if server.identity == wanted]
+        self._unadopted = [server for server in self._unadopted if server.identity != wanted]
+        return [server for server in mine if alive(server.pid, server.started)]
 
     def control(self, method: str, path: str) -> tuple[int, bytes]:
         if path == "follow" and method == "POST":
@@ -98,10 +158,13 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.done.set)
         self.follow()
-        server = await loop.create_server(self.router.protocol, sock=listening)
-        with replacing(self.folder / "supervisor.json") as file:
-            file.write(msgspec.json.encode(msgspec.structs.replace(self.address, pid=os.getpid())))
-        (self.folder / "supervisor.json").chmod(0o600)  # it holds the control routes' key
+        if self.again:
+            self._end_strangers()
+        server = await loop.create_server(self.router.protocol, sock=listening, backlog=supervision.BACKLOG)
+        writer = loop.create_task(self._write_down())
+        loop.add_reader(self.fds.down, self._watch_again)
+        with suppress(BrokenPipeError):  # then the other pipe tells of it
+            os.write(self.fds.up, b"u")
         while not self.done.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.done.wait(), POLL)
@@ -111,26 +174,93 @@ class Supervisor:
         for variant in self.variants.values():
             self._end(variant)
         await asyncio.gather(*self.ending)
+        writer.cancel()
         self.connection.close()
+        loop.remove_reader(self.fds.down)
+        with suppress(BrokenPipeError):
+            os.write(self.fds.up, b"e")  # else the watcher would start it again
+
+    async def _write_down(self) -> None:
+        """Who runs, for whoever takes over. In a thread: the disk must not stop the answers."""
+        self._changed.set()
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            servers = [s.running for v in self.variants.values() for s in v.servers if s.running is not None]
+            self.address = msgspec.structs.replace(self.address, pid=os.getpid(), group=os.getpgrp(), servers=tuple(servers))
+            try:
+                await asyncio.to_thread(supervision.write_address, self.folder, self.address)
+            except OSError as error:  # a full disk: it serves on, and who takes over does not know of the newest
+                print(f"supervisor.json: {error}", file=sys.stderr, flush=True)
+
+    def _watch_again(self) -> None:
+        """The watcher is gone. The next one is started with the same files, and knows this process by a new pipe."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.fds.down)
+        print("isthmus: the watcher has died; starting another", file=sys.stderr, flush=True)
+        for descriptor in (self.fds.up, self.fds.down):
+            os.close(descriptor)
+        from_me, up = os.pipe()
+        down, to_me = os.pipe()
+        fds = msgspec.structs.replace(self.fds, up=up, down=down)
+        supervision.start_watcher((fds.lock, fds.listen, fds.life_read, fds.life_write, from_me, to_me), self.arguments, session=False)
+        os.close(from_me)
+        os.close(to_me)
+        self.fds = fds
+        loop.add_reader(down, self._watch_again)
+
+    def _end_strangers(self) -> None:
+        """Model servers that nobody wants: of variants that were removed meanwhile, or started in the moment in which a supervisor died."""
+        for server in self._unadopted:
+            kill_now(server.pid, server.started)
+        self._unadopted = []
+        known = {server.pid for server in self.address.servers}
+        for member in members(os.getpgrp()):
+            if SERVER in member.command and member.pid not in known and member.parent not in known:
+                kill_now(member.pid, start_time(member.pid) or "")
+
+
+def _connections() -> int:
+    """How many clients there can be at once: below the limit of descriptors, as whoever is above it can only be left waiting."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + RESERVED
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return CONNECTIONS if soft == resource.RLIM_INFINITY else min(CONNECTIONS, max(soft // 2, soft - RESERVED))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="isthmus.adapters.local.supervisor")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--name", required=True)
-    parser.add_argument("--lock-fd", type=int, required=True)
-    parser.add_argument("--listen-fd", type=int, required=True)
     parser.add_argument("--max-bytes", type=int, required=True)
-    options = parser.parse_args(arguments)
-    os.set_inheritable(options.lock_fd, False)  # the variants must not hold the lock after us
-    path = endpoint_folder(options.home, options.name) / "supervisor.json"
-    address = decode(path.read_bytes(), Address, what=str(path))
-    listening = socket.socket(fileno=options.listen_fd)
+    parser.add_argument("--timeout", type=float, default=TIMEOUT)
+    parser.add_argument("--return-wait", type=float, default=RETURN_WAIT)
+    parser.add_argument("--keep-log", type=float, default=KEPT.total_seconds(), help="seconds")
+    parser.add_argument("--fds", required=True)
+    parser.add_argument("--again", action="store_true", help="an earlier supervisor has died: take over what it left")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(given)
+    fds = Descriptors(*map(int, options.fds.split(",")))
+    for descriptor in msgspec.structs.astuple(fds):
+        os.set_inheritable(descriptor, False)  # the variants must not hold the lock after us
+    folder = endpoint_folder(options.home, options.name)
+    address = decode((folder / "supervisor.json").read_bytes(), Address, what=str(folder / "supervisor.json"))
+    limits = Limits(
+        max_bytes=options.max_bytes,
+        timeout=options.timeout,
+        return_wait=options.return_wait,
+        keep_log=timedelta(seconds=options.keep_log),
+    )
+    listening = socket.socket(fileno=os.dup(fds.listen))  # the server closes its own; this one is the next watcher's
     listening.setblocking(False)
-    listening.set_inheritable(False)
+    own = given[: given.index("--fds")]
 
     async def supervise() -> None:
-        await Supervisor(options.home, options.name, address, max_bytes=options.max_bytes).run(listening)
+        await Supervisor(options.home, options.name, address, limits=limits, fds=fds, arguments=own, again=options.again).run(listening)
 
     import uvloop
 

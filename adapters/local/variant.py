@@ -1,37 +1,51 @@
-"""The model servers of one variant: as many processes as it has instances, behind one pool each."""
+"""The model servers of one variant: as many processes as it has instances, behind one balancer."""
 
 from __future__ import annotations
 
 import asyncio
+from asyncio.subprocess import PIPE
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ...endpoints.port import VariantSpec
 from ...storage import Phase
-from .endpoint_rows import VariantReport, instances
-from .exchange import Pool, Pools
+from .balancer import Balancer
+from .endpoint_rows import RunningServer, VariantReport, instances
 from .model_server import ModelServer
 
 
 class Variant:
-    def __init__(self, spec: VariantSpec, model: Path, log: Path) -> None:
+    """`running`: processes of it that an earlier supervisor started; each is taken over. The rest is as ModelServer has it."""
+
+    def __init__(
+        self,
+        spec: VariantSpec,
+        model: Path,
+        log: Path,
+        balancer: Balancer,
+        *,
+        life: int = PIPE,
+        running: Iterable[RunningServer] = (),
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.spec = spec
-        self.servers: list[ModelServer] = []
+        self.balancer = balancer
         self._model = model
         self._log = log
-        self.resize(spec)
+        self._life = life
+        self._changed = changed
+        self.servers = [self._server(take_over=one) for one in running]
+        self.surplus = self.resize(spec)  # to be ended: more were taken over than it may have
 
-    @property
-    def pool(self) -> Pool | Pools:
-        """Where the router sends its requests, until it is resized."""
-        pools = [server.pool for server in self.servers]
-        return pools[0] if len(pools) == 1 else Pools(pools)
+    def _server(self, *, take_over: RunningServer | None = None) -> ModelServer:
+        return ModelServer(self.spec, self._model, self._log, self.balancer, life=self._life, take_over=take_over, changed=self._changed)
 
     def resize(self, spec: VariantSpec) -> list[ModelServer]:
         """Bring the number of processes into the range of its spec; those that are to end."""
         fewest, most = instances(spec)
         wanted = min(max(len(self.servers), fewest), most)
         self.spec = spec
-        self.servers += [ModelServer(spec, self._model, self._log) for _ in range(wanted - len(self.servers))]
+        self.servers += [self._server() for _ in range(wanted - len(self.servers))]
         leaving, self.servers = self.servers[wanted:], self.servers[:wanted]
         return leaving
 
@@ -63,5 +77,9 @@ class Variant:
             server.again()
 
     async def end(self) -> None:
-        """Requests under way are finished first (at most 10 s)."""
+        """Those who wait for it are answered first, and then the requests under way (at most 10 s each)."""
+        for _ in range(500):
+            if self.balancer.quiet:
+                break
+            await asyncio.sleep(0.02)
         await asyncio.gather(*(server.end() for server in self.servers))

@@ -120,7 +120,7 @@ def test_weights_change_under_load_without_a_failed_call(serving):
 
 
 def test_a_killed_variant_comes_back_and_is_not_replaced_meanwhile(serving, home, target):
-    """kill -9 under load: errors are of that variant alone, no call goes elsewhere, and then it answers again."""
+    """kill -9 under load: only what that process worked at fails, no call goes elsewhere, and who asks meanwhile waits for its return."""
     shift(serving, 50)
     before = _report(home)["challenger"]
     stop, seen, failures = threading.Event(), [], []
@@ -134,43 +134,22 @@ def test_a_killed_variant_comes_back_and_is_not_replaced_meanwhile(serving, home
 
     caller = threading.Thread(target=load)
     caller.start()
-    os.kill(before.pid, signal.SIGKILL)
-    failed = until(lambda: (s := serving.observe("ranker")).phase == "failed" and s, what="the failure")
-    assert "challenger (ranker@2)" in failed.failure
-    assert "SIGKILL" in failed.failure
-    with pytest.raises((Unavailable, OutcomeUnknown), match="challenger"):
-        serving.invoke("ranker", [{"x": 1}], variant="challenger", request_id="q")
-    until(lambda: serving.observe("ranker").phase == "ready", what="the restart")
-    stop.set()
-    caller.join()
+    try:
+        os.kill(before.pid, signal.SIGKILL)
+        failed = until(lambda: (s := serving.observe("ranker")).phase == "failed" and s, what="the failure")
+        assert "challenger (ranker@2)" in failed.failure
+        assert "SIGKILL" in failed.failure
+        until(lambda: serving.observe("ranker").phase == "ready", what="the restart")
+    finally:
+        stop.set()
+        caller.join()
     after = _report(home)["challenger"]
     assert after.pid != before.pid
     assert after.restarts == 1
-    assert failures
     assert all("challenger" in text for text in failures), "the champion failed nobody"
     assert serving.invoke("ranker", [{"x": 1}], variant="challenger", request_id="q").predictions == (3.0,)
     log = target.logs.tail("endpoints/ranker/challenger")
     assert any("SIGKILL" in line for line in log.lines)
-
-
-def test_a_killed_supervisor_takes_its_variants_along_and_apply_starts_it_again(serving, home, target):
-    shift(serving, 80)
-    spec_state = serving.observe("ranker")
-    pid, variants = _supervisor(home).pid, [v.pid for v in _report(home).values()]
-    os.kill(pid, signal.SIGKILL)
-    dead = until(lambda: (s := serving.observe("ranker")).phase == "failed" and s, what="the supervisor's death")
-    assert "supervisor has died" in dead.failure
-    until(lambda: not any(map(_runs, variants)), what="the end of the orphans")
-    with pytest.raises(Unavailable):
-        serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q")
-    with pytest.raises(Busy):
-        shift(serving, 100)
-    from isthmus.adapters.local.endpoint_rows import read
-
-    serving.apply(read(serving._db.connection, "ranker").spec)
-    state = settled(target)
-    assert state == spec_state, "the same variants, split and token as before"
-    assert serving.invoke("ranker", [{"x": 1}], variant="champion", request_id="q").predictions == (2.0,)
 
 
 def _runs(pid):
@@ -248,13 +227,14 @@ def test_the_router_speaks_plain_http(serving, home):
 
 def test_pipelined_and_chunked_requests_are_answered_in_order(serving, home):
     body = b'{"instances": [{"x": %d}]}'
-    target = b"x-amzn-sagemaker-target-variant: champion\r\n"
+    target = b"content-type: application/json\r\nx-amzn-sagemaker-target-variant: champion\r\n"
     requests = b"".join(
-        b"POST /invocations HTTP/1.1\r\nhost: a\r\n%scontent-length: %d\r\n\r\n%s" % (target, len(body % n), body % n) for n in range(20)
+        b"POST /invocations HTTP/1.1\r\nhost: localhost\r\n%scontent-length: %d\r\n\r\n%s" % (target, len(body % n), body % n)
+        for n in range(20)
     )
     chunk = body % 99
     requests += (
-        b"POST /invocations HTTP/1.1\r\nhost: a\r\n%stransfer-encoding: chunked\r\nconnection: close\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+        b"POST /invocations HTTP/1.1\r\nhost: localhost\r\n%stransfer-encoding: chunked\r\nconnection: close\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
         % (
             target,
             len(chunk),

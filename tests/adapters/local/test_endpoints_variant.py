@@ -1,4 +1,4 @@
-"""A variant's process that lives but no longer answers is started again."""
+"""The model servers of one variant: who hangs is started again, who has died is waited for."""
 
 import asyncio
 import os
@@ -8,12 +8,14 @@ import time
 import pytest
 
 from isthmus.adapters.local import model_server
-from isthmus.adapters.local.exchange import Exchange, Pool, Pools
+from isthmus.adapters.local.balancer import Balancer
+from isthmus.adapters.local.exchange import Exchange
 from isthmus.adapters.local.variant import Variant
 from isthmus.endpoints.port import VariantSpec
 from isthmus.tests.conformance.toy_models import model_folder
 
 pytestmark = pytest.mark.slow
+ONE = b'{"instances": [{"x": 1}]}'
 
 
 async def until(condition):
@@ -23,27 +25,56 @@ async def until(condition):
         await asyncio.sleep(0.01)
 
 
-def test_a_process_that_hangs_is_killed_told_and_started_again(tmp_path, monkeypatch):
+def variant(folder, *, instances=None, **limits):
+    spec = VariantSpec(name="champion", model="ranker", version=1, instances=instances)
+    return Variant(spec, folder / "model", folder / "champion.log", Balancer("champion", 1, **limits))
+
+
+def ask(variant, body=ONE):
+    answers = []
+    variant.balancer.send(Exchange(b"application/json", [body], lambda status, reply: answers.append((status, reply))))
+    return answers
+
+
+def test_a_process_that_hangs_with_nothing_to_do_is_killed_told_and_started_again(tmp_path, monkeypatch):
     monkeypatch.setattr(model_server, "PING_EVERY", 0.05)
-    monkeypatch.setattr(model_server, "HUNG", 1.0)
+    monkeypatch.setattr(model_server, "HUNG", 0.5)
     model_folder(tmp_path / "model", 1.0)
 
     async def live():
-        spec = VariantSpec(name="champion", model="ranker", version=1)
-        one = model_server.ModelServer(spec, tmp_path / "model", tmp_path / "champion.log")
+        both = variant(tmp_path)
+        one = both.servers[0]
         await until(lambda: one.phase == "ready")
-        answers = []
         os.kill(one.pid, signal.SIGSTOP)
-        body = [b'{"instances": [{"x": 1}]}']
-        one.pool.send(Exchange(b"application/json", body, lambda status, reply: answers.append((status, reply))))
         await until(lambda: one.phase == "failed")
         assert "champion (ranker@1)" in one.failure
-        assert "did not answer /ping for 1 s and was killed" in one.failure
+        assert "did not answer /ping for 0 s and was killed" in one.failure
+        answers = ask(both)
         await until(lambda: answers)
-        assert answers[0][0] == 502
-        await until(lambda: one.phase == "ready")
+        assert answers[0][0] == 200, "it was waited for"
         assert one.restarts == 1
-        await one.end()
+        await both.end()
+
+    asyncio.run(live())
+
+
+def test_a_prediction_that_hangs_ends_at_its_time_out_and_the_others_are_answered_by_the_process_that_follows(tmp_path):
+    model_folder(tmp_path / "model", 1.0)
+
+    async def live():
+        alone = variant(tmp_path, timeout=1.5, return_wait=60.0)
+        await until(lambda: alone.phase == "ready")
+        pid = alone.servers[0].pid
+        hanging = ask(alone, b'{"instances": [{"sleep": 600}]}')
+        await until(lambda: alone.balancer.backends[0].busy)
+        await until(lambda: hanging)
+        assert hanging[0][0] == 504
+        others = [ask(alone) for _ in range(3)]
+        await until(lambda: all(others))
+        assert [answers[0][0] for answers in others] == [200, 200, 200]
+        assert alone.servers[0].pid != pid
+        assert "worked at one request for 1.5 s and was killed" in (tmp_path / "champion.log").read_text()
+        await alone.end()
 
     asyncio.run(live())
 
@@ -55,7 +86,7 @@ def test_a_folder_that_was_exchanged_is_not_served_and_the_failure_tells_both_di
 
     async def live():
         spec = VariantSpec(name="champion", model="ranker", version=1)
-        one = model_server.ModelServer(spec, folder, tmp_path / "champion.log")
+        one = model_server.ModelServer(spec, folder, tmp_path / "champion.log", Balancer("champion", 1))
         await until(lambda: one.phase == "failed")
         assert f"is not the model that was registered: its digest is {digest}, the registry's is {registered}" in one.failure
         assert one.failure.splitlines()[1].strip() in (tmp_path / "champion.log").read_text()
@@ -68,42 +99,16 @@ def test_while_one_of_two_processes_is_down_the_other_answers(tmp_path):
     model_folder(tmp_path / "model", 1.0)
 
     async def live():
-        spec = VariantSpec(name="champion", model="ranker", version=1, instances=(2, 3))
-        both = Variant(spec, tmp_path / "model", tmp_path / "champion.log")
+        both = variant(tmp_path, instances=(2, 3))
         await until(lambda: both.phase == "ready")
         os.kill(both.servers[0].pid, signal.SIGKILL)
         await until(lambda: both.phase == "failed")
         assert (both.report().instances, both.report().target_instances) == (1, 2)
-        answers = []
-        pool = both.pool
-        for _ in range(10):
-            pool.send(Exchange(b"application/json", [b'{"instances": [{"x": 1}]}'], lambda status, _reply: answers.append(status)))
-        await until(lambda: len(answers) == 10)
-        assert set(answers) == {200}
+        answers = [ask(both) for _ in range(10)]
+        await until(lambda: all(answers))
+        assert {status for ((status, _),) in answers} == {200}
         await until(lambda: both.phase == "ready")
         assert both.report().restarts == 1
         await both.end()
 
     asyncio.run(live())
-
-
-def test_a_request_goes_to_the_ready_process_with_the_fewest_under_way_and_in_turn():
-    class Counted(Pool):
-        def send(self, exchange):
-            sent.append((self, exchange))
-            self.under_way += 1
-
-    sent = []
-    ready, also, starting = (Counted("champion", 1) for _ in range(3))
-    ready.port, also.port = 1, 2
-    pools = Pools([ready, also, starting])
-    for _ in range(4):
-        pools.send(None)
-    assert [sum(pool is at for pool, _ in sent) for at in (ready, also, starting)] == [2, 2, 0]
-    also.under_way = 0
-    pools.send(None)
-    pools.send(None)
-    assert [pool is also for pool, _ in sent[4:]] == [True, True]
-    ready.port = also.port = None
-    pools.send("nobody is ready: whoever it is says why")
-    assert sent[-1][1]

@@ -1,0 +1,120 @@
+"""The requests of one variant: to a process that is ready and idle, in turn, else they wait in the order in which they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+
+from .exchange import Backend, Exchange, answer
+
+TIMEOUT = 60.0  # seconds of a request, SageMaker's limit
+RETURN_WAIT = 2.0  # seconds that a request waits when no process of its variant runs
+MAX_ANSWER = 6_291_456  # bytes, as of a request
+
+
+class Balancer:
+    """A request is sent once. While no process is ready it waits `return_wait` for one, and for an idle one until its time-out."""
+
+    def __init__(
+        self, variant: str, version: int, *, timeout: float = TIMEOUT, return_wait: float = RETURN_WAIT, max_answer: int = MAX_ANSWER
+    ) -> None:
+        self.variant = variant
+        self.extra = b"x-amzn-invoked-production-variant: %s\r\nx-isthmus-version: %d\r\n" % (variant.encode(), version)
+        self.timeout = timeout
+        self.return_wait = return_wait
+        self.max_answer = max_answer
+        self.backends: list[Backend] = []
+        self._idle: deque[Backend] = deque()
+        self._queue: deque[Exchange] = deque()
+        self._down_since = monotonic()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def quiet(self) -> bool:
+        return not self._queue and not any(backend.busy for backend in self.backends)
+
+    def send(self, exchange: Exchange) -> None:
+        if self._timer is None:
+            self._arm()
+        while self._idle:
+            if self._idle.popleft().send(exchange):
+                return
+        if any(backend.returns for backend in self.backends):
+            self._queue.append(exchange)
+        else:
+            self._unavailable(exchange)
+
+    def ready(self, backend: Backend) -> None:
+        """A process is there and idle."""
+        if backend not in self.backends:
+            return
+        while self._queue:
+            exchange = self._queue.popleft()
+            if exchange.dropped:
+                continue
+            if not backend.send(exchange):
+                self._queue.appendleft(exchange)  # it connects again, and comes back
+            return
+        if backend not in self._idle:
+            self._idle.append(backend)
+
+    def leave(self, backend: Backend) -> None:
+        if backend in self._idle:
+            self._idle.remove(backend)
+
+    def went(self, backend: Backend) -> None:
+        """Its process ended, or is about to. Where none is left and none returns, whoever waits is told."""
+        self.leave(backend)
+        if all(other.port is None for other in self.backends):
+            self._down_since = monotonic()
+        if not any(other.returns for other in self.backends):
+            self.close()
+
+    def add(self, backend: Backend) -> None:
+        self.backends.append(backend)
+
+    def remove(self, backend: Backend) -> None:
+        self.leave(backend)
+        if backend in self.backends:
+            self.backends.remove(backend)
+
+    def close(self) -> None:
+        """Nobody will answer those who wait."""
+        waiting, self._queue = self._queue, deque()
+        for exchange in waiting:
+            if not exchange.dropped:
+                self._unavailable(exchange)
+
+    def failure(self, status: int, error: str, message: str, code: str) -> bytes:
+        return answer(status, error, message, code=code, extra=self.extra)
+
+    def _unavailable(self, exchange: Exchange) -> None:
+        why = self.backends[0].why if self.backends else "it is being removed"
+        exchange.done(503, self.failure(503, "Unavailable", f"variant {self.variant} cannot answer: {why}", "unavailable"))
+
+    def _arm(self) -> None:
+        pause = max(0.01, min(self.timeout / 8, self.return_wait / 8, 0.25))
+        self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
+
+    def _tick(self) -> None:
+        """One timer for all, as setting one for each request would cost more than the request's own time is worth."""
+        self._timer = None
+        now = monotonic()
+        for backend in list(self.backends):
+            backend.expire(now, self.timeout)
+        up = any(backend.port is not None for backend in self.backends)
+        while self._queue:
+            first = self._queue[0]
+            if first.dropped:
+                self._queue.popleft()
+            elif now - first.begun >= self.timeout:
+                self._queue.popleft()
+                words = f"variant {self.variant} was busy with other requests for {self.timeout:g} s: it needs more instances"
+                first.done(503, self.failure(503, "Unavailable", words, "unavailable"))
+            elif not up and now - max(first.begun, self._down_since) >= self.return_wait:
+                self._unavailable(self._queue.popleft())
+            else:
+                break
+        if not self.quiet and self._timer is None:
+            self._arm()

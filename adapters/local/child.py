@@ -1,0 +1,90 @@
+"""A model server's process: one that this supervisor started, or one that it took over from a supervisor that has died."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from asyncio.subprocess import Process
+from contextlib import suppress
+from signal import SIGKILL, SIGTERM, Signals
+
+from .processes import alive
+
+LOOK = 0.2  # seconds, where the system cannot tell by itself that a process has ended
+
+
+class Started:
+    """A child of this process."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    @property
+    def runs(self) -> bool:
+        return self._process.returncode is None
+
+    def send(self, number: Signals) -> None:
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def wait(self) -> str:
+        """How it ended."""
+        code = await self._process.wait()
+        return f"was killed by {Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+class TakenOver:
+    """Started by a supervisor before this one. A process id alone may have been given to another, so its start is compared."""
+
+    def __init__(self, pid: int, started: str) -> None:
+        self.pid = pid
+        self._started = started
+
+    @property
+    def runs(self) -> bool:
+        return alive(self.pid, self._started)
+
+    def send(self, number: Signals) -> None:
+        if self.runs:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    async def wait(self) -> str:
+        await self._ended()
+        return "ended; how is not known, as the supervisor that started it has died"
+
+    async def _ended(self) -> None:
+        descriptor = _descriptor(self.pid)
+        try:
+            if descriptor >= 0 and self.runs:
+                loop, ended = asyncio.get_running_loop(), asyncio.Event()
+                loop.add_reader(descriptor, ended.set)
+                try:
+                    await ended.wait()
+                finally:
+                    loop.remove_reader(descriptor)
+            while self.runs:  # noqa: ASYNC110  no event tells of another's child on macOS
+                await asyncio.sleep(LOOK)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _descriptor(pid: int) -> int:
+    """One that is readable when the process has ended; -1 where there is none (macOS)."""
+    if hasattr(os, "pidfd_open"):
+        with suppress(OSError):
+            return os.pidfd_open(pid)
+    return -1
+
+
+async def stop(process: Started | TakenOver, *, within: float = 12.0) -> None:
+    if not process.runs:
+        return
+    process.send(SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), within)
+    except TimeoutError:
+        process.send(SIGKILL)
+        await process.wait()
