@@ -24,7 +24,10 @@ from .endpoint_states import absent, dead, seen
 from .files import remove_tree, temporary_name
 from .home import home
 from .http import Client, Response
+from .serving import serving
 from .sqlite import Database
+
+GRACE = 15.0  # seconds beyond an endpoint's time-out in which its router must have said so
 
 
 @final
@@ -160,7 +163,9 @@ class LocalEndpointHost:
 
     def _start(self, row: EndpointRow) -> None:
         with self._target.calls.mutating("endpoints.start", row.name), supervision.listen(row.port) as listening:
-            limits = ["--max-bytes", str(self._rules.max_bytes)]
+            chosen = serving(self._target.profile.options, row.name)
+            limits = ["--max-bytes", str(self._rules.max_bytes), "--timeout", str(chosen.timeout.total_seconds())]
+            limits += ["--return-wait", str(chosen.return_wait.total_seconds()), "--keep-log", str(chosen.request_log.total_seconds())]
             supervision.start(self._home, row, listening, limits, record=lambda: self._record(row, listening))
 
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
@@ -191,7 +196,8 @@ class LocalEndpointHost:
                 if self._row(name) is None:
                     raise hosting.not_found(name)
                 raise Unavailable(f"{name}'s processes do not run", remedy=f"isthmus deploy {name} starts them again")
-            connection = self._clients[name] = (address, Client(address.port))
+            timeout = serving(self._target.profile.options, name).timeout.total_seconds() + GRACE
+            connection = self._clients[name] = (address, Client(address.port, timeout=timeout))
         return connection[1], connection[0]
 
     def _ask(self, name: str, *, follow: bool, again: bool = False) -> Report:

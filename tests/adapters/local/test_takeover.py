@@ -16,6 +16,7 @@ from isthmus.adapters.local.endpoint_rows import Address
 from isthmus.adapters.local.http import Client
 from isthmus.adapters.local.processes import members
 from isthmus.adapters.local.request_log import RequestLog, file_name
+from isthmus.adapters.local.serving import Serving, serving
 from isthmus.errors import OutcomeUnknown, Unavailable
 from isthmus.target import Profile
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
@@ -198,3 +199,10 @@ def test_the_request_log_keeps_the_hours_that_metrics_need(tmp_path):
     log.write("champion", 200, 0.1)  # an hour is begun
     assert not ages[300].exists()
     assert (tmp_path / "notes.csv").exists()
+
+
+def test_a_profile_says_how_long_a_request_may_take_and_of_which_endpoint():
+    options = {"serving": {"timeout": "30s", "timeouts": {"slow": "5m"}, "request_log": "7d"}}
+    assert serving(options, "slow").timeout == timedelta(minutes=5)
+    assert serving(options, "ranker") == Serving(timeout=timedelta(seconds=30), request_log=timedelta(days=7))
+    assert serving({}, "ranker").return_wait == timedelta(seconds=2)

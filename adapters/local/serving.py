@@ -1,0 +1,27 @@
+"""How the laptop serves an endpoint, by its profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from ...project import quantities
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """How the laptop serves one endpoint."""
+
+    timeout: timedelta = timedelta(seconds=60)
+    return_wait: timedelta = timedelta(seconds=2)
+    request_log: timedelta = timedelta(hours=48)
+
+
+def serving(options: Mapping[str, Any], endpoint: str) -> Serving:
+    chosen = dict(options.get("serving", {}))
+    timeouts = chosen.pop("timeouts", {})
+    if endpoint in timeouts:
+        chosen["timeout"] = timeouts[endpoint]
+    return Serving(**{key: quantities.duration(text) for key, text in chosen.items()})
