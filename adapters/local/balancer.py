@@ -8,13 +8,15 @@ from time import monotonic
 
 from .exchange import Backend, Exchange, answer
 
-TIMEOUT = 60.0  # seconds of a request, SageMaker's limit
+TIMEOUT = 60.0  # seconds of a prediction, SageMaker's limit
 RETURN_WAIT = 2.0  # seconds that a request waits when no process of its variant runs
 MAX_ANSWER = 6_291_456  # bytes, as of a request
 
 
 class Balancer:
-    """A request is sent once. While no process is ready it waits `return_wait` for one, and for an idle one until its time-out."""
+    """A request is sent once. `timeout` is a prediction's; a request waits `return_wait` when no process is ready, and where all are busy
+    as long as it takes to end what hangs and to replace its process: the sum of both.
+    """
 
     def __init__(
         self, variant: str, version: int, *, timeout: float = TIMEOUT, return_wait: float = RETURN_WAIT, max_answer: int = MAX_ANSWER
@@ -108,9 +110,9 @@ class Balancer:
             first = self._queue[0]
             if first.dropped:
                 self._queue.popleft()
-            elif now - first.begun >= self.timeout:
+            elif (waited := now - first.begun) >= self.timeout + self.return_wait:
                 self._queue.popleft()
-                words = f"variant {self.variant} was busy with other requests for {self.timeout:g} s: it needs more instances"
+                words = f"variant {self.variant} was busy with other requests for {waited:.0f} s: it needs more instances"
                 first.done(503, self.failure(503, "Unavailable", words, "unavailable"))
             elif not up and now - max(first.begun, self._down_since) >= self.return_wait:
                 self._unavailable(self._queue.popleft())

@@ -27,7 +27,7 @@ from .http import Client, Response
 from .serving import serving
 from .sqlite import Database
 
-GRACE = 15.0  # seconds beyond an endpoint's time-out in which its router must have said so
+GRACE = 15.0  # seconds beyond the longest that a request may take, which its router tells
 
 
 @final
@@ -196,7 +196,8 @@ class LocalEndpointHost:
                 if self._row(name) is None:
                     raise hosting.not_found(name)
                 raise Unavailable(f"{name}'s processes do not run", remedy=f"isthmus deploy {name} starts them again")
-            timeout = serving(self._target.profile.options, name).timeout.total_seconds() + GRACE
+            limits = serving(self._target.profile.options, name)
+            timeout = (2 * limits.timeout + limits.return_wait).total_seconds() + GRACE
             connection = self._clients[name] = (address, Client(address.port, timeout=timeout))
         return connection[1], connection[0]
 

@@ -66,7 +66,7 @@ class Backend:
         self.returns = True  # a process will be ready soon: requests may wait for it
         self.answered = 0  # by the process that is open now
         self.exchange: Exchange | None = None
-        self.sent: float | None = None  # since when the process works; it may do so longer than its caller waits
+        self.sent: float | None = None  # since when the process works at it
         self._connection: Upstream | None = None
         self._opening: asyncio.Task[None] | None = None
 
@@ -127,14 +127,13 @@ class Backend:
             self._connection.close()
 
     def expire(self, now: float, timeout: float) -> None:
-        exchange = self.exchange
-        if exchange is not None and now - exchange.begun >= timeout:
-            self.exchange = None
+        if self.sent is None or now - self.sent < timeout:
+            return
+        exchange, self.exchange, self.sent = self.exchange, None, None
+        if exchange is not None:
             words = f"variant {self.balancer.variant} did not answer within {timeout:g} s"
             exchange.done(504, self.balancer.failure(504, "Timeout", words, ""))
-        if self.sent is not None and now - self.sent >= timeout:
-            self.sent = None
-            self.hung()
+        self.hung()
 
     def _connect(self) -> None:
         if self._opening is None and self.port is not None:

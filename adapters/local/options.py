@@ -21,9 +21,7 @@ KEYS = {
         shape=Record(
             noun="serving",
             keys={
-                "timeout": Key(
-                    shape=_DURATION, description="Of a request to an endpoint; the process that hangs is replaced. Default 60s."
-                ),
+                "timeout": Key(shape=_DURATION, description="Of a prediction; the process that hangs is replaced. Default 60s."),
                 "timeouts": Key(
                     shape=MapOf(of=_DURATION, names=name_problem), example="{ranker: 5s}", description="Of endpoints that need another one."
                 ),

@@ -173,7 +173,7 @@ def test_who_waits_for_a_busy_variant_is_told_so_and_who_has_gone_is_passed_over
         assert b"it needs more instances" in fourth[0][1]
         assert not third, "whoever asked has gone"
 
-    run(scenario, timeout=0.4)
+    run(scenario, timeout=0.4, return_wait=0.1)
 
 
 def test_an_answer_above_the_limit_is_refused_and_the_process_serves_on():
