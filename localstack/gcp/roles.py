@@ -53,6 +53,21 @@ def _role(size: int, text: str) -> Role:
     return Role(size=size, permissions=frozenset(f"{resource}.{verb}" for resource, *verbs in parts for verb in verbs))
 
 
+_AIPLATFORM_USER = (  # of those that a call here can need, aiplatform.admin grants no more
+    "aiplatform.artifacts create delete get list update; aiplatform.contexts addContextArtifactsAndExecutions "
+    "addContextChildren create delete get list queryContextLineageSubgraph update; aiplatform.customJobs cancel create delete "
+    "get list; aiplatform.datasets create delete get list update; aiplatform.endpoints create delete deploy explain get list "
+    "predict undeploy update; aiplatform.executions addExecutionEvents create delete get list queryExecutionInputsAndOutputs "
+    "update; aiplatform.featureGroups create delete get list update; aiplatform.featureOnlineStores create delete get list "
+    "update; aiplatform.featureViewSyncs get list; aiplatform.featureViews create delete directWrite fetchFeatureValues get "
+    "list searchNearestEntities sync update; aiplatform.features create delete get list update; aiplatform.metadataSchemas "
+    "create get list; aiplatform.metadataStores create delete get list; aiplatform.models delete get list update upload; "
+    "aiplatform.pipelineJobs cancel create delete get list; aiplatform.schedules create delete get list update; "
+    "aiplatform.tensorboardExperiments create delete get list update write; aiplatform.tensorboardRuns batchCreate create "
+    "delete get list update write; aiplatform.tensorboardTimeSeries batchCreate batchRead create delete get list read update; "
+    "aiplatform.tensorboards create delete get list update; resourcemanager.projects get list"
+)
+
 ROLES: Mapping[str, Role] = {
     "roles/aiplatform.viewer": _role(
         189,
@@ -65,36 +80,8 @@ ROLES: Mapping[str, Role] = {
         "aiplatform.tensorboardRuns get list; aiplatform.tensorboardTimeSeries batchRead get list read; aiplatform.tensorboards get "
         "list; resourcemanager.projects get list",
     ),
-    "roles/aiplatform.user": _role(
-        446,
-        "aiplatform.artifacts create delete get list update; aiplatform.contexts addContextArtifactsAndExecutions "
-        "addContextChildren create delete get list queryContextLineageSubgraph update; aiplatform.customJobs cancel create delete "
-        "get list; aiplatform.datasets create delete get list update; aiplatform.endpoints create delete deploy explain get list "
-        "predict undeploy update; aiplatform.executions addExecutionEvents create delete get list queryExecutionInputsAndOutputs "
-        "update; aiplatform.featureGroups create delete get list update; aiplatform.featureOnlineStores create delete get list "
-        "update; aiplatform.featureViewSyncs get list; aiplatform.featureViews create delete directWrite fetchFeatureValues get "
-        "list searchNearestEntities sync update; aiplatform.features create delete get list update; aiplatform.metadataSchemas "
-        "create get list; aiplatform.metadataStores create delete get list; aiplatform.models delete get list update upload; "
-        "aiplatform.pipelineJobs cancel create delete get list; aiplatform.schedules create delete get list update; "
-        "aiplatform.tensorboardExperiments create delete get list update write; aiplatform.tensorboardRuns batchCreate create "
-        "delete get list update write; aiplatform.tensorboardTimeSeries batchCreate batchRead create delete get list read update; "
-        "aiplatform.tensorboards create delete get list update; resourcemanager.projects get list",
-    ),
-    "roles/aiplatform.admin": _role(
-        474,
-        "aiplatform.artifacts create delete get list update; aiplatform.contexts addContextArtifactsAndExecutions "
-        "addContextChildren create delete get list queryContextLineageSubgraph update; aiplatform.customJobs cancel create delete "
-        "get list; aiplatform.datasets create delete get list update; aiplatform.endpoints create delete deploy explain get list "
-        "predict undeploy update; aiplatform.executions addExecutionEvents create delete get list queryExecutionInputsAndOutputs "
-        "update; aiplatform.featureGroups create delete get list update; aiplatform.featureOnlineStores create delete get list "
-        "update; aiplatform.featureViewSyncs get list; aiplatform.featureViews create delete directWrite fetchFeatureValues get "
-        "list searchNearestEntities sync update; aiplatform.features create delete get list update; aiplatform.metadataSchemas "
-        "create get list; aiplatform.metadataStores create delete get list; aiplatform.models delete get list update upload; "
-        "aiplatform.pipelineJobs cancel create delete get list; aiplatform.schedules create delete get list update; "
-        "aiplatform.tensorboardExperiments create delete get list update write; aiplatform.tensorboardRuns batchCreate create "
-        "delete get list update write; aiplatform.tensorboardTimeSeries batchCreate batchRead create delete get list read update; "
-        "aiplatform.tensorboards create delete get list update; resourcemanager.projects get list",
-    ),
+    "roles/aiplatform.user": _role(446, _AIPLATFORM_USER),
+    "roles/aiplatform.admin": _role(474, _AIPLATFORM_USER),
     "roles/aiplatform.featurestoreAdmin": _role(
         68,
         "aiplatform.featureGroups create delete get list update; aiplatform.featureOnlineStores create delete get list update; "

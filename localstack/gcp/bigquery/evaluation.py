@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import analysis, arrow, information, tables, translation, writing
+from . import analysis, arrow, catalog, information, tables, translation, writing
 from .analysis import Analysis, rejected, types_of
 from .errors import BigQueryError, invalid_query, not_run
 from .place import Place
@@ -150,11 +150,10 @@ def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryEr
 
 def rows_of(here: Place, source: Source, most: int) -> list[dict[str, Any]]:
     """At most one row more than `most`."""
-    if source.information is not None:
+    if source.table is None:
         return information.rows(here, source.ref)
-    assert source.table is not None  # noqa: S101  a source is the one or the other
     if source.table.kind == "VIEW":
-        return _view_rows(here, source)
+        return _view_rows(here, source.table)
     with here.warehouse.session() as cursor:
         return _python(cursor, f"SELECT * FROM {tables.relation(source.ref)} LIMIT {most + 1}")
 
@@ -164,9 +163,8 @@ def _python(cursor: Any, sql: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _view_rows(here: Place, source: Source) -> list[dict[str, Any]]:
-    assert source.table is not None  # noqa: S101  a view is a table
-    question = analysis.Question(sql=source.table.written["view"]["query"], project=source.ref.project)
+def _view_rows(here: Place, view: catalog.Table) -> list[dict[str, Any]]:
+    question = analysis.Question(sql=view.written["view"]["query"], project=view.ref.project)
     meaning = analysis.analyze(here, question)
     fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
     rows: list[dict[str, Any]] = table(here, meaning, fields, Running()).to_pylist()

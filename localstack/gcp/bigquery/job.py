@@ -151,12 +151,10 @@ def statistics(job: Job) -> dict[str, Any]:
         answer["numChildJobs"] = str(len(job.outcome.children))
     if job.kind != "query":
         return {**answer, job.kind: dict(job.outcome.statistics)}
-    return {**answer, "totalBytesProcessed": str(job.outcome.processed), "query": query_statistics(job)}
+    return {**answer, "totalBytesProcessed": str(job.outcome.processed), "query": query_statistics(job.outcome)}
 
 
-def query_statistics(job: Job) -> dict[str, Any]:
-    outcome = job.outcome
-    assert outcome is not None  # noqa: S101  its caller looked
+def query_statistics(outcome: Outcome) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "statementType": outcome.kind,
         "totalBytesProcessed": str(outcome.processed),

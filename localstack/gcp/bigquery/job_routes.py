@@ -202,7 +202,7 @@ def results(here: Place, job: Job, wanted: query.Page, timestamps: str) -> dict[
     if job.error is not None:
         raise job.error
     assert job.outcome is not None  # noqa: S101  it is done without an error
-    about = query_statistics(job)
+    about = query_statistics(job.outcome)
     keys = ("schema", "numDmlAffectedRows", "dmlStats", "totalBytesProcessed", "cacheHit", "totalBytesBilled", "totalSlotMs")
     times = {key: value for key, value in statistics(job).items() if key.endswith("Time")}
     session = {"sessionInfo": {"sessionId": job.session}} if job.session else {}
@@ -219,8 +219,8 @@ def results(here: Place, job: Job, wanted: query.Page, timestamps: str) -> dict[
 @serves("jobs.query", "POST", "/projects/{project}/queries")
 async def run_query(call: Call, request: HttpRequest) -> Answer:
     content, job = await call.in_thread(_begin_query, call, request)
-    if content.get("dryRun"):
-        about = query_statistics(job)
+    if job.outcome is not None and content.get("dryRun"):
+        about = query_statistics(job.outcome)
         return {
             "kind": "bigquery#queryResponse",
             "jobComplete": True,

@@ -307,16 +307,15 @@ def rows_page(here: Place, outcome: Outcome, wanted: Page, timestamps: str) -> d
     """rows, totalRows and the next page's token of a query's result."""
     if outcome.table is None:
         return {}
-    shown, rest = _part(here, outcome, wanted)
+    shown, rest = _part(here, outcome.table, outcome, wanted)
     rows = encode.rows(shown, outcome.fields, timestamps)
     return {"totalRows": str(outcome.rows), **({"rows": rows} if rows else {}), **rest}
 
 
-def _part(here: Place, outcome: Outcome, wanted: Page) -> tuple[Any, dict[str, Any]]:
-    assert outcome.table is not None  # noqa: S101  its callers looked
+def _part(here: Place, table: TableRef, outcome: Outcome, wanted: Page) -> tuple[Any, dict[str, Any]]:
     limit = min(_PAGE, wanted.limit if wanted.limit is not None else _PAGE)
     with here.warehouse.session() as cursor:
-        part = warehouse.read(cursor, tables.relation(outcome.table), outcome.fields, start=wanted.start, limit=limit)
+        part = warehouse.read(cursor, tables.relation(table), outcome.fields, start=wanted.start, limit=limit)
     end = wanted.start + part.num_rows
     more = end < outcome.rows and (wanted.limit is None or part.num_rows or not wanted.limit)
     return part, {"pageToken": str(end)} if more else {}
@@ -328,7 +327,7 @@ def arrow_answer(here: Place, job: Job, wanted: Page, results: Callable[..., dic
     answer.pop("pageToken", None)
     if job.outcome is None or not job.done or job.outcome.table is None:
         return answer
-    rows, rest = _part(here, job.outcome, wanted)
+    rows, rest = _part(here, job.outcome.table, job.outcome, wanted)
     part = arrow.shown(rows, job.outcome.fields)
     schema = arrow_schema(job.outcome.fields)
     batches = part.combine_chunks().to_batches() if part.num_rows else []

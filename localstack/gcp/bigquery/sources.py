@@ -16,12 +16,11 @@ _SCHEMA = "INFORMATION_SCHEMA"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """`information`: the view of INFORMATION_SCHEMA; then `ref` names the project and dataset that it is about."""
+    """Without a `table` a view of INFORMATION_SCHEMA; then `ref` names the project and dataset that it is about."""
 
     ref: TableRef
     fields: tuple[Field, ...]
     table: Table | None = None
-    information: str | None = None
 
 
 def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -> TableRef:
@@ -92,10 +91,10 @@ def _information(here: Place, parts: Sequence[str], place: int, project: str) ->
             raise invalid_query(f"{_SCHEMA}.{name} must be qualified with a dataset or a region")
         owner, dataset = (before[0], before[1]) if len(before) > 1 else (project, before[0])
         here.catalog.dataset(owner, dataset)
-    return Source(ref=TableRef(owner, dataset, name), fields=information.fields(name), information=name)
+    return Source(ref=TableRef(owner, dataset, name), fields=information.fields(name))
 
 
 def described(sources: Sequence[Source]) -> list[dict[str, Any]]:
     """ReferencedTables of a job."""
-    refs = {source.ref: None for source in sources if source.information is None}
+    refs = {source.ref: None for source in sources if source.table is not None}
     return [ref.rest() for ref in refs]

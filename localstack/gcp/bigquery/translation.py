@@ -64,9 +64,8 @@ def _named(t: Translator, node: Node, names: dict[int, str]) -> str:
 
 
 def _relation(here: Place, source: Source) -> str:
-    if source.information is not None:
+    if source.table is None:
         return _information(here, source)
-    assert source.table is not None  # noqa: S101  a source is the one or the other
     if source.table.kind == "VIEW":
         question = analysis.Question(sql=source.table.written["view"]["query"], project=source.ref.project)
         return f"({query(here, analysis.analyze(here, question))}) AS {quoted(source.ref.table)}"

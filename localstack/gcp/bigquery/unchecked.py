@@ -51,9 +51,8 @@ def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
 def _place(here: Place, table: exp.Table, question: Question) -> None:
     path = tuple(part.name for part in table.parts)
     source = source_of(here, path, question.project, dataset=question.dataset, location=question.location)
-    if source.information is not None:
+    if source.table is None:
         raise not_run("INFORMATION_SCHEMA, without GoogleSQL's analyzer")
-    assert source.table is not None  # noqa: S101  a source is the one or the other
     relation = warehouse.relation(source.ref.project, source.ref.dataset, source.ref.table)
     alias = table.alias or path[-1].rpartition(".")[2]
     if source.table.kind == "VIEW":

@@ -84,13 +84,15 @@ class Warehouse:
     @contextlib.contextmanager
     def transaction(self, relation: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """One writer of a table at a time; all of it or nothing."""
+        import duckdb
+
         with self._locked(relation), self.session() as cursor:
             cursor.execute("BEGIN")
             try:
                 yield cursor
                 cursor.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(Exception):
+            except BaseException:  # an interrupt must not leave half of a write, either
+                with contextlib.suppress(duckdb.Error):  # where DuckDB has ended the transaction itself
                     cursor.execute("ROLLBACK")
                 raise
 

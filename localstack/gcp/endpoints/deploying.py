@@ -155,7 +155,7 @@ class _Deployment:
             progress.metadata(self.stage(Stage.FINISHING_UP))
             response = self._finish(server)
             progress.metadata(self.stage(Stage.SUCCESSFULLY_DEPLOYED))
-        except BaseException:
+        except BaseException:  # an interrupt must not leave a server that runs, either
             self._forget()
             if server is not None:
                 server.kill()

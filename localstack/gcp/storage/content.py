@@ -71,7 +71,7 @@ def written(folder: Path, parts: Iterable[bytes | memoryview], *, composed: bool
     try:
         for part in parts:
             writer.write(part)
-    except BaseException:
+    except BaseException:  # an interrupt must not leave the file, either
         writer.discard()
         raise
     return writer.finish(composed=composed)

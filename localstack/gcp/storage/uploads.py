@@ -62,7 +62,7 @@ class New:
                     version.acl = acls.of_new_object(bucket, self.request.query.get("predefinedAcl"), self.told.get("acl"))
                 self.store.put(version, self.conditions)
                 return shown(bucket, version, self.request)
-        except BaseException:
+        except BaseException:  # an interrupt must not leave the file, either
             content.remove()
             raise
 

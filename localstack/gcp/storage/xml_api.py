@@ -128,7 +128,7 @@ def put(call: Call, request: HttpRequest) -> HttpAnswer:
         if "uploadId" in request.query:
             return _put_part(call, request, content)
         return _answer(_finish(call, request.headers, (request.params["bucket"], request.params["object"]), content))
-    except BaseException:
+    except BaseException:  # an interrupt must not leave the file, either
         content.remove()
         raise
 
@@ -156,7 +156,7 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
         content = written(store_of(call).folder(call), _joined(chosen), composed=True)
         try:
             version = _finish(call, upload.headers, upload.place, content)
-        except BaseException:
+        except BaseException:  # an interrupt must not leave the file, either
             content.remove()
             raise
         version.components = len(chosen)
