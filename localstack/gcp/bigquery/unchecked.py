@@ -5,11 +5,7 @@ Everything but a query is refused.
 
 from __future__ import annotations
 
-from typing import Any
-
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from typing import TYPE_CHECKING, Any
 
 from . import warehouse
 from .analysis import Question
@@ -19,6 +15,9 @@ from .place import Place
 from .sources import source_of
 from .types import DUCKDB, Field, check_names
 
+if TYPE_CHECKING:
+    from sqlglot import exp
+
 _NAMES = {text: name for name, text in DUCKDB.items() if name not in ("GEOGRAPHY", "BIGNUMERIC")} | {
     **dict.fromkeys(("INTEGER", "INT", "SMALLINT", "TINYINT", "UBIGINT", '"NULL"', "NULL"), "INTEGER"),
     "HUGEINT": "NUMERIC", "FLOAT": "FLOAT", "TEXT": "STRING", "TIMESTAMP WITH TIME ZONE": "TIMESTAMP", "TIMESTAMP_NS": "DATETIME",
@@ -27,6 +26,10 @@ _NAMES = {text: name for name, text in DUCKDB.items() if name not in ("GEOGRAPHY
 
 def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
     """SQL of DuckDB, and its columns."""
+    import sqlglot  # not above: a process whose queries are checked does without it
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
     try:
         parsed = sqlglot.parse_one(question.sql, read="bigquery")
     except SqlglotError as error:
@@ -49,6 +52,9 @@ def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
 
 
 def _place(here: Place, table: exp.Table, question: Question) -> None:
+    import sqlglot
+    from sqlglot import exp
+
     path = tuple(part.name for part in table.parts)
     source = source_of(here, path, question.project, dataset=question.dataset, location=question.location)
     if source.table is None:
@@ -85,6 +91,8 @@ def _field(name: str, kind: str) -> Field:
         element = _field(name, kind.removesuffix("[]"))
         return Field(name=name, type=element.type, mode="REPEATED", fields=element.fields)
     if kind.startswith("STRUCT("):
+        from sqlglot import exp
+
         parsed: Any = exp.DataType.build(kind, dialect="duckdb")
         return Field(name=name, type="RECORD", fields=tuple(_field(d.name, d.args["kind"].sql("duckdb")) for d in parsed.expressions))
     if kind.startswith("DECIMAL"):
