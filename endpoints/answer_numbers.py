@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import weakref
 from collections import deque
 from typing import final
 
@@ -14,17 +15,15 @@ class AnswerNumbers:
     """`q-<process>-<number>`, from 1. Many threads may ask; a forked process begins anew under a name of its own."""
 
     def __init__(self) -> None:
-        self._begin()
+        self.renew()
+        _numbers.add(self)
 
-    def _begin(self) -> None:
-        self._process = os.getpid()
+    def renew(self) -> None:
         self._name = f"q-{secrets.token_hex(6)}"
         self._next = itertools.count(1)
         self._unused: deque[int] = deque()
 
     def take(self) -> str:
-        if self._process != os.getpid():
-            self._begin()
         try:
             number = self._unused.popleft()
         except IndexError:
@@ -36,3 +35,15 @@ class AnswerNumbers:
         name, _, number = answer.rpartition("-")
         if name == self._name:
             self._unused.append(int(number))
+
+
+_numbers: weakref.WeakSet[AnswerNumbers] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Before the child has a second thread: one that saw half of a renewal would answer under an id of the parent's."""
+    for numbers in _numbers:
+        numbers.renew()
+
+
+os.register_at_fork(after_in_child=_after_fork)

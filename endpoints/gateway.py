@@ -129,7 +129,7 @@ class Gateway:
         request_id = self._numbers.take()
         try:
             return self._answered(asked, deployed, instances, stale, request_id)
-        except IsthmusError:
+        except BaseException:  # whatever it was, nobody was answered
             self._numbers.give_back(request_id)
             raise
 

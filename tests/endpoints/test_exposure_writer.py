@@ -177,6 +177,22 @@ def test_numbers_of_answers_follow_each_other_and_one_that_was_not_answered_is_g
     assert AnswerNumbers().take() != first
 
 
+def test_a_forked_process_has_numbers_of_its_own_from_its_first_moment():
+    """Before a second thread of it can ask: what one thread renews, another one reads half renewed."""
+    numbers = AnswerNumbers()
+    parents = numbers.take().rpartition("-")[0]
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(theirs, numbers._name.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(ours, 100).decode() != parents
+    assert numbers.take() == f"{parents}-2"
+    os.close(ours)
+    os.close(theirs)
+
+
 PROGRAM = """
 import multiprocessing, os, sys
 from isthmus.endpoints.answer_numbers import AnswerNumbers
