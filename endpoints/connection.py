@@ -61,7 +61,11 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
         self.transport = None
         self.server.forget(self)
-        self.server.bytes -= self._unread + sum(request.size for request in (self._request, self._under_way, *self._waiting) if request)
+        self.server.bytes -= self._unread
+        for request in (self._request, self._under_way, *self._waiting):
+            if request is not None:
+                self.server.bytes -= request.size
+                request.body = b""  # it may wait for its prediction for long, and is counted no more
         self._request = self._under_way = None
         self._waiting.clear()
         self._unparsed, self._unread = b"", 0
@@ -178,6 +182,8 @@ class Connection(asyncio.Protocol):
         request.method = self.parser.get_method()
         if request.head > MOST_HEADERS:
             self._refuse_headers()
+        elif request.method == b"POST" and self.parser.should_upgrade():  # httptools takes its body for another protocol
+            self._refuse(400, "BadRequest", "a request with a body may not ask to Upgrade: set your client to HTTP/1.1")
         elif self._left and not self._takes(request, self._left):
             return
         elif request.expects and self.transport is not None and self._under_way is None and not self._waiting:
@@ -188,7 +194,11 @@ class Connection(asyncio.Protocol):
             request.size += len(body)
             self.server.bytes += len(body)
             self._left = max(0, self._left - len(body))
-            request.body.append(body)
+            if request.body:  # no list of pieces: those of a byte each would take ten times what is counted
+                request.body = bytearray(request.body) if isinstance(request.body, bytes) else request.body
+                request.body += body
+            else:
+                request.body = body
 
     def on_message_complete(self) -> None:
         if (request := self._request) is not None:
@@ -213,7 +223,7 @@ class Connection(asyncio.Protocol):
         """In its turn; nothing more is read of this connection."""
         request = self._request or Request(self)
         self.server.bytes -= request.size
-        request.size, request.body = 0, []
+        request.size, request.body = 0, b""
         request.keep, request.refused = False, (status, Failure(error=error, message=message))
         self._waiting.append(request)
         self._request, self._deaf, self._unparsed = None, True, b""

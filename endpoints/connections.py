@@ -30,7 +30,7 @@ class Request:
         self.connection = connection
         self.method = self.url = b""
         self.headers: dict[bytes, bytes] = {}  # those that somebody reads here, in lower case
-        self.body: list[bytes] = []
+        self.body: bytes | bytearray = b""
         self.head = self.size = 0  # bytes
         self.keep = False
         self.expects = False

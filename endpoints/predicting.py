@@ -117,7 +117,7 @@ def answer(model: LoadedModel, request: Request) -> tuple[int, bytes]:
     """Status and JSON."""
     content_type = request.headers.get(b"content-type", b"").decode("latin-1")
     try:
-        rows = wire.instances(b"".join(request.body), content_type, model.manifest)
+        rows = wire.instances(bytes(request.body), content_type, model.manifest)
         body = _encode({"predictions": wire.predictions(model.predictor.predict(rows), len(rows))})
     except wire.BadRequest as error:
         return 400, _encode(Failure(error="BadRequest", message=str(error)))

@@ -209,6 +209,44 @@ def test_bodies_that_are_too_much_together_are_told_503(folder, monkeypatch):
         assert live.connections.bytes == 0
 
 
+def test_what_somebody_sent_and_left_is_not_kept_until_its_prediction(folder):
+    gate = Gate()
+    with running(loaded(folder, gate)) as live:
+        first = Caller(live.port).post()
+        assert gate.begun.wait(120)
+        left = [Caller(live.port).post(b'[{"x": 1}]' + b" " * 100_000) for _ in range(3)]
+        until(lambda: len(live._predictions.under_way) == 4)
+        for each in left:
+            each.close()
+        until(lambda: live.connections.bytes < 100)
+        assert sum(len(request.body) for request in live._predictions.under_way) < 100
+        gate.open.set()
+        assert first.answer()[0] == 200
+        assert len(gate.rows) == 1
+
+
+def test_a_body_in_very_small_pieces_takes_no_more_than_in_one(folder):
+    gate = Gate()
+    with running(loaded(folder, gate)) as live:
+        body = b'[{"x": 1}]' + b" " * 5_000
+        chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+        caller = Caller(live.port).send(b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+        assert gate.begun.wait(120)
+        (request,) = live._predictions.under_way
+        assert bytes(request.body) == body
+        assert sys.getsizeof(request.body) < 2 * len(body)
+        gate.open.set()
+        assert caller.answer()[0] == 200
+
+
+def test_a_body_that_comes_with_a_wish_to_upgrade_is_refused_by_name(caller):
+    """Java's HttpClient asks for h2c unless it is told not to; httptools then gives no body."""
+    status, _, answer = caller.post(b'[{"x": 1}]', connection="Upgrade, HTTP2-Settings", upgrade="h2c").answer()
+    assert status == 400
+    assert "set your client to HTTP/1.1" in answer["message"]
+    assert caller.is_ended()
+
+
 def test_an_answer_that_is_too_large_is_an_error_of_the_model(folder, monkeypatch):
     monkeypatch.setattr(predicting, "MOST_ANSWER", 24)
     with running(loaded(folder)) as live:
