@@ -73,15 +73,22 @@ class _Workers:
         worker = Worker(
             settings=self._settings, folder=str(self._folder), slot=number, fd=self._listening.fileno(), warm_first=slot.starts > 0
         )
+        slot.began, slot.due = time.monotonic(), None
         slot.process = subprocess.Popen(
             [sys.executable, "-m", _SERVER, msgspec.json.encode(worker).decode()],
             stdin=subprocess.PIPE,  # its end tells a worker that nobody is left to end it
             pass_fds=[self._listening.fileno()],
             process_group=0,  # Ctrl-C is the supervisor's to pass on: a worker would take both for a second signal
         )
-        slot.began, slot.due = time.monotonic(), None
         slot.starts += 1
         threading.Thread(target=self._wait, args=(number, slot.process), daemon=True).start()
+
+    def _start_again(self, number: int, slot: _Slot) -> None:
+        try:
+            self._start(number)
+        except OSError as error:  # no memory, too many processes: the others serve on
+            slot.due = time.monotonic() + _LONGEST_PAUSE
+            _say(f"worker {number + 1} cannot be started: {error.strerror or error}; again in {_LONGEST_PAUSE:.0f} s")
 
     def _wait(self, number: int, process: subprocess.Popen[bytes]) -> None:
         process.wait()
@@ -95,7 +102,7 @@ class _Workers:
         except Empty:
             for at, slot in enumerate(self._slots):
                 if slot.due is not None and slot.due <= time.monotonic():
-                    self._start(at)
+                    self._start_again(at, slot)
             return True
         if kind == "signal":
             return self._stop(number)
