@@ -19,7 +19,7 @@ from typing import Any, final
 import msgspec
 
 from .answers import Answer, failed
-from .door import OPEN_PATHS, TOKEN, Door, door, is_loopback, refusal
+from .door import OPEN_PATHS, READ, TOKEN, Door, door, is_loopback, refusal
 from .sample import Sampler
 from .service import Service
 from .shared_folder import shared_folder
@@ -149,7 +149,7 @@ class Application:
 
     async def _answer(self, service: Service, scope: Scope, receive: Receive) -> tuple[Answer, bytes]:
         path, headers = scope["path"], dict(scope["headers"])
-        refused = self._refused(scope, headers)
+        refused = _ambiguous(scope, headers) or self._refused(scope, headers)
         if refused is not None:
             return refused, _JSON
         if path == "/metrics":
@@ -204,6 +204,15 @@ class Application:
 
     def _has_looked(self, _future: object) -> None:
         self._looking, self._looked = None, time.monotonic()
+
+
+def _ambiguous(scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
+    """Who stands before this server may go by the first of two equal headers, and the door by the last."""
+    if len(headers) == len(scope["headers"]):
+        return None
+    names = [name for name, _ in scope["headers"]]
+    twice = next((name for name in READ if names.count(name) > 1), None)
+    return failed(400, f"the request has {twice.decode()} twice") if twice else None
 
 
 def _tell(service: Service, seconds: float) -> None:

@@ -109,9 +109,12 @@ class Bounded(HttpToolsProtocol):
         self._head += len(name) + len(value) + 4
         if self._head > self.limits.head_bytes + self.limits.url_bytes:
             raise self._refusing(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head is above {self.limits.head_bytes:,} bytes")
-        super().on_header(name, value)
+        if self._in_head:  # what is sent behind a body is no header: it would be read as one that the head has twice
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and self.parser.get_method() == b"POST":  # httptools takes its body for another protocol
+            raise self._refusing(HTTPStatus.BAD_REQUEST, "a request with a body may not ask to Upgrade: set your client to HTTP/1.1")
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
         self.waiting.pop(self, None)

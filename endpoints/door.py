@@ -15,6 +15,7 @@ import msgspec
 
 JSON_ONLY = frozenset({b"application/json"})
 OPEN_PATHS = frozenset({b"/health", b"/ping"})  # with GET: never need a Host or a token, as probes have none
+READ = (b"host", b"origin", b"sec-fetch-site", b"authorization", b"x-api-key", b"content-type")  # headers that decide
 TOKEN = "ISTHMUS_TOKEN"  # noqa: S105  the variable's name
 _LOOPBACK = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 _BODIES = frozenset({b"POST", b"PUT", b"PATCH"})
@@ -37,12 +38,13 @@ PROVIDERS = Door(ours=False)
 
 
 def door(*, listen: str, allow_hosts: Iterable[str] = (), token: str | None = None, bodies: frozenset[bytes] = JSON_ONLY) -> Door:
-    """Of a server of ours on the address `listen`. ValueError: it listens beyond loopback without a token."""
+    """Of a server of ours on the address `listen`. ValueError: it listens beyond loopback without a token; what is no host's name."""
+    token = token.strip() if token else None  # a secret's file ends with a newline, which no header can send
     if not is_loopback(listen) and not token:
         raise ValueError(
             f"{listen} can be reached from other machines: set {TOKEN} to a secret, which callers send as a Bearer token or X-API-Key"
         )
-    names = {host.strip().lower().encode() for host in allow_hosts} - {b""}
+    names = {_name(host.strip().lower()) for host in allow_hosts if host.strip()}
     names |= set() if listen in ("0.0.0.0", "::", "") else {_bracketed(listen)}  # noqa: S104  compared, not bound
     return Door(hosts=_LOOPBACK | names, token=token.encode() if token else None, bodies=bodies)
 
@@ -105,6 +107,18 @@ def without_port(host: bytes) -> bytes:
     if host.startswith(b"["):
         return host.partition(b"]")[0] + b"]"
     return host.partition(b":")[0]
+
+
+def _name(host: str) -> bytes:
+    """As `without_port` leaves what a caller sends."""
+    try:
+        return _bracketed(str(ip_address(host.strip("[]"))))
+    except ValueError:
+        pass
+    name, _, port = host.partition(":")
+    if not name or "/" in host or "*" in host or not host.isascii() or (port and not port.isdigit()):
+        raise ValueError(f"the allowed host {host} is no name: give it as callers do, for example rank.example, without scheme and path")
+    return name.encode()
 
 
 def _bracketed(host: str) -> bytes:

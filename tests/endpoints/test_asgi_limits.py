@@ -20,6 +20,7 @@ HELLO = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
 
 async def application(scope, receive, send):
     """/wait answers when its body is whole and the gate is open, /large with 64 MB; the rest at once."""
+    SEEN[:] = scope["headers"]
     if scope["path"] == "/wait":
         while (await receive()).get("more_body"):
             pass
@@ -31,6 +32,7 @@ async def application(scope, receive, send):
 
 
 GATE = asyncio.Event()
+SEEN = []  # headers
 
 
 class Server:
@@ -132,6 +134,7 @@ def hello(connection):
         (b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", 400, "not HTTP"),
         (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400, "not HTTP"),
         (b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n", 400, "not HTTP"),
+        (b"POST / HTTP/1.1\r\nconnection: Upgrade\r\nupgrade: h2c\r\ncontent-length: 2\r\n\r\nab", 400, "set your client to HTTP/1.1"),
         (b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n", 400, "not HTTP"),
     ],
 )
@@ -141,6 +144,14 @@ def test_what_is_too_long_or_no_http_is_refused_in_json(server, sent, status, wo
     assert word in error
     with server.connect() as connection:
         assert hello(connection), "and others are served"
+
+
+def test_what_is_sent_behind_a_body_is_no_header(server):
+    SEEN.clear()
+    with server.connect() as connection:
+        connection.sendall(b"POST /hello HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nhost: y\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+    assert SEEN == [(b"host", b"x"), (b"transfer-encoding", b"chunked")]
 
 
 def test_a_connection_serves_many_requests_also_when_they_are_sent_at_once(server):

@@ -66,6 +66,29 @@ def test_the_address_that_it_listens_on_is_a_host_of_its_own():
     assert status(door(listen="10.0.0.7", token="s"), JSON | {b"host": b"10.0.0.7:8800", b"x-api-key": b"s"}) is None
 
 
+@pytest.mark.parametrize("name", ["rank.example", " Rank.Example:8800", "rank.example:"])
+def test_an_allowed_host_may_be_written_with_its_port(name):
+    assert status(door(listen="127.0.0.1", allow_hosts=[name]), JSON | {b"host": b"rank.example:80"}) is None
+
+
+@pytest.mark.parametrize("name", ["2001:db8::7", "[2001:DB8::7]"])
+def test_an_allowed_address_may_be_of_ipv6(name):
+    assert status(door(listen="127.0.0.1", allow_hosts=[name]), JSON | {b"host": b"[2001:db8::7]:80"}) is None
+
+
+@pytest.mark.parametrize("name", ["https://rank.example", "rank.example/rank", "*", "*.example", "rank.example:http", ":8800"])
+def test_an_allowed_host_that_no_caller_can_send_is_refused(name):
+    with pytest.raises(ValueError, match="is no name"):
+        door(listen="127.0.0.1", allow_hosts=[name])
+
+
+def test_white_space_around_a_token_is_not_part_of_it():
+    beyond = door(listen="0.0.0.0", allow_hosts=["a"], token="secret\n")
+    assert status(beyond, JSON | {b"host": b"a", b"x-api-key": b"secret"}) is None
+    with pytest.raises(ValueError, match="ISTHMUS_TOKEN"):
+        door(listen="0.0.0.0", token=" \n")
+
+
 def test_a_refused_host_is_named():
     refused = refusal(OURS, b"GET", b"/metrics", {b"host": b"shop.internal"})
     assert refused is not None

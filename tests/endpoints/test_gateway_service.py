@@ -70,7 +70,7 @@ class Caller:
             "path": path,
             "query_string": b"",
             "server": server,
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()] if isinstance(headers, dict) else headers,
         }
         parts = [body[at : at + 65_536] for at in range(0, len(body), 65_536)] or [b""]
 
@@ -186,6 +186,13 @@ def test_a_body_that_cannot_be_ranked_is_refused_in_json(caller, body, status, w
 )
 def test_it_answers_programs_under_its_own_names(caller, method, path, changed, status):
     assert caller.ask(method, path, json.dumps(mini.REQUEST).encode(), headers=JSON | changed)[0] == status
+
+
+@pytest.mark.parametrize("name", [b"host", b"origin", b"x-api-key", b"content-type"])
+def test_a_header_that_decides_and_is_there_twice_is_refused(caller, name):
+    headers = [(key.encode(), value.encode()) for key, value in JSON.items()]
+    status, answer = caller.ask("POST", "/rank", json.dumps(mini.REQUEST).encode(), headers=[(name, b"evil"), (name, b"evil"), *headers])
+    assert (status, answer["error"]) == (400, f"the request has {name.decode()} twice")
 
 
 def test_a_key_that_no_text_can_hold_is_the_callers_mistake(caller):
