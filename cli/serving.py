@@ -151,6 +151,15 @@ def logs(console: Console, endpoint: str, variant: str | None, limit: int) -> No
     console.result(pages, "\n".join(lines) or "nothing was written")
 
 
+@command(help="Print a systemd user unit that keeps ENDPOINT of this machine up over restarts. A cloud does so by itself.")
+@click.argument("endpoint")
+def service(console: Console, endpoint: str) -> None:
+    with console.open() as project:
+        unit = project.target.extra("endpoint_service").unit(endpoint)  # noqa: S610  not Django's
+    place = f"~/.config/systemd/user/isthmus-{endpoint}.service"
+    console.result({"unit": unit, "place": place}, unit)
+
+
 @command(help="Short for `isthmus gateway ENDPOINT`.")
 @click.argument("endpoint")
 @click.option("--port", default=8800, show_default=True)
@@ -160,5 +169,5 @@ def serve(console: Console, endpoint: str, port: int) -> None:
     run(console, (endpoint,), port=port)
 
 
-for _name, _command in (("list", list_), ("invoke", invoke), ("metrics", metrics), ("logs", logs), ("serve", serve)):
+for _name, _command in (("list", list_), ("invoke", invoke), ("metrics", metrics), ("logs", logs), ("service", service), ("serve", serve)):
     endpoints.add_command(_command, _name)

@@ -31,6 +31,7 @@ ADAPTER = Adapter(
         "metrics": f"{__name__}.metrics:LocalMetricSource",
         "logs": f"{__name__}.logs:LocalLogSource",
         "native": f"{__name__}.home:home",
+        "endpoint_service": f"{__name__}.service:LocalEndpointService",
         "traffic_script": f"{__name__}.scripted:LocalTrafficScript",
     },
     needs=Packages(modules=("duckdb", "pyarrow", "starlette", "uvicorn"), install="isthmus"),

@@ -24,7 +24,7 @@ from .endpoint_states import absent, dead, seen
 from .files import remove_tree, temporary_name
 from .home import home
 from .http import Client, Response
-from .serving import serving
+from .serving import arguments, serving
 from .sqlite import Database
 
 GRACE = 15.0  # seconds beyond the longest that a request may take, which its router tells
@@ -163,9 +163,7 @@ class LocalEndpointHost:
 
     def _start(self, row: EndpointRow) -> None:
         with self._target.calls.mutating("endpoints.start", row.name), supervision.listen(row.port) as listening:
-            chosen = serving(self._target.profile.options, row.name)
-            limits = ["--max-bytes", str(self._rules.max_bytes), "--timeout", str(chosen.timeout.total_seconds())]
-            limits += ["--return-wait", str(chosen.return_wait.total_seconds()), "--keep-log", str(chosen.request_log.total_seconds())]
+            limits = arguments(self._target.profile.options, row.name, max_bytes=self._rules.max_bytes)
             supervision.start(self._home, row, listening, limits, record=lambda: self._record(row, listening))
 
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:

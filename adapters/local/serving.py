@@ -25,3 +25,10 @@ def serving(options: Mapping[str, Any], endpoint: str) -> Serving:
     if endpoint in timeouts:
         chosen["timeout"] = timeouts[endpoint]
     return Serving(**{key: quantities.duration(text) for key, text in chosen.items()})
+
+
+def arguments(options: Mapping[str, Any], endpoint: str, *, max_bytes: int) -> list[str]:
+    """Of its supervisor."""
+    chosen = serving(options, endpoint)
+    limits = ["--max-bytes", str(max_bytes), "--timeout", str(chosen.timeout.total_seconds())]
+    return [*limits, "--return-wait", str(chosen.return_wait.total_seconds()), "--keep-log", str(chosen.request_log.total_seconds())]

@@ -76,7 +76,7 @@ def start(home: Path, row: EndpointRow, listening: socket.socket, arguments: Seq
     with (folder / "supervisor.lock").open("ab") as lock, (folder / "supervisor.log").open("ab") as log:
         if not _locked(lock.fileno()):
             return False
-        _end_left(home, row.name)
+        end_left(home, row.name)
         record()
         address = Address(port=listening.getsockname()[1], key=secrets.token_hex(16), instance=row.instance, home=str(home.resolve()))
         write_address(folder, address)
@@ -86,7 +86,7 @@ def start(home: Path, row: EndpointRow, listening: socket.socket, arguments: Seq
     return True
 
 
-def _end_left(home: Path, name: str) -> None:
+def end_left(home: Path, name: str) -> None:
     """Model servers of a supervisor and watcher that were both killed. They end by themselves unless they hang."""
     with suppress(Invalid, Refused):
         left = address(home, name)
@@ -102,15 +102,19 @@ def write_address(folder: Path, address: Address) -> None:
 
 def start_watcher(fds: Sequence[int], arguments: Sequence[str], *, session: bool, log: int | None = None) -> subprocess.Popen[bytes]:
     """`fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its own."""
-    script = Path(__file__).with_name("watcher.py")
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(script), *map(str, fds), *arguments],
+        watcher_command(fds, arguments),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
         start_new_session=session,
         pass_fds=[descriptor for descriptor in fds if descriptor >= 0],
     )
+
+
+def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
+    script = Path(__file__).with_name("watcher.py")
+    return [sys.executable, "-I", "-S", str(script), *map(str, fds), *arguments]
 
 
 def _locked(descriptor: int) -> bool:
@@ -146,7 +150,7 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
         if alive(home, name) and (group := last.group or last.pid):
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
-    _end_left(home, name)
+    end_left(home, name)
     remove_tree(endpoint_folder(home, name))
 
 

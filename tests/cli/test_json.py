@@ -39,6 +39,7 @@ READS = {
     "endpoints invoke": ["endpoints", "invoke", "home", ASK],
     "endpoints metrics": ["endpoints", "metrics", "home"],
     "endpoints logs": ["endpoints", "logs", "home"],
+    "endpoints service": ["endpoints", "service", "home"],
     "apply": ["apply"],
     "ingest": ["ingest"],
     "materialize": ["materialize"],

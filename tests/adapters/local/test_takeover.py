@@ -1,6 +1,7 @@
 """kill -9 of what keeps a local endpoint up: it comes back without a person, and its model servers never stopped. One endpoint for all."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from isthmus.adapters.local.http import Client
 from isthmus.adapters.local.processes import members
 from isthmus.adapters.local.request_log import RequestLog, file_name
 from isthmus.adapters.local.serving import Serving, serving
-from isthmus.errors import OutcomeUnknown, Unavailable
+from isthmus.errors import NotFound, OutcomeUnknown, Unavailable
 from isthmus.target import Profile
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
 
@@ -67,13 +68,14 @@ def runs(pid):
         return False
 
 
-def kill_both(home):
+def kill_both(home, *, freed=True):
     """Neither has the time to start the other."""
     pids = (watcher(home), address(home).pid)
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in pids:
             os.kill(pid, number)
-    until(lambda: not supervision.alive(home, "ranker"), what="the end of both")
+    if freed:
+        until(lambda: not supervision.alive(home, "ranker"), what="the end of both")
 
 
 def call(host):
@@ -179,13 +181,27 @@ def test_what_is_only_watched_is_not_started_by_a_copy_of_its_folder(ready, home
     other.close()
 
 
-def test_a_deleted_endpoint_leaves_no_process_of_its_group(ready, target, home):
-    group, port = address(home).group, address(home).port
-    assert len(members(group)) == 4
-    remove_endpoints(target)
+def test_a_service_stands_by_serves_when_nobody_else_does_and_ends_with_the_endpoint(ready, target, home):
+    unit = target.extra("endpoint_service").unit("ranker")
+    command = shlex.split(next(line for line in unit.splitlines() if line.startswith("ExecStart=")).removeprefix("ExecStart="))
+    port = address(home).port
+    standing = subprocess.Popen(command, start_new_session=True)
+    try:
+        assert call(ready) == (2.0,)
+        assert address(home).group != standing.pid
+        kill_both(home, freed=False)
+        until(lambda: address(home).group == standing.pid, what="the service's supervisor")
+        until(lambda: answered(ready) == (2.0,))
+        assert (address(home).port, watcher(home)) == (port, standing.pid)
+    finally:
+        group, runs_at = address(home).group, address(home).port
+        remove_endpoints(target)
+        assert standing.wait(60) == 0, "the endpoint was deleted"
     until(lambda: not members(group), what="the end of all its processes")
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=60)
+        socket.create_connection(("127.0.0.1", runs_at), timeout=60)
+    with pytest.raises(NotFound):
+        target.extra("endpoint_service").unit("ranker")
 
 
 def test_the_request_log_keeps_the_hours_that_metrics_need(tmp_path):
