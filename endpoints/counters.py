@@ -12,6 +12,7 @@ import mmap
 import os
 import struct
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import final
@@ -35,6 +36,7 @@ _FAMILIES = {
 }
 _GAUGES = tuple(name for name, (kind, _) in _FAMILIES.items() if kind == "gauge")
 _SIZE = 65_536  # bytes of a new file; it doubles when it is full
+_READING = 1.0  # seconds in which a reader lets go of a file
 _WORD = struct.Struct("<Q")
 _VALUE = struct.Struct("<d")
 
@@ -71,11 +73,9 @@ class Counters:
         """Busy: a process that lives has this file."""
         self._lock = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it with its process: that is how the dead are told
-        except BlockingIOError:
+        if not _taken(self._file):
             os.close(self._file)
-            raise Busy(f"another process counts in {path}") from None
+            raise Busy(f"another process counts in {path}")
         if os.fstat(self._file).st_size == 0:
             os.ftruncate(self._file, _SIZE)
         self._map = mmap.mmap(self._file, 0)
@@ -170,6 +170,20 @@ def _entries(content: bytes | mmap.mmap) -> list[tuple[str, int, float]]:
         entries.append((key, at, float(_VALUE.unpack_from(content, at)[0])))
         at += 8
     return entries
+
+
+def _taken(file: int) -> bool:
+    """The kernel frees it with its process: that is how the dead are told. A reader of figures has it for a moment."""
+    until = time.monotonic() + _READING
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
 
 
 def _locked(file: int) -> bool:

@@ -1,5 +1,6 @@
 """The figures that a gateway's processes share."""
 
+import fcntl
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,8 @@ from isthmus.errors import Busy
 ASKED = sample(counters.REQUESTS, endpoint="ranker")
 
 
-def test_counts_are_summed_over_processes_and_gauges_over_those_that_live(tmp_path):
+def test_counts_are_summed_over_processes_and_gauges_over_those_that_live(tmp_path, monkeypatch):
+    monkeypatch.setattr(counters, "_READING", 0)
     code = (
         "import os, signal, sys; from pathlib import Path; from isthmus.endpoints.counters import *\n"
         "mine = Counters(Path(sys.argv[1]) / '1.counters'); mine.add(sys.argv[2], 3); mine.set(WORKERS, 1)\n"
@@ -75,3 +77,12 @@ def test_the_folder_of_a_gateway_that_was_killed_goes_with_the_next_one():
     shutil.rmtree(shared_folder())
     assert mine.exists(), "its process lives"
     shutil.rmtree(mine)
+
+
+def test_a_worker_begins_while_another_one_reads_what_the_dead_one_counted(tmp_path, monkeypatch):
+    path = tmp_path / "0.counters"
+    Counters(path).close()
+    with path.open("rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        monkeypatch.setattr(counters.time, "sleep", lambda _seconds: fcntl.flock(reader, fcntl.LOCK_UN))
+        Counters(path).close()
