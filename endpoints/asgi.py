@@ -25,6 +25,7 @@ from .service import Service
 from .shared_folder import shared_folder
 
 MAX_BYTES = 1_048_576  # of a body: a thousand candidates are a few tens of thousands
+MOST_BODIES = 67_108_864  # bytes of all bodies at once; more are told 503
 DISCARDED = 67_108_864  # bytes of a body that is too large that are read before the connection is cut: who still sends does not listen
 THREADS = 16  # rankings at once; they mostly wait for the endpoint
 WAITING = 256  # rankings that wait for a thread; more are told 503
@@ -40,6 +41,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class _TooLarge(Exception): ...
+
+
+class _Full(Exception): ...
 
 
 class _Gone(Exception): ...
@@ -58,6 +62,7 @@ class Application:
         self._opening = asyncio.Lock()
         self._rankings = ThreadPoolExecutor(THREADS, "rank")
         self._looks = ThreadPoolExecutor(3, "look")  # to warm up, for /health, for /metrics
+        self._bodies = 0  # bytes
         self._inside = 0  # rankings that run or wait
         self._keeping: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
@@ -92,7 +97,7 @@ class Application:
         if self._keeping is not None:
             self._keeping.cancel()
         if self._service is not None:
-            self.lost = await asyncio.get_running_loop().run_in_executor(self._looks, self._service.close)
+            self.lost = await asyncio.to_thread(self._service.close)  # not behind looks that hang
         self._rankings.shutdown(wait=False)
         self._looks.shutdown(wait=False)
 
@@ -174,17 +179,41 @@ class Application:
         return failed(405, f"it takes {method}") if scope["method"] != method else None
 
     async def _rank(self, service: Service, receive: Receive, headers: Mapping[bytes, bytes]) -> Answer:
+        parts: list[bytes] = []
         try:
-            body = await _body(receive, headers)
+            await self._receive_body(receive, headers, parts)
+            if self._inside >= THREADS + WAITING:
+                return failed(503, f"{WAITING} requests wait already", "try again, or start more --workers")
+            self._inside += 1
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._rankings, service.rank, b"".join(parts))
+            finally:
+                self._inside -= 1
         except _TooLarge:
             return failed(413, f"the body is above {MAX_BYTES:,} bytes", "rank fewer candidates a request")
-        if self._inside >= THREADS + WAITING:
-            return failed(503, f"{WAITING} requests wait already", "try again, or start more --workers")
-        self._inside += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._rankings, service.rank, body)
+        except _Full:
+            return failed(503, f"the requests that are here have {MOST_BODIES:,} bytes", "try again, or start more --workers")
         finally:
-            self._inside -= 1
+            self._bodies -= sum(map(len, parts))
+
+    async def _receive_body(self, receive: Receive, headers: Mapping[bytes, bytes], parts: list[bytes]) -> None:
+        """What is appended to `parts` is counted in `_bodies`."""
+        if b"expect" in headers and int(headers.get(b"content-length", b"0")) > MAX_BYTES:
+            raise _TooLarge  # it asks before it sends
+        size, more = 0, True
+        while more and size <= DISCARDED:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            part, more = message.get("body", b""), message.get("more_body", False)
+            size += len(part)
+            if size <= MAX_BYTES:
+                parts.append(part)
+                self._bodies += len(part)
+            if self._bodies > MOST_BODIES:
+                raise _Full
+        if size > MAX_BYTES:
+            raise _TooLarge
 
     async def _health(self, service: Service) -> Answer:
         """Asked anew at most once a second, and by one request at a time: probes of many must not be work of many."""
@@ -219,25 +248,6 @@ def _tell(service: Service, seconds: float) -> None:
     for name, readiness in service.as_it_was().endpoints.items():
         state = f"ready after {seconds:.1f} s" if readiness.ready else f"not ready: {readiness.problem}"
         print(f"{name}: {state}", *(f"  {line}" for line in readiness.warm_up), sep="\n", file=sys.stderr, flush=True)
-
-
-async def _body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
-    if b"expect" in headers and int(headers.get(b"content-length", b"0")) > MAX_BYTES:
-        raise _TooLarge  # it asks before it sends
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        part, more = message.get("body", b""), message.get("more_body", False)
-        size += len(part)
-        if size > DISCARDED:
-            break
-        if size <= MAX_BYTES:
-            parts.append(part)
-    if size > MAX_BYTES:
-        raise _TooLarge
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _at_loopback(scope: Scope) -> bool:

@@ -113,7 +113,9 @@ class Bounded(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        if self.parser.should_upgrade() and self.parser.get_method() == b"POST":  # httptools takes its body for another protocol
+        if (
+            self.parser and self.parser.should_upgrade() and self.parser.get_method() == b"POST"
+        ):  # httptools takes its body for another protocol
             raise self._refusing(HTTPStatus.BAD_REQUEST, "a request with a body may not ask to Upgrade: set your client to HTTP/1.1")
         super().on_headers_complete()
         self._in_head, self._in_body = False, True

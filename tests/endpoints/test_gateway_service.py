@@ -25,6 +25,7 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from isthmus.endpoints import asgi
 from isthmus.endpoints.asgi import MAX_BYTES, Application, _of_environment
 from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.door import door
@@ -186,6 +187,17 @@ def test_a_body_that_cannot_be_ranked_is_refused_in_json(caller, body, status, w
 )
 def test_it_answers_programs_under_its_own_names(caller, method, path, changed, status):
     assert caller.ask(method, path, json.dumps(mini.REQUEST).encode(), headers=JSON | changed)[0] == status
+
+
+def test_bodies_that_are_too_much_together_are_told_503_and_counted_no_more_once_answered(caller, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(asgi, "MOST_BODIES", 20)
+        status, answer = caller.rank(mini.REQUEST)
+        assert (status, answer["error"]) == (503, "the requests that are here have 20 bytes")
+    assert caller.rank(b"." * (MAX_BYTES + 1))[0] == 413
+    assert caller.rank(b"[1]")[0] == 400
+    assert caller.rank(mini.REQUEST)[0] == 200
+    assert caller.application._bodies == 0
 
 
 @pytest.mark.parametrize("name", [b"host", b"origin", b"x-api-key", b"content-type"])
