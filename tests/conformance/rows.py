@@ -13,7 +13,7 @@ from isthmus import installed
 from isthmus.target import Adapter, Target
 
 PORTS = tuple(name for name, value in vars(Target).items() if isinstance(value, cached_property))
-EXTRAS = ("traffic_script",)  # optional ports that are no row: what stands for a cloud has them, a cloud has not
+EXTRAS = ("traffic_script", "endpoint_service")  # optional ports that are no row: what stands for a cloud has them, a cloud has not
 
 
 def asserting() -> dict[str, tuple[str, ...]]:
