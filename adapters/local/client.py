@@ -162,6 +162,8 @@ class Client(asyncio.Protocol):
             raise _Refused(431, "HeadersTooLarge", f"the headers are above {HEADER_BYTES:,} bytes")
         name = name.lower()
         if name in _KEPT:
+            if name in request.headers:  # whoever stands before this may go by the first, and we by the last
+                raise _Refused(400, "BadRequest", f"the request has {name.decode()} twice")
             request.headers[name] = value
         elif name == b"content-length":
             self._length(value)

@@ -158,6 +158,7 @@ CASES = {
     "a body without a type": (request(**{"content-type": None}), 415),
     "jsonlines": (request(**{"content-type": b"application/jsonlines"}), 200),
     "CSV": (request(**{"content-type": b"text/csv; charset=utf-8"}), 200),
+    "two hosts": (request().replace(b"content-type:", b"host: evil.example\r\ncontent-type:", 1), 400),
     "another path": (request(path=b"/predict"), 404),
     "a query": (request(path=b"/invocations?a=1"), 200),
     "another method": (request(method=b"PUT"), 405),
