@@ -46,6 +46,7 @@ _ERRORS = {
     "ended": (("ExpiredToken", 400), ("ExpiredToken", 403), ("ExpiredTokenException", 400)),
     "wrong": (("SignatureDoesNotMatch", 403), ("SignatureDoesNotMatch", 403), ("InvalidSignatureException", 400)),
     "stale": (("RequestTimeTooSkewed", 403), ("SignatureDoesNotMatch", 403), ("InvalidSignatureException", 400)),
+    "more": (("AccessDenied", 403), ("SignatureDoesNotMatch", 403), ("InvalidSignatureException", 400)),
     "expired": (("AccessDenied", 403), ("SignatureDoesNotMatch", 403), ("InvalidSignatureException", 400)),
 }
 
@@ -84,6 +85,8 @@ def _refusal(incoming: Incoming, signed: Signature | OldUrl, known: Known | None
         return _error(incoming, "token", _TOKEN)
     if not signing.fits(signed, incoming.environ, known.secret):
         return _error(incoming, "wrong", _WRONG)
+    if isinstance(signed, Signature) and (more := signing.unsigned_headers(signed, incoming.environ)):
+        return _error(incoming, "more", f"There were headers present in the request which were not signed: {', '.join(more)}")
     now = datetime.now(UTC)
     if known.until is not None and now > known.until:
         return _error(incoming, "ended", "The security token included in the request is expired")
@@ -169,7 +172,8 @@ def _is_public(environ: Mapping[str, Any]) -> bool:
         return False
     partition, account = s3_backends.bucket_accounts.get(bucket, ("", ""))
     stored = s3_backends[account][partition].buckets[bucket].keys.get(key) if account else None
-    return stored is not None and stored.acl is not None and stored.acl.public_read
+    acl = getattr(stored, "acl", None)  # the mark of a deleted version has none
+    return acl is not None and bool(acl.public_read)
 
 
 def _error(incoming: Incoming, kind: str, message: str) -> AwsError:

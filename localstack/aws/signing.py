@@ -26,6 +26,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _DATE = "%Y%m%dT%H%M%SZ"
+_BOUND = {"HTTP_X_AMZ_CONTENT_SHA256", "HTTP_X_AMZ_DATE", "HTTP_X_AMZ_SECURITY_TOKEN"}  # in what is signed, listed or not
 
 
 class Malformed(ValueError):
@@ -86,6 +87,16 @@ def fits(signed: Signature | OldUrl, environ: Mapping[str, Any], secret: str) ->
     )
     wanted = hmac.new(_signing_key(secret, signed.date, signed.region, signed.service), text.encode(), sha256).hexdigest()
     return hmac.compare_digest(wanted, signed.signature)
+
+
+def unsigned_headers(signed: Signature, environ: Mapping[str, Any]) -> list[str]:
+    """The headers with which who has another's signed URL of S3 would make another request of it: a copy, an ACL."""
+    if signed.service != "s3":
+        return []
+    names = {f"HTTP_{name.upper().replace('-', '_')}" for name in signed.headers} | _BOUND
+    return sorted(
+        name.removeprefix("HTTP_").replace("_", "-").lower() for name in environ if name.startswith("HTTP_X_AMZ_") and name not in names
+    )
 
 
 def _of_header(header: str, environ: Mapping[str, Any]) -> Signature:
@@ -219,6 +230,8 @@ class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no type
 def _old(signed: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
     """What botocore would sign such a URL with. Headers that were signed may stand in its query."""
     path, query = split(environ)
+    if path.count("/") == 1 and path != "/":  # a bucket is signed as /bucket/, whatever the URL has (botocore's `authPath`)
+        path += "/"
     sent = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): str(value)
         for name, value in environ.items()

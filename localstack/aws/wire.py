@@ -216,11 +216,13 @@ def _aware(value: Any) -> datetime:
 def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
     """Access key, region and signing name, from the SigV4 header or a presigned URL; the last is empty when nothing is signed."""
     scope = ""
-    header = environ.get("HTTP_AUTHORIZATION", "")
+    header, query = environ.get("HTTP_AUTHORIZATION", ""), environ.get("QUERY_STRING", "")
     if "Credential=" in header:
         scope = header.split("Credential=", 1)[1].split(",", 1)[0].strip()
-    elif "X-Amz-Credential" in environ.get("QUERY_STRING", ""):
-        scope = unquote(parse_qs(environ["QUERY_STRING"]).get("X-Amz-Credential", [""])[0])
+    elif "X-Amz-Credential" in query:
+        scope = unquote(parse_qs(query).get("X-Amz-Credential", [""])[0])
+    elif "AWSAccessKeyId=" in query:  # S3's URLs of version 2
+        return parse_qs(query).get("AWSAccessKeyId", [""])[-1], REGION, "s3"
     parts = scope.split("/")
     if len(parts) != 5:
         return "", REGION, ""

@@ -140,6 +140,36 @@ def test_a_presigned_url_is_for_its_object_and_verb_and_its_time(client, signatu
     assert fetched(over)[0] in (400, 403)
 
 
+def test_a_signed_url_makes_no_other_request_with_headers_that_were_not_signed(client):
+    s3 = client("s3", config=Config(signature_version="s3v4"))
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="own", Body=b"own")
+    upload = s3.generate_presigned_url("put_object", Params={"Bucket": "bucket", "Key": "up"})
+    for name, value in (("x-amz-copy-source", "/bucket/own"), ("x-amz-acl", "public-read")):
+        status, body = fetched(upload, method="PUT", data=b"", headers={"Content-Type": "", name: value})
+        assert (status, b"AccessDenied" in body, name.encode() in body) == (403, True, True)
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket="bucket")["Contents"]] == ["own"]
+    named = s3.generate_presigned_url("put_object", Params={"Bucket": "bucket", "Key": "up", "Metadata": {"a_b": "c"}})
+    assert fetched(named, method="PUT", data=b"", headers={"Content-Type": "", "x-amz-meta-a_b": "c"})[0] == 200
+
+
+def test_a_url_of_the_older_kind_is_a_call_of_s3_like_any_other(client, example_stack):
+    s3 = client("s3")
+    s3.create_bucket(Bucket="bucket")
+    upload = s3.generate_presigned_url("put_object", Params={"Bucket": "bucket", "Key": "up"})
+    listing = s3.generate_presigned_url("list_objects", Params={"Bucket": "bucket", "Prefix": "u"})
+    assert "AWSAccessKeyId=" in listing
+    assert fetched(upload, method="PUT", data=b"up", headers={"Content-Type": ""})[0] == 200
+    status, body = fetched(listing)
+    assert (status, body.count(b"<Key>")) == (200, 1)
+    assert [(call.service, call.operation, call.names) for call in example_stack.calls()[-2:]] == [
+        ("s3", "PutObject", ("bucket", "up")),
+        ("s3", "ListObjects", ("bucket",)),
+    ]
+    example_stack.fault(kind="error", service="s3", operation="ListObjects", status=503)
+    assert fetched(listing)[0] == 503
+
+
 @pytest.mark.parametrize("minutes", [-16, 16])
 def test_a_request_that_was_signed_a_quarter_of_an_hour_away_is_refused(example_stack, minutes):
     at = datetime.now(UTC) + timedelta(minutes=minutes)
@@ -200,6 +230,9 @@ def test_an_object_that_everybody_may_read_is_read_without_a_key(client, example
     for refused in (f"{url}/own", f"{url}/nothing", url, f"{url}/", f"{example_stack.url}/nobody/k", f"{url}/public?acl"):
         assert fetched(refused)[0] == 403
     assert fetched(f"{url}/public", method="PUT", data=b"x")[0] == 403
+    s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+    s3.delete_object(Bucket="bucket", Key="public")
+    assert fetched(f"{url}/public")[0] == 403
 
 
 def test_who_steers_the_stack_needs_its_secret_for_all_but_its_health(example_stack):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from isthmus.localstack.aws.firehose import delivery, jq, prefix
 from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved, table_input
+from isthmus.tests.localstack.keys_kit import fetched
 
 COLUMNS = [("event_id", "string"), ("event_time", "timestamp"), ("n", "bigint")]
 
@@ -262,3 +263,13 @@ def test_every_record_is_in_exactly_one_object(keys):
     assert sorted(row["i"] for row in whole + failed) == list(range(len(keys)))
     assert all(row["k"] is None for row in failed)
     assert sum(one.records for one in made) == len(keys)
+
+
+def test_a_signed_url_of_the_older_kind_sees_what_was_just_put(aws):
+    destination = {"RoleARN": ROLE, "BucketARN": f"arn:aws:s3:::{BUCKET}", "Prefix": "older/"}
+    aws.firehose.create_delivery_stream(DeliveryStreamName="older", ExtendedS3DestinationConfiguration=destination)
+    listing = aws.s3.generate_presigned_url("list_objects", Params={"Bucket": BUCKET, "Prefix": "older/"})
+    assert "AWSAccessKeyId=" in listing
+    aws.firehose.put_record(DeliveryStreamName="older", Record={"Data": b"{}"})
+    status, body = fetched(listing)
+    assert (status, body.count(b"<Key>")) == (200, 1)
