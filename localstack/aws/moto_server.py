@@ -10,7 +10,7 @@ from typing import Any
 from moto.backends import list_of_moto_modules
 from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplication, create_backend_app
 
 from ..wsgi import Answer
 from .coverage import MADE_UP, moto_has
@@ -30,7 +30,21 @@ class _Dispatcher(DomainDispatcherApplication):
         raise NotImplementedError(host)
 
 
-_dispatcher = _Dispatcher(create_backend_app)
+class _ObjectsRequest(BackendRequest):
+    @property
+    def want_form_data_parsed(self) -> bool:
+        """An object's content is its own, also where its type is a form's, as curl and urllib say of what they send: moto kept nothing."""
+        return self.method == "POST" and super().want_form_data_parsed
+
+
+def _backend_app(service: Any) -> Any:
+    app = create_backend_app(service)
+    if service == "s3":
+        app.request_class = _ObjectsRequest
+    return app
+
+
+_dispatcher = _Dispatcher(_backend_app)
 
 
 def answer(incoming: Incoming) -> Answer:

@@ -170,6 +170,23 @@ def test_a_url_of_the_older_kind_is_a_call_of_s3_like_any_other(client, example_
     assert fetched(listing)[0] == 503
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=X"])
+def test_an_object_whose_type_is_a_forms_keeps_its_content(client, kind):
+    s3 = client("s3", config=Config(signature_version="s3v4"))
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="put", Body=b"a=1&b=2", ContentType=kind)
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": "bucket", "Key": "by-url"})
+    assert fetched(url, method="PUT", data=b"a=1&b=2", headers={"Content-Type": kind})[0] == 200
+    upload = s3.create_multipart_upload(Bucket="bucket", Key="parts")["UploadId"]
+    part = s3.generate_presigned_url("upload_part", Params={"Bucket": "bucket", "Key": "parts", "UploadId": upload, "PartNumber": 1})
+    assert fetched(part, method="PUT", data=b"a=1&b=2", headers={"Content-Type": kind})[0] == 200
+    parts = [{"PartNumber": 1, "ETag": s3.list_parts(Bucket="bucket", Key="parts", UploadId=upload)["Parts"][0]["ETag"]}]
+    s3.complete_multipart_upload(Bucket="bucket", Key="parts", UploadId=upload, MultipartUpload={"Parts": parts})
+    for key in ("put", "by-url", "parts"):
+        assert s3.get_object(Bucket="bucket", Key=key)["Body"].read() == b"a=1&b=2"
+    assert s3.head_object(Bucket="bucket", Key="put")["ContentType"] == kind
+
+
 @pytest.mark.parametrize("minutes", [-16, 16])
 def test_a_request_that_was_signed_a_quarter_of_an_hour_away_is_refused(example_stack, minutes):
     at = datetime.now(UTC) + timedelta(minutes=minutes)
