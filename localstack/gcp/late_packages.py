@@ -54,11 +54,11 @@ class _LatePackage(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name not in ("__all__", "__version__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if importlib.util.find_spec(f"{self.__name__}.{name}") is not None:
+            return importlib.import_module(f"{self.__name__}.{name}")  # without our lock: who holds a module's may wait for it
         with IMPORTING:
             if name in vars(self):  # another thread was first
                 return vars(self)[name]
-            if importlib.util.find_spec(f"{self.__name__}.{name}") is not None:
-                return importlib.import_module(f"{self.__name__}.{name}")
             spec = self.__spec__
             if spec is not None and isinstance(spec.loader, _LateLoader):  # else its `__init__` is under way, or has been
                 genuine = spec.loader.genuine

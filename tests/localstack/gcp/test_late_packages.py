@@ -2,6 +2,8 @@
 
 import importlib
 import sys
+import threading
+import types
 
 import pytest
 
@@ -58,3 +60,29 @@ def test_what_is_nowhere_in_the_package_is_an_attribute_error():
     assert not hasattr(package, "__wrapped__")
     with pytest.raises(ImportError, match="Nobody"):
         exec("from late_toy import Nobody")
+
+
+@pytest.mark.usefixtures("toy")
+def test_who_imports_a_module_below_while_another_asks_for_a_client_waits_for_nobody(tmp_path):
+    """One thread runs the `__init__`, the other holds the lock of a module that it needs and asks the package for another module."""
+    (tmp_path / "late_toy" / "__init__.py").write_text("import late_meeting\nlate_meeting.begun.set()\n" + FILES["__init__.py"])
+    (tmp_path / "late_toy" / "services" / "shop" / "client.py").write_text(
+        "import late_meeting\nlate_meeting.met()\nfrom late_toy import version\nclass Client:\n    pass\n"
+    )
+    meeting = types.ModuleType("late_meeting")
+    inside, meeting.begun = threading.Event(), threading.Event()
+    meeting.met = lambda: (inside.set(), meeting.begun.wait(30))
+    sys.modules["late_meeting"] = meeting
+    try:
+        package = importlib.import_module("late_toy")
+        below = threading.Thread(target=importlib.import_module, args=("late_toy.services.shop.client",))
+        below.start()
+        assert inside.wait(30)
+        above = threading.Thread(target=lambda: package.Client)
+        above.start()
+        below.join(30)
+        above.join(30)
+        assert not below.is_alive()
+        assert not above.is_alive()
+    finally:
+        del sys.modules["late_meeting"]
