@@ -107,12 +107,12 @@ def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) ->
     check(cloud)
     port = environment_of(cloud.cloud).PORT if port is None else port
     with _started(cloud, port=port, **options) as running:
-        if console.as_json:
-            console.result({"url": running.url, "pid": running.pid, "env": running.env})
-            sys.stdout.flush()
-        else:
-            click.echo("\n".join((_headline(running, options), *_exports(running))))
         try:
+            if console.as_json:
+                console.result({"url": running.url, "pid": running.pid, "env": running.env})
+                sys.stdout.flush()
+            else:
+                click.echo("\n".join((_headline(running, options), *_exports(running))))
             code = running.wait()
         except KeyboardInterrupt:
             console.say("\nstopped")

@@ -83,4 +83,4 @@ def test_a_request_that_is_too_large_is_refused_on_the_command_line(served):
     body = json.dumps({"visitor_id": "v1", "item_id": list(range(400_000))})
     said = isthmus(served, "endpoints", "invoke", "home", "-", stdin=body, ok=False)
     assert said.code == 1
-    assert "bytes" in said.err
+    assert "400,000 candidates are more than the 1,000 of a request" in said.err
