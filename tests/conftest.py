@@ -11,12 +11,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Hundreds of short processes are started here. Each would compile pandas, moto and the rest anew where the environment keeps Python from
 # writing bytecode, and leave it among users' files where it does not. So would every worker, for all that its tests import.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.pycache_prefix = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parent.parent / ".cache" / "bytecode"))
 sys.dont_write_bytecode = False
+
+settings.register_profile("isthmus", deadline=None)  # an example may take long because the machine is busy
+settings.load_profile("isthmus")
 
 collect_ignore = []
 collect_ignore_glob = []

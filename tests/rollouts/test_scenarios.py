@@ -1,6 +1,7 @@
 """Every scenario file, in the scripted world as fast and as fenced as this machine, and as slow and unfenced as SageMaker."""
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,10 @@ def test_the_examples_scenarios_end_as_they_say(tmp_path, example):
         assert not (folder / ".isthmus").exists(), "nothing of the target was touched"
 
 
+sagemaker = pytest.mark.skipif(not find_spec("boto3"), reason="needs SageMaker's packages")
+
+
+@sagemaker
 def test_an_adapter_that_cannot_be_shown_made_up_minutes_is_refused_by_name():
     with isthmus.open(EXAMPLES / "openbandit" / "project.yaml", target="sagemaker") as project:
         project.target.adapter = replace(project.target.adapter, ports={})
@@ -100,6 +105,7 @@ def test_an_adapter_that_cannot_be_shown_made_up_minutes_is_refused_by_name():
             rehearse_offline(project, EXAMPLES / "openbandit" / "scenarios" / "errors.yaml")
 
 
+@sagemaker
 def test_the_command_needs_no_account_and_fails_when_it_is_not_as_expected(tmp_path):
     """CI's exit code; a cloud is rehearsed without its credentials."""
     project = EXAMPLES / "openbandit" / "project.yaml"
