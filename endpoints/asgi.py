@@ -12,9 +12,9 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import msgspec
 
@@ -35,6 +35,7 @@ _METHODS = {"/rank": "POST", "/health": "GET", "/ping": "GET", "/metrics": "GET"
 _ALIVE = b'{"status":"alive"}'
 _JSON, _TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
 
+_Made = TypeVar("_Made")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -63,6 +64,7 @@ class Application:
         self._rankings = ThreadPoolExecutor(THREADS, "rank")
         self._looks = ThreadPoolExecutor(3, "look")  # to warm up, for /health, for /metrics
         self._bodies = 0  # bytes
+        self._under_way: set[Future[Any]] = set()
         self._inside = 0  # rankings that run or wait
         self._keeping: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
@@ -83,7 +85,7 @@ class Application:
         async with self._opening:
             service = self._service
             if service is None:
-                service = await asyncio.get_running_loop().run_in_executor(self._looks, self._make)
+                service = await self._in_thread(self._looks, self._make)
                 self._service = service
                 self._keeping = asyncio.create_task(self._keep(service))
         return service
@@ -98,8 +100,19 @@ class Application:
             self._keeping.cancel()
         if self._service is not None:
             self.lost = await asyncio.to_thread(self._service.close)  # not behind looks that hang
-        self._rankings.shutdown(wait=False)
-        self._looks.shutdown(wait=False)
+        for pool in (self._rankings, self._looks):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def still_running(self) -> bool:
+        """After `close`: a thread hangs, in a ranking or in a look. Python waits for it before it ends."""
+        return any(not work.done() for work in self._under_way)
+
+    def _in_thread(self, pool: ThreadPoolExecutor, function: Callable[..., _Made], *arguments: Any) -> asyncio.Future[_Made]:
+        work = pool.submit(function, *arguments)
+        self._under_way.add(work)
+        work.add_done_callback(self._under_way.discard)
+        return asyncio.wrap_future(work)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -115,12 +128,12 @@ class Application:
 
     async def _keep(self, service: Service) -> None:
         """Warm up until it is done; once a second, tell the other processes what they should know."""
-        loop, pause, due, warm = asyncio.get_running_loop(), 1.0, 0.0, False
+        pause, due, warm = 1.0, 0.0, False
         while True:
             if not warm and time.monotonic() >= due:
                 began = time.monotonic()
                 try:
-                    warm = await loop.run_in_executor(self._looks, service.warm)
+                    warm = await self._in_thread(self._looks, service.warm)
                 except Exception:  # noqa: BLE001  a mistake of ours must not end the watch: /health says it is not ready
                     traceback.print_exc()
                 due, pause = time.monotonic() + pause, min(2 * pause, _LONGEST_PAUSE)
@@ -158,7 +171,7 @@ class Application:
         if refused is not None:
             return refused, _JSON
         if path == "/metrics":
-            text = await asyncio.get_running_loop().run_in_executor(self._looks, service.metrics)
+            text = await self._in_thread(self._looks, service.metrics)
             return Answer(status=200, body=text.encode()), _TEXT
         if path == "/rank":
             return await self._rank(service, receive, headers), _JSON
@@ -186,7 +199,7 @@ class Application:
                 return failed(503, f"{WAITING} requests wait already", "try again, or start more --workers")
             self._inside += 1
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._rankings, service.rank, b"".join(parts))
+                return await self._in_thread(self._rankings, service.rank, b"".join(parts))
             finally:
                 self._inside -= 1
         except _TooLarge:
@@ -218,7 +231,7 @@ class Application:
     async def _health(self, service: Service) -> Answer:
         """Asked anew at most once a second, and by one request at a time: probes of many must not be work of many."""
         if self._looking is None and time.monotonic() - self._looked >= 1:
-            self._looking = asyncio.get_running_loop().run_in_executor(self._looks, service.health)
+            self._looking = self._in_thread(self._looks, service.health)
             self._looking.add_done_callback(self._has_looked)
         problem = None
         if self._looking is not None:

@@ -76,9 +76,11 @@ def serve(project: Project, settings: Settings, listening: socket.socket) -> Non
     """Until SIGTERM or SIGINT: what is under way is finished, what was answered delivered. A second signal ends at once."""
     folder = shared_folder()
     try:
-        _run(partial(_service, project, settings, folder, 0), settings, listening)
+        hangs = _run(partial(_service, project, settings, folder, 0), settings, listening)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if hangs:
+        os._exit(0)
 
 
 def _service(project: Project, settings: Settings, folder: Path, slot: int) -> Service:
@@ -86,7 +88,8 @@ def _service(project: Project, settings: Settings, folder: Path, slot: int) -> S
     return Service(project, settings.endpoints, folder=folder, slot=slot, sampler=sampler, durable=settings.durable)
 
 
-def _run(make: Callable[[], Service], settings: Settings, listening: socket.socket, *, warm_first: bool = False) -> None:
+def _run(make: Callable[[], Service], settings: Settings, listening: socket.socket, *, warm_first: bool = False) -> bool:
+    """Whether something hangs that Python would wait for at its end, though all that was answered is delivered."""
     at = door(listen=settings.host, allow_hosts=settings.allow_hosts, token=os.environ.get(TOKEN))
     application = Application(make, at)
     config = uvicorn.Config(
@@ -112,6 +115,7 @@ def _run(make: Callable[[], Service], settings: Settings, listening: socket.sock
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(run())
     print(f"stopped; {application.lost:,} exposures lost", file=sys.stderr, flush=True)
+    return application.still_running
 
 
 class _Server(uvicorn.Server):
@@ -146,10 +150,12 @@ def main(text: str) -> int:
     try:
         with open_project(settings.project, target=settings.target, offline=settings.offline) as project:
             make = partial(_service, project, settings, Path(worker.folder), worker.slot)
-            _run(make, settings, listening, warm_first=worker.warm_first)
+            hangs = _run(make, settings, listening, warm_first=worker.warm_first)
     except IsthmusError as error:
         print(f"error  {error}", *([f"       {error.remedy}"] if error.remedy else []), sep="\n", file=sys.stderr, flush=True)
         return NOT_OPENED
+    if hangs:
+        os._exit(0)
     return 0
 
 

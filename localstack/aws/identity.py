@@ -40,7 +40,7 @@ def _credentials(ctx: Context, seconds: int) -> dict[str, Any]:
 
 
 @handles("sts", "GetCallerIdentity")
-def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001
+def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as every handler
     """A job's or a model server's role, where the caller is one; else what moto says."""
     role = ctx.caller.role if ctx.caller is not None else ""
     if not role:

@@ -64,6 +64,6 @@ class _LatePackage(ModuleType):
                 genuine = spec.loader.genuine
                 spec.loader = genuine
                 genuine.exec_module(self)
-                self.__class__ = ModuleType  # type: ignore[assignment]
+                self.__class__ = ModuleType  # type: ignore[assignment]  # from now on a module like others
                 return getattr(self, name)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")

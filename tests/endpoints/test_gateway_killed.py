@@ -1,4 +1,4 @@
-"""A gateway that is killed loses the exposures of its last answers, and of no answer before them."""
+"""A gateway that is killed loses the exposures of its last answers, and of no answer before them; one that is asked to end ends."""
 
 import subprocess
 import sys
@@ -21,6 +21,21 @@ with mini.opened(Path(sys.argv[1])) as project:
     gateway = Gateway(project, "ranker")
     while True:
         print(gateway.rank(mini.REQUEST).request_id, flush=True)
+"""
+HANGING = """
+import sys, threading
+from pathlib import Path
+from isthmus.endpoints import gateway_server, sample
+from isthmus.tests.endpoints import mini
+
+def hang(*_):
+    print("hangs", flush=True)
+    threading.Event().wait()
+
+sample.Sampler.sample = hang
+settings = gateway_server.Settings(project=str(Path(sys.argv[1]) / "project.yaml"), port=0)
+with mini.opened(Path(sys.argv[1])) as project, gateway_server.listener(settings) as listening:
+    gateway_server.serve(project, settings, listening)
 """
 
 
@@ -52,3 +67,13 @@ def test_of_what_a_killed_gateway_answered_only_the_last_answers_are_missing_and
     assert numbers == list(range(1, len(numbers) + 1))  # no gap: what is missing came last
     assert set(positions) <= {*answered, f"{answered[0].rpartition('-')[0]}-{len(answered) + 1}"}  # one may be stored and not said yet
     assert numbers, "nothing left before the kill: groups do not leave"
+
+
+def test_a_gateway_whose_warm_up_hangs_ends_when_it_is_asked_to(folder):
+    with subprocess.Popen([sys.executable, "-c", HANGING, str(folder)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "hangs\n"
+            process.terminate()
+            assert process.wait(120) == 0
+        finally:
+            process.kill()
