@@ -75,7 +75,7 @@ def canonical(value):
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float | Decimal):
-        return f"{float(value):.9g}"
+        return f"{round(float(value), 9) + 0.0:.9g}"  # what sums in two orders leave of a zero is none
     return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
