@@ -41,7 +41,8 @@ def cost_of_looks(looks: int, *, alpha: float = 0.05, single: float = 0.8) -> fl
 
 def _walk(times: Sequence[float], limits: Sequence[float] | None, drift: float, alpha: float) -> tuple[list[float], float]:
     """Bounds and the probability of crossing one. Where `limits` is None, each is set so that what may be spent by then is."""
-    crossed, before, used = 0.0, 0.0, []
+    crossed, before = 0.0, 0.0
+    used: list[float] = []
     density: Floats = np.zeros(0)
     grid: Floats = np.zeros(0)
     for look, t in enumerate(times):

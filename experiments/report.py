@@ -46,7 +46,7 @@ def _about(seen: Results) -> str:
 
 
 def _arms(seen: Results) -> str:
-    rows = []
+    rows: list[list[str]] = []
     for name, arm in seen.metric.arms.items():
         rows.append([name, f"{arm.units:,}", f"{arm.d:,}", f"{arm.y:,}", f"{100 * arm.rate:.3f} %", _interval(seen.metric.rates[name])])
     return page.table(["", "units", f"{seen.exposure}s", f"{seen.metric.outcome}s", seen.metric.name, "95 %"], rows, numbers=True)

@@ -123,7 +123,7 @@ def of_project(project: Project, name: str) -> Experiment:
 def looks(read: Cells, inference: Inference) -> tuple[Look, ...]:
     """One a day. Each counts the units that are in both arms in the end as left out."""
     so_far = dict.fromkeys(read.arms, NOTHING)
-    seen = []
+    seen: list[Look] = []
     for day in read.days:
         so_far = {arm: sums + read.arms[arm].get(day, NOTHING) for arm, sums in so_far.items()}
         control, treatment = so_far.values()
