@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the table below
     from isthmus.endpoints.adoption import adopt as adopt
     from isthmus.endpoints.deploy import deploy as deploy
-    from isthmus.endpoints.gateway import Gateway as Gateway
+    from isthmus.endpoints.gateway.gateway import Gateway as Gateway
     from isthmus.endpoints.traffic import traffic as traffic
     from isthmus.events.emit import emit as emit
     from isthmus.events.ingest import ingest as ingest
@@ -47,7 +47,7 @@ _WHERE = {
     "deploy": "isthmus.endpoints.deploy",
     "adopt": "isthmus.endpoints.adoption",
     "traffic": "isthmus.endpoints.traffic",
-    "Gateway": "isthmus.endpoints.gateway",
+    "Gateway": "isthmus.endpoints.gateway.gateway",
     "rollout": "isthmus.rollouts",  # a module: im.rollout.start(...)
 }
 

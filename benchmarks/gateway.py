@@ -21,8 +21,8 @@ from typing import Any
 import isthmus
 from isthmus.adapters.local.http import Client
 from isthmus.endpoints.deploy import deploy
-from isthmus.endpoints.gateway import Gateway
-from isthmus.endpoints.inputs import manifest_of, union, view_keys
+from isthmus.endpoints.gateway.gateway import Gateway
+from isthmus.endpoints.gateway.inputs import manifest_of, union, view_keys
 from isthmus.errors import OutcomeUnknown, Unavailable
 from isthmus.events.ingest import ingest
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
@@ -154,7 +154,7 @@ def instances(project: isthmus.Project) -> list[dict[str, Any]]:
 
 APART = """
 import json, random, sys
-from isthmus.endpoints.gateway import Gateway
+from isthmus.endpoints.gateway.gateway import Gateway
 import isthmus
 
 def megabytes(field):

@@ -33,10 +33,10 @@ def run(
     allow_hosts: tuple[str, ...] = (),
     durable: bool = False,
 ) -> None:
-    from ..endpoints import gateway_server
-    from ..endpoints import workers as many
     from ..endpoints.door import TOKEN, door
-    from ..endpoints.service import served
+    from ..endpoints.gateway import server as gateway_server
+    from ..endpoints.gateway import workers as many
+    from ..endpoints.gateway.service import served
 
     settings = gateway_server.Settings(
         project=console.path,

@@ -89,7 +89,7 @@ def list_(console: Console) -> None:
 @click.argument("endpoint")
 @click.argument("request")
 def invoke(console: Console, endpoint: str, request: str) -> None:
-    from ..endpoints.gateway import Gateway
+    from ..endpoints.gateway.gateway import Gateway
 
     text = sys.stdin.read() if request == "-" else request
     shape = 'quote it for the shell: \'{"visitor_id": "v1", ...}\''

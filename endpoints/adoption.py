@@ -17,7 +17,7 @@ from ..project.names import VARIANT_LENGTH, did_you_mean, name_problem
 from ..project.specs import ProjectSpec
 from ..runtime import Project
 from ..target import attribute
-from .inputs import ADOPTED, was_adopted
+from .gateway.inputs import ADOPTED, was_adopted
 from .split import HUNDRED, shown
 
 _HUNDREDTH = Decimal("0.01")

@@ -14,9 +14,9 @@ from ..runtime import Project
 from ..storage import wait
 from . import owner
 from .converge import variants_ready
-from .exposures import EXPOSURES
+from .gateway.exposures import EXPOSURES
+from .gateway.inputs import manifest_of, union, view_keys
 from .hosting import resolution
-from .inputs import manifest_of, union, view_keys
 from .port import EndpointSpec, EndpointState
 from .resolving import declared, resolve, under
 from .smoke import Smoke, smoke

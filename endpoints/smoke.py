@@ -8,7 +8,7 @@ import msgspec
 
 from ..errors import IsthmusError, NotFound
 from ..runtime import Project
-from .gateway import Gateway
+from .gateway.gateway import Gateway
 
 REQUESTS = 20
 CANDIDATES = 4

@@ -102,7 +102,7 @@ def _replays(project: Project) -> tuple[Replay, Replay, float]:
 
 def _serve(project: Project, requests: int) -> Served:
     """Real contexts from the log, random candidates, one request after the other."""
-    from ..endpoints.gateway import Gateway
+    from ..endpoints.gateway.gateway import Gateway
 
     contexts = project.target.warehouse.query(
         "SELECT segment_id FROM events_impression ORDER BY event_timestamp, event_id LIMIT 2000", {}
@@ -154,7 +154,7 @@ def _rehearsed(project: Project) -> RolledBack:
 
 
 def _exposures(project: Project) -> int:
-    from ..endpoints.exposures import EXPOSURES
+    from ..endpoints.gateway.exposures import EXPOSURES
 
     found = project.target.warehouse.query(f"SELECT count(*) AS n FROM {EXPOSURES.name}", {})
     return int(found["n"][0].as_py())

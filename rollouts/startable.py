@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..endpoints.inputs import was_adopted
+from ..endpoints.gateway.inputs import was_adopted
 from ..endpoints.port import EndpointSpec, EndpointState, VariantState
 from ..endpoints.resolving import declared, resolve
 from ..endpoints.revision import revision_of

@@ -11,7 +11,7 @@ import isthmus
 from isthmus.adapters.sagemaker import sql as athena
 from isthmus.adapters.vertex import sql as bigquery
 from isthmus.endpoints.deploy import deploy
-from isthmus.endpoints.gateway import Gateway
+from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.events.ingest import ingest
 from isthmus.feature_store import history
 from isthmus.feature_store.materialize import materialize

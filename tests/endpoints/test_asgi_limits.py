@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 import uvicorn
 
-from isthmus.endpoints.asgi_limits import Bounded, Limits
+from isthmus.endpoints.gateway.asgi_limits import Bounded, Limits
 from isthmus.tests.conformance.toy_models import until
 
 LIMITS = Limits(head_seconds=60, body_seconds=60, write_seconds=60, connections=6)

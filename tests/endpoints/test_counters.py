@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.endpoints import counters
-from isthmus.endpoints.counters import Counters, exposition, sample, totals
-from isthmus.endpoints.shared_folder import shared_folder
+from isthmus.endpoints.gateway import counters
+from isthmus.endpoints.gateway.counters import Counters, exposition, sample, totals
+from isthmus.endpoints.gateway.shared_folder import shared_folder
 from isthmus.errors import Busy
 
 ASKED = sample(counters.REQUESTS, endpoint="ranker")
@@ -20,7 +20,7 @@ ASKED = sample(counters.REQUESTS, endpoint="ranker")
 def test_counts_are_summed_over_processes_and_gauges_over_those_that_live(tmp_path, monkeypatch):
     monkeypatch.setattr(counters, "_READING", 0)
     code = (
-        "import os, signal, sys; from pathlib import Path; from isthmus.endpoints.counters import *\n"
+        "import os, signal, sys; from pathlib import Path; from isthmus.endpoints.gateway.counters import *\n"
         "mine = Counters(Path(sys.argv[1]) / '1.counters'); mine.add(sys.argv[2], 3); mine.set(WORKERS, 1)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -68,7 +68,7 @@ def test_a_label_may_hold_anything():
 
 def test_the_folder_of_a_gateway_that_was_killed_goes_with_the_next_one():
     code = (
-        "import os, signal; from isthmus.endpoints.shared_folder import shared_folder\n"
+        "import os, signal; from isthmus.endpoints.gateway.shared_folder import shared_folder\n"
         "print(shared_folder(), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.PIPE, text=True)

@@ -15,7 +15,7 @@ import pytest
 
 from isthmus.endpoints import owner
 from isthmus.endpoints.deploy import deploy
-from isthmus.endpoints.gateway import Gateway
+from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.resolving import declared, resolve, under
 from isthmus.endpoints.traffic import intent, traffic
 from isthmus.errors import Denied, Invalid, ModelError, NotFound, Refused, Unsupported
@@ -177,7 +177,7 @@ def test_leaving_the_project_delivers_what_a_gateway_that_nobody_closed_has_answ
 
 SERVING = """
 import isthmus, sys
-from isthmus.endpoints.gateway import Gateway
+from isthmus.endpoints.gateway.gateway import Gateway
 with isthmus.open(sys.argv[1]) as project:
     with Gateway(project, "ranker") as gateway:
         for _ in range(20):

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from isthmus.endpoints.answer_numbers import AnswerNumbers
-from isthmus.endpoints.exposure_writer import GROUP, ExposureWriter
+from isthmus.endpoints.gateway.answer_numbers import AnswerNumbers
+from isthmus.endpoints.gateway.exposure_writer import GROUP, ExposureWriter
 from isthmus.errors import Denied, Unavailable
 from isthmus.events.port import Rejected
 
@@ -195,8 +195,8 @@ def test_a_forked_process_has_numbers_of_its_own_from_its_first_moment():
 
 PROGRAM = """
 import multiprocessing, os, sys
-from isthmus.endpoints.answer_numbers import AnswerNumbers
-from isthmus.endpoints.exposure_writer import ExposureWriter
+from isthmus.endpoints.gateway.answer_numbers import AnswerNumbers
+from isthmus.endpoints.gateway.exposure_writer import ExposureWriter
 
 def note(rows):
     with open(sys.argv[1], "a") as file:

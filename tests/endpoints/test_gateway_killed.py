@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 ANSWERS = 400  # after which it is killed
 RANKING = """
 import sys
-from isthmus.endpoints.gateway import Gateway
+from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.tests.endpoints import mini
 from pathlib import Path
 with mini.opened(Path(sys.argv[1])) as project:
@@ -25,7 +25,8 @@ with mini.opened(Path(sys.argv[1])) as project:
 HANGING = """
 import sys, threading
 from pathlib import Path
-from isthmus.endpoints import gateway_server, sample
+from isthmus.endpoints.gateway import sample
+from isthmus.endpoints.gateway import server as gateway_server
 from isthmus.tests.endpoints import mini
 
 def hang(*_):

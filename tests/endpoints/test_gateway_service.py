@@ -25,13 +25,14 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from isthmus.endpoints import asgi
-from isthmus.endpoints.asgi import MAX_BYTES, Application, _of_environment
+from isthmus.endpoints.asgi import of_environment
 from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.door import door
-from isthmus.endpoints.sample import Sampler
-from isthmus.endpoints.service import Service
-from isthmus.endpoints.service import served as served_names
+from isthmus.endpoints.gateway import application as asgi
+from isthmus.endpoints.gateway.application import MAX_BYTES, Application
+from isthmus.endpoints.gateway.sample import Sampler
+from isthmus.endpoints.gateway.service import Service
+from isthmus.endpoints.gateway.service import served as served_names
 from isthmus.errors import Invalid
 from isthmus.tests.cli.running import CHILD, isthmus
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
@@ -252,7 +253,7 @@ def test_health_says_what_is_missing_when_features_cannot_be_read(caller, monkey
 
 
 def test_any_asgi_server_may_run_it_and_no_stranger_reaches_it_without_a_token(folder):
-    caller = Caller(_of_environment({"ISTHMUS_PROJECT": str(folder), "ISTHMUS_ALLOW_HOST": "ranker.example, other"}))
+    caller = Caller(of_environment({"ISTHMUS_PROJECT": str(folder), "ISTHMUS_ALLOW_HOST": "ranker.example, other"}))
     assert caller.rank(mini.REQUEST)[0] == 200
     assert caller.rank(mini.REQUEST, headers=JSON | {"host": "ranker.example"})[0] == 200
     status, answer = caller.rank(mini.REQUEST, server=("10.0.0.7", 80))
@@ -263,7 +264,7 @@ def test_any_asgi_server_may_run_it_and_no_stranger_reaches_it_without_a_token(f
     assert shared.exists()
     caller.close()
     assert not shared.exists()
-    caller = Caller(_of_environment({"ISTHMUS_PROJECT": str(folder / "project.yaml"), "ISTHMUS_TOKEN": "s3cret"}))
+    caller = Caller(of_environment({"ISTHMUS_PROJECT": str(folder / "project.yaml"), "ISTHMUS_TOKEN": "s3cret"}))
     assert caller.rank(mini.REQUEST, server=("10.0.0.7", 80))[0] == 401
     assert caller.rank(mini.REQUEST, server=("10.0.0.7", 80), headers=JSON | {"authorization": "Bearer s3cret"})[0] == 200
     caller.close()

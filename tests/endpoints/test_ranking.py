@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.endpoints.inputs import union
-from isthmus.endpoints.ranking import as_scores, order, propensity, shown
-from isthmus.endpoints.request import RequestShape, parsed
+from isthmus.endpoints.gateway.inputs import union
+from isthmus.endpoints.gateway.ranking import as_scores, order, propensity, shown
+from isthmus.endpoints.gateway.request import RequestShape, parsed
 from isthmus.errors import Invalid, ModelError
 from isthmus.pipelines.predictor import Manifest, ModelFeature
 from isthmus.project.specs import Attribute, Entity

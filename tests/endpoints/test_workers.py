@@ -5,8 +5,8 @@ import socket
 import subprocess
 import time
 
-from isthmus.endpoints.gateway_server import Settings
-from isthmus.endpoints.workers import _Workers
+from isthmus.endpoints.gateway.server import Settings
+from isthmus.endpoints.gateway.workers import _Workers
 
 
 def test_where_a_worker_cannot_be_started_again_the_others_serve_on_and_it_is_tried_later(tmp_path, monkeypatch, capsys):

@@ -98,7 +98,7 @@ from freezegun import freeze_time
 @freeze_time("2020-01-01")
 def test_it():
     assert "plan" in dir(isthmus)
-    assert "isthmus.endpoints.gateway" not in sys.modules
+    assert "isthmus.endpoints.gateway.gateway" not in sys.modules
 """
     done = run(tmp_path, suite)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -19,7 +19,7 @@ from typing import final
 
 import msgspec
 
-from ..errors import Busy
+from ...errors import Busy
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 REQUESTS, SECONDS = "isthmus_gateway_requests_total", "isthmus_gateway_request_seconds"

@@ -16,11 +16,11 @@ from typing import Any, final
 
 import msgspec
 
-from .gateway_server import FINISHING, NOT_OPENED, Settings, Worker
+from .server import FINISHING, NOT_OPENED, Settings, Worker
 from .service import CLOSING
 from .shared_folder import shared_folder
 
-_SERVER = f"{__package__}.gateway_server"
+_SERVER = f"{__package__}.server"
 _SHORT_LIFE, _LONGEST_PAUSE = 5.0, 30.0  # seconds: who lives no longer is started again later and later
 
 

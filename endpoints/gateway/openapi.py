@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..project.specs import Attribute, Endpoint, Entity, ProjectSpec
+from ...project.specs import Attribute, Endpoint, Entity, ProjectSpec
 from .answers import Health
 from .gateway import Ranking
 from .request import shape_of

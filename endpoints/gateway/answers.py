@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..errors import Busy, Invalid, IsthmusError, ModelError, NotFound, OutcomeUnknown, Throttled, Unavailable, Unsupported
+from ...errors import Busy, Invalid, IsthmusError, ModelError, NotFound, OutcomeUnknown, Throttled, Unavailable, Unsupported
 
 _STATUS: tuple[tuple[type[IsthmusError], int], ...] = (
     (Invalid, 400),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..events.port import Column, StreamSpec
-from ..events.relations import CORRECTION, STORED_TIMESTAMP
+from ...events.port import Column, StreamSpec
+from ...events.relations import CORRECTION, STORED_TIMESTAMP
 
 _TEXT = ("endpoint", "unit", "variant", "version", "entity", "entity_key")
 

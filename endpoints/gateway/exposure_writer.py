@@ -15,8 +15,8 @@ from collections.abc import Callable, MutableSet, Sequence
 from datetime import timedelta
 from typing import final
 
-from ..errors import Busy, Conflict, IsthmusError, OutcomeUnknown, Throttled, Unavailable
-from ..events.port import Rejected, Row
+from ...errors import Busy, Conflict, IsthmusError, OutcomeUnknown, Throttled, Unavailable
+from ...events.port import Rejected, Row
 
 GROUP = 500  # rows; what a call of Kinesis takes
 GATHER = timedelta(milliseconds=20)  # after a group's first row

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from ..errors import Invalid, Refused
-from ..formats import decode
-from ..pipelines.port import ModelVersion
-from ..pipelines.predictor import MANIFEST, Manifest
-from ..runtime import Project
+from ...errors import Invalid, Refused
+from ...formats import decode
+from ...pipelines.port import ModelVersion
+from ...pipelines.predictor import MANIFEST, Manifest
+from ...runtime import Project
 
 ADOPTED = "adopted:"  # before the digest of what it serves
 

@@ -8,7 +8,7 @@ from random import Random
 
 import msgspec
 
-from ..errors import ModelError
+from ...errors import ModelError
 
 Item = int | str
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from ..errors import Invalid
-from ..events.values import BadValueError, convert, shown
-from ..project.names import did_you_mean
-from ..project.specs import Attribute, Endpoint, Entity, ProjectSpec
+from ...errors import Invalid
+from ...events.values import BadValueError, convert, shown
+from ...project.names import did_you_mean
+from ...project.specs import Attribute, Endpoint, Entity, ProjectSpec
 
 LONGEST_KEY = 1024  # bytes of UTF-8; every online store takes it
 _LONGEST_NAME = 100  # characters of a name that is compared with those that there are

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import IsthmusError
+from ...errors import IsthmusError
 
 _SECONDS = 120
 
@@ -60,8 +60,8 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main(settings: str, endpoint: str) -> int:
-    from ..runtime import open as open_project
-    from .smoke import example_request
+    from ...runtime import open as open_project
+    from ..smoke import example_request
 
     sampler = msgspec.json.decode(settings, type=Sampler)
     result, sys.stdout = sys.stdout, sys.stderr  # a trainer's module may print when it is imported

@@ -15,17 +15,17 @@ from typing import Any, Self, final
 
 import msgspec
 
-from ..errors import Invalid, IsthmusError, NotFound
-from ..events.emit import emit_stream
-from ..feature_store.history import entity_key
-from ..feature_store.online import OnlineReader
-from ..feature_store.row_cache import RowCache
-from ..runtime import Project
+from ...errors import Invalid, IsthmusError, NotFound
+from ...events.emit import emit_stream
+from ...feature_store.history import entity_key
+from ...feature_store.online import OnlineReader
+from ...feature_store.row_cache import RowCache
+from ...runtime import Project
+from ..port import Reply
 from .answer_numbers import AnswerNumbers
 from .exposure_writer import CLOSING, Emit, ExposureWriter
 from .exposures import EXPOSURES
 from .inputs import Inputs, manifest_of, union, view_keys
-from .port import Reply
 from .ranking import Shown, as_scores, shown
 from .request import RankRequest, parsed, shape_of
 from .tally import Tally

@@ -17,11 +17,11 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
-from ..errors import IsthmusError, Unavailable
-from ..runtime import Project
-from .asgi import Application
+from ...errors import IsthmusError, Unavailable
+from ...runtime import Project
+from ..door import TOKEN, door
+from .application import Application
 from .asgi_limits import Bounded, Limits, within_descriptors
-from .door import TOKEN, door
 from .sample import Sampler
 from .service import Service
 from .shared_folder import shared_folder
@@ -141,7 +141,7 @@ class _Server(uvicorn.Server):
 
 
 def main(text: str) -> int:
-    from ..runtime import open as open_project
+    from ...runtime import open as open_project
 
     worker = msgspec.json.decode(text, type=Worker)
     settings = worker.settings

@@ -13,10 +13,11 @@ from typing import Any, final
 
 import msgspec
 
-from ..errors import Invalid, IsthmusError, NotFound
-from ..feature_store import watermarks
-from ..project.names import did_you_mean
-from ..runtime import Project
+from ...errors import Invalid, IsthmusError, NotFound
+from ...feature_store import watermarks
+from ...project.names import did_you_mean
+from ...runtime import Project
+from ..smoke import REQUESTS as TRIES  # where no request can be aimed: until every variant has answered, at most
 from . import counters
 from .answers import Answer, Health, Readiness, failed, status_of
 from .counters import Counters, sample, totals
@@ -24,7 +25,6 @@ from .gateway import Gateway
 from .openapi import document
 from .request import shape_of
 from .sample import SampleFailed, Sampler
-from .smoke import REQUESTS as TRIES  # where no request can be aimed: until every variant has answered, at most
 
 CLOSING = timedelta(seconds=10)  # for what was answered and is not delivered yet
 _AGES = 10.0  # seconds for which the ages of features are not asked again

@@ -1,0 +1,1 @@
+"""The gateway: a request becomes a ranking, and what was shown is logged; by itself or as a service over HTTP."""
