@@ -29,7 +29,7 @@ def _per_day(_context: click.Context, _parameter: click.Parameter, value: str | 
 @command(name="list", help="The experiments of project.yaml.")
 def list_(console: Console) -> None:
     with console.open() as project:
-        experiments = project.spec.experiments.values()
+        experiments = project.spec.analyses.values()
         rows = [(e.name, f"{e.event}.{e.attribute}", f"{e.control} : {e.treatment}", e.metric, "analysis", e.owner) for e in experiments]
         head = ("experiment", "arm", "arms", "metric", "state", "owner")
         text = grid(rows, head=head) if rows else "project.yaml has no experiments"

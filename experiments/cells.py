@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from ..feature_store.port import Params
-from ..project.specs import Experiment, Objective
+from ..project.specs import Analysis, Objective
 from ..runtime import Project
 from ..times import utc_milliseconds
 from .ratio import NOTHING, Arm
@@ -36,7 +36,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
         return {name: sum((arm for day, arm in of_arm.items() if day <= until), NOTHING) for name, of_arm in self.arms.items()}
 
 
-def read(project: Project, experiment: Experiment, objective: Objective, moment: datetime) -> Cells:
+def read(project: Project, experiment: Analysis, objective: Objective, moment: datetime) -> Cells:
     """Rows whose outcome is known at `moment`. An old log (`now:`) is complete: what its last window holds counts as known."""
     closed = project.spec.now is not None and moment == utc_milliseconds(project.spec.now)
     known = moment + objective.within if closed else moment
@@ -51,7 +51,7 @@ def read(project: Project, experiment: Experiment, objective: Objective, moment:
     return Cells(arms=arms, twice=twice, unnamed=_unnamed(project, experiment, objective, params))
 
 
-def cells_sql(experiment: Experiment, objective: Objective) -> str:
+def cells_sql(experiment: Analysis, objective: Objective) -> str:
     """Columns: arm, other (differs from it where units are in both arms), day, and what the day adds to the sums of `Arm`."""
     arm = experiment.attribute
     of_arms = f"FROM {objective.name} WHERE {_ROWS.format(arm=arm)}"
@@ -73,7 +73,7 @@ def cells_sql(experiment: Experiment, objective: Objective) -> str:
     return f"SELECT arm, other, day, {_INCREMENTS} FROM ({running}) AS isthmus_units GROUP BY arm, other, day"
 
 
-def _unnamed(project: Project, experiment: Experiment, objective: Objective, params: Params) -> int:
+def _unnamed(project: Project, experiment: Analysis, objective: Objective, params: Params) -> int:
     attributes = project.spec.events[objective.exposure].attributes
     if all(attribute.required for attribute in attributes if attribute.name == objective.unit):
         return 0

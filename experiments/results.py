@@ -9,7 +9,7 @@ import msgspec
 
 from ..errors import Invalid, NotFound
 from ..pipelines.statistics import Estimate
-from ..project.specs import Experiment, ExperimentGuardrail, Objective
+from ..project.specs import Analysis, ExperimentGuardrail, Objective
 from ..runtime import Project
 from ..times import utc_milliseconds
 from . import cells, split, verdict
@@ -112,10 +112,10 @@ def results(project: Project, name: str, *, as_of: datetime | None = None) -> Re
     )
 
 
-def of_project(project: Project, name: str) -> Experiment:
-    experiment = project.spec.experiments.get(name)
+def of_project(project: Project, name: str) -> Analysis:
+    experiment = project.spec.analyses.get(name)
     if experiment is None:
-        have = ", ".join(project.spec.experiments) or "none"
+        have = ", ".join(project.spec.analyses) or "none"
         raise NotFound(f"project.yaml has no experiment {name}", remedy=f"it has {have}")
     return experiment
 
@@ -147,7 +147,7 @@ def _metric(objective: Objective, read: Cells, inference: Inference, guardrail: 
     )
 
 
-def _split(experiment: Experiment, metric: Metric) -> Split | None:
+def _split(experiment: Analysis, metric: Metric) -> Split | None:
     if experiment.weights is None:
         return None
     planned = dict(zip(metric.arms, experiment.weights, strict=True))
@@ -166,7 +166,7 @@ def _verdict(metric: Metric, guardrails: tuple[Metric, ...], checked: Split | No
     return Verdict(word=word, why=why)
 
 
-def _both_arms(project: Project, experiment: Experiment, objective: Objective, read: Cells, moment: datetime) -> None:
+def _both_arms(project: Project, experiment: Analysis, objective: Objective, read: Cells, moment: datetime) -> None:
     attribute = experiment.attribute
     for name, arm in read.total().items():
         if not arm.d:
@@ -176,7 +176,7 @@ def _both_arms(project: Project, experiment: Experiment, objective: Objective, r
             )
 
 
-def _values(project: Project, experiment: Experiment, objective: Objective) -> str:
+def _values(project: Project, experiment: Analysis, objective: Objective) -> str:
     arm = experiment.attribute
     sql = f"SELECT {arm} AS arm, count(*) AS n FROM {objective.name} GROUP BY {arm} ORDER BY n DESC LIMIT 12"
     rows = project.target.warehouse.query(sql, {}).to_pylist()

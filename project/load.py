@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..errors import NotFound, Problem, ProjectError
-from . import build, experiments, files, profiles, references, rollouts, trainers, yaml
+from . import analyses, build, files, profiles, references, rollouts, trainers, yaml
 from .names import name_problem
 from .report import Report
 from .sections import MODEL, PROJECT, SECTIONS
@@ -104,11 +104,11 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
         endpoints=endpoints,
         models=models,
         rollouts={name: rollouts.build(name, found, endpoints.get(name), report) for name, found in sound("rollouts").items()},
-        experiments={name: experiments.build(name, values, report) for name, values in sound("experiments").items()},
+        analyses={name: analyses.build(name, values, report) for name, values in sound("experiments").items()},
     )
     references.check(spec, declared, registered, report)
     rollouts.check(spec, declared, report)
-    experiments.check(spec, declared, report)
+    analyses.check(spec, declared, report)
     trainers.check(folder, models.values(), report)
     return spec
 
@@ -136,6 +136,6 @@ def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
         spec,
         endpoints={name: found for name, found in spec.endpoints.items() if report.sound(f"endpoints.{name}")},
         rollouts={name: found for name, found in spec.rollouts.items() if report.sound(f"rollouts.{name}")},
-        experiments={name: built for name, built in spec.experiments.items() if report.sound(f"experiments.{name}")},
+        analyses={name: built for name, built in spec.analyses.items() if report.sound(f"experiments.{name}")},
         models={name: found for name, found in spec.models.items() if report.sound(f"{found.path}:")},
     )

@@ -75,11 +75,25 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     traffic: Decimal  # percent, at creation
 
 
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """What an arm may set: a rule reads it as $name, a predictor takes it by keyword."""
+
+    name: str
+    type: Literal["bool", "int", "float", "string"]
+    default: bool | int | float | str
+    min: float | None = None
+    max: float | None = None
+    allowed: tuple[Any, ...] | None = None
+    description: str = ""
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     objective: str
     unit: str
     variants: tuple[Variant, ...]
+    attributes: tuple[Attribute, ...] = ()  # of a request, beside those of the exposure: targeting and segments read them
+    parameters: dict[str, Parameter] = {}
     explore: Decimal = Decimal(0)  # percent of requests answered in random order
     online_cache: timedelta = timedelta(seconds=1)  # for so long the gateway keeps a row that it has read
     max_candidates: int = 1000  # of a request to the gateway
@@ -168,7 +182,7 @@ class ExperimentGuardrail(msgspec.Struct, frozen=True, kw_only=True):
         return f"may {self.may} {self.margin:f} %"
 
 
-class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """`{arm: impression.policy, control: random, treatment: bts, metric: ctr}`: assigned elsewhere, the arm stands on the exposure."""
 
     name: str
@@ -182,6 +196,92 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     also: tuple[str, ...] = ()  # objectives that are told and decide nothing
     owner: str = ""
     hypothesis: str = ""
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """What a metric adds up over a unit's events: their number, or an attribute of theirs."""
+
+    event: str
+    attribute: str | None = None  # None: one for each event
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure of units. Every objective is a metric of its name, too (`objective`): outcomes of the unit's exposures / those exposures.
+
+    sum: the mean of a unit's total. any: the share of units with at least one. rate: the ratio of two totals.
+    """
+
+    name: str
+    kind: Literal["sum", "any", "rate"]
+    numerator: Total
+    denominator: Total | None = None  # of a rate
+    within: timedelta | None = None  # from a unit's first exposure, whole UTC days; None: to the last look
+    before: timedelta | None = None  # the same total so long before the first exposure reduces the variance
+    at_most: float | None = None  # a unit's total counts up to this
+    goal: Literal["maximise", "minimise"] = "maximise"
+    objective: str | None = None
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
+    """Experiments of one layer never share a unit; those of two layers are independent of each other."""
+
+    name: str
+    endpoint: str
+    holdout: Decimal = Decimal(0)  # percent of its units that are in no experiment of it
+    salt: str = ""  # default: its name
+
+    @property
+    def salted(self) -> str:
+        return self.salt or self.name
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of one attribute of a request; all that are written must hold. What is absent or null meets none."""
+
+    attribute: str
+    among: tuple[Any, ...] | None = None
+    not_among: tuple[Any, ...] | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class ExperimentArm(msgspec.Struct, frozen=True, kw_only=True):
+    """`variant` and `explore` (percent) among its parameters are known to every endpoint."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+    weight: float = 1.0  # its part of the sum of all arms'
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`{minimum_effect: 8%, days: 14}`: power 80 %, 5 %."""
+
+    minimum_effect: Decimal  # percent of the control's
+    days: int | None = None
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway assigns. The first arm is the control."""
+
+    name: str
+    layer: str
+    arms: tuple[ExperimentArm, ...]
+    metric: tuple[str, ...]  # that decide; several: each must be better
+    share: Decimal = Decimal(100)  # percent of the layer, when it starts
+    holdout: Decimal = Decimal(0)  # percent of its units that keep the control until `close`
+    targeting: tuple[Condition, ...] = ()
+    guardrails: tuple[ExperimentGuardrail, ...] = ()
+    also: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()  # attributes of the request
+    plan: Plan | None = None
+    salt: str = ""  # default: the run's name
+    owner: str = ""
+    hypothesis: str = ""
+
+    @property
+    def aims(self) -> bool:
+        """Whether its arms are variants: then its runs own the endpoint's traffic."""
+        return any("variant" in arm.parameters for arm in self.arms)
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,7 +347,10 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: dict[str, Endpoint] = {}
     models: dict[str, Model] = {}  # by configuration name
     rollouts: dict[str, Rollout] = {}  # by endpoint
+    analyses: dict[str, Analysis] = {}  # the section `experiments`, where it names an `arm`
     experiments: dict[str, Experiment] = {}
+    layers: dict[str, Layer] = {}  # with those that an endpoint has by default
+    metrics: dict[str, Metric] = {}  # with those that are objectives
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

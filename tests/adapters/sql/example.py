@@ -28,8 +28,8 @@ def texts():
         **{name: view.sql for name, view in spec.feature_views.items()},
         "ctr": objective_view(spec, ctr).view_sql,
         "events_impression": exactly_once_view(spec.events["impression"]).view_sql,
-        "arms_by_row": _asked(cells_sql(spec.experiments["policy_test"], ctr)),
-        "arms_by_unit": _asked(cells_sql(spec.experiments["policy_test"], by_unit)),
+        "arms_by_row": _asked(cells_sql(spec.analyses["policy_test"], ctr)),
+        "arms_by_unit": _asked(cells_sql(spec.analyses["policy_test"], by_unit)),
     }
 
 

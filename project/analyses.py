@@ -10,14 +10,14 @@ from .build import fits
 from .names import did_you_mean
 from .references import Declared, known
 from .report import Report, child, item
-from .specs import Attribute, Experiment, ExperimentGuardrail, Objective, ProjectSpec
+from .specs import Analysis, Attribute, ExperimentGuardrail, Objective, ProjectSpec
 
 
-def build(name: str, values: dict[str, Any], report: Report) -> Experiment:
+def build(name: str, values: dict[str, Any], report: Report) -> Analysis:
     event, attribute = values["arm"]
     fields = {key: value for key, value in values.items() if key not in ("arm", "weights", "guardrails")}
     weights = values.get("weights")
-    return Experiment(
+    return Analysis(
         name=name,
         event=event,
         attribute=attribute,
@@ -40,7 +40,7 @@ def _guardrail(about: dict[str, Any], key: str, report: Report) -> ExperimentGua
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    for experiment in spec.experiments.values():
+    for experiment in spec.analyses.values():
         key = f"experiments.{experiment.name}"
         arm = _arm(experiment, spec, declared, key, report)
         if experiment.weights is not None and min(experiment.weights) <= 0:
@@ -52,7 +52,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
                     _one_exposure(experiment, objective, place, report)
 
 
-def _metrics(experiment: Experiment, key: str) -> Iterator[tuple[str, str]]:
+def _metrics(experiment: Analysis, key: str) -> Iterator[tuple[str, str]]:
     """Every objective that it names, and where."""
     yield experiment.metric, child(key, "metric")
     for position, guardrail in enumerate(experiment.guardrails):
@@ -61,7 +61,7 @@ def _metrics(experiment: Experiment, key: str) -> Iterator[tuple[str, str]]:
         yield name, item(child(key, "also"), position)
 
 
-def _arm(experiment: Experiment, spec: ProjectSpec, declared: Declared, key: str, report: Report) -> Attribute | None:
+def _arm(experiment: Analysis, spec: ProjectSpec, declared: Declared, key: str, report: Report) -> Attribute | None:
     place = child(key, "arm")
     if not known(experiment.event, declared.events, place, report, noun="an event", has="events are"):
         return None
@@ -94,7 +94,7 @@ def _value(value: object, attribute: Attribute, key: str, report: Report) -> Non
         )
 
 
-def _one_exposure(experiment: Experiment, objective: Objective, place: str, report: Report) -> None:
+def _one_exposure(experiment: Analysis, objective: Objective, place: str, report: Report) -> None:
     if objective.exposure != experiment.event:
         report.add(
             place,
