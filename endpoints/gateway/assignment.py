@@ -60,6 +60,7 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     targeting: tuple[Condition, ...] = ()
     salt: str  # of purpose `arm`: the run's name, or what `salt:` says
     ships: str = ""
+    segments: tuple[str, ...] = ()  # attributes of a request that are logged with an assignment
     started: datetime
 
     @property
