@@ -18,6 +18,7 @@ ROWS: dict[str, type[Decimal | timedelta | int] | None] = {
     "capacity.instances": None,
     "invoke.variant": None,
     "invoke.max_bytes": int,
+    "invoke.parameters": None,
     "shadow.native": None,
     "guarded_replace": None,
     "metrics.delay": timedelta,

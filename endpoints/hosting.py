@@ -14,7 +14,8 @@ import msgspec
 
 from ..errors import Conflict, Invalid, ModelError, NotFound, Unsupported
 from ..events.port import Row
-from .port import EndpointSpec, TrafficMinute, VariantSpec, Window
+from ..pipelines.call_parameters import SCALARS, is_scalar
+from .port import NO_PARAMETERS, EndpointSpec, TrafficMinute, VariantSpec, Window
 from .revision import identity
 from .split import HUNDRED, checked, shown
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..target import Target
 
 STICKY, CAPTURE = "invoke.variant, sticky", "capture"  # the capabilities that a spec may ask for
-AIM = "invoke.variant"  # and a request
+AIM, PARAMETERS = "invoke.variant", "invoke.parameters"  # and a request
 
 
 class HostRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,9 +160,26 @@ def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Seq
             raise Invalid(f"{endpoint}: {minute.variant} cannot have had {errors} errors in {minute.requests} requests at {minute.start}")
 
 
-def request_body(endpoint: str, instances: Sequence[Row], rules: HostRules) -> bytes:
-    """`{"instances": [...]}`. Unsupported: more bytes than the target takes."""
-    body = _encode({"instances": instances})
+def check_parameters(endpoint: str, parameters: Mapping[str, object]) -> None:
+    """Invalid: one that JSON, or a protobuf Value, which is what Vertex AI makes of it, would not carry as it is."""
+    for name, value in parameters.items():
+        if not is_scalar(value):
+            kind = "" if isinstance(value, int | float | str) else f", a {type(value).__name__}"
+            raise Invalid(f"{endpoint}: the parameter {name} is {value!r}{kind}", remedy=f"a parameter is {SCALARS}")
+
+
+def request_body(endpoint: str, instances: Sequence[Row], rules: HostRules, parameters: Mapping[str, object] = NO_PARAMETERS) -> bytes:
+    """`{"instances": [...]}`, and `"parameters": {...}` where there are any.
+
+    Invalid: see `check_parameters`. Unsupported: parameters, or more bytes, than the target takes.
+    """
+    document: dict[str, object] = {"instances": instances}
+    if parameters:
+        if PARAMETERS not in rules.offers:
+            raise Unsupported(f"{endpoint}: {rules.provider} passes no parameters to a model", capability=PARAMETERS)
+        check_parameters(endpoint, parameters)
+        document["parameters"] = dict(parameters)
+    body = _encode(document)
     if len(body) > rules.max_bytes:
         raise Unsupported(
             f"{endpoint}: the request has {len(body):,} bytes, more than the {rules.max_bytes:,} that {rules.target} takes",

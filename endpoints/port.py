@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal, Protocol
+from types import MappingProxyType
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from ..events.port import Row
 from ..storage import Phase
+
+NO_PARAMETERS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -104,8 +107,19 @@ class EndpointHost(Protocol):
 
     def observe(self, endpoint: str) -> EndpointState | None: ...
 
-    def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:
-        """ModelError, Busy."""
+    def invoke(
+        self,
+        endpoint: str,
+        instances: Sequence[Row],
+        *,
+        variant: str | None,
+        request_id: str,
+        parameters: Mapping[str, object] = NO_PARAMETERS,
+    ) -> Reply:
+        """ModelError, Busy. `parameters`: bool, int, float or str by name, for this call alone; a predictor gets those that it accepts.
+
+        Invalid, before anything is sent: a parameter that JSON cannot carry to every target alike.
+        """
         ...
 
 

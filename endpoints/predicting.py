@@ -117,8 +117,8 @@ def answer(model: LoadedModel, request: Request) -> tuple[int, bytes]:
     """Status and JSON."""
     content_type = request.headers.get(b"content-type", b"").decode("latin-1")
     try:
-        rows = wire.instances(bytes(request.body), content_type, model.manifest)
-        body = _encode({"predictions": wire.predictions(model.predictor.predict(rows), len(rows))})
+        rows, parameters = wire.request(bytes(request.body), content_type, model.manifest)
+        body = _encode({"predictions": wire.predictions(model.predictor.predict(rows, **parameters), len(rows))})
     except wire.BadRequest as error:
         return 400, _encode(Failure(error="BadRequest", message=str(error)))
     except BaseException as error:  # noqa: BLE001  the user's code may raise anything, SystemExit too, and the server outlives it

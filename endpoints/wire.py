@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ..pipelines.call_parameters import Scalar, fitting
 from ..pipelines.predictor import Manifest
 
 MAX_BYTES = 10_000_000  # of a request: the most of any target; its own limit is its row `invoke.max_bytes`
@@ -23,15 +24,15 @@ class BadRequest(ValueError):
     """The caller's mistake, in words for the caller."""
 
 
-def instances(body: bytes, content_type: str, manifest: Manifest) -> list[dict[str, Any]]:
-    """The rows of a request. BadRequest says what was wrong and where."""
+def request(body: bytes, content_type: str, manifest: Manifest) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
+    """The rows, and those parameters that the predictor accepts; only a JSON object has any. BadRequest says what was wrong and where."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind in (JSON, ""):
-        return _from_json(body)
+        return _from_json(body, manifest)
     if kind in (LINES, "application/x-jsonlines", "application/x-ndjson"):
-        return _rows(_lines(body))
+        return _rows(_lines(body)), {}
     if kind == CSV:
-        return _from_csv(body, manifest)
+        return _from_csv(body, manifest), {}
     raise BadRequest(f"content type {kind} is not understood: send {JSON}, {LINES} or {CSV}")
 
 
@@ -48,13 +49,25 @@ def predictions(answer: object, count: int) -> list[Any]:
     return plain
 
 
-def _from_json(body: bytes) -> list[dict[str, Any]]:
-    found = _decoded(body, "the body")
-    if isinstance(found, dict):
-        if "instances" not in found:
-            raise BadRequest('the body has no "instances": send {"instances": [{...}, ...]}')
-        found = found["instances"]
-    return _rows(found)
+def _from_json(body: bytes, manifest: Manifest) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
+    document = _decoded(body, "the body")
+    if not isinstance(document, dict):
+        return _rows(document), {}
+    if "instances" not in document:
+        raise BadRequest('the body has no "instances": send {"instances": [{...}, ...]}')
+    return _rows(document["instances"]), _parameters(document.get("parameters"), manifest)
+
+
+def _parameters(sent: object, manifest: Manifest) -> dict[str, Scalar]:
+    """None for null, too: Vertex AI's SDK sends it to a dedicated endpoint where there are none."""
+    if sent is None:
+        return {}
+    if not isinstance(sent, dict):
+        raise BadRequest(f"parameters is a {_json_name(sent)}, not an object of name: value")
+    try:
+        return fitting(sent, manifest.accepted)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
 
 
 def _rows(found: object) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """A predictor is an object with `predict(rows: list[dict]) -> list`, and, if it likes, `predict_table(table) -> array`.
 
+What one call may set beside its rows is keyword-only: `predict(rows, *, blend=0.5)` (call_parameters.py).
+
 It is kept as JSON and source code, and never as a pickle.
 
 A model's folder:
@@ -34,7 +36,8 @@ import msgspec
 from ..errors import Invalid, NotFound
 from ..formats import StoredDocument, decode
 from ..project.specs import Model
-from . import code_slice
+from . import call_parameters, code_slice
+from .call_parameters import CallParameter
 
 MANIFEST = "model.json"
 
@@ -42,7 +45,7 @@ MANIFEST = "model.json"
 @runtime_checkable
 class Predictor(Protocol):
     """One may also have `predict_table(table: pyarrow.Table) -> array`: the same predictions by columns, for evaluation, at a fraction of
-    the memory and time.
+    the memory and time. Keyword-only parameters of `predict` may be set by each call; `predict_table` is called without any.
     """
 
     def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
@@ -59,7 +62,7 @@ class ModelFeature(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["bool", "int64", "float64", "string", "timestamp"] | None = None
 
 
-class Manifest(StoredDocument, frozen=True, kw_only=True):
+class Manifest(StoredDocument, frozen=True, kw_only=True, tag=2):
     """`model.json`. `digest` covers everything else in the folder but `versions` and `schema`: the same model has the same digest."""
 
     model: str
@@ -73,10 +76,16 @@ class Manifest(StoredDocument, frozen=True, kw_only=True):
     features: tuple[ModelFeature, ...] = ()
     serve_as: dict[str, Any] = {}
     trainer: str = ""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}  # of the trainer
     files: dict[str, str] = {}  # sha256 by path
     digest: str = ""
     versions: dict[str, str] = {}  # python and isthmus, when it was saved
+    predict_parameters: dict[str, CallParameter] | msgspec.UnsetType = msgspec.UNSET  # absent without any: the digest is as it was before
+
+    @property
+    def accepted(self) -> Mapping[str, CallParameter]:
+        """What `predict` takes with one call, by name."""
+        return self.predict_parameters or {}
 
 
 class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +99,8 @@ def save(
     """Write a model folder whole (it replaces an older one) and return its digest.
 
     `types` are the features' column types by name, `keys` each view's entity key. The folder is loaded once before it is put in place, so
-    what cannot be loaded is never registered. Invalid: not a predictor, an attribute that JSON cannot carry, a class that cannot be found.
+    what cannot be loaded is never registered. Invalid: not a predictor, an attribute that JSON cannot carry, a class that cannot be found,
+    a keyword-only parameter of `predict` that no call could send.
     """
     if not callable(getattr(predictor, "predict", None)):
         raise Invalid(
@@ -122,7 +132,8 @@ def save(
 def load(folder: Path, *, digest: str = "") -> LoadedModel:
     """Load a model folder under a module name of its own. `digest`: what the registry says that it holds.
 
-    NotFound: no manifest. Invalid: incomplete, altered, another content than the registry's, or it does not load.
+    NotFound: no manifest. Invalid: incomplete, altered, another content than the registry's, it does not load, or it takes other parameters
+    than the manifest says.
     """
     manifest = whole(folder)
     if digest:
@@ -138,7 +149,22 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
             f"{manifest.model} ({manifest.module}.{manifest.predictor}) does not load: {type(error).__name__}: {error}",
             remedy="the class must be importable from its own module and take its attributes in __init__",
         ) from error
+    _check_parameters(predictor, manifest)
     return LoadedModel(predictor=predictor, manifest=manifest)
+
+
+def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
+    """A class that is installed may be another one by now. A manifest that lists none has none passed to it."""
+    if manifest.accepted and (now := call_parameters.accepted(predictor)) != manifest.accepted:
+        raise Invalid(
+            f"{manifest.model}: {manifest.module}.{manifest.predictor}.predict takes {_listed(now)}, "
+            f"and took {_listed(manifest.accepted)} when it was saved",
+            remedy="install the version of its module with which it was trained, or train again",
+        )
+
+
+def _listed(parameters: Mapping[str, CallParameter]) -> str:
+    return ", ".join(f"{name}={parameter.default!r}" for name, parameter in parameters.items()) or "no parameters"
 
 
 def whole(folder: Path) -> Manifest:
@@ -200,6 +226,7 @@ def _write(predictor: Predictor, folder: Path, model: Model, types: Mapping[str,
         parameters=model.parameters,
         files=_hashes(folder),
         versions={"python": ".".join(map(str, sys.version_info[:3])), "isthmus": _version()},
+        predict_parameters=call_parameters.accepted(predictor) or msgspec.UNSET,
     )
     manifest = msgspec.structs.replace(manifest, digest=_digest(manifest))
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")

@@ -9,7 +9,7 @@ from typing import final
 
 import msgspec
 
-from ..endpoints.port import EndpointHost, EndpointSpec, EndpointState, Reply
+from ..endpoints.port import NO_PARAMETERS, EndpointHost, EndpointSpec, EndpointState, Reply
 from ..events.port import Row
 from ..storage import StateStore, Versioned
 from .ports import Ports
@@ -76,8 +76,16 @@ class _Endpoints:
     def observe(self, endpoint: str) -> EndpointState | None:
         return self._host.observe(endpoint)
 
-    def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:
-        return self._host.invoke(endpoint, instances, variant=variant, request_id=request_id)
+    def invoke(
+        self,
+        endpoint: str,
+        instances: Sequence[Row],
+        *,
+        variant: str | None,
+        request_id: str,
+        parameters: Mapping[str, object] = NO_PARAMETERS,
+    ) -> Reply:
+        return self._host.invoke(endpoint, instances, variant=variant, request_id=request_id, parameters=parameters)
 
 
 @final

@@ -14,6 +14,7 @@ _ROWS = (
     Capability(name="capacity.instances", level="emulated", why="processes: so many model servers behind the router"),
     Capability(name="invoke.variant", level="native", why="a request header"),
     Capability(name="invoke.max_bytes", level="native", value=6_291_456, why="SageMaker's limit, kept here so that a model moves"),
+    Capability(name="invoke.parameters", level="native", why="`parameters` of the body, which the router passes on"),
     Capability(name="shadow.native", level="refused", why="the gateway mirrors instead"),
     Capability(name="guarded_replace", level="refused", why="rollouts move traffic between variants instead"),
     Capability(name="metrics.delay", level="native", value=timedelta(0)),

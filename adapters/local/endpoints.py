@@ -13,7 +13,7 @@ from typing import final
 import msgspec
 
 from ...endpoints import hosting
-from ...endpoints.port import EndpointSpec, EndpointState, Reply, VariantSpec
+from ...endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec
 from ...errors import Busy, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable, Unsupported
 from ...events.port import Row
 from ...storage import Resource
@@ -77,8 +77,16 @@ class LocalEndpointHost:
         row = self._row(endpoint)
         return None if row is None else self._state(endpoint, row)
 
-    def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:
-        body = hosting.request_body(endpoint, instances, self._rules)
+    def invoke(
+        self,
+        endpoint: str,
+        instances: Sequence[Row],
+        *,
+        variant: str | None,
+        request_id: str,
+        parameters: Mapping[str, object] = NO_PARAMETERS,
+    ) -> Reply:
+        body = hosting.request_body(endpoint, instances, self._rules, parameters)
         headers: list[tuple[str, str]] = [("content-type", "application/json"), ("x-request-id", request_id)]
         if variant is not None:
             headers.append(("x-amzn-sagemaker-target-variant", variant))

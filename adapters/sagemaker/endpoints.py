@@ -16,7 +16,7 @@ from typing import Any, final
 import msgspec
 
 from ...endpoints import hosting
-from ...endpoints.port import EndpointSpec, EndpointState, Reply
+from ...endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply
 from ...errors import AlreadyExists, Busy, NotFound, Unavailable
 from ...events.port import Row
 from ...pipelines.port import ModelVersion
@@ -90,8 +90,16 @@ class SageMakerEndpoints:
         described = self._describe(name)
         return None if described is None else self._state(endpoint, name, described)
 
-    def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:
-        body = hosting.request_body(endpoint, instances, self._rules)
+    def invoke(
+        self,
+        endpoint: str,
+        instances: Sequence[Row],
+        *,
+        variant: str | None,
+        request_id: str,
+        parameters: Mapping[str, object] = NO_PARAMETERS,
+    ) -> Reply:
+        body = hosting.request_body(endpoint, instances, self._rules, parameters)
         return invocations.invoke(
             self._aws.client("sagemaker-runtime", retrying=False),
             self._aws.endpoint_name(endpoint),

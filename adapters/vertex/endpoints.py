@@ -16,7 +16,7 @@ from typing import Any, final
 import msgspec
 
 from ...endpoints import hosting
-from ...endpoints.port import EndpointSpec, EndpointState, Reply, VariantSpec
+from ...endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec
 from ...errors import AlreadyExists, Busy, Conflict, Invalid, NotFound
 from ...events.port import Row
 from ...pipelines.port import ModelVersion
@@ -90,9 +90,17 @@ class VertexEndpoints:
         seen = self._look(endpoint)
         return None if seen is None else deployed.state(endpoint, seen)
 
-    def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:
+    def invoke(
+        self,
+        endpoint: str,
+        instances: Sequence[Row],
+        *,
+        variant: str | None,
+        request_id: str,
+        parameters: Mapping[str, object] = NO_PARAMETERS,
+    ) -> Reply:
         hosting.check_aim(endpoint, variant, self._rules)
-        return self._invoker.invoke(endpoint, hosting.request_body(endpoint, instances, self._rules), request_id=request_id)
+        return self._invoker.invoke(endpoint, hosting.request_body(endpoint, instances, self._rules, parameters), request_id=request_id)
 
     def _name(self, endpoint: str) -> str:
         return _path(self._session, endpoint)

@@ -11,7 +11,7 @@ from typing import final
 import msgspec
 
 from ...endpoints import hosting
-from ...endpoints.port import EndpointSpec, EndpointState, Reply, VariantSpec, VariantState
+from ...endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec, VariantState
 from ...endpoints.revision import identity, revision_of_variants
 from ...errors import Busy, Conflict, Invalid, ModelError, NotFound
 from ...events.port import Row
@@ -243,7 +243,15 @@ class WorldEndpoints:
         self._calls.reading("endpoints.observe", endpoint)
         return self._fleet.state() if endpoint == self._fleet.name else None
 
-    def invoke(self, endpoint: str, instances: Sequence[Row], *, variant: str | None, request_id: str) -> Reply:  # noqa: ARG002  the port's
+    def invoke(
+        self,
+        endpoint: str,
+        instances: Sequence[Row],
+        *,
+        variant: str | None,
+        request_id: str,  # noqa: ARG002  the port's
+        parameters: Mapping[str, object] = NO_PARAMETERS,  # noqa: ARG002  the port's
+    ) -> Reply:
         self._must(endpoint)
         variants = self._fleet.variants
         name = variant or max(variants, key=lambda name: variants[name].percent)

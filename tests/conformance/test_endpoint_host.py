@@ -181,6 +181,30 @@ def test_a_request_above_the_limit_is_refused_before_it_is_sent(ready, target, h
     assert host.invoke("ranker", [{"y": "a" * (limit - 200)}], variant=None, request_id="q-2").predictions == (1.0,)
 
 
+@pytest.mark.needs("invoke.parameters")
+def test_parameters_reach_the_predictor_for_their_call_alone(ready, target, host):
+    def answer(**parameters):
+        return host.invoke("ranker", [{"x": 1}], variant=None, request_id="q-1", parameters=parameters).predictions
+
+    assert answer(blend=0.25) == (2.25,)
+    assert answer(blend=1, scale=2.0) == (5.0,), "a whole number is a number, and 2.0 a whole one"
+    assert answer(nobody_reads="this") == answer() == (2.0,)
+    with pytest.raises(ModelError, match="the parameter blend is 'much', not a number") as error:
+        answer(blend="much")
+    assert error.value.status in (400, 424)
+    with pytest.raises(Unsupported, match="more than the") as refusal:
+        answer(unread="a" * int(target.capabilities["invoke.max_bytes"].value))
+    assert refusal.value.capability == "invoke.max_bytes"
+
+
+@pytest.mark.needs("invoke.parameters")
+def test_a_parameter_that_not_every_target_carries_is_refused_before_anybody_is_asked(target):
+    for value in (float("nan"), float("-inf"), 2**53 + 1, None, [1], {"a": 1}, b"a", "\ud800", Decimal("0.5")):
+        with pytest.raises(Invalid, match=r"^ranker: the parameter blend is "):
+            target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q-1", parameters={"blend": value})
+    assert not target.calls.calls
+
+
 def test_a_model_that_raises_is_a_model_error_with_status_and_body(ready, host):
     with pytest.raises(ModelError) as error:
         host.invoke("ranker", [{"fail": True}], variant=None, request_id="q-1")

@@ -17,7 +17,7 @@ import time
 
 
 class Toy:
-    """Answers `value` and what the row asks for: an error, a number that is not finite, a pause."""
+    """Answers `value`, `blend` and what the row asks for: an error, a number that is not finite, a pause."""
 
     def __init__(self, value, break_on_load=False):
         if break_on_load:
@@ -25,13 +25,13 @@ class Toy:
         self.value = value
         self.break_on_load = break_on_load
 
-    def predict(self, rows):
+    def predict(self, rows, *, blend=0.0, scale=1):
         if any(row.get("fail") for row in rows):
             raise KeyError("item_category")
         if any(row.get("short") for row in rows):
             return [self.value]
         time.sleep(max(row.get("sleep") or 0 for row in rows))
-        return [float("nan") if row.get("nan") else self.value + (row.get("x") or 0) for row in rows]
+        return [float("nan") if row.get("nan") else scale * (self.value + blend) + (row.get("x") or 0) for row in rows]
 '''
 FEATURES = (Feature(view=None, name="x"), Feature(view=None, name="y"))
 

@@ -185,6 +185,28 @@ def test_a_request_is_sent_up_to_the_limit_and_not_a_byte_beyond(length):
         assert refusal.value.capability == "invoke.max_bytes"
 
 
+PASSING = msgspec.structs.replace(RULES, offers=frozenset({hosting.PARAMETERS}))
+
+
+def test_parameters_are_beside_the_instances_and_count_as_bytes():
+    body = hosting.request_body("ranker", [{"x": 1}], PASSING, {"blend": 0.7, "mode": "a", "on": True, "n": 3})
+    assert body == b'{"instances":[{"x":1}],"parameters":{"blend":0.7,"mode":"a","on":true,"n":3}}'
+    mode = "a" * (110 - len(b'{"instances":[{"x":1}],"parameters":{"mode":""}}'))
+    with pytest.raises(Unsupported, match="has 110 bytes, more than the 100 that prod takes"):
+        hosting.request_body("ranker", [{"x": 1}], PASSING, {"mode": mode})
+
+
+def test_without_parameters_a_body_is_the_instances_alone():
+    for rules in (RULES, PASSING):
+        assert hosting.request_body("ranker", [{"x": 1}], rules, {}) == b'{"instances":[{"x":1}]}'
+
+
+def test_parameters_are_refused_by_the_capabilitys_name_where_a_target_passes_none():
+    with pytest.raises(Unsupported, match="Somewhere passes no parameters to a model") as refusal:
+        hosting.request_body("ranker", [{"x": 1}], RULES, {"blend": 0.7})
+    assert refusal.value.capability == "invoke.parameters"
+
+
 def test_predictions_are_what_the_model_answered():
     assert hosting.predictions("ranker", b'{"predictions": [0.5, {"a": 1}], "more": 1}') == (0.5, {"a": 1})
 

@@ -10,6 +10,7 @@ import threading
 from functools import reduce
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import isthmus
@@ -84,6 +85,53 @@ def test_a_wrong_request_is_told_what_is_wrong(served, body, kind, words):
     assert status == 400
     assert answer["error"] == "BadRequest"
     assert words in answer["message"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "prediction"),
+    [("null", 2.0), ("{}", 2.0), ('{"blend": 0.5}', 2.5), ('{"blend": 2, "scale": 3.0}', 10.0), ('{"unread": [null]}', 2.0)],
+)
+def test_a_predictor_gets_those_parameters_that_it_accepts_and_its_defaults_else(served, parameters, prediction):
+    body = b'{"instances": [{"x": 1}], "parameters": %s}' % parameters.encode()
+    assert served("POST", "/invocations", body) == (200, {"predictions": [prediction]})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ("[1]", "parameters is a list, not an object of name: value"),
+        ('"blend"', "parameters is a string, not an object"),
+        ('{"blend": "much"}', "the parameter blend is 'much', not a number"),
+        ('{"blend": true}', "the parameter blend is True, not a number"),
+        ('{"blend": null}', "the parameter blend is None, not a number"),
+        ('{"scale": 0.5}', "the parameter scale is 0.5, not a whole number"),
+        ('{"scale": 1e300}', "not a whole number up to 2^53"),
+        ('{"scale": %s}' % ("9" * 500), "not a whole number up to 2^53"),
+        ('{"blend": %s}' % ("9" * 500), "not a number"),
+    ],
+)  # fmt: skip
+def test_parameters_that_are_wrong_are_told(served, parameters, words):
+    status, answer = served("POST", "/invocations", b'{"instances": [{"x": 1}], "parameters": %s}' % parameters.encode())
+    assert (status, answer["error"]) == (400, "BadRequest")
+    assert words in answer["message"]
+
+
+def test_a_model_that_was_saved_without_parameters_has_none_passed_to_it(folder):
+    class Old:
+        def predict(self, rows):
+            return [0.5 for _ in rows]
+
+    model = loaded(folder, Old())
+    manifest = msgspec.structs.replace(model.manifest, predict_parameters=msgspec.UNSET)
+    with running(msgspec.structs.replace(model, manifest=manifest)) as live:
+        assert Caller(live.port).post(b'{"instances": [{}], "parameters": {"blend": 1}}').answer()[2] == {"predictions": [0.5]}
+
+
+def test_requests_under_way_at_once_keep_their_own_parameters(folder):
+    with running(loaded(folder)) as live:
+        bodies = [b'{"instances": [{"x": 0}], "parameters": {"blend": %d}}' % number for number in range(1, 20)]
+        callers = [Caller(live.port).post(body) for body in [*bodies, b'{"instances": [{"x": 0}]}']]
+        assert [caller.answer()[2]["predictions"] for caller in callers] == [*([1.0 + number] for number in range(1, 20)), [1.0]]
 
 
 def test_a_request_above_the_limit_is_413_and_one_at_the_limit_is_read(served):

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid, NotFound
+from isthmus.formats import decode
 from isthmus.pipelines import code_slice, predictor
+from isthmus.pipelines.call_parameters import CallParameter
 from isthmus.project.specs import Feature, Model
 
+DOCUMENTS = Path(__file__).parents[1] / "documents"
 RANKER = Path(__file__).parents[2] / "examples" / "openbandit"
 MODEL = Model(
     name="logistic",
@@ -241,6 +244,52 @@ def test_the_manifest_says_what_the_model_reads(module, tmp_path):
         ("item_ctr_prior", "item_profile", "item_id", "float64"),
     ]
     assert (found.serve_as, found.objective, found.model) == ({"position": 1}, "ctr", "ranker")
+
+
+BLENDED = "class P:\n    def predict(self, rows, *, blend={0}):\n        return [blend for _ in rows]\n"
+
+
+def test_the_manifest_lists_what_predict_takes_with_a_call(module, tmp_path):
+    module(BLENDED.format(0.5))
+    import mine
+
+    predictor.save(mine.P(), tmp_path / "model", model=MODEL)
+    model = predictor.load(tmp_path / "model")
+    assert model.manifest.accepted == {"blend": CallParameter(type="float", default=0.5)}
+    assert json.loads((tmp_path / "model" / "model.json").read_bytes())["predict_parameters"] == {
+        "blend": {"type": "float", "default": 0.5}
+    }
+
+
+def test_a_manifest_without_parameters_has_no_such_key_and_the_digest_that_it_always_had(module, tmp_path):
+    module("class P:\n    def predict(self, rows):\n        return rows\n")
+    import mine
+
+    predictor.save(mine.P(), tmp_path / "model", model=MODEL)
+    assert "predict_parameters" not in json.loads((tmp_path / "model" / "model.json").read_bytes())
+    assert predictor.load(tmp_path / "model").manifest.accepted == {}
+    released = decode((DOCUMENTS / "0.1.0" / "model.json").read_bytes(), predictor.Manifest, what="model.json")
+    assert predictor._digest(released) == released.digest
+
+
+def test_an_installed_class_that_takes_other_parameters_by_now_is_not_loaded(module, tmp_path, monkeypatch):
+    module(BLENDED.format(0.5))
+    import mine
+
+    monkeypatch.setattr(predictor, "_is_installed", lambda _path: True)
+    predictor.save(mine.P(), tmp_path / "model", model=MODEL)
+    monkeypatch.setattr(mine.P, "predict", lambda _self, rows, *, share=0.5: [share for _ in rows])
+    with pytest.raises(Invalid, match=r"^ranker: mine\.P\.predict takes share=0\.5, and took blend=0\.5 when it was saved$"):
+        predictor.load(tmp_path / "model")
+
+
+def test_a_parameter_without_a_default_is_refused_when_the_model_is_saved(module, tmp_path):
+    module("class P:\n    def predict(self, rows, *, blend):\n        return [blend for _ in rows]\n")
+    import mine
+
+    with pytest.raises(Invalid, match=r"P\.predict has no default for blend"):
+        predictor.save(mine.P(), tmp_path / "model", model=MODEL)
+    assert not (tmp_path / "model").exists()
 
 
 @given(st.permutations(["a", "b", "c", "d"]), st.sets(st.sampled_from(["a", "b", "c", "d"])))
