@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from itertools import accumulate
@@ -86,6 +86,15 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Which arm of which run says a parameter's value. Of a layer's holdout: `<layer>_holdout` and `holdout`."""
+
+    run: str
+    arm: str
+    how: Literal["split", "holdout", "shipped"]
+    targeted: bool
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Shared by all units that have the same arms: nobody changes it."""
 
@@ -94,12 +103,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, Any]  # the endpoint's, with what the arms set
     variant: str | None  # the call is aimed at it
     explore: float | None  # percent; None: the endpoint's own
-    logged: str  # JSON, in the order of the names: parameters, and `variant` and `explore` where an arm sets them
+    settings: Mapping[str, Any]  # the parameters, and `variant` and `explore` where an arm sets them
+    sources: Mapping[str, Source]  # of the settings that a run has a say in
+    logged: str  # the settings as JSON, in the order of their names
 
 
 def bucket(purpose: Purpose, salt: str, unit: str) -> int:
     """0 .. 9999."""
-    return _bucket(_prefix(purpose, salt) + unit.encode())
+    return _hash(_prefix(purpose, salt) + unit.encode()) * BUCKETS >> 32
 
 
 def uppers(weights: Sequence[float]) -> list[int]:
@@ -129,142 +140,148 @@ class Assigner:
     def __init__(self, live: Live | None, endpoint: str, defaults: Mapping[str, Any]) -> None:
         """`live` None: nobody knows which experiments run, so every unit has the defaults and nothing is assigned."""
         layers = {name: layer for name, layer in live.layers.items() if layer.endpoint == endpoint} if live else {}
-        runs = [_Run(run) for run in live.runs if run.layer in layers] if live else []
+        runs = [run for run in live.runs if run.layer in layers] if live else []
         self.version = live.version if live else None
-        self._defaults = dict(defaults)
-        self._outside = next(({"variant": run.control["variant"]} for run in runs if "variant" in run.control), {})
-        self._parts: tuple[_Shipped | _Layer, ...] = (
-            *(_Shipped(run, layers[run.live.layer]) for run in runs if run.live.state == "shipped"),
-            *(_Layer(name, about, _running(runs, name)) for name, about in layers.items()),
+        self.segments = {run.run: run.segments for run in runs}
+        self._outside = next(({"variant": control["variant"]} for run in runs if "variant" in (control := run.arms[0].parameters)), {})
+        self._parts = (
+            *(_shipped(run, layers[run.layer]) for run in runs if run.state == "shipped"),
+            *(_layer(name, layer, _running(runs, name)) for name, layer in layers.items()),
         )
-        self._decisions: dict[tuple[int, ...], Decision] = {}
+        self._choosers = tuple((choose, len(outcomes)) for choose, outcomes in self._parts)
+        self._defaults = dict(defaults)
+        self._decisions: dict[int, Decision] = {}
+        self.unassigned = _decision(self._defaults, {}, ())  # what a unit gets whose arm cannot be served
 
     def decide(self, unit: str, attributes: Mapping[str, Any]) -> Decision:
-        name = unit.encode()
-        key = tuple([part.choose(name, attributes) for part in self._parts])
+        name, key = unit.encode(), 0
+        for choose, outcomes in self._choosers:
+            key = key * outcomes + choose(name, attributes)
         decision = self._decisions.get(key)
         if decision is None:
-            decision = self._decisions[key] = self._decision(key)
+            decision = self._decisions[key] = _decision(self._defaults, self._outside, self._outcomes(key))
         return decision
 
-    def _decision(self, key: Sequence[int]) -> Decision:
-        outcomes = [part.outcomes[at] for part, at in zip(self._parts, key, strict=True)]
-        values: dict[str, Any] = dict(self._outside)
-        for outcome in outcomes:
-            values |= outcome.parameters
-        own = {name: values.pop(name) for name in OWN if name in values}
-        parameters = self._defaults | values
-        assignments = tuple(assignment for outcome in outcomes for assignment in outcome.assignments)
-        return Decision(
-            assignments=assignments,
-            arms={a.run: a.arm for a in assignments if a.reason == "split"},
-            parameters=parameters,
-            variant=own.get("variant"),
-            explore=own.get("explore"),
-            logged=json.dumps(parameters | own, sort_keys=True),
-        )
+    def _outcomes(self, key: int) -> list[_Outcome]:
+        chosen: list[_Outcome] = []
+        for _, outcomes in reversed(self._parts):
+            key, number = divmod(key, len(outcomes))
+            chosen.insert(0, outcomes[number])
+        return chosen
 
 
-def _running(runs: Sequence[_Run], layer: str) -> list[_Run]:
-    return [run for run in runs if run.live.state == "running" and run.live.layer == layer]
+def _running(runs: Sequence[LiveRun], layer: str) -> list[LiveRun]:
+    return [run for run in runs if run.state == "running" and run.layer == layer]
 
 
 class _Outcome(msgspec.Struct, frozen=True):
     parameters: Mapping[str, Any] = {}
     assignments: tuple[Assignment, ...] = ()
+    sources: Mapping[str, Source] = {}
 
 
-@final
-class _Holdout:
-    def __init__(self, salt: str, size: int) -> None:
-        self._size = size
-        self._prefix = _prefix("holdout", salt)
-
-    def has(self, unit: bytes) -> bool:
-        return self._size > 0 and _bucket(self._prefix + unit) < self._size
-
-
-@final
-class _Run:
-    def __init__(self, live: LiveRun) -> None:
-        self.live = live
-        self.control = live.arms[0].parameters
-        self._holdout = _Holdout(live.experiment, live.holdout)
-        self._prefix = _prefix("arm", live.salt)
-        self._uppers = [arm.upper for arm in live.arms]
-
-    def choose(self, unit: bytes, attributes: Mapping[str, Any]) -> int | None:
-        """The arm's number; -1: held out, with the control's parameters; None: not one of its units."""
-        if self.live.targeting and not meets(self.live.targeting, attributes):
-            return None
-        return -1 if self._holdout.has(unit) else bisect_right(self._uppers, _bucket(self._prefix + unit))
-
-    def outcomes(self, besides: tuple[Assignment, ...]) -> list[_Outcome]:
-        """By `choose`: of each arm, and last of the holdout."""
-        control = self.live.arms[0]
-        return [
-            *(_Outcome(arm.parameters, (self._assigned(arm.name, "split"), *besides)) for arm in self.live.arms),
-            _Outcome(control.parameters, (self._assigned(control.name, "holdout"), *besides)),
-        ]
-
-    def _assigned(self, arm: str, reason: Reason) -> Assignment:
-        return Assignment(run=self.live.run, layer=self.live.layer, arm=arm, reason=reason)
+def _decision(defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]) -> Decision:
+    values, sources = dict(outside), {}
+    for outcome in outcomes:
+        values |= outcome.parameters
+        sources |= outcome.sources
+    own = {name: values.pop(name) for name in OWN if name in values}
+    parameters = dict(defaults) | values
+    assignments = tuple(assignment for outcome in outcomes for assignment in outcome.assignments)
+    return Decision(
+        assignments=assignments,
+        arms={a.run: a.arm for a in assignments if a.reason == "split"},
+        parameters=parameters,
+        variant=own.get("variant"),
+        explore=own.get("explore"),
+        settings=parameters | own,
+        sources=sources,
+        logged=json.dumps(parameters | own, sort_keys=True),
+    )
 
 
-@final
-class _Layer:
+# From here on a hash is compared as it is with the first one of a bucket: that is the same, and saves a multiplication.
+_Choose = Callable[[bytes, Mapping[str, Any]], int]  # of a unit and a request's attributes: the number of an outcome
+_hash: Callable[[bytes], int] = mmh3.mmh3_32_uintdigest
+
+
+def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choose, list[_Outcome]]:
     """outcomes: none of its runs; its holdout; then those of each run."""
+    inside, outside = (_held(name, arm, about.holdout) for arm in ("in", "holdout"))
+    untouched = {setting: source for run in runs for setting, source in _sources(run, f"{name}_holdout", "holdout", "holdout").items()}
+    outcomes = [_Outcome({}, inside), _Outcome({}, outside, untouched)]
+    choosers: list[_Choose] = [lambda _unit, _attributes: 0]
+    chooser_of = array("H", bytes(2 * BUCKETS))  # by bucket
+    for number, run in enumerate(runs, 1):
+        choosers.append(_arm(run, first=len(outcomes)))
+        outcomes += _outcomes(run, inside)
+        for low, high in run.ranges:
+            chooser_of[low : high + 1] = array("H", [number]) * (high + 1 - low)
+    held, held_below, prefix = _prefix("holdout", name), _first(about.holdout), _prefix("layer", about.salt)
 
-    def __init__(self, name: str, about: LiveLayer, runs: Sequence[_Run]) -> None:
-        self._holdout = _Holdout(name, about.holdout)
-        self._prefix = _prefix("layer", about.salt)
-        inside, outside = (self._held(name, arm, about.holdout) for arm in ("in", "holdout"))
-        self.outcomes = [_Outcome({}, inside), _Outcome({}, outside)]
-        self._runs: list[tuple[_Run, int]] = []
-        self._run_of = array("H", bytes(2 * BUCKETS))  # a bucket's run, from 1; 0: none
-        for number, run in enumerate(runs, 1):
-            self._runs.append((run, len(self.outcomes)))
-            self.outcomes += run.outcomes(inside)
-            for low, high in run.live.ranges:
-                self._run_of[low : high + 1] = array("H", [number]) * (high + 1 - low)
-
-    @staticmethod
-    def _held(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
-        return (Assignment(run=f"{name}_holdout", layer=name, arm=arm, reason="holdout"),) if holdout else ()
-
-    def choose(self, unit: bytes, attributes: Mapping[str, Any]) -> int:
-        if self._holdout.has(unit):
+    def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
+        if held_below and _hash(held + unit) < held_below:
             return 1
-        number = self._run_of[_bucket(self._prefix + unit)]
-        if not number:
+        return choosers[chooser_of[_hash(prefix + unit) * BUCKETS >> 32]](unit, attributes)
+
+    return choose, outcomes
+
+
+def _held(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
+    return (Assignment(run=f"{name}_holdout", layer=name, arm=arm, reason="holdout"),) if holdout else ()
+
+
+def _arm(run: LiveRun, *, first: int) -> _Choose:
+    """0: not one of its units; from `first` on its arms, then its holdout."""
+    targeting, last = run.targeting, first + len(run.arms)
+    held, held_below, prefix = _prefix("holdout", run.experiment), _first(run.holdout), _prefix("arm", run.salt)
+    ends = [_first(arm.upper) for arm in run.arms]
+
+    def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
+        if targeting and not meets(targeting, attributes):
             return 0
-        run, first = self._runs[number - 1]
-        arm = run.choose(unit, attributes)
-        if arm is None:
-            return 0
-        return first + (arm if arm >= 0 else len(run.live.arms))
+        if held_below and _hash(held + unit) < held_below:
+            return last
+        return first + bisect_right(ends, _hash(prefix + unit))
+
+    return choose
 
 
-@final
-class _Shipped:
-    """outcomes: not targeted; one of the two holdouts; the shipped arm."""
+def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
+    """Of each arm, and last of the holdout, which has the control's parameters."""
 
-    def __init__(self, run: _Run, about: LiveLayer) -> None:
-        self._layer_holdout = _Holdout(run.live.layer, about.holdout)
-        self._run = run
-        arm = next(arm for arm in run.live.arms if arm.name == run.live.ships)
-        self.outcomes = [_Outcome(), _Outcome(run.control), _Outcome(arm.parameters)]
+    def outcome(arm: LiveArm, reason: Reason) -> _Outcome:
+        assigned = Assignment(run=run.run, layer=run.layer, arm=arm.name, reason=reason)
+        return _Outcome(arm.parameters, (assigned, *besides), _sources(run, run.run, arm.name, reason))
 
-    def choose(self, unit: bytes, attributes: Mapping[str, Any]) -> int:
-        if self._layer_holdout.has(unit):
-            return 1
-        arm = self._run.choose(unit, attributes)
-        return 0 if arm is None else 1 if arm < 0 else 2
+    return [*(outcome(arm, "split") for arm in run.arms), outcome(run.arms[0], "holdout")]
+
+
+def _shipped(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Outcome]]:
+    """outcomes: not targeted; the layer's holdout; whatever arm it would be; the experiment's holdout."""
+    ships = next(arm for arm in run.arms if arm.name == run.ships)
+    control = run.arms[0]
+    kept = _Outcome(control.parameters, (), _sources(run, run.run, control.name, "holdout"))
+    changed = _Outcome(ships.parameters, (), _sources(run, run.run, ships.name, "shipped"))
+    chosen = _arm(run, first=2)
+    held, held_below = _prefix("holdout", run.layer), _first(about.holdout)
+
+    def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
+        return 1 if held_below and _hash(held + unit) < held_below else chosen(unit, attributes)
+
+    return choose, [_Outcome(), kept, *[changed] * len(run.arms), kept]
+
+
+def _sources(run: LiveRun, name: str, arm: str, how: Literal["split", "holdout", "shipped"]) -> dict[str, Source]:
+    """Of every parameter that some arm of the run sets."""
+    source = Source(run=name, arm=arm, how=how, targeted=bool(run.targeting))
+    return {parameter: source for each in run.arms for parameter in each.parameters}
 
 
 def _prefix(purpose: Purpose, salt: str) -> bytes:
     return f"isthmus/1:{purpose}:{salt}:".encode()
 
 
-def _bucket(named: bytes) -> int:
-    return int(mmh3.mmh3_32_uintdigest(named, 0)) * BUCKETS >> 32
+def _first(bucket: int) -> int:
+    """The least hash of a bucket."""
+    return -(-(bucket << 32) // BUCKETS)
