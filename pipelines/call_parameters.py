@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -12,13 +13,15 @@ import msgspec
 from ..errors import Invalid
 
 Scalar = bool | int | float | str
-
 SCALARS = "true or false, a whole number up to 2^53, a finite number or a text"
 _EXACT = 2**53  # beyond it doubles have gaps, and so have many readers of JSON (RFC 8259, section 6) and a protobuf Value
+Kind = Literal["bool", "int", "float", "string"]  # as project.yaml spells the types of an endpoint's parameters
+_KINDS: dict[type, Kind] = {bool: "bool", int: "int", float: "float", str: "string"}
+_WORDS: dict[Kind, str] = {"bool": "true or false", "int": "a whole number up to 2^53", "float": "a number", "string": "a text"}
 
 
 class CallParameter(msgspec.Struct, frozen=True, kw_only=True):
-    type: Literal["bool", "int", "float", "str"]
+    type: Kind
     default: Scalar
 
 
@@ -67,7 +70,7 @@ def _declared(where: str, name: str, default: object) -> CallParameter:
             f"{where} has {name}={default!r}, which no call can send",
             remedy=f"a parameter of a call is {SCALARS}; name it _{name} if it is the predictor's own",
         )
-    return CallParameter(type=type(default).__name__, default=default)  # type: ignore[arg-type]  # is_scalar saw that it is one of the four
+    return CallParameter(type=_KINDS[type(default)], default=default)
 
 
 def fitting(sent: Mapping[str, object], parameters: Mapping[str, CallParameter]) -> dict[str, Scalar]:
@@ -75,15 +78,13 @@ def fitting(sent: Mapping[str, object], parameters: Mapping[str, CallParameter])
     return {name: _as(parameters[name].type, name, value) for name, value in sent.items() if name in parameters}
 
 
-def _as(kind: str, name: str, value: object) -> Scalar:
-    """A whole number is a float, too, and 3.0 an int: a protobuf Value knows no difference."""
-    if kind == "float" and type(value) is int and abs(value) <= _EXACT:
-        return float(value)
-    if kind == "int" and type(value) is float and value.is_integer():
-        value = int(value)
-    if not isinstance(value, Scalar) or type(value).__name__ != kind or not is_scalar(value):
-        raise ValueError(f"the parameter {name} is {value!r:.100}, not {_NAMES[kind]}")
+def _as(kind: Kind, name: str, value: object) -> Scalar:
+    """A whole number is a float, too, and 3.0 an int: a protobuf Value knows no difference, and its JSON is either."""
+    with suppress(OverflowError):
+        if kind == "float" and type(value) is int:
+            value = float(value)
+        if kind == "int" and type(value) is float and value.is_integer():
+            value = int(value)
+    if not isinstance(value, Scalar) or _KINDS.get(type(value)) != kind or not is_scalar(value):
+        raise ValueError(f"the parameter {name} is {value!r:.100}, not {_WORDS[kind]}")
     return value
-
-
-_NAMES = {"bool": "true or false", "int": "a whole number up to 2^53", "float": "a number", "str": "a text"}

@@ -212,8 +212,8 @@ def test_a_sample_of_requests_is_kept_in_bigquery(gcp):
         kit.create("none", predict_request_response_logging_config={"enabled": True, "sampling_rate": 1.5})
     endpoint = kit.create("ranker", predict_request_response_logging_config=logging)
     kit.deploy(endpoint, kit.upload("a")[0], "1", split={"0": 100})
-    kit.prediction.predict(endpoint=endpoint, instances=["name", 2])
-    requests.post(f"{gcp.url}/v1/{endpoint}:predict", data=b'{"instances": [{"x": 1}]}', timeout=30)
+    kit.prediction.predict(endpoint=endpoint, instances=["name", 2], parameters={"blend": 0.5})
+    requests.post(f"{gcp.url}/v1/{endpoint}:predict", data=b'{"instances": [{"x": 1}], "parameters": {"blend": 0.5}}', timeout=30)
     with pytest.raises(exceptions.GoogleAPICallError):
         kit.prediction.predict(endpoint=endpoint, instances=[{"status": 500}])
     client = bigquery.Client(project="shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
