@@ -1,8 +1,8 @@
-"""HTTP/1.1 as the model server speaks it: what a connection may send, how much, and how long it may take. What a request means is not here.
+"""HTTP/1.1 of the model server and of the laptop's router: what a connection may send, how much, and how long it may take.
 
-A raw asyncio protocol over httptools, as this hop is paid by every prediction. A connection answers in order; while it waits for an answer
-nothing more of it is parsed, and beyond 64 KiB nothing more is read. A request that is refused for its size is answered at once, and what
-its sender still sends is read and thrown away: who sends does not listen.
+What a request means is not here. A raw asyncio protocol over httptools, as these hops are paid by every prediction. A connection answers in
+order; while it waits for an answer nothing more of it is parsed, and beyond 64 KiB nothing more is read. A request that is refused for its
+size is answered at once, and what its sender still sends is read and thrown away: who sends does not listen.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-import msgspec
 
 from . import connections
-from .connections import Connections, Failure, Request
+from .connections import Connections, Request
+from .door import Refusal
 
 MOST_HEADERS = 65_536  # bytes, 431
 MOST_URL = 8_192  # bytes, 414
@@ -28,7 +28,6 @@ READ_WITHIN = 60.0  # seconds in which a caller takes some of its answer
 _LINGER, _DISCARDED = 5.0, 100_000_000  # seconds and bytes of what is thrown away
 _SLICE = 4096  # bytes that are parsed at once outside of a body: so many requests at most wait on a connection
 _UNPARSED = 65_536  # bytes of what comes after a request, before reading stops
-_KEPT = frozenset({b"content-type", b"origin", b"sec-fetch-site"})
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -81,6 +80,12 @@ class Connection(asyncio.Protocol):
         if len(self._unparsed) > _UNPARSED and self.transport and not self._paused:
             self._paused = True
             self.transport.pause_reading()
+
+    def eof_received(self) -> None:
+        """Who sends no more is gone, as half a close looks like a whole one. Half a request is answered, should somebody still listen."""
+        if self._request is not None:
+            self._refuse(400, "BadRequest", "the request ended before it was whole")
+            self._step()
 
     def pause_writing(self) -> None:
         if self.transport is not None:
@@ -151,12 +156,14 @@ class Connection(asyncio.Protocol):
 
     # httptools' callbacks
     def on_message_begin(self) -> None:
+        if self._deaf:
+            return
         self._request = Request(self)
         self._in_head, self._fed, self._left = True, 0, 0
         self.deadline = self.server.loop.time() + HEADERS_WITHIN
 
     def on_url(self, url: bytes) -> None:
-        if (request := self._request) is not None and not self._deaf:
+        if (request := self._request) is not None:
             request.url += url
             if len(request.url) > MOST_URL:
                 self._refuse(414, "UrlTooLong", f"the URL is above {MOST_URL:,} bytes")
@@ -166,7 +173,9 @@ class Connection(asyncio.Protocol):
             return  # refused, or a trailer
         request.head += len(name) + len(value) + 4
         name = name.lower()
-        if name in _KEPT:
+        if name in self.server.kept:
+            if name in request.headers:  # whoever stands before this may go by the first, and we by the last
+                self._refuse(400, "BadRequest", f"the request has {name.decode()} twice")
             request.headers[name] = value
         elif name == b"content-length":
             self._left = int(value) if value.isdigit() else 0  # llhttp refuses what is no number
@@ -179,14 +188,15 @@ class Connection(asyncio.Protocol):
         self._in_head, self._fed = False, 0
         self.deadline = self.server.loop.time() + BODY_WITHIN
         self.server.idle.pop(self, None)
-        request.method = self.parser.get_method()
+        request.method, request.path = self.parser.get_method(), request.url.partition(b"?")[0]
+        request.refused = self.server.refusal(request.method, request.path, request.headers)
         if request.head > MOST_HEADERS:
             self._refuse_headers()
-        elif request.method == b"POST" and self.parser.should_upgrade():  # httptools takes its body for another protocol
-            self._refuse(400, "BadRequest", "a request with a body may not ask to Upgrade: set your client to HTTP/1.1")
+        elif self.parser.should_upgrade():  # httptools takes a body for another protocol
+            self._refuse(400, "BadRequest", "this server upgrades to nothing: set your client to HTTP/1.1")
         elif self._left and not self._takes(request, self._left):
             return
-        elif request.expects and self.transport is not None and self._under_way is None and not self._waiting:
+        elif request.expects and request.refused is None and self.transport is not None and self._under_way is None and not self._waiting:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -208,7 +218,9 @@ class Connection(asyncio.Protocol):
             self._request = None
 
     def _takes(self, request: Request, size: int) -> bool:
-        if request.size + size > self.server.most_body:
+        if (refusal := request.refused) is not None and (request.expects or request.size + size > _UNPARSED):
+            self._refuse(refusal.status, refusal.error, refusal.message)
+        elif request.size + size > self.server.most_body:
             self._refuse(413, "RequestTooLarge", f"the request is above {self.server.most_body:,} bytes")
         elif self.server.bytes + size > connections.MOST_BODIES:
             self._refuse(503, "Busy", f"the requests that are here have {connections.MOST_BODIES:,} bytes together")
@@ -224,7 +236,7 @@ class Connection(asyncio.Protocol):
         request = self._request or Request(self)
         self.server.bytes -= request.size
         request.size, request.body = 0, b""
-        request.keep, request.refused = False, (status, Failure(error=error, message=message))
+        request.keep, request.refused = False, Refusal(status, error, message)
         self._waiting.append(request)
         self._request, self._deaf, self._unparsed = None, True, b""
 
@@ -252,11 +264,7 @@ class Connection(asyncio.Protocol):
         piece, self._unparsed = (data, b"") if len(data) <= step else (data[:step], data[step:])
         try:
             self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:  # the request itself is here; we upgrade to nothing
-            self._deaf = True
-            if self._waiting:
-                self._waiting[-1].keep = False
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if isinstance(error, httptools.HttpParserCallbackError):
                 traceback.print_exc()
             if not self._deaf:
@@ -273,11 +281,10 @@ class Connection(asyncio.Protocol):
         self._under_way = request
         self.deadline = math.inf
         self.server.idle.pop(self, None)
-        if request.refused is None:
+        if (refusal := request.refused) is None:
             self.server.handle(request)
         else:
-            status, failure = request.refused
-            request.reply(status, msgspec.json.encode(failure))
+            request.fail(refusal.status, refusal.error, refusal.message)
 
     def _rest(self) -> None:
         """Nothing is under way: wait for the rest of a request, or for the next one."""

@@ -1,12 +1,14 @@
-"""What all connections of a model server share: how many there are, how much they hold, and when they end."""
+"""What all connections of a model server or a router share: how many there are, how much they hold, and when they end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from .door import Refusal
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -24,17 +26,17 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Request:
-    __slots__ = ("body", "connection", "expects", "head", "headers", "keep", "method", "refused", "size", "url")
+    __slots__ = ("body", "connection", "expects", "head", "headers", "keep", "method", "path", "refused", "size", "url")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.method = self.url = b""
+        self.method = self.url = self.path = b""  # the path: without the query
         self.headers: dict[bytes, bytes] = {}  # those that somebody reads here, in lower case
         self.body: bytes | bytearray = b""
         self.head = self.size = 0  # bytes
         self.keep = False
         self.expects = False
-        self.refused: tuple[int, Failure] | None = None
+        self.refused: Refusal | None = None
 
     @property
     def gone(self) -> bool:
@@ -50,10 +52,24 @@ class Request:
 
 
 class Connections:
-    """All connections of a server, and what they share. `handle` answers a request, now or later, in the loop's thread."""
+    """All connections of a server, and what they share. `handle` answers a request, now or later, in the loop's thread.
 
-    def __init__(self, handle: Callable[[Request], None], *, most: int, most_body: int) -> None:
+    `refusal` judges method, path and headers before the body is read. `kept`: the headers that somebody reads, in lower case; a request
+    that has one of them twice is refused. `most`: connections; `most_body`: bytes of one request.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Request], None],
+        *,
+        refusal: Callable[[bytes, bytes, Mapping[bytes, bytes]], Refusal | None],
+        kept: frozenset[bytes],
+        most: int,
+        most_body: int,
+    ) -> None:
         self.handle = handle
+        self.refusal = refusal
+        self.kept = kept
         self.most = most
         self.most_body = most_body
         self.open: set[Connection] = set()

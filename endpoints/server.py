@@ -19,6 +19,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from ..errors import IsthmusError
@@ -28,6 +29,7 @@ from .connection import Connection
 from .connections import Connections, Request
 from .predicting import Predictions
 
+KEPT = frozenset({b"content-type", b"origin", b"sec-fetch-site"})
 CONTAINER_MODEL = Path("/opt/ml/model")  # where SageMaker puts a model
 MOST_CONNECTIONS = 1000  # or half of the descriptors that this process may have
 STOP_WITHIN = 10.0  # seconds for what is under way at SIGTERM
@@ -94,7 +96,8 @@ class ModelServer:
         loop = asyncio.get_running_loop()
         self._predictions = Predictions(self._model, extra=self._extra, timeout=self._timeout, hung=self._hang)
         most = min(MOST_CONNECTIONS, max(8, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
-        self._connections = Connections(self._handle, most=most, most_body=wire.MAX_BYTES)
+        refusal = partial(door.refusal, door.PROVIDERS)
+        self._connections = Connections(self._handle, refusal=refusal, kept=KEPT, most=most, most_body=wire.MAX_BYTES)
         self._end = asyncio.Event()
         loop.add_reader(self._woken, self._end.set)
         self._server = await loop.create_server(lambda: Connection(self._connections), sock=self._listening)
@@ -129,15 +132,12 @@ class ModelServer:
         leave()
 
     def _handle(self, request: Request) -> None:
-        path = request.url.partition(b"?")[0]
-        if refusal := door.refusal(door.PROVIDERS, request.method, path, request.headers):
-            request.fail(refusal.status, refusal.error, refusal.message)
-        elif path in self._predict:
+        if request.path in self._predict:
             if request.method == b"POST":
                 self._predictions.submit(request)
             else:
                 request.fail(405, "MethodNotAllowed", "POST to it")
-        elif path not in self._health:
+        elif request.path not in self._health:
             request.fail(404, "NotFound", "there is /invocations (POST) and /ping")
         elif request.method in (b"GET", b"HEAD"):
             request.reply(200, b'{"status": "ready"}')

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from time import monotonic
 
-from .exchange import Backend, Exchange, answer
+from .exchange import Answer, Backend, Exchange, failure
 
 TIMEOUT = 60.0  # seconds of a prediction, SageMaker's limit
 RETURN_WAIT = 2.0  # seconds that a request waits when no process of its variant runs
@@ -53,7 +53,7 @@ class Balancer:
             return
         while self._queue:
             exchange = self._queue.popleft()
-            if exchange.dropped:
+            if exchange.request.gone:
                 continue
             if not backend.send(exchange):
                 self._queue.appendleft(exchange)  # it connects again, and comes back
@@ -85,15 +85,15 @@ class Balancer:
         """Nobody will answer those who wait."""
         waiting, self._queue = self._queue, deque()
         for exchange in waiting:
-            if not exchange.dropped:
+            if not exchange.request.gone:
                 self._unavailable(exchange)
 
-    def failure(self, status: int, error: str, message: str, code: str) -> bytes:
-        return answer(status, error, message, code=code, extra=self.extra)
+    def failure(self, status: int, error: str, message: str, code: str) -> Answer:
+        return failure(status, error, message, code=code, extra=self.extra)
 
     def _unavailable(self, exchange: Exchange) -> None:
         why = self.backends[0].why if self.backends else "it is being removed"
-        exchange.done(503, self.failure(503, "Unavailable", f"variant {self.variant} cannot answer: {why}", "unavailable"))
+        exchange.done(self.failure(503, "Unavailable", f"variant {self.variant} cannot answer: {why}", "unavailable"))
 
     def _arm(self) -> None:
         pause = max(0.01, min(self.timeout / 8, self.return_wait / 8, 0.25))
@@ -108,12 +108,12 @@ class Balancer:
         up = any(backend.port is not None for backend in self.backends)
         while self._queue:
             first = self._queue[0]
-            if first.dropped:
+            if first.request.gone:
                 self._queue.popleft()
             elif (waited := now - first.begun) >= self.timeout + self.return_wait:
                 self._queue.popleft()
                 words = f"variant {self.variant} was busy with other requests for {waited:.0f} s: it needs more instances"
-                first.done(503, self.failure(503, "Unavailable", words, "unavailable"))
+                first.done(self.failure(503, "Unavailable", words, "unavailable"))
             elif not up and now - max(first.begun, self._down_since) >= self.return_wait:
                 self._unavailable(self._queue.popleft())
             else:

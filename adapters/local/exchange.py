@@ -8,51 +8,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from http import HTTPStatus
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httptools
 import msgspec
+
+from ...endpoints.connections import Failure, Request
 
 if TYPE_CHECKING:
     from .balancer import Balancer
 
 AGAIN = 0.1  # seconds until a process that refused a connection is tried again
 
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+class Answer(NamedTuple):
+    """As `Request.reply` takes it."""
+
+    status: int
+    body: bytes  # JSON
+    extra: bytes = b""  # lines of the head
 
 
-def answer(status: int, error: str | None, message: str, *, code: str = "", extra: bytes = b"") -> bytes:
-    """A reply of the router's own. `error` None: the message is the body, JSON already. `code` tells our client what happened."""
-    body = message.encode() if error is None else msgspec.json.encode({"error": error, "message": message})
-    if code:
-        extra += b"x-isthmus-error: %s\r\n" % code.encode()
-    return rendered(status, b"application/json", body, extra)
-
-
-def rendered(status: int, content_type: bytes, body: bytes, extra: bytes) -> bytes:
-    return b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n%s\r\n%s" % (
-        status,
-        _REASONS.get(status, b"Unknown"),
-        content_type,
-        len(body),
-        extra,
-        body,
-    )
+def failure(status: int, error: str, message: str, *, code: str = "", extra: bytes = b"") -> Answer:
+    """Of the router's own. `code` tells our client what happened."""
+    line = b"x-isthmus-error: %s\r\n" % code.encode() if code else b""
+    return Answer(status, msgspec.json.encode(Failure(error=error, message=message)), extra + line)
 
 
 class Exchange:
-    """`done(status, reply)` is called exactly once, unless it is `dropped` (nobody waits any more) before it was sent."""
+    """`done` is called exactly once, unless the request is `gone` (nobody waits any more) before it was sent."""
 
-    __slots__ = ("begun", "body", "content_type", "done", "dropped")
+    __slots__ = ("begun", "done", "request")
 
-    def __init__(self, content_type: bytes, body: list[bytes], done: Callable[[int, bytes], None]) -> None:
-        self.content_type = content_type
-        self.body = body
+    def __init__(self, request: Request, done: Callable[[Answer], None]) -> None:
+        self.request = request
         self.done = done
         self.begun = monotonic()
-        self.dropped = False
 
 
 class Backend:
@@ -94,7 +86,7 @@ class Backend:
         connection.send(exchange)
         return True
 
-    def finished(self, status: int, content_type: bytes, body: bytes, *, reusable: bool) -> None:
+    def finished(self, status: int, body: bytes, *, reusable: bool) -> None:
         exchange, self.exchange, self.sent = self.exchange, None, None
         self.answered += 1
         connection = self._connection
@@ -104,7 +96,7 @@ class Backend:
         else:
             self.balancer.ready(self)
         if exchange is not None:
-            exchange.done(status, rendered(status, content_type, body, self.balancer.extra))
+            exchange.done(Answer(status, body, self.balancer.extra))
 
     def lost(self, connection: Upstream) -> None:
         if connection is not self._connection:
@@ -114,7 +106,7 @@ class Backend:
         self.balancer.leave(self)
         if exchange is not None:
             words = f"variant {self.balancer.variant} ended the connection before it answered"
-            exchange.done(502, self.balancer.failure(502, "ConnectionLost", words, "lost"))
+            exchange.done(self.balancer.failure(502, "ConnectionLost", words, "lost"))
         if self.port is not None:
             self._connect()
 
@@ -122,7 +114,7 @@ class Backend:
         """The process answers, but not what can be passed on."""
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            exchange.done(502, self.balancer.failure(502, "AnswerTooLarge", message, ""))
+            exchange.done(self.balancer.failure(502, "AnswerTooLarge", message, ""))
         if self._connection is not None:
             self._connection.close()
 
@@ -132,7 +124,7 @@ class Backend:
         exchange, self.exchange, self.sent = self.exchange, None, None
         if exchange is not None:
             words = f"variant {self.balancer.variant} did not answer within {timeout:g} s"
-            exchange.done(504, self.balancer.failure(504, "Timeout", words, ""))
+            exchange.done(self.balancer.failure(504, "Timeout", words, ""))
         self.hung()
 
     def _connect(self) -> None:
@@ -164,7 +156,6 @@ class Upstream(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.parser: Any = httptools.HttpResponseParser(self)
         self._max_answer = max_answer
-        self._type = b"application/json"
         self._body: list[bytes] = []
         self._size = 0
 
@@ -176,13 +167,13 @@ class Upstream(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]  # a stream's transport
 
     def send(self, exchange: Exchange) -> None:
-        body = exchange.body
+        request = exchange.request
         head = b"POST /invocations HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n" % (
-            exchange.content_type,
-            sum(map(len, body)),
+            request.headers[b"content-type"],
+            len(request.body),
         )
         assert self.transport is not None  # noqa: S101  for the type checker: Backend.send looked
-        self.transport.writelines([head, *body])
+        self.transport.writelines([head, request.body])
 
     def close(self) -> None:
         if self.transport is not None:
@@ -197,11 +188,6 @@ class Upstream(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._body = []
         self._size = 0
-        self._type = b"application/json"
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"content-type":
-            self._type = value
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -216,7 +202,7 @@ class Upstream(asyncio.Protocol):
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         reusable: bool = self.parser.should_keep_alive()
-        self.backend.finished(self.parser.get_status_code(), self._type, body, reusable=reusable)
+        self.backend.finished(self.parser.get_status_code(), body, reusable=reusable)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
         self.backend.lost(self)

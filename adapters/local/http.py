@@ -15,7 +15,7 @@ import httptools
 
 from ...errors import OutcomeUnknown, Unavailable
 
-KEPT = 240.0  # seconds that an idle connection is used again; the other side closes it after 300
+KEPT = 240.0  # seconds that an idle connection is used again; the other side closes it after an hour
 
 
 class Response:

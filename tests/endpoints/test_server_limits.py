@@ -88,6 +88,26 @@ def test_a_request_that_asks_first_is_told_to_go_on_or_refused_before_it_sends(c
     assert caller.send(head % 10_000_001).answer()[0] == 413
 
 
+def test_who_is_refused_by_its_headers_is_told_before_it_sends_and_a_small_body_ends_nothing(caller):
+    small = post(b"[]", origin="http://a.example")
+    assert caller.send(small + PING).answer()[0] == 403
+    assert caller.answer()[0] == 200
+    assert caller.send(post(b"", origin="http://a.example").replace(b"content-length: 0", b"content-length: 70000")).answer()[0] == 403
+    assert caller.is_ended()
+
+
+def test_a_header_that_decides_and_is_there_twice_is_refused(caller):
+    status, _, answer = caller.send(ping(headers=b"origin: a\r\norigin: b\r\n")).answer()
+    assert (status, answer["message"]) == (400, "the request has origin twice")
+    assert caller.is_ended()
+
+
+def test_who_sends_no_more_is_told_that_its_request_is_not_whole(caller):
+    caller.send(PING + PING[:-2]).socket.shutdown(socket.SHUT_WR)
+    assert [caller.answer()[0] for _ in range(2)] == [200, 400]
+    assert caller.is_ended()
+
+
 def test_pipelined_requests_are_answered_in_order(caller):
     caller.send(post(b'[{"x": 1}]') + PING + post(b"no") + post(b'[{"x": 2}]') + ping(b"/none"))
     assert [caller.answer()[0] for _ in range(5)] == [200, 200, 400, 200, 404]

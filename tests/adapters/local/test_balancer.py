@@ -4,7 +4,8 @@ import asyncio
 import time
 
 from isthmus.adapters.local.balancer import Balancer
-from isthmus.adapters.local.exchange import Backend, Exchange
+from isthmus.adapters.local.exchange import Backend
+from isthmus.tests.adapters.local.asked import ask
 
 
 class Server:
@@ -48,13 +49,6 @@ async def until(condition):
         await asyncio.sleep(0.005)
 
 
-def ask(balancer, body=b"x"):
-    answers = []
-    exchange = Exchange(b"application/json", [body], lambda status, reply: answers.append((status, reply)))
-    balancer.send(exchange)
-    return answers, exchange
-
-
 def run(scenario, **limits):
     async def live():
         loop = asyncio.get_running_loop()
@@ -81,8 +75,8 @@ def test_a_process_has_one_request_at_a_time_and_the_others_go_to_whoever_is_fre
         two.answer()
         one.answer()
         await until(lambda: all(answers))
-        assert [status for ((status, _),) in answers] == [200] * 4
-        assert b"x-amzn-invoked-production-variant: champion\r\nx-isthmus-version: 3" in answers[0][0][1]
+        assert [answer.status for (answer,) in answers] == [200] * 4
+        assert b"x-amzn-invoked-production-variant: champion\r\nx-isthmus-version: 3" in answers[0][0].extra
 
     run(scenario)
 
@@ -95,14 +89,14 @@ def test_what_a_process_worked_at_when_it_died_fails_and_what_waited_is_answered
         await until(lambda: server.asked)
         server.die()
         await until(lambda: lost)
-        assert lost[0][0] == 502
-        assert b"x-isthmus-error: lost" in lost[0][1]
+        assert lost[0].status == 502
+        assert b"x-isthmus-error: lost" in lost[0].extra
         assert not waiting
         await server.start()
         await until(lambda: len(server.asked) == 2)
         server.answer()
         await until(lambda: waiting)
-        assert (waiting[0][0], server.asked) == (200, [b"lost", b"waiting"])
+        assert (waiting[0].status, server.asked) == (200, [b"lost", b"waiting"])
 
     run(scenario, return_wait=60.0)
 
@@ -112,12 +106,12 @@ def test_while_no_process_runs_a_request_waits_for_the_return_and_no_longer():
         server = Server(balancer)
         answers, _ = ask(balancer)
         await until(lambda: answers)
-        assert answers[0][0] == 503
-        assert b"it is starting" in answers[0][1]
+        assert answers[0].status == 503
+        assert b"it is starting" in answers[0].body
         server.backend.close("it does not load", returns=False)
         at_once, _ = ask(balancer)
-        assert at_once[0][0] == 503
-        assert b"it does not load" in at_once[0][1]
+        assert at_once[0].status == 503
+        assert b"it does not load" in at_once[0].body
 
     run(scenario, return_wait=0.1)
 
@@ -127,7 +121,7 @@ def test_who_waits_when_the_return_is_given_up_is_told_at_once():
         server = Server(balancer)
         answers, _ = ask(balancer)
         server.backend.close("it does not load", returns=False)
-        assert answers[0][0] == 503
+        assert answers[0].status == 503
 
     run(scenario, return_wait=60.0)
 
@@ -143,10 +137,10 @@ def test_a_prediction_that_hangs_is_504_at_its_time_out_and_its_process_is_given
         await until(lambda: other.asked)
         other.answer()
         await until(lambda: good)
-        assert (good[0][0], hanging) == (200, [])
+        assert (good[0].status, hanging) == (200, [])
         await until(lambda: hanging)
-        assert hanging[0][0] == 504
-        assert b"did not answer within 0.3 s" in hanging[0][1]
+        assert hanging[0].status == 504
+        assert b"did not answer within 0.3 s" in hanging[0].body
         await until(lambda: server.hung)
         assert (server.hung, other.hung) == (1, 0)
 
@@ -160,17 +154,17 @@ def test_who_waits_for_a_busy_variant_is_told_so_and_who_has_gone_is_passed_over
         first, _ = ask(balancer, b"first")
         await until(lambda: server.asked)
         second, _ = ask(balancer, b"second")
-        third, dropped = ask(balancer, b"dropped")
-        dropped.dropped = True
+        third, left = ask(balancer, b"left")
+        left.connection.leave()
         server.answer()
         await until(lambda: len(server.asked) == 2)
         assert server.asked == [b"first", b"second"]
         fourth, _ = ask(balancer, b"fourth")
         await until(lambda: second and fourth)
-        assert first[0][0] == 200
-        assert second[0][0] == 504
-        assert fourth[0][0] == 503
-        assert b"it needs more instances" in fourth[0][1]
+        assert first[0].status == 200
+        assert second[0].status == 504
+        assert fourth[0].status == 503
+        assert b"it needs more instances" in fourth[0].body
         assert not third, "whoever asked has gone"
 
     run(scenario, timeout=0.4, return_wait=0.1)
@@ -184,13 +178,13 @@ def test_an_answer_above_the_limit_is_refused_and_the_process_serves_on():
         await until(lambda: server.asked)
         server.answer(body=b"x" * 2000)
         await until(lambda: answers)
-        assert answers[0][0] == 502
-        assert b"answered more than 1,000 bytes" in answers[0][1]
+        assert answers[0].status == 502
+        assert b"answered more than 1,000 bytes" in answers[0].body
         await until(lambda: len(server.writers) == 2)
         good, _ = ask(balancer)
         await until(lambda: len(server.asked) == 2)
         server.answer()
         await until(lambda: good)
-        assert good[0][0] == 200
+        assert good[0].status == 200
 
     run(scenario, max_answer=1000)

@@ -9,9 +9,9 @@ import pytest
 
 from isthmus.adapters.local import model_server
 from isthmus.adapters.local.balancer import Balancer
-from isthmus.adapters.local.exchange import Exchange
 from isthmus.adapters.local.variant import Variant
 from isthmus.endpoints.port import VariantSpec
+from isthmus.tests.adapters.local import asked
 from isthmus.tests.conformance.toy_models import model_folder
 
 pytestmark = pytest.mark.slow
@@ -31,8 +31,7 @@ def variant(folder, *, instances=None, **limits):
 
 
 def ask(variant, body=ONE):
-    answers = []
-    variant.balancer.send(Exchange(b"application/json", [body], lambda status, reply: answers.append((status, reply))))
+    answers, _ = asked.ask(variant.balancer, body)
     return answers
 
 
@@ -51,7 +50,7 @@ def test_a_process_that_hangs_with_nothing_to_do_is_killed_told_and_started_agai
         assert "did not answer /ping for 0 s and was killed" in one.failure
         answers = ask(both)
         await until(lambda: answers)
-        assert answers[0][0] == 200, "it was waited for"
+        assert answers[0].status == 200, "it was waited for"
         assert one.restarts == 1
         await both.end()
 
@@ -68,10 +67,10 @@ def test_a_prediction_that_hangs_ends_at_its_time_out_and_the_others_are_answere
         hanging = ask(alone, b'{"instances": [{"sleep": 600}]}')
         await until(lambda: alone.balancer.backends[0].busy)
         await until(lambda: hanging)
-        assert hanging[0][0] == 504
+        assert hanging[0].status == 504
         others = [ask(alone) for _ in range(3)]
         await until(lambda: all(others))
-        assert [answers[0][0] for answers in others] == [200, 200, 200]
+        assert [answers[0].status for answers in others] == [200, 200, 200]
         assert alone.servers[0].pid != pid
         assert "worked at one request for 1.5 s and was killed" in (tmp_path / "champion.log").read_text()
         await alone.end()
@@ -106,7 +105,7 @@ def test_while_one_of_two_processes_is_down_the_other_answers(tmp_path):
         assert (both.report().instances, both.report().target_instances) == (1, 2)
         answers = [ask(both) for _ in range(10)]
         await until(lambda: all(answers))
-        assert {status for ((status, _),) in answers} == {200}
+        assert {answer.status for (answer,) in answers} == {200}
         await until(lambda: both.phase == "ready")
         assert both.report().restarts == 1
         await both.end()

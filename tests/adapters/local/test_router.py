@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 import pytest
 import uvloop
 
-from isthmus.adapters.local import client as http
-from isthmus.adapters.local import router as routing
-from isthmus.adapters.local.exchange import rendered
+from isthmus.adapters.local.exchange import Answer
 from isthmus.adapters.local.router import Router
+from isthmus.endpoints import connection as http
+from isthmus.endpoints import connections
 
 MOST = 100_000
 GOOD = b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
@@ -34,7 +34,7 @@ class Variant:
             self.answer(exchange)
 
     def answer(self, exchange):
-        exchange.done(200, rendered(200, b"application/json", self.reply, b""))
+        exchange.done(Answer(200, self.reply))
 
 
 class Served:
@@ -159,6 +159,7 @@ CASES = {
     "jsonlines": (request(**{"content-type": b"application/jsonlines"}), 200),
     "CSV": (request(**{"content-type": b"text/csv; charset=utf-8"}), 200),
     "two hosts": (request().replace(b"content-type:", b"host: evil.example\r\ncontent-type:", 1), 400),
+    "a request in the packet of one that ends the connection": (GOOD.replace(b"host:", b"host: a\r\nhost:", 1) + GOOD, 400),
     "another path": (request(path=b"/predict"), 404),
     "a query": (request(path=b"/invocations?a=1"), 200),
     "another method": (request(method=b"PUT"), 405),
@@ -173,7 +174,7 @@ CASES = {
     "many small headers": (b"GET /ping HTTP/1.1\r\n" + b"a:b\r\n" * 14_000 + b"\r\n", 431),
     "headers after the body that do not end": (
         b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\na: " + b"b" * 200_000,
-        431,
+        400,
     ),
     "a length that is no number": (b"POST /invocations HTTP/1.1\r\ncontent-length: ten\r\n\r\n", 400),
     "a length below nothing": (b"POST /invocations HTTP/1.1\r\ncontent-length: -1\r\n\r\n", 400),
@@ -208,7 +209,7 @@ def test_a_request_that_ends_before_it_is_whole_is_answered(served, data):
     assert [status for status, _ in asked(served, data, end=True)] == [400]
 
 
-def test_a_client_that_says_that_it_sends_no_more_still_gets_its_answers(served):
+def test_what_is_answered_before_a_client_ends_its_side_still_reaches_it(served):
     assert [status for status, _ in asked(served, GOOD * 3, end=True)] == [200, 200, 200]
 
 
@@ -261,29 +262,40 @@ def test_a_client_that_pipelines_without_waiting_is_not_read_further(served):
         except TimeoutError:
             pass
         assert sent < 100_000_000
-        (only,) = served.router.clients
+        (only,) = served.router.connections.open
         assert len(served.variant.asked) == 1
-        assert len(only._waiting) <= http.SLICE // len(GOOD) + 1
+        assert len(only._waiting) <= http._SLICE // len(GOOD) + 1
+        assert len(only._unparsed) < 1_000_000
     served.variant.hold = False
     served.call(lambda: served.variant.answer(served.variant.asked[0]))
-    wait(lambda: not served.router.clients)
+    wait(lambda: not served.router.connections.open)
 
 
-def test_who_has_gone_does_not_stand_in_a_queue(served):
-    """A client that was killed. One that only says that it sends no more may still listen."""
+def _kill(connection):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def _half_close(connection):
+    connection.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("leave", [_kill, socket.socket.close, _half_close])
+def test_who_has_gone_does_not_stand_in_a_queue(served, leave):
+    """Half a close looks like a whole one until something is written."""
     served.variant.hold = True
     with connect(served) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(GOOD)
         wait(lambda: served.variant.asked)
-    wait(lambda: served.variant.asked[0].dropped)
+        leave(connection)
+        wait(lambda: served.variant.asked[0].request.gone)
 
 
 def test_a_client_that_does_not_read_its_answers_gets_no_more_of_them(served):
     served.variant.reply = b'"%s"' % (b"a" * 1_000_000)
     with connect(served) as connection:
         connection.sendall(GOOD * 30)
-        wait(lambda: any(one._full for one in served.router.clients))
+        wait(lambda: any(line._unread for line in served.router.connections.open))
         assert len(served.variant.asked) < 30
         body = json.dumps("a" * 1_000_000).encode()
         for _ in range(30):  # and all of them when it does
@@ -318,7 +330,7 @@ def test_where_every_connection_works_the_next_is_told_so(served):
         for connection in busy:
             connection.sendall(GOOD)
         wait(lambda: len(small.variant.asked) == 3)
-        assert [(status, body["error"]) for status, body in asked(small, request())] == [(503, "TooManyConnections")]
+        assert [(status, body["error"]) for status, body in asked(small, request())] == [(503, "Busy")]
         small.call(lambda: [small.variant.answer(exchange) for exchange in small.variant.asked])
         assert [read_one(connection)[0] for connection in busy] == [200, 200, 200]
         small.variant.hold = False
@@ -328,10 +340,10 @@ def test_where_every_connection_works_the_next_is_told_so(served):
 
 
 def test_a_client_that_dawdles_is_ended_and_told(served, monkeypatch):
-    monkeypatch.setattr(routing, "SWEEP", 0.05)
-    monkeypatch.setattr(http, "HEADER_TIME", 0.1)
-    monkeypatch.setattr(http, "BODY_TIME", 0.1)
-    monkeypatch.setattr(http, "IDLE_TIME", 0.3)
+    monkeypatch.setattr(connections, "SWEEP", 0.05)
+    monkeypatch.setattr(http, "HEADERS_WITHIN", 0.1)
+    monkeypatch.setattr(http, "BODY_WITHIN", 0.1)
+    monkeypatch.setattr(http, "IDLE", 0.3)
     with serving() as quick:
         with connect(quick) as connection:
             connection.sendall(GOOD + GOOD[:30])
@@ -344,7 +356,7 @@ def test_a_client_that_dawdles_is_ended_and_told(served, monkeypatch):
 
 
 def test_large_requests_are_kept_up_to_a_sum_and_given_back(served, monkeypatch):
-    monkeypatch.setattr(http, "BUFFERED", 150_000)
+    monkeypatch.setattr(connections, "MOST_BODIES", 150_000)
     body = b"a" * 90_000
     served.variant.hold = True
     with connect(served) as first:
@@ -356,7 +368,7 @@ def test_large_requests_are_kept_up_to_a_sum_and_given_back(served, monkeypatch)
         assert read_one(first)[0] == 200
     served.variant.hold = False
     assert asked(served, request(body=body))[0][0] == 200
-    wait(lambda: served.router.buffered == 0)
+    wait(lambda: served.router.connections.bytes == 0)
 
 
 def test_random_bytes_and_mutations_never_end_in_silence_or_a_plain_500(served):
