@@ -1,0 +1,162 @@
+"""The query of a run's cells against sums that are made unit by unit in Python, at every look; and what every target's SQL says of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.experiments.run_sql import cells_sql, shifted, sums_of
+from isthmus.feature_store import sql as neutral
+from isthmus.project.specs import Attribute, Event, Metric, Objective, ProjectSpec, Total
+
+DAY = timedelta(days=1)
+START = datetime(2026, 11, 1)  # noqa: DTZ001  as SQL has them, in UTC
+
+
+def attribute(name: str, kind: str = "string", **fields) -> Attribute:
+    return Attribute(name=name, type=kind, **fields)
+
+
+SHOP = ProjectSpec(
+    name="shop",
+    events={
+        "impression": Event(name="impression", attributes=(attribute("exposure_id"),)),
+        "click": Event(name="click", attributes=(attribute("impression_id", event="impression"),)),
+        "purchase": Event(name="purchase", attributes=(attribute("visitor_id", "int"), attribute("amount", "float", required=False))),
+    },
+    objectives={"ctr": Objective(name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30))},
+)
+METRICS = (
+    Metric(name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"), objective="ctr"),
+    Metric(name="clicks", kind="sum", numerator=Total(event="click"), within=3 * DAY, before=2 * DAY),
+    Metric(name="bought", kind="any", numerator=Total(event="purchase"), within=2 * DAY, before=3 * DAY),
+    Metric(name="revenue", kind="sum", numerator=Total(event="purchase", attribute="amount"), at_most=30),
+    Metric(
+        name="basket",
+        kind="rate",
+        numerator=Total(event="purchase", attribute="amount"),
+        denominator=Total(event="purchase"),
+        before=DAY,
+    ),
+)
+SQL = cells_sql(SHOP, METRICS, unit="visitor_id")
+
+
+def test_it_is_in_the_neutral_subset():
+    assert neutral.check(SQL) == ()
+
+
+moments = st.integers(0, 6 * 24 * 4).map(lambda quarter: START + quarter * timedelta(minutes=15))
+units = st.integers(1, 4).map(str)
+logs = st.fixed_dictionaries(
+    {
+        "assignments": st.lists(st.tuples(units, st.sampled_from(["control", "treatment"]), moments), max_size=12),
+        "impressions": st.lists(st.tuples(units, moments, st.booleans()), max_size=12),
+        "purchases": st.lists(st.tuples(units, moments, st.none() | st.integers(0, 40).map(float)), max_size=12),
+    }
+)
+
+
+@settings(max_examples=25)
+@given(logs, st.integers(0, 1).map(lambda at: 5.0 * at))
+def test_adding_cells_gives_every_look_of_the_past(log, shift):
+    rows = queried(log, shift)
+    for last in range(7):
+        day = f"{START + last * DAY:%Y-%m-%d}"
+        cells = [row for row in rows if row["day"] <= day and row["arm"] == row["other"]]
+        assert added(cells) == by_hand(log, until=START + (last + 1) * DAY, shift=shift)
+
+
+def queried(log, shift: float) -> list[dict[str, object]]:
+    """The tables as `apply` makes them, as far as the query reads them."""
+    with duckdb.connect() as connection:
+        connection.execute(TABLES)
+        fill(connection, "events_assignments", [("r.1", u, arm, "split", "", at, day(at)) for u, arm, at in log["assignments"]])
+        early = START - 31 * DAY  # of another run, and of a segment: neither is a first assignment
+        fill(connection, "events_assignments", [("r.2", "1", "control", "split", "", early, day(early))])
+        fill(connection, "events_assignments", [("r.1", "1", "control", "split", "platform=ios", early, day(early))])
+        shown = [(f"i{number}", unit, at, clicked) for number, (unit, at, clicked) in enumerate(log["impressions"])]
+        fill(connection, "ctr", [(name, int(clicked), at, at, day(at)) for name, _, at, clicked in shown])
+        fill(connection, "impression_exposed", [(name, unit) for name, unit, _, _ in shown])
+        fill(connection, "events_click", [(name, at, day(at)) for name, _, at, clicked in shown if clicked])
+        fill(connection, "events_purchase", [(int(unit), amount, at, day(at)) for unit, at, amount in log["purchases"]])
+        end = START + 30 * DAY
+        answer = connection.execute(SQL, {"run": "r.1", "assigned_until": end, "until": end, "shift3": shift})
+        names = [column[0] for column in answer.description]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+TABLES = """
+CREATE TABLE events_assignments(
+    run VARCHAR, unit VARCHAR, arm VARCHAR, reason VARCHAR, segment VARCHAR, event_timestamp TIMESTAMP, dt VARCHAR);
+CREATE TABLE ctr(event_id VARCHAR, outcome BIGINT, event_timestamp TIMESTAMP, created_timestamp TIMESTAMP, dt VARCHAR);
+CREATE TABLE impression_exposed(event_id VARCHAR, unit VARCHAR);
+CREATE TABLE events_click(impression_id VARCHAR, event_timestamp TIMESTAMP, dt VARCHAR);
+CREATE TABLE events_purchase(visitor_id BIGINT, amount DOUBLE, event_timestamp TIMESTAMP, dt VARCHAR);
+"""
+
+
+def fill(connection, table: str, rows) -> None:
+    if rows:
+        values = ", ".join(f"({', '.join('?' * len(row))})" for row in rows)
+        connection.execute(f"INSERT INTO {table} VALUES {values}", [value for row in rows for value in row])
+
+
+def day(at: datetime) -> str:
+    return f"{at:%Y-%m-%d}"
+
+
+def added(cells) -> dict[tuple[str, str], dict[str, float]]:
+    totals: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for cell in cells:
+        for at, metric in enumerate(METRICS):
+            of_arm = totals[metric.name, cell["arm"]]
+            of_arm["units"] += float(cell["units"])
+            for name in sums_of(metric):
+                of_arm[name] += float(cell[f"m{at}_{name}"])
+    return {key: dict(values) for key, values in totals.items()}
+
+
+def by_hand(log, *, until: datetime, shift: float) -> dict[tuple[str, str], dict[str, float]]:
+    totals: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for unit in {unit for unit, _, _ in log["assignments"]}:
+        seen = sorted((at, arm) for name, arm, at in log["assignments"] if name == unit)
+        if len({arm for _, arm in seen}) == 1 and seen[0][0] < until:
+            for metric in METRICS:
+                of_arm = totals[metric.name, seen[0][1]]
+                of_arm["units"] += 1
+                for name, value in of_unit(metric, log, unit, seen[0][0], until, shift).items():
+                    of_arm[name] += value
+    return {key: dict(values) for key, values in totals.items()}
+
+
+def of_unit(metric: Metric, log, unit: str, first: datetime, until: datetime, shift: float) -> dict[str, float]:
+    midnight = first.replace(hour=0, minute=0)
+    end = min(until, midnight + metric.within) if metric.within else until
+    rows = {
+        "click": [(at, 1) for name, at, clicked in log["impressions"] if name == unit and clicked],
+        "impression": [(at, 1) for name, at, _ in log["impressions"] if name == unit],
+        "purchase": [(at, 1) for name, at, _ in log["purchases"] if name == unit],
+        "amount": [(at, amount or 0.0) for name, at, amount in log["purchases"] if name == unit],
+    }
+    numerator = rows[metric.numerator.attribute or metric.numerator.event]
+    y = sum(value for at, value in numerator if first <= at < end)
+    y = min(y, 1) if metric.kind == "any" else min(y, metric.at_most) if metric.at_most else y
+    y = y - shift if shifted(metric) else y
+    d = sum(value for at, value in rows[metric.denominator.event] if first <= at < end) if metric.denominator else 1
+    x = sum(value for at, value in numerator if metric.before and midnight - metric.before <= at < first)
+    every = {"y": y, "yy": y * y, "d": d, "yd": y * d, "dd": d * d, "x": x, "xx": x * x, "xy": x * y, "xd": x * d}
+    return {name: every[name] for name in sums_of(metric)}
+
+
+@pytest.mark.parametrize("event", ["purchase", "impression", "click"])
+def test_an_event_that_does_not_reach_the_unit_is_a_mistake_of_the_caller(event):
+    lost = Event(name=event, attributes=(attribute("color"),))
+    spec = ProjectSpec(name="shop", events={event: lost})
+    with pytest.raises(ValueError, match=f"{event} does not reach visitor_id"):
+        cells_sql(spec, [Metric(name="n", kind="sum", numerator=Total(event=event))], unit="visitor_id")
