@@ -18,8 +18,8 @@ from typing import Literal
 import msgspec
 
 from ..events.relations import view_name
-from ..project.reach import by_attribute, reach
-from ..project.specs import Metric, ProjectSpec, Total
+from ..project.reach import EXPOSURE_ID, path
+from ..project.specs import Event, Metric, ProjectSpec, Total
 
 KEYS = "arm, other, first_day, day"  # `other` differs from `arm` where a unit was in both
 _UNITS = (
@@ -53,7 +53,7 @@ SELECT {KEYS}, sum(isthmus_new) AS units, {", ".join(_sums(metrics))} FROM steps
 def sums_of(metric: Metric) -> tuple[str, ...]:
     """Of a metric that is no rate d is 1 a unit, so its sums follow from those of y and the number of units."""
     of_rate = ("d", "yd", "dd") if metric.denominator else ()
-    of_before = ("x", "xx", "xy", *(("xd",) if metric.denominator else ())) if metric.before else ()
+    of_before = ("x", "xx", "yx", *(("dx",) if metric.denominator else ())) if metric.before else ()
     return ("y", "yy", *of_rate, *of_before)
 
 
@@ -165,31 +165,35 @@ def _rows(spec: ProjectSpec, source: _Source, values: tuple[str, ...], unit: str
     table = source.objective or view_name(event.name)
     known = " AND created_timestamp <= $until" if source.objective else ""
     columns = "".join(f", {value}" for value in ("dt AS day", "event_timestamp AS happened_at", *values))
-    if by_attribute(event, unit):
-        return f"SELECT CAST({unit} AS VARCHAR) AS unit{columns} FROM {table} WHERE event_timestamp < $until{known}"
-    chain = reach(spec, event.name, unit)
-    if chain is None:
+    steps = path(event.name, unit, spec.events)
+    if steps is None:
         raise ValueError(f"{event.name} does not reach {unit}")
-    of, via = (chain, "event_id") if len(chain) == 1 else (chain[1:], f"{chain[1]}_id")
+    if steps == (unit,):
+        return f"SELECT CAST({unit} AS VARCHAR) AS unit{columns} FROM {table} WHERE event_timestamp < $until{known}"
+    of, via = (event, "event_id") if len(steps) == 1 else (_referred(spec, event, steps[0]), steps[0])
+    further = steps[1:] or steps
     return (
-        f"SELECT isthmus_of.unit{columns} FROM {table} AS isthmus_row JOIN ({_units_of(spec, of, unit)}) AS isthmus_of "
+        f"SELECT isthmus_of.unit{columns} FROM {table} AS isthmus_row JOIN ({_units_of(spec, of, further)}) AS isthmus_of "
         f"ON isthmus_row.{via} = isthmus_of.isthmus_id WHERE event_timestamp < $until{known}"
     )
 
 
-def _units_of(spec: ProjectSpec, chain: tuple[str, ...], unit: str) -> str:
-    """Columns: isthmus_id of the chain's first event, unit. One row an id, though an id may stand on two dates."""
-    event = spec.events[chain[0]]
-    if len(chain) > 1:
-        from_rows = (
-            f"{view_name(event.name)} AS isthmus_event JOIN ({_units_of(spec, chain[1:], unit)}) AS isthmus_next "
-            f"ON isthmus_event.{chain[1]}_id = isthmus_next.isthmus_id"
+def _units_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
+    """Columns: isthmus_id of the event, unit. One row an id, though an id may stand on two dates."""
+    step, *further = steps
+    if further:
+        rows = (
+            f"{view_name(event.name)} AS isthmus_event JOIN ({_units_of(spec, _referred(spec, event, step), tuple(further))}) "
+            f"AS isthmus_next ON isthmus_event.{step} = isthmus_next.isthmus_id"
         )
-        return (
-            f"SELECT isthmus_event.event_id AS isthmus_id, min(isthmus_next.unit) AS unit FROM {from_rows} GROUP BY isthmus_event.event_id"
-        )
-    name, table = (f"CAST({unit} AS VARCHAR)", view_name(event.name)) if by_attribute(event, unit) else ("unit", exposed_name(event.name))
+        columns = "isthmus_event.event_id AS isthmus_id, min(isthmus_next.unit) AS unit"
+        return f"SELECT {columns} FROM {rows} GROUP BY isthmus_event.event_id"
+    name, table = ("unit", exposed_name(event.name)) if step == EXPOSURE_ID else (f"CAST({step} AS VARCHAR)", view_name(event.name))
     return f"SELECT event_id AS isthmus_id, min({name}) AS unit FROM {table} GROUP BY event_id"
+
+
+def _referred(spec: ProjectSpec, event: Event, attribute: str) -> Event:
+    return next(spec.events[a.event] for a in event.attributes if a.name == attribute and a.event is not None)
 
 
 def exposed_name(event: str) -> str:
@@ -209,7 +213,7 @@ def _sums(metrics: Sequence[Metric]) -> Iterator[str]:
             "dd": f"{d} * {d} - {d}_0 * {d}_0",
             "x": f"isthmus_new * {x}",
             "xx": f"isthmus_new * {x} * {x}",
-            "xy": f"{x} * ({y} - {y}_0)",
-            "xd": f"{x} * ({d} - {d}_0)",
+            "yx": f"{x} * ({y} - {y}_0)",
+            "dx": f"{x} * ({d} - {d}_0)",
         }
         yield from (f"sum({terms[name]}) AS m{at}_{name}" for name in sums_of(metric))

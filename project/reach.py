@@ -1,33 +1,43 @@
-"""How a metric's event reaches the unit that an endpoint assigns: by its own attribute, an exposure, or an event that it refers to."""
+"""How an event comes to the unit that an experiment assigns: by its own attribute, by the exposure, or by an event that it refers to."""
 
 from __future__ import annotations
 
-from .specs import Event, ProjectSpec
+from collections.abc import Mapping
 
-EXPOSURE_ID = "exposure_id"  # of an event: what the gateway showed
+from .specs import Attribute, Event
+
+EXPOSURE_ID = "exposure_id"
 
 
-def reach(spec: ProjectSpec, event: str, unit: str) -> tuple[str, ...] | None:
-    """The events from this one to one that has the attribute `unit`, or exposure_id; the shortest such chain. None: there is none."""
-    chains: list[tuple[str, ...]] = [(event,)]
+def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
+    """The attributes to follow: `("impression_id", "visitor_id")`. The last one is the unit's or `exposure_id`.
+
+    The shortest path there is; None: none.
+    """
+    waiting: list[tuple[str, tuple[str, ...]]] = [(event, ())]
     seen = {event}
-    while chains:
-        chain = chains.pop(0)
-        last = spec.events.get(chain[-1])
-        if last is None:
-            continue
-        if ends(last, unit):
-            return chain
-        further = [a.event for a in last.attributes if a.event is not None and a.event not in seen]
-        seen.update(further)
-        chains += [(*chain, name) for name in further]
+    while waiting:
+        name, steps = waiting.pop(0)
+        attributes = events[name].attributes if name in events else ()
+        ends = {attribute.name for attribute in attributes if _ends(attribute, unit)}
+        if ends:
+            return (*steps, unit if unit in ends else EXPOSURE_ID)
+        for attribute in attributes:
+            if attribute.event is not None and attribute.event not in seen:
+                seen.add(attribute.event)
+                waiting.append((attribute.event, (*steps, attribute.name)))
     return None
 
 
-def ends(event: Event, unit: str) -> bool:
-    return any(attribute.name in (unit, EXPOSURE_ID) for attribute in event.attributes)
+def has_exposure(event: Event) -> bool:
+    """Whether it says what it followed: then it has the view `<event>_exposed`."""
+    return any(map(_exposure, event.attributes))
 
 
-def by_attribute(event: Event, unit: str) -> bool:
-    """Whether the event names its unit itself: that goes before what was exposed."""
-    return any(attribute.name == unit for attribute in event.attributes)
+def _ends(attribute: Attribute, unit: str) -> bool:
+    return _exposure(attribute) or (attribute.name == unit and attribute.type in ("int", "string"))
+
+
+def _exposure(attribute: Attribute) -> bool:
+    """One that refers to an event named exposure is another thing."""
+    return attribute.name == EXPOSURE_ID and attribute.type == "string" and attribute.event is None

@@ -150,7 +150,7 @@ def of_unit(metric: Metric, log, unit: str, first: datetime, until: datetime, sh
     y = y - shift if shifted(metric) else y
     d = sum(value for at, value in rows[metric.denominator.event] if first <= at < end) if metric.denominator else 1
     x = sum(value for at, value in numerator if metric.before and midnight - metric.before <= at < first)
-    every = {"y": y, "yy": y * y, "d": d, "yd": y * d, "dd": d * d, "x": x, "xx": x * x, "xy": x * y, "xd": x * d}
+    every = {"y": y, "yy": y * y, "d": d, "yd": y * d, "dd": d * d, "x": x, "xx": x * x, "yx": x * y, "dx": x * d}
     return {name: every[name] for name in sums_of(metric)}
 
 
