@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
 import click
 
 from ..errors import Invalid, NotFound
+from ..project.names import did_you_mean
 from .console import Console, command
 from .tables import grid
 
@@ -85,10 +87,14 @@ def list_(console: Console) -> None:
     console.result({"endpoints": states, "urls": urls}, grid(rows, head=("endpoint", "phase", "variants", "url", "")))
 
 
-@command(help="Rank through the gateway: online features, the endpoint, exploration, the exposure log. REQUEST is JSON, or - for stdin.")
+@command(
+    help="Rank through the gateway: online features, the endpoint, exploration, the exposure log. REQUEST is JSON, or - for stdin. "
+    "With --parameter a model is only asked: its predictions in the candidates' order, and no exposure."
+)
 @click.argument("endpoint")
 @click.argument("request")
-def invoke(console: Console, endpoint: str, request: str) -> None:
+@click.option("--parameter", "parameters", multiple=True, metavar="NAME=JSON", help="For the model: blend=0.7. May be repeated.")
+def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str, ...]) -> None:
     from ..endpoints.gateway.gateway import Gateway
 
     text = sys.stdin.read() if request == "-" else request
@@ -99,8 +105,28 @@ def invoke(console: Console, endpoint: str, request: str) -> None:
         raise Invalid(f"the request is not JSON: {error}", remedy=shape) from None
     if not isinstance(asked, dict):
         raise Invalid(f"the request is {_kind(asked)}, not an object", remedy=shape)
+    sent = dict(map(_parameter, parameters))
     with console.open() as project:
-        console.result(Gateway(project, endpoint, durable=True).rank(asked))
+        gateway = Gateway(project, endpoint, durable=True)
+        _check_parameters(sent, gateway.model_parameters if sent else (), endpoint)
+        console.result(gateway.score(asked, parameters=sent) if sent else gateway.rank(asked))
+
+
+def _parameter(text: str) -> tuple[str, object]:
+    name, _, value = text.partition("=")
+    try:
+        parsed: object = json.loads(value)
+    except (ValueError, RecursionError):
+        name, parsed = "", None
+    if not name:
+        raise click.UsageError(f"""a parameter is NAME=JSON, such as blend=0.7 or mode='"mean"', not {text!r}""")
+    return name, parsed
+
+
+def _check_parameters(sent: Mapping[str, object], accepted: tuple[str, ...], endpoint: str) -> None:
+    """Invalid: no deployed model would read it."""
+    if unread := [name for name in sent if name not in accepted]:
+        raise Invalid(f"no deployed model of {endpoint} takes {unread[0]}", remedy=did_you_mean(unread[0], accepted, has="they take"))
 
 
 def _kind(value: object) -> str:

@@ -21,7 +21,7 @@ from ...feature_store.history import entity_key
 from ...feature_store.online import OnlineReader
 from ...feature_store.row_cache import RowCache
 from ...runtime import Project
-from ..port import Reply
+from ..port import NO_PARAMETERS, Reply
 from .answer_numbers import AnswerNumbers
 from .exposure_writer import CLOSING, Emit, ExposureWriter
 from .exposures import EXPOSURES
@@ -155,10 +155,18 @@ class Gateway:
             problems=self._expose(asked, places, reply.variant, version, request_id, explored=explored),
         )
 
-    def score(self, request: Mapping[str, Any], *, variant: str | None = None) -> Reply:
+    @property
+    def model_parameters(self) -> tuple[str, ...]:
+        """The names of the parameters that a deployed model takes with a call."""
+        return self._variants().inputs.parameters
+
+    def score(self, request: Mapping[str, Any], *, variant: str | None = None, parameters: Mapping[str, object] = NO_PARAMETERS) -> Reply:
         """Only ask the models: nothing is shown, so no exposure. What deploy's smoke test calls."""
         instances, _ = self._instances(parsed(request, self._shape), self._variants().inputs)
-        reply = self.project.target.endpoints.invoke(self.endpoint.name, instances, variant=variant, request_id=f"s-{secrets.token_hex(8)}")
+        request_id = f"s-{secrets.token_hex(8)}"
+        reply = self.project.target.endpoints.invoke(
+            self.endpoint.name, instances, variant=variant, request_id=request_id, parameters=parameters
+        )
         as_scores(reply.predictions, len(instances), who=reply.variant)
         return reply
 

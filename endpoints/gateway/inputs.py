@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     views: dict[str, tuple[str, tuple[str, ...]]]
     attributes: tuple[str, ...]  # come with the request
     constants: dict[str, Any]  # serve_as
+    parameters: tuple[str, ...]  # of a call, that one of the models takes
 
 
 def was_adopted(version: ModelVersion) -> bool:
@@ -41,7 +42,7 @@ def manifest_of(project: Project, model: str, version: int) -> Manifest:
     return decode(project.target.blobs.get(uri), Manifest, what=uri)
 
 
-def union(manifests: Iterable[Manifest], keys: dict[str, str]) -> Inputs:
+def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
     """`keys`: each view's entity key, for manifests that do not say. Invalid: two models mean different things by one name."""
     source: dict[str, tuple[str | None, str]] = {}
     views: dict[str, tuple[str, list[str]]] = {}
@@ -73,6 +74,7 @@ def union(manifests: Iterable[Manifest], keys: dict[str, str]) -> Inputs:
         views={view: (key, tuple(names)) for view, (key, names) in views.items()},
         attributes=tuple(name for name in attributes if name not in constants),
         constants=constants,
+        parameters=tuple(dict.fromkeys(name for manifest in manifests for name in manifest.accepted)),
     )
 
 

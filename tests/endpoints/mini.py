@@ -72,8 +72,8 @@ class Weighted:
     def __init__(self, weights):
         self.weights = weights
 
-    def predict(self, rows):
-        return [sum(w * float(row[name] or 0) for name, w in self.weights.items()) for row in rows]
+    def predict(self, rows, *, plus=0.0):
+        return [plus + sum(w * float(row[name] or 0) for name, w in self.weights.items()) for row in rows]
 
 
 def popular(data, label, features):

@@ -21,6 +21,7 @@ from isthmus.endpoints.traffic import intent, traffic
 from isthmus.errors import Denied, Invalid, ModelError, NotFound, Refused, Unsupported
 from isthmus.events.port import Rejected
 from isthmus.lifecycle.destroy import destroy
+from isthmus.tests.cli.running import isthmus
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
 from isthmus.tests.endpoints import mini
 
@@ -75,6 +76,25 @@ def test_the_gateway_orders_by_score_with_features_of_both_views(project):
     assert json.loads(str(champion)).keys() == {
         "items", "scores", "propensities", "variant", "version", "rules", "request_id", "stale_features"
     }  # fmt: skip
+
+
+def test_a_parameter_is_tried_on_the_model_alone_by_the_gateway_and_by_the_command(project):
+    gateway = Gateway(project, "ranker", emit=lambda _rows: pytest.fail("nothing was shown"))
+    assert gateway.model_parameters == ("plus",)
+    assert gateway.score(mini.REQUEST, variant="champion", parameters={"plus": 0.5}).predictions == (4.5, 8.5, 12.5, 16.5)
+    ask = (project.folder, "endpoints", "invoke", "ranker", json.dumps(mini.REQUEST), "--parameter")
+    predictions = isthmus(*ask, "plus=1e6", "--json").json["predictions"]
+    assert len(predictions) == 4
+    assert min(predictions) > 900_000
+
+    def refusal(parameter):
+        return isthmus(*ask, parameter, ok=False).err
+
+    assert "the parameter plus is 'much', not a number" in refusal('plus="much"')
+    assert "no deployed model of ranker takes pus" in refusal("pus=1")
+    assert "did you mean plus?" in refusal("pus=1")
+    assert "a parameter is NAME=JSON" in refusal("plus=much")
+    assert "a parameter is NAME=JSON" in refusal("plus")
 
 
 def test_features_older_than_ttl_are_told(project):

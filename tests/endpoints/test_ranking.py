@@ -14,6 +14,7 @@ from isthmus.endpoints.gateway.inputs import union
 from isthmus.endpoints.gateway.ranking import as_scores, order, propensity, shown
 from isthmus.endpoints.gateway.request import RequestShape, parsed
 from isthmus.errors import Invalid, ModelError
+from isthmus.pipelines.call_parameters import CallParameter
 from isthmus.pipelines.predictor import Manifest, ModelFeature
 from isthmus.project.specs import Attribute, Entity
 
@@ -194,6 +195,18 @@ def test_the_variants_features_are_read_together():
     assert found.views == {"item_history": ("item_id", ("ctr",)), "segment_history": ("segment_id", ("n",))}
     assert found.attributes == ("policy",)
     assert found.constants == {"position": 1}
+
+
+def test_the_variants_parameters_are_known_together_each_once():
+    def taking(name, *parameters):
+        accepted = {parameter: CallParameter(type="float", default=0.5) for parameter in parameters}
+        return msgspec.structs.replace(manifest(name), predict_parameters=accepted)
+
+    assert union([manifest("popularity"), taking("a", "blend", "noise"), taking("b", "depth", "blend")], KEYS).parameters == (
+        "blend",
+        "noise",
+        "depth",
+    )
 
 
 def test_one_name_for_two_things_is_refused():
