@@ -10,10 +10,10 @@ from ..feature_store.port import Params
 from ..project.specs import Analysis, Objective
 from ..runtime import Project
 from ..times import utc_milliseconds
-from .ratio import NOTHING, Arm
+from .sums import NOTHING, Sums
 
 _ROWS = "({arm} = $control OR {arm} = $treatment) AND event_timestamp < $until AND created_timestamp <= $known"
-_SUMS = Arm.__struct_fields__
+_SUMS = ("units", "y", "d", "yy", "yd", "dd")
 _INCREMENTS = (
     "sum(isthmus_new) AS units, sum(y) AS y, sum(d) AS d, sum(y * (2 * all_y - y)) AS yy, "
     "sum(all_y * all_d - (all_y - y) * (all_d - d)) AS yd, sum(d * (2 * all_d - d)) AS dd"
@@ -23,7 +23,7 @@ _INCREMENTS = (
 class Cells(msgspec.Struct, frozen=True, kw_only=True):
     """By arm and day (YYYY-MM-DD) what that day adds to the arm's sums."""
 
-    arms: dict[str, dict[str, Arm]]
+    arms: dict[str, dict[str, Sums]]
     twice: int = 0  # units that are in both arms: left out
     unnamed: int = 0  # rows without a unit: left out
 
@@ -31,7 +31,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
     def days(self) -> list[str]:
         return sorted({day for of_arm in self.arms.values() for day in of_arm})
 
-    def total(self, *, until: str = "9999") -> dict[str, Arm]:
+    def total(self, *, until: str = "9999") -> dict[str, Sums]:
         """Of each arm, the day `until` included."""
         return {name: sum((arm for day, arm in of_arm.items() if day <= until), NOTHING) for name, of_arm in self.arms.items()}
 
@@ -41,18 +41,18 @@ def read(project: Project, experiment: Analysis, objective: Objective, moment: d
     closed = project.spec.now is not None and moment == utc_milliseconds(project.spec.now)
     known = moment + objective.within if closed else moment
     params = {"control": experiment.control, "treatment": experiment.treatment, "until": moment, "known": known}
-    arms: dict[str, dict[str, Arm]] = {str(value): {} for value in (experiment.control, experiment.treatment)}
+    arms: dict[str, dict[str, Sums]] = {str(value): {} for value in (experiment.control, experiment.treatment)}
     twice = 0
     for row in project.target.warehouse.query(cells_sql(experiment, objective), params).to_pylist():
         if row["arm"] != row["other"]:
             twice += int(row["units"])
         else:
-            arms[str(row["arm"])][row["day"]] = Arm(**{name: int(row[name]) for name in _SUMS})
+            arms[str(row["arm"])][row["day"]] = msgspec.convert({name: int(row[name]) for name in _SUMS}, Sums)
     return Cells(arms=arms, twice=twice, unnamed=_unnamed(project, experiment, objective, params))
 
 
 def cells_sql(experiment: Analysis, objective: Objective) -> str:
-    """Columns: arm, other (differs from it where units are in both arms), day, and what the day adds to the sums of `Arm`."""
+    """Columns: arm, other (differs from it where units are in both arms), day, and what the day adds to the sums of `Sums`."""
     arm = experiment.attribute
     of_arms = f"FROM {objective.name} WHERE {_ROWS.format(arm=arm)}"
     if objective.unit is None:

@@ -20,11 +20,11 @@ _REACH, _STEPS = 7.0, 601  # the grid: standard deviations to either side, point
 
 def spent(t: float, *, alpha: float = 0.05) -> float:
     """The share of false alarms that may have been given when the part `t` of the information is there."""
-    return 4 - 4 * _NORMAL.cdf(_NORMAL.inv_cdf(1 - alpha / 4) / math.sqrt(t)) if t > 0 else 0.0
+    return 4 - 4 * _NORMAL.cdf(_NORMAL.inv_cdf(1 - alpha / 4) / math.sqrt(min(t, 1.0))) if t > 0 else 0.0
 
 
 def bounds(times: Sequence[float], *, alpha: float = 0.05) -> list[float]:
-    """Of |z| at each look. `times`: the parts of the information that are there, rising, the last 1 or less."""
+    """Of |z| at each look. `times`: the parts of the planned information that are there, rising; the last may be above 1."""
     return _walk(times, None, 0.0, alpha)[0]
 
 

@@ -12,9 +12,9 @@ from ..runtime import Project
 from ..times import utc_milliseconds
 from . import cells
 from .looks import cost_of_looks
-from .ratio import Arm
 from .results import of_project
 from .sizing import effect_shown, units_needed
+from .sums import Sums
 from .verdict import percent_up, rounded
 
 EFFECTS = (0.05, 0.1, 0.2, 0.5)
@@ -82,7 +82,7 @@ def power(
         metric=objective.name,
         control=control.rate,
         arm=arm,
-        rows=control.d,
+        rows=int(control.d),
         unit=objective.unit or objective.exposure,
         needs=tuple(_need(control, effect, units_per_day) for effect in effects),
         days=days if units_per_day else None,
@@ -91,6 +91,6 @@ def power(
     )
 
 
-def _need(control: Arm, effect: float, units_per_day: int | None) -> Need:
+def _need(control: Sums, effect: float, units_per_day: int | None) -> Need:
     units = units_needed(control, effect)
     return Need(effect=effect, units=units, days=math.ceil(ARMS * units / units_per_day) if units_per_day else None)

@@ -14,8 +14,10 @@ from ..runtime import Project
 from ..times import utc_milliseconds
 from . import cells, split, verdict
 from .cells import Cells
-from .ratio import NOTHING, Arm, Difference, Inference, compare
+from .inference import Unplanned
+from .ratio import Difference, compare, interval
 from .split import Split
+from .sums import NOTHING, Sums
 from .verdict import Judgement, Verdict
 
 
@@ -25,7 +27,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     outcome: str
     goal: Literal["maximise", "minimise"]
-    arms: dict[str, Arm]
+    arms: dict[str, Sums]
     rates: dict[str, Estimate | None]
     difference: Difference | None
     guardrail: ExperimentGuardrail | None = None
@@ -49,7 +51,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
     control: str
     treatment: str
-    inference: Inference
+    inference: Unplanned
     metric: Metric
     guardrails: tuple[Metric, ...] = ()
     also: tuple[Metric, ...] = ()
@@ -81,7 +83,7 @@ def results(project: Project, name: str, *, as_of: datetime | None = None) -> Re
     experiment = of_project(project, name)
     objectives = project.spec.objectives
     moment = utc_milliseconds(as_of or project.now())
-    inference: Inference = "fixed" if project.spec.now is not None else "always"
+    inference: Unplanned = "fixed" if project.spec.now is not None else "always"
     deciding = objectives[experiment.metric]
     read = cells.read(project, experiment, deciding, moment)
     _both_arms(project, experiment, deciding, read, moment)
@@ -120,7 +122,7 @@ def of_project(project: Project, name: str) -> Analysis:
     return experiment
 
 
-def looks(read: Cells, inference: Inference) -> tuple[Look, ...]:
+def looks(read: Cells, inference: Unplanned) -> tuple[Look, ...]:
     """One a day. Each counts the units that are in both arms in the end as left out."""
     so_far = dict.fromkeys(read.arms, NOTHING)
     seen: list[Look] = []
@@ -131,7 +133,7 @@ def looks(read: Cells, inference: Inference) -> tuple[Look, ...]:
     return tuple(seen)
 
 
-def _metric(objective: Objective, read: Cells, inference: Inference, guardrail: ExperimentGuardrail | None = None) -> Metric:
+def _metric(objective: Objective, read: Cells, inference: Unplanned, guardrail: ExperimentGuardrail | None = None) -> Metric:
     arms = read.total()
     control, treatment = arms.values()
     difference = compare(control, treatment, inference)
@@ -140,7 +142,7 @@ def _metric(objective: Objective, read: Cells, inference: Inference, guardrail: 
         outcome=objective.outcome,
         goal=objective.goal,
         arms=arms,
-        rates={name: arm.interval() for name, arm in arms.items()},
+        rates={name: interval(arm) for name, arm in arms.items()},
         difference=difference,
         guardrail=guardrail,
         judged=verdict.judge(guardrail, difference) if guardrail else None,

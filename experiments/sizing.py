@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 
-from .ratio import Arm, Z
+from .ratio import Z
+from .sums import Sums
 
 POWER = 0.8416212335729143  # the normal quantile of four times in five
 MOST = 10.0  # effects above ten times the control's rate are not looked for
 
 
-def units_needed(control: Arm, effect: float) -> int:
+def units_needed(control: Sums, effect: float) -> int:
     """An arm. `effect` is relative to the control's rate: 0.2 is twenty percent more. ValueError: the control has no outcome."""
     if not control.y:
         raise ValueError("a control without an outcome says nothing of the effect")
@@ -22,7 +23,7 @@ def units_needed(control: Arm, effect: float) -> int:
     return math.ceil(wanted)
 
 
-def effect_shown(control: Arm, units: float) -> float | None:
+def effect_shown(control: Sums, units: float) -> float | None:
     """The smallest relative rise that so many units an arm show. None: not even MOST."""
     if units < 1 or units_needed(control, MOST) > units:
         return None
@@ -33,7 +34,7 @@ def effect_shown(control: Arm, units: float) -> float | None:
     return high
 
 
-def _variance(control: Arm, effect: float) -> float:
+def _variance(control: Sums, effect: float) -> float:
     if control.by_row:
         rate = control.rate * (1 + effect)
         return rate * max(1 - rate, 0.0)

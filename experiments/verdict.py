@@ -8,8 +8,9 @@ import msgspec
 
 from ..project.specs import ExperimentGuardrail
 from . import sizing
-from .ratio import Arm, Difference
+from .ratio import Difference
 from .split import Split
+from .sums import Sums
 
 Judgement = Literal["holds", "broken", "inconclusive"]
 Word = Literal["better", "worse", "undecided", "invalid"]
@@ -58,7 +59,7 @@ def decide(difference: Difference | None, goal: Literal["maximise", "minimise"],
     return "better", "The whole interval is on the better side of no difference."
 
 
-def size(control: Arm, units: int, of: str) -> str:
+def size(control: Sums, units: int, of: str) -> str:
     """Which effects so many units an arm show. `of`: what a unit is."""
     if not control.y:
         return ""

@@ -1,0 +1,81 @@
+"""How many standard errors an interval is wide, by how often one looks. Pure.
+
+fixed: one look at a log that is closed. planned: looks that spend the 5 % of a plan (looks.py). always: holds at every look at once,
+however often one looks (Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2021, eq. 9).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Literal
+
+import msgspec
+
+from .looks import bounds
+
+Inference = Literal["fixed", "planned", "always"]
+Unplanned = Literal["fixed", "always"]
+ALPHA = 0.05
+TUNED_FOR = 10_000  # units of all arms at which the always-valid interval is tightest; it holds at any number
+_NEW = 0.001  # of the plan: a look that adds less is the one before
+
+
+class Horizon(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked at, and how often. `units`: of all arms, complete. `looks`: those of each recorded look, this one last."""
+
+    inference: Inference
+    units: int
+    planned: int | None = None  # units of all arms; needed for `planned`, and what `always` is tuned for
+    looks: tuple[int, ...] = ()
+
+    def multiple(self, alpha: float = ALPHA) -> float:
+        """Standard errors to either side; twice `alpha` for one side. Infinite where an earlier look has ended the plan.
+
+        ValueError: `planned` without a plan or a look.
+        """
+        if self.inference == "fixed":
+            return NormalDist().inv_cdf(1 - alpha / 2)
+        if self.inference == "always":
+            return always_multiple(self.units, alpha=alpha, tuned_for=self.planned or TUNED_FOR)
+        if not self.planned or not self.looks:
+            raise ValueError("planned looks need a plan and the units of each look")
+        if closing(self.looks[:-1], self.planned) is not None and self.looks[-1] > self.looks[-2]:
+            return math.inf
+        return _last_bound(tuple(information(self.looks, self.planned)), alpha)
+
+    @property
+    def watching(self) -> Horizon:
+        """The same by `always`: what stops early."""
+        return Horizon(inference="always", units=self.units, planned=self.planned)
+
+
+def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
+    """How many standard errors an interval is wide that covers at every look."""
+    r = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / tuned_for
+    grown = units * r + 1
+    return math.sqrt(2 * grown / (units * r) * math.log(math.sqrt(grown) / alpha))
+
+
+def closing(looks: Sequence[int], planned: int) -> int | None:
+    """The look that ended the plan: what it shows stays, later data decide nothing. None: the plan is not over."""
+    return next((at for at, units in enumerate(looks) if units >= planned), None)
+
+
+def information(looks: Sequence[int], planned: int) -> list[float]:
+    """The plan's part at each look that counts: rising, the last above 1 where more came than was planned."""
+    times: list[float] = []
+    for units in looks:
+        t = units / planned
+        if t - (times[-1] if times else 0.0) >= _NEW:
+            times.append(t)
+        if t >= 1:
+            break
+    return times
+
+
+@lru_cache(maxsize=256)
+def _last_bound(times: tuple[float, ...], alpha: float) -> float:
+    return bounds(times, alpha=alpha)[-1] if times else math.inf
