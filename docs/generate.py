@@ -89,11 +89,21 @@ def _ports() -> Iterator[str]:
 
 def _files() -> Iterator[str]:
     schema = import_module("isthmus.project.schema").json_schema()
-    for name, shape in schema["$defs"].items():
+    for name, shape in _kinds(schema["$defs"]):
         rows = list(_keys(shape, shape.get("required", ())))
         if rows:
             yield f"\n### {name}\n| key | type | |\n|---|---|---|"
             yield from rows
+
+
+def _kinds(definitions: dict) -> Iterator[tuple[str, dict]]:
+    """An entry of experiments is of one of two kinds."""
+    for name, shape in definitions.items():
+        if "then" in shape and "else" in shape and not shape.get("properties"):
+            yield name, shape["else"]
+            yield f"{name}, with {', '.join(shape['if']['required'])}", shape["then"]
+        else:
+            yield name, shape
 
 
 def _keys(shape: dict, required: tuple[str, ...]) -> Iterator[str]:

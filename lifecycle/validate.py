@@ -122,5 +122,5 @@ def _counts(description: Description) -> dict[str, int]:
         "model": len(spec.models),
         "endpoint": len(spec.endpoints),
         "rollout": len(spec.rollouts),
-        "experiment": len(spec.analyses),
+        "experiment": len(spec.analyses) + len(spec.experiments),
     }

@@ -1,4 +1,4 @@
-"""The section `experiments:` -> Experiments, and what they say of the rest of the project."""
+"""What `experiments:` says with `arm:` -> Analyses, and what they say of the rest of the project."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from .build import fits
+from .build import value_problem
 from .names import did_you_mean
 from .references import Declared, known
 from .report import Report, child, item
@@ -22,12 +22,14 @@ def build(name: str, values: dict[str, Any], report: Report) -> Analysis:
         event=event,
         attribute=attribute,
         weights=(float(weights["control"]), float(weights["treatment"])) if weights else None,
-        guardrails=tuple(
-            _guardrail(about, item(f"experiments.{name}.guardrails", position), report)
-            for position, about in enumerate(values.get("guardrails", ()))
-        ),
+        guardrails=guardrails(values, f"experiments.{name}", report),
         **fields,
     )
+
+
+def guardrails(values: dict[str, Any], key: str, report: Report) -> tuple[ExperimentGuardrail, ...]:
+    entries = values.get("guardrails", ())
+    return tuple(_guardrail(about, item(child(key, "guardrails"), position), report) for position, about in enumerate(entries))
 
 
 def _guardrail(about: dict[str, Any], key: str, report: Report) -> ExperimentGuardrail:
@@ -78,20 +80,11 @@ def _arm(experiment: Analysis, spec: ProjectSpec, declared: Declared, key: str, 
         report.add(place, f"{attribute.name} is of type {attribute.type}, which names no arm", "use an attribute of type string or int")
         return None
     for role, value in (("control", experiment.control), ("treatment", experiment.treatment)):
-        _value(value, attribute, child(key, role), report)
+        if problem := value_problem(value, attribute):
+            report.add(child(key, role), *problem)
     if experiment.control == experiment.treatment:
         report.add(child(key, "treatment"), f"it is {experiment.treatment!r}, as the control is", "name another value")
     return attribute
-
-
-def _value(value: object, attribute: Attribute, key: str, report: Report) -> None:
-    if not fits(value, attribute.type):
-        report.add(key, f"{value!r} is not of type {attribute.type}, as {attribute.name} is", "write a value that the attribute takes")
-    elif attribute.allowed is not None and value not in attribute.allowed:
-        allowed = ", ".join(map(str, attribute.allowed))
-        report.add(
-            key, f"{value!r} is not among the values of {attribute.name}", did_you_mean(str(value), map(str, attribute.allowed)) or allowed
-        )
 
 
 def _one_exposure(experiment: Analysis, objective: Objective, place: str, report: Report) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from .metrics import AGAINST
+from .names import did_you_mean
 from .report import Report, child, item
 from .specs import (
     Attribute,
@@ -20,6 +21,7 @@ from .specs import (
     Gate,
     Model,
     Objective,
+    Parameter,
     StaticTable,
     Variant,
 )
@@ -38,18 +40,25 @@ def event(name: str, values: Values, entities: dict[str, Entity], events: tuple[
     """`entity` and `event` of each attribute are derived from its name."""
     by_key = {entity.key: entity.name for entity in entities.values()}
     references = {f"{event}_id": event for event in events}
-    attributes: list[Attribute] = []
-    for attribute, about in values["attributes"].items():
-        fields: Values = about | ({"allowed": _allowed(about)} if "allowed" in about else {})
-        built = Attribute(name=attribute, entity=by_key.get(attribute), event=references.get(attribute), **fields)
-        _attribute(built, name, entities, f"events.{name}.attributes.{attribute}", report)
-        attributes.append(built)
-    fields = values | {"attributes": tuple(attributes)}
+    key = f"events.{name}.attributes"
+    attributes = tuple(
+        _attribute(attribute, about, child(key, attribute), report, entity=by_key.get(attribute), event=references.get(attribute))
+        for attribute, about in values["attributes"].items()
+    )
+    for attribute in attributes:
+        _reference(attribute, name, entities, child(key, attribute.name), report)
+    fields = values | {"attributes": attributes}
     return Event(name=name, **fields)
 
 
-def _allowed(about: Values) -> tuple[Any, ...]:
-    return tuple(float(v) if about["type"] == "float" and type(v) is int else v for v in about["allowed"])
+def _allowed(about: Values) -> Values:
+    """The values that are listed, if any, as the type has them."""
+    return {"allowed": tuple(typed(value, about["type"]) for value in about["allowed"])} if "allowed" in about else {}
+
+
+def typed(value: Any, kind: str) -> Any:
+    """A whole number of YAML that stands for a float."""
+    return float(value) if kind == "float" and type(value) is int else value
 
 
 def fits(value: Any, kind: str) -> bool:
@@ -57,7 +66,14 @@ def fits(value: Any, kind: str) -> bool:
     return isinstance(value, _PYTHON.get(kind, ())) and (kind == "bool" or not isinstance(value, bool))
 
 
-def _attribute(attribute: Attribute, event: str, entities: dict[str, Entity], key: str, report: Report) -> None:
+def _attribute(name: str, about: Values, key: str, report: Report, **derived: str | None) -> Attribute:
+    fields: Values = about | _allowed(about) | derived
+    attribute = Attribute(name=name, **fields)
+    _domain(attribute, key, report)
+    return attribute
+
+
+def _domain(attribute: Attribute | Parameter, key: str, report: Report) -> None:
     kind = attribute.type
     for bound in ("min", "max"):
         if getattr(attribute, bound) is not None and kind not in {"int", "float"}:
@@ -66,6 +82,11 @@ def _attribute(attribute: Attribute, event: str, entities: dict[str, Entity], ke
         report.add(child(key, "max"), f"max {attribute.max:g} is below min {attribute.min:g}", "swap them")
     if attribute.allowed is not None:
         _allowed_values(attribute, child(key, "allowed"), report)
+
+
+def _reference(attribute: Attribute, event: str, entities: dict[str, Entity], key: str, report: Report) -> None:
+    """To an entity or an event, by its name."""
+    kind = attribute.type
     if attribute.entity is not None and kind != entities[attribute.entity].type:
         wanted = entities[attribute.entity].type
         report.add(child(key, "type"), f"it is the key of {attribute.entity}, whose type is {wanted}, not {kind}", f"write type: {wanted}")
@@ -81,7 +102,7 @@ def _attribute(attribute: Attribute, event: str, entities: dict[str, Entity], ke
         )
 
 
-def _allowed_values(attribute: Attribute, key: str, report: Report) -> None:
+def _allowed_values(attribute: Attribute | Parameter, key: str, report: Report) -> None:
     if attribute.type == "timestamp":
         report.add(key, "timestamp has no list of values", "leave allowed out")
         return
@@ -97,6 +118,26 @@ def _allowed_values(attribute: Attribute, key: str, report: Report) -> None:
             (attribute.min is None or value >= attribute.min) and (attribute.max is None or value <= attribute.max)
         ):
             report.add(item(key, position), f"{value:g} is outside min and max", "take it out, or widen the bounds")
+
+
+def value_problem(value: Any, of: Attribute | Parameter) -> tuple[str, str] | None:
+    """Of a YAML value that stands for an attribute's or a parameter's: (what is wrong, remedy), or None."""
+    if not fits(value, of.type):
+        quotes = of.type == "string" and isinstance(value, int | float)
+        return (
+            f"{value!r} is not of type {of.type}, as {of.name} is",
+            f'write it in quotes: "{value}"' if quotes else f"write a value of type {of.type}",
+        )
+    if of.allowed is not None and value not in of.allowed:
+        allowed = [str(value) for value in of.allowed]
+        return f"{value!r} is not among the values of {of.name}", did_you_mean(str(value), allowed, has="they are") or ""
+    if (of.min is not None and value < of.min) or (of.max is not None and value > of.max):
+        return f"{value:g} is outside of {_bounds(of)}, which {of.name} has", "write a value between, or widen the bounds"
+    return None
+
+
+def _bounds(of: Attribute | Parameter) -> str:
+    return " .. ".join("" if bound is None else f"{bound:g}" for bound in (of.min, of.max)).strip()
 
 
 def objective(name: str, values: Values) -> Objective:
@@ -123,8 +164,25 @@ def endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
     if total != 100:
         shares = " + ".join(f"{variant.traffic.normalize():f}" for variant in variants)
         report.add(child(key, "variants"), f"traffic sums to {shares} = {total.normalize():f}, not 100", "make the shares sum to 100")
-    fields: Values = values | {"variants": variants}
+    attributes = tuple(
+        _attribute(attribute, about, child(key, f"attributes.{attribute}"), report)
+        for attribute, about in values.get("attributes", {}).items()
+    )
+    parameters = {
+        parameter: _parameter(parameter, about, child(key, f"parameters.{parameter}"), report)
+        for parameter, about in values.get("parameters", {}).items()
+    }
+    fields: Values = values | {"variants": variants, "attributes": attributes, "parameters": parameters}
     return Endpoint(name=name, **fields)
+
+
+def _parameter(name: str, about: Values, key: str, report: Report) -> Parameter:
+    fields: Values = about | _allowed(about) | {"default": typed(about["default"], about["type"])}
+    parameter = Parameter(name=name, **fields)
+    _domain(parameter, key, report)
+    if report.sound(key) and (problem := value_problem(parameter.default, parameter)):
+        report.add(child(key, "default"), *problem)
+    return parameter
 
 
 def model(name: str, values: Values, path: str, report: Report) -> Model:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..errors import NotFound, Problem, ProjectError
-from . import analyses, build, files, profiles, references, rollouts, trainers, yaml
+from . import analyses, build, experiment_checks, experiments, files, profiles, references, rollouts, trainers, unit_metrics, yaml
 from .names import name_problem
 from .report import Report
 from .sections import MODEL, PROJECT, SECTIONS
@@ -16,7 +16,10 @@ from .shapes import WRONG
 from .specs import Description, Model, ProjectSpec
 
 # Nothing that SQL is checked against depends on these: with errors only here, the sound rest is still a description.
-_LEAVES = ("endpoints.", "experiments.", "rollouts.", "models/", "sources/", "features/", "profiles.yaml:")
+_LEAVES = ("endpoints.", "experiments.", "layers.", "metrics.", "rollouts.", "models/", "sources/", "features/", "profiles.yaml:")
+
+
+Entries = dict[str, dict[str, Any]]  # of a section, by name
 
 
 def load(path: Path) -> Description:
@@ -33,8 +36,8 @@ def load(path: Path) -> Description:
 def parse(path: Path) -> tuple[Description | None, tuple[Problem, ...]]:
     """All problems of a project's files, warnings too.
 
-    With errors there is a description only when they are confined to endpoints, rollouts, models, trainers, sources and profiles: the
-    sound rest, so that views can be checked as well. A description with errors is for looking at; `load` never returns one.
+    With errors there is a description only when they are confined to endpoints, experiments, metrics, rollouts, models, trainers, sources
+    and profiles: the sound rest, so that views can be checked as well. It is for looking at; `load` never returns one.
     """
     path = _where(path)
     folder = path.resolve().parent
@@ -104,13 +107,28 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
         endpoints=endpoints,
         models=models,
         rollouts={name: rollouts.build(name, found, endpoints.get(name), report) for name, found in sound("rollouts").items()},
-        analyses={name: analyses.build(name, values, report) for name, values in sound("experiments").items()},
     )
+    spec = _with_experiments(spec, declared, {section: sound(section) for section in ("metrics", "layers", "experiments")}, report)
     references.check(spec, declared, registered, report)
     rollouts.check(spec, declared, report)
     analyses.check(spec, declared, report)
+    unit_metrics.check(spec, declared, report)
+    experiment_checks.check(spec, declared, report)
     trainers.check(folder, models.values(), report)
     return spec
+
+
+def _with_experiments(spec: ProjectSpec, declared: references.Declared, sections: dict[str, Entries], report: Report) -> ProjectSpec:
+    built = {name: unit_metrics.build(name, values, report) for name, values in sections["metrics"].items()}
+    entries = sections["experiments"]
+    spec = msgspec.structs.replace(
+        spec,
+        metrics=unit_metrics.of_objectives(spec.objectives.values()) | {name: metric for name, metric in built.items() if metric},
+        layers=experiments.layers(sections["layers"], spec.endpoints, report),
+        analyses={name: analyses.build(name, values, report) for name, values in entries.items() if "arm" in values},
+    )
+    assigned = {name: experiments.build(name, values, spec, declared, report) for name, values in entries.items() if "arm" not in values}
+    return msgspec.structs.replace(spec, experiments={name: experiment for name, experiment in assigned.items() if experiment})
 
 
 def _models(folder: Path, report: Report) -> tuple[dict[str, Model], dict[str, set[str]]]:
@@ -137,5 +155,12 @@ def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
         endpoints={name: found for name, found in spec.endpoints.items() if report.sound(f"endpoints.{name}")},
         rollouts={name: found for name, found in spec.rollouts.items() if report.sound(f"rollouts.{name}")},
         analyses={name: built for name, built in spec.analyses.items() if report.sound(f"experiments.{name}")},
+        experiments={
+            name: built
+            for name, built in spec.experiments.items()
+            if report.sound(f"experiments.{name}") and report.sound(f"layers.{built.layer}")
+        },
+        layers={name: layer for name, layer in spec.layers.items() if report.sound(f"layers.{name}")},
+        metrics={name: metric for name, metric in spec.metrics.items() if report.sound(f"metrics.{name}")},
         models={name: found for name, found in spec.models.items() if report.sound(f"{found.path}:")},
     )

@@ -29,6 +29,8 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     feature_views: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     rollouts: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     experiments: tuple[str, ...] = ()
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
 
 from . import quantities
-from .experiment_keys import EXPERIMENT
+from .endpoint_keys import ENDPOINT
+from .event_keys import ENTITY, EVENT
+from .experiment_keys import EXPERIMENT, LAYER
+from .metric_keys import METRIC
 from .metrics import CHECK, check_problem
-from .names import NAME, PROJECT_LENGTH, VARIANT_LENGTH, column_problem, name_problem, relation_problem
+from .names import NAME, PROJECT_LENGTH, name_problem, relation_problem
 from .quantities import Mistake
 from .rollout_keys import ROLLOUT
-from .shapes import Flag, Free, Key, ListOf, MapOf, Number, OneOf, Record, Shape, Text
-from .texts import COLUMN, DURATION, NAME_SHAPE, SHARE, WORDS, name_text
+from .shapes import Free, Key, ListOf, MapOf, Number, OneOf, Record, Shape, Text
+from .texts import COLUMN, DURATION, NAME_SHAPE, name_text
 
 
 def _relation_name(name: str) -> tuple[str, str] | None:
@@ -31,40 +33,6 @@ def _path(text: str) -> str:
     return text
 
 
-_URIS = {
-    "s3": (r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+", "s3://bucket/folder/"),
-    "gs": (r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]/.+", "gs://bucket/folder/"),
-    "athena": (r"[A-Za-z0-9_]+\.[A-Za-z0-9_]+", "athena://database.table"),
-    "bigquery": (r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){1,2}", "bigquery://dataset.table"),
-}
-
-
-def _source(text: str) -> str:
-    scheme, separator, rest = text.partition("://")
-    if not text.strip():
-        raise Mistake("it is empty", "write a path or a URI, or leave the key out")
-    if separator and scheme not in _URIS:
-        examples = ", ".join(example for _, example in _URIS.values())
-        raise Mistake(f"{scheme}:// is no place of events", f"write a path from the project's folder, or one of {examples}")
-    if separator and not re.fullmatch(_URIS[scheme][0], rest):
-        raise Mistake(f"{text!r} names nothing", f"write it like {_URIS[scheme][1]}")
-    return text
-
-
-MODEL_REF = rf"{NAME}@({NAME}|[1-9][0-9]*)"
-
-
-def _model_ref(text: str) -> tuple[str, str]:
-    if not re.fullmatch(MODEL_REF, text):
-        name = text.partition("@")[0]
-        raise Mistake(
-            f"{text!r} does not name a version of a model",
-            f"write model@alias or model@number: {name or 'ranker'}@champion, {name or 'ranker'}@3",
-        )
-    model, _, ref = text.partition("@")
-    return model, ref
-
-
 def _trainer(text: str) -> str:
     if not re.fullmatch(TRAINER, text):
         raise Mistake(
@@ -76,58 +44,6 @@ def _trainer(text: str) -> str:
 TRAINER = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
 FEATURE = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?"
 
-ENTITY = Record(
-    noun="an entity",
-    keys={
-        "key": Key(
-            shape=COLUMN, required=True, example="item_id", description="The column that holds it. Attributes of this name refer to it."
-        ),
-        "type": Key(
-            shape=OneOf(words=("int", "string"), near={"str": "string", "text": "string", "integer": "int", "bigint": "int"}),
-            required=True,
-            example="int",
-        ),
-        "description": Key(shape=WORDS),
-    },
-)
-ATTRIBUTE = Record(
-    noun="an attribute",
-    keys={
-        "type": Key(
-            shape=OneOf(
-                words=("bool", "int", "float", "string", "timestamp"),
-                near={"str": "string", "text": "string", "integer": "int", "double": "float", "number": "float", "boolean": "bool",
-                      "datetime": "timestamp"},
-            ),
-            required=True,
-            example="string",
-        ),
-        "required": Key(shape=Flag(), description="Default true."),
-        "min": Key(shape=Number()),
-        "max": Key(shape=Number()),
-        "allowed": Key(shape=ListOf(of=Free()), description="The only values that it takes."),
-        "description": Key(shape=WORDS),
-    },
-)  # fmt: skip
-EVENT = Record(
-    noun="an event",
-    keys={
-        "description": Key(shape=WORDS),
-        "owner": Key(shape=WORDS, description="Whom to ask about it."),
-        "attributes": Key(
-            shape=MapOf(of=ATTRIBUTE, names=column_problem, pattern=NAME, least=1), required=True, example="{item_id: {type: int}}"
-        ),
-        "source": Key(
-            shape=Text(what="a source", parse=_source),
-            example="data/clicks/*.jsonl.gz",
-            description="Where its rows are, in place of sources/<event>.sql: a file, a folder or a glob, s3://bucket/folder/, "
-            "athena://database.table, gs://bucket/folder/, bigquery://dataset.table. "
-            "Files are JSON lines, CSV, TSV (plain, .gz, .zst) or Parquet.",
-        ),
-        "max_lateness": Key(shape=DURATION, description="Older events are quarantined. Default 30d."),
-        "max_ahead": Key(shape=DURATION, description="How far an event may be ahead of the clock; later ones wait. Default 2m."),
-    },
-)
 OBJECTIVE = Record(
     noun="an objective",
     keys={
@@ -153,10 +69,6 @@ OBJECTIVE = Record(
 )
 
 
-def _kept(text: str) -> timedelta:
-    return timedelta(0) if text == "0" else quantities.duration(text)
-
-
 TABLE = Text(what="a path", parse=_path, pattern=r"[^/~].*\.(parquet|csv)", example="data/items.parquet")
 FEATURE_VIEW = Record(
     noun="a feature view",
@@ -168,48 +80,6 @@ FEATURE_VIEW = Record(
         ),
     },
 )
-VARIANT = Record(
-    noun="a variant",
-    keys={
-        "model": Key(
-            shape=Text(what="a version of a model", pattern=MODEL_REF, parse=_model_ref, example="ranker@champion"),
-            required=True,
-            example="ranker@champion",
-        ),
-        "traffic": Key(
-            shape=SHARE,
-            required=True,
-            example="100",
-            description="Percent, at creation.",
-        ),
-    },
-)
-ENDPOINT = Record(
-    noun="an endpoint",
-    keys={
-        "objective": Key(shape=NAME_SHAPE, required=True, example="ctr"),
-        "unit": Key(shape=COLUMN, required=True, example="visitor_id", description="Sent by the caller; exposures go by it."),
-        "variants": Key(
-            shape=MapOf(of=VARIANT, names=lambda name: name_problem(name, longest=VARIANT_LENGTH), pattern=NAME, least=1),
-            required=True,
-            example="{champion: {model: ranker@champion, traffic: 100}}",
-        ),
-        "explore": Key(
-            shape=Text(what="a percentage", pattern=quantities.PERCENT, parse=quantities.percent, example="5%"),
-            description="Share of requests answered in random order, logged with its propensity.",
-        ),
-        "online_cache": Key(
-            shape=Text(what="a duration, or 0", pattern=f"0|{quantities.DURATION}", parse=_kept, example="1s", numbers=True),
-            description="How long the gateway keeps a row of features that it has read; 0: not at all. Default 1s.",
-        ),
-        "max_candidates": Key(
-            shape=Number(whole=True, least=1), example="1000", description="The most candidates of a request to the gateway. Default 1000."
-        ),
-        "routing": Key(shape=OneOf(words=("weighted",), later=("sticky",))),
-    },
-    later=("rules",),
-)
-
 # section -> (one entry's shape, the judge of its names)
 SECTIONS: dict[str, tuple[Shape, Callable[[str], tuple[str, str] | None]]] = {
     "entities": (ENTITY, name_problem),
@@ -219,9 +89,11 @@ SECTIONS: dict[str, tuple[Shape, Callable[[str], tuple[str, str] | None]]] = {
     "feature_views": (FEATURE_VIEW, _relation_name),
     "endpoints": (ENDPOINT, name_problem),
     "rollouts": (ROLLOUT, name_problem),
+    "metrics": (METRIC, name_problem),
+    "layers": (LAYER, name_problem),
     "experiments": (EXPERIMENT, name_problem),
 }
-LATER_SECTIONS = ("layers", "metrics", "monitors")
+LATER_SECTIONS = ("monitors",)
 
 PROJECT = Record(
     noun="a project",

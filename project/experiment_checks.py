@@ -1,0 +1,148 @@
+"""What layers and experiments say of the rest of the project: names, types, bounds, metrics that come to their unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from . import unit_metrics
+from .build import value_problem
+from .names import did_you_mean
+from .references import DECIDED_BY_RANKING, Declared, known
+from .report import Report, child, item
+from .request_attributes import exposure_attributes, request_attributes
+from .specs import Attribute, Condition, Endpoint, Experiment, ProjectSpec
+
+OF_EVERY_ENDPOINT = ("variant", "explore")  # parameters
+
+
+def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    for name in declared.layers:
+        if (layer := spec.layers.get(name)) is not None:
+            known(layer.endpoint, declared.endpoints, f"layers.{name}.endpoint", report, noun="an endpoint", has="endpoints are")
+    for endpoint in spec.endpoints.values():
+        _attributes(endpoint, spec, report)
+    for experiment in spec.experiments.values():
+        _name(experiment, spec, report)
+        endpoint_of = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
+        _metrics(experiment, endpoint_of, spec, declared, report)
+        if endpoint_of is not None:
+            _arms(experiment, endpoint_of, report)
+            _asked(experiment, endpoint_of, spec, report)
+    _one_layer_each(spec, report)
+
+
+def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
+    keys = {entity.key: entity.name for entity in spec.entities.values()}
+    shown = exposure_attributes(spec, endpoint)
+    for attribute in endpoint.attributes:
+        key = f"endpoints.{endpoint.name}.attributes.{attribute.name}"
+        kind = shown[attribute.name].type if attribute.name in shown else attribute.type
+        if attribute.name in keys:
+            report.add(key, f"it is the key of {keys[attribute.name]}, which a request may carry anyway", "take it out")
+        elif attribute.name == endpoint.unit:
+            report.add(key, "it is the unit, which a request carries anyway", "take it out")
+        elif attribute.name in DECIDED_BY_RANKING:
+            report.add(key, "the gateway decides it while it ranks: no request carries it", "take it out")
+        elif kind != attribute.type:
+            report.add(
+                child(key, "type"), f"{attribute.name} of the exposure is of type {kind}, not {attribute.type}", f"write type: {kind}"
+            )
+
+
+def _name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
+    if experiment.name in spec.layers:
+        message = f"there is a layer {experiment.name}: units would be in both holdouts or in neither"
+        report.add(f"experiments.{experiment.name}", message, "rename the experiment")
+
+
+def _metrics(experiment: Experiment, endpoint: Endpoint | None, spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    key = f"experiments.{experiment.name}"
+    names = (*declared.metrics, *declared.objectives)
+    told: set[str] = set()
+    for name, place, tells in _metric_names(experiment, key, report):
+        if not known(name, names, place, report, noun="a metric", has="metrics and objectives are"):
+            continue
+        if tells and name in told:
+            report.add(place, f"{name} is named twice", "keep one of the two")
+        told |= {name} if tells else set()
+        metric = spec.metrics.get(name)
+        if metric is None or endpoint is None or not unit_metrics.judged(metric, spec, declared, report):
+            continue
+        if stranger := unit_metrics.stranger(metric, [endpoint.unit], spec):
+            report.add(place, *unit_metrics.unreachable(name, stranger, endpoint.unit))
+
+
+def _metric_names(experiment: Experiment, key: str, report: Report) -> Iterator[tuple[str, str, bool]]:
+    """(name, where, whether it is told by itself)."""
+    several = item(child(key, "metric"), 0) in report.places
+    for position, name in enumerate(experiment.metric):
+        yield name, item(child(key, "metric"), position) if several else child(key, "metric"), True
+    for position, guardrail in enumerate(experiment.guardrails):
+        yield guardrail.metric, child(item(child(key, "guardrails"), position), "metric"), False
+    for position, name in enumerate(experiment.also):
+        yield name, item(child(key, "also"), position), True
+
+
+def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
+    for arm, name, place in _places(experiment, report):
+        value = arm[name]
+        if name == "variant":
+            variants = [variant.name for variant in endpoint.variants]
+            known(value, variants, place, report, noun=f"a variant of {endpoint.name}", has=f"{endpoint.name} has")
+        elif name not in endpoint.parameters and name != "explore":
+            names = (*endpoint.parameters, *OF_EVERY_ENDPOINT)
+            report.add(place, f"{name} is not a parameter of {endpoint.name}", did_you_mean(name, names, has=f"{endpoint.name} has"))
+        elif name != "explore" and (problem := value_problem(value, endpoint.parameters[name])):
+            report.add(place, *problem)
+
+
+def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
+    """(an arm's parameters, the name of one, where it is written)."""
+    key = f"experiments.{experiment.name}"
+    for arm in experiment.arms:
+        for name in arm.parameters:
+            place = f"{key}.arms.{arm.name}.{name}"
+            yield arm.parameters, name, place if f"{key}.arms" in report.places else child(key, arm.name)
+
+
+def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
+    """What it asks of a request."""
+    key = f"experiments.{experiment.name}"
+    attributes = {name: about for name, about in request_attributes(spec, endpoint).items() if name not in DECIDED_BY_RANKING}
+    has = f"a request to {endpoint.name} has"
+    noun = f"an attribute of a request: declare it in endpoints.{endpoint.name}.attributes"
+    for condition in experiment.targeting:
+        place = child(child(key, "targeting"), condition.attribute)
+        if known(condition.attribute, attributes, place, report, noun=noun, has=has):
+            _condition(condition, attributes[condition.attribute], place, report)
+    for position, name in enumerate(experiment.segments):
+        place = item(child(key, "segments"), position)
+        if known(name, attributes, place, report, noun=noun, has=has) and attributes[name].type not in ("string", "int", "bool"):
+            kind = attributes[name].type
+            report.add(place, f"{name} is a {kind}, and a segment is of one value", "use an attribute of type string, int or bool")
+
+
+def _condition(condition: Condition, attribute: Attribute, key: str, report: Report) -> None:
+    values = (*(condition.among or ()), *(condition.not_among or ()))
+    for problem in dict.fromkeys(filter(None, (value_problem(value, attribute) for value in values))):
+        report.add(key, *problem)
+    bounded = condition.min is not None or condition.max is not None
+    if bounded and attribute.type not in ("int", "float"):
+        report.add(
+            key, f"{attribute.name} is of type {attribute.type}, which has no min and max", "write its values: a list, or {not: ...}"
+        )
+    if condition.min is not None and condition.max is not None and condition.min > condition.max:
+        report.add(key, f"max {condition.max:g} is below min {condition.min:g}", "swap them")
+
+
+def _one_layer_each(spec: ProjectSpec, report: Report) -> None:
+    """Layers of one endpoint are independent: a unit may have an arm of each, and only one of them can give it a parameter."""
+    first: dict[tuple[str, str], Experiment] = {}
+    for experiment in spec.experiments.values():
+        endpoint = spec.layers[experiment.layer].endpoint
+        for _arm, name, place in _places(experiment, report):
+            other = first.setdefault((endpoint, name), experiment)
+            if other.layer != experiment.layer:
+                message = f"{other.name} of the layer {other.layer} sets {name}, too, and a unit may be in both"
+                report.add(place, message, f"write layer: {other.layer} for both: experiments of one layer share no unit")

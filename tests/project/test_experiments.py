@@ -1,0 +1,128 @@
+"""`metrics:`, `layers:`, `experiments:` -> structs, with what is left out."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from isthmus.project import reach
+from isthmus.project.specs import Condition, ExperimentArm, ExperimentGuardrail, Layer, Metric, Parameter, Plan, Total
+
+from . import home_shop
+from .cases import P
+from .conftest import Folder
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def shop(tmp_path):
+    home_shop.write(tmp_path)
+    return Folder(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home_shop")
+    home_shop.write(folder)
+    description, problems = Folder(folder).parse()
+    assert problems == ()
+    return description.spec
+
+
+def test_a_metric_is_a_sum_a_share_of_units_or_a_ratio(spec):
+    assert spec.metrics["clicks"] == Metric(name="clicks", kind="sum", numerator=Total(event="click"), within=7 * DAY, before=14 * DAY)
+    assert spec.metrics["revenue"] == Metric(
+        name="revenue", kind="sum", numerator=Total(event="purchase", attribute="amount"), within=7 * DAY, at_most=50000
+    )
+    assert spec.metrics["stay_per_view"] == Metric(
+        name="stay_per_view",
+        kind="rate",
+        numerator=Total(event="view", attribute="seconds"),
+        denominator=Total(event="view"),
+        within=7 * DAY,
+    )
+    assert spec.metrics["errors"] == Metric(name="errors", kind="any", numerator=Total(event="app_error"), within=DAY, goal="minimise")
+
+
+def test_every_objective_is_a_metric(spec):
+    assert spec.metrics["ctr"] == Metric(
+        name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"), objective="ctr"
+    )
+
+
+def test_what_an_experiment_says(spec):
+    experiment = spec.experiments["ranker_v2"]
+    assert experiment.arms == (
+        ExperimentArm(name="control", weight=50),
+        ExperimentArm(name="treatment", weight=50, parameters={"variant": "challenger"}),
+    )
+    assert (experiment.layer, experiment.share, experiment.holdout) == ("home", Decimal(20), Decimal(5))
+    assert experiment.targeting == (
+        Condition(attribute="country", among=("JP", "TW")),
+        Condition(attribute="platform", not_among=("web",)),
+    )
+    assert experiment.guardrails == (
+        ExperimentGuardrail(metric="bought", may="drop", margin=Decimal(2)),
+        ExperimentGuardrail(metric="errors", may="rise", margin=Decimal(10)),
+    )
+    assert (experiment.metric, experiment.also, experiment.segments) == (("ctr",), ("clicks", "stay_per_view"), ("platform",))
+    assert experiment.plan == Plan(minimum_effect=Decimal(8), days=14)
+    assert experiment.aims
+
+
+def test_the_two_kinds_of_experiments_are_told_apart(spec):
+    assert list(spec.experiments) == ["ranker_v2", "blend_up"]
+    assert list(spec.analyses) == ["policy_test"]
+
+
+def test_parameters_have_the_values_that_their_types_have(spec):
+    assert spec.endpoints["ranker"].parameters["ad_boost"] == Parameter(name="ad_boost", type="float", default=1.0, min=0.5, max=2)
+    assert isinstance(spec.endpoints["ranker"].parameters["ad_boost"].default, float)
+
+
+def test_an_arms_whole_number_is_the_float_that_its_parameter_is_and_explore_a_number_of_percent(shop):
+    shop.edit(P, "low: {blend: 0.3}", "low: {blend: 0, explore: 2.5%}")
+    low = shop.spec().experiments["blend_up"].arms[1]
+    assert low.parameters == {"blend": 0.0, "explore": 2.5}
+    assert isinstance(low.parameters["blend"], float)
+
+
+def test_the_short_form_compares_two_variants(shop):
+    shop.edit(P, "arms:      {control: {}, treatment: {variant: challenger}}", "control: champion\n    treatment: challenger")
+    arms = shop.spec().experiments["ranker_v2"].arms
+    assert [(arm.name, arm.parameters) for arm in arms] == [
+        ("control", {"variant": "champion"}),
+        ("treatment", {"variant": "challenger"}),
+    ]
+
+
+def test_an_endpoint_has_a_layer_of_its_name_unless_another_one_is_written(shop):
+    assert list(shop.spec().layers) == ["home"]
+    shop.edit(P, "layers:\n  home: {endpoint: ranker, holdout: 2%}\n", "")
+    shop.edit(P, "    layer: home\n", "")
+    shop.edit(P, "{layer: home, arms", "{endpoint: ranker, arms")
+    spec = shop.spec()
+    assert spec.layers == {"ranker": Layer(name="ranker", endpoint="ranker")}
+    assert {experiment.layer for experiment in spec.experiments.values()} == {"ranker"}
+
+
+def test_a_section_of_experiments_may_be_files_of_its_own(shop):
+    text = (shop.path / P).read_text()
+    before, line = text.split("  blend_up:\n    ")
+    shop.write("experiments/blend_up.yaml", line.splitlines()[0] + "\n")
+    shop.write(P, before + line.split("\n", 1)[1])
+    assert set(shop.spec().experiments) == {"ranker_v2", "blend_up"}
+
+
+@pytest.mark.parametrize(
+    ("event", "path"),
+    [
+        ("impression", ("exposure_id",)),
+        ("click", ("impression_id", "exposure_id")),
+        ("purchase", ("visitor_id",)),
+        ("nothing", None),
+    ],
+)
+def test_an_event_comes_to_its_unit_by_the_shortest_path(spec, event, path):
+    assert reach.path(event, "visitor_id", spec.events) == path
