@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from . import reach
 from .build import fits
 from .metrics import AGAINST, ranks
 from .names import OWN_COLUMNS, did_you_mean, nearest
@@ -16,7 +17,7 @@ from .specs import Endpoint, Event, Model, Objective, ProjectSpec, Variant
 # What the gateway decides while it ranks: no request carries it, so a model that reads it needs a value at serving.
 DECIDED_BY_RANKING = ("position", "propensity", "policy")
 
-EXPOSURES = "exposures"  # the gateway's own event stream
+STREAMS = ("exposures", "assignments", "rankings")  # the gateway's own event streams
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +37,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]], report: Report) -> None:
     """`spec` holds what is sound so far; `registered` the models that models/*.yaml name, with the aliases that they give."""
-    _relations(declared, report)
+    _relations(spec, declared, report)
     _entity_keys(spec, report)
     for objective in spec.objectives.values():
         _objective(objective, spec, declared, report)
@@ -55,12 +56,20 @@ def known(name: str, names: Iterable[str], key: str, report: Report, *, noun: st
     return name in names
 
 
-def _relations(declared: Declared, report: Report) -> None:
+def _of_events(name: str) -> tuple[str, ...]:
+    return f"{name}_raw", f"events_{name}", f"quarantine_{name}"
+
+
+def _exposed(event: str, spec: ProjectSpec) -> tuple[str, ...]:
+    return (f"{event}_exposed",) if event in spec.events and reach.has_exposure(spec.events[event]) else ()
+
+
+def _relations(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     """Tables and views of the warehouse share one namespace (events/relations.py, feature_store/relations.py)."""
     taken: dict[str, str] = {}
     owners: list[tuple[str, str, tuple[str, ...]]] = [
-        ("", "the gateway's exposures", (f"{EXPOSURES}_raw", f"events_{EXPOSURES}", f"quarantine_{EXPOSURES}", EXPOSURES)),
-        *((f"events.{n}", f"events.{n}", (f"{n}_raw", f"events_{n}", f"quarantine_{n}")) for n in declared.events),
+        *(("", f"the gateway's {n}", (n, *_of_events(n))) for n in STREAMS),
+        *((f"events.{n}", f"events.{n}", (*_of_events(n), *_exposed(n, spec))) for n in declared.events),
         *((f"endpoints.{n}", f"endpoints.{n}", (f"{n}_capture",)) for n in declared.endpoints),
         *((f"objectives.{n}", f"objectives.{n}", (n,)) for n in declared.objectives),
         *((f"tables.{n}", f"tables.{n}", (n, f"{n}_raw")) for n in declared.tables),

@@ -11,6 +11,7 @@ from isthmus.project.specs import Condition, ExperimentArm, ExperimentGuardrail,
 from . import home_shop
 from .cases import P
 from .conftest import Folder
+from .shop_cases import SHOP_CASES
 
 DAY = timedelta(days=1)
 
@@ -126,3 +127,97 @@ def test_a_section_of_experiments_may_be_files_of_its_own(shop):
 )
 def test_an_event_comes_to_its_unit_by_the_shortest_path(spec, event, path):
     assert reach.path(event, "visitor_id", spec.events) == path
+
+
+@pytest.mark.parametrize("case", SHOP_CASES.values(), ids=SHOP_CASES)
+def test_a_mistake_is_named_with_its_line_and_remedy(shop, case):
+    file, old, new, blamed, message, remedy = case
+    shop.edit(file, old, new)
+    problems = [p for p in shop.problems() if message in p.message]
+    assert len(problems) == 1, [str(p) for p in shop.problems()]
+    line = (shop.path / file).read_text().splitlines()[problems[0].line - 1]
+    assert (problems[0].severity, problems[0].file) == ("error", file)
+    assert blamed is None or blamed in line, f"{problems[0]} blames: {line}"
+    assert remedy in problems[0].remedy
+
+
+SEARCH = "  search: {objective: ctr, unit: visitor_id, variants: {only: {model: ranker@champion, traffic: 100}}}\n"
+
+
+def test_layers_of_one_endpoint_do_not_set_the_same_parameter(shop):
+    shop.edit(P, "layers:\n", "layers:\n  second: {endpoint: ranker}\n")
+    shop.edit(P, "{layer: home, arms: {control: {}, low: {blend: 0.3}", "{layer: second, arms: {control: {}, low: {variant: champion}")
+    (problem,) = shop.problems()
+    assert "arms.low.variant: ranker_v2 of the layer home sets variant, too" in problem.message
+    assert problem.remedy.startswith("write layer: home for both")
+
+
+def test_layers_of_two_endpoints_may(shop):
+    shop.edit(P, "metrics:\n", SEARCH + "metrics:\n")
+    shop.edit(
+        P, "{layer: home, arms: {control: {}, low: {blend: 0.3}, high: {blend: 0.7}}", "{layer: search, arms: {a: {}, b: {variant: only}}"
+    )
+    assert shop.problems() == ()
+    assert list(shop.spec().layers) == ["search", "home"]
+
+
+def test_an_experiment_says_its_layer_where_there_are_two(shop):
+    shop.edit(P, "layers:\n", "layers:\n  second: {endpoint: ranker}\n")
+    shop.edit(P, "    layer: home\n", "")
+    (problem,) = shop.problems()
+    assert (problem.message, problem.remedy) == (
+        "experiments.ranker_v2: layer is missing, and ranker has second, home",
+        "name one of them",
+    )
+
+
+def test_an_experiment_says_its_endpoint_where_there_are_two(shop):
+    shop.edit(P, "metrics:\n", SEARCH + "metrics:\n")
+    shop.edit(P, "    layer: home\n", "")
+    (problem,) = shop.problems()
+    assert problem.message == "experiments.ranker_v2: layer is missing, and there are 2 endpoints"
+
+
+def test_a_layer_is_not_named_as_the_one_that_another_endpoint_has(shop):
+    shop.edit(P, "metrics:\n", SEARCH + "metrics:\n")
+    shop.edit(P, "  home: {endpoint", "  search: {endpoint: ranker}\n  home: {endpoint")
+    (problem,) = shop.problems()
+    assert "layers.search: the endpoint search has a layer of this name" in problem.message
+
+
+def test_a_segment_is_of_one_value(shop):
+    shop.edit(P, "gender: {type: string, required: false}", "age: {type: float, required: false}")
+    shop.edit(P, "segments:  [platform]", "segments:  [age]")
+    (problem,) = shop.problems()
+    assert "segments[0]: age is a float, and a segment is of one value" in problem.message
+
+
+def test_a_bound_of_a_number_is_a_condition(shop):
+    shop.edit(P, "gender: {type: string, required: false}", "age: {type: int, required: false}")
+    shop.edit(P, "targeting: {country: [JP, TW], platform: {not: web}}", "targeting: {age: {min: 18, not: [20, 21]}}")
+    assert shop.spec().experiments["ranker_v2"].targeting == (Condition(attribute="age", not_among=(20, 21), min=18),)
+
+
+def test_the_view_of_what_an_event_followed_is_nobody_elses(shop):
+    shop.edit(P, "feature_views: {}", "tables: {view_exposed: data/x.csv}")
+    shop.write("data/x.csv", "a\n1\n")
+    (problem,) = shop.problems()
+    assert "the table view_exposed, which is made for events.view" in problem.message
+
+
+def test_a_broken_endpoint_is_not_also_an_unknown_layer(shop):
+    shop.edit(P, "layers:\n  home: {endpoint: ranker, holdout: 2%}\n", "")
+    shop.edit(P, "    layer: home\n", "    layer: ranker\n")
+    shop.edit(P, "{layer: home, arms", "{arms")
+    shop.edit(P, "    explore: 5%", "    explore: 0.05")
+    assert [p.message.split(":")[0] for p in shop.problems()] == ["endpoints.ranker.explore"]
+
+
+def test_several_mistakes_of_an_experiment_are_told_at_once(shop):
+    shop.edit(P, "share:     20%", "share:     0%")
+    shop.edit(P, "weights:   {control: 50, treatment: 50}", "weights:   {control: 50}")
+    shop.edit(P, "targeting: {country: [JP, TW]", "targeting: {country: [JP, 7]")
+    shop.edit(P, "metric:    ctr", "metric:    crt")
+    shop.edit(P, "high: {blend: 0.7}", "high: {blend: 7}")
+    shop.edit(P, "sum: purchase.amount", "sum: view.page")
+    assert len(shop.problems()) == 6
