@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from moto.sts.models import sts_backends
+from moto.utilities.utils import get_partition
+
+from .caller import Caller
 from .registry import AwsError, Context, handles
 
 _HOUR = 3600
@@ -11,26 +16,30 @@ _HOUR = 3600
 
 @handles("sts", "GetSessionToken")
 def get_session_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    return {"Credentials": _credentials(ctx, int(params.get("DurationSeconds") or 12 * _HOUR))}
+    return {"Credentials": _credentials(ctx, ctx.caller, int(params.get("DurationSeconds") or 12 * _HOUR))}
 
 
 @handles("sts", "GetFederationToken")
 def get_federation_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["Name"]
+    owner = msgspec.structs.replace(ctx.caller, federated=name) if ctx.caller is not None else None
+    user_id, arn = _federated(ctx, name)
     return {
-        "Credentials": _credentials(ctx, int(params.get("DurationSeconds") or 12 * _HOUR)),
-        "FederatedUser": {
-            "FederatedUserId": f"{ctx.account}:{name}",
-            "Arn": f"arn:aws:sts::{ctx.account}:federated-user/{name}",
-        },
+        "Credentials": _credentials(ctx, owner, int(params.get("DurationSeconds") or 12 * _HOUR)),
+        "FederatedUser": {"FederatedUserId": user_id, "Arn": arn},
         "PackedPolicySize": 6,
     }
 
 
-def _credentials(ctx: Context, seconds: int) -> dict[str, Any]:
+def _federated(ctx: Context, name: str) -> tuple[str, str]:
+    """A federated user's id and ARN, as STS's API Reference has them under GetCallerIdentity."""
+    return f"{ctx.account}:{name}", f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:federated-user/{name}"
+
+
+def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, Any]:
     if not 900 <= seconds <= 36 * _HOUR:
         raise AwsError("ValidationError", f"1 validation error detected: Value '{seconds}' at 'durationSeconds' must be 900 to 129600", 400)
-    session = ctx.sessions.issue(ctx.account, owner=ctx.caller, seconds=seconds)
+    session = ctx.sessions.issue(ctx.account, owner=owner, seconds=seconds)
     return {
         "AccessKeyId": session.key,
         "SecretAccessKey": session.secret,
@@ -41,13 +50,15 @@ def _credentials(ctx: Context, seconds: int) -> dict[str, Any]:
 
 @handles("sts", "GetCallerIdentity")
 def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as every handler
-    """A job's or a model server's role, where the caller is one; else what moto says."""
-    role = ctx.caller.role if ctx.caller is not None else ""
-    if not role:
+    """A job's or a model server's role, a federated user; else whose key moto says it is, which for a session is its owner's."""
+    caller = ctx.caller
+    if caller is None:
         return ctx.forward()
-    name = role.rpartition("/")[2]
-    return {
-        "UserId": f"AROA{name.upper()[:17]}:SageMaker",
-        "Account": ctx.account,
-        "Arn": f"arn:aws:sts::{ctx.account}:assumed-role/{name}/SageMaker",
-    }
+    if caller.federated:
+        user_id, arn = _federated(ctx, caller.federated)
+    elif caller.role:
+        name = caller.role.rpartition("/")[2]
+        user_id, arn = f"AROA{name.upper()[:17]}:SageMaker", f"arn:aws:sts::{ctx.account}:assumed-role/{name}/SageMaker"
+    else:
+        user_id, arn, _ = sts_backends[ctx.account][get_partition(ctx.region)].get_caller_identity(caller.key, ctx.region)
+    return {"UserId": user_id, "Account": ctx.account, "Arn": arn}

@@ -117,6 +117,19 @@ def test_an_assumed_role_and_a_session_have_keys_of_their_own_with_their_token(c
     assert session_of(sts.get_session_token()["Credentials"]) != session
 
 
+def test_a_session_is_whose_it_is_and_a_federated_user_has_a_name_of_its_own(client):
+    iam = client("iam")
+    user = iam.create_user(UserName="u")["User"]
+    key = iam.create_access_key(UserName="u")["AccessKey"]
+    theirs = client("sts", access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"])
+    session = client("sts", **session_of(theirs.get_session_token()["Credentials"]))
+    assert session.get_caller_identity()["Arn"] == user["Arn"]
+    issued = theirs.get_federation_token(Name="bob")
+    federated = client("sts", **session_of(issued["Credentials"])).get_caller_identity()
+    assert federated["Arn"] == issued["FederatedUser"]["Arn"] == "arn:aws:sts::123456789012:federated-user/bob"
+    assert federated["UserId"] == issued["FederatedUser"]["FederatedUserId"] == "123456789012:bob"
+
+
 def test_who_comes_with_another_providers_token_is_refused_with_the_reason(client):
     sts = client("sts", config=Config(signature_version=UNSIGNED))
     role = {"RoleArn": "arn:aws:iam::123456789012:role/reader", "RoleSessionName": "me"}
