@@ -24,7 +24,7 @@ from .faults import Faults
 from .folders import Owned
 from .frozen import Changed
 from .home import Home, NotUsable
-from .run import Ready
+from .run import Ready, environment_of
 from .state import Stack, State
 from .wsgi import Cut
 
@@ -68,6 +68,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     allow_hosts: tuple[str, ...]
 
 
+_OF_SOME = {"home": "--home", "any_key": "--open", "moto_answers": "--moto-answers", "allow_hosts": "--allow-host"}
+
+
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
     """Read the command line; `port` is the one that the cloud's stack has by default. SystemExit 2, with the reason, for a wrong one."""
     parser = argparse.ArgumentParser(
@@ -76,7 +79,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
     parser.add_argument("--port", type=int, default=port, help=f"0: any free one (default: {port})")
     parser.add_argument("--image", action="append", default=[], metavar="NAME=COMMAND", help="what a container image is here; repeatable")
     parser.add_argument("--clock", choices=MODES, default="real")
-    parser.add_argument("--home", type=Path, help="where it keeps what it holds over a restart (default: nowhere)")
+    parser.add_argument("--home", type=Path, help="aws: where it keeps what it holds over a restart (default: nowhere)")
     parser.add_argument("--query-memory", type=_size, default="1GB", metavar="SIZE", help="what one query may use (default: 1GB)")
     parser.add_argument("--handlers", action="append", default=[], metavar="MODULE", help="a module with handlers of your own; repeatable")
     parser.add_argument("--ready", type=Path, metavar="FILE", help="written once the stack listens: its url and pid")
@@ -84,13 +87,22 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
     parser.add_argument(
         "--moto-answers",
         action="store_true",
-        help="answer what moto makes up where nothing here executes (a job without a program: Completed); implies --open",
+        help="aws: answer what moto makes up where nothing here executes (a job without a program: Completed); implies --open",
     )
     parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="HOST", help="gcp: a host that the door lets through; repeatable"
+        "--allow-host",
+        dest="allow_hosts",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="gcp: a host that the door lets through; repeatable",
     )
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the process that started this one does")
     words = parser.parse_args(arguments)
+    of_cloud = environment_of(cloud)
+    for name, option in _OF_SOME.items():
+        if getattr(words, name) and name not in of_cloud.OPTIONS:
+            parser.error(f"the {of_cloud.TITLE} stack has no {option}")
     images = {}
     for text in words.image:
         name, equals, command = text.partition("=")
@@ -108,7 +120,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
         until_stdin_closes=words.until_stdin_closes,
         any_key=words.any_key or words.moto_answers,
         moto_answers=words.moto_answers,
-        allow_hosts=tuple(host.lower() for host in words.allow_host),
+        allow_hosts=tuple(host.lower() for host in words.allow_hosts),
     )
 
 

@@ -12,7 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = options("aws", PORT, arguments)
     from . import handler_modules
     from .front import Front
-    from .s3_http import Channel
+    from .http import Channel
 
     handler_modules.load(wanted.handlers)
     return serve("aws", wanted, Front, channel=Channel, versions={"moto": version("moto")})

@@ -83,7 +83,7 @@ class Front:
             raise
         except Exception as error:  # noqa: BLE001  whatever was sent: its sender is told in its API's shape
             traceback.print_exc()
-            return wire.unreadable(environ, error)
+            return wire.unreadable(environ, AwsError("SerializationException", f"the request cannot be read: {error}", 400))
 
     def _admitted(self, incoming: Incoming) -> Answer:
         """The answer for who may ask; the refusal for everybody else."""

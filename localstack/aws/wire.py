@@ -150,10 +150,10 @@ def check_body(incoming: Incoming) -> None:
             raise
 
 
-def unreadable(environ: dict[str, Any], error: Exception) -> Answer:
+def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
     """The answer to what is not even understood, in the shape that its kind of request has."""
     incoming = Incoming(environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=_service(credential(environ)[2], ""))
-    return _plain_refusal(incoming, AwsError("SerializationException", f"the request cannot be read: {error}", 400))
+    return _plain_refusal(incoming, error)
 
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:

@@ -1,5 +1,6 @@
 """What no SDK sends gets an error in its API's shape, and never a plain 500."""
 
+import json
 import socket
 from datetime import UTC, datetime
 
@@ -59,9 +60,7 @@ def test_noise_is_answered_or_cut_and_never_a_plain_500(example_stack, noise):
         with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(start + noise + b"\r\n\r\n")
             connection.shutdown(socket.SHUT_WR)
-            answer = b""
-            while chunk := connection.recv(1 << 16):
-                answer += chunk
+            answer = _all(connection)
         assert b" 500 " not in answer.partition(b"\r\n")[0]
 
 
@@ -69,3 +68,41 @@ def test_a_long_url_and_large_headers_are_refused_and_others_are_answered(exampl
     assert fetched(f"{example_stack.url}/{'a' * 100_000}")[0] == 403
     assert fetched(f"{example_stack.url}/", headers={"X-Large": "a" * 1_000_000})[0] == 431
     assert fetched(f"{example_stack.url}/_stack/health")[0] == 200
+
+
+HUGE = b"Content-Length: %d\r\n" % (6 << 30)
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+OF_JSON = b"Content-Type: application/x-amz-json-1.1\r\n"
+OF_GLUE = b"Authorization: AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/glue/aws4_request, SignedHeaders=host, Signature=0\r\n"
+OF_FORMS = OF_GLUE.replace(b"glue", b"sts") + b"Content-Type: application/x-www-form-urlencoded\r\n"
+REFUSED = {
+    "json, too large": (OF_JSON + OF_GLUE + HUGE, 413, "EntityTooLarge"),
+    "json, chunks without a size": (OF_JSON + OF_GLUE + CHUNKED, 400, "BadRequest"),
+    "form, too large": (OF_FORMS + HUGE, 413, "EntityTooLarge"),
+    "s3, too large": (OF_GLUE.replace(b"glue", b"s3") + HUGE, 413, "EntityTooLarge"),
+    "a header without a colon": (b"nonsense\r\n", 400, "BadRequest"),
+    "headers too large": (b"X-Large: " + b"a" * 300_000 + b"\r\n", 431, "RequestHeaderSectionTooLarge"),
+    "another encoding": (b"Transfer-Encoding: gzip\r\n", 501, "NotImplemented"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused_before_it_is_a_request_has_the_shape_of_its_api(example_stack, case):
+    headers, status, code = REFUSED[case]
+    with socket.create_connection(("127.0.0.1", int(example_stack.url.rpartition(":")[2])), timeout=60) as connection:
+        data = b"POST / HTTP/1.1\r\n" + headers + b"\r\nzz\r\n"
+        connection.sendall(data[:262_144])  # what comes after these bytes is not read, and would reset the connection
+        head, _, body = _all(connection).partition(b"\r\n\r\n")
+    assert int(head.split()[1]) == status
+    if case.startswith("json"):
+        assert json.loads(body)["__type"] == code
+    else:
+        assert body.startswith(b"<ErrorResponse><Error>" if case.startswith("form") else b"<Error>"), body
+        assert f"<Code>{code}</Code>".encode() in body
+
+
+def _all(connection):
+    answer = b""
+    while chunk := connection.recv(1 << 16):
+        answer += chunk
+    return answer

@@ -1,4 +1,4 @@
-"""What S3 needs of HTTP and waitress does not give."""
+"""What AWS has of HTTP and waitress does not give: S3's headers and empty bodies, and refusals in the shape of the API that is asked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
+
+from . import wire
+from .registry import AwsError
+
+# Codes of S3's API Reference ("Error responses") for HTTP's statuses, of what waitress refuses before there is a request.
+_CODES = {400: "BadRequest", 413: "EntityTooLarge", 431: "RequestHeaderSectionTooLarge", 501: "NotImplemented"}
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
@@ -40,6 +46,24 @@ class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no ty
         return b"\r\n".join(_lowered(line) if line.startswith(b"X-Amz-Meta-") else line for line in written.split(b"\r\n"))
 
 
+class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitress has no types
+    """What is no request. Where its headers were not read nobody knows for which API it is: it gets S3's shape, as other plain HTTP."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        refusal = AwsError(_CODES.get(error.code, "InternalFailure"), f"{error.reason}: {error.body}", error.code)
+        answer = wire.unreadable(_environ(self.request.headers), refusal)
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.extend(answer.headers)
+        self.set_close_on_finish()
+        self.content_length = len(answer.body)
+        self.write(answer.body)
+
+
+def _environ(headers: dict[str, str]) -> dict[str, Any]:
+    return {"CONTENT_TYPE": headers.get("CONTENT_TYPE", ""), "HTTP_AUTHORIZATION": headers.get("AUTHORIZATION", "")}
+
+
 def _lowered(line: bytes) -> bytes:
     name, colon, value = line.partition(b":")
     return name.lower() + colon + value
@@ -48,3 +72,4 @@ def _lowered(line: bytes) -> bytes:
 class Channel(HTTPChannel):  # type: ignore[misc]
     parser_class = _Parser
     task_class = _Task
+    error_task_class = _ErrorTask
