@@ -1,6 +1,6 @@
 """Three models of the click: what is popular, who clicks, and both. A predictor's attributes are kept as JSON: no pickle.
 
-`predict` answers a request's rows, `predict_table` says the same by columns and is what evaluation uses.
+`predict` answers a request's rows, `predict_table` says the same by columns and is what evaluation uses. What is keyword-only a call may set.
 """
 from math import exp, log
 
@@ -31,8 +31,12 @@ class Logistic:
     def __init__(self, weights, intercept):
         self.weights, self.intercept = weights, intercept
 
-    def predict(self, rows):
-        return [1 / (1 + exp(-self.intercept - sum(w * x for w, x in zip(self.weights, numbers(row))))) for row in rows]
+    def predict(self, rows, *, blend=1.0):      # at 0 by what is popular alone
+        popular = Popularity().predict(rows)
+        return [blend * self.chance(row) + (1 - blend) * rate for row, rate in zip(rows, popular)]
+
+    def chance(self, row):
+        return 1 / (1 + exp(-self.intercept - sum(w * x for w, x in zip(self.weights, numbers(row)))))
 
     def predict_table(self, table):
         import numpy
