@@ -55,7 +55,7 @@ def main() -> None:
 def in_process(project: isthmus.Project) -> None:
     chance = random.Random(0)
     wanted = [request(chance, number) for number in range(512)]
-    with_exposures, without = Gateway(project, "ranker"), Gateway(project, "ranker", emit=lambda _rows: ())
+    with_exposures, without = Gateway(project, "ranker"), Gateway(project, "ranker", emit=lambda _stream, _rows: ())
     body = instances(project)
     measured = turns(
         {

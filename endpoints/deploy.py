@@ -10,12 +10,13 @@ from decimal import Decimal
 import msgspec
 
 from ..errors import Conflict, Invalid, Refused, Unavailable
+from ..project.streams import streams_of
 from ..runtime import Project
 from ..storage import wait
 from . import owner
 from .converge import variants_ready
-from .gateway.exposures import EXPOSURES
 from .gateway.inputs import manifest_of, union, view_keys
+from .gateway.streams import STREAMS
 from .hosting import resolution
 from .port import EndpointSpec, EndpointState
 from .resolving import declared, resolve, under
@@ -68,7 +69,8 @@ def deploy(project: Project, name: str) -> Deployment:
         split = {v.name: v.traffic for v in endpoint.variants}
         checked(split, variants=split, resolution=resolution(project.target), where=f"{project.target.name} {name}")
         union([manifest_of(project, v.model, v.version) for v in spec.variants], view_keys(project))
-        project.target.events.apply(EXPOSURES)
+        for stream in streams_of(project.spec, endpoint):
+            project.target.events.apply(STREAMS[stream])
         began = time.monotonic()
         created = running is None
         if created:

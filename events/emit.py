@@ -130,7 +130,9 @@ def _checker(
             own["payload_digest"] = values.digest(values.payload(names, tuple(found.values())))
         if STORED_TIMESTAMP.name in own:
             own[STORED_TIMESTAMP.name] = stored
-        aware = {name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in found.items()}
+        aware = {
+            name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in found.items() if value is not None
+        }  # without nulls, so that a stream which does not have a new column yet takes the row
         return {**aware, **own}
 
     return check

@@ -17,6 +17,11 @@ def view_name(event: str) -> str:
     return f"events_{event}"
 
 
+def exposed_name(event: str) -> str:
+    """The events with what was shown, where they name it (endpoints/gateway/exposed.py)."""
+    return f"{event}_exposed"
+
+
 def quarantine_name(event: str) -> str:
     return f"quarantine_{event}"
 

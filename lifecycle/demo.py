@@ -154,7 +154,7 @@ def _rehearsed(project: Project) -> RolledBack:
 
 
 def _exposures(project: Project) -> int:
-    from ..endpoints.gateway.exposures import EXPOSURES
+    from ..endpoints.gateway.streams import EXPOSURES
 
     found = project.target.warehouse.query(f"SELECT count(*) AS n FROM {EXPOSURES.name}", {})
     return int(found["n"][0].as_py())

@@ -9,19 +9,22 @@ from itertools import groupby
 
 import msgspec
 
+from ..endpoints.gateway.streams import STREAMS
 from ..endpoints.port import VariantSpec
 from ..errors import MissingDependency, NotFound, ProjectError, Unsupported
 from ..events.port import Column
-from ..events.relations import raw_name, raw_table
+from ..events.relations import exposed_name, raw_name, raw_table
 from ..feature_store.relations import history_table
 from ..project.options import budget
 from ..project.specs import Endpoint, FeatureView
+from ..project.streams import exposed_events
 from ..runtime import Project
 from ..storage import Resource
 from ..target import Estimate
 from .applied import changed_views
+from .logged import due
 
-_KINDS = ("event table", "table", "feature view", "endpoint", "budget")
+_KINDS = ("event table", "event stream", "table", "feature view", "endpoint", "budget")
 _WIDER = {("int64", "float64")}  # what a table may hold without a new one
 
 
@@ -185,6 +188,9 @@ def _items(project: Project) -> Iterator[PlanItem]:
     for event in spec.events.values():
         item = _table(project, "event table", event.name, raw_name(event.name), raw_table(event).columns)
         yield _whole(item, _parts_of_event(project, event.name))
+    for stream in due(project):
+        item = _table(project, "event stream", stream, stream, STREAMS[stream].columns)
+        yield _whole(item, _parts_of_stream(project, stream))
     yield from _static(project)
     schemas, _ = view_schemas(project.description)
     changed = changed_views(project)
@@ -223,10 +229,17 @@ def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
 
 
 def _parts_of_event(project: Project, event: str) -> Iterator[str]:
-    if project.target.events.observe(raw_name(event)) in (None, "creating", "failed"):
-        yield "stream"
+    exposed = {found.name for found in exposed_events(project.spec)}
+    yield from _parts_of_stream(project, raw_name(event))
     if project.target.warehouse.observe(f"events_{event}") is None:
         yield "view of distinct events"
+    if event in exposed and project.target.warehouse.observe(exposed_name(event)) is None:
+        yield f"view {exposed_name(event)}"
+
+
+def _parts_of_stream(project: Project, stream: str) -> Iterator[str]:
+    if project.target.events.observe(stream) in (None, "creating", "failed"):
+        yield "stream"
 
 
 def _parts_of_view(project: Project, view: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from ..endpoints.port import EndpointState
 from ..events.relations import raw_name
 from ..feature_store.port import TableState
 from ..runtime import Project
+from .logged import due
 from .plan import headline, where
 
 
@@ -63,6 +64,7 @@ def status(project: Project) -> Status:
     place = where(project)
     warehouse = project.target.warehouse
     tables = [_line("event table", event, warehouse.observe(raw_name(event))) for event in project.spec.events]
+    tables += [_line("event stream", stream, warehouse.observe(stream)) for stream in due(project)]
     for view in project.spec.feature_views:
         line = _line("feature view", view, warehouse.observe(view))
         tables.append(msgspec.structs.replace(line, known_until=watermark(project, view) if line.made else None))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from ..endpoints.gateway.exposures import EXPOSURES
 from ..endpoints.gateway.inputs import was_adopted
+from ..endpoints.gateway.streams import EXPOSURES
 from ..endpoints.port import Window
 from ..endpoints.smoke import example_request, smoke
 from ..endpoints.traffic import observed

@@ -17,17 +17,19 @@ import msgspec
 
 from ...errors import Invalid, IsthmusError, NotFound
 from ...events.emit import emit_stream
+from ...events.port import Rejected, Row
 from ...feature_store.history import entity_key
 from ...feature_store.online import OnlineReader
 from ...feature_store.row_cache import RowCache
+from ...project.streams import Stream
 from ...runtime import Project
 from ..port import NO_PARAMETERS, Reply
 from .answer_numbers import AnswerNumbers
-from .exposure_writer import CLOSING, Emit, ExposureWriter
-from .exposures import EXPOSURES
 from .inputs import Inputs, manifest_of, union, view_keys
+from .log_writer import CLOSING, Emit, LogWriter
 from .ranking import Shown, as_scores, shown
 from .request import RankRequest, parsed, shape_of
+from .streams import STREAMS
 from .tally import Tally
 
 REFRESH = timedelta(seconds=1)  # how old the list of variants may be; a new variant has no traffic and takes longer to start
@@ -77,7 +79,7 @@ class Gateway:
         durable: bool = False,
         refresh: timedelta = REFRESH,
     ) -> None:
-        """NotFound: project.yaml has no such endpoint. `emit`: where exposures go, by default the project's `exposures` stream."""
+        """NotFound: project.yaml has no such endpoint. `emit`: where rows of a stream go, by default the project's own."""
         found = project.spec.endpoints.get(endpoint)
         if found is None:
             have = ", ".join(project.spec.endpoints) or "none"
@@ -90,9 +92,7 @@ class Gateway:
         self._explore = float(found.explore) / 100
         self._maximise = project.spec.objectives[found.objective].goal == "maximise"
         self._rng = rng or Random()  # noqa: S311  exploration is no secret
-        self._writer = ExposureWriter(
-            emit or partial(emit_stream, project, EXPOSURES), name=endpoint, durable=durable, closers=project.before_close
-        )
+        self._writer = LogWriter(emit or partial(_emit, project), name=endpoint, durable=durable, closers=project.before_close)
         weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
         self._refresh = refresh.total_seconds()
         self._keys = view_keys(project)
@@ -104,11 +104,16 @@ class Gateway:
     @property
     def waiting(self) -> int:
         """Exposures that are not delivered yet."""
-        return self._writer.waiting
+        return self._writer.waiting["exposures"]
 
     @property
     def undelivered(self) -> int:
         """Exposures that are lost."""
+        return self._writer.undelivered["exposures"]
+
+    @property
+    def undelivered_rows(self) -> Mapping[Stream, int]:
+        """Of everything that is logged, by stream."""
         return self._writer.undelivered
 
     def close(self, within: timedelta = CLOSING) -> None:
@@ -263,4 +268,8 @@ class Gateway:
             }
             for place in places
         ]
-        return self._writer.put(rows)
+        return self._writer.put({"exposures": rows})
+
+
+def _emit(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:
+    return emit_stream(project, STREAMS[stream], rows)

@@ -96,7 +96,7 @@ def _endpoint(shop):
     assert "ready   champion ranker@1 100 %" in isthmus(shop, "status").out
     assert lines(isthmus(shop, "plan").out) == [
         "local   .isthmus/",
-        "  = 4 in place: nothing to do",
+        "  = 6 in place: nothing to do",
         (
             "cost    0.00 USD/h   (sagemaker 0.12 once deployed: 1 x ml.m5.large, price table of 2026-07)"
             "   (vertex 0.11 once deployed: 1 x n1-standard-2 without the online store's nodes, price table of 2026-06)"

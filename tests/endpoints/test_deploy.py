@@ -64,7 +64,7 @@ def test_a_deployment_reads_as_documented(deployed):
 
 
 def test_the_gateway_orders_by_score_with_features_of_both_views(project):
-    gateway = Gateway(project, "ranker", rng=Random(0), emit=lambda _rows: ())
+    gateway = Gateway(project, "ranker", rng=Random(0), emit=lambda _stream, _rows: ())
     seen = {}
     while len(seen) < 2:
         answer = gateway.rank(mini.REQUEST)
@@ -98,7 +98,7 @@ def test_a_parameter_is_tried_on_the_model_alone_by_the_gateway_and_by_the_comma
 
 
 def test_features_older_than_ttl_are_told(project):
-    gateway = Gateway(project, "ranker", emit=lambda _rows: ())
+    gateway = Gateway(project, "ranker", emit=lambda _stream, _rows: ())
     assert gateway.rank(mini.REQUEST).stale_features == ()
     assert gateway.rank({**mini.REQUEST, "segment_id": "old"}).stale_features == ("segment_history.segment_impressions",)
 
@@ -111,7 +111,7 @@ def test_rankings_of_one_moment_share_the_rows_of_features_unless_the_cache_is_o
     monkeypatch.setattr(type(store), "get", lambda _self, wanted: asked.append(wanted) or read(wanted))
     endpoint = msgspec.structs.replace(project.spec.endpoints["ranker"], online_cache=online_cache)
     monkeypatch.setitem(project.spec.endpoints, "ranker", endpoint)
-    gateway = Gateway(project, "ranker", rng=Random(0), emit=lambda _rows: ())
+    gateway = Gateway(project, "ranker", rng=Random(0), emit=lambda _stream, _rows: ())
     answers = [gateway.rank(mini.REQUEST) for _ in range(3)]
     assert len(asked) == reads
     assert len(asked[0]) == 2
@@ -148,7 +148,7 @@ def test_every_shown_item_is_exposed_with_the_propensity_that_was_answered(proje
 
 def test_exploration_shows_everything_everywhere_and_says_so(project):
     rows = []
-    gateway = Gateway(project, "ranker", rng=Random(3), emit=lambda found: rows.extend(found) or ())
+    gateway = Gateway(project, "ranker", rng=Random(3), emit=lambda _stream, found: rows.extend(found) or ())
     for _ in range(400):
         gateway.rank(mini.REQUEST)
     gateway.close()
@@ -158,7 +158,7 @@ def test_exploration_shows_everything_everywhere_and_says_so(project):
 
 
 def test_an_exposure_that_is_lost_is_counted_and_told_and_the_answer_given(project, capsys):
-    def full(_rows):
+    def full(_stream, _rows):
         raise Denied("the stream does not answer")
 
     gateway = Gateway(project, "ranker", emit=full, durable=True)
@@ -167,12 +167,12 @@ def test_an_exposure_that_is_lost_is_counted_and_told_and_the_answer_given(proje
     assert answer.problems == ("3 of 3 exposures not delivered: the stream does not answer",)
     assert gateway.undelivered == 3
     assert "exposures not delivered" in capsys.readouterr().err
-    gateway = Gateway(project, "ranker", emit=lambda _rows: (Rejected(index=1, reason="no unit"),), durable=True)
+    gateway = Gateway(project, "ranker", emit=lambda _stream, _rows: (Rejected(index=1, reason="no unit"),), durable=True)
     assert gateway.rank(mini.REQUEST).problems == ("1 of 3 exposures not delivered: no unit",)
 
 
 def test_a_request_that_fails_leaves_no_gap_in_the_numbers(project, monkeypatch):
-    with Gateway(project, "ranker", emit=lambda _rows: ()) as gateway:
+    with Gateway(project, "ranker", emit=lambda _stream, _rows: ()) as gateway:
         first = gateway.rank(mini.REQUEST).request_id
         with monkeypatch.context() as patch:
             patch.setattr(type(project.target.endpoints), "invoke", raising(ModelError("it failed", status=500, body="")))
@@ -371,6 +371,6 @@ class TestFresh:
 
     def test_the_split_is_kept_over_a_thousand_answers(self):
         deploy(self.project, "ranker")
-        gateway = Gateway(self.project, "ranker", emit=lambda _rows: ())
+        gateway = Gateway(self.project, "ranker", emit=lambda _stream, _rows: ())
         counts = Counter(gateway.rank(mini.REQUEST).variant for _ in range(1000))
         assert abs(counts["challenger"] - 100) < 5 * (1000 * 0.1 * 0.9) ** 0.5

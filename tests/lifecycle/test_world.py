@@ -6,9 +6,11 @@ import sys
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 import isthmus as im
+from isthmus.endpoints.gateway.streams import EXPOSURES
 from isthmus.errors import ProjectError, Refused
 from isthmus.lifecycle.doctor import doctor
 from isthmus.lifecycle.status import status
@@ -60,6 +62,38 @@ def test_a_new_attribute_is_added_and_a_gone_one_refused(shop):
     with opened(shop) as project, pytest.raises(Refused, match="no longer declared; nothing was changed"):
         im.apply(project)
     assert tree(shop) == before
+
+
+def test_what_gateways_log_is_made_where_an_experiment_or_an_event_needs_it_and_where_exposures_are_there(new):
+    """Else by `deploy`: until then nothing logs."""
+    assert not [name for kind, name in items(new) if kind == "event stream"]
+    with opened(new) as project:
+        im.apply(project)
+        assert project.target.events.observe("exposures") is None
+        before = msgspec.structs.replace(EXPOSURES, columns=tuple(c for c in EXPOSURES.columns if c.name != "config"))
+        project.target.events.apply(before)
+    assert items(new)["event stream", "exposures"] == ("~", "(adds config)"), "deployed by an earlier version"
+    assert items(new)["event stream", "rankings"] == ("+", "")
+    with opened(new) as project:
+        assert im.apply(project).made["event stream"] == 2
+    edit(
+        new / "project.yaml",
+        "position: {type: int, min: 1}",
+        "position: {type: int, min: 1}\n      exposure_id: {type: string, required: false}",
+    )
+    with opened(new) as project:
+        im.apply(project)
+        assert not project.target.warehouse.query("SELECT unit FROM impression_exposed", {}).num_rows
+        project.target.inventory.delete(next(r for r in project.target.inventory.list(project.spec.name) if r.name == "impression_exposed"))
+    assert items(new)["event table", "impression"] == ("~", "(half-made: lacks its view impression_exposed)")
+    with opened(new) as project:
+        im.apply(project)
+        assert {("event stream", "exposures", 0), ("event stream", "rankings", 0)} <= {
+            (t.kind, t.name, t.rows) for t in status(project).tables
+        }
+        gone = im.destroy(project)
+        assert {"exposures", "rankings", "impression_exposed"} <= {resource.name for resource in gone.resources}
+        assert project.target.events.observe("rankings") is None
 
 
 def test_an_attribute_of_another_type_is_refused(shop):

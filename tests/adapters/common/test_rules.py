@@ -135,7 +135,7 @@ def test_an_events_values_come_in_the_columns_order_with_their_date():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"colour": 1}, "unknown column colour"),
+        ({"colour": 1}, "unknown column colour; `isthmus apply` adds what a stream lacks"),
         ({"event_id": None}, "event_id is missing"),
         ({"event_id": ""}, "event_id is missing"),
         ({"event_timestamp": NOON.replace(tzinfo=None)}, "event_timestamp has no time zone"),

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.adapters.vertex import sql as bigquery
+from isthmus.endpoints.gateway.streams import EXPOSURES
 from isthmus.errors import Invalid
 from isthmus.events.relations import event_columns
 from isthmus.feature_store.schema import relation_columns
 from isthmus.localstack.gcp.googlesql.compiled import available
 from isthmus.localstack.gcp.googlesql.reference import Relation, evaluate
 
-from .example import example, texts
+from .example import VIEW, example, texts
 
 pytestmark = pytest.mark.skipif(not available(), reason="the wheel zetasql is not installed: BigQuery's texts are judged by nobody")
 
@@ -102,6 +103,7 @@ def relations():
     spec = example().spec
     columns = {f"events_{event.name}": event_columns(event) for event in spec.events.values()}
     columns |= {"impression_raw": event_columns(spec.events["impression"]), **relation_columns(example())}
+    columns |= {"events_view": event_columns(VIEW), "exposures": EXPOSURES.columns}
     typed = {name: {column.name: KINDS[column.type] for column in of_relation} for name, of_relation in columns.items()}
     typed["impression_raw"] |= {"correction": "INT64", "stored_timestamp": "TIMESTAMP", "payload_digest": "STRING"}
     return {(name,): Relation(columns=[*of_relation.items(), ("dt", "STRING")], rows=[]) for name, of_relation in typed.items()}

@@ -58,6 +58,11 @@ def database():
     opened.execute(f"CREATE VIEW events_impression AS {texts()['events_impression']}")
     opened.execute("CREATE VIEW events_click AS SELECT * FROM click_raw")
     opened.execute(f"CREATE VIEW ctr AS {texts()['ctr']}")
+    shown = "'u' || position AS unit, '' AS variant, '' AS version, '{}' AS assignments, '{}' AS parameters, 0.5 AS propensity"
+    opened.execute(
+        f"CREATE VIEW exposures AS SELECT *, {shown} FROM impression_raw WHERE position < 3"
+    )  # with copies, and not of every view
+    opened.execute("CREATE VIEW events_view AS SELECT *, event_id AS exposure_id, 1.5 AS seconds FROM events_impression")
     opened.execute(f"CREATE VIEW items AS FROM '{FOLDER}/data/random_items.parquet'")
     opened.execute(f"CREATE VIEW item_prior AS FROM '{FOLDER}/data/item_prior.csv'")
     return opened

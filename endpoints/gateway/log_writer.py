@@ -1,6 +1,7 @@
-"""Exposures leave in groups: a thread of its own hands them to the stream, so that an answer waits for no commit.
+"""What a gateway logs leaves in groups: a thread of its own hands the rows to their streams, so that an answer waits for no commit.
 
-A process that is killed loses what waits: what came in the last 20 ms, and the group that is on its way.
+A process that is killed loses what waits: what came in the last 20 ms, and the group that is on its way. Of a group the streams go one
+after the other, exposures first; one that fails takes no other with it.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ import sys
 import threading
 import time
 import weakref
-from collections import deque
-from collections.abc import Callable, MutableSet, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, MutableSet, Sequence
 from datetime import timedelta
 from typing import final
 
+import msgspec
+
 from ...errors import Busy, Conflict, IsthmusError, OutcomeUnknown, Throttled, Unavailable
 from ...events.port import Rejected, Row
+from ...project.streams import Stream
+from .streams import STREAMS
 
 GROUP = 500  # rows; what a call of Kinesis takes
+LONG = 1_000  # characters of a row's texts that count as a row more: a ranking names all of its candidates
 GATHER = timedelta(milliseconds=20)  # after a group's first row
 ROOM = 10_000  # rows that may wait
 PATIENCE = timedelta(seconds=1)  # that an answer waits for room
@@ -29,23 +35,32 @@ _TRANSIENT = (Unavailable, Throttled, Busy, Conflict, OutcomeUnknown)  # after t
 _PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds before the next try, doubled each time
 _LOOK = 0.25  # seconds between looks of an idle writer at whether the program ends
 
-Emit = Callable[[Sequence[Row]], Sequence[Rejected]]
+Rows = Mapping[Stream, Sequence[Row]]
+Emit = Callable[[Stream, Sequence[Row]], Sequence[Rejected]]
 
 
 class _Answer:
     """One answer's rows on their way."""
 
-    __slots__ = ("arrived", "done", "problem", "rows")
+    __slots__ = ("arrived", "done", "problem", "rows", "size")
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Rows) -> None:
         self.rows = rows
+        self.size = sum(_size(row) for some in rows.values() for row in some)
         self.arrived = time.monotonic()
         self.done = False
         self.problem = ""
 
 
+class _Loss(msgspec.Struct, frozen=True, kw_only=True):
+    stream: Stream
+    rows: Sequence[Row]
+    lost: int
+    why: str
+
+
 @final
-class ExposureWriter:
+class LogWriter:
     """Many threads may `put`. Its own thread begins with the first row, ends with `close`, and is waited for when the program ends.
 
     A forked process has a writer of its own, with nothing in it: what waited is the parent's to deliver.
@@ -78,13 +93,14 @@ class ExposureWriter:
 
     def renew(self) -> None:
         """As it was made, and without a thread: what a forked process begins with."""
-        self.undelivered = 0  # rows
-        self.waiting = 0  # rows, with those of the group that is on its way
+        self.undelivered: Counter[Stream] = Counter()  # rows
+        self.waiting: Counter[Stream] = Counter()  # rows, with those of the group that is on its way
         lock = threading.RLock()  # `end` may be called by the garbage collector inside of any of this
         self._arrived = threading.Condition(lock)
         self._left = threading.Condition(lock)
         self._queue: deque[_Answer] = deque()
-        self._queued = 0  # rows
+        self._queued = 0  # size
+        self._size = 0  # of what waits
         self._on_its_way: list[_Answer] = []
         self._thread: threading.Thread | None = None
         self._idle = False
@@ -93,19 +109,19 @@ class ExposureWriter:
         self._stuck = False  # there was no room, and no group has left since: nobody else waits for room
         self._untold = ""
 
-    def put(self, rows: Sequence[Row]) -> tuple[str, ...]:
+    def put(self, rows: Rows) -> tuple[str, ...]:
         """Problems, to be told with this answer: its own rows that are lost, or, once, those of earlier answers."""
-        if not rows:
-            return ()
         answer = _Answer(rows)
+        if not answer.size:
+            return ()
         with self._arrived:
             if self._has_no_room(answer):
-                return (self._lose(answer.rows, len(rows), f"{self.waiting:,} exposures wait already"),)
+                return (self._lost_whole([answer], f"{self.waiting.total():,} rows wait already"),)
             if self._thread is None and (refusal := self._start()):
-                return (self._lose(answer.rows, len(rows), refusal),)
+                return (self._lost_whole([answer], refusal),)
             self._queue.append(answer)
-            self._queued += len(rows)
-            self.waiting += len(rows)
+            self._queued += answer.size
+            self._count([answer], 1)
             if self._idle or self._queued >= GROUP:
                 self._idle = False
                 self._arrived.notify()
@@ -115,9 +131,15 @@ class ExposureWriter:
             told, self._untold = self._untold, ""
         return (told,) if told else ()
 
+    def _count(self, answers: Iterable[_Answer], sign: int) -> None:
+        for answer in answers:
+            self._size += sign * answer.size
+            for stream, rows in answer.rows.items():
+                self.waiting[stream] += sign * len(rows)
+
     def _has_no_room(self, answer: _Answer) -> bool:
         def fits() -> bool:
-            return not self.waiting or self.waiting + len(answer.rows) <= self._room
+            return not self._size or self._size + answer.size <= self._room
 
         if fits():
             return False
@@ -129,7 +151,7 @@ class ExposureWriter:
     def _start(self) -> str:
         """Why not, or nothing. No daemon: a program that ends waits for it, in a process of `multiprocessing`, too."""
         self._ending, self._deadline = False, float("inf")
-        thread = threading.Thread(target=self._run, name=f"exposures of {self._name}")
+        thread = threading.Thread(target=self._run, name=f"log of {self._name}")
         try:
             thread.start()
         except RuntimeError as error:
@@ -160,16 +182,16 @@ class ExposureWriter:
                 self._queue.clear()
                 self._queued = 0
                 if late:
-                    self._settle(late, sum(len(answer.rows) for answer in late), f"no answer within {within.total_seconds():g} s")
+                    self._settle(late, self._lost_whole(late, f"no answer within {within.total_seconds():g} s"))
                 self._gone()
 
     def _run(self) -> None:
         while group := self._next():
-            lost, why = self._delivered([row for answer in group for row in answer.rows])
+            losses = self._delivered(group)
             with self._arrived:
                 if self._thread is not threading.current_thread():  # given up: counted already
                     return
-                self._settle(group, lost, why)
+                self._settle(group, self._lose(losses))
 
     def _next(self) -> list[_Answer] | None:
         """Waits for a group. None: the thread ends."""
@@ -188,11 +210,11 @@ class ExposureWriter:
             if not threading.main_thread().is_alive():
                 self._deadline = min(self._deadline, time.monotonic() + CLOSING.total_seconds())
             group: list[_Answer] = []
-            count = 0
-            while self._queue and (not group or count + len(self._queue[0].rows) <= GROUP):
+            size = 0
+            while self._queue and (not group or size + self._queue[0].size <= GROUP):
                 group.append(self._queue.popleft())
-                count += len(group[-1].rows)
-            self._queued -= count
+                size += group[-1].size
+            self._queued -= size
             self._on_its_way = group
             return group
 
@@ -202,17 +224,26 @@ class ExposureWriter:
         if self._closers is not None:
             self._closers.discard(self.close)
 
-    def _delivered(self, rows: list[Row]) -> tuple[int, str]:
+    def _delivered(self, group: Sequence[_Answer]) -> list[_Loss]:
+        given_up = time.monotonic() + self._retries
+        losses: list[_Loss] = []
+        for stream, rows in _by_stream(group):
+            lost, why = self._sent(stream, rows, given_up)
+            if lost:
+                losses.append(_Loss(stream=stream, rows=rows, lost=lost, why=why))
+        return losses
+
+    def _sent(self, stream: Stream, rows: Sequence[Row], given_up: float) -> tuple[int, str]:
         """How many were not, and why."""
-        given_up, pause = time.monotonic() + self._retries, _PAUSE
+        pause = _PAUSE
         while True:
             try:
-                rejected = self._emit(rows)
+                rejected = self._emit(stream, rows)
             except _TRANSIENT as error:
                 if time.monotonic() + pause > min(given_up, self._deadline):
-                    return len(rows), str(error)
+                    return len(rows), _told(error)
             except IsthmusError as error:
-                return len(rows), str(error)
+                return len(rows), _told(error)
             except Exception as error:  # noqa: BLE001  the thread must go on, whatever it was; it is told
                 return len(rows), repr(error)
             else:
@@ -220,26 +251,42 @@ class ExposureWriter:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _settle(self, group: Sequence[_Answer], lost: int, why: str) -> None:
-        rows = [row for answer in group for row in answer.rows]
-        problem = self._lose(rows, lost, why) if lost else ""
+    def _settle(self, group: Sequence[_Answer], problem: str) -> None:
         self._untold = problem if problem and not self._durable else self._untold
         for answer in group:
             answer.done, answer.problem = True, problem
-        self.waiting -= len(rows)
+        self._count(group, -1)
         self._on_its_way = []
         self._stuck = False
         self._left.notify_all()
 
-    def _lose(self, rows: Sequence[Row], lost: int, why: str) -> str:
-        self.undelivered += lost
-        problem = f"{lost:,} of {len(rows):,} exposures not delivered: {why}"
-        span = f"{rows[0].get('event_id')} .. {rows[-1].get('event_id')}"
-        print(f"{self._name} {span}: {problem}", file=sys.stderr, flush=True)
-        return problem
+    def _lost_whole(self, answers: Sequence[_Answer], why: str) -> str:
+        return self._lose([_Loss(stream=stream, rows=rows, lost=len(rows), why=why) for stream, rows in _by_stream(answers)])
+
+    def _lose(self, losses: Sequence[_Loss]) -> str:
+        problems = []
+        for loss in losses:
+            self.undelivered[loss.stream] += loss.lost
+            problems.append(f"{loss.lost:,} of {len(loss.rows):,} {loss.stream} not delivered: {loss.why}")
+            span = f"{loss.rows[0].get('event_id')} .. {loss.rows[-1].get('event_id')}"
+            print(f"{self._name} {span}: {problems[-1]}", file=sys.stderr, flush=True)
+        return "; ".join(problems)
 
 
-_writers: weakref.WeakSet[ExposureWriter] = weakref.WeakSet()
+def _size(row: Row) -> int:
+    return 1 + sum([len(value) for value in row.values() if isinstance(value, str)]) // LONG
+
+
+def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
+    rows = {stream: [row for answer in answers for row in answer.rows.get(stream, ())] for stream in STREAMS}
+    return [(stream, some) for stream, some in rows.items() if some]
+
+
+def _told(error: IsthmusError) -> str:
+    return f"{error} ({error.remedy})" if error.remedy else str(error)
+
+
+_writers: weakref.WeakSet[LogWriter] = weakref.WeakSet()
 
 
 def _after_fork() -> None:

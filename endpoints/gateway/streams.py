@@ -1,0 +1,77 @@
+"""What a gateway logs, as streams of events: exposures, the answers they came from, and who was assigned to which arm.
+
+JSON stands in columns of text. `exposures` has no column exposure_id: its `event_id` is what an event's `exposure_id` refers to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...events.port import Column, ColumnType, StreamSpec
+from ...events.relations import CORRECTION, STORED_TIMESTAMP
+from ...project.streams import Stream
+
+
+def _stream(name: Stream, *columns: Column) -> StreamSpec:
+    return StreamSpec(
+        name=name,
+        columns=(
+            Column(name="event_id", type="string", required=True),
+            Column(name="event_timestamp", type="timestamp", required=True),  # the project's clock
+            *columns,
+        ),
+        key="unit",
+    )
+
+
+def _required(type_: ColumnType, *names: str) -> tuple[Column, ...]:
+    return tuple(Column(name=name, type=type_, required=True) for name in names)
+
+
+_COPY = (
+    Column(name="payload_digest", type="string", required=True),  # added by emit_stream: copies of one row are told by it
+    CORRECTION,
+    STORED_TIMESTAMP,
+)
+_SETTING = (
+    Column(name="assignments", type="string"),  # JSON {run: arm}
+    Column(name="parameters", type="string"),  # JSON
+    Column(name="config", type="int64"),  # the live document's version
+)
+
+# One row for each item that was shown, with the probability of showing it there: what the next evaluation weighs by.
+EXPOSURES = _stream(
+    "exposures",  # event_id is <request id>-<position>
+    *_required("string", "endpoint", "unit", "variant", "version", "entity", "entity_key"),
+    *_required("int64", "position"),  # from 1
+    *_required("float64", "score", "propensity"),
+    *_required("bool", "explored"),
+    *_COPY,
+    *_SETTING,
+)
+
+# One row for each answer: what another model would have been asked. A number of `sequence` that is missing is a lost answer.
+RANKINGS = _stream(
+    "rankings",  # event_id is the request's id
+    *_required("string", "endpoint", "gateway"),
+    *_required("int64", "sequence"),  # of this gateway's process
+    *_required("string", "unit", "variant", "version", "entity"),
+    *_required("string", "candidates"),  # JSON list, as they were sent
+    *_required("string", "model_order"),  # JSON list of their places from 0, best first
+    *_required("bool", "explored"),
+    *_required("float64", "explore"),  # 0 .. 1
+    *_SETTING,
+    *_required("float64", "milliseconds"),
+    *_COPY,
+)
+
+# A unit that was assigned to an arm, once a day and process at least; `segment` is '', or one row more for each, as 'platform=ios'.
+ASSIGNMENTS = _stream(
+    "assignments",
+    *_required("string", "run", "endpoint", "layer", "unit", "arm", "reason"),
+    *_required("int64", "config"),
+    *_required("string", "segment"),
+    *_COPY,
+)
+
+STREAMS: Mapping[Stream, StreamSpec] = {"exposures": EXPOSURES, "rankings": RANKINGS, "assignments": ASSIGNMENTS}  # in order of delivery

@@ -1,0 +1,38 @@
+"""The gateway's own event streams: what they are called, and which of them a project fills."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .reach import has_exposure
+from .specs import Endpoint, Event, ProjectSpec
+
+Stream = Literal["exposures", "rankings", "assignments"]
+
+
+def streams_of(spec: ProjectSpec, endpoint: Endpoint) -> tuple[Stream, ...]:
+    """What its gateways fill, in the order of delivery."""
+    if _assigns(spec, endpoint):
+        return ("exposures", "rankings", "assignments")
+    return ("exposures", "rankings") if endpoint.explore else ("exposures",)
+
+
+def logged(spec: ProjectSpec) -> tuple[Stream, ...]:
+    """The streams of all endpoints."""
+    return max((streams_of(spec, endpoint) for endpoint in spec.endpoints.values()), key=len, default=())
+
+
+def applied(spec: ProjectSpec) -> bool:
+    """Whether they are there before a `deploy`: arms are also assigned for who ranks elsewhere, and a view reads exposures."""
+    return bool(exposed_events(spec)) or any(_assigns(spec, endpoint) for endpoint in spec.endpoints.values())
+
+
+def _assigns(spec: ProjectSpec, endpoint: Endpoint) -> bool:
+    """Whether there may be anything to assign: an endpoint's own layer is always there, and may be empty."""
+    tried = {experiment.layer for experiment in spec.experiments.values()}
+    return any(layer.endpoint == endpoint.name and (layer.holdout or layer.name in tried) for layer in spec.layers.values())
+
+
+def exposed_events(spec: ProjectSpec) -> tuple[Event, ...]:
+    """The events that have a view `<event>_exposed`."""
+    return tuple(event for event in spec.events.values() if spec.endpoints and has_exposure(event))

@@ -1,0 +1,173 @@
+"""What a gateway logs: streams that gain columns, and events beside what was shown."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.endpoints.gateway.exposed import OF_EXPOSURE, exposed_view
+from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
+from isthmus.events import relations
+from isthmus.events.emit import emit, emit_stream, stream_of
+from isthmus.project.specs import Attribute, Endpoint, Event, Experiment, ExperimentArm, Layer, ProjectSpec
+from isthmus.project.streams import applied, exposed_events, logged
+from isthmus.tests.endpoints import mini
+
+NOON = datetime(2024, 1, 9, 12, tzinfo=UTC)
+VIEW = Event(
+    name="view",
+    attributes=(
+        Attribute(name="exposure_id", type="string", required=False),
+        Attribute(name="seconds", type="float"),
+        Attribute(name="position", type="int"),
+    ),
+)
+SHOWN = {
+    "event_timestamp": NOON,
+    "endpoint": "ranker",
+    "unit": "v1",
+    "variant": "champion",
+    "version": "ranker@1",
+    "entity": "item",
+    "entity_key": "7",
+    "position": 1,
+    "score": 0.5,
+    "propensity": 0.25,
+    "explored": False,
+}
+SETTING = {"assignments": json.dumps({"ranker_v2.1": "treatment"}), "parameters": json.dumps({"blend": 0.7}), "config": 12}
+
+
+@pytest.fixture
+def project(tmp_path):
+    mini.write(tmp_path)
+    with mini.opened(tmp_path) as project:
+        project.spec.events["view"] = VIEW
+        for table in relations.tables(project.spec):
+            project.target.warehouse.apply(table)
+        project.target.events.apply(stream_of(VIEW))
+        yield project
+
+
+def rows(project, sql):
+    return project.target.warehouse.query(sql, {}).to_pylist()
+
+
+def test_a_stream_from_before_the_new_columns_takes_exposures_without_them_and_apply_gives_it_them(project):
+    new = {"assignments", "parameters", "config"}
+    before = msgspec.structs.replace(EXPOSURES, columns=tuple(c for c in EXPOSURES.columns if c.name not in new))
+    project.target.events.apply(before)
+    nothing = dict.fromkeys(new)
+    assert emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-1-1"} | nothing]) == ()
+    (refused,) = emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-2-1"} | SETTING])
+    assert refused.reason.startswith("unknown column assignments, config, parameters; `isthmus apply`")
+    project.target.events.apply(EXPOSURES)
+    assert emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-3-1"} | SETTING]) == ()
+    stored = rows(project, "SELECT event_id, assignments, parameters, config FROM exposures ORDER BY event_id")
+    assert stored == [{"event_id": "q-1-1", **nothing}, {"event_id": "q-3-1", **SETTING}]
+
+
+def test_an_answer_and_an_assignment_are_stored_as_they_were_logged(project):
+    ranking = {
+        "event_id": "q-1", "event_timestamp": NOON, "endpoint": "ranker", "gateway": "q", "sequence": 1, "unit": "v1",
+        "variant": "champion", "version": "ranker@1", "entity": "item", "candidates": "[7, 8]", "model_order": "[1, 0]",
+        "explored": True, "explore": 0.05, "milliseconds": 1.5, **SETTING,
+    }  # fmt: skip
+    assigned = {
+        "event_id": "a-1", "event_timestamp": NOON, "run": "ranker_v2.1", "endpoint": "ranker", "layer": "ranker", "unit": "v1",
+        "arm": "treatment", "reason": "split", "config": 12, "segment": "",
+    }  # fmt: skip
+    for stream, row in ((RANKINGS, ranking), (ASSIGNMENTS, assigned)):
+        project.target.events.apply(stream)
+        assert emit_stream(project, stream, [row]) == ()
+        (stored,) = rows(project, f"SELECT * FROM {stream.name}")
+        assert {name: value for name, value in stored.items() if name in row} == row | {"event_timestamp": NOON.replace(tzinfo=None)}
+
+
+@given(
+    shown=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.sampled_from(["v1", "v2"])), max_size=6),
+    viewed=st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from(["a", "b", "c", "d", None])), max_size=5),
+)
+@settings(max_examples=25, deadline=None)
+def test_an_exposed_event_is_one_row_of_its_event_and_has_the_first_exposure_of_its_id(shown, viewed):
+    """Whatever was stored twice, on two dates, or with two contents; judged by DuckDB over the text."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE TABLE exposures (event_id TEXT, event_timestamp TIMESTAMP, dt TEXT, unit TEXT, variant TEXT, version TEXT, "
+            "assignments TEXT, parameters TEXT, position BIGINT, propensity DOUBLE, payload_digest TEXT, correction BIGINT, "
+            "stored_timestamp TIMESTAMP)"
+        )
+        connection.execute(
+            "CREATE TABLE events_view "
+            "(event_id TEXT, event_timestamp TIMESTAMP, exposure_id TEXT, seconds DOUBLE, position BIGINT, dt TEXT)"
+        )
+        for name, day, unit in shown:
+            moment = NOON.replace(tzinfo=None) + timedelta(days=day)
+            values = [name, moment, str(moment.date()), unit, "champion", "ranker@1", None, "{}", 3, 0.5, unit, None, None]
+            connection.execute("INSERT INTO exposures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        for number, (name, exposure) in enumerate(viewed):
+            connection.execute(
+                "INSERT INTO events_view VALUES (?, ?, ?, 1.0, 99, '2024-01-09')", [f"{name}{number}", NOON.replace(tzinfo=None), exposure]
+            )
+        read = connection.execute(f"SELECT event_id, unit, position FROM ({exposed_view(VIEW).view_sql})").fetchall()
+    firsts = {name: min((day, unit) for other, day, unit in shown if other == name)[1] for name, _, _ in shown}
+    expected = [
+        (f"{name}{number}", firsts.get(exposure), 3 if exposure in firsts else None) for number, (name, exposure) in enumerate(viewed)
+    ]
+    assert sorted(read) == sorted(expected)
+
+
+def test_the_view_of_exposed_events_shows_what_the_gateway_set_and_not_what_a_client_says_of_it(project):
+    project.target.events.apply(EXPOSURES)
+    project.target.warehouse.apply(exposed_view(VIEW))
+    sent = [{**SHOWN, **SETTING, "event_id": "q-1-1"}] * 2
+    assert emit_stream(project, EXPOSURES, sent) == ()
+    event = {"event_timestamp": NOON, "seconds": 2.5, "position": 99}
+    assert (
+        emit(project, "view", [{**event, "event_id": f"e{n}", "exposure_id": name} for n, name in enumerate(["q-1-1", None, "unknown"])])
+        == ()
+    )
+    read = rows(project, "SELECT * FROM view_exposed ORDER BY event_id")
+    assert [(row["event_id"], row["unit"], row["position"]) for row in read] == [("e0", "v1", 1), ("e1", None, None), ("e2", None, None)]
+    of_exposure = {name: (SHOWN | SETTING)[name] for name in OF_EXPOSURE}
+    own = {"event_id": "e0", "event_timestamp": NOON.replace(tzinfo=None), "exposure_id": "q-1-1", "seconds": 2.5, "dt": "2024-01-09"}
+    assert read[0] == own | of_exposure
+
+
+def spec(*, explore=0, layers=(), experiments=(), attribute=None):
+    events = {"view": Event(name="view", attributes=(attribute,))} if attribute else {}
+    arms = (ExperimentArm(name="control"), ExperimentArm(name="treatment"))
+    return ProjectSpec(
+        name="shop",
+        events=events,
+        endpoints={"ranker": Endpoint(name="ranker", objective="ctr", unit="visitor_id", variants=(), explore=explore)},
+        layers={layer.name: layer for layer in (Layer(name="ranker", endpoint="ranker"), *layers)},
+        experiments={name: Experiment(name=name, layer=layer, arms=arms, metric=("ctr",)) for name, layer in experiments},
+    )
+
+
+ALL = ("exposures", "rankings", "assignments")
+
+
+@pytest.mark.parametrize(
+    ("declared", "streams", "before_deploy"),
+    [
+        ({}, ("exposures",), False),
+        ({"explore": 5}, ("exposures", "rankings"), False),
+        ({"experiments": [("v2", "ranker")]}, ALL, True),
+        ({"layers": [Layer(name="home", endpoint="ranker", holdout=2)]}, ALL, True),
+        ({"layers": [Layer(name="home", endpoint="ranker")]}, ("exposures",), False),
+        ({"attribute": Attribute(name="exposure_id", type="string")}, ("exposures",), True),
+        ({"attribute": Attribute(name="exposure_id", type="string", event="exposure")}, ("exposures",), False),
+        ({"attribute": Attribute(name="exposure_id", type="int")}, ("exposures",), False),
+    ],
+)
+def test_a_project_fills_the_streams_that_it_has_something_for(declared, streams, before_deploy):
+    project = spec(**declared)
+    assert (logged(project), applied(project)) == (streams, before_deploy)
+    assert bool(exposed_events(project)) == (before_deploy and "attribute" in declared)
