@@ -30,11 +30,14 @@ def init(console: Console, name: str, example: str | None) -> None:
         console.say(f"next   cd {name} && isthmus validate")
 
 
-@command(help="Check every file of the project, for every target of profiles.yaml. Nothing is called or changed.")
+@command(
+    help="Check every file of the project, for every target of profiles.yaml. Nothing is called or changed. "
+    "With --target, an experiment that cannot start there is an error."
+)
 def validate(console: Console) -> None:
     from ..lifecycle.validate import validate as check
 
-    found = check(console.path)
+    found = check(console.path, target=console.target)
     if found.errors:
         raise ProjectError(found.problems)
     console.result(found)

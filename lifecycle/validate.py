@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import Problem, ProjectError
+from ..errors import NotFound, Problem, ProjectError
+from ..project.names import did_you_mean
 from ..project.specs import Description, ProjectSpec
 
 
@@ -19,6 +20,7 @@ class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = ""  # what the views' SQL is said to; "" when it stays as it is
     runs: bool = True  # whether anything can
     windows_rewritten: int = 0
+    cannot_start: tuple[str, ...] = ()  # experiments
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +35,8 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(p for p in self.problems if p.severity == "error")
 
     def __str__(self) -> str:
-        return "\n".join([*map(self._target, self.targets), *map(str, self.problems)])
+        limits = [_limit(line.target, name) for line in self.targets for name in line.cannot_start]
+        return "\n".join([*map(self._target, self.targets), *limits, *map(str, self.problems)])
 
     def _target(self, line: TargetLine) -> str:
         also = (f" (and {', '.join(line.also)})" if line.also else "") + ("" if line.runs else "; nothing runs there yet")
@@ -47,8 +50,18 @@ def _counted(name: str, count: int) -> str:
     return f"{count} {name}" if count == 1 or name.endswith(")") else f"{count} {name}s"
 
 
-def validate(path: str | Path = "project.yaml") -> Validation:
-    """Check the files, the SQL and what each target of profiles.yaml can say. Never raises for what is wrong with the project."""
+def _limit(target: str, experiment: str) -> str:
+    return (
+        f"{target:<11} ok   but experiments.{experiment} cannot start there: one call cannot be aimed at a variant "
+        "(arms that differ by parameters can)"
+    )
+
+
+def validate(path: str | Path = "project.yaml", *, target: str | None = None) -> Validation:
+    """Check the files, the SQL and what each target of profiles.yaml can say. Never raises for what is wrong with the project.
+
+    `target`: what cannot be done there is an error, which of another target is only said. NotFound: profiles.yaml has no such target.
+    """
     from .. import installed
     from ..events.check_sources import check_sources
     from ..project.load import parse
@@ -56,7 +69,7 @@ def validate(path: str | Path = "project.yaml") -> Validation:
     description, problems = parse(Path(path))
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
-    by_engines, lines = check(description)
+    by_engines, lines = check(description, target)
     sources = check_sources(description, tuple(map(installed.adapter, lines)) if lines else None)
     problems = tuple(sorted(dict.fromkeys((*problems, *by_engines, *sources)), key=lambda p: p.severity))  # profiles.yaml is read by both
     if any(p.severity == "error" for p in problems):
@@ -72,10 +85,12 @@ def _rewritten(description: Description, adapter: str) -> int:
     return sum(sql.render(view.sql).windows_rewritten for view in description.spec.feature_views.values()) if sql else 0
 
 
-def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
+def check(description: Description, chosen: str | None = None) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
     """What needs an engine to know: view schemas, model features, and each target's SQL. The lines are by adapter."""
     from .. import installed
     from ..adapters import targets
+    from ..experiments.target_check import can_start
+    from ..experiments.target_check import check_target as check_experiment
     from ..feature_store.check import check as check_features
     from ..feature_store.check import check_target
     from ..project.profiles import profiles
@@ -86,14 +101,16 @@ def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, Targ
     if any(problem.severity == "error" for problem in problems):
         return tuple(problems), {}
     try:
-        chosen = profiles(description)
+        by_target = profiles(description)
     except ProjectError as error:
         return error.problems, {}
+    if chosen is not None and chosen not in by_target:
+        raise NotFound(f"there is no target {chosen} in profiles.yaml", remedy=did_you_mean(chosen, by_target, has="targets are"))
     for rollout in description.spec.rollouts.values():
         problems += needs.warnings(description, rollout)
     lines: dict[str, TargetLine] = {}
     by_adapter: dict[str, list[str]] = {}
-    for name, profile in chosen.items():
+    for name, profile in by_target.items():
         by_adapter.setdefault(profile.adapter, []).append(name)
     for name, names in by_adapter.items():
         if (sql := targets.sql_of(name)) is not None:
@@ -101,9 +118,16 @@ def check(description: Description) -> tuple[tuple[Problem, ...], dict[str, Targ
         adapter = installed.adapter(name)
         for rollout in description.spec.rollouts.values():
             problems += check_rollout(description, rollout, names[0], adapter.capabilities)
+        for experiment in description.spec.experiments.values() if chosen in names else ():
+            problems += check_experiment(description, experiment, str(chosen), adapter.capabilities)
         engine = adapter.engine.name if adapter.engine and adapter.remote else ""
         lines[name] = TargetLine(
-            target=names[0], also=tuple(names[1:]), views=len(description.spec.feature_views), engine=engine, runs=bool(adapter.ports)
+            target=names[0],
+            also=tuple(names[1:]),
+            views=len(description.spec.feature_views),
+            engine=engine,
+            runs=bool(adapter.ports),
+            cannot_start=tuple(e.name for e in description.spec.experiments.values() if not can_start(e, adapter.capabilities)),
         )
     return tuple(problems), lines
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import unit_metrics
 from .build import value_problem
+from .experiments import arm_key
 from .names import did_you_mean
 from .references import DECIDED_BY_RANKING, Declared, known
 from .report import Report, child, item
@@ -99,11 +100,9 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
 
 def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
     """(an arm's parameters, the name of one, where it is written)."""
-    key = f"experiments.{experiment.name}"
     for arm in experiment.arms:
         for name in arm.parameters:
-            place = f"{key}.arms.{arm.name}.{name}"
-            yield arm.parameters, name, place if f"{key}.arms" in report.places else child(key, arm.name)
+            yield arm.parameters, name, arm_key(experiment.name, arm.name, name, report.places)
 
 
 def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -115,6 +115,12 @@ def _arms(values: Values, key: str, report: Report) -> tuple[ExperimentArm, ...]
         report.add(child(key, "arms"), f"{len(parameters) or 'no'} arm: nothing is compared", "write two or more, the control first")
     weights = _weights(values.get("weights"), list(parameters), child(key, "weights"), report)
     return tuple(ExperimentArm(name=arm, parameters=set_, weight=weights.get(arm, 1.0)) for arm, set_ in parameters.items())
+
+
+def arm_key(experiment: str, arm: str, parameter: str, places: Container[str]) -> str:
+    """Where an arm's parameter is written, `arms` or the short form; `places`: the keys that are."""
+    key = f"experiments.{experiment}"
+    return f"{key}.arms.{arm}.{parameter}" if f"{key}.arms" in places else f"{key}.{arm}"
 
 
 def _weights(values: Values | None, arms: list[str], key: str, report: Report) -> dict[str, float]:

@@ -50,3 +50,27 @@ def test_each_target_says_which_bakes_are_too_short_for_its_metrics(tmp_path):
     ]
     lines = (example / "project.yaml").read_text().splitlines()
     assert all("bake: 4m" in lines[problem.line - 1] for problem in problems)
+
+
+AIMED = """
+  ranker_v2:   {control: champion, treatment: challenger, metric: ctr}
+  more_chance: {arms: {control: {}, treatment: {explore: 10%}}, metric: ctr}
+"""
+
+
+def test_an_experiment_that_one_target_cannot_aim_is_an_error_of_that_target_alone(tmp_path):
+    example = create(tmp_path / "openbandit", example="openbandit")
+    edit(example / "project.yaml", "      segment_id: {type: string}", "      segment_id: {type: string}\n      visitor_id: {type: string}")
+    edit(example / "project.yaml", "metric: ctr}     # assigned by the site: analysis only", "metric: ctr}" + AIMED)
+    edit(example / "sources/impression.sql", "AS segment_id", "AS segment_id, column00::VARCHAR AS visitor_id")
+    lines = isthmus(example, "validate").out.splitlines()
+    assert lines[0].endswith("3 experiments")
+    (limit,) = (line for line in lines if "cannot start" in line)
+    assert limit.startswith("vertex      ok   but experiments.ranker_v2 cannot start there: one call cannot be aimed at a variant")
+    assert isthmus(example, "validate", "--target", "sagemaker").out.splitlines()[:-1] == lines[:-1]
+    refused = isthmus(example, "validate", "--target", "vertex", ok=False)
+    assert refused.code == 1
+    assert [line.split("experiments.", 1)[1] for line in refused.err.splitlines() if "cannot aim" in line] == [
+        f"ranker_v2.{arm}: vertex cannot aim one call at a variant under routing: weighted" for arm in ("control", "treatment")
+    ]
+    assert "there is no target vertx" in isthmus(example, "validate", "--target", "vertx", ok=False).err
