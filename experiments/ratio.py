@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from statistics import NormalDist
 
 import msgspec
 
 from ..pipelines.statistics import Estimate, poisson_interval
 from .inference import Horizon, Unplanned
-from .sums import NOTHING, Sums
+from .sums import Sums
 
 Z = 1.959963984540054  # of a 95 % interval
 EXACT_BELOW = 1000  # outcomes: fewer than these have an exact Poisson interval, where a row is a unit
@@ -38,7 +40,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
     """Of each arm, less what the time before explains (x). Arms without it are their plain rates."""
-    everyone = sum(arms.values(), NOTHING)
+    everyone = reduce(add, arms.values())
     theta = _theta(everyone)
     return {name: _point(sums, theta, everyone.mean("x")) for name, sums in arms.items()}
 

@@ -36,7 +36,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     yx: Number = 0
     dx: Number = 0
     xx: Number = 0
-    outcomes: int | None = None  # how many y is made of; None: y counts them itself
+    outcomes: int | None = None  # how many y is made of; None: y counts them itself, or of floats as many as there are equal units
     shift: tuple[float, float, float] = (0, 0, 0)
 
     def __add__(self, other: Sums) -> Sums:
@@ -100,14 +100,16 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def counted(self) -> Number:
         """The number of outcomes."""
-        return self.outcomes if self.outcomes is not None else self.total("y")
+        if self.outcomes is not None:
+            return self.outcomes
+        return self.equal_units if isinstance(self.y, float) else self.total("y")
 
     @property
     def shift_due(self) -> bool:
         """Whether these sums of floats are to be made again, less their means: a variance may have lost its digits."""
-        return any(self._ill(column) for column in _COLUMNS)
+        return self._ill("y") or self._ill("x")
 
-    def _ill(self, column: Column) -> bool:
+    def _ill(self, column: Literal["y", "x"]) -> bool:
         at, of_floats = _COLUMNS.index(column), isinstance(getattr(self, column * 2), float)
         moved = self.mean(column) - self.shift[at]
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)

@@ -13,6 +13,8 @@ from .split import Split
 from .sums import Sums
 
 Judgement = Literal["holds", "broken", "inconclusive"]
+Goal = Literal["maximise", "minimise"]
+Side = Literal["better", "worse", "open"]
 Word = Literal["better", "worse", "undecided", "invalid"]
 _MOST_TWICE = 0.005  # of the units
 
@@ -44,15 +46,20 @@ def unsound(split: Split | None, units: int, twice: int) -> Verdict | None:
     return None
 
 
-def decide(difference: Difference | None, goal: Literal["maximise", "minimise"], guardrails: dict[str, Judgement]) -> tuple[Word, str]:
+def side(difference: Difference | None, goal: Goal) -> Side:
+    """open: no difference is within the interval, or there is too little for one."""
+    if difference is None or difference.absolute.low <= 0 <= difference.absolute.high:
+        return "open"
+    return "better" if (difference.absolute.value > 0) == (goal == "maximise") else "worse"
+
+
+def decide(difference: Difference | None, goal: Goal, guardrails: dict[str, Judgement]) -> tuple[Word, str]:
     if broken := [name for name, judged in guardrails.items() if judged == "broken"]:
         return "worse", f"Guardrail {broken[0]} is broken."
-    if difference is None:
+    shown = side(difference, goal)
+    if shown == "open":
         return "undecided", ""
-    of = difference.absolute
-    if of.low <= 0 <= of.high:
-        return "undecided", ""
-    if (of.value > 0) != (goal == "maximise"):
+    if shown == "worse":
         return "worse", "The whole interval is on the worse side of no difference."
     if open_ := [name for name, judged in guardrails.items() if judged == "inconclusive"]:
         return "undecided", f"The metric is better, but guardrail {open_[0]} may still be broken."
