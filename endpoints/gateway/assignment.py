@@ -105,7 +105,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     explore: float | None  # percent; None: the endpoint's own
     settings: Mapping[str, Any]  # the parameters, and `variant` and `explore` where an arm sets them
     sources: Mapping[str, Source]  # of the settings that a run has a say in
-    logged: str  # the settings as JSON, in the order of their names
+    logged: str | None  # the settings as JSON, in the order of their names; None: there are none
+    logged_arms: str | None  # the arms, alike
 
 
 def bucket(purpose: Purpose, salt: str, unit: str) -> int:
@@ -141,6 +142,7 @@ class Assigner:
         """`live` None: nobody knows which experiments run, so every unit has the defaults and nothing is assigned."""
         layers = {name: layer for name, layer in live.layers.items() if layer.endpoint == endpoint} if live else {}
         runs = [run for run in live.runs if run.layer in layers] if live else []
+        self.live = live
         self.version = live.version if live else None
         self.segments = {run.run: run.segments for run in runs}
         self._outside = next(({"variant": control["variant"]} for run in runs if "variant" in (control := run.arms[0].parameters)), {})
@@ -181,7 +183,7 @@ class _Outcome(msgspec.Struct, frozen=True):
 
 
 def _decision(defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]) -> Decision:
-    values, sources = dict(outside), {}
+    values, sources = dict(outside), dict[str, Source]()
     for outcome in outcomes:
         values |= outcome.parameters
         sources |= outcome.sources
@@ -196,8 +198,13 @@ def _decision(defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes:
         explore=own.get("explore"),
         settings=parameters | own,
         sources=sources,
-        logged=json.dumps(parameters | own, sort_keys=True),
+        logged=_json(parameters | own),
+        logged_arms=_json({a.run: a.arm for a in assignments if a.reason == "split"}),
     )
+
+
+def _json(values: Mapping[str, Any]) -> str | None:
+    return json.dumps(values, sort_keys=True) if values else None
 
 
 # From here on a hash is compared as it is with the first one of a bucket: that is the same, and saves a multiplication.
