@@ -24,6 +24,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     endpoint: str = ""
     variant: str = ""
+    etag: str = ""
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     waiting_exposures: int
     undelivered_exposures: int
     endpoints: dict[str, Readiness]
+    config: int | None = None  # the version of experiments/live that this process has
+    config_age: float | None = None  # seconds since the store was seen to have it; null: it was not read yet
+    problems: tuple[str, ...] = ()  # that do not make it less ready
     problem: str | None = None
 
 

@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application: POST /rank; GET /health, /ping, /metrics, /openapi.json."""
+"""The gateway as an ASGI application: POST /rank, /assign, /track and OpenFeature's flags; GET /health, /ping, /metrics, /openapi.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any, TypeVar, final
 import msgspec
 
 from ..door import OPEN_PATHS, READ, TOKEN, Door, is_loopback, refusal
+from . import ofrep
 from .answers import Answer, failed
+from .calls import Calls
 from .service import Service
 
 MAX_BYTES = 1_048_576  # of a body: a thousand candidates are a few tens of thousands
@@ -23,7 +25,10 @@ THREADS = 16  # rankings at once; they mostly wait for the endpoint
 WAITING = 256  # rankings that wait for a thread; more are told 503
 _LOOK = 5.0  # seconds for which /health waits for the endpoint
 _LONGEST_PAUSE = 30.0  # seconds between tries to warm up
-_METHODS = {"/rank": "POST", "/health": "GET", "/ping": "GET", "/metrics": "GET", "/openapi.json": "GET"}
+_POSTS: dict[str, Callable[[Calls, bytes], Answer]] = {"/rank": Calls.rank, "/assign": Calls.assign, "/track": Calls.track}
+_METHODS = dict.fromkeys([*_POSTS, ofrep.PATH, f"{ofrep.PATH}/{{key}}"], "POST") | dict.fromkeys(
+    ["/health", "/ping", "/metrics", "/openapi.json"], "GET"
+)
 _ALIVE = b'{"status":"alive"}'
 _JSON, _TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -146,13 +151,15 @@ class Application:
             traceback.print_exc()
             answer, kind = failed(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log"), _JSON
         headers = [(b"content-type", kind), (b"content-length", str(len(answer.body)).encode())]
+        if answer.etag:
+            headers.append((b"etag", answer.etag.encode()))
         if answer.status == 503:
             headers.append((b"retry-after", b"1"))
         elif answer.status == 405:
-            headers.append((b"allow", _METHODS[path].encode()))
+            headers.append((b"allow", str(_method(path)).encode()))
         elif answer.status == 413:
             headers.append((b"connection", b"close"))
-        if path == "/rank" or answer.status not in (200, 503):  # not the probes
+        if _method(path) == "POST" or answer.status not in (200, 503):  # not the probes
             service.counters.answered(answer.endpoint, answer.variant, answer.status, time.perf_counter() - began)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
@@ -160,13 +167,13 @@ class Application:
     async def _answer(self, service: Service, scope: Scope, receive: Receive) -> tuple[Answer, bytes]:
         path, headers = scope["path"], dict(scope["headers"])
         refused = _ambiguous(scope, headers) or self._refused(scope, headers)
+        if refused is None and _method(path) == "POST":
+            refused = await self._post(service, receive, headers, path)
         if refused is not None:
-            return refused, _JSON
+            return ofrep.as_error(refused) if _is_flag(path) and refused.status >= 400 else refused, _JSON
         if path == "/metrics":
             text = await self._in_thread(self._looks, service.metrics)
             return Answer(status=200, body=text.encode()), _TEXT
-        if path == "/rank":
-            return await self._rank(service, receive, headers), _JSON
         if path == "/health":
             return await self._health(service), _JSON
         return Answer(status=200, body=_ALIVE if path == "/ping" else service.openapi(token=self._door.token is not None)), _JSON
@@ -178,12 +185,12 @@ class Application:
             return failed(refused.status, refused.message)
         if not (self._listening or self._door.token or path in OPEN_PATHS or _at_loopback(scope)):
             return failed(403, f"other machines reach this address: set {TOKEN} where the server runs")
-        method = _METHODS.get(scope["path"])
+        method = _method(scope["path"])
         if method is None:
             return failed(404, "there is " + ", ".join(f"{method} {path}" for path, method in _METHODS.items()))
         return failed(405, f"it takes {method}") if scope["method"] != method else None
 
-    async def _rank(self, service: Service, receive: Receive, headers: Mapping[bytes, bytes]) -> Answer:
+    async def _post(self, service: Service, receive: Receive, headers: Mapping[bytes, bytes], path: str) -> Answer:
         parts: list[bytes] = []
         try:
             await self._receive_body(receive, headers, parts)
@@ -191,11 +198,11 @@ class Application:
                 return failed(503, f"{WAITING} requests wait already", "try again, or start more --workers")
             self._inside += 1
             try:
-                return await self._in_thread(self._rankings, service.rank, b"".join(parts))
+                return await self._in_thread(self._rankings, _called, service.calls, path, b"".join(parts), headers)
             finally:
                 self._inside -= 1
         except _TooLarge:
-            return failed(413, f"the body is above {MAX_BYTES:,} bytes", "rank fewer candidates a request")
+            return failed(413, f"the body is above {MAX_BYTES:,} bytes", "rank fewer candidates, or track fewer events, a request")
         except _Full:
             return failed(503, f"the requests that are here have {MOST_BODIES:,} bytes", "try again, or start more --workers")
         finally:
@@ -238,6 +245,20 @@ class Application:
 
     def _has_looked(self, _future: object) -> None:
         self._looking, self._looked = None, time.monotonic()
+
+
+def _method(path: str) -> str | None:
+    return "POST" if _is_flag(path) else _METHODS.get(path)
+
+
+def _is_flag(path: str) -> bool:
+    return path == ofrep.PATH or (path.startswith(f"{ofrep.PATH}/") and len(path) > len(ofrep.PATH) + 1)
+
+
+def _called(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
+    if path == ofrep.PATH:
+        return calls.flags(body, headers.get(b"if-none-match", b"").decode("latin-1"))
+    return calls.flag(path[len(ofrep.PATH) + 1 :], body) if _is_flag(path) else _POSTS[path](calls, body)
 
 
 def _ambiguous(scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:

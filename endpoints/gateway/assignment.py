@@ -144,6 +144,7 @@ class Assigner:
         runs = [run for run in live.runs if run.layer in layers] if live else []
         self.live = live
         self.version = live.version if live else None
+        self.assigns = bool(runs) or any(layer.holdout for layer in layers.values())
         self.segments = {run.run: run.segments for run in runs}
         self._outside = next(({"variant": control["variant"]} for run in runs if "variant" in (control := run.arms[0].parameters)), {})
         self._parts = (

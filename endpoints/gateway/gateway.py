@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
@@ -15,24 +14,24 @@ from typing import Any, Self, final
 
 import msgspec
 
-from ...errors import Invalid, IsthmusError, NotFound
+from ...errors import IsthmusError, NotFound
 from ...events.emit import emit_stream
 from ...events.port import Rejected, Row
-from ...feature_store.history import entity_key
-from ...feature_store.online import OnlineReader
-from ...feature_store.row_cache import RowCache
-from ...project.streams import Stream
+from ...project.streams import Stream, exposed_events, streams_of
 from ...runtime import Project
 from ..port import NO_PARAMETERS, Reply
+from . import log_rows
 from .answer_numbers import AnswerNumbers
-from .inputs import Inputs, manifest_of, union, view_keys
+from .arms import Arms
+from .assignment import LIVE, Assigner, Decision
+from .live_reader import LiveReader
+from .log_rows import Answered
 from .log_writer import CLOSING, Emit, LogWriter
-from .ranking import Shown, as_scores, shown
-from .request import RankRequest, parsed, shape_of
+from .models import REFRESH, Deployed, Models
+from .ranking import as_scores, order, shown
+from .request import RankRequest, asked_of, context_of, parsed, shape_of, unit_of
 from .streams import STREAMS
 from .tally import Tally
-
-REFRESH = timedelta(seconds=1)  # how old the list of variants may be; a new variant has no traffic and takes longer to start
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,6 +43,9 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rules: tuple[str, ...]
     request_id: str
     stale_features: tuple[str, ...]
+    assignments: dict[str, str] = {}  # the unit's arm by run; absent when it is in none
+    parameters: dict[str, Any] = {}  # that the model was asked with; absent where the endpoint has none
+    exposures: tuple[str, ...] = ()  # ids that events refer to as exposure_id; absent where none do and nothing is tested
     problems: tuple[str, ...] = ()  # exposures that could not be delivered, of this answer or of earlier ones; absent when all is well
 
     def __str__(self) -> str:
@@ -55,10 +57,27 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return json.dumps(msgspec.to_builtins(short))
 
 
-class _Deployed(msgspec.Struct, frozen=True):
-    inputs: Inputs
-    models: dict[str, str]  # by variant
-    seen: float
+class Assigned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`variant` and `explore` are among the parameters where an arm sets them."""
+
+    assignments: dict[str, str]  # the unit's arm by run
+    parameters: dict[str, Any]
+    config: int | None  # the version of what is known of experiments; null: nothing is
+    problems: tuple[str, ...] = ()  # as a ranking's
+
+    def __str__(self) -> str:
+        return json.dumps(msgspec.to_builtins(self))
+
+
+class _Question(msgspec.Struct, frozen=True):
+    """A request, and all that its answer goes by."""
+
+    asked: RankRequest
+    assigner: Assigner
+    deployed: Deployed
+    instances: list[dict[str, Any]]
+    stale: tuple[str, ...]
+    began: float
 
 
 @final
@@ -78,8 +97,12 @@ class Gateway:
         emit: Emit | None = None,
         durable: bool = False,
         refresh: timedelta = REFRESH,
+        live: LiveReader | None = None,
     ) -> None:
-        """NotFound: project.yaml has no such endpoint. `emit`: where rows of a stream go, by default the project's own."""
+        """NotFound: project.yaml has no such endpoint. `emit`: where rows of a stream go, by default the project's own.
+
+        `live`: what reads which experiments run, for several gateways; by default one of its own.
+        """
         found = project.spec.endpoints.get(endpoint)
         if found is None:
             have = ", ".join(project.spec.endpoints) or "none"
@@ -94,12 +117,12 @@ class Gateway:
         self._rng = rng or Random()  # noqa: S311  exploration is no secret
         self._writer = LogWriter(emit or partial(_emit, project), name=endpoint, durable=durable, closers=project.before_close)
         weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
-        self._refresh = refresh.total_seconds()
-        self._keys = view_keys(project)
-        self._manifests: dict[tuple[str, int], Any] = {}
-        self._deployed: _Deployed | None = None
-        self._local = threading.local()
-        self._cache = RowCache(project.target.online, found.online_cache) if found.online_cache else None
+        self._own_live = LiveReader(lambda: project.target.state.get(LIVE), closers=project.before_close)
+        weakref.finalize(self, self._own_live.close)
+        self._arms = Arms(found, live or self._own_live)
+        self._streams = streams_of(project.spec, found)
+        self._tells_exposures = "assignments" in self._streams or bool(exposed_events(project.spec))
+        self._models = Models(project, found, refresh=refresh)
 
     @property
     def waiting(self) -> int:
@@ -119,6 +142,7 @@ class Gateway:
     def close(self, within: timedelta = CLOSING) -> None:
         """Deliver the exposures of what was answered. Those that do not leave in time are counted, and told on stderr."""
         self._writer.close(within)
+        self._own_live.close()
 
     def __enter__(self) -> Self:
         return self
@@ -128,46 +152,98 @@ class Gateway:
 
     def rank(self, request: Mapping[str, Any]) -> Ranking:
         """Invalid: the request. ModelError, Busy, Unavailable: the endpoint. An exposure that is lost is told in `problems`."""
+        began = time.perf_counter()
         asked = parsed(request, self._shape)
-        deployed = self._variants()
-        instances, stale = self._instances(asked, deployed.inputs)
+        assigner, deployed = self._arms.now(), self._models.now()
+        instances, stale = self._models.instances(asked, deployed.inputs)
+        question = _Question(asked, assigner, deployed, instances, stale, began)
         request_id = self._numbers.take()
         try:
-            return self._answered(asked, deployed, instances, stale, request_id)
+            return self._answered(question, request_id)
         except BaseException:  # whatever it was, nobody was answered
             self._numbers.give_back(request_id)
             raise
 
-    def _answered(
-        self, asked: RankRequest, deployed: _Deployed, instances: list[dict[str, Any]], stale: tuple[str, ...], request_id: str
-    ) -> Ranking:
-        reply = self._invoke(instances, request_id)
+    def _answered(self, question: _Question, request_id: str) -> Ranking:
+        asked, assigner, deployed = question.asked, question.assigner, question.deployed
+        decision = assigner.decide(asked.unit, asked.context)
+        if decision.variant is not None and decision.variant not in deployed.models:
+            decision = self._gone(assigner)
+        reply, decision = self._reply(question, request_id, decision)
         if reply.variant not in deployed.models:  # deployed since we looked
-            self._deployed = None
-            deployed = self._variants()
+            deployed = self._models.again()
         version = f"{deployed.models.get(reply.variant, self.endpoint.name)}@{reply.version}"
-        scores = as_scores(reply.predictions, len(instances), who=f"{reply.variant} ({version})")
-        places, explored = shown(asked.candidates, scores, slots=asked.slots, explore=self._explore, rng=self._rng, maximise=self._maximise)
+        scores = as_scores(reply.predictions, len(asked.candidates), who=f"{reply.variant} ({version})")
+        best = order(asked.candidates, scores, maximise=self._maximise)
+        explore = self._explore if decision.explore is None else decision.explore / 100
+        places, explored = shown(asked.candidates, scores, best, slots=asked.slots, explore=explore, rng=self._rng)
+        answered = Answered(
+            request_id=request_id,
+            moment=self.project.now(),
+            endpoint=self.endpoint.name,
+            unit=asked.unit,
+            variant=reply.variant,
+            version=version,
+            entity=asked.entity,
+            explored=explored,
+            decision=decision,
+            config=assigner.version,
+        )
+        rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, places)}
+        if "rankings" in self._streams or assigner.assigns:
+            milliseconds = 1000 * (time.perf_counter() - question.began)
+            rows["rankings"] = [log_rows.ranking(answered, asked.candidates, best, explore=explore, milliseconds=milliseconds)]
+        rows["assignments"] = self._arms.unlogged(assigner, decision, asked.unit, answered.moment, asked.context)
+        ids = tuple([log_rows.exposure_id(request_id, place.position) for place in places])
         return Ranking(
-            items=tuple(place.item for place in places),
-            scores=tuple(place.score for place in places),
-            propensities=tuple(place.propensity for place in places),
+            items=tuple([place.item for place in places]),
+            scores=tuple([place.score for place in places]),
+            propensities=tuple([place.propensity for place in places]),
             variant=reply.variant,
             version=version,
             rules=(),
             request_id=request_id,
-            stale_features=stale,
-            problems=self._expose(asked, places, reply.variant, version, request_id, explored=explored),
+            stale_features=question.stale,
+            assignments=dict(decision.arms),
+            parameters=dict(decision.parameters),
+            exposures=ids if self._tells_exposures or assigner.assigns else (),
+            problems=self._writer.put(rows),  # the answer is given all the same: what is lost biases every later evaluation, and is said
         )
+
+    def assign(self, request: Mapping[str, Any], *, log: bool = True) -> Assigned:
+        """The arms and parameters of a unit, for a product that ranks elsewhere. Invalid: the request.
+
+        `request`: the unit, and the attributes that experiments go by. `log` False: nobody is logged as assigned.
+        """
+        unit, context = asked_of(request, self._shape)
+        assigner = self._arms.now()
+        decision = assigner.decide(unit, context)
+        return Assigned(
+            assignments=dict(decision.arms),
+            parameters=dict(decision.settings),
+            config=assigner.version,
+            problems=self._log(assigner, decision, unit, context) if log else (),
+        )
+
+    def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[Decision, int | None]:
+        """The same for the flags of OpenFeature: what else is in the `context` is not looked at. With the version of what is known."""
+        name, attributes = unit_of(unit, self._shape), context_of(context, self._shape)
+        assigner = self._arms.now()
+        decision = assigner.decide(name, attributes)
+        self._log(assigner, decision, name, attributes)
+        return decision, assigner.version
+
+    def _log(self, assigner: Assigner, decision: Decision, unit: str, context: Mapping[str, Any]) -> tuple[str, ...]:
+        return self._writer.put({"assignments": self._arms.unlogged(assigner, decision, unit, self.project.now(), context)})
 
     @property
     def model_parameters(self) -> tuple[str, ...]:
         """The names of the parameters that a deployed model takes with a call."""
-        return self._variants().inputs.parameters
+        return self._models.now().inputs.parameters
 
     def score(self, request: Mapping[str, Any], *, variant: str | None = None, parameters: Mapping[str, object] = NO_PARAMETERS) -> Reply:
         """Only ask the models: nothing is shown, so no exposure. What deploy's smoke test calls."""
-        instances, _ = self._instances(parsed(request, self._shape), self._variants().inputs)
+        instances, _ = self._models.instances(parsed(request, self._shape), self._models.now().inputs)
         request_id = f"s-{secrets.token_hex(8)}"
         reply = self.project.target.endpoints.invoke(
             self.endpoint.name, instances, variant=variant, request_id=request_id, parameters=parameters
@@ -177,98 +253,36 @@ class Gateway:
 
     def look(self, request: Mapping[str, Any] | None = None) -> None:
         """Whether the endpoint is there, and the features of `request` can be read: raises what `rank` would."""
-        inputs = self._variants().inputs
+        inputs = self._models.now().inputs
         if request is not None:
-            self._instances(parsed(request, self._shape), inputs)
+            self._models.instances(parsed(request, self._shape), inputs)
 
-    def _variants(self) -> _Deployed:
-        now = time.monotonic()
-        held = self._deployed
-        if held is not None and now - held.seen < self._refresh:
-            return held
-        state = self.project.target.endpoints.observe(self.endpoint.name)
-        if state is None:
-            raise NotFound(f"{self.endpoint.name} is not deployed", remedy=f"isthmus deploy {self.endpoint.name}")
-        manifests = [self._manifest(v.model, v.version) for v in state.variants]
-        held = _Deployed(union(manifests, self._keys), {v.name: v.model for v in state.variants}, now)
-        self._deployed = held
-        return held
+    def _reply(self, question: _Question, request_id: str, decision: Decision) -> tuple[Reply, Decision]:
+        try:
+            return self._invoke(question.instances, request_id, decision), decision
+        except NotFound:
+            if decision.variant is None:
+                raise
+        unassigned = self._gone(question.assigner)
+        return self._invoke(question.instances, request_id, unassigned), unassigned
 
-    def _manifest(self, model: str, version: int) -> Any:
-        found = self._manifests.get((model, version))
-        if found is None:
-            found = self._manifests[model, version] = manifest_of(self.project, model, version)
-        return found
+    def _gone(self, assigner: Assigner) -> Decision:
+        """The variant that an arm names is not there: the call goes where any goes, with the defaults, and counts for no arm."""
+        self.tally.aimed_at_nothing()
+        return assigner.unassigned
 
-    def _instances(self, asked: RankRequest, inputs: Inputs) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-        """One row a candidate. The features of the other entities are read once and shared."""
-        shared = dict(asked.attributes)
-        for name in inputs.attributes:
-            if name not in shared:
-                raise Invalid(f"{self.endpoint.name}: the deployed models read {name}", remedy=f"send {name}, or give it in serve_as")
-        shared.update(inputs.constants)
-        candidates_key = self.project.spec.entities[asked.entity].key
-        for view, (key, names) in inputs.views.items():
-            if key != candidates_key and key not in asked.keys:
-                raise Invalid(f"{self.endpoint.name}: {key} is missing", remedy=f"the deployed models read {view}.{names[0]}")
-        wanted = {view: asked.candidates if key == candidates_key else [asked.keys[key]] for view, (key, _) in inputs.views.items()}
-        features = self._reader(inputs).read(wanted)
-        rows: list[dict[str, Any]] = [{} for _ in asked.candidates]
-        stale: list[str] = []
-        for view, (key, names) in inputs.views.items():
-            served = features[view]
-            if key == candidates_key:
-                for row, stored in zip(rows, served.rows, strict=True):
-                    for name in names:
-                        row[name] = stored[name]
-            else:
-                for name in names:
-                    shared[name] = served.rows[0][name]
-            stale += [f"{view}.{name}" for name in names if f"{view}.{name}" in served.stale_features]
-        return [shared | row for row in rows], tuple(stale)
-
-    def _reader(self, inputs: Inputs) -> OnlineReader:
-        """One for each thread: a reader serves one at a time."""
-        held = getattr(self._local, "reader", None)
-        if held is None or held[0] != inputs.views:
-            features = {view: names for view, (_, names) in inputs.views.items()}
-            held = self._local.reader = (inputs.views, OnlineReader(self.project, features, cache=self._cache))
-        return held[1]
-
-    def _invoke(self, instances: list[dict[str, Any]], request_id: str) -> Reply:
+    def _invoke(self, instances: list[dict[str, Any]], request_id: str, decision: Decision) -> Reply:
         began = time.perf_counter()
         try:
-            reply = self.project.target.endpoints.invoke(self.endpoint.name, instances, variant=None, request_id=request_id)
+            reply = self.project.target.endpoints.invoke(
+                self.endpoint.name, instances, variant=decision.variant, request_id=request_id, parameters=decision.parameters
+            )
         except IsthmusError:
-            self._deployed = None  # it may be another model than we know: look again before the next request
+            self._models.forget()  # it may be another model than we know: look again before the next request
             self.tally.failed()
             raise
         self.tally.answered(reply.variant, time.perf_counter() - began)
         return reply
-
-    def _expose(
-        self, asked: RankRequest, places: Sequence[Shown], variant: str, version: str, request_id: str, *, explored: bool
-    ) -> tuple[str, ...]:
-        """The answer is given all the same; what could not be logged is counted and said, as it biases every later evaluation."""
-        moment = self.project.now()
-        rows = [
-            {
-                "event_id": f"{request_id}-{place.position}",
-                "event_timestamp": moment,
-                "endpoint": self.endpoint.name,
-                "unit": asked.unit,
-                "variant": variant,
-                "version": version,
-                "entity": asked.entity,
-                "entity_key": entity_key(place.item),
-                "position": place.position,
-                "score": place.score,
-                "propensity": place.propensity,
-                "explored": explored,
-            }
-            for place in places
-        ]
-        return self._writer.put({"exposures": rows})
 
 
 def _emit(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:

@@ -49,7 +49,7 @@ class LiveReader:
         self._every = every.total_seconds()
         self._clock = clock
         self._closers = closers
-        self._known = Known()
+        self.last = Known()
         self._token = ""  # of the document that was looked at last
         self._fault = ""  # of that document
         self.renew()
@@ -70,24 +70,26 @@ class LiveReader:
         if self._waits:
             self._looked.wait(FIRST.total_seconds())
             self._waits = False
-        return self._known
+        return self.last
 
     @property
     def age(self) -> float | None:
         """Seconds since this was what the store had; None: there was no answer yet."""
-        seen = self._known.seen
+        seen = self.last.seen
         return None if seen is None else max(0.0, self._clock() - seen)
+
+    @property
+    def version(self) -> int | None:
+        return self.last.live.version if self.last.live else None
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Why experiments may be others than are known here."""
-        if self._thread is None:
-            return ()
-        known, age = self._known, self.age
+        problem, age = self.last.problem, self.age
         if age is None:
-            return (f"{LIVE} was not read yet: units get the defaults, nothing is assigned: {known.problem or 'no answer'}",)
-        if known.problem or age > _LATE * self._every:
-            return (f"{LIVE} as it was {age:.0f} s ago is used: {known.problem or 'the store does not answer'}",)
+            return (f"{LIVE} was not read yet: units get the defaults, nothing is assigned: {problem or 'no answer'}",)
+        if problem or age > _LATE * self._every:
+            return (f"{LIVE} as it was {age:.0f} s ago is used: {problem or 'the store does not answer'}",)
         return ()
 
     def start(self) -> None:
@@ -99,7 +101,7 @@ class LiveReader:
             try:
                 thread.start()
             except RuntimeError as error:  # no thread can be started: as if the store were away
-                self._known = msgspec.structs.replace(self._known, problem=str(error))
+                self.last = msgspec.structs.replace(self.last, problem=str(error))
                 self._waits = False
                 return
             self._thread = thread
@@ -129,15 +131,15 @@ class LiveReader:
         """Once. Whatever goes wrong, the copy stays and the problem is noted."""
         began = self._clock()
         try:
-            self._known = self._seen(self._read(), began)
+            self.last = self._seen(self._read(), began)
         except IsthmusError as error:
-            self._known = msgspec.structs.replace(self._known, problem=str(error))
+            self.last = msgspec.structs.replace(self.last, problem=str(error))
         except Exception as error:  # noqa: BLE001  the thread must go on, whatever it was; it is told
-            self._known = msgspec.structs.replace(self._known, problem=repr(error))
+            self.last = msgspec.structs.replace(self.last, problem=repr(error))
 
     def _seen(self, document: Versioned | None, began: float) -> Known:
         """Invalid, Refused: what is there is none, or older than what was there."""
-        live = self._known.live
+        live = self.last.live
         if document is None:
             if live is not None:
                 raise Invalid(f"the store has no {LIVE} any more")

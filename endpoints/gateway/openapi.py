@@ -89,6 +89,7 @@ def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[st
     shape = shape_of(spec, endpoint)
     event = spec.events[spec.objectives[endpoint.objective].exposure]
     attributes = {a.name: _attribute(a) for a in event.attributes if a.name in shape.attributes}
+    attributes |= {name: _of_request(a) for name, a in shape.of_request.items()}
     common: dict[str, Any] = {
         **attributes,
         shape.unit: {"type": ["string", "integer"], "description": "who is asked for: assignment and exposures go by it"},
@@ -130,6 +131,12 @@ def _scalar(entity: Entity) -> dict[str, Any]:
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:
     return {**_JSON_TYPES[attribute.type], **({"description": attribute.description} if attribute.description else {})}
+
+
+def _of_request(attribute: Attribute) -> dict[str, Any]:
+    """Its bounds hold for a request, too."""
+    bounds = {"minimum": attribute.min, "maximum": attribute.max, "enum": attribute.allowed and list(attribute.allowed)}
+    return {**_attribute(attribute), **{name: bound for name, bound in bounds.items() if bound is not None}}
 
 
 def _answer(description: str, schema: str) -> dict[str, Any]:

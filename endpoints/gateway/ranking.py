@@ -34,10 +34,9 @@ def propensity(*, is_best: bool, explore: float, candidates: int) -> float:
 
 
 def shown(
-    items: Sequence[Item], scores: Sequence[float], *, slots: int, explore: float, rng: Random, maximise: bool = True
+    items: Sequence[Item], scores: Sequence[float], best: Sequence[int], *, slots: int, explore: float, rng: Random
 ) -> tuple[tuple[Shown, ...], bool]:
-    """The first `slots` places, and whether this answer was drawn at random (a share `explore` of them is)."""
-    best = order(items, scores, maximise=maximise)
+    """The first `slots` places of the order `best`, or, of a share `explore` of all answers, of one drawn at random; and which it was."""
     explored = explore > 0 and rng.random() < explore
     final = rng.sample(best, len(best)) if explored else best
     places = tuple(

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ...errors import Invalid
-from ...events.values import BadValueError, convert, shown
+from ...events.values import BadValueError, convert, out_of_bounds, shown
 from ...project.names import did_you_mean
 from ...project.specs import Attribute, Endpoint, Entity, ProjectSpec
 
@@ -29,6 +29,7 @@ class RankRequest(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     keys: dict[str, int | str]  # entity key -> value, without the candidates
     attributes: dict[str, Any]
+    context: dict[str, Any]  # the attributes, and those of the request alone: experiments target by them
 
 
 class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,7 @@ class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     entities: dict[str, Entity]  # by key
     attributes: dict[str, Attribute]
+    of_request: dict[str, Attribute] = {}  # attributes that no model reads
     max_candidates: int
 
 
@@ -49,6 +51,7 @@ def shape_of(spec: ProjectSpec, endpoint: Endpoint) -> RequestShape:
         unit=endpoint.unit,
         entities=entities,
         attributes={a.name: a for a in exposure.attributes if a.name not in entities},
+        of_request={a.name: a for a in endpoint.attributes},
         max_candidates=endpoint.max_candidates,
     )
 
@@ -56,12 +59,9 @@ def shape_of(spec: ProjectSpec, endpoint: Endpoint) -> RequestShape:
 def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
     """Invalid says what is missing or wrong, and what would be right."""
     for name in request:
-        if name != shape.unit and name not in shape.entities and name not in shape.attributes and name != "slots":
-            raise _unknown(name, shape)
-    unit = request.get(shape.unit)
-    if isinstance(unit, bool) or not isinstance(unit, str | int) or unit == "":
-        raise Invalid(f"{shape.endpoint}: {shape.unit} is missing or not a string", remedy="assignment and exposures go by it")
-    _check_size(unit, shape.unit, shape.endpoint)
+        if name not in shape.entities and name != "slots" and not _is_known(name, shape):
+            raise _unknown(name, shape, "slots", *shape.entities)
+    unit = unit_of(request.get(shape.unit), shape)
     lists = [key for key in shape.entities if isinstance(request.get(key), list | tuple)]
     if len(lists) != 1:
         keys = ", ".join(shape.entities)
@@ -73,18 +73,61 @@ def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
         if key != lists[0] and key in request:
             _check_key(request[key], entity, shape.endpoint)
             others[key] = request[key]
+    attributes = _attributes(request, shape)
     return RankRequest(
-        unit=str(unit),
+        unit=unit,
         entity=shape.entities[lists[0]].name,
         candidates=candidates,
         slots=_slots(request.get("slots"), len(candidates), shape.endpoint),
         keys=others,
-        attributes={name: _attribute(request[name], of, shape.endpoint) for name, of in shape.attributes.items() if name in request},
+        attributes=attributes,
+        context=attributes | _of_request(request, shape) if shape.of_request else attributes,
     )
 
 
-def _unknown(name: object, shape: RequestShape) -> Invalid:
-    known = {shape.unit, "slots", *shape.entities, *shape.attributes}
+def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict[str, Any]]:
+    """The unit and the context of a request that ranks nothing. Invalid."""
+    for name in request:
+        if not _is_known(name, shape):
+            raise _unknown(name, shape)
+    return unit_of(request.get(shape.unit), shape), context_of(request, shape)
+
+
+def unit_of(unit: object, shape: RequestShape) -> str:
+    """As the hash takes it: a number is its decimal digits. Invalid."""
+    if isinstance(unit, bool) or not isinstance(unit, str | int) or unit == "":
+        raise Invalid(f"{shape.endpoint}: {shape.unit} is missing or not a string", remedy="assignment and exposures go by it")
+    _check_size(unit, shape.unit, shape.endpoint)
+    return str(unit)
+
+
+def context_of(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
+    """The attributes that are known; other keys are not looked at. Invalid."""
+    return _attributes(request, shape) | _of_request(request, shape)
+
+
+def _attributes(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
+    return {name: _attribute(request[name], of, shape.endpoint) for name, of in shape.attributes.items() if name in request}
+
+
+def _of_request(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
+    """They are used as they come, so their bounds hold here; what an event has is judged where it is emitted."""
+    values = {}
+    for name, attribute in shape.of_request.items():
+        if name in request:
+            values[name] = _attribute(request[name], attribute, shape.endpoint)
+            if values[name] is not None and (fault := out_of_bounds(values[name], attribute)):
+                raise Invalid(f"{shape.endpoint}: {name} {fault}", remedy="send what project.yaml allows, or leave it out")
+    return values
+
+
+def _is_known(name: object, shape: RequestShape) -> bool:
+    return name == shape.unit or name in shape.attributes or name in shape.of_request
+
+
+def _unknown(name: object, shape: RequestShape, *others: str) -> Invalid:
+    """`others`: the names that it may have beside the unit and the attributes."""
+    known = {shape.unit, *others, *shape.attributes, *shape.of_request}
     near = did_you_mean(name, known) if isinstance(name, str) and len(name) <= _LONGEST_NAME else None
     return Invalid(f"{shape.endpoint}: a request has no {_quoted(name)}", remedy=near or f"it has {', '.join(sorted(known))}")
 

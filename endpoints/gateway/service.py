@@ -1,4 +1,4 @@
-"""The gateways of a project as one service: which one a request is for, what is ready, what there is to count. Blocking; no HTTP here."""
+"""The gateways of a project as one service: what is ready, what there is to count, and what answers (calls.py). Blocking; no HTTP here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import shutil
 import sys
 import threading
 import time
-import traceback
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, final
@@ -19,16 +18,17 @@ from ...project.names import did_you_mean
 from ...runtime import Project
 from ..smoke import REQUESTS as TRIES  # where no request can be aimed: until every variant has answered, at most
 from . import counters
-from .answers import Answer, Health, Readiness, failed, status_of
+from .answers import Health, Readiness
+from .assignment import LIVE
+from .calls import Calls, has_field
 from .counters import Counters, sample, totals
 from .gateway import Gateway
+from .live_reader import LiveReader
 from .openapi import document
-from .request import shape_of
 from .sample import SampleFailed, Sampler
 
 CLOSING = timedelta(seconds=10)  # for what was answered and is not delivered yet
 _AGES = 10.0  # seconds for which the ages of features are not asked again
-_decode = msgspec.json.Decoder(dict[str, object]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -39,11 +39,12 @@ class _Endpoint:
         self.warm = False
         self.readiness = Readiness(ready=False, problem="it is warming up")
         self.lost = 0  # exposures that the counters know of
+        self.gone = 0  # calls that went unaimed, alike
 
 
 @final
 class Service:
-    """`rank` from many threads; `warm` and `health` from one each. `folder`: the counters of every process of this gateway."""
+    """`calls` from many threads; `warm` and `health` from one each. `folder`: the counters of every process of this gateway."""
 
     def __init__(
         self,
@@ -60,39 +61,20 @@ class Service:
         self.project = project
         self.folder = folder
         self._owns_folder = owns_folder
-        self._served = {name: _Endpoint(Gateway(project, name, durable=durable)) for name in served(project, names)}
+        self._live = LiveReader(lambda: project.target.state.get(LIVE), closers=project.before_close)
+        self._served = {name: _Endpoint(Gateway(project, name, durable=durable, live=self._live)) for name in served(project, names)}
         self._sampler = sampler
         self._ages: tuple[float, dict[str, float]] = (-_AGES, {})
         self._counted = threading.Lock()
         self.counters = Counters(folder / f"{slot}.counters")
+        self.calls = Calls(project, {name: served.gateway for name, served in self._served.items()}, self.counters)
+        self._process = str(slot)
+        self._live.start()
         self.publish()
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._served)
-
-    def rank(self, body: bytes) -> Answer:
-        """Never raises: what goes wrong is the answer."""
-        try:
-            request = _decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return failed(400, f"the body is not a JSON object: {error}")
-        name = next(iter(self._served))
-        if "endpoint" in request and (len(self._served) > 1 or not self._is_attribute(name)):
-            asked = request.pop("endpoint")
-            if not isinstance(asked, str) or asked not in self._served:
-                return failed(404, f"there is no endpoint {str(asked)[:100]!r} here", f"there is {', '.join(self._served)}")
-            name = asked
-        elif len(self._served) > 1:
-            return failed(400, "the body has no endpoint", f"say which: {', '.join(self._served)}")
-        try:
-            ranking = self._served[name].gateway.rank(request)
-        except IsthmusError as error:
-            return failed(status_of(error), str(error), error.remedy, endpoint=name)
-        except Exception as error:  # noqa: BLE001  one request must not end the server, and whoever asked must hear
-            traceback.print_exc()
-            return failed(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log", endpoint=name)
-        return Answer(status=200, body=_encode(ranking), endpoint=name, variant=ranking.variant)
 
     def warm(self) -> bool:
         """Read features and predict with every variant once, as first requests take seconds. False: try again later."""
@@ -156,6 +138,9 @@ class Service:
             waiting_exposures=_sum(figures, counters.WAITING),
             undelivered_exposures=_sum(figures, counters.UNDELIVERED),
             endpoints={name: served.readiness for name, served in self._served.items()},
+            config=self._live.version,
+            config_age=self._live.age,
+            problems=self._live.problems,
         )
 
     def metrics(self) -> str:
@@ -177,6 +162,12 @@ class Service:
                 self.counters.add(sample(counters.UNDELIVERED, endpoint=name), lost - served.lost)
                 served.lost = lost
                 self.counters.set(sample(counters.WAITING, endpoint=name), served.gateway.waiting)
+                gone = served.gateway.tally.gone
+                self.counters.add(sample(counters.GONE, endpoint=name), gone - served.gone)
+                served.gone = gone
+            for figure, value in ((counters.CONFIG, self._live.version), (counters.CONFIG_AGE, self._live.age)):
+                if value is not None:
+                    self.counters.set(sample(figure, process=self._process), value)
             self.counters.set(counters.WORKERS, 1)
             self.counters.set(counters.READY, self._ready)
 
@@ -184,6 +175,7 @@ class Service:
         """Deliver what was answered; return how many exposures this process has lost."""
         for served in self._served.values():
             served.gateway.close(within=CLOSING)
+        self._live.close()
         self.publish()
         self.counters.close()
         self.project.target.close()
@@ -194,9 +186,6 @@ class Service:
     @property
     def _ready(self) -> bool:
         return all(served.readiness.ready for served in self._served.values())
-
-    def _is_attribute(self, name: str) -> bool:
-        return has_field(self.project, name, "endpoint")
 
     def _feature_ages(self) -> dict[str, float]:
         ages = {}
@@ -226,11 +215,6 @@ def served(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
             remedy=f"serve it by itself: isthmus gateway {clash}",
         )
     return chosen
-
-
-def has_field(project: Project, name: str, field: str) -> bool:
-    shape = shape_of(project.spec, project.spec.endpoints[name])
-    return field in {shape.unit, *shape.entities, *shape.attributes}
 
 
 def _sum(figures: dict[str, float], name: str) -> int:

@@ -12,6 +12,7 @@ class Tally:
     def __init__(self) -> None:
         self.requests: dict[str, int] = {}
         self.errors = 0
+        self.gone = 0  # calls that were to be aimed at a variant which is not there
         self._seconds: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
@@ -23,6 +24,10 @@ class Tally:
     def failed(self) -> None:
         with self._lock:
             self.errors += 1
+
+    def aimed_at_nothing(self) -> None:
+        with self._lock:
+            self.gone += 1
 
     def percentile(self, share: float, variant: str | None = None) -> float | None:
         """Milliseconds, of one variant or of all; None before the first answer. Nearest rank."""

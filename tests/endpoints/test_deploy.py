@@ -147,27 +147,33 @@ def test_every_shown_item_is_exposed_with_the_propensity_that_was_answered(proje
 
 
 def test_exploration_shows_everything_everywhere_and_says_so(project):
-    rows = []
-    gateway = Gateway(project, "ranker", rng=Random(3), emit=lambda _stream, found: rows.extend(found) or ())
+    logged = {"exposures": [], "rankings": []}
+    gateway = Gateway(project, "ranker", rng=Random(3), emit=lambda stream, rows: logged[stream].extend(rows) or ())
     for _ in range(400):
         gateway.rank(mini.REQUEST)
     gateway.close()
-    explored = {row["event_id"].rpartition("-")[0] for row in rows if row["explored"]}
+    explored = {row["event_id"].rpartition("-")[0] for row in logged["exposures"] if row["explored"]}
     assert 5 <= len(explored) <= 40, "5 % of 400, give or take"
-    assert {row["propensity"] for row in rows} == {0.9625, 0.0125}
+    assert {row["propensity"] for row in logged["exposures"]} == {0.9625, 0.0125}
+    assert {row["event_id"] for row in logged["rankings"] if row["explored"]} == explored
+    assert [row["sequence"] for row in logged["rankings"]] == list(range(1, 401))
 
 
 def test_an_exposure_that_is_lost_is_counted_and_told_and_the_answer_given(project, capsys):
     def full(_stream, _rows):
         raise Denied("the stream does not answer")
 
+    def second_exposure(stream, _rows):
+        return (Rejected(index=1, reason="no unit"),) if stream == "exposures" else ()
+
     gateway = Gateway(project, "ranker", emit=full, durable=True)
     answer = gateway.rank(mini.REQUEST)
     assert len(answer.items) == 3
-    assert answer.problems == ("3 of 3 exposures not delivered: the stream does not answer",)
+    lost = "not delivered: the stream does not answer"
+    assert answer.problems == (f"3 of 3 exposures {lost}; 1 of 1 rankings {lost}",)
     assert gateway.undelivered == 3
     assert "exposures not delivered" in capsys.readouterr().err
-    gateway = Gateway(project, "ranker", emit=lambda _stream, _rows: (Rejected(index=1, reason="no unit"),), durable=True)
+    gateway = Gateway(project, "ranker", emit=second_exposure, durable=True)
     assert gateway.rank(mini.REQUEST).problems == ("1 of 3 exposures not delivered: no unit",)
 
 

@@ -33,6 +33,7 @@ from isthmus.endpoints.gateway.application import MAX_BYTES, Application
 from isthmus.endpoints.gateway.sample import Sampler
 from isthmus.endpoints.gateway.service import Service
 from isthmus.endpoints.gateway.service import served as served_names
+from isthmus.endpoints.gateway.tally import Tally
 from isthmus.errors import Invalid
 from isthmus.tests.cli.running import CHILD, isthmus
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
@@ -242,7 +243,9 @@ def test_health_says_what_is_missing_when_features_cannot_be_read(caller, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            service._served["ranker"], "gateway", type("Silent", (), {"look": staticmethod(silent), "undelivered": 0, "waiting": 0})
+            service._served["ranker"],
+            "gateway",
+            type("Silent", (), {"look": staticmethod(silent), "undelivered": 0, "waiting": 0, "tally": Tally()}),
         )
         caller.application._looked = 0.0
         status, health = caller.ask("GET", "/health")
@@ -277,11 +280,11 @@ def test_a_request_says_which_endpoint_where_several_are_served(folder, shared):
         sampler = Sampler(project=str(folder / "project.yaml"), folder=str(shared))
         service = Service(project, (), folder=shared, slot=1, sampler=sampler)
         assert service.names == ("ranker", "other")
-        answer = service.rank(json.dumps(mini.REQUEST).encode())
+        answer = service.calls.rank(json.dumps(mini.REQUEST).encode())
         assert (answer.status, json.loads(answer.body)["error"]) == (400, "the body has no endpoint")
-        answer = service.rank(json.dumps({**mini.REQUEST, "endpoint": "ranker"}).encode())
+        answer = service.calls.rank(json.dumps({**mini.REQUEST, "endpoint": "ranker"}).encode())
         assert (answer.status, answer.endpoint) == (200, "ranker")
-        answer = service.rank(json.dumps({**mini.REQUEST, "endpoint": "other"}).encode())
+        answer = service.calls.rank(json.dumps({**mini.REQUEST, "endpoint": "other"}).encode())
         assert (answer.status, answer.endpoint) == (404, "other"), "it is not deployed"
         assert not service.warm(), "and so the whole is not ready"
         assert service.as_it_was().endpoints["ranker"].ready

@@ -1,0 +1,77 @@
+"""The arms of one endpoint's units as a gateway gives them: under the document that is known now, each logged once a day."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, final
+
+from ...events.port import Row
+from ...project.specs import Endpoint
+from . import log_rows
+from .assignment import Assigner, Assignment, Decision
+from .live_reader import LiveReader
+
+REMEMBERED = 100_000  # units and runs of which a process knows that they are logged; some 25 MB
+
+
+@final
+class Arms:
+    """Many threads may ask."""
+
+    def __init__(self, endpoint: Endpoint, reader: LiveReader) -> None:
+        self.reader = reader
+        self._endpoint = endpoint
+        self.defaults = {name: parameter.default for name, parameter in endpoint.parameters.items()}
+        self._assigner = Assigner(None, endpoint.name, self.defaults)
+        self._logged = Logged(REMEMBERED)
+
+    def now(self) -> Assigner:
+        """By what the last look at the store has left. An answer takes all that it says of experiments from one assigner."""
+        live = self.reader.known().live
+        assigner = self._assigner
+        if assigner.live is not live:
+            assigner = self._assigner = Assigner(live, self._endpoint.name, self.defaults)
+        return assigner
+
+    def unlogged(self, assigner: Assigner, decision: Decision, unit: str, moment: datetime, context: Mapping[str, Any]) -> list[Row]:
+        """Rows of the assignments that this process did not log today."""
+        if not decision.assignments or assigner.version is None:
+            return []
+        fresh = self._logged.new(decision.assignments, unit, moment.date())
+        return [
+            row
+            for assigned in fresh
+            for row in log_rows.assignment(
+                assigned,
+                unit,
+                self._endpoint.name,
+                config=assigner.version,
+                moment=moment,
+                segments=assigner.segments.get(assigned.run, ()),
+                context=context,
+            )
+        ]
+
+
+@final
+class Logged:
+    """The last `most` units and runs, with the day on which each was logged; the longest unused is forgotten, and logged again."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._days: OrderedDict[tuple[str, str], date] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def new(self, assignments: tuple[Assignment, ...], unit: str, day: date) -> list[Assignment]:
+        """Those that were not logged on this day; from now on they are."""
+        with self._lock:
+            fresh = [assigned for assigned in assignments if self._days.get((unit, assigned.run)) != day]
+            for assigned in assignments:
+                self._days[unit, assigned.run] = day
+                self._days.move_to_end((unit, assigned.run))
+            while len(self._days) > self._most:
+                self._days.popitem(last=False)
+        return fresh

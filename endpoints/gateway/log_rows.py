@@ -1,0 +1,102 @@
+"""What an answer leaves in the streams (streams.py), row by row. Pure."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ...events.port import Row
+from ...feature_store.history import entity_key
+from .assignment import Assignment, Decision
+from .ranking import Item, Shown
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer, as its rows say it."""
+
+    request_id: str  # <gateway's process>-<number>
+    moment: datetime  # the project's clock
+    endpoint: str
+    unit: str
+    variant: str
+    version: str  # model@version
+    entity: str
+    explored: bool
+    decision: Decision
+    config: int | None  # version of the live document; None: nobody knew it
+
+    def shared(self) -> dict[str, object]:
+        """The columns that exposures and rankings share."""
+        return {
+            "event_timestamp": self.moment,
+            "endpoint": self.endpoint,
+            "unit": self.unit,
+            "variant": self.variant,
+            "version": self.version,
+            "entity": self.entity,
+            "explored": self.explored,
+            "assignments": self.decision.logged_arms,
+            "parameters": self.decision.logged,
+            "config": self.config,
+        }
+
+
+def exposure_id(request_id: str, position: int) -> str:
+    return f"{request_id}-{position}"
+
+
+def exposures(answered: Answered, places: Iterable[Shown]) -> list[Row]:
+    shared = answered.shared()
+    return [
+        {
+            "event_id": exposure_id(answered.request_id, place.position),
+            **shared,
+            "entity_key": entity_key(place.item),
+            "position": place.position,
+            "score": place.score,
+            "propensity": place.propensity,
+        }
+        for place in places
+    ]
+
+
+def ranking(answered: Answered, candidates: Sequence[Item], best: Sequence[int], *, explore: float, milliseconds: float) -> Row:
+    gateway, _, number = answered.request_id.rpartition("-")
+    return {
+        "event_id": answered.request_id,
+        **answered.shared(),
+        "gateway": gateway,
+        "sequence": int(number),
+        "candidates": json.dumps(candidates),
+        "model_order": json.dumps(best),
+        "explore": explore,
+        "milliseconds": milliseconds,
+    }
+
+
+def assignment(
+    assigned: Assignment, unit: str, endpoint: str, *, config: int, moment: datetime, segments: Sequence[str], context: Mapping[str, Any]
+) -> list[Row]:
+    """One row, and one more for each of the `segments` (attributes of a request) that this request says."""
+    row = {
+        "event_timestamp": moment,
+        "run": assigned.run,
+        "endpoint": endpoint,
+        "layer": assigned.layer,
+        "unit": unit,
+        "arm": assigned.arm,
+        "reason": assigned.reason,
+        "config": config,
+    }
+    of = ["", *(f"{name}={_text(context[name])}" for name in segments if context.get(name) is not None)]
+    return [{"event_id": f"a-{secrets.token_hex(12)}", **row, "segment": segment} for segment in of]
+
+
+def _text(value: object) -> str:
+    """As JSON spells it, so that true is not True; text as it is."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode().strip('"')
