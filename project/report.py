@@ -93,5 +93,11 @@ def place(description: Description, key: str) -> Place:
     return description.places[key]
 
 
+def problem_at(description: Description, key: str, message: str, remedy: str | None = None, *, severity: str = "error") -> Problem:
+    """Of a key of a project that was read already."""
+    at = place(description, key)
+    return Problem(file=at.file, line=at.line, message=f"{key}: {message}", remedy=remedy, severity=severity)
+
+
 def _below(key: str, above: str) -> bool:
     return key == above or (key.startswith(above) and (above == "" or above.endswith(":") or key[len(above)] in ".["))

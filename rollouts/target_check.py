@@ -9,7 +9,7 @@ from decimal import Decimal
 from ..endpoints.split import representable
 from ..errors import Problem, Unsupported
 from ..project.quantities import duration_text
-from ..project.report import place
+from ..project.report import problem_at
 from ..project.specs import Description, Rollout
 from ..target import Capability
 
@@ -26,14 +26,9 @@ def check_target(description: Description, rollout: Rollout, target: str, capabi
             try:
                 representable({rollout.to: step.traffic}, resolution=resolution, where=target)
             except Unsupported as error:
-                problems.append(_problem(description, f"{key}.traffic", error.message, error.remedy))
+                problems.append(problem_at(description, f"{key}.traffic", error.message, error.remedy))
         if isinstance(delay, timedelta) and step.bake < delay + SPARE:
             late = f"metrics come up to {duration_text(delay)} late" if delay else "a minute is judged when it is over"
             message = f"{duration_text(step.bake)} is too short on {target}, where {late}"
-            problems.append(_problem(description, f"{key}.bake", message, f"write {duration_text(delay + SPARE)} or more"))
+            problems.append(problem_at(description, f"{key}.bake", message, f"write {duration_text(delay + SPARE)} or more"))
     return tuple(problems)
-
-
-def _problem(description: Description, key: str, message: str, remedy: str | None) -> Problem:
-    at = place(description, key)
-    return Problem(file=at.file, line=at.line, message=f"{key}: {message}", remedy=remedy)

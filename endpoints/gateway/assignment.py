@@ -68,13 +68,28 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return any("variant" in arm.parameters for arm in self.arms)
 
 
+class Change(StoredDocument, frozen=True, kw_only=True):
+    """What made a version of the document. The next change moves it to `experiments/history/<version>`, where it is written once."""
+
+    version: int
+    at: datetime
+    who: str
+    run: str
+    what: Literal["started", "ramped", "shipped", "stopped", "closed"]
+    before: str = ""
+    after: str = ""
+    because: str = ""
+    ranges: tuple[tuple[int, int], ...] = ()  # of the run from now on
+
+
 class Live(StoredDocument, frozen=True, kw_only=True):
-    """`experiments/live`: all that a gateway needs."""
+    """`experiments/live`: all that a gateway needs, and the last change."""
 
     version: int = 0
     written: datetime
     layers: dict[str, LiveLayer] = {}
     runs: tuple[LiveRun, ...] = ()
+    change: Change | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,191 @@
+"""Where experiments' state is: the live document, its history, and what a run was when it started.
+
+`experiments/live` is changed by one compare-and-swap. Its last change stands within; the next one first copies it to
+`experiments/history/<version>`, so a crash leaves the old document or the new one, and no change is told twice or lost.
+`experiments/<name>/runs/<number>` is written once, before the run goes live: who writes it has the number.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from ..endpoints.gateway.assignment import LARGEST, LIVE, Change, Live, LiveArm
+from ..errors import Conflict, Invalid
+from ..formats import StoredDocument, decode
+from ..project.specs import Experiment, Layer, Metric
+from ..storage import StateStore
+
+HISTORY = "experiments/history/"
+_WORDS = ("owner", "hypothesis", "share")  # an edit of these changes no run: the share is state, `ramp` changes it
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """What an experiment is, as project.yaml says it."""
+
+    experiment: Experiment
+    layer: Layer
+    metrics: dict[str, Metric] = {}  # that it names
+
+
+class FrozenRun(StoredDocument, frozen=True, kw_only=True):
+    """`experiments/<name>/runs/<number>`: what a run is as long as it lives, whatever project.yaml says later."""
+
+    run: str  # <name>.<number>
+    definition: Definition
+    digest: str  # of the definition
+    arms: tuple[LiveArm, ...]  # with the variants that were chosen when it started
+    git: str | None  # revision of the project's folder; None: no repository
+    target: str
+    who: str
+    at: datetime
+
+
+class StoredLive(msgspec.Struct, frozen=True, kw_only=True):
+    live: Live
+    token: str | None  # None: not written yet
+
+
+def read(state: StateStore) -> StoredLive | None:
+    """None: no experiment was ever started. Refused: a newer version wrote it. Invalid: it is damaged."""
+    document = state.get(LIVE)
+    return None if document is None else StoredLive(live=decode(document.value, Live, what=f"state {LIVE}"), token=document.token)
+
+
+def change(state: StateStore, before: StoredLive, after: Live, made: Change) -> Live:
+    """`after` becomes the live document, with the change that `made` it. Conflict: somebody was faster, and nothing changed.
+
+    `made.version` is one more than that of `before`. Invalid: more than 64 KiB.
+    """
+    if before.live.change is not None:
+        with suppress(Conflict):  # it is there already: whoever copied it was stopped before his own change, or lost to another
+            state.put(history_key(before.live.version), msgspec.json.encode(before.live.change), expect=None)
+    live = replace(after, version=made.version, written=made.at, change=made)
+    value = msgspec.json.encode(live)
+    if len(value) > LARGEST:
+        raise Invalid(
+            f"state {LIVE}: {len(value):,} bytes are more than the {LARGEST:,} that gateways read, with {made.run}",
+            remedy="close or stop other runs first, or target by fewer values",
+        )
+    try:
+        state.put(LIVE, value, expect=before.token)
+    except Conflict as error:
+        raise Conflict(
+            f"somebody else changed the experiments of this target meanwhile; {made.run} was not {made.what}",
+            remedy="isthmus experiment history; then the same command again, if you still mean it",
+        ) from error
+    return live
+
+
+def history_key(version: int) -> str:
+    return f"{HISTORY}{version:08}"
+
+
+def history(state: StateStore, name: str | None = None) -> tuple[Change, ...]:
+    """Every change, oldest first; of one experiment, if it is named. The last stands in the live document alone."""
+    stored = read(state)
+    changes = [*_copied(state), *([stored.live.change] if stored and stored.live.change else [])]
+    by_version = {one.version: one for one in changes}
+    return tuple(by_version[version] for version in sorted(by_version) if name in (None, experiment_of(by_version[version].run)))
+
+
+def _copied(state: StateStore) -> Iterator[Change]:
+    for key in state.keys(HISTORY):
+        if key.removeprefix(HISTORY).isdigit() and (document := state.get(key)):  # an experiment may be named `history`
+            yield decode(document.value, Change, what=f"state {key}")
+
+
+def experiment_of(run: str) -> str:
+    return run.rpartition(".")[0]
+
+
+def run_key(run: str) -> str:
+    name, _, number = run.rpartition(".")
+    return f"{_runs(name)}{number}"
+
+
+def _runs(name: str) -> str:
+    return f"experiments/{name}/runs/"
+
+
+def frozen(state: StateStore, run: str) -> FrozenRun:
+    """Invalid: it is damaged, or was never written."""
+    key = run_key(run)
+    document = state.get(key)
+    if document is None:
+        raise Invalid(f"state {key} is missing: what {run} is was lost", remedy="restore it from a copy")
+    return decode(document.value, FrozenRun, what=f"state {key}")
+
+
+def numbers(state: StateStore, name: str) -> list[int]:
+    """Of the runs of an experiment that were begun, also of one that was stopped before it went live."""
+    return sorted(int(key.removeprefix(_runs(name))) for key in state.keys(_runs(name)))
+
+
+def claim(state: StateStore, wanted: FrozenRun, started: frozenset[str]) -> FrozenRun:
+    """The number of a new run, and its definition, written once. `wanted.run` is the experiment's name.
+
+    A last number that never went live (`started`: all runs that did) and says the same is taken up: who had it was stopped. Conflict:
+    somebody else took the number just now.
+    """
+    name = wanted.run
+    last = max(numbers(state, name), default=0)
+    if last and f"{name}.{last}" not in started:
+        begun = frozen(state, f"{name}.{last}")
+        if (begun.definition, begun.arms) == (wanted.definition, wanted.arms):
+            return begun
+    run = replace(wanted, run=f"{name}.{last + 1}")
+    state.put(run_key(run.run), msgspec.json.encode(run), expect=None)
+    return run
+
+
+def differences(then: Definition, now: Definition) -> tuple[str, ...]:
+    """Keys of the experiment that mean something else by now: `weights`, `arms.treatment`, `metric ctr`, `layer`."""
+    old, new = (asdict(definition.experiment) for definition in (then, now))
+    keys = [key for key in old if key not in (*_WORDS, "arms", "name") and old[key] != new[key]]
+    metrics = [f"metric {name}" for name, metric in then.metrics.items() if name in now.metrics and now.metrics[name] != metric]
+    layer = ["layer"] if "layer" not in keys and then.layer != now.layer else []
+    return (*_arm_differences(then.experiment, now.experiment), *keys, *layer, *metrics)
+
+
+def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
+    old, new = ({arm.name: arm.parameters for arm in experiment.arms} for experiment in (then, now))
+    if list(old) != list(new):
+        yield "arms"
+        return
+    yield from (f"arms.{name}" for name in old if old[name] != new[name])
+    if weights(then) != weights(now):
+        yield "weights"
+
+
+def weights(experiment: Experiment) -> tuple[float, ...]:
+    """Percent by arm."""
+    total = sum(arm.weight for arm in experiment.arms)
+    return tuple(round(100 * arm.weight / total, 9) for arm in experiment.arms)
+
+
+def digest(definition: Definition) -> str:
+    """Of what makes a run: whoever has the same definition has the same twelve hex digits."""
+    experiment = asdict(definition.experiment)
+    what = {key: value for key, value in experiment.items() if key not in _WORDS}
+    value = msgspec.json.encode((what, definition.layer, definition.metrics), order="deterministic")
+    return hashlib.sha256(value).hexdigest()[:12]
+
+
+def who() -> str:
+    """ISTHMUS_USER, or the user of this machine: what the history records."""
+    if named := os.environ.get("ISTHMUS_USER"):
+        return named
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        user = "somebody"
+    return f"{user}@{socket.gethostname().partition('.')[0]}"
