@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.endpoints.traffic import traffic as traffic
     from isthmus.events.emit import emit as emit
     from isthmus.events.ingest import ingest as ingest
+    from isthmus.experiments import experiment as experiment
     from isthmus.feature_store.materialize import materialize as materialize
     from isthmus.feature_store.training_set import training_set as training_set
     from isthmus.lifecycle.apply import apply as apply
@@ -49,6 +50,7 @@ _WHERE = {
     "traffic": "isthmus.endpoints.traffic",
     "Gateway": "isthmus.endpoints.gateway.gateway",
     "rollout": "isthmus.rollouts",  # a module: im.rollout.start(...)
+    "experiment": "isthmus.experiments",  # the same
 }
 
 if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe every name

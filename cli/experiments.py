@@ -1,9 +1,10 @@
-"""experiment list | results | power | report."""
+"""experiment start | ramp | stop | list | status | history | results | power | report."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 
 import click
 
@@ -11,7 +12,7 @@ from .console import Console, command, relative
 from .tables import grid
 
 
-@click.group(help="Compare the arms of an A/B test: list, results, power, report.")
+@click.group(help="A/B tests: start, ramp and stop a run, compare its arms, say how long one takes.")
 def experiment() -> None: ...
 
 
@@ -26,14 +27,98 @@ def _per_day(_context: click.Context, _parameter: click.Parameter, value: str | 
     return count
 
 
-@command(name="list", help="The experiments of project.yaml.")
-def list_(console: Console) -> None:
+class Percent(click.ParamType[Decimal]):
+    """`40` or `40%`."""
+
+    name = "percent"
+
+    def convert(self, value: object, _parameter: click.Parameter | None, _context: click.Context | None) -> Decimal:
+        try:
+            return Decimal(str(value).removesuffix("%"))
+        except InvalidOperation:
+            self.fail(f"{value!r} is not a percentage: write 40")
+
+
+_because = click.option("--because", required=True, metavar="TEXT", help="Why. It stands in the history.")
+
+
+@command(changes=True, help="Start a run of EXPERIMENT: from now on its units are assigned to its arms.")
+@click.argument("name", metavar="EXPERIMENT")
+def start(console: Console, name: str) -> None:
+    from ..experiments.experiment import start as begin
+
     with console.open() as project:
-        experiments = project.spec.analyses.values()
-        rows = [(e.name, f"{e.event}.{e.attribute}", f"{e.control} : {e.treatment}", e.metric, "analysis", e.owner) for e in experiments]
-        head = ("experiment", "arm", "arms", "metric", "state", "owner")
-        text = grid(rows, head=head) if rows else "project.yaml has no experiments"
-        console.result([dict(zip(head, row, strict=True)) for row in rows], text)
+        console.would({"start": name}, f"{project.target.name:<7} start {name}")
+        console.result(begin(project, name))
+    console.next(f"experiment status {name}")
+
+
+@command(changes=True, help="Give the run of EXPERIMENT another share of its layer. Nobody changes arm.")
+@click.argument("name", metavar="EXPERIMENT")
+@click.argument("percent", type=Percent())
+def ramp(console: Console, name: str, percent: Decimal) -> None:
+    from ..experiments.experiment import ramp as change
+
+    with console.open() as project:
+        console.would({"ramp": name, "percent": percent}, f"{project.target.name:<7} ramp {name} to {percent} %")
+        console.result(change(project, name, percent))
+
+
+@command(changes=True, help="End the run of EXPERIMENT. With --ship every unit has that arm's parameters until `close`.")
+@click.argument("name", metavar="EXPERIMENT")
+@click.option("--ship", metavar="ARM", help="The arm that every unit gets, but for the holdout.")
+@_because
+def stop(console: Console, name: str, ship: str | None, because: str) -> None:
+    from ..experiments.experiment import stop as end
+
+    with console.open() as project:
+        console.would({"stop": name, "ship": ship}, f"{project.target.name:<7} stop {name}{f' and ship {ship}' if ship else ''}")
+        console.result(end(project, name, because=because, ship=ship))
+    if ship:
+        console.next(f"experiment close {name}")
+
+
+@command(help="How the run of EXPERIMENT stands, or how the last one ended.")
+@click.argument("name", metavar="EXPERIMENT")
+def status(console: Console, name: str) -> None:
+    from ..experiments.standing import status as look
+
+    with console.open() as project:
+        console.result(look(project, name))
+
+
+@command(help="Every change of EXPERIMENT's runs, or of all: who, when, from what to what, why.")
+@click.argument("name", metavar="EXPERIMENT", required=False)
+def history(console: Console, name: str | None) -> None:
+    from ..experiments.experiment import history as changes_of
+    from ..experiments.telling import history_text
+
+    with console.open() as project:
+        changes = changes_of(project, name)
+        console.result(changes, history_text(changes))
+
+
+@command(name="list", help="The experiments of project.yaml, and the runs that are live.")
+def list_(console: Console) -> None:
+    from ..experiments.standing import listed
+
+    with console.open() as project:
+        lines = listed(project)
+        head = ("run", "layer", "state", "share", "units", "since", "metric", "owner")
+        rows = [
+            (
+                line.run,
+                line.layer,
+                line.state,
+                "-" if line.share is None else f"{line.share.normalize():f} %",
+                "-" if line.units is None else line.units,
+                "-" if line.since is None else f"{line.since:%Y-%m-%d}",
+                line.metric,
+                line.owner,
+            )
+            for line in lines
+        ]
+        console.result(lines, grid(rows, head=head) if rows else "project.yaml has no experiments")
 
 
 @command(help="The arms of EXPERIMENT beside each other, with intervals and a verdict.")
@@ -68,5 +153,5 @@ def report(console: Console, name: str) -> None:
         console.result({"page": str(written)}, f"page   {relative(written)}")
 
 
-for verb in (list_, results, power, report):
+for verb in (start, ramp, stop, list_, status, history, results, power, report):
     experiment.add_command(verb)

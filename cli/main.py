@@ -35,7 +35,7 @@ COMMANDS = {
     "stack": ("stack", "stack", "The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used."),
     "traffic": ("serving", "traffic", "Change the split between variants, read back."),
     "import": ("imports", "import_", "Take over an endpoint that stands on a cloud already."),
-    "experiment": ("experiments", "experiment", "Compare the arms of an A/B test, and say how long one takes."),
+    "experiment": ("experiments", "experiment", "A/B tests: start, ramp and stop a run, compare its arms."),
     "rollout": ("rollouts", "rollout", "Move traffic from one variant to another, step by step, guarded."),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,21 +31,30 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 
 def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
     """To each variant in turn where the target can aim, else by the split. Nothing is shown to anybody, so no exposure is logged."""
-    gateway = Gateway(project, name)
     aimed = project.target.capabilities["invoke.variant"].level != "refused"
+    return _sent(project, name, [variants[number % len(variants)] if aimed else None for number in range(REQUESTS)], {})
+
+
+def smoke_arm(project: Project, name: str, variant: str | None, parameters: Mapping[str, object]) -> Smoke:
+    """As a unit of an experiment's arm is answered: aimed at `variant` (None: by the split), with the arm's parameters."""
+    return _sent(project, name, [variant] * REQUESTS, parameters)
+
+
+def _sent(project: Project, name: str, variants: Sequence[str | None], parameters: Mapping[str, object]) -> Smoke:
+    gateway = Gateway(project, name)
     answered, first = 0, None
     try:
         request = example_request(project, name)
     except IsthmusError as error:
-        return Smoke(sent=REQUESTS, answered=0, first_error=f"no example request: {error}")
-    for number in range(REQUESTS):
+        return Smoke(sent=len(variants), answered=0, first_error=f"no example request: {error}")
+    for variant in variants:
         try:
-            gateway.score(request, variant=variants[number % len(variants)] if aimed else None)
+            gateway.score(request, variant=variant, parameters=parameters)
         except IsthmusError as error:
             first = first or str(error)
         else:
             answered += 1
-    return Smoke(sent=REQUESTS, answered=answered, first_error=first)
+    return Smoke(sent=len(variants), answered=answered, first_error=first)
 
 
 def example_request(project: Project, name: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections import Counter
 import msgspec
 
 from ..endpoints import owner
-from ..errors import Conflict
+from ..errors import Conflict, Refused
+from ..experiments import runs
 from ..runtime import Project
 from ..storage import Resource
 
@@ -42,11 +43,17 @@ class Destruction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def to_destroy(project: Project) -> Destruction:
-    """Refused while a rollout or an experiment owns an endpoint's traffic: it would go on without it."""
+    """Refused while a rollout or an experiment owns an endpoint's traffic, or a run is live: it would go on without it."""
     for key in project.target.state.keys(owner.key("")):
         endpoint = key.removeprefix(owner.key(""))
         if (claim := owner.read(project.target.state, endpoint)) and claim.owner.lasting:
             raise owner.refusal(endpoint, claim.owner, meanwhile="destroy would take the endpoint away under it")
+    stored = runs.read(project.target.state)
+    for run in stored.live.runs if stored else ():
+        raise Refused(
+            f"{run.run} is {run.state}: destroy would take away what it is served and logged by",
+            remedy=f'isthmus experiment stop {run.experiment} --because "..."; its history stays',
+        )
     listed = tuple(project.target.inventory.list(project.spec.name))
     going = sorted((r for r in listed if r.kind in _ORDER), key=lambda r: (_ORDER.index(r.kind), r.name))
     return Destruction(target=project.target.name, resources=tuple(going), kept=tuple(r for r in listed if r.kind not in _ORDER))

@@ -29,6 +29,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     tables: tuple[TableLine, ...]
     endpoints: dict[str, EndpointState | None]
     hourly_cost: Decimal | None
+    experiments: tuple[str, ...] = ()  # a line for each run that is live
 
     def __str__(self) -> str:
         lines = [headline(self.target, self.where)]
@@ -36,6 +37,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             fresh = f"   known up to {table.known_until:%Y-%m-%d %H:%M}" if table.known_until else ""
             lines.append(f"  {table.kind:<13} {table.name:<20} {_rows(table)}{fresh}")
         lines += [_endpoint(name, state) for name, state in self.endpoints.items()]
+        lines += [f"  {'experiment':<13} {line}" for line in self.experiments]
         cost = "unknown" if self.hourly_cost is None else f"{self.hourly_cost:.2f} USD/h"
         return "\n".join([*lines, f"cost    {cost}"])
 
@@ -59,6 +61,7 @@ def _line(kind: str, name: str, state: TableState | None) -> TableLine:
 
 def status(project: Project) -> Status:
     """Read the target; nothing is changed."""
+    from ..experiments.standing import live_lines
     from ..feature_store.materialize import watermark
 
     place = where(project)
@@ -76,4 +79,5 @@ def status(project: Project) -> Status:
         tables=tuple(tables),
         endpoints={name: project.target.endpoints.observe(name) for name in project.spec.endpoints},
         hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
+        experiments=live_lines(project),
     )

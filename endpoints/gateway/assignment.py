@@ -27,6 +27,7 @@ LARGEST = 64 * 1024  # bytes of it
 OWN = ("variant", "explore")  # parameters that every endpoint has
 
 Reason = Literal["split", "holdout"]
+What = Literal["started", "ramped", "shipped", "stopped", "closed"]
 Purpose = Literal["layer", "arm", "holdout", "split"]
 
 
@@ -75,7 +76,7 @@ class Change(StoredDocument, frozen=True, kw_only=True):
     at: datetime
     who: str
     run: str
-    what: Literal["started", "ramped", "shipped", "stopped", "closed"]
+    what: What
     before: str = ""
     after: str = ""
     because: str = ""

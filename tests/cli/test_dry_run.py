@@ -27,7 +27,7 @@ def changing():
 
 
 def test_every_command_that_changes_something_is_tried_here():
-    here = {name for name in changing() if not name.startswith("rollout ")}  # tests/rollouts/test_verbs.py
+    here = {name for name in changing() if name.split()[0] not in ("rollout", "experiment")}  # tests/rollouts, tests/experiments
     elsewhere = {"import", "compile"}  # tests/adapters/sagemaker, tests/adapters/vertex
     assert here - elsewhere == {*SERVED, "apply", "deploy", "ingest", "materialize", "runs cancel"}
 

@@ -180,7 +180,7 @@ def test_the_page_shows_metric_guardrail_and_days_and_fetches_nothing(folder):
 def test_json_has_what_the_text_says(folder):
     assert command(folder, "experiment", "results", "by_person", "--json").json["metric"]["arms"]["2"]["y"] == 300
     listed = command(folder, "experiment", "list", "--json").json
-    assert (listed[0]["experiment"], listed[0]["arms"], listed[0]["owner"]) == ("by_person", "1 : 2", "us@example.com")
+    assert (listed[0]["run"], listed[0]["state"], listed[0]["owner"]) == ("by_person", "analysis", "us@example.com")
     sized = command(folder, "experiment", "power", "by_person", "--units", "1,000/day", "--days", "7", "--json").json
     assert (sized["control"], sized["days"], sized["needs"][0]["effect"]) == (0.1, 7, 0.05)
     assert sized["needs"][2]["days"] == -(-2 * sized["needs"][2]["units"] // 1000)

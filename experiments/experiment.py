@@ -1,0 +1,314 @@
+"""The life of an experiment: start, ramp, stop, status, history. What project.yaml says becomes a run; whether it runs is state.
+
+Each verb checks first, then changes the live document by one write. Killed anywhere, the same verb again goes on.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from ..endpoints import owner
+from ..endpoints.gateway.assignment import Change, Live, LiveArm, LiveRun, What
+from ..endpoints.port import EndpointState
+from ..endpoints.smoke import Smoke, smoke_arm
+from ..errors import Conflict, Invalid, NotFound, Refused, Unavailable
+from ..project.names import did_you_mean
+from ..runtime import Project
+from . import buckets, runs, startable
+from .runs import Definition, FrozenRun, StoredLive
+from .telling import Ramped, Started, Stopped
+
+
+def start(project: Project, name: str) -> Started:
+    """Begin a run of an experiment of project.yaml with its share of the layer; a run that is live already: told, nothing changes.
+
+    NotFound, ProjectError, Busy: the endpoint cannot serve its arms. Refused: too few free buckets, the traffic has another owner, or a
+    run is live with another definition. Unavailable: an arm does not answer. Conflict: somebody was faster.
+    """
+    with project.lock("experiment start"):
+        definition = startable.defined(project, name)
+        before = _read(project)
+        if (run := startable.find(before.live, name)) is not None:
+            return _again(project, before.live, run, definition)
+        return _started(project, before, definition)
+
+
+def _started(project: Project, before: StoredLive, definition: Definition) -> Started:
+    layer = definition.layer
+    share = definition.experiment.share
+    ranges = startable.ranges_for(before.live, layer.name, buckets.count(share))
+    layers = startable.layers_with(before.live, layer)
+    arms = startable.arms_of(project, definition)
+    startable.check_parameters(before.live, definition, arms)
+    endpoint = project.target.endpoints.observe(layer.endpoint)
+    if definition.experiment.aims:
+        _check_free(project, endpoint, definition.experiment.name)
+    frozen = _claimed(project, startable.frozen_run(project, definition, arms))
+    answers = _tried(project, layer.endpoint, frozen.arms) if endpoint is not None else {}
+    aims = definition.experiment.aims
+    former = _own(project, endpoint, frozen.run) if aims else None
+    run = replace(startable.live_run(frozen, ranges), started=project.wall())
+    after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
+    live = _gone_live(project, before, after, _change(project, before, run, "started", after=shown(run)), endpoint, aims=aims)
+    return _told(project, live, run, frozen, former=former, answers=answers)
+
+
+def _again(project: Project, live: Live, run: LiveRun, definition: Definition) -> Started:
+    """It is live already, as project.yaml says it. Raises what differs."""
+    if run.state == "shipped":
+        raise Refused(f"{run.run} has shipped {run.ships}", remedy=f"isthmus experiment close {run.experiment}, then start the next run")
+    frozen = runs.frozen(project.target.state, run.run)
+    if (differs := startable.conflicting(project, frozen, definition)) is not None:
+        raise differs
+    return _told(project, live, run, frozen, already=True)
+
+
+def _told(
+    project: Project,
+    live: Live,
+    run: LiveRun,
+    frozen: FrozenRun,
+    *,
+    former: str | None = None,
+    answers: dict[str, Smoke] | None = None,
+    already: bool = False,
+) -> Started:
+    experiment = frozen.definition.experiment
+    return Started(
+        target=project.target.name,
+        run=run.run,
+        endpoint=frozen.definition.layer.endpoint,
+        layer=run.layer,
+        share=share_of(run),
+        ranges=run.ranges,
+        weights=dict(zip((arm.name for arm in experiment.arms), runs.weights(experiment), strict=True)),
+        holdout=experiment.holdout,
+        targeting=experiment.targeting,
+        git=frozen.git,
+        config=live.version,
+        owner_before=former,
+        answers=answers or {},
+        already=already,
+    )
+
+
+def _claimed(project: Project, wanted: FrozenRun) -> FrozenRun:
+    started = frozenset(change.run for change in runs.history(project.target.state, wanted.run) if change.what == "started")
+    try:
+        return runs.claim(project.target.state, wanted, started)
+    except Conflict as error:
+        raise Conflict(
+            f"somebody else starts {wanted.run} just now; nothing was changed", remedy=f"isthmus experiment status {wanted.run}"
+        ) from error
+
+
+def _tried(project: Project, endpoint: str, arms: tuple[LiveArm, ...]) -> dict[str, Smoke]:
+    """A few requests as each arm's units will be answered. Unavailable: an arm does not answer all."""
+    answers: dict[str, Smoke] = {}
+    for arm in arms:
+        parameters = {name: value for name, value in arm.parameters.items() if name not in ("variant", "explore")}
+        defaults = {name: parameter.default for name, parameter in project.spec.endpoints[endpoint].parameters.items()}
+        answers[arm.name] = smoke_arm(project, endpoint, arm.parameters.get("variant"), defaults | parameters)
+        if not answers[arm.name].ok:
+            raise Unavailable(
+                f"{endpoint}: arm {arm.name} does not answer: {answers[arm.name]}",
+                remedy=f"isthmus endpoints logs {endpoint}; no unit was assigned",
+            )
+    return answers
+
+
+def _check_free(project: Project, endpoint: EndpointState | None, name: str) -> None:
+    """Refused before a number is taken: the traffic is somebody else's."""
+    claim = owner.read(project.target.state, endpoint.name) if endpoint else None
+    if claim is None or endpoint is None or not owner.holds(claim.owner, endpoint, project.wall()):
+        return
+    if claim.owner.owner != "experiment" or runs.experiment_of(claim.owner.name) != name:
+        raise owner.refusal(endpoint.name, claim.owner)
+
+
+def _own(project: Project, endpoint: EndpointState | None, run: str) -> str | None:
+    """Make the run the owner of the traffic; "none": it had no owner. Refused: it has one that is no run of the experiment.
+
+    What another run of the experiment has was left by a start or a stop that was killed, or is a start's that loses.
+    """
+    if endpoint is None:
+        return None
+    state, name = project.target.state, runs.experiment_of(run)
+    claim = owner.read(state, endpoint.name)
+    if claim is not None and claim.owner.is_of("experiment", run):
+        return None
+    if claim is not None and claim.owner.owner == "experiment" and runs.experiment_of(claim.owner.name) == name:
+        owner.release(state, endpoint.name, by="experiment", name=claim.owner.name, now=project.wall())
+    command = f'isthmus experiment stop {name} --because "..."'
+    owner.take(state, endpoint, by="experiment", name=run, command=command, now=project.wall())
+    return "none"
+
+
+def _gone_live(project: Project, before: StoredLive, after: Live, made: Change, endpoint: EndpointState | None, *, aims: bool) -> Live:
+    """The run is live, and the traffic its own: of two starts the one that comes too late may have taken it meanwhile."""
+    try:
+        live = runs.change(project.target.state, before, after, made)
+    except Conflict:
+        there = startable.find(_read(project).live, runs.experiment_of(made.run))
+        if there is not None and there.aims:
+            _own(project, endpoint, there.run)
+        raise
+    if aims:
+        _own(project, endpoint, made.run)
+    return live
+
+
+def ramp(project: Project, name: str, percent: Decimal) -> Ramped:
+    """Change the share of a layer that a run holds. Nobody changes arm. The same share again: told, nothing changes.
+
+    NotFound: it is not live. Refused: too few free buckets, or it has shipped. Invalid: no share. Conflict: somebody was faster.
+    """
+    with project.lock("experiment ramp"):
+        wanted = buckets.count(percent)
+        before = _read(project)
+        run = _live(project, before.live, name)
+        if run.state == "shipped":
+            raise Refused(f"{run.run} has shipped {run.ships} to every unit: there is no share", remedy=f"isthmus experiment close {name}")
+        ranges = startable.ranges_for(before.live, run.layer, wanted, run=run)
+        ramped = replace(run, ranges=ranges)
+        live = before.live
+        if ranges != run.ranges:
+            made = _change(project, before, ramped, "ramped", before_text=shown(run), after=shown(ramped))
+            live = runs.change(project.target.state, before, startable.replaced(before.live, ramped), made)
+        return Ramped(
+            target=project.target.name,
+            run=run.run,
+            before=share_of(run),
+            after=percent,
+            ranges=ranges,
+            held=run.ranges,
+            config=live.version,
+        )
+
+
+def stop(project: Project, name: str, *, because: str, ship: str | None = None) -> Stopped:
+    """End a run: every unit has the endpoint's own parameters again. `ship`: every unit has this arm's instead, until `close`.
+
+    Also ends what a start left that was killed, and a run that has shipped. Again: told, nothing changes. NotFound: it never ran, or has
+    no such arm. Conflict: somebody was faster.
+    """
+    if not because.strip():
+        raise Invalid("a run is stopped for a reason, which the history keeps", remedy='--because "..."')
+    with project.lock("experiment stop"):
+        before = _read(project)
+        run = startable.find(before.live, name)
+        if run is None:
+            return _stopped_already(project, before.live, name)
+        return _shipped(project, before, run, ship, because) if ship is not None else _ended(project, before, run, because)
+
+
+def _shipped(project: Project, before: StoredLive, run: LiveRun, arm: str, because: str) -> Stopped:
+    names = [one.name for one in run.arms]
+    if arm not in names:
+        raise NotFound(f"{run.run} has no arm {arm}", remedy=did_you_mean(arm, names, has="it has"))
+    if run.state == "shipped" and run.ships != arm:
+        raise Refused(
+            f"{run.run} has shipped {run.ships}", remedy="stop it without --ship first: units then have the endpoint's own parameters"
+        )
+    live, shipped = before.live, replace(run, state="shipped", ships=arm, ranges=())  # its buckets are free for the next experiment
+    if run.state == "running":
+        made = _change(project, before, shipped, "shipped", before_text=shown(run), after=f"{arm} ships", because=because)
+        live = runs.change(project.target.state, before, startable.replaced(live, shipped), made)
+    parameters = next(one.parameters for one in run.arms if one.name == arm)
+    return Stopped(
+        target=project.target.name,
+        run=run.run,
+        ships=arm,
+        parameters=parameters,
+        holdout=buckets.percent(run.holdout),
+        config=live.version,
+        already=run.state == "shipped",
+        aims=run.aims,
+    )
+
+
+def _ended(project: Project, before: StoredLive, run: LiveRun, because: str) -> Stopped:
+    made = _change(project, before, replace(run, ranges=()), "stopped", before_text=shown(run), after="stopped", because=because)
+    live = runs.change(project.target.state, before, startable.without(before.live, run.run), made)
+    endpoint = before.live.layers[run.layer].endpoint
+    released = (endpoint,) if run.aims else ()
+    owner.release(project.target.state, endpoint, by="experiment", name=run.run, now=project.wall())
+    return Stopped(target=project.target.name, run=run.run, config=live.version, aims=run.aims, released=released)
+
+
+def _stopped_already(project: Project, live: Live, name: str) -> Stopped:
+    """Not live: what is left of a start or a stop that was killed is the traffic. NotFound: it never ran."""
+    released = _released(project, name)
+    past = runs.history(project.target.state, name)
+    if not past and not released:
+        raise _never_ran(project, name)
+    run = past[-1].run if past else f"{name}.{max(runs.numbers(project.target.state, name), default=1)}"
+    return Stopped(target=project.target.name, run=run, config=live.version, already=True, released=released)
+
+
+def _released(project: Project, name: str) -> tuple[str, ...]:
+    """The endpoints whose traffic a run of the experiment had, given back."""
+    state, given_back = project.target.state, []
+    for key in state.keys(owner.key("")):
+        endpoint = key.removeprefix(owner.key(""))
+        claim = owner.read(state, endpoint)
+        if claim is not None and claim.owner.owner == "experiment" and runs.experiment_of(claim.owner.name) == name:
+            with suppress(Conflict):
+                owner.release(state, endpoint, by="experiment", name=claim.owner.name, now=project.wall())
+            given_back.append(endpoint)
+    return tuple(given_back)
+
+
+def history(project: Project, name: str | None = None) -> tuple[Change, ...]:
+    """Every change of the target's experiments, or of one, oldest first. NotFound: the one never ran."""
+    changes = runs.history(project.target.state, name)
+    if name is not None and not changes:
+        raise _never_ran(project, name)
+    return changes
+
+
+def _never_ran(project: Project, name: str) -> NotFound:
+    known = name in project.spec.experiments
+    remedy = f"isthmus experiment start {name}" if known else did_you_mean(name, project.spec.experiments, has="project.yaml has")
+    return NotFound(f"{name} never ran on {project.target.name}", remedy=remedy)
+
+
+def _live(project: Project, live: Live, name: str) -> LiveRun:
+    run = startable.find(live, name)
+    if run is None:
+        past = runs.history(project.target.state, name)
+        if not past:
+            raise _never_ran(project, name)
+        raise NotFound(f"{past[-1].run} was {past[-1].what} at {past[-1].at:%Y-%m-%d %H:%M} UTC", remedy=f"isthmus experiment start {name}")
+    return run
+
+
+def _read(project: Project) -> StoredLive:
+    return runs.read(project.target.state) or StoredLive(live=Live(written=project.wall()), token=None)
+
+
+def _change(
+    project: Project, before: StoredLive, run: LiveRun, what: What, *, after: str, before_text: str = "", because: str = ""
+) -> Change:
+    return Change(
+        version=before.live.version + 1,
+        at=project.wall(),
+        who=runs.who(),
+        run=run.run,
+        what=what,
+        before=before_text,
+        after=after,
+        because=because,
+        ranges=run.ranges,
+    )
+
+
+def share_of(run: LiveRun) -> Decimal:
+    return buckets.percent(buckets.size(run.ranges))
+
+
+def shown(run: LiveRun) -> str:
+    return f"{run.ships} ships" if run.state == "shipped" else f"{share_of(run):.2f} %"

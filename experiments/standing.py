@@ -1,0 +1,147 @@
+"""How an experiment stands: its newest run, live or over, what the log has of it, and what project.yaml says otherwise by now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from ..endpoints import owner
+from ..endpoints.gateway.assignment import Change, Live, LiveRun
+from ..errors import NotFound
+from ..runtime import Project
+from . import buckets, runs, startable
+from .runs import FrozenRun
+from .telling import RunState, RunStatus
+
+ASSIGNMENTS = "assignments"
+_UNITS = f"""
+SELECT arm, count(DISTINCT unit) AS units, max(config) AS config FROM {ASSIGNMENTS}
+WHERE run = $run AND reason = 'split' AND segment = '' AND dt >= $first GROUP BY arm
+"""
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `experiment list`."""
+
+    run: str  # the experiment's name where there is no run
+    layer: str = "-"
+    state: RunState | Literal["not started", "analysis"]
+    share: Decimal | None = None
+    units: int | None = None
+    since: datetime | None = None
+    metric: str
+    owner: str = ""
+
+
+def status(project: Project, name: str) -> RunStatus:
+    """The live run, or the last one. NotFound: it never ran on this target."""
+    live, changes = _live(project), runs.history(project.target.state, name)
+    run = startable.find(live, name)
+    if run is None and not changes:
+        known = name in project.spec.experiments
+        raise NotFound(f"{name} never ran on {project.target.name}", remedy=f"isthmus experiment {f'start {name}' if known else 'list'}")
+    return _status(project, live, run, changes)
+
+
+def _status(project: Project, live: Live, run: LiveRun | None, changes: tuple[Change, ...]) -> RunStatus:
+    frozen = runs.frozen(project.target.state, run.run if run else changes[-1].run)
+    units, seen = _logged(project, frozen)
+    experiment, layer = frozen.definition.experiment, frozen.definition.layer
+    aims = any("variant" in arm.parameters for arm in frozen.arms)
+    return RunStatus(
+        target=project.target.name,
+        run=frozen.run,
+        state=run.state if run else "closed" if changes[-1].what == "closed" else "stopped",
+        layer=experiment.layer,
+        share=buckets.percent(buckets.size(run.ranges)) if run else Decimal(0),
+        ranges=run.ranges if run else (),
+        ships=run.ships if run else "",
+        weights=dict(zip((arm.name for arm in experiment.arms), runs.weights(experiment), strict=True)),
+        holdout=experiment.holdout,
+        aims=aims,
+        owner=_owner(project, layer.endpoint) if run and aims else "",
+        units=units,
+        seen=seen,
+        config=live.version,
+        digest=frozen.digest,
+        git=frozen.git,
+        started=run.started if run else frozen.at,
+        last=changes[-1] if changes else None,
+        differs=differs(project, frozen) if run else (),
+    )
+
+
+def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
+    """Keys of the experiment that project.yaml says otherwise than the run; `it is gone`, where it says nothing of it any more."""
+    name = frozen.definition.experiment.name
+    if name not in project.spec.experiments:
+        return ("it is gone",)
+    return runs.differences(frozen.definition, startable.defined(project, name))
+
+
+def _owner(project: Project, endpoint: str) -> str:
+    claim = owner.read(project.target.state, endpoint)
+    if claim is None or not claim.owner.lasting:
+        return f"of {endpoint} has no owner: isthmus experiment start takes it again"
+    return f"of {endpoint}: {claim.owner.owner} {claim.owner.name} since {claim.owner.changed:%Y-%m-%d %H:%M} UTC"
+
+
+def _logged(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None, int | None]:
+    """Units by arm, and the newest version of the document under which one was logged. None: there is no such table yet."""
+    warehouse = project.target.warehouse
+    if warehouse.observe(ASSIGNMENTS) is None:
+        return None, None
+    first = min(frozen.at, project.now()).astimezone(UTC)
+    rows = warehouse.query(_UNITS, {"run": frozen.run, "first": f"{first:%Y-%m-%d}"}).to_pylist()
+    configs = [row["config"] for row in rows if row["config"] is not None]
+    return {row["arm"]: row["units"] for row in rows}, max(configs, default=None)
+
+
+def listed(project: Project) -> tuple[Listed, ...]:
+    """Every experiment of project.yaml, and every run that is live though project.yaml forgot it."""
+    live, spec = _live(project), project.spec
+    names = dict.fromkeys([*spec.experiments, *(run.experiment for run in live.runs)])
+    analyses = [
+        Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner) for analysis in spec.analyses.values()
+    ]
+    return (*(_line(project, live, name) for name in names), *analyses)
+
+
+def _line(project: Project, live: Live, name: str) -> Listed:
+    run, changes = startable.find(live, name), runs.history(project.target.state, name)
+    if run is None and not changes:
+        experiment = project.spec.experiments[name]
+        return Listed(run=name, layer=experiment.layer, state="not started", metric=", ".join(experiment.metric), owner=experiment.owner)
+    status = _status(project, live, run, changes)
+    experiment = runs.frozen(project.target.state, status.run).definition.experiment
+    return Listed(
+        run=status.run,
+        layer=status.layer,
+        state=status.state,
+        share=status.share if run else None,
+        units=None if status.units is None else sum(status.units.values()),
+        since=changes[-1].at if run is None else run.started,
+        metric=", ".join(experiment.metric),
+        owner=experiment.owner,
+    )
+
+
+def live_lines(project: Project) -> tuple[str, ...]:
+    """A line for each run that is live, for `isthmus status`."""
+    live = _live(project)
+    return tuple(_live_line(project, run) for run in live.runs)
+
+
+def _live_line(project: Project, run: LiveRun) -> str:
+    keys = differs(project, runs.frozen(project.target.state, run.run))
+    state = f"{run.ships} ships" if run.state == "shipped" else f"running   {buckets.percent(buckets.size(run.ranges)):.2f} %"
+    otherwise = f"   project.yaml says otherwise by now: {', '.join(keys)}" if keys else ""
+    return f"{run.run:<20} layer {run.layer}   {state}   since {run.started:%Y-%m-%d %H:%M} UTC{otherwise}"
+
+
+def _live(project: Project) -> Live:
+    stored = runs.read(project.target.state)
+    return stored.live if stored else Live(written=project.wall())

@@ -1,0 +1,213 @@
+"""From project.yaml and what runs to a run. Everything that `start` refuses of them is refused here, before anything is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from ..endpoints.gateway.assignment import Live, LiveArm, LiveLayer, LiveRun, uppers
+from ..endpoints.port import EndpointState
+from ..endpoints.traffic import observed
+from ..errors import Busy, NotFound, ProjectError, Refused
+from ..project.names import did_you_mean
+from ..project.report import problem_at
+from ..project.specs import Experiment, Layer
+from ..runtime import Project
+from . import buckets, runs
+from .buckets import Ranges
+from .runs import Definition, FrozenRun
+
+
+def defined(project: Project, name: str) -> Definition:
+    """NotFound: project.yaml has no such experiment. Refused: it is assigned elsewhere."""
+    spec = project.spec
+    if name in spec.analyses:
+        raise Refused(
+            f"experiments.{name} is assigned elsewhere: Isthmus analyses its log and starts nothing",
+            remedy=f"isthmus experiment results {name}",
+        )
+    experiment = spec.experiments.get(name)
+    if experiment is None:
+        has = "it has" if spec.experiments else None
+        raise NotFound(f"project.yaml has no experiment {name}", remedy=did_you_mean(name, spec.experiments, has=has))
+    named = (*experiment.metric, *(guardrail.metric for guardrail in experiment.guardrails), *experiment.also)
+    metrics = {metric: spec.metrics[metric] for metric in named if metric in spec.metrics}
+    return Definition(experiment=experiment, layer=spec.layers[experiment.layer], metrics=metrics)
+
+
+def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
+    """With the variant that each aims at, if any does. ProjectError, NotFound, Busy: they cannot be served here now."""
+    experiment = definition.experiment
+    parameters: list[dict[str, Any]] = [arm.parameters for arm in experiment.arms]
+    if experiment.aims:
+        _check_aim(project, definition)
+        endpoint = observed(project, definition.layer.endpoint)
+        _check_variants(project, experiment, endpoint)
+        parameters = [{"variant": _busiest(endpoint), **values} for values in parameters]
+    ends = uppers([arm.weight for arm in experiment.arms])
+    return tuple(
+        LiveArm(name=arm.name, upper=end, parameters=values) for arm, end, values in zip(experiment.arms, ends, parameters, strict=True)
+    )
+
+
+def _check_aim(project: Project, definition: Definition) -> None:
+    capability = project.target.capabilities["invoke.variant"]
+    if capability.level != "refused":
+        return
+    experiment = definition.experiment
+    routing = project.spec.endpoints[definition.layer.endpoint].routing
+    arm = next(arm.name for arm in experiment.arms if "variant" in arm.parameters)
+    raise ProjectError(
+        (
+            problem_at(
+                project.description,
+                f"experiments.{experiment.name}.arms.{arm}.variant",
+                f"{project.target.name} cannot aim one call at a variant under routing: {routing}",
+                "use arms that differ by parameters: they travel with the request on every target",
+            ),
+        )
+    )
+
+
+def _check_variants(project: Project, experiment: Experiment, endpoint: EndpointState) -> None:
+    running = {variant.name: variant.phase for variant in endpoint.variants}
+    for arm in experiment.arms:
+        name = arm.parameters.get("variant")
+        if name is not None and name not in running:
+            raise NotFound(
+                f"experiments.{experiment.name}.arms.{arm.name}.variant: {project.target.name} {endpoint.name} runs no variant {name}; "
+                f"it runs {', '.join(running)}",
+                remedy=f"isthmus deploy {endpoint.name}",
+            )
+        if name is not None and running[name] != "ready":
+            raise Busy(f"{endpoint.name}: {name} is {running[name]}", remedy=f"wait for it: isthmus deploy {endpoint.name}")
+
+
+def _busiest(endpoint: EndpointState) -> str:
+    return max(endpoint.variants, key=lambda variant: variant.target_percent).name
+
+
+def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ...]) -> FrozenRun:
+    """Without its number: `run` is the experiment's name. runs.claim gives it one."""
+    from ..pipelines.training import git
+
+    revision = git(project.folder)
+    return FrozenRun(
+        run=definition.experiment.name,
+        definition=definition,
+        digest=runs.digest(definition),
+        arms=arms,
+        git=None if revision is None else f"{revision.revision}{'+' * revision.dirty}",
+        target=project.target.name,
+        who=runs.who(),
+        at=project.wall(),
+    )
+
+
+def held(live: Live, layer: str, *, but: str = "") -> dict[str, Ranges]:
+    """Buckets of a layer by run, beside those of the run `but`."""
+    return {run.run: run.ranges for run in live.runs if run.layer == layer and run.run != but}
+
+
+def ranges_for(live: Live, layer: str, wanted: int, *, run: LiveRun | None = None) -> Ranges:
+    """The ranges with which a run, or a new one, holds so many buckets. Refused: the layer has too few that are free."""
+    others = held(live, layer, but=run.run if run else "")
+    try:
+        return buckets.resized(run.ranges if run else (), others.values(), wanted)
+    except ValueError:
+        holders = ", ".join(f"{name} holds {_percent(buckets.size(ranges))}" for name, ranges in sorted(others.items()) if ranges)
+        raise Refused(
+            f"layer {layer} has {buckets.percent(buckets.free(others.values())):.2f} % of its units free; "
+            f"{_percent(wanted)} are asked for     {holders}",
+            remedy="a smaller share, or stop or ramp down another run; a run of another layer is independent of these",
+        ) from None
+
+
+def _percent(held_buckets: int) -> str:
+    return f"{buckets.percent(held_buckets).normalize():f} %"
+
+
+def live_run(run: FrozenRun, ranges: Ranges) -> LiveRun:
+    """As gateways know it."""
+    experiment = run.definition.experiment
+    return LiveRun(
+        run=run.run,
+        experiment=experiment.name,
+        layer=experiment.layer,
+        ranges=ranges,
+        arms=run.arms,
+        holdout=buckets.count(experiment.holdout),
+        targeting=experiment.targeting,
+        salt=experiment.salt or run.run,
+        segments=experiment.segments,
+        started=run.at,
+    )
+
+
+def layers_with(live: Live, layer: Layer) -> dict[str, LiveLayer]:
+    """Those of the runs that are live, and this one. Refused: it runs with another salt or holdout, by which units would move."""
+    used = {run.layer for run in live.runs}
+    layers = {name: about for name, about in live.layers.items() if name in used}
+    new = LiveLayer(endpoint=layer.endpoint, salt=layer.salted, holdout=buckets.count(layer.holdout))
+    if layers.get(layer.name, new) != new:
+        names = ", ".join(run.run for run in live.runs if run.layer == layer.name)
+        raise Refused(
+            f"layers.{layer.name} has another endpoint, salt or holdout than when {names} started: units would move between its runs",
+            remedy=f"put it back, or stop {names} first",
+        )
+    return {**layers, layer.name: new}
+
+
+def without(live: Live, run: str) -> Live:
+    """The run has left, and with the last of its runs the layer."""
+    rest = tuple(other for other in live.runs if other.run != run)
+    used = {other.layer for other in rest}
+    return replace(live, runs=rest, layers={name: layer for name, layer in live.layers.items() if name in used})
+
+
+def find(live: Live, name: str) -> LiveRun | None:
+    """The live run of an experiment: there is at most one."""
+    return next((run for run in live.runs if run.experiment == name), None)
+
+
+def replaced(live: Live, run: LiveRun) -> Live:
+    return replace(live, runs=tuple(run if other.run == run.run else other for other in live.runs))
+
+
+def conflicting(project: Project, run: FrozenRun, now: Definition) -> ProjectError | None:
+    """What project.yaml says otherwise than a run that is live, each where it stands."""
+    keys = runs.differences(run.definition, now)
+    if not keys:
+        return None
+    name = now.experiment.name
+    return ProjectError(
+        tuple(
+            problem_at(
+                project.description,
+                f"experiments.{name}.{key}" if not key.startswith("metric ") else f"metrics.{key.removeprefix('metric ')}",
+                f"a running run keeps it ({run.run}{_as_it_runs(run, key)})",
+                f"change the share with `ramp`, or stop {run.run} and start the next run: what changes within a run biases it",
+            )
+            for key in keys
+        )
+    )
+
+
+def _as_it_runs(run: FrozenRun, key: str) -> str:
+    if key != "weights":
+        return ""
+    return ": " + "/".join(f"{weight:g}" for weight in runs.weights(run.definition.experiment))
+
+
+def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ...]) -> None:
+    """Refused: a live run of another layer of the endpoint sets one of its parameters, so a unit of both would have either's value."""
+    mine = {parameter for arm in arms for parameter in arm.parameters}
+    for run in live.runs:
+        layer = live.layers[run.layer]
+        theirs = {parameter for arm in run.arms for parameter in arm.parameters}
+        if run.layer != definition.layer.name and layer.endpoint == definition.layer.endpoint and (both := sorted(mine & theirs)):
+            raise Refused(
+                f"experiments.{definition.experiment.name}: {run.run} of layer {run.layer} sets {', '.join(both)}, too",
+                remedy=f"put both into one layer, or stop {run.run}: isthmus experiment status {run.experiment}",
+            )

@@ -1,0 +1,93 @@
+"""People at consoles: the example's project with experiments, on a laptop whose ports are a scripted world's."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from msgspec.structs import replace
+
+import isthmus
+from isthmus.endpoints.port import EndpointSpec, VariantSpec
+from isthmus.endpoints.smoke import Smoke
+from isthmus.experiments import experiment, runs
+from isthmus.project.specs import Experiment, ExperimentArm, Layer, Metric, Parameter, Total
+from isthmus.rollouts.world import World
+from isthmus.rollouts.world.host import traits_of
+from isthmus.target import CallLog
+
+EXAMPLE = Path(isthmus.__file__).parent / "examples" / "openbandit" / "project.yaml"
+SPEC = EndpointSpec(
+    name="ranker",
+    variants=(VariantSpec(name="champion", model="ranker", version=1), VariantSpec(name="challenger", model="ranker", version=2)),
+)
+CTR = Metric(name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"), objective="ctr")
+
+
+def arms(**parameters):
+    """`treatment={"blend": 0.7}`; the control sets nothing."""
+    return (ExperimentArm(name="control"), *(ExperimentArm(name=name, parameters=values) for name, values in parameters.items()))
+
+
+AIMED = Experiment(
+    name="ranker_v2", layer="home", arms=arms(treatment={"variant": "challenger"}), metric=("ctr",), share=Decimal(20), holdout=Decimal(5)
+)
+BLEND = Experiment(name="blend_up", layer="home", arms=arms(low={"blend": 0.3}, high={"blend": 0.7}), metric=("ctr",), share=Decimal(30))
+
+
+def declared(project, *experiments, **layers):
+    """The project with these experiments in its file. `layers`: name -> percent of its holdout."""
+    spec = project.spec
+    endpoint = replace(spec.endpoints["ranker"], parameters={"blend": Parameter(name="blend", type="float", default=0.5)})
+    project.spec = replace(
+        spec,
+        endpoints={**spec.endpoints, "ranker": endpoint},
+        metrics={"ctr": CTR},
+        layers={name: Layer(name=name, endpoint="ranker", holdout=Decimal(size)) for name, size in (layers or {"home": 0}).items()},
+        experiments={each.name: each for each in experiments},
+    )
+    project.description = replace(project.description, spec=project.spec)
+
+
+class Desk:
+    """One person. `beside` gives another one, in another checkout, on the same target."""
+
+    def __init__(self, monkeypatch, folder, *experiments, world=None, split=(90, 10), **layers):
+        self.monkeypatch, self.folder, self.experiments, self.layers = monkeypatch, folder, experiments, layers
+        self.project = isthmus.open(EXAMPLE, target="local")
+        folder.mkdir(exist_ok=True)
+        self.project.folder = folder
+        target = self.project.target
+        shares = dict(zip(("champion", "challenger"), map(Decimal, split), strict=True))
+        aliases = {("ranker", "champion"): 1, ("ranker", "challenger"): 2}
+        self.world = world or World(traits_of(target), SPEC, split=shares, aliases=aliases)
+        self.calls = CallLog()
+        self.ports = self.world.ports(self.calls)
+        for name in ("state", "endpoints", "metrics", "registry", "blobs"):
+            target.__dict__[name] = getattr(self.ports, name)
+        target.clock = self.world.now
+        declared(self.project, *experiments, **layers)
+        self.tried = []
+        monkeypatch.setenv("ISTHMUS_USER", "ann")
+        monkeypatch.setattr(experiment, "smoke_arm", self.smoke)
+
+    def smoke(self, _project, _endpoint, variant, parameters):
+        self.tried.append((variant, dict(parameters)))
+        return Smoke(sent=20, answered=20)
+
+    def beside(self, *experiments):
+        return Desk(self.monkeypatch, self.folder / "elsewhere", *(experiments or self.experiments), world=self.world, **self.layers)
+
+    @property
+    def state(self):
+        return self.project.target.state
+
+    @property
+    def live(self):
+        stored = runs.read(self.state)
+        return stored.live if stored else None
+
+    def run(self, name):
+        return next((run for run in self.live.runs if run.experiment == name), None)
+
+    def wait(self, **span):
+        self.world.advance(timedelta(**span))

@@ -1,0 +1,87 @@
+"""The life of an experiment at the console: text, --json, --dry-run."""
+
+import json
+from contextlib import contextmanager
+
+import pytest
+
+from isthmus.cli.console import Console
+from isthmus.experiments import experiment
+
+from ..cli.running import isthmus as command
+from .desk import AIMED, BLEND, Desk
+
+
+@pytest.fixture
+def desk(monkeypatch, tmp_path):
+    desk = Desk(monkeypatch, tmp_path, AIMED, BLEND)
+
+    @contextmanager
+    def opened(console):
+        desk.project.target.calls.dry_run = desk.calls.dry_run = console.dry_run
+        yield desk.project
+
+    monkeypatch.setattr(Console, "open", opened)
+    return desk
+
+
+VERBS = {
+    "start": ["start", "ranker_v2"],
+    "ramp": ["ramp", "ranker_v2", "40%"],
+    "stop": ["stop", "ranker_v2", "--because", "it is over"],
+    "ship": ["stop", "ranker_v2", "--ship", "treatment", "--because", "it is better"],
+}
+READS = (["status", "ranker_v2"], ["history", "ranker_v2"], ["history"], ["list"])
+
+
+def at_console(folder, *words, **options):
+    return command(folder, "experiment", *words, **options)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_dry_run_says_what_would_be_and_changes_nothing(desk, tmp_path, verb):
+    if verb != "start":
+        experiment.start(desk.project, "ranker_v2")
+    before, tried = dict(desk.world.documents.values), len(desk.tried)
+    shown = at_console(tmp_path, *VERBS[verb], "--dry-run")
+    assert shown.out.splitlines()[0].split()[:3] == ["local", VERBS[verb][0], "ranker_v2"]
+    assert shown.out.splitlines()[-1].startswith("dry run: would call state.put on experiments/")
+    assert at_console(tmp_path, *VERBS[verb], "--dry-run", "--json").json["would"]
+    assert (desk.world.documents.values, len(desk.tried)) == (before, tried)
+
+
+def test_each_verb_says_as_json_what_its_text_says(desk, tmp_path):
+    started = at_console(tmp_path, *VERBS["start"], "--json").json
+    assert (started["run"], started["ranges"], started["config"], started["answers"]["treatment"]["answered"]) == (
+        "ranker_v2.1", [[0, 1999]], 1, 20,
+    )  # fmt: skip
+    assert at_console(tmp_path, *VERBS["ramp"], "--json").json["after"] == "40"
+    shipped = at_console(tmp_path, *VERBS["ship"], "--json").json
+    assert (shipped["ships"], shipped["parameters"]) == ("treatment", {"variant": "challenger"})
+    for words in READS:
+        shown = at_console(tmp_path, *words, "--json")
+        assert json.loads(shown.out)
+        assert shown.err == ""
+    status = at_console(tmp_path, "status", "ranker_v2", "--json").json
+    assert (status["state"], status["ships"], status["last"]["because"]) == ("shipped", "treatment", "it is better")
+
+
+def test_what_people_read_names_the_next_command(desk, tmp_path):
+    started = at_console(tmp_path, *VERBS["start"]).out
+    assert started.splitlines()[-1] == "next   isthmus experiment status ranker_v2"
+    assert "ranker_v2.1   running since" in at_console(tmp_path, "status", "ranker_v2").out
+    listed = at_console(tmp_path, "list").out
+    assert listed.splitlines()[1].split()[:4] == ["ranker_v2.1", "home", "running", "20"]
+    assert at_console(tmp_path, *VERBS["ship"]).out.splitlines()[-1] == "next   isthmus experiment close ranker_v2"
+    assert '"it is better"' in at_console(tmp_path, "history").out
+
+
+@pytest.mark.parametrize("words", [["stop", "ranker_v2"], ["ramp", "ranker_v2", "many"]])
+def test_a_stop_without_a_reason_and_a_share_that_is_no_number_are_refused(desk, tmp_path, words):
+    assert at_console(tmp_path, *words, ok=False).code != 0
+
+
+def test_an_unknown_name_has_a_remedy(desk, tmp_path):
+    refused = at_console(tmp_path, "start", "ranker_v3", ok=False)
+    assert "project.yaml has no experiment ranker_v3" in refused.err
+    assert "did you mean ranker_v2?" in refused.err
