@@ -18,6 +18,7 @@ from .converge import variants_ready
 from .gateway.inputs import manifest_of, union, view_keys
 from .gateway.streams import STREAMS
 from .hosting import resolution
+from .parameters import compared
 from .port import EndpointSpec, EndpointState
 from .resolving import declared, resolve, under
 from .smoke import Smoke, smoke
@@ -57,8 +58,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 def deploy(project: Project, name: str) -> Deployment:
     """Resolve the models, apply until converged, split at creation only, send a smoke test. May be run again after any crash.
 
-    NotFound: no such endpoint, or an alias without a version. Refused: a rejected version, a change of a variant that has traffic, or of
-    any while a rollout or an experiment owns the traffic. Unavailable: a variant that does not start, with its last words.
+    NotFound: no such endpoint, or an alias without a version. Invalid: a model takes a parameter as another type than is declared. Refused:
+    a rejected version, a change of a variant that has traffic, or of any while a rollout or an experiment owns the traffic. Unavailable: a
+    variant that does not start, with its last words.
     """
     with project.lock("deploy"):
         endpoint = declared(project, name)
@@ -68,7 +70,9 @@ def deploy(project: Project, name: str) -> Deployment:
         spec = under(claim, resolved.spec, running)
         split = {v.name: v.traffic for v in endpoint.variants}
         checked(split, variants=split, resolution=resolution(project.target), where=f"{project.target.name} {name}")
-        union([manifest_of(project, v.model, v.version) for v in spec.variants], view_keys(project))
+        manifests = [manifest_of(project, v.model, v.version) for v in spec.variants]
+        union(manifests, view_keys(project))
+        notes = (*resolved.notes, *compared(endpoint, manifests))
         for stream in streams_of(project.spec, endpoint):
             project.target.events.apply(STREAMS[stream])
         began = time.monotonic()
@@ -93,7 +97,7 @@ def deploy(project: Project, name: str) -> Deployment:
         seconds=seconds,
         url=_url(project, name),
         smoke=answers,
-        notes=resolved.notes,
+        notes=notes,
     )
 
 
