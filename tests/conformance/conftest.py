@@ -9,6 +9,7 @@ adapter lacks is one refusal in test_ports.py, and the tests that need it are no
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import pytest
 
@@ -53,6 +54,7 @@ def _wanted(item, chosen):
     return mark.args[0] == (chosen or mark.args[0]) and set(mark.args) <= set(installed.adapter(params["adapter"]).ports)
 
 
+@cache
 def _adapters():
     """ISTHMUS_CONFORMANCE, or every adapter that has a place and whose packages, and those of what stands for its cloud, are here."""
     if names := os.environ.get("ISTHMUS_CONFORMANCE"):

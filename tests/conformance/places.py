@@ -110,22 +110,25 @@ def _listening(process, log):
 
 
 def aws_stack():
-    return _stack("aws")
+    return stack("aws")
 
 
 def gcp_stack():
-    return _stack("gcp")
+    return stack("gcp")
 
 
 @cache
-def _stack(cloud):
-    """On the instant clock: nothing waits for the minutes that the cloud would take. It ends with this process."""
+def stack(cloud, clock="instant"):
+    """One for all that this process tests; whoever takes it empties it. It ends with this process.
+
+    On the instant clock nothing waits for the minutes that the cloud would take.
+    """
     from isthmus.localstack.run import start
 
-    stack = start(
+    running = start(
         cloud,
-        clock="instant",
+        clock=clock,
         images={"isthmus": f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}"},
     )
-    atexit.register(stack.stop)
-    return stack
+    atexit.register(running.stop)
+    return running

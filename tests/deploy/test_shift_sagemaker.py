@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.localstack.run import environment_for
-from isthmus.tests.localstack import endpoints_kit
+from isthmus.tests.localstack import endpoints_kit, stacks
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "shift_sagemaker.py"
 
@@ -17,9 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with endpoints_kit.start(tmp_path_factory.mktemp("toy"), "instant") as running:
-        yield running
+def running():
+    return stacks.shared("instant")
 
 
 @pytest.fixture

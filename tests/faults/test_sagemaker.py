@@ -6,18 +6,16 @@ What a fault left half-made is in the inventory, which `plan` and `destroy` read
 import itertools
 import random
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 import isthmus as im
 from isthmus.errors import IsthmusError
-from isthmus.lifecycle import offline
 from isthmus.lifecycle.plan import plan
 from isthmus.localstack.aws.environment import STRAY
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import start_aws
 from isthmus.tests.cli.running import create, edit
+from isthmus.tests.conformance.places import aws_stack
 from isthmus.tests.faults import flow
 from isthmus.tests.faults.flow import RELATIONS, digest
 
@@ -67,13 +65,15 @@ TWO = "champion: {model: ranker@champion, traffic: 90}\n      challenger: {model
 
 @pytest.fixture(scope="module")
 def stack():
-    images = {"isthmus": offline.images(Path(), offline.clouds()["aws"])["isthmus"]}
-    with start_aws(clock="instant", images=images) as running, pytest.MonkeyPatch.context() as patched:
+    running = aws_stack()
+    with pytest.MonkeyPatch.context() as patched:
         for name in STRAY:
             patched.delenv(name, raising=False)
         patched.setenv("AWS_ENDPOINT_URL", running.url)
         patched.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)  # the waits are the SDK's affair
-        yield Stack(running.url)
+        stack = Stack(running.url)
+        stack.reset()
+        yield stack
 
 
 @pytest.fixture(autouse=True)

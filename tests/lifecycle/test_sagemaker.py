@@ -5,7 +5,6 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,15 +13,14 @@ import isthmus as im
 from isthmus.adapters import targets
 from isthmus.errors import Denied, Refused
 from isthmus.feature_store.as_known import check_as_known
-from isthmus.lifecycle import offline
 from isthmus.lifecycle.plan import plan
 from isthmus.localstack.aws.environment import STRAY
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import start_aws
 from isthmus.project.load import load
 from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create, edit, isthmus
+from isthmus.tests.conformance.places import aws_stack
 
 pytestmark = pytest.mark.slow
 
@@ -43,9 +41,7 @@ FIRST_LINE = f"sagemaker   account {ACCOUNT}  us-east-1  offline   s3://example-
 
 @pytest.fixture(scope="module")
 def process():
-    images = {"isthmus": offline.images(Path(), offline.clouds()["aws"])["isthmus"]}
-    with start_aws(clock="instant", images=images) as running:
-        yield running
+    return aws_stack()
 
 
 @pytest.fixture

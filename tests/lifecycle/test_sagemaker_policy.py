@@ -1,7 +1,6 @@
 """The policy that `isthmus stack policy` prints: a user with exactly these rights takes a project from plan to a ranking."""
 
 import json
-from pathlib import Path
 
 import boto3
 import pytest
@@ -9,14 +8,13 @@ import pytest
 import isthmus as im
 from isthmus.adapters import targets
 from isthmus.errors import Denied
-from isthmus.lifecycle import offline
 from isthmus.localstack.aws.environment import STRAY
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import start_aws
 from isthmus.project.load import load
 from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create
+from isthmus.tests.conformance.places import aws_stack
 from isthmus.tests.localstack.keys_kit import keys
 
 ACCOUNT = "123456789012"
@@ -26,9 +24,7 @@ REFUSALS = {"AccessDenied", "AccessDeniedException", "UnrecognizedClientExceptio
 
 @pytest.fixture(scope="module")
 def process():
-    images = {"isthmus": offline.images(Path(), offline.clouds()["aws"])["isthmus"]}
-    with start_aws(clock="instant", images=images) as running:
-        yield running
+    return aws_stack()
 
 
 @pytest.fixture
@@ -39,7 +35,8 @@ def stack(process, monkeypatch):
     stack = Stack(process.url)
     become(monkeypatch, *keys(stack.url).values())
     fresh(stack)
-    return stack
+    yield stack
+    stack.reset()  # nobody is held to a policy any more
 
 
 def become(monkeypatch, key, secret):

@@ -7,7 +7,7 @@ import pytest
 from botocore.config import Config
 
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.keys_kit import keys
 
 BUCKET = "data-bucket"
@@ -86,14 +86,12 @@ def made(process):
 
 @pytest.fixture(scope="module")
 def instant_process():
-    with start_aws(clock="instant") as running:
-        yield running
+    return stacks.shared("instant")
 
 
 @pytest.fixture(scope="module")
 def manual_process():
-    with start_aws(clock="manual") as running:
-        yield running
+    return stacks.shared("manual")
 
 
 @pytest.fixture

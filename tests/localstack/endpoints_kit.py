@@ -1,67 +1,18 @@
-"""Help for the tests of endpoints: a model server of our own (no Isthmus in it), a stack of its own, models and configurations."""
+"""Help for the tests of endpoints: models, configurations, and clients of one stack. toy_server.py is what serves them."""
 
 import io
 import json
-import sys
 import tarfile
-import textwrap
 import time
 
 import boto3
 from botocore.config import Config
 
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import start_aws
 from isthmus.tests.localstack.keys_kit import keys
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/toy:1"
 ROLE = "arn:aws:iam::123456789012:role/serving"
-SERVER = textwrap.dedent(
-    """
-    import json, os, sys, time
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-    folder = os.environ["SM_MODEL_DIR"]
-    model = json.load(open(folder + "/model.json"))
-    print("serving", model["name"], sys.argv[1:], flush=True)
-    if model.get("dies"):
-        sys.exit(3)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        def log_message(self, *_): pass
-        def do_GET(self):
-            self.say(200 if self.path == "/ping" and not model.get("ill") else 404, b"")
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
-            status, kind, more = 200, self.headers.get("accept") or "application/json", {}
-            if body.startswith(b"status "):
-                status = int(body.split()[1])
-            if body.startswith(b"sleep "):
-                time.sleep(float(body.split()[1]))
-            if body == b"die":
-                os._exit(9)
-            if self.headers.get("x-amzn-sagemaker-custom-attributes"):
-                more["X-Amzn-SageMaker-Custom-Attributes"] = self.headers["x-amzn-sagemaker-custom-attributes"] + ";seen"
-            said = {"model": model["name"], "type": self.headers.get("content-type"), "bytes": len(body),
-                    "env": os.environ.get("GREETING"), "mounted": os.path.exists("/opt/ml/model/model.json"), "pid": os.getpid()}
-            self.say(status, json.dumps(said).encode(), kind, more)
-        def say(self, status, body, kind="application/json", more={}):
-            self.send_response(status)
-            for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **more}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-    ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
-    """
-)
-
-
-def start(folder, clock, *, moto_answers=False, **env):
-    script = folder / "toy_server.py"
-    script.write_text(SERVER)
-    return start_aws(images={"toy": f"{sys.executable} {script}"}, clock=clock, env=env, moto_answers=moto_answers)
 
 
 class Kit:

@@ -9,12 +9,11 @@ import boto3
 from botocore.config import Config
 
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.keys_kit import keys
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools/shell:1"
-IMAGES = {"shell": "sh", "tools/trainer": "sh -c 'echo arguments: \"$@\"; echo from-image > /opt/ml/model/m' image"}
 ENDED = ("Completed", "Failed", "Stopped", "Succeeded", "CompletedWithFailures")
 
 
@@ -100,8 +99,9 @@ class Aws:
 
 
 @contextmanager
-def running(**arguments):
-    with start_aws(images=IMAGES, **arguments) as process:
+def running(clock="real", **arguments):
+    """A stack of one's own."""
+    with stacks.started(clock, **arguments) as process:
         yield Aws(process.url)
 
 

@@ -8,13 +8,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from isthmus.localstack.minutes import Minute
-from isthmus.tests.localstack import endpoints_kit
+from isthmus.tests.localstack import endpoints_kit, stacks
 
 
 @pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with endpoints_kit.start(tmp_path_factory.mktemp("toy"), "manual") as running:
-        yield running
+def process():
+    return stacks.shared("manual")
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from botocore.exceptions import ClientError
 from botocore.session import get_session
 
 from isthmus.localstack.aws import coverage
-from isthmus.tests.localstack.jobkit import ROLE, definition, processing_request, running, step, training_request
+from isthmus.tests.localstack import stacks
+from isthmus.tests.localstack.jobkit import ROLE, Aws, definition, processing_request, step, training_request
 from isthmus.tests.localstack.keys_kit import control
 
 NOBODYS = "683313688378.dkr.ecr.us-east-1.amazonaws.com/nobodys:1"
@@ -15,8 +16,7 @@ NOBODYS = "683313688378.dkr.ecr.us-east-1.amazonaws.com/nobodys:1"
 
 @pytest.fixture(scope="module")
 def process():
-    with running(clock="instant") as aws:
-        yield aws
+    return Aws(stacks.shared("instant").url)
 
 
 @pytest.fixture

@@ -13,15 +13,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from isthmus.storage import wait
-from isthmus.tests.localstack import endpoints_kit
+from isthmus.tests.localstack import endpoints_kit, stacks
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with endpoints_kit.start(tmp_path_factory.mktemp("toy"), "manual") as running:
-        yield running
+def process():
+    return stacks.shared("manual")
 
 
 @pytest.fixture
@@ -303,8 +302,8 @@ def test_a_reset_ends_the_processes(kit):
     gone(pid)
 
 
-def test_the_model_servers_die_with_a_stack_that_is_killed(tmp_path):
-    running = endpoints_kit.start(tmp_path, "instant")
+def test_the_model_servers_die_with_a_stack_that_is_killed():
+    running = stacks.started("instant")
     try:
         kit = endpoints_kit.Kit(running.url)
         kit.bucket()

@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 
 from isthmus.localstack.aws.endpoints.plan import plan
 from isthmus.localstack.serving.weights import choice, shares, two_fleets
-from isthmus.tests.localstack import endpoints_kit
+from isthmus.tests.localstack import endpoints_kit, stacks
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with endpoints_kit.start(tmp_path_factory.mktemp("toy"), "manual") as running:
-        yield running
+def process():
+    return stacks.shared("manual")
 
 
 @pytest.fixture

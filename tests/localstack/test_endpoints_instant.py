@@ -6,15 +6,14 @@ import urllib.request
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack import endpoints_kit
+from isthmus.tests.localstack import endpoints_kit, stacks
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    with endpoints_kit.start(tmp_path_factory.mktemp("toy"), "instant") as running:
-        yield running
+def process():
+    return stacks.shared("instant")
 
 
 @pytest.fixture
@@ -182,9 +181,8 @@ def test_a_state_that_was_set_stays_until_the_alarm_without_data_is_due(kit):
 
 
 @pytest.fixture(scope="module")
-def process_as_moto(tmp_path_factory):
-    with endpoints_kit.start(tmp_path_factory.mktemp("moto"), "instant", moto_answers=True) as running:
-        yield running
+def process_as_moto():
+    return stacks.shared("instant", moto_answers=True)
 
 
 @pytest.fixture

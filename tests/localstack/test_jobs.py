@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack.jobkit import ROLE, channel, processing_request, running, training_request
+from isthmus.tests.localstack import stacks
+from isthmus.tests.localstack.jobkit import ROLE, Aws, channel, processing_request, running, training_request
 
 pytestmark = pytest.mark.slow
 
@@ -18,8 +19,7 @@ TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 
 @pytest.fixture(scope="module")
 def process():
-    with running() as aws:
-        yield aws
+    return Aws(stacks.shared("real").url)
 
 
 @pytest.fixture

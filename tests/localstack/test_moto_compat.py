@@ -22,7 +22,7 @@ from botocore.response import StreamingBody
 
 from isthmus.localstack.aws.coverage import moto_has
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.moto_scenarios import SCENARIOS
 
 pytestmark = pytest.mark.slow
@@ -91,8 +91,9 @@ def moto():
 
 @pytest.fixture(scope="module")
 def ours():
-    with start_aws(clock="instant", moto_answers=True) as running:
-        yield running.url
+    running = stacks.shared("instant", moto_answers=True)
+    Stack(running.url).reset()
+    return running.url
 
 
 def _wait(url, process):

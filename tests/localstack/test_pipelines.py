@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack.jobkit import ROLE, channel, definition, running, step
+from isthmus.tests.localstack import stacks
+from isthmus.tests.localstack.jobkit import ROLE, Aws, channel, definition, running, step
 
 pytestmark = pytest.mark.slow
 
@@ -16,8 +17,7 @@ METRICS = [{"PropertyFileName": "metrics", "OutputName": "out", "FilePath": "met
 
 @pytest.fixture(scope="module")
 def process():
-    with running() as aws:
-        yield aws
+    return Aws(stacks.shared("real").url)
 
 
 @pytest.fixture

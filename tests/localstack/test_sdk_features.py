@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.localstack.run import start_aws
+from isthmus.localstack.client import Stack
+from isthmus.tests.localstack import stacks
 
 pytest.importorskip("importlib.metadata").version("sagemaker")
 CLIENT = Path(__file__).with_name("sdk_features_client.py")
@@ -24,18 +25,19 @@ def seen(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sdk")
     config = folder / "config.yaml"
     config.write_text("SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n")
-    with start_aws(clock="instant") as stack:
-        environment = {**os.environ, **stack.env, "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)}
-        done = subprocess.run(
-            [sys.executable, CLIENT, folder / "seen.json"],
-            env=environment,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=800,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
+    stack = stacks.shared("instant")
+    Stack(stack.url).reset()
+    environment = {**os.environ, **stack.env, "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)}
+    done = subprocess.run(
+        [sys.executable, CLIENT, folder / "seen.json"],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
     return json.loads((folder / "seen.json").read_text())
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.tests.localstack import endpoints_kit
+from isthmus.tests.localstack import endpoints_kit, stacks
 
 pytestmark = pytest.mark.slow
 
@@ -20,8 +20,8 @@ ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
-    with endpoints_kit.start(tmp_path_factory.mktemp("toy"), "real", ISTHMUS_STACK_ENDPOINT_SECONDS="1") as running:
+def stack():
+    with stacks.started("real", env={"ISTHMUS_STACK_ENDPOINT_SECONDS": "1"}) as running:
         yield running
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from isthmus.localstack.run import start_aws
+from isthmus.localstack.client import Stack
+from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.keys_kit import keys
 
 pytestmark = pytest.mark.slow
@@ -22,8 +23,9 @@ CLIENT = Path(__file__).with_name("sdk_v3_client.py")
 
 @pytest.fixture(scope="module")
 def stack():
-    with start_aws() as running:
-        yield running
+    running = stacks.shared("real")
+    Stack(running.url).reset()
+    return running
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.endpoints_kit import ROLE, Kit
 
 DEFINITION = '{"Version": "2020-12-01", "Steps": [{"Name": "no", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}]}'
@@ -11,8 +11,7 @@ DEFINITION = '{"Version": "2020-12-01", "Steps": [{"Name": "no", "Type": "Fail",
 
 @pytest.fixture(scope="module")
 def process():
-    with start_aws(clock="manual") as running:
-        yield running
+    return stacks.shared("manual")
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """The genuine adapters with an endpoint that is ready for a rollout: this machine, and the clouds' stacks on their manual clocks."""
 
-import atexit
-import sys
 from datetime import timedelta
-from functools import cache
 from importlib.util import find_spec
 
 from isthmus.lifecycle.rehearsal_places import Cloud, Home
@@ -17,16 +14,6 @@ from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 MINUTE = timedelta(minutes=1)
 
 
-@cache
-def manual_stack(cloud="aws"):
-    from isthmus.localstack.run import start
-
-    command = f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}"
-    stack = start(cloud, clock="manual", images={"isthmus": command})
-    atexit.register(stack.stop)
-    return stack
-
-
 def laptop(folder):
     return Home(places.fresh("local", folder / ".isthmus"))
 
@@ -34,7 +21,7 @@ def laptop(folder):
 def sagemaker(_folder=None):
     from isthmus.localstack.client import Stack
 
-    stack = Stack(manual_stack().url)
+    stack = Stack(places.stack("aws", "manual").url)
     stack.reset()
     options = {"endpoint_url": stack.url, "bucket": "s3://conformance", "region": "us-east-1", "account": "123456789012"}
     return Cloud(Profile(name="sagemaker", adapter="sagemaker", project=places.PROJECT, options=options), stack)
@@ -44,7 +31,7 @@ def vertex(_folder=None):
     from isthmus.localstack.client import Stack
     from isthmus.localstack.gcp.environment import of
 
-    stack = Stack(manual_stack("gcp").url, "gcp")
+    stack = Stack(places.stack("gcp", "manual").url, "gcp")
     stack.reset()
     options = {
         "endpoint_url": stack.url,

@@ -1,12 +1,10 @@
 """The conformance suite's stack, with its faults, for the tests of one adapter."""
 
-import sys
-
 import pytest
 
 from isthmus.adapters import targets
 from isthmus.localstack.client import Stack
-from isthmus.localstack.run import start_aws
+from isthmus.tests.conformance import places
 from isthmus.tests.conformance.places import aws_stack, fresh
 
 
@@ -36,6 +34,4 @@ def stack(profile):  # the profile has reset it
 @pytest.fixture(scope="session")
 def still_stack():
     """A stack whose clock stands still: an update goes on until it is moved."""
-    image = f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1 --model {{model}} --port {{port}}"
-    with start_aws(clock="manual", images={"isthmus": image}) as running:
-        yield running
+    return places.stack("aws", "manual")

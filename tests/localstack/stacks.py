@@ -1,0 +1,26 @@
+"""The stack processes of these tests: one of each clock serves a whole process of tests, and each test empties it before it begins."""
+
+import atexit
+import sys
+from functools import cache
+from pathlib import Path
+
+from isthmus.localstack.run import start_aws
+
+IMAGES = {
+    "shell": "sh",
+    "tools/trainer": "sh -c 'echo arguments: \"$@\"; echo from-image > /opt/ml/model/m' image",
+    "toy": f"{sys.executable} {Path(__file__).with_name('toy_server.py')}",
+}
+
+
+def started(clock, **options):
+    """A stack of one's own."""
+    return start_aws(images=IMAGES, clock=clock, **options)
+
+
+@cache
+def shared(clock, *, moto_answers=False):
+    running = started(clock, moto_answers=moto_answers)
+    atexit.register(running.stop)
+    return running
