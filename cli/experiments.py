@@ -1,4 +1,4 @@
-"""experiment start | ramp | stop | list | status | history | results | power | report."""
+"""experiment start | ramp | stop | list | status | history | audit | results | power | report."""
 
 from __future__ import annotations
 
@@ -98,6 +98,18 @@ def history(console: Console, name: str | None) -> None:
         console.result(changes, history_text(changes))
 
 
+@command(help="Compute the arm of every logged unit of EXPERIMENT's run once more. Exit code 1: some are not the hash's.")
+@click.argument("name", metavar="EXPERIMENT")
+def audit(console: Console, name: str) -> None:
+    from ..experiments.audit import audit as judge
+
+    with console.open() as project:
+        seen = judge(project, name)
+        console.result(seen)
+    if not seen.sound:
+        raise SystemExit(1)
+
+
 @command(name="list", help="The experiments of project.yaml, and the runs that are live.")
 def list_(console: Console) -> None:
     from ..experiments.standing import listed
@@ -153,5 +165,5 @@ def report(console: Console, name: str) -> None:
         console.result({"page": str(written)}, f"page   {relative(written)}")
 
 
-for verb in (start, ramp, stop, list_, status, history, results, power, report):
+for verb in (start, ramp, stop, list_, status, history, audit, results, power, report):
     experiment.add_command(verb)

@@ -12,10 +12,12 @@ from msgspec.structs import replace
 
 from ..endpoints import owner
 from ..endpoints.gateway.assignment import Change, Live, LiveArm, LiveRun, What
+from ..endpoints.gateway.streams import STREAMS
 from ..endpoints.port import EndpointState
 from ..endpoints.smoke import Smoke, smoke_arm
 from ..errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from ..project.names import did_you_mean
+from ..project.streams import streams_of
 from ..runtime import Project
 from . import buckets, runs, startable
 from .runs import Definition, FrozenRun, StoredLive
@@ -47,6 +49,8 @@ def _started(project: Project, before: StoredLive, definition: Definition) -> St
     if definition.experiment.aims:
         _check_free(project, endpoint, definition.experiment.name)
     frozen = _claimed(project, startable.frozen_run(project, definition, arms))
+    for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
+        project.target.events.apply(STREAMS[stream])  # as `deploy` does: who is assigned from now on is logged
     answers = _tried(project, layer.endpoint, frozen.arms) if endpoint is not None else {}
     aims = definition.experiment.aims
     former = _own(project, endpoint, frozen.run) if aims else None

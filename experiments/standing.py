@@ -10,15 +10,15 @@ import msgspec
 
 from ..endpoints import owner
 from ..endpoints.gateway.assignment import Change, Live, LiveRun
+from ..endpoints.gateway.streams import ASSIGNMENTS
 from ..errors import NotFound
 from ..runtime import Project
 from . import buckets, runs, startable
 from .runs import FrozenRun
 from .telling import RunState, RunStatus
 
-ASSIGNMENTS = "assignments"
 _UNITS = f"""
-SELECT arm, count(DISTINCT unit) AS units, max(config) AS config FROM {ASSIGNMENTS}
+SELECT arm, count(DISTINCT unit) AS units, max(config) AS config FROM {ASSIGNMENTS.name}
 WHERE run = $run AND reason = 'split' AND segment = '' AND dt >= $first GROUP BY arm
 """
 
@@ -92,7 +92,7 @@ def _owner(project: Project, endpoint: str) -> str:
 def _logged(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None, int | None]:
     """Units by arm, and the newest version of the document under which one was logged. None: there is no such table yet."""
     warehouse = project.target.warehouse
-    if warehouse.observe(ASSIGNMENTS) is None:
+    if warehouse.observe(ASSIGNMENTS.name) is None:
         return None, None
     first = min(frozen.at, project.now()).astimezone(UTC)
     rows = warehouse.query(_UNITS, {"run": frozen.run, "first": f"{first:%Y-%m-%d}"}).to_pylist()

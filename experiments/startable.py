@@ -17,6 +17,7 @@ from ..runtime import Project
 from . import buckets, runs
 from .buckets import Ranges
 from .runs import Definition, FrozenRun
+from .target_check import check_target
 
 
 def defined(project: Project, name: str) -> Definition:
@@ -41,32 +42,14 @@ def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
     experiment = definition.experiment
     parameters: list[dict[str, Any]] = [arm.parameters for arm in experiment.arms]
     if experiment.aims:
-        _check_aim(project, definition)
+        if problems := check_target(project.description, experiment, project.target.name, project.target.capabilities):
+            raise ProjectError(problems)
         endpoint = observed(project, definition.layer.endpoint)
         _check_variants(project, experiment, endpoint)
         parameters = [{"variant": _busiest(endpoint), **values} for values in parameters]
     ends = uppers([arm.weight for arm in experiment.arms])
     return tuple(
         LiveArm(name=arm.name, upper=end, parameters=values) for arm, end, values in zip(experiment.arms, ends, parameters, strict=True)
-    )
-
-
-def _check_aim(project: Project, definition: Definition) -> None:
-    capability = project.target.capabilities["invoke.variant"]
-    if capability.level != "refused":
-        return
-    experiment = definition.experiment
-    routing = project.spec.endpoints[definition.layer.endpoint].routing
-    arm = next(arm.name for arm in experiment.arms if "variant" in arm.parameters)
-    raise ProjectError(
-        (
-            problem_at(
-                project.description,
-                f"experiments.{experiment.name}.arms.{arm}.variant",
-                f"{project.target.name} cannot aim one call at a variant under routing: {routing}",
-                "use arms that differ by parameters: they travel with the request on every target",
-            ),
-        )
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ..endpoints.hosting import AIM
 from ..errors import Problem
 from ..project.experiments import arm_key
-from ..project.report import place
+from ..project.report import problem_at
 from ..project.specs import Description, Experiment
 from ..target import Capability
 
@@ -30,10 +30,9 @@ def check_target(
 def _problem(description: Description, experiment: Experiment, arm: str, target: str) -> Problem:
     routing = description.spec.endpoints[description.spec.layers[experiment.layer].endpoint].routing
     key = arm_key(experiment.name, arm, "variant", description.places)
-    at = place(description, key)
-    return Problem(
-        file=at.file,
-        line=at.line,
-        message=f"{key}: {target} cannot aim one call at a variant under routing: {routing}",
-        remedy="use arms that differ by parameters: they travel with the request on every target",
+    return problem_at(
+        description,
+        key,
+        f"{target} cannot aim one call at a variant under routing: {routing}",
+        "use arms that differ by parameters: they travel with the request on every target",
     )

@@ -64,15 +64,20 @@ class Desk:
         self.ports = self.world.ports(self.calls)
         for name in ("state", "endpoints", "metrics", "registry", "blobs"):
             target.__dict__[name] = getattr(self.ports, name)
+        target.__dict__["events"] = self
         target.clock = self.world.now
         declared(self.project, *experiments, **layers)
-        self.tried = []
+        self.tried, self.streams = [], []
         monkeypatch.setenv("ISTHMUS_USER", "ann")
         monkeypatch.setattr(experiment, "smoke_arm", self.smoke)
 
     def smoke(self, _project, _endpoint, variant, parameters):
         self.tried.append((variant, dict(parameters)))
         return Smoke(sent=20, answered=20)
+
+    def apply(self, stream):
+        """As an EventLog: nobody logs anything here."""
+        self.streams.append(stream.name)
 
     def beside(self, *experiments):
         return Desk(self.monkeypatch, self.folder / "elsewhere", *(experiments or self.experiments), world=self.world, **self.layers)
