@@ -29,8 +29,8 @@ from isthmus.localstack.frozen import Changed, freeze, thaw
 from isthmus.localstack.home import Home
 from isthmus.localstack.run import StackFailed, start_aws
 from isthmus.localstack.state import State
+from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.endpoints_kit import Kit
-from isthmus.tests.localstack.endpoints_kit import start as start_kit
 from isthmus.tests.localstack.jobkit import Aws, alive, definition, step, training_request, until
 from isthmus.tests.localstack.keys_kit import control
 
@@ -221,11 +221,8 @@ def test_jobs_and_executions_that_ran_have_failed_and_those_that_ended_are_as_th
 
 
 def test_endpoints_get_their_servers_back_with_the_weights_that_were_set(tmp_path):
-    os.environ["ISTHMUS_STACK_ENDPOINT_SECONDS"] = "0"
-    images = {"toy": f"{sys.executable} {tmp_path / 'toy_server.py'}"}
-    first = start_kit(tmp_path, "real")  # writes the server's script
-    first.stop()
-    stack = start_aws(images=images, clock="real", home=tmp_path / "home")
+    at_once = {"home": tmp_path / "home", "env": {"ISTHMUS_STACK_ENDPOINT_SECONDS": "0"}}
+    stack = stacks.started("real", **at_once)
     try:
         kit = Kit(stack.url)
         kit.bucket()
@@ -242,7 +239,7 @@ def test_endpoints_get_their_servers_back_with_the_weights_that_were_set(tmp_pat
         os.kill(stack.pid, signal.SIGKILL)
         stack.stop()
         until(lambda: not alive(server))
-        stack = start_aws(images=images, clock="real", home=tmp_path / "home")
+        stack = stacks.started("real", **at_once)
         kit = Kit(stack.url)
         assert kit.status() in ("Creating", "InService")
         until(lambda: kit.status() == "InService")
@@ -251,7 +248,6 @@ def test_endpoints_get_their_servers_back_with_the_weights_that_were_set(tmp_pat
         assert (variant, answer["model"]) == ("b", "y")
         assert answer["pid"] != server
     finally:
-        del os.environ["ISTHMUS_STACK_ENDPOINT_SECONDS"]
         stack.stop()
 
 
