@@ -29,6 +29,15 @@ def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] 
     return None
 
 
+def steps(event: str, unit: str, events: Mapping[str, Event]) -> tuple[tuple[str, str], ...]:
+    """The path with the event that has each attribute: `(("click", "impression_id"), ("impression", "visitor_id"))`; empty without one."""
+    followed: list[tuple[str, str]] = []
+    for name in path(event, unit, events) or ():
+        followed.append((event, name))
+        event = next((attribute.event for attribute in events[event].attributes if attribute.name == name and attribute.event), event)
+    return tuple(followed)
+
+
 def has_exposure(event: Event) -> bool:
     """Whether it says what it followed: then it has the view `<event>_exposed`."""
     return any(map(_exposure, event.attributes))

@@ -84,6 +84,13 @@ def totals(metric: Metric) -> tuple[Total, ...]:
     return (metric.numerator,) if metric.denominator is None else (metric.numerator, metric.denominator)
 
 
+def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:
+    """(event, attribute) of all that is added up and of the ways to the units; attribute None: an event's number."""
+    units = {endpoint.unit for endpoint in spec.endpoints.values()}
+    added: set[tuple[str, str | None]] = {(total.event, total.attribute) for total in totals(metric)}
+    return added.union(*(reach.steps(total.event, unit, spec.events) for total in totals(metric) for unit in units))
+
+
 def judged(metric: Metric, spec: ProjectSpec, declared: Declared, report: Report) -> bool:
     """Whether it can be said what its events come to: it is sound, and so is every event."""
     return report.sound(f"metrics.{metric.name}") and len(spec.events) == len(declared.events)

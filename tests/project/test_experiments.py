@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from isthmus.events.readers import readers
 from isthmus.project import reach
 from isthmus.project.specs import Condition, ExperimentArm, ExperimentGuardrail, Layer, Metric, Parameter, Plan, Total
 
@@ -127,6 +128,15 @@ def test_a_section_of_experiments_may_be_files_of_its_own(shop):
 )
 def test_an_event_comes_to_its_unit_by_the_shortest_path(spec, event, path):
     assert reach.path(event, "visitor_id", spec.events) == path
+
+
+def test_a_metric_reads_what_it_adds_up_and_what_leads_to_the_unit(spec):
+    assert readers(spec, "purchase", "amount") == ("metric revenue",)
+    assert readers(spec, "purchase", "visitor_id") == ("metric bought", "metric revenue")
+    assert readers(spec, "view", "page") == ()
+    assert readers(spec, "click", "impression_id")[:2] == ("objective ctr", "metric clicks")
+    assert "metric clicks" in readers(spec, "impression", "exposure_id")
+    assert "metric clicks" not in readers(spec, "impression", "item_id")
 
 
 @pytest.mark.parametrize("case", SHOP_CASES.values(), ids=SHOP_CASES)

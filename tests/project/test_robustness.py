@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from isthmus.project import yaml
 from isthmus.project.load import load, parse
 
+from . import home_shop
 from .conftest import EXAMPLE
 
 FILES = ["project.yaml", "models/logistic.yaml", "models/popularity.yaml", "profiles.yaml"]
@@ -43,11 +44,7 @@ def folder(tmp_path_factory):
     return path
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(SPOTS), st.sampled_from(["replace", "remove", "rename"]), VALUES)
-def test_any_one_edit_is_read_or_explained(folder, spot, kind, value):
-    file, path = spot
-    tree = tree_of(file)
+def edit(tree, path, kind, value):
     at = tree
     for key in path[:-1]:
         at = at[key]
@@ -57,6 +54,21 @@ def test_any_one_edit_is_read_or_explained(folder, spot, kind, value):
         at[str(value)] = at.pop(path[-1])
     else:
         del at[path[-1]]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    path = tmp_path_factory.mktemp("robust_shop")
+    home_shop.write(path)
+    return path
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(SPOTS), st.sampled_from(["replace", "remove", "rename"]), VALUES)
+def test_any_one_edit_is_read_or_explained(folder, spot, kind, value):
+    file, path = spot
+    tree = tree_of(file)
+    edit(tree, path, kind, value)
     try:
         (folder / file).write_text(json.dumps(tree, indent=1))
         description, problems = parse(folder)
@@ -70,6 +82,27 @@ def test_any_one_edit_is_read_or_explained(folder, spot, kind, value):
             assert description is None or description.spec.events.keys() == {"impression", "click"} or "rename" in kind
     finally:
         shutil.copyfile(EXAMPLE / file, folder / file)
+
+
+SHOP = home_shop.FILES["project.yaml"].lstrip()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from([path for path in spots(yaml.plain(yaml.read(SHOP, "project.yaml")[0])) if path]),
+    st.sampled_from(["replace", "remove", "rename"]),
+    VALUES,
+)
+def test_any_one_edit_of_experiments_is_read_or_explained(shop, path, kind, value):
+    tree = yaml.plain(yaml.read(SHOP, "project.yaml")[0])
+    edit(tree, path, kind, value)
+    (shop / "project.yaml").write_text(json.dumps(tree, indent=1))
+    description, problems = parse(shop)
+    assert all(p.message and p.line <= 250 for p in problems)
+    if not any(p.severity == "error" for p in problems):
+        assert load(shop) == description
+    if description is not None:
+        assert all(experiment.layer in description.spec.layers for experiment in description.spec.experiments.values())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

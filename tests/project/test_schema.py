@@ -8,8 +8,10 @@ from jsonschema import Draft202012Validator
 from isthmus.project import yaml
 from isthmus.project.schema import json_schema
 
+from . import home_shop
 from .cases import CASES, F, L, P, Q
-from .conftest import EXAMPLE
+from .conftest import EXAMPLE, Folder
+from .shop_cases import SHOP_CASES
 
 DEFINITION = {P: "project", L: "model", Q: "model", F: "profiles"}
 
@@ -51,6 +53,27 @@ def test_the_example_conforms(file):
 def test_the_document_itself_is_the_schema_of_project_yaml():
     node, _ = yaml.read((EXAMPLE / P).read_text(), P)
     assert Draft202012Validator(json_schema()).is_valid(yaml.plain(node))
+
+
+SEEN_OF_THE_SHOP = [
+    "rules", "a parameter without a default", "a parameter of a type that is none", "any of an attribute", "a sum of more than one thing",
+    "a ratio of one total", "a ratio of a bare attribute", "a layer without an endpoint", "a holdout of thousandths", "a salt with a colon",
+    "a name with a dot", "explore of an arm without its sign", "a share of thousandths", "a share without its sign",
+    "targeting by nothing", "targeting by an unknown word", "a plan without an effect", "a plan of no day", "interleaving",
+]  # fmt: skip
+
+
+def test_the_shop_of_experiments_conforms(tmp_path):
+    home_shop.write(tmp_path)
+    assert errors(tmp_path, P) == []
+
+
+@pytest.mark.parametrize("name", SEEN_OF_THE_SHOP)
+def test_it_rejects_what_the_loader_rejects_of_experiments(tmp_path, name):
+    home_shop.write(tmp_path)
+    file, old, new, *_ = SHOP_CASES[name]
+    Folder(tmp_path).edit(file, old, new)
+    assert errors(tmp_path, file)
 
 
 @pytest.mark.parametrize("name", SEEN_BY_SCHEMA)
