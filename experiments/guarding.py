@@ -54,7 +54,7 @@ def _bound(guardrail: ExperimentGuardrail, compared: Difference | None) -> float
 
 
 def _judged(guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, bound: float | None, horizon: Horizon) -> Judgement:
-    if _harmed(guardrail, control, treatment, horizon.watching.multiple()):
+    if _seen(guardrail, control.sums, treatment.sums) and _harmed(guardrail, control, treatment, horizon.watching.multiple()):
         return "broken"
     sign = _sign(guardrail.may)
     return "holds" if bound is not None and sign * bound <= _margin(guardrail) else "inconclusive"
@@ -66,12 +66,13 @@ def _harmed(guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, multip
     allowed = 1 + sign * _margin(guardrail)
     beyond = sign * (treatment.point.value - allowed * control.point.value)
     error = math.sqrt(treatment.point.variance + allowed**2 * control.point.variance)
-    return _seen(guardrail, control.sums, treatment.sums) and control.point.value >= 0 and beyond > multiple * error
+    return beyond > multiple * error
 
 
 def _seen(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
+    """Enough to show harm. Of a rate below zero a margin in percent means nothing."""
     larger = treatment if guardrail.may == "rise" else control
-    return min(control.units, treatment.units) >= FEWEST_UNITS and larger.counted >= FEWEST_OUTCOMES
+    return min(control.units, treatment.units) >= FEWEST_UNITS and larger.counted >= FEWEST_OUTCOMES and control.rate >= 0
 
 
 def _sign(may: Literal["rise", "drop"]) -> int:

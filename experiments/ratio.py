@@ -109,5 +109,5 @@ def standard_error(control: Point, treatment: Point) -> float:
 
 def p_value(control: Point, treatment: Point) -> float:
     """Of no difference, two-sided, for one look."""
-    error = standard_error(control, treatment)
-    return 2 * NormalDist().cdf(-abs(treatment.value - control.value) / error) if error else 1.0
+    error, distance = standard_error(control, treatment), abs(treatment.value - control.value)
+    return 2 * NormalDist().cdf(-distance / error) if error else float(not distance)

@@ -52,6 +52,10 @@ def test_a_guardrail_holds_by_its_bound_and_is_broken_by_what_always_shows(guard
     assert guarded(guardrail, rows_of(control, 20_000), rows_of(treatment, 20_000)).judged == judged
 
 
+def test_two_arms_without_a_unit_show_nothing():
+    assert guarded(MAY_RISE, rows_of(0, 0), rows_of(0, 0), Horizon(inference="always", units=0)).judged == "inconclusive"
+
+
 def test_the_bound_is_on_the_side_of_the_harm_at_five_percent():
     control, treatment = rows_of(2000, 20_000), rows_of(2050, 20_000)
     spread = 1.6448536 * math.sqrt(0.9 / 2000 * 20_000 / 19_999 + (1 - 0.1025) / 2050 * 20_000 / 19_999)

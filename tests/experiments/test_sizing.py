@@ -7,9 +7,10 @@ import pytest
 
 from isthmus.experiments.looks import bounds, cost_of_looks, power, spent
 from isthmus.experiments.ratio import compare
-from isthmus.experiments.sizing import effect_shown, units_needed
+from isthmus.experiments.sizing import days_left, effect_shown, planned_units, units_needed
 
 from .test_ratio import RUNS, arm, outside, rows_of
+from .worlds import sums, units
 
 
 def test_bounds_of_five_looks_are_the_published_ones():
@@ -66,3 +67,29 @@ def test_the_figures_of_the_example():
     assert [round(100 * bound, 3) for bound in (difference.absolute.low, difference.absolute.high)] == [-0.135, 0.215]
     assert [round(100 * bound) for bound in (difference.relative.low, difference.relative.high)] == [-29, 71]
     assert [round(units_needed(control, effect), -3) for effect in (0.05, 0.2)] == [1_687_000, 113_000]
+
+
+def test_arms_of_unequal_weight_and_people_with_several_rows_are_as_many_as_show_the_effect_four_times_in_five():
+    random = np.random.default_rng(20261241)
+    pilot = sums(*units("ratio", random, 1, 20_000)[:2])[0]
+    size = planned_units(pilot, 0.25, (70, 30))
+    y, d, _ = units("ratio", random, RUNS, round(0.7 * size))
+    raised, of, _ = units("ratio", random, RUNS, round(0.3 * size), 0.25)
+    shown = sum(outside(pair) for pair in zip(sums(y, d), sums(raised, of), strict=True))
+    assert abs(shown - 0.8 * RUNS) <= 4 * math.sqrt(RUNS * 0.8 * 0.2)
+
+
+def test_a_plan_of_two_equal_arms_is_twice_an_arm_and_more_tests_or_an_uneven_split_need_more():
+    control = rows_of(400, 10_000)
+    two = planned_units(control, 0.2, (1, 1))
+    assert two == pytest.approx(2 * units_needed(control, 0.2), abs=1)
+    assert planned_units(control, 0.2, (1, 1), saved=0.4) == pytest.approx(0.6 * two, abs=1)
+    assert planned_units(control, 0.2, (1, 1), tests=4) > planned_units(control, 0.2, (1, 1), tests=2) > two
+    assert planned_units(control, 0.2, (9, 1)) > 2 * two
+
+
+def test_a_plan_is_over_when_its_units_have_come_and_their_days_have_passed():
+    assert days_left(10_000, 7_200, 560) == 5
+    assert days_left(10_000, 7_200, 560, within=7) == 12
+    assert days_left(10_000, 12_000, 0.0, within=3.5) == 4
+    assert days_left(10_000, 7_200, 0.0) is None

@@ -56,6 +56,18 @@ def test_a_mean_ten_million_times_its_spread_keeps_nine_digits_of_the_spread_whe
     assert (plain.shift_due, arm(y, d, x, SHIFTED).shift_due, arm(y, d, x, plain.means).shift_due) == (True, False, False)
 
 
+def test_ten_million_floats_have_the_standard_error_of_long_doubles():
+    random = np.random.default_rng(20261214)
+    x = random.lognormal(3, 1, 1_000_000)
+    y, d = x * random.lognormal(0, 0.5, x.size), random.integers(1, 30, x.size) + 0.0
+    million = arm(y, d, x)
+    ten = sum([million] * 10, NOTHING)
+    z = linear(y, d)
+    theta = ((z - z.mean()) * (x - x.mean())).sum() / ((x.astype(np.longdouble) - x.mean()) ** 2).sum()
+    expected = ((z - theta * x) - (z - theta * x).mean()).std() / math.sqrt(10**7 - 1)
+    assert math.sqrt(points({"a": ten})["a"].variance) == pytest.approx(float(expected), rel=1e-9)
+
+
 def test_whole_numbers_need_no_shift():
     y = 10**9 + np.arange(1000)
     whole = Sums(units=1000, y=int(y.sum()), yy=sum(int(one) ** 2 for one in y), d=1000, dd=1000, yd=int(y.sum()))
