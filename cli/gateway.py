@@ -10,7 +10,10 @@ from ..errors import Invalid
 from .console import Console, command
 
 
-@command(help="Serve ENDPOINTs (default: all) over HTTP until SIGTERM or Ctrl-C: POST /rank; GET /health, /ping, /metrics, /openapi.json.")
+@command(
+    help="Serve ENDPOINTs (default: all) over HTTP until SIGTERM or Ctrl-C: POST /rank, /assign, /track, /ofrep/v1/evaluate/flags; "
+    "GET /health, /ping, /metrics, /openapi.json."
+)
 @click.argument("endpoints", nargs=-1, metavar="[ENDPOINT]...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen. Beyond this machine only with ISTHMUS_TOKEN.")
 @click.option("--port", default=8800, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")

@@ -339,7 +339,10 @@ class Running:
             return 0, ""
 
     def rank(self):
-        request = urllib.request.Request(f"{self.url}/rank", json.dumps(mini.REQUEST).encode(), {"content-type": "application/json"})
+        return self.post("/rank", mini.REQUEST)
+
+    def post(self, path, fields):
+        request = urllib.request.Request(f"{self.url}{path}", json.dumps(fields).encode(), {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as reply:
             return json.loads(reply.read())
 
@@ -381,7 +384,7 @@ def two(folder):
 def test_the_how_to_is_answered_as_it_says(two):
     two.until_ready(2)
     calls = documented()[1]
-    assert len(calls) == 4
+    assert len(calls) == 6
     for call in calls:
         words = [word.replace("http://127.0.0.1:8800", two.url) for word in shlex.split(call)]
         done = subprocess.run([*words, "--fail"], capture_output=True, text=True, check=False, timeout=60)
@@ -525,6 +528,8 @@ def test_hundreds_of_idle_connections_lock_nobody_out_of_few_descriptors_and_a_s
         idle = [socket.create_connection((host, int(port))) for _ in range(300)]
         assert running.get("/ping")[0] == 200
         assert running.rank()["items"]
+        assert running.post("/assign", {"visitor_id": "v1"}) == {"assignments": {}, "parameters": {}, "config": None}
+        assert running.post("/track", {"event": "click", "impression_id": "i1", "item_id": 2}) == {"accepted": 1, "rejected": []}
         for connection in idle:
             connection.close()
         maps = Path(f"/proc/{running.child.pid}/maps").read_text()
