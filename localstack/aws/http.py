@@ -50,11 +50,12 @@ class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitres
     """What is no request. Where its headers were not read nobody knows for which API it is: it gets S3's shape, as other plain HTTP."""
 
     def execute(self) -> None:
-        error = self.request.error
+        request: Any = self.request
+        error = request.error
         refusal = AwsError(_CODES.get(error.code, "InternalFailure"), f"{error.reason}: {error.body}", error.code)
-        answer = wire.unreadable(_environ(self.request.headers), refusal)
+        answer = wire.unreadable(_environ(request.headers), refusal)
         self.status = f"{error.code} {error.reason}"
-        self.response_headers.extend(answer.headers)
+        self.response_headers = [*self.response_headers, *answer.headers]
         self.set_close_on_finish()
         self.content_length = len(answer.body)
         self.write(answer.body)
