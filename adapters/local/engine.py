@@ -139,9 +139,9 @@ class Engine:
         known = {batch.name: batch for batch in before.batches} if before is not None and same else {}
         last = before.last if before is not None and same else 0
         # the spool before the files: see spool.py
-        fresh = (
-            spool.read(self._database.connection, document, after=last, about=spool.COMPACT) if document.stream_key is not None else None
-        )
+        fresh, more = None, False
+        if document.stream_key is not None:
+            fresh, more = spool.read(self._database.connection, document, after=last, about=spool.COMPACT)
         listed = batches.listed(self._folder / document.name, known)
         count = fresh.num_rows if fresh is not None else 0
         if fresh is not None and count:
@@ -149,13 +149,12 @@ class Engine:
         now = _Registered(document=document, batches=listed, floor=spool.floor(listed), last=last)
         if now != before:
             _replace(base, now, fresh, again=not same)
-        compacted = count > 0 and self._compacted(base, document)
-        return now, compacted or count >= spool.COMPACT
+        return now, (count > 0 and self._compacted(base, document, much=more)) or more
 
-    def _compacted(self, base: duckdb.DuckDBPyConnection, document: Document) -> bool:
+    def _compacted(self, base: duckdb.DuckDBPyConnection, document: Document, *, much: bool) -> bool:
         """Make a batch of what waits, when it is much. What cannot be written stays where it is, and is read there."""
         counted = base.execute(f"SELECT count(*) FROM {relations.spool_table(document)}").fetchone()
-        if counted is None or counted[0] < spool.COMPACT or self._calls.dry_run:
+        if counted is None or (counted[0] < spool.COMPACT and not much) or self._calls.dry_run:
             return False
         with suppress(OSError, IsthmusError):
             return spool.compact(self._database, self._folder / document.name, document, about=spool.COMPACT)

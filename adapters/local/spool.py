@@ -30,6 +30,7 @@ CREATE INDEX IF NOT EXISTS event_spool_stream ON event_spool (stream, sequence);
 """
 SEQUENCE = "isthmus_sequence"
 COMPACT = 20_000  # events that wait before a reader makes a batch of files of them; it reads no more at a time
+COMPACT_BYTES = 32 << 20  # the same, of events with long texts
 
 Values = Sequence[object]  # in the order of the table's columns; timestamps as milliseconds
 
@@ -44,10 +45,10 @@ def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> 
     db.execute("DELETE FROM event_spool WHERE stream = ?1 AND (?2 IS NULL OR sequence <= ?2)", (stream, up_to))
 
 
-def read(db: sqlite3.Connection, document: Document, *, after: int, about: int | None = None) -> pa.Table:
-    """What was appended after a sequence number: `isthmus_sequence` (int64), the table's columns, dt.
+def read(db: sqlite3.Connection, document: Document, *, after: int, about: int | None = None) -> tuple[pa.Table, bool]:
+    """What was appended after a sequence number: `isthmus_sequence` (int64), the table's columns, dt. And whether there may be more.
 
-    `about`: the first so many events, and those that were appended together with the last of them.
+    `about`: the first so many events or COMPACT_BYTES, and those that were appended together with the last of them.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -57,23 +58,26 @@ def read(db: sqlite3.Connection, document: Document, *, after: int, about: int |
     )
     sequences: list[int] = []
     rows: list[list[object]] = []
+    size, more = 0, False
     for sequence, encoded in stored:
         decoded = msgspec.msgpack.decode(encoded)
         rows += decoded
         sequences += [sequence] * len(decoded)
-        if about is not None and len(rows) >= about:
+        size += len(encoded)
+        if about is not None and (len(rows) >= about or size >= COMPACT_BYTES):
+            more = True
             break
     schema = arrow_schema(document.columns)
     if not rows:  # without pa.array([]), which imports pandas to see whether it was given some of its own; so does schema.empty_table
         none = pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
-        return none.append_column(SEQUENCE, pa.nulls(0, pa.int64())).append_column(PARTITION, pa.nulls(0, pa.string()))
+        return none.append_column(SEQUENCE, pa.nulls(0, pa.int64())).append_column(PARTITION, pa.nulls(0, pa.string())), False
     width = len(schema)
     # a column that the table gained since the event was written is null in it
     columns = zip(*(row + [None] * (width - len(row)) for row in rows), strict=True)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
     data = pa.Table.from_arrays(arrays, schema=schema)
     dates = pc.strftime(data.column(document.time_column), format="%Y-%m-%d")
-    return data.append_column(SEQUENCE, pa.array(sequences, pa.int64())).append_column(PARTITION, dates)
+    return data.append_column(SEQUENCE, pa.array(sequences, pa.int64())).append_column(PARTITION, dates), more
 
 
 def floor(published: Sequence[batches.Batch]) -> int:
@@ -90,7 +94,7 @@ def compact(database: Database, table: Path, document: Document, *, about: int |
         except BlockingIOError:
             return False
         done = floor(batches.listed(table, {}))
-        waiting = read(database.connection, document, after=done, about=about)
+        waiting, _ = read(database.connection, document, after=done, about=about)
         last = done
         if waiting.num_rows:
             last = waiting.column(SEQUENCE)[-1].as_py()

@@ -64,9 +64,12 @@ def changes(folder):
 
 
 def test_a_plan_finds_the_tables_and_views_of_an_old_store_as_they_are_declared_but_for_the_columns_that_came_since(store):
-    tables, endpoint = changes(store)
+    tables, exposures, rankings, endpoint = changes(store)
     added = "(adds correction, stored_timestamp)"
     assert " ".join(tables) == f"~ event table impression {added}, click {added} apply"
+    logged = "assignments, parameters, config"
+    assert " ".join(exposures) == f"~ event stream exposures (adds correction, stored_timestamp, {logged}) apply"
+    assert " ".join(rankings) == "+ event stream rankings apply"
     isthmus(store, "apply")
     assert changes(store) == [endpoint]  # its processes do not run
 
