@@ -41,6 +41,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     ready_workers: int
     waiting_exposures: int
     undelivered_exposures: int
+    undelivered_rows: int  # of all streams
     endpoints: dict[str, Readiness]
     config: int | None = None  # the version of experiments/live that this process has
     config_age: float | None = None  # seconds since the store was seen to have it; null: it was not read yet

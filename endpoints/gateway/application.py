@@ -67,7 +67,7 @@ class Application:
         self._tried = asyncio.Event()
         self._looking: asyncio.Future[Any] | None = None
         self._looked = 0.0
-        self.lost = 0  # exposures, once it is closed
+        self.lost = 0  # rows of what is logged, once it is closed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -24,6 +24,7 @@ from ...errors import Busy
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 REQUESTS, SECONDS = "isthmus_gateway_requests_total", "isthmus_gateway_request_seconds"
 UNDELIVERED, WAITING = "isthmus_gateway_undelivered_exposures_total", "isthmus_gateway_waiting_exposures"
+UNDELIVERED_ROWS = "isthmus_gateway_undelivered_rows_total"
 ASSIGNMENTS, GONE = "isthmus_gateway_assignments_total", "isthmus_gateway_aimed_at_nothing_total"
 CONFIG, CONFIG_AGE = "isthmus_gateway_config_version", "isthmus_gateway_config_age_seconds"
 WORKERS, READY, FEATURE_AGE = "isthmus_gateway_workers", "isthmus_gateway_ready_workers", "isthmus_gateway_feature_age_seconds"
@@ -31,6 +32,7 @@ _FAMILIES = {
     REQUESTS: ("counter", "Answers, by what answered; endpoint and variant are empty where none was reached."),
     SECONDS: ("histogram", "From a request's head to its answer."),
     UNDELIVERED: ("counter", "Exposures that were answered and are lost."),
+    UNDELIVERED_ROWS: ("counter", "Rows of what is logged that are lost, by stream."),
     WAITING: ("gauge", "Exposures that were answered and are on their way."),
     ASSIGNMENTS: ("counter", "Answers to units in a run, by arm."),
     GONE: ("counter", "Calls that an arm aims at a variant which is not there: they went anywhere, with the defaults."),

@@ -114,7 +114,7 @@ def _run(make: Callable[[], Service], settings: Settings, listening: socket.sock
 
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(run())
-    print(f"stopped; {application.lost:,} exposures lost", file=sys.stderr, flush=True)
+    print(f"stopped; {application.lost:,} rows lost", file=sys.stderr, flush=True)
     return application.still_running
 
 

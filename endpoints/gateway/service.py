@@ -6,6 +6,7 @@ import shutil
 import sys
 import threading
 import time
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, final
@@ -15,6 +16,7 @@ import msgspec
 from ...errors import Invalid, IsthmusError, NotFound
 from ...feature_store import watermarks
 from ...project.names import did_you_mean
+from ...project.streams import Stream
 from ...runtime import Project
 from ..smoke import REQUESTS as TRIES  # where no request can be aimed: until every variant has answered, at most
 from . import counters
@@ -26,6 +28,7 @@ from .gateway import Gateway
 from .live_reader import LiveReader
 from .openapi import document
 from .sample import SampleFailed, Sampler
+from .streams import STREAMS
 
 CLOSING = timedelta(seconds=10)  # for what was answered and is not delivered yet
 _AGES = 10.0  # seconds for which the ages of features are not asked again
@@ -38,7 +41,7 @@ class _Endpoint:
         self.request: dict[str, Any] | None = None  # one that the endpoint answers
         self.warm = False
         self.readiness = Readiness(ready=False, problem="it is warming up")
-        self.lost = 0  # exposures that the counters know of
+        self.lost: Counter[Stream] = Counter()  # rows that the counters know of
         self.gone = 0  # calls that went unaimed, alike
 
 
@@ -137,6 +140,7 @@ class Service:
             ready_workers=_sum(figures, counters.READY),
             waiting_exposures=_sum(figures, counters.WAITING),
             undelivered_exposures=_sum(figures, counters.UNDELIVERED),
+            undelivered_rows=_sum(figures, counters.UNDELIVERED_ROWS),
             endpoints={name: served.readiness for name, served in self._served.items()},
             config=self._live.version,
             config_age=self._live.age,
@@ -158,8 +162,10 @@ class Service:
         """What other processes of this gateway should see of this one."""
         with self._counted:
             for name, served in self._served.items():
-                lost = served.gateway.undelivered
-                self.counters.add(sample(counters.UNDELIVERED, endpoint=name), lost - served.lost)
+                lost = Counter(served.gateway.undelivered_rows)
+                self.counters.add(sample(counters.UNDELIVERED, endpoint=name), lost["exposures"] - served.lost["exposures"])
+                for stream in STREAMS:
+                    self.counters.add(sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream), lost[stream] - served.lost[stream])
                 served.lost = lost
                 self.counters.set(sample(counters.WAITING, endpoint=name), served.gateway.waiting)
                 gone = served.gateway.tally.gone
@@ -172,7 +178,7 @@ class Service:
             self.counters.set(counters.READY, self._ready)
 
     def close(self) -> int:
-        """Deliver what was answered; return how many exposures this process has lost."""
+        """Deliver what was answered; return how many rows this process has lost."""
         for served in self._served.values():
             served.gateway.close(within=CLOSING)
         self._live.close()
@@ -181,7 +187,7 @@ class Service:
         self.project.target.close()
         if self._owns_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
-        return sum(served.lost for served in self._served.values())
+        return sum(served.lost.total() for served in self._served.values())
 
     @property
     def _ready(self) -> bool:

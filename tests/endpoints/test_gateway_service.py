@@ -233,6 +233,19 @@ def test_metrics_count_answers_by_endpoint_variant_and_status(caller):
     assert 'isthmus_gateway_feature_age_seconds{view="item_history"} ' in caller.ask("GET", "/metrics")[1]
 
 
+def test_rows_of_any_stream_that_are_lost_are_counted(caller):
+    lost = caller.application._service._served["ranker"].gateway._writer.undelivered
+    before = caller.ask("GET", "/health")[1]["undelivered_rows"]
+    lost.update({"rankings": 1, "assignments": 2})
+    lines = caller.ask("GET", "/metrics")[1].splitlines()
+    for line in ('exposures_total{endpoint="ranker"} 0', 'rows_total{endpoint="ranker",stream="exposures"} 0'):
+        assert f"isthmus_gateway_undelivered_{line}" in lines
+    for stream in ("rankings", "assignments"):
+        assert f'isthmus_gateway_undelivered_rows_total{{endpoint="ranker",stream="{stream}"}} {lost[stream]}' in lines
+    caller.application._looked = 0.0
+    assert caller.ask("GET", "/health")[1]["undelivered_rows"] == before + 3
+
+
 def test_health_says_what_is_missing_when_features_cannot_be_read(caller, monkeypatch):
     from isthmus.errors import Unavailable
 
@@ -245,7 +258,7 @@ def test_health_says_what_is_missing_when_features_cannot_be_read(caller, monkey
         patch.setattr(
             service._served["ranker"],
             "gateway",
-            type("Silent", (), {"look": staticmethod(silent), "undelivered": 0, "waiting": 0, "tally": Tally()}),
+            type("Silent", (), {"look": staticmethod(silent), "undelivered_rows": {}, "waiting": 0, "tally": Tally()}),
         )
         caller.application._looked = 0.0
         status, health = caller.ask("GET", "/health")

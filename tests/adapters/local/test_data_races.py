@@ -140,7 +140,7 @@ def test_a_fresh_home_can_be_opened_by_several_processes_at_once(home):
 
 
 @pytest.mark.parametrize(("limit", "value"), [("COMPACT", 40), ("COMPACT_BYTES", 800)])
-def test_threads_share_an_event_log_and_readers_never_lose_an_event_to_compaction(local, monkeypatch, limit, value):
+def test_threads_share_an_event_log_and_readers_never_lose_an_event_to_compaction(home, local, monkeypatch, limit, value):
     from isthmus.adapters.local import spool
 
     monkeypatch.setattr(spool, limit, value)
@@ -168,7 +168,7 @@ def test_threads_share_an_event_log_and_readers_never_lose_an_event_to_compactio
         thread.join()
     assert problems == []
     assert local.warehouse.observe("clicks_raw").rows == 240
-    assert any(local.home.glob("warehouse/clicks_raw/spool-*")), "nothing was compacted"
+    assert any(home.glob("warehouse/clicks_raw/spool-*")), "nothing was compacted"
 
 
 def test_another_processes_compaction_and_appends_are_seen(home, local):
