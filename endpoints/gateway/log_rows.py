@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -14,6 +13,8 @@ from ...events.port import Row
 from ...feature_store.history import entity_key
 from .assignment import Assignment, Decision
 from .ranking import Item, Shown
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +73,8 @@ def ranking(answered: Answered, candidates: Sequence[Item], best: Sequence[int],
         **answered.shared(),
         "gateway": gateway,
         "sequence": int(number),
-        "candidates": json.dumps(candidates),
-        "model_order": json.dumps(best),
+        "candidates": _encode(candidates).decode(),
+        "model_order": _encode(best).decode(),
         "explore": explore,
         "milliseconds": milliseconds,
     }
@@ -99,4 +100,4 @@ def assignment(
 
 def _text(value: object) -> str:
     """As JSON spells it, so that true is not True; text as it is."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode().strip('"')
+    return value if isinstance(value, str) else _encode(value).decode().strip('"')

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from isthmus.endpoints.gateway.exposed import OF_EXPOSURE, exposed_view
+from isthmus.endpoints.gateway.streams import EXPOSURES
 from isthmus.errors import Invalid, NotFound
 from isthmus.events import relations
 from isthmus.events.emit import stream_of
@@ -182,3 +184,35 @@ def test_of_several_contents_of_an_id_the_corrected_then_the_first_stored_then_t
     losers = target.warehouse.query(f"SELECT event_id, item FROM ({losers_sql(THING)}) AS losers ORDER BY event_id", {}).to_pylist()
     assert [(row["event_id"], row["item"]) for row in losers] == [("e1", 2), ("e2", 1), ("e4", 1), ("e5", 2)]
     assert target.warehouse.query(open_sql(THING), {}).num_rows == 0
+
+
+VIEW = Event(
+    name="view",
+    attributes=(Attribute(name="exposure_id", type="string", required=False), Attribute(name="position", type="int", required=False)),
+)
+SHOWN = {
+    "event_id": "q-1-1", "event_timestamp": NOON, "payload_digest": "d", "endpoint": "home", "unit": "v1", "variant": "champion",
+    "version": "ranker@1", "entity": "item", "entity_key": "7", "position": 1, "score": 0.5, "propensity": 0.25, "explored": False,
+    "assignments": '{"ranker_v2.1": "treatment"}', "parameters": '{"blend": 0.7}', "config": 12,
+}  # fmt: skip
+
+
+@pytest.mark.needs("events.delay")
+def test_an_event_is_seen_once_beside_the_exposure_that_it_names(target):
+    """What the gateway set, not what a client says of it; the event stays where there is no exposure."""
+    for table in relations.tables(ProjectSpec(name="shop", events={"view": VIEW})):
+        target.warehouse.apply(table)
+    for stream in (stream_of(VIEW), EXPOSURES):
+        target.events.apply(stream)
+    target.warehouse.apply(exposed_view(VIEW))
+    views = [{"event_id": f"e{n}", "event_timestamp": NOON, "payload_digest": "d", "source": "emit"} for n in range(3)]
+    named = [views[0] | {"exposure_id": "q-1-1", "position": 99}, views[1], views[2] | {"exposure_id": "q-unknown"}]
+    assert target.events.append("exposures", [SHOWN, SHOWN]) == ()
+    assert target.events.append("view_raw", [*named, named[0]]) == ()
+    visible(target, "SELECT event_id FROM exposures", 2)
+    visible(target, "SELECT event_id FROM view_raw", 4)
+    columns = ", ".join(OF_EXPOSURE)
+    read = target.warehouse.query(f"SELECT event_id, exposure_id, {columns} FROM view_exposed ORDER BY event_id", {}).to_pylist()
+    of_exposure = {name: SHOWN[name] for name in OF_EXPOSURE}
+    assert read[0] == {"event_id": "e0", "exposure_id": "q-1-1", **of_exposure}
+    assert [(row["event_id"], row["unit"], row["position"]) for row in read[1:]] == [("e1", None, None), ("e2", None, None)]

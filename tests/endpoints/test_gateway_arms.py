@@ -56,7 +56,7 @@ def test_a_unit_s_parameters_reach_the_model_and_stand_in_the_answer_and_in_ever
             assert json.loads(logged["assignments"]) == ranking.assignments
             assert json.loads(logged["parameters"]) == ranking.parameters
             assert logged["config"] == 12
-        assert (row["candidates"], row["model_order"], row["explored"], row["explore"]) == ("[1, 2, 3]", "[2, 1, 0]", False, 0.0)
+        assert (row["candidates"], row["model_order"], row["explored"], row["explore"]) == ("[1,2,3]", "[2,1,0]", False, 0.0)
         assert f"{row['gateway']}-{row['sequence']}" == row["event_id"] == ranking.request_id
 
 

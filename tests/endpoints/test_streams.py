@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.endpoints.gateway.exposed import OF_EXPOSURE, exposed_view
+from isthmus.adapters.common.event_values import rules_of
+from isthmus.adapters.common.tables import Document
+from isthmus.adapters.sagemaker import stream_records
+from isthmus.adapters.vertex import messages
+from isthmus.endpoints.gateway.exposed import exposed_view
 from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
-from isthmus.events import relations
-from isthmus.events.emit import emit, emit_stream, stream_of
+from isthmus.errors import Invalid
+from isthmus.events.emit import emit_stream
 from isthmus.project.specs import Attribute, Endpoint, Event, Experiment, ExperimentArm, Layer, ProjectSpec
 from isthmus.project.streams import applied, exposed_events, logged
 from isthmus.tests.endpoints import mini
@@ -40,15 +44,21 @@ SHOWN = {
 }
 SETTING = {"assignments": json.dumps({"ranker_v2.1": "treatment"}), "parameters": json.dumps({"blend": 0.7}), "config": 12}
 
+RANKING = {
+    "event_id": "q-1", "event_timestamp": NOON, "endpoint": "ranker", "gateway": "q", "sequence": 1, "unit": "v1",
+    "variant": "champion", "version": "ranker@1", "entity": "item", "candidates": "[7,8]", "model_order": "[1,0]",
+    "explored": True, "explore": 0.05, "milliseconds": 1.5, **SETTING,
+}  # fmt: skip
+ASSIGNED = {
+    "event_id": "a-1", "event_timestamp": NOON, "run": "ranker_v2.1", "endpoint": "ranker", "layer": "ranker", "unit": "v1",
+    "arm": "treatment", "reason": "split", "config": 12, "segment": "",
+}  # fmt: skip
+
 
 @pytest.fixture
 def project(tmp_path):
     mini.write(tmp_path)
     with mini.opened(tmp_path) as project:
-        project.spec.events["view"] = VIEW
-        for table in relations.tables(project.spec):
-            project.target.warehouse.apply(table)
-        project.target.events.apply(stream_of(VIEW))
         yield project
 
 
@@ -71,16 +81,7 @@ def test_a_stream_from_before_the_new_columns_takes_exposures_without_them_and_a
 
 
 def test_an_answer_and_an_assignment_are_stored_as_they_were_logged(project):
-    ranking = {
-        "event_id": "q-1", "event_timestamp": NOON, "endpoint": "ranker", "gateway": "q", "sequence": 1, "unit": "v1",
-        "variant": "champion", "version": "ranker@1", "entity": "item", "candidates": "[7, 8]", "model_order": "[1, 0]",
-        "explored": True, "explore": 0.05, "milliseconds": 1.5, **SETTING,
-    }  # fmt: skip
-    assigned = {
-        "event_id": "a-1", "event_timestamp": NOON, "run": "ranker_v2.1", "endpoint": "ranker", "layer": "ranker", "unit": "v1",
-        "arm": "treatment", "reason": "split", "config": 12, "segment": "",
-    }  # fmt: skip
-    for stream, row in ((RANKINGS, ranking), (ASSIGNMENTS, assigned)):
+    for stream, row in ((RANKINGS, RANKING), (ASSIGNMENTS, ASSIGNED)):
         project.target.events.apply(stream)
         assert emit_stream(project, stream, [row]) == ()
         (stored,) = rows(project, f"SELECT * FROM {stream.name}")
@@ -122,21 +123,14 @@ def test_an_exposed_event_is_one_row_of_its_event_and_has_the_first_exposure_of_
     assert sorted(read) == sorted(expected)
 
 
-def test_the_view_of_exposed_events_shows_what_the_gateway_set_and_not_what_a_client_says_of_it(project):
-    project.target.events.apply(EXPOSURES)
-    project.target.warehouse.apply(exposed_view(VIEW))
-    sent = [{**SHOWN, **SETTING, "event_id": "q-1-1"}] * 2
-    assert emit_stream(project, EXPOSURES, sent) == ()
-    event = {"event_timestamp": NOON, "seconds": 2.5, "position": 99}
-    assert (
-        emit(project, "view", [{**event, "event_id": f"e{n}", "exposure_id": name} for n, name in enumerate(["q-1-1", None, "unknown"])])
-        == ()
-    )
-    read = rows(project, "SELECT * FROM view_exposed ORDER BY event_id")
-    assert [(row["event_id"], row["unit"], row["position"]) for row in read] == [("e0", "v1", 1), ("e1", None, None), ("e2", None, None)]
-    of_exposure = {name: (SHOWN | SETTING)[name] for name in OF_EXPOSURE}
-    own = {"event_id": "e0", "event_timestamp": NOON.replace(tzinfo=None), "exposure_id": "q-1-1", "seconds": 2.5, "dt": "2024-01-09"}
-    assert read[0] == own | of_exposure
+@pytest.mark.parametrize("encoded", [lambda *row: stream_records.record(*row)[0]["Data"], messages.message], ids=["Kinesis", "Pub/Sub"])
+def test_a_ranking_of_a_thousand_long_names_fits_a_record_and_one_that_does_not_is_refused_by_its_size(encoded):
+    document = Document(name="rankings", columns=RANKINGS.columns, time_column="event_timestamp", stream_key="unit")
+    ids = [f"{number:036}" for number in range(1_000)]
+    row = RANKING | {"candidates": json.dumps(ids), "model_order": json.dumps([*range(1_000)]), "payload_digest": "d"}
+    assert len(encoded(rules_of(document), row)) < 50_000
+    with pytest.raises(Invalid, match="bytes are more than the 1,048,576 that an event may have"):
+        encoded(rules_of(document), row | {"candidates": json.dumps(ids * 30)})
 
 
 def spec(*, explore=0, layers=(), experiments=(), attribute=None):
