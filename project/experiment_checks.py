@@ -59,7 +59,7 @@ def _name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
 
 def _metrics(experiment: Experiment, endpoint: Endpoint | None, spec: ProjectSpec, declared: Declared, report: Report) -> None:
     key = f"experiments.{experiment.name}"
-    names = (*declared.metrics, *declared.objectives)
+    names = dict.fromkeys((*declared.metrics, *declared.objectives))
     told: set[str] = set()
     for name, place, tells in _metric_names(experiment, key, report):
         if not known(name, names, place, report, noun="a metric", has="metrics and objectives are"):
@@ -94,8 +94,13 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
         elif name not in endpoint.parameters and name != "explore":
             names = (*endpoint.parameters, *OF_EVERY_ENDPOINT)
             report.add(place, f"{name} is not a parameter of {endpoint.name}", did_you_mean(name, names, has=f"{endpoint.name} has"))
-        elif name != "explore" and (problem := value_problem(value, endpoint.parameters[name])):
+        elif name != "explore" and (problem := _misfit(value, endpoint, name, report)):
             report.add(place, *problem)
+
+
+def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
+    """None, too, where the parameter itself is not sound."""
+    return value_problem(value, endpoint.parameters[name]) if report.sound(f"endpoints.{endpoint.name}.parameters.{name}") else None
 
 
 def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
@@ -108,12 +113,13 @@ def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[st
 def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
     """What it asks of a request."""
     key = f"experiments.{experiment.name}"
-    attributes = {name: about for name, about in request_attributes(spec, endpoint).items() if name not in DECIDED_BY_RANKING}
+    attributes = request_attributes(spec, endpoint)
     has = f"a request to {endpoint.name} has"
     noun = f"an attribute of a request: declare it in endpoints.{endpoint.name}.attributes"
     for condition in experiment.targeting:
         place = child(child(key, "targeting"), condition.attribute)
-        if known(condition.attribute, attributes, place, report, noun=noun, has=has):
+        is_known = known(condition.attribute, attributes, place, report, noun=noun, has=has)
+        if is_known and report.sound(f"endpoints.{endpoint.name}.attributes.{condition.attribute}"):
             _condition(condition, attributes[condition.attribute], place, report)
     for position, name in enumerate(experiment.segments):
         place = item(child(key, "segments"), position)

@@ -113,7 +113,7 @@ def _arms(values: Values, key: str, report: Report) -> tuple[ExperimentArm, ...]
     parameters = values.get("arms") or {role: {"variant": values[role]} for role in short}
     if "arms" in values and len(parameters) < 2:
         report.add(child(key, "arms"), f"{len(parameters) or 'no'} arm: nothing is compared", "write two or more, the control first")
-    weights = _weights(values.get("weights"), list(parameters), child(key, "weights"), report)
+    weights = _weights(values.get("weights") if len(parameters) > 1 else None, list(parameters), child(key, "weights"), report)
     return tuple(ExperimentArm(name=arm, parameters=set_, weight=weights.get(arm, 1.0)) for arm, set_ in parameters.items())
 
 

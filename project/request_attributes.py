@@ -1,7 +1,9 @@
-"""What a request to an endpoint may carry, beside its unit and the keys of entities."""
+"""What a request to an endpoint carries that experiments may ask for, beside its unit and the keys of entities."""
 
 from __future__ import annotations
 
+from .reach import EXPOSURE_ID
+from .references import DECIDED_BY_RANKING
 from .specs import Attribute, Endpoint, ProjectSpec
 
 
@@ -14,4 +16,7 @@ def exposure_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attr
 
 
 def request_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attribute]:
-    return exposure_attributes(spec, endpoint) | {attribute.name: attribute for attribute in endpoint.attributes}
+    """Without what is only known once it is ranked."""
+    shown = exposure_attributes(spec, endpoint)
+    known = {name: attribute for name, attribute in shown.items() if name not in (*DECIDED_BY_RANKING, EXPOSURE_ID)}
+    return known | {attribute.name: attribute for attribute in endpoint.attributes}

@@ -81,7 +81,8 @@ def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> Non
 
 
 def totals(metric: Metric) -> tuple[Total, ...]:
-    return (metric.numerator,) if metric.denominator is None else (metric.numerator, metric.denominator)
+    """Of an objective the exposures come first: its outcomes refer to them."""
+    return (metric.numerator,) if metric.denominator is None else (metric.denominator, metric.numerator)
 
 
 def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:

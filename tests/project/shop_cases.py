@@ -43,7 +43,7 @@ SHOP_CASES = {
     "a metric named as an objective": (P, "  clicks:  ", "  ctr:  ", "ctr:  ", "metrics.ctr: an objective has this name", "rename"),
     "a metric whose event nobody can place": (P, "  app_error:\n    attributes:\n      visitor_id:", "  app_error:\n    attributes:\n      device_id:", "errors:", "metrics.errors.any: errors counts app_error, which says neither its visitor_id nor what it followed", "add visitor_id: {type: string} or exposure_id"),
     "a ratio whose event nobody can place": (P, "  view:\n    attributes:\n      exposure_id:", "  view:\n    attributes:\n      device_id:", "stay_per_view:", "stay_per_view counts view, which", "exposure_id"),
-    "an objective whose exposure nobody can place": (P, "      exposure_id: {type: string}\n      item_id", "      item_id", "metric:    ctr", "experiments.ranker_v2.metric: ctr counts click, which says neither", "to the attributes of click"),
+    "an objective whose exposure nobody can place": (P, "      exposure_id: {type: string}\n      item_id", "      item_id", "metric:    ctr", "experiments.ranker_v2.metric: ctr counts impression, which says neither its visitor_id", "to the attributes of impression"),
     # layers
     "a layer of no endpoint": (P, "home: {endpoint: ranker,", "home: {endpoint: rankr,", "home:", "layers.home.endpoint: rankr is not an endpoint", "did you mean ranker?"),
     "a layer without an endpoint": (P, "home: {endpoint: ranker, ", "home: {", "home:", "endpoint is missing", "endpoint: ranker"),

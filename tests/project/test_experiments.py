@@ -223,6 +223,26 @@ def test_a_broken_endpoint_is_not_also_an_unknown_layer(shop):
     assert [p.message.split(":")[0] for p in shop.problems()] == ["endpoints.ranker.explore"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("min: 0, max: 1, default", "min: 1, max: 0, default"),
+        ("{type: float, min: 0, max: 1, default: 0.5}", "{type: string, min: 0, default: low}"),
+        ("country: {type: string}, gender", "country: {type: int}, gender"),
+    ],
+)
+def test_a_broken_declaration_is_not_also_the_mistake_of_who_uses_it(shop, old, new):
+    shop.edit(P, old, new)
+    (problem,) = shop.problems()
+    assert problem.message.startswith("endpoints.ranker.")
+
+
+def test_without_arms_no_weight_is_judged(shop):
+    shop.edit(P, "    arms:      {control: {}, treatment: {variant: challenger}}\n", "")
+    (problem,) = shop.problems()
+    assert problem.message == "experiments.ranker_v2: arms is missing"
+
+
 def test_several_mistakes_of_an_experiment_are_told_at_once(shop):
     shop.edit(P, "share:     20%", "share:     0%")
     shop.edit(P, "weights:   {control: 50, treatment: 50}", "weights:   {control: 50}")
