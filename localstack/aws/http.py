@@ -55,7 +55,7 @@ class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitres
         refusal = AwsError(_CODES.get(error.code, "InternalFailure"), f"{error.reason}: {error.body}", error.code)
         answer = wire.unreadable(_environ(request.headers), refusal)
         self.status = f"{error.code} {error.reason}"
-        self.response_headers = [*self.response_headers, *answer.headers]
+        self.response_headers = list(answer.headers)
         self.set_close_on_finish()
         self.content_length = len(answer.body)
         self.write(answer.body)
