@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -13,11 +13,10 @@ from .metrics import AGAINST, ranks
 from .names import OWN_COLUMNS, did_you_mean, nearest
 from .report import Report, child, item
 from .specs import Endpoint, Event, Model, Objective, ProjectSpec, Variant
+from .streams import Stream
 
 # What the gateway decides while it ranks: no request carries it, so a model that reads it needs a value at serving.
 DECIDED_BY_RANKING = ("position", "propensity", "policy")
-
-STREAMS = ("exposures", "assignments", "rankings")  # the gateway's own event streams
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +67,7 @@ def _relations(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     """Tables and views of the warehouse share one namespace (events/relations.py, feature_store/relations.py)."""
     taken: dict[str, str] = {}
     owners: list[tuple[str, str, tuple[str, ...]]] = [
-        *(("", f"the gateway's {n}", (n, *_of_events(n))) for n in STREAMS),
+        *(("", f"the gateway's {n}", (n, *_of_events(n))) for n in get_args(Stream)),
         *((f"events.{n}", f"events.{n}", (*_of_events(n), *_exposed(n, spec))) for n in declared.events),
         *((f"endpoints.{n}", f"endpoints.{n}", (f"{n}_capture",)) for n in declared.endpoints),
         *((f"objectives.{n}", f"objectives.{n}", (n,)) for n in declared.objectives),
