@@ -1,4 +1,4 @@
-"""experiment start | ramp | stop | list | status | history | audit | results | power | report."""
+"""experiment start | ramp | stop | close | list | status | history | audit | results | power | report."""
 
 from __future__ import annotations
 
@@ -76,6 +76,20 @@ def stop(console: Console, name: str, ship: str | None, because: str) -> None:
         console.result(end(project, name, because=because, ship=ship))
     if ship:
         console.next(f"experiment close {name}")
+
+
+@command(changes=True, help="Make what EXPERIMENT has shipped the endpoint's own, and end the run. Killed, or stopped: run it again.")
+@click.argument("name", metavar="EXPERIMENT")
+@click.option("--everybody", is_flag=True, help="Also where it has shipped to some units only.")
+def close(console: Console, name: str, *, everybody: bool) -> None:
+    from ..experiments.closing import close as bring_home
+
+    with console.open() as project:
+        console.would({"close": name}, f"{project.target.name:<7} close {name}")
+        closed = bring_home(project, name, everybody=everybody)
+        console.result(closed)
+    if not closed.home:
+        raise SystemExit(1)
 
 
 @command(help="How the run of EXPERIMENT stands, or how the last one ended.")
@@ -165,5 +179,5 @@ def report(console: Console, name: str) -> None:
         console.result({"page": str(written)}, f"page   {relative(written)}")
 
 
-for verb in (start, ramp, stop, list_, status, history, audit, results, power, report):
+for verb in (start, ramp, stop, close, list_, status, history, audit, results, power, report):
     experiment.add_command(verb)

@@ -71,23 +71,31 @@ def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
 
 
 def whose(
-    claim: Claim | None, endpoint: EndpointState, *, by: Literal["rollout", "experiment"], name: str, now: datetime
+    claim: Claim | None, endpoint: EndpointState, *, by: Literal["rollout", "experiment"], name: str, now: datetime, heir_of: str = ""
 ) -> Literal["ours", "free", "other"]:
-    """As a rollout or an experiment sees it: `free` may be taken."""
-    if claim is None or not holds(claim.owner, endpoint, now):
+    """As a rollout or an experiment sees it: `free` may be taken. `heir_of`: the run of an experiment that leaves it the traffic."""
+    if claim is None or not holds(claim.owner, endpoint, now) or claim.owner.is_of("experiment", heir_of):
         return "free"
     return "ours" if claim.owner.is_of(by, name) else "other"
 
 
 def take(
-    state: StateStore, endpoint: EndpointState, *, by: Literal["rollout", "experiment"], name: str, command: str, now: datetime
+    state: StateStore,
+    endpoint: EndpointState,
+    *,
+    by: Literal["rollout", "experiment"],
+    name: str,
+    command: str,
+    now: datetime,
+    heir_of: str = "",
 ) -> Claim:
     """Make a rollout or an experiment the owner; again: no change. Refused: it has another owner. Conflict: somebody was faster.
 
-    `command` ends it, as people are told. `endpoint`: as it was observed just now.
+    `command` ends it, as people are told. `endpoint`: as it was observed just now. `heir_of`: a run that is over leaves it the traffic,
+    which so never is nobody's.
     """
     claim = read(state, endpoint.name)
-    if claim is not None and holds(claim.owner, endpoint, now):
+    if claim is not None and holds(claim.owner, endpoint, now) and not claim.owner.is_of("experiment", heir_of):
         if not claim.owner.is_of(by, name):
             raise refusal(endpoint.name, claim.owner)
         return claim

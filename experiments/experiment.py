@@ -5,12 +5,10 @@ Each verb checks first, then changes the live document by one write. Killed anyw
 
 from __future__ import annotations
 
-from contextlib import suppress
 from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ..endpoints import owner
 from ..endpoints.gateway.assignment import Change, Live, LiveArm, LiveRun, What
 from ..endpoints.gateway.streams import STREAMS
 from ..endpoints.port import EndpointState
@@ -19,7 +17,8 @@ from ..errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from ..project.names import did_you_mean
 from ..project.streams import streams_of
 from ..runtime import Project
-from . import buckets, runs, startable
+from . import buckets, ownership, runs, startable
+from .closing import close  # noqa: F401  im.experiment.close
 from .runs import Definition, FrozenRun, StoredLive
 from .telling import Ramped, Started, Stopped
 
@@ -47,13 +46,13 @@ def _started(project: Project, before: StoredLive, definition: Definition) -> St
     startable.check_parameters(before.live, definition, arms)
     endpoint = project.target.endpoints.observe(layer.endpoint)
     if definition.experiment.aims:
-        _check_free(project, endpoint, definition.experiment.name)
+        ownership.check_free(project, endpoint, definition.experiment.name)
     frozen = _claimed(project, startable.frozen_run(project, definition, arms))
     for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
         project.target.events.apply(STREAMS[stream])  # as `deploy` does: who is assigned from now on is logged
     answers = _tried(project, layer.endpoint, frozen.arms) if endpoint is not None else {}
     aims = definition.experiment.aims
-    former = _own(project, endpoint, frozen.run) if aims else None
+    former = ownership.take(project, endpoint, frozen.run) if aims else None
     run = replace(startable.live_run(frozen, ranges), started=project.wall())
     after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
     live = _gone_live(project, before, after, _change(project, before, run, "started", after=shown(run)), endpoint, aims=aims)
@@ -124,33 +123,6 @@ def _tried(project: Project, endpoint: str, arms: tuple[LiveArm, ...]) -> dict[s
     return answers
 
 
-def _check_free(project: Project, endpoint: EndpointState | None, name: str) -> None:
-    """Refused before a number is taken: the traffic is somebody else's."""
-    claim = owner.read(project.target.state, endpoint.name) if endpoint else None
-    if claim is None or endpoint is None or not owner.holds(claim.owner, endpoint, project.wall()):
-        return
-    if claim.owner.owner != "experiment" or runs.experiment_of(claim.owner.name) != name:
-        raise owner.refusal(endpoint.name, claim.owner)
-
-
-def _own(project: Project, endpoint: EndpointState | None, run: str) -> str | None:
-    """Make the run the owner of the traffic; "none": it had no owner. Refused: it has one that is no run of the experiment.
-
-    What another run of the experiment has was left by a start or a stop that was killed, or is a start's that loses.
-    """
-    if endpoint is None:
-        return None
-    state, name = project.target.state, runs.experiment_of(run)
-    claim = owner.read(state, endpoint.name)
-    if claim is not None and claim.owner.is_of("experiment", run):
-        return None
-    if claim is not None and claim.owner.owner == "experiment" and runs.experiment_of(claim.owner.name) == name:
-        owner.release(state, endpoint.name, by="experiment", name=claim.owner.name, now=project.wall())
-    command = f'isthmus experiment stop {name} --because "..."'
-    owner.take(state, endpoint, by="experiment", name=run, command=command, now=project.wall())
-    return "none"
-
-
 def _gone_live(project: Project, before: StoredLive, after: Live, made: Change, endpoint: EndpointState | None, *, aims: bool) -> Live:
     """The run is live, and the traffic its own: of two starts the one that comes too late may have taken it meanwhile."""
     try:
@@ -158,10 +130,10 @@ def _gone_live(project: Project, before: StoredLive, after: Live, made: Change, 
     except Conflict:
         there = startable.find(_read(project).live, runs.experiment_of(made.run))
         if there is not None and there.aims:
-            _own(project, endpoint, there.run)
+            ownership.take(project, endpoint, there.run)
         raise
     if aims:
-        _own(project, endpoint, made.run)
+        ownership.take(project, endpoint, made.run)
     return live
 
 
@@ -239,31 +211,18 @@ def _ended(project: Project, before: StoredLive, run: LiveRun, because: str) -> 
     live = runs.change(project.target.state, before, startable.without(before.live, run.run), made)
     endpoint = before.live.layers[run.layer].endpoint
     released = (endpoint,) if run.aims else ()
-    owner.release(project.target.state, endpoint, by="experiment", name=run.run, now=project.wall())
+    ownership.give_back(project, endpoint, run.run)
     return Stopped(target=project.target.name, run=run.run, config=live.version, aims=run.aims, released=released)
 
 
 def _stopped_already(project: Project, live: Live, name: str) -> Stopped:
     """Not live: what is left of a start or a stop that was killed is the traffic. NotFound: it never ran."""
-    released = _released(project, name)
+    released = ownership.give_back_all(project, name)
     past = runs.history(project.target.state, name)
     if not past and not released:
         raise _never_ran(project, name)
     run = past[-1].run if past else f"{name}.{max(runs.numbers(project.target.state, name), default=1)}"
     return Stopped(target=project.target.name, run=run, config=live.version, already=True, released=released)
-
-
-def _released(project: Project, name: str) -> tuple[str, ...]:
-    """The endpoints whose traffic a run of the experiment had, given back."""
-    state, given_back = project.target.state, []
-    for key in state.keys(owner.key("")):
-        endpoint = key.removeprefix(owner.key(""))
-        claim = owner.read(state, endpoint)
-        if claim is not None and claim.owner.owner == "experiment" and runs.experiment_of(claim.owner.name) == name:
-            with suppress(Conflict):
-                owner.release(state, endpoint, by="experiment", name=claim.owner.name, now=project.wall())
-            given_back.append(endpoint)
-    return tuple(given_back)
 
 
 def history(project: Project, name: str | None = None) -> tuple[Change, ...]:

@@ -149,7 +149,7 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
             seen = ports.endpoints.observe(endpoint)
             if seen is not None:
                 command = f"isthmus rollout abort {endpoint}"
-                owner.take(ports.state, seen, by="rollout", name=state.id, command=command, now=now)
+                owner.take(ports.state, seen, by="rollout", name=state.id, command=command, now=now, heir_of=state.plan.heir_of)
         case Release():
             owner.release(ports.state, endpoint, by="rollout", name=state.id, now=now)
         case Touch(split=split, expect=token) | Shift(split=split, expect=token):

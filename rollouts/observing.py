@@ -52,7 +52,7 @@ def _owner(ports: Ports, state: State, endpoint: EndpointState | None, now: date
     claim = owner.read(ports.state, state.endpoint)
     whose: Literal["ours", "free", "other"]
     if endpoint is not None:
-        whose = owner.whose(claim, endpoint, by="rollout", name=state.id, now=now)
+        whose = owner.whose(claim, endpoint, by="rollout", name=state.id, now=now, heir_of=state.plan.heir_of)
     elif claim is not None and claim.owner.is_of("rollout", state.id):
         whose = "ours"
     elif absent:  # a hand's change cannot arrive where nothing is

@@ -135,7 +135,9 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
 
 
 def differs(project: Project, endpoint: str, running: Plan) -> bool:
-    """Whether project.yaml says something else by now than the running plan."""
+    """Whether project.yaml says something else by now than the running plan. A hand-over that an experiment began is not in it."""
+    if running.heir_of:
+        return False
     rollout = project.spec.rollouts.get(endpoint)
     if rollout is None:
         return True

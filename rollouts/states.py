@@ -47,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     retire_alias: str | None = None  # the alias by which the new variant is declared: taken off the version that was promoted
     remove_old: timedelta
     webhook_env: str | None
+    heir_of: str = ""  # the run of an experiment that leaves it the traffic
     # of the target:
     resolution: Decimal  # of a share, in percent
     metrics_delay: timedelta
@@ -107,7 +108,7 @@ class Entry(StoredDocument, frozen=True, kw_only=True):
     window: tuple[datetime, datetime] | None = None  # [from, until) of the checks
 
 
-class State(StoredDocument, frozen=True, kw_only=True):
+class State(StoredDocument, frozen=True, kw_only=True, tag=2):
     """The document: at most 32 KiB."""
 
     id: str  # ro3

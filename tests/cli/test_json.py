@@ -60,7 +60,9 @@ ELSEWHERE = {
 
 
 ELSEWHERE |= {f"experiment {name}": "tests/experiments/test_results.py" for name in ("list", "results", "power", "report")}
-ELSEWHERE |= {f"experiment {name}": "tests/experiments/test_console.py" for name in ("start", "ramp", "stop", "status", "history", "audit")}
+ELSEWHERE |= {
+    f"experiment {name}": "tests/experiments/test_console.py" for name in ("start", "ramp", "stop", "close", "status", "history", "audit")
+}
 ELSEWHERE |= {
     f"rollout {name}": "tests/rollouts/test_verbs.py"
     for name in ("start", "status", "pause", "resume", "promote", "abort", "history", "wait", "rehearse", "run", "tick", "report")

@@ -31,6 +31,7 @@ VERBS = {
     "stop": ["stop", "ranker_v2", "--because", "it is over"],
     "ship": ["stop", "ranker_v2", "--ship", "treatment", "--because", "it is better"],
 }
+CLOSE = ["close", "ranker_v2"]
 READS = (["status", "ranker_v2"], ["history", "ranker_v2"], ["history"], ["list"])
 
 
@@ -74,6 +75,17 @@ def test_what_people_read_names_the_next_command(desk, tmp_path):
     assert listed.splitlines()[1].split()[:4] == ["ranker_v2.1", "home", "running", "20"]
     assert at_console(tmp_path, *VERBS["ship"]).out.splitlines()[-1] == "next   isthmus experiment close ranker_v2"
     assert '"it is better"' in at_console(tmp_path, "history").out
+
+
+def test_a_close_says_what_it_would_do_and_what_it_did(desk, tmp_path):
+    experiment.start(desk.project, "ranker_v2")
+    experiment.stop(desk.project, "ranker_v2", because="the old one is better", ship="control")
+    before = desk.world.fleet.shares()
+    shown = at_console(tmp_path, *CLOSE, "--dry-run").out
+    assert shown == "local   close ranker_v2\ndry run: would call endpoints.shift on ranker; nothing was changed\n"
+    assert desk.world.fleet.shares() == before
+    assert at_console(tmp_path, *CLOSE).out.splitlines()[1] == "  champion has 100 % of ranker, read back"
+    assert at_console(tmp_path, *CLOSE, "--json").json["steps"][0].endswith("nothing is left to do")
 
 
 @pytest.mark.parametrize("words", [["stop", "ranker_v2"], ["ramp", "ranker_v2", "many"]])

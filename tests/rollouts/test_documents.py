@@ -59,7 +59,7 @@ def test_what_is_written_is_read_back(who, why, seq, at, wishes):
 def test_what_a_newer_version_wrote_is_refused_and_nothing_is_written():
     scene = Scene()
     token = scene.store.get("rollouts/ranker").token
-    newer = scene.store.get("rollouts/ranker").value.replace(b'"schema":1', b'"schema":2', 1)
+    newer = scene.store.get("rollouts/ranker").value.replace(b'"schema":2', b'"schema":3', 1)
     scene.store.put("rollouts/ranker", newer, expect=token)
     before = dict(scene.world.documents.values)
     with pytest.raises(Refused, match="newer Isthmus"):

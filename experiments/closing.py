@@ -1,0 +1,259 @@
+"""`close`: what a run has shipped becomes true below the gateway, and the run is over.
+
+In this order, so that no unit falls back in between: all of the traffic to the shipped variant, read back; the alias; the run leaves the
+live document; the promoted version comes home to the control's name (rollouts/hand_over.py), which gives the traffic back last. Each step
+looks first whether it is done: killed anywhere, `close` again goes on.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from ..endpoints import owner
+from ..endpoints.gateway.assignment import Change, LiveRun
+from ..endpoints.port import EndpointState, VariantState
+from ..endpoints.split import shown
+from ..endpoints.traffic import observed, read_back
+from ..errors import NotFound, Refused
+from ..pipelines.models import promote
+from ..project.specs import Endpoint
+from ..rollouts import rollout
+from ..rollouts.hand_over import begun, hand_over
+from ..rollouts.states import State
+from ..runtime import Project
+from . import buckets, ownership, runs, startable
+from .runs import FrozenRun, StoredLive
+from .telling import parameters_text
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True):
+    """`steps`: what was done, or was done before, a line each."""
+
+    target: str
+    run: str
+    ships: str
+    config: int
+    steps: tuple[str, ...]
+    rollout: str | None = None  # of the hand-over
+    home: bool = True  # the roles are as project.yaml names them
+
+    def __str__(self) -> str:
+        head = f"{self.target:<7} {self.run}   closed: {self.ships} is the endpoint's own   config {self.config}"
+        return "\n".join([head, *(f"  {step}" for step in self.steps)])
+
+
+class _Way(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done below the gateway. None of `alias`: project.yaml names the control by a number, or another model."""
+
+    endpoint: str
+    variant: str  # ships
+    control: str
+    model: str
+    version: int
+    alias: str | None
+
+    @property
+    def comes_home(self) -> bool:
+        return self.variant != self.control and self.alias is not None
+
+
+def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
+    """Bring home what the run of an experiment has shipped. Takes as long as variants take to come up, and some minutes.
+
+    NotFound: no run. Refused: nothing has shipped; project.yaml's defaults are not yet the shipped parameters; it ships to some units
+    only, and not `everybody`; the version may not be promoted. Conflict, Busy: somebody else; again goes on.
+    """
+    with project.lock("experiment close"):
+        stored = runs.read(project.target.state)
+        run = startable.find(stored.live, name) if stored else None
+        if stored is None or run is None:
+            return _going_on(project, stored, name)
+        frozen = runs.frozen(project.target.state, run.run)
+        _check(project, run, frozen, everybody=everybody)
+        shipping = next(change for change in reversed(runs.history(project.target.state, name)) if change.what == "shipped")
+        steps = _below(project, run, frozen, shipping)
+        live = runs.change(project.target.state, stored, startable.without(stored.live, run.run), _change(project, stored, run, shipping))
+        steps.append(f"gateways take it within 5 s (config {live.version}){_ended_holdout(run)}")
+        return _brought_home(project, frozen, run.ships, live.version, steps)
+
+
+def _check(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool) -> None:
+    if run.state != "shipped":
+        raise Refused(
+            f"{run.run} is running: nothing has shipped", remedy=f'isthmus experiment stop {run.experiment} --ship ARM --because "..."'
+        )
+    if run.targeting and not everybody:
+        attributes = ", ".join(dict.fromkeys(condition.attribute for condition in run.targeting))
+        raise Refused(
+            f"{run.run} has shipped {run.ships} to the units that its targeting names ({attributes}); closed, every unit gets it",
+            remedy=f"isthmus experiment close {run.experiment} --everybody",
+        )
+    endpoint = project.spec.endpoints.get(frozen.definition.layer.endpoint)
+    if endpoint is None:
+        raise NotFound(
+            f"project.yaml has no endpoint {frozen.definition.layer.endpoint} any more", remedy="put it back until this is closed"
+        )
+    if wanted := _undeclared(endpoint, _shipped(run)):
+        raise Refused(
+            f"{run.run} has shipped {parameters_text(_shipped(run))}, and project.yaml says otherwise: units would fall back",
+            remedy="\n".join(["write in project.yaml, and restart the gateways with it; then close again:", *wanted]),
+        )
+
+
+def _shipped(run: LiveRun) -> dict[str, Any]:
+    return next(arm.parameters for arm in run.arms if arm.name == run.ships)
+
+
+def _undeclared(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
+    """The lines of project.yaml without which units would get something else than what has shipped."""
+    lines = [
+        f"  endpoints.{endpoint.name}.parameters.{name}: {{default: {msgspec.json.encode(value).decode()}}}"
+        for name, value in shipped.items()
+        if name not in ("variant", "explore") and (name not in endpoint.parameters or endpoint.parameters[name].default != value)
+    ]
+    explore = shipped.get("explore")
+    if explore is not None and Decimal(str(explore)) != endpoint.explore:
+        lines.append(f"  endpoints.{endpoint.name}.explore: {explore}%")
+    return lines
+
+
+def _below(project: Project, run: LiveRun, frozen: FrozenRun, shipping: Change) -> list[str]:
+    """All of the traffic, and the alias."""
+    if not run.aims:
+        return ["project.yaml's defaults are what has shipped"]
+    way = _way(project, frozen, run.ships)
+    ownership.take(project, observed(project, way.endpoint), run.run)
+    _shifted(project, way.endpoint, way.variant)
+    steps = [f"{way.variant} has 100 % of {way.endpoint}, read back"]
+    if way.comes_home and way.alias is not None:
+        promote(project, way.model, way.version, way.alias, because=f"{run.run} ships {run.ships}: {shipping.because}")
+        steps.append(f"{way.model}@{way.version} is {way.alias}")
+    return steps
+
+
+def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
+    name = frozen.definition.layer.endpoint
+    variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
+    serving = _serving(observed(project, name), variant)
+    declared = next((one for one in project.spec.endpoints[name].variants if one.name == control), None)
+    named = declared is not None and not declared.ref.isdigit() and declared.model == serving.model
+    return _Way(
+        endpoint=name,
+        variant=variant,
+        control=control,
+        model=serving.model,
+        version=serving.version,
+        alias=declared.ref if declared is not None and named else None,
+    )
+
+
+def _variant_of(frozen: FrozenRun, arm: str) -> str:
+    return str(next(one.parameters["variant"] for one in frozen.arms if one.name == arm))
+
+
+def _serving(endpoint: EndpointState, name: str) -> VariantState:
+    for variant in endpoint.variants:
+        if variant.name == name:
+            return variant
+    raise NotFound(f"{endpoint.name} runs no variant {name} any more", remedy=f"isthmus status; isthmus deploy {endpoint.name}")
+
+
+def _shifted(project: Project, endpoint: str, variant: str) -> None:
+    """All of the traffic to one variant, which the run owns, and seen to be there."""
+    state = observed(project, endpoint)
+    split = {other.name: Decimal(100 if other.name == variant else 0) for other in state.variants}
+    if {other.name: other.target_percent for other in state.variants} != split:
+        project.target.endpoints.shift(endpoint, split, expect=state.token)
+    read_back(project, endpoint, split)
+
+
+def _change(project: Project, before: StoredLive, run: LiveRun, shipping: Change) -> Change:
+    return Change(
+        version=before.live.version + 1,
+        at=project.wall(),
+        who=runs.who(),
+        run=run.run,
+        what="closed",
+        before=f"{run.ships} ships",
+        after=f"{run.ships} is the endpoint's own",
+        because=shipping.because,
+    )
+
+
+def _ended_holdout(run: LiveRun) -> str:
+    return f"; the holdout ({shown(buckets.percent(run.holdout))} %) ends with it" if run.holdout else ""
+
+
+def _going_on(project: Project, stored: StoredLive | None, name: str) -> Closed:
+    """The run has left the live document: what may be left is the hand-over. NotFound, Refused: it was never closed."""
+    changes = runs.history(project.target.state, name)
+    if stored is None or not changes:
+        raise NotFound(f"{name} never ran on {project.target.name}", remedy=f"isthmus experiment start {name}")
+    if changes[-1].what != "closed":
+        raise Refused(f"{changes[-1].run} was {changes[-1].what}: nothing has shipped", remedy=f"isthmus experiment status {name}")
+    frozen, ships = runs.frozen(project.target.state, changes[-1].run), changes[-1].before.removesuffix(" ships")
+    if not _is_free(project, frozen):
+        return _brought_home(project, frozen, ships, stored.live.version, [])
+    step = f"it was closed at {changes[-1].at:%Y-%m-%d %H:%M} UTC, and nothing is left to do"
+    return Closed(target=project.target.name, run=frozen.run, ships=ships, config=stored.live.version, steps=(step,))
+
+
+def _brought_home(project: Project, frozen: FrozenRun, ships: str, config: int, steps: list[str]) -> Closed:
+    state = _handed(project, frozen, ships)
+    if state is not None:
+        steps.append(_handed_text(state))
+    elif any("variant" in arm.parameters for arm in frozen.arms):
+        steps += _stays(project, frozen, ships)
+    ownership.give_back(project, frozen.definition.layer.endpoint, frozen.run)
+    return Closed(
+        target=project.target.name,
+        run=frozen.run,
+        ships=ships,
+        config=config,
+        steps=tuple(steps),
+        rollout=state.id if state else None,
+        home=state is None or state.handover == "done",
+    )
+
+
+def _handed(project: Project, frozen: FrozenRun, ships: str) -> State | None:
+    """The hand-over, driven to its end. None: nothing comes home."""
+    endpoint = frozen.definition.layer.endpoint
+    if all("variant" not in arm.parameters for arm in frozen.arms):
+        return None
+    state = begun(project, endpoint, frozen.run)
+    if state is None:
+        way = _way(project, frozen, ships)
+        if not way.comes_home:
+            return None
+        because = f"{frozen.run} ships {ships}"
+        state = hand_over(project, endpoint, to=way.variant, source=way.control, heir_of=frozen.run, who=runs.who(), because=because)
+    if not state.released:
+        rollout.run_to_end(project, endpoint)
+    return begun(project, endpoint, frozen.run)
+
+
+def _is_free(project: Project, frozen: FrozenRun) -> bool:
+    """Neither the run nor its hand-over has the traffic any more: all was done."""
+    state = begun(project, frozen.definition.layer.endpoint, frozen.run)
+    claim = owner.read(project.target.state, frozen.definition.layer.endpoint)
+    return (state is None or state.released) and (claim is None or not claim.owner.is_of("experiment", frozen.run))
+
+
+def _handed_text(state: State) -> str:
+    if state.handover == "done":
+        return f"{state.plan.source} has it by {state.id}; {state.plan.to} is gone. The traffic of {state.endpoint} is free"
+    why = state.cause or state.end
+    return f"{state.id} ended before the roles were home ({why}): {state.plan.to} serves. isthmus rollout history {state.endpoint}"
+
+
+def _stays(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
+    way = _way(project, frozen, ships)
+    if way.variant == way.control:
+        return [f"{way.control} serves all of {way.endpoint}, and its traffic is free"]
+    return [
+        f"{way.variant} serves all of {way.endpoint}: write {way.model}@{way.version} as {way.control} in project.yaml, then isthmus deploy"
+    ]

@@ -1,0 +1,214 @@
+"""`close`: what has shipped is true below the gateway before the run leaves it; killed anywhere, again goes on. In the scripted world."""
+
+from decimal import Decimal
+from functools import partial
+
+import pytest
+from msgspec.structs import replace
+
+from isthmus.endpoints import owner
+from isthmus.endpoints.gateway.assignment import Assigner
+from isthmus.endpoints.traffic import traffic
+from isthmus.errors import NotFound, Refused
+from isthmus.experiments import experiment
+from isthmus.project.specs import Condition
+from isthmus.rollouts import controller, documents, rollout
+
+from .desk import AIMED, BLEND, Desk, declared
+
+WHY = "ctr +6.1 % at the last look"
+
+
+class Killed(BaseException):
+    """kill -9: nothing catches it."""
+
+
+class Closing(Desk):
+    """A desk at which rollouts are driven, on the world's clock."""
+
+    def __init__(self, monkeypatch, folder, *experiments, **options):
+        super().__init__(monkeypatch, folder, *experiments, **options)
+        monkeypatch.setattr(rollout, "ports_of", lambda _project: self.ports)
+        monkeypatch.setattr(rollout, "drive", partial(controller.drive, sleep=self.sleep))
+        monkeypatch.setattr(rollout.time, "sleep", self.sleep)
+
+    def sleep(self, seconds):
+        self.wait(seconds=seconds)
+
+    def ship(self, name="ranker_v2", arm="treatment"):
+        experiment.start(self.project, name)
+        experiment.stop(self.project, name, because=WHY, ship=arm)
+
+    def versions(self, unit, live):
+        """Which versions a unit may be answered by, under a gateway's copy of the document."""
+        running = self.world.fleet.variants
+        aimed = Assigner(live, "ranker", {"blend": 0.5}).decide(unit, {}).variant
+        if aimed in running:
+            return {running[aimed].spec.version}
+        return {variant.spec.version for variant in running.values() if variant.percent}
+
+    def aliases(self):
+        return {alias: version for (_, alias), version in self.world.models.aliases.items()}
+
+    def serving(self):
+        return {name: (v.spec.version, int(v.percent)) for name, v in self.world.fleet.variants.items()}
+
+
+@pytest.fixture
+def desk(monkeypatch, tmp_path):
+    return Closing(monkeypatch, tmp_path, AIMED, BLEND)
+
+
+HOME = {"champion": (2, 100)}
+
+
+def test_a_close_makes_what_has_shipped_the_endpoint_s_own_and_gives_the_traffic_back_last(desk):
+    desk.ship()
+    closed = experiment.close(desk.project, "ranker_v2")
+    assert (desk.serving(), desk.aliases(), desk.live.runs) == (HOME, {"champion": 2}, ())
+    assert owner.read(desk.state, "ranker").owner.owner == "none"
+    assert closed.steps == (
+        "challenger has 100 % of ranker, read back",
+        "ranker@2 is champion",
+        "gateways take it within 5 s (config 3); the holdout (5 %) ends with it",
+        "champion has it by ro1; challenger is gone. The traffic of ranker is free",
+    )
+    assert (closed.home, closed.rollout) == (True, "ro1")
+    assert "nothing is left to do" in str(experiment.close(desk.project, "ranker_v2"))
+    assert [change.what for change in experiment.history(desk.project)] == ["started", "shipped", "closed"]
+    assert rollout.history(desk.project, "ranker")[0].why == "challenger hands over to champion: ranker_v2.1 ships treatment"
+    traffic(desk.project, "ranker", {"champion": Decimal(100)})
+
+
+def test_what_has_not_shipped_is_not_closed(desk):
+    with pytest.raises(NotFound, match="never ran"):
+        experiment.close(desk.project, "ranker_v2")
+    experiment.start(desk.project, "ranker_v2")
+    with pytest.raises(Refused, match=r"ranker_v2\.1 is running: nothing has shipped"):
+        experiment.close(desk.project, "ranker_v2")
+    experiment.stop(desk.project, "ranker_v2", because=WHY)
+    with pytest.raises(Refused, match=r"ranker_v2\.1 was stopped: nothing has shipped"):
+        experiment.close(desk.project, "ranker_v2")
+    assert desk.serving() == {"champion": (1, 90), "challenger": (2, 10)}
+
+
+def test_a_control_that_ships_gets_all_of_the_traffic_and_nothing_else_moves(desk):
+    desk.ship(arm="control")
+    closed = experiment.close(desk.project, "ranker_v2")
+    assert desk.serving() == {"champion": (1, 100), "challenger": (2, 0)}
+    assert (desk.aliases(), closed.rollout) == ({"champion": 1, "challenger": 2}, None)
+    assert owner.read(desk.state, "ranker").owner.owner == "none"
+
+
+def test_a_control_that_is_named_by_a_number_is_told_and_stays(desk):
+    endpoint = desk.project.spec.endpoints["ranker"]
+    variants = (replace(endpoint.variants[0], ref="1"), endpoint.variants[1])
+    desk.project.spec = replace(desk.project.spec, endpoints={"ranker": replace(endpoint, variants=variants)})
+    desk.ship()
+    closed = experiment.close(desk.project, "ranker_v2")
+    assert closed.steps[-1].startswith("challenger serves all of ranker: write ranker@2 as champion in project.yaml")
+    assert desk.serving() == {"champion": (1, 0), "challenger": (2, 100)}
+    assert owner.read(desk.state, "ranker").owner.owner == "none"
+
+
+def test_parameters_come_home_by_the_file_and_the_refusal_has_its_lines(desk):
+    desk.ship("blend_up", "high")
+    with pytest.raises(Refused, match=r"blend_up\.1 has shipped \{blend: 0\.7\}, and project\.yaml says otherwise") as error:
+        experiment.close(desk.project, "blend_up")
+    assert error.value.remedy.splitlines()[-1] == "  endpoints.ranker.parameters.blend: {default: 0.7}"
+    assert desk.run("blend_up").state == "shipped"
+    endpoint = desk.project.spec.endpoints["ranker"]
+    changed = replace(endpoint, parameters={"blend": replace(endpoint.parameters["blend"], default=0.7)})
+    desk.project.spec = replace(desk.project.spec, endpoints={"ranker": changed})
+    experiment.close(desk.project, "blend_up")
+    assert (desk.live.runs, desk.serving()) == ((), {"champion": (1, 90), "challenger": (2, 10)})
+    assert "nothing is left to do" in str(experiment.close(desk.project, "blend_up"))
+
+
+def test_what_ships_to_some_is_everybody_s_only_if_that_is_said(desk):
+    declared(desk.project, replace(AIMED, targeting=(Condition(attribute="country", among=("JP",)),)))
+    desk.ship()
+    with pytest.raises(Refused, match=r"to the units that its targeting names \(country\)"):
+        experiment.close(desk.project, "ranker_v2")
+    experiment.close(desk.project, "ranker_v2", everybody=True)
+    assert desk.serving() == HOME
+
+
+def test_a_hand_over_that_fails_leaves_what_serves_and_is_told(desk):
+    desk.ship()
+    desk.world.fleet.never_ready.add("champion")
+    closed = experiment.close(desk.project, "ranker_v2")
+    assert not closed.home
+    assert "ended before the roles were home" in closed.steps[-1]
+    assert desk.serving()["challenger"] == (2, 100)
+    assert owner.read(desk.state, "ranker").owner.owner == "none"
+
+
+def test_the_next_run_waits_until_the_roles_are_home(desk):
+    desk.ship()
+    cut(desk, "endpoints.apply")
+    with pytest.raises(Killed):
+        experiment.close(desk.project, "ranker_v2")
+    with pytest.raises(Refused, match=r"belongs to rollout ro1|is not closed yet"):
+        experiment.start(desk.project, "ranker_v2")
+    desk.calls.before = None
+    desk.wait(minutes=2)
+    experiment.close(desk.project, "ranker_v2")
+    assert desk.serving() == HOME
+
+
+def cut(desk, operation):
+    def before(call):
+        if call.operation == operation:
+            raise Killed
+
+    desk.calls.before = before
+
+
+def changes(desk):
+    return sum(call.mutating for call in desk.calls.calls)
+
+
+def test_killed_at_any_call_a_close_goes_on_and_no_unit_ever_sees_the_old_model_again(monkeypatch, tmp_path):
+    """The holdout alone keeps the control, until the run has left; also under a copy of the document that a gateway has kept."""
+    whole = shipped(monkeypatch, tmp_path / "whole")
+    first = changes(whole)
+    experiment.close(whole.project, "ranker_v2")
+    points = changes(whole) - first
+    expected = whole.serving(), whole.aliases(), [(c.version, c.what) for c in experiment.history(whole.project)]
+    assert points > 12
+    for point, when in [*((point, "before") for point in range(points)), (points - 1, "after")]:
+        desk = shipped(monkeypatch, tmp_path / f"{point}-{when}")
+        kept, seen = desk.live, iter(range(10_000))
+        units = [f"visitor-{n}" for n in range(12)]
+        treated = [unit for unit in units if desk.versions(unit, kept) == {2}]
+        assert len(treated) > 6
+
+        def judged(_call, desk=desk, kept=kept, treated=treated):
+            for unit in treated:
+                assert desk.versions(unit, desk.live) == {2}
+                assert desk.versions(unit, kept) == {2}
+
+        def killed(call, point=point, seen=seen, judged=judged):
+            judged(call)
+            if next(seen) == point:
+                raise Killed
+
+        desk.calls.before, desk.calls.after = judged, judged
+        setattr(desk.calls, when, killed)
+        with pytest.raises(Killed):
+            experiment.close(desk.project, "ranker_v2")
+        setattr(desk.calls, when, judged)
+        claim = owner.read(desk.state, "ranker").owner
+        assert claim.owner in ("experiment", "rollout") or desk.serving() == HOME
+        desk.wait(minutes=2)
+        experiment.close(desk.project, "ranker_v2")
+        assert (desk.serving(), desk.aliases(), [(c.version, c.what) for c in experiment.history(desk.project)]) == expected
+        assert owner.read(desk.state, "ranker").owner.owner == "none"
+        assert documents.read(desk.state, "ranker").state.released
+
+
+def shipped(monkeypatch, folder):
+    desk = Closing(monkeypatch, folder, AIMED)
+    desk.ship()
+    return desk
