@@ -7,6 +7,7 @@ from importlib import import_module
 
 import click
 
+from .. import pandas_later
 from ..errors import Invalid
 from .console import Console, guarded
 
@@ -75,6 +76,7 @@ def main() -> None:
 
 def run(arguments: list[str] | None = None) -> None:
     """The console script. Exit codes: 0 done, 1 error (nothing half-made), 2 `plan --detailed-exitcode` with changes, 130 Ctrl-C."""
+    pandas_later.install()
     given = sys.argv[1:] if arguments is None else arguments
     fallback = Console(as_json="--json" in given)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from .. import pandas_later
 from ..errors import IsthmusError, Refused
 from ..runtime import open_blobs, open_target
 from ..storage import BlobStore
@@ -250,4 +251,5 @@ def _now() -> datetime:
 
 
 if __name__ == "__main__":
+    pandas_later.install()
     sys.exit(main())
