@@ -1,7 +1,8 @@
 """What a ranking costs beside the call of the endpoint that it makes: p50, the process's own CPU, memory after many. `--requests N`
 
 One process, one request after the other, measured in turns, so that the machine's other work meets all. 20 candidates, 3 places,
-features of two views, exposures on. The memory is that of a process of its own that has ranked N times (default 100,000).
+features of two views, exposures on; also with two layers that have a run each, and beside it an assignment and OpenFeature's flags.
+The memory is that of a process of its own that has ranked N times (default 100,000).
 """
 
 from __future__ import annotations
@@ -15,22 +16,31 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 import isthmus
 from isthmus.adapters.local.http import Client
 from isthmus.endpoints.deploy import deploy
+from isthmus.endpoints.gateway.assignment import LIVE, Live, LiveArm, LiveLayer, LiveRun
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.gateway.inputs import manifest_of, union, view_keys
+from isthmus.endpoints.gateway.live_reader import LiveReader
+from isthmus.endpoints.gateway.streams import STREAMS
 from isthmus.errors import OutcomeUnknown, Unavailable
 from isthmus.events.ingest import ingest
+from isthmus.storage import Versioned
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
 from isthmus.tests.endpoints import mini
 
 from .measure import Line, table
 
 ITEMS, CANDIDATES, SLOTS, CALLS = 80, 20, 3, 4_000
+TESTED = "Gateway.rank, 2 layers"
+NOW = datetime(2024, 1, 10, tzinfo=UTC)
 HEAVY = ("duckdb", "pyarrow", "pandas", "numpy", "sklearn")
 
 
@@ -45,7 +55,9 @@ def main() -> None:
                 mini.register(project, "popular")
                 mini.register(project, "both")
                 deploy(project, "ranker")
+                project.target.events.apply(STREAMS["assignments"])
                 in_process(project)
+                project.target.state.put(LIVE, msgspec.json.encode(two_layers()), expect=None)
                 over_http(project, folder)
                 memory(folder, requests)
             finally:
@@ -56,21 +68,26 @@ def in_process(project: isthmus.Project) -> None:
     chance = random.Random(0)
     wanted = [request(chance, number) for number in range(512)]
     with_exposures, without = Gateway(project, "ranker"), Gateway(project, "ranker", emit=lambda _stream, _rows: ())
+    document = Versioned(value=msgspec.json.encode(two_layers()), token="t", written=NOW)
+    tested = Gateway(project, "ranker", live=LiveReader(lambda: document))
     body = instances(project)
     measured = turns(
         {
             "EndpointHost.invoke": lambda n: project.target.endpoints.invoke("ranker", body, variant=None, request_id=f"b-{n}"),
             "Gateway.rank, exposures to nowhere": lambda n: without.rank(wanted[n % 512]),
             "Gateway.rank": lambda n: with_exposures.rank(wanted[n % 512]),
+            TESTED: lambda n: tested.rank(wanted[n % 512]),
+            "Gateway.assign, 2 layers": lambda n: tested.assign({"visitor_id": f"v{n % 512}"}),
+            "Gateway.evaluate, 2 layers": lambda n: tested.evaluate(f"v{n % 512}", {}),
         }
     )
     lines = []
     least, cpu = measured["EndpointHost.invoke"]
     for name, (p50, seconds) in measured.items():
-        goal = "goal: 0.6 ms more, 0.6 ms of CPU more" if name == "Gateway.rank" else ""
+        goal = "goal: 0.6 ms more, 0.6 ms of CPU more" if name == TESTED else ""
         value = f"{p50:.3f} ms, {1000 * seconds:.3f} of CPU"
         lines.append(Line(name=name, value=value, ratio=p50 / least, goal=goal))
-        if name != "EndpointHost.invoke":
+        if name.startswith("Gateway.rank"):
             lines.append(Line(name="  more than the call", value=f"{p50 - least:+.3f} ms, {1000 * (seconds - cpu):+.3f} of CPU"))
     table(f"one ranking of {CANDIDATES} candidates in process, p50 of {CALLS:,}", lines)
 
@@ -89,14 +106,20 @@ def over_http(project: isthmus.Project, folder: Path) -> None:
         client = Client(int(json.loads(text)["url"].rpartition(":")[2]))
         until(lambda: answers(client), what="the gateway")
 
-        def rank(number: int) -> None:
-            reply = client.request("POST", "/rank", wanted[number % 512], (("content-type", "application/json"),), what="the gateway")
+        def post(path: str, body: bytes) -> None:
+            reply = client.request("POST", path, body, (("content-type", "application/json"),), what="the gateway")
             if reply.status != 200:
                 raise SystemExit(f"{reply.status}: {reply.body.decode()}")
 
         invoke = "EndpointHost.invoke"
+        flags = "/ofrep/v1/evaluate/flags"
         measured = turns(
-            {invoke: lambda n: project.target.endpoints.invoke("ranker", body, variant=None, request_id=f"b-{n}"), "POST /rank": rank}
+            {
+                invoke: lambda n: project.target.endpoints.invoke("ranker", body, variant=None, request_id=f"b-{n}"),
+                "POST /rank": lambda n: post("/rank", wanted[n % 512]),
+                "POST /assign": lambda n: post("/assign", json.dumps({"visitor_id": f"v{n % 512}"}).encode()),
+                f"POST {flags}": lambda n: post(flags, json.dumps({"context": {"targetingKey": f"v{n % 512}"}}).encode()),
+            }
         )
     finally:
         server.terminate()
@@ -106,8 +129,23 @@ def over_http(project: isthmus.Project, folder: Path) -> None:
         Line(name=invoke, value=f"{least:.3f} ms"),
         Line(name="POST /rank", value=f"{most:.3f} ms", ratio=most / least, goal="goal: 1.2 ms more"),
         Line(name="  more than the call", value=f"{most - least:+.3f} ms"),
+        *(Line(name=name, value=f"{p50:.3f} ms", ratio=p50 / least) for name, (p50, _) in list(measured.items())[2:]),
     ]
-    table(f"the same over HTTP, p50 of {CALLS:,}", lines)
+    table(f"the same over HTTP, 2 layers, p50 of {CALLS:,}", lines)
+
+
+def two_layers() -> Live:
+    """In each a run with every unit, one of them over the variants."""
+    arms = {
+        "home": (LiveArm("control", 5_000), LiveArm("treatment", 10_000, {"blend": 0.7})),
+        "search": (LiveArm("control", 5_000, {"variant": "champion"}), LiveArm("treatment", 10_000, {"variant": "challenger"})),
+    }
+    runs = [
+        LiveRun(run=f"{name}.1", experiment=name, layer=name, ranges=((0, 9_999),), arms=of, holdout=500, salt=f"{name}.1", started=NOW)
+        for name, of in arms.items()
+    ]
+    layers = {name: LiveLayer(endpoint="ranker", salt=name, holdout=200) for name in arms}
+    return Live(version=1, written=NOW, layers=layers, runs=tuple(runs))
 
 
 def answers(client: Client) -> bool:
