@@ -118,7 +118,7 @@ class Gateway:
         self._writer = LogWriter(emit or partial(_emit, project), name=endpoint, durable=durable, closers=project.before_close)
         weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
         self._own_live = LiveReader(lambda: project.target.state.get(LIVE), closers=project.before_close)
-        weakref.finalize(self, self._own_live.close)
+        weakref.finalize(self, self._own_live.end)
         self._arms = Arms(found, live or self._own_live)
         self._streams = streams_of(project.spec, found)
         self._tells_exposures = "assignments" in self._streams or bool(exposed_events(project.spec))

@@ -126,6 +126,8 @@ class LiveReader:
             self.look()
             self._looked.set()
             ending.wait(self._every)
+        if self._closers is not None and ending is self._ending:  # nobody has begun again meanwhile
+            self._closers.discard(self.close)
 
     def look(self) -> None:
         """Once. Whatever goes wrong, the copy stays and the problem is noted."""

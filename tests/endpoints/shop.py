@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import msgspec
 
-from isthmus.endpoints.gateway.assignment import LIVE, Live, LiveArm, LiveLayer, LiveRun
+from isthmus.endpoints.gateway.assignment import LIVE, Live, LiveArm, LiveLayer, LiveRun, bucket
 from isthmus.endpoints.port import EndpointState, Reply, VariantState
 from isthmus.errors import NotFound, Unavailable
 from isthmus.pipelines.predictor import Manifest
@@ -119,7 +119,12 @@ VARIANTS = (LiveArm("control", 5000, {"variant": "champion"}), LiveArm("treatmen
 
 
 def run(name="blend_up.1", *, arms=BLEND, ranges=((0, 9999),), **fields) -> LiveRun:
-    """visitor-1 is in its treatment: its bucket is 6362 for ranker_v2.1, see `treated`."""
+    """Its salt is a vector's of the specification: visitor-1 has bucket 6362, so the treatment."""
     experiment = name.partition(".")[0]
     of = {"run": name, "experiment": experiment, "layer": "home", "ranges": ranges, "arms": arms, "salt": "ranker_v2.1", "started": NOW}
     return LiveRun(**of | fields)
+
+
+def arm_of(unit: str) -> str:
+    """In such a run."""
+    return "control" if bucket("arm", "ranker_v2.1", unit) < 5000 else "treatment"

@@ -19,7 +19,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from isthmus.endpoints.door import door
 from isthmus.endpoints.gateway.application import Application
-from isthmus.endpoints.gateway.assignment import bucket
 from isthmus.endpoints.gateway.sample import SampleFailed
 from isthmus.endpoints.gateway.service import Service
 from isthmus.tests.conformance.toy_models import until
@@ -164,8 +163,8 @@ def test_the_openfeature_sdk_gets_values_with_their_types_arms_and_reasons_and_i
     assert seen["float"] == [0.7, "treatment", "SPLIT", None, of]
     assert seen["string"] == ["calm", "default", "STATIC", None, {"config": 12}]
     assert seen["object"] == [{"blend": 0.7, "tone": "calm"}, "treatment", "SPLIT", None, of]
-    treated = bucket("arm", "ranker_v2.1", "visitor-2") >= 5000
-    assert seen["another"] == [0.7 if treated else 0.5, "treatment" if treated else "control", "SPLIT", None, of]
+    arm = shop.arm_of("visitor-2")
+    assert seen["another"] == [{"control": 0.5, "treatment": 0.7}[arm], arm, "SPLIT", None, of]
     failures = {name: (seen[name][0], seen[name][2], seen[name][3]) for name in ("mistyped", "unknown", "keyless", "invalid")}
     assert failures == {
         "mistyped": (True, "ERROR", "TYPE_MISMATCH"),

@@ -30,14 +30,16 @@ from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.door import door
 from isthmus.endpoints.gateway import application as asgi
 from isthmus.endpoints.gateway.application import MAX_BYTES, Application
+from isthmus.endpoints.gateway.assignment import LIVE
 from isthmus.endpoints.gateway.sample import Sampler
 from isthmus.endpoints.gateway.service import Service
 from isthmus.endpoints.gateway.service import served as served_names
+from isthmus.endpoints.gateway.streams import STREAMS
 from isthmus.endpoints.gateway.tally import Tally
 from isthmus.errors import Invalid
 from isthmus.tests.cli.running import CHILD, isthmus
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
-from isthmus.tests.endpoints import mini
+from isthmus.tests.endpoints import mini, shop
 
 pytestmark = pytest.mark.slow
 
@@ -362,6 +364,11 @@ class Running:
     def until_ready(self, workers):
         until(lambda: self.get("/health")[0] == 200 and json.loads(self.get("/health")[1])["ready_workers"] == workers, what="readiness")
 
+    def configs(self):
+        """The version of experiments/live at each worker."""
+        lines = self.get("/metrics")[1].splitlines()
+        return [line.rpartition(" ")[2] for line in lines if line.startswith("isthmus_gateway_config_version{")]
+
     def answered(self):
         return sum(
             int(line.rpartition(" ")[2])
@@ -490,6 +497,24 @@ def test_a_page_of_another_site_in_a_real_browser_ranks_nothing(two, folder):
     metrics = two.get("/metrics")[1]
     assert 'isthmus_gateway_requests_total{endpoint="",variant="",status="403"}' in metrics, "it came, and was sent away"
     assert two.answered() == before
+
+
+def test_every_worker_takes_a_run_that_starts_and_lets_go_of_one_that_ends_without_a_restart(folder, two):
+    two.until_ready(2)
+    with mini.opened(folder) as project:
+        project.target.events.apply(STREAMS["assignments"])
+        token = project.target.state.put(LIVE, msgspec.json.encode(shop.live(shop.run())), expect=None)
+        until(lambda: two.configs() == ["12", "12"], what="the run at both workers")
+        rankings = [two.rank() for _ in range(8)]
+        assert [ranking["assignments"] for ranking in rankings] == 8 * [{"blend_up.1": shop.arm_of("v1")}]
+        token = project.target.state.put(LIVE, msgspec.json.encode(shop.live(version=13)), expect=token)
+        until(lambda: two.configs() == ["13", "13"], what="its end at both workers")
+        assert "assignments" not in two.rank()
+        logged = project.target.warehouse.query("SELECT DISTINCT unit, run, arm, config FROM assignments", {}).to_pylist()
+        assert logged == [{"unit": "v1", "run": "blend_up.1", "arm": shop.arm_of("v1"), "config": 12}]
+        shown = "SELECT count(DISTINCT event_id) AS n FROM exposures WHERE assignments IS NOT NULL AND config = 12"
+        assert project.target.warehouse.query(shown, {})["n"][0].as_py() == sum(len(ranking["items"]) for ranking in rankings)
+        project.target.state.delete(LIVE, expect=token)
 
 
 def test_figures_are_summed_over_workers_and_outlive_one_that_is_killed(two):
