@@ -147,14 +147,17 @@ def list_(console: Console) -> None:
         console.result(lines, grid(rows, head=head) if rows else "project.yaml has no experiments")
 
 
-@command(help="The arms of EXPERIMENT beside each other, with intervals and a verdict.")
+@command(help="The arms of EXPERIMENT's newest run, or of a run (NAME.2), beside each other, with intervals and a verdict.")
 @click.argument("name", metavar="EXPERIMENT")
-@click.option("--as-of", type=click.DateTime(), metavar="TIME", help="What a look at that time (UTC) would have said.")
-def results(console: Console, name: str, as_of: datetime | None) -> None:
-    from ..experiments.results import results as compare
+@click.option("--as-of", type=click.DateTime(), metavar="TIME", help="What a look at that time (UTC) would have said. Nothing is recorded.")
+@click.option("--last", is_flag=True, help="What the last look showed, without a query.")
+@click.option("--despite-split", is_flag=True, help="Also where units did not come to the arms as planned, and every figure may be biased.")
+def results(console: Console, name: str, as_of: datetime | None, last: bool, despite_split: bool) -> None:
+    from ..experiments.comparing import results as compare
 
     with console.open() as project:
-        console.result(compare(project, name, as_of=as_of.replace(tzinfo=UTC) if as_of else None))
+        moment = as_of.replace(tzinfo=UTC) if as_of else None
+        console.result(compare(project, name, as_of=moment, last=last, despite_split=despite_split))
     console.next(f"experiment report {name}")
 
 

@@ -53,7 +53,9 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
-    """How many standard errors an interval is wide that covers at every look."""
+    """How many standard errors an interval is wide that covers at every look. Infinite without a unit."""
+    if not units:
+        return math.inf
     r = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / tuned_for
     grown = units * r + 1
     return math.sqrt(2 * grown / (units * r) * math.log(math.sqrt(grown) / alpha))

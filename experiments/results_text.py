@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,8 +42,12 @@ def _arms(seen: Results) -> list[str]:
         interval = seen.metric.rates[name]
         shown = "too few" if interval is None else f"{100 * interval.low:.2f} .. {100 * interval.high:.2f}"
         rows.append([name, *([f"{arm.units:,}"] if units else []), f"{arm.d:,}", f"{arm.y:,}", f"{100 * arm.rate:.3f} %", shown])
+    return aligned(rows, left=(0, len(rows[0]) - 1))
+
+
+def aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> list[str]:
+    """Columns of one width each, those at `left` from the left."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    left = (0, len(widths) - 1)
     return [
         "  "
         + "   ".join(cell.ljust(w) if at in left else cell.rjust(w) for at, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip()

@@ -1,6 +1,6 @@
 """The query behind a run's results, in the neutral subset: one scan of each table, whatever the number of metrics.
 
-    units     the first assignment and the arm of every unit of the run
+    units     the first assignment and the arm of every unit of the run; by segment, with the first value of each attribute
     happened  one row an event of a unit: what it adds to each metric, and to the metric in the time before
     by_day    the same, by unit and day, with a row on the first day for who did nothing
     running   each unit's totals so far, day by day
@@ -12,49 +12,84 @@ Of metric i: `m<i>_y` the numerator, `m<i>_d` the denominator of a rate, `m<i>_x
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-from ..events.relations import view_name
+from ..events.relations import exposed_name, view_name
 from ..project.reach import EXPOSURE_ID, path
 from ..project.specs import Event, Metric, ProjectSpec, Total
 
-KEYS = "arm, other, first_day, day"  # `other` differs from `arm` where a unit was in both
-_UNITS = (
-    "SELECT unit, min(arm) AS arm, max(arm) AS other, min(event_timestamp) AS first_at, min(dt) AS first_day FROM events_assignments "
-    "WHERE run = $run AND reason = 'split' AND segment = '' AND event_timestamp < $assigned_until GROUP BY unit"
+KEYS = "arm, other, segment, first_day, day"  # `other` differs from `arm` where a unit was in both
+_FIRST = "min(event_timestamp) AS first_at, min(dt) AS first_day"
+_SPLIT = "dt >= $since AND run = $run AND reason = 'split' AND event_timestamp < $until"
+RUN_UNITS = (
+    f"SELECT unit, min(arm) AS arm, max(arm) AS other, '' AS segment, {_FIRST} FROM assignments "
+    f"WHERE {_SPLIT} AND segment = '' GROUP BY unit"
 )
-_BY_DAY = "OVER (PARTITION BY unit ORDER BY day"
+ENDPOINT_UNITS = (
+    f"SELECT unit, 'all' AS arm, 'all' AS other, '' AS segment, {_FIRST} FROM exposures "
+    "WHERE dt >= $since AND endpoint = $endpoint AND event_timestamp < $until GROUP BY unit"
+)
+_WHOSE = "PARTITION BY unit, segment"
+_BY_DAY = f"OVER ({_WHOSE} ORDER BY day"
 _SO_FAR = f"{_BY_DAY} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
 
 Role = Literal["y", "d", "x"]
 
 
-def cells_sql(spec: ProjectSpec, metrics: Sequence[Metric], *, unit: str) -> str:
+def cells_sql(spec: ProjectSpec, metrics: Sequence[Metric], *, unit: str, units: str = RUN_UNITS, daily: Container[str] = ()) -> str:
     """Columns: KEYS, units, and of metric i m<i>_<sum> for each of `sums_of`: what the day adds; int64, or float64 of an attribute.
 
-    `unit`: the endpoint's attribute. Parameters: $run; $assigned_until and $until (not included); of a metric that is `shifted` $shift<i>.
+    `unit`: the endpoint's attribute. `units`: RUN_UNITS, what `segment_units` gives, or ENDPOINT_UNITS. `daily`: metrics whose days are
+    to be compared by themselves. Parameters: $run (or $endpoint), $until (not included), $since and $earliest, dates from which on
+    assignments and events are read; of an objective $known, when its outcomes are known; of a metric that is `shifted` $shift<i>.
     """
     measures = [_Measure(at, metric, role) for at, metric in enumerate(metrics) for role in _roles(metric)]
     sources = dict.fromkeys(measure.source for measure in measures)
-    nothing = f"SELECT unit, arm, other, first_day, first_day AS day, {_all(measures, lambda m: f'{m.zero} AS {m.name}')} FROM units"
+    zeros = _all(measures, lambda m: f"{m.zero} AS {m.name}")
+    nothing = f"SELECT unit, arm, other, segment, first_day, first_day AS day, {zeros} FROM units"
     happened = "\n  UNION ALL ".join((*(_happened(spec, source, measures, unit) for source in sources), nothing))
-    return f"""WITH units AS ({_UNITS}),
+    return f"""WITH units AS ({units}),
 happened AS ({happened}),
 by_day AS (SELECT unit, {KEYS}, {_all(measures, lambda m: f"sum({m.name}) AS {m.name}")} FROM happened GROUP BY unit, {KEYS}),
 running AS (SELECT unit, {KEYS}, {_all(measures, lambda m: f"{m.running} AS {m.name}")} FROM by_day),
 totals AS (SELECT unit, {KEYS}, {_all(measures, lambda m: f"{m.counted} AS {m.name}")} FROM running WHERE day >= first_day),
 steps AS (SELECT {KEYS}, CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new, {_all(measures, lambda m: m.step)} FROM totals)
-SELECT {KEYS}, sum(isthmus_new) AS units, {", ".join(_sums(metrics))} FROM steps GROUP BY {KEYS}"""
+SELECT {KEYS}, sum(isthmus_new) AS units, {", ".join(_sums(metrics, daily))} FROM steps GROUP BY {KEYS}"""
 
 
-def sums_of(metric: Metric) -> tuple[str, ...]:
-    """Of a metric that is no rate d is 1 a unit, so its sums follow from those of y and the number of units."""
+def segment_units(attributes: Sequence[str]) -> str:
+    """A row for each attribute that a unit's requests had: the first value, as `platform=ios`."""
+    attribute = " ".join(f"WHEN starts_with(segment, '{name}=') THEN '{name}'" for name in attributes)
+    values = (
+        f"SELECT unit, segment, row_number() OVER (PARTITION BY unit, CASE {attribute} ELSE '' END ORDER BY event_timestamp, segment) "
+        f"AS isthmus_place FROM assignments WHERE {_SPLIT} AND segment <> ''"
+    )
+    return (
+        "SELECT isthmus_all.unit, arm, other, isthmus_value.segment, first_at, first_day "
+        f"FROM ({RUN_UNITS}) AS isthmus_all JOIN ({values}) AS isthmus_value "
+        "ON isthmus_value.unit = isthmus_all.unit WHERE isthmus_place = 1"
+    )
+
+
+def parameters(metrics: Sequence[Metric], *, known: datetime, shifts: Mapping[str, float]) -> dict[str, object]:
+    """Of the metrics; the others are the caller's."""
+    moved: dict[str, object] = {f"shift{at}": float(shifts.get(m.name, 0.0)) for at, m in enumerate(metrics) if shifted(m)}
+    return moved | ({"known": known} if any(metric.objective for metric in metrics) else {})
+
+
+def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
+    """Of a metric that is no rate d is 1 a unit, so its sums follow from those of y and the number of units.
+
+    `daily`: the squares of what the day alone adds to a unit, uu of y, vv of d, uv of both.
+    """
     of_rate = ("d", "yd", "dd") if metric.denominator else ()
     of_before = ("x", "xx", "yx", *(("dx",) if metric.denominator else ())) if metric.before else ()
-    return ("y", "yy", *of_rate, *of_before)
+    of_day = ("uu", *(("uv", "vv") if metric.denominator else ())) if daily else ()
+    return ("y", "yy", *of_rate, *of_before, *of_day)
 
 
 def shifted(metric: Metric) -> bool:
@@ -111,7 +146,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def running(self) -> str:
-        return f"sum({self.name}) OVER (PARTITION BY unit)" if self.role == "x" else f"sum({self.name}) {_SO_FAR}"
+        return f"sum({self.name}) OVER ({_WHOSE})" if self.role == "x" else f"sum({self.name}) {_SO_FAR}"
 
     @property
     def counted(self) -> str:
@@ -119,9 +154,15 @@ class _Measure(msgspec.Struct, frozen=True):
             return self.name
         if self.metric.kind == "any":
             return f"CASE WHEN {self.name} > 0 THEN 1 ELSE 0 END"
+        return f"{self._bounded} - $shift{self.at}" if shifted(self.metric) else self._bounded
+
+    @property
+    def _bounded(self) -> str:
         bound = self.metric.at_most
-        bounded = self.name if bound is None else f"CASE WHEN {self.name} > {bound!r} THEN {bound!r} ELSE {self.name} END"
-        return f"{bounded} - $shift{self.at}" if shifted(self.metric) else bounded
+        if bound is None:
+            return self.name
+        limit = f"{bound:.0f}" if float(bound).is_integer() and self.total.attribute is None else f"CAST({float(bound)!r} AS DOUBLE)"
+        return f"CASE WHEN {self.name} > {limit} THEN {limit} ELSE {self.name} END"
 
     @property
     def step(self) -> str:
@@ -143,7 +184,7 @@ def _happened(spec: ProjectSpec, source: _Source, measures: Sequence[_Measure], 
     columns = ", ".join(f"{_of_event(m) if m.source == source else m.zero} AS {m.name}" for m in measures)
     values = dict.fromkeys(m.value for m in measures if m.source == source and m.value != "1")
     return (
-        f"SELECT units.unit, arm, other, first_day, happened.day, {columns} "
+        f"SELECT units.unit, arm, other, segment, first_day, happened.day, {columns} "
         f"FROM units JOIN ({_rows(spec, source, tuple(values), unit)}) AS happened ON happened.unit = units.unit "
         f"WHERE happened_at >= {_earliest([m for m in measures if m.source == source])}"
     )
@@ -163,18 +204,18 @@ def _rows(spec: ProjectSpec, source: _Source, values: tuple[str, ...], unit: str
     """Columns: unit, day, happened_at and `values`, of every event of the source before $until."""
     event = spec.events[source.event]
     table = source.objective or view_name(event.name)
-    known = " AND created_timestamp <= $until" if source.objective else ""
+    read = "dt >= $earliest AND event_timestamp < $until" + (" AND created_timestamp <= $known" if source.objective else "")
     columns = "".join(f", {value}" for value in ("dt AS day", "event_timestamp AS happened_at", *values))
     steps = path(event.name, unit, spec.events)
     if steps is None:
         raise ValueError(f"{event.name} does not reach {unit}")
     if steps == (unit,):
-        return f"SELECT CAST({unit} AS VARCHAR) AS unit{columns} FROM {table} WHERE event_timestamp < $until{known}"
+        return f"SELECT CAST({unit} AS VARCHAR) AS unit{columns} FROM {table} WHERE {read}"
     of, via = (event, "event_id") if len(steps) == 1 else (_referred(spec, event, steps[0]), steps[0])
     further = steps[1:] or steps
     return (
         f"SELECT isthmus_of.unit{columns} FROM {table} AS isthmus_row JOIN ({_units_of(spec, of, further)}) AS isthmus_of "
-        f"ON isthmus_row.{via} = isthmus_of.isthmus_id WHERE event_timestamp < $until{known}"
+        f"ON isthmus_row.{via} = isthmus_of.isthmus_id WHERE {read}"
     )
 
 
@@ -196,12 +237,7 @@ def _referred(spec: ProjectSpec, event: Event, attribute: str) -> Event:
     return next(spec.events[a.event] for a in event.attributes if a.name == attribute and a.event is not None)
 
 
-def exposed_name(event: str) -> str:
-    """The event with the columns of what the gateway showed."""
-    return f"{event}_exposed"
-
-
-def _sums(metrics: Sequence[Metric]) -> Iterator[str]:
+def _sums(metrics: Sequence[Metric], daily: Container[str]) -> Iterator[str]:
     """What a row's step adds. Of the first row all of it: before it a unit did not count."""
     for at, metric in enumerate(metrics):
         y, d, x = (f"m{at}_{role}" for role in ("y", "d", "x"))
@@ -215,5 +251,8 @@ def _sums(metrics: Sequence[Metric]) -> Iterator[str]:
             "xx": f"isthmus_new * {x} * {x}",
             "yx": f"{x} * ({y} - {y}_0)",
             "dx": f"{x} * ({d} - {d}_0)",
+            "uu": f"({y} - {y}_0) * ({y} - {y}_0)",
+            "uv": f"({y} - {y}_0) * ({d} - {d}_0)",
+            "vv": f"({d} - {d}_0) * ({d} - {d}_0)",
         }
-        yield from (f"sum({terms[name]}) AS m{at}_{name}" for name in sums_of(metric))
+        yield from (f"sum({terms[name]}) AS m{at}_{name}" for name in sums_of(metric, daily=metric.name in daily))

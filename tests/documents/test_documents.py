@@ -25,6 +25,8 @@ KINDS = {  # the file in each release's folder -> what reads it
     "evaluation": "pipelines.records:Evaluation",
     "experiment_change": "endpoints.gateway.assignment:Change",
     "experiment_live": "endpoints.gateway.assignment:Live",
+    "experiment_looks": "experiments.run_looks:Looks",
+    "experiment_results": "experiments.run_figures:RunResults",
     "experiment_run": "experiments.runs:FrozenRun",
     "failed": "pipelines.document:StepFailure",
     "key": "pipelines.cache:KeyRecord",

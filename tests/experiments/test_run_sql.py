@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.experiments.run_sql import cells_sql, shifted, sums_of
+from isthmus.experiments.run_sql import cells_sql, parameters, shifted, sums_of
 from isthmus.feature_store import sql as neutral
 from isthmus.project.specs import Attribute, Event, Metric, Objective, ProjectSpec, Total
 
@@ -44,7 +44,7 @@ METRICS = (
         before=DAY,
     ),
 )
-SQL = cells_sql(SHOP, METRICS, unit="visitor_id")
+SQL = cells_sql(SHOP, METRICS, unit="visitor_id", daily=("ctr", "basket"))
 
 
 def test_it_is_in_the_neutral_subset():
@@ -76,23 +76,24 @@ def queried(log, shift: float) -> list[dict[str, object]]:
     """The tables as `apply` makes them, as far as the query reads them."""
     with duckdb.connect() as connection:
         connection.execute(TABLES)
-        fill(connection, "events_assignments", [("r.1", u, arm, "split", "", at, day(at)) for u, arm, at in log["assignments"]])
+        fill(connection, "assignments", [("r.1", u, arm, "split", "", at, day(at)) for u, arm, at in log["assignments"]])
         early = START - 31 * DAY  # of another run, and of a segment: neither is a first assignment
-        fill(connection, "events_assignments", [("r.2", "1", "control", "split", "", early, day(early))])
-        fill(connection, "events_assignments", [("r.1", "1", "control", "split", "platform=ios", early, day(early))])
+        fill(connection, "assignments", [("r.2", "1", "control", "split", "", early, day(early))])
+        fill(connection, "assignments", [("r.1", "1", "control", "split", "platform=ios", early, day(early))])
         shown = [(f"i{number}", unit, at, clicked) for number, (unit, at, clicked) in enumerate(log["impressions"])]
         fill(connection, "ctr", [(name, int(clicked), at, at, day(at)) for name, _, at, clicked in shown])
         fill(connection, "impression_exposed", [(name, unit) for name, unit, _, _ in shown])
         fill(connection, "events_click", [(name, at, day(at)) for name, _, at, clicked in shown if clicked])
         fill(connection, "events_purchase", [(int(unit), amount, at, day(at)) for unit, at, amount in log["purchases"]])
         end = START + 30 * DAY
-        answer = connection.execute(SQL, {"run": "r.1", "assigned_until": end, "until": end, "shift3": shift})
+        asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
+        answer = connection.execute(SQL, asked | parameters(METRICS, known=end, shifts={"revenue": shift}))
         names = [column[0] for column in answer.description]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
 TABLES = """
-CREATE TABLE events_assignments(
+CREATE TABLE assignments(
     run VARCHAR, unit VARCHAR, arm VARCHAR, reason VARCHAR, segment VARCHAR, event_timestamp TIMESTAMP, dt VARCHAR);
 CREATE TABLE ctr(event_id VARCHAR, outcome BIGINT, event_timestamp TIMESTAMP, created_timestamp TIMESTAMP, dt VARCHAR);
 CREATE TABLE impression_exposed(event_id VARCHAR, unit VARCHAR);

@@ -1,0 +1,209 @@
+"""A run's sums by arm, first day and day, from one query: adding them gives every look of the past, and closed windows, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ..errors import Invalid, NotFound
+from ..project.specs import Metric
+from ..runtime import Project
+from ..times import utc_milliseconds
+from .run_sql import RUN_UNITS, cells_sql, parameters, segment_units, shifted, sums_of
+from .runs import FrozenRun
+from .standing import ASSIGNMENTS
+from .sums import NOTHING, Number, Sums
+
+AFTER_STOP = timedelta(seconds=10)  # in which the last gateway has taken it
+_DAY = timedelta(days=1)
+_SKEW = timedelta(days=1)  # by which a gateway's clock may be behind the one that wrote the start
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """What a day adds to the sums of the units that came to an arm on a first day. `steps`: of metrics compared by day, the day alone."""
+
+    arm: str
+    segment: str  # '', or `platform=ios`
+    first: date
+    day: date
+    sums: dict[str, Sums]
+    steps: dict[str, Sums] = {}
+
+
+class RunCells(msgspec.Struct, frozen=True, kw_only=True):
+    """`arms`: the control first."""
+
+    arms: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    twice: int = 0  # units that are in several arms: left out
+
+    @property
+    def first_day(self) -> date:
+        """ValueError: there is no unit."""
+        return min(cell.first for cell in self.cells)
+
+    def units(self) -> dict[str, int]:
+        """Of each arm, also those whose windows are open."""
+        return {arm: sum(count for _, count in self._came(arm)) for arm in self.arms}
+
+    def by_first_day(self) -> dict[date, dict[str, int]]:
+        days: dict[date, dict[str, int]] = {}
+        for arm in self.arms:
+            for day, count in self._came(arm):
+                of_day = days.setdefault(day, dict.fromkeys(self.arms, 0))
+                of_day[arm] += count
+        return dict(sorted(days.items()))
+
+    def _came(self, arm: str) -> Iterator[tuple[date, int]]:
+        return ((cell.first, next(iter(cell.sums.values())).units) for cell in self.cells if cell.arm == arm)
+
+    def at(self, metric: Metric, ends: datetime, window: timedelta | None, *, segment: str = "") -> dict[str, Sums]:
+        """Of each arm before `ends`, a midnight or the query's end; of units whose `window` of whole days is over by then."""
+        last_first = (ends - window).date() if window else date.max
+        last = (ends - timedelta(milliseconds=1)).date()
+        counted = [c for c in self.cells if c.segment == segment and c.first <= last_first and c.day <= last]
+        return {arm: sum((c.sums[metric.name] for c in counted if c.arm == arm), NOTHING) for arm in self.arms}
+
+    def on(self, metric: Metric, since_first: int, ends: datetime) -> dict[str, Sums]:
+        """What each arm did on that day since its units' first, of the units whose day is over: the day by itself."""
+        last = ends.date() - _DAY
+        part = [c for c in self.cells if c.day <= last and (c.day - c.first).days == since_first]
+        came = {arm: sum(n for day, n in self._came(arm) if day + since_first * _DAY <= last) for arm in self.arms}
+        return {arm: _alone([c for c in part if c.arm == arm], metric, came[arm], since_first) for arm in self.arms}
+
+
+def _alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
+    step = sum((cell.steps[metric.name] for cell in cells), NOTHING)
+    shift = step.shift if since_first == 0 else (0, 0, 0)  # what a later day adds to a unit is not shifted
+    d = (units, step.y, units) if metric.denominator is None else (step.d, step.yd, step.dd)
+    return Sums(units=units, y=step.y, yy=step.yy, d=d[0], yd=d[1], dd=d[2], shift=shift)
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What is counted: events before `until` (not included) with outcomes that are known at `known`; days as YYYY-MM-DD are read from."""
+
+    until: datetime
+    known: datetime
+    since: str
+    earliest: str
+
+
+def reading(project: Project, run: FrozenRun, metrics: Iterable[Metric], moment: datetime, stopped: datetime | None) -> Reading:
+    """What happens after a stop is out, also of units that are in their windows: they have other parameters by then.
+
+    An old log (`now:`) is complete: what its last moment shows counts, with its outcomes.
+    """
+    closed = project.spec.now is not None and moment == utc_milliseconds(project.spec.now)
+    within = (project.spec.objectives[m.objective].within for m in metrics if m.objective in project.spec.objectives)
+    ends = moment + timedelta(milliseconds=1) if closed else moment
+    since = min(run.at, project.now(), moment).date() - _SKEW
+    before = max((metric.before for metric in metrics if metric.before), default=timedelta())
+    return Reading(
+        until=min(ends, stopped + AFTER_STOP) if stopped else ends,
+        known=moment + max(within, default=timedelta()) if closed else moment,
+        since=since.isoformat(),
+        earliest=(since - before).isoformat(),
+    )
+
+
+def read(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Reading, *, daily: Sequence[str] = ()) -> RunCells:
+    """One query; two where a metric's values lie so far from zero that sums of their squares lose digits.
+
+    NotFound: project.yaml has no such endpoint any more. Invalid: no gateway has logged an assignment.
+    """
+    asked = Asked(metrics=tuple(metrics), daily=frozenset(daily))
+    cells = _read(project, run, of, asked)
+    shifts = _shifts(cells, metrics)
+    return _read(project, run, of, replace(asked, shifts=shifts)) if shifts else cells
+
+
+def read_segments(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Reading) -> RunCells:
+    """The same by segment: a unit is in one of each attribute."""
+    units = segment_units(run.definition.experiment.segments)
+    return _read(project, run, of, Asked(metrics=tuple(metrics), units=units))
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the query says of whom. `daily`: metrics whose days are compared by themselves; `shifts`: what is taken from a unit's value."""
+
+    metrics: tuple[Metric, ...]
+    units: str = RUN_UNITS
+    daily: frozenset[str] = frozenset()
+    shifts: dict[str, float] = {}
+
+
+def _read(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCells:
+    sql = cells_sql(project.spec, asked.metrics, unit=_unit(project, run), units=asked.units, daily=asked.daily)
+    moments = {"run": run.run, "since": of.since, "earliest": of.earliest, "until": of.until}
+    values = moments | parameters(asked.metrics, known=of.known, shifts=asked.shifts)
+    rows = project.target.warehouse.query(sql, values).to_pylist()
+    arms = tuple(arm.name for arm in run.arms)
+    return RunCells(
+        arms=arms,
+        cells=tuple(cell(row, asked) for row in rows if row["arm"] == row["other"] and row["arm"] in arms),
+        twice=sum(int(row["units"]) for row in rows if row["arm"] != row["other"]),
+    )
+
+
+def _unit(project: Project, run: FrozenRun) -> str:
+    name = run.definition.layer.endpoint
+    if name not in project.spec.endpoints:
+        raise NotFound(f"project.yaml has no endpoint {name}, whose units {run.run} assigned", remedy="put it back")
+    if project.target.warehouse.observe(ASSIGNMENTS) is None:
+        raise Invalid(f"{run.run}: {project.target.name} has no table {ASSIGNMENTS}", remedy="isthmus apply")
+    return project.spec.endpoints[name].unit
+
+
+def cell(row: Mapping[str, Any], asked: Asked) -> Cell:
+    """Of a row of the query."""
+    pairs = [(metric, _values(row, at, metric, metric.name in asked.daily)) for at, metric in enumerate(asked.metrics)]
+    units, shifts = int(row["units"]), asked.shifts
+    return Cell(
+        arm=row["arm"],
+        segment=row["segment"],
+        first=date.fromisoformat(row["first_day"]),
+        day=date.fromisoformat(row["day"]),
+        sums={metric.name: _sums(metric, units, values, shifts) for metric, values in pairs},
+        steps={metric.name: _step(metric, units, values, shifts) for metric, values in pairs if metric.name in asked.daily},
+    )
+
+
+def _values(row: Mapping[str, Any], at: int, metric: Metric, of_day: bool) -> dict[str, Number]:
+    whole = metric.numerator.attribute is None and (metric.at_most is None or metric.at_most == int(metric.at_most))
+    return {name: _number(row[f"m{at}_{name}"], name, metric, whole) for name in sums_of(metric, daily=of_day)}
+
+
+def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
+    counted = whole or (name in ("d", "dd", "vv") and metric.denominator is not None and metric.denominator.attribute is None)
+    return int(value) if counted else float(value)
+
+
+def _sums(metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, float]) -> Sums:
+    of_unit: dict[str, Any] = {} if metric.denominator else {"d": units, "yd": values["y"], "dd": units, "dx": values.get("x", 0)}
+    columns = {name: value for name, value in values.items() if name not in ("uu", "uv", "vv")}
+    return Sums(units=units, **(of_unit | columns), shift=(shifts.get(metric.name, 0), 0, 0))
+
+
+def _step(metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, float]) -> Sums:
+    return Sums(
+        units=units,
+        y=values["y"],
+        d=values.get("d", 0),
+        yy=values["uu"],
+        yd=values.get("uv", 0),
+        dd=values.get("vv", 0),
+        shift=(shifts.get(metric.name, 0), 0, 0),
+    )
+
+
+def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, float]:
+    due = [metric.name for metric in metrics if shifted(metric) and any(_total(cells, metric, arm).shift_due for arm in cells.arms)]
+    return {name: sum((c.sums[name] for c in cells.cells), NOTHING).mean("y") for name in due}
+
+
+def _total(cells: RunCells, metric: Metric, arm: str) -> Sums:
+    return sum((c.sums[metric.name] for c in cells.cells if c.arm == arm), NOTHING)

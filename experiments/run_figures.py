@@ -1,0 +1,146 @@
+"""What a run's results are: figures only, as they are stored and answered."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from ..formats import StoredDocument
+from ..pipelines.statistics import Estimate
+from ..project.specs import ExperimentGuardrail, Metric
+from .conclusion import Conclusion
+from .split import Split
+from .sums import Sums
+from .verdict import Goal, Judgement, Side
+
+Role = Literal["decides", "guardrail", "also"]
+
+
+class Range(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure with its interval; None: it has no end (yet)."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def ranged(estimate: Estimate) -> Range:
+    bounded = math.isfinite(estimate.low) and math.isfinite(estimate.high)
+    value = estimate.value if math.isfinite(estimate.value) else None
+    return Range(value=value, low=estimate.low if bounded else None, high=estimate.high if bounded else None)
+
+
+class MetricArms(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric in every arm, before anything is compared. `rates`: None where there is too little for an interval."""
+
+    metric: Metric
+    role: Role
+    arms: dict[str, Sums]
+    rates: dict[str, Range | None]
+
+    @property
+    def percents(self) -> bool:
+        """Whether its values are shares, not amounts."""
+        return self.metric.kind == "any" or (self.metric.kind == "rate" and self.metric.numerator.attribute is None)
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """A treatment against the control in a metric. None: too few units or outcomes in one of them.
+
+    `relative`, `absolute`: 1 - `level`, at any look that the run allows; of a guardrail each bound is 95 % by itself; of `also` one look.
+    """
+
+    metric: str
+    arm: str
+    role: Role
+    goal: Goal
+    relative: Range | None = None
+    absolute: Range | None = None
+    once: Range | None = None  # relative, 95 %, if this were the only look
+    level: float = 0.05
+    side: Side = "open"
+    guardrail: ExperimentGuardrail | None = None
+    bound: float | None = None  # of a guardrail: at most (may rise) or at least (may drop) so much
+    judged: Judgement | None = None
+    q: float | None = None
+    saved: float = 0.0  # the part of the variance that the time before has taken away
+
+
+class Segments(msgspec.Struct, frozen=True, kw_only=True):
+    """A deciding metric of a treatment by the values of an attribute, 95 % of one look. `p`: of no difference between them, by Holm."""
+
+    attribute: str
+    metric: str
+    arm: str
+    effects: dict[str, Range | None]
+    p: float | None = None
+
+
+class DayEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """`units`: of both sides."""
+
+    arm: str
+    units: int
+    relative: Range | None
+    day: str = ""  # YYYY-MM-DD, the last that is counted
+    since_first: int = 0  # days since a unit's first exposure
+
+
+class Trend(msgspec.Struct, frozen=True, kw_only=True):
+    """How the effect changes a day with the days since the first exposure; None: too few days."""
+
+    arm: str
+    a_day: Range | None
+    days: tuple[DayEffect, ...] = ()
+
+
+class RunResults(StoredDocument, frozen=True, kw_only=True):
+    """`experiments/<run>/results/<until>.json`. Every difference is that of a treatment to the control, the first of `arms`."""
+
+    target: str
+    run: str
+    layer: str
+    endpoint: str
+    unit: str
+    arms: tuple[str, ...]
+    started: datetime
+    stopped: datetime | None = None
+    as_of: datetime
+    until: datetime  # what happened before it is counted
+    inference: Literal["planned", "always"]
+    day: int  # the first is 1
+    days: int | None = None  # of the plan
+    look: int
+    closed: datetime | None = None  # the look that ended the plan: later data are not counted
+    planned: int | None = None  # units of all arms
+    complete: int  # ... that are counted
+    open: int = 0  # units whose windows are not over
+    window: int | None = None  # days
+    a_day: float = 0.0  # units that came in one of the last days
+    metrics: tuple[MetricArms, ...]
+    effects: tuple[Effect, ...]
+    split: Split
+    split_by_day: dict[str, dict[str, int]] = {}
+    twice: int = 0
+    trends: tuple[Trend, ...] = ()
+    segments: tuple[Segments, ...] = ()
+    over_time: tuple[DayEffect, ...] = ()
+    warnings: tuple[str, ...] = ()
+    conclusion: Conclusion
+
+    @property
+    def headline(self) -> str:
+        return self.conclusion.headline
+
+    @property
+    def share(self) -> float | None:
+        """Of the plan; None: it has none, or too little is there to size it."""
+        return self.complete / self.planned if self.planned else None
+
+    def __str__(self) -> str:
+        from .run_text import text
+
+        return text(self)

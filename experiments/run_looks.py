@@ -1,0 +1,82 @@
+"""The looks at a run that were taken: a plan spends its five percent over them. `experiments/<run>/looks`, by compare-and-swap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from ..errors import Conflict
+from ..formats import StoredDocument, decode
+from ..storage import StateStore
+from .inference import closing
+
+_NEW = 0.001  # of the plan, or of the units: a look that adds less is the one before
+_TRIES = 5
+
+
+class Look(msgspec.Struct, frozen=True, array_like=True):
+    """`until`: what happened before it was counted. `units`: of all arms, complete."""
+
+    until: datetime
+    units: int
+
+
+class Looks(StoredDocument, frozen=True, kw_only=True):
+    """`planned`: units of all arms that the smallest effect of the plan needs, by the first look that could tell. None: none yet."""
+
+    planned: int | None = None
+    looks: tuple[Look, ...] = ()
+
+    @property
+    def closed(self) -> Look | None:
+        """The look that ended the plan: what it shows stays."""
+        at = closing([look.units for look in self.looks], self.planned) if self.planned else None
+        return None if at is None else self.looks[at]
+
+    def before(self, moment: datetime) -> tuple[int, ...]:
+        """Units of the earlier looks."""
+        return tuple(look.units for look in self.looks if look.until < moment)
+
+    def with_look(self, look: Look, planned: int | None) -> Looks:
+        """The same data again are no new look, nor is what a look after it has seen."""
+        after = replace(self, planned=self.planned or planned)
+        last = self.looks[-1].units if self.looks else 0
+        if look.units - last < max(1, _NEW * (after.planned or last)):
+            return after
+        return replace(after, looks=(*self.looks, look))
+
+
+def key(run: str) -> str:
+    return f"experiments/{run}/looks"
+
+
+def read(state: StateStore, run: str) -> Looks:
+    return _stored(state, run)[0]
+
+
+def record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
+    """The looks after it. Conflict: others looked at the same time, again and again."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _recorded(state, run, change)
+        except Conflict:  # somebody else looked: on top of that one
+            continue
+    return _recorded(state, run, change)
+
+
+def _recorded(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
+    before, token = _stored(state, run)
+    after = change(before)
+    if after != before:
+        state.put(key(run), msgspec.json.encode(after), expect=token)
+    return after
+
+
+def _stored(state: StateStore, run: str) -> tuple[Looks, str | None]:
+    document = state.get(key(run))
+    if document is None:
+        return Looks(), None
+    return decode(document.value, Looks, what=f"state {key(run)}"), document.token

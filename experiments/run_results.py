@@ -1,0 +1,230 @@
+"""The results of a run that the gateway assigned: one query, then arithmetic; each look is recorded, and what it showed is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+
+import msgspec
+
+from ..errors import Invalid, NotFound, Refused
+from ..formats import decode
+from ..runtime import Project
+from ..storage import StateStore
+from ..times import utc_milliseconds
+from . import run_cells, run_judging, run_looks, runs, split, verdict
+from .conclusion import Age, Conclusion, Shown, conclude
+from .run_cells import Reading, RunCells
+from .run_figures import Effect, RunResults, Segments
+from .run_judging import Plain
+from .run_looks import Look, Looks
+from .runs import FrozenRun
+from .sizing import days_left
+from .split import Split
+from .startable import defined
+from .sums import Sums, rests_on_few
+
+_RECENT = 7  # days from which it is told how many units come
+
+
+def results(project: Project, name: str, *, as_of: datetime | None = None, despite_split: bool = False) -> RunResults:
+    """Compare the arms of an experiment's newest run, or of a run (`name.2`). The look is recorded, and what it shows is stored.
+
+    `as_of`: what a look at that time would have said; nothing is recorded. NotFound: it never ran. Invalid: nobody was assigned.
+    Refused: the split is not as planned, so every figure would be biased.
+    """
+    run = frozen(project, name)
+    plain = Plain(experiment=run.definition.experiment, metrics=run.definition.metrics)
+    stopped = stop_of(project.target.state, run.run)
+    looks = run_looks.read(project.target.state, run.run)
+    moment = utc_milliseconds(as_of or project.now())
+    of = run_cells.reading(project, run, plain.metrics.values(), _not_after(looks, moment), stopped)
+    cells = run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
+    checked = _checked(run, cells, despite_split=despite_split)
+    look = partial(_looked, plain, cells, of.until)
+    recorded = as_of is None and not checked.alarm
+    looks = run_looks.record(project.target.state, run.run, look) if recorded else look(looks)
+    matter = _Matter(run=run, plain=plain, cells=cells, looks=looks, of=of, moment=moment, stopped=stopped, checked=checked)
+    seen = _results(project, matter)
+    if recorded:
+        project.target.blobs.put(f"{_folder(project, run.run)}{of.until:%Y%m%dT%H%M%S%f}.json", msgspec.json.encode(seen))
+    return seen
+
+
+def last(project: Project, name: str) -> RunResults:
+    """The newest stored results, without a query. NotFound: nobody has looked yet."""
+    run = frozen(project, name).run
+    seen = stored(project, run)
+    if seen is None:
+        raise NotFound(f"nobody has looked at {run} yet", remedy=f"isthmus experiment results {name}")
+    return seen
+
+
+def stored(project: Project, run: str) -> RunResults | None:
+    uris = [blob.uri for blob in project.target.blobs.list(_folder(project, run))]
+    return decode(project.target.blobs.get(max(uris)), RunResults, what=max(uris)) if uris else None
+
+
+def _folder(project: Project, run: str) -> str:
+    return f"{project.target.blobs.root.rstrip('/')}/experiments/{run}/results/"
+
+
+def frozen(project: Project, name: str) -> FrozenRun:
+    """Of an experiment the newest run. NotFound: it never ran."""
+    state = project.target.state
+    past = list(dict.fromkeys(change.run for change in runs.history(state)))
+    of_name = [run for run in past if run == name] or [run for run in past if runs.experiment_of(run) == name]
+    if not of_name:
+        experiment, _, number = name.rpartition(".")
+        if not (number.isdigit() and experiment in project.spec.experiments):
+            defined(project, name)
+        raise NotFound(f"{name} never ran on {project.target.name}", remedy=f"isthmus experiment start {experiment or name}")
+    return runs.frozen(state, of_name[-1])
+
+
+def stop_of(state: StateStore, run: str) -> datetime | None:
+    """When it was stopped or shipped."""
+    ends = (
+        change.at for change in runs.history(state, runs.experiment_of(run)) if change.run == run and change.what in ("stopped", "shipped")
+    )
+    return next(ends, None)
+
+
+def _not_after(looks: Looks, moment: datetime) -> datetime:
+    """What the look that ended the plan shows stays: later data decide nothing."""
+    return min(moment, looks.closed.until) if looks.closed else moment
+
+
+def _looked(plain: Plain, cells: RunCells, until: datetime, looks: Looks) -> Looks:
+    """With this look; of a look at an earlier time what was looked at later is not known."""
+    sums = plain.sums(cells, until)
+    units = _complete(sums[plain.first.name])
+    return looks.with_look(Look(until=until, units=units), run_judging.planned(plain.experiment, sums))
+
+
+def _complete(arms: Mapping[str, Sums]) -> int:
+    return sum(of_arm.units for of_arm in arms.values())
+
+
+def _checked(run: FrozenRun, cells: RunCells, *, despite_split: bool) -> Split:
+    counts = cells.units()
+    if not sum(counts.values()):
+        raise Invalid(
+            f"no results yet: no unit of {run.run} was assigned", remedy=f"isthmus experiment status {run.run.rpartition('.')[0]}"
+        )
+    checked = split.check(counts, dict(zip(counts, runs.weights(run.definition.experiment), strict=True)))
+    if checked.alarm and not despite_split:
+        raise Refused(
+            f"no results yet: {checked}. Every figure would be biased; nothing is shown without --despite-split",
+            remedy=f"isthmus experiment audit {runs.experiment_of(run.run)}; by day: the report's Split, with --despite-split",
+        )
+    return checked
+
+
+class _Matter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look rests on."""
+
+    run: FrozenRun
+    plain: Plain
+    cells: RunCells
+    looks: Looks
+    of: Reading
+    moment: datetime
+    stopped: datetime | None
+    checked: Split
+
+    @property
+    def came(self) -> int:
+        return sum(self.checked.counts.values())
+
+
+def _results(project: Project, on: _Matter) -> RunResults:
+    plain, cells, looks, until = on.plain, on.cells, on.looks, on.of.until
+    plan, layer = plain.experiment.plan, on.run.definition.layer
+    sums = plain.sums(cells, until)
+    complete, a_day = _complete(sums[plain.first.name]), _a_day(cells, until)
+    effects = run_judging.effects(plain, sums, run_judging.horizon(plain.experiment, looks, complete, until))
+    age = _age(on, a_day)
+    return RunResults(
+        target=project.target.name,
+        run=on.run.run,
+        layer=layer.name,
+        endpoint=layer.endpoint,
+        unit=project.spec.endpoints[layer.endpoint].unit,
+        arms=cells.arms,
+        started=on.run.at,
+        stopped=on.stopped if on.stopped and on.stopped <= on.moment else None,
+        as_of=on.moment,
+        until=until,
+        inference="planned" if plan else "always",
+        day=int(age.days) + 1,
+        days=plan.days if plan else None,
+        look=len(looks.before(until)) + 1,
+        closed=looks.closed.until if looks.closed else None,
+        planned=looks.planned,
+        complete=complete,
+        open=on.came - complete,
+        window=plain.window.days if plain.window else None,
+        a_day=a_day,
+        metrics=run_judging.arms_of(plain, sums),
+        effects=effects,
+        split=on.checked,
+        split_by_day={day.isoformat(): counts for day, counts in cells.by_first_day().items()},
+        twice=cells.twice,
+        trends=run_judging.trends(plain, cells, until),
+        segments=_segments(project, on.run, plain, on.of),
+        over_time=run_judging.over_time(plain, cells, looks, until),
+        warnings=_warnings(sums),
+        conclusion=_concluded(on, effects, age),
+    )
+
+
+def _segments(project: Project, run: FrozenRun, plain: Plain, of: Reading) -> tuple[Segments, ...]:
+    if not plain.experiment.segments:
+        return ()
+    deciding = [plain.metrics[name] for name in plain.experiment.metric]
+    return run_judging.segments(plain, run_cells.read_segments(project, run, deciding, of), of.until)
+
+
+def _warnings(sums: Mapping[str, Mapping[str, Sums]]) -> tuple[str, ...]:
+    told = (rests_on_few(arm, name, of_arm) for name, arms in sums.items() for arm, of_arm in arms.items())
+    return tuple(warning for warning in told if warning)
+
+
+def _a_day(cells: RunCells, until: datetime) -> float:
+    """Units that came in one of the last whole days; on the first day those of its part."""
+    days = min(_RECENT, max((until.date() - cells.first_day).days, 1))
+    recent = [counts for day, counts in cells.by_first_day().items() if 0 < (until.date() - day).days <= days or days == 1]
+    return sum(sum(counts.values()) for counts in recent) / days
+
+
+def _age(on: _Matter, a_day: float) -> Age:
+    plan, window = on.plain.experiment.plan, on.plain.window
+    days = (on.of.until - _midnight(on.cells.first_day)) / timedelta(days=1)
+    of_plan = plan.days if plan else None
+    planned = on.looks.planned
+    by_units = days_left(planned, on.came, a_day, within=window.days if window else 0) if planned else None
+    by_days = None if of_plan is None else max(math.ceil(of_plan - days), 0)
+    left = [wait for wait in (by_units, by_days) if wait is not None]
+    over = on.looks.closed is not None or on.stopped is not None or (of_plan is not None and days >= of_plan)
+    return Age(days=days, over=over, left=min(left, default=None))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), tzinfo=UTC)
+
+
+def _concluded(on: _Matter, effects: tuple[Effect, ...], age: Age) -> Conclusion:
+    arms = run_judging.best_first(effects, on.plain.first.name, on.cells.arms[1:])
+    return conclude([_shown(arm, effects) for arm in arms], age, unsound=verdict.unsound(on.checked, on.came, on.cells.twice))
+
+
+def _shown(arm: str, effects: tuple[Effect, ...]) -> Shown:
+    own = [effect for effect in effects if effect.arm == arm]
+    return Shown(
+        arm=arm,
+        metrics={effect.metric: effect.side for effect in own if effect.role == "decides"},
+        guardrails={effect.metric: effect.judged for effect in own if effect.judged},
+    )

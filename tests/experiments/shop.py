@@ -1,0 +1,142 @@
+"""A shop in which a run of an experiment was assigned by the hash, with everything its visitors did: for the tests of results."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+
+import isthmus
+from isthmus.endpoints.gateway import log_rows
+from isthmus.endpoints.gateway.assignment import Assigner
+from isthmus.endpoints.gateway.streams import ASSIGNMENTS
+from isthmus.events.emit import emit_stream
+from isthmus.events.ingest import ingest
+from isthmus.experiments import runs
+from isthmus.experiments.experiment import start
+
+START = datetime(2026, 11, 2, 9, tzinfo=UTC)
+DAY = timedelta(days=1)
+VISITORS, DAYS = 2400, 6
+PROJECT = """
+name: shop
+entities:
+  item: {key: item_id, type: int}
+events:
+  impression:
+    attributes: {item_id: {type: int}, visitor_id: {type: string}}
+  click:
+    attributes: {impression_id: {type: string}, item_id: {type: int}}
+  purchase:
+    attributes: {visitor_id: {type: string}, amount: {type: float}}
+objectives:
+  ctr: {rate: click / impression, within: 30m}
+metrics:
+  bought:  {any: purchase, within: 2d}
+  revenue: {sum: purchase.amount, within: 2d}
+  clicks:  {sum: click, within: 2d, before: 2d}
+endpoints:
+  ranker:
+    objective: ctr
+    unit: visitor_id
+    variants: {champion: {model: ranker@champion, traffic: 100}}
+    attributes: {platform: {type: string}}
+    parameters: {blend: {type: float, default: 0.5}}
+experiments:
+  blend_up:
+    arms: {control: {}, treatment: {blend: 0.7}}
+    share: 60%
+    metric: ctr
+    guardrails: [{metric: bought, max_drop: 60%}]
+    also: [revenue, clicks]
+    segments: [platform]
+    plan: {minimum_effect: 20%, days: 14}
+  open_end:
+    arms: {control: {}, treatment: {blend: 0.1}}
+    share: 40%
+    metric: ctr
+"""
+MODEL = """
+model: ranker
+alias: champion
+objective: ctr
+window: 2026-10-01 .. 2026-11-01
+features: [item_id]
+trainer: ranker.train
+"""
+
+
+class Shop:
+    """`now` is moved by who holds it."""
+
+    def __init__(self, folder, text=PROJECT, target="local"):
+        (folder / "project.yaml").write_text(text)
+        (folder / "models").mkdir()
+        (folder / "models" / "popular.yaml").write_text(MODEL)
+        (folder / "ranker.py").write_text("def train(data, label, features): ...\n")
+        (folder / "profiles.yaml").write_text("default: local\ntargets:\n  local: {}\n")
+        self.folder, self.now = folder, START
+        self.project = isthmus.open(folder, target=target)
+        self.project.target.clock = lambda: self.now
+
+    def filled(self):
+        """Visitors come for six days. Of open_end's treatment every third is assigned and not logged, as by a broken client."""
+        isthmus.apply(self.project)
+        for experiment in ("blend_up", "open_end"):
+            start(self.project, experiment)
+        self.log = [visitor for visitor in visitors(self.project) if not lost(visitor)]
+        self.now = START + (DAYS + 3) * DAY
+        emit_stream(self.project, ASSIGNMENTS, [row for visitor in self.log for row in visitor["assigned"]])
+        for event in ("impression", "click", "purchase"):
+            ingest(self.project, event=event, data=pd.DataFrame([row for visitor in self.log for row in visitor[event]]))
+        return self
+
+
+def lost(visitor):
+    return (visitor["run"], visitor["arm"]) == ("open_end.1", "treatment") and visitor["number"] % 3 == 0
+
+
+def visitors(project):
+    """Who clicks 20 of 100 impressions in the control does so for 30 in the treatment of blend_up; one in eight buys."""
+    live = runs.read(project.target.state).live
+    chance = random.Random(20261126)
+    assigner = Assigner(live, "ranker", {"blend": 0.5})
+    for number in range(VISITORS):
+        name, came = f"v{number}", START + timedelta(minutes=1) + DAY * (number % DAYS)
+        context = {"platform": ("ios", "web")[number % 2]}
+        decision = assigner.decide(name, context)
+        ((run, arm),) = decision.arms.items()
+        shown = [
+            {"event_id": f"i{number}-{at}", "event_timestamp": came + DAY * (at // 4), "visitor_id": name, "item_id": 1} for at in range(6)
+        ]
+        rate = 0.3 if (run, arm) == ("blend_up.1", "treatment") else 0.2
+        yield {
+            "number": number,
+            "run": run,
+            "arm": arm,
+            "came": came,
+            "assigned": [
+                row
+                for assigned in decision.assignments
+                for row in log_rows.assignment(
+                    assigned, name, "ranker", config=live.version, moment=came, segments=("platform",), context=context
+                )
+            ],
+            "impression": shown,
+            "click": [
+                {
+                    "event_id": f"c{row['event_id']}",
+                    "event_timestamp": row["event_timestamp"] + timedelta(minutes=1),
+                    "impression_id": row["event_id"],
+                    "item_id": 1,
+                }
+                for row in shown
+                if chance.random() < rate
+            ],
+            "purchase": [
+                {"event_id": f"p{number}", "event_timestamp": came + timedelta(hours=2), "visitor_id": name, "amount": 10.0 + number % 7}
+            ]
+            if chance.random() < 0.125
+            else [],
+        }

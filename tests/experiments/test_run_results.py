@@ -1,0 +1,133 @@
+"""A run that the gateway's hash assigned, from its log to a verdict: figures against a direct count, looks, stored results, the console."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from isthmus.errors import Invalid, NotFound, Refused
+from isthmus.experiments import run_looks
+from isthmus.experiments.comparing import results
+from isthmus.tests.cli.running import isthmus as command
+
+from .shop import DAY, DAYS, START, Shop
+
+MIDNIGHT = START.replace(hour=0)
+EVENING = timedelta(hours=20)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    shop = Shop(tmp_path_factory.mktemp("shop")).filled()
+    with shop.project:
+        yield shop
+
+
+@pytest.fixture
+def at(shop, monkeypatch):
+    """Moves the clock: `at(3)` is the evening of the third day after the first."""
+    monkeypatch.setattr(shop, "now", shop.now)
+
+    def move(day):
+        shop.now = MIDNIGHT + day * DAY + EVENING
+
+    return move
+
+
+def complete(shop, run, arm, until, window):
+    return [v for v in shop.log if (v["run"], v["arm"]) == (run, arm) and v["came"].replace(hour=0, minute=0) + window <= until]
+
+
+def direct(shop, run, arm, until, window):
+    """Units whose window is over, their impressions whose outcome is known, and the clicks on these, one by one."""
+    units = complete(shop, run, arm, until, window)
+    shown = {row["event_id"] for v in units for row in v["impression"] if row["event_timestamp"] + timedelta(minutes=30) <= until}
+    return len(units), len(shown), sum(row["impression_id"] in shown for v in units for row in v["click"])
+
+
+def metric(seen, name):
+    return next(of for of in seen.metrics if of.metric.name == name)
+
+
+def effect(seen, name):
+    return next(of for of in seen.effects if of.metric == name)
+
+
+@pytest.mark.parametrize("day", [2, 4, DAYS])
+def test_the_arms_are_what_a_direct_count_says(shop, day):
+    until = MIDNIGHT + day * DAY + EVENING
+    seen = results(shop.project, "blend_up", as_of=until)
+    for arm in seen.arms:
+        ctr, revenue = metric(seen, "ctr").arms[arm], metric(seen, "revenue").arms[arm]
+        units = complete(shop, "blend_up.1", arm, until, 2 * DAY)
+        assert (ctr.units, ctr.d, ctr.y) == direct(shop, "blend_up.1", arm, until, 2 * DAY)
+        assert (revenue.units, revenue.y) == (len(units), pytest.approx(sum(row["amount"] for v in units for row in v["purchase"])))
+    assert seen.complete + seen.open == sum(v["run"] == "blend_up.1" and v["came"] < until for v in shop.log)
+
+
+def test_a_run_without_windows_counts_everyone_and_its_interval_holds_at_every_look(shop):
+    until = MIDNIGHT + 6 * DAY
+    seen = results(shop.project, "open_end", as_of=until, despite_split=True)
+    assert (seen.inference, seen.window, seen.open, seen.conclusion.word) == ("always", None, 0, "invalid")
+    ctr = metric(seen, "ctr").arms["control"]
+    assert (ctr.units, ctr.d, ctr.y) == direct(shop, "open_end.1", "control", until, timedelta())
+    of = effect(seen, "ctr")
+    assert of.relative.low < of.once.low < of.once.high < of.relative.high
+
+
+def test_nothing_is_shown_of_a_broken_split_unless_it_is_asked_for(shop):
+    with pytest.raises(Refused, match=r"no results yet: split \d+ : \d+ is not 50 : 50"):
+        results(shop.project, "open_end")
+    assert run_looks.read(shop.project.target.state, "open_end.1").looks == ()
+
+
+def test_each_new_look_is_recorded_and_spends_of_the_plan_and_the_same_data_are_no_new_look(shop, at):
+    state = shop.project.target.state
+    before = results(shop.project, "blend_up", as_of=MIDNIGHT + DAY)
+    assert run_looks.read(state, "blend_up.1").looks == ()
+    assert (before.look, before.complete, effect(before, "ctr").relative) == (1, 0, None)
+    at(2)
+    first = results(shop.project, "blend_up")
+    again = results(shop.project, "blend_up")
+    assert [look.units for look in run_looks.read(state, "blend_up.1").looks] == [first.complete]
+    assert (first.look, first.planned) == (again.look, again.planned) == (1, again.planned)
+    assert 0 < first.share < 1
+    assert effect(first, "ctr").relative.low < effect(first, "ctr").once.low
+    at(4)
+    second = results(shop.project, "blend_up")
+    assert (second.look, second.planned, second.share > 1) == (2, first.planned, True)
+    assert second.headline == "ship"
+    at(DAYS)
+    later = results(shop.project, "blend_up")
+    assert (later.closed, later.complete, later.look, later.effects) == (second.until, second.complete, 2, second.effects)
+    assert results(shop.project, "blend_up", last=True) == later
+    assert command(shop.folder, "experiment", "results", "blend_up.1", "--last", "--json").json["planned"] == first.planned
+    assert "% of the planned units" in command(shop.folder, "experiment", "results", "blend_up", "--last").out
+
+
+def test_the_page_of_a_day_is_the_look_of_that_evening(shop):
+    seen = results(shop.project, "open_end", as_of=MIDNIGHT + 6 * DAY, despite_split=True)
+    for look in seen.over_time:
+        midnight = datetime.fromisoformat(f"{look.day}T00:00:00+00:00") + DAY  # nobody is shown anything in the half hour before it
+        evening = results(shop.project, "open_end", as_of=midnight, despite_split=True)
+        assert look.relative == effect(evening, "ctr").relative
+
+
+def test_segments_are_told_and_add_up_to_the_whole(shop):
+    seen = results(shop.project, "blend_up", as_of=MIDNIGHT + DAYS * DAY)
+    (of,) = seen.segments
+    assert (of.attribute, of.metric, of.arm, set(of.effects)) == ("platform", "ctr", "treatment", {"ios", "web"})
+    values = sorted(value.value for value in of.effects.values())
+    assert values[0] < effect(seen, "ctr").relative.value < values[1]
+
+
+def test_who_never_ran_has_no_results_and_a_log_of_ones_own_no_last_look(shop):
+    with pytest.raises(NotFound, match="no experiment blend"):
+        results(shop.project, "blend")
+    with pytest.raises(NotFound, match="never ran"):
+        results(shop.project, "blend_up.7")
+    with pytest.raises(NotFound, match="nobody has looked"):
+        results(shop.project, "open_end", last=True)
+    with pytest.raises(Invalid, match="another one"):
+        results(shop.project, "blend_up", last=True, as_of=START)
+    with pytest.raises(Invalid, match=r"no unit of blend_up\.1 was assigned"):
+        results(shop.project, "blend_up", as_of=START)
