@@ -130,7 +130,7 @@ def list_(console: Console) -> None:
 
     with console.open() as project:
         lines = listed(project)
-        head = ("run", "layer", "state", "share", "units", "since", "metric", "owner")
+        head = ("run", "layer", "state", "share", "units", "since", "metric", "verdict", "owner")
         rows = [
             (
                 line.run,
@@ -140,6 +140,7 @@ def list_(console: Console) -> None:
                 "-" if line.units is None else line.units,
                 "-" if line.since is None else f"{line.since:%Y-%m-%d}",
                 line.metric,
+                line.verdict or "-",
                 line.owner,
             )
             for line in lines

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from ..endpoints.gateway.streams import ASSIGNMENTS
 from ..errors import Invalid, NotFound
 from ..project.specs import Metric
 from ..runtime import Project
 from ..times import utc_milliseconds
 from .run_sql import RUN_UNITS, cells_sql, parameters, segment_units, shifted, sums_of
 from .runs import FrozenRun
-from .standing import ASSIGNMENTS
 from .sums import NOTHING, Number, Sums
 
 AFTER_STOP = timedelta(seconds=10)  # in which the last gateway has taken it
@@ -153,8 +153,8 @@ def _unit(project: Project, run: FrozenRun) -> str:
     name = run.definition.layer.endpoint
     if name not in project.spec.endpoints:
         raise NotFound(f"project.yaml has no endpoint {name}, whose units {run.run} assigned", remedy="put it back")
-    if project.target.warehouse.observe(ASSIGNMENTS) is None:
-        raise Invalid(f"{run.run}: {project.target.name} has no table {ASSIGNMENTS}", remedy="isthmus apply")
+    if project.target.warehouse.observe(ASSIGNMENTS.name) is None:
+        raise Invalid(f"{run.run}: {project.target.name} has no table {ASSIGNMENTS.name}", remedy="isthmus apply")
     return project.spec.endpoints[name].unit
 
 

@@ -10,11 +10,10 @@ from functools import partial
 import msgspec
 
 from ..errors import Invalid, NotFound, Refused
-from ..formats import decode
 from ..runtime import Project
 from ..storage import StateStore
 from ..times import utc_milliseconds
-from . import run_cells, run_judging, run_looks, runs, split, verdict
+from . import run_cells, run_judging, run_looks, run_store, runs, split, verdict
 from .conclusion import Age, Conclusion, Shown, conclude
 from .run_cells import Reading, RunCells
 from .run_figures import Effect, RunResults, Segments
@@ -49,26 +48,17 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
     matter = _Matter(run=run, plain=plain, cells=cells, looks=looks, of=of, moment=moment, stopped=stopped, checked=checked)
     seen = _results(project, matter)
     if recorded:
-        project.target.blobs.put(f"{_folder(project, run.run)}{of.until:%Y%m%dT%H%M%S%f}.json", msgspec.json.encode(seen))
+        run_store.keep(project.target.blobs, seen)
     return seen
 
 
 def last(project: Project, name: str) -> RunResults:
     """The newest stored results, without a query. NotFound: nobody has looked yet."""
     run = frozen(project, name).run
-    seen = stored(project, run)
+    seen = run_store.newest(project.target.blobs, run)
     if seen is None:
         raise NotFound(f"nobody has looked at {run} yet", remedy=f"isthmus experiment results {name}")
     return seen
-
-
-def stored(project: Project, run: str) -> RunResults | None:
-    uris = [blob.uri for blob in project.target.blobs.list(_folder(project, run))]
-    return decode(project.target.blobs.get(max(uris)), RunResults, what=max(uris)) if uris else None
-
-
-def _folder(project: Project, run: str) -> str:
-    return f"{project.target.blobs.root.rstrip('/')}/experiments/{run}/results/"
 
 
 def frozen(project: Project, name: str) -> FrozenRun:

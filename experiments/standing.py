@@ -13,7 +13,7 @@ from ..endpoints.gateway.assignment import Change, Live, LiveRun
 from ..endpoints.gateway.streams import ASSIGNMENTS
 from ..errors import NotFound
 from ..runtime import Project
-from . import buckets, runs, startable
+from . import buckets, run_store, runs, startable
 from .runs import FrozenRun
 from .telling import RunState, RunStatus
 
@@ -33,6 +33,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     units: int | None = None
     since: datetime | None = None
     metric: str
+    verdict: str = ""  # of the newest look; "": nobody has looked
     owner: str = ""
 
 
@@ -125,6 +126,7 @@ def _line(project: Project, live: Live, name: str) -> Listed:
         units=None if status.units is None else sum(status.units.values()),
         since=changes[-1].at if run is None else run.started,
         metric=", ".join(experiment.metric),
+        verdict=seen.headline if (seen := run_store.newest(project.target.blobs, status.run)) else "",
         owner=experiment.owner,
     )
 
