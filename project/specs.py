@@ -97,7 +97,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     explore: Decimal = Decimal(0)  # percent of requests answered in random order
     online_cache: timedelta = timedelta(seconds=1)  # for so long the gateway keeps a row that it has read
     max_candidates: int = 1000  # of a request to the gateway
-    routing: Literal["weighted"] = "weighted"
+    routing: Literal["weighted", "sticky"] = "weighted"  # who splits the units between the variants: the target, or the gateway
 
 
 class RolloutStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,10 +30,11 @@ class Arms:
 
     def now(self) -> Assigner:
         """By what the last look at the store has left. An answer takes all that it says of experiments from one assigner."""
-        live = self.reader.known().live
+        live, split = self.reader.known().value, self.reader.split(self._endpoint.name)
+        ranges = split.ranges if split else None
         assigner = self._assigner
-        if assigner.live is not live:
-            assigner = self._assigner = Assigner(live, self._endpoint.name, self.defaults)
+        if assigner.live is not live or assigner.split is not ranges:
+            assigner = self._assigner = Assigner(live, self._endpoint.name, self.defaults, ranges)
         return assigner
 
     def unlogged(self, assigner: Assigner, decision: Decision, unit: str, moment: datetime, context: Mapping[str, Any]) -> list[Row]:

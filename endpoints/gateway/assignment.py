@@ -29,6 +29,7 @@ OWN = ("variant", "explore")  # parameters that every endpoint has
 Reason = Literal["split", "holdout"]
 What = Literal["started", "ramped", "shipped", "stopped", "closed"]
 Purpose = Literal["layer", "arm", "holdout", "split"]
+Ranges = tuple[tuple[int, int], ...]  # of buckets, both ends included
 
 
 class LiveLayer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,7 +56,7 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     experiment: str
     layer: str
     state: Literal["running", "shipped"] = "running"
-    ranges: tuple[tuple[int, int], ...] = ()  # buckets of the layer, both ends included
+    ranges: Ranges = ()  # of the layer
     arms: tuple[LiveArm, ...]
     holdout: int = 0
     targeting: tuple[Condition, ...] = ()
@@ -80,7 +81,7 @@ class Change(StoredDocument, frozen=True, kw_only=True):
     before: str = ""
     after: str = ""
     because: str = ""
-    ranges: tuple[tuple[int, int], ...] = ()  # of the run from now on
+    ranges: Ranges = ()  # of the run from now on
 
 
 class Live(StoredDocument, frozen=True, kw_only=True):
@@ -154,8 +155,11 @@ def _meets(condition: Condition, value: Any) -> bool:
 class Assigner:
     """The decisions of one endpoint under one document. `decide` may be called from many threads."""
 
-    def __init__(self, live: Live | None, endpoint: str, defaults: Mapping[str, Any]) -> None:
-        """`live` None: nobody knows which experiments run, so every unit has the defaults and nothing is assigned."""
+    def __init__(self, live: Live | None, endpoint: str, defaults: Mapping[str, Any], split: Mapping[str, Ranges] | None = None) -> None:
+        """`live` None: nobody knows which experiments run, so every unit has the defaults and nothing is assigned.
+
+        `split`: of a sticky endpoint, the buckets by variant. A run that aims has the last word.
+        """
         layers = {name: layer for name, layer in live.layers.items() if layer.endpoint == endpoint} if live else {}
         runs = [run for run in live.runs if run.layer in layers] if live else []
         self.live = live
@@ -163,7 +167,9 @@ class Assigner:
         self.assigns = bool(runs) or any(layer.holdout for layer in layers.values())
         self.segments = {run.run: run.segments for run in runs}
         self._outside = next(({"variant": control["variant"]} for run in runs if "variant" in (control := run.arms[0].parameters)), {})
+        self.split = split
         self._parts = (
+            *([_split(endpoint, split)] if split and not self._outside else []),
             *(_shipped(run, layers[run.layer]) for run in runs if run.state == "shipped"),
             *(_layer(name, layer, _running(runs, name)) for name, layer in layers.items()),
         )
@@ -227,6 +233,19 @@ def _json(values: Mapping[str, Any]) -> str | None:
 # From here on a hash is compared as it is with the first one of a bucket: that is the same, and saves a multiplication.
 _Choose = Callable[[bytes, Mapping[str, Any]], int]  # of a unit and a request's attributes: the number of an outcome
 _hash: Callable[[bytes], int] = mmh3.mmh3_32_uintdigest
+
+
+def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_Outcome]]:
+    """outcomes: those of each variant."""
+    variant_of, prefix = array("H", bytes(2 * BUCKETS)), _prefix("split", endpoint)  # by bucket
+    for number, ranges in enumerate(split.values()):
+        for low, high in ranges:
+            variant_of[low : high + 1] = array("H", [number]) * (high + 1 - low)
+
+    def choose(unit: bytes, _attributes: Mapping[str, Any]) -> int:
+        return variant_of[_hash(prefix + unit) * BUCKETS >> 32]
+
+    return choose, [_Outcome({"variant": variant}) for variant in split]
 
 
 def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choose, list[_Outcome]]:

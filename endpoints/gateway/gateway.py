@@ -23,8 +23,8 @@ from ..port import NO_PARAMETERS, Reply
 from . import log_rows
 from .answer_numbers import AnswerNumbers
 from .arms import Arms
-from .assignment import LIVE, Assigner, Decision
-from .live_reader import LiveReader
+from .assignment import Assigner, Decision
+from .live_reader import LiveReader, reader_of
 from .log_rows import Answered
 from .log_writer import CLOSING, Emit, LogWriter
 from .models import REFRESH, Deployed, Models
@@ -117,7 +117,7 @@ class Gateway:
         self._rng = rng or Random()  # noqa: S311  exploration is no secret
         self._writer = LogWriter(emit or partial(_emit, project), name=endpoint, durable=durable, closers=project.before_close)
         weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
-        self._own_live = LiveReader(lambda: project.target.state.get(LIVE), closers=project.before_close)
+        self._own_live = reader_of(project, [found])
         weakref.finalize(self, self._own_live.end)
         self._arms = Arms(found, live or self._own_live)
         self._streams = streams_of(project.spec, found)

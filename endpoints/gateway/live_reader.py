@@ -1,4 +1,7 @@
-"""`experiments/live` as one process knows it: a thread reads it every 5 s, no request does, and the last sound copy is kept."""
+"""`experiments/live` and the splits of sticky endpoints as one process knows them: a thread reads them every 5 s, no request does.
+
+The last sound copy of what runs is kept, however old; a split is applied for 15 s (PORTS.md 6), so that who moves it knows when it serves.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,25 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, MutableSet
+from collections.abc import Callable, Iterable, Mapping, MutableSet
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
+from types import MappingProxyType
 from typing import final
 
-import msgspec
-
-from ...errors import Invalid, IsthmusError
+from ...errors import Invalid
 from ...formats import decode
-from ...storage import Versioned
+from ...project.specs import Endpoint
+from ...runtime import Project
+from . import sticky
 from .assignment import BUCKETS, LIVE, Live, LiveRun
+from .document_copy import DocumentCopy, Known, Read
 
 EVERY = timedelta(seconds=5)
 FIRST = timedelta(seconds=1)  # that the first requests wait for the first copy
 _LATE = 3  # times `every`: a copy that is older is told
 _ENDING = 1.0  # seconds that `close` waits for a look that is under way
-
-
-class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """`live` None: the store has no document, or nobody knows (`seen` None)."""
-
-    live: Live | None = None
-    seen: float | None = None  # when this was what the store had
-    problem: str = ""  # of the last look
 
 
 @final
@@ -38,20 +36,18 @@ class LiveReader:
 
     def __init__(
         self,
-        read: Callable[[], Versioned | None],
+        read: Read,
         *,
+        splits: Mapping[str, Read] = MappingProxyType({}),
         every: timedelta = EVERY,
         clock: Callable[[], float] = time.monotonic,
         closers: MutableSet[Callable[[], None]] | None = None,
     ) -> None:
-        """`read`: the StateStore's document. `closers`: where `close` is while there is a thread."""
-        self._read = read
+        """`read`, `splits` (by endpoint): the StateStore's documents. `closers`: where `close` is while there is a thread."""
+        self._live = DocumentCopy(LIVE, read, _live, clock)
+        self._splits = {name: DocumentCopy(sticky.key(name), of, partial(_split, name), clock) for name, of in splits.items()}
         self._every = every.total_seconds()
-        self._clock = clock
         self._closers = closers
-        self.last = Known()
-        self._token = ""  # of the document that was looked at last
-        self._fault = ""  # of that document
         self.renew()
         _readers.add(self)
 
@@ -63,7 +59,12 @@ class LiveReader:
         self._thread: threading.Thread | None = None
         self._ending = threading.Event()
 
-    def known(self) -> Known:
+    @property
+    def last(self) -> Known[Live]:
+        """What the last look left."""
+        return self._live.last
+
+    def known(self) -> Known[Live]:
         """What the last look left. The first requests wait for the first look, for a second at most."""
         if self._thread is None:
             self.start()
@@ -72,25 +73,41 @@ class LiveReader:
             self._waits = False
         return self.last
 
+    def split(self, endpoint: str) -> sticky.Split | None:
+        """None: it is not sticky, has no document, or nobody knows whether that document still holds."""
+        copy = self._splits.get(endpoint)
+        return None if copy is None or _too_old(copy) else copy.last.value
+
     @property
     def age(self) -> float | None:
         """Seconds since this was what the store had; None: there was no answer yet."""
-        seen = self.last.seen
-        return None if seen is None else max(0.0, self._clock() - seen)
+        return self._live.age
 
     @property
     def version(self) -> int | None:
-        return self.last.live.version if self.last.live else None
+        return self.last.value.version if self.last.value else None
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why experiments may be others than are known here."""
+        """Why experiments, or the split of a sticky endpoint, may be others than are known here."""
+        return (*self._live_problems(), *(problem for copy in self._splits.values() if (problem := self._split_problem(copy))))
+
+    def _live_problems(self) -> tuple[str, ...]:
         problem, age = self.last.problem, self.age
         if age is None:
             return (f"{LIVE} was not read yet: units get the defaults, nothing is assigned: {problem or 'no answer'}",)
         if problem or age > _LATE * self._every:
             return (f"{LIVE} as it was {age:.0f} s ago is used: {problem or 'the store does not answer'}",)
         return ()
+
+    def _split_problem(self, copy: DocumentCopy[sticky.Split]) -> str:
+        problem, age = copy.last.problem, copy.age
+        if age is None:
+            return f"{copy.key} was not read yet: calls are not aimed at a variant: {problem or 'no answer'}"
+        if _too_old(copy):
+            limit = f"{sticky.KEPT.total_seconds():g} s"
+            return f"{copy.key} was last read {age:.0f} s ago, and holds for {limit}: calls are not aimed: {problem or 'the store is slow'}"
+        return f"{copy.key} as it was {age:.0f} s ago is used: {problem}" if problem else ""
 
     def start(self) -> None:
         with self._lock:
@@ -101,7 +118,9 @@ class LiveReader:
             try:
                 thread.start()
             except RuntimeError as error:  # no thread can be started: as if the store were away
-                self.last = msgspec.structs.replace(self.last, problem=str(error))
+                self._live.told(str(error))
+                for copy in self._splits.values():
+                    copy.told(str(error))
                 self._waits = False
                 return
             self._thread = thread
@@ -130,38 +149,30 @@ class LiveReader:
             self._closers.discard(self.close)
 
     def look(self) -> None:
-        """Once. Whatever goes wrong, the copy stays and the problem is noted."""
-        began = self._clock()
-        try:
-            self.last = self._seen(self._read(), began)
-        except IsthmusError as error:
-            self.last = msgspec.structs.replace(self.last, problem=str(error))
-        except Exception as error:  # noqa: BLE001  the thread must go on, whatever it was; it is told
-            self.last = msgspec.structs.replace(self.last, problem=repr(error))
-
-    def _seen(self, document: Versioned | None, began: float) -> Known:
-        """Invalid, Refused: what is there is none, or older than what was there."""
-        live = self.last.live
-        if document is None:
-            if live is not None:
-                raise Invalid(f"the store has no {LIVE} any more")
-            return Known(seen=began)
-        if document.token != self._token:
-            self._token, self._fault = document.token, ""
-            try:
-                live = _newer(sound(decode(document.value, Live, what=LIVE)), live)
-            except IsthmusError as error:
-                self._fault = str(error)
-        if self._fault:
-            raise Invalid(self._fault)
-        return Known(live=live, seen=began)
+        """Once. Whatever goes wrong, the copies stay and the problem is noted."""
+        self._live.look()
+        for copy in self._splits.values():
+            copy.look()
 
 
-def _newer(live: Live, than: Live | None) -> Live:
-    """Invalid: an old copy of the store's. One that was begun anew has a lower version and was written later."""
-    if than is not None and live.version < than.version and live.written <= than.written:
-        raise Invalid(f"the store has {LIVE} of version {live.version} again, after version {than.version}")
-    return live
+def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
+    """Of the gateways of these endpoints."""
+    state = project.target.state
+    splits = {e.name: partial(state.get, sticky.key(e.name)) for e in endpoints if e.routing == "sticky"}
+    return LiveReader(partial(state.get, LIVE), splits=splits, closers=project.before_close)
+
+
+def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
+    return copy.age is None or copy.age >= sticky.KEPT.total_seconds()
+
+
+def _live(value: bytes) -> Live:
+    return sound(decode(value, Live, what=LIVE))
+
+
+def _split(endpoint: str, value: bytes) -> sticky.Split:
+    what = sticky.key(endpoint)
+    return sticky.sound(decode(value, sticky.Split, what=what), what)
 
 
 def sound(live: Live) -> Live:

@@ -21,11 +21,10 @@ from ...runtime import Project
 from ..smoke import REQUESTS as TRIES  # where no request can be aimed: until every variant has answered, at most
 from . import counters
 from .answers import Health, Readiness
-from .assignment import LIVE
 from .calls import Calls, has_field
 from .counters import Counters, sample, totals
 from .gateway import Gateway
-from .live_reader import LiveReader
+from .live_reader import reader_of
 from .openapi import document
 from .sample import SampleFailed, Sampler
 from .streams import STREAMS
@@ -64,8 +63,9 @@ class Service:
         self.project = project
         self.folder = folder
         self._owns_folder = owns_folder
-        self._live = LiveReader(lambda: project.target.state.get(LIVE), closers=project.before_close)
-        self._served = {name: _Endpoint(Gateway(project, name, durable=durable, live=self._live)) for name in served(project, names)}
+        chosen = served(project, names)
+        self._live = reader_of(project, [project.spec.endpoints[name] for name in chosen])
+        self._served = {name: _Endpoint(Gateway(project, name, durable=durable, live=self._live)) for name in chosen}
         self._sampler = sampler
         self._ages: tuple[float, dict[str, float]] = (-_AGES, {})
         self._counted = threading.Lock()

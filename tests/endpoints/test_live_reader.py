@@ -36,12 +36,12 @@ def test_a_store_that_is_away_for_a_minute_changes_nothing_but_the_age_and_says_
     clock, state = Clock(), State(live(run()))
     known = reader(state, clock)
     known.look()
-    copy = known.last.live
+    copy = known.last.value
     state.away = "no route to the store"
     for _ in range(12):
         clock.now += 5
         known.look()
-    assert known.last.live is copy
+    assert known.last.value is copy
     assert known.age == 60
     assert known.problems == ("experiments/live as it was 60 s ago is used: no route to the store",)
     state.away = ""
@@ -72,29 +72,29 @@ def test_a_damaged_or_newer_document_leaves_the_last_copy_until_a_sound_one_come
     clock, state = Clock(), State(live(run()))
     known = reader(state, clock)
     known.look()
-    copy = known.last.live
+    copy = known.last.value
     state.put(damaged)
     for _ in range(3):
         clock.now += 5
         known.look()
-        assert known.last.live is copy
+        assert known.last.value is copy
         assert known.age == clock.now
         assert len(known.problems) == 1
     state.put(live(run(), version=14))
     known.look()
-    assert (known.last.live.version, known.problems) == (14, ())
+    assert (known.last.value.version, known.problems) == (14, ())
 
 
 def test_a_document_is_decoded_once_for_each_time_that_it_was_written():
     state = State(live(run()))
     known = reader(state)
     known.look()
-    copy = known.last.live
+    copy = known.last.value
     known.look()
-    assert known.last.live is copy
+    assert known.last.value is copy
     state.put(live(run(), version=13))
     known.look()
-    assert known.last.live is not copy
+    assert known.last.value is not copy
 
 
 def test_a_stale_copy_of_the_store_s_or_none_is_not_believed_but_a_new_beginning_is():
@@ -103,21 +103,21 @@ def test_a_stale_copy_of_the_store_s_or_none_is_not_believed_but_a_new_beginning
     known.look()
     state.put(live(version=11))
     known.look()
-    assert known.last.live.version == 12
+    assert known.last.value.version == 12
     assert "of version 11 again, after version 12" in known.problems[0]
     state.document = None
     known.look()
-    assert known.last.live.version == 12
+    assert known.last.value.version == 12
     assert "any more" in known.problems[0]
     state.put(live(version=1, written=shop.NOW + timedelta(days=1)))
     known.look()
-    assert (known.last.live.version, known.problems) == (1, ())
+    assert (known.last.value.version, known.problems) == (1, ())
 
 
 def test_without_a_document_nothing_is_assigned_and_nothing_is_wrong():
     known = reader(State())
     known.look()
-    assert (known.last.live, known.age, known.problems) == (None, 0, ())
+    assert (known.last.value, known.age, known.problems) == (None, 0, ())
 
 
 def test_without_any_answer_it_says_that_units_get_the_defaults():
@@ -125,7 +125,7 @@ def test_without_any_answer_it_says_that_units_get_the_defaults():
     state.away = "no route"
     known = reader(state)
     known.look()
-    assert (known.last.live, known.age) == (None, None)
+    assert (known.last.value, known.age) == (None, None)
     assert "units get the defaults, nothing is assigned: no route" in known.problems[0]
 
 
@@ -138,7 +138,7 @@ def test_whatever_befalls_the_store_the_version_that_is_known_never_goes_back_an
     known = reader(state, clock)
     known.look()
     for step in steps:
-        before = known.last.live.version
+        before = known.last.value.version
         clock.now += 5
         state.away = "away" if step == "away" else ""
         if step == "damaged":
@@ -151,7 +151,7 @@ def test_whatever_befalls_the_store_the_version_that_is_known_never_goes_back_an
         elif step == "back":
             state.put(live(run(), version=written[-1], written=shop.NOW + timedelta(minutes=len(written))))
         known.look()
-        after = known.last.live.version
+        after = known.last.value.version
         assert before <= after
         assert after in written
         if step in {"next", "back"}:
@@ -162,15 +162,15 @@ def test_it_reads_in_a_thread_of_its_own_that_ends_with_it_and_begins_again_when
     state, closers = State(live(run())), set()
     known = LiveReader(lambda: state.get("experiments/live"), every=timedelta(milliseconds=1), closers=closers)
     assert state.reads == 0
-    assert known.known().live.version == 12
+    assert known.known().value.version == 12
     assert len(closers) == 1
     state.put(live(run(), version=13))
-    until(lambda: known.known().live.version == 13)
+    until(lambda: known.known().value.version == 13)
     known.close()
     assert not closers
     assert "experiments/live" not in {thread.name for thread in threading.enumerate()}
     state.put(live(run(), version=14))
-    until(lambda: known.known().live.version == 14)
+    until(lambda: known.known().value.version == 14)
     known.close()
 
 
@@ -178,8 +178,8 @@ def test_a_store_that_hangs_holds_the_first_request_for_a_second_at_most():
     hang = threading.Event()
     known = LiveReader(hang.wait)
     try:
-        assert known.known().live is None
-        assert known.known().live is None  # the second one does not wait: no clock in a test can say so, the deadline of the suite does
+        assert known.known().value is None
+        assert known.known().value is None  # the second one does not wait: no clock in a test can say so, the deadline of the suite does
     finally:
         hang.set()
         known.close()
@@ -194,8 +194,8 @@ def test_a_forked_process_keeps_the_copy_and_looks_again_by_itself():
     if child == 0:
         assert known._thread is None
         state.put(live(run(), version=13))
-        before = known.last.live.version
-        until(lambda: known.known().live.version == 13)
+        before = known.last.value.version
+        until(lambda: known.known().value.version == 13)
         os._exit(0 if before == 12 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     known.close()
