@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,7 +40,7 @@ class Clients:
             return self._made[key]
 
     def _make(self, service: str, account: str, region: str) -> Any:
-        session = botocore.session.Session()
+        session = _session()
         session.set_credentials(*_keys(account))
         client = session.create_client(
             service,
@@ -99,9 +99,21 @@ def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
     return result
 
 
+def _session() -> botocore.session.Session:
+    """One that finds what another has read: a service's model is megabytes of JSON."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", _loader())
+    return session
+
+
+@cache
+def _loader() -> Any:
+    return botocore.session.Session().get_component("data_loader")
+
+
 @lru_cache(maxsize=64)
 def _service_model(service: str) -> ServiceModel:
-    model: ServiceModel = botocore.session.get_session().get_service_model(service)
+    model: ServiceModel = _session().get_service_model(service)
     return model
 
 

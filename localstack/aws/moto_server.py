@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from moto.backend_index import backend_url_patterns
 from moto.backends import list_of_moto_modules
 from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
@@ -22,12 +24,17 @@ from .wire import malformed, refusal, rewind
 class _Dispatcher(DomainDispatcherApplication):
     def get_backend_for_host(self, host: str | None) -> Any:
         """A service that moto does not have is an answer, not a message on stdout and a crash."""
-        if host is None or host == "moto_api" or host in list_of_moto_modules():
-            return host
-        for backend, pattern in self.backend_url_patterns:
-            if pattern.match(f"http://{host}"):
-                return backend
-        raise NotImplementedError(host)
+        return host if host is None or host == "moto_api" else _backend(host)
+
+
+@lru_cache(maxsize=256)  # a listing of moto's folder and 250 patterns otherwise, for every request
+def _backend(host: str) -> Any:
+    if host in list_of_moto_modules():
+        return host
+    for backend, pattern in backend_url_patterns:
+        if pattern.match(f"http://{host}"):
+            return backend
+    raise NotImplementedError(host)
 
 
 class _ObjectsRequest(BackendRequest):

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
-import sqlglot
-from sqlglot import expressions as exp
 
 from ..hive import files, partitions, types
 from ..hive.catalog import Catalog, Table
@@ -57,13 +55,12 @@ def _answer(
     connection: duckdb.DuckDBPyConnection,
 ) -> Result:
     _settle(connection)
-    wanted = _columns(translated)
     s3 = ctx.client("s3")
     scanned = read_rows = 0
     for name, table in translated.tables.items():
         parts = [] if query.describes else list(partitions.parts(s3, catalog, table, ctx.clock.now(), translated.fixed))
         scanned += sum(part.object.size for part in parts)
-        for rows in files.rows(s3, table, parts, wanted):
+        for rows in files.rows(s3, table, parts, translated.columns):
             running.check()
             _load(connection, name, table, rows)
             read_rows += rows.num_rows
@@ -111,18 +108,6 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: 
     else:
         connection.execute(f'CREATE TEMP TABLE IF NOT EXISTS "{name}" AS SELECT {columns} FROM _rows')
     connection.unregister("_rows")
-
-
-def _columns(translated: translate.Translated) -> frozenset[str] | None:
-    """The names that the statement mentions; None with a star, which reads all."""
-    parsed = sqlglot.parse_one(translated.sql, dialect="duckdb")
-    for star in parsed.find_all(exp.Star):
-        if not isinstance(star.parent, exp.Count):
-            return None
-    for column in parsed.find_all(exp.Join):
-        if column.args.get("method"):
-            return None  # NATURAL joins by names that are not written
-    return frozenset(node.name.lower() for node in parsed.find_all(exp.Identifier))
 
 
 _INTERNAL = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint", "BOOL": "boolean"}

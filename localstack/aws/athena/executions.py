@@ -92,7 +92,7 @@ def _parse(statement: statements.Statement) -> None:
     query = getattr(statement, "query", None)
     if query is not None:
         try:
-            check.parsed(query)
+            check.accepted(query)
         except QueryFailed:
             return
 

@@ -32,6 +32,7 @@ class Translated(msgspec.Struct, frozen=True, kw_only=True):
     sql: str
     probe: str  # the same with comparisons in the place of equalities: DuckDB compares a text and a number for equality, Trino does not
     tables: dict[str, Table]  # by the names that they have in `sql`
+    columns: frozenset[str] | None  # the names that `sql` mentions; None with a star, which reads all
     fixed: dict[str, frozenset[str]]  # columns that are compared with constants, for injected partitions
 
 
@@ -43,10 +44,12 @@ def translate(text: str, catalog: Catalog, database: str, now: datetime, paramet
     query = _resolved(text, query, known, database)
     fixed = _fixed(query)
     _name_columns(query)
+    columns = _columns(query)
     types = Types(known.kinds, query)
     _rewrite(text, query, types, now)
     _texts(query)
-    return Translated(text=text, sql=_written(query), probe=_written(_strict(query.copy())), tables=known.read, fixed=fixed)
+    probe = _written(_strict(query.copy()))
+    return Translated(text=text, sql=_written(query), probe=probe, tables=known.read, columns=columns, fixed=fixed)
 
 
 def _bind(text: str, query: exp.Expr, parameters: Sequence[str]) -> None:
@@ -304,8 +307,22 @@ def _strict(query: exp.Query) -> exp.Query:
     return query
 
 
+def _columns(query: exp.Query) -> frozenset[str] | None:
+    """What is written, before a rule turns it into text."""
+    if not all(map(_is_count, (star.parent for star in query.find_all(exp.Star)))):
+        return None
+    if any(join.args.get("method") for join in query.find_all(exp.Join)):
+        return None  # NATURAL joins by names that are not written
+    return frozenset(node.name.lower() for node in query.find_all(exp.Identifier))
+
+
+def _is_count(node: exp.Expr | None) -> bool:
+    return isinstance(node, exp.Anonymous) and str(node.this).lower() == "count"
+
+
 def _written(query: exp.Query) -> str:
+    """Nobody uses the query afterwards: sqlglot changes it on the way."""
     try:
-        return query.sql(dialect="duckdb", identify=True, unsupported_level=ErrorLevel.RAISE)
+        return query.sql(dialect="duckdb", identify=True, unsupported_level=ErrorLevel.RAISE, copy=False)
     except UnsupportedError as error:
         raise NotRun(str(error)) from error
