@@ -32,11 +32,11 @@ class Percent(click.ParamType[Decimal]):
 
     name = "percent"
 
-    def convert(self, value: object, _parameter: click.Parameter | None, _context: click.Context | None) -> Decimal:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
         try:
             return Decimal(str(value).removesuffix("%"))
         except InvalidOperation:
-            self.fail(f"{value!r} is not a percentage: write 40")
+            self.fail(f"{value!r} is not a percentage: write 40", param, ctx)
 
 
 _because = click.option("--because", required=True, metavar="TEXT", help="Why. It stands in the history.")
@@ -86,6 +86,8 @@ def close(console: Console, name: str, *, everybody: bool) -> None:
 
     with console.open() as project:
         console.would({"close": name}, f"{project.target.name:<7} close {name}")
+        if not console.dry_run:
+            console.say("it may take some minutes; stopped or killed, run it again and it goes on")
         closed = bring_home(project, name, everybody=everybody)
         console.result(closed)
     if not closed.home:

@@ -18,9 +18,13 @@ from ..project.names import did_you_mean
 from ..project.streams import streams_of
 from ..runtime import Project
 from . import buckets, ownership, runs, startable
-from .closing import close  # noqa: F401  im.experiment.close
+from .audit import audit
+from .closing import close
 from .runs import Definition, FrozenRun, StoredLive
+from .standing import listed, status
 from .telling import Ramped, Started, Stopped
+
+__all__ = ["audit", "close", "history", "listed", "ramp", "start", "status", "stop"]  # im.experiment
 
 
 def start(project: Project, name: str) -> Started:

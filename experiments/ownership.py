@@ -43,7 +43,7 @@ def take(project: Project, endpoint: EndpointState | None, run: str) -> str | No
 
 def give_back_all(project: Project, name: str) -> tuple[str, ...]:
     """The endpoints whose traffic a run of the experiment had, given back."""
-    state, given_back = project.target.state, []
+    state, given_back = project.target.state, list[str]()
     for key in state.keys(owner.key("")):
         endpoint = key.removeprefix(owner.key(""))
         claim = owner.read(state, endpoint)

@@ -11,7 +11,7 @@ import msgspec
 from ..endpoints import owner
 from ..endpoints.gateway.assignment import Change, Live, LiveRun
 from ..endpoints.gateway.streams import ASSIGNMENTS
-from ..errors import NotFound
+from ..errors import Invalid, NotFound, Refused
 from ..runtime import Project
 from . import buckets, run_store, runs, startable
 from .runs import FrozenRun
@@ -122,7 +122,7 @@ def _line(project: Project, live: Live, name: str) -> Listed:
         run=status.run,
         layer=status.layer,
         state=status.state,
-        share=status.share if run else None,
+        share=status.share if status.state == "running" else None,
         units=None if status.units is None else sum(status.units.values()),
         since=changes[-1].at if run is None else run.started,
         metric=", ".join(experiment.metric),
@@ -132,9 +132,11 @@ def _line(project: Project, live: Live, name: str) -> Listed:
 
 
 def live_lines(project: Project) -> tuple[str, ...]:
-    """A line for each run that is live, for `isthmus status`."""
-    live = _live(project)
-    return tuple(_live_line(project, run) for run in live.runs)
+    """A line for each run that is live, for `isthmus status`, which a damaged document does not stop."""
+    try:
+        return tuple(_live_line(project, run) for run in _live(project).runs)
+    except (Invalid, Refused) as error:
+        return (f"{error}   {error.remedy}",)
 
 
 def _live_line(project: Project, run: LiveRun) -> str:

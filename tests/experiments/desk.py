@@ -20,6 +20,7 @@ SPEC = EndpointSpec(
     name="ranker",
     variants=(VariantSpec(name="champion", model="ranker", version=1), VariantSpec(name="challenger", model="ranker", version=2)),
 )
+ALIASES = {("ranker", "champion"): 1, ("ranker", "challenger"): 2}
 CTR = Metric(name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"), objective="ctr")
 
 
@@ -58,8 +59,7 @@ class Desk:
         self.project.folder = folder
         target = self.project.target
         shares = dict(zip(("champion", "challenger"), map(Decimal, split), strict=True))
-        aliases = {("ranker", "champion"): 1, ("ranker", "challenger"): 2}
-        self.world = world or World(traits_of(target), SPEC, split=shares, aliases=aliases)
+        self.world = world or World(traits_of(target), SPEC, split=shares, aliases=dict(ALIASES))
         self.calls = CallLog()
         self.ports = self.world.ports(self.calls)
         for name in ("state", "endpoints", "metrics", "registry", "blobs"):

@@ -7,14 +7,18 @@ import pytest
 from msgspec.structs import replace
 
 from isthmus.endpoints import owner
+from isthmus.endpoints import traffic as traffic_room
 from isthmus.endpoints.gateway.assignment import Assigner
 from isthmus.endpoints.traffic import traffic
 from isthmus.errors import NotFound, Refused
 from isthmus.experiments import experiment
 from isthmus.project.specs import Condition
-from isthmus.rollouts import controller, documents, rollout
+from isthmus.rollouts import controller, documents, hand_over, rollout
+from isthmus.rollouts.world import World
+from isthmus.storage import wait
 
-from .desk import AIMED, BLEND, Desk, declared
+from ..rollouts.scene import LOCAL, SAGEMAKER, TARGETS
+from .desk import AIMED, ALIASES, BLEND, SPEC, Desk, declared
 
 WHY = "ctr +6.1 % at the last look"
 
@@ -31,6 +35,8 @@ class Closing(Desk):
         monkeypatch.setattr(rollout, "ports_of", lambda _project: self.ports)
         monkeypatch.setattr(rollout, "drive", partial(controller.drive, sleep=self.sleep))
         monkeypatch.setattr(rollout.time, "sleep", self.sleep)
+        monkeypatch.setattr(traffic_room, "wait", partial(wait, sleep=self.sleep))
+        monkeypatch.setattr(hand_over, "traits_of", lambda _target: self.world.traits)
 
     def sleep(self, seconds):
         self.wait(seconds=seconds)
@@ -62,7 +68,13 @@ def desk(monkeypatch, tmp_path):
 HOME = {"champion": (2, 100)}
 
 
-def test_a_close_makes_what_has_shipped_the_endpoint_s_own_and_gives_the_traffic_back_last(desk):
+def world(traits):
+    return World(traits, SPEC, split={"champion": Decimal(90), "challenger": Decimal(10)}, aliases=dict(ALIASES))
+
+
+@pytest.mark.parametrize("traits", TARGETS, ids=lambda traits: traits.name)
+def test_a_close_makes_what_has_shipped_the_endpoint_s_own_and_gives_the_traffic_back_last(monkeypatch, tmp_path, traits):
+    desk = Closing(monkeypatch, tmp_path, AIMED, world=world(traits))
     desk.ship()
     closed = experiment.close(desk.project, "ranker_v2")
     assert (desk.serving(), desk.aliases(), desk.live.runs) == (HOME, {"champion": 2}, ())
@@ -169,16 +181,17 @@ def changes(desk):
     return sum(call.mutating for call in desk.calls.calls)
 
 
-def test_killed_at_any_call_a_close_goes_on_and_no_unit_ever_sees_the_old_model_again(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("traits", "every"), [(LOCAL, 1), (SAGEMAKER, 9)], ids=["local", "sagemaker"])
+def test_killed_at_any_call_a_close_goes_on_and_no_unit_ever_sees_the_old_model_again(monkeypatch, tmp_path, traits, every):
     """The holdout alone keeps the control, until the run has left; also under a copy of the document that a gateway has kept."""
-    whole = shipped(monkeypatch, tmp_path / "whole")
+    whole = shipped(monkeypatch, tmp_path / "whole", traits)
     first = changes(whole)
     experiment.close(whole.project, "ranker_v2")
     points = changes(whole) - first
     expected = whole.serving(), whole.aliases(), [(c.version, c.what) for c in experiment.history(whole.project)]
     assert points > 12
-    for point, when in [*((point, "before") for point in range(points)), (points - 1, "after")]:
-        desk = shipped(monkeypatch, tmp_path / f"{point}-{when}")
+    for point, when in [*((point, "before") for point in range(0, points, every)), (points - 1, "after")]:
+        desk = shipped(monkeypatch, tmp_path / f"{point}-{when}", traits)
         kept, seen = desk.live, iter(range(10_000))
         units = [f"visitor-{n}" for n in range(12)]
         treated = [unit for unit in units if desk.versions(unit, kept) == {2}]
@@ -208,7 +221,7 @@ def test_killed_at_any_call_a_close_goes_on_and_no_unit_ever_sees_the_old_model_
         assert documents.read(desk.state, "ranker").state.released
 
 
-def shipped(monkeypatch, folder):
-    desk = Closing(monkeypatch, folder, AIMED)
+def shipped(monkeypatch, folder, traits):
+    desk = Closing(monkeypatch, folder, AIMED, world=world(traits))
     desk.ship()
     return desk

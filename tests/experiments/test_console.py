@@ -84,7 +84,7 @@ def test_a_close_says_what_it_would_do_and_what_it_did(desk, tmp_path):
     shown = at_console(tmp_path, *CLOSE, "--dry-run").out
     assert shown == "local   close ranker_v2\ndry run: would call endpoints.shift on ranker; nothing was changed\n"
     assert desk.world.fleet.shares() == before
-    assert at_console(tmp_path, *CLOSE).out.splitlines()[1] == "  champion has 100 % of ranker, read back"
+    assert at_console(tmp_path, *CLOSE).out.splitlines()[2] == "  champion has 100 % of ranker, read back"
     assert at_console(tmp_path, *CLOSE, "--json").json["steps"][0].endswith("nothing is left to do")
 
 

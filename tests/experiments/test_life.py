@@ -233,5 +233,15 @@ def test_the_list_has_runs_what_never_ran_and_what_the_file_forgot(desk):
     assert standing.status(desk.project, "ranker_v2").differs == ("it is gone",)
 
 
+def test_a_damaged_document_is_told_by_status_and_stops_what_would_write_over_it(desk):
+    experiment.start(desk.project, "ranker_v2")
+    there = desk.state.get("experiments/live")
+    desk.state.put("experiments/live", there.value[:-9], expect=there.token)
+    assert "state experiments/live is damaged" in standing.live_lines(desk.project)[0]
+    for verb in (lambda: experiment.start(desk.project, "blend_up"), lambda: experiment.ramp(desk.project, "ranker_v2", Decimal(30))):
+        with pytest.raises(Invalid, match="is damaged"):
+            verb()
+
+
 def test_the_module_is_a_verb_of_the_package():
     assert isthmus.experiment.start is experiment.start
