@@ -8,7 +8,7 @@ from ...errors import Busy, Invalid, IsthmusError, ModelError, NotFound, Outcome
 
 _STATUS: tuple[tuple[type[IsthmusError], int], ...] = (
     (Invalid, 400),
-    (Unsupported, 413),  # the request is larger than the endpoint takes
+    (Unsupported, 501),  # of the target
     (NotFound, 404),
     (Throttled, 429),
     (ModelError, 502),
@@ -56,4 +56,6 @@ def failed(status: int, message: str, remedy: str | None = None, *, endpoint: st
 def status_of(error: IsthmusError) -> int:
     if isinstance(error, ModelError) and error.status == 504:
         return 504
+    if isinstance(error, Unsupported) and error.capability == "invoke.max_bytes":
+        return 413
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)

@@ -278,7 +278,7 @@ def _size(row: Row) -> int:
 
 
 def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
-    rows = {stream: [row for answer in answers for row in answer.rows.get(stream, ())] for stream in STREAMS}
+    rows: dict[Stream, list[Row]] = {stream: [row for answer in answers for row in answer.rows.get(stream, ())] for stream in STREAMS}
     return [(stream, some) for stream, some in rows.items() if some]
 
 

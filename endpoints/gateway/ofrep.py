@@ -21,6 +21,7 @@ KEY = "targetingKey"  # of a context: the unit
 
 ErrorCode = Literal["FLAG_NOT_FOUND", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "PARSE_ERROR", "GENERAL"]
 Reason = Literal["SPLIT", "TARGETING_MATCH", "STATIC", "DISABLED"]
+_FIRST: tuple[Reason, ...] = ("SPLIT", "TARGETING_MATCH", "DISABLED")  # where several runs have a say
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -87,7 +88,7 @@ def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -
         key=key,
         value=value,
         variant=",".join(source.arm for source in by_run.values()) or "default",
-        reason=next((reason for reason in ("SPLIT", "TARGETING_MATCH", "DISABLED") if reason in reasons), "STATIC"),
+        reason=next((reason for reason in _FIRST if reason in reasons), "STATIC"),
         metadata=metadata if config is None else metadata | {"config": config},
     )
 

@@ -48,6 +48,7 @@ _REFUSALS = {
     "413": "more bytes or candidates than are taken",
     "415": "the body is not application/json",
     "429": "the target takes no more",
+    "501": "the target cannot do it",
     "502": "the model failed",
     "503": "the endpoint, or the gateway, cannot take it now",
     "504": "the model did not answer in time",

@@ -14,7 +14,7 @@ from isthmus.endpoints.gateway.assignment import LiveArm
 from isthmus.endpoints.gateway.calls import Calls
 from isthmus.endpoints.gateway.counters import Counters, totals
 from isthmus.endpoints.gateway.track import MOST
-from isthmus.errors import Throttled
+from isthmus.errors import Throttled, Unsupported
 from isthmus.project.specs import Condition
 from isthmus.tests.endpoints import shop
 from isthmus.tests.endpoints.shop import VARIANTS, live, run
@@ -159,6 +159,17 @@ def test_all_flags_have_a_tag_by_which_a_caller_hears_that_nothing_has_changed(o
 def test_an_error_of_the_gateway_s_own_is_told_in_the_protocol_s_words():
     fields = json.loads(ofrep.as_error(failed(415, "the content type must be application/json", "send it")).body)
     assert fields == {"errorCode": "GENERAL", "errorDetails": "the content type must be application/json; send it"}
+
+
+@pytest.mark.parametrize(("capability", "status"), [("invoke.max_bytes", 413), ("invoke.parameters", 501)])
+def test_what_a_target_cannot_do_is_told_apart_from_a_request_that_is_too_large(opened, monkeypatch, capability, status):
+    made = opened(run())
+
+    def refuses(*_, **_more):
+        raise Unsupported("not here", capability=capability)
+
+    monkeypatch.setattr(made.host, "invoke", refuses)
+    assert made.calls.rank(msgspec.json.encode(shop.REQUEST)).status == status
 
 
 CLICK = {"event": "click", "event_id": "c1", "event_timestamp": "2026-11-26T11:00:00Z", "exposure_id": "q-1-1-1", "depth": 3}
