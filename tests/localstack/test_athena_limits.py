@@ -1,5 +1,4 @@
 """What an Athena query may use, and what is left of one that is stopped. Against stacks in processes of their own."""
-# ruff: noqa: F811  arguments have the names of fixtures
 
 import subprocess
 import time
@@ -13,9 +12,10 @@ from isthmus.localstack.aws.hive import writes
 from isthmus.localstack.aws.hive.errors import QueryFailed
 from isthmus.localstack.aws.hive.result import Result
 from isthmus.localstack.run import start_aws
-from isthmus.tests.localstack.data_kit import BUCKET, made, manual_process, moved, table_input  # noqa: F401
+from isthmus.tests.localstack.data_kit import BUCKET, made, table_input
 
 MB = 1 << 20
+IMPATIENT = "isthmus.tests.localstack.impatient"
 NUMBERS = "UNNEST(sequence(1, 10000))"
 HUGE = f"SELECT a, b, c FROM {NUMBERS} AS t (a) CROSS JOIN {NUMBERS} AS u (b) CROSS JOIN {NUMBERS} AS v (c)"  # 24 TB
 ENDLESS = f"SELECT sum((a * b + c) % 7) AS n FROM ({HUGE})"  # holds nothing, takes hours
@@ -38,13 +38,13 @@ def wait(condition, what, *, seconds=60):
 
 @pytest.fixture(scope="module")
 def small_process():
-    with start_aws(clock="instant", query_memory="100MB") as running:
+    with start_aws(clock="instant", query_memory="60MB") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def large_process():
-    with start_aws(clock="instant") as running:
+    with start_aws(clock="instant", handlers=[IMPATIENT]) as running:
         yield running
 
 
@@ -71,6 +71,7 @@ def test_a_query_that_needs_tens_of_gigabytes_fails_and_the_stack_stays_small(sm
     while small.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]["State"] in ("QUEUED", "RUNNING"):
         peak = max(peak, resident(small_process.pid))
         assert time.monotonic() < deadline
+        time.sleep(0.02)
     status = small.finished(started)["Status"]
     assert (status["State"], status["StateChangeReason"], status["AthenaError"]["ErrorType"]) == ("FAILED", EXHAUSTED, 0)
     assert peak - before < 400 * MB
@@ -123,6 +124,12 @@ def test_a_statement_that_is_stopped_leaves_nothing(large, statement):
     assert [table["Name"] for table in large.glue.get_tables(DatabaseName="db")["TableList"]] == ["counts"]
     large.athena.stop_query_execution(QueryExecutionId=started)  # once more is no error
     assert large.finished(started)["Status"]["State"] == "CANCELLED"
+
+
+@pytest.fixture
+def moved():
+    with start_aws(clock="manual", handlers=[IMPATIENT]) as running:
+        yield made(running)
 
 
 def test_a_query_ends_after_thirty_minutes_of_the_clock(moved):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH = 100_000  # rows
+_TOGETHER = 16 << 20  # bytes of files
 _COPIES = 3  # of a result: as it came, as it is written, and on the way between
 
 
@@ -60,8 +61,7 @@ def _answer(
     for name, table in translated.tables.items():
         parts = [] if query.describes else list(partitions.parts(s3, catalog, table, ctx.clock.now(), translated.fixed))
         scanned += sum(part.object.size for part in parts)
-        for rows in files.rows(s3, table, parts, translated.columns):
-            running.check()
+        for rows in _gathered(files.rows(s3, table, parts, translated.columns), running):
             _load(connection, name, table, rows)
             read_rows += rows.num_rows
     connection.execute(f"EXPLAIN {translated.probe}").fetchall()
@@ -71,6 +71,23 @@ def _answer(
     relation = connection.sql(translated.sql)
     names, kinds = tuple(relation.columns), tuple(str(kind) for kind in relation.types)
     return Result(names=names, types=kinds, rows=_result(relation, running, query.cell), scanned=scanned, read_rows=read_rows)
+
+
+def _gathered(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]:
+    """Small files together, as each statement in DuckDB has its price: `_TOGETHER`, or one file that is larger."""
+    import pyarrow as pa
+
+    waiting: list[pa.Table] = []
+    size = 0
+    for rows in tables:
+        running.check()
+        if waiting and size + rows.nbytes > _TOGETHER:
+            yield pa.concat_tables(waiting)
+            waiting, size = [], 0
+        waiting.append(rows)
+        size += rows.nbytes
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> pa.Table:
@@ -103,10 +120,8 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: 
     """Add rows to the table in DuckDB, which can spill them; the first time, make it."""
     columns = ", ".join(f'CAST("{c.name}" AS {types.duckdb(c.type)}) AS "{c.name}"' for c in table.every if c.name in rows.column_names)
     connection.register("_rows", rows)
-    if rows.num_rows:
-        connection.execute(f'INSERT INTO "{name}" SELECT {columns} FROM _rows')
-    else:
-        connection.execute(f'CREATE TEMP TABLE IF NOT EXISTS "{name}" AS SELECT {columns} FROM _rows')
+    connection.execute(f'CREATE TEMP TABLE IF NOT EXISTS "{name}" AS SELECT {columns} FROM _rows LIMIT 0')
+    connection.execute(f'INSERT INTO "{name}" SELECT {columns} FROM _rows')
     connection.unregister("_rows")
 
 
