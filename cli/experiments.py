@@ -164,24 +164,36 @@ def results(console: Console, name: str, as_of: datetime | None, last: bool, des
     console.next(f"experiment report {name}")
 
 
-@command(help="How many units an effect needs, and how many days, by what EXPERIMENT's control shows in the log.")
+def _share(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    """`0.4%` is 0.004."""
+    if value is None:
+        return None
+    try:
+        return float(Decimal(value.removesuffix("%")) / 100) if value.endswith("%") else float(Decimal(value))
+    except InvalidOperation:
+        raise click.BadParameter(f"{value!r} is not a share: write 0.4%") from None
+
+
+@command(help="How many units an effect needs, and how many days, by what the log has: EXPERIMENT's control, or its endpoint's units.")
 @click.argument("name", metavar="EXPERIMENT")
-@click.option("--units", callback=_per_day, metavar="N/day", help="Units that come in a day, both arms together.")
+@click.option("--units", callback=_per_day, metavar="N/day", help="Units that come in a day, all arms together.")
 @click.option("--days", type=click.IntRange(1, 365), default=14, show_default=True, help="Say what so many days show.")
-def power(console: Console, name: str, units: int | None, days: int) -> None:
-    from ..experiments.powering import power as sized
+@click.option("--control", callback=_share, metavar="SHARE", help="The control's rate, where the log has none yet: 0.4%.")
+def power(console: Console, name: str, units: int | None, days: int, control: float | None) -> None:
+    from ..experiments.comparing import power as sized
 
     with console.open() as project:
-        console.result(sized(project, name, units_per_day=units, days=days))
+        console.result(sized(project, name, units_per_day=units, days=days, control=control))
 
 
-@command(help="EXPERIMENT's results as a page.")
+@command(help="EXPERIMENT's results as a page; of a run what the newest look showed.")
 @click.argument("name", metavar="EXPERIMENT")
-def report(console: Console, name: str) -> None:
-    from ..experiments.report import report as write
+@click.option("--despite-split", is_flag=True, help="Also where units did not come to the arms as planned, and every figure may be biased.")
+def report(console: Console, name: str, despite_split: bool) -> None:
+    from ..experiments.comparing import report as write
 
     with console.open() as project:
-        written = write(project, name)
+        written = write(project, name, despite_split=despite_split)
         console.result({"page": str(written)}, f"page   {relative(written)}")
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from ..errors import Invalid
 from ..runtime import Project
+from . import powering, run_powering, run_report, run_results
+from . import report as page_of_log
 from . import results as of_log
-from . import run_results
+from .powering import Power
 from .results import Results
 from .run_figures import RunResults
 
@@ -27,3 +30,19 @@ def results(
     if last and as_of is not None:
         raise Invalid("--last is the newest look, and --as-of is another one", remedy="take one of the two out")
     return run_results.last(project, name) if last else run_results.results(project, name, as_of=as_of, despite_split=despite_split)
+
+
+def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
+    """Write the page of an experiment, or of the newest look at a run, and give a path that opens it. Raises as `results`."""
+    if name in project.spec.analyses:
+        return page_of_log.report(project, name)
+    return run_report.report(project, name, despite_split=despite_split)
+
+
+def power(project: Project, name: str, *, units_per_day: int | None = None, days: int = 14, control: float | None = None) -> Power:
+    """How many units an effect needs, and how many days. Raises as powering.power and run_powering.power; Invalid: its log has one."""
+    if name in project.spec.analyses:
+        if control is not None:
+            raise Invalid(f"{name} is analysed from its log, which says the control", remedy="leave --control out")
+        return powering.power(project, name, units_per_day=units_per_day, days=days)
+    return run_powering.power(project, name, units_per_day=units_per_day, days=days, control=control)

@@ -23,7 +23,7 @@ ARMS = 2
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
     effect: float  # relative
-    units: int  # an arm
+    units: int  # an arm; where their weights differ the mean
     days: int | None = None
 
 
@@ -33,18 +33,20 @@ class Power(msgspec.Struct, frozen=True, kw_only=True):
     experiment: str
     metric: str
     control: float  # its rate
-    arm: str
-    rows: int
+    percents: bool = True  # whether that is a share, not an amount
+    source: str  # what it was read from
     unit: str
+    arms: int = ARMS
     needs: tuple[Need, ...]
     days: int | None = None  # that `shown` is of
     shown: float | None = None  # the smallest relative rise that so many days show; None: none
     cost_of_daily_looks: float | None = None  # of the power, when there is a plan with as many looks as days
 
     def __str__(self) -> str:
-        head = f"{self.experiment}   metric {self.metric}   control {100 * self.control:.3f} %   from {self.rows:,} rows of arm {self.arm}"
+        control = f"{100 * self.control:.3f} %" if self.percents else f"{self.control:,.4g}"
+        head = f"{self.experiment}   metric {self.metric}   control {control}   {self.source}"
         dated = any(need.days is not None for need in self.needs)
-        lines = [f"{head}   {ARMS} arms, 80 % power, 5 %", f"  effect   {self.unit + 's an arm':>20}" + ("     days" if dated else "")]
+        lines = [f"{head}   {self.arms} arms, 80 % power, 5 %", f"  effect   {self.unit + 's an arm':>20}" + ("     days" if dated else "")]
         for need in self.needs:
             days = f"{need.days:>9,}" if need.days is not None else ""
             lines.append(f"  {100 * need.effect:+.0f} %".ljust(9) + f"  {rounded(need.units):>20,}{days}")
@@ -81,8 +83,7 @@ def power(
         experiment=name,
         metric=objective.name,
         control=control.rate,
-        arm=arm,
-        rows=int(control.d),
+        source=f"from {int(control.d):,} rows of arm {arm}",
         unit=objective.unit or objective.exposure,
         needs=tuple(_need(control, effect, units_per_day) for effect in effects),
         days=days if units_per_day else None,

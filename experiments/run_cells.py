@@ -9,17 +9,18 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from ..endpoints.gateway.streams import ASSIGNMENTS
+from ..endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES
 from ..errors import Invalid, NotFound
 from ..project.specs import Metric
 from ..runtime import Project
 from ..times import utc_milliseconds
-from .run_sql import RUN_UNITS, cells_sql, parameters, segment_units, shifted, sums_of
+from .run_sql import ENDPOINT_UNITS, RUN_UNITS, cells_sql, parameters, segment_units, shifted, sums_of
 from .runs import FrozenRun
 from .sums import NOTHING, Number, Sums
 
 AFTER_STOP = timedelta(seconds=10)  # in which the last gateway has taken it
 _DAY = timedelta(days=1)
+_RECENT = timedelta(days=28)
 _SKEW = timedelta(days=1)  # by which a gateway's clock may be behind the one that wrote the start
 
 
@@ -125,6 +126,26 @@ def read_segments(project: Project, run: FrozenRun, metrics: Sequence[Metric], o
     """The same by segment: a unit is in one of each attribute."""
     units = segment_units(run.definition.experiment.segments)
     return _read(project, run, of, Asked(metrics=tuple(metrics), units=units))
+
+
+def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
+    """Everybody whom an endpoint's gateways served in the last 28 days, from the first exposure on; one arm, `all`.
+
+    Invalid: it has served nobody.
+    """
+    asked, since = Asked(metrics=(metric,), units=ENDPOINT_UNITS), moment.date() - _RECENT
+    days = {"since": since.isoformat(), "earliest": (since - (metric.before or timedelta())).isoformat()}
+    rows: list[dict[str, Any]] = []
+    if project.target.warehouse.observe(EXPOSURES.name) is not None:
+        sql = cells_sql(project.spec, asked.metrics, unit=project.spec.endpoints[endpoint].unit, units=asked.units)
+        values = {"endpoint": endpoint, "until": moment, **days} | parameters(asked.metrics, known=moment, shifts={})
+        rows = project.target.warehouse.query(sql, values).to_pylist()
+    if not rows:
+        raise Invalid(
+            f"{endpoint} has served no units yet: nothing to plan with",
+            remedy="--control 0.4% --units 8000/day, or a metric that the log has",
+        )
+    return RunCells(arms=("all",), cells=tuple(cell(row, asked) for row in rows))
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,8 +43,12 @@ class MetricArms(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def percents(self) -> bool:
-        """Whether its values are shares, not amounts."""
-        return self.metric.kind == "any" or (self.metric.kind == "rate" and self.metric.numerator.attribute is None)
+        return is_share(self.metric)
+
+
+def is_share(metric: Metric) -> bool:
+    """Whether its values are shares, not amounts."""
+    return metric.kind == "any" or (metric.kind == "rate" and metric.numerator.attribute is None)
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,8 +36,12 @@ def _lines(seen: RunResults) -> Iterator[str]:
 
 
 def _head(seen: RunResults) -> str:
-    day = f"day {seen.day}" + (f" of {seen.days}" if seen.days else "")
-    parts = [seen.run, f"layer {seen.layer}", day, look_text(seen)]
+    return f"{seen.run}   layer {seen.layer}   {head_text(seen)}"
+
+
+def head_text(seen: RunResults) -> str:
+    """Which day and look it is, and what is not counted."""
+    parts = [f"day {seen.day}" + (f" of {seen.days}" if seen.days else ""), look_text(seen)]
     if seen.open and seen.window:
         parts.append(f"{counted(seen.open, 'unit')} still inside their {counted(seen.window, 'day')} are not counted")
     if seen.closed:
@@ -57,8 +61,8 @@ def look_text(seen: RunResults) -> str:
 
 def _table(metric: MetricArms, effects: Sequence[Effect]) -> list[str]:
     of = metric.metric
-    below = [_total(of.denominator)] if of.denominator else []
-    rows = [["", "units", *below, _total(of.numerator), of.name, "", "95 %", ""]]
+    below = [total_text(of.denominator)] if of.denominator else []
+    rows = [["", "units", *below, total_text(of.numerator), of.name, "", "95 %", ""]]
     by_arm = {effect.arm: effect for effect in effects if effect.role == "decides"}
     for name, arm in metric.arms.items():
         effect = by_arm.get(name)
@@ -128,11 +132,15 @@ def segment_text(of: Segments) -> str:
 
 
 def verdict_text(seen: RunResults) -> str:
+    return f"{seen.headline}. {why_text(seen)}"
+
+
+def why_text(seen: RunResults) -> str:
     left = f" {100 * (1 - seen.share):.0f} % of the plan is left." if seen.share is not None and seen.share < 1 else ""
-    return f"{seen.conclusion}{left if seen.conclusion.word == 'keep running' else ''}"
+    return f"{seen.conclusion.why}{left if seen.conclusion.word == 'keep running' else ''}"
 
 
-def _total(total: Total) -> str:
+def total_text(total: Total) -> str:
     return f"{total.event}.{total.attribute}" if total.attribute else f"{total.event}s"
 
 

@@ -7,7 +7,7 @@ raised rate; else it is taken to grow as the rate does.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 from .inference import ALPHA
@@ -47,12 +47,17 @@ def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) 
 
 def effect_shown(control: Sums, units: float) -> float | None:
     """The smallest relative rise that so many units an arm show. None: not even MOST."""
-    if units < 1 or units_needed(control, MOST) > units:
+    return smallest_effect(lambda effect: units_needed(control, effect), units)
+
+
+def smallest_effect(needed: Callable[[float], int], units: float) -> float | None:
+    """The smallest one for which no more units are needed. None: not even MOST."""
+    if units < 1 or needed(MOST) > units:
         return None
     low, high = 0.0, MOST
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if middle == 0 or units_needed(control, middle) > units else (low, middle)
+        low, high = (middle, high) if middle == 0 or needed(middle) > units else (low, middle)
     return high
 
 

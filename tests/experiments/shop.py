@@ -10,7 +10,7 @@ import pandas as pd
 import isthmus
 from isthmus.endpoints.gateway import log_rows
 from isthmus.endpoints.gateway.assignment import Assigner
-from isthmus.endpoints.gateway.streams import ASSIGNMENTS
+from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES
 from isthmus.events.emit import emit_stream
 from isthmus.events.ingest import ingest
 from isthmus.experiments import runs
@@ -88,9 +88,27 @@ class Shop:
         self.log = [visitor for visitor in visitors(self.project) if not lost(visitor)]
         self.now = START + (DAYS + 3) * DAY
         emit_stream(self.project, ASSIGNMENTS, [row for visitor in self.log for row in visitor["assigned"]])
+        emit_stream(self.project, EXPOSURES, [exposure(visitor) for visitor in self.log])
         for event in ("impression", "click", "purchase"):
             ingest(self.project, event=event, data=pd.DataFrame([row for visitor in self.log for row in visitor[event]]))
         return self
+
+
+def exposure(visitor):
+    return {
+        "event_id": f"q-{visitor['number']}-1",
+        "event_timestamp": visitor["came"],
+        "endpoint": "ranker",
+        "unit": f"v{visitor['number']}",
+        "variant": "champion",
+        "version": "ranker@1",
+        "entity": "item",
+        "entity_key": "1",
+        "position": 1,
+        "score": 0.5,
+        "propensity": 1.0,
+        "explored": False,
+    }
 
 
 def lost(visitor):

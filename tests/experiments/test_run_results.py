@@ -1,12 +1,13 @@
 """A run that the gateway's hash assigned, from its log to a verdict: figures against a direct count, looks, stored results, the console."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from isthmus.errors import Invalid, NotFound, Refused
-from isthmus.experiments import run_looks
-from isthmus.experiments.comparing import results
+from isthmus.experiments import run_cells, run_looks
+from isthmus.experiments.comparing import power, results
 from isthmus.tests.cli.running import isthmus as command
 
 from .shop import DAY, DAYS, START, Shop
@@ -131,3 +132,41 @@ def test_who_never_ran_has_no_results_and_a_log_of_ones_own_no_last_look(shop):
         results(shop.project, "blend_up", last=True, as_of=START)
     with pytest.raises(Invalid, match=r"no unit of blend_up\.1 was assigned"):
         results(shop.project, "blend_up", as_of=START)
+
+
+def test_the_page_shows_what_was_looked_at_last_and_fetches_nothing(shop, at):
+    at(4)
+    seen = results(shop.project, "blend_up")
+    text = Path(command(shop.folder, "experiment", "report", "blend_up", "--json").json["page"]).read_text()
+    assert text.count("<svg") == 4
+    assert all(
+        f"<h2>{title}</h2>" in text
+        for title in ("Arms: ctr", "Differences", "Over time", "Days since the first exposure", "Segments", "Split", "History")
+    )
+    assert all(
+        shown in text for shown in (seen.headline.capitalize(), "bought (guardrail)", "platform ios", seen.over_time[1].day, "started")
+    )
+    assert "http" not in text
+    assert command(shop.folder, "experiment", "list", "--json").json[0]["verdict"] == seen.headline
+
+
+def test_a_plan_rests_on_what_the_endpoints_units_did_in_the_last_weeks(shop):
+    sized = power(shop.project, "open_end", days=7)
+    shown, clicks = (sum(len(v[event]) for v in shop.log) for event in ("impression", "click"))
+    assert (sized.control, sized.source) == (clicks / shown, f"from {len(shop.log):,} units of ranker in the last 28 days")
+    a_day = int(len(shop.log) / 9 * 0.4)  # nine days since the first one came, 40 % of the layer
+    need = sized.needs[0]
+    assert need.days == -(-2 * need.units // a_day)
+    units = [{"y": len(v["click"]), "d": len(v["impression"])} for v in shop.log]
+    spread = sum((unit["y"] - sized.control * unit["d"]) ** 2 for unit in units) / (len(units) - 1) / (shown / len(units)) ** 2
+    assert need.units == pytest.approx(2.8016**2 * 2.05 * spread / (0.05 * sized.control) ** 2, rel=0.01)
+
+
+def test_before_anybody_came_a_plan_needs_a_rate_that_is_said(shop):
+    said = command(shop.folder, "experiment", "power", "blend_up", "--control", "0.4%", "--units", "8000/day", "--json").json
+    assert [need["effect"] for need in said["needs"]] == [0.05, 0.1, 0.2, 0.5]
+    assert said["needs"][2]["units"] == pytest.approx(107_000, rel=0.02)
+    with pytest.raises(Invalid, match="ranker has served no units yet: nothing to plan with"):
+        run_cells.read_endpoint(shop.project, "ranker", shop.project.spec.metrics["ctr"], START)
+    with pytest.raises(Invalid, match="leaves nothing to compare"):
+        power(shop.project, "blend_up", control=1.5)

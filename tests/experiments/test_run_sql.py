@@ -12,38 +12,14 @@ from hypothesis import strategies as st
 
 from isthmus.experiments.run_sql import cells_sql, parameters, shifted, sums_of
 from isthmus.feature_store import sql as neutral
-from isthmus.project.specs import Attribute, Event, Metric, Objective, ProjectSpec, Total
+from isthmus.project.specs import Event, Metric, ProjectSpec, Total
+
+from .fuller_shop import METRICS, SHOP, attribute
 
 DAY = timedelta(days=1)
 START = datetime(2026, 11, 1)  # noqa: DTZ001  as SQL has them, in UTC
 
 
-def attribute(name: str, kind: str = "string", **fields) -> Attribute:
-    return Attribute(name=name, type=kind, **fields)
-
-
-SHOP = ProjectSpec(
-    name="shop",
-    events={
-        "impression": Event(name="impression", attributes=(attribute("exposure_id"),)),
-        "click": Event(name="click", attributes=(attribute("impression_id", event="impression"),)),
-        "purchase": Event(name="purchase", attributes=(attribute("visitor_id", "int"), attribute("amount", "float", required=False))),
-    },
-    objectives={"ctr": Objective(name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30))},
-)
-METRICS = (
-    Metric(name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"), objective="ctr"),
-    Metric(name="clicks", kind="sum", numerator=Total(event="click"), within=3 * DAY, before=2 * DAY),
-    Metric(name="bought", kind="any", numerator=Total(event="purchase"), within=2 * DAY, before=3 * DAY),
-    Metric(name="revenue", kind="sum", numerator=Total(event="purchase", attribute="amount"), at_most=30),
-    Metric(
-        name="basket",
-        kind="rate",
-        numerator=Total(event="purchase", attribute="amount"),
-        denominator=Total(event="purchase"),
-        before=DAY,
-    ),
-)
 SQL = cells_sql(SHOP, METRICS, unit="visitor_id", daily=("ctr", "basket"))
 
 

@@ -9,9 +9,12 @@ import isthmus
 from isthmus.endpoints.gateway.exposed import exposed_view
 from isthmus.events.relations import exactly_once_view
 from isthmus.experiments.cells import cells_sql
+from isthmus.experiments.run_sql import ENDPOINT_UNITS, segment_units
+from isthmus.experiments.run_sql import cells_sql as cells_of_run
 from isthmus.feature_store.relations import objective_view
 from isthmus.project.load import load
 from isthmus.project.specs import Attribute, Event
+from isthmus.tests.experiments.fuller_shop import METRICS, SHOP
 
 FOLDER = Path(isthmus.__file__).parent / "examples" / "openbandit"
 
@@ -32,7 +35,7 @@ def example():
 
 
 def texts():
-    """The three views, the objective's view, the exactly-once view, exposed events, and the sums of an experiment by row and by unit."""
+    """The three views, the objective's view, the exactly-once view, exposed events, and sums of experiments."""
     spec = example().spec
     ctr = spec.objectives["ctr"]
     by_unit = msgspec.structs.replace(ctr, unit="segment_id")
@@ -41,9 +44,22 @@ def texts():
         "ctr": objective_view(spec, ctr).view_sql,
         "events_impression": exactly_once_view(spec.events["impression"]).view_sql,
         "view_exposed": exposed_view(VIEW).view_sql,
+        "run_cells": run_sql(),
+        "run_segments": run_sql(units=segment_units(("platform", "country"))),
+        "endpoint_units": run_sql(units=ENDPOINT_UNITS),
         "arms_by_row": _asked(cells_sql(spec.analyses["policy_test"], ctr)),
         "arms_by_unit": _asked(cells_sql(spec.analyses["policy_test"], by_unit)),
     }
+
+
+def run_sql(**how):
+    """A run's query over a fuller shop: its totals, days by themselves, the time before, a shift."""
+    sql = cells_of_run(SHOP, METRICS, unit="visitor_id", daily=("ctr", "basket"), **how)
+    day, moment = "'2019-11-23'", "TIMESTAMP '2019-12-01 00:00:00'"
+    values = {"run": "'r.1'", "endpoint": "'ranker'", "since": day, "earliest": day, "until": moment, "known": moment, "shift3": "2.5"}
+    for name, literal in values.items():
+        sql = sql.replace(f"${name}", literal)
+    return sql
 
 
 def _asked(sql):

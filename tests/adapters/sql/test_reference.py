@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.adapters.vertex import sql as bigquery
-from isthmus.endpoints.gateway.streams import EXPOSURES
+from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES
 from isthmus.errors import Invalid
 from isthmus.events.relations import event_columns
 from isthmus.feature_store.schema import relation_columns
 from isthmus.localstack.gcp.googlesql.compiled import available
 from isthmus.localstack.gcp.googlesql.reference import Relation, evaluate
+from isthmus.tests.experiments.fuller_shop import SHOP
 
 from .example import VIEW, example, texts
 
@@ -103,9 +104,11 @@ def relations():
     spec = example().spec
     columns = {f"events_{event.name}": event_columns(event) for event in spec.events.values()}
     columns |= {"impression_raw": event_columns(spec.events["impression"]), **relation_columns(example())}
-    columns |= {"events_view": event_columns(VIEW), "exposures": EXPOSURES.columns}
+    columns |= {"events_view": event_columns(VIEW), "exposures": EXPOSURES.columns, "assignments": ASSIGNMENTS.columns}
+    columns |= {"events_purchase": event_columns(SHOP.events["purchase"])}
     typed = {name: {column.name: KINDS[column.type] for column in of_relation} for name, of_relation in columns.items()}
     typed["impression_raw"] |= {"correction": "INT64", "stored_timestamp": "TIMESTAMP", "payload_digest": "STRING"}
+    typed["impression_exposed"] = {"event_id": "STRING", "unit": "STRING"}
     return {(name,): Relation(columns=[*of_relation.items(), ("dt", "STRING")], rows=[]) for name, of_relation in typed.items()}
 
 
@@ -114,6 +117,58 @@ def test_google_takes_the_golden_texts(name):
     answer = evaluate(bigquery.render(texts()[name]).sql, relations())
     assert answer.columns
     assert {kind for _, kind in answer.columns} <= set(KINDS.values())
+
+
+RUN = {  # what a run's query reads; dt is added
+    "assignments": {**dict.fromkeys(("run", "unit", "arm", "reason", "segment"), "STRING"), "event_timestamp": "TIMESTAMP"},
+    "ctr": {"event_id": "STRING", "outcome": "INT64", "event_timestamp": "TIMESTAMP", "created_timestamp": "TIMESTAMP"},
+    "impression_exposed": {"event_id": "STRING", "unit": "STRING"},
+    "events_click": {"impression_id": "STRING", "event_timestamp": "TIMESTAMP"},
+    "events_purchase": {"visitor_id": "INT64", "amount": "FLOAT64", "event_timestamp": "TIMESTAMP"},
+}
+DUCKDB = {"INT64": "BIGINT", "STRING": "VARCHAR", "FLOAT64": "DOUBLE", "TIMESTAMP": "TIMESTAMP"}
+run_moments = st.integers(0, 5 * 24).map(lambda hour: datetime(2019, 11, 24, tzinfo=UTC) + timedelta(hours=hour))
+run_units = st.integers(1, 3)
+run_logs = st.fixed_dictionaries(
+    {
+        "assignments": st.lists(
+            st.tuples(
+                st.just("r.1"),
+                run_units.map(str),
+                st.sampled_from(["control", "treatment"]),
+                st.just("split"),
+                st.sampled_from(["", "platform=ios", "platform=web", "country=JP"]),
+                run_moments,
+            ),
+            max_size=9,
+        ),
+        "ctr": st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 1), run_moments, run_moments), max_size=6),
+        "impression_exposed": st.lists(st.tuples(st.sampled_from("abcd"), run_units.map(str)), max_size=4),
+        "events_click": st.lists(st.tuples(st.sampled_from("abcd"), run_moments), max_size=6),
+        "events_purchase": st.lists(st.tuples(run_units, st.none() | st.integers(0, 40).map(float), run_moments), max_size=6),
+    }
+)
+
+
+@settings(max_examples=5, deadline=None)
+@given(run_logs)
+def test_a_runs_query_has_duckdbs_rows_in_googlesql(log):
+    dated = {name: [[*row, _date(row)] for row in log[name]] for name in RUN}
+    relations = {(name,): Relation(columns=[*columns.items(), ("dt", "STRING")], rows=dated[name]) for name, columns in RUN.items()}
+    with duckdb.connect(config={"threads": "1"}) as engine:
+        for name, columns in RUN.items():
+            engine.execute(f"CREATE TABLE {name} ({', '.join(f'{of} {DUCKDB[kind]}' for of, kind in columns.items())}, dt VARCHAR)")
+            for row in dated[name]:
+                values = [value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in row]
+                engine.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(values))})", values)
+        for name in ("run_cells", "run_segments"):
+            sql = texts()[name]
+            assert rows(evaluate(bigquery.render(sql).sql, relations).rows) == rows(engine.execute(sql).fetchall())
+
+
+def _date(row):
+    """Of its first moment, which is its own."""
+    return next((f"{value:%Y-%m-%d}" for value in row if isinstance(value, datetime)), "2019-11-24")
 
 
 moments = st.none() | st.integers(-(10**12), 2 * 10**12).map(lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))

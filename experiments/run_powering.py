@@ -1,0 +1,97 @@
+"""How long an experiment that the gateway assigns takes: by what its endpoint's units did in the last weeks, or by a rate that is said."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import msgspec
+
+from ..errors import Invalid
+from ..project.specs import Experiment, Metric
+from ..runtime import Project
+from . import run_cells
+from .looks import cost_of_looks
+from .powering import EFFECTS, Need, Power
+from .ratio import points
+from .run_figures import is_share
+from .sizing import planned_units, smallest_effect
+from .startable import defined
+from .sums import Sums
+
+_AS_IF = 1_000_000  # units that a rate which is said stands for
+
+
+class _Past(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan rests on. `saved`: the part of the variance that the time before takes away."""
+
+    sums: Sums
+    saved: float = 0.0
+    a_day: int | None = None  # units of the experiment's share
+    source: str
+
+
+def power(project: Project, name: str, *, units_per_day: int | None = None, days: int = 14, control: float | None = None) -> Power:
+    """`control`: the share that the first deciding metric has; None: by the log. `units_per_day`: of all arms together, else by the log.
+
+    NotFound: no such experiment. Invalid: the endpoint has served nobody, its units have no outcome, or the metric is no share.
+    """
+    definition = defined(project, name)
+    experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]
+    past = _of_log(project, experiment, metric, definition.layer.endpoint) if control is None else _said(control, metric)
+    if not past.sums.y:
+        raise Invalid(
+            f"experiments.{name}: {metric.name} is 0 {past.source}: nothing to plan with", remedy="--control 0.4% --units 8000/day"
+        )
+    a_day, window = units_per_day or past.a_day, metric.within.days if metric.within else 0
+    needed = partial(_planned, experiment, past)
+    return Power(
+        experiment=name,
+        metric=metric.name,
+        control=past.sums.rate,
+        percents=is_share(metric),
+        source=past.source,
+        unit=project.spec.endpoints[definition.layer.endpoint].unit,
+        arms=len(experiment.arms),
+        needs=tuple(_need(effect, needed(effect), len(experiment.arms), a_day, window) for effect in _effects(experiment)),
+        days=days if a_day else None,
+        shown=smallest_effect(needed, a_day * max(days - window, 0)) if a_day else None,
+        cost_of_daily_looks=cost_of_looks(days) if a_day else None,
+    )
+
+
+def _of_log(project: Project, experiment: Experiment, metric: Metric, endpoint: str) -> _Past:
+    now = project.now()
+    cells = run_cells.read_endpoint(project, endpoint, metric, now)
+    arms = cells.at(metric, now, metric.within)
+    days = max((now.date() - cells.first_day).days, 1)
+    return _Past(
+        sums=arms["all"],
+        saved=points(arms)["all"].saved,
+        a_day=int(sum(cells.units().values()) / days * float(experiment.share) / 100),
+        source=f"from {arms['all'].units:,} units of {endpoint} in the last 28 days",
+    )
+
+
+def _said(control: float, metric: Metric) -> _Past:
+    """Of a share whose every unit has one row."""
+    if not is_share(metric):
+        raise Invalid(f"{metric.name} is an amount: its spread is not known from its mean", remedy="leave --control out: the log knows it")
+    if not 0 < control < 1:
+        raise Invalid(f"a control of {100 * control:g} % leaves nothing to compare", remedy="write a share such as --control 0.4%")
+    y = round(control * _AS_IF)
+    return _Past(sums=Sums(units=_AS_IF, y=y, d=_AS_IF, yy=y, yd=y, dd=_AS_IF), source="as --control says, one row a unit")
+
+
+def _effects(experiment: Experiment) -> list[float]:
+    own = {float(experiment.plan.minimum_effect) / 100} if experiment.plan else set()
+    return sorted({*EFFECTS, *own})
+
+
+def _planned(experiment: Experiment, past: _Past, effect: float) -> int:
+    shares, tests = [arm.weight for arm in experiment.arms], len(experiment.metric) * (len(experiment.arms) - 1)
+    return planned_units(past.sums, effect, shares, tests=tests, saved=past.saved)
+
+
+def _need(effect: float, units: int, arms: int, a_day: int | None, window: int) -> Need:
+    return Need(effect=effect, units=math.ceil(units / arms), days=math.ceil(units / a_day) + window if a_day else None)
