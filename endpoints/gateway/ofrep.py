@@ -21,7 +21,7 @@ KEY = "targetingKey"  # of a context: the unit
 
 ErrorCode = Literal["FLAG_NOT_FOUND", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "PARSE_ERROR", "GENERAL"]
 Reason = Literal["SPLIT", "TARGETING_MATCH", "STATIC", "DISABLED"]
-_FIRST: tuple[Reason, ...] = ("SPLIT", "TARGETING_MATCH", "DISABLED")  # where several runs have a say
+_REASONS: tuple[Reason, ...] = ("SPLIT", "TARGETING_MATCH", "DISABLED", "STATIC")  # the first where several runs have a say
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -82,13 +82,13 @@ def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
 
 def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -> Flag:
     by_run = {source.run: source for source in sources}
-    reasons = [_reason(source) for source in by_run.values()]
+    reasons: list[Reason] = [*(_reason(source) for source in by_run.values()), "STATIC"]
     metadata: dict[str, str | int] = {"run": ",".join(by_run)} if by_run else {}
     return Flag(
         key=key,
         value=value,
         variant=",".join(source.arm for source in by_run.values()) or "default",
-        reason=next((reason for reason in _FIRST if reason in reasons), "STATIC"),
+        reason=min(reasons, key=_REASONS.index),
         metadata=metadata if config is None else metadata | {"config": config},
     )
 
