@@ -17,6 +17,7 @@ ROWS: dict[str, type[Decimal | timedelta | int] | None] = {
     "traffic.touch": None,
     "capacity.instances": None,
     "invoke.variant": None,
+    "routing.sticky": None,
     "invoke.max_bytes": int,
     "invoke.parameters": None,
     "shadow.native": None,

@@ -22,10 +22,11 @@ def deploy(console: Console, endpoint: str) -> None:
     from ..endpoints.converge import variants_ready
     from ..endpoints.deploy import deploy as put
     from ..endpoints.resolving import declared, resolve
+    from ..endpoints.router import routed
 
     with console.open() as project:
         if console.dry_run:
-            running = project.target.endpoints.observe(endpoint)
+            running = routed(project.target).observe(endpoint)
             spec = resolve(project, declared(project, endpoint), running).spec
             words = "   ".join([f"{project.target.name:<7} {endpoint}", *(f"{v.name} {v.model}@{v.version}" for v in spec.variants)])
             if variants_ready(spec, running):  # its smoke test would be counted in the metrics
@@ -74,8 +75,10 @@ def endpoints() -> None: ...
 
 @command(help="Every endpoint: its state, variants and split.")
 def list_(console: Console) -> None:
+    from ..endpoints.router import routed
+
     with console.open() as project:
-        states = {name: project.target.endpoints.observe(name) for name in project.spec.endpoints}
+        states = {name: routed(project.target).observe(name) for name in project.spec.endpoints}
         urls = {r.name: r.console_url for r in project.target.inventory.list(project.spec.name) if r.kind == "endpoint"}
     rows = []
     for name, state in states.items():

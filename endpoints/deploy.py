@@ -17,10 +17,10 @@ from . import owner
 from .converge import variants_ready
 from .gateway.inputs import manifest_of, union, view_keys
 from .gateway.streams import STREAMS
-from .hosting import resolution
 from .parameters import compared
 from .port import EndpointSpec, EndpointState
 from .resolving import declared, resolve, under
+from .router import resolution, routed
 from .smoke import Smoke, smoke
 from .split import checked, shown
 from .traffic import read_back
@@ -64,12 +64,13 @@ def deploy(project: Project, name: str) -> Deployment:
     """
     with project.lock("deploy"):
         endpoint = declared(project, name)
-        running = project.target.endpoints.observe(name)
+        host = routed(project.target)
+        running = host.observe(name)
         resolved = resolve(project, endpoint, running)
         claim = owner.read(project.target.state, name)
         spec = under(claim, resolved.spec, running)
         split = {v.name: v.traffic for v in endpoint.variants}
-        checked(split, variants=split, resolution=resolution(project.target), where=f"{project.target.name} {name}")
+        checked(split, variants=split, resolution=resolution(project.target, endpoint.routing), where=f"{project.target.name} {name}")
         manifests = [manifest_of(project, v.model, v.version) for v in spec.variants]
         union(manifests, view_keys(project))
         notes = (*resolved.notes, *compared(endpoint, manifests))
@@ -103,7 +104,7 @@ def deploy(project: Project, name: str) -> Deployment:
 
 def _applied(project: Project, spec: EndpointSpec) -> EndpointState:
     """`apply` brings it nearer; again and again until the variants run. Never moves traffic."""
-    host = project.target.endpoints
+    host = routed(project.target)
     name = spec.name
 
     def step() -> EndpointState | None:
@@ -131,9 +132,9 @@ def _applied(project: Project, spec: EndpointSpec) -> EndpointState:
 
 def _apply(project: Project, spec: EndpointSpec) -> None:
     try:
-        project.target.endpoints.apply(spec)
+        routed(project.target).apply(spec)
     except Conflict as error:
-        state = project.target.endpoints.observe(spec.name)
+        state = routed(project.target).observe(spec.name)
         wanted = {v.name: v for v in spec.variants}
         for now in state.variants if state else ():
             new = wanted.get(now.name)
@@ -157,7 +158,7 @@ def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> 
     if {v.name: v.target_percent for v in state.variants} != wanted:
         if set(wanted) != {v.name for v in state.variants}:
             raise Invalid(f"{state.name}: the first split names {', '.join(wanted)}", remedy=f"isthmus destroy, then deploy {state.name}")
-        project.target.endpoints.shift(state.name, wanted, expect=state.token)
+        routed(project.target).shift(state.name, wanted, expect=state.token)
     state = read_back(project, state.name, wanted)
     owner.settled(project.target.state, state.name, claim, now=project.wall())
     return state

@@ -22,7 +22,7 @@ from .split import HUNDRED, checked, shown
 if TYPE_CHECKING:
     from ..target import Target
 
-STICKY, CAPTURE = "invoke.variant, sticky", "capture"  # the capabilities that a spec may ask for
+STICKY, CAPTURE = "routing.sticky", "capture"  # the capabilities that a spec may ask for
 AIM, PARAMETERS = "invoke.variant", "invoke.parameters"  # and a request
 
 
@@ -58,7 +58,7 @@ def rules_of(target: Target, *, provider: str, most_variants: int | None = None)
 
 
 def resolution(target: Target) -> Decimal:
-    """The smallest step of a share of the traffic, in percent."""
+    """The smallest step of a share of the traffic, in percent, where the target splits it."""
     return _number(target, "traffic.resolution")
 
 
@@ -105,7 +105,23 @@ def check_aim(endpoint: str, variant: str | None, rules: HostRules) -> None:
         raise Unsupported(f"{endpoint}: {rules.provider} takes no request for one variant: the split alone decides", capability=AIM)
 
 
-def guard_traffic(spec: EndpointSpec, running: Mapping[str, VariantSpec], traffic: Mapping[str, Decimal]) -> None:
+def guard_traffic(
+    spec: EndpointSpec, running: Mapping[str, VariantSpec], traffic: Mapping[str, Decimal], *, routing: str = "weighted"
+) -> None:
+    """Conflict: the spec removes or changes a variant that has traffic, or has another `routing` than what runs.
+
+    Of a sticky endpoint a host knows no traffic: router.py looks at it.
+    """
+    if spec.routing != routing:
+        raise Conflict(
+            f"{spec.name} runs with routing: {routing}, and keeps it as long as it runs",
+            remedy=f"write routing: {routing}; or isthmus destroy, then isthmus deploy {spec.name}",
+        )
+    if routing == "weighted":
+        guard_variants(spec, running, traffic)
+
+
+def guard_variants(spec: EndpointSpec, running: Mapping[str, VariantSpec], traffic: Mapping[str, Decimal]) -> None:
     """Conflict: the spec removes or changes a variant that has traffic. How many instances it has may change.
 
     `traffic`: percent by variant, the larger of what is served and what is asked for. A variant that is not in `running` is not known.
@@ -130,6 +146,10 @@ def first_split(spec: EndpointSpec) -> dict[str, Decimal]:
 def checked_split(endpoint: str, split: Mapping[str, Decimal], variants: Sequence[str], rules: HostRules) -> dict[str, Decimal]:
     """The split, if this endpoint can have it. Invalid, Unsupported: see split.checked."""
     return checked(split, variants=variants, resolution=rules.resolution, where=f"{rules.target} endpoint {endpoint}")
+
+
+def sticky(endpoint: str) -> Unsupported:
+    return Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability=STICKY)
 
 
 def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None:

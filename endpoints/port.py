@@ -28,7 +28,11 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A new endpoint gives its first variant 100 %, the others 0."""
+    """A new endpoint gives its first variant 100 %, the others 0.
+
+    `sticky`: the gateway splits (router.py). The host answers a call that names its variant, and any other by the first one; `shift` is
+    Unsupported. What an endpoint has here it keeps: Conflict.
+    """
 
     name: str
     variants: tuple[VariantSpec, ...]
@@ -54,6 +58,7 @@ class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     variants: tuple[VariantState, ...]
     failure: str | None = None
+    routing: Literal["weighted", "sticky"] = "weighted"
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +107,7 @@ class EndpointHost(Protocol):
         ...
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Every variant, in percent, sum 100. Conflict, Busy, Unsupported."""
+        """Every variant, in percent, sum 100. Conflict, Busy, Unsupported (routing.sticky: the gateway splits)."""
         ...
 
     def observe(self, endpoint: str) -> EndpointState | None: ...

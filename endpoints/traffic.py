@@ -14,8 +14,8 @@ from ..errors import Conflict, NotFound
 from ..runtime import Project
 from ..storage import wait
 from . import owner
-from .hosting import resolution
 from .port import EndpointState
+from .router import resolution, routed
 from .split import checked, completed, representable, shown
 
 
@@ -57,9 +57,9 @@ def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> I
     state = observed(project, endpoint)
     now = {v.name: v.target_percent for v in state.variants}
     where = f"{project.target.name} {endpoint}"
-    # the share that was typed, before the rest of it
-    representable(changes, resolution=resolution(project.target), where=project.target.adapter.title)
-    wanted = checked(completed(changes, now=now, where=where), variants=now, resolution=resolution(project.target), where=where)
+    step = resolution(project.target, state.routing)
+    representable(changes, resolution=step, where=project.target.adapter.title)  # the share that was typed, before the rest of it
+    wanted = checked(completed(changes, now=now, where=where), variants=now, resolution=step, where=where)
     return Intent(target=project.target.name, endpoint=endpoint, before=now, after=wanted, token=state.token)
 
 
@@ -74,7 +74,7 @@ def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> 
         claim = owner.intend(state, endpoint, meant.after, by="traffic", claim=owner.read(state, endpoint), now=project.wall())
         began = time.monotonic()
         if meant.before != meant.after:
-            project.target.endpoints.shift(endpoint, meant.after, expect=meant.token)
+            routed(project.target).shift(endpoint, meant.after, expect=meant.token)
         served = read_back(project, endpoint, meant.after)
         with suppress(Conflict):  # who has taken it since saw it served, too
             owner.settled(state, endpoint, claim, now=project.wall())
@@ -104,7 +104,7 @@ def read_back(project: Project, endpoint: str, split: Mapping[str, Decimal], *, 
 
 
 def observed(project: Project, endpoint: str) -> EndpointState:
-    state = project.target.endpoints.observe(endpoint)
+    state = routed(project.target).observe(endpoint)
     if state is None:
         raise NotFound(f"there is no endpoint {endpoint} on {project.target.name}", remedy=f"isthmus deploy {endpoint}")
     return state

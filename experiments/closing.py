@@ -15,6 +15,7 @@ import msgspec
 from ..endpoints import owner
 from ..endpoints.gateway.assignment import Change, LiveRun
 from ..endpoints.port import EndpointState, VariantState
+from ..endpoints.router import routed
 from ..endpoints.split import shown
 from ..endpoints.traffic import observed, read_back
 from ..errors import NotFound, Refused
@@ -166,7 +167,7 @@ def _shifted(project: Project, endpoint: str, variant: str) -> None:
     state = observed(project, endpoint)
     split = {other.name: Decimal(100 if other.name == variant else 0) for other in state.variants}
     if {other.name: other.target_percent for other in state.variants} != split:
-        project.target.endpoints.shift(endpoint, split, expect=state.token)
+        routed(project.target).shift(endpoint, split, expect=state.token)
     read_back(project, endpoint, split)
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ..endpoints.gateway.assignment import Change, Live, LiveArm, LiveRun, What
 from ..endpoints.gateway.streams import STREAMS
 from ..endpoints.port import EndpointState
+from ..endpoints.router import routed
 from ..endpoints.smoke import Smoke, smoke_arm
 from ..errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from ..project.names import did_you_mean
@@ -48,7 +49,7 @@ def _started(project: Project, before: StoredLive, definition: Definition) -> St
     layers = startable.layers_with(before.live, layer)
     arms = startable.arms_of(project, definition)
     startable.check_parameters(before.live, definition, arms)
-    endpoint = project.target.endpoints.observe(layer.endpoint)
+    endpoint = routed(project.target).observe(layer.endpoint)
     if definition.experiment.aims:
         ownership.check_free(project, endpoint, definition.experiment.name)
     frozen = _claimed(project, startable.frozen_run(project, definition, arms))

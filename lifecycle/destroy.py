@@ -21,7 +21,7 @@ _NAMES = {
     "stream": "event stream",
     "endpoint": "endpoint",
 }
-_STATE = ("events/", "ingest/", "tables/", "views/", "traffic/", "project")  # what describes the removed things
+_STATE = ("events/", "ingest/", "tables/", "views/", "traffic/", "split/", "project")  # what describes the removed things
 
 
 class Destruction(msgspec.Struct, frozen=True, kw_only=True):

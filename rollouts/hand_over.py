@@ -70,7 +70,7 @@ def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str
         _running(declared, state),
         initial={variant.name: variant.target_percent for variant in state.variants},
         aliases={},
-        target=traits_of(project.target),
+        target=traits_of(project.target, state.routing),
     )
     refs = {variant.name: None if variant.ref.isdigit() else variant.ref for variant in declared.variants}
     return msgspec.structs.replace(

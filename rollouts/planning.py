@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from ..endpoints import hosting
+from ..endpoints import hosting, router
 from ..endpoints.port import EndpointSpec
 from ..lease import Lease
 from ..project.specs import Endpoint, Rollout
@@ -25,11 +25,11 @@ class TargetTraits(msgspec.Struct, frozen=True, kw_only=True):
     fenced: bool  # a shift makes older tokens stale
 
 
-def traits_of(target: Target) -> TargetTraits:
+def traits_of(target: Target, routing: str = "weighted") -> TargetTraits:
     return TargetTraits(
-        resolution=hosting.resolution(target),
+        resolution=router.resolution(target, routing),
         metrics_delay=hosting.metrics_delay(target),
-        fenced=target.capabilities["traffic.touch"].level == "native",
+        fenced=router.is_fenced(target, routing),
     )
 
 

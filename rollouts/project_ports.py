@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from ..endpoints.gateway.inputs import was_adopted
 from ..endpoints.gateway.streams import EXPOSURES
 from ..endpoints.port import Window
+from ..endpoints.router import routed
 from ..endpoints.smoke import example_request, smoke
 from ..endpoints.traffic import observed
 from ..errors import NotFound, Unavailable
@@ -46,7 +47,7 @@ def ports_of(project: Project) -> Ports:
 
     return Ports(
         state=target.state,
-        endpoints=target.endpoints,
+        endpoints=routed(target),
         metrics=target.metrics,
         registry=target.registry,
         blobs=target.blobs,

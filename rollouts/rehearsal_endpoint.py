@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..endpoints.port import EndpointState
+from ..endpoints.router import routed
 from ..errors import NotFound
 from ..pipelines import predictor
 from ..project.specs import Model
@@ -26,9 +27,10 @@ def stand_up(target: Target, plan: Plan) -> None:
         _register(target, variant.model, variant.version)
         if alias is not None:
             target.registry.set_alias(variant.model, alias, variant.version)
-    target.endpoints.apply(plan.spec)
+    host = routed(target)
+    host.apply(plan.spec)
     ready = _settled(target, plan.spec.name)
-    target.endpoints.shift(plan.spec.name, plan.initial, expect=ready.token)
+    host.shift(plan.spec.name, plan.initial, expect=ready.token)
     _settled(target, plan.spec.name)
 
 
@@ -50,7 +52,7 @@ def _settled(target: Target, name: str) -> EndpointState:
 
     def later() -> EndpointState:
         script.advance(_MINUTE)
-        state = target.endpoints.observe(name)
+        state = routed(target).observe(name)
         if state is None:
             raise NotFound(f"there is no endpoint {name}")
         return state

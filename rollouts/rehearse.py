@@ -13,6 +13,7 @@ from ..endpoints.port import EndpointSpec, VariantSpec
 from ..errors import Invalid
 from ..project.specs import Endpoint, OfficeHours, Rollout
 from ..runtime import Project
+from ..target import Target
 from .convergence import is_open
 from .planning import plan
 from .player import play
@@ -28,7 +29,7 @@ _WEEK = timedelta(days=7)
 
 def rehearse(project: Project, path: str | Path) -> Rehearsal:
     """Nothing of the project's target is touched: models, traffic and time are made up. ProjectError: the scenario's mistakes."""
-    return rehearse_in(project, path, partial(setting, traits=traits_of(project.target)))
+    return rehearse_in(project, path, partial(_world_of, project.target))
 
 
 def rehearse_in(project: Project, path: str | Path, setting: Callable[[Scenario, Plan], Setting]) -> Rehearsal:
@@ -40,7 +41,7 @@ def rehearse_in(project: Project, path: str | Path, setting: Callable[[Scenario,
 def unguarded(project: Project, path: str | Path) -> Rehearsal:
     """The same scenario with nobody who looks: no guardrail decides, and no step waits for a person."""
     scenario = read(Path(path), project.spec.rollouts)
-    return _played(project, scenario, blind(project.spec.rollouts[scenario.rollout]), partial(setting, traits=traits_of(project.target)))
+    return _played(project, scenario, blind(project.spec.rollouts[scenario.rollout]), partial(_world_of, project.target))
 
 
 def blind(rollout: Rollout) -> Rollout:
@@ -52,7 +53,8 @@ def blind(rollout: Rollout) -> Rollout:
 
 
 def _played(project: Project, scenario: Scenario, rollout: Rollout, setting: Callable[[Scenario, Plan], Setting]) -> Rehearsal:
-    planned = rehearsed(rollout, project.spec.endpoints[rollout.endpoint], traits_of(project.target))
+    endpoint = project.spec.endpoints[rollout.endpoint]
+    planned = rehearsed(rollout, endpoint, traits_of(project.target, endpoint.routing))
     stage = setting(scenario, planned)
     try:
         return play(scenario, planned, rollout.endpoint, stage)
@@ -70,6 +72,7 @@ def rehearsed(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
     spec = EndpointSpec(
         name=endpoint.name,
         variants=tuple(VariantSpec(name=v.name, model=v.model, version=n) for n, v in enumerate(endpoint.variants, start=1)),
+        routing=endpoint.routing,
     )
     versions = {variant.name: variant.version for variant in spec.variants}
     return plan(
@@ -80,6 +83,10 @@ def rehearsed(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
         aliases={variant.ref: versions[variant.name] for variant in endpoint.variants},
         target=traits,
     )
+
+
+def _world_of(target: Target, scenario: Scenario, planned: Plan) -> WorldSetting:
+    return setting(scenario, planned, traits_of(target, planned.spec.routing))
 
 
 def setting(scenario: Scenario, planned: Plan, traits: Traits) -> WorldSetting:

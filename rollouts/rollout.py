@@ -19,6 +19,7 @@ import msgspec
 
 from ..endpoints import owner
 from ..endpoints.port import EndpointState
+from ..endpoints.router import routed
 from ..endpoints.traffic import observed
 from ..errors import IsthmusError, NotFound, Refused
 from ..pipelines.document import local_path
@@ -134,7 +135,7 @@ def status(project: Project, endpoint: str) -> Status:
 def _observed(project: Project, endpoint: str) -> EndpointState | None:
     """None: absent, or it cannot be read now. What was asked of the rollout is written all the same."""
     try:
-        return project.target.endpoints.observe(endpoint)
+        return routed(project.target).observe(endpoint)
     except IsthmusError:
         return None
 

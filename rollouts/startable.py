@@ -40,7 +40,7 @@ def planned(project: Project, endpoint: str) -> Plan:
         spec,
         initial={variant.name: variant.target_percent for variant in state.variants},
         aliases=_aliases(project, new.model),
-        target=traits_of(project.target),
+        target=traits_of(project.target, state.routing),
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from ..endpoints.metrics import floor_minute
 from ..endpoints.port import Bucket, EndpointState, MetricSource, TrafficMinute, TrafficScript, Window
+from ..endpoints.router import routed
 from ..errors import Busy, NotFound, Unavailable
 from ..storage import wait
 from ..target import Call, Target
@@ -68,7 +69,7 @@ class TargetSetting:
 
         return Ports(
             state=target.state,
-            endpoints=target.endpoints,
+            endpoints=routed(target),
             metrics=_Metrics(target.metrics, lambda: self._outage),
             registry=target.registry,
             blobs=target.blobs,
@@ -131,8 +132,8 @@ class TargetSetting:
 
     def _state(self) -> EndpointState:
         """As it serves now: read again when it may have changed."""
-        if self._moved or self._seen is None or self._seen.phase != "ready":
-            self._seen = self._outside.endpoints.observe(self._endpoint)
+        if self._moved or self._seen is None or self._seen.phase != "ready" or self._seen.routing == "sticky":
+            self._seen = routed(self._outside).observe(self._endpoint)
             self._moved = False
         if self._seen is None:
             raise NotFound(f"there is no endpoint {self._endpoint} any more")
@@ -158,7 +159,7 @@ class TargetSetting:
         state = self._state()
         if state.phase == "ready":
             try:
-                self._outside.endpoints.shift(self._endpoint, asked(state), expect=state.token)
+                routed(self._outside).shift(self._endpoint, asked(state), expect=state.token)
             except Busy:
                 return
 

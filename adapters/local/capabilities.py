@@ -13,6 +13,7 @@ _ROWS = (
     Capability(name="traffic.touch", level="native", why="each write of the split makes a new token"),
     Capability(name="capacity.instances", level="emulated", why="processes: so many model servers behind the router"),
     Capability(name="invoke.variant", level="native", why="a request header"),
+    Capability(name="routing.sticky", level="native", why="the gateway splits by the unit; the router answers what names its variant"),
     Capability(name="invoke.max_bytes", level="native", value=6_291_456, why="SageMaker's limit, kept here so that a model moves"),
     Capability(name="invoke.parameters", level="native", why="`parameters` of the body, which the router passes on"),
     Capability(name="shadow.native", level="refused", why="the gateway mirrors instead"),

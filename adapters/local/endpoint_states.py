@@ -28,7 +28,15 @@ def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointStat
         )
         for v in row.spec.variants
     )
-    return EndpointState(name=row.name, phase=phase, revision=revision_of(row.spec), token=row.token, variants=variants, failure=why)
+    return EndpointState(
+        name=row.name,
+        phase=phase,
+        revision=revision_of(row.spec),
+        token=row.token,
+        variants=variants,
+        failure=why,
+        routing=row.spec.routing,
+    )
 
 
 def seen(row: EndpointRow, report: Report) -> EndpointState:
@@ -48,6 +56,7 @@ def seen(row: EndpointRow, report: Report) -> EndpointState:
         token=row.token,
         variants=tuple(_variant(v, row, report) for v in report.variants),
         failure="\n".join(failures) or None,
+        routing=row.spec.routing,
     )
 
 

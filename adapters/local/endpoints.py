@@ -14,7 +14,7 @@ import msgspec
 
 from ...endpoints import hosting
 from ...endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec
-from ...errors import Busy, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable, Unsupported
+from ...errors import Busy, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable
 from ...events.port import Row
 from ...storage import Resource
 from ...target import Target
@@ -59,7 +59,7 @@ class LocalEndpointHost:
         if row is None:
             raise hosting.not_found(endpoint)
         if row.spec.routing == "sticky":
-            raise Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability=hosting.STICKY)
+            raise hosting.sticky(endpoint)
         wanted = hosting.checked_split(endpoint, split, tuple(row.split), self._rules)
         hosting.check_token(endpoint, row.token, expect=expect)
         report = self._follow(endpoint)
@@ -131,12 +131,13 @@ class LocalEndpointHost:
                     self._model(spec.name, variant)
             return row
         if row is not None:
-            hosting.guard_traffic(spec, {v.name: v for v in row.spec.variants}, row.split)
+            hosting.guard_traffic(spec, {v.name: v for v in row.spec.variants}, row.split, routing=row.spec.routing)
         folders = {v.name: self._model(spec.name, v).relative_to(self._home).as_posix() for v in spec.variants}
         if row is None:
             instance, split = secrets.token_hex(4), hosting.first_split(spec)
             return EndpointRow(name=spec.name, instance=instance, version=0, port=0, spec=spec, split=split, folders=folders)
-        split = {v.name: row.split.get(v.name, Decimal(0)) for v in spec.variants}
+        sticky = spec.routing == "sticky"
+        split = hosting.first_split(spec) if sticky else {v.name: row.split.get(v.name, Decimal(0)) for v in spec.variants}
         return msgspec.structs.replace(row, spec=spec, split=split, folders=folders)
 
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:

@@ -28,6 +28,7 @@ _ROWS = (
     ),
     Capability(name="capacity.instances", level="native", known="sdk", why="UpdateEndpointWeightsAndCapacities, DesiredInstanceCount"),
     Capability(name="invoke.variant", level="native", known="sdk", why="TargetVariant, also at weight 0"),
+    Capability(name="routing.sticky", level="native", known="sdk", why="the gateway splits by the unit and names TargetVariant"),
     Capability(name="invoke.max_bytes", level="native", value=6_291_456, known="docs", why="the limit of InvokeEndpoint's body"),
     Capability(name="invoke.parameters", level="native", known="docs", why="`parameters` of the body, which is the container's own"),
     Capability(

@@ -55,7 +55,7 @@ class SageMakerEndpoints:
         if saw.revision != variants.planned_revision(spec):
             adoption.guard(spec, configured)
         running = {variant.name: variant.spec for variant in configured}
-        hosting.guard_traffic(spec, running, variants.traffic(saw))
+        hosting.guard_traffic(spec, running, variants.traffic(saw), routing=saw.routing)
         if saw.phase != "ready":  # SageMaker is at work, or the endpoint has failed
             return saw
         if saw.revision != variants.planned_revision(spec):
@@ -72,6 +72,8 @@ class SageMakerEndpoints:
         if described is None:
             raise hosting.not_found(endpoint)
         saw = self._state(endpoint, name, described)
+        if saw.routing == "sticky":
+            raise hosting.sticky(endpoint)
         wanted = hosting.checked_split(endpoint, split, [variant.name for variant in saw.variants], self._rules)
         hosting.check_token(endpoint, saw.token, expect=expect)
         if saw.phase != "ready":
@@ -199,7 +201,9 @@ class SageMakerEndpoints:
         *,
         looked: datetime,
     ) -> None:
-        planned = self._planned(name, spec, versions, variants.retained(saw, described), self._configured(described))
+        sticky = spec.routing == "sticky"
+        weights = hosting.first_split(spec) if sticky else variants.retained(saw, described)
+        planned = self._planned(name, spec, versions, weights, self._configured(described))
         config = variants.config_name(name, variants.planned_revision(spec), planned, spec.capture_percent)
         asked, modified = self._asked.get(name, (None, None))
         if asked == config:
@@ -214,7 +218,12 @@ class SageMakerEndpoints:
         if not self._is_fresh(looked):
             return  # what it needs is made now, so the next call is quicker
         with self._aws.mutating("UpdateEndpoint", name):
-            self._control.update_endpoint(EndpointName=name, EndpointConfigName=config, RetainAllVariantProperties=True)
+            self._control.update_endpoint(
+                EndpointName=name,
+                EndpointConfigName=config,
+                RetainAllVariantProperties=True,
+                **({"ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredWeight"}]} if sticky else {}),
+            )
         self._asked[name] = config, described.get("LastModifiedTime")
 
     def _make_config(self, name: str, spec: EndpointSpec, planned: Sequence[Planned], *, running: str = "") -> str:

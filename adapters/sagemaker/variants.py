@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -200,13 +200,19 @@ def state(name: str, described: Mapping[str, Any], configured: Sequence[Known]) 
             _variant(each, by_name.get(each), now.get(each), phase=phase, percent=current[each], target=desired[each]) for each in listed
         ),
         failure=described.get("FailureReason") or None,
+        routing=routing(configured),
     )
 
 
 def revision(config: str, configured: Sequence[Known]) -> str:
     if not configured or not all(each.ours for each in configured):
         return f"foreign:{config}"
-    return revision_of_variants((each.spec for each in configured), routing=configured[0].environment.get(_ROUTING, "weighted"))
+    return revision_of_variants((each.spec for each in configured), routing=routing(configured))
+
+
+def routing(configured: Sequence[Known]) -> Literal["weighted", "sticky"]:
+    """What was adopted is weighted."""
+    return "sticky" if configured and configured[0].environment.get(_ROUTING) == "sticky" else "weighted"
 
 
 def token(described: Mapping[str, Any]) -> str:

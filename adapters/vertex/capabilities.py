@@ -34,6 +34,12 @@ _ROWS = (
         why="a request names no deployed model: a variant at 0 % cannot be tried",
     ),
     Capability(
+        name="routing.sticky",
+        level="refused",
+        known="sdk",
+        why="it takes an endpoint for each variant, which this adapter does not make yet",
+    ),
+    Capability(
         name="invoke.max_bytes",
         level="native",
         value=10_000_000,

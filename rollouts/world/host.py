@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from typing import final
+from typing import Literal, final
 
 import msgspec
 
@@ -40,11 +40,11 @@ class Traits(TargetTraits, frozen=True, kw_only=True):
     room: int | None = None  # the most requests a minute that an instance answers; None: any number
 
 
-def traits_of(target: Target) -> Traits:
+def traits_of(target: Target, routing: str = "weighted") -> Traits:
     """A target's capabilities. A cloud takes a minute for a change, as its offline stack does on the manual clock; what fences a shift
     has done it when it answers.
     """
-    traits = planning.traits_of(target)
+    traits = planning.traits_of(target, routing)
     takes = _MINUTE if target.adapter.remote else _ZERO
     return Traits(name=target.name, takes=takes, shifts_at_once=traits.fenced, **msgspec.structs.asdict(traits))
 
@@ -68,6 +68,7 @@ class Fleet:
     def __init__(self, traits: Traits, clock: VirtualClock, models: Models) -> None:
         self.traits, self.clock, self.models = traits, clock, models
         self.name = ""
+        self.routing: Literal["weighted", "sticky"] = "weighted"
         self.variants: dict[str, Running] = {}
         self.never_ready: set[str] = set()  # variants that will not come up when they are made
         self.hangs = False  # changes do not end
@@ -123,7 +124,7 @@ class Fleet:
     def set_variants(self, spec: EndpointSpec) -> None:
         """The running set becomes the spec's. Shares of those that stay are kept; a new endpoint's first variant has everything."""
         first = hosting.first_split(spec) if not self.variants else {}
-        self.name = spec.name
+        self.name, self.routing = spec.name, spec.routing
         variants = {}
         for variant in spec.variants:
             now = self.variants.get(variant.name)
@@ -153,10 +154,11 @@ class Fleet:
         return EndpointState(
             name=self.name,
             phase=phase,
-            revision=revision_of_variants(variant.spec for variant in self.variants.values()),
+            revision=revision_of_variants((variant.spec for variant in self.variants.values()), routing=self.routing),
             token=self.token,
             variants=tuple(_state(variant) for variant in self.variants.values()),
             failure=self.failure,
+            routing=self.routing,
         )
 
     def _end(self, change: Callable[[], None]) -> None:
@@ -192,7 +194,11 @@ class WorldEndpoints:
     def __init__(self, fleet: Fleet, calls: CallLog) -> None:
         self._fleet, self._calls, self._traits = fleet, calls, fleet.traits
         self._rules = hosting.HostRules(
-            target=self._traits.name, provider=self._traits.name, resolution=self._traits.resolution, max_bytes=6_291_456
+            target=self._traits.name,
+            provider=self._traits.name,
+            resolution=self._traits.resolution,
+            max_bytes=6_291_456,
+            offers=frozenset({hosting.STICKY}),
         )
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
@@ -208,7 +214,7 @@ class WorldEndpoints:
             return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
         self._must(spec.name)
         traffic = {v.name: max(v.percent, v.target_percent) for v in saw.variants}
-        hosting.guard_traffic(spec, {name: variant.spec for name, variant in fleet.variants.items()}, traffic)
+        hosting.guard_traffic(spec, {name: variant.spec for name, variant in fleet.variants.items()}, traffic, routing=fleet.routing)
         if fleet.updating or not self._differs(spec):
             return saw
         with self._calls.mutating("endpoints.apply", spec.name):
@@ -223,6 +229,8 @@ class WorldEndpoints:
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
         fleet = self._fleet
         self._must(endpoint)
+        if fleet.routing == "sticky":
+            raise hosting.sticky(endpoint)
         wanted = hosting.checked_split(endpoint, split, tuple(fleet.variants), self._rules)
         if not self._traits.fenced:
             hosting.check_token(endpoint, fleet.token, expect=expect)

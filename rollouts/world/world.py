@@ -7,10 +7,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import final
 
+import msgspec
+
 from ...endpoints import hosting
+from ...endpoints.gateway import sticky
 from ...endpoints.metrics import floor_minute
 from ...endpoints.port import Bucket, EndpointSpec, Window
+from ...endpoints.router import RoutedEndpoints
 from ...errors import NotSettled, Unavailable
+from ...formats import decode
 from ...pipelines.port import ModelVersion
 from ...target import CallLog
 from ..ports import Ports
@@ -47,7 +52,9 @@ class World:
         self.fleet.set_variants(spec)
         for name, behaviour in (behaviours or {}).items():
             self.fleet.variants[name].behaviour = behaviour
-        if split is not None:
+        if split is not None and spec.routing == "sticky":
+            self._begin(split)
+        elif split is not None:
             self.fleet.set_split(split)
         self.traffic = Traffic(per_minute, lambda variant: self.fleet.variants[variant].behaviour)
         self.minutes: dict[str, list[Minute]] = {}  # by variant, all that ended
@@ -59,13 +66,14 @@ class World:
     def ports(self, calls: CallLog | None = None) -> Ports:
         """One controller's. `calls`: where its calls are told, and can be stopped."""
         calls = calls or CallLog()
-        endpoints = WorldEndpoints(self.fleet, calls)
+        state = WorldState(self.documents, self.now, calls)
+        endpoints = RoutedEndpoints(WorldEndpoints(self.fleet, calls), state, self.now)
 
         def smoke(endpoint: str, variant: str) -> None:
             endpoints.invoke(endpoint, [{}], variant=variant, request_id="smoke")
 
         return Ports(
-            state=WorldState(self.documents, self.now, calls),
+            state=state,
             endpoints=endpoints,
             metrics=WorldMetrics(self, calls),
             registry=WorldRegistry(self.models, calls),
@@ -74,6 +82,31 @@ class World:
             scores=self._scores,
         )
 
+    def shares(self) -> dict[str, Decimal]:
+        """Percent of the requests by variant: what serves now. Gateways take a split of theirs as late as they may."""
+        if self.fleet.routing == "weighted":
+            return self.fleet.shares()
+        return self._of_all(sticky.served(self._split(), self.now()))
+
+    def asked(self) -> dict[str, Decimal]:
+        """Percent by variant: what was written last."""
+        if self.fleet.routing == "weighted":
+            return {name: variant.target for name, variant in self.fleet.variants.items()}
+        return self._of_all(sticky.shares(self._split().ranges))
+
+    def _of_all(self, split: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        return {name: split.get(name, Decimal(0)) for name in self.fleet.variants}
+
+    def _split(self) -> sticky.Split:
+        key = sticky.key(self.fleet.name)
+        return decode(self.documents.values[key].value, sticky.Split, what=key)
+
+    def _begin(self, split: Mapping[str, Decimal]) -> None:
+        """The split of a sticky endpoint that has served for long."""
+        ranges = sticky.moved(sticky.whole(next(iter(split))), split)
+        document = sticky.Split(version=1, written=self.now() - sticky.KEPT, ranges=ranges, before=dict(split))
+        WorldState(self.documents, self.now, CallLog()).put(sticky.key(self.fleet.name), msgspec.json.encode(document), expect=None)
+
     def advance(self, span: timedelta) -> None:
         """Move the clock: requests are answered by what serves, minutes end, what is due happens."""
         end = self.now() + span
@@ -81,7 +114,7 @@ class World:
             minute = floor_minute(self.now())
             due = self.clock.next_due()
             stop = min(end, minute + _MINUTE, *([due] if due else []))
-            self.traffic.add(self.fleet.shares(), stop - self.now(), room=self.fleet.room())
+            self.traffic.add(self.shares(), stop - self.now(), room=self.fleet.room())
             if stop == minute + _MINUTE:
                 for variant, counts in self.traffic.close(minute).items():
                     self.minutes.setdefault(variant, []).append(counts)

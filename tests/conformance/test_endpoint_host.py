@@ -99,6 +99,31 @@ def test_a_call_can_be_aimed_at_a_variant_even_at_no_traffic(ready, host):
         host.invoke("ranker", [{"x": 1}], variant="nobody", request_id="q-2")
 
 
+@pytest.mark.needs("routing.sticky")
+def test_a_sticky_endpoint_answers_the_variant_that_is_named_and_leaves_the_split_to_the_gateway(target, host, one, two, tmp_path):
+    spec = endpoint(variant(one, "champion"), variant(two, "challenger"), routing="sticky")
+    host.apply(spec)
+    state = settled(target)
+    assert (state.phase, state.routing, state.revision) == ("ready", "sticky", revision_of(spec)), state.failure
+    with pytest.raises(Unsupported) as refusal:
+        host.shift("ranker", split(champion=50, challenger=50), expect=state.token)
+    assert refusal.value.capability == "routing.sticky"
+    assert host.observe("ranker") == state
+    assert [_answers(host, name) for name in ("champion", "challenger", None)] == ["champion", "challenger", "champion"]
+    with pytest.raises(Conflict):
+        host.apply(endpoint(*spec.variants))
+    third = endpoint(variant(register(target, tmp_path, 3.0), "third"), variant(two, "challenger"), routing="sticky")
+    host.apply(third)
+    until(lambda: variants_ready(third, host.observe("ranker")))
+    assert [_answers(host, name) for name in ("challenger", None)] == ["challenger", "third"], "what no gateway aims goes to the first one"
+
+
+def _answers(host, variant):
+    """Who answers, each of twenty times."""
+    (name,) = {host.invoke("ranker", [{"x": 0}], variant=variant, request_id=f"q-{n}").variant for n in range(20)}
+    return name
+
+
 def test_a_call_goes_where_the_traffic_is(ready, host):
     spec, state = ready
     assert {host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}").variant for n in range(20)} == {"champion"}

@@ -72,8 +72,8 @@ def variant(version, name, **fields):
     return VariantSpec(name=name, model=version.model, version=version.version, **fields)
 
 
-def endpoint(*variants, name="ranker"):
-    return EndpointSpec(name=name, variants=variants)
+def endpoint(*variants, name="ranker", routing="weighted"):
+    return EndpointSpec(name=name, variants=variants, routing=routing)
 
 
 def settled(target, name="ranker", *, within=120):

@@ -72,7 +72,7 @@ def test_a_count_of_instances_is_at_least_one_and_its_most_not_below_its_fewest(
 
 
 def test_what_a_target_does_not_offer_is_refused_by_the_capabilitys_name():
-    for wish, capability in (({"routing": "sticky"}, "invoke.variant, sticky"), ({"capture_percent": 5}, "capture")):
+    for wish, capability in (({"routing": "sticky"}, "routing.sticky"), ({"capture_percent": 5}, "capture")):
         with pytest.raises(Unsupported, match="is not supported yet") as refusal:
             hosting.check_spec(spec(variant(), **wish), RULES)
         assert refusal.value.capability == capability

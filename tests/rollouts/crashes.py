@@ -65,7 +65,7 @@ class Play:
 
         def reading(call):
             if call.operation == "endpoints.observe":
-                process.saw, process.served = self.monitor.changes, self.world.fleet.shares()
+                process.saw, process.served = self.monitor.changes, self.world.shares()
 
         def before(call):
             if holder == "a":
@@ -83,6 +83,7 @@ class Play:
     def cut(self, call, when):
         if when == "before":
             kind = call.resource.split("/")[-2] if "/history/" in call.resource else call.operation
+            kind = "split" if call.resource == "split/ranker" else kind
             self.points.append((self.monitor.state.phase, self.monitor.state.stage, self.monitor.state.handover, call.operation, kind))
         if self.point is None or len(self.points) - 1 != self.point or self.passed:
             return

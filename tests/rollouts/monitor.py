@@ -38,13 +38,13 @@ class Monitor:
         self.asked = self.targets()
 
     def after(self, call, process):
-        if call.operation == "endpoints.shift":
+        if call.operation == "endpoints.shift" or call.resource == "split/ranker":
             self.shifted()
         elif call.operation == "state.put":
             self.put(call, process)
 
     def targets(self):
-        return {name: variant.target for name, variant in self.world.fleet.variants.items()}
+        return self.world.asked()
 
     def shifted(self):
         """(a, c): what a call of ours leaves is what is durable at this moment, or what was there before."""
@@ -62,7 +62,7 @@ class Monitor:
 
     def passing(self):
         """How long a late raise lasted."""
-        if self.raised and self.world.fleet.shares().get("challenger", 0) <= self.state.intent.get("challenger", 0):
+        if self.raised and self.world.shares().get("challenger", 0) <= self.state.intent.get("challenger", 0):
             self.late, self.raised = max(self.late, self.world.now() - self.raised), None
 
     def put(self, call, process):
@@ -161,8 +161,8 @@ class Monitor:
             return
         if state.sent > MOST_CALLS and self.world.fleet.rolled_back > self.rolled_back_at_end:
             self.counts["ends whose target went back each time"] += 1  # after six calls nobody asks any more: it may be meant
-        elif not is_split(self.world.fleet.shares(), state.intent, state.plan):
-            self.broken("what is late is undone", f"{self.world.fleet.shares()} after {state.end}, for {state.intent}")
+        elif not is_split(self.world.shares(), state.intent, state.plan):
+            self.broken("what is late is undone", f"{self.world.shares()} after {state.end}, for {state.intent}")
         named = self.world.models.aliases.get(("ranker", "champion"))
         if state.plan.promote_alias and named != (2 if state.end == "promoted" else 1):
             self.broken("what is late is undone", f"champion names {named} after {state.end}")

@@ -18,6 +18,7 @@ LOCAL = Traits(name="local")
 SAGEMAKER = Traits(name="sagemaker", fenced=False, metrics_delay=3 * MINUTE, takes=MINUTE)
 VERTEX = Traits(name="vertex", resolution=Decimal(1), metrics_delay=5 * MINUTE)
 TARGETS = (LOCAL, SAGEMAKER, VERTEX)
+STICKY = Traits(name="sticky", metrics_delay=3 * MINUTE, takes=MINUTE)  # on a cloud: variants take their time, the split is a document
 SPEC = EndpointSpec(
     name="ranker",
     variants=(
@@ -52,7 +53,7 @@ def plan(traits=LOCAL, **fields):
             on_drift="correct",
             capacity="scale",
             advance=OfficeHours(),
-            spec=SPEC,
+            spec=replace(SPEC, routing="sticky") if traits is STICKY else SPEC,
             initial=split(10),
             promote_alias="champion",
             alias_before=1,
@@ -98,7 +99,7 @@ class Scene:
 
     @property
     def serving(self):
-        return self.world.fleet.shares()
+        return self.world.shares()
 
     @property
     def aliases(self):

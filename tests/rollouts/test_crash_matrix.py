@@ -9,9 +9,9 @@ import os
 import pytest
 
 from .crashes import SCENARIOS, WAYS, every_cut, matrix, one_cut_each
-from .scene import TARGETS
+from .scene import STICKY, TARGETS
 
-CELLS = [(traits, scenario) for traits in TARGETS for scenario in SCENARIOS]
+CELLS = [(traits, scenario) for traits in (*TARGETS, STICKY) for scenario in SCENARIOS]
 
 
 @pytest.mark.timeout(3600)
@@ -23,7 +23,8 @@ def test_whenever_a_controller_dies_or_sleeps_the_rollout_ends_the_same(capsys):
     broken = [line for cell in cells for line in cell.broken]
     with capsys.disabled():
         print(
-            f"\n{points:,} points x {len(WAYS)} ways, {len(SCENARIOS)} scenarios x {len(TARGETS)} targets: {runs:,} of them run, "
-            f"{len(broken)} differ ({late} saw a call that came late where none can be fenced, and baked anew)"
+            f"\n{points:,} points x {len(WAYS)} ways, {len(SCENARIOS)} scenarios x {len(CELLS) // len(SCENARIOS)} targets, the last under "
+            f"sticky routing: {runs:,} of them run, {len(broken)} differ "
+            f"({late} saw a call that came late where none can be fenced, and baked anew)"
         )
     assert broken == []
