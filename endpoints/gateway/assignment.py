@@ -25,6 +25,7 @@ BUCKETS = 10_000
 LIVE = "experiments/live"  # the document's key in the StateStore
 LARGEST = 64 * 1024  # bytes of it
 OWN = ("variant", "explore")  # parameters that every endpoint has
+REMEMBERED = 10_000  # decisions of an assigner, some 15 MB: ten layers of three arms have millions
 
 Reason = Literal["split", "holdout"]
 What = Literal["started", "ramped", "shipped", "stopped", "closed"]
@@ -142,13 +143,17 @@ def meets(conditions: Sequence[Condition], attributes: Mapping[str, Any]) -> boo
 
 
 def _meets(condition: Condition, value: Any) -> bool:
-    return (
-        value is not None
-        and (condition.among is None or value in condition.among)
-        and (condition.not_among is None or value not in condition.not_among)
-        and (condition.min is None or value >= condition.min)
-        and (condition.max is None or value <= condition.max)
-    )
+    """A run outlives edits of project.yaml: a value that is no number any more meets no bound."""
+    try:
+        return (
+            value is not None
+            and (condition.among is None or value in condition.among)
+            and (condition.not_among is None or value not in condition.not_among)
+            and (condition.min is None or value >= condition.min)
+            and (condition.max is None or value <= condition.max)
+        )
+    except TypeError:
+        return False
 
 
 @final
@@ -184,6 +189,8 @@ class Assigner:
             key = key * outcomes + choose(name, attributes)
         decision = self._decisions.get(key)
         if decision is None:
+            if len(self._decisions) >= REMEMBERED:
+                self._decisions.clear()
             decision = self._decisions[key] = _decision(self._defaults, self._outside, self._outcomes(key))
         return decision
 

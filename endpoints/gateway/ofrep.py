@@ -77,7 +77,7 @@ def flags(endpoint: Endpoint, decision: Decision, config: int | None) -> list[Fl
 def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
     """A whole number of a parameter of type float has a point, too: clients compare types."""
     floats = {name for name, parameter in endpoint.parameters.items() if parameter.type == "float"}
-    return {name: float(value) if name in floats else value for name, value in decision.settings.items()}
+    return {name: float(value) if name in floats and type(value) is int else value for name, value in decision.settings.items()}
 
 
 def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -> Flag:

@@ -164,8 +164,8 @@ def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[st
             "required": [*required, key],
             "additionalProperties": False,
             "properties": {
-                **{other: _scalar(entity) for other, entity in shape.entities.items() if other != key},
                 **common,
+                **{other: _scalar(entity) for other, entity in shape.entities.items() if other != key},  # the unit may be one
                 key: {
                     "type": "array",
                     "items": _scalar(listed),
@@ -185,7 +185,7 @@ def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[st
 def _common(shape: RequestShape, endpoint: Endpoint, *, several: bool) -> dict[str, Any]:
     """What a request to rank and one to assign share."""
     common: dict[str, Any] = {
-        **{name: _attribute(attribute) for name, attribute in shape.attributes.items()},
+        **{name: _nullable(attribute) for name, attribute in shape.attributes.items()},
         **{name: _of_request(attribute) for name, attribute in shape.of_request.items()},
         shape.unit: {"type": ["string", "integer"], "description": "who is asked for: assignment and exposures go by it"},
     }
@@ -206,8 +206,9 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
 
 def _of_request(attribute: Attribute) -> dict[str, Any]:
     """Its bounds hold for a request, too."""
-    bounds = {"minimum": attribute.min, "maximum": attribute.max, "enum": attribute.allowed and list(attribute.allowed)}
-    return {**_attribute(attribute), **{name: bound for name, bound in bounds.items() if bound is not None}}
+    allowed = attribute.allowed and [*attribute.allowed, *([] if attribute.required else [None])]
+    bounds = {"minimum": attribute.min, "maximum": attribute.max, "enum": allowed}
+    return {**_nullable(attribute), **{name: bound for name, bound in bounds.items() if bound is not None}}
 
 
 def _answer(description: str, schema: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.endpoints.gateway import assignment
 from isthmus.endpoints.gateway.assignment import Assigner, Live, LiveArm, LiveLayer, LiveRun, bucket, meets, uppers
 from isthmus.project.specs import Condition
 
@@ -73,6 +74,8 @@ def test_arms_end_at_the_floor_of_their_cumulated_share():
         (Condition(attribute="a", not_among=("web",)), None, False),
         (Condition(attribute="a", min=1, max=2), 2, True),
         (Condition(attribute="a", min=1, max=2), 3, False),
+        (Condition(attribute="a", min=1), "2", False),
+        (Condition(attribute="a", max=2), NOW, False),
     ],
 )
 def test_a_condition_is_met_by_what_it_names_and_never_by_what_is_absent(condition, value, expected):
@@ -162,6 +165,16 @@ def test_layers_are_asked_each_and_another_endpoint_s_is_not():
     assert set(decide(document).arms) == {"ranker_v2.1", "page.1"}
     foreign = Live(version=1, written=NOW, layers={"home": LiveLayer(endpoint="other", salt="home")}, runs=(run(),))
     assert decide(foreign).assignments == ()
+
+
+def test_an_assigner_remembers_so_many_decisions_and_works_the_others_out_again(monkeypatch):
+    monkeypatch.setattr(assignment, "REMEMBERED", 3)
+    runs = [run(f"{layer}.1", layer=layer) for layer in ("home", "search", "page")]
+    assigner = Assigner(live(*runs, home=0, search=0, page=0), "ranker", {})
+    decisions = {unit: assigner.decide(unit, {}) for unit in UNITS[:100]}
+    assert len({decision.logged_arms for decision in decisions.values()}) == 8
+    assert len(assigner._decisions) <= 3
+    assert all(assigner.decide(unit, {}) == decision for unit, decision in decisions.items())
 
 
 UNITS = [*(f"{number}" for number in range(20_000)), *(f"visitor-{number:x}" for number in range(20_000))]

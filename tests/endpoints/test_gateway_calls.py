@@ -13,9 +13,10 @@ from isthmus.endpoints.gateway.answers import failed
 from isthmus.endpoints.gateway.assignment import LiveArm
 from isthmus.endpoints.gateway.calls import Calls
 from isthmus.endpoints.gateway.counters import Counters, totals
+from isthmus.endpoints.gateway.openapi import document
 from isthmus.endpoints.gateway.track import MOST
 from isthmus.errors import Throttled, Unsupported
-from isthmus.project.specs import Condition
+from isthmus.project.specs import Condition, Entity
 from isthmus.tests.endpoints import shop
 from isthmus.tests.endpoints.shop import VARIANTS, live, run
 from isthmus.tests.endpoints.test_gateway_arms import Shop
@@ -115,6 +116,19 @@ def test_a_flag_s_reason_says_how_its_value_came_about(opened, fields, holdout, 
 def test_a_whole_number_of_a_float_has_a_point(opened):
     made = opened(run(arms=(LiveArm("control", 5000), LiveArm("treatment", 10_000, {"blend": 1}))))
     assert b'"value":1.0,' in made.calls.flag("ranker.blend", body(context=CONTEXT)).body
+
+
+def test_a_run_that_began_when_a_parameter_was_no_float_still_gives_its_value(opened):
+    made = opened(run(arms=(LiveArm("control", 5000), LiveArm("treatment", 10_000, {"blend": "much"}))))
+    assert flag(made, "ranker.blend")[1]["value"] == "much"
+
+
+def test_a_unit_that_is_an_entity_has_the_type_of_its_key_in_the_document_of_a_ranking():
+    visitor = Entity(name="visitor", key="visitor_id", type="string")
+    spec = msgspec.structs.replace(shop.SPEC, entities=shop.SPEC.entities | {"visitor": visitor})
+    schemas = document(spec, ("ranker",), token=False)["components"]["schemas"]
+    assert schemas["RankerRequest"]["properties"]["visitor_id"]["type"] == "string"
+    assert schemas["RankerAssignment"]["properties"]["visitor_id"]["type"] == ["string", "integer"]
 
 
 @pytest.mark.parametrize(
