@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from datetime import UTC
 
 import msgspec
 
@@ -72,7 +71,7 @@ def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
     if project.target.warehouse.observe(ASSIGNMENTS.name) is None:
         raise NotFound(f"{project.target.name} has no {ASSIGNMENTS.name} yet: no gateway has assigned anybody", remedy="isthmus apply")
     frozen = runs.frozen(project.target.state, changes[-1].run)
-    first = f"{min(frozen.at, project.now()).astimezone(UTC):%Y-%m-%d}"
+    first = runs.first_day(frozen, project.spec).isoformat()
     judged = judge(_units(project, frozen.run, first, chunk), frozen, changes)
     return msgspec.structs.replace(judged, **_answers(project, frozen.definition.layer.endpoint, first))
 

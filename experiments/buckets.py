@@ -18,10 +18,9 @@ _PER_PERCENT = BUCKETS // 100
 
 def count(percent: Decimal) -> int:
     """Buckets of a share. Invalid: outside 0 .. 100, or finer than 0.01 %."""
-    exact = percent * _PER_PERCENT
-    if not percent.is_finite() or not 0 <= percent <= 100 or exact != int(exact):
+    if not percent.is_finite() or not 0 <= percent <= 100 or percent * _PER_PERCENT % 1:
         raise Invalid(f"{percent} % is no share of a layer", remedy="0 to 100, in steps of 0.01 %")
-    return int(exact)
+    return int(percent * _PER_PERCENT)
 
 
 def percent(buckets: int) -> Decimal:

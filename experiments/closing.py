@@ -92,16 +92,18 @@ def _check(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool
             f"{run.run} has shipped {run.ships} to the units that its targeting names ({attributes}); closed, every unit gets it",
             remedy=f"isthmus experiment close {run.experiment} --everybody",
         )
-    endpoint = project.spec.endpoints.get(frozen.definition.layer.endpoint)
-    if endpoint is None:
-        raise NotFound(
-            f"project.yaml has no endpoint {frozen.definition.layer.endpoint} any more", remedy="put it back until this is closed"
-        )
+    endpoint = _declared(project, frozen.definition.layer.endpoint)
     if wanted := _undeclared(endpoint, _shipped(run)):
         raise Refused(
             f"{run.run} has shipped {parameters_text(_shipped(run))}, and project.yaml says otherwise: units would fall back",
             remedy="\n".join(["write in project.yaml, and restart the gateways with it; then close again:", *wanted]),
         )
+
+
+def _declared(project: Project, endpoint: str) -> Endpoint:
+    if endpoint not in project.spec.endpoints:
+        raise NotFound(f"project.yaml has no endpoint {endpoint} any more", remedy="put it back until this is closed")
+    return project.spec.endpoints[endpoint]
 
 
 def _shipped(run: LiveRun) -> dict[str, Any]:
@@ -139,7 +141,7 @@ def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
     serving = _serving(observed(project, name), variant)
-    declared = next((one for one in project.spec.endpoints[name].variants if one.name == control), None)
+    declared = next((one for one in _declared(project, name).variants if one.name == control), None)
     named = declared is not None and not declared.ref.isdigit() and declared.model == serving.model
     return _Way(
         endpoint=name,

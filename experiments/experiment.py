@@ -52,15 +52,18 @@ def _started(project: Project, before: StoredLive, definition: Definition) -> St
     endpoint = routed(project.target).observe(layer.endpoint)
     if definition.experiment.aims:
         ownership.check_free(project, endpoint, definition.experiment.name)
+        startable.check_unlike(definition.experiment, arms)
     frozen = _claimed(project, startable.frozen_run(project, definition, arms))
     for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
         project.target.events.apply(STREAMS[stream])  # as `deploy` does: who is assigned from now on is logged
     answers = _tried(project, layer.endpoint, frozen.arms) if endpoint is not None else {}
-    aims = definition.experiment.aims
-    former = ownership.take(project, endpoint, frozen.run) if aims else None
     run = replace(startable.live_run(frozen, ranges), started=project.wall())
     after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
-    live = _gone_live(project, before, after, _change(project, before, run, "started", after=shown(run)), endpoint, aims=aims)
+    made = _change(project, before, run, "started", after=shown(run))
+    runs.next_live(after, made)  # too large: refused before the traffic is taken
+    aims = definition.experiment.aims
+    former = ownership.take(project, endpoint, frozen.run) if aims else None
+    live = _gone_live(project, before, after, made, endpoint, aims=aims)
     return _told(project, live, run, frozen, former=former, answers=answers)
 
 
@@ -174,7 +177,7 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
     """End a run: every unit has the endpoint's own parameters again. `ship`: every unit has this arm's instead, until `close`.
 
     Also ends what a start left that was killed, and a run that has shipped. Again: told, nothing changes. NotFound: it never ran, or has
-    no such arm. Conflict: somebody was faster.
+    no such arm. Refused: its `close` is under way. Conflict: somebody was faster.
     """
     if not because.strip():
         raise Invalid("a run is stopped for a reason, which the history keeps", remedy='--because "..."')

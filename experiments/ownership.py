@@ -18,9 +18,15 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
         return
     if claim.owner.owner != "experiment" or runs.experiment_of(claim.owner.name) != name:
         raise owner.refusal(endpoint.name, claim.owner)
-    last = next((change for change in reversed(runs.history(project.target.state, name)) if change.run == claim.owner.name), None)
+    _check_home(project, claim.owner.name)
+
+
+def _check_home(project: Project, run: str) -> None:
+    """Refused: the run was closed, and keeps the traffic until the roles are home."""
+    name = runs.experiment_of(run)
+    last = next((change for change in reversed(runs.history(project.target.state, name)) if change.run == run), None)
     if last is not None and last.what == "closed":
-        raise Refused(f"{claim.owner.name} is not closed yet: its version is on its way home", remedy=f"isthmus experiment close {name}")
+        raise Refused(f"{run} is not closed yet: its version is on its way home", remedy=f"isthmus experiment close {name}")
 
 
 def take(project: Project, endpoint: EndpointState | None, run: str) -> str | None:
@@ -42,12 +48,13 @@ def take(project: Project, endpoint: EndpointState | None, run: str) -> str | No
 
 
 def give_back_all(project: Project, name: str) -> tuple[str, ...]:
-    """The endpoints whose traffic a run of the experiment had, given back."""
+    """The endpoints whose traffic a run of the experiment had, given back. Refused: a run that is on its way home has one."""
     state, given_back = project.target.state, list[str]()
     for key in state.keys(owner.key("")):
         endpoint = key.removeprefix(owner.key(""))
         claim = owner.read(state, endpoint)
         if claim is not None and claim.owner.owner == "experiment" and runs.experiment_of(claim.owner.name) == name:
+            _check_home(project, claim.owner.name)
             with suppress(Conflict):
                 owner.release(state, endpoint, by="experiment", name=claim.owner.name, now=project.wall())
             given_back.append(endpoint)

@@ -81,7 +81,7 @@ def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference 
 
 def difference(control: Point, treatment: Point, multiple: float) -> Difference:
     """`multiple`: how many standard errors to either side. Of rates that are not both positive the relative interval has no end."""
-    value, margin = treatment.value - control.value, multiple * standard_error(control, treatment)
+    value, margin = treatment.value - control.value, _times(multiple, standard_error(control, treatment))
     return Difference(
         absolute=Estimate(value=value, low=value - margin, high=value + margin),
         relative=_relative(control, treatment, multiple),
@@ -90,11 +90,16 @@ def difference(control: Point, treatment: Point, multiple: float) -> Difference:
 
 def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
     if not (control.value > 0 and treatment.value > 0):
-        value = treatment.value / control.value - 1 if control.value else math.nan
+        value = treatment.value / control.value - 1 if control.value > 0 else math.nan
         return Estimate(value=value, low=-math.inf, high=math.inf)
     ratio, spread = log_ratio(control, treatment)
-    margin = multiple * math.sqrt(spread)
+    margin = _times(multiple, math.sqrt(spread))
     return Estimate(value=math.expm1(ratio), low=math.expm1(ratio - margin), high=math.expm1(ratio + margin))
+
+
+def _times(multiple: float, error: float) -> float:
+    """Without an end where the multiple has none, also of what does not vary."""
+    return multiple * error if math.isfinite(multiple) else math.inf
 
 
 def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -15,13 +16,12 @@ from ..project.specs import Metric
 from ..runtime import Project
 from ..times import utc_milliseconds
 from .run_sql import ENDPOINT_UNITS, RUN_UNITS, cells_sql, parameters, segment_units, shifted, sums_of
-from .runs import FrozenRun
+from .runs import FrozenRun, first_day
 from .sums import NOTHING, Number, Sums
 
 AFTER_STOP = timedelta(seconds=10)  # in which the last gateway has taken it
 _DAY = timedelta(days=1)
 _RECENT = timedelta(days=28)
-_SKEW = timedelta(days=1)  # by which a gateway's clock may be behind the one that wrote the start
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +101,7 @@ def reading(project: Project, run: FrozenRun, metrics: Iterable[Metric], moment:
     closed = project.spec.now is not None and moment == utc_milliseconds(project.spec.now)
     within = (project.spec.objectives[m.objective].within for m in metrics if m.objective in project.spec.objectives)
     ends = moment + timedelta(milliseconds=1) if closed else moment
-    since = min(run.at, project.now(), moment).date() - _SKEW
+    since = first_day(run, project.spec)
     before = max((metric.before for metric in metrics if metric.before), default=timedelta())
     return Reading(
         until=min(ends, stopped + AFTER_STOP) if stopped else ends,
@@ -200,6 +200,8 @@ def _values(row: Mapping[str, Any], at: int, metric: Metric, of_day: bool) -> di
 
 def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
     counted = whole or (name in ("d", "dd", "vv") and metric.denominator is not None and metric.denominator.attribute is None)
+    if not math.isfinite(value):
+        raise Invalid(f"metric {metric.name}: its values are too large to be squared", remedy="at_most: bounds what a unit adds")
     return int(value) if counted else float(value)
 
 

@@ -66,7 +66,7 @@ def arms_of(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> tuple[Metri
 
 
 def planned(experiment: Experiment, sums: Mapping[str, Mapping[str, Sums]]) -> int | None:
-    """Units of all arms that the slowest deciding metric needs. None: there is no plan, or too little to say."""
+    """Units of all arms that the slowest deciding metric needs. None: there is no plan, or too little to say; nothing varies, either."""
     if experiment.plan is None:
         return None
     effect = float(experiment.plan.minimum_effect) / 100
@@ -74,7 +74,7 @@ def planned(experiment: Experiment, sums: Mapping[str, Mapping[str, Sums]]) -> i
     controls = {name: next(iter(sums[name].values())) for name in experiment.metric}
     if not all(control.enough for control in controls.values()):
         return None
-    return max(planned_units(of, effect, shares, tests=tests, saved=_saved(sums[name])) for name, of in controls.items())
+    return max(planned_units(of, effect, shares, tests=tests, saved=_saved(sums[name])) for name, of in controls.items()) or None
 
 
 def _saved(arms: Mapping[str, Sums]) -> float:
@@ -204,5 +204,5 @@ def _by_value(plain: Plain, cells: RunCells, ends: datetime, key: tuple[str, str
 
 def best_first(effects_: Sequence[Effect], metric: str, arms: Sequence[str]) -> list[str]:
     """The treatments, the best in the metric first."""
-    value = {e.arm: (e.relative.value or 0.0) * (1 if e.goal == "maximise" else -1) for e in effects_ if e.metric == metric and e.relative}
+    value = {e.arm: (e.absolute.value or 0.0) * (1 if e.goal == "maximise" else -1) for e in effects_ if e.metric == metric and e.absolute}
     return sorted(arms, key=lambda arm: -value.get(arm, 0.0))

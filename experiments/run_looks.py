@@ -36,6 +36,10 @@ class Looks(StoredDocument, frozen=True, kw_only=True):
         at = closing([look.units for look in self.looks], self.planned) if self.planned else None
         return None if at is None else self.looks[at]
 
+    def until(self, moment: datetime) -> Looks:
+        """As they were known then, with the plan's size."""
+        return replace(self, looks=tuple(look for look in self.looks if look.until <= moment))
+
     def before(self, moment: datetime) -> tuple[int, ...]:
         """Units of the earlier looks."""
         return tuple(look.units for look in self.looks if look.until < moment)

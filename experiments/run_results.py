@@ -37,8 +37,10 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
     run = frozen(project, name)
     plain = Plain(experiment=run.definition.experiment, metrics=run.definition.metrics)
     stopped = stop_of(project.target.state, run.run)
-    looks = run_looks.read(project.target.state, run.run)
     moment = utc_milliseconds(as_of or project.now())
+    looks = run_looks.read(project.target.state, run.run)
+    if as_of is not None:
+        looks, stopped = looks.until(moment), stopped if stopped and stopped <= moment else None
     of = run_cells.reading(project, run, plain.metrics.values(), _not_after(looks, moment), stopped)
     cells = run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
     checked = _checked(run, cells, despite_split=despite_split)
@@ -145,7 +147,7 @@ def _results(project: Project, on: _Matter) -> RunResults:
         unit=project.spec.endpoints[layer.endpoint].unit,
         arms=cells.arms,
         started=on.run.at,
-        stopped=on.stopped if on.stopped and on.stopped <= on.moment else None,
+        stopped=on.stopped,
         as_of=on.moment,
         until=until,
         inference="planned" if plan else "always",

@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -21,11 +21,14 @@ from msgspec.structs import asdict, replace
 from ..endpoints.gateway.assignment import LARGEST, LIVE, Change, Live, LiveArm
 from ..errors import Conflict, Invalid
 from ..formats import StoredDocument, decode
-from ..project.specs import Experiment, Layer, Metric
+from ..project.specs import Experiment, Layer, Metric, ProjectSpec
 from ..storage import StateStore
 
 HISTORY = "experiments/history/"
 _WORDS = ("owner", "hypothesis", "share")  # an edit of these changes no run: the share is state, `ramp` changes it
+
+_EARLIEST = date(1970, 1, 1)
+_SKEW = timedelta(days=1)  # by which a gateway's clock may be behind the one that wrote the start
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,20 +71,26 @@ def change(state: StateStore, before: StoredLive, after: Live, made: Change) -> 
     if before.live.change is not None:
         with suppress(Conflict):  # it is there already: whoever copied it was stopped before his own change, or lost to another
             state.put(history_key(before.live.version), msgspec.json.encode(before.live.change), expect=None)
-    live = replace(after, version=made.version, written=made.at, change=made)
-    value = msgspec.json.encode(live)
-    if len(value) > LARGEST:
-        raise Invalid(
-            f"state {LIVE}: {len(value):,} bytes are more than the {LARGEST:,} that gateways read, with {made.run}",
-            remedy="close or stop other runs first, or target by fewer values",
-        )
+    live = next_live(after, made)
     try:
-        state.put(LIVE, value, expect=before.token)
+        state.put(LIVE, msgspec.json.encode(live), expect=before.token)
     except Conflict as error:
         raise Conflict(
             f"somebody else changed the experiments of this target meanwhile; {made.run} was not {made.what}",
             remedy="isthmus experiment history; then the same command again, if you still mean it",
         ) from error
+    return live
+
+
+def next_live(after: Live, made: Change) -> Live:
+    """`after` with the change that `made` it. Invalid: more than 64 KiB."""
+    live = replace(after, version=made.version, written=made.at, change=made)
+    size = len(msgspec.json.encode(live))
+    if size > LARGEST:
+        raise Invalid(
+            f"state {LIVE}: {size:,} bytes are more than the {LARGEST:,} that gateways read, with {made.run}",
+            remedy="close or stop other runs first, or target by fewer values",
+        )
     return live
 
 
@@ -123,6 +132,11 @@ def frozen(state: StateStore, run: str) -> FrozenRun:
     if document is None:
         raise Invalid(f"state {key} is missing: what {run} is was lost", remedy="restore it from a copy")
     return decode(document.value, FrozenRun, what=f"state {key}")
+
+
+def first_day(run: FrozenRun, spec: ProjectSpec) -> date:
+    """From which day on the log may have units of the run. Of an old log (`now:`) all of it: its moments are before the start's."""
+    return _EARLIEST if spec.now is not None else run.at.astimezone(UTC).date() - _SKEW
 
 
 def numbers(state: StateStore, name: str) -> list[int]:

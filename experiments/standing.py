@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
@@ -95,8 +95,7 @@ def _logged(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None,
     warehouse = project.target.warehouse
     if warehouse.observe(ASSIGNMENTS.name) is None:
         return None, None
-    first = min(frozen.at, project.now()).astimezone(UTC)
-    rows = warehouse.query(_UNITS, {"run": frozen.run, "first": f"{first:%Y-%m-%d}"}).to_pylist()
+    rows = warehouse.query(_UNITS, {"run": frozen.run, "first": runs.first_day(frozen, project.spec).isoformat()}).to_pylist()
     configs = [row["config"] for row in rows if row["config"] is not None]
     return {row["arm"]: row["units"] for row in rows}, max(configs, default=None)
 

@@ -194,3 +194,16 @@ def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ..
                 f"experiments.{definition.experiment.name}: {run.run} of layer {run.layer} sets {', '.join(both)}, too",
                 remedy=f"put both into one layer, or stop {run.run}: isthmus experiment status {run.experiment}",
             )
+
+
+def check_unlike(experiment: Experiment, arms: tuple[LiveArm, ...]) -> None:
+    """Refused: arms that are written otherwise would be answered alike, as one of them gets the variant with the most traffic."""
+    served = [arm.parameters for arm in arms]
+    for arm, of_arm in zip(experiment.arms, served, strict=True):
+        other = experiment.arms[served.index(of_arm)]
+        if other.parameters != arm.parameters:
+            raise Refused(
+                f"experiments.{experiment.name}: {other.name} and {arm.name} would both be answered by {of_arm['variant']}, "
+                "which has the most traffic",
+                remedy="write in each arm which variant it means: variant: NAME",
+            )

@@ -95,7 +95,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def enough(self) -> bool:
-        return self.units >= FEWEST_UNITS and self.counted >= FEWEST_OUTCOMES
+        return self.units >= FEWEST_UNITS and self.counted >= FEWEST_OUTCOMES and self.total("d") != 0
 
     @property
     def counted(self) -> Number:

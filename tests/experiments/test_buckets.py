@@ -34,7 +34,7 @@ def test_a_share_is_exact_to_a_hundredth_of_a_percent(percent, held):
     assert buckets.percent(held) == Decimal(percent)
 
 
-@pytest.mark.parametrize("percent", ["0.005", "100.01", "-1", "NaN", "Infinity"])
+@pytest.mark.parametrize("percent", ["0.005", "100.01", "-1", "NaN", "sNaN", "1e999999", "1e-999999", "Infinity"])
 def test_what_is_no_share_is_refused(percent):
     with pytest.raises(Invalid, match="no share of a layer"):
         buckets.count(Decimal(percent))

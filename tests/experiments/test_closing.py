@@ -169,6 +169,30 @@ def test_the_next_run_waits_until_the_roles_are_home(desk):
     assert desk.serving() == HOME
 
 
+def test_a_stop_takes_no_traffic_from_a_run_that_is_on_its_way_home(desk):
+    """Killed between the document and the hand-over."""
+    desk.ship()
+
+    def killed(_call):
+        if not desk.live.runs:
+            raise Killed
+
+    desk.calls.before = killed
+    with pytest.raises(Killed):
+        experiment.close(desk.project, "ranker_v2")
+    desk.calls.before = None
+    with pytest.raises(Refused, match=r"ranker_v2\.1 is not closed yet"):
+        experiment.stop(desk.project, "ranker_v2", because=WHY)
+    spec = desk.project.spec
+    desk.project.spec = replace(spec, endpoints={})
+    with pytest.raises(NotFound, match="no endpoint ranker any more"):
+        experiment.close(desk.project, "ranker_v2")
+    desk.project.spec = spec
+    desk.wait(minutes=2)
+    experiment.close(desk.project, "ranker_v2")
+    assert desk.serving() == HOME
+
+
 def cut(desk, operation):
     def before(call):
         if call.operation == operation:

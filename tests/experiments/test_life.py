@@ -225,6 +225,26 @@ def test_a_document_that_would_be_too_large_is_refused_and_stays(desk):
     assert desk.live is None
 
 
+def test_a_document_that_has_no_room_left_is_told_before_the_traffic_is_taken(desk):
+    wide = Condition(attribute="country", among=tuple(f"region-{n:05}" for n in range(2000)))
+    others = [replace(BLEND, name=f"blend_{n}", share=Decimal(1), targeting=(wide,)) for n in range(2)]
+    declared(desk.project, *others, replace(AIMED, targeting=(wide,)))
+    for other in others:
+        experiment.start(desk.project, other.name)
+    with pytest.raises(Invalid, match="more than the 65,536 that"):
+        experiment.start(desk.project, "ranker_v2")
+    assert owner.read(desk.state, "ranker") is None
+
+
+def test_arms_that_would_be_answered_alike_are_refused_and_an_aa_test_is_not(monkeypatch, tmp_path):
+    alike = replace(AIMED, name="aa", arms=arms(a={"variant": "champion"}, b={"variant": "champion"})[1:])
+    desk = Desk(monkeypatch, tmp_path, AIMED, alike, split=(10, 90))
+    with pytest.raises(Refused, match="control and treatment would both be answered by challenger, which has the most traffic"):
+        experiment.start(desk.project, "ranker_v2")
+    assert desk.live is None
+    assert experiment.start(desk.project, "aa").run == "aa.1"
+
+
 def test_the_list_has_runs_what_never_ran_and_what_the_file_forgot(desk):
     experiment.start(desk.project, "ranker_v2")
     declared(desk.project, BLEND)

@@ -100,6 +100,8 @@ def test_each_new_look_is_recorded_and_spends_of_the_plan_and_the_same_data_are_
     at(DAYS)
     later = results(shop.project, "blend_up")
     assert (later.closed, later.complete, later.look, later.effects) == (second.until, second.complete, 2, second.effects)
+    past = results(shop.project, "blend_up", as_of=MIDNIGHT + 2 * DAY + EVENING)
+    assert (past.closed, past.look, past.effects, past.conclusion) == (None, 1, first.effects, first.conclusion)
     assert results(shop.project, "blend_up", last=True) == later
     assert command(shop.folder, "experiment", "results", "blend_up.1", "--last", "--json").json["planned"] == first.planned
     assert "% of the planned units" in command(shop.folder, "experiment", "results", "blend_up", "--last").out

@@ -1,0 +1,86 @@
+"""Sums that leave no room for an interval: nothing varies, nothing was shown, nobody came, or a loss grew."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+
+from isthmus.errors import Invalid
+from isthmus.experiments import run_cells, run_judging, runs
+from isthmus.experiments.run_judging import Plain
+from isthmus.experiments.run_looks import Look, Looks
+from isthmus.experiments.sums import Sums
+from isthmus.project.specs import Experiment, ExperimentArm, Metric, Plan, Total
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+BOUGHT = Metric(name="bought", kind="any", numerator=Total(event="purchase"))
+CTR = Metric(name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"))
+PLAN = Plan(minimum_effect=Decimal(8), days=14)
+ARMS = tuple(ExperimentArm(name=name) for name in ("control", "treatment"))
+
+
+def shares(units, outcomes):
+    return Sums(units=units, y=outcomes, d=units, yy=outcomes, yd=outcomes, dd=units)
+
+
+def judged(control, treatment, metric=BOUGHT, plan=PLAN):
+    """What a first look says of the deciding metric, and the plan's size."""
+    experiment = Experiment(name="test", layer="home", arms=ARMS, metric=(metric.name,), plan=plan)
+    sums = {metric.name: {"control": control, "treatment": treatment}}
+    units = control.units + treatment.units
+    looks = Looks().with_look(Look(until=NOW, units=units), run_judging.planned(experiment, sums))
+    horizon = run_judging.horizon(experiment, looks, units, NOW)
+    (effect,) = run_judging.effects(Plain(experiment=experiment, metrics={metric.name: metric}), sums, horizon)
+    return effect, looks
+
+
+@pytest.mark.parametrize("treatment", [shares(200, 200), shares(200, 150)])
+def test_a_control_in_which_nothing_varies_sizes_no_plan_and_decides_nothing_yet(treatment):
+    effect, looks = judged(shares(200, 200), treatment)
+    assert (looks.planned, looks.closed, effect.side, effect.relative.low) == (None, None, "open", None)
+
+
+def test_a_difference_between_two_constants_is_none_of_a_plan_that_is_not_sized():
+    five, six = (Sums(units=200, y=200 * y, d=200, yy=200 * y * y, yd=200 * y, dd=200) for y in (5.0, 6.0))
+    effect, looks = judged(five, six, Metric(name="revenue", kind="sum", numerator=Total(event="purchase", attribute="amount")))
+    assert (looks.planned, effect.side, effect.absolute.low) == (None, "open", None)
+
+
+@pytest.mark.parametrize("plan", [PLAN, None])
+def test_outcomes_without_anything_that_was_shown_have_no_rate(plan):
+    strange = Sums(units=200, y=50, d=0, yy=50, yd=0, dd=0)
+    effect, looks = judged(strange, strange, CTR, plan)
+    assert (effect.relative, effect.side, looks.planned) == (None, "open", None)
+
+
+def test_a_loss_that_grows_is_no_rise_and_the_arm_that_loses_less_goes_first():
+    def loss(mean):
+        return Sums(units=20_000, y=20_000 * mean, d=20_000, yy=20_000 * (mean**2 + 1), yd=20_000 * mean, dd=20_000)
+
+    effect, _ = judged(loss(-5.0), loss(-6.0), plan=None)
+    assert (effect.relative.value, effect.side) == (None, "worse")
+    better, _ = judged(loss(-5.0), loss(-4.0), plan=None)
+    both = [effect, run_judging.replace(better, arm="other")]
+    assert run_judging.best_first(both, "bought", ["treatment", "other"]) == ["other", "treatment"]
+
+
+def test_values_whose_squares_have_no_number_are_told_with_their_metric():
+    revenue = Metric(name="revenue", kind="sum", numerator=Total(event="purchase", attribute="amount"))
+    row = {
+        "arm": "control",
+        "segment": "",
+        "first_day": "2026-03-01",
+        "day": "2026-03-01",
+        "units": 1,
+        "m0_y": 1e200,
+        "m0_yy": float("inf"),
+    }
+    with pytest.raises(Invalid, match="metric revenue: its values are too large"):
+        run_cells.cell(row, run_cells.Asked(metrics=(revenue,)))
+
+
+def test_an_old_log_is_read_from_its_beginning_and_a_live_one_from_the_day_before_the_start():
+    run = SimpleNamespace(at=datetime(2026, 11, 26, 1, tzinfo=UTC))
+    assert runs.first_day(run, SimpleNamespace(now=NOW)) < date(2026, 3, 1)
+    assert runs.first_day(run, SimpleNamespace(now=None)) == date(2026, 11, 25)
