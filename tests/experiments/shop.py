@@ -70,15 +70,20 @@ trainer: ranker.train
 class Shop:
     """`now` is moved by who holds it."""
 
-    def __init__(self, folder, text=PROJECT, target="local"):
+    def __init__(self, folder, text=PROJECT, *, profiles="default: local\ntargets:\n  local: {}\n", **where):
         (folder / "project.yaml").write_text(text)
         (folder / "models").mkdir()
         (folder / "models" / "popular.yaml").write_text(MODEL)
         (folder / "ranker.py").write_text("def train(data, label, features): ...\n")
-        (folder / "profiles.yaml").write_text("default: local\ntargets:\n  local: {}\n")
-        self.folder, self.now = folder, START
-        self.project = isthmus.open(folder, target=target)
+        (folder / "profiles.yaml").write_text(profiles)
+        self.folder, self.now, self.where = folder, START, where
+        self.again()
+
+    def again(self):
+        """Opened, with the clock that is moved."""
+        self.project = isthmus.open(self.folder, **self.where)
         self.project.target.clock = lambda: self.now
+        return self
 
     def filled(self):
         """Visitors come for six days. Of open_end's treatment every third is assigned and not logged, as by a broken client."""
