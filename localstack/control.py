@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from typing import Any, Protocol
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -58,7 +58,7 @@ def refusal(stack: Stack, route: str, authorization: str, peer: tuple[str, int] 
         return None
     if stack.keys is None or not compare_digest(authorization.encode(errors="replace"), f"Bearer {stack.keys.control}".encode()):
         return _json(403, {"error": f"this needs the stack's secret, as Authorization: Bearer; it is `control` in {stack.home / FILE}"})
-    if is_other_user(peer):
+    if is_other_user(peer, urlsplit(stack.url).port or 0):
         return _json(403, {"error": "this stack belongs to another user of this machine"})
     return None
 

@@ -297,14 +297,27 @@ def test_keys_are_those_of_the_stack_that_is_asked_and_of_nobody_elses_file(exam
     assert stack_keys.of(example_stack.url) is None
 
 
-def test_the_user_at_the_other_end_of_a_connection_is_known(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
-        accepted, peer = server.accept()
-        with accepted:
-            assert not peers.is_other_user(peer)
-            monkeypatch.setattr(peers, "_owner", lambda _: 4711)
-            assert peers.is_other_user(peer)
-    assert not peers.is_other_user(None)
+@pytest.fixture
+def connection():
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        yield client.getsockname(), client.getpeername()[1]
+
+
+def test_the_user_at_the_other_end_of_a_connection_is_known(connection, monkeypatch):
+    peer, port = connection
+    assert not peers.is_other_user(peer, port)
+    monkeypatch.setattr(peers, "_owner", lambda *_: 4711)
+    assert peers.is_other_user(peer, port)
+    assert not peers.is_other_user(None, port)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_NETLINK"), reason="Linux says it")
+def test_the_owner_of_a_connection_is_the_same_asked_of_the_kernel_and_found_in_its_list(connection):
+    peer, port = connection
+    assert peers._asked(peer, port) == peers._listed(peer) == os.getuid()
+    with pytest.raises(ValueError, match="no such socket"):
+        peers._asked(peer, 1)
+    assert peers._owner(peer, 1) == os.getuid(), "the list is read then"
 
 
 @pytest.mark.slow
