@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from ..errors import NotFound, Problem, ProjectError
 from ..project.names import did_you_mean
 from ..project.specs import Description, ProjectSpec
+from ..target import Capability
 
 
 class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +23,7 @@ class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
     runs: bool = True  # whether anything can
     windows_rewritten: int = 0
     cannot_start: tuple[str, ...] = ()  # experiments
+    cannot_run: tuple[str, ...] = ()  # endpoints
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +38,7 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(p for p in self.problems if p.severity == "error")
 
     def __str__(self) -> str:
-        limits = [_limit(line.target, name) for line in self.targets for name in line.cannot_start]
+        limits = [limit for line in self.targets for limit in _limits(line)]
         return "\n".join([*map(self._target, self.targets), *limits, *map(str, self.problems)])
 
     def _target(self, line: TargetLine) -> str:
@@ -50,11 +53,13 @@ def _counted(name: str, count: int) -> str:
     return f"{count} {name}" if count == 1 or name.endswith(")") else f"{count} {name}s"
 
 
-def _limit(target: str, experiment: str) -> str:
-    return (
-        f"{target:<11} ok   but experiments.{experiment} cannot start there: one call cannot be aimed at a variant "
-        "(arms that differ by parameters can)"
-    )
+def _limits(line: TargetLine) -> list[str]:
+    endpoints = [f"endpoints.{name} cannot run there: routing: sticky is not supported yet" for name in line.cannot_run]
+    aims = "one call cannot be aimed at a variant (arms that differ by parameters can)"
+    return [
+        f"{line.target:<11} ok   but {limit}"
+        for limit in (*endpoints, *(f"experiments.{n} cannot start there: {aims}" for n in line.cannot_start))
+    ]
 
 
 def validate(path: str | Path = "project.yaml", *, target: str | None = None) -> Validation:
@@ -89,13 +94,12 @@ def check(description: Description, chosen: str | None = None) -> tuple[tuple[Pr
     """What needs an engine to know: view schemas, model features, and each target's SQL. The lines are by adapter."""
     from .. import installed
     from ..adapters import targets
+    from ..endpoints.target_check import can_run
     from ..experiments.target_check import can_start
-    from ..experiments.target_check import check_target as check_experiment
     from ..feature_store.check import check as check_features
     from ..feature_store.check import check_target
     from ..project.profiles import profiles
     from ..rollouts import needs
-    from ..rollouts.target_check import check_target as check_rollout
 
     problems = list(check_features(description))
     if any(problem.severity == "error" for problem in problems):
@@ -116,10 +120,7 @@ def check(description: Description, chosen: str | None = None) -> tuple[tuple[Pr
         if (sql := targets.sql_of(name)) is not None:
             problems += check_target(description, sql.check)
         adapter = installed.adapter(name)
-        for rollout in description.spec.rollouts.values():
-            problems += check_rollout(description, rollout, names[0], adapter.capabilities)
-        for experiment in description.spec.experiments.values() if chosen in names else ():
-            problems += check_experiment(description, experiment, str(chosen), adapter.capabilities)
+        problems += _refused(description, names, chosen, adapter.capabilities)
         engine = adapter.engine.name if adapter.engine and adapter.remote else ""
         lines[name] = TargetLine(
             target=names[0],
@@ -127,9 +128,27 @@ def check(description: Description, chosen: str | None = None) -> tuple[tuple[Pr
             views=len(description.spec.feature_views),
             engine=engine,
             runs=bool(adapter.ports),
+            cannot_run=tuple(e.name for e in description.spec.endpoints.values() if not can_run(e, adapter.capabilities)),
             cannot_start=tuple(e.name for e in description.spec.experiments.values() if not can_start(e, adapter.capabilities)),
         )
     return tuple(problems), lines
+
+
+def _refused(
+    description: Description, names: Sequence[str], chosen: str | None, capabilities: Mapping[str, Capability]
+) -> Iterator[Problem]:
+    """What the targets of one adapter cannot do of rollouts, and of endpoints and experiments where one of them was chosen."""
+    from ..endpoints.target_check import check_target as check_endpoint
+    from ..experiments.target_check import check_target as check_experiment
+    from ..rollouts.target_check import check_target as check_rollout
+
+    for rollout in description.spec.rollouts.values():
+        yield from check_rollout(description, rollout, names[0], capabilities)
+    if chosen is not None and chosen in names:
+        for endpoint in description.spec.endpoints.values():
+            yield from check_endpoint(description, endpoint, chosen, capabilities)
+        for experiment in description.spec.experiments.values():
+            yield from check_experiment(description, experiment, chosen, capabilities)
 
 
 def _counts(description: Description) -> dict[str, int]:

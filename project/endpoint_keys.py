@@ -116,7 +116,10 @@ ENDPOINT = Record(
         "max_candidates": Key(
             shape=Number(whole=True, least=1), example="1000", description="The most candidates of a request to the gateway. Default 1000."
         ),
-        "routing": Key(shape=OneOf(words=("weighted",), later=("sticky",))),
+        "routing": Key(
+            shape=OneOf(words=("weighted", "sticky")),
+            description="Who splits: the target, by request; or (sticky) the gateway, by the unit. Kept as long as the endpoint runs.",
+        ),
     },
     later=("rules",),
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 
+from ..endpoints.gateway.sticky import STEP
 from ..endpoints.split import representable
 from ..errors import Problem, Unsupported
 from ..project.quantities import duration_text
@@ -20,6 +21,8 @@ def check_target(description: Description, rollout: Rollout, target: str, capabi
     """Each step that `target` refuses, where it is written. What a target says nothing of is not judged."""
     problems: list[Problem] = []
     resolution, delay = (capabilities[name].value if name in capabilities else None for name in ("traffic.resolution", "metrics.delay"))
+    if description.spec.endpoints[rollout.endpoint].routing == "sticky":
+        resolution = STEP  # the gateway splits
     for position, step in enumerate(rollout.steps):
         key = f"rollouts.{rollout.endpoint}.steps[{position}]"
         if isinstance(resolution, Decimal):

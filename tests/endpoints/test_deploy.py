@@ -8,17 +8,21 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from random import Random
 
 import msgspec
 import pytest
 
+import isthmus as im
 from isthmus.endpoints import owner
 from isthmus.endpoints.deploy import deploy
+from isthmus.endpoints.gateway.assignment import bucket
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.resolving import declared, resolve, under
+from isthmus.endpoints.router import routed
 from isthmus.endpoints.traffic import intent, traffic
-from isthmus.errors import Denied, Invalid, ModelError, NotFound, Refused, Unsupported
+from isthmus.errors import Conflict, Denied, Invalid, ModelError, NotFound, Refused, Unsupported
 from isthmus.events.port import Rejected
 from isthmus.lifecycle.destroy import destroy
 from isthmus.tests.cli.running import isthmus
@@ -243,6 +247,34 @@ def test_traffic_moves_and_is_read_back(project):
         traffic(project, "nowhere", {"challenger": D(5)})
     assert deploy(project, "ranker").variants[1].percent == D(20), "deploy never moves traffic"
     traffic(project, "ranker", {"challenger": D(10)})
+
+
+def test_a_sticky_endpoint_keeps_each_unit_at_its_variant_and_moves_exactly_who_must(folder, deployed):
+    (folder / "sticky.yaml").write_text(mini.FILES["project.yaml"].replace("  ranker:\n", "  steady:\n") + "    routing: sticky\n")
+    units = [f"visitor-{number}" for number in range(300)]
+    with im.open(folder / "sticky.yaml") as project, Gateway(project, "steady", emit=lambda _stream, _rows: ()) as gateway:
+        now, looks = project.target.clock(), count()
+        project.target.clock = lambda: now + timedelta(seconds=5) * next(looks)  # what is written serves after 15 s
+        result = deploy(project, "steady")
+        assert (result.created, result.smoke.ok, [v.percent for v in result.variants]) == (True, True, [D(90), D(10)])
+
+        def answered():
+            gateway._arms.reader.look()
+            return {unit: gateway.rank(mini.REQUEST | {"visitor_id": unit}).variant for unit in units}
+
+        before = answered()
+        assert before == answered()
+        assert {unit for unit in units if before[unit] == "challenger"} == {u for u in units if bucket("split", "steady", u) >= 9000}
+        change = traffic(project, "steady", {"challenger": D("12.34")})
+        assert str(change).startswith("local   steady   champion 90 -> 87.66   challenger 10 -> 12.34\n  read back 87.66/12.34")
+        moved = {unit for unit, variant in answered().items() if variant != before[unit]}
+        assert moved == {unit for unit in units if 8766 <= bucket("split", "steady", unit) < 9000}
+        assert [v.percent for v in deploy(project, "steady").variants] == [D("87.66"), D("12.34")], "deploy never moves traffic"
+        spec = resolve(project, declared(project, "steady"), routed(project.target).observe("steady")).spec
+        with pytest.raises(Conflict, match="runs with routing: sticky, and keeps it"):
+            routed(project.target).apply(msgspec.structs.replace(spec, routing="weighted"))
+        (steady,) = [r for r in project.target.inventory.list("mini") if r.kind == "endpoint" and r.name == "steady"]
+        project.target.inventory.delete(steady)
 
 
 def test_traffic_has_one_owner_at_a_time(project):

@@ -52,6 +52,22 @@ def test_each_target_says_which_bakes_are_too_short_for_its_metrics(tmp_path):
     assert all("bake: 4m" in lines[problem.line - 1] for problem in problems)
 
 
+def test_a_sticky_endpoint_is_an_error_of_the_chosen_target_that_cannot_have_it(tmp_path):
+    example = create(tmp_path / "openbandit", example="openbandit")
+    edit(example / "project.yaml", "    explore: 5%", "    explore: 5%\n    routing: sticky")
+    edit(example / "project.yaml", "{traffic: 25, bake: 15m}", "{traffic: 12.5, bake: 15m}")
+    lines = isthmus(example, "validate").out.splitlines()
+    assert [line for line in lines if "but" in line] == [
+        "vertex      ok   but endpoints.ranker cannot run there: routing: sticky is not supported yet"
+    ], "and the gateway splits by 0.01 % also where the target does not"
+    assert im.validate(example / "project.yaml", target="sagemaker").errors == ()
+    (problem,) = im.validate(example / "project.yaml", target="vertex").errors
+    assert (problem.message, problem.remedy) == (
+        "endpoints.ranker.routing: sticky is not supported yet on vertex",
+        "write weighted, or choose another target",
+    )
+
+
 AIMED = """
   ranker_v2:   {control: champion, treatment: challenger, metric: ctr}
   more_chance: {arms: {control: {}, treatment: {explore: 10%}}, metric: ctr}

@@ -255,7 +255,6 @@ def test_several_mistakes_of_an_experiment_are_told_at_once(shop):
 
 LATER = {
     "    attributes: {platform": "    rules:\n      - cap: {by: item_id, max: 3, per: unit, in: 24h}\n    attributes: {platform",
-    "    explore: 5%\n": "    explore: 5%\n    routing: sticky\n",
     "  policy_test: {": "  order_duel: {layer: home, interleave: [champion, challenger], share: 10%, metric: ctr}\n  policy_test: {",
     "name: home_shop\n": "name: home_shop\nmonitors:\n  served_alike: {endpoint: ranker, units: gender, window: 7d}\n",
 }
@@ -267,5 +266,5 @@ def test_what_comes_later_is_refused_by_name_and_nothing_else_of_the_page_is(sho
     problems = shop.problems()
     assert all("not supported yet by this version" in problem.message for problem in problems)
     assert {problem.message.split(":")[0] for problem in problems} == {
-        "endpoints.ranker.rules", "endpoints.ranker.routing", "experiments.order_duel.interleave", "monitors",
+        "endpoints.ranker.rules", "experiments.order_duel.interleave", "monitors",
     }  # fmt: skip
