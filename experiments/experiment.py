@@ -107,9 +107,8 @@ def _told(
 
 
 def _claimed(project: Project, wanted: FrozenRun) -> FrozenRun:
-    started = frozenset(change.run for change in runs.history(project.target.state, wanted.run) if change.what == "started")
     try:
-        return runs.claim(project.target.state, wanted, started)
+        return runs.claim(project.target.state, wanted)
     except Conflict as error:
         raise Conflict(
             f"somebody else starts {wanted.run} just now; nothing was changed", remedy=f"isthmus experiment status {wanted.run}"
@@ -226,11 +225,19 @@ def _ended(project: Project, before: StoredLive, run: LiveRun, because: str) -> 
 def _stopped_already(project: Project, live: Live, name: str) -> Stopped:
     """Not live: what is left of a start or a stop that was killed is the traffic. NotFound: it never ran."""
     released = ownership.give_back_all(project, name)
-    past = runs.history(project.target.state, name)
-    if not past and not released:
+    last = runs.last(project.target.state, name)
+    if last is None and not released:
         raise _never_ran(project, name)
-    run = past[-1].run if past else f"{name}.{max(runs.numbers(project.target.state, name), default=1)}"
-    return Stopped(target=project.target.name, run=run, config=live.version, already=True, released=released)
+    run = last.run if last else f"{name}.{max(runs.numbers(project.target.state, name), default=1)}"
+    closed = last is not None and last.what == "closed"
+    return Stopped(
+        target=project.target.name,
+        run=run,
+        ended="closed" if closed else "stopped",
+        config=live.version,
+        already=True,
+        released=released,
+    )
 
 
 def history(project: Project, name: str | None = None) -> tuple[Change, ...]:
@@ -250,10 +257,10 @@ def _never_ran(project: Project, name: str) -> NotFound:
 def _live(project: Project, live: Live, name: str) -> LiveRun:
     run = startable.find(live, name)
     if run is None:
-        past = runs.history(project.target.state, name)
-        if not past:
+        last = runs.last(project.target.state, name)
+        if last is None:
             raise _never_ran(project, name)
-        raise NotFound(f"{past[-1].run} was {past[-1].what} at {past[-1].at:%Y-%m-%d %H:%M} UTC", remedy=f"isthmus experiment start {name}")
+        raise NotFound(f"{last.run} was {last.what} at {last.at:%Y-%m-%d %H:%M} UTC", remedy=f"isthmus experiment start {name}")
     return run
 
 

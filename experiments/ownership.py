@@ -24,8 +24,8 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
 def _check_home(project: Project, run: str) -> None:
     """Refused: the run was closed, and keeps the traffic until the roles are home."""
     name = runs.experiment_of(run)
-    last = next((change for change in reversed(runs.history(project.target.state, name)) if change.run == run), None)
-    if last is not None and last.what == "closed":
+    last = runs.last(project.target.state, name)
+    if last is not None and (last.run, last.what) == (run, "closed"):
         raise Refused(f"{run} is not closed yet: its version is on its way home", remedy=f"isthmus experiment close {name}")
 
 

@@ -99,16 +99,27 @@ def history_key(version: int) -> str:
 
 
 def history(state: StateStore, name: str | None = None) -> tuple[Change, ...]:
-    """Every change, oldest first; of one experiment, if it is named. The last stands in the live document alone."""
+    """Every change, oldest first; of one experiment, if it is named."""
+    changes = (change for change in _newest_first(state) if name in (None, experiment_of(change.run)))
+    return tuple(changes)[::-1]
+
+
+def last(state: StateStore, name: str) -> Change | None:
+    """The newest change of an experiment. Older ones are not read."""
+    return next((change for change in _newest_first(state) if experiment_of(change.run) == name), None) if numbers(state, name) else None
+
+
+def _newest_first(state: StateStore) -> Iterator[Change]:
+    """One by one: the last stands in the live document alone."""
     stored = read(state)
-    changes = [*_copied(state), *([stored.live.change] if stored and stored.live.change else [])]
-    by_version = {one.version: one for one in changes}
-    return tuple(by_version[version] for version in sorted(by_version) if name in (None, experiment_of(by_version[version].run)))
-
-
-def _copied(state: StateStore) -> Iterator[Change]:
-    for key in state.keys(HISTORY):
-        if key.removeprefix(HISTORY).isdigit() and (document := state.get(key)):  # an experiment may be named `history`
+    newest = stored.live.change if stored else None
+    if newest is not None:
+        yield newest
+    for key in sorted(state.keys(HISTORY), reverse=True):
+        number = key.removeprefix(HISTORY)
+        if not number.isdigit() or (newest is not None and int(number) >= newest.version):  # an experiment may be named `history`
+            continue
+        if document := state.get(key):
             yield decode(document.value, Change, what=f"state {key}")
 
 
@@ -144,19 +155,19 @@ def numbers(state: StateStore, name: str) -> list[int]:
     return sorted(int(key.removeprefix(_runs(name))) for key in state.keys(_runs(name)))
 
 
-def claim(state: StateStore, wanted: FrozenRun, started: frozenset[str]) -> FrozenRun:
+def claim(state: StateStore, wanted: FrozenRun) -> FrozenRun:
     """The number of a new run, and its definition, written once. `wanted.run` is the experiment's name.
 
-    A last number that never went live (`started`: all runs that did) and says the same is taken up: who had it was stopped. Conflict:
-    somebody else took the number just now.
+    A last number that never went live and says the same is taken up: who had it was stopped. Conflict: somebody else took the number just
+    now.
     """
     name = wanted.run
-    last = max(numbers(state, name), default=0)
-    if last and f"{name}.{last}" not in started:
-        begun = frozen(state, f"{name}.{last}")
+    newest = max(numbers(state, name), default=0)
+    if newest and ((changed := last(state, name)) is None or changed.run != f"{name}.{newest}"):
+        begun = frozen(state, f"{name}.{newest}")
         if (begun.definition, begun.arms) == (wanted.definition, wanted.arms):
             return begun
-    run = replace(wanted, run=f"{name}.{last + 1}")
+    run = replace(wanted, run=f"{name}.{newest + 1}")
     state.put(run_key(run.run), msgspec.json.encode(run), expect=None)
     return run
 

@@ -39,23 +39,24 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 def status(project: Project, name: str) -> RunStatus:
     """The live run, or the last one. NotFound: it never ran on this target."""
-    live, changes = _live(project), runs.history(project.target.state, name)
+    live, last = _live(project), runs.last(project.target.state, name)
     run = startable.find(live, name)
-    if run is None and not changes:
+    if run is None and last is None:
         known = name in project.spec.experiments
         raise NotFound(f"{name} never ran on {project.target.name}", remedy=f"isthmus experiment {f'start {name}' if known else 'list'}")
-    return _status(project, live, run, changes)
+    return _status(project, live, run, last)
 
 
-def _status(project: Project, live: Live, run: LiveRun | None, changes: tuple[Change, ...]) -> RunStatus:
-    frozen = runs.frozen(project.target.state, run.run if run else changes[-1].run)
+def _status(project: Project, live: Live, run: LiveRun | None, last: Change | None) -> RunStatus:
+    """One of `run` and `last` is there."""
+    frozen = runs.frozen(project.target.state, run.run if run else last.run if last else "")
     units, seen = _logged(project, frozen)
     experiment, layer = frozen.definition.experiment, frozen.definition.layer
     aims = any("variant" in arm.parameters for arm in frozen.arms)
     return RunStatus(
         target=project.target.name,
         run=frozen.run,
-        state=run.state if run else "closed" if changes[-1].what == "closed" else "stopped",
+        state=run.state if run else "closed" if last and last.what == "closed" else "stopped",
         layer=experiment.layer,
         share=buckets.percent(buckets.size(run.ranges)) if run else Decimal(0),
         ranges=run.ranges if run else (),
@@ -70,7 +71,7 @@ def _status(project: Project, live: Live, run: LiveRun | None, changes: tuple[Ch
         digest=frozen.digest,
         git=frozen.git,
         started=run.started if run else frozen.at,
-        last=changes[-1] if changes else None,
+        last=last,
         differs=differs(project, frozen) if run else (),
     )
 
@@ -111,11 +112,11 @@ def listed(project: Project) -> tuple[Listed, ...]:
 
 
 def _line(project: Project, live: Live, name: str) -> Listed:
-    run, changes = startable.find(live, name), runs.history(project.target.state, name)
-    if run is None and not changes:
+    run, last = startable.find(live, name), runs.last(project.target.state, name)
+    if run is None and last is None:
         experiment = project.spec.experiments[name]
         return Listed(run=name, layer=experiment.layer, state="not started", metric=", ".join(experiment.metric), owner=experiment.owner)
-    status = _status(project, live, run, changes)
+    status = _status(project, live, run, last)
     experiment = runs.frozen(project.target.state, status.run).definition.experiment
     return Listed(
         run=status.run,
@@ -123,7 +124,7 @@ def _line(project: Project, live: Live, name: str) -> Listed:
         state=status.state,
         share=status.share if status.state == "running" else None,
         units=None if status.units is None else sum(status.units.values()),
-        since=changes[-1].at if run is None else run.started,
+        since=run.started if run else last.at if last else None,
         metric=", ".join(experiment.metric),
         verdict=seen.headline if (seen := run_store.newest(project.target.blobs, status.run)) else "",
         owner=experiment.owner,

@@ -73,6 +73,7 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     run: str
+    ended: Literal["stopped", "closed"] = "stopped"
     ships: str = ""
     parameters: dict[str, Any] = {}  # of the arm that ships
     holdout: Decimal = Decimal(0)
@@ -82,8 +83,8 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
     released: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        head = f"{self.target:<7} {self.run}   stopped"
-        parts = [head, *([self._ships()] if self.ships else []), *(["it was already"] if self.already else []), f"config {self.config}"]
+        head = f"{self.target:<7} {self.run}   {self.ended}{' already' * self.already}"
+        parts = [head, *([self._ships()] if self.ships else []), f"config {self.config}"]
         if self.ships and self.aims:
             parts.append("traffic owner stays until `close`")
         parts += [f"traffic of {endpoint} is free" for endpoint in self.released]

@@ -36,7 +36,7 @@ class Closing(Desk):
         monkeypatch.setattr(rollout, "drive", partial(controller.drive, sleep=self.sleep))
         monkeypatch.setattr(rollout.time, "sleep", self.sleep)
         monkeypatch.setattr(traffic_room, "wait", partial(wait, sleep=self.sleep))
-        monkeypatch.setattr(hand_over, "traits_of", lambda _target: self.world.traits)
+        monkeypatch.setattr(hand_over, "traits_of", lambda *_: self.world.traits)
 
     def sleep(self, seconds):
         self.wait(seconds=seconds)
