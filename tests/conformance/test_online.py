@@ -2,13 +2,14 @@
 
 import math
 import struct
+import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from isthmus.adapters import targets
@@ -198,8 +199,9 @@ def test_values_keep_their_types_bit_by_bit(target, online):
     assert (second["rate"], second["fresh"], second["label"]) == (1.0, False, "1")
 
 
-@settings(max_examples=20, deadline=None)
-@given(rates=st.lists(st.none() | st.floats(), min_size=1, max_size=8))
+@settings(max_examples=4, deadline=None)  # of many floats each: it is the sync that takes its time
+@given(rates=st.lists(st.none() | st.floats(), min_size=20, max_size=60))
+@example(rates=[None, math.nan, math.inf, -math.inf, 0.0, -0.0, 5e-324, sys.float_info.max, sys.float_info.min, 0.1])
 def test_floats_come_back_bitwise(adapter, rates):
     with tempfile.TemporaryDirectory() as home:
         target = targets.load(fresh(adapter, home))
