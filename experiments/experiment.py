@@ -53,6 +53,7 @@ def _started(project: Project, before: StoredLive, definition: Definition) -> St
     if definition.experiment.aims:
         ownership.check_free(project, endpoint, definition.experiment.name)
         startable.check_unlike(definition.experiment, arms)
+    arms = startable.with_defaults(project, before.live, layer, arms)
     frozen = _claimed(project, startable.frozen_run(project, definition, arms))
     for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
         project.target.events.apply(STREAMS[stream])  # as `deploy` does: who is assigned from now on is logged

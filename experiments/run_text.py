@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -149,6 +150,9 @@ def amount(total: float) -> str:
 
 
 def value_text(rate: float, of: MetricArms) -> str:
+    """Of nothing there is no rate."""
+    if math.isnan(rate):
+        return "-"
     return f"{100 * rate:.3f} %" if of.percents else f"{rate:,.4g}"
 
 

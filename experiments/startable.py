@@ -53,6 +53,23 @@ def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
     )
 
 
+def with_defaults(project: Project, live: Live, layer: Layer, arms: tuple[LiveArm, ...]) -> tuple[LiveArm, ...]:
+    """What some arm sets and another does not stays the endpoint's default of now: a later one would change the control under the run.
+
+    Not what an earlier run has shipped: that is everybody's, and the control's.
+    """
+    ships = [run for run in live.runs if run.state == "shipped" and live.layers[run.layer].endpoint == layer.endpoint]
+    tried = _parameters(arms) - {name for run in ships for name in _parameters(run.arms)}
+    endpoint = project.spec.endpoints[layer.endpoint]
+    defaults = {name: parameter.default for name, parameter in endpoint.parameters.items()} | {"explore": float(endpoint.explore)}
+    now = {name: value for name, value in defaults.items() if name in tried}
+    return tuple(LiveArm(name=arm.name, upper=arm.upper, parameters=now | arm.parameters) for arm in arms)
+
+
+def _parameters(arms: tuple[LiveArm, ...]) -> set[str]:
+    return {parameter for arm in arms for parameter in arm.parameters}
+
+
 def _check_variants(project: Project, experiment: Experiment, endpoint: EndpointState) -> None:
     running = {variant.name: variant.phase for variant in endpoint.variants}
     for arm in experiment.arms:
@@ -185,11 +202,11 @@ def _as_it_runs(run: FrozenRun, key: str) -> str:
 
 def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ...]) -> None:
     """Refused: a live run of another layer of the endpoint sets one of its parameters, so a unit of both would have either's value."""
-    mine = {parameter for arm in arms for parameter in arm.parameters}
+    mine = _parameters(arms)
     for run in live.runs:
         layer = live.layers[run.layer]
-        theirs = {parameter for arm in run.arms for parameter in arm.parameters}
-        if run.layer != definition.layer.name and layer.endpoint == definition.layer.endpoint and (both := sorted(mine & theirs)):
+        both = sorted(mine & _parameters(run.arms))
+        if run.layer != definition.layer.name and layer.endpoint == definition.layer.endpoint and both:
             raise Refused(
                 f"experiments.{definition.experiment.name}: {run.run} of layer {run.layer} sets {', '.join(both)}, too",
                 remedy=f"put both into one layer, or stop {run.run}: isthmus experiment status {run.experiment}",

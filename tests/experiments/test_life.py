@@ -46,6 +46,18 @@ def test_a_start_takes_the_traffic_and_the_lowest_buckets_and_says_so(desk):
     assert Assigner(desk.live, "ranker", {"blend": 0.5}).decide("visitor-1", {}).variant == "champion"
 
 
+def test_an_arm_that_sets_nothing_keeps_the_defaults_of_the_start_but_what_ships_is_the_control_s_too(desk):
+    experiment.start(desk.project, "blend_up")
+    assert [arm.parameters for arm in desk.run("blend_up").arms] == [{"blend": 0.5}, {"blend": 0.3}, {"blend": 0.7}]
+    experiment.stop(desk.project, "blend_up", ship="high", because=WHY)
+    boosted = replace(BLEND, name="boosted", arms=arms(more={"blend": 0.9, "explore": 1.0}))
+    declared(desk.project, BLEND, boosted)
+    experiment.start(desk.project, "boosted")
+    assert [arm.parameters for arm in desk.run("boosted").arms] == [{"explore": 5.0}, {"blend": 0.9, "explore": 1.0}]
+    assigner = Assigner(desk.live, "ranker", {"blend": 0.1})
+    assert {assigner.decide(f"{unit}", {}).parameters["blend"] for unit in range(50)} == {0.7, 0.9}
+
+
 def test_a_second_start_tells_that_it_runs_and_changes_nothing(desk):
     experiment.start(desk.project, "ranker_v2")
     before = dict(desk.world.documents.values)

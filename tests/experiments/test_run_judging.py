@@ -8,8 +8,10 @@ import pytest
 
 from isthmus.errors import Invalid
 from isthmus.experiments import run_cells, run_judging, runs
+from isthmus.experiments.run_figures import MetricArms
 from isthmus.experiments.run_judging import Plain
 from isthmus.experiments.run_looks import Look, Looks
+from isthmus.experiments.run_text import value_text
 from isthmus.experiments.sums import Sums
 from isthmus.project.specs import Experiment, ExperimentArm, Metric, Plan, Total
 
@@ -52,6 +54,7 @@ def test_outcomes_without_anything_that_was_shown_have_no_rate(plan):
     strange = Sums(units=200, y=50, d=0, yy=50, yd=0, dd=0)
     effect, looks = judged(strange, strange, CTR, plan)
     assert (effect.relative, effect.side, looks.planned) == (None, "open", None)
+    assert value_text(strange.rate, MetricArms(metric=CTR, role="decides", arms={}, rates={})) == "-"
 
 
 def test_a_loss_that_grows_is_no_rise_and_the_arm_that_loses_less_goes_first():
