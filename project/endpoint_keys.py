@@ -121,5 +121,5 @@ ENDPOINT = Record(
             description="Who splits: the target, by request; or (sticky) the gateway, by the unit. Kept as long as the endpoint runs.",
         ),
     },
-    later=("rules",),
+    later=("rules", "shadow"),
 )

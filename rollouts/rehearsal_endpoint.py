@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..endpoints.port import EndpointState
-from ..endpoints.router import routed
+from ..endpoints.router import RoutedEndpoints, routed
 from ..errors import NotFound
 from ..pipelines import predictor
 from ..project.specs import Model
@@ -18,6 +18,7 @@ from .stand_in import StandIn
 from .states import Plan
 
 _MINUTE = timedelta(minutes=1)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _REAL = timedelta(minutes=2)  # for model servers to start
 
 
@@ -27,7 +28,7 @@ def stand_up(target: Target, plan: Plan) -> None:
         _register(target, variant.model, variant.version)
         if alias is not None:
             target.registry.set_alias(variant.model, alias, variant.version)
-    host = routed(target)
+    host = RoutedEndpoints(target.endpoints, target.state, lambda: _LONG_AGO)  # a split that has served for long, on any clock
     host.apply(plan.spec)
     ready = _settled(target, plan.spec.name)
     host.shift(plan.spec.name, plan.initial, expect=ready.token)

@@ -58,8 +58,8 @@ PLACES = (
 )
 
 
-def deployed(place):
+def deployed(place, endpoint=ENDPOINT):
     """champion (90 %) and challenger (10 %), ready, each a model of its own."""
     target = place.open()
-    stand_up(target, rehearsed(ROLLOUT, ENDPOINT, traits_of(target)))
+    stand_up(target, rehearsed(ROLLOUT, endpoint, traits_of(target, endpoint.routing)))
     return target

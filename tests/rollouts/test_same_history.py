@@ -21,7 +21,7 @@ from isthmus.rollouts.world import traits_of
 from isthmus.tests.cli.running import create
 from isthmus.tests.cli.running import isthmus as command_line
 from isthmus.tests.conformance.toy_models import remove_endpoints
-from isthmus.tests.rollouts.genuine import PLACES, deployed, laptop
+from isthmus.tests.rollouts.genuine import PLACES, deployed, laptop, sagemaker
 from isthmus.tests.rollouts.scenario_files import ENDPOINT, FILES, ROLLOUT
 
 pytestmark = pytest.mark.slow
@@ -41,10 +41,22 @@ def place(request, tmp_path):
     ("place", "path"), CASES, ids=lambda part: part.stem if hasattr(part, "stem") else part.__name__, indirect=["place"]
 )
 def test_the_genuine_adapter_decides_as_in_the_scripted_world(path, place):
-    target = deployed(place)
+    same(path, place, ENDPOINT)
+
+
+STICKY = [kind for kind in PLACES if kind in (laptop, sagemaker)]  # Vertex AI refuses it
+
+
+@pytest.mark.parametrize("place", STICKY if os.environ.get("ISTHMUS_SCENARIOS") == "all" else STICKY[:1], indirect=True)
+def test_so_it_does_under_sticky_routing(place):
+    same(next(path for path in FILES if path.stem in CHOSEN), place, replace(ENDPOINT, routing="sticky"))
+
+
+def same(path, place, endpoint):
+    target = deployed(place, endpoint)
     scenario = read(path, {"ranker": ROLLOUT})
-    traits = traits_of(target)
-    planned = rehearsed(ROLLOUT, ENDPOINT, traits)
+    traits = traits_of(target, endpoint.routing)
+    planned = rehearsed(ROLLOUT, endpoint, traits)
     start = place.start(planned.advance)
     genuine = TargetSetting(scenario, "ranker", place.open, start=start, rollback=place.rollback)
     try:
