@@ -150,7 +150,9 @@ class Application:
         except Exception as error:  # noqa: BLE001  whoever asked must hear, in the words of this API
             traceback.print_exc()
             answer, kind = failed(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log"), _JSON
-        headers = [(b"content-type", kind), (b"content-length", str(len(answer.body)).encode())]
+        headers = [(b"content-type", kind)]
+        if answer.status != 304:  # its length would be that of a 200 (RFC 9110, 8.6)
+            headers.append((b"content-length", str(len(answer.body)).encode()))
         if answer.etag:
             headers.append((b"etag", answer.etag.encode()))
         if answer.status == 503:
@@ -166,11 +168,11 @@ class Application:
 
     async def _answer(self, service: Service, scope: Scope, receive: Receive) -> tuple[Answer, bytes]:
         path, headers = scope["path"], dict(scope["headers"])
-        refused = _ambiguous(scope, headers) or self._refused(scope, headers)
-        if refused is None and _method(path) == "POST":
-            refused = await self._post(service, receive, headers, path)
-        if refused is not None:
-            return ofrep.as_error(refused) if _is_flag(path) and refused.status >= 400 else refused, _JSON
+        answer = _ambiguous(scope, headers) or self._refused(scope, headers)
+        if answer is None and _method(path) == "POST":
+            answer = await self._post(service, receive, headers, path)
+        if answer is not None:
+            return ofrep.as_error(answer) if _is_flag(path) and answer.status >= 400 else answer, _JSON
         if path == "/metrics":
             text = await self._in_thread(self._looks, service.metrics)
             return Answer(status=200, body=text.encode()), _TEXT

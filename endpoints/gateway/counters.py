@@ -151,11 +151,12 @@ def totals(folder: Path) -> dict[str, float]:
 
 
 def exposition(figures: Mapping[str, float]) -> str:
-    """Prometheus' text format, version 0.0.4. Buckets stand in the order of their bounds."""
+    """Prometheus' text format, version 0.0.4. Buckets stand in the order of their bounds; what is NaN is not known, and left out."""
+    known = {key: value for key, value in figures.items() if not math.isnan(value)}
     lines: list[str] = []
     for family, (kind, help_) in _FAMILIES.items():
         names = (f"{family}_bucket", f"{family}_sum", f"{family}_count") if kind == "histogram" else (family,)
-        mine = [(key, value) for name in names for key, value in figures.items() if key == name or key.startswith(f"{name}{{")]
+        mine = [(key, value) for name in names for key, value in known.items() if key == name or key.startswith(f"{name}{{")]
         if mine:
             lines += [f"# HELP {family} {help_}", f"# TYPE {family} {kind}"]
             lines += [f"{key} {int(value) if value == int(value) else value}" for key, value in sorted(mine, key=_order)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import threading
@@ -172,8 +173,7 @@ class Service:
                 self.counters.add(sample(counters.GONE, endpoint=name), gone - served.gone)
                 served.gone = gone
             for figure, value in ((counters.CONFIG, self._live.version), (counters.CONFIG_AGE, self._live.age)):
-                if value is not None:
-                    self.counters.set(sample(figure, process=self._process), value)
+                self.counters.set(sample(figure, process=self._process), math.nan if value is None else value)  # NaN: not told
             self.counters.set(counters.WORKERS, 1)
             self.counters.set(counters.READY, self._ready)
 

@@ -101,11 +101,30 @@ def test_health_and_metrics_tell_the_config_its_age_and_the_arms_that_were_given
     assert 'isthmus_gateway_assignments_total{run="blend_up.1",arm="treatment"}' in figures
 
 
+def test_a_process_that_has_read_no_config_tells_no_age_of_it_also_where_one_before_it_had(tmp_path):
+    """It would be 0, as if all were well."""
+    project = shop.project(live(run()))
+
+    def service():
+        return Service(project, (), folder=tmp_path, slot=0, sampler=Silent())
+
+    before = service()
+    until(lambda: "isthmus_gateway_config_age_seconds{" in before.metrics())
+    before.close()
+    project.target.state.away = "no route"
+    after = service()
+    try:
+        assert "isthmus_gateway_config" not in after.metrics()
+    finally:
+        after.close()
+
+
 def test_all_flags_are_told_again_only_when_they_have_changed(served):
     status, headers, answer = asked(served.url, "POST", FLAGS, CONTEXT)
     assert (status, len(answer["flags"])) == (200, 3)
     again = asked(served.url, "POST", FLAGS, CONTEXT, if_none_match=headers["etag"])
     assert (again[0], again[2]) == (304, "")
+    assert "content-length" not in again[1]
 
 
 @pytest.mark.parametrize(
