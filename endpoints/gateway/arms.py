@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, final
 
 from ...events.port import Row
 from ...project.specs import Endpoint
+from ...project.streams import Stream
 from . import log_rows
 from .assignment import Assigner, Assignment, Decision
 from .live_reader import LiveReader
@@ -56,6 +57,11 @@ class Arms:
             )
         ]
 
+    def lost(self, stream: Stream, rows: Sequence[Row]) -> None:
+        """Whose assignment was not delivered is logged again by the next request: else it would miss in the day's comparison."""
+        if stream == "assignments":
+            self._logged.forget((str(row["unit"]), str(row["run"])) for row in rows)
+
 
 @final
 class Logged:
@@ -76,3 +82,9 @@ class Logged:
             while len(self._days) > self._most:
                 self._days.popitem(last=False)
         return fresh
+
+    def forget(self, units: Iterable[tuple[str, str]]) -> None:
+        """Each with the run."""
+        with self._lock:
+            for unit in units:
+                self._days.pop(unit, None)

@@ -115,11 +115,13 @@ class Gateway:
         self._explore = float(found.explore) / 100
         self._maximise = project.spec.objectives[found.objective].goal == "maximise"
         self._rng = rng or Random()  # noqa: S311  exploration is no secret
-        self._writer = LogWriter(emit or partial(_emit, project), name=endpoint, durable=durable, closers=project.before_close)
-        weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
         self._own_live = reader_of(project, [found])
         weakref.finalize(self, self._own_live.end)
         self._arms = Arms(found, live or self._own_live)
+        self._writer = LogWriter(
+            emit or partial(_emit, project), name=endpoint, durable=durable, closers=project.before_close, lost=self._arms.lost
+        )
+        weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
         self._streams = streams_of(project.spec, found)
         self._tells_exposures = "assignments" in self._streams or bool(exposed_events(project.spec))
         self._models = Models(project, found, refresh=refresh)

@@ -73,18 +73,21 @@ class LogWriter:
         name: str,
         durable: bool = False,
         closers: MutableSet[Callable[[], None]] | None = None,
+        lost: Callable[[Stream, Sequence[Row]], None] | None = None,
         room: int = ROOM,
         patience: timedelta = PATIENCE,
         retries: timedelta = RETRIES,
     ) -> None:
         """`name`: of the endpoint, for messages. `durable`: `put` returns when the rows are delivered, or given up.
 
-        `closers`: where `close` is while there is a thread, for what must come before the target is closed.
+        `closers`: where `close` is while there is a thread, for what must come before the target is closed. `lost` hears of rows of
+        which some are not delivered.
         """
         self._emit = emit
         self._name = name
         self._durable = durable
         self._closers = closers
+        self._lost = lost
         self._room = room
         self._patience = patience.total_seconds()
         self._retries = retries.total_seconds()
@@ -267,6 +270,8 @@ class LogWriter:
         problems = []
         for loss in losses:
             self.undelivered[loss.stream] += loss.lost
+            if self._lost is not None:
+                self._lost(loss.stream, loss.rows)
             problems.append(f"{loss.lost:,} of {len(loss.rows):,} {loss.stream} not delivered: {loss.why}")
             span = f"{loss.rows[0].get('event_id')} .. {loss.rows[-1].get('event_id')}"
             print(f"{self._name} {span}: {problems[-1]}", file=sys.stderr, flush=True)

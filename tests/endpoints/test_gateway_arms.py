@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from isthmus.endpoints.gateway.arms import Logged
 from isthmus.endpoints.gateway.assignment import Assignment, LiveArm
 from isthmus.endpoints.gateway.gateway import Gateway
-from isthmus.errors import Invalid
+from isthmus.errors import Invalid, Refused
 from isthmus.project.specs import Condition
 from isthmus.tests.endpoints import shop
 from isthmus.tests.endpoints.shop import REQUEST, VARIANTS, live, run
@@ -105,6 +105,22 @@ def test_an_assignment_is_logged_once_a_unit_run_and_day_with_a_row_for_each_seg
         opened.project.now = lambda: shop.NOW + timedelta(days=1)
         opened.rank(platform="ios", visitor_id="visitor-1")
         assert len(rows) == 6
+
+
+def test_an_assignment_that_was_not_delivered_is_logged_by_the_next_request():
+    with Shop(live(run())) as opened:
+        keep, away = opened.keep, ["assignments"]
+
+        def emit(stream, rows):
+            if stream in away:
+                raise Refused("no route")
+            return keep(stream, rows)
+
+        opened.gateway._writer._emit = emit
+        assert "1 of 1 assignments not delivered: no route" in opened.rank().problems[0]
+        away.clear()
+        assert [opened.rank().problems for _ in range(2)] == [(), ()]
+        assert [row["unit"] for row in opened.rows["assignments"]] == ["visitor-1"]
 
 
 def test_targeting_reads_the_attributes_of_the_request_which_no_model_gets():
