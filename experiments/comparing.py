@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import Invalid
 from ..runtime import Project
+from ..times import utc_milliseconds
 from . import powering, run_powering, run_report, run_results
 from . import report as page_of_log
 from . import results as of_log
@@ -21,8 +22,10 @@ def results(
     """Compare the arms of an experiment, or of one of its runs (`name.2`).
 
     `last`: what the last look at a run showed, without a query. Raises as results.results and run_results.results; Invalid: of a log
-    nothing is stored, and of two moments there is one.
+    nothing is stored, of two moments there is one, or it has not come yet.
     """
+    if as_of is not None and utc_milliseconds(as_of) > project.now():
+        raise Invalid(f"{as_of:%Y-%m-%d %H:%M} has not come yet: windows that are open would be taken for closed", remedy="leave it out")
     if name in project.spec.analyses:
         if last:
             raise Invalid(f"{name} is analysed from its log: no look at it is stored", remedy=f"isthmus experiment results {name}")

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ..endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES
 from ..errors import Invalid, NotFound
-from ..project.specs import Metric
+from ..project.specs import Metric, ProjectSpec
 from ..runtime import Project
 from ..times import utc_milliseconds
 from .run_sql import ENDPOINT_UNITS, RUN_UNITS, cells_sql, parameters, segment_units, shifted, sums_of
@@ -94,21 +94,25 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reading(project: Project, run: FrozenRun, metrics: Iterable[Metric], moment: datetime, stopped: datetime | None) -> Reading:
-    """What happens after a stop is out, also of units that are in their windows: they have other parameters by then.
-
-    An old log (`now:`) is complete: what its last moment shows counts, with its outcomes.
-    """
-    closed = project.spec.now is not None and moment == utc_milliseconds(project.spec.now)
-    within = (project.spec.objectives[m.objective].within for m in metrics if m.objective in project.spec.objectives)
-    ends = moment + timedelta(milliseconds=1) if closed else moment
+    """What happens after a stop is out, also of units that are in their windows: they have other parameters by then."""
+    metrics = tuple(metrics)
+    ends, known = counted(project.spec, metrics, moment)
     since = first_day(run, project.spec)
     before = max((metric.before for metric in metrics if metric.before), default=timedelta())
     return Reading(
         until=min(ends, stopped + AFTER_STOP) if stopped else ends,
-        known=moment + max(within, default=timedelta()) if closed else moment,
+        known=known,
         since=since.isoformat(),
         earliest=(since - before).isoformat(),
     )
+
+
+def counted(spec: ProjectSpec, metrics: Iterable[Metric], moment: datetime) -> tuple[datetime, datetime]:
+    """Before when events count, and when outcomes are known. An old log (`now:`) is complete: its last moment counts, with its outcomes."""
+    if spec.now is None or moment != utc_milliseconds(spec.now):
+        return moment, moment
+    within = (spec.objectives[m.objective].within for m in metrics if m.objective in spec.objectives)
+    return moment + timedelta(milliseconds=1), moment + max(within, default=timedelta())
 
 
 def read(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Reading, *, daily: Sequence[str] = ()) -> RunCells:
@@ -138,7 +142,8 @@ def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datet
     rows: list[dict[str, Any]] = []
     if project.target.warehouse.observe(EXPOSURES.name) is not None:
         sql = cells_sql(project.spec, asked.metrics, unit=project.spec.endpoints[endpoint].unit, units=asked.units)
-        values = {"endpoint": endpoint, "until": moment, **days} | parameters(asked.metrics, known=moment, shifts={})
+        until, known = counted(project.spec, asked.metrics, moment)
+        values = {"endpoint": endpoint, "until": until, **days} | parameters(asked.metrics, known=known, shifts={})
         rows = project.target.warehouse.query(sql, values).to_pylist()
     if not rows:
         raise Invalid(

@@ -39,7 +39,7 @@ def power(project: Project, name: str, *, units_per_day: int | None = None, days
     definition = defined(project, name)
     experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]
     past = _of_log(project, experiment, metric, definition.layer.endpoint) if control is None else _said(control, metric)
-    if not past.sums.y:
+    if not (past.sums.y and past.sums.total("d")):
         raise Invalid(
             f"experiments.{name}: {metric.name} is 0 {past.source}: nothing to plan with", remedy="--control 0.4% --units 8000/day"
         )
@@ -63,7 +63,8 @@ def power(project: Project, name: str, *, units_per_day: int | None = None, days
 def _of_log(project: Project, experiment: Experiment, metric: Metric, endpoint: str) -> _Past:
     now = project.now()
     cells = run_cells.read_endpoint(project, endpoint, metric, now)
-    arms = cells.at(metric, now, metric.within)
+    until, _ = run_cells.counted(project.spec, (metric,), now)
+    arms = cells.at(metric, until, metric.within)
     days = max((now.date() - cells.first_day).days, 1)
     return _Past(
         sums=arms["all"],

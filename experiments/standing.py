@@ -143,7 +143,7 @@ def _live_line(project: Project, run: LiveRun) -> str:
     keys = differs(project, runs.frozen(project.target.state, run.run))
     state = f"{run.ships} ships" if run.state == "shipped" else f"running   {buckets.percent(buckets.size(run.ranges)):.2f} %"
     otherwise = f"   project.yaml says otherwise by now: {', '.join(keys)}" if keys else ""
-    return f"{run.run:<20} layer {run.layer}   {state}   since {run.started:%Y-%m-%d %H:%M} UTC{otherwise}"
+    return f"{run.run:<20} layer {run.layer}   {state}   started {run.started:%Y-%m-%d %H:%M} UTC{otherwise}"
 
 
 def _live(project: Project) -> Live:

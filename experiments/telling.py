@@ -132,7 +132,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         share = (
             f"   {self.share:.2f} % of layer {self.layer}, buckets {buckets.text(self.ranges)}" if self.ranges else f"   layer {self.layer}"
         )
-        lines = [f"{self.target:<7} {self.run}   {state} since {self.started:%Y-%m-%d %H:%M} UTC{share}   config {self.config}"]
+        since = f"{' since' if self.state == 'running' else '   started'} {self.started:%Y-%m-%d %H:%M} UTC"
+        lines = [f"{self.target:<7} {self.run}   {state}{since}{share}   config {self.config}"]
         arms = (f"{name} {weight:g} %{self._units(name)}" for name, weight in self.weights.items())
         lines.append(f"  arms    {'   '.join(arms)}" + (f"   holdout {shown(self.holdout)} %" if self.holdout else ""))
         if self.seen is not None:

@@ -1,6 +1,6 @@
 """Sums that leave no room for an interval: nothing varies, nothing was shown, nobody came, or a loss grew."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -81,6 +81,14 @@ def test_values_whose_squares_have_no_number_are_told_with_their_metric():
     }
     with pytest.raises(Invalid, match="metric revenue: its values are too large"):
         run_cells.cell(row, run_cells.Asked(metrics=(revenue,)))
+
+
+def test_an_old_log_counts_its_last_moment_with_its_outcomes_and_a_live_one_what_is_known():
+    spec = SimpleNamespace(now=NOW, objectives={"ctr": SimpleNamespace(within=timedelta(minutes=30))})
+    ctr = (run_judging.replace(CTR, objective="ctr"),)
+    assert run_cells.counted(spec, ctr, NOW) == (NOW + timedelta(milliseconds=1), NOW + timedelta(minutes=30))
+    assert run_cells.counted(spec, ctr, NOW - timedelta(1)) == (NOW - timedelta(1),) * 2
+    assert run_cells.counted(SimpleNamespace(now=None), ctr, NOW) == (NOW, NOW)
 
 
 def test_an_old_log_is_read_from_its_beginning_and_a_live_one_from_the_day_before_the_start():

@@ -1,6 +1,6 @@
 """A run that the gateway's hash assigned, from its log to a verdict: figures against a direct count, looks, stored results, the console."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -113,6 +113,12 @@ def test_the_page_of_a_day_is_the_look_of_that_evening(shop):
         midnight = datetime.fromisoformat(f"{look.day}T00:00:00+00:00") + DAY  # nobody is shown anything in the half hour before it
         evening = results(shop.project, "open_end", as_of=midnight, despite_split=True)
         assert look.relative == effect(evening, "ctr").relative
+
+
+def test_a_moment_that_has_not_come_is_refused(shop):
+    for name in ("blend_up", "open_end"):
+        with pytest.raises(Invalid, match="2026-12-24 00:00 has not come yet"):
+            results(shop.project, name, as_of=datetime(2026, 12, 24, tzinfo=UTC))
 
 
 def test_segments_are_told_and_add_up_to_the_whole(shop):
