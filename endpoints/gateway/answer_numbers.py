@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 import secrets
-import weakref
 from collections import deque
 from typing import final
+
+from .forks import renewed_when_forked
 
 
 @final
@@ -16,7 +16,7 @@ class AnswerNumbers:
 
     def __init__(self) -> None:
         self.renew()
-        _numbers.add(self)
+        renewed_when_forked(self)
 
     def renew(self) -> None:
         self._name = f"q-{secrets.token_hex(6)}"
@@ -35,15 +35,3 @@ class AnswerNumbers:
         name, _, number = answer.rpartition("-")
         if name == self._name:
             self._unused.append(int(number))
-
-
-_numbers: weakref.WeakSet[AnswerNumbers] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    """Before the child has a second thread: one that saw half of a renewal would answer under an id of the parent's."""
-    for numbers in _numbers:
-        numbers.renew()
-
-
-os.register_at_fork(after_in_child=_after_fork)

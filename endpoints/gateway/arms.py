@@ -13,6 +13,7 @@ from ...project.specs import Endpoint
 from ...project.streams import Stream
 from . import log_rows
 from .assignment import Assigner, Assignment, Decision
+from .forks import renewed_when_forked
 from .live_reader import LiveReader
 
 REMEMBERED = 100_000  # units and runs of which a process knows that they are logged; some 25 MB
@@ -70,6 +71,10 @@ class Logged:
     def __init__(self, most: int) -> None:
         self._most = most
         self._days: OrderedDict[tuple[str, str], date] = OrderedDict()
+        self.renew()
+        renewed_when_forked(self)
+
+    def renew(self) -> None:
         self._lock = threading.Lock()
 
     def new(self, assignments: tuple[Assignment, ...], unit: str, day: date) -> list[Assignment]:

@@ -5,10 +5,8 @@ The last sound copy of what runs is kept, however old; a split is applied for 15
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping, MutableSet
 from datetime import timedelta
 from functools import partial
@@ -23,6 +21,7 @@ from ...runtime import Project
 from . import sticky
 from .assignment import BUCKETS, LIVE, Live, LiveRun
 from .document_copy import DocumentCopy, Known, Read
+from .forks import renewed_when_forked
 
 EVERY = timedelta(seconds=5)
 FIRST = timedelta(seconds=1)  # that the first requests wait for the first copy
@@ -49,7 +48,7 @@ class LiveReader:
         self._every = every.total_seconds()
         self._closers = closers
         self.renew()
-        _readers.add(self)
+        renewed_when_forked(self)
 
     def renew(self) -> None:
         """Without a thread, and with the copy that there is: what a forked process begins with."""
@@ -202,14 +201,3 @@ def _fault(run: LiveRun, live: Live) -> str:
 def _shared(run: LiveRun, live: Live) -> str:
     ranges = sorted(span for other in live.runs if (other.layer, other.state) == (run.layer, "running") for span in other.ranges)
     return "shares buckets with another run" if any(low <= before for (_, before), (low, _) in pairwise(ranges)) else ""
-
-
-_readers: weakref.WeakSet[LiveReader] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for reader in _readers:
-        reader.renew()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -6,11 +6,9 @@ after the other, exposures first; one that fails takes no other with it.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
-import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, MutableSet, Sequence
 from datetime import timedelta
@@ -21,6 +19,7 @@ import msgspec
 from ...errors import Busy, Conflict, IsthmusError, OutcomeUnknown, Throttled, Unavailable
 from ...events.port import Rejected, Row
 from ...project.streams import Stream
+from .forks import renewed_when_forked
 from .streams import STREAMS
 
 GROUP = 500  # rows; what a call of Kinesis takes
@@ -92,7 +91,7 @@ class LogWriter:
         self._patience = patience.total_seconds()
         self._retries = retries.total_seconds()
         self.renew()
-        _writers.add(self)
+        renewed_when_forked(self)
 
     def renew(self) -> None:
         """As it was made, and without a thread: what a forked process begins with."""
@@ -289,14 +288,3 @@ def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
 
 def _told(error: IsthmusError) -> str:
     return f"{error} ({error.remedy})" if error.remedy else str(error)
-
-
-_writers: weakref.WeakSet[LogWriter] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for writer in _writers:
-        writer.renew()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+from .forks import renewed_when_forked
+
 KEPT = 100_000  # latencies a variant
 
 
@@ -14,6 +16,10 @@ class Tally:
         self.errors = 0
         self.gone = 0  # calls that were to be aimed at a variant which is not there
         self._seconds: dict[str, deque[float]] = {}
+        self.renew()
+        renewed_when_forked(self)
+
+    def renew(self) -> None:
         self._lock = threading.Lock()
 
     def answered(self, variant: str, seconds: float) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from datetime import timedelta
 from random import Random
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from isthmus.endpoints.gateway.arms import Logged
 from isthmus.endpoints.gateway.assignment import Assignment, LiveArm
 from isthmus.endpoints.gateway.gateway import Gateway
+from isthmus.endpoints.gateway.tally import Tally
 from isthmus.errors import Invalid, Refused
 from isthmus.project.specs import Condition
 from isthmus.tests.endpoints import shop
@@ -178,3 +181,14 @@ def test_what_was_logged_is_forgotten_by_use():
         return len(logged.new((Assignment(run=run_name, layer="l", arm="a", reason="split"),), "u", shop.NOW.date() + timedelta(days=day)))
 
     assert [new("a"), new("b"), new("a"), new("c"), new("a"), new("b"), new("c", day=2)] == [1, 1, 0, 1, 0, 1, 1]
+
+
+def test_a_process_that_is_forked_while_another_thread_logs_a_unit_waits_for_nobody():
+    logged, tally = Logged(2), Tally()
+    with logged._lock, tally._lock:
+        child = os.fork()
+        if not child:
+            signal.alarm(60)
+            tally.failed()
+            os._exit(len(logged.new((Assignment(run="a", layer="l", arm="a", reason="split"),), "u", shop.NOW.date())) - 1)
+    assert os.waitpid(child, 0)[1] == 0
