@@ -1,4 +1,4 @@
-"""deploy, traffic, and endpoints list | invoke | metrics | logs | serve."""
+"""deploy, traffic, and endpoints list | invoke | explain | metrics | logs | serve."""
 
 from __future__ import annotations
 
@@ -100,6 +100,15 @@ def list_(console: Console) -> None:
 def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str, ...]) -> None:
     from ..endpoints.gateway.gateway import Gateway
 
+    asked = _request(request)
+    sent = dict(map(_parameter, parameters))
+    with console.open() as project:
+        gateway = Gateway(project, endpoint, durable=True)
+        _check_parameters(sent, gateway.model_parameters if sent else (), endpoint)
+        console.result(gateway.score(asked, parameters=sent) if sent else gateway.rank(asked))
+
+
+def _request(request: str) -> dict[str, object]:
     text = sys.stdin.read() if request == "-" else request
     shape = 'quote it for the shell: \'{"visitor_id": "v1", ...}\''
     try:
@@ -108,11 +117,21 @@ def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str,
         raise Invalid(f"the request is not JSON: {error}", remedy=shape) from None
     if not isinstance(asked, dict):
         raise Invalid(f"the request is {_kind(asked)}, not an object", remedy=shape)
-    sent = dict(map(_parameter, parameters))
-    with console.open() as project:
-        gateway = Gateway(project, endpoint, durable=True)
-        _check_parameters(sent, gateway.model_parameters if sent else (), endpoint)
-        console.result(gateway.score(asked, parameters=sent) if sent else gateway.rank(asked))
+    return asked
+
+
+@command(
+    help="The order that the model gives to REQUEST, and what each rule of ENDPOINT makes of it. Nothing is drawn, shown or logged. "
+    "REQUEST is JSON, or - for stdin."
+)
+@click.argument("endpoint")
+@click.argument("request")
+def explain(console: Console, endpoint: str, request: str) -> None:
+    from ..endpoints.gateway.gateway import Gateway
+
+    asked = _request(request)
+    with console.open() as project, Gateway(project, endpoint) as gateway:
+        console.result(gateway.explain(asked))
 
 
 def _parameter(text: str) -> tuple[str, object]:
@@ -198,5 +217,13 @@ def serve(console: Console, endpoint: str, port: int) -> None:
     run(console, (endpoint,), port=port)
 
 
-for _name, _command in (("list", list_), ("invoke", invoke), ("metrics", metrics), ("logs", logs), ("service", service), ("serve", serve)):
+for _name, _command in (
+    ("list", list_),
+    ("invoke", invoke),
+    ("metrics", metrics),
+    ("logs", logs),
+    ("explain", explain),
+    ("service", service),
+    ("serve", serve),
+):
     endpoints.add_command(_command, _name)

@@ -104,6 +104,14 @@ def _kinds(definitions: dict) -> Iterator[tuple[str, dict]]:
             yield f"{name}, with {', '.join(shape['if']['required'])}", shape["then"]
         else:
             yield name, shape
+        yield from _rules(shape)
+
+
+def _rules(shape: dict) -> Iterator[tuple[str, dict]]:
+    """The kinds of an endpoint's rules."""
+    if "rules" in shape.get("properties", {}):
+        for kind, of in shape["properties"]["rules"]["items"]["properties"].items():
+            yield f"a rule of endpoints: {kind}", of
 
 
 def _keys(shape: dict, required: tuple[str, ...]) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import msgspec
 
 from ..errors import Invalid
 from ..pipelines.predictor import Manifest
@@ -11,12 +13,14 @@ from ..project.specs import Endpoint, Parameter
 
 def compared(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """What deploy says of them, a line each. Invalid: a model takes one as another type, so that every call with it would fail."""
-    return tuple(line for parameter in endpoint.parameters.values() for line in _compared(endpoint.name, parameter, manifests))
+    figures = {value for rule in endpoint.rules for value in msgspec.structs.asdict(rule).values() if isinstance(value, str)}
+    return tuple(line for parameter in endpoint.parameters.values() for line in _compared(endpoint.name, parameter, manifests, figures))
 
 
-def _compared(endpoint: str, parameter: Parameter, manifests: Sequence[Manifest]) -> Iterator[str]:
+def _compared(endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]) -> Iterator[str]:
+    ruled = f"${parameter.name}" in figures  # of rules
     takers = {m.configuration: m.accepted[parameter.name] for m in manifests if parameter.name in m.accepted}
-    if not takers:
+    if not (takers or ruled):
         yield f"no deployed model takes {parameter.name}: only who asks for the parameters themselves has it"
     _check_types(endpoint, parameter, {configuration: taken.type for configuration, taken in takers.items()})
     for configuration, taken in takers.items():

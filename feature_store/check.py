@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..errors import Problem
+from ..project import rules
 from ..project.names import did_you_mean, nearest
-from ..project.report import place
-from ..project.specs import Description, Feature, Model
+from ..project.report import place, problem_at
+from ..project.specs import Cap, Description, Feature, Model, Pin, Rule
 from .port import SqlProblem
 from .schema import ViewSchema, sql_problem, view_schemas
 
@@ -16,7 +17,7 @@ def check(description: Description) -> tuple[Problem, ...]:
     """Everything that is wrong with views and with the features of models, at the line that says so."""
     schemas, problems = view_schemas(description)
     models = (problem for model in description.spec.models.values() for problem in _features(model, description, schemas))
-    return (*problems, *models)
+    return (*problems, *models, *_rules(description, schemas))
 
 
 def check_target(description: Description, adapter_check: Callable[[str], tuple[SqlProblem, ...]]) -> tuple[Problem, ...]:
@@ -25,6 +26,28 @@ def check_target(description: Description, adapter_check: Callable[[str], tuple[
 
     views = [view for view in description.spec.feature_views.values() if not check_neutral(view.sql)]
     return tuple(sql_problem(view, problem) for view in views for problem in adapter_check(view.sql))
+
+
+def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
+    """Features that rules of endpoints name and their views lack, or compare with a value of another type."""
+    for rule, key in (pair for endpoint in description.spec.endpoints.values() for pair in rules.places(endpoint)):
+        for name in rules.reads(rule):
+            view, dot, feature = name.partition(".")
+            if not dot or view not in schemas:
+                continue
+            place_key = rules.reading_key(rule, name, key)
+            if (found := _no_feature(Feature(view=view, name=feature), schemas)) or (found := _other_type(rule, name, schemas[view])):
+                yield problem_at(description, place_key, *found)
+
+
+def _other_type(rule: Rule, name: str, schema: ViewSchema) -> tuple[str, str] | None:
+    kind = next(column.type for column in schema.features if f"{schema.name}.{column.name}" == name)
+    of_kind = {"int64": (int, float), "float64": (int, float), "bool": (bool,), "string": (str,)}.get(kind, ())
+    for condition in () if isinstance(rule, Pin | Cap) else rule.where:
+        for value in (*(condition.among or ()), *(condition.not_among or ())) if condition.attribute == name else ():
+            if not isinstance(value, of_kind) or (kind != "bool" and isinstance(value, bool)):
+                return f"{value!r} is not of type {kind}, as {name} is", f"write a value of type {kind}: no item would ever meet it"
+    return None
 
 
 def _features(model: Model, description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
@@ -58,7 +81,12 @@ def _unknown(feature: Feature, model: Model, description: Description, schemas: 
         return f"{feature.view} is not a feature view", did_you_mean(feature.view, spec.feature_views, has="views are")
     if feature.view not in schemas:
         return None  # its SQL is wrong, which is said already
-    names = [column.name for column in schemas[feature.view].features]
+    return _no_feature(feature, schemas)
+
+
+def _no_feature(feature: Feature, schemas: dict[str, ViewSchema]) -> tuple[str, str] | None:
+    """Of a view whose SQL is right."""
+    names = [column.name for column in schemas[str(feature.view)].features]
     if feature.name in names:
         return None
     near = nearest(feature.name, names)

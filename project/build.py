@@ -172,8 +172,8 @@ def endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
         parameter: _parameter(parameter, about, child(key, f"parameters.{parameter}"), report)
         for parameter, about in values.get("parameters", {}).items()
     }
-    fields: Values = values | {"variants": variants, "attributes": attributes, "parameters": parameters}
-    return Endpoint(name=name, **fields)
+    made: Values = {"variants": variants, "attributes": attributes, "parameters": parameters}
+    return Endpoint(name=name, **values | made)
 
 
 def _parameter(name: str, about: Values, key: str, report: Report) -> Parameter:

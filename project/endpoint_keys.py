@@ -10,6 +10,7 @@ from . import quantities
 from .event_keys import ATTRIBUTE
 from .names import NAME, VARIANT_LENGTH, column_problem, name_problem
 from .quantities import Mistake
+from .rule_keys import RULES
 from .shapes import Free, Key, ListOf, MapOf, Number, OneOf, Record, Text
 from .texts import COLUMN, NAME_SHAPE, SHARE, WORDS
 
@@ -120,6 +121,11 @@ ENDPOINT = Record(
             shape=OneOf(words=("weighted", "sticky")),
             description="Who splits: the target, by request; or (sticky) the gateway, by the unit. Kept as long as the endpoint runs.",
         ),
+        "rules": Key(
+            shape=RULES,
+            example="[{pin: {item_id: 7, position: 1}}]",
+            description="What people overrule of a ranking, in the order of their kinds: block, boost, pin, reserve, cap.",
+        ),
     },
-    later=("rules", "shadow"),
+    later=("shadow",),
 )

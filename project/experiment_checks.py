@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from . import unit_metrics
@@ -113,19 +113,29 @@ def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[st
 def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
     """What it asks of a request."""
     key = f"experiments.{experiment.name}"
-    attributes = request_attributes(spec, endpoint)
-    has = f"a request to {endpoint.name} has"
-    noun = f"an attribute of a request: declare it in endpoints.{endpoint.name}.attributes"
-    for condition in experiment.targeting:
-        place = child(child(key, "targeting"), condition.attribute)
-        is_known = known(condition.attribute, attributes, place, report, noun=noun, has=has)
-        if is_known and report.sound(f"endpoints.{endpoint.name}.attributes.{condition.attribute}"):
-            _condition(condition, attributes[condition.attribute], place, report)
+    request_conditions(experiment.targeting, endpoint, spec, child(key, "targeting"), report)
+    attributes, noun, has = _of_request(endpoint, spec)
     for position, name in enumerate(experiment.segments):
         place = item(child(key, "segments"), position)
         if known(name, attributes, place, report, noun=noun, has=has) and attributes[name].type not in ("string", "int", "bool"):
             kind = attributes[name].type
             report.add(place, f"{name} is a {kind}, and a segment is of one value", "use an attribute of type string, int or bool")
+
+
+def request_conditions(conditions: Iterable[Condition], endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report) -> None:
+    """Of the attributes of a request, each written below `key`."""
+    attributes, noun, has = _of_request(endpoint, spec)
+    for condition in conditions:
+        place = child(key, condition.attribute)
+        is_known = known(condition.attribute, attributes, place, report, noun=noun, has=has)
+        if is_known and report.sound(f"endpoints.{endpoint.name}.attributes.{condition.attribute}"):
+            _condition(condition, attributes[condition.attribute], place, report)
+
+
+def _of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attribute], str, str]:
+    """The attributes, and how one is called that is not among them."""
+    noun = f"an attribute of a request: declare it in endpoints.{endpoint.name}.attributes"
+    return request_attributes(spec, endpoint), noun, f"a request to {endpoint.name} has"
 
 
 def _condition(condition: Condition, attribute: Attribute, key: str, report: Report) -> None:

@@ -120,7 +120,7 @@ _COMPARISON = Record(
 )
 
 
-class _Targeted(msgspec.Struct, frozen=True):
+class Targeted(msgspec.Struct, frozen=True):
     """`JP`, `[JP, TW]`, `{not: web}`, `{min: 18, max: 65}`: reads to the fields of a Condition."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
@@ -171,7 +171,7 @@ ASSIGNED = Record(
             description="Of its units: they keep the control, also after the treatment has shipped, until close.",
         ),
         "targeting": Key(
-            shape=MapOf(of=_Targeted(), pattern=NAME),
+            shape=MapOf(of=Targeted(), pattern=NAME),
             example="{country: [JP, TW], platform: {not: web}}",
             description="Whom it is for, by attributes of the request: a value, a list, {not: ...}, {min: , max: }.",
         ),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..errors import NotFound, Problem, ProjectError
-from . import analyses, build, experiment_checks, experiments, files, profiles, references, rollouts, trainers, unit_metrics, yaml
+from . import analyses, build, experiment_checks, experiments, files, profiles, references, rollouts, rules, trainers, unit_metrics, yaml
 from .names import name_problem
 from .report import Report
 from .sections import MODEL, PROJECT, SECTIONS
@@ -95,7 +95,10 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
     files.orphans(folder, "features", declared.feature_views, "a feature view", report)
     files.orphans(folder, "sources", declared.events, "an event", report)
     models, registered = _models(folder, report)
-    endpoints = {name: build.endpoint(name, found, f"endpoints.{name}", report) for name, found in sound("endpoints").items()}
+    endpoints = {
+        name: build.endpoint(name, found | {"rules": rules.build(found.get("rules", ()))}, f"endpoints.{name}", report)
+        for name, found in sound("endpoints").items()
+    }
     spec = ProjectSpec(
         name=values.get("name", ""),
         now=values.get("now"),
@@ -114,6 +117,7 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
     analyses.check(spec, declared, report)
     unit_metrics.check(spec, declared, report)
     experiment_checks.check(spec, declared, report)
+    rules.check(spec, declared, report)
     trainers.check(folder, models.values(), report)
     return spec
 

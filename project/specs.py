@@ -87,6 +87,49 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class RuleBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="rule"):
+    """What is common to all rules over a ranking. `where` and `by` name a key of an entity, or `view.feature`, of the candidates."""
+
+    when: tuple[Condition, ...] = ()  # of the request's attributes
+    since: datetime | None = None  # `from:`
+    until: datetime | None = None  # no longer
+
+
+class Block(RuleBase, frozen=True, kw_only=True, tag="block"):
+    where: tuple[Condition, ...]
+
+
+class Boost(RuleBase, frozen=True, kw_only=True, tag="boost"):
+    """score x times + add. "$name": the parameter of this name."""
+
+    where: tuple[Condition, ...]
+    times: float | str = 1.0
+    add: float | str = 0.0
+
+
+class Pin(RuleBase, frozen=True, kw_only=True, tag="pin"):
+    key: str  # of an entity
+    item: int | str
+    position: int  # from 1
+
+
+class Reserve(RuleBase, frozen=True, kw_only=True, tag="reserve"):
+    """The group stands there and nowhere else."""
+
+    where: tuple[Condition, ...]
+    positions: tuple[int, ...]
+
+
+class Cap(RuleBase, frozen=True, kw_only=True, tag="cap"):
+    """At most so many of one value of `by` in an answer."""
+
+    by: str
+    max: int | str  # "$name": a parameter
+
+
+Rule = Block | Boost | Pin | Reserve | Cap
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     objective: str
@@ -98,6 +141,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     online_cache: timedelta = timedelta(seconds=1)  # for so long the gateway keeps a row that it has read
     max_candidates: int = 1000  # of a request to the gateway
     routing: Literal["weighted", "sticky"] = "weighted"  # who splits the units between the variants: the target, or the gateway
+    rules: tuple[Rule, ...] = ()  # as they are written
 
 
 class RolloutStep(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,19 +17,23 @@ import msgspec
 from ...errors import IsthmusError, NotFound
 from ...events.emit import emit_stream
 from ...events.port import Rejected, Row
+from ...project.specs import Rule
 from ...project.streams import Stream, exposed_events, streams_of
 from ...runtime import Project
 from ..port import NO_PARAMETERS, Reply
 from . import log_rows
 from .answer_numbers import AnswerNumbers
 from .arms import Arms
+from .arranging import Candidates, steps, told
 from .assignment import Assigner, Decision
+from .explaining import Explanation, Scored, explained
 from .live_reader import LiveReader, reader_of
-from .log_rows import Answered
+from .log_rows import Answered, Overruled
 from .log_writer import CLOSING, Emit, LogWriter
-from .models import REFRESH, Deployed, Models
-from .ranking import as_scores, order, shown
+from .models import REFRESH, Deployed, Models, Rows
+from .ranking import as_scores, order, shown, unruled
 from .request import RankRequest, asked_of, context_of, parsed, shape_of, unit_of
+from .rulebook import Rulebook, name_of, pinned
 from .streams import STREAMS
 from .tally import Tally
 
@@ -46,6 +50,7 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     assignments: dict[str, str] = {}  # the unit's arm by run; absent when it is in none
     parameters: dict[str, Any] = {}  # that the model was asked with; absent where the endpoint has none
     exposures: tuple[str, ...] = ()  # ids that events refer to as exposure_id; absent where none do and nothing is tested
+    positions: tuple[int, ...] = ()  # of the items; absent where they are 1, 2, 3, ... as no place before the last stays empty
     problems: tuple[str, ...] = ()  # exposures that could not be delivered, of this answer or of earlier ones; absent when all is well
 
     def __str__(self) -> str:
@@ -75,8 +80,9 @@ class _Question(msgspec.Struct, frozen=True):
     asked: RankRequest
     assigner: Assigner
     deployed: Deployed
-    instances: list[dict[str, Any]]
-    stale: tuple[str, ...]
+    rows: Rows
+    sent: int  # candidates; those after them are there for a pin
+    rules: tuple[Rule, ...]
     began: float
 
 
@@ -117,6 +123,7 @@ class Gateway:
         self._rng = rng or Random()  # noqa: S311  exploration is no secret
         self._own_live = reader_of(project, [found])
         weakref.finalize(self, self._own_live.end)
+        self._rulebook = Rulebook(found, project.spec)
         self._arms = Arms(found, live or self._own_live)
         self._writer = LogWriter(
             emit or partial(_emit, project), name=endpoint, durable=durable, closers=project.before_close, lost=self._arms.lost
@@ -154,11 +161,7 @@ class Gateway:
 
     def rank(self, request: Mapping[str, Any]) -> Ranking:
         """Invalid: the request. ModelError, Busy, Unavailable: the endpoint. An exposure that is lost is told in `problems`."""
-        began = time.perf_counter()
-        asked = parsed(request, self._shape)
-        assigner, deployed = self._arms.now(), self._models.now()
-        instances, stale = self._models.instances(asked, deployed.inputs)
-        question = _Question(asked, assigner, deployed, instances, stale, began)
+        question = self._question(request)
         request_id = self._numbers.take()
         try:
             return self._answered(question, request_id)
@@ -166,26 +169,67 @@ class Gateway:
             self._numbers.give_back(request_id)
             raise
 
-    def _answered(self, question: _Question, request_id: str) -> Ranking:
-        asked, assigner, deployed = question.asked, question.assigner, question.deployed
-        decision = assigner.decide(asked.unit, asked.context)
+    def explain(self, request: Mapping[str, Any]) -> Explanation:
+        """What each rule does to the order of this request, by its arms; nothing is drawn, shown or logged. Raises what `rank` does."""
+        question = self._question(request)
+        scored = self._scored(question, f"s-{secrets.token_hex(8)}")
+        every, _ = steps(question.rules, scored.candidates, scored.decision.parameters)
+        return explained(self.endpoint.name, scored, every)
+
+    def _question(self, request: Mapping[str, Any]) -> _Question:
+        began = time.perf_counter()
+        asked = parsed(request, self._shape)
+        sent = len(asked.candidates)
+        rules = self._rulebook.active(asked.entity, asked.context, self.project.now()) if self.endpoint.rules else ()
+        if added := pinned(rules, asked):
+            asked = msgspec.structs.replace(asked, candidates=[*asked.candidates, *added])
+        assigner, deployed = self._arms.now(), self._models.now()
+        return _Question(asked, assigner, deployed, self._models.rows(asked, deployed.inputs), sent, rules, began)
+
+    def _scored(self, question: _Question, request_id: str) -> Scored:
+        asked, deployed = question.asked, question.deployed
+        decision = question.assigner.decide(asked.unit, asked.context)
         if decision.variant is not None and decision.variant not in deployed.models:
-            decision = self._gone(assigner)
+            decision = self._gone(question.assigner)
         reply, decision = self._reply(question, request_id, decision)
         if reply.variant not in deployed.models:  # deployed since we looked
             deployed = self._models.again()
         version = f"{deployed.models.get(reply.variant, self.endpoint.name)}@{reply.version}"
         scores = as_scores(reply.predictions, len(asked.candidates), who=f"{reply.variant} ({version})")
-        best = order(asked.candidates, scores, maximise=self._maximise)
+        candidates = Candidates(
+            items=asked.candidates,
+            scores=scores,
+            best=order(asked.candidates, scores, maximise=self._maximise),
+            features=question.rows.ruled,
+            sent=question.sent,
+            slots=asked.slots,
+            maximise=self._maximise,
+        )
+        return Scored(decision=decision, variant=reply.variant, version=version, candidates=candidates)
+
+    def _answered(self, question: _Question, request_id: str) -> Ranking:
+        asked, assigner = question.asked, question.assigner
+        scored = self._scored(question, request_id)
+        decision, candidates = scored.decision, scored.candidates
         explore = self._explore if decision.explore is None else decision.explore / 100
-        places, explored = shown(asked.candidates, scores, best, slots=asked.slots, explore=explore, rng=self._rng)
+        if question.rules:
+            every, eligible = steps(question.rules, candidates, decision.parameters)
+            explore = explore if self._rulebook.drawable else 0.0  # an arm may set it that started before these rules were written
+            places, explored = shown(asked.candidates, candidates.scores, every[-1].arrangement, explore=explore, rng=self._rng)
+            done = told(every, asked.candidates, explored=explored)
+            self.tally.overruled([name_of(rule) for rule, _ in done])
+            overruled = Overruled(self._rulebook.digest, eligible, tuple([text for _, text in done]))
+        else:
+            arrangement = unruled(candidates.best, asked.slots)
+            places, explored = shown(asked.candidates, candidates.scores, arrangement, explore=explore, rng=self._rng)
+            overruled = Overruled(self._rulebook.digest)
         answered = Answered(
             request_id=request_id,
             moment=self.project.now(),
             endpoint=self.endpoint.name,
             unit=asked.unit,
-            variant=reply.variant,
-            version=version,
+            variant=scored.variant,
+            version=scored.version,
             entity=asked.entity,
             explored=explored,
             decision=decision,
@@ -194,21 +238,25 @@ class Gateway:
         rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, places)}
         if "rankings" in self._streams or assigner.assigns:
             milliseconds = 1000 * (time.perf_counter() - question.began)
-            rows["rankings"] = [log_rows.ranking(answered, asked.candidates, best, explore=explore, milliseconds=milliseconds)]
+            rows["rankings"] = [
+                log_rows.ranking(answered, asked.candidates, candidates.best, overruled, explore=explore, milliseconds=milliseconds)
+            ]
         rows["assignments"] = self._arms.unlogged(assigner, decision, asked.unit, answered.moment, asked.context)
         ids = tuple([log_rows.exposure_id(request_id, place.position) for place in places])
+        positions = tuple([place.position for place in places])
         return Ranking(
             items=tuple([place.item for place in places]),
             scores=tuple([place.score for place in places]),
             propensities=tuple([place.propensity for place in places]),
-            variant=reply.variant,
-            version=version,
-            rules=(),
+            variant=scored.variant,
+            version=scored.version,
+            rules=overruled.texts,
             request_id=request_id,
-            stale_features=question.stale,
+            stale_features=question.rows.stale,
             assignments=dict(decision.arms),
             parameters=dict(decision.parameters),
             exposures=ids if self._tells_exposures or assigner.assigns else (),
+            positions=positions if positions and positions[-1] != len(positions) else (),
             problems=self._writer.put(rows),  # the answer is given all the same: what is lost biases every later evaluation, and is said
         )
 
@@ -245,7 +293,7 @@ class Gateway:
 
     def score(self, request: Mapping[str, Any], *, variant: str | None = None, parameters: Mapping[str, object] = NO_PARAMETERS) -> Reply:
         """Only ask the models: nothing is shown, so no exposure. What deploy's smoke test calls."""
-        instances, _ = self._models.instances(parsed(request, self._shape), self._models.now().inputs)
+        instances = self._models.rows(parsed(request, self._shape), self._models.now().inputs).instances
         request_id = f"s-{secrets.token_hex(8)}"
         reply = self.project.target.endpoints.invoke(
             self.endpoint.name, instances, variant=variant, request_id=request_id, parameters=parameters
@@ -257,16 +305,16 @@ class Gateway:
         """Whether the endpoint is there, and the features of `request` can be read: raises what `rank` would."""
         inputs = self._models.now().inputs
         if request is not None:
-            self._models.instances(parsed(request, self._shape), inputs)
+            self._models.rows(parsed(request, self._shape), inputs)
 
     def _reply(self, question: _Question, request_id: str, decision: Decision) -> tuple[Reply, Decision]:
         try:
-            return self._invoke(question.instances, request_id, decision), decision
+            return self._invoke(question.rows.instances, request_id, decision), decision
         except NotFound:
             if decision.variant is None:
                 raise
         unassigned = self._gone(question.assigner)
-        return self._invoke(question.instances, request_id, unassigned), unassigned
+        return self._invoke(question.rows.instances, request_id, unassigned), unassigned
 
     def _gone(self, assigner: Assigner) -> Decision:
         """The variant that an arm names is not there: the call goes where any goes, with the defaults, and counts for no arm."""

@@ -66,7 +66,17 @@ def exposures(answered: Answered, places: Iterable[Shown]) -> list[Row]:
     ]
 
 
-def ranking(answered: Answered, candidates: Sequence[Item], best: Sequence[int], *, explore: float, milliseconds: float) -> Row:
+class Overruled(msgspec.Struct, frozen=True):
+    """What an endpoint's rules did to an answer; nothing, by default."""
+
+    digest: str | None = None  # of the rules as they are written; None: there are none
+    eligible: Sequence[int] | None = None  # places among the candidates; None: all
+    texts: tuple[str, ...] = ()
+
+
+def ranking(
+    answered: Answered, candidates: Sequence[Item], best: Sequence[int], overruled: Overruled, *, explore: float, milliseconds: float
+) -> Row:
     gateway, _, number = answered.request_id.rpartition("-")
     return {
         "event_id": answered.request_id,
@@ -77,6 +87,9 @@ def ranking(answered: Answered, candidates: Sequence[Item], best: Sequence[int],
         "model_order": _encode(best).decode(),
         "explore": explore,
         "milliseconds": milliseconds,
+        "eligible": None if overruled.eligible is None else _encode(overruled.eligible).decode(),
+        "rules": _encode(overruled.texts).decode() if overruled.texts else None,
+        "rules_digest": overruled.digest,
     }
 
 

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, final
 
 import msgspec
 
 from ...errors import Invalid, NotFound
-from ...feature_store.online import OnlineReader
+from ...feature_store.online import OnlineReader, Served
 from ...feature_store.row_cache import RowCache
 from ...project.specs import Endpoint
 from ...runtime import Project
 from .inputs import Inputs, manifest_of, union, view_keys
 from .request import RankRequest
+from .rulebook import Rulebook
 
 REFRESH = timedelta(seconds=1)  # how old the list of variants may be; a new variant has no traffic and takes longer to start
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Of the candidates, in their order."""
+
+    instances: list[dict[str, Any]]  # what the models are asked with
+    stale: tuple[str, ...]  # `view.feature`, served as null
+    ruled: list[dict[str, Any]]  # the key, and `view.feature` of those that rules read
 
 
 class Deployed(msgspec.Struct, frozen=True):
@@ -38,6 +48,7 @@ class Models:
         self._manifests: dict[tuple[str, int], Any] = {}
         self._deployed: Deployed | None = None
         self._local = threading.local()
+        self._ruled = Rulebook(endpoint, project.spec).features
         self._cache = RowCache(project.target.online, endpoint.online_cache) if endpoint.online_cache else None
 
     def now(self) -> Deployed:
@@ -66,19 +77,14 @@ class Models:
             manifest = self._manifests[model, version] = manifest_of(self._project, model, version)
         return manifest
 
-    def instances(self, asked: RankRequest, inputs: Inputs) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-        """One row a candidate. The features of the other entities are read once and shared."""
-        shared = dict(asked.attributes)
-        for name in inputs.attributes:
-            if name not in shared:
-                raise Invalid(f"{self._endpoint.name}: the deployed models read {name}", remedy=f"send {name}, or give it in serve_as")
-        shared.update(inputs.constants)
+    def rows(self, asked: RankRequest, inputs: Inputs) -> Rows:
+        """One row a candidate. The features of the other entities are read once and shared; all that is read is read in one call."""
         candidates_key = self._project.spec.entities[asked.entity].key
-        for view, (key, names) in inputs.views.items():
-            if key != candidates_key and key not in asked.keys:
-                raise Invalid(f"{self._endpoint.name}: {key} is missing", remedy=f"the deployed models read {view}.{names[0]}")
+        _check_complete(asked, inputs, candidates_key, self._endpoint.name)
+        shared = asked.attributes | inputs.constants
         wanted = {view: asked.candidates if key == candidates_key else [asked.keys[key]] for view, (key, _) in inputs.views.items()}
-        features = self._reader(inputs).read(wanted)
+        ruled = self._ruled.get(asked.entity, {})
+        features = self._reader(inputs).read(wanted | dict.fromkeys(ruled, asked.candidates))
         rows: list[dict[str, Any]] = [{} for _ in asked.candidates]
         stale: list[str] = []
         for view, (key, names) in inputs.views.items():
@@ -91,13 +97,36 @@ class Models:
                 for name in names:
                     shared[name] = served.rows[0][name]
             stale += [f"{view}.{name}" for name in names if f"{view}.{name}" in served.stale_features]
-        return [shared | row for row in rows], tuple(stale)
+        of_rules: list[dict[str, Any]] = [{candidates_key: key} for key in asked.candidates]
+        for view, names in ruled.items():
+            stale += _add(of_rules, view, names, features[view])
+        return Rows([shared | row for row in rows], tuple(dict.fromkeys(stale)), of_rules)
 
     def _reader(self, inputs: Inputs) -> OnlineReader:
         """One for each thread: a reader serves one at a time."""
         views, reader = getattr(self._local, "reader", (None, None))
         if reader is None or views != inputs.views:
             features = {view: names for view, (_, names) in inputs.views.items()}
+            for view, names in (pair for views in self._ruled.values() for pair in views.items()):
+                features[view] = tuple(dict.fromkeys((*features.get(view, ()), *names)))
             reader = OnlineReader(self._project, features, cache=self._cache)
             self._local.reader = (inputs.views, reader)
         return reader
+
+
+def _check_complete(asked: RankRequest, inputs: Inputs, candidates_key: str, endpoint: str) -> None:
+    """Invalid: a model reads what the request has not."""
+    for name in inputs.attributes:
+        if name not in asked.attributes:
+            raise Invalid(f"{endpoint}: the deployed models read {name}", remedy=f"send {name}, or give it in serve_as")
+    for view, (key, names) in inputs.views.items():
+        if key != candidates_key and key not in asked.keys:
+            raise Invalid(f"{endpoint}: {key} is missing", remedy=f"the deployed models read {view}.{names[0]}")
+
+
+def _add(rows: list[dict[str, Any]], view: str, names: Sequence[str], served: Served) -> list[str]:
+    """To the `rows`, by `view.feature`; and which of them are stale."""
+    qualified = {f"{view}.{name}": name for name in names}
+    for row, stored in zip(rows, served.rows, strict=True):
+        row.update((key, stored[name]) for key, name in qualified.items())
+    return [key for key in qualified if key in served.stale_features]

@@ -1,9 +1,13 @@
-"""Scores to an order, exploration, and the probability of what was shown. Pure."""
+"""Scores to an order, exploration, and the probability of what was shown. Pure.
+
+A place of an answer belongs to exactly one lane: a pinned item's, a reserved group's, or the free one (arranging.py). Without rules there
+is one lane, of all places and candidates.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 import msgspec
@@ -22,33 +26,72 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     propensity: float
 
 
+class Lane(msgspec.Struct, frozen=True, kw_only=True):
+    """Places that some candidates share. Candidates are indexes."""
+
+    places: Sequence[int]  # from 1, in their order
+    arranged: Sequence[int]  # best first, without those whose group is full
+    members: int  # how many a draw puts in order: the sum of the groups' quotas
+    groups: tuple[tuple[Sequence[int], int], ...] = ()  # (members, quota below their number); all others may be drawn
+    quotas: Mapping[int, float] = {}  # of members of these groups: quota / number of members
+
+
+class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
+    lanes: tuple[Lane, ...]
+    pins: Mapping[int, int] = {}  # place -> candidate
+
+
 def order(items: Sequence[Item], scores: Sequence[float], *, maximise: bool = True) -> list[int]:
     """Indexes, best first; ties go to the smaller item id."""
     sign = -1 if maximise else 1
     return sorted(range(len(items)), key=lambda at: (sign * scores[at], items[at]))
 
 
-def propensity(*, is_best: bool, explore: float, candidates: int) -> float:
-    """Probability that this item is shown at this place: (1-e) when the model puts it there, and e/n by a random order."""
-    return round((1 - explore) * is_best + explore / candidates, 12)  # 0.9625, not 0.9624999999999999, in every log
+def unruled(best: Sequence[int], slots: int) -> Arrangement:
+    """Of an answer without rules."""
+    return Arrangement(lanes=(Lane(places=range(1, min(slots, len(best)) + 1), arranged=best, members=len(best)),))
+
+
+def propensity(*, is_best: bool, explore: float, candidates: int, quota: float = 1) -> float:
+    """Probability that this item is shown at this place: (1-e) when it is arranged there, and e (q/n) / m by a random order.
+
+    `candidates`: m, those that a draw puts in order; `quota`: q/n, the share of the item's group that is drawn.
+    """
+    return round((1 - explore) * is_best + explore * quota / candidates, 12)  # 0.9625, not 0.9624999999999999, in every log
 
 
 def shown(
-    items: Sequence[Item], scores: Sequence[float], best: Sequence[int], *, slots: int, explore: float, rng: Random
+    items: Sequence[Item], scores: Sequence[float], arrangement: Arrangement, *, explore: float, rng: Random
 ) -> tuple[tuple[Shown, ...], bool]:
-    """The first `slots` places of the order `best`, or, of a share `explore` of all answers, of one drawn at random; and which it was."""
+    """The places as they are arranged, or, of a share `explore` of all answers, each lane in random order; and which it was."""
     explored = explore > 0 and rng.random() < explore
-    final = rng.sample(best, len(best)) if explored else best
-    places = tuple(
-        Shown(
-            item=items[at],
-            position=place + 1,
-            score=scores[at],
-            propensity=propensity(is_best=at == best[place], explore=explore, candidates=len(items)),
-        )
-        for place, at in enumerate(final[:slots])
-    )
-    return places, explored
+    places = [
+        Shown(item=items[at], position=place, score=scores[at], propensity=1.0 if lane is None else _chance(lane, number, at, explore))
+        for lane, number, place, at in _filled(arrangement, rng if explored else None)
+    ]
+    return tuple(sorted(places, key=lambda one: one.position) if len(arrangement.lanes) > 1 or arrangement.pins else places), explored
+
+
+def _filled(arrangement: Arrangement, rng: Random | None) -> Iterator[tuple[Lane | None, int, int, int]]:
+    """(lane, the number of the place in it, place, candidate)."""
+    for lane in arrangement.lanes:
+        final = lane.arranged if rng is None else _drawn(lane, rng)
+        yield from ((lane, number, place, at) for number, (place, at) in enumerate(zip(lane.places, final, strict=False)))
+    yield from ((None, 0, place, at) for place, at in arrangement.pins.items())
+
+
+def _chance(lane: Lane, number: int, at: int, explore: float) -> float:
+    quota = lane.quotas.get(at, 1)
+    return propensity(is_best=at == lane.arranged[number], explore=explore, candidates=lane.members, quota=quota)
+
+
+def _drawn(lane: Lane, rng: Random) -> list[int]:
+    """Of each group as many as its quota, then all in random order."""
+    if not lane.groups:
+        return rng.sample(lane.arranged, lane.members)
+    of_groups = (at for group, quota in lane.groups for at in rng.sample(group, quota))
+    members = [*(at for at in lane.arranged if at not in lane.quotas), *of_groups]
+    return rng.sample(members, len(members))
 
 
 def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[float]:

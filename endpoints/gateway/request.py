@@ -26,7 +26,7 @@ class RankRequest(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     entity: str  # of the candidates
     candidates: list[int | str]
-    slots: int
+    slots: int  # may be more than there are candidates
     keys: dict[str, int | str]  # entity key -> value, without the candidates
     attributes: dict[str, Any]
     context: dict[str, Any]  # the attributes, and those of the request alone: experiments target by them
@@ -202,7 +202,7 @@ def _slots(slots: object, candidates: int, endpoint: str) -> int:
         return candidates
     if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
         raise Invalid(f"{endpoint}: slots {_quoted(slots)} is not a number of places", remedy="give a whole number from 1, or leave it out")
-    return min(slots, candidates)
+    return slots
 
 
 def _quoted(value: object) -> str:

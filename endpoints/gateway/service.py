@@ -43,6 +43,7 @@ class _Endpoint:
         self.readiness = Readiness(ready=False, problem="it is warming up")
         self.lost: Counter[Stream] = Counter()  # rows that the counters know of
         self.gone = 0  # calls that went unaimed, alike
+        self.ruled: Counter[str] = Counter()  # answers by rule, alike
 
 
 @final
@@ -172,6 +173,10 @@ class Service:
                 gone = served.gateway.tally.gone
                 self.counters.add(sample(counters.GONE, endpoint=name), gone - served.gone)
                 served.gone = gone
+                ruled = Counter(served.gateway.tally.ruled)
+                for rule, answers in (ruled - served.ruled).items():
+                    self.counters.add(sample(counters.RULED, endpoint=name, rule=rule), answers)
+                served.ruled = ruled
             for figure, value in ((counters.CONFIG, self._live.version), (counters.CONFIG_AGE, self._live.age)):
                 self.counters.set(sample(figure, process=self._process), math.nan if value is None else value)  # NaN: not told
             self.counters.set(counters.WORKERS, 1)

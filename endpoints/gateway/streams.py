@@ -56,13 +56,16 @@ RANKINGS = _stream(
     *_required("string", "endpoint", "gateway"),
     *_required("int64", "sequence"),  # of this gateway's process
     *_required("string", "unit", "variant", "version", "entity"),
-    *_required("string", "candidates"),  # JSON list, as they were sent
-    *_required("string", "model_order"),  # JSON list of their places from 0, best first
+    *_required("string", "candidates"),  # JSON list, as they were sent; then those that only a pin brings
+    *_required("string", "model_order"),  # JSON list of their places from 0, best first by the model alone
     *_required("bool", "explored"),
     *_required("float64", "explore"),  # 0 .. 1
     *_SETTING,
     *_required("float64", "milliseconds"),
     *_COPY,
+    Column(name="eligible", type="string"),  # JSON list of places among the candidates that could be shown; null: all
+    Column(name="rules", type="string"),  # JSON list of what rules did
+    Column(name="rules_digest", type="string"),  # of the rules as they are written; null: there are none
 )
 
 # A unit that was assigned to an arm, once a day and process at least; `segment` is '', or one row more for each, as 'platform=ios'.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable
 
 from .forks import renewed_when_forked
 
@@ -15,6 +16,7 @@ class Tally:
         self.requests: dict[str, int] = {}
         self.errors = 0
         self.gone = 0  # calls that were to be aimed at a variant which is not there
+        self.ruled: Counter[str] = Counter()  # answers that a rule had a say in
         self._seconds: dict[str, deque[float]] = {}
         self.renew()
         renewed_when_forked(self)
@@ -30,6 +32,10 @@ class Tally:
     def failed(self) -> None:
         with self._lock:
             self.errors += 1
+
+    def overruled(self, rules: Iterable[str]) -> None:
+        with self._lock:
+            self.ruled.update(rules)
 
     def aimed_at_nothing(self) -> None:
         with self._lock:

@@ -37,6 +37,7 @@ READS = {
     "models promote": ["models", "promote", "ranker@1"],
     "endpoints list": ["endpoints", "list"],
     "endpoints invoke": ["endpoints", "invoke", "home", ASK],
+    "endpoints explain": ["endpoints", "explain", "home", ASK],
     "endpoints metrics": ["endpoints", "metrics", "home"],
     "endpoints logs": ["endpoints", "logs", "home"],
     "endpoints service": ["endpoints", "service", "home"],

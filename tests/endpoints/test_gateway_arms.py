@@ -25,9 +25,9 @@ from isthmus.tests.endpoints.shop import REQUEST, VARIANTS, live, run
 class Shop:
     """A gateway whose rows are kept, and whose reader looks when it is told."""
 
-    def __init__(self, document=None, **options):
+    def __init__(self, document=None, *, spec=shop.SPEC, **options):
         self.rows = {"exposures": [], "rankings": [], "assignments": []}
-        self.project = shop.project(document)
+        self.project = shop.project(document, spec)
         self.gateway = Gateway(self.project, "ranker", emit=self.keep, durable=True, rng=Random(0), **options)
         self.host, self.state = self.project.target.endpoints, self.project.target.state
 

@@ -5,7 +5,7 @@ import msgspec
 from isthmus.adapters.targets import sql_of
 from isthmus.feature_store.check import check, check_target
 from isthmus.feature_store.port import SqlProblem
-from isthmus.project.specs import Feature
+from isthmus.project.specs import Block, Boost, Cap, Condition, Feature
 
 from ..adapters.sql.example import example
 from .test_schema import with_view
@@ -97,3 +97,18 @@ def test_a_third_partys_check_is_asked_for_every_view():
     problems = check_target(example(), refuse)
     assert asked == [view.sql for view in example().spec.feature_views.values()]
     assert [problem.file for problem in problems] == [view.path for view in example().spec.feature_views.values()]
+
+
+def test_what_rules_read_is_there_and_of_the_type_that_they_compare_it_with():
+    described = example()
+    (name, endpoint), *_ = described.spec.endpoints.items()
+    rules = (
+        Cap(by="item_history.item_crt_7d", max=1),
+        Block(where=(Condition(attribute="item_history.item_ctr_7d", among=("much",)),)),
+        Boost(where=(Condition(attribute="item_history.item_ctr_7d", min=0.1, not_among=(1,)),), times=2.0),
+    )
+    spec = msgspec.structs.replace(described.spec, endpoints={name: msgspec.structs.replace(endpoint, rules=rules)})
+    assert [problem.message for problem in check(msgspec.structs.replace(described, spec=spec))] == [
+        f"endpoints.{name}.rules[0].cap.by: item_history.item_crt_7d is not a feature",
+        f"endpoints.{name}.rules[1].block.where.item_history.item_ctr_7d: 'much' is not of type float64, as item_history.item_ctr_7d is",
+    ]

@@ -26,7 +26,7 @@ CASES = {
     "one arm twice": (P, "treatment: bts", "treatment: random", "treatment: random", "it is 'random', as the control is", "another value"),
     "a metric that is none": (P, "treatment: bts, metric: ctr", "treatment: bts, metric: crt", "metric: crt", "crt is not an objective", "did you mean ctr?"),
     "an arm on the outcome": (P, "arm: impression.policy, control: random, treatment: bts", "arm: click.item_id, control: 1, treatment: 2", "metric: ctr", "ctr counts exposures of impression, and the arm stands on click", "... / click"),
-    "rules": (P, LAST, LAST + "    rules: []\n", "rules:", "endpoints.ranker.rules: not supported yet by this version", "take it out"),
+    "rules": (P, LAST, LAST + "    rules: []\n", "rules:", "endpoints.ranker.rules: a list of 0, where at least 1 is needed", None),
     "shadow traffic": (P, LAST, LAST + "    shadow: {challenger: 10%}\n", "shadow:", "endpoints.ranker.shadow: not supported yet by this version", "take it out"),
     "unknown routing": (P, LAST, LAST + "    routing: wieghted\n", "routing:", "'wieghted' is not known here", "did you mean weighted?"),
     "an unknown key of an event": (P, "owner: home", "ownr: home", "ownr:", "events.impression.ownr: ownr is not a key of an event", "owner?"),

@@ -1,4 +1,4 @@
-"""The shop of the experiments' specification (EXPERIMENTS.md, section 1), without rules, interleaving and monitors, which come later."""
+"""The shop of the experiments' specification (EXPERIMENTS.md, section 1); caps per unit, interleaving and monitors come later."""
 
 FILES = {
     "project.yaml": """
@@ -29,7 +29,8 @@ events:
       visitor_id: {type: string}
 objectives:
   ctr: {rate: click / impression, within: 30m}
-feature_views: {}
+feature_views:
+  item_profile: {entity: item}
 endpoints:
   ranker:
     objective: ctr
@@ -40,6 +41,12 @@ endpoints:
     parameters:
       blend:    {type: float, min: 0, max: 1, default: 0.5}
       ad_boost: {type: float, min: 0.5, max: 2, default: 1}
+    rules:
+      - block:   {where: {item_profile.item_kind: recalled}}
+      - boost:   {where: {item_profile.item_kind: ad}, times: $ad_boost}
+      - pin:     {item_id: 7, position: 1, from: 2019-11-29, until: 2019-12-01, when: {country: JP}}
+      - reserve: {where: {item_profile.item_kind: ad}, positions: [3, 8]}
+      - cap:     {by: item_profile.item_category, max: 2, per: response}
 metrics:
   clicks:        {sum: click, within: 7d, before: 14d}
   bought:        {any: purchase, within: 7d}
@@ -66,6 +73,9 @@ experiments:
   blend_up:
     {layer: home, arms: {control: {}, low: {blend: 0.3}, high: {blend: 0.7}}, share: 30%, metric: ctr, plan: {minimum_effect: 3%}}
   policy_test: {arm: impression.policy, control: random, treatment: bts, metric: ctr}
+""",
+    "features/item_profile.sql": """
+SELECT item_id, event_timestamp, 'ad' AS item_kind, 1 AS item_category FROM events_impression
 """,
     "profiles.yaml": "default: local\ntargets:\n  local: {}\n",
     "models/popular.yaml": """

@@ -209,7 +209,7 @@ def test_a_bound_of_a_number_is_a_condition(shop):
 
 
 def test_the_view_of_what_an_event_followed_is_nobody_elses(shop):
-    shop.edit(P, "feature_views: {}", "tables: {view_exposed: data/x.csv}")
+    shop.edit(P, "feature_views:\n", "tables: {view_exposed: data/x.csv}\nfeature_views:\n")
     shop.write("data/x.csv", "a\n1\n")
     (problem,) = shop.problems()
     assert "the table view_exposed, which is made for events.view" in problem.message
@@ -254,7 +254,7 @@ def test_several_mistakes_of_an_experiment_are_told_at_once(shop):
 
 
 LATER = {
-    "    attributes: {platform": "    rules:\n      - cap: {by: item_id, max: 3, per: unit, in: 24h}\n    attributes: {platform",
+    "    rules:\n": "    rules:\n      - cap: {by: item_id, max: 3, per: unit, in: 24h}\n",
     "  policy_test: {": "  order_duel: {layer: home, interleave: [champion, challenger], share: 10%, metric: ctr}\n  policy_test: {",
     "name: home_shop\n": "name: home_shop\nmonitors:\n  served_alike: {endpoint: ranker, units: gender, window: 7d}\n",
 }
@@ -266,5 +266,6 @@ def test_what_comes_later_is_refused_by_name_and_nothing_else_of_the_page_is(sho
     problems = shop.problems()
     assert all("not supported yet by this version" in problem.message for problem in problems)
     assert {problem.message.split(":")[0] for problem in problems} == {
-        "endpoints.ranker.rules", "experiments.order_duel.interleave", "monitors",
+        "endpoints.ranker.rules[0].cap.per", "endpoints.ranker.rules[0].cap.in",
+        "experiments.order_duel.interleave", "monitors",
     }  # fmt: skip

@@ -1,0 +1,212 @@
+"""What rules make of a ranking: who is eligible, what a score becomes, which lane a place belongs to. Pure.
+
+Rules come in the order of their kinds: block, boost, pin, reserve, cap (rulebook.py). Candidates are indexes; what is null is of no group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from ...project.specs import Block, Boost, Cap, Condition, Pin, Reserve, Rule
+from .assignment import meets
+from .ranking import Arrangement, Item, Lane, order
+from .rulebook import name_of
+
+TOLD = 5  # moves of a rule that an answer names
+
+
+class Candidates(msgspec.Struct, frozen=True, kw_only=True):
+    items: Sequence[Item]
+    scores: Sequence[float]
+    best: Sequence[int]  # the model's order
+    features: Sequence[Mapping[str, Any]]  # that rules read, by the name that they have there
+    sent: int  # from here on items are only there for a pin
+    slots: int
+    maximise: bool
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What is arranged once a rule is applied."""
+
+    rule: Rule | None  # None: before all rules
+    arrangement: Arrangement
+    done: str = ""  # what it did whatever a draw would give
+    group: frozenset[int] | None = None  # whose moves it answers for; None: those who lose by it
+
+
+class _State(msgspec.Struct, frozen=True, kw_only=True):
+    of: Candidates
+    parameters: Mapping[str, Any]
+    ranked: Sequence[int]  # eligible and not pinned, best first
+    scores: Sequence[float]
+    blocked: frozenset[int] = frozenset()
+    pins: Mapping[int, int] = {}  # place -> candidate
+    reserves: tuple[tuple[Reserve, frozenset[int]], ...] = ()
+    caps: tuple[Cap, ...] = ()
+
+
+def steps(rules: Sequence[Rule], candidates: Candidates, parameters: Mapping[str, Any]) -> tuple[tuple[Step, ...], list[int]]:
+    """The last one is what is shown; and who was eligible."""
+    ranked = [at for at in candidates.best if at < candidates.sent]
+    state = _State(of=candidates, parameters=parameters, ranked=ranked, scores=candidates.scores)
+    every = [Step(rule=None, arrangement=_arranged(state))]
+    for rule in rules:
+        state, done, group = _APPLIED[type(rule)](rule, state)
+        every.append(Step(rule=rule, arrangement=_arranged(state), done=done, group=group))
+    return tuple(every), sorted([*state.ranked, *state.pins.values()])
+
+
+_Applied = tuple[_State, str, frozenset[int] | None]
+
+
+def _block(rule: Block, state: _State) -> _Applied:
+    group = _members(rule.where, state.of)
+    leaving = [state.of.items[at] for at in state.ranked if at in group]
+    ranked = [at for at in state.ranked if at not in group]
+    return _changed(state, ranked=ranked, blocked=state.blocked | group), _listed([f"-{item}" for item in leaving], " "), frozenset()
+
+
+def _boost(rule: Boost, state: _State) -> _Applied:
+    group = _members(rule.where, state.of)
+    times, add = (_figure(value, state.parameters) for value in (rule.times, rule.add))
+    scores = [score * times + add if at in group else score for at, score in enumerate(state.scores)]
+    place_of = {at: place for place, at in enumerate(order(state.of.items, scores, maximise=state.of.maximise))}
+    return _changed(state, scores=scores, ranked=sorted(state.ranked, key=place_of.__getitem__)), "", group
+
+
+def _pin(rule: Pin, state: _State) -> _Applied:
+    place, slots = rule.position, state.of.slots
+    at = state.of.items.index(rule.item) if place <= slots else -1
+    stands = next((elsewhere for elsewhere, pinned in state.pins.items() if pinned == at), None)
+    if place > slots:
+        problem = f": beyond {slots} place{'s' * (slots != 1)}"
+    elif at in state.blocked:
+        problem = ": blocked"
+    elif place in state.pins:
+        problem = f": {state.of.items[state.pins[place]]} stands there"
+    elif stands is not None:
+        problem = f": it stands at {stands}"
+    else:
+        state = _changed(state, ranked=[other for other in state.ranked if other != at], pins={**state.pins, place: at})
+        problem = ""
+    return state, f"-> {place}{problem}", frozenset()
+
+
+def _reserve(rule: Reserve, state: _State) -> _Applied:
+    group = _members(rule.where, state.of)
+    state = _changed(state, reserves=(*state.reserves, (rule, group)))
+    lane = _arranged(state).lanes[len(state.reserves) - 1]
+    empty = [f"{place} stays empty" for place in lane.places[lane.members :]]
+    return state, ", ".join(empty), group
+
+
+def _cap(rule: Cap, state: _State) -> _Applied:
+    return _changed(state, caps=(*state.caps, rule)), "", None
+
+
+_APPLIED: Mapping[type[Rule], Callable[[Any, _State], _Applied]] = {
+    Block: _block,
+    Boost: _boost,
+    Pin: _pin,
+    Reserve: _reserve,
+    Cap: _cap,
+}
+
+
+def _changed(state: _State, **fields: Any) -> _State:
+    return msgspec.structs.replace(state, **fields)
+
+
+def _figure(value: float | str, parameters: Mapping[str, Any]) -> Any:
+    return parameters[value.removeprefix("$")] if isinstance(value, str) else value
+
+
+def _members(where: Sequence[Condition], of: Candidates) -> frozenset[int]:
+    return frozenset([at for at, features in enumerate(of.features) if meets(where, features)])
+
+
+def _arranged(state: _State) -> Arrangement:
+    lanes: list[Lane] = []
+    rest, taken = state.ranked, set(state.pins)
+    for reserve, group in state.reserves:
+        places = [place for place in sorted(reserve.positions) if place <= state.of.slots and place not in taken]
+        inside = [at for at in rest if at in group]
+        rest = [at for at in rest if at not in group]
+        taken.update(places)
+        lanes.append(Lane(places=places, arranged=inside, members=len(inside)))
+    last = min(state.of.slots, len(rest) + len(taken))
+    free = [place for place in range(1, last + 1) if place not in taken]
+    return Arrangement(lanes=(*lanes, _free(state, rest, free)), pins=state.pins)
+
+
+def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
+    """The lane of whoever has no reserved place, under the caps."""
+    caps = [(cap.by, _figure(cap.max, state.parameters), dict[Any, int]()) for cap in state.caps]
+    for by, most, left in caps:
+        for value in (value for at in state.pins.values() if (value := state.of.features[at][by]) is not None):
+            left[value] = max(0, left.get(value, most) - 1)
+    quota = dict(caps[0][2]) if len(caps) == 1 else {}
+    arranged = []
+    for at in rest:
+        groups = [(left, value, most) for by, most, left in caps if (value := state.of.features[at][by]) is not None]
+        if all(left.setdefault(value, most) > 0 for left, value, most in groups):
+            arranged.append(at)
+            for left, value, _ in groups:
+                left[value] -= 1
+    if len(caps) != 1:  # nothing is drawn under several (project/rules.py)
+        return Lane(places=places, arranged=arranged, members=len(arranged))
+    by, most, _ = caps[0]
+    return _drawable(places, arranged, _grouped(state, rest, by), {value: quota.get(value, most) for value in caps[0][2]})
+
+
+def _grouped(state: _State, rest: Sequence[int], by: str) -> dict[Any, list[int]]:
+    groups: dict[Any, list[int]] = {}
+    for at in rest:
+        if (value := state.of.features[at][by]) is not None:
+            groups.setdefault(value, []).append(at)
+    return groups
+
+
+def _drawable(places: Sequence[int], arranged: Sequence[int], groups: Mapping[Any, list[int]], most: Mapping[Any, int]) -> Lane:
+    """Of a group that its quota does not hold whole, so many are drawn."""
+    short = tuple((members, most[value]) for value, members in groups.items() if most[value] < len(members))
+    quotas = {at: quota / len(members) for members, quota in short for at in members}
+    return Lane(places=places, arranged=arranged, members=len(arranged), groups=short, quotas=quotas)
+
+
+def told(every: Sequence[Step], items: Sequence[Item], *, explored: bool) -> list[tuple[Rule, str]]:
+    """What each rule did, of those that did something. What is drawn has no order that a rule would have changed."""
+    texts: list[tuple[Rule, str]] = []
+    for before, step in pairwise(every):
+        moves = [] if explored or step.group == frozenset() else _moves(placed(before.arrangement), placed(step.arrangement), step.group)
+        words = [text for text in (step.done, _listed([f"{items[at]} {was} -> {now}" for at, was, now in moves], ", ")) if text]
+        if words and step.rule is not None:
+            pin = isinstance(step.rule, Pin)
+            texts.append((step.rule, f"{name_of(step.rule)}{' ' if pin else ': '}{', '.join(words)}"))
+    return texts
+
+
+def placed(arrangement: Arrangement) -> dict[int, int]:
+    """Candidate -> place."""
+    lanes = {at: place for lane in arrangement.lanes for place, at in zip(lane.places, lane.arranged, strict=False)}
+    return lanes | {at: place for place, at in arrangement.pins.items()}
+
+
+def _moves(before: Mapping[int, int], after: Mapping[int, int], group: frozenset[int] | None) -> list[tuple[int, int | str, int | str]]:
+    """(candidate, place before, place after), by the place before; of a `group`, or of those who fall."""
+    moves = []
+    for at in sorted(before.keys() | after.keys(), key=lambda at: (before.get(at, len(before) + 1), after.get(at, 0))):
+        was, now = before.get(at), after.get(at)
+        falls = now is None or (was is not None and now > was)
+        if was != now and (at in group if group is not None else falls):
+            moves.append((at, "out" if was is None else was, "out" if now is None else now))
+    return moves
+
+
+def _listed(words: Sequence[str], between: str) -> str:
+    more = f"{between}and {len(words) - TOLD} more" if len(words) > TOLD else ""
+    return between.join(words[:TOLD]) + more

@@ -1,0 +1,75 @@
+"""The rules of an endpoint: which of them hold for a request, what they read of a candidate, and what they are called. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, final
+
+import msgspec
+
+from ...project.rules import entity_of, reads, undrawable
+from ...project.specs import Block, Boost, Cap, Condition, Endpoint, Pin, ProjectSpec, Reserve, Rule
+from .assignment import meets
+from .request import RankRequest
+
+_ORDER: tuple[type[Rule], ...] = (Block, Boost, Pin, Reserve, Cap)
+
+
+@final
+class Rulebook:
+    """`features`: by entity of the candidates and view, what the rules read."""
+
+    def __init__(self, endpoint: Endpoint, spec: ProjectSpec) -> None:
+        inside = sorted(endpoint.rules, key=lambda rule: _ORDER.index(type(rule)))
+        self._rules = [(rule, entity.name) for rule in inside if (entity := entity_of(reads(rule)[0], spec)) is not None]
+        self.features: dict[str, dict[str, tuple[str, ...]]] = {}
+        for rule, of in self._rules:
+            for view, dot, name in (read.partition(".") for read in reads(rule)):
+                if dot:
+                    views = self.features.setdefault(of, {})
+                    views[view] = tuple(dict.fromkeys((*views.get(view, ()), name)))
+        self.digest = hashlib.sha256(msgspec.json.encode(endpoint.rules)).hexdigest()[:16] if endpoint.rules else None
+        self.drawable = not any(undrawable(endpoint))
+
+    def active(self, entity: str, context: Mapping[str, Any], now: datetime) -> tuple[Rule, ...]:
+        """In the order in which they are applied. `entity`: of the candidates; `context`: the request's attributes."""
+        return tuple([rule for rule, of in self._rules if of == entity and _holds(rule, context, now)])
+
+
+def _holds(rule: Rule, context: Mapping[str, Any], now: datetime) -> bool:
+    return (
+        (rule.since is None or now >= rule.since)
+        and (rule.until is None or now < rule.until)
+        and (not rule.when or meets(rule.when, context))
+    )
+
+
+def pinned(rules: Sequence[Rule], asked: RankRequest) -> list[int | str]:
+    """The items that may have to be shown though nobody sent them."""
+    pins = [rule.item for rule in rules if isinstance(rule, Pin) and rule.position <= asked.slots]
+    return [item for item in dict.fromkeys(pins) if item not in asked.candidates]
+
+
+@lru_cache(maxsize=1_000)
+def name_of(rule: Rule) -> str:
+    """As answers, figures and `explain` call it, whatever its parameters are: `cap item_category 2`."""
+    if isinstance(rule, Pin):
+        return f"pin {rule.item}"
+    if isinstance(rule, Cap):
+        return f"cap {_short(rule.by)} {rule.max}"
+    kind = next(kind for of, kind in ((Block, "block"), (Boost, "boost"), (Reserve, "reserve")) if isinstance(rule, of))
+    return f"{kind} {' '.join(map(_text, rule.where))}"
+
+
+def _text(condition: Condition) -> str:
+    name = _short(condition.attribute)
+    parts = [f"{name}{sign}{'|'.join(map(str, of))}" for sign, of in (("=", condition.among), ("!=", condition.not_among)) if of]
+    bounds = [f"{name}{sign}{of:g}" for sign, of in ((">=", condition.min), ("<=", condition.max)) if of is not None]
+    return " ".join([*parts, *bounds])
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
