@@ -130,7 +130,7 @@ def _known(stack: Stack, key: str) -> Known | None:
 
 
 def _of_session(session: Session) -> Known:
-    caller = session.owner or Caller(session.key, session.token, session.role)
+    caller = session.owner or Caller(session.key, session.token, role=session.role)
     return Known(secret=session.secret, account=session.account, caller=caller, token=session.token, until=session.until)
 
 
