@@ -17,10 +17,10 @@ _REQUESTS = 2000
 @click.option(
     "--example",
     type=click.Choice(["openbandit", "shop"]),
-    help="openbandit: a real log, served, and a bad version taken back. shop: people, a gate that passes, a version promoted."
+    help="openbandit: a real log, served, and a bad version taken back. shop: people, a gate that passes, a version promoted, an A/B test."
     " [default: this folder's, else openbandit]",
 )
-@click.option("--keep", is_flag=True, help="Leave the endpoint up (openbandit).")
+@click.option("--keep", is_flag=True, help="Leave the endpoint up.")
 @click.option("--requests", type=int, help=f"How many requests to serve (openbandit). [default: {_REQUESTS}]")
 def demo(console: Console, example: str | None, *, keep: bool, requests: int | None) -> None:
     from ..lifecycle import demo as openbandit
@@ -51,9 +51,9 @@ def demo(console: Console, example: str | None, *, keep: bool, requests: int | N
         with console.open() as project:
             example = example or project.spec.name
             if example == shop.EXAMPLE:
-                if keep or requests is not None:
-                    raise Invalid("the shop's demo starts no endpoint and serves nothing", remedy="leave --keep and --requests out")
-                console.result(shop.demo_shop(project, on_stage=on_stage))
+                if requests is not None:
+                    raise Invalid("how often the shop's visitors come is the shop's", remedy="leave --requests out")
+                console.result(shop.demo_shop(project, keep=keep, on_stage=on_stage))
             else:
                 served = _REQUESTS if requests is None else requests
                 console.result(openbandit.demo(project, requests=served, keep=keep, on_stage=on_stage))

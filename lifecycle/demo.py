@@ -10,7 +10,7 @@ from ..experiments.replay import Replay
 from ..pipelines.leak import Leak
 from ..runtime import Project
 from .demo_result import CANDIDATES, SLOTS, Demo, RolledBack, Served
-from .demo_stages import OnStage, Stages, auc_of, prepared, require, silent
+from .demo_stages import OnStage, Stages, auc_of, prepared, require, silent, started_for
 
 EXAMPLE = "openbandit"
 ENDPOINT = "ranker"
@@ -45,13 +45,9 @@ def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage
         compared = compare(project, champion.name, challenger.name)
         picture = stage("pictures", lambda: demo_picture(project, (champion.name, challenger.name)), lambda _: "2 pages and a picture")
         page = comparison_page(project, compared)
-        was_there = project.target.endpoints.observe(ENDPOINT) is not None
-        try:
+        with started_for(project, ENDPOINT, keep=keep) as was_there:
             deployment = stage("deploy", lambda: deploy(project, ENDPOINT), lambda ready: f"ready in {ready.seconds:.1f} s")
             served = stage("serve", lambda: _serve(project, requests), lambda seen: f"p99 {seen.p99_ms:.1f} ms, errors {seen.errors:,}")
-        finally:
-            if not (keep or was_there):
-                _stop(project)
         rolled = stage("rehearse a rollout", lambda: _rehearsed(project), lambda result: result.headline)
     first, last = _span(project)
     return Demo(
@@ -165,9 +161,3 @@ def _span(project: Project) -> tuple[datetime, datetime]:
         "SELECT min(event_timestamp) AS first_time, max(event_timestamp) AS last_time FROM events_impression", {}
     )
     return found["first_time"][0].as_py(), found["last_time"][0].as_py()
-
-
-def _stop(project: Project) -> None:
-    for resource in project.target.inventory.list(project.spec.name):
-        if resource.kind == "endpoint" and resource.name == ENDPOINT:
-            project.target.inventory.delete(resource)

@@ -1,4 +1,4 @@
-"""`isthmus demo --example shop`: people of whom all is known, from raw files to a gate that passes and a canary that is promoted."""
+"""`isthmus demo --example shop`: people of whom all is known, from raw files to a canary that is promoted and an A/B test that decides."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from ..feature_store.skew import SkewReport
 from ..pipelines.records import Run
 from ..pipelines.spoken import interval, signed
 from ..project.metrics import CUTOFF
-from .demo_stages import OnStage, Stages, auc_of, future, here, prepared, require, silent
+from .demo_stages import OnStage, Stages, auc_of, future, here, prepared, require, silent, started_for
+from .demo_visitors import Visits
 
 if TYPE_CHECKING:
+    from ..experiments.run_figures import Range, RunResults
     from ..rollouts.rehearsal import Rehearsal
     from ..runtime import Project
 
 EXAMPLE = "shop"
 SCENARIO = "scenarios/canary.yaml"
 PAGE = "rollout-canary.html"
-_STAGES = 9
+ENDPOINT, EXPERIMENT = "home", "order"
+_STAGES = 11
 _MINUTE = timedelta(minutes=1)
 _RANKING = f"ndcg@{CUTOFF}"
 
@@ -58,13 +61,20 @@ class ShopDemo(msgspec.Struct, frozen=True, kw_only=True):
     flatterer: Run  # who clicks: a high AUC, and no ranking
     challenger: Run  # both
     rollout: HandedOver
+    visits: Visits
+    experiment: RunResults
+    url: str | None  # of the endpoint, if it is still up
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))
 
 
-def demo_shop(project: Project, *, on_stage: OnStage = silent) -> ShopDemo:
-    """Run every stage on the project's target; no endpoint is started. May be run again. Invalid: the project is not the example."""
+def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silent) -> ShopDemo:
+    """Run every stage on the project's target. May be run again: the same run of the experiment goes on.
+
+    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`. Invalid: the project is not the example.
+    """
+    from ..endpoints.deploy import deploy
     from ..pipelines.training import train
 
     require(project, EXAMPLE, SCENARIO)
@@ -75,6 +85,9 @@ def demo_shop(project: Project, *, on_stage: OnStage = silent) -> ShopDemo:
         flatterer = stage("train likes", lambda: train(project, "models/likes.yaml"), _judged)
         challenger = stage("train both", lambda: train(project, "models/both.yaml"), _judged)
         rollout = stage("rehearse a rollout", lambda: _handed_over(project), lambda result: result.headline)
+        with started_for(project, ENDPOINT, keep=keep) as was_there:
+            deployment = stage("deploy", lambda: deploy(project, ENDPOINT), lambda ready: f"ready in {ready.seconds:.1f} s")
+            visits, experiment = stage("A/B test", lambda: _tested(project), lambda seen: _answer(seen[1]))
     return ShopDemo(
         target=project.target.name,
         seconds=time.monotonic() - started,
@@ -85,7 +98,20 @@ def demo_shop(project: Project, *, on_stage: OnStage = silent) -> ShopDemo:
         flatterer=flatterer,
         challenger=challenger,
         rollout=rollout,
+        visits=visits,
+        experiment=experiment,
+        url=deployment.url if keep or was_there else None,
     )
+
+
+def _tested(project: Project) -> tuple[Visits, RunResults]:
+    """An experiment that the gateway assigns: new visitors come, and what they saw and clicked is compared."""
+    from ..experiments.experiment import start
+    from ..experiments.run_results import results
+    from .demo_visitors import visit
+
+    start(project, EXPERIMENT)
+    return visit(project, ENDPOINT), results(project, EXPERIMENT)
 
 
 def _handed_over(project: Project) -> HandedOver:
@@ -131,7 +157,12 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
     yield f"  Is a healthy version promoted?      {_promoted(demo.rollout)}"
     yield f"      {demo.rollout.failed:,} of {demo.rollout.requests:,} requests failed (rehearsed in virtual time)"
     yield f"  Do the roles go home?               {_home(demo.rollout)}"
+    yield f"  Is a ranked list clicked more?      {_answer(demo.experiment)}"
+    visits = demo.visits
+    yield f"      {visits.visitors:,} new visitors (simulated), {visits.shown:,} impressions, {visits.clicks:,} clicks; each sees one arm"
     yield f"  page    {here(demo.rollout.page)}"
+    if demo.url:
+        yield f"  {demo.url} is still up: isthmus experiment results {EXPERIMENT}, isthmus destroy"
 
 
 def _ranks(demo: ShopDemo) -> str:
@@ -170,3 +201,17 @@ def _home(rollout: HandedOver) -> str:
         return f"no: {rollout.end}, and nothing was handed over"
     serving = " and ".join(f"{name} {percent:g} %" for name, percent in rollout.serving.items())
     return f"yes: {rollout.handed_after:.0f} min after the start the promoted version serves as {serving}, the other variant is gone"
+
+
+def _answer(seen: RunResults) -> str:
+    """`ship: ctr +39 % (+25 .. +55)`: the verdict and what it stands on."""
+    decided = next(effect for effect in seen.effects if effect.role == "decides")
+    return f"{seen.headline}: {decided.metric} {_relative(decided.relative)}"
+
+
+def _relative(difference: Range | None) -> str:
+    if difference is None or difference.value is None:
+        return "of too few units"
+    from ..experiments.run_text import percent, range_text
+
+    return f"{percent(difference.value)} ({range_text(difference)})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar, final
 
@@ -62,6 +63,19 @@ def prepared(project: Project, stage: Stages) -> Prepared:
     differing = stage("skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip())
     champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
     return Prepared(events=tuple(events), views=tuple(views), skew=differing, champion=champion)
+
+
+@contextmanager
+def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[bool, None, None]:
+    """Whether the endpoint was there before. If it was not, it is stopped at the end, whatever happens, unless `keep`."""
+    was_there = project.target.endpoints.observe(endpoint) is not None
+    try:
+        yield was_there
+    finally:
+        if not (keep or was_there):
+            for resource in project.target.inventory.list(project.spec.name):
+                if resource.kind == "endpoint" and resource.name == endpoint:
+                    project.target.inventory.delete(resource)
 
 
 def require(project: Project, example: str, scenario: str) -> None:

@@ -35,11 +35,11 @@ def items(random):
     ]
 
 
-def visitors(random):
+def visitors(random, count=VISITORS, prefix="v"):
     return [
-        {"visitor_id": f"v{number:03d}", "country": draw(random, COUNTRIES), "liking": random.gauss(0, LIKING),
+        {"visitor_id": f"{prefix}{number:03d}", "country": draw(random, COUNTRIES), "liking": random.gauss(0, LIKING),
          "favourite": random.randrange(CATEGORIES), "sessions": 1 + int(random.expovariate(1 / 8))}
-        for number in range(VISITORS)
+        for number in range(count)
     ]
 
 
