@@ -3,10 +3,10 @@
     units     the first assignment and the arm of every unit of the run; by segment, with the first value of each attribute
     happened  one row an event of a unit: what it adds to each metric, and to the metric in the time before
     by_day    the same, by unit and day, with a row on the first day for who did nothing
-    running   each unit's totals so far, day by day
-    totals    the same as the metrics count them: bounded, or 0 and 1, or shifted
-    steps     beside those of the day before
+    running   each unit's totals so far, day by day, beside the day's own
+    steps     as the metrics count them (bounded, or 0 and 1, or shifted), beside those of the day before
 
+A unit is an `id` until its last stage (unit and segment, in results by segment), as grouping and sorting by more is what costs.
 Of metric i: `m<i>_y` the numerator, `m<i>_d` the denominator of a rate, `m<i>_x` the numerator in the time before the first assignment.
 """
 
@@ -26,16 +26,14 @@ KEYS = "arm, other, segment, first_day, day"  # `other` differs from `arm` where
 _FIRST = "min(event_timestamp) AS first_at, min(dt) AS first_day"
 _SPLIT = "dt >= $since AND run = $run AND reason = 'split' AND event_timestamp < $until"
 RUN_UNITS = (
-    f"SELECT unit, min(arm) AS arm, max(arm) AS other, '' AS segment, {_FIRST} FROM assignments "
+    f"SELECT unit AS id, unit, min(arm) AS arm, max(arm) AS other, '' AS segment, {_FIRST} FROM assignments "
     f"WHERE {_SPLIT} AND segment = '' GROUP BY unit"
 )
 ENDPOINT_UNITS = (
-    f"SELECT unit, 'all' AS arm, 'all' AS other, '' AS segment, {_FIRST} FROM exposures "
+    f"SELECT unit AS id, unit, 'all' AS arm, 'all' AS other, '' AS segment, {_FIRST} FROM exposures "
     "WHERE dt >= $since AND endpoint = $endpoint AND event_timestamp < $until GROUP BY unit"
 )
-_WHOSE = "PARTITION BY unit, segment"
-_BY_DAY = f"OVER ({_WHOSE} ORDER BY day"
-_SO_FAR = f"{_BY_DAY} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
+_SO_FAR = "OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
 
 Role = Literal["y", "d", "x"]
 
@@ -50,14 +48,14 @@ def cells_sql(spec: ProjectSpec, metrics: Sequence[Metric], *, unit: str, units:
     measures = [_Measure(at, metric, role) for at, metric in enumerate(metrics) for role in _roles(metric)]
     sources = dict.fromkeys(measure.source for measure in measures)
     zeros = _all(measures, lambda m: f"{m.zero} AS {m.name}")
-    nothing = f"SELECT unit, arm, other, segment, first_day, first_day AS day, {zeros} FROM units"
+    nothing = f"SELECT id, first_day AS day, {zeros} FROM units"
     happened = "\n  UNION ALL ".join((*(_happened(spec, source, measures, unit) for source in sources), nothing))
     return f"""WITH units AS ({units}),
 happened AS ({happened}),
-by_day AS (SELECT unit, {KEYS}, {_all(measures, lambda m: f"sum({m.name}) AS {m.name}")} FROM happened GROUP BY unit, {KEYS}),
-running AS (SELECT unit, {KEYS}, {_all(measures, lambda m: f"{m.running} AS {m.name}")} FROM by_day),
-totals AS (SELECT unit, {KEYS}, {_all(measures, lambda m: f"{m.counted} AS {m.name}")} FROM running WHERE day >= first_day),
-steps AS (SELECT {KEYS}, CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new, {_all(measures, lambda m: m.step)} FROM totals)
+by_day AS (SELECT id, day, {_all(measures, lambda m: f"sum({m.name}) AS {m.name}")} FROM happened GROUP BY id, day),
+running AS (SELECT id, day, {_all(measures, lambda m: m.running)} FROM by_day),
+steps AS (SELECT {KEYS}, CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new, {_all(measures, lambda m: m.step)}
+  FROM running JOIN units ON units.id = running.id WHERE day >= first_day)
 SELECT {KEYS}, sum(isthmus_new) AS units, {", ".join(_sums(metrics, daily))} FROM steps GROUP BY {KEYS}"""
 
 
@@ -69,7 +67,8 @@ def segment_units(attributes: Sequence[str]) -> str:
         f"AS isthmus_place FROM assignments WHERE {_SPLIT} AND segment <> ''"
     )
     return (
-        "SELECT isthmus_all.unit, arm, other, isthmus_value.segment, first_at, first_day "
+        "SELECT isthmus_all.unit || ' ' || isthmus_value.segment AS id, isthmus_all.unit, arm, other, isthmus_value.segment, "
+        f"first_at, first_day "
         f"FROM ({RUN_UNITS}) AS isthmus_all JOIN ({values}) AS isthmus_value "
         "ON isthmus_value.unit = isthmus_all.unit WHERE isthmus_place = 1"
     )
@@ -146,30 +145,31 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def running(self) -> str:
-        return f"sum({self.name}) OVER ({_WHOSE})" if self.role == "x" else f"sum({self.name}) {_SO_FAR}"
-
-    @property
-    def counted(self) -> str:
-        if self.role != "y":
-            return self.name
-        if self.metric.kind == "any":
-            return f"CASE WHEN {self.name} > 0 THEN 1 ELSE 0 END"
-        return f"{self._bounded} - $shift{self.at}" if shifted(self.metric) else self._bounded
-
-    @property
-    def _bounded(self) -> str:
-        bound = self.metric.at_most
-        if bound is None:
-            return self.name
-        limit = f"{bound:.0f}" if float(bound).is_integer() and self.total.attribute is None else f"CAST({float(bound)!r} AS DOUBLE)"
-        return f"CASE WHEN {self.name} > {limit} THEN {limit} ELSE {self.name} END"
+        """With the day's own as `<name>_1`."""
+        so_far = f"sum({self.name}) {_SO_FAR} AS {self.name}"
+        return so_far if self.role == "x" else f"{so_far}, {self.name} AS {self.name}_1"
 
     @property
     def step(self) -> str:
-        """With its value of the unit's row before as `<name>_0`."""
+        """With what it was before the day as `<name>_0`: on a unit's first day nothing, as it did not count."""
         if self.role == "x":
             return self.name
-        return f"{self.name}, coalesce(lag({self.name}) {_BY_DAY}), {self.zero}) AS {self.name}_0"
+        before = f"CASE WHEN day = first_day THEN {self.zero} ELSE {self._counted(f'{self.name} - {self.name}_1')} END"
+        return f"{self._counted(self.name)} AS {self.name}, {before} AS {self.name}_0"
+
+    def _counted(self, total: str) -> str:
+        if self.role != "y":
+            return total
+        if self.metric.kind == "any":
+            return f"CASE WHEN {total} > 0 THEN 1 ELSE 0 END"
+        return f"{self._bounded(total)} - $shift{self.at}" if shifted(self.metric) else self._bounded(total)
+
+    def _bounded(self, total: str) -> str:
+        bound = self.metric.at_most
+        if bound is None:
+            return total
+        limit = f"{bound:.0f}" if float(bound).is_integer() and self.total.attribute is None else f"CAST({float(bound)!r} AS DOUBLE)"
+        return f"CASE WHEN {total} > {limit} THEN {limit} ELSE {total} END"
 
 
 def _roles(metric: Metric) -> tuple[Role, ...]:
@@ -184,7 +184,7 @@ def _happened(spec: ProjectSpec, source: _Source, measures: Sequence[_Measure], 
     columns = ", ".join(f"{_of_event(m) if m.source == source else m.zero} AS {m.name}" for m in measures)
     values = dict.fromkeys(m.value for m in measures if m.source == source and m.value != "1")
     return (
-        f"SELECT units.unit, arm, other, segment, first_day, happened.day, {columns} "
+        f"SELECT units.id, happened.day, {columns} "
         f"FROM units JOIN ({_rows(spec, source, tuple(values), unit)}) AS happened ON happened.unit = units.unit "
         f"WHERE happened_at >= {_earliest([m for m in measures if m.source == source])}"
     )

@@ -48,7 +48,7 @@ BUDGETS = {
     "documents": 10,
     "endpoints": 50,
     "events": 210,
-    "experiments": 60,
+    "experiments": 120,
     "faults": 460,
     "feature_store": 150,
     "lifecycle": 450,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.experiments.run_sql import cells_sql, parameters, shifted, sums_of
+from isthmus.experiments.run_sql import cells_sql, parameters, segment_units, shifted, sums_of
 from isthmus.feature_store import sql as neutral
 from isthmus.project.specs import Event, Metric, ProjectSpec, Total
 
@@ -21,10 +21,11 @@ START = datetime(2026, 11, 1)  # noqa: DTZ001  as SQL has them, in UTC
 
 
 SQL = cells_sql(SHOP, METRICS, unit="visitor_id", daily=("ctr", "basket"))
+BY_SEGMENT = cells_sql(SHOP, METRICS, unit="visitor_id", units=segment_units(("platform", "country")))
 
 
 def test_it_is_in_the_neutral_subset():
-    assert neutral.check(SQL) == ()
+    assert neutral.check(SQL) == neutral.check(BY_SEGMENT) == ()
 
 
 moments = st.integers(0, 6 * 24 * 4).map(lambda quarter: START + quarter * timedelta(minutes=15))
@@ -48,14 +49,53 @@ def test_adding_cells_gives_every_look_of_the_past(log, shift):
         assert added(cells) == by_hand(log, until=START + (last + 1) * DAY, shift=shift)
 
 
-def queried(log, shift: float) -> list[dict[str, object]]:
-    """The tables as `apply` makes them, as far as the query reads them."""
+@settings(max_examples=25)
+@given(logs)
+def test_a_days_squares_are_of_what_that_day_alone_adds_to_each_unit(log):
+    rows = queried(log, 0.0)
+    for metric, at in ((METRICS[0], 0), (METRICS[4], 4)):
+        for offset in range(7):
+            cells = [row for row in rows if row["day"] == f"{START + offset * DAY:%Y-%m-%d}" and row["arm"] == row["other"]]
+            steps = [step(metric, log, unit, START + offset * DAY) for unit in sorted({unit for unit, _, _ in log["assignments"]})]
+            for name, (one, other) in {"uu": ("y", "y"), "uv": ("y", "d"), "vv": ("d", "d")}.items():
+                assert sum(float(cell[f"m{at}_{name}"]) for cell in cells) == sum(of[one] * of[other] for of in steps)
+
+
+def step(metric: Metric, log, unit: str, midnight: datetime) -> dict[str, float]:
+    """What the unit did on one day, if it was in one arm."""
+    seen = sorted((at, arm) for name, arm, at in log["assignments"] if name == unit)
+    if len({arm for _, arm in seen}) > 1:
+        return {"y": 0, "d": 0}
+    before, after = (of_unit(metric, log, unit, seen[0][0], until, 0.0) for until in (midnight, midnight + DAY))
+    return {name: after[name] - before[name] for name in ("y", "d")}
+
+
+@settings(max_examples=25)
+@given(logs, st.lists(st.tuples(units, st.sampled_from(["platform=ios", "platform=web", "country=JP"]), moments), max_size=8))
+def test_by_segment_a_unit_counts_once_for_each_attribute_with_its_first_value(log, values):
+    rows = queried(log, 0.0, values)
+    for segment in ("platform=ios", "platform=web", "country=JP"):
+        whose = {unit for unit in "1234" if first_value(unit, segment.partition("=")[0], values) == segment}
+        of_segment = log | {"assignments": [row for row in log["assignments"] if row[0] in whose]}
+        cells = [row for row in rows if row["segment"] == segment and row["arm"] == row["other"]]
+        assert added(cells) == by_hand(of_segment, until=START + 30 * DAY, shift=0.0)
+
+
+def first_value(unit: str, attribute: str, values) -> str | None:
+    own = sorted((at, value) for name, value, at in values if name == unit and value.startswith(f"{attribute}="))
+    return own[0][1] if own else None
+
+
+def queried(log, shift: float, values=None) -> list[dict[str, object]]:
+    """The tables as `apply` makes them, as far as the query reads them. `values`: of segments, which are then asked for."""
     with duckdb.connect() as connection:
         connection.execute(TABLES)
         fill(connection, "assignments", [("r.1", u, arm, "split", "", at, day(at)) for u, arm, at in log["assignments"]])
         early = START - 31 * DAY  # of another run, and of a segment: neither is a first assignment
         fill(connection, "assignments", [("r.2", "1", "control", "split", "", early, day(early))])
-        fill(connection, "assignments", [("r.1", "1", "control", "split", "platform=ios", early, day(early))])
+        if values is None:
+            fill(connection, "assignments", [("r.1", "1", "control", "split", "platform=ios", early, day(early))])
+        fill(connection, "assignments", [("r.1", u, "control", "split", value, at, day(at)) for u, value, at in values or ()])
         shown = [(f"i{number}", unit, at, clicked) for number, (unit, at, clicked) in enumerate(log["impressions"])]
         fill(connection, "ctr", [(name, int(clicked), at, at, day(at)) for name, _, at, clicked in shown])
         fill(connection, "impression_exposed", [(name, unit) for name, unit, _, _ in shown])
@@ -63,7 +103,9 @@ def queried(log, shift: float) -> list[dict[str, object]]:
         fill(connection, "events_purchase", [(int(unit), amount, at, day(at)) for unit, at, amount in log["purchases"]])
         end = START + 30 * DAY
         asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
-        answer = connection.execute(SQL, asked | parameters(METRICS, known=end, shifts={"revenue": shift}))
+        answer = connection.execute(
+            SQL if values is None else BY_SEGMENT, asked | parameters(METRICS, known=end, shifts={"revenue": shift})
+        )
         names = [column[0] for column in answer.description]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 

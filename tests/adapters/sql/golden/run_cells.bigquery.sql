@@ -1,5 +1,6 @@
 WITH units AS (
   SELECT
+    unit AS id,
     unit,
     MIN(arm) AS arm,
     MAX(arm) AS other,
@@ -17,11 +18,7 @@ WITH units AS (
     unit
 ), happened AS (
   SELECT
-    units.unit,
-    arm,
-    other,
-    segment,
-    first_day,
+    units.id,
     happened.day,
     CASE WHEN happened_at >= units.first_at THEN outcome ELSE 0 END AS m0_y,
     CASE WHEN happened_at >= units.first_at THEN 1 ELSE 0 END AS m0_d,
@@ -60,11 +57,7 @@ WITH units AS (
     happened_at >= units.first_at
   UNION ALL
   SELECT
-    units.unit,
-    arm,
-    other,
-    segment,
-    first_day,
+    units.id,
     happened.day,
     0 AS m0_y,
     0 AS m0_d,
@@ -110,11 +103,7 @@ WITH units AS (
     happened_at >= TIMESTAMP_SUB(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 2 DAY)
   UNION ALL
   SELECT
-    units.unit,
-    arm,
-    other,
-    segment,
-    first_day,
+    units.id,
     happened.day,
     0 AS m0_y,
     0 AS m0_d,
@@ -165,11 +154,7 @@ WITH units AS (
     happened_at >= TIMESTAMP_SUB(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 3 DAY)
   UNION ALL
   SELECT
-    unit,
-    arm,
-    other,
-    segment,
-    first_day,
+    id,
     first_day AS day,
     0 AS m0_y,
     0 AS m0_d,
@@ -184,11 +169,7 @@ WITH units AS (
   FROM units
 ), by_day AS (
   SELECT
-    unit,
-    arm,
-    other,
-    segment,
-    first_day,
+    id,
     day,
     SUM(m0_y) AS m0_y,
     SUM(m0_d) AS m0_d,
@@ -202,80 +183,70 @@ WITH units AS (
     SUM(m4_x) AS m4_x
   FROM happened
   GROUP BY
-    unit,
-    arm,
-    other,
-    segment,
-    first_day,
+    id,
     day
 ), running AS (
   SELECT
-    unit,
-    arm,
-    other,
-    segment,
-    first_day,
+    id,
     day,
     SUM(m0_y) OVER (
-      PARTITION BY unit, segment
+      PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m0_y,
+    m0_y AS m0_y_1,
     SUM(m0_d) OVER (
-      PARTITION BY unit, segment
+      PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m0_d,
+    m0_d AS m0_d_1,
     SUM(m1_y) OVER (
-      PARTITION BY unit, segment
+      PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m1_y,
-    SUM(m1_x) OVER (PARTITION BY unit, segment) AS m1_x,
+    m1_y AS m1_y_1,
+    SUM(m1_x) OVER (
+      PARTITION BY id
+      ORDER BY day IS NULL ASC, day ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS m1_x,
     SUM(m2_y) OVER (
-      PARTITION BY unit, segment
+      PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m2_y,
-    SUM(m2_x) OVER (PARTITION BY unit, segment) AS m2_x,
+    m2_y AS m2_y_1,
+    SUM(m2_x) OVER (
+      PARTITION BY id
+      ORDER BY day IS NULL ASC, day ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS m2_x,
     SUM(m3_y) OVER (
-      PARTITION BY unit, segment
+      PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m3_y,
+    m3_y AS m3_y_1,
     SUM(m4_y) OVER (
-      PARTITION BY unit, segment
+      PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m4_y,
+    m4_y AS m4_y_1,
     SUM(m4_d) OVER (
-      PARTITION BY unit, segment
+      PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m4_d,
-    SUM(m4_x) OVER (PARTITION BY unit, segment) AS m4_x
+    m4_d AS m4_d_1,
+    SUM(m4_x) OVER (
+      PARTITION BY id
+      ORDER BY day IS NULL ASC, day ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS m4_x
   FROM by_day
-), totals AS (
-  SELECT
-    unit,
-    arm,
-    other,
-    segment,
-    first_day,
-    day,
-    m0_y AS m0_y,
-    m0_d AS m0_d,
-    m1_y AS m1_y,
-    m1_x AS m1_x,
-    CASE WHEN m2_y > 0 THEN 1 ELSE 0 END AS m2_y,
-    m2_x AS m2_x,
-    CASE WHEN m3_y > CAST(30.0 AS FLOAT64) THEN CAST(30.0 AS FLOAT64) ELSE m3_y END - 2.5 AS m3_y,
-    m4_y AS m4_y,
-    m4_d AS m4_d,
-    m4_x AS m4_x
-  FROM running
-  WHERE
-    day >= first_day
 ), steps AS (
   SELECT
     arm,
@@ -284,30 +255,40 @@ WITH units AS (
     first_day,
     day,
     CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new,
-    m0_y,
-    COALESCE(LAG(m0_y) OVER (PARTITION BY unit, segment ORDER BY day IS NULL ASC, day ASC), 0) AS m0_y_0,
-    m0_d,
-    COALESCE(LAG(m0_d) OVER (PARTITION BY unit, segment ORDER BY day IS NULL ASC, day ASC), 0) AS m0_d_0,
-    m1_y,
-    COALESCE(LAG(m1_y) OVER (PARTITION BY unit, segment ORDER BY day IS NULL ASC, day ASC), 0) AS m1_y_0,
+    m0_y AS m0_y,
+    CASE WHEN day = first_day THEN 0 ELSE m0_y - m0_y_1 END AS m0_y_0,
+    m0_d AS m0_d,
+    CASE WHEN day = first_day THEN 0 ELSE m0_d - m0_d_1 END AS m0_d_0,
+    m1_y AS m1_y,
+    CASE WHEN day = first_day THEN 0 ELSE m1_y - m1_y_1 END AS m1_y_0,
     m1_x,
-    m2_y,
-    COALESCE(LAG(m2_y) OVER (PARTITION BY unit, segment ORDER BY day IS NULL ASC, day ASC), 0) AS m2_y_0,
+    CASE WHEN m2_y > 0 THEN 1 ELSE 0 END AS m2_y,
+    CASE
+      WHEN day = first_day
+      THEN 0
+      ELSE CASE WHEN m2_y - m2_y_1 > 0 THEN 1 ELSE 0 END
+    END AS m2_y_0,
     m2_x,
-    m3_y,
-    COALESCE(
-      LAG(m3_y) OVER (PARTITION BY unit, segment ORDER BY day IS NULL ASC, day ASC),
-      CAST(0 AS FLOAT64)
-    ) AS m3_y_0,
-    m4_y,
-    COALESCE(
-      LAG(m4_y) OVER (PARTITION BY unit, segment ORDER BY day IS NULL ASC, day ASC),
-      CAST(0 AS FLOAT64)
-    ) AS m4_y_0,
-    m4_d,
-    COALESCE(LAG(m4_d) OVER (PARTITION BY unit, segment ORDER BY day IS NULL ASC, day ASC), 0) AS m4_d_0,
+    CASE WHEN m3_y > CAST(30.0 AS FLOAT64) THEN CAST(30.0 AS FLOAT64) ELSE m3_y END - 2.5 AS m3_y,
+    CASE
+      WHEN day = first_day
+      THEN CAST(0 AS FLOAT64)
+      ELSE CASE
+        WHEN m3_y - m3_y_1 > CAST(30.0 AS FLOAT64)
+        THEN CAST(30.0 AS FLOAT64)
+        ELSE m3_y - m3_y_1
+      END - 2.5
+    END AS m3_y_0,
+    m4_y AS m4_y,
+    CASE WHEN day = first_day THEN CAST(0 AS FLOAT64) ELSE m4_y - m4_y_1 END AS m4_y_0,
+    m4_d AS m4_d,
+    CASE WHEN day = first_day THEN 0 ELSE m4_d - m4_d_1 END AS m4_d_0,
     m4_x
-  FROM totals
+  FROM running
+  JOIN units
+    ON units.id = running.id
+  WHERE
+    day >= first_day
 )
 SELECT
   arm,

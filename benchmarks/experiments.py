@@ -1,0 +1,122 @@
+"""What a run's one query costs beside one look, and its last stage beside a scan written by hand. CPU seconds of DuckDB, one thread.
+
+`python -m benchmarks.experiments [--exposures 10000000] [--rows 10000000]`. A unit has ten exposures in two weeks.
+Every day's look from the cells is compared with a query that asks for that day alone: equal, or the program ends with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import date, datetime, timedelta
+
+import duckdb
+
+from isthmus.experiments.run_cells import Asked, RunCells, cell
+from isthmus.experiments.run_sql import cells_sql, parameters
+from isthmus.project.specs import Attribute, Event, Metric, Objective, ProjectSpec, Total
+
+START, DAYS = datetime(2026, 11, 1), 14  # noqa: DTZ001  as SQL has them, in UTC
+SPEC = ProjectSpec(
+    name="shop",
+    events={"impression": Event(name="impression", attributes=(Attribute(name="visitor_id", type="string"),))},
+    objectives={"ctr": Objective(name="ctr", outcome="click", exposure="impression", within=timedelta(minutes=30))},
+)
+CTR = Metric(name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"), objective="ctr")
+SEVEN = 7
+ONE_LOOK = """
+WITH units AS (SELECT unit, min(arm) AS arm, max(arm) AS other, min(event_timestamp) AS first_at FROM assignments
+    WHERE event_timestamp < $until GROUP BY unit),
+totals AS (SELECT units.unit, arm, coalesce(sum(outcome), 0) AS y, count(outcome) AS d FROM units LEFT JOIN ctr
+    ON ctr.visitor_id = units.unit AND ctr.event_timestamp >= first_at AND ctr.event_timestamp < $until
+    WHERE arm = other GROUP BY units.unit, arm)
+SELECT arm, count(*) AS units, sum(y) AS y, sum(d) AS d, sum(y * y) AS yy, sum(y * d) AS yd, sum(d * d) AS dd FROM totals GROUP BY arm
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--exposures", type=int, default=2_000_000)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    arguments, _ = parser.parse_known_args()
+    with duckdb.connect(config={"threads": "1"}) as engine:
+        same = looks(engine, arguments.exposures)
+        last_stage(engine, arguments.rows)
+    return 0 if same else 1
+
+
+def looks(engine, exposures):
+    units = exposures // 10
+    engine.execute(f"""
+CREATE TABLE shown AS SELECT 'v' || (n % {units}) AS visitor_id, TIMESTAMP '{START}' + to_seconds(CAST(hash(n) % {DAYS * 86400} AS BIGINT))
+    AS event_timestamp, CAST(hash(n + {exposures}) % 20 = 0 AS BIGINT) AS outcome FROM range({exposures}) AS r(n);
+CREATE TABLE ctr AS SELECT *, event_timestamp AS created_timestamp, strftime(event_timestamp, '%Y-%m-%d') AS dt FROM shown;
+CREATE TABLE assignments AS SELECT 'r.1' AS run, visitor_id AS unit, CASE WHEN hash(visitor_id) % 2 = 0 THEN 'control' ELSE 'treatment' END
+    AS arm, 'split' AS reason, '' AS segment, min(event_timestamp) AS event_timestamp, min(dt) AS dt FROM ctr GROUP BY visitor_id, dt""")
+    end = START + DAYS * timedelta(days=1)
+    asked = {"run": "r.1", "since": "2026-10-01", "earliest": "2026-10-01", "until": end} | parameters([CTR], known=end, shifts={})
+    answer, all_looks = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id"), asked)
+    _, trend = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id", daily=("ctr",)), asked)
+    _, one = measured(engine, ONE_LOOK, {"until": end})
+    cells = RunCells(arms=("control", "treatment"), cells=tuple(cell(row, Asked(metrics=(CTR,))) for row in answer))
+    print(f"{exposures:,} exposures, {units:,} units, {DAYS} days: {len(answer)} cells")
+    print(f"  all looks in one query {all_looks:.2f} s, with days by themselves {trend:.2f}, one look {one:.2f}")
+    print(f"  {all_looks / one:.1f} x (goal 3)")
+    differ = [day for day in range(1, DAYS + 1) if not same_look(engine, cells, START + day * timedelta(days=1))]
+    print(f"  days whose look from the cells is not that of a query for it: {len(differ)} of {DAYS}")
+    return not differ
+
+
+def same_look(engine, cells, ends):
+    direct, _ = measured(engine, ONE_LOOK, {"until": ends})
+    sums = cells.at(CTR, ends, None)
+    return all(
+        tuple(getattr(sums[row["arm"]], name) for name in ("units", "y", "d", "yy", "yd", "dd"))
+        == tuple(int(row[name]) for name in ("units", "y", "d", "yy", "yd", "dd"))
+        for row in direct
+    )
+
+
+def last_stage(engine, rows):
+    """Seven ratios of unit rows: the query's increments by cell, and plain sums by arm."""
+    metrics = [
+        Metric(name=f"m{at}", kind="rate", numerator=Total(event="impression"), denominator=Total(event="impression"))
+        for at in range(SEVEN)
+    ]
+    columns = ", ".join(
+        f"CAST(hash(n + {at}) % 5 AS BIGINT) AS m{at}_y, 0 AS m{at}_y_0, CAST(hash(n - {at}) % 9 AS BIGINT) AS m{at}_d, 0 AS m{at}_d_0"
+        for at in range(SEVEN)
+    )
+    engine.execute(f"""
+CREATE TABLE steps AS SELECT CASE WHEN n % 2 = 0 THEN 'control' ELSE 'treatment' END AS arm, arm AS other, '' AS segment,
+    '{date(2026, 11, 1)}' AS first_day, '{date(2026, 11, 1)}' AS day, 1 AS isthmus_new, {columns} FROM range({rows}) AS r(n)""")
+    sql = cells_sql(SPEC, metrics, unit="visitor_id")
+    ours = sql[sql.rindex("\nSELECT ") :]
+    sums = ", ".join(
+        f"sum(m{at}_y), sum(m{at}_y * m{at}_y), sum(m{at}_d), sum(m{at}_y * m{at}_d), sum(m{at}_d * m{at}_d)" for at in range(SEVEN)
+    )
+    by_hand = f"SELECT arm, count(*), {sums} FROM steps GROUP BY arm"
+    _, of_ours = measured(engine, ours, {})
+    _, of_hand = measured(engine, by_hand, {})
+    same = ours.replace("GROUP BY arm, other, segment, first_day, day", "GROUP BY arm").replace(
+        "arm, other, segment, first_day, day,", "arm,"
+    )
+    _, of_arms = measured(engine, same, {})
+    print(f"{rows:,} unit rows x {SEVEN} ratios: the last stage {of_ours:.2f} s, by arm alone {of_arms:.2f}, by hand {of_hand:.2f}")
+    print(f"  {of_ours / of_hand:.2f} x and {of_arms / of_hand:.2f} x plain sums, as each of ours takes off what was there the day before")
+
+
+def measured(engine, sql, values):
+    """Rows and the least CPU seconds of three."""
+    taken = []
+    for _ in range(3):
+        began = time.process_time()
+        answer = engine.execute(sql, values)
+        names, rows = [column[0] for column in answer.description], answer.fetchall()
+        taken.append(time.process_time() - began)
+    return [dict(zip(names, row, strict=True)) for row in rows], min(taken)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
