@@ -60,13 +60,15 @@ def moved(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[st
 
 def sound(split: Split, what: str) -> Split:
     """Invalid: a bucket that no variant has, or two."""
-    if sorted(bucket for spans in split.ranges.values() for bucket in _buckets(spans)) != list(range(BUCKETS)):
+    spans = sorted(span for spans in split.ranges.values() for span in spans)
+    begins, follows = [low for low, _ in spans], [high + 1 for _, high in spans]
+    if [*begins, BUCKETS] != [0, *follows] or any(low > high for low, high in spans):
         raise Invalid(f"{what} is damaged: each of the {BUCKETS:,} buckets needs one variant")
     return split
 
 
 def _buckets(spans: Iterable[tuple[int, int]]) -> list[int]:
-    return sorted(bucket for low, high in spans for bucket in range(max(low, -1), min(high, BUCKETS) + 1))
+    return sorted(bucket for low, high in spans for bucket in range(low, high + 1))
 
 
 def _spans(buckets: Sequence[int]) -> Ranges:

@@ -52,10 +52,8 @@ class World:
         self.fleet.set_variants(spec)
         for name, behaviour in (behaviours or {}).items():
             self.fleet.variants[name].behaviour = behaviour
-        if split is not None and spec.routing == "sticky":
-            self._begin(split)
-        elif split is not None:
-            self.fleet.set_split(split)
+        if split is not None:
+            self.set_split(split, written=start - sticky.KEPT)
         self.traffic = Traffic(per_minute, lambda variant: self.fleet.variants[variant].behaviour)
         self.minutes: dict[str, list[Minute]] = {}  # by variant, all that ended
         self.outage = False  # the metrics cannot be read
@@ -101,11 +99,21 @@ class World:
         key = sticky.key(self.fleet.name)
         return decode(self.documents.values[key].value, sticky.Split, what=key)
 
-    def _begin(self, split: Mapping[str, Decimal]) -> None:
-        """The split of a sticky endpoint that has served for long."""
-        ranges = sticky.moved(sticky.whole(next(iter(split))), split)
-        document = sticky.Split(version=1, written=self.now() - sticky.KEPT, ranges=ranges, before=dict(split))
-        WorldState(self.documents, self.now, CallLog()).put(sticky.key(self.fleet.name), msgspec.json.encode(document), expect=None)
+    def set_split(self, split: Mapping[str, Decimal], *, written: datetime | None = None) -> None:
+        """Somebody else moves the traffic, whatever is under way. `written`: of a sticky endpoint's, by default now."""
+        if self.fleet.routing == "weighted":
+            self.fleet.set_split(split)
+            return
+        key, state = sticky.key(self.fleet.name), WorldState(self.documents, self.now, CallLog())
+        there = state.get(key)
+        ranges = self._split().ranges if there else sticky.whole(next(iter(split)))
+        document = sticky.Split(
+            version=self._split().version + 1 if there else 1,
+            written=written or self.now(),
+            ranges=sticky.moved(ranges, split),
+            before=self.shares() if there else dict(split),
+        )
+        state.put(key, msgspec.json.encode(document), expect=there.token if there else None)
 
     def advance(self, span: timedelta) -> None:
         """Move the clock: requests are answered by what serves, minutes end, what is due happens."""

@@ -71,7 +71,15 @@ def test_of_any_splits_in_any_order_nobody_moves_but_who_must(cuts):
 
 @pytest.mark.parametrize(
     "ranges",
-    [{}, {"a": ((0, 9998),)}, {"a": ((0, 9999),), "b": ((5, 5),)}, {"a": ((0, 10_000),)}, {"a": ((-1, 9999),)}, {"a": ((9999, 0),)}],
+    [
+        {},
+        {"a": ((0, 9998),)},
+        {"a": ((0, 9999),), "b": ((5, 5),)},
+        {"a": ((0, 10_000),)},
+        {"a": ((-1, 9999),)},
+        {"a": ((9999, 0),)},
+        {"a": ((0, 4), (5, 4), (5, 9999))},
+    ],
 )
 def test_a_document_that_leaves_a_unit_without_a_variant_or_with_two_is_damaged(ranges):
     with pytest.raises(Invalid, match="split/ranker is damaged"):

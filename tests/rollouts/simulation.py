@@ -104,15 +104,15 @@ class Person:
         self.calls.after = lambda call: weather.monitor.after(call, self)
 
     def look(self, weather):
-        self.saw, self.served = weather.monitor.changes, weather.world.fleet.shares()
+        self.saw, self.served = weather.monitor.changes, weather.world.shares()
 
 
 class Weather:
     """One episode."""
 
-    def __init__(self, seed, *, looks=250):
+    def __init__(self, seed, *, looks=250, targets=TARGETS):
         self.chance = chance = random.Random(seed)
-        self.traits = chance.choice(TARGETS)
+        self.traits = chance.choice(targets)
         self.plan = drawn(chance, self.traits)
         bad = Behaviour(error_rate=chance.choice([0.02, 0.3, 0.9]))
         behaviours = {"champion": HEALTHY, "challenger": bad if chance.random() < 0.1 else HEALTHY}
@@ -213,12 +213,13 @@ class Weather:
             self.wish("resume")
         elif dice < 0.012:
             self.monitor.outside()
-            fleet.set_split(split(chance.choice([0, 5, 50, 90, 100])) if "challenger" in fleet.variants else {"champion": Decimal(100)})
+            alone = {"champion": Decimal(100)}
+            self.world.set_split(split(chance.choice([0, 5, 50, 90, 100])) if "challenger" in fleet.variants else alone)
         elif dice < 0.014 and "challenger" in fleet.variants and not fleet.updating:
             self.monitor.outside()
             before = self.monitor.targets()
-            fleet.set_split(split(77))
-            fleet.set_split(before)  # a change and its way back between two looks
+            self.world.set_split(split(77))
+            self.world.set_split(before)  # a change and its way back between two looks
         elif dice < 0.017:
             fleet.rollbacks = chance.choice([1, 2, 7])
         elif dice < 0.020 and not fleet.updating:
@@ -257,7 +258,9 @@ class Weather:
             if not self.stops:
                 self.maybe_held(process, 0.004)
             if call.operation == "endpoints.observe":
-                process.saw, process.served = self.monitor.changes, self.world.fleet.shares()
+                process.saw, process.served = self.monitor.changes, self.world.shares()
+            elif call.resource == "split/ranker":
+                process.served = self.world.shares()  # the rest of the same look
 
         return hook
 
@@ -265,7 +268,7 @@ class Weather:
         def hook(call):
             if self.chaos and self.chance.random() < 0.01:
                 raise Busy("in mid-change") if call.operation in EFFECTS[:2] and self.chance.random() < 0.5 else Throttled("slow down")
-            if self.stops and call.operation in EFFECTS:
+            if self.stops and (call.operation in EFFECTS or call.resource == "split/ranker"):
                 another = any(other.until for other in self.processes)
                 self.maybe_held(process, 0.1 if another else 0.5, effect=True)
             else:
@@ -319,6 +322,6 @@ def drawn(chance, traits):
     )
 
 
-def episode(seed, *, looks=250):
+def episode(seed, **options):
     """One rollout in weather of its own."""
-    return Weather(seed, looks=looks).play()
+    return Weather(seed, **options).play()

@@ -3,6 +3,7 @@
 import pytest
 
 from .mutants import MUTANTS, mutated
+from .scene import STICKY
 from .simulation import episode
 
 EPISODES = 60  # 6,000 looks, two seconds
@@ -11,6 +12,11 @@ MOST = 1_000  # until a missing precaution is seen
 
 def test_no_weather_breaks_a_promise():
     broken = [(seed, *episode(seed).violations) for seed in range(EPISODES)]
+    assert [line for line in broken if len(line) > 1] == []
+
+
+def test_no_weather_breaks_a_promise_of_a_sticky_endpoint():
+    broken = [(seed, *episode(seed, targets=(STICKY,)).violations) for seed in range(EPISODES // 2)]
     assert [line for line in broken if len(line) > 1] == []
 
 
