@@ -36,7 +36,7 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
     """
     run = frozen(project, name)
     plain = Plain(experiment=run.definition.experiment, metrics=run.definition.metrics)
-    stopped = stop_of(project.target.state, run.run)
+    stopped = stop_of(project.target.state, run.run, as_of)
     moment = utc_milliseconds(as_of or project.now())
     looks = run_looks.read(project.target.state, run.run)
     if as_of is not None:
@@ -76,12 +76,11 @@ def frozen(project: Project, name: str) -> FrozenRun:
     return runs.frozen(state, of_name[-1])
 
 
-def stop_of(state: StateStore, run: str) -> datetime | None:
-    """When it was stopped or shipped."""
-    ends = (
-        change.at for change in runs.history(state, runs.experiment_of(run)) if change.run == run and change.what in ("stopped", "shipped")
-    )
-    return next(ends, None)
+def stop_of(state: StateStore, run: str, as_of: datetime | None = None) -> datetime | None:
+    """When it was stopped or shipped; None: it was not, by `as_of`."""
+    changes = runs.history(state, runs.experiment_of(run))
+    ends = (change.at for change in changes if change.run == run and change.what in ("stopped", "shipped"))
+    return next((end for end in ends if as_of is None or end <= as_of), None)
 
 
 def _not_after(looks: Looks, moment: datetime) -> datetime:

@@ -8,6 +8,7 @@ import pytest
 from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.experiments import run_cells, run_looks
 from isthmus.experiments.comparing import power, results
+from isthmus.experiments.experiment import stop
 from isthmus.tests.cli.running import isthmus as command
 
 from .shop import DAY, DAYS, START, Shop
@@ -178,3 +179,15 @@ def test_before_anybody_came_a_plan_needs_a_rate_that_is_said(shop):
         run_cells.read_endpoint(shop.project, "ranker", shop.project.spec.metrics["ctr"], START)
     with pytest.raises(Invalid, match="leaves nothing to compare"):
         power(shop.project, "blend_up", control=1.5)
+
+
+def test_after_a_stop_nothing_counts_and_a_look_at_the_time_before_does_not_know_of_it(shop, at):
+    at(3)
+    end = shop.now
+    stop(shop.project, "open_end", because="the client is broken")
+    at(DAYS)
+    seen = results(shop.project, "open_end", despite_split=True)
+    assert (seen.stopped, seen.until) == (end, end + timedelta(seconds=10))
+    assert metric(seen, "ctr").arms["control"].units == len(complete(shop, "open_end.1", "control", end, timedelta()))
+    before = results(shop.project, "open_end", as_of=end - DAY, despite_split=True)
+    assert (before.stopped, before.until) == (None, end - DAY)
