@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ...project.specs import Block, Boost, Cap, Condition, Pin, Reserve, Rule
-from .assignment import meets
+from .assignment import is_met
 from .ranking import Arrangement, Item, Lane, order
 from .rulebook import name_of
 
@@ -126,7 +126,11 @@ def _figure(value: float | str, parameters: Mapping[str, Any]) -> Any:
 
 
 def _members(where: Sequence[Condition], of: Candidates) -> frozenset[int]:
-    return frozenset([at for at, features in enumerate(of.features) if meets(where, features)])
+    inside: Sequence[int] = range(len(of.features))
+    for condition in where:
+        name = condition.attribute
+        inside = [at for at in inside if is_met(condition, of.features[at][name])]
+    return frozenset(inside)
 
 
 def _arranged(state: _State) -> Arrangement:
@@ -149,7 +153,11 @@ def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
     for by, most, left in caps:
         for value in (value for at in state.pins.values() if (value := state.of.features[at][by]) is not None):
             left[value] = max(0, left.get(value, most) - 1)
-    quota = dict(caps[0][2]) if len(caps) == 1 else {}
+    if len(caps) == 1:
+        by, most, left = caps[0]
+        return _under_one_cap(rest, places, [features[by] for features in state.of.features], most, left)
+    if not caps:
+        return Lane(places=places, arranged=rest, members=len(rest))
     arranged = []
     for at in rest:
         groups = [(left, value, most) for by, most, left in caps if (value := state.of.features[at][by]) is not None]
@@ -157,24 +165,24 @@ def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
             arranged.append(at)
             for left, value, _ in groups:
                 left[value] -= 1
-    if len(caps) != 1:  # nothing is drawn under several (project/rules.py)
-        return Lane(places=places, arranged=arranged, members=len(arranged))
-    by, most, _ = caps[0]
-    return _drawable(places, arranged, _grouped(state, rest, by), {value: quota.get(value, most) for value in caps[0][2]})
+    return Lane(places=places, arranged=arranged, members=len(arranged))  # nothing is drawn under several caps (project/rules.py)
 
 
-def _grouped(state: _State, rest: Sequence[int], by: str) -> dict[Any, list[int]]:
+def _under_one_cap(rest: Sequence[int], places: Sequence[int], value_of: Sequence[Any], most: int, left: Mapping[Any, int]) -> Lane:
+    """`left`: of groups that pins have taken from. Of a group that its quota does not hold whole, so many are drawn."""
     groups: dict[Any, list[int]] = {}
+    arranged = []
     for at in rest:
-        if (value := state.of.features[at][by]) is not None:
-            groups.setdefault(value, []).append(at)
-    return groups
-
-
-def _drawable(places: Sequence[int], arranged: Sequence[int], groups: Mapping[Any, list[int]], most: Mapping[Any, int]) -> Lane:
-    """Of a group that its quota does not hold whole, so many are drawn."""
-    short = tuple((members, most[value]) for value, members in groups.items() if most[value] < len(members))
-    quotas = {at: quota / len(members) for members, quota in short for at in members}
+        value = value_of[at]
+        if value is None:
+            arranged.append(at)
+            continue
+        group = groups.setdefault(value, [])
+        if len(group) < left.get(value, most):
+            arranged.append(at)
+        group.append(at)
+    short = tuple((group, left.get(value, most)) for value, group in groups.items() if left.get(value, most) < len(group))
+    quotas = {at: quota / len(group) for group, quota in short for at in group}
     return Lane(places=places, arranged=arranged, members=len(arranged), groups=short, quotas=quotas)
 
 

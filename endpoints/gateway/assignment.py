@@ -139,10 +139,11 @@ def uppers(weights: Sequence[float]) -> list[int]:
 
 
 def meets(conditions: Sequence[Condition], attributes: Mapping[str, Any]) -> bool:
-    return all(_meets(condition, attributes.get(condition.attribute)) for condition in conditions)
+    return all(is_met(condition, attributes.get(condition.attribute)) for condition in conditions)
 
 
-def _meets(condition: Condition, value: Any) -> bool:
+def is_met(condition: Condition, value: Any) -> bool:
+    """Null meets none."""
     """A run outlives edits of project.yaml: a value that is no number any more meets no bound."""
     try:
         return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 import weakref
@@ -24,54 +23,20 @@ from ..port import NO_PARAMETERS, Reply
 from . import log_rows
 from .answer_numbers import AnswerNumbers
 from .arms import Arms
-from .arranging import Candidates, steps, told
+from .arranging import Candidates, steps
 from .assignment import Assigner, Decision
 from .explaining import Explanation, Scored, explained
 from .live_reader import LiveReader, reader_of
-from .log_rows import Answered, Overruled
+from .log_rows import Answered
 from .log_writer import CLOSING, Emit, LogWriter
 from .models import REFRESH, Deployed, Models, Rows
-from .ranking import as_scores, order, shown, unruled
+from .overruling import drawn
+from .ranked import Assigned, Ranking
+from .ranking import as_scores, order
 from .request import RankRequest, asked_of, context_of, parsed, shape_of, unit_of
-from .rulebook import Rulebook, name_of, pinned
+from .rulebook import Rulebook, pinned
 from .streams import STREAMS
 from .tally import Tally
-
-
-class Ranking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    items: tuple[int | str, ...]
-    scores: tuple[float, ...]
-    propensities: tuple[float, ...]
-    variant: str
-    version: str  # model@version
-    rules: tuple[str, ...]
-    request_id: str
-    stale_features: tuple[str, ...]
-    assignments: dict[str, str] = {}  # the unit's arm by run; absent when it is in none
-    parameters: dict[str, Any] = {}  # that the model was asked with; absent where the endpoint has none
-    exposures: tuple[str, ...] = ()  # ids that events refer to as exposure_id; absent where none do and nothing is tested
-    positions: tuple[int, ...] = ()  # of the items; absent where they are 1, 2, 3, ... as no place before the last stays empty
-    problems: tuple[str, ...] = ()  # exposures that could not be delivered, of this answer or of earlier ones; absent when all is well
-
-    def __str__(self) -> str:
-        short = msgspec.structs.replace(
-            self,
-            scores=tuple(float(f"{score:.3g}") for score in self.scores),
-            propensities=tuple(float(f"{share:.6g}") for share in self.propensities),
-        )
-        return json.dumps(msgspec.to_builtins(short))
-
-
-class Assigned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`variant` and `explore` are among the parameters where an arm sets them."""
-
-    assignments: dict[str, str]  # the unit's arm by run
-    parameters: dict[str, Any]
-    config: int | None  # the version of what is known of experiments; null: nothing is
-    problems: tuple[str, ...] = ()  # as a ranking's
-
-    def __str__(self) -> str:
-        return json.dumps(msgspec.to_builtins(self))
 
 
 class _Question(msgspec.Struct, frozen=True):
@@ -212,17 +177,9 @@ class Gateway:
         scored = self._scored(question, request_id)
         decision, candidates = scored.decision, scored.candidates
         explore = self._explore if decision.explore is None else decision.explore / 100
-        if question.rules:
-            every, eligible = steps(question.rules, candidates, decision.parameters)
-            explore = explore if self._rulebook.drawable else 0.0  # an arm may set it that started before these rules were written
-            places, explored = shown(asked.candidates, candidates.scores, every[-1].arrangement, explore=explore, rng=self._rng)
-            done = told(every, asked.candidates, explored=explored)
-            self.tally.overruled([name_of(rule) for rule, _ in done])
-            overruled = Overruled(self._rulebook.digest, eligible, tuple([text for _, text in done]))
-        else:
-            arrangement = unruled(candidates.best, asked.slots)
-            places, explored = shown(asked.candidates, candidates.scores, arrangement, explore=explore, rng=self._rng)
-            overruled = Overruled(self._rulebook.digest)
+        outcome = drawn(question.rules, self._rulebook, candidates, decision.parameters, explore=explore, rng=self._rng)
+        self.tally.overruled(outcome.names)
+        places, overruled = outcome.places, outcome.overruled
         answered = Answered(
             request_id=request_id,
             moment=self.project.now(),
@@ -231,7 +188,7 @@ class Gateway:
             variant=scored.variant,
             version=scored.version,
             entity=asked.entity,
-            explored=explored,
+            explored=outcome.explored,
             decision=decision,
             config=assigner.version,
         )
@@ -239,7 +196,7 @@ class Gateway:
         if "rankings" in self._streams or assigner.assigns:
             milliseconds = 1000 * (time.perf_counter() - question.began)
             rows["rankings"] = [
-                log_rows.ranking(answered, asked.candidates, candidates.best, overruled, explore=explore, milliseconds=milliseconds)
+                log_rows.ranking(answered, asked.candidates, candidates.best, overruled, explore=outcome.explore, milliseconds=milliseconds)
             ]
         rows["assignments"] = self._arms.unlogged(assigner, decision, asked.unit, answered.moment, asked.context)
         ids = tuple([log_rows.exposure_id(request_id, place.position) for place in places])

@@ -27,7 +27,7 @@ class Rows(msgspec.Struct, frozen=True):
 
     instances: list[dict[str, Any]]  # what the models are asked with
     stale: tuple[str, ...]  # `view.feature`, served as null
-    ruled: list[dict[str, Any]]  # the key, and `view.feature` of those that rules read
+    ruled: list[dict[str, Any]]  # the key, and `view.feature` of those that rules read; none without rules
 
 
 class Deployed(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ class Models:
                 for name in names:
                     shared[name] = served.rows[0][name]
             stale += [f"{view}.{name}" for name in names if f"{view}.{name}" in served.stale_features]
-        of_rules: list[dict[str, Any]] = [{candidates_key: key} for key in asked.candidates]
+        of_rules: list[dict[str, Any]] = [{candidates_key: key} for key in asked.candidates] if self._endpoint.rules else []
         for view, names in ruled.items():
             stale += _add(of_rules, view, names, features[view])
         return Rows([shared | row for row in rows], tuple(dict.fromkeys(stale)), of_rules)

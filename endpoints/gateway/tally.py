@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from .forks import renewed_when_forked
 
@@ -33,9 +33,10 @@ class Tally:
         with self._lock:
             self.errors += 1
 
-    def overruled(self, rules: Iterable[str]) -> None:
-        with self._lock:
-            self.ruled.update(rules)
+    def overruled(self, rules: Sequence[str]) -> None:
+        if rules:
+            with self._lock:
+                self.ruled.update(rules)
 
     def aimed_at_nothing(self) -> None:
         with self._lock:
