@@ -189,8 +189,9 @@ def _under_one_cap(rest: Sequence[int], places: Sequence[int], value_of: Sequenc
 def told(every: Sequence[Step], items: Sequence[Item], *, explored: bool) -> list[tuple[Rule, str]]:
     """What each rule did, of those that did something. What is drawn has no order that a rule would have changed."""
     texts: list[tuple[Rule, str]] = []
-    for before, step in pairwise(every):
-        moves = [] if explored or step.group == frozenset() else _moves(placed(before.arrangement), placed(step.arrangement), step.group)
+    place_of = [placed(step.arrangement) if not explored else {} for step in every]
+    for step, (before, after) in zip(every[1:], pairwise(place_of), strict=True):
+        moves = [] if step.group == frozenset() else _moves(before, after, step.group)
         words = [text for text in (step.done, _listed([f"{items[at]} {was} -> {now}" for at, was, now in moves], ", ")) if text]
         if words and step.rule is not None:
             pin = isinstance(step.rule, Pin)

@@ -13,7 +13,7 @@ import msgspec
 from ...project.specs import Attribute, Endpoint, Entity, Event, ProjectSpec
 from . import ofrep
 from .answers import Health
-from .gateway import Assigned, Ranking
+from .ranked import Assigned, Ranking
 from .request import RequestShape, shape_of
 from .track import MOST, Rejection
 
