@@ -43,10 +43,12 @@ def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator
 def _other_type(rule: Rule, name: str, schema: ViewSchema) -> tuple[str, str] | None:
     kind = next(column.type for column in schema.features if f"{schema.name}.{column.name}" == name)
     of_kind = {"int64": (int, float), "float64": (int, float), "bool": (bool,), "string": (str,)}.get(kind, ())
-    for condition in () if isinstance(rule, Pin | Cap) else rule.where:
-        for value in (*(condition.among or ()), *(condition.not_among or ())) if condition.attribute == name else ():
+    for condition in () if isinstance(rule, Pin | Cap) else [condition for condition in rule.where if condition.attribute == name]:
+        for value in (*(condition.among or ()), *(condition.not_among or ())):
             if not isinstance(value, of_kind) or (kind != "bool" and isinstance(value, bool)):
                 return f"{value!r} is not of type {kind}, as {name} is", f"write a value of type {kind}: no item would ever meet it"
+        if rules.bounded(condition) and kind not in ("int64", "float64"):
+            return f"{name} is of type {kind}, which has no min and max", "write its values: a list, or {not: ...}"
     return None
 
 

@@ -69,6 +69,10 @@ def _kind(rule: Rule) -> str:
     return next(kind for kind, of in _KINDS.items() if isinstance(rule, of))
 
 
+def bounded(condition: Condition) -> bool:
+    return condition.min is not None or condition.max is not None
+
+
 def reading_key(rule: Rule, name: str, key: str) -> str:
     """Where it is written that the rule reads this."""
     below = {Pin: name, Cap: "by"}.get(type(rule))
@@ -80,13 +84,25 @@ def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: 
     for name in reads(rule):
         place = reading_key(rule, name, key)
         entity = entity_of(name, spec)
-        if entity is None:
+        if entity is None and set(declared.entities) <= set(spec.entities):  # else one of them is to be put right first
             _unknown(name, spec, declared, place, report, views=not isinstance(rule, Pin))
-        elif first is not None and entity != first:
+        elif entity is not None and first is not None and entity != first:
             report.add(place, f"{name} is of {entity.name}, and the rule is of {first.name}", "a rule reads one candidate: take one out")
         first = first or entity
+        if entity is not None and name == entity.key and not isinstance(rule, Pin | Cap):
+            _of_key(rule.where, entity, place, report)
     if isinstance(rule, Pin) and first is not None and not fits(rule.item, first.type):
         report.add(child(key, rule.key), f"{rule.item!r} is not of type {first.type}, as the key is", f"write a value of type {first.type}")
+
+
+def _of_key(where: tuple[Condition, ...], entity: Entity, place: str, report: Report) -> None:
+    """What a group compares the key with. Of features the SQL says the types (feature_store/check.py)."""
+    for condition in (condition for condition in where if condition.attribute == entity.key):
+        for value in (*(condition.among or ()), *(condition.not_among or ())):
+            if not fits(value, entity.type):
+                report.add(place, f"{value!r} is not of type {entity.type}, as the key is", f"write a value of type {entity.type}")
+        if bounded(condition) and entity.type != "int":
+            report.add(place, f"{entity.key} is of type {entity.type}, which has no min and max", "write its values: a list, or {not: ...}")
 
 
 def _unknown(name: str, spec: ProjectSpec, declared: Declared, place: str, report: Report, *, views: bool) -> None:

@@ -143,8 +143,7 @@ def meets(conditions: Sequence[Condition], attributes: Mapping[str, Any]) -> boo
 
 
 def is_met(condition: Condition, value: Any) -> bool:
-    """Null meets none."""
-    """A run outlives edits of project.yaml: a value that is no number any more meets no bound."""
+    """Null meets none. A run outlives edits of project.yaml: a value that is no number any more meets no bound."""
     try:
         return (
             value is not None

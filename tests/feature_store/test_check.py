@@ -106,9 +106,12 @@ def test_what_rules_read_is_there_and_of_the_type_that_they_compare_it_with():
         Cap(by="item_history.item_crt_7d", max=1),
         Block(where=(Condition(attribute="item_history.item_ctr_7d", among=("much",)),)),
         Boost(where=(Condition(attribute="item_history.item_ctr_7d", min=0.1, not_among=(1,)),), times=2.0),
+        Block(where=(Condition(attribute="item_profile.item_category", max=1),)),
     )
     spec = msgspec.structs.replace(described.spec, endpoints={name: msgspec.structs.replace(endpoint, rules=rules)})
+    block = f"endpoints.{name}.rules[3].block.where"
     assert [problem.message for problem in check(msgspec.structs.replace(described, spec=spec))] == [
         f"endpoints.{name}.rules[0].cap.by: item_history.item_crt_7d is not a feature",
         f"endpoints.{name}.rules[1].block.where.item_history.item_ctr_7d: 'much' is not of type float64, as item_history.item_ctr_7d is",
+        f"{block}.item_profile.item_category: item_profile.item_category is of type string, which has no min and max",
     ]

@@ -13,6 +13,7 @@ SHOP_CASES = {
     "rules of no kind": (P, "- block:   {", "- blokc:   {", "blokc:", "endpoints.ranker.rules[0].blokc: blokc is not a kind of rule", "did you mean block?"),
     "two rules in one": (P, "      - boost:   {", "        boost:   {", "block:", "endpoints.ranker.rules[0]: 2 kinds of rules in one", "one rule an entry"),
     "a rule of a key that is none": (P, "boost:   {where: {item_profile.item_kind", "boost:   {where: {item_kind", "boost:", "rules[1].boost.where.item_kind: item_kind is not a key of an entity", "view.feature"),
+    "a rule of a key of another type": (P, "block:   {where: {item_profile.item_kind: recalled}}", "block:   {where: {item_id: [7, seven]}}", "block:", "rules[0].block.where.item_id: 'seven' is not of type int, as the key is", "type int"),
     "a rule of an unknown view": (P, "cap:     {by: item_profile.", "cap:     {by: item_profil.", "cap:", "rules[4].cap.by: item_profil is not a feature view", "did you mean item_profile?"),
     "a rule of an unknown parameter": (P, "times: $ad_boost", "times: $ad_bost", "boost:", "rules[1].boost.times: ad_bost is not a parameter of ranker", "did you mean ad_boost?"),
     "a rule of a parameter that is no whole number": (P, "max: 2, per: response", "max: $blend, per: response", "cap:", "rules[4].cap.max: blend is of type float", "type int"),
