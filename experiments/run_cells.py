@@ -213,7 +213,8 @@ def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
 def _sums(metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, float]) -> Sums:
     of_unit: dict[str, Any] = {} if metric.denominator else {"d": units, "yd": values["y"], "dd": units, "dx": values.get("x", 0)}
     columns = {name: value for name, value in values.items() if name not in ("uu", "uv", "vv")}
-    return Sums(units=units, **(of_unit | columns), shift=(shifts.get(metric.name, 0), 0, 0))
+    sums: dict[str, Any] = of_unit | columns
+    return Sums(units=units, **sums, shift=(shifts.get(metric.name, 0), 0, 0))
 
 
 def _step(metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, float]) -> Sums:

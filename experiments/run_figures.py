@@ -140,6 +140,11 @@ class RunResults(StoredDocument, frozen=True, kw_only=True):
         return self.conclusion.headline
 
     @property
+    def plan_waits(self) -> bool:
+        """It shows the look before: of a plan, what the same units do later is no new look."""
+        return self.inference == "planned" and self.closed is None and self.stopped is None and self.until < self.as_of
+
+    @property
     def share(self) -> float | None:
         """Of the plan; None: it has none, or too little is there to size it."""
         return self.complete / self.planned if self.planned else None

@@ -21,6 +21,7 @@ from .run_looks import Looks
 from .several import holm
 from .sizing import planned_units
 from .sums import Sums
+from .verdict import Goal
 
 ONCE = Horizon(inference="fixed", units=0)
 _MOST_DAYS = 28  # since the first exposure that are compared
@@ -97,7 +98,7 @@ def effects(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Horizon) -
 
 def _deciding(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Horizon) -> Iterator[Effect]:
     names = plain.experiment.metric
-    goals = {name: plain.metrics[name].goal for name in names}
+    goals: dict[str, Goal] = {name: plain.metrics[name].goal for name in names}
     for tested in decide({name: sums[name] for name in names}, goals, dict.fromkeys(names, at)):
         effect = _effect(tested.metric, tested.arm, "decides", plain, tested.difference)
         once = ranged(tested.once.relative) if tested.once else None

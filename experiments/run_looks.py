@@ -44,13 +44,20 @@ class Looks(StoredDocument, frozen=True, kw_only=True):
         """Units of the earlier looks."""
         return tuple(look.units for look in self.looks if look.until < moment)
 
+    def repeated(self, units: int) -> Look | None:
+        """The look before, where so many units are no new one. None: it is new."""
+        last = self.looks[-1] if self.looks else None
+        return last if last is not None and not _is_new(units, last.units, self.planned) else None
+
     def with_look(self, look: Look, planned: int | None) -> Looks:
         """The same data again are no new look, nor is what a look after it has seen."""
         after = replace(self, planned=self.planned or planned)
         last = self.looks[-1].units if self.looks else 0
-        if look.units - last < max(1, _NEW * (after.planned or last)):
-            return after
-        return replace(after, looks=(*self.looks, look))
+        return replace(after, looks=(*self.looks, look)) if _is_new(look.units, last, after.planned) else after
+
+
+def _is_new(units: int, last: int, planned: int | None) -> bool:
+    return units - last >= max(1, _NEW * (planned or last))
 
 
 def key(run: str) -> str:

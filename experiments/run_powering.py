@@ -85,7 +85,7 @@ def _said(control: float, metric: Metric) -> _Past:
 
 
 def _effects(experiment: Experiment) -> list[float]:
-    own = {float(experiment.plan.minimum_effect) / 100} if experiment.plan else set()
+    own = (float(experiment.plan.minimum_effect) / 100,) if experiment.plan else ()
     return sorted({*EFFECTS, *own})
 
 

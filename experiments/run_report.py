@@ -50,7 +50,7 @@ def html(seen: RunResults, changes: Sequence[Change]) -> str:
 
 def _arms(of: MetricArms) -> str:
     below = [run_text.total_text(of.metric.denominator)] if of.metric.denominator else []
-    rows = []
+    rows: list[list[str]] = []
     for name, arm in of.arms.items():
         totals = [run_text.amount(arm.total("d"))] if of.metric.denominator else []
         rows.append(
@@ -135,7 +135,7 @@ def _day_row(of: DayEffect) -> list[str]:
 
 def _days(arms: Sequence[str], days: Sequence[tuple[int, DayEffect]]) -> list[plots.Series]:
     """Those that have an interval, a series for each treatment."""
-    series = []
+    series: list[plots.Series] = []
     for style, arm in zip(_STYLES, arms[1:], strict=False):  # the table has those beyond six
         marks = [(float(day), line) for day, of in days if of.arm == arm and (line := _line("", of.relative))]
         if marks:

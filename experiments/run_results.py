@@ -43,6 +43,10 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
         looks, stopped = looks.until(moment), stopped if stopped and stopped <= moment else None
     of = run_cells.reading(project, run, plain.metrics.values(), _not_after(looks, moment), stopped)
     cells = run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
+    if plain.experiment.plan and (stands := looks.repeated(_complete(plain.sums(cells, of.until)[plain.first.name]))):
+        # what the same units do since would be looked at for nothing: the plan spends by units
+        of = run_cells.reading(project, run, plain.metrics.values(), min(moment, stands.until), stopped)
+        cells = run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
     checked = _checked(run, cells, despite_split=despite_split)
     look = partial(_looked, plain, cells, of.until)
     recorded = as_of is None and not checked.alarm

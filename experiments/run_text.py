@@ -47,6 +47,8 @@ def head_text(seen: RunResults) -> str:
         parts.append(f"{counted(seen.open, 'unit')} still inside their {counted(seen.window, 'day')} are not counted")
     if seen.closed:
         parts.append(f"the plan ended at {seen.closed:%Y-%m-%d %H:%M} UTC: later data are not counted")
+    elif seen.plan_waits:
+        parts.append(f"no new units since {seen.until:%Y-%m-%d %H:%M} UTC: that look stands")
     elif seen.stopped:
         parts.append(f"stopped {seen.stopped:%Y-%m-%d %H:%M} UTC")
     return "   ".join(parts)

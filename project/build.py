@@ -47,7 +47,7 @@ def event(name: str, values: Values, entities: dict[str, Entity], events: tuple[
     )
     for attribute in attributes:
         _reference(attribute, name, entities, child(key, attribute.name), report)
-    fields = values | {"attributes": attributes}
+    fields: Values = values | {"attributes": attributes}
     return Event(name=name, **fields)
 
 

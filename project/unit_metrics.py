@@ -16,12 +16,12 @@ KINDS: tuple[Literal["sum", "any", "rate"], ...] = ("sum", "any", "rate")
 
 def build(name: str, values: dict[str, Any], report: Report) -> Metric | None:
     key = f"metrics.{name}"
-    kinds = [kind for kind in KINDS if kind in values]
+    kinds: list[Literal["sum", "any", "rate"]] = [kind for kind in KINDS if kind in values]
     if len(kinds) != 1:
         message = f"{' and '.join(kinds)}: a metric is one of them" if kinds else "it adds nothing up"
         report.add(key, message, "write one of sum: purchase.amount, any: purchase, rate: click / view")
         return None
-    (kind,) = kinds
+    kind = kinds[0]
     numerator, denominator = values[kind] if kind == "rate" else (values[kind], None)
     fields: dict[str, Any] = {field: values[field] for field in ("within", "before", "goal") if field in values}
     if "at_most" in values:
