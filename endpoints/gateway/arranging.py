@@ -151,8 +151,9 @@ def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
     """The lane of whoever has no reserved place, under the caps."""
     caps = [(cap.by, _figure(cap.max, state.parameters), dict[Any, int]()) for cap in state.caps]
     for by, most, left in caps:
-        for value in (value for at in state.pins.values() if (value := state.of.features[at][by]) is not None):
-            left[value] = max(0, left.get(value, most) - 1)
+        pinned = [state.of.features[at][by] for at in state.pins.values()]
+        for value in (value for value in pinned if value is not None):
+            left[value] = max(0, left.setdefault(value, most) - 1)
     if len(caps) == 1:
         by, most, left = caps[0]
         return _under_one_cap(rest, places, [features[by] for features in state.of.features], most, left)
