@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
             return  # refused, or a trailer
         request.head += len(name) + len(value) + 4
         name = name.lower()
-        if name in self.server.kept:
+        if name in self.server.headers:
             if name in request.headers:  # whoever stands before this may go by the first, and we by the last
                 self._refuse(400, "BadRequest", f"the request has {name.decode()} twice")
             request.headers[name] = value

@@ -54,7 +54,7 @@ class Request:
 class Connections:
     """All connections of a server, and what they share. `handle` answers a request, now or later, in the loop's thread.
 
-    `refusal` judges method, path and headers before the body is read. `kept`: the headers that somebody reads, in lower case; a request
+    `refusal` judges method, path and headers before the body is read. `headers`: those that somebody reads, in lower case; a request
     that has one of them twice is refused. `most`: connections; `most_body`: bytes of one request.
     """
 
@@ -63,13 +63,13 @@ class Connections:
         handle: Callable[[Request], None],
         *,
         refusal: Callable[[bytes, bytes, Mapping[bytes, bytes]], Refusal | None],
-        kept: frozenset[bytes],
+        headers: frozenset[bytes],
         most: int,
         most_body: int,
     ) -> None:
         self.handle = handle
         self.refusal = refusal
-        self.kept = kept
+        self.headers = headers
         self.most = most
         self.most_body = most_body
         self.open: set[Connection] = set()

@@ -196,7 +196,11 @@ def request_body(endpoint: str, instances: Sequence[Row], rules: HostRules, para
     document: dict[str, object] = {"instances": instances}
     if parameters:
         if PARAMETERS not in rules.offers:
-            raise Unsupported(f"{endpoint}: {rules.provider} passes no parameters to a model", capability=PARAMETERS)
+            raise Unsupported(
+                f"{endpoint}: {rules.provider} passes no parameters to a model",
+                capability=PARAMETERS,
+                remedy="leave them out: the model goes by its defaults",
+            )
         check_parameters(endpoint, parameters)
         document["parameters"] = dict(parameters)
     body = _encode(document)

@@ -29,7 +29,7 @@ from .connection import Connection
 from .connections import Connections, Request
 from .predicting import Predictions
 
-KEPT = frozenset({b"content-type", b"origin", b"sec-fetch-site"})
+HEADERS = frozenset({b"content-type", b"origin", b"sec-fetch-site"})
 CONTAINER_MODEL = Path("/opt/ml/model")  # where SageMaker puts a model
 MOST_CONNECTIONS = 1000  # or half of the descriptors that this process may have
 STOP_WITHIN = 10.0  # seconds for what is under way at SIGTERM
@@ -97,7 +97,7 @@ class ModelServer:
         self._predictions = Predictions(self._model, extra=self._extra, timeout=self._timeout, hung=self._hang)
         most = min(MOST_CONNECTIONS, max(8, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
         refusal = partial(door.refusal, door.PROVIDERS)
-        self._connections = Connections(self._handle, refusal=refusal, kept=KEPT, most=most, most_body=wire.MAX_BYTES)
+        self._connections = Connections(self._handle, refusal=refusal, headers=HEADERS, most=most, most_body=wire.MAX_BYTES)
         self._end = asyncio.Event()
         loop.add_reader(self._woken, self._end.set)
         self._server = await loop.create_server(lambda: Connection(self._connections), sock=self._listening)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from ..endpoints.gateway.assignment import BUCKETS
 from ..errors import Invalid
+from ..project.specs import BUCKETS
 
 Ranges = tuple[tuple[int, int], ...]  # both ends included, in the order in which they were taken
 

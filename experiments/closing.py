@@ -20,7 +20,7 @@ from ..endpoints.split import shown
 from ..endpoints.traffic import observed, read_back
 from ..errors import NotFound, Refused
 from ..pipelines.models import promote
-from ..project.specs import Endpoint
+from ..project.specs import OF_EVERY_ENDPOINT, Endpoint
 from ..rollouts import rollout
 from ..rollouts.hand_over import begun, hand_over
 from ..rollouts.states import State
@@ -115,7 +115,7 @@ def _undeclared(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
     lines = [
         f"  endpoints.{endpoint.name}.parameters.{name}: {{default: {msgspec.json.encode(value).decode()}}}"
         for name, value in shipped.items()
-        if name not in ("variant", "explore") and (name not in endpoint.parameters or endpoint.parameters[name].default != value)
+        if name not in OF_EVERY_ENDPOINT and (name not in endpoint.parameters or endpoint.parameters[name].default != value)
     ]
     explore = shipped.get("explore")
     if explore is not None and Decimal(str(explore)) != endpoint.explore:

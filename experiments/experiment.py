@@ -16,6 +16,7 @@ from ..endpoints.router import routed
 from ..endpoints.smoke import Smoke, smoke_arm
 from ..errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from ..project.names import did_you_mean
+from ..project.specs import OF_EVERY_ENDPOINT
 from ..project.streams import streams_of
 from ..runtime import Project
 from . import buckets, ownership, runs, startable
@@ -120,7 +121,7 @@ def _tried(project: Project, endpoint: str, arms: tuple[LiveArm, ...]) -> dict[s
     """A few requests as each arm's units will be answered. Unavailable: an arm does not answer all."""
     answers: dict[str, Smoke] = {}
     for arm in arms:
-        parameters = {name: value for name, value in arm.parameters.items() if name not in ("variant", "explore")}
+        parameters = {name: value for name, value in arm.parameters.items() if name not in OF_EVERY_ENDPOINT}
         defaults = {name: parameter.default for name, parameter in project.spec.endpoints[endpoint].parameters.items()}
         answers[arm.name] = smoke_arm(project, endpoint, arm.parameters.get("variant"), defaults | parameters)
         if not answers[arm.name].ok:

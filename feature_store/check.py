@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..errors import Problem
+from ..events.column_types import COLUMN_TYPES
 from ..project import rules
 from ..project.names import did_you_mean, nearest
 from ..project.report import place, problem_at
-from ..project.specs import Cap, Description, Feature, Model, Pin, Rule
+from ..project.specs import Attribute, Description, Feature, Model, Rule
 from .port import SqlProblem
 from .schema import ViewSchema, sql_problem, view_schemas
 
@@ -33,23 +34,15 @@ def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator
     for rule, key in (pair for endpoint in description.spec.endpoints.values() for pair in rules.places(endpoint)):
         for name in rules.reads(rule):
             view, dot, feature = name.partition(".")
-            if not dot or view not in schemas:
-                continue
-            place_key = rules.reading_key(rule, name, key)
-            if (found := _no_feature(Feature(view=view, name=feature), schemas)) or (found := _other_type(rule, name, schemas[view])):
-                yield problem_at(description, place_key, *found)
+            if dot and view in schemas:
+                missing = _no_feature(Feature(view=view, name=feature), schemas)
+                for problem in [missing] if missing else _misfits(rule, name, schemas[view]):
+                    yield problem_at(description, rules.reading_key(rule, name, key), *problem)
 
 
-def _other_type(rule: Rule, name: str, schema: ViewSchema) -> tuple[str, str] | None:
+def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, str]]:
     kind = next(column.type for column in schema.features if f"{schema.name}.{column.name}" == name)
-    of_kind = {"int64": (int, float), "float64": (int, float), "bool": (bool,), "string": (str,)}.get(kind, ())
-    for condition in () if isinstance(rule, Pin | Cap) else [condition for condition in rule.where if condition.attribute == name]:
-        for value in (*(condition.among or ()), *(condition.not_among or ())):
-            if not isinstance(value, of_kind) or (kind != "bool" and isinstance(value, bool)):
-                return f"{value!r} is not of type {kind}, as {name} is", f"write a value of type {kind}: no item would ever meet it"
-        if rules.bounded(condition) and kind not in ("int64", "float64"):
-            return f"{name} is of type {kind}, which has no min and max", "write its values: a list, or {not: ...}"
-    return None
+    return rules.misfits(rule, Attribute(name=name, type=COLUMN_TYPES[kind].attribute))
 
 
 def _features(model: Model, description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:

@@ -6,22 +6,22 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from ..errors import Invalid
+from ..project.specs import ParameterType
 
 Scalar = bool | int | float | str
 SCALARS = "true or false, a whole number up to 2^53, a finite number or a text"
 _EXACT = 2**53  # beyond it doubles have gaps, and so have many readers of JSON (RFC 8259, section 6) and a protobuf Value
-Kind = Literal["bool", "int", "float", "string"]  # as project.yaml spells the types of an endpoint's parameters
-_KINDS: dict[type, Kind] = {bool: "bool", int: "int", float: "float", str: "string"}
-_WORDS: dict[Kind, str] = {"bool": "true or false", "int": "a whole number up to 2^53", "float": "a number", "string": "a text"}
+_KINDS: dict[type, ParameterType] = {bool: "bool", int: "int", float: "float", str: "string"}
+_WORDS: dict[ParameterType, str] = {"bool": "true or false", "int": "a whole number up to 2^53", "float": "a number", "string": "a text"}
 
 
 class CallParameter(msgspec.Struct, frozen=True, kw_only=True):
-    type: Kind
+    type: ParameterType
     default: Scalar
 
 
@@ -78,7 +78,7 @@ def fitting(sent: Mapping[str, object], parameters: Mapping[str, CallParameter])
     return {name: _as(parameters[name].type, name, value) for name, value in sent.items() if name in parameters}
 
 
-def _as(kind: Kind, name: str, value: object) -> Scalar:
+def _as(kind: ParameterType, name: str, value: object) -> Scalar:
     """A whole number is a float, too, and 3.0 an int: a protobuf Value knows no difference, and its JSON is either."""
     with suppress(OverflowError):
         if kind == "float" and type(value) is int:

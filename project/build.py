@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from .report import Report, child, item
 from .specs import (
     Attribute,
     Bound,
+    Condition,
     Endpoint,
     Entity,
     Evaluation,
@@ -136,6 +138,16 @@ def value_problem(value: Any, of: Attribute | Parameter) -> tuple[str, str] | No
     return None
 
 
+def condition_problems(condition: Condition, of: Attribute) -> Iterator[tuple[str, str]]:
+    """What stands against its values and bounds: (what is wrong, remedy)."""
+    values = (*(condition.among or ()), *(condition.not_among or ()))
+    yield from dict.fromkeys(filter(None, (value_problem(value, of) for value in values)))
+    if (condition.min is not None or condition.max is not None) and of.type not in ("int", "float"):
+        yield f"{of.name} is of type {of.type}, which has no min and max", "write its values: a list, or {not: ...}"
+    if condition.min is not None and condition.max is not None and condition.min > condition.max:
+        yield f"max {condition.max:g} is below min {condition.min:g}", "swap them"
+
+
 def _bounds(of: Attribute | Parameter) -> str:
     return " .. ".join("" if bound is None else f"{bound:g}" for bound in (of.min, of.max)).strip()
 
@@ -172,8 +184,8 @@ def endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
         parameter: _parameter(parameter, about, child(key, f"parameters.{parameter}"), report)
         for parameter, about in values.get("parameters", {}).items()
     }
-    made: Values = {"variants": variants, "attributes": attributes, "parameters": parameters}
-    return Endpoint(name=name, **values | made)
+    built: Values = {"variants": variants, "attributes": attributes, "parameters": parameters}
+    return Endpoint(name=name, **values | built)
 
 
 def _parameter(name: str, about: Values, key: str, report: Report) -> Parameter:

@@ -12,6 +12,7 @@ from .names import NAME, VARIANT_LENGTH, column_problem, name_problem
 from .quantities import Mistake
 from .rule_keys import RULES
 from .shapes import Free, Key, ListOf, MapOf, Number, OneOf, Record, Text
+from .specs import OF_EVERY_ENDPOINT
 from .texts import COLUMN, NAME_SHAPE, SHARE, WORDS
 
 MODEL_REF = rf"{NAME}@({NAME}|[1-9][0-9]*)"
@@ -33,8 +34,7 @@ def _kept(text: str) -> timedelta:
 
 
 _OF_A_REQUEST = ("slots", "endpoint", "log")  # keys of ours
-_OF_ALL = ("variant", "explore")  # parameters that every endpoint has
-_NO_KEYWORD = (*_OF_ALL, "rows", "self")
+_NO_KEYWORD = (*OF_EVERY_ENDPOINT, "rows", "self")
 
 
 def attribute_problem(name: str) -> tuple[str, str] | None:
@@ -45,7 +45,7 @@ def attribute_problem(name: str) -> tuple[str, str] | None:
 
 def parameter_problem(name: str) -> tuple[str, str] | None:
     """Of what is given to `predict(rows, *, NAME=...)`."""
-    if name in _OF_ALL:
+    if name in OF_EVERY_ENDPOINT:
         return f"{name} is a parameter of every endpoint", "an arm may set it without this: take it out"
     if name in _NO_KEYWORD or keyword.iskeyword(name):
         return f"predict(rows, *, {name}=...) cannot be written", "choose another name"

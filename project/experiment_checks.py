@@ -6,15 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from . import unit_metrics
-from .build import value_problem
+from .build import condition_problems, value_problem
 from .experiments import arm_key
 from .names import did_you_mean
 from .references import DECIDED_BY_RANKING, Declared, known
 from .report import Report, child, item
 from .request_attributes import exposure_attributes, request_attributes
-from .specs import Attribute, Condition, Endpoint, Experiment, ProjectSpec
-
-OF_EVERY_ENDPOINT = ("variant", "explore")  # parameters
+from .specs import OF_EVERY_ENDPOINT, Attribute, Condition, Endpoint, Experiment, ProjectSpec
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
@@ -129,26 +127,14 @@ def request_conditions(conditions: Iterable[Condition], endpoint: Endpoint, spec
         place = child(key, condition.attribute)
         is_known = known(condition.attribute, attributes, place, report, noun=noun, has=has)
         if is_known and report.sound(f"endpoints.{endpoint.name}.attributes.{condition.attribute}"):
-            _condition(condition, attributes[condition.attribute], place, report)
+            for problem in condition_problems(condition, attributes[condition.attribute]):
+                report.add(place, *problem)
 
 
 def _of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attribute], str, str]:
     """The attributes, and how one is called that is not among them."""
     noun = f"an attribute of a request: declare it in endpoints.{endpoint.name}.attributes"
     return request_attributes(spec, endpoint), noun, f"a request to {endpoint.name} has"
-
-
-def _condition(condition: Condition, attribute: Attribute, key: str, report: Report) -> None:
-    values = (*(condition.among or ()), *(condition.not_among or ()))
-    for problem in dict.fromkeys(filter(None, (value_problem(value, attribute) for value in values))):
-        report.add(key, *problem)
-    bounded = condition.min is not None or condition.max is not None
-    if bounded and attribute.type not in ("int", "float"):
-        report.add(
-            key, f"{attribute.name} is of type {attribute.type}, which has no min and max", "write its values: a list, or {not: ...}"
-        )
-    if condition.min is not None and condition.max is not None and condition.min > condition.max:
-        report.add(key, f"max {condition.max:g} is below min {condition.min:g}", "swap them")
 
 
 def _one_layer_each(spec: ProjectSpec, report: Report) -> None:

@@ -11,11 +11,10 @@ from .build import typed
 from .references import Declared, known
 from .report import Report, child
 from .request_attributes import request_attributes
-from .specs import Attribute, Condition, Endpoint, Experiment, ExperimentArm, Layer, Plan, ProjectSpec
+from .specs import BUCKETS, Attribute, Condition, Endpoint, Experiment, ExperimentArm, Layer, Plan, ProjectSpec
 
 Values = dict[str, Any]
 _ALL = Decimal(100)
-BUCKETS = 10_000  # that the hash tells apart (endpoints/gateway/assignment.py)
 
 
 def layers(values: Mapping[str, Values], endpoints: Mapping[str, Endpoint], report: Report) -> dict[str, Layer]:
@@ -133,7 +132,7 @@ def _weights(values: Values | None, arms: list[str], key: str, report: Report) -
             report.add(key, f"{name} has none", "write a weight for each arm, or none at all: equal ones")
     total = sum(values.values())
     if any(weight <= 0 or weight * BUCKETS < total for weight in values.values()):
-        report.add(key, "an arm gets no unit of 10,000", "write shares such as {control: 50, treatment: 50}")
+        report.add(key, f"an arm gets no unit of {BUCKETS:,}", "write shares such as {control: 50, treatment: 50}")
     return {name: float(weight) for name, weight in values.items()}
 
 

@@ -96,8 +96,8 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
     files.orphans(folder, "sources", declared.events, "an event", report)
     models, registered = _models(folder, report)
     endpoints = {
-        name: build.endpoint(name, found | {"rules": rules.build(found.get("rules", ()))}, f"endpoints.{name}", report)
-        for name, found in sound("endpoints").items()
+        name: build.endpoint(name, about | {"rules": rules.build(about.get("rules", ()))}, f"endpoints.{name}", report)
+        for name, about in sound("endpoints").items()
     }
     spec = ProjectSpec(
         name=values.get("name", ""),

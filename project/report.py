@@ -93,10 +93,10 @@ def place(description: Description, key: str) -> Place:
     return description.places[key]
 
 
-def problem_at(description: Description, key: str, message: str, remedy: str | None = None, *, severity: str = "error") -> Problem:
+def problem_at(description: Description, key: str, message: str, remedy: str | None = None) -> Problem:
     """Of a key of a project that was read already."""
     at = place(description, key)
-    return Problem(file=at.file, line=at.line, message=f"{key}: {message}", remedy=remedy, severity=severity)
+    return Problem(file=at.file, line=at.line, message=f"{key}: {message}", remedy=remedy)
 
 
 def _below(key: str, above: str) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .build import fits, typed
+from .build import condition_problems, typed, value_problem
 from .experiment_checks import request_conditions
 from .names import did_you_mean
 from .references import Declared, known
 from .report import Report, child, item
-from .specs import Block, Boost, Cap, Condition, Endpoint, Entity, Parameter, Pin, ProjectSpec, Reserve, Rule
+from .specs import Attribute, Block, Boost, Cap, Condition, Endpoint, Entity, Parameter, Pin, ProjectSpec, Reserve, Rule
 
-_KINDS: dict[str, type[Rule]] = {"block": Block, "boost": Boost, "pin": Pin, "reserve": Reserve, "cap": Cap}
+KINDS: dict[str, type[Rule]] = {"block": Block, "boost": Boost, "pin": Pin, "reserve": Reserve, "cap": Cap}  # as they are applied
 _FIELDS = {"from": "since"}
 
 
@@ -21,7 +21,7 @@ def build(rules: tuple[tuple[str, Mapping[str, Any]], ...]) -> tuple[Rule, ...]:
 
 
 def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
-    of = _KINDS[kind]
+    of = KINDS[kind]
     fields = {_FIELDS.get(name, name): value for name, value in values.items()}
     for name in ("where", "when"):
         if name in fields:
@@ -62,15 +62,11 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 def places(endpoint: Endpoint) -> Iterator[tuple[Rule, str]]:
     """Each rule with its key."""
     for position, rule in enumerate(endpoint.rules):
-        yield rule, child(item(f"endpoints.{endpoint.name}.rules", position), _kind(rule))
+        yield rule, child(item(f"endpoints.{endpoint.name}.rules", position), kind_of(rule))
 
 
-def _kind(rule: Rule) -> str:
-    return next(kind for kind, of in _KINDS.items() if isinstance(rule, of))
-
-
-def bounded(condition: Condition) -> bool:
-    return condition.min is not None or condition.max is not None
+def kind_of(rule: Rule) -> str:
+    return next(kind for kind, of in KINDS.items() if isinstance(rule, of))
 
 
 def reading_key(rule: Rule, name: str, key: str) -> str:
@@ -89,20 +85,18 @@ def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: 
         elif entity is not None and first is not None and entity != first:
             report.add(place, f"{name} is of {entity.name}, and the rule is of {first.name}", "a rule reads one candidate: take one out")
         first = first or entity
-        if entity is not None and name == entity.key and not isinstance(rule, Pin | Cap):
-            _of_key(rule.where, entity, place, report)
-    if isinstance(rule, Pin) and first is not None and not fits(rule.item, first.type):
-        report.add(child(key, rule.key), f"{rule.item!r} is not of type {first.type}, as the key is", f"write a value of type {first.type}")
+        if entity is not None and name == entity.key:
+            for misfit in misfits(rule, Attribute(name=name, type=entity.type)):
+                report.add(place, *misfit)
+    if isinstance(rule, Pin) and first is not None and (problem := value_problem(rule.item, Attribute(name=rule.key, type=first.type))):
+        report.add(child(key, rule.key), *problem)
 
 
-def _of_key(where: tuple[Condition, ...], entity: Entity, place: str, report: Report) -> None:
-    """What a group compares the key with. Of features the SQL says the types (feature_store/check.py)."""
-    for condition in (condition for condition in where if condition.attribute == entity.key):
-        for value in (*(condition.among or ()), *(condition.not_among or ())):
-            if not fits(value, entity.type):
-                report.add(place, f"{value!r} is not of type {entity.type}, as the key is", f"write a value of type {entity.type}")
-        if bounded(condition) and entity.type != "int":
-            report.add(place, f"{entity.key} is of type {entity.type}, which has no min and max", "write its values: a list, or {not: ...}")
+def misfits(rule: Rule, of: Attribute) -> Iterator[tuple[str, str]]:
+    """(what is wrong, remedy) of what a group compares this with: a key, or a feature, whose type the SQL says (feature_store/check.py)."""
+    for condition in () if isinstance(rule, Pin | Cap) else rule.where:
+        if condition.attribute == of.name:
+            yield from condition_problems(condition, of)
 
 
 def _unknown(name: str, spec: ProjectSpec, declared: Declared, place: str, report: Report, *, views: bool) -> None:

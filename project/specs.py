@@ -9,6 +9,9 @@ from typing import Any, Literal
 import msgspec
 
 AttributeType = Literal["bool", "int", "float", "string", "timestamp"]
+ParameterType = Literal["bool", "int", "float", "string"]
+OF_EVERY_ENDPOINT = ("variant", "explore")  # parameters that an arm may set without their being declared
+BUCKETS = 10_000  # of units, which a hash tells apart (endpoints/gateway/assignment.py)
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +82,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """What an arm may set: a rule reads it as $name, a predictor takes it by keyword."""
 
     name: str
-    type: Literal["bool", "int", "float", "string"]
+    type: ParameterType
     default: bool | int | float | str
     min: float | None = None
     max: float | None = None

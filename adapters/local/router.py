@@ -25,7 +25,7 @@ INSTANCE = b"x-isthmus-instance"
 KEY = b"x-isthmus-key"
 CONTROL = b"/_isthmus/"
 CONNECTIONS = 1000  # clients at once
-KEPT = frozenset({b"content-type", b"host", b"origin", b"sec-fetch-site", TARGET, INSTANCE, KEY})
+HEADERS = frozenset({b"content-type", b"host", b"origin", b"sec-fetch-site", TARGET, INSTANCE, KEY})
 BODIES = frozenset(
     {b"application/json", b"application/jsonlines", b"application/x-jsonlines", b"application/x-ndjson", b"text/csv"}
 )  # what a model server reads; a page has to ask before it sends them to another site
@@ -75,7 +75,7 @@ class Router:
     @cached_property
     def connections(self) -> Connections:
         """In the loop that runs when it is first asked for."""
-        return Connections(self.answer, refusal=self.refusal, kept=KEPT, most=self._most, most_body=self._most_body)
+        return Connections(self.answer, refusal=self.refusal, headers=HEADERS, most=self._most, most_body=self._most_body)
 
     def protocol(self) -> Connection:
         return Connection(self.connections)

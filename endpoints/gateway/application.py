@@ -32,7 +32,7 @@ _METHODS = dict.fromkeys([*_POSTS, ofrep.PATH, f"{ofrep.PATH}/{{key}}"], "POST")
 _ALIVE = b'{"status":"alive"}'
 _JSON, _TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
 
-_Made = TypeVar("_Made")
+_Result = TypeVar("_Result")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -105,7 +105,7 @@ class Application:
         """After `close`: a thread hangs, in a ranking or in a look. Python waits for it before it ends."""
         return any(not work.done() for work in self._under_way)
 
-    def _in_thread(self, pool: ThreadPoolExecutor, function: Callable[..., _Made], *arguments: Any) -> asyncio.Future[_Made]:
+    def _in_thread(self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any) -> asyncio.Future[_Result]:
         work = pool.submit(function, *arguments)
         self._under_way.add(work)
         work.add_done_callback(self._under_way.discard)

@@ -26,8 +26,8 @@ class Arms:
     def __init__(self, endpoint: Endpoint, reader: LiveReader) -> None:
         self.reader = reader
         self._endpoint = endpoint
-        self.defaults = {name: parameter.default for name, parameter in endpoint.parameters.items()}
-        self._assigner = Assigner(None, endpoint.name, self.defaults)
+        self._defaults = {name: parameter.default for name, parameter in endpoint.parameters.items()}
+        self._assigner = Assigner(None, endpoint.name, self._defaults)
         self._logged = Logged(REMEMBERED)
 
     def now(self) -> Assigner:
@@ -36,7 +36,7 @@ class Arms:
         ranges = split.ranges if split else None
         assigner = self._assigner
         if assigner.live is not live or assigner.split is not ranges:
-            assigner = self._assigner = Assigner(live, self._endpoint.name, self.defaults, ranges)
+            assigner = self._assigner = Assigner(live, self._endpoint.name, self._defaults, ranges)
         return assigner
 
     def unlogged(self, assigner: Assigner, decision: Decision, unit: str, moment: datetime, context: Mapping[str, Any]) -> list[Row]:

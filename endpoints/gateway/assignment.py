@@ -19,12 +19,10 @@ import mmh3
 import msgspec
 
 from ...formats import StoredDocument
-from ...project.specs import Condition
+from ...project.specs import BUCKETS, OF_EVERY_ENDPOINT, Condition
 
-BUCKETS = 10_000
 LIVE = "experiments/live"  # the document's key in the StateStore
 LARGEST = 64 * 1024  # bytes of it
-OWN = ("variant", "explore")  # parameters that every endpoint has
 REMEMBERED = 10_000  # decisions of an assigner, some 15 MB: ten layers of three arms have millions
 
 Reason = Literal["split", "holdout"]
@@ -217,7 +215,7 @@ def _decision(defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes:
     for outcome in outcomes:
         values |= outcome.parameters
         sources |= outcome.sources
-    own = {name: values.pop(name) for name in OWN if name in values}
+    own = {name: values.pop(name) for name in OF_EVERY_ENDPOINT if name in values}
     parameters = dict(defaults) | values
     assignments = tuple(assignment for outcome in outcomes for assignment in outcome.assignments)
     return Decision(
@@ -257,7 +255,7 @@ def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_O
 
 def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choose, list[_Outcome]]:
     """outcomes: none of its runs; its holdout; then those of each run."""
-    inside, outside = (_held(name, arm, about.holdout) for arm in ("in", "holdout"))
+    inside, outside = (_in_or_out(name, arm, about.holdout) for arm in ("in", "holdout"))
     untouched = {setting: source for run in runs for setting, source in _sources(run, f"{name}_holdout", "holdout", "holdout").items()}
     outcomes = [_Outcome({}, inside), _Outcome({}, outside, untouched)]
     choosers: list[_Choose] = [lambda _unit, _attributes: 0]
@@ -267,30 +265,30 @@ def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choos
         outcomes += _outcomes(run, inside)
         for low, high in run.ranges:
             chooser_of[low : high + 1] = array("H", [number]) * (high + 1 - low)
-    held, held_below, prefix = _prefix("holdout", name), _first(about.holdout), _prefix("layer", about.salt)
+    holdout, holdout_below, prefix = _prefix("holdout", name), _first(about.holdout), _prefix("layer", about.salt)
 
     def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
-        if held_below and _hash(held + unit) < held_below:
+        if holdout_below and _hash(holdout + unit) < holdout_below:
             return 1
         return choosers[chooser_of[_hash(prefix + unit) * BUCKETS >> 32]](unit, attributes)
 
     return choose, outcomes
 
 
-def _held(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
+def _in_or_out(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
     return (Assignment(run=f"{name}_holdout", layer=name, arm=arm, reason="holdout"),) if holdout else ()
 
 
 def _arm(run: LiveRun, *, first: int) -> _Choose:
     """0: not one of its units; from `first` on its arms, then its holdout."""
     targeting, last = run.targeting, first + len(run.arms)
-    held, held_below, prefix = _prefix("holdout", run.experiment), _first(run.holdout), _prefix("arm", run.salt)
+    holdout, holdout_below, prefix = _prefix("holdout", run.experiment), _first(run.holdout), _prefix("arm", run.salt)
     ends = [_first(arm.upper) for arm in run.arms]
 
     def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
         if targeting and not meets(targeting, attributes):
             return 0
-        if held_below and _hash(held + unit) < held_below:
+        if holdout_below and _hash(holdout + unit) < holdout_below:
             return last
         return first + bisect_right(ends, _hash(prefix + unit))
 
@@ -311,21 +309,21 @@ def _shipped(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Outcome]]:
     """outcomes: not targeted; the layer's holdout; whatever arm it would be; the experiment's holdout."""
     ships = next(arm for arm in run.arms if arm.name == run.ships)
     control = run.arms[0]
-    kept = _Outcome(control.parameters, (), _sources(run, run.run, control.name, "holdout"))
-    changed = _Outcome(ships.parameters, (), _sources(run, run.run, ships.name, "shipped"))
+    as_control = _Outcome(control.parameters, (), _sources(run, run.run, control.name, "holdout"))
+    as_shipped = _Outcome(ships.parameters, (), _sources(run, run.run, ships.name, "shipped"))
     chosen = _arm(run, first=2)
-    held, held_below = _prefix("holdout", run.layer), _first(about.holdout)
+    holdout, holdout_below = _prefix("holdout", run.layer), _first(about.holdout)
 
     def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
-        return 1 if held_below and _hash(held + unit) < held_below else chosen(unit, attributes)
+        return 1 if holdout_below and _hash(holdout + unit) < holdout_below else chosen(unit, attributes)
 
-    return choose, [_Outcome(), kept, *[changed] * len(run.arms), kept]
+    return choose, [_Outcome(), as_control, *[as_shipped] * len(run.arms), as_control]
 
 
 def _sources(run: LiveRun, name: str, arm: str, how: Literal["split", "holdout", "shipped"]) -> dict[str, Source]:
     """Of every parameter that some arm of the run sets."""
     source = Source(run=name, arm=arm, how=how, targeted=bool(run.targeting))
-    return {parameter: source for each in run.arms for parameter in each.parameters}
+    return {parameter: source for other in run.arms for parameter in other.parameters}
 
 
 def _prefix(purpose: Purpose, salt: str) -> bytes:

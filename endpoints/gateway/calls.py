@@ -22,7 +22,7 @@ from .track import MOST, track
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-_Given = TypeVar("_Given")
+_Result = TypeVar("_Result")
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -49,9 +49,9 @@ class Calls:
             log = request.pop("log", True)
             if not isinstance(log, bool):
                 raise Invalid("log is not true or false", remedy="leave it out, or false: nothing is logged")
-            given = gateway.assign(request, log=log)
-            self._count(given.assignments)
-            return Answer(status=200, body=_encode(given))
+            arms = gateway.assign(request, log=log)
+            self._count(arms.assignments)
+            return Answer(status=200, body=_encode(arms))
 
         return self._of_endpoint(body, assigned)
 
@@ -134,7 +134,7 @@ def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: st
         return ofrep.refused("INVALID_CONTEXT", f"{error}; {error.remedy}" if error.remedy else str(error), key=key)
 
 
-def _guarded(answer: Callable[[], _Given]) -> _Given | Answer:
+def _guarded(answer: Callable[[], _Result]) -> _Result | Answer:
     """One request must not end the server, and whoever asked must hear."""
     try:
         return answer()

@@ -72,11 +72,11 @@ class DocumentCopy(Generic[Document]):
                 raise Invalid(f"the store has no {self.key} any more")
             return Known(seen=began)
         if document.token != self._token:
-            self._token, self._fault = document.token, ""
             try:
-                value = self._newer(self._decoded(document.value), value)
+                value, self._fault = self._newer(self._decoded(document.value), value), ""
             except IsthmusError as error:
                 self._fault = str(error)
+            self._token = document.token  # what fails in another way is decoded again
         if self._fault:
             raise Invalid(self._fault)
         return Known(value=value, seen=began)

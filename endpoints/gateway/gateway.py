@@ -30,7 +30,7 @@ from .live_reader import LiveReader, reader_of
 from .log_rows import Answered
 from .log_writer import CLOSING, Emit, LogWriter
 from .models import REFRESH, Deployed, Models, Rows
-from .overruling import drawn
+from .overruling import Drawn, drawn
 from .ranked import Assigned, Ranking
 from .ranking import as_scores, order
 from .request import RankRequest, asked_of, context_of, parsed, shape_of, unit_of
@@ -74,29 +74,29 @@ class Gateway:
 
         `live`: what reads which experiments run, for several gateways; by default one of its own.
         """
-        found = project.spec.endpoints.get(endpoint)
-        if found is None:
+        declared = project.spec.endpoints.get(endpoint)
+        if declared is None:
             have = ", ".join(project.spec.endpoints) or "none"
             raise NotFound(f"project.yaml has no endpoint {endpoint}", remedy=f"it has {have}")
         self.project = project
-        self.endpoint = found
+        self.endpoint = declared
         self.tally = Tally()
         self._numbers = AnswerNumbers()
-        self._shape = shape_of(project.spec, found)
-        self._explore = float(found.explore) / 100
-        self._maximise = project.spec.objectives[found.objective].goal == "maximise"
+        self._shape = shape_of(project.spec, declared)
+        self._explore = float(declared.explore) / 100
+        self._maximise = project.spec.objectives[declared.objective].goal == "maximise"
         self._rng = rng or Random()  # noqa: S311  exploration is no secret
-        self._own_live = reader_of(project, [found])
+        self._own_live = reader_of(project, [declared])
         weakref.finalize(self, self._own_live.end)
-        self._rulebook = Rulebook(found, project.spec)
-        self._arms = Arms(found, live or self._own_live)
+        self._rulebook = Rulebook(declared, project.spec)
+        self._arms = Arms(declared, live or self._own_live)
         self._writer = LogWriter(
             emit or partial(_emit, project), name=endpoint, durable=durable, closers=project.before_close, lost=self._arms.lost
         )
         weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
-        self._streams = streams_of(project.spec, found)
+        self._streams = streams_of(project.spec, declared)
         self._tells_exposures = "assignments" in self._streams or bool(exposed_events(project.spec))
-        self._models = Models(project, found, refresh=refresh)
+        self._models = Models(project, declared, self._rulebook, refresh=refresh)
 
     @property
     def waiting(self) -> int:
@@ -179,7 +179,7 @@ class Gateway:
         explore = self._explore if decision.explore is None else decision.explore / 100
         outcome = drawn(question.rules, self._rulebook, candidates, decision.parameters, explore=explore, rng=self._rng)
         self.tally.overruled(outcome.names)
-        places, overruled = outcome.places, outcome.overruled
+        places = outcome.places
         answered = Answered(
             request_id=request_id,
             moment=self.project.now(),
@@ -192,13 +192,7 @@ class Gateway:
             decision=decision,
             config=assigner.version,
         )
-        rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, places)}
-        if "rankings" in self._streams or assigner.assigns:
-            milliseconds = 1000 * (time.perf_counter() - question.began)
-            rows["rankings"] = [
-                log_rows.ranking(answered, asked.candidates, candidates.best, overruled, explore=outcome.explore, milliseconds=milliseconds)
-            ]
-        rows["assignments"] = self._arms.unlogged(assigner, decision, asked.unit, answered.moment, asked.context)
+        rows = self._rows(question, answered, outcome, candidates.best)
         ids = tuple([log_rows.exposure_id(request_id, place.position) for place in places])
         positions = tuple([place.position for place in places])
         return Ranking(
@@ -207,7 +201,7 @@ class Gateway:
             propensities=tuple([place.propensity for place in places]),
             variant=scored.variant,
             version=scored.version,
-            rules=overruled.texts,
+            rules=outcome.overruled.texts,
             request_id=request_id,
             stale_features=question.rows.stale,
             assignments=dict(decision.arms),
@@ -216,6 +210,16 @@ class Gateway:
             positions=positions if positions and positions[-1] != len(positions) else (),
             problems=self._writer.put(rows),  # the answer is given all the same: what is lost biases every later evaluation, and is said
         )
+
+    def _rows(self, question: _Question, answered: Answered, outcome: Drawn, best: Sequence[int]) -> dict[Stream, list[Row]]:
+        asked, assigner = question.asked, question.assigner
+        rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
+        if "rankings" in self._streams or assigner.assigns:
+            spent = 1000 * (time.perf_counter() - question.began)
+            overruled = outcome.overruled
+            rows["rankings"] = [log_rows.ranking(answered, asked.candidates, best, overruled, explore=outcome.explore, milliseconds=spent)]
+        rows["assignments"] = self._arms.unlogged(assigner, answered.decision, asked.unit, answered.moment, asked.context)
+        return rows
 
     def assign(self, request: Mapping[str, Any], *, log: bool = True) -> Assigned:
         """The arms and parameters of a unit, for a product that ranks elsewhere. Invalid: the request.

@@ -66,7 +66,10 @@ def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
                 continue
             key = feature.key or keys.get(feature.view)
             if key is None:
-                raise Invalid(f"{manifest.configuration} reads {feature.view}.{feature.name}, a view that project.yaml no longer has")
+                raise Invalid(
+                    f"{manifest.configuration} reads {feature.view}.{feature.name}, a view that project.yaml no longer has",
+                    remedy=f"put feature_views.{feature.view} back, or train without it and deploy",
+                )
             names = views.setdefault(feature.view, (key, []))[1]
             if feature.name not in names:
                 names.append(feature.name)

@@ -16,10 +16,10 @@ from typing import final
 
 from ...errors import Invalid
 from ...formats import decode
-from ...project.specs import Endpoint
+from ...project.specs import BUCKETS, Endpoint
 from ...runtime import Project
 from . import sticky
-from .assignment import BUCKETS, LIVE, Live, LiveRun
+from .assignment import LIVE, Live, LiveRun
 from .document_copy import DocumentCopy, Known, Read
 from .forks import renewed_when_forked
 
@@ -166,20 +166,17 @@ def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
 
 
 def _live(value: bytes) -> Live:
-    return sound(decode(value, Live, what=LIVE))
+    """Invalid, too, where units could not be assigned by it."""
+    live = decode(value, Live, what=LIVE)
+    for run in live.runs:
+        if fault := _fault(run, live):
+            raise Invalid(f"{LIVE} is damaged: {run.run} {fault}")
+    return live
 
 
 def _split(endpoint: str, value: bytes) -> sticky.Split:
     what = sticky.key(endpoint)
     return sticky.sound(decode(value, sticky.Split, what=what), what)
-
-
-def sound(live: Live) -> Live:
-    """Invalid: units could not be assigned by it."""
-    for run in live.runs:
-        if fault := _fault(run, live):
-            raise Invalid(f"{LIVE} is damaged: {run.run} {fault}")
-    return live
 
 
 def _fault(run: LiveRun, live: Live) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from ...errors import Invalid, NotFound
 from ...feature_store.online import OnlineReader, Served
 from ...feature_store.row_cache import RowCache
+from ...pipelines.predictor import Manifest
 from ...project.specs import Endpoint
 from ...runtime import Project
 from .inputs import Inputs, manifest_of, union, view_keys
@@ -40,15 +41,15 @@ class Deployed(msgspec.Struct, frozen=True):
 class Models:
     """Many threads may ask. What does not change from request to request is worked out once a second at most."""
 
-    def __init__(self, project: Project, endpoint: Endpoint, *, refresh: timedelta) -> None:
+    def __init__(self, project: Project, endpoint: Endpoint, rulebook: Rulebook, *, refresh: timedelta) -> None:
         self._project = project
         self._endpoint = endpoint
         self._refresh = refresh.total_seconds()
         self._keys = view_keys(project)
-        self._manifests: dict[tuple[str, int], Any] = {}
+        self._manifests: dict[tuple[str, int], Manifest] = {}
         self._deployed: Deployed | None = None
         self._local = threading.local()
-        self._ruled = Rulebook(endpoint, project.spec).features
+        self._ruled = rulebook.features
         self._cache = RowCache(project.target.online, endpoint.online_cache) if endpoint.online_cache else None
 
     def now(self) -> Deployed:
@@ -71,7 +72,7 @@ class Models:
     def forget(self) -> None:
         self._deployed = None
 
-    def _manifest(self, model: str, version: int) -> Any:
+    def _manifest(self, model: str, version: int) -> Manifest:
         manifest = self._manifests.get((model, version))
         if manifest is None:
             manifest = self._manifests[model, version] = manifest_of(self._project, model, version)

@@ -29,6 +29,11 @@ _ERROR = {
     "required": ["error", "remedy"],
     "properties": {"error": {"type": "string"}, "remedy": {"type": ["string", "null"], "description": "what to do about it"}},
 }
+_FLAG_ERROR = {
+    "type": "object",
+    "required": ["errorCode", "errorDetails"],
+    "properties": {"key": {"type": "string"}, "errorCode": {"type": "string"}, "errorDetails": {"type": "string"}},
+}
 _OBJECT: dict[str, Any] = {"type": "object"}
 _CONTEXT: dict[str, Any] = {
     "type": "object",
@@ -62,6 +67,7 @@ def document(spec: ProjectSpec, names: tuple[str, ...], *, token: bool) -> dict[
     requests = {f"{_words(endpoint.name)}Request": _request(spec, endpoint, several=several) for endpoint in endpoints}
     assigned = {f"{_words(endpoint.name)}Assignment": _assignment(spec, endpoint, several=several) for endpoint in endpoints}
     tracked = {f"{_words(name)}Event": _event(event) for name, event in spec.events.items()}
+    own = {"Error": _ERROR, "FlagError": _FLAG_ERROR, "Tracked": _TRACKED}
     secured: dict[str, Any] = {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}} if token else {}
     return {
         "openapi": "3.1.0",
@@ -82,9 +88,13 @@ def document(spec: ProjectSpec, names: tuple[str, ...], *, token: bool) -> dict[
                 _answer("which of them were stored", "Tracked"),
                 token,
             ),
-            ofrep.PATH: _post("flags", "OpenFeature's protocol: every parameter as a flag.", _CONTEXT, _json("flags", _OBJECT), token),
+            ofrep.PATH: _post(
+                "flags", "OpenFeature's protocol: every parameter as a flag.", _CONTEXT, _json("flags", _OBJECT), token, error="FlagError"
+            ),
             f"{ofrep.PATH}/{{key}}": {
-                **_post("flag", "OpenFeature's protocol: one parameter as a flag.", _CONTEXT, _json("a flag", _OBJECT), token),
+                **_post(
+                    "flag", "OpenFeature's protocol: one parameter as a flag.", _CONTEXT, _json("a flag", _OBJECT), token, error="FlagError"
+                ),
                 "parameters": [{"name": "key", "in": "path", "required": True, "schema": {"type": "string"}}],
             },
             "/health": {
@@ -106,17 +116,20 @@ def document(spec: ProjectSpec, names: tuple[str, ...], *, token: bool) -> dict[
                 }
             },
         },
-        "components": {"schemas": {**components, "Error": _ERROR, "Tracked": _TRACKED, **requests, **assigned, **tracked}, **secured},
+        "components": {
+            "schemas": {**components, **own, **requests, **assigned, **tracked},
+            **secured,
+        },
     }
 
 
-def _post(name: str, summary: str, body: dict[str, Any], answer: dict[str, Any], token: bool) -> dict[str, Any]:
+def _post(name: str, summary: str, body: dict[str, Any], answer: dict[str, Any], token: bool, *, error: str = "Error") -> dict[str, Any]:
     return {
         "post": {
             "summary": summary,
             "operationId": name,
             "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-            "responses": {"200": answer, **{status: _answer(words, "Error") for status, words in _REFUSALS.items()}},
+            "responses": {"200": answer, **{status: _answer(words, error) for status, words in _REFUSALS.items()}},
             **({"security": [{"bearer": []}]} if token else {}),
         }
     }

@@ -69,7 +69,7 @@ def shown(
         Shown(item=items[at], position=place, score=scores[at], propensity=1.0 if lane is None else _chance(lane, number, at, explore))
         for lane, number, place, at in _filled(arrangement, rng if explored else None)
     ]
-    return tuple(sorted(places, key=lambda one: one.position) if len(arrangement.lanes) > 1 or arrangement.pins else places), explored
+    return tuple(sorted(places, key=lambda place: place.position) if len(arrangement.lanes) > 1 or arrangement.pins else places), explored
 
 
 def _filled(arrangement: Arrangement, rng: Random | None) -> Iterator[tuple[Lane | None, int, int, int]]:

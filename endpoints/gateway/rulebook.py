@@ -10,12 +10,12 @@ from typing import Any, final
 
 import msgspec
 
-from ...project.rules import entity_of, reads, undrawable
-from ...project.specs import Block, Boost, Cap, Condition, Endpoint, Pin, ProjectSpec, Reserve, Rule
+from ...project.rules import KINDS, entity_of, kind_of, reads, undrawable
+from ...project.specs import Cap, Condition, Endpoint, Pin, ProjectSpec, Rule
 from .assignment import meets
 from .request import RankRequest
 
-_ORDER: tuple[type[Rule], ...] = (Block, Boost, Pin, Reserve, Cap)
+_ORDER = tuple(KINDS)
 
 
 @final
@@ -23,7 +23,7 @@ class Rulebook:
     """`features`: by entity of the candidates and view, what the rules read."""
 
     def __init__(self, endpoint: Endpoint, spec: ProjectSpec) -> None:
-        inside = sorted(endpoint.rules, key=lambda rule: _ORDER.index(type(rule)))
+        inside = sorted(endpoint.rules, key=lambda rule: _ORDER.index(kind_of(rule)))
         self._rules = [(rule, entity.name) for rule in inside if (entity := entity_of(reads(rule)[0], spec)) is not None]
         self.features: dict[str, dict[str, tuple[str, ...]]] = {}
         for rule, of in self._rules:
@@ -60,8 +60,7 @@ def name_of(rule: Rule) -> str:
         return f"pin {rule.item}"
     if isinstance(rule, Cap):
         return f"cap {_short(rule.by)} {rule.max}"
-    kind = next(kind for of, kind in ((Block, "block"), (Boost, "boost"), (Reserve, "reserve")) if isinstance(rule, of))
-    return f"{kind} {' '.join(map(_text, rule.where))}"
+    return f"{kind_of(rule)} {' '.join(map(_text, rule.where))}"
 
 
 def _text(condition: Condition) -> str:

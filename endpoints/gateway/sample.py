@@ -38,14 +38,14 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
             raise SampleFailed(f"{self.folder}: {error.strerror or error}") from error
 
     def _kept(self, endpoint: str) -> dict[str, Any]:
-        kept = Path(self.folder) / f"{endpoint}.json"
+        path = Path(self.folder) / f"{endpoint}.json"
         with (Path(self.folder) / f"{endpoint}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not kept.exists():
-                half = kept.with_suffix(".half")
+            if not path.exists():
+                half = path.with_suffix(".half")
                 half.write_bytes(self._made(endpoint))
-                half.rename(kept)
-        return msgspec.json.decode(kept.read_bytes(), type=dict[str, Any])
+                half.rename(path)
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
     def _made(self, endpoint: str) -> bytes:
         command = [sys.executable, "-m", __spec__.name, msgspec.json.encode(self).decode(), endpoint]

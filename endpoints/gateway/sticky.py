@@ -11,7 +11,8 @@ from decimal import Decimal
 
 from ...errors import Invalid
 from ...formats import StoredDocument
-from .assignment import BUCKETS, Ranges
+from ...project.specs import BUCKETS
+from .assignment import Ranges
 
 KEPT = timedelta(seconds=15)  # that a gateway applies a copy which it cannot renew: what was written so long ago is served everywhere
 STEP = Decimal(100) / BUCKETS  # the smallest share, in percent
@@ -63,7 +64,10 @@ def sound(split: Split, what: str) -> Split:
     spans = sorted(span for spans in split.ranges.values() for span in spans)
     begins, follows = [low for low, _ in spans], [high + 1 for _, high in spans]
     if [*begins, BUCKETS] != [0, *follows] or any(low > high for low, high in spans):
-        raise Invalid(f"{what} is damaged: each of the {BUCKETS:,} buckets needs one variant")
+        raise Invalid(
+            f"{what} is damaged: each of the {BUCKETS:,} buckets needs one variant",
+            remedy="put the version before it back; without the document the first variant has all units",
+        )
     return split
 
 

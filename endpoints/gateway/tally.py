@@ -46,5 +46,5 @@ class Tally:
         """Milliseconds, of one variant or of all; None before the first answer. Nearest rank."""
         with self._lock:
             names = list(self._seconds) if variant is None else [variant]
-            found = sorted(s for name in names for s in self._seconds.get(name, ()))
-        return 1000 * found[min(len(found) - 1, int(share * len(found)))] if found else None
+            seconds = sorted(s for name in names for s in self._seconds.get(name, ()))
+        return 1000 * seconds[min(len(seconds) - 1, int(share * len(seconds)))] if seconds else None

@@ -44,7 +44,7 @@ def track(project: Project, events: Sequence[object]) -> Tracked:
     for name, some in rows.items():
         try:
             refused = emit(project, name, list(some.values()))
-            reasons |= {list(some)[one.index]: one.reason for one in refused}
+            reasons |= {list(some)[rejection.index]: rejection.reason for rejection in refused}
         except IsthmusError as failure:
             error = failure
             reasons |= dict.fromkeys(some, f"not stored: {failure}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from types import SimpleNamespace
 
 import msgspec
 
 from isthmus.endpoints.gateway.assignment import LIVE, Live, LiveArm, LiveLayer, LiveRun, bucket
+from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.port import EndpointState, Reply, VariantState
 from isthmus.errors import NotFound, Unavailable
 from isthmus.pipelines.predictor import Manifest
@@ -46,23 +48,22 @@ REQUEST = {"visitor_id": "visitor-1", "item_id": [1, 2, 3], "slots": 2}
 
 
 class State:
-    """One document, and the ways in which a store can fail."""
+    """Documents, and the ways in which a store can fail."""
 
     def __init__(self, live: Live | None = None):
-        self.document, self.reads, self.away = None, 0, ""
+        self.documents, self.reads, self.away = {}, 0, ""
         if live is not None:
             self.put(live)
 
-    def put(self, live: Live | bytes) -> None:
-        value = live if isinstance(live, bytes) else msgspec.json.encode(live)
-        self.document = Versioned(value=value, token=f"t{self.reads}-{hash(value)}", written=NOW)
+    def put(self, document, key: str = LIVE) -> None:
+        value = document if isinstance(document, bytes) else msgspec.json.encode(document)
+        self.documents[key] = Versioned(value=value, token=f"t{self.reads}-{hash(value)}", written=NOW)
 
     def get(self, key: str) -> Versioned | None:
-        assert key == LIVE
         self.reads += 1
         if self.away:
             raise Unavailable(self.away)
-        return self.document
+        return self.documents.get(key)
 
 
 class Host:
@@ -128,3 +129,29 @@ def run(name="blend_up.1", *, arms=BLEND, ranges=((0, 9999),), **fields) -> Live
 def arm_of(unit: str) -> str:
     """In such a run."""
     return "control" if bucket("arm", "ranker_v2.1", unit) < 5000 else "treatment"
+
+
+class Shop:
+    """A gateway whose rows are kept, and whose reader looks when it is told."""
+
+    def __init__(self, document=None, *, spec=SPEC, **options):
+        self.rows = {"exposures": [], "rankings": [], "assignments": []}
+        self.project = project(document, spec)
+        self.gateway = Gateway(self.project, "ranker", emit=self.keep, durable=True, rng=Random(0), **options)
+        self.host, self.state = self.project.target.endpoints, self.project.target.state
+
+    def keep(self, stream, rows):
+        self.rows[stream] += rows
+        return ()
+
+    def rank(self, **request):
+        return self.gateway.rank(REQUEST | request)
+
+    def look(self):
+        self.gateway._arms.reader.look()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.gateway.close()

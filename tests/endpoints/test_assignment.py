@@ -121,11 +121,11 @@ def test_who_is_not_targeted_has_the_defaults():
 
 
 def test_the_layer_s_holdout_is_in_no_experiment_and_is_logged_as_the_others_are():
-    (held,) = decide(live(run(), home=1467)).assignments
-    assert (held.run, held.arm, held.reason) == ("home_holdout", "holdout", "holdout")
-    assigned = decide(live(run(), home=1466))
-    assert [(a.run, a.arm) for a in assigned.assignments] == [("ranker_v2.1", "treatment"), ("home_holdout", "in")]
-    assert assigned.arms == {"ranker_v2.1": "treatment"}
+    (assigned,) = decide(live(run(), home=1467)).assignments
+    assert (assigned.run, assigned.arm, assigned.reason) == ("home_holdout", "holdout", "holdout")
+    decision = decide(live(run(), home=1466))
+    assert [(a.run, a.arm) for a in decision.assignments] == [("ranker_v2.1", "treatment"), ("home_holdout", "in")]
+    assert decision.arms == {"ranker_v2.1": "treatment"}
 
 
 def test_the_experiment_s_holdout_keeps_the_control_and_is_not_compared():

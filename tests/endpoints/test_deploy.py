@@ -83,9 +83,12 @@ def test_the_gateway_orders_by_score_with_features_of_both_views(project):
 
 
 def test_a_parameter_is_tried_on_the_model_alone_by_the_gateway_and_by_the_command(project):
-    gateway = Gateway(project, "ranker", emit=lambda _rows: pytest.fail("nothing was shown"))
+    logged = []
+    gateway = Gateway(project, "ranker", emit=lambda stream, _rows: logged.append(stream) or ())
     assert gateway.model_parameters == ("plus",)
     assert gateway.score(mini.REQUEST, variant="champion", parameters={"plus": 0.5}).predictions == (4.5, 8.5, 12.5, 16.5)
+    gateway.close()
+    assert logged == [], "nothing was shown"
     ask = (project.folder, "endpoints", "invoke", "ranker", json.dumps(mini.REQUEST), "--parameter")
     predictions = isthmus(*ask, "plus=1e6", "--json").json["predictions"]
     assert len(predictions) == 4

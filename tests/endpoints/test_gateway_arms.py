@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from datetime import timedelta
-from random import Random
 
 import pytest
 from hypothesis import given
@@ -14,38 +13,11 @@ from hypothesis import strategies as st
 
 from isthmus.endpoints.gateway.arms import Logged
 from isthmus.endpoints.gateway.assignment import Assignment, LiveArm
-from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.gateway.tally import Tally
 from isthmus.errors import Invalid, Refused
 from isthmus.project.specs import Condition
 from isthmus.tests.endpoints import shop
-from isthmus.tests.endpoints.shop import REQUEST, VARIANTS, live, run
-
-
-class Shop:
-    """A gateway whose rows are kept, and whose reader looks when it is told."""
-
-    def __init__(self, document=None, *, spec=shop.SPEC, **options):
-        self.rows = {"exposures": [], "rankings": [], "assignments": []}
-        self.project = shop.project(document, spec)
-        self.gateway = Gateway(self.project, "ranker", emit=self.keep, durable=True, rng=Random(0), **options)
-        self.host, self.state = self.project.target.endpoints, self.project.target.state
-
-    def keep(self, stream, rows):
-        self.rows[stream] += rows
-        return ()
-
-    def rank(self, **request):
-        return self.gateway.rank(REQUEST | request)
-
-    def look(self):
-        self.gateway._arms.reader.look()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.gateway.close()
+from isthmus.tests.endpoints.shop import VARIANTS, Shop, live, run
 
 
 def test_a_unit_s_parameters_reach_the_model_and_stand_in_the_answer_and_in_every_row():

@@ -18,8 +18,7 @@ from isthmus.endpoints.gateway.track import MOST
 from isthmus.errors import Throttled, Unsupported
 from isthmus.project.specs import Condition, Entity
 from isthmus.tests.endpoints import shop
-from isthmus.tests.endpoints.shop import VARIANTS, live, run
-from isthmus.tests.endpoints.test_gateway_arms import Shop
+from isthmus.tests.endpoints.shop import VARIANTS, Shop, live, run
 
 CONTEXT = {"targetingKey": "visitor-1"}
 IOS = (Condition(attribute="platform", among=("ios",)),)
@@ -37,9 +36,9 @@ def opened(tmp_path):
         return shops[-1]
 
     yield make
-    for made in shops:
-        made.gateway.close()
-        made.counted.close()
+    for served in shops:
+        served.gateway.close()
+        served.counted.close()
 
 
 def body(**fields):
@@ -47,17 +46,17 @@ def body(**fields):
 
 
 def test_assign_gives_a_unit_s_arms_and_parameters_and_logs_it_unless_it_is_told_not_to(opened, tmp_path):
-    made = opened(run(arms=VARIANTS))
-    answer = made.calls.assign(body(visitor_id="visitor-1", platform="ios", log=False))
+    served = opened(run(arms=VARIANTS))
+    answer = served.calls.assign(body(visitor_id="visitor-1", platform="ios", log=False))
     assert (answer.status, answer.endpoint) == (200, "ranker")
     assert json.loads(answer.body) == {
         "assignments": {"blend_up.1": "treatment"},
         "parameters": {"blend": 0.5, "tone": "calm", "variant": "challenger"},
         "config": 12,
     }
-    assert (made.rows["assignments"], made.host.calls) == ([], [])
-    made.calls.assign(body(visitor_id="visitor-1", endpoint="ranker"))
-    assert [row["arm"] for row in made.rows["assignments"]] == ["treatment"]
+    assert (served.rows["assignments"], served.host.calls) == ([], [])
+    served.calls.assign(body(visitor_id="visitor-1", endpoint="ranker"))
+    assert [row["arm"] for row in served.rows["assignments"]] == ["treatment"]
     assert totals(tmp_path)[counters.sample(counters.ASSIGNMENTS, run="blend_up.1", arm="treatment")] == 2
 
 
@@ -79,22 +78,22 @@ def test_assign_refuses_what_it_does_not_understand(opened, sent, status):
     assert json.loads(answer.body).keys() == {"error", "remedy"}
 
 
-def flag(made, key, context=CONTEXT):
-    answer = made.calls.flag(key, body(context=context))
+def flag(served, key, context=CONTEXT):
+    answer = served.calls.flag(key, body(context=context))
     return answer.status, json.loads(answer.body)
 
 
 def test_a_flag_is_a_parameter_with_its_arm_and_run(opened):
-    made = opened(run())
-    assert flag(made, "ranker.blend") == (
+    served = opened(run())
+    assert flag(served, "ranker.blend") == (
         200,
         {"key": "ranker.blend", "value": 0.7, "variant": "treatment", "reason": "SPLIT", "metadata": {"run": "blend_up.1", "config": 12}},
     )
     tone = {"key": "ranker.tone", "value": "calm", "variant": "default", "reason": "STATIC", "metadata": {"config": 12}}
-    assert flag(made, "ranker.tone") == (200, tone)
-    status, every = flag(made, "ranker")
+    assert flag(served, "ranker.tone") == (200, tone)
+    status, every = flag(served, "ranker")
     assert (status, every["value"], every["variant"]) == (200, {"blend": 0.7, "tone": "calm"}, "treatment")
-    assert [row["unit"] for row in made.rows["assignments"]] == ["visitor-1"]
+    assert [row["unit"] for row in served.rows["assignments"]] == ["visitor-1"]
 
 
 @pytest.mark.parametrize(
@@ -114,13 +113,13 @@ def test_a_flag_s_reason_says_how_its_value_came_about(opened, fields, holdout, 
 
 
 def test_a_whole_number_of_a_float_has_a_point(opened):
-    made = opened(run(arms=(LiveArm("control", 5000), LiveArm("treatment", 10_000, {"blend": 1}))))
-    assert b'"value":1.0,' in made.calls.flag("ranker.blend", body(context=CONTEXT)).body
+    served = opened(run(arms=(LiveArm("control", 5000), LiveArm("treatment", 10_000, {"blend": 1}))))
+    assert b'"value":1.0,' in served.calls.flag("ranker.blend", body(context=CONTEXT)).body
 
 
 def test_a_run_that_began_when_a_parameter_was_no_float_still_gives_its_value(opened):
-    made = opened(run(arms=(LiveArm("control", 5000), LiveArm("treatment", 10_000, {"blend": "much"}))))
-    assert flag(made, "ranker.blend")[1]["value"] == "much"
+    served = opened(run(arms=(LiveArm("control", 5000), LiveArm("treatment", 10_000, {"blend": "much"}))))
+    assert flag(served, "ranker.blend")[1]["value"] == "much"
 
 
 def test_a_unit_that_is_an_entity_has_the_type_of_its_key_in_the_document_of_a_ranking():
@@ -158,16 +157,16 @@ def test_unknown_keys_of_a_context_are_not_looked_at(opened):
 
 
 def test_all_flags_have_a_tag_by_which_a_caller_hears_that_nothing_has_changed(opened):
-    made = opened(run())
-    answer = made.calls.flags(body(context=CONTEXT), "")
-    assert [one["key"] for one in json.loads(answer.body)["flags"]] == ["ranker", "ranker.blend", "ranker.tone"]
+    served = opened(run())
+    answer = served.calls.flags(body(context=CONTEXT), "")
+    assert [entry["key"] for entry in json.loads(answer.body)["flags"]] == ["ranker", "ranker.blend", "ranker.tone"]
     for known in (answer.etag, f"W/{answer.etag}", f'"other", {answer.etag}'):
-        again = made.calls.flags(body(context=CONTEXT), known)
+        again = served.calls.flags(body(context=CONTEXT), known)
         assert (again.status, again.body, again.etag) == (304, b"", answer.etag)
-    assert made.calls.flags(body(context={"targetingKey": "visitor-2"}), '"other"').status == 200
-    made.state.put(live(run(ranges=()), version=13))
-    made.look()
-    assert made.calls.flags(body(context=CONTEXT), answer.etag).status == 200
+    assert served.calls.flags(body(context={"targetingKey": "visitor-2"}), '"other"').status == 200
+    served.state.put(live(run(ranges=()), version=13))
+    served.look()
+    assert served.calls.flags(body(context=CONTEXT), answer.etag).status == 200
 
 
 def test_an_error_of_the_gateway_s_own_is_told_in_the_protocol_s_words():
@@ -177,63 +176,63 @@ def test_an_error_of_the_gateway_s_own_is_told_in_the_protocol_s_words():
 
 @pytest.mark.parametrize(("capability", "status"), [("invoke.max_bytes", 413), ("invoke.parameters", 501)])
 def test_what_a_target_cannot_do_is_told_apart_from_a_request_that_is_too_large(opened, monkeypatch, capability, status):
-    made = opened(run())
+    served = opened(run())
 
     def refuses(*_, **_more):
         raise Unsupported("not here", capability=capability)
 
-    monkeypatch.setattr(made.host, "invoke", refuses)
-    assert made.calls.rank(msgspec.json.encode(shop.REQUEST)).status == status
+    monkeypatch.setattr(served.host, "invoke", refuses)
+    assert served.calls.rank(msgspec.json.encode(shop.REQUEST)).status == status
 
 
 CLICK = {"event": "click", "event_id": "c1", "event_timestamp": "2026-11-26T11:00:00Z", "exposure_id": "q-1-1-1", "depth": 3}
 
 
-def tracked(made, sent):
-    answer = made.calls.track(msgspec.json.encode(sent))
+def tracked(served, sent):
+    answer = served.calls.track(msgspec.json.encode(sent))
     return answer.status, json.loads(answer.body)
 
 
 def test_events_of_the_catalogue_are_stored_and_the_others_refused_with_their_place_and_reason(opened):
-    made = opened()
-    status, answer = tracked(made, [CLICK, CLICK | {"depth": -1}, {"event": "clack"}, 7, CLICK | {"event_id": "c2", "depth": [1]}])
+    served = opened()
+    status, answer = tracked(served, [CLICK, CLICK | {"depth": -1}, {"event": "clack"}, 7, CLICK | {"event_id": "c2", "depth": [1]}])
     assert (status, answer["accepted"]) == (200, 1)
-    assert [one["index"] for one in answer["rejected"]] == [1, 2, 3, 4]
-    assert [one["reason"] for one in answer["rejected"]] == [
+    assert [rejection["index"] for rejection in answer["rejected"]] == [1, 2, 3, 4]
+    assert [rejection["reason"] for rejection in answer["rejected"]] == [
         "depth -1 is under the minimum, 0",
         "has no event of the catalogue (did you mean click?   there is impression, click)",
         "is not an object",
         "depth is not a scalar",
     ]
-    (row,) = made.project.target.events.rows["click_raw"]
+    (row,) = served.project.target.events.rows["click_raw"]
     assert (row["event_id"], row["exposure_id"], row["depth"], row["source"]) == ("c1", "q-1-1-1", 3, "emit")
     assert row["event_timestamp"] == datetime(2026, 11, 26, 11, tzinfo=UTC)
 
 
 def test_an_event_without_an_id_or_a_time_gets_them(opened):
-    made = opened()
+    served = opened()
     event = {"event": "click", "exposure_id": "q-1-1-1"}
-    assert tracked(made, event) == (200, {"accepted": 1, "rejected": []})
-    assert tracked(made, event)[0] == 200
-    rows = made.project.target.events.rows["click_raw"]
+    assert tracked(served, event) == (200, {"accepted": 1, "rejected": []})
+    assert tracked(served, event)[0] == 200
+    rows = served.project.target.events.rows["click_raw"]
     assert {row["event_timestamp"] for row in rows} == {shop.NOW}
     assert len({row["event_id"] for row in rows}) == 2
 
 
 def test_what_the_target_does_not_take_is_refused_by_the_event_and_told(opened):
-    made = opened()
+    served = opened()
 
     def full(_stream, _rows):
         raise Throttled("too many")
 
-    made.project.target.events.append = full
-    status, answer = tracked(made, [CLICK])
+    served.project.target.events.append = full
+    status, answer = tracked(served, [CLICK])
     assert (status, answer["error"], answer["accepted"], answer["rejected"][0]["reason"]) == (429, "too many", 0, "not stored: too many")
 
 
 def test_a_body_that_is_no_json_or_has_too_many_events_is_refused_whole(opened):
-    made = opened()
-    assert made.calls.track(b"{").status == 400
-    assert tracked(made, [CLICK] * (MOST + 1))[0] == 413
-    assert made.calls.track(b"[" * 100_000).status == 400
-    assert made.project.target.events.rows == {}
+    served = opened()
+    assert served.calls.track(b"{").status == 400
+    assert tracked(served, [CLICK] * (MOST + 1))[0] == 413
+    assert served.calls.track(b"[" * 100_000).status == 400
+    assert served.project.target.events.rows == {}

@@ -88,6 +88,9 @@ def test_its_document_describes_what_it_answers(served):
     assert valid(CLICK, "ClickEvent")
     assert valid(asked(served.url, "POST", "/track", [CLICK, 7])[2], "Tracked")
     assert valid(asked(served.url, "GET", "/health")[2], "Health")
+    told = document["paths"][f"{FLAGS}/{{key}}"]["post"]["responses"]["404"]["content"]["application/json"]["schema"]
+    assert told == {"$ref": "#/components/schemas/FlagError"}
+    assert valid(asked(served.url, "POST", f"{FLAGS}/ranker.nothing", CONTEXT)[2], "FlagError")
 
 
 def test_health_and_metrics_tell_the_config_its_age_and_the_arms_that_were_given(served):

@@ -11,8 +11,7 @@ from isthmus.endpoints.gateway.assignment import LiveArm
 from isthmus.endpoints.parameters import compared
 from isthmus.project.specs import Block, Boost, Cap, Condition, FeatureView, Parameter, Pin, Reserve
 from isthmus.tests.endpoints import shop
-from isthmus.tests.endpoints.shop import NOW, live, run
-from isthmus.tests.endpoints.test_gateway_arms import Shop
+from isthmus.tests.endpoints.shop import NOW, Shop, live, run
 
 KIND, CATEGORY = "item_profile.item_kind", "item_profile.item_category"
 AD = (Condition(attribute=KIND, among=("ad",)),)

@@ -64,6 +64,7 @@ DAMAGED = [
     live(run(ranges=((0, 10_000),)), version=13),
     live(run(), run("other.1", ranges=((9999, 9999),)), version=13),
     live(run(state="shipped", ships="nobody"), version=13),
+    pytest.param(msgspec.json.encode(live(run(), version=13)).replace(b":0.7", b":" + 100_000 * b"[" + 100_000 * b"]"), id="too deep"),
 ]
 
 
@@ -105,7 +106,7 @@ def test_a_stale_copy_of_the_store_s_or_none_is_not_believed_but_a_new_beginning
     known.look()
     assert known.last.value.version == 12
     assert "of version 11 again, after version 12" in known.problems[0]
-    state.document = None
+    state.documents.clear()
     known.look()
     assert known.last.value.version == 12
     assert "any more" in known.problems[0]
@@ -192,11 +193,14 @@ def test_a_forked_process_keeps_the_copy_and_looks_again_by_itself():
     known.known()
     child = os.fork()
     if child == 0:
-        assert known._thread is None
-        state.put(live(run(), version=13))
-        before = known.last.value.version
-        until(lambda: known.known().value.version == 13)
-        os._exit(0 if before == 12 else 1)
+        code = 1
+        try:
+            alone, before = known._thread is None, known.last.value.version
+            state.put(live(run(), version=13))
+            until(lambda: known.known().value.version == 13)
+            code = 0 if alone and before == 12 else 1
+        finally:
+            os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     known.close()
 

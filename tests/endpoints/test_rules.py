@@ -148,8 +148,8 @@ def book(*rules):
 def test_a_window_begins_with_its_first_moment_and_ends_before_its_last():
     rule = Pin(key="item_id", item=1, position=1, since=shop.NOW, until=shop.NOW + DAY)
     tick = timedelta(milliseconds=1)
-    held = [bool(book(rule).active("item", {}, at)) for at in (shop.NOW - tick, shop.NOW, shop.NOW + DAY - tick, shop.NOW + DAY)]
-    assert held == [False, True, True, False]
+    holds = [bool(book(rule).active("item", {}, at)) for at in (shop.NOW - tick, shop.NOW, shop.NOW + DAY - tick, shop.NOW + DAY)]
+    assert holds == [False, True, True, False]
 
 
 def test_a_rule_holds_when_the_request_says_so_and_for_candidates_of_its_entity():
@@ -166,10 +166,15 @@ def test_a_rule_holds_when_the_request_says_so_and_for_candidates_of_its_entity(
 
 def test_rules_are_applied_in_the_order_of_their_kinds_and_then_of_the_file():
     rules = (Cap(by=CATEGORY, max=2), Pin(key="item_id", item=2, position=1), Pin(key="item_id", item=1, position=1), Block(where=AD))
-    found = book(*rules)
-    assert [name_of(rule) for rule in found.active("item", {}, shop.NOW)] == ["block item_kind=ad", "pin 2", "pin 1", "cap item_category 2"]
-    assert found.features == {"item": {"item_profile": ("item_kind", "item_category")}}
-    assert found.digest != book(*rules[:3]).digest
+    every = book(*rules)
+    assert [name_of(rule) for rule in every.active("item", {}, shop.NOW)] == [
+        "block item_kind=ad",
+        "pin 2",
+        "pin 1",
+        "cap item_category 2",
+    ]
+    assert every.features == {"item": {"item_profile": ("item_kind", "item_category")}}
+    assert every.digest != book(*rules[:3]).digest
 
 
 def world(chance):
@@ -194,14 +199,14 @@ def world(chance):
 
 def chances(arrangement, explore):
     """By place, the probability of each candidate."""
-    found = {place: {at: 1.0} for place, at in arrangement.pins.items()}
+    shares = {place: {at: 1.0} for place, at in arrangement.pins.items()}
     for lane in arrangement.lanes:
         inside = {*lane.arranged, *(at for group, _ in lane.groups for at in group)}
         for number, place in enumerate(lane.places[: lane.members]):
             best = lane.arranged[number]
             of = {"explore": explore, "candidates": lane.members}
-            found[place] = {at: propensity(is_best=at == best, quota=lane.quotas.get(at, 1), **of) for at in inside}
-    return found
+            shares[place] = {at: propensity(is_best=at == best, quota=lane.quotas.get(at, 1), **of) for at in inside}
+    return shares
 
 
 def test_in_random_worlds_the_probabilities_of_a_place_sum_to_one_and_are_the_frequencies():

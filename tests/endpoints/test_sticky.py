@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.endpoints.gateway import sticky
-from isthmus.endpoints.gateway.assignment import BUCKETS, LIVE, Assigner, LiveArm, bucket
+from isthmus.endpoints.gateway.assignment import LIVE, Assigner, LiveArm, bucket
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.gateway.live_reader import LiveReader
-from isthmus.errors import Invalid, Unavailable
-from isthmus.storage import Versioned
+from isthmus.errors import Invalid
+from isthmus.project.specs import BUCKETS
 from isthmus.tests.endpoints import shop
-from isthmus.tests.endpoints.shop import NOW, VARIANTS, live, run
+from isthmus.tests.endpoints.shop import NOW, VARIANTS, State, live, run
 
 KEY = "split/ranker"
 STICKY = msgspec.structs.replace(shop.SPEC, endpoints={"ranker": msgspec.structs.replace(shop.ENDPOINT, routing="sticky")})
@@ -116,23 +116,11 @@ def test_a_run_that_aims_has_the_last_word_and_one_that_does_not_leaves_the_spli
     assert {decision.parameters.get("blend") for decision in decisions} == {None, 0.7}
 
 
-class State:
-    """Two documents, and a store that can be away."""
-
-    def __init__(self, split=None, live=None):
-        self.documents, self.away = {}, ""
-        for key, value in ((KEY, split), (LIVE, live)):
-            if value is not None:
-                self.put(key, value)
-
-    def put(self, key, document):
-        value = msgspec.json.encode(document)
-        self.documents[key] = Versioned(value=value, token=str(hash(value)), written=NOW)
-
-    def get(self, key):
-        if self.away:
-            raise Unavailable(self.away)
-        return self.documents.get(key)
+def store(split=None, live=None):
+    state = State(live)
+    if split is not None:
+        state.put(split, KEY)
+    return state
 
 
 def opened(state):
@@ -142,39 +130,39 @@ def opened(state):
 
 
 def test_a_gateway_aims_every_call_by_the_split_and_says_so_to_who_ranks_elsewhere():
-    state = State(document(sticky.whole("challenger")))
+    state = store(document(sticky.whole("challenger")))
     project, gateway = opened(state)
     with gateway:
         assert gateway.rank(shop.REQUEST).variant == "challenger"
         assert project.target.endpoints.calls == [("challenger", {"blend": 0.5, "tone": "calm"})]
         assert gateway.assign({"visitor_id": "visitor-1"}).parameters["variant"] == "challenger"
-        state.put(KEY, document(sticky.whole("champion"), version=2))
+        state.put(document(sticky.whole("champion"), version=2), KEY)
         gateway._arms.reader.look()
         assert gateway.rank(shop.REQUEST).variant == "champion"
-        state.put(LIVE, live(run(arms=VARIANTS)))
+        state.put(live(run(arms=VARIANTS)))
         gateway._arms.reader.look()
         assert gateway.rank(shop.REQUEST).variant == "challenger"
 
 
 def test_without_a_document_or_under_weighted_routing_no_call_is_aimed():
-    project, gateway = opened(State())
+    project, gateway = opened(store())
     weighted = shop.project()
-    weighted.target.state = State(document(sticky.whole("challenger")))
+    weighted.target.state = store(document(sticky.whole("challenger")))
     with gateway, Gateway(weighted, "ranker", emit=lambda _stream, _rows: (), durable=True) as other:
-        for each in (gateway, other):
-            each.rank(shop.REQUEST)
+        for asked in (gateway, other):
+            asked.rank(shop.REQUEST)
         assert [call[0] for of in (project, weighted) for call in of.target.endpoints.calls] == [None, None]
 
 
 def test_a_variant_of_the_split_that_is_not_deployed_leaves_the_call_unaimed():
-    project, gateway = opened(State(document(sticky.whole("third"))))
+    project, gateway = opened(store(document(sticky.whole("third"))))
     with gateway:
         assert json.loads(str(gateway.rank(shop.REQUEST)))["variant"] == "champion"
         assert (project.target.endpoints.calls[0][0], gateway.tally.gone) == (None, 1)
 
 
 def test_a_store_that_is_away_leaves_the_split_for_15_s_and_the_experiments_for_ever():
-    now, state = [0.0], State(document(sticky.whole("challenger")), live(run()))
+    now, state = [0.0], store(document(sticky.whole("challenger")), live(run()))
     reader = LiveReader(lambda: state.get(LIVE), splits={"ranker": lambda: state.get(KEY)}, clock=lambda: now[0])
     assert "split/ranker was not read yet" in reader.problems[1]
     reader.look()
@@ -194,10 +182,10 @@ def test_a_store_that_is_away_leaves_the_split_for_15_s_and_the_experiments_for_
 
 
 def test_a_damaged_split_is_as_one_that_cannot_be_read():
-    now, state = [0.0], State(document(sticky.whole("challenger")))
+    now, state = [0.0], store(document(sticky.whole("challenger")))
     reader = LiveReader(lambda: state.get(LIVE), splits={"ranker": lambda: state.get(KEY)}, clock=lambda: now[0])
     reader.look()
-    state.put(KEY, document({"challenger": ((0, 5),)}, version=2))
+    state.put(document({"challenger": ((0, 5),)}, version=2), KEY)
     now[0] = 5.0
     reader.look()
     assert reader.split("ranker").version == 1

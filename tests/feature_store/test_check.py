@@ -112,6 +112,6 @@ def test_what_rules_read_is_there_and_of_the_type_that_they_compare_it_with():
     block = f"endpoints.{name}.rules[3].block.where"
     assert [problem.message for problem in check(msgspec.structs.replace(described, spec=spec))] == [
         f"endpoints.{name}.rules[0].cap.by: item_history.item_crt_7d is not a feature",
-        f"endpoints.{name}.rules[1].block.where.item_history.item_ctr_7d: 'much' is not of type float64, as item_history.item_ctr_7d is",
+        f"endpoints.{name}.rules[1].block.where.item_history.item_ctr_7d: 'much' is not of type float, as item_history.item_ctr_7d is",
         f"{block}.item_profile.item_category: item_profile.item_category is of type string, which has no min and max",
     ]
