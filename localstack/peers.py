@@ -33,11 +33,7 @@ def _owner(peer: tuple[str, int], port: int) -> int | None:
 def _asked(peer: tuple[str, int], port: int) -> int:
     """By NETLINK_SOCK_DIAG, sock_diag(7). OSError, ValueError."""
     addresses = struct.pack("!HH4s12x4s12x", peer[1], port, socket.inet_aton(peer[0]), socket.inet_aton(_HOST))
-    query = (
-        struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
-        + addresses
-        + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
-    )
+    query = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, _ANY) + addresses + struct.pack("=III", 0, _ANY, _ANY)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
         kernel.settimeout(1.0)
         kernel.send(_HEADER.pack(_HEADER.size + len(query), _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0) + query)

@@ -14,8 +14,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     key: str  # access key
     token: str = ""  # session token
-    federated: str = ""  # the name that GetFederationToken was given; the rights are the key's
     role: str = ""  # ARN, of jobs and model servers: they act as their role, not as who started them
+    federated: str = ""  # the name that GetFederationToken was given; the rights are the key's
 
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)

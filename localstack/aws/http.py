@@ -15,7 +15,7 @@ _CODES = {400: "BadRequest", 413: "EntityTooLarge", 431: "RequestHeaderSectionTo
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """What S3 needs of HTTP and waitress does not give: metadata names with an underscore, and empty bodies that are announced."""
+    """For S3: metadata names with an underscore, and empty bodies that are announced."""
 
     def parse_header(self, header_plus: bytes) -> None:
         metadata: dict[str, str] = {}
@@ -70,7 +70,7 @@ def _lowered(line: bytes) -> bytes:
     return name.lower() + colon + value
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]
+class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     parser_class = _Parser
     task_class = _Task
     error_task_class = _ErrorTask
