@@ -160,7 +160,7 @@ def _verdict(metric: Metric, guardrails: tuple[Metric, ...], checked: Split | No
     control, treatment = metric.arms.values()
     if unsound := verdict.unsound(checked, control.units + treatment.units, twice):
         return unsound
-    word, why = verdict.decide(metric.difference, metric.goal, {g.name: g.judged for g in guardrails if g.judged})
+    word, why = verdict.decide(metric.difference, metric.goal, verdict.by_metric((g.name, g.judged) for g in guardrails if g.judged))
     if word == "undecided":
         too_few = "" if metric.difference else f"Below 100 units or 10 {metric.outcome}s an arm there is nothing to compare."
         shown = verdict.size(control, min(control.units, treatment.units), objective.unit or objective.exposure)

@@ -221,5 +221,5 @@ def _shown(arm: str, effects: tuple[Effect, ...]) -> Shown:
     return Shown(
         arm=arm,
         metrics={effect.metric: effect.side for effect in own if effect.role == "decides"},
-        guardrails={effect.metric: effect.judged for effect in own if effect.judged},
+        guardrails=verdict.by_metric((effect.metric, effect.judged) for effect in own if effect.judged),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -16,6 +17,7 @@ Judgement = Literal["holds", "broken", "inconclusive"]
 Goal = Literal["maximise", "minimise"]
 Side = Literal["better", "worse", "open"]
 Word = Literal["better", "worse", "undecided", "invalid"]
+_SEVERITY: tuple[Judgement, ...] = ("holds", "inconclusive", "broken")
 _MOST_TWICE = 0.005  # of the units
 
 
@@ -36,6 +38,14 @@ def judge(guardrail: ExperimentGuardrail, difference: Difference | None) -> Judg
     of, margin = difference.relative, float(guardrail.margin) / 100
     worst, best = (of.high, of.low) if guardrail.may == "rise" else (-of.low, -of.high)
     return "holds" if worst <= margin else "broken" if best > margin else "inconclusive"
+
+
+def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgement]:
+    """The worst of each metric: it may have a limit to either side."""
+    worst: dict[str, Judgement] = {}
+    for name, judged in judgements:
+        worst[name] = max(judged, worst.get(name, judged), key=_SEVERITY.index)
+    return worst
 
 
 def unsound(split: Split | None, units: int, twice: int) -> Verdict | None:

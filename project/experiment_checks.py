@@ -115,6 +115,9 @@ def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report
     attributes, noun, has = _of_request(endpoint, spec)
     for position, name in enumerate(experiment.segments):
         place = item(child(key, "segments"), position)
+        if name in experiment.segments[:position]:
+            report.add(place, f"{name} is named twice", "keep one of the two")
+            continue
         if known(name, attributes, place, report, noun=noun, has=has) and attributes[name].type not in ("string", "int", "bool"):
             kind = attributes[name].type
             report.add(place, f"{name} is a {kind}, and a segment is of one value", "use an attribute of type string, int or bool")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from isthmus.errors import Invalid
-from isthmus.experiments import run_cells, run_judging, runs
+from isthmus.experiments import run_cells, run_judging, runs, verdict
 from isthmus.experiments.run_figures import MetricArms
 from isthmus.experiments.run_judging import Plain
 from isthmus.experiments.run_looks import Look, Looks
@@ -66,6 +66,12 @@ def test_a_loss_that_grows_is_no_rise_and_the_arm_that_loses_less_goes_first():
     better, _ = judged(loss(-5.0), loss(-4.0), plan=None)
     both = [effect, run_judging.replace(better, arm="other")]
     assert run_judging.best_first(both, "bought", ["treatment", "other"]) == ["other", "treatment"]
+
+
+@pytest.mark.parametrize("judgements", [("broken", "holds"), ("holds", "broken")])
+def test_a_metric_with_a_limit_to_either_side_is_as_bad_as_its_worse_one(judgements):
+    worst = verdict.by_metric([("errors", "inconclusive"), *(("bought", judged) for judged in judgements)])
+    assert worst == {"errors": "inconclusive", "bought": "broken"}
 
 
 def test_values_whose_squares_have_no_number_are_told_with_their_metric():

@@ -113,6 +113,7 @@ SHOP_CASES = {
     "a guardrail of no metric": (P, "{metric: errors, max_rise", "{metric: erors, max_rise", "guardrails:", "guardrails[1].metric: erors is not a metric", "did you mean errors?"),
     "an arm's guardrail without a margin": (P, "{metric: errors, max_rise: 10%}", "{metric: errors}", "guardrails:", "experiments.ranker_v2.guardrails[1]: it has no margin", "max_drop: 2%"),
     "a told metric that is none": (P, "also:      [clicks,", "also:      [clikcs,", "also:", "experiments.ranker_v2.also[0]: clikcs is not a metric", "did you mean clicks?"),
+    "a segment twice": (P, "segments:  [platform]", "segments:  [platform, platform]", "segments:", "segments[1]: platform is named twice", "keep one of the two"),
     "a segment that no request has": (P, "segments:  [platform]", "segments:  [plattform]", "segments:", "segments[0]: plattform is not an attribute of a request", "did you mean platform?"),
     "a plan without an effect": (P, "plan:      {minimum_effect: 8%, days: 14}", "plan:      {days: 14}", "plan:", "experiments.ranker_v2.plan: minimum_effect is missing", "8%"),
     "a plan for no effect": (P, "plan:      {minimum_effect: 8%, days: 14}", "plan:      {minimum_effect: 0%}", "plan:", "no number of units finds an effect of 0 %", "5%"),
