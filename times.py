@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 Clock = Callable[[], datetime]
 
@@ -20,6 +20,11 @@ def utc_milliseconds(moment: datetime) -> datetime:
     """Truncate to whole milliseconds in UTC: the one time resolution of every port."""
     moment = moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def midnight(day: date) -> datetime:
+    """The day's first moment, in UTC."""
+    return datetime.combine(day, time(), tzinfo=UTC)
 
 
 def epoch_milliseconds(moment: datetime) -> int:

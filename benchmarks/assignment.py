@@ -44,7 +44,7 @@ def evenness(name: str, units: list[str]) -> None:
     buckets = [np.array([bucket("arm", f"run_{salt}.1", unit) for unit in units], dtype=np.int16) for salt in range(SALTS)]
     even = [float(stats.chisquare(np.bincount(of, minlength=BUCKETS)).pvalue) for of in buckets]
     tenths = [of // (BUCKETS // TENTHS) for of in buckets]
-    pairs = [_independent(one, other) for one, other in itertools.combinations(tenths, 2)]
+    pairs = [_independent(*pair) for pair in itertools.combinations(tenths, 2)]
     lines = [
         Line(name=f"{SALTS} salts, even over buckets: below p 0.05", value=_below(even), goal=f"the least p: {min(even):.4f}"),
         Line(name=f"{len(pairs):,} pairs of salts: share below p 0.05", value=_below(pairs), goal="4 .. 6 %"),
@@ -52,8 +52,8 @@ def evenness(name: str, units: list[str]) -> None:
     table(f"{len(units):,} units like {name}", lines)
 
 
-def _independent(one: Any, other: Any) -> float:
-    counts = np.bincount(one * TENTHS + other, minlength=TENTHS * TENTHS).reshape(TENTHS, TENTHS)
+def _independent(first: Any, second: Any) -> float:
+    counts = np.bincount(first * TENTHS + second, minlength=TENTHS * TENTHS).reshape(TENTHS, TENTHS)
     return float(stats.chi2_contingency(counts).pvalue)
 
 

@@ -58,11 +58,11 @@ CREATE TABLE assignments AS SELECT 'r.1' AS run, visitor_id AS unit, CASE WHEN h
     asked = {"run": "r.1", "since": "2026-10-01", "earliest": "2026-10-01", "until": end} | parameters([CTR], known=end, shifts={})
     answer, all_looks = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id"), asked)
     _, trend = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id", daily=("ctr",)), asked)
-    _, one = measured(engine, ONE_LOOK, {"until": end})
+    _, one_look = measured(engine, ONE_LOOK, {"until": end})
     cells = RunCells(arms=("control", "treatment"), cells=tuple(cell(row, Asked(metrics=(CTR,))) for row in answer))
     print(f"{exposures:,} exposures, {units:,} units, {DAYS} days: {len(answer)} cells")
-    print(f"  all looks in one query {all_looks:.2f} s, with days by themselves {trend:.2f}, one look {one:.2f}")
-    print(f"  {all_looks / one:.1f} x (goal 3)")
+    print(f"  all looks in one query {all_looks:.2f} s, with days by themselves {trend:.2f}, one look {one_look:.2f}")
+    print(f"  {all_looks / one_look:.1f} x (goal 3)")
     differ = [day for day in range(1, DAYS + 1) if not same_look(engine, cells, START + day * timedelta(days=1))]
     print(f"  days whose look from the cells is not that of a query for it: {len(differ)} of {DAYS}")
     return not differ

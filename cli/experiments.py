@@ -106,8 +106,8 @@ def status(console: Console, name: str) -> None:
 @command(help="Every change of EXPERIMENT's runs, or of all: who, when, from what to what, why.")
 @click.argument("name", metavar="EXPERIMENT", required=False)
 def history(console: Console, name: str | None) -> None:
+    from ..experiments.answers import history_text
     from ..experiments.experiment import history as changes_of
-    from ..experiments.telling import history_text
 
     with console.open() as project:
         changes = changes_of(project, name)

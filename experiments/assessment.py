@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from .inference import Horizon
+from .inference import ONCE, Horizon
+from .multiple_tests import holm_levels, q_values
 from .ratio import Difference, Point, difference, p_value, points
-from .several import holm_levels, q_values
 from .sums import Sums
 from .verdict import Goal, Side, side
 
@@ -77,7 +77,7 @@ def _tested(key: tuple[str, str], pair: Compared | None, of_level: Difference | 
     metric, arm = key
     if pair is None:
         return Tested(metric=metric, arm=arm, level=level)
-    once = pair.at(_ONCE.multiple())
+    once = pair.at(ONCE.multiple())
     return Tested(metric=metric, arm=arm, difference=of_level, level=level, once=once, side=side(of_level, goal), saved=pair.saved)
 
 
@@ -85,11 +85,8 @@ def tell(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
     pairs = {(metric, arm): pair for metric, arms in metrics.items() for arm, pair in compared(arms).items()}
     q = q_values({key: p_value(pair.control, pair.treatment) for key, pair in pairs.items() if pair})
     return tuple(
-        Told(metric=key[0], arm=key[1], difference=pair.at(_ONCE.multiple()), q=q[key], saved=pair.saved)
+        Told(metric=key[0], arm=key[1], difference=pair.at(ONCE.multiple()), q=q[key], saved=pair.saved)
         if pair
         else Told(metric=key[0], arm=key[1])
         for key, pair in pairs.items()
     )
-
-
-_ONCE = Horizon(inference="fixed", units=0)

@@ -17,6 +17,7 @@ from ..runtime import Project
 from . import buckets, runs
 from .buckets import Ranges
 from .runs import FrozenRun
+from .startable import never_ran
 
 CHUNK = 200_000  # rows of one query
 EXAMPLES = 5
@@ -67,7 +68,7 @@ def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
     """Of the live run of an experiment, or its last one. NotFound: it never ran, or nothing is logged on this target."""
     changes = runs.history(project.target.state, name)
     if not changes:
-        raise NotFound(f"{name} never ran on {project.target.name}", remedy=f"isthmus experiment start {name}")
+        raise never_ran(project, name)
     if project.target.warehouse.observe(ASSIGNMENTS.name) is None:
         raise NotFound(f"{project.target.name} has no {ASSIGNMENTS.name} yet: no gateway has assigned anybody", remedy="isthmus apply")
     frozen = runs.frozen(project.target.state, changes[-1].run)
@@ -121,9 +122,9 @@ def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges
 
 
 def _holds(ranges: tuple[list[int], list[Ranges]], config: int, place: int) -> bool:
-    versions, held = ranges
+    versions, ranges_since = ranges
     at = bisect_right(versions, config) - 1
-    return at >= 0 and any(low <= place <= high for low, high in held[at])
+    return at >= 0 and any(low <= place <= high for low, high in ranges_since[at])
 
 
 def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[Row]]:

@@ -1,6 +1,7 @@
 """Which of a layer's 10,000 buckets a run holds: a start takes the lowest free ones, growth the lowest free, shrinking gives the last back.
 
-So a unit enters or leaves a run and never changes its arm, and no range has to be planned ahead. Pure.
+Ranges stand in the order in which they were taken. So a unit enters or leaves a run and never changes its arm, and no range has to be
+planned ahead. Pure.
 """
 
 from __future__ import annotations
@@ -8,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from ..endpoints.gateway.assignment import Ranges
 from ..errors import Invalid
 from ..project.specs import BUCKETS
-
-Ranges = tuple[tuple[int, int], ...]  # both ends included, in the order in which they were taken
 
 _PER_PERCENT = BUCKETS // 100
 

@@ -26,8 +26,8 @@ from ..rollouts.hand_over import begun, hand_over
 from ..rollouts.states import State
 from ..runtime import Project
 from . import buckets, ownership, runs, startable
+from .answers import FOLLOW, parameters_text
 from .runs import FrozenRun, StoredLive
-from .telling import parameters_text
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +76,17 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
         _check(project, run, frozen, everybody=everybody)
         shipping = next(change for change in reversed(runs.history(project.target.state, name)) if change.what == "shipped")
         steps = _below(project, run, frozen, shipping)
-        live = runs.change(project.target.state, stored, startable.without(stored.live, run.run), _change(project, stored, run, shipping))
-        steps.append(f"gateways take it within 5 s (config {live.version}){_ended_holdout(run)}")
+        entry = runs.next_change(
+            stored,
+            run,
+            "closed",
+            at=project.wall(),
+            before_text=f"{run.ships} ships",
+            after=f"{run.ships} is the endpoint's own",
+            because=shipping.because,
+        )
+        live = runs.change(project.target.state, stored, startable.without(stored.live, run.run), entry)
+        steps.append(f"gateways take it within {FOLLOW} (config {live.version}){_ended_holdout(run)}")
         return _brought_home(project, frozen, run.ships, live.version, steps)
 
 
@@ -141,7 +150,7 @@ def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
     serving = _serving(observed(project, name), variant)
-    declared = next((one for one in _declared(project, name).variants if one.name == control), None)
+    declared = next((role for role in _declared(project, name).variants if role.name == control), None)
     named = declared is not None and not declared.ref.isdigit() and declared.model == serving.model
     return _Way(
         endpoint=name,
@@ -154,7 +163,7 @@ def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
 
 
 def _variant_of(frozen: FrozenRun, arm: str) -> str:
-    return str(next(one.parameters["variant"] for one in frozen.arms if one.name == arm))
+    return str(next(live_arm.parameters["variant"] for live_arm in frozen.arms if live_arm.name == arm))
 
 
 def _serving(endpoint: EndpointState, name: str) -> VariantState:
@@ -173,19 +182,6 @@ def _shifted(project: Project, endpoint: str, variant: str) -> None:
     read_back(project, endpoint, split)
 
 
-def _change(project: Project, before: StoredLive, run: LiveRun, shipping: Change) -> Change:
-    return Change(
-        version=before.live.version + 1,
-        at=project.wall(),
-        who=runs.who(),
-        run=run.run,
-        what="closed",
-        before=f"{run.ships} ships",
-        after=f"{run.ships} is the endpoint's own",
-        because=shipping.because,
-    )
-
-
 def _ended_holdout(run: LiveRun) -> str:
     return f"; the holdout ({shown(buckets.percent(run.holdout))} %) ends with it" if run.holdout else ""
 
@@ -194,7 +190,7 @@ def _going_on(project: Project, stored: StoredLive | None, name: str) -> Closed:
     """The run has left the live document: what may be left is the hand-over. NotFound, Refused: it was never closed."""
     changes = runs.history(project.target.state, name)
     if stored is None or not changes:
-        raise NotFound(f"{name} never ran on {project.target.name}", remedy=f"isthmus experiment start {name}")
+        raise startable.never_ran(project, name)
     if changes[-1].what != "closed":
         raise Refused(f"{changes[-1].run} was {changes[-1].what}: nothing has shipped", remedy=f"isthmus experiment status {name}")
     frozen, ships = runs.frozen(project.target.state, changes[-1].run), changes[-1].before.removesuffix(" ships")
@@ -208,7 +204,7 @@ def _brought_home(project: Project, frozen: FrozenRun, ships: str, config: int, 
     state = _handed(project, frozen, ships)
     if state is not None:
         steps.append(_handed_text(state))
-    elif any("variant" in arm.parameters for arm in frozen.arms):
+    elif frozen.aims:
         steps += _stays(project, frozen, ships)
     ownership.give_back(project, frozen.definition.layer.endpoint, frozen.run)
     return Closed(
@@ -225,7 +221,7 @@ def _brought_home(project: Project, frozen: FrozenRun, ships: str, config: int, 
 def _handed(project: Project, frozen: FrozenRun, ships: str) -> State | None:
     """The hand-over, driven to its end. None: nothing comes home."""
     endpoint = frozen.definition.layer.endpoint
-    if all("variant" not in arm.parameters for arm in frozen.arms):
+    if not frozen.aims:
         return None
     state = begun(project, endpoint, frozen.run)
     if state is None:

@@ -1,6 +1,6 @@
-"""The life of an experiment: start, ramp, stop, status, history. What project.yaml says becomes a run; whether it runs is state.
+"""The life of an experiment, from its start to its close. What project.yaml says becomes a run; whether it runs is state.
 
-Each verb checks first, then changes the live document by one write. Killed anywhere, the same verb again goes on.
+Each verb that changes something checks first, then changes the live document by one write. Killed anywhere, the same verb again goes on.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ..endpoints.gateway.assignment import Change, Live, LiveArm, LiveRun, What
+from ..endpoints.gateway.assignment import Change, Live, LiveArm, LiveRun
 from ..endpoints.gateway.streams import STREAMS
 from ..endpoints.port import EndpointState
 from ..endpoints.router import routed
@@ -20,11 +20,11 @@ from ..project.specs import OF_EVERY_ENDPOINT
 from ..project.streams import streams_of
 from ..runtime import Project
 from . import buckets, ownership, runs, startable
+from .answers import Ramped, Started, Stopped
 from .audit import audit
 from .closing import close
 from .runs import Definition, FrozenRun, StoredLive
 from .standing import listed, status
-from .telling import Ramped, Started, Stopped
 
 __all__ = ["audit", "close", "history", "listed", "ramp", "start", "status", "stop"]  # im.experiment
 
@@ -61,11 +61,11 @@ def _started(project: Project, before: StoredLive, definition: Definition) -> St
     answers = _tried(project, layer.endpoint, frozen.arms) if endpoint is not None else {}
     run = replace(startable.live_run(frozen, ranges), started=project.wall())
     after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
-    made = _change(project, before, run, "started", after=shown(run))
-    runs.next_live(after, made)  # too large: refused before the traffic is taken
+    entry = runs.next_change(before, run, "started", at=project.wall(), after=shown(run))
+    runs.next_live(after, entry)  # too large: refused before the traffic is taken
     aims = definition.experiment.aims
     former = ownership.take(project, endpoint, frozen.run) if aims else None
-    live = _gone_live(project, before, after, made, endpoint, aims=aims)
+    live = _gone_live(project, before, after, entry, endpoint, aims=aims)
     return _told(project, live, run, frozen, former=former, answers=answers)
 
 
@@ -97,7 +97,7 @@ def _told(
         layer=run.layer,
         share=share_of(run),
         ranges=run.ranges,
-        weights=dict(zip((arm.name for arm in experiment.arms), runs.weights(experiment), strict=True)),
+        weights=runs.weights(experiment),
         holdout=experiment.holdout,
         targeting=experiment.targeting,
         git=frozen.git,
@@ -132,17 +132,17 @@ def _tried(project: Project, endpoint: str, arms: tuple[LiveArm, ...]) -> dict[s
     return answers
 
 
-def _gone_live(project: Project, before: StoredLive, after: Live, made: Change, endpoint: EndpointState | None, *, aims: bool) -> Live:
+def _gone_live(project: Project, before: StoredLive, after: Live, entry: Change, endpoint: EndpointState | None, *, aims: bool) -> Live:
     """The run is live, and the traffic its own: of two starts the one that comes too late may have taken it meanwhile."""
     try:
-        live = runs.change(project.target.state, before, after, made)
+        live = runs.change(project.target.state, before, after, entry)
     except Conflict:
-        there = startable.find(_read(project).live, runs.experiment_of(made.run))
+        there = startable.find(_read(project).live, runs.experiment_of(entry.run))
         if there is not None and there.aims:
             ownership.take(project, endpoint, there.run)
         raise
     if aims:
-        ownership.take(project, endpoint, made.run)
+        ownership.take(project, endpoint, entry.run)
     return live
 
 
@@ -161,15 +161,15 @@ def ramp(project: Project, name: str, percent: Decimal) -> Ramped:
         ramped = replace(run, ranges=ranges)
         live = before.live
         if ranges != run.ranges:
-            made = _change(project, before, ramped, "ramped", before_text=shown(run), after=shown(ramped))
-            live = runs.change(project.target.state, before, startable.replaced(before.live, ramped), made)
+            entry = runs.next_change(before, ramped, "ramped", at=project.wall(), before_text=shown(run), after=shown(ramped))
+            live = runs.change(project.target.state, before, startable.replaced(before.live, ramped), entry)
         return Ramped(
             target=project.target.name,
             run=run.run,
             before=share_of(run),
             after=percent,
             ranges=ranges,
-            held=run.ranges,
+            ranges_before=run.ranges,
             config=live.version,
         )
 
@@ -191,23 +191,24 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
 
 
 def _shipped(project: Project, before: StoredLive, run: LiveRun, arm: str, because: str) -> Stopped:
-    names = [one.name for one in run.arms]
-    if arm not in names:
-        raise NotFound(f"{run.run} has no arm {arm}", remedy=did_you_mean(arm, names, has="it has"))
+    parameters = {live_arm.name: live_arm.parameters for live_arm in run.arms}
+    if arm not in parameters:
+        raise NotFound(f"{run.run} has no arm {arm}", remedy=did_you_mean(arm, parameters, has="it has"))
     if run.state == "shipped" and run.ships != arm:
         raise Refused(
             f"{run.run} has shipped {run.ships}", remedy="stop it without --ship first: units then have the endpoint's own parameters"
         )
     live, shipped = before.live, replace(run, state="shipped", ships=arm, ranges=())  # its buckets are free for the next experiment
     if run.state == "running":
-        made = _change(project, before, shipped, "shipped", before_text=shown(run), after=f"{arm} ships", because=because)
-        live = runs.change(project.target.state, before, startable.replaced(live, shipped), made)
-    parameters = next(one.parameters for one in run.arms if one.name == arm)
+        entry = runs.next_change(
+            before, shipped, "shipped", at=project.wall(), before_text=shown(run), after=f"{arm} ships", because=because
+        )
+        live = runs.change(project.target.state, before, startable.replaced(live, shipped), entry)
     return Stopped(
         target=project.target.name,
         run=run.run,
         ships=arm,
-        parameters=parameters,
+        parameters=parameters[arm],
         holdout=buckets.percent(run.holdout),
         config=live.version,
         already=run.state == "shipped",
@@ -216,8 +217,9 @@ def _shipped(project: Project, before: StoredLive, run: LiveRun, arm: str, becau
 
 
 def _ended(project: Project, before: StoredLive, run: LiveRun, because: str) -> Stopped:
-    made = _change(project, before, replace(run, ranges=()), "stopped", before_text=shown(run), after="stopped", because=because)
-    live = runs.change(project.target.state, before, startable.without(before.live, run.run), made)
+    freed, moment = replace(run, ranges=()), project.wall()
+    entry = runs.next_change(before, freed, "stopped", at=moment, before_text=shown(run), after="stopped", because=because)
+    live = runs.change(project.target.state, before, startable.without(before.live, run.run), entry)
     endpoint = before.live.layers[run.layer].endpoint
     released = (endpoint,) if run.aims else ()
     ownership.give_back(project, endpoint, run.run)
@@ -229,7 +231,7 @@ def _stopped_already(project: Project, live: Live, name: str) -> Stopped:
     released = ownership.give_back_all(project, name)
     last = runs.last(project.target.state, name)
     if last is None and not released:
-        raise _never_ran(project, name)
+        raise startable.never_ran(project, name)
     run = last.run if last else f"{name}.{max(runs.numbers(project.target.state, name), default=1)}"
     closed = last is not None and last.what == "closed"
     return Stopped(
@@ -246,14 +248,8 @@ def history(project: Project, name: str | None = None) -> tuple[Change, ...]:
     """Every change of the target's experiments, or of one, oldest first. NotFound: the one never ran."""
     changes = runs.history(project.target.state, name)
     if name is not None and not changes:
-        raise _never_ran(project, name)
+        raise startable.never_ran(project, name)
     return changes
-
-
-def _never_ran(project: Project, name: str) -> NotFound:
-    known = name in project.spec.experiments
-    remedy = f"isthmus experiment start {name}" if known else did_you_mean(name, project.spec.experiments, has="project.yaml has")
-    return NotFound(f"{name} never ran on {project.target.name}", remedy=remedy)
 
 
 def _live(project: Project, live: Live, name: str) -> LiveRun:
@@ -261,29 +257,13 @@ def _live(project: Project, live: Live, name: str) -> LiveRun:
     if run is None:
         last = runs.last(project.target.state, name)
         if last is None:
-            raise _never_ran(project, name)
+            raise startable.never_ran(project, name)
         raise NotFound(f"{last.run} was {last.what} at {last.at:%Y-%m-%d %H:%M} UTC", remedy=f"isthmus experiment start {name}")
     return run
 
 
 def _read(project: Project) -> StoredLive:
     return runs.read(project.target.state) or StoredLive(live=Live(written=project.wall()), token=None)
-
-
-def _change(
-    project: Project, before: StoredLive, run: LiveRun, what: What, *, after: str, before_text: str = "", because: str = ""
-) -> Change:
-    return Change(
-        version=before.live.version + 1,
-        at=project.wall(),
-        who=runs.who(),
-        run=run.run,
-        what=what,
-        before=before_text,
-        after=after,
-        because=because,
-        ranges=run.ranges,
-    )
 
 
 def share_of(run: LiveRun) -> Decimal:

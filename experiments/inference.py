@@ -20,7 +20,7 @@ Inference = Literal["fixed", "planned", "always"]
 Unplanned = Literal["fixed", "always"]
 ALPHA = 0.05
 TUNED_FOR = 10_000  # units of all arms at which the always-valid interval is tightest; it holds at any number
-_NEW = 0.001  # of the plan: a look that adds less is the one before
+NEW = 0.001  # of the plan (without one, of the units before): a look that adds less is the one before
 
 
 class Horizon(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +52,9 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
         return Horizon(inference="always", units=self.units, planned=self.planned)
 
 
+ONCE = Horizon(inference="fixed", units=0)
+
+
 def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
     """How many standard errors an interval is wide that covers at every look. Infinite without a unit."""
     if not units:
@@ -71,7 +74,7 @@ def information(looks: Sequence[int], planned: int) -> list[float]:
     times: list[float] = []
     for units in looks:
         t = units / planned
-        if t - (times[-1] if times else 0.0) >= _NEW:
+        if t - (times[-1] if times else 0.0) >= NEW:
             times.append(t)
         if t >= 1:
             break

@@ -120,16 +120,13 @@ def read(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Readin
 
     NotFound: project.yaml has no such endpoint any more. Invalid: no gateway has logged an assignment.
     """
-    asked = Asked(metrics=tuple(metrics), daily=frozenset(daily))
-    cells = _read(project, run, of, asked)
-    shifts = _shifts(cells, metrics)
-    return _read(project, run, of, replace(asked, shifts=shifts)) if shifts else cells
+    return _exact(project, run, of, Asked(metrics=tuple(metrics), daily=frozenset(daily)))
 
 
 def read_segments(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Reading) -> RunCells:
     """The same by segment: a unit is in one of each attribute."""
     units = segment_units(run.definition.experiment.segments)
-    return _read(project, run, of, Asked(metrics=tuple(metrics), units=units))
+    return _exact(project, run, of, Asked(metrics=tuple(metrics), units=units))
 
 
 def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
@@ -160,6 +157,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     units: str = RUN_UNITS
     daily: frozenset[str] = frozenset()
     shifts: dict[str, float] = {}
+
+
+def _exact(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCells:
+    cells = _read(project, run, of, asked)
+    shifts = _shifts(cells, asked.metrics)
+    return _read(project, run, of, replace(asked, shifts=shifts)) if shifts else cells
 
 
 def _read(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCells:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
 
 from ..project.specs import Experiment, Metric
-from ..times import utc_milliseconds
+from ..times import midnight
 from . import effects as over
 from .assessment import Compared, Told, compared, decide, tell
-from .guarding import Arm, guard
-from .inference import TUNED_FOR, Horizon
+from .guardrails import Arm, guard
+from .inference import ONCE, TUNED_FOR, Horizon
+from .multiple_tests import holm
 from .ratio import Difference, Point, interval, points
 from .run_cells import RunCells
 from .run_figures import DayEffect, Effect, MetricArms, Range, Role, Segments, Trend, ranged
 from .run_looks import Looks
-from .several import holm
 from .sizing import planned_units
 from .sums import Sums
 from .verdict import Goal
 
-ONCE = Horizon(inference="fixed", units=0)
 _MOST_DAYS = 28  # since the first exposure that are compared
 
 
@@ -139,7 +138,7 @@ def over_time(plain: Plain, cells: RunCells, looks: Looks, until: datetime) -> t
 
 
 def _end_of_day(plain: Plain, cells: RunCells, looks: Looks, day: date) -> Iterator[DayEffect]:
-    ends = utc_milliseconds(datetime.combine(day + timedelta(days=1), time(), tzinfo=UTC))
+    ends = midnight(day + timedelta(days=1))
     arms = cells.at(plain.first, ends, plain.window)
     units = sum(of_arm.units for of_arm in arms.values())
     multiple = horizon(plain.experiment, looks, units, ends).multiple() if units else 0.0

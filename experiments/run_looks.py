@@ -11,9 +11,8 @@ from msgspec.structs import replace
 from ..errors import Conflict
 from ..formats import StoredDocument, decode
 from ..storage import StateStore
-from .inference import closing
+from .inference import NEW, closing
 
-_NEW = 0.001  # of the plan, or of the units: a look that adds less is the one before
 _TRIES = 5
 
 
@@ -57,7 +56,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True):
 
 
 def _is_new(units: int, last: int, planned: int | None) -> bool:
-    return units - last >= max(1, _NEW * (planned or last))
+    return units - last >= max(1, NEW * (planned or last))
 
 
 def key(run: str) -> str:

@@ -38,7 +38,7 @@ def power(project: Project, name: str, *, units_per_day: int | None = None, days
     """
     definition = defined(project, name)
     experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]
-    past = _of_log(project, experiment, metric, definition.layer.endpoint) if control is None else _said(control, metric)
+    past = _of_log(project, experiment, metric, definition.layer.endpoint) if control is None else _of_rate(control, metric)
     if not (past.sums.y and past.sums.total("d")):
         raise Invalid(
             f"experiments.{name}: {metric.name} is 0 {past.source}: nothing to plan with", remedy="--control 0.4% --units 8000/day"
@@ -74,7 +74,7 @@ def _of_log(project: Project, experiment: Experiment, metric: Metric, endpoint: 
     )
 
 
-def _said(control: float, metric: Metric) -> _Past:
+def _of_rate(control: float, metric: Metric) -> _Past:
     """Of a share whose every unit has one row."""
     if not is_share(metric):
         raise Invalid(f"{metric.name} is an amount: its spread is not known from its mean", remedy="leave --control out: the log knows it")

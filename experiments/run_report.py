@@ -114,9 +114,9 @@ def _ranges(title: str, lines: Sequence[plots.Range], table: str) -> str:
 def _over_time(seen: RunResults, metric: str) -> list[str]:
     first = date.fromisoformat(min(seen.split_by_day))
     table = page.table(["until", "arm", "units", "difference", "interval"], ([of.day, *_day_row(of)] for of in seen.over_time))
-    drawn = [_days(seen.arms, [((date.fromisoformat(of.day) - first).days + 1, of) for of in seen.over_time])]
+    series = _days(seen.arms, [((date.fromisoformat(of.day) - first).days + 1, of) for of in seen.over_time])
     title = f"{metric} at the end of each day, with the bounds of a look then"
-    return [page.section("Over time", *_drawn(title, "day", drawn[0], table))] if seen.over_time else []
+    return [page.section("Over time", *_drawn(title, "day", series, table))] if seen.over_time else []
 
 
 def _since_first(seen: RunResults, metric: str) -> list[str]:

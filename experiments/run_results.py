@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from ..errors import Invalid, NotFound, Refused
 from ..runtime import Project
 from ..storage import StateStore
-from ..times import utc_milliseconds
+from ..times import midnight, utc_milliseconds
 from . import run_cells, run_judging, run_looks, run_store, runs, split, verdict
 from .conclusion import Age, Conclusion, Shown, conclude
 from .run_cells import Reading, RunCells
@@ -36,11 +36,11 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
     """
     run = frozen(project, name)
     plain = Plain(experiment=run.definition.experiment, metrics=run.definition.metrics)
-    stopped = stop_of(project.target.state, run.run, as_of)
+    stopped = _stop_of(project.target.state, run.run, as_of)
     moment = utc_milliseconds(as_of or project.now())
     looks = run_looks.read(project.target.state, run.run)
     if as_of is not None:
-        looks, stopped = looks.until(moment), stopped if stopped and stopped <= moment else None
+        looks = looks.until(moment)
     of = run_cells.reading(project, run, plain.metrics.values(), _not_after(looks, moment), stopped)
     cells = run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
     if plain.experiment.plan and (stands := looks.repeated(_complete(plain.sums(cells, of.until)[plain.first.name]))):
@@ -51,8 +51,8 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
     look = partial(_looked, plain, cells, of.until)
     recorded = as_of is None and not checked.alarm
     looks = run_looks.record(project.target.state, run.run, look) if recorded else look(looks)
-    matter = _Matter(run=run, plain=plain, cells=cells, looks=looks, of=of, moment=moment, stopped=stopped, checked=checked)
-    seen = _results(project, matter)
+    basis = _Basis(run=run, plain=plain, cells=cells, looks=looks, of=of, moment=moment, stopped=stopped, checked=checked)
+    seen = _results(project, basis)
     if recorded:
         run_store.keep(project.target.blobs, seen)
     return seen
@@ -80,7 +80,7 @@ def frozen(project: Project, name: str) -> FrozenRun:
     return runs.frozen(state, of_name[-1])
 
 
-def stop_of(state: StateStore, run: str, as_of: datetime | None = None) -> datetime | None:
+def _stop_of(state: StateStore, run: str, as_of: datetime | None) -> datetime | None:
     """When it was stopped or shipped; None: it was not, by `as_of`."""
     changes = runs.history(state, runs.experiment_of(run))
     ends = (change.at for change in changes if change.run == run and change.what in ("stopped", "shipped"))
@@ -107,9 +107,9 @@ def _checked(run: FrozenRun, cells: RunCells, *, despite_split: bool) -> Split:
     counts = cells.units()
     if not sum(counts.values()):
         raise Invalid(
-            f"no results yet: no unit of {run.run} was assigned", remedy=f"isthmus experiment status {run.run.rpartition('.')[0]}"
+            f"no results yet: no unit of {run.run} was assigned", remedy=f"isthmus experiment status {runs.experiment_of(run.run)}"
         )
-    checked = split.check(counts, dict(zip(counts, runs.weights(run.definition.experiment), strict=True)))
+    checked = split.check(counts, runs.weights(run.definition.experiment))
     if checked.alarm and not despite_split:
         raise Refused(
             f"no results yet: {checked}. Every figure would be biased; nothing is shown without --despite-split",
@@ -118,7 +118,7 @@ def _checked(run: FrozenRun, cells: RunCells, *, despite_split: bool) -> Split:
     return checked
 
 
-class _Matter(msgspec.Struct, frozen=True, kw_only=True):
+class _Basis(msgspec.Struct, frozen=True, kw_only=True):
     """What a look rests on."""
 
     run: FrozenRun
@@ -135,7 +135,7 @@ class _Matter(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.checked.counts.values())
 
 
-def _results(project: Project, on: _Matter) -> RunResults:
+def _results(project: Project, on: _Basis) -> RunResults:
     plain, cells, looks, until = on.plain, on.cells, on.looks, on.of.until
     plan, layer = plain.experiment.plan, on.run.definition.layer
     sums = plain.sums(cells, until)
@@ -190,14 +190,16 @@ def _warnings(sums: Mapping[str, Mapping[str, Sums]]) -> tuple[str, ...]:
 
 def _a_day(cells: RunCells, until: datetime) -> float:
     """Units that came in one of the last whole days; on the first day those of its part."""
-    days = min(_RECENT, max((until.date() - cells.first_day).days, 1))
-    recent = [counts for day, counts in cells.by_first_day().items() if 0 < (until.date() - day).days <= days or days == 1]
-    return sum(sum(counts.values()) for counts in recent) / days
+    whole = min(_RECENT, (until.date() - cells.first_day).days)
+    if not whole:
+        return sum(cells.units().values())
+    recent = [counts for day, counts in cells.by_first_day().items() if 0 < (until.date() - day).days <= whole]
+    return sum(sum(counts.values()) for counts in recent) / whole
 
 
-def _age(on: _Matter, a_day: float) -> Age:
+def _age(on: _Basis, a_day: float) -> Age:
     plan, window = on.plain.experiment.plan, on.plain.window
-    days = (on.of.until - _midnight(on.cells.first_day)) / timedelta(days=1)
+    days = (on.of.until - midnight(on.cells.first_day)) / timedelta(days=1)
     of_plan = plan.days if plan else None
     planned = on.looks.planned
     by_units = days_left(planned, on.came, a_day, within=window.days if window else 0) if planned else None
@@ -207,11 +209,7 @@ def _age(on: _Matter, a_day: float) -> Age:
     return Age(days=days, over=over, left=min(left, default=None))
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=UTC)
-
-
-def _concluded(on: _Matter, effects: tuple[Effect, ...], age: Age) -> Conclusion:
+def _concluded(on: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclusion:
     arms = run_judging.best_first(effects, on.plain.first.name, on.cells.arms[1:])
     return conclude([_shown(arm, effects) for arm in arms], age, unsound=verdict.unsound(on.checked, on.came, on.cells.twice))
 

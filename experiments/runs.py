@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 from msgspec.structs import asdict, replace
 
-from ..endpoints.gateway.assignment import LARGEST, LIVE, Change, Live, LiveArm
+from ..endpoints.gateway.assignment import LARGEST, LIVE, Change, Live, LiveArm, LiveRun, What
 from ..errors import Conflict, Invalid
 from ..formats import StoredDocument, decode
 from ..project.specs import Experiment, Layer, Metric, ProjectSpec
@@ -51,6 +51,10 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True):
     who: str
     at: datetime
 
+    @property
+    def aims(self) -> bool:
+        return any("variant" in arm.parameters for arm in self.arms)
+
 
 class StoredLive(msgspec.Struct, frozen=True, kw_only=True):
     live: Live
@@ -63,32 +67,49 @@ def read(state: StateStore) -> StoredLive | None:
     return None if document is None else StoredLive(live=decode(document.value, Live, what=f"state {LIVE}"), token=document.token)
 
 
-def change(state: StateStore, before: StoredLive, after: Live, made: Change) -> Live:
-    """`after` becomes the live document, with the change that `made` it. Conflict: somebody was faster, and nothing changed.
+def next_change(
+    before: StoredLive, run: LiveRun, what: What, *, at: datetime, after: str, before_text: str = "", because: str = ""
+) -> Change:
+    """What makes the version after `before`, for the history."""
+    return Change(
+        version=before.live.version + 1,
+        at=at,
+        who=who(),
+        run=run.run,
+        what=what,
+        before=before_text,
+        after=after,
+        because=because,
+        ranges=run.ranges,
+    )
 
-    `made.version` is one more than that of `before`. Invalid: more than 64 KiB.
+
+def change(state: StateStore, before: StoredLive, after: Live, entry: Change) -> Live:
+    """`after` becomes the live document, with the change that makes it, which is `next_change` of `before`.
+
+    Conflict: somebody was faster, and nothing changed. Invalid: more than 64 KiB.
     """
     if before.live.change is not None:
         with suppress(Conflict):  # it is there already: whoever copied it was stopped before his own change, or lost to another
             state.put(history_key(before.live.version), msgspec.json.encode(before.live.change), expect=None)
-    live = next_live(after, made)
+    live = next_live(after, entry)
     try:
         state.put(LIVE, msgspec.json.encode(live), expect=before.token)
     except Conflict as error:
         raise Conflict(
-            f"somebody else changed the experiments of this target meanwhile; {made.run} was not {made.what}",
+            f"somebody else changed the experiments of this target meanwhile; {entry.run} was not {entry.what}",
             remedy="isthmus experiment history; then the same command again, if you still mean it",
         ) from error
     return live
 
 
-def next_live(after: Live, made: Change) -> Live:
-    """`after` with the change that `made` it. Invalid: more than 64 KiB."""
-    live = replace(after, version=made.version, written=made.at, change=made)
+def next_live(after: Live, entry: Change) -> Live:
+    """`after` with the change that makes it. Invalid: more than 64 KiB."""
+    live = replace(after, version=entry.version, written=entry.at, change=entry)
     size = len(msgspec.json.encode(live))
     if size > LARGEST:
         raise Invalid(
-            f"state {LIVE}: {size:,} bytes are more than the {LARGEST:,} that gateways read, with {made.run}",
+            f"state {LIVE}: {size:,} bytes are more than the {LARGEST:,} that gateways read, with {entry.run}",
             remedy="close or stop other runs first, or target by fewer values",
         )
     return live
@@ -191,10 +212,10 @@ def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
         yield "weights"
 
 
-def weights(experiment: Experiment) -> tuple[float, ...]:
+def weights(experiment: Experiment) -> dict[str, float]:
     """Percent by arm."""
     total = sum(arm.weight for arm in experiment.arms)
-    return tuple(round(100 * arm.weight / total, 9) for arm in experiment.arms)
+    return {arm.name: round(100 * arm.weight / total, 9) for arm in experiment.arms}
 
 
 def digest(definition: Definition) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 from .inference import ALPHA
-from .ratio import Z
 from .sums import Sums
 
 POWER = 0.8416212335729143  # the normal quantile of four times in five
@@ -19,11 +18,8 @@ MOST = 10.0  # effects above ten times the control's rate are not looked for
 
 
 def units_needed(control: Sums, effect: float) -> int:
-    """An arm. `effect` is relative to the control's rate: 0.2 is twenty percent more. ValueError: the control has no outcome."""
-    if not control.rate:
-        raise ValueError("a control without an outcome says nothing of the effect")
-    wanted = (Z + POWER) ** 2 * (_variance(control, 0.0) + _variance(control, effect)) / (control.rate * effect) ** 2
-    return math.ceil(wanted)
+    """An arm of two. `effect` is relative to the control's rate: 0.2 is twenty percent more. ValueError: the control has no outcome."""
+    return math.ceil(_units(control, effect, (1, 1)) / 2)
 
 
 def planned_units(control: Sums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0) -> int:
@@ -31,12 +27,16 @@ def planned_units(control: Sums, effect: float, shares: Sequence[float], *, test
 
     `saved`: the part of the variance that the time before takes away. ValueError: the control has no outcome.
     """
+    return math.ceil(_units(control, effect, shares, tests=tests, saved=saved))
+
+
+def _units(control: Sums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0) -> float:
     if not control.rate:
         raise ValueError("a control without an outcome says nothing of the effect")
     z = NormalDist().inv_cdf(1 - ALPHA / 2 / tests) + POWER
     whole, least = sum(shares), min(shares[1:])
     spread = (1 - saved) * (_variance(control, 0.0) * whole / shares[0] + _variance(control, effect) * whole / least)
-    return math.ceil(z**2 * spread / (control.rate * effect) ** 2)
+    return z**2 * spread / (control.rate * effect) ** 2
 
 
 def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) -> int | None:

@@ -11,11 +11,11 @@ import msgspec
 from ..endpoints import owner
 from ..endpoints.gateway.assignment import Change, Live, LiveRun
 from ..endpoints.gateway.streams import ASSIGNMENTS
-from ..errors import Invalid, NotFound, Refused
+from ..errors import Invalid, Refused
 from ..runtime import Project
 from . import buckets, run_store, runs, startable
+from .answers import RunState, RunStatus
 from .runs import FrozenRun
-from .telling import RunState, RunStatus
 
 _UNITS = f"""
 SELECT arm, count(DISTINCT unit) AS units, max(config) AS config FROM {ASSIGNMENTS.name}
@@ -42,8 +42,7 @@ def status(project: Project, name: str) -> RunStatus:
     live, last = _live(project), runs.last(project.target.state, name)
     run = startable.find(live, name)
     if run is None and last is None:
-        known = name in project.spec.experiments
-        raise NotFound(f"{name} never ran on {project.target.name}", remedy=f"isthmus experiment {f'start {name}' if known else 'list'}")
+        raise startable.never_ran(project, name)
     return _status(project, live, run, last)
 
 
@@ -52,7 +51,6 @@ def _status(project: Project, live: Live, run: LiveRun | None, last: Change | No
     frozen = runs.frozen(project.target.state, run.run if run else last.run if last else "")
     units, seen = _logged(project, frozen)
     experiment, layer = frozen.definition.experiment, frozen.definition.layer
-    aims = any("variant" in arm.parameters for arm in frozen.arms)
     return RunStatus(
         target=project.target.name,
         run=frozen.run,
@@ -61,10 +59,10 @@ def _status(project: Project, live: Live, run: LiveRun | None, last: Change | No
         share=buckets.percent(buckets.size(run.ranges)) if run else Decimal(0),
         ranges=run.ranges if run else (),
         ships=run.ships if run else "",
-        weights=dict(zip((arm.name for arm in experiment.arms), runs.weights(experiment), strict=True)),
+        weights=runs.weights(experiment),
         holdout=experiment.holdout,
-        aims=aims,
-        owner=_owner(project, layer.endpoint) if run and aims else "",
+        aims=frozen.aims,
+        owner=_owner(project, layer.endpoint) if run and frozen.aims else "",
         units=units,
         seen=seen,
         config=live.version,

@@ -105,14 +105,9 @@ def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ..
     )
 
 
-def held(live: Live, layer: str, *, but: str = "") -> dict[str, Ranges]:
-    """Buckets of a layer by run, beside those of the run `but`."""
-    return {run.run: run.ranges for run in live.runs if run.layer == layer and run.run != but}
-
-
 def ranges_for(live: Live, layer: str, wanted: int, *, run: LiveRun | None = None) -> Ranges:
     """The ranges with which a run, or a new one, holds so many buckets. Refused: the layer has too few that are free."""
-    others = held(live, layer, but=run.run if run else "")
+    others = {other.run: other.ranges for other in live.runs if other.layer == layer and (run is None or other.run != run.run)}
     try:
         return buckets.resized(run.ranges if run else (), others.values(), wanted)
     except ValueError:
@@ -124,8 +119,8 @@ def ranges_for(live: Live, layer: str, wanted: int, *, run: LiveRun | None = Non
         ) from None
 
 
-def _percent(held_buckets: int) -> str:
-    return f"{buckets.percent(held_buckets).normalize():f} %"
+def _percent(count: int) -> str:
+    return f"{buckets.percent(count).normalize():f} %"
 
 
 def live_run(run: FrozenRun, ranges: Ranges) -> LiveRun:
@@ -175,6 +170,13 @@ def replaced(live: Live, run: LiveRun) -> Live:
     return replace(live, runs=tuple(run if other.run == run.run else other for other in live.runs))
 
 
+def never_ran(project: Project, name: str) -> NotFound:
+    """With what may have been meant."""
+    known = name in project.spec.experiments
+    remedy = f"isthmus experiment start {name}" if known else did_you_mean(name, project.spec.experiments, has="project.yaml has")
+    return NotFound(f"{name} never ran on {project.target.name}", remedy=remedy)
+
+
 def conflicting(project: Project, run: FrozenRun, now: Definition) -> ProjectError | None:
     """What project.yaml says otherwise than a run that is live, each where it stands."""
     keys = runs.differences(run.definition, now)
@@ -197,7 +199,7 @@ def conflicting(project: Project, run: FrozenRun, now: Definition) -> ProjectErr
 def _as_it_runs(run: FrozenRun, key: str) -> str:
     if key != "weights":
         return ""
-    return ": " + "/".join(f"{weight:g}" for weight in runs.weights(run.definition.experiment))
+    return ": " + "/".join(f"{weight:g}" for weight in runs.weights(run.definition.experiment).values())
 
 
 def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ...]) -> None:

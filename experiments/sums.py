@@ -115,11 +115,6 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)
 
     @property
-    def means(self) -> tuple[float, float, float]:
-        """A `shift` for the same sums, made again."""
-        return (self.mean("y"), self.mean("d"), self.mean("x"))
-
-    @property
     def equal_units(self) -> float:
         """So many units of equal y would have these sums, (sum y)^2 / sum y^2 (Kish 1965). Of outcomes that are 0 or 1: their number."""
         mean = self.mean("y")

@@ -52,7 +52,9 @@ def unsound(split: Split | None, units: int, twice: int) -> Verdict | None:
     if split is not None and split.alarm:
         return Verdict(word="invalid", why=f"The {split}: every figure may be biased.")
     if twice > _MOST_TWICE * (units + twice):
-        return Verdict(word="invalid", why=f"{twice:,} of {units + twice:,} units are in both arms: what assigns them does not keep them.")
+        return Verdict(
+            word="invalid", why=f"{twice:,} of {units + twice:,} units are in several arms: what assigns them does not keep them."
+        )
     return None
 
 

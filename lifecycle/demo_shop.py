@@ -161,8 +161,9 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
     visits = demo.visits
     yield f"      {visits.visitors:,} new visitors (simulated), {visits.shown:,} impressions, {visits.clicks:,} clicks; each sees one arm"
     yield f"  page    {here(demo.rollout.page)}"
+    yield f"  the test goes on: isthmus experiment results {EXPERIMENT}; until isthmus experiment stop {EXPERIMENT} --because ..."
     if demo.url:
-        yield f"  {demo.url} is still up: isthmus experiment results {EXPERIMENT}, isthmus destroy"
+        yield f"  {demo.url} is still up: isthmus destroy, once the test is stopped"
 
 
 def _ranks(demo: ShopDemo) -> str:
@@ -204,7 +205,7 @@ def _home(rollout: HandedOver) -> str:
 
 
 def _answer(seen: RunResults) -> str:
-    """`ship: ctr +39 % (+25 .. +55)`: the verdict and what it stands on."""
+    """`ship: ctr +39.0 % (+25.1 .. +55.3 %)`: the verdict and what it stands on."""
     decided = next(effect for effect in seen.effects if effect.role == "decides")
     return f"{seen.headline}: {decided.metric} {_relative(decided.relative)}"
 

@@ -23,7 +23,7 @@ from ..runtime import Project
 from ..storage import Resource
 from ..target import Estimate
 from .applied import changed_views
-from .logged import due
+from .gateway_streams import due
 
 _KINDS = ("event table", "event stream", "table", "feature view", "endpoint", "budget")
 _WIDER = {("int64", "float64")}  # what a table may hold without a new one
@@ -230,7 +230,7 @@ def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
 
 
 def _parts_of_event(project: Project, event: str) -> Iterator[str]:
-    exposed = {found.name for found in exposed_events(project.spec)}
+    exposed = {declared.name for declared in exposed_events(project.spec)}
     yield from _parts_of_stream(project, raw_name(event))
     if project.target.warehouse.observe(f"events_{event}") is None:
         yield "view of distinct events"

@@ -12,7 +12,7 @@ from ..endpoints.router import routed
 from ..events.relations import raw_name
 from ..feature_store.port import TableState
 from ..runtime import Project
-from .logged import due
+from .gateway_streams import due
 from .plan import headline, where
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
-from ..times import utc_milliseconds
+from ..times import midnight, utc_milliseconds
 
 DURATION = r"[1-9][0-9]{0,8}[smhdw]"
 PERCENT = r"[0-9]{1,3}(\.[0-9]{1,6})?%"
@@ -104,7 +104,7 @@ def window(text: str) -> tuple[datetime, datetime] | timedelta:
         raise Mistake(f"{text}: the last day is before the first", f"write {last} .. {first}")
     if last >= date.max:
         raise Mistake(f"{text}: {last} has no day after it", "write an earlier day")
-    return _midnight(first), _midnight(last + timedelta(days=1))
+    return midnight(first), midnight(last + timedelta(days=1))
 
 
 def rate(text: str) -> tuple[str, str]:
@@ -163,7 +163,3 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise Mistake(f"{text!r} is not a day", "write days as 2019-11-24") from None
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=UTC)

@@ -87,7 +87,10 @@ def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str
 
 def _check_serves(state: EndpointState, to: str) -> None:
     if {variant.name: variant.percent for variant in state.variants}.get(to) != 100:
-        raise Refused(f"{state.name}: {to} has not all of the traffic, so it has nothing to hand over")
+        raise Refused(
+            f"{state.name}: {to} has not all of the traffic, so it has nothing to hand over",
+            remedy="isthmus status says who has it; once it is all there, the same command again",
+        )
 
 
 def _running(declared: Endpoint, state: EndpointState) -> EndpointSpec:

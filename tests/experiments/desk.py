@@ -44,7 +44,7 @@ def declared(project, *experiments, **layers):
         endpoints={**spec.endpoints, "ranker": endpoint},
         metrics={"ctr": CTR},
         layers={name: Layer(name=name, endpoint="ranker", holdout=Decimal(size)) for name, size in (layers or {"home": 0}).items()},
-        experiments={each.name: each for each in experiments},
+        experiments={about.name: about for about in experiments},
     )
     project.description = replace(project.description, spec=project.spec)
 

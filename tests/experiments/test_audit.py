@@ -40,10 +40,10 @@ def log(project, verb, name, visitors):
     assigner = Assigner(live, "ranker", {"blend": 0.5})
     units = [f"visitor-{n}" for n in visitors]
     rows = [
-        assigned(project, unit, one.run, one.arm, one.reason, live.version, copy)
+        assigned(project, unit, of.run, of.arm, of.reason, live.version, copy)
         for unit in units
         for copy in range(1 + (unit[-1] == "7"))
-        for one in assigner.decide(unit, {}).assignments
+        for of in assigner.decide(unit, {}).assignments
     ]
     emit_stream(project, ASSIGNMENTS, rows)
     return live

@@ -28,10 +28,10 @@ def test_a_start_and_growth_take_the_lowest_free_and_shrinking_gives_the_last_ba
     assert buckets.resized(again, [], 4000) == grown, "and the last taken, though it is not the highest"
 
 
-@pytest.mark.parametrize(("percent", "held"), [("20", 2000), ("0.01", 1), ("33.33", 3333), ("100", 10_000), ("0", 0)])
-def test_a_share_is_exact_to_a_hundredth_of_a_percent(percent, held):
-    assert buckets.count(Decimal(percent)) == held == buckets.size(buckets.resized((), [], held))
-    assert buckets.percent(held) == Decimal(percent)
+@pytest.mark.parametrize(("percent", "number"), [("20", 2000), ("0.01", 1), ("33.33", 3333), ("100", 10_000), ("0", 0)])
+def test_a_share_is_exact_to_a_hundredth_of_a_percent(percent, number):
+    assert buckets.count(Decimal(percent)) == number == buckets.size(buckets.resized((), [], number))
+    assert buckets.percent(number) == Decimal(percent)
 
 
 @pytest.mark.parametrize("percent", ["0.005", "100.01", "-1", "NaN", "sNaN", "1e999999", "1e-999999", "Infinity"])
@@ -46,20 +46,20 @@ SIZES = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 10_000)), max_
 @settings(max_examples=25)  # each step looks at every bucket
 @given(SIZES)
 def test_in_any_order_no_two_runs_share_a_bucket_and_a_resize_moves_only_what_it_adds_or_gives_back(steps):
-    held = dict.fromkeys("abc", ())
+    taken = dict.fromkeys("abc", ())
     for run, wanted in steps:
-        others = [ranges for name, ranges in held.items() if name != run]
-        before = inside(held[run])
+        others = [ranges for name, ranges in taken.items() if name != run]
+        before = inside(taken[run])
         if wanted > buckets.free(others):
             with pytest.raises(ValueError, match="too few are free"):
-                buckets.resized(held[run], others, wanted)
+                buckets.resized(taken[run], others, wanted)
             continue
-        held[run] = buckets.resized(held[run], others, wanted)
-        after = inside(held[run])
+        taken[run] = buckets.resized(taken[run], others, wanted)
+        after = inside(taken[run])
         assert len(after) == wanted
         assert after[: len(before)] == before[:wanted], "entered or left, in the order of taking"
-        everything = {bucket for ranges in held.values() for bucket in inside(ranges)}
-        assert len(everything) == sum(map(buckets.size, held.values())), "none twice"
+        everything = {bucket for ranges in taken.values() for bucket in inside(ranges)}
+        assert len(everything) == sum(map(buckets.size, taken.values())), "none twice"
         assert everything.issuperset(range(max(set(after) - set(before), default=0))), "the lowest free"
 
 

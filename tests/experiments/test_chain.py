@@ -108,9 +108,9 @@ def _asked(project):
     """By a gateway that reads the document as it is now: everybody's answer. One that fails fails the test."""
     requests = [{"visitor_id": f"v{n}", "platform": ("ios", "web")[n % 2]} for n in range(VISITORS)]
     with Gateway(project, "ranker") as gateway, ThreadPoolExecutor(THREADS) as threads:
-        given = list(threads.map(gateway.assign, requests))
-    assert not any(answer.problems for answer in given)
-    return {request["visitor_id"]: answer for request, answer in zip(requests, given, strict=True)}
+        answers = list(threads.map(gateway.assign, requests))
+    assert not any(answer.problems for answer in answers)
+    return {request["visitor_id"]: answer for request, answer in zip(requests, answers, strict=True)}
 
 
 def _told(project, answers):

@@ -216,15 +216,15 @@ def test_killed_at_any_call_a_close_goes_on_and_no_unit_ever_sees_the_old_model_
     assert points > 12
     for point, when in [*((point, "before") for point in range(0, points, every)), (None, "after")]:  # None: once the traffic is free
         desk = shipped(monkeypatch, tmp_path / f"{point}-{when}", traits)
-        kept, seen = desk.live, iter(range(10_000))
+        old_copy, seen = desk.live, iter(range(10_000))
         units = [f"visitor-{n}" for n in range(12)]
-        treated = [unit for unit in units if desk.versions(unit, kept) == {2}]
+        treated = [unit for unit in units if desk.versions(unit, old_copy) == {2}]
         assert len(treated) > 6
 
-        def judged(_call, desk=desk, kept=kept, treated=treated):
+        def judged(_call, desk=desk, old_copy=old_copy, treated=treated):
             for unit in treated:
                 assert desk.versions(unit, desk.live) == {2}
-                assert desk.versions(unit, kept) == {2}
+                assert desk.versions(unit, old_copy) == {2}
 
         def killed(call, desk=desk, point=point, seen=seen, judged=judged):
             judged(call)

@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.experiments.assessment import decide, tell
 from isthmus.experiments.conclusion import Age, Shown, conclude
-from isthmus.experiments.guarding import Arm, guard
+from isthmus.experiments.guardrails import Arm, guard
 from isthmus.experiments.inference import Horizon
 from isthmus.experiments.ratio import points
 from isthmus.experiments.sums import Sums

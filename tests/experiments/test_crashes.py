@@ -145,8 +145,8 @@ def attempt(verb, project):
 def sound(desk):
     """No bucket twice; the versions of the history without a gap or a double; a run over variants owns the traffic, nobody else."""
     live = desk.live
-    held = [bucket for run in live.runs for low, high in run.ranges for bucket in range(low, high + 1)]
-    assert len(held) == len(set(held)) == sum(buckets.size(run.ranges) for run in live.runs)
+    taken = [bucket for run in live.runs for low, high in run.ranges for bucket in range(low, high + 1)]
+    assert len(taken) == len(set(taken)) == sum(buckets.size(run.ranges) for run in live.runs)
     assert [change.version for change in runs.history(desk.state)] == list(range(1, live.version + 1))
     claim = owner.read(desk.state, "ranker")
     aiming = [run.run for run in live.runs if run.aims]

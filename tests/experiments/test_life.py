@@ -13,7 +13,7 @@ from isthmus.endpoints.smoke import Smoke
 from isthmus.endpoints.traffic import traffic
 from isthmus.errors import Invalid, NotFound, ProjectError, Refused, Unavailable
 from isthmus.experiments import experiment, runs, standing
-from isthmus.experiments.telling import history_text
+from isthmus.experiments.answers import history_text
 from isthmus.lifecycle.destroy import to_destroy
 from isthmus.project.specs import Condition, ExperimentArm
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from isthmus.errors import Invalid
-from isthmus.experiments import run_cells, run_judging, runs, verdict
+from isthmus.experiments import run_cells, run_judging, run_results, runs, verdict
 from isthmus.experiments.run_figures import MetricArms
 from isthmus.experiments.run_judging import Plain
 from isthmus.experiments.run_looks import Look, Looks
@@ -87,6 +87,17 @@ def test_values_whose_squares_have_no_number_are_told_with_their_metric():
     }
     with pytest.raises(Invalid, match="metric revenue: its values are too large"):
         run_cells.cell(row, run_cells.Asked(metrics=(revenue,)))
+
+
+def test_units_of_a_day_are_those_of_the_whole_days_and_on_the_first_day_those_of_its_part():
+    came = {0: 800, 1: 600, 2: 100}
+    days = {NOW + day * timedelta(1): number for day, number in came.items()}
+    cells = [run_cells.Cell(arm="a", segment="", first=at.date(), day=at.date(), sums={"bought": shares(n, 0)}) for at, n in days.items()]
+
+    def a_day(number):
+        return run_results._a_day(run_cells.RunCells(arms=("a",), cells=tuple(cells[:number])), NOW + (number - 0.5) * timedelta(1))
+
+    assert [a_day(number) for number in (1, 2, 3)] == [800, 800, 700]
 
 
 def test_an_old_log_counts_its_last_moment_with_its_outcomes_and_a_live_one_what_is_known():

@@ -172,9 +172,9 @@ def test_a_plan_rests_on_what_the_endpoints_units_did_in_the_last_weeks(shop):
 
 
 def test_before_anybody_came_a_plan_needs_a_rate_that_is_said(shop):
-    said = command(shop.folder, "experiment", "power", "blend_up", "--control", "0.4%", "--units", "8000/day", "--json").json
-    assert [need["effect"] for need in said["needs"]] == [0.05, 0.1, 0.2, 0.5]
-    assert said["needs"][2]["units"] == pytest.approx(107_000, rel=0.02)
+    sized = command(shop.folder, "experiment", "power", "blend_up", "--control", "0.4%", "--units", "8000/day", "--json").json
+    assert [need["effect"] for need in sized["needs"]] == [0.05, 0.1, 0.2, 0.5]
+    assert sized["needs"][2]["units"] == pytest.approx(107_000, rel=0.02)
     with pytest.raises(Invalid, match="ranker has served no units yet: nothing to plan with"):
         run_cells.read_endpoint(shop.project, "ranker", shop.project.spec.metrics["ctr"], START)
     with pytest.raises(Invalid, match="leaves nothing to compare"):

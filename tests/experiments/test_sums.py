@@ -53,7 +53,8 @@ def test_a_mean_ten_million_times_its_spread_keeps_nine_digits_of_the_spread_whe
     assert (shifted.value, shifted.variance) == (pytest.approx(value, rel=1e-12), pytest.approx(variance, rel=1e-9))
     plain = arm(y, d, x)
     assert abs(plain.variance / arm(y, d, x, SHIFTED).variance - 1) > 0.1
-    assert (plain.shift_due, arm(y, d, x, SHIFTED).shift_due, arm(y, d, x, plain.means).shift_due) == (True, False, False)
+    means = plain.mean("y"), plain.mean("d"), plain.mean("x")
+    assert (plain.shift_due, arm(y, d, x, SHIFTED).shift_due, arm(y, d, x, means).shift_due) == (True, False, False)
 
 
 def test_ten_million_floats_have_the_standard_error_of_long_doubles():

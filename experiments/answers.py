@@ -57,15 +57,16 @@ class Ramped(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     before: Decimal
     after: Decimal
-    held: Ranges  # before
+    ranges_before: Ranges
     ranges: Ranges
     config: int
 
     def __str__(self) -> str:
         head = f"{self.target:<7} {self.run}   {self.before:.2f} % -> {self.after:.2f} %"
-        if self.held == self.ranges:
+        if self.ranges_before == self.ranges:
             return f"{head}   buckets {buckets.text(self.ranges)}   it has them already; nothing was changed"
-        return f"{head}   buckets {buckets.text(self.held)} -> {buckets.text(self.ranges)}   nobody changes arm   config {self.config}"
+        moved = f"{buckets.text(self.ranges_before)} -> {buckets.text(self.ranges)}"
+        return f"{head}   buckets {moved}   nobody changes arm   config {self.config}"
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):

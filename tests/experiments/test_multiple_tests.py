@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from isthmus.experiments.several import holm, holm_levels, q_values
+from isthmus.experiments.multiple_tests import holm, holm_levels, q_values
 
 PS = st.lists(st.floats(1e-9, 1.0), min_size=1, max_size=6)
 
