@@ -88,9 +88,12 @@ def test_a_close_says_what_it_would_do_and_what_it_did(desk, tmp_path):
     assert at_console(tmp_path, *CLOSE, "--json").json["steps"][0].endswith("nothing is left to do")
 
 
-@pytest.mark.parametrize("words", [["stop", "ranker_v2"], ["ramp", "ranker_v2", "many"]])
-def test_a_stop_without_a_reason_and_a_share_that_is_no_number_are_refused(desk, tmp_path, words):
-    assert at_console(tmp_path, *words, ok=False).code != 0
+@pytest.mark.parametrize(
+    ("words", "says"), [(["stop", "ranker_v2"], "--because"), (["ramp", "ranker_v2", "many"], "'many' is not a percentage: write 40")]
+)
+def test_a_stop_without_a_reason_and_a_share_that_is_no_number_are_refused(desk, tmp_path, words, says):
+    refused = at_console(tmp_path, *words, ok=False)
+    assert (refused.code, says in refused.err) == (1, True)
 
 
 def test_an_unknown_name_has_a_remedy(desk, tmp_path):
