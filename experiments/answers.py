@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..endpoints.gateway.assignment import Change
+from ..endpoints.gateway.assignment import Change, Ranges
 from ..endpoints.smoke import Smoke
 from ..endpoints.split import shown
 from ..project.specs import Condition
 from . import buckets
-from .buckets import Ranges
 
 RunState = Literal["running", "shipped", "stopped", "closed"]
 FOLLOW = "5 s"  # in which gateways read the document

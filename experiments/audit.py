@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ..endpoints.gateway.assignment import Change, bucket
+from ..endpoints.gateway.assignment import Change, Ranges, bucket
 from ..endpoints.gateway.streams import ASSIGNMENTS, RANKINGS
 from ..errors import NotFound
 from ..runtime import Project
 from . import buckets, runs
-from .buckets import Ranges
 from .runs import FrozenRun
 from .startable import never_ran
 

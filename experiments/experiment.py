@@ -1,4 +1,4 @@
-"""The life of an experiment, from its start to its close. What project.yaml says becomes a run; whether it runs is state.
+"""start, ramp, stop, close, status, listed, history, audit of experiments. What project.yaml says becomes a run; whether it runs is state.
 
 Each verb that changes something checks first, then changes the live document by one write. Killed anywhere, the same verb again goes on.
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ..endpoints.gateway.assignment import Live, LiveArm, LiveLayer, LiveRun, uppers
+from ..endpoints.gateway.assignment import Live, LiveArm, LiveLayer, LiveRun, Ranges, uppers
 from ..endpoints.port import EndpointState
 from ..endpoints.traffic import observed
 from ..errors import Busy, NotFound, ProjectError, Refused
@@ -15,7 +15,6 @@ from ..project.report import problem_at
 from ..project.specs import Experiment, Layer
 from ..runtime import Project
 from . import buckets, runs
-from .buckets import Ranges
 from .runs import Definition, FrozenRun
 from .target_check import check_target
 
