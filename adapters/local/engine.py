@@ -34,6 +34,7 @@ class _Registered(msgspec.Struct, frozen=True, kw_only=True):
     batches: tuple[batches.Batch, ...] = ()
     floor: int = 0  # the spool's rows up to here are in the files
     last: int = 0  # ... and up to here in the engine
+    size: int = 0  # bytes of those between the two, as far as this process has read them
     below: tuple[_Registered, ...] = ()  # of a view: what it stands on, by shape
 
 
@@ -139,17 +140,19 @@ class Engine:
         known = {batch.name: batch for batch in before.batches} if before is not None and same else {}
         last = before.last if before is not None and same else 0
         # the spool before the files: see spool.py
-        fresh, more = None, False
+        fresh, more, size = None, False, 0
         if document.stream_key is not None:
-            fresh, more = spool.read(self._database.connection, document, after=last, about=spool.COMPACT)
+            fresh, more, size = spool.read(self._database.connection, document, after=last, about=spool.COMPACT)
         listed = batches.listed(self._folder / document.name, known)
         count = fresh.num_rows if fresh is not None else 0
         if fresh is not None and count:
             last = fresh.column(spool.SEQUENCE)[-1].as_py()
-        now = _Registered(document=document, batches=listed, floor=spool.floor(listed), last=last)
+        floor = spool.floor(listed)
+        size += before.size if before is not None and same and before.floor == floor else 0
+        now = _Registered(document=document, batches=listed, floor=floor, last=last, size=size)
         if now != before:
             _replace(base, now, fresh, again=not same)
-        return now, (count > 0 and self._compacted(base, document, much=more)) or more
+        return now, (count > 0 and self._compacted(base, document, much=more or size >= spool.COMPACT_BYTES)) or more
 
     def _compacted(self, base: duckdb.DuckDBPyConnection, document: Document, *, much: bool) -> bool:
         """Make a batch of what waits, when it is much. What cannot be written stays where it is, and is read there."""

@@ -10,7 +10,7 @@ import fcntl
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,14 @@ COMPACT_BYTES = 32 << 20  # the same, of events with long texts
 Values = Sequence[object]  # in the order of the table's columns; timestamps as milliseconds
 
 
+class Waiting(NamedTuple):
+    """`more`: there may be more. `size`: bytes of the events as they are stored."""
+
+    events: pa.Table
+    more: bool
+    size: int
+
+
 def insert(db: sqlite3.Connection, stream: str, rows: Sequence[Values]) -> int:
     """Inside the caller's transaction. MessagePack keeps floats bit by bit, NaN too. Returns the sequence number."""
     cursor = db.execute("INSERT INTO event_spool (stream, rows) VALUES (?, ?)", (stream, msgspec.msgpack.encode(rows)))
@@ -45,8 +53,8 @@ def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> 
     db.execute("DELETE FROM event_spool WHERE stream = ?1 AND (?2 IS NULL OR sequence <= ?2)", (stream, up_to))
 
 
-def read(db: sqlite3.Connection, document: Document, *, after: int, about: int | None = None) -> tuple[pa.Table, bool]:
-    """What was appended after a sequence number: `isthmus_sequence` (int64), the table's columns, dt. And whether there may be more.
+def read(db: sqlite3.Connection, document: Document, *, after: int, about: int | None = None) -> Waiting:
+    """What was appended after a sequence number: `isthmus_sequence` (int64), the table's columns, dt.
 
     `about`: the first so many events or COMPACT_BYTES, and those that were appended together with the last of them.
     """
@@ -70,14 +78,14 @@ def read(db: sqlite3.Connection, document: Document, *, after: int, about: int |
     schema = arrow_schema(document.columns)
     if not rows:  # without pa.array([]), which imports pandas to see whether it was given some of its own; so does schema.empty_table
         none = pa.Table.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
-        return none.append_column(SEQUENCE, pa.nulls(0, pa.int64())).append_column(PARTITION, pa.nulls(0, pa.string())), False
+        return Waiting(none.append_column(SEQUENCE, pa.nulls(0, pa.int64())).append_column(PARTITION, pa.nulls(0, pa.string())), False, 0)
     width = len(schema)
     # a column that the table gained since the event was written is null in it
     columns = zip(*(row + [None] * (width - len(row)) for row in rows), strict=True)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
     data = pa.Table.from_arrays(arrays, schema=schema)
     dates = pc.strftime(data.column(document.time_column), format="%Y-%m-%d")
-    return data.append_column(SEQUENCE, pa.array(sequences, pa.int64())).append_column(PARTITION, dates), more
+    return Waiting(data.append_column(SEQUENCE, pa.array(sequences, pa.int64())).append_column(PARTITION, dates), more, size)
 
 
 def floor(published: Sequence[batches.Batch]) -> int:
@@ -94,7 +102,7 @@ def compact(database: Database, table: Path, document: Document, *, about: int |
         except BlockingIOError:
             return False
         done = floor(batches.listed(table, {}))
-        waiting, _ = read(database.connection, document, after=done, about=about)
+        waiting = read(database.connection, document, after=done, about=about).events
         last = done
         if waiting.num_rows:
             last = waiting.column(SEQUENCE)[-1].as_py()
