@@ -139,7 +139,7 @@ def test_a_fresh_home_can_be_opened_by_several_processes_at_once(home):
     assert [processes.finish(process) for process in [processes.start(home, code) for _ in range(4)]] == [["0"]] * 4
 
 
-@pytest.mark.parametrize(("limit", "value"), [("COMPACT", 40), ("COMPACT_BYTES", 800)])
+@pytest.mark.parametrize(("limit", "value"), [("COMPACT", 40), ("COMPACT_BYTES", 100)])
 def test_threads_share_an_event_log_and_readers_never_lose_an_event_to_compaction(home, local, monkeypatch, limit, value):
     from isthmus.adapters.local import spool
 
