@@ -47,7 +47,7 @@ _ROWS = (
         why="a dedicated endpoint's; with `endpoint: shared` it is 1,500,000",
     ),
     Capability(name="invoke.parameters", level="native", known="sdk", why="PredictRequest.parameters, a protobuf Value"),
-    Capability(name="shadow.native", level="refused", known="sdk", why="Vertex AI mirrors no requests: the gateway does"),
+    Capability(name="shadow.native", level="refused", known="sdk", why="Vertex AI mirrors no requests"),
     Capability(name="guarded_replace", level="refused", known="sdk", why="Vertex AI has none: rollouts move traffic between variants"),
     Capability(
         name="metrics.delay", level="native", value=timedelta(minutes=5), known="guess", why="sampled every 60 s, and they come late"
