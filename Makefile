@@ -25,7 +25,7 @@ demo: .venv/.demo
 	cd examples/openbandit && ../../.venv/bin/isthmus demo
 
 test: .venv/.setup
-	.venv/bin/pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
+	.venv/bin/pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder
 
 # What one room's change is tried with: nothing that starts processes. ROOM is a folder below tests/.
 test-room: .venv/.setup
