@@ -44,7 +44,7 @@ def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgemen
     """The worst of each metric: it may have a limit to either side."""
     worst: dict[str, Judgement] = {}
     for name, judged in judgements:
-        worst[name] = max(judged, worst.get(name, judged), key=_SEVERITY.index)
+        worst[name] = _SEVERITY[max(_SEVERITY.index(judged), _SEVERITY.index(worst.get(name, judged)))]
     return worst
 
 

@@ -41,8 +41,8 @@ def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator
 
 
 def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, str]]:
-    kind = next(column.type for column in schema.features if f"{schema.name}.{column.name}" == name)
-    return rules.misfits(rule, Attribute(name=name, type=COLUMN_TYPES[kind].attribute))
+    feature = next(column for column in schema.features if f"{schema.name}.{column.name}" == name)
+    return rules.misfits(rule, Attribute(name=name, type=COLUMN_TYPES[feature.type].attribute))
 
 
 def _features(model: Model, description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
