@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from isthmus.endpoints.gateway.assignment import Assigner, Live, LiveArm, LiveLayer, LiveRun, bucket
+from isthmus.endpoints.gateway.assignment import Assigner, bucket
+from isthmus.endpoints.gateway.live_document import Live, LiveArm, LiveLayer, LiveRun
 from isthmus.project.specs import BUCKETS
 
 from .measure import Line, table

@@ -25,9 +25,9 @@ import msgspec
 import isthmus
 from isthmus.adapters.local.http import Client
 from isthmus.endpoints.deploy import deploy
-from isthmus.endpoints.gateway.assignment import LIVE, Live, LiveArm, LiveLayer, LiveRun
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.gateway.inputs import manifest_of, union, view_keys
+from isthmus.endpoints.gateway.live_document import LIVE, Live, LiveArm, LiveLayer, LiveRun
 from isthmus.endpoints.gateway.live_reader import LiveReader
 from isthmus.endpoints.gateway.streams import STREAMS
 from isthmus.errors import OutcomeUnknown, Unavailable

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..endpoints.gateway.assignment import Change, Ranges
+from ..endpoints.gateway.live_document import Change, Ranges
 from ..endpoints.smoke import Smoke
 from ..endpoints.split import shown
 from ..project.specs import Condition

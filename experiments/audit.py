@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ..endpoints.gateway.assignment import Change, Ranges, bucket
+from ..endpoints.gateway.assignment import bucket
+from ..endpoints.gateway.live_document import Change, Ranges
 from ..endpoints.gateway.streams import ASSIGNMENTS, RANKINGS
 from ..errors import NotFound
 from ..runtime import Project

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from ..endpoints.gateway.assignment import Ranges
+from ..endpoints.gateway.live_document import Ranges
 from ..errors import Invalid
 from ..project.specs import BUCKETS
 

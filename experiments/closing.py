@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ..endpoints import owner
-from ..endpoints.gateway.assignment import Change, LiveRun
+from ..endpoints.gateway.live_document import Change, LiveRun
 from ..endpoints.port import EndpointState, VariantState
 from ..endpoints.router import routed
 from ..endpoints.split import shown

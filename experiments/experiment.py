@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ..endpoints.gateway.assignment import Change, Live, LiveArm, LiveRun
+from ..endpoints.gateway.live_document import Change, Live, LiveArm, LiveRun
 from ..endpoints.gateway.streams import STREAMS
 from ..endpoints.port import EndpointState
 from ..endpoints.router import routed

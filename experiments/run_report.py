@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from ..endpoints.gateway.assignment import Change
+from ..endpoints.gateway.live_document import Change
 from ..errors import NotFound
 from ..pipelines.shelf import keep
 from ..reports import page, plots

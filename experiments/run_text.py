@@ -122,8 +122,8 @@ def _trend(trend: Trend, *, several: bool) -> str:
 def trend_text(trend: Trend) -> str:
     if trend.a_day is None:
         return "too few days to see a trend"
-    known = trend.a_day.low is not None and trend.a_day.high is not None
-    flat = known and trend.a_day.low <= 0 <= trend.a_day.high  # type: ignore[operator]  # both are known
+    low, high = trend.a_day.low, trend.a_day.high
+    flat = low is not None and high is not None and low <= 0 <= high
     return f"{'no trend' if flat else 'the effect changes'} ({percent(trend.a_day.value)} a day, {range_text(trend.a_day)})"
 
 

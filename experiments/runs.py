@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 from msgspec.structs import asdict, replace
 
-from ..endpoints.gateway.assignment import LARGEST, LIVE, Change, Live, LiveArm, LiveRun, What
+from ..endpoints.gateway.live_document import LARGEST, LIVE, Change, Live, LiveArm, LiveRun, What
 from ..errors import Conflict, Invalid
 from ..formats import StoredDocument, decode
 from ..project.specs import Experiment, Layer, Metric, ProjectSpec

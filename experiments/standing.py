@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from ..endpoints import owner
-from ..endpoints.gateway.assignment import Change, Live, LiveRun
+from ..endpoints.gateway.live_document import Change, Live, LiveRun
 from ..endpoints.gateway.streams import ASSIGNMENTS
 from ..errors import Invalid, Refused
 from ..runtime import Project

@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ..endpoints.gateway.assignment import Live, LiveArm, LiveLayer, LiveRun, Ranges, uppers
+from ..endpoints.gateway.assignment import uppers
+from ..endpoints.gateway.live_document import Live, LiveArm, LiveLayer, LiveRun, Ranges
 from ..endpoints.port import EndpointState
 from ..endpoints.traffic import observed
 from ..errors import Busy, NotFound, ProjectError, Refused

@@ -140,7 +140,7 @@ def _guarded(answer: Callable[[], _Result]) -> _Result | Answer:
         return answer()
     except IsthmusError as error:
         return failed(status_of(error), str(error), error.remedy)
-    except Exception as error:  # noqa: BLE001  whatever it was
+    except Exception as error:  # noqa: BLE001  a mistake of ours is an answer, too, and its traceback is in the log
         traceback.print_exc()
         return failed(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log")
 

@@ -19,9 +19,9 @@ from ...formats import decode
 from ...project.specs import BUCKETS, Endpoint
 from ...runtime import Project
 from . import sticky
-from .assignment import LIVE, Live, LiveRun
 from .document_copy import DocumentCopy, Known, Read
 from .forks import renewed_when_forked
+from .live_document import LIVE, Live, LiveRun
 
 EVERY = timedelta(seconds=5)
 FIRST = timedelta(seconds=1)  # that the first requests wait for the first copy

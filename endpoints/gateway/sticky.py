@@ -12,7 +12,7 @@ from decimal import Decimal
 from ...errors import Invalid
 from ...formats import StoredDocument
 from ...project.specs import BUCKETS
-from .assignment import Ranges
+from .live_document import Ranges
 
 KEPT = timedelta(seconds=15)  # that a gateway applies a copy which it cannot renew: what was written so long ago is served everywhere
 STEP = Decimal(100) / BUCKETS  # the smallest share, in percent

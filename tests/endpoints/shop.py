@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import msgspec
 
-from isthmus.endpoints.gateway.assignment import LIVE, Live, LiveArm, LiveLayer, LiveRun, bucket
+from isthmus.endpoints.gateway.assignment import bucket
 from isthmus.endpoints.gateway.gateway import Gateway
+from isthmus.endpoints.gateway.live_document import LIVE, Live, LiveArm, LiveLayer, LiveRun
 from isthmus.endpoints.port import EndpointState, Reply, VariantState
 from isthmus.errors import NotFound, Unavailable
 from isthmus.pipelines.predictor import Manifest

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.endpoints.gateway import assignment
-from isthmus.endpoints.gateway.assignment import Assigner, Live, LiveArm, LiveLayer, LiveRun, bucket, meets, uppers
+from isthmus.endpoints.gateway.assignment import Assigner, bucket, meets, uppers
+from isthmus.endpoints.gateway.live_document import Live, LiveArm, LiveLayer, LiveRun
 from isthmus.project.specs import Condition
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)

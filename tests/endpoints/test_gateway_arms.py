@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.endpoints.gateway.arms import Logged
-from isthmus.endpoints.gateway.assignment import Assignment, LiveArm
+from isthmus.endpoints.gateway.assignment import Assignment
+from isthmus.endpoints.gateway.live_document import LiveArm
 from isthmus.endpoints.gateway.tally import Tally
 from isthmus.errors import Invalid, Refused
 from isthmus.project.specs import Condition

@@ -10,9 +10,9 @@ import pytest
 
 from isthmus.endpoints.gateway import counters, ofrep
 from isthmus.endpoints.gateway.answers import failed
-from isthmus.endpoints.gateway.assignment import LiveArm
 from isthmus.endpoints.gateway.calls import Calls
 from isthmus.endpoints.gateway.counters import Counters, totals
+from isthmus.endpoints.gateway.live_document import LiveArm
 from isthmus.endpoints.gateway.openapi import document
 from isthmus.endpoints.gateway.track import MOST
 from isthmus.errors import Throttled, Unsupported

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from isthmus.endpoints.gateway.assignment import LiveArm
+from isthmus.endpoints.gateway.live_document import LiveArm
 from isthmus.endpoints.parameters import compared
 from isthmus.project.specs import Block, Boost, Cap, Condition, FeatureView, Parameter, Pin, Reserve
 from isthmus.tests.endpoints import shop

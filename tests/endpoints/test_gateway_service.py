@@ -30,7 +30,7 @@ from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.door import door
 from isthmus.endpoints.gateway import application as asgi
 from isthmus.endpoints.gateway.application import MAX_BYTES, Application
-from isthmus.endpoints.gateway.assignment import LIVE
+from isthmus.endpoints.gateway.live_document import LIVE
 from isthmus.endpoints.gateway.sample import Sampler
 from isthmus.endpoints.gateway.service import Service
 from isthmus.endpoints.gateway.service import served as served_names

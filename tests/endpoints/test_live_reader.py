@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.endpoints.gateway.assignment import LiveArm
 from isthmus.endpoints.gateway.gateway import Gateway
+from isthmus.endpoints.gateway.live_document import LiveArm
 from isthmus.endpoints.gateway.live_reader import LiveReader
 from isthmus.tests.conformance.toy_models import until
 from isthmus.tests.endpoints import shop

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.endpoints.gateway import sticky
-from isthmus.endpoints.gateway.assignment import LIVE, Assigner, LiveArm, bucket
+from isthmus.endpoints.gateway.assignment import Assigner, bucket
 from isthmus.endpoints.gateway.gateway import Gateway
+from isthmus.endpoints.gateway.live_document import LIVE, LiveArm
 from isthmus.endpoints.gateway.live_reader import LiveReader
 from isthmus.errors import Invalid
 from isthmus.project.specs import BUCKETS
