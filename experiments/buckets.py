@@ -31,6 +31,11 @@ def size(ranges: Ranges) -> int:
     return sum(high - low + 1 for low, high in ranges)
 
 
+def share(ranges: Ranges) -> Decimal:
+    """In percent."""
+    return percent(size(ranges))
+
+
 def free(others: Iterable[Ranges]) -> int:
     return BUCKETS - sum(map(size, others))
 

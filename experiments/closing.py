@@ -193,7 +193,7 @@ def _going_on(project: Project, stored: StoredLive | None, name: str) -> Closed:
         raise startable.never_ran(project, name)
     if changes[-1].what != "closed":
         raise Refused(f"{changes[-1].run} was {changes[-1].what}: nothing has shipped", remedy=f"isthmus experiment status {name}")
-    frozen, ships = runs.frozen(project.target.state, changes[-1].run), changes[-1].before.removesuffix(" ships")
+    frozen, ships = runs.frozen(project.target.state, changes[-1].run), changes[-1].ships
     if not _is_free(project, frozen):
         return _brought_home(project, frozen, ships, stored.live.version, [])
     step = f"it was closed at {changes[-1].at:%Y-%m-%d %H:%M} UTC, and nothing is left to do"

@@ -37,7 +37,7 @@ def start(project: Project, name: str) -> Started:
     """
     with project.lock("experiment start"):
         definition = startable.defined(project, name)
-        before = _read(project)
+        before = runs.current(project.target.state, project.wall())
         if (run := startable.find(before.live, name)) is not None:
             return _again(project, before.live, run, definition)
         return _started(project, before, definition)
@@ -95,7 +95,7 @@ def _told(
         run=run.run,
         endpoint=frozen.definition.layer.endpoint,
         layer=run.layer,
-        share=share_of(run),
+        share=buckets.share(run.ranges),
         ranges=run.ranges,
         weights=runs.weights(experiment),
         holdout=experiment.holdout,
@@ -137,7 +137,7 @@ def _gone_live(project: Project, before: StoredLive, after: Live, entry: Change,
     try:
         live = runs.change(project.target.state, before, after, entry)
     except Conflict:
-        there = startable.find(_read(project).live, runs.experiment_of(entry.run))
+        there = startable.find(runs.current(project.target.state, project.wall()).live, runs.experiment_of(entry.run))
         if there is not None and there.aims:
             ownership.take(project, endpoint, there.run)
         raise
@@ -153,7 +153,7 @@ def ramp(project: Project, name: str, percent: Decimal) -> Ramped:
     """
     with project.lock("experiment ramp"):
         wanted = buckets.count(percent)
-        before = _read(project)
+        before = runs.current(project.target.state, project.wall())
         run = _live(project, before.live, name)
         if run.state == "shipped":
             raise Refused(f"{run.run} has shipped {run.ships} to every unit: there is no share", remedy=f"isthmus experiment close {name}")
@@ -166,7 +166,7 @@ def ramp(project: Project, name: str, percent: Decimal) -> Ramped:
         return Ramped(
             target=project.target.name,
             run=run.run,
-            before=share_of(run),
+            before=buckets.share(run.ranges),
             after=percent,
             ranges=ranges,
             ranges_before=run.ranges,
@@ -183,7 +183,7 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
     if not because.strip():
         raise Invalid("a run is stopped for a reason, which the history keeps", remedy='--because "..."')
     with project.lock("experiment stop"):
-        before = _read(project)
+        before = runs.current(project.target.state, project.wall())
         run = startable.find(before.live, name)
         if run is None:
             return _stopped_already(project, before.live, name)
@@ -262,13 +262,5 @@ def _live(project: Project, live: Live, name: str) -> LiveRun:
     return run
 
 
-def _read(project: Project) -> StoredLive:
-    return runs.read(project.target.state) or StoredLive(live=Live(written=project.wall()), token=None)
-
-
-def share_of(run: LiveRun) -> Decimal:
-    return buckets.percent(buckets.size(run.ranges))
-
-
 def shown(run: LiveRun) -> str:
-    return f"{run.ships} ships" if run.state == "shipped" else f"{share_of(run):.2f} %"
+    return f"{run.ships} ships" if run.state == "shipped" else f"{buckets.share(run.ranges):.2f} %"

@@ -67,6 +67,11 @@ def read(state: StateStore) -> StoredLive | None:
     return None if document is None else StoredLive(live=decode(document.value, Live, what=f"state {LIVE}"), token=document.token)
 
 
+def current(state: StateStore, now: datetime) -> StoredLive:
+    """What there is; where no experiment was ever started, an empty document that is not written yet."""
+    return read(state) or StoredLive(live=Live(written=now), token=None)
+
+
 def next_change(
     before: StoredLive, run: LiveRun, what: What, *, at: datetime, after: str, before_text: str = "", because: str = ""
 ) -> Change:
@@ -81,6 +86,7 @@ def next_change(
         after=after,
         because=because,
         ranges=run.ranges,
+        ships=run.ships,
     )
 
 

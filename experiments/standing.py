@@ -39,7 +39,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 def status(project: Project, name: str) -> RunStatus:
     """The live run, or the last one. NotFound: it never ran on this target."""
-    live, last = _live(project), runs.last(project.target.state, name)
+    live, last = runs.current(project.target.state, project.wall()).live, runs.last(project.target.state, name)
     run = startable.find(live, name)
     if run is None and last is None:
         raise startable.never_ran(project, name)
@@ -56,7 +56,7 @@ def _status(project: Project, live: Live, run: LiveRun | None, last: Change | No
         run=frozen.run,
         state=run.state if run else "closed" if last and last.what == "closed" else "stopped",
         layer=experiment.layer,
-        share=buckets.percent(buckets.size(run.ranges)) if run else Decimal(0),
+        share=buckets.share(run.ranges) if run else Decimal(0),
         ranges=run.ranges if run else (),
         ships=run.ships if run else "",
         weights=runs.weights(experiment),
@@ -101,7 +101,7 @@ def _logged(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None,
 
 def listed(project: Project) -> tuple[Listed, ...]:
     """Every experiment of project.yaml, and every run that is live though project.yaml forgot it."""
-    live, spec = _live(project), project.spec
+    live, spec = runs.current(project.target.state, project.wall()).live, project.spec
     names = dict.fromkeys([*spec.experiments, *(run.experiment for run in live.runs)])
     analyses = [
         Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner) for analysis in spec.analyses.values()
@@ -132,18 +132,13 @@ def _line(project: Project, live: Live, name: str) -> Listed:
 def live_lines(project: Project) -> tuple[str, ...]:
     """A line for each run that is live, for `isthmus status`, which a damaged document does not stop."""
     try:
-        return tuple(_live_line(project, run) for run in _live(project).runs)
+        return tuple(_live_line(project, run) for run in runs.current(project.target.state, project.wall()).live.runs)
     except (Invalid, Refused) as error:
         return (f"{error}   {error.remedy}",)
 
 
 def _live_line(project: Project, run: LiveRun) -> str:
     keys = differs(project, runs.frozen(project.target.state, run.run))
-    state = f"{run.ships} ships" if run.state == "shipped" else f"running   {buckets.percent(buckets.size(run.ranges)):.2f} %"
+    state = f"{run.ships} ships" if run.state == "shipped" else f"running   {buckets.share(run.ranges):.2f} %"
     otherwise = f"   project.yaml says otherwise by now: {', '.join(keys)}" if keys else ""
     return f"{run.run:<20} layer {run.layer}   {state}   started {run.started:%Y-%m-%d %H:%M} UTC{otherwise}"
-
-
-def _live(project: Project) -> Live:
-    stored = runs.read(project.target.state)
-    return stored.live if stored else Live(written=project.wall())

@@ -67,6 +67,7 @@ class Change(StoredDocument, frozen=True, kw_only=True):
     after: str = ""
     because: str = ""
     ranges: Ranges = ()  # of the run from now on
+    ships: str = ""  # the arm, of a run that has shipped
 
 
 class Live(StoredDocument, frozen=True, kw_only=True):
