@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib import import_module
 from random import Random
 from typing import Any, final
 
 import msgspec
 
 from ..events.emit import emit
+from ..project.modules import importable
 from ..runtime import Project
 
 VISITORS = 1_200
@@ -52,13 +54,12 @@ class _Site:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        code = (project.folder / "world.py").read_text(encoding="utf-8")
-        self._world: dict[str, Any] = {"__name__": "world"}
-        exec(compile(code, "world.py", "exec"), self._world)  # noqa: S102  the example's own file, as its trainer is
-        self._items = {item["item_id"]: item for item in self._world["items"](Random(0))}  # noqa: S311  those of the log
+        importable(str(project.folder))
+        self._world: Any = import_module("world")
+        self._items = {item["item_id"]: item for item in self._world.items(Random(0))}  # noqa: S311  those of the log
         self._chance = Random(1)  # noqa: S311  a simulation's
         # other people each time: who came in an earlier demo has seen its lists
-        self.visitors: Rows = self._world["visitors"](self._chance, VISITORS, f"n{project.wall():%y%m%d%H%M%S}-")
+        self.visitors: Rows = self._world.visitors(self._chance, VISITORS, f"n{project.wall():%y%m%d%H%M%S}-")
         self.shown = self.clicked = 0
         self._impressions: Rows = []
         self._clicks: Rows = []
@@ -70,7 +71,7 @@ class _Site:
         for position, number in enumerate(items, 1):
             item = self._items[int(number)]
             self._impressions.append(_impression(visitor, session, item, position) | {"event_timestamp": self._project.now()})
-            if self._chance.random() < self._world["chance"](visitor, item, position):
+            if self._chance.random() < self._world.chance(visitor, item, position):
                 shown = self._impressions[-1]
                 clicked = {"event_id": f"c-{shown['event_id']}", "impression_id": shown["event_id"]}
                 self._clicks.append(clicked | {"event_timestamp": shown["event_timestamp"] + _CLICKED})

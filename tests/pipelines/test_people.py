@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import isthmus as im
+from isthmus.experiments.audit import audit
 from isthmus.pipelines import runs
 from isthmus.pipelines.compare import compare
 from isthmus.pipelines.comparison_page import comparison_page
@@ -44,6 +45,17 @@ def test_the_demo_tells_what_its_runs_and_its_rehearsal_show(demo, shop, folder)
     assert list(rollout["steps"]) == ["25", "50", "100"]
     assert rollout["promoted_after"] < rollout["handed_after"], "the roles go home after the promotion"
     Whole((folder / rollout["page"]).read_text())
+
+
+def test_the_demo_s_visitors_are_counted_in_the_arms_that_their_hash_says(demo, shop):
+    visits, compared = demo["visits"], demo["experiment"]
+    arms = compared["metrics"][0]["arms"]
+    totals = [sum(arm[name] for arm in arms.values()) for name in ("units", "d", "y")]
+    assert totals == [visits["visitors"], visits["shown"], visits["clicks"]]
+    assert (compared["twice"], compared["effects"][0]["relative"] is None) == (0, False)
+    judged = audit(shop, "order")
+    assert (judged.units, judged.differ, judged.outside, judged.lost) == (visits["visitors"], 0, 0, 0)
+    assert (demo["url"], shop.target.endpoints.observe("home")) == (None, None), "the endpoint that it started is gone"
 
 
 def test_the_gate_fails_a_model_that_is_better_by_auc_and_ranks_worse(shop):
