@@ -1,15 +1,12 @@
 """The genuine sagemaker v3 SDK's Feature Store, in a process of its own, against the stack in another."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from isthmus.localstack.client import Stack
 from isthmus.tests.localstack import stacks
+from isthmus.tests.localstack.sdk_kit import seen_by
 
 pytest.importorskip("importlib.metadata").version("sagemaker")
 CLIENT = Path(__file__).with_name("sdk_features_client.py")
@@ -22,23 +19,9 @@ def day(number):
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sdk")
-    config = folder / "config.yaml"
-    config.write_text("SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n")
     stack = stacks.shared("instant")
     Stack(stack.url).reset()
-    environment = {**os.environ, **stack.env, "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)}
-    done = subprocess.run(
-        [sys.executable, CLIENT, folder / "seen.json"],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
-    return json.loads((folder / "seen.json").read_text())
+    return seen_by(CLIENT, tmp_path_factory.mktemp("sdk"), stack)
 
 
 def test_a_feature_group_is_created_and_waited_for(seen):

@@ -1,15 +1,12 @@
 """The genuine sagemaker v3 SDK's registry and endpoints, in a process of its own, against the stack: one run, several things seen."""
 
-import json
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from isthmus.tests.localstack import endpoints_kit, stacks
+from isthmus.tests.localstack.sdk_kit import seen_by
 
 pytestmark = pytest.mark.slow
 
@@ -32,20 +29,7 @@ def seen(stack, tmp_path_factory):
     for name in ("first", "second"):
         kit.model(name)  # puts the data into S3; the SDK makes the models
         kit.sagemaker.delete_model(ModelName=name)
-    folder = tmp_path_factory.mktemp("sdk")
-    config = folder / "config.yaml"
-    config.write_text("SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n")
-    done = subprocess.run(
-        [sys.executable, CLIENT, folder / "seen.json"],
-        env={**os.environ, **stack.env, "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
-    return json.loads((folder / "seen.json").read_text())
+    return seen_by(CLIENT, tmp_path_factory.mktemp("sdk"), stack)
 
 
 @pytest.mark.timeout(900)

@@ -2,9 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 from isthmus.localstack.client import Stack
 from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.keys_kit import keys
+from isthmus.tests.localstack.sdk_kit import seen_by
 
 pytestmark = pytest.mark.slow
 
@@ -30,26 +28,9 @@ def stack():
 
 @pytest.fixture(scope="module")
 def seen(stack, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sdk")
-    config = folder / "config.yaml"
-    config.write_text("SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n")
-    environment = {
-        **os.environ,
-        **stack.env,
-        "SAGEMAKER_VALIDATE_ROLE": "false",  # otherwise it asks iam:SimulatePrincipalPolicy
-        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config),
-    }
-    done = subprocess.run(
-        [sys.executable, CLIENT, folder / "seen.json"],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
+    return seen_by(
+        CLIENT, tmp_path_factory.mktemp("sdk"), stack, SAGEMAKER_VALIDATE_ROLE="false"
     )
-    assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
-    return json.loads((folder / "seen.json").read_text())
 
 
 @pytest.fixture(scope="module")

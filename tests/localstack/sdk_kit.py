@@ -1,0 +1,25 @@
+"""Runs what drives the genuine sagemaker v3 SDK, in a process of its own, against a stack, and gives what it saw."""
+
+import json
+import os
+import subprocess
+import sys
+
+QUIET = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
+
+
+def seen_by(client, folder, stack, **environment):
+    """`client` writes JSON to the file that it is given."""
+    config, answer = folder / "config.yaml", folder / "seen.json"
+    config.write_text(QUIET)
+    done = subprocess.run(
+        [sys.executable, client, answer],
+        env={**os.environ, **stack.env, **environment, "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:] + stack.log.read_text()[-2000:]
+    return json.loads(answer.read_text())
