@@ -15,7 +15,8 @@ import duckdb
 
 from isthmus.experiments.run_cells import Asked, RunCells, cell
 from isthmus.experiments.run_sql import cells_sql, parameters
-from isthmus.project.specs import Attribute, Event, Metric, Objective, ProjectSpec, Total
+from isthmus.project.experiment_specs import Metric, Total
+from isthmus.project.specs import Attribute, Event, Objective, ProjectSpec
 
 START, DAYS = datetime(2026, 11, 1), 14  # noqa: DTZ001  as SQL has them, in UTC
 SPEC = ProjectSpec(

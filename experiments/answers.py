@@ -11,7 +11,7 @@ import msgspec
 from ..endpoints.gateway.live_document import Change, Ranges
 from ..endpoints.smoke import Smoke
 from ..endpoints.split import shown
-from ..project.specs import Condition
+from ..project.rule_specs import Condition
 from . import buckets
 
 RunState = Literal["running", "shipped", "stopped", "closed"]

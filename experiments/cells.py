@@ -7,7 +7,8 @@ from datetime import datetime
 import msgspec
 
 from ..feature_store.port import Params
-from ..project.specs import Analysis, Objective
+from ..project.experiment_specs import Analysis
+from ..project.specs import Objective
 from ..runtime import Project
 from ..times import utc_milliseconds
 from .sums import NOTHING, Sums

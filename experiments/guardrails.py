@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from ..project.specs import ExperimentGuardrail
+from ..project.experiment_specs import ExperimentGuardrail
 from .inference import ALPHA, Horizon
 from .ratio import Difference, Point, difference
 from .sums import FEWEST_OUTCOMES, FEWEST_UNITS, Sums

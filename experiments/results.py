@@ -9,7 +9,8 @@ import msgspec
 
 from ..errors import Invalid, NotFound
 from ..pipelines.statistics import Estimate
-from ..project.specs import Analysis, ExperimentGuardrail, Objective
+from ..project.experiment_specs import Analysis, ExperimentGuardrail
+from ..project.specs import Objective
 from ..runtime import Project
 from ..times import utc_milliseconds
 from . import cells, split, verdict

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from ..endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES
 from ..errors import Invalid, NotFound
-from ..project.specs import Metric, ProjectSpec
+from ..project.experiment_specs import Metric
+from ..project.specs import ProjectSpec
 from ..runtime import Project
 from ..times import utc_milliseconds
 from .run_sql import ENDPOINT_UNITS, RUN_UNITS, cells_sql, parameters, segment_units, shifted, sums_of

@@ -10,7 +10,7 @@ import msgspec
 
 from ..formats import StoredDocument
 from ..pipelines.statistics import Estimate
-from ..project.specs import ExperimentGuardrail, Metric
+from ..project.experiment_specs import ExperimentGuardrail, Metric
 from .conclusion import Conclusion
 from .split import Split
 from .sums import Sums

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from ..project.specs import Experiment, Metric
+from ..project.experiment_specs import Experiment, Metric
 from ..times import midnight
 from . import effects as over
 from .assessment import Compared, Told, compared, decide, tell

@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 from ..errors import Invalid
-from ..project.specs import Experiment, Metric
+from ..project.experiment_specs import Experiment, Metric
 from ..runtime import Project
 from . import run_cells
 from .looks import cost_of_looks

@@ -19,8 +19,9 @@ from typing import Literal
 import msgspec
 
 from ..events.relations import exposed_name, view_name
+from ..project.experiment_specs import Metric, Total
 from ..project.reach import EXPOSURE_ID, path
-from ..project.specs import Event, Metric, ProjectSpec, Total
+from ..project.specs import Event, ProjectSpec
 
 KEYS = "arm, other, segment, first_day, day"  # `other` differs from `arm` where a unit was in both
 _FIRST = "min(event_timestamp) AS first_at, min(dt) AS first_day"

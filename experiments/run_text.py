@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .results_text import aligned, counted
 
 if TYPE_CHECKING:
-    from ..project.specs import Total
+    from ..project.experiment_specs import Total
     from .run_figures import Effect, MetricArms, Range, RunResults, Segments, Trend
 
 _CERTAIN = 0.05

@@ -21,7 +21,8 @@ from msgspec.structs import asdict, replace
 from ..endpoints.gateway.live_document import LARGEST, LIVE, Change, Live, LiveArm, LiveRun, What
 from ..errors import Conflict, Invalid
 from ..formats import StoredDocument, decode
-from ..project.specs import Experiment, Layer, Metric, ProjectSpec
+from ..project.experiment_specs import Experiment, Layer, Metric
+from ..project.specs import ProjectSpec
 from ..storage import StateStore
 
 HISTORY = "experiments/history/"

@@ -11,9 +11,9 @@ from ..endpoints.gateway.live_document import Live, LiveArm, LiveLayer, LiveRun,
 from ..endpoints.port import EndpointState
 from ..endpoints.traffic import observed
 from ..errors import Busy, NotFound, ProjectError, Refused
+from ..project.experiment_specs import Experiment, Layer
 from ..project.names import did_you_mean
 from ..project.report import problem_at
-from ..project.specs import Experiment, Layer
 from ..runtime import Project
 from . import buckets, runs
 from .runs import Definition, FrozenRun

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from ..endpoints.hosting import AIM
 from ..errors import Problem
+from ..project.experiment_specs import Experiment
 from ..project.experiments import arm_key
 from ..project.report import problem_at
-from ..project.specs import Description, Experiment
+from ..project.specs import Description
 from ..target import Capability
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from ..project.specs import ExperimentGuardrail
+from ..project.experiment_specs import ExperimentGuardrail
 from . import sizing
 from .ratio import Difference
 from .split import Split

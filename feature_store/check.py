@@ -9,7 +9,8 @@ from ..events.column_types import COLUMN_TYPES
 from ..project import rules
 from ..project.names import did_you_mean, nearest
 from ..project.report import place, problem_at
-from ..project.specs import Attribute, Description, Feature, Model, Rule
+from ..project.rule_specs import Rule
+from ..project.specs import Attribute, Description, Feature, Model
 from .port import SqlProblem
 from .schema import ViewSchema, sql_problem, view_schemas
 

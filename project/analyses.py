@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from .build import value_problem
+from .experiment_specs import Analysis, ExperimentGuardrail
 from .names import did_you_mean
 from .references import Declared, known
 from .report import Report, child, item
-from .specs import Analysis, Attribute, ExperimentGuardrail, Objective, ProjectSpec
+from .specs import Attribute, Objective, ProjectSpec
 
 
 def build(name: str, values: dict[str, Any], report: Report) -> Analysis:

@@ -10,10 +10,10 @@ from typing import Any
 from .metrics import AGAINST
 from .names import did_you_mean
 from .report import Report, child, item
+from .rule_specs import Condition
 from .specs import (
     Attribute,
     Bound,
-    Condition,
     Endpoint,
     Entity,
     Evaluation,

@@ -7,12 +7,14 @@ from typing import Any
 
 from . import unit_metrics
 from .build import condition_problems, value_problem
+from .experiment_specs import Experiment
 from .experiments import arm_key
 from .names import did_you_mean
 from .references import DECIDED_BY_RANKING, Declared, known
 from .report import Report, child, item
 from .request_attributes import exposure_attributes, request_attributes
-from .specs import OF_EVERY_ENDPOINT, Attribute, Condition, Endpoint, Experiment, ProjectSpec
+from .rule_specs import Condition
+from .specs import OF_EVERY_ENDPOINT, Attribute, Endpoint, ProjectSpec
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from .analyses import guardrails
 from .build import typed
+from .experiment_specs import Experiment, ExperimentArm, Layer, Plan
 from .references import Declared, known
 from .report import Report, child
 from .request_attributes import request_attributes
-from .specs import BUCKETS, Attribute, Condition, Endpoint, Experiment, ExperimentArm, Layer, Plan, ProjectSpec
+from .rule_specs import Condition
+from .specs import BUCKETS, Attribute, Endpoint, ProjectSpec
 
 Values = dict[str, Any]
 _ALL = Decimal(100)

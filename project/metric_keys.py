@@ -6,10 +6,10 @@ import re
 from datetime import timedelta
 
 from . import quantities
+from .experiment_specs import Total
 from .names import NAME
 from .quantities import Mistake
 from .shapes import Key, Number, OneOf, Record, Text
-from .specs import Total
 
 _COUNTED = rf"{NAME}(\.{NAME})?"
 _TOTAL = rf"{NAME}|sum +{NAME}\.{NAME}"

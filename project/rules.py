@@ -10,7 +10,8 @@ from .experiment_checks import request_conditions
 from .names import did_you_mean
 from .references import Declared, known
 from .report import Report, child, item
-from .specs import Attribute, Block, Boost, Cap, Condition, Endpoint, Entity, Parameter, Pin, ProjectSpec, Reserve, Rule
+from .rule_specs import Block, Boost, Cap, Condition, Pin, Reserve, Rule
+from .specs import Attribute, Endpoint, Entity, Parameter, ProjectSpec
 
 KINDS: dict[str, type[Rule]] = {"block": Block, "boost": Boost, "pin": Pin, "reserve": Reserve, "cap": Cap}  # as they are applied
 _FIELDS = {"from": "since"}

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from .experiment_specs import Analysis, Experiment, Layer, Metric
+from .rule_specs import Rule
+
 AttributeType = Literal["bool", "int", "float", "string", "timestamp"]
 ParameterType = Literal["bool", "int", "float", "string"]
 OF_EVERY_ENDPOINT = ("variant", "explore")  # parameters that an arm may set without their being declared
@@ -88,49 +91,6 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     max: float | None = None
     allowed: tuple[Any, ...] | None = None
     description: str = ""
-
-
-class RuleBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="rule"):
-    """What is common to all rules over a ranking. `where` and `by` name a key of an entity, or `view.feature`, of the candidates."""
-
-    when: tuple[Condition, ...] = ()  # of the request's attributes
-    since: datetime | None = None  # `from:`
-    until: datetime | None = None  # no longer
-
-
-class Block(RuleBase, frozen=True, kw_only=True, tag="block"):
-    where: tuple[Condition, ...]
-
-
-class Boost(RuleBase, frozen=True, kw_only=True, tag="boost"):
-    """score x times + add. "$name": the parameter of this name."""
-
-    where: tuple[Condition, ...]
-    times: float | str = 1.0
-    add: float | str = 0.0
-
-
-class Pin(RuleBase, frozen=True, kw_only=True, tag="pin"):
-    key: str  # of an entity
-    item: int | str
-    position: int  # from 1
-
-
-class Reserve(RuleBase, frozen=True, kw_only=True, tag="reserve"):
-    """The group stands there and nowhere else."""
-
-    where: tuple[Condition, ...]
-    positions: tuple[int, ...]
-
-
-class Cap(RuleBase, frozen=True, kw_only=True, tag="cap"):
-    """At most so many of one value of `by` in an answer."""
-
-    by: str
-    max: int | str  # "$name": a parameter
-
-
-Rule = Block | Boost | Pin | Reserve | Cap
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,119 +176,6 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     advance: OfficeHours = OfficeHours()
     after: AfterRollout = AfterRollout()
     webhook_env: str | None = None  # of `notify`: the environment variable that holds the URL
-
-
-class ExperimentGuardrail(msgspec.Struct, frozen=True, kw_only=True):
-    """`{metric: bought, max_drop: 2%}`: an objective that the treatment may not harm by more."""
-
-    metric: str
-    may: Literal["drop", "rise"]
-    margin: Decimal  # percent of the control's
-
-    def __str__(self) -> str:
-        return f"may {self.may} {self.margin:f} %"
-
-
-class Analysis(msgspec.Struct, frozen=True, kw_only=True):
-    """`{arm: impression.policy, control: random, treatment: bts, metric: ctr}`: assigned elsewhere, the arm stands on the exposure."""
-
-    name: str
-    event: str  # the exposure
-    attribute: str  # ... and its attribute that holds the arm
-    control: str | int
-    treatment: str | int
-    metric: str  # an objective of that exposure
-    weights: tuple[float, float] | None = None  # the planned shares of control and treatment; None: not known
-    guardrails: tuple[ExperimentGuardrail, ...] = ()
-    also: tuple[str, ...] = ()  # objectives that are told and decide nothing
-    owner: str = ""
-    hypothesis: str = ""
-
-
-class Total(msgspec.Struct, frozen=True, kw_only=True):
-    """What a metric adds up over a unit's events: their number, or an attribute of theirs."""
-
-    event: str
-    attribute: str | None = None  # None: one for each event
-
-
-class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure of units. Every objective is a metric of its name, too (`objective`): outcomes of the unit's exposures / those exposures.
-
-    sum: the mean of a unit's total. any: the share of units with at least one. rate: the ratio of two totals.
-    """
-
-    name: str
-    kind: Literal["sum", "any", "rate"]
-    numerator: Total
-    denominator: Total | None = None  # of a rate
-    within: timedelta | None = None  # from a unit's first exposure, whole UTC days; None: to the last look
-    before: timedelta | None = None  # the same total so long before the first exposure reduces the variance
-    at_most: float | None = None  # a unit's total counts up to this
-    goal: Literal["maximise", "minimise"] = "maximise"
-    objective: str | None = None
-
-
-class Layer(msgspec.Struct, frozen=True, kw_only=True):
-    """Experiments of one layer never share a unit; those of two layers are independent of each other."""
-
-    name: str
-    endpoint: str
-    holdout: Decimal = Decimal(0)  # percent of its units that are in no experiment of it
-    salt: str = ""  # default: its name
-
-    @property
-    def salted(self) -> str:
-        return self.salt or self.name
-
-
-class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Of one attribute of a request; all that are written must hold. What is absent or null meets none."""
-
-    attribute: str
-    among: tuple[Any, ...] | None = None
-    not_among: tuple[Any, ...] | None = None
-    min: float | None = None
-    max: float | None = None
-
-
-class ExperimentArm(msgspec.Struct, frozen=True, kw_only=True):
-    """`variant` and `explore` (percent) among its parameters are known to every endpoint."""
-
-    name: str
-    parameters: dict[str, Any] = {}
-    weight: float = 1.0  # its part of the sum of all arms'
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`{minimum_effect: 8%, days: 14}`: power 80 %, 5 %."""
-
-    minimum_effect: Decimal  # percent of the control's
-    days: int | None = None
-
-
-class Experiment(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway assigns. The first arm is the control."""
-
-    name: str
-    layer: str
-    arms: tuple[ExperimentArm, ...]
-    metric: tuple[str, ...]  # that decide; several: each must be better
-    share: Decimal = Decimal(100)  # percent of the layer, when it starts
-    holdout: Decimal = Decimal(0)  # percent of its units that keep the control until `close`
-    targeting: tuple[Condition, ...] = ()
-    guardrails: tuple[ExperimentGuardrail, ...] = ()
-    also: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()  # attributes of the request
-    plan: Plan | None = None
-    salt: str = ""  # default: the run's name
-    owner: str = ""
-    hypothesis: str = ""
-
-    @property
-    def aims(self) -> bool:
-        """Whether its arms are variants: then its runs own the endpoint's traffic."""
-        return any("variant" in arm.parameters for arm in self.arms)
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):

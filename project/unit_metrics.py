@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from . import reach
+from .experiment_specs import Metric, Total
 from .names import did_you_mean
 from .references import Declared, known
 from .report import Report, child
-from .specs import Metric, Objective, ProjectSpec, Total
+from .specs import Objective, ProjectSpec
 
 KINDS: tuple[Literal["sum", "any", "rate"], ...] = ("sum", "any", "rate")
 

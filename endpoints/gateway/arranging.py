@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ...project.specs import Block, Boost, Cap, Condition, Pin, Reserve, Rule
+from ...project.rule_specs import Block, Boost, Cap, Condition, Pin, Reserve, Rule
 from .assignment import is_met
 from .ranking import Arrangement, Item, Lane, order
 from .rulebook import name_of

@@ -17,7 +17,8 @@ from typing import Any, Literal, final
 import mmh3
 import msgspec
 
-from ...project.specs import BUCKETS, OF_EVERY_ENDPOINT, Condition
+from ...project.rule_specs import Condition
+from ...project.specs import BUCKETS, OF_EVERY_ENDPOINT
 from .live_document import Live, LiveArm, LiveLayer, LiveRun, Ranges
 
 REMEMBERED = 10_000  # decisions of an assigner, some 15 MB: ten layers of three arms have millions

@@ -16,7 +16,7 @@ import msgspec
 from ...errors import IsthmusError, NotFound
 from ...events.emit import emit_stream
 from ...events.port import Rejected, Row
-from ...project.specs import Rule
+from ...project.rule_specs import Rule
 from ...project.streams import Stream, exposed_events, streams_of
 from ...runtime import Project
 from ..port import NO_PARAMETERS, Reply

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from ...formats import StoredDocument
-from ...project.specs import Condition
+from ...project.rule_specs import Condition
 
 LIVE = "experiments/live"  # the document's key in the StateStore
 LARGEST = 64 * 1024  # bytes of it

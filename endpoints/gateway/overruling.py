@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ...project.specs import Rule
+from ...project.rule_specs import Rule
 from .arranging import Candidates, steps, told
 from .log_rows import Overruled
 from .ranking import Shown, shown, unruled

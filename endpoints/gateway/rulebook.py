@@ -10,8 +10,9 @@ from typing import Any, final
 
 import msgspec
 
+from ...project.rule_specs import Cap, Condition, Pin, Rule
 from ...project.rules import KINDS, entity_of, kind_of, reads, undrawable
-from ...project.specs import Cap, Condition, Endpoint, Pin, ProjectSpec, Rule
+from ...project.specs import Endpoint, ProjectSpec
 from .assignment import meets
 from .request import RankRequest
 

@@ -15,7 +15,8 @@ from isthmus.endpoints.gateway.live_document import LIVE, Live, LiveArm, LiveLay
 from isthmus.endpoints.port import EndpointState, Reply, VariantState
 from isthmus.errors import NotFound, Unavailable
 from isthmus.pipelines.predictor import Manifest
-from isthmus.project.specs import Attribute, Endpoint, Entity, Event, Layer, Objective, Parameter, ProjectSpec, Variant
+from isthmus.project.experiment_specs import Layer
+from isthmus.project.specs import Attribute, Endpoint, Entity, Event, Objective, Parameter, ProjectSpec, Variant
 from isthmus.storage import Versioned
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from isthmus.endpoints.gateway import assignment
 from isthmus.endpoints.gateway.assignment import Assigner, bucket, meets, uppers
 from isthmus.endpoints.gateway.live_document import Live, LiveArm, LiveLayer, LiveRun
-from isthmus.project.specs import Condition
+from isthmus.project.rule_specs import Condition
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 VECTORS = [

@@ -16,7 +16,7 @@ from isthmus.endpoints.gateway.assignment import Assignment
 from isthmus.endpoints.gateway.live_document import LiveArm
 from isthmus.endpoints.gateway.tally import Tally
 from isthmus.errors import Invalid, Refused
-from isthmus.project.specs import Condition
+from isthmus.project.rule_specs import Condition
 from isthmus.tests.endpoints import shop
 from isthmus.tests.endpoints.shop import VARIANTS, Shop, live, run
 

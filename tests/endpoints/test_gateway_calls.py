@@ -16,7 +16,8 @@ from isthmus.endpoints.gateway.live_document import LiveArm
 from isthmus.endpoints.gateway.openapi import document
 from isthmus.endpoints.gateway.track import MOST
 from isthmus.errors import Throttled, Unsupported
-from isthmus.project.specs import Condition, Entity
+from isthmus.project.rule_specs import Condition
+from isthmus.project.specs import Entity
 from isthmus.tests.endpoints import shop
 from isthmus.tests.endpoints.shop import VARIANTS, Shop, live, run
 

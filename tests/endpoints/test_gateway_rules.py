@@ -9,7 +9,8 @@ import pytest
 
 from isthmus.endpoints.gateway.live_document import LiveArm
 from isthmus.endpoints.parameters import compared
-from isthmus.project.specs import Block, Boost, Cap, Condition, FeatureView, Parameter, Pin, Reserve
+from isthmus.project.rule_specs import Block, Boost, Cap, Condition, Pin, Reserve
+from isthmus.project.specs import FeatureView, Parameter
 from isthmus.tests.endpoints import shop
 from isthmus.tests.endpoints.shop import NOW, Shop, live, run
 

@@ -13,7 +13,8 @@ import pytest
 from isthmus.endpoints.gateway.arranging import Candidates, placed, steps, told
 from isthmus.endpoints.gateway.ranking import order, propensity, shown
 from isthmus.endpoints.gateway.rulebook import Rulebook, name_of
-from isthmus.project.specs import Block, Boost, Cap, Condition, Entity, FeatureView, Pin, Reserve
+from isthmus.project.rule_specs import Block, Boost, Cap, Condition, Pin, Reserve
+from isthmus.project.specs import Entity, FeatureView
 from isthmus.tests.endpoints import shop
 
 KIND, CATEGORY = "item_profile.item_kind", "item_profile.item_category"

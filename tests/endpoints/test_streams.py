@@ -16,7 +16,8 @@ from isthmus.endpoints.gateway.exposed import exposed_view
 from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
 from isthmus.errors import Invalid
 from isthmus.events.emit import emit_stream
-from isthmus.project.specs import Attribute, Endpoint, Event, Experiment, ExperimentArm, Layer, ProjectSpec
+from isthmus.project.experiment_specs import Experiment, ExperimentArm, Layer
+from isthmus.project.specs import Attribute, Endpoint, Event, ProjectSpec
 from isthmus.project.streams import applied, exposed_events, logged
 from isthmus.tests.endpoints import mini
 

@@ -10,7 +10,8 @@ import isthmus
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.endpoints.smoke import Smoke
 from isthmus.experiments import experiment, runs
-from isthmus.project.specs import Experiment, ExperimentArm, Layer, Metric, Parameter, Total
+from isthmus.project.experiment_specs import Experiment, ExperimentArm, Layer, Metric, Total
+from isthmus.project.specs import Parameter
 from isthmus.rollouts.world import World
 from isthmus.rollouts.world.host import traits_of
 from isthmus.target import CallLog

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from isthmus.project.specs import Attribute, Event, Metric, Objective, ProjectSpec, Total
+from isthmus.project.experiment_specs import Metric, Total
+from isthmus.project.specs import Attribute, Event, Objective, ProjectSpec
 
 DAY = timedelta(days=1)
 

@@ -12,7 +12,7 @@ from isthmus.endpoints.gateway.assignment import Assigner
 from isthmus.endpoints.traffic import traffic
 from isthmus.errors import NotFound, Refused
 from isthmus.experiments import experiment
-from isthmus.project.specs import Condition
+from isthmus.project.rule_specs import Condition
 from isthmus.rollouts import controller, documents, hand_over, rollout
 from isthmus.rollouts.world import World
 from isthmus.storage import wait

@@ -13,7 +13,7 @@ from isthmus.experiments.inference import Horizon
 from isthmus.experiments.ratio import points
 from isthmus.experiments.sums import Sums
 from isthmus.experiments.verdict import Verdict
-from isthmus.project.specs import ExperimentGuardrail
+from isthmus.project.experiment_specs import ExperimentGuardrail
 
 from .test_ratio import rows_of
 from .worlds import sums, units

@@ -15,7 +15,8 @@ from isthmus.errors import Invalid, NotFound, ProjectError, Refused, Unavailable
 from isthmus.experiments import experiment, runs, standing
 from isthmus.experiments.answers import history_text
 from isthmus.lifecycle.destroy import to_destroy
-from isthmus.project.specs import Condition, ExperimentArm
+from isthmus.project.experiment_specs import ExperimentArm
+from isthmus.project.rule_specs import Condition
 
 from .desk import AIMED, BLEND, Desk, arms, declared
 

@@ -13,7 +13,7 @@ from isthmus.experiments.run_judging import Plain
 from isthmus.experiments.run_looks import Look, Looks
 from isthmus.experiments.run_text import value_text
 from isthmus.experiments.sums import Sums
-from isthmus.project.specs import Experiment, ExperimentArm, Metric, Plan, Total
+from isthmus.project.experiment_specs import Experiment, ExperimentArm, Metric, Plan, Total
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BOUGHT = Metric(name="bought", kind="any", numerator=Total(event="purchase"))

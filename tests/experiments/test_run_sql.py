@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from isthmus.experiments.run_sql import cells_sql, parameters, segment_units, shifted, sums_of
 from isthmus.feature_store import sql as neutral
-from isthmus.project.specs import Event, Metric, ProjectSpec, Total
+from isthmus.project.experiment_specs import Metric, Total
+from isthmus.project.specs import Event, ProjectSpec
 
 from .fuller_shop import METRICS, SHOP, attribute
 

@@ -5,7 +5,8 @@ import msgspec
 from isthmus.adapters.targets import sql_of
 from isthmus.feature_store.check import check, check_target
 from isthmus.feature_store.port import SqlProblem
-from isthmus.project.specs import Block, Boost, Cap, Condition, Feature
+from isthmus.project.rule_specs import Block, Boost, Cap, Condition
+from isthmus.project.specs import Feature
 
 from ..adapters.sql.example import example
 from .test_schema import with_view

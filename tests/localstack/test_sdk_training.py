@@ -28,9 +28,7 @@ def stack():
 
 @pytest.fixture(scope="module")
 def seen(stack, tmp_path_factory):
-    return seen_by(
-        CLIENT, tmp_path_factory.mktemp("sdk"), stack, SAGEMAKER_VALIDATE_ROLE="false"
-    )
+    return seen_by(CLIENT, tmp_path_factory.mktemp("sdk"), stack, SAGEMAKER_VALIDATE_ROLE="false")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,9 @@ import pytest
 
 from isthmus.events.readers import readers
 from isthmus.project import reach
-from isthmus.project.specs import Condition, ExperimentArm, ExperimentGuardrail, Layer, Metric, Parameter, Plan, Total
+from isthmus.project.experiment_specs import ExperimentArm, ExperimentGuardrail, Layer, Metric, Plan, Total
+from isthmus.project.rule_specs import Condition
+from isthmus.project.specs import Parameter
 
 from . import home_shop
 from .cases import P

@@ -1,0 +1,61 @@
+"""What overrules a ranking, as frozen structs; and a condition, which rules and experiments share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of one attribute of a request; all that are written must hold. What is absent or null meets none."""
+
+    attribute: str
+    among: tuple[Any, ...] | None = None
+    not_among: tuple[Any, ...] | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class RuleBase(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="rule"):
+    """What is common to all rules over a ranking. `where` and `by` name a key of an entity, or `view.feature`, of the candidates."""
+
+    when: tuple[Condition, ...] = ()  # of the request's attributes
+    since: datetime | None = None  # `from:`
+    until: datetime | None = None  # no longer
+
+
+class Block(RuleBase, frozen=True, kw_only=True, tag="block"):
+    where: tuple[Condition, ...]
+
+
+class Boost(RuleBase, frozen=True, kw_only=True, tag="boost"):
+    """score x times + add. "$name": the parameter of this name."""
+
+    where: tuple[Condition, ...]
+    times: float | str = 1.0
+    add: float | str = 0.0
+
+
+class Pin(RuleBase, frozen=True, kw_only=True, tag="pin"):
+    key: str  # of an entity
+    item: int | str
+    position: int  # from 1
+
+
+class Reserve(RuleBase, frozen=True, kw_only=True, tag="reserve"):
+    """The group stands there and nowhere else."""
+
+    where: tuple[Condition, ...]
+    positions: tuple[int, ...]
+
+
+class Cap(RuleBase, frozen=True, kw_only=True, tag="cap"):
+    """At most so many of one value of `by` in an answer."""
+
+    by: str
+    max: int | str  # "$name": a parameter
+
+
+Rule = Block | Boost | Pin | Reserve | Cap
