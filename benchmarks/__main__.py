@@ -8,7 +8,9 @@ from pathlib import Path
 
 NAMES = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "__main__", "measure"))
 
+failed = False
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:
         raise SystemExit(f"no benchmark {name!r}; there are: {', '.join(NAMES)}")
-    importlib.import_module(f"benchmarks.{name}").main()
+    failed |= bool(importlib.import_module(f"benchmarks.{name}").main())
+sys.exit(failed)

@@ -17,7 +17,6 @@ import msgspec
 from ...errors import Invalid, IsthmusError, NotFound
 from ...feature_store import watermarks
 from ...project.names import did_you_mean
-from ...project.streams import Stream
 from ...runtime import Project
 from ..smoke import REQUESTS as TRIES  # where no request can be aimed: until every variant has answered, at most
 from . import counters
@@ -41,9 +40,7 @@ class _Endpoint:
         self.request: dict[str, Any] | None = None  # one that the endpoint answers
         self.warm = False
         self.readiness = Readiness(ready=False, problem="it is warming up")
-        self.lost: Counter[Stream] = Counter()  # rows that the counters know of
-        self.gone = 0  # calls that went unaimed, alike
-        self.ruled: Counter[str] = Counter()  # answers by rule, alike
+        self.counted: Counter[str] = Counter()  # what other processes see of it, by sample
 
 
 @final
@@ -164,19 +161,11 @@ class Service:
         """What other processes of this gateway should see of this one."""
         with self._counted:
             for name, served in self._served.items():
-                lost = Counter(served.gateway.undelivered_rows)
-                self.counters.add(sample(counters.UNDELIVERED, endpoint=name), lost["exposures"] - served.lost["exposures"])
-                for stream in STREAMS:
-                    self.counters.add(sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream), lost[stream] - served.lost[stream])
-                served.lost = lost
+                counted = _counts(name, served.gateway)
+                for figure, count in counted.items():
+                    self.counters.add(figure, count - served.counted[figure])
+                served.counted = counted
                 self.counters.set(sample(counters.WAITING, endpoint=name), served.gateway.waiting)
-                gone = served.gateway.tally.gone
-                self.counters.add(sample(counters.GONE, endpoint=name), gone - served.gone)
-                served.gone = gone
-                ruled = Counter(served.gateway.tally.ruled)
-                for rule, answers in (ruled - served.ruled).items():
-                    self.counters.add(sample(counters.RULED, endpoint=name, rule=rule), answers)
-                served.ruled = ruled
             for figure, value in ((counters.CONFIG, self._live.version), (counters.CONFIG_AGE, self._live.age)):
                 self.counters.set(sample(figure, process=self._process), math.nan if value is None else value)  # NaN: not told
             self.counters.set(counters.WORKERS, 1)
@@ -192,7 +181,7 @@ class Service:
         self.project.target.close()
         if self._owns_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
-        return sum(served.lost.total() for served in self._served.values())
+        return sum(sum(served.gateway.undelivered_rows.values()) for served in self._served.values())
 
     @property
     def _ready(self) -> bool:
@@ -230,3 +219,12 @@ def served(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _sum(figures: dict[str, float], name: str) -> int:
     return int(sum(value for key, value in figures.items() if key.partition("{")[0] == name))
+
+
+def _counts(name: str, gateway: Gateway) -> Counter[str]:
+    """What only grows, by sample; 0 where there was none yet, so that it can be asked for."""
+    lost, tally = gateway.undelivered_rows, gateway.tally
+    counts = {sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream): lost[stream] for stream in STREAMS}
+    ruled = {sample(counters.RULED, endpoint=name, rule=rule): answers for rule, answers in dict(tally.ruled).items()}
+    own = {sample(counters.UNDELIVERED, endpoint=name): gateway.undelivered, sample(counters.GONE, endpoint=name): tally.gone}
+    return Counter(counts | ruled | own)

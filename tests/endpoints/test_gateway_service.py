@@ -35,7 +35,6 @@ from isthmus.endpoints.gateway.sample import Sampler
 from isthmus.endpoints.gateway.service import Service
 from isthmus.endpoints.gateway.service import served as served_names
 from isthmus.endpoints.gateway.streams import STREAMS
-from isthmus.endpoints.gateway.tally import Tally
 from isthmus.errors import Invalid
 from isthmus.tests.cli.running import CHILD, isthmus
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
@@ -257,11 +256,7 @@ def test_health_says_what_is_missing_when_features_cannot_be_read(caller, monkey
         raise Unavailable("the store does not answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            service._served["ranker"],
-            "gateway",
-            type("Silent", (), {"look": staticmethod(silent), "undelivered_rows": {}, "waiting": 0, "tally": Tally()}),
-        )
+        patch.setattr(service._served["ranker"].gateway, "look", silent)
         caller.application._looked = 0.0
         status, health = caller.ask("GET", "/health")
     assert (status, health["endpoints"]["ranker"]["problem"]) == (503, "the store does not answer")
