@@ -72,7 +72,7 @@ def _block(rule: Block, state: _State) -> _Applied:
 
 def _boost(rule: Boost, state: _State) -> _Applied:
     group = _members(rule.where, state.of)
-    times, add = (_figure(value, state.parameters) for value in (rule.times, rule.add))
+    times, add = (_figure(value, state.parameters, neutral) for value, neutral in ((rule.times, 1.0), (rule.add, 0.0)))
     scores = [score * times + add if at in group else score for at, score in enumerate(state.scores)]
     place_of = {at: place for place, at in enumerate(order(state.of.items, scores, maximise=state.of.maximise))}
     return _changed(state, scores=scores, ranked=sorted(state.ranked, key=place_of.__getitem__)), "", group
@@ -121,8 +121,10 @@ def _changed(state: _State, **fields: Any) -> _State:
     return msgspec.structs.replace(state, **fields)
 
 
-def _figure(value: float | str, parameters: Mapping[str, Any]) -> Any:
-    return parameters[value.removeprefix("$")] if isinstance(value, str) else value
+def _figure(value: float | str, parameters: Mapping[str, Any], neutral: float) -> Any:
+    """A run outlives edits of project.yaml: where its arm gives no number for what is one by now, the rule changes nothing."""
+    figure = parameters[value.removeprefix("$")] if isinstance(value, str) else value
+    return figure if isinstance(figure, int | float) else neutral
 
 
 def _members(where: Sequence[Condition], of: Candidates) -> frozenset[int]:
@@ -149,7 +151,7 @@ def _arranged(state: _State) -> Arrangement:
 
 def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
     """The lane of whoever has no reserved place, under the caps."""
-    caps = [(cap.by, _figure(cap.max, state.parameters), dict[Any, int]()) for cap in state.caps]
+    caps = [(cap.by, _figure(cap.max, state.parameters, len(state.of.items)), dict[Any, int]()) for cap in state.caps]
     for by, most, left in caps:
         pinned = [state.of.features[at][by] for at in state.pins.values()]
         for value in (value for value in pinned if value is not None):

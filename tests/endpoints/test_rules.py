@@ -117,6 +117,12 @@ def test_a_cap_leaves_out_what_its_group_has_no_place_for():
     assert len(eligible) == 5
 
 
+def test_a_figure_that_an_old_run_gives_as_no_number_changes_nothing():
+    rules = [Boost(where=AD, times="$x", add="$x"), Cap(by=CATEGORY, max="$x")]
+    of = candidates(["ad", None, None, None, "ad"], categories=["a"] * 5)
+    assert answer(rules, of, x="much") == ({1: 1, 2: 2, 3: 3, 4: 4}, [], [1, 2, 3, 4, 5])
+
+
 def test_what_is_null_is_of_no_group():
     rules = [Block(where=(Condition(attribute=KIND, not_among=("ad",)),)), Cap(by=CATEGORY, max=1)]
     assert answer(rules, candidates([None, None, "ad", "x", None]))[0] == {1: 1, 2: 2, 3: 3, 4: 5}
