@@ -102,7 +102,7 @@ def _group_summary(group: Group) -> dict[str, Any]:
 
 @handles("sagemaker", "ListModelPackageGroups", executes=False)
 def list_model_package_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    groups = [_group_summary(group) for group in ctx.store(Registry).groups.values()]
+    groups = [_group_summary(group) for group in list(ctx.store(Registry).groups.values())]
     shown, token = _page(groups, params, "ModelPackageGroupName")
     return {"ModelPackageGroupSummaryList": shown, **token}
 
@@ -111,7 +111,7 @@ def list_model_package_groups(ctx: Context, params: dict[str, Any]) -> dict[str,
 def delete_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group, registry = _group(ctx, params["ModelPackageGroupName"]), ctx.store(Registry)
     with registry.lock:
-        if any(package.get("ModelPackageGroupName") == group.name for package in registry.packages.values()):
+        if any(package.get("ModelPackageGroupName") == group.name for package in list(registry.packages.values())):
             raise AwsError("ConflictException", f"Model Package Group {group.arn} still has model packages: delete them first.")
         registry.groups.pop(group.name, None)
     tags.drop(ctx, group.arn)
@@ -204,7 +204,7 @@ def list_model_packages(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         group = group.rpartition("/")[2]
     packages = [
         _summary(package)
-        for package in ctx.store(Registry).packages.values()
+        for package in list(ctx.store(Registry).packages.values())
         if (group is None or package.get("ModelPackageGroupName") == group)
         and (kind == "Both" or ("ModelPackageVersion" in package) == (kind == "Versioned"))
         and approval in (None, package.get("ModelApprovalStatus"))

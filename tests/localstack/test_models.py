@@ -1,8 +1,11 @@
 """Models, model package groups and their versions."""
 
+from types import SimpleNamespace
+
 import pytest
 from botocore.exceptions import ClientError
 
+from isthmus.localstack.aws import model_packages
 from isthmus.tests.localstack.jobkit import ROLE
 
 CONTAINER = {
@@ -96,3 +99,19 @@ def test_search_finds_model_packages_as_with_moto(sm):
     assert [item["ModelPackage"]["ModelPackageVersion"] for item in found] == [1]
     sm.delete_model_package(ModelPackageName=arn)
     assert sm.search(Resource="ModelPackage")["Results"] == []
+
+
+def test_a_list_is_answered_while_another_request_registers(monkeypatch):
+    """Requests run in threads: whoever lists must not walk the very dict that another writes to."""
+    registry = model_packages.Registry()
+    registry.packages = {f"arn:{n}": {"ModelPackageGroupName": "group", "ModelPackageVersion": n} for n in range(3)}
+    context = SimpleNamespace(store=lambda kind: registry)
+
+    def summary(package):
+        registry.packages[f"arn:{len(registry.packages)}"] = package
+        return {"ModelPackageVersion": package["ModelPackageVersion"]}
+
+    monkeypatch.setattr(model_packages, "_summary", summary)
+    monkeypatch.setattr(model_packages, "_page", lambda items, params, key: (items, {}))
+    listed = model_packages.list_model_packages(context, {"ModelPackageGroupName": "group"})["ModelPackageSummaryList"]
+    assert [package["ModelPackageVersion"] for package in listed] == [0, 1, 2]

@@ -54,7 +54,7 @@ class Executions:
 
     def stop(self) -> None:
         """End what runs, and see it end: DuckDB's threads must not meet the interpreter's end."""
-        stopping = [execution.running for execution in self.by_id.values() if execution.state == "RUNNING"]
+        stopping = [execution.running for execution in list(self.by_id.values()) if execution.state == "RUNNING"]
         for running in stopping:
             running.stop(Cancelled())
         deadline = time.monotonic() + _ENDS

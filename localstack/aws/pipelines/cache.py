@@ -34,7 +34,7 @@ def signature(step: Step, arguments: dict[str, Any]) -> str | None:
 
 def hit(pipeline: Pipeline, step: Step, wanted: str, now: datetime) -> tuple[str, StepRun] | None:
     """The latest run that did this work and is not too old, with its execution's ARN."""
-    for execution in reversed(pipeline.executions.values()):
+    for execution in reversed(list(pipeline.executions.values())):
         run = execution.steps.get(step.name)
         if run is None or run.status != "Succeeded" or run.signature != wanted or run.cached_from or run.ended is None:
             continue

@@ -139,7 +139,7 @@ def update_pipeline_version(ctx: Context, params: dict[str, Any]) -> dict[str, A
 @handles("sagemaker", "DeletePipeline")
 def delete_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     pipeline = find(ctx, params["PipelineName"])
-    if any(execution.status in ("Executing", "Stopping") for execution in pipeline.executions.values()):
+    if any(execution.status in ("Executing", "Stopping") for execution in list(pipeline.executions.values())):
         raise AwsError("ConflictException", f"Pipeline '{pipeline.arn}' has running executions: stop them first.")
     ctx.store(Pipelines).named.pop(pipeline.name, None)
     tags.drop(ctx, pipeline.arn)
@@ -175,7 +175,7 @@ def describe_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def list_pipelines(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     pipelines = [
         pipeline
-        for pipeline in ctx.store(Pipelines).named.values()
+        for pipeline in list(ctx.store(Pipelines).named.values())
         if pipeline.name.startswith(params.get("PipelineNamePrefix") or "") and within(pipeline.created, params)
     ]
     by_name = params.get("SortBy") == "Name"
