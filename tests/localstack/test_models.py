@@ -105,13 +105,13 @@ def test_a_list_is_answered_while_another_request_registers(monkeypatch):
     """Requests run in threads: whoever lists must not walk the very dict that another writes to."""
     registry = model_packages.Registry()
     registry.packages = {f"arn:{n}": {"ModelPackageGroupName": "group", "ModelPackageVersion": n} for n in range(3)}
-    context = SimpleNamespace(store=lambda kind: registry)
+    context = SimpleNamespace(store=lambda _kind: registry)
 
     def summary(package):
         registry.packages[f"arn:{len(registry.packages)}"] = package
         return {"ModelPackageVersion": package["ModelPackageVersion"]}
 
     monkeypatch.setattr(model_packages, "_summary", summary)
-    monkeypatch.setattr(model_packages, "_page", lambda items, params, key: (items, {}))
+    monkeypatch.setattr(model_packages, "_page", lambda items, _params, _key: (items, {}))
     listed = model_packages.list_model_packages(context, {"ModelPackageGroupName": "group"})["ModelPackageSummaryList"]
     assert [package["ModelPackageVersion"] for package in listed] == [0, 1, 2]
