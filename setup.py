@@ -18,6 +18,7 @@ ROOMS = [
     "project",
     "reports",
     "rollouts",
+    "ui",
 ]
 ROOT_MODULES = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"setup", "noxfile"}
 

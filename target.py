@@ -17,7 +17,7 @@ from .errors import DryRun, MissingDependency, Unsupported
 from .times import Clock, wall_clock
 
 if TYPE_CHECKING:
-    from .endpoints.port import EndpointHost, MetricSource
+    from .endpoints.port import Counters, EndpointHost, MetricSource
     from .events.port import EventLog, Sources
     from .feature_store.port import OnlineStore, Warehouse
     from .pipelines.port import ModelRegistry, PipelineEngine
@@ -252,6 +252,11 @@ class Target:
     @cached_property
     def endpoints(self) -> EndpointHost:
         return self._build("endpoints")  # type: ignore[no-any-return]
+
+    @cached_property
+    def counters(self) -> Counters:
+        """Optional: for rules that count what a unit has been shown."""
+        return self._build("counters")  # type: ignore[no-any-return]
 
     @cached_property
     def metrics(self) -> MetricSource:

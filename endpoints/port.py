@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -131,6 +131,27 @@ class EndpointHost(Protocol):
 class MetricSource(Protocol):
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """By variant. NotSettled: the window is too young."""
+        ...
+
+
+class Counters(Protocol):
+    """Optional, `target.counters`: how often a unit was shown what, a document of whole numbers for each unit of an endpoint.
+
+    Names of numbers are the caller's and say nothing to a port. At least once: what a lost reply repeats may count twice.
+    """
+
+    def apply(self, endpoint: str) -> None:
+        """The table or collection, tagged in the call that creates it. Repeatable."""
+        ...
+
+    def observe(self, endpoint: str) -> Phase | None: ...
+
+    def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
+        """All that was added before this call began. A unit that nothing was added for has none. NotFound: no `apply`. Unavailable."""
+        ...
+
+    def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
+        """Add each, atomically; take `forget` out in the same write. After `until` (real time) the whole document may vanish. As `get`."""
         ...
 
 

@@ -18,7 +18,7 @@ ADAPTERS = {path.parent.name for path in (ROOT / "adapters").glob("*/options.py"
 FACADE = {"adapters", "adapters.targets"}  # all that the rooms above see of an adapter; the rest is what its Adapter says
 BOTTOM = {"errors", "formats", "storage", "target", "installed", "times"}  # the root modules that know nothing above them
 ABOVE = {path.stem for path in ROOT.glob("*.py")} - BOTTOM
-FOLDERS = (*ROOMS, "project", "reports", "lifecycle", "adapters", "localstack", "cli")
+FOLDERS = (*ROOMS, "project", "reports", "lifecycle", "adapters", "localstack", "ui", "cli")
 FILES = sorted(
     path
     for path in (*ROOT.glob("*.py"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.py")))
@@ -72,7 +72,7 @@ def allowed(importer, imported):
     if other not in FOLDERS:
         return True
     if "reports" in (room, other):
-        return other == "reports" and (room in ROOMS or room in ("reports", "lifecycle", "cli"))
+        return other == "reports" and (room in ROOMS or room in ("reports", "lifecycle", "ui", "cli"))
     if room in ROOMS:
         return other == "project" or (other in ROOMS and ROOMS.index(other) <= ROOMS.index(room))
     if room == "project":
@@ -83,9 +83,11 @@ def allowed(importer, imported):
         sibling = imported.split(".")[1] if other == "adapters" and "." in imported else None
         if sibling in ADAPTERS and sibling != importer.parts[1]:
             return False
-        return other not in ("cli", "lifecycle", "localstack")
+        return other not in ("ui", "cli", "lifecycle", "localstack")
     if room == "lifecycle":
-        return imported in FACADE if other == "adapters" else other != "cli"
+        return imported in FACADE if other == "adapters" else other not in ("ui", "cli")
+    if room == "ui":
+        return other not in ("adapters", "localstack", "cli")
     if room == "cli":
         return other != "adapters" or imported in FACADE
     if room == "runtime.py":

@@ -1,0 +1,1 @@
+"""The pages in a browser: experiments, endpoints, models, bias, events. On top, beside cli/."""
