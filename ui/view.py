@@ -16,5 +16,5 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     data: object  # what `.json` answers: a struct, or a list or dict of them
 
 
-type Draw = Callable[[Project, Mapping[str, str]], View]
+Draw = Callable[[Project, Mapping[str, str]], View]
 """A page from the project and the query string (with what the path names, by its name). NotFound: 404, Invalid: 400."""
