@@ -37,7 +37,7 @@ figcaption div { font-weight: 400; color: var(--soft); min-height: 1.5em; }
 details { margin-top: .2rem; font-size: .86rem; } summary { cursor: pointer; color: var(--soft); }
 details .wide { max-height: 22rem; overflow: auto; }
 svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
-a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill: var(--hue); }
+a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill: var(--hue); } svg .in { fill: var(--paper); }
 .tick { fill: var(--soft); } .label { fill: var(--ink); } .grid { stroke: var(--faint); } .axis { stroke: var(--quiet); }
 .line { fill: none; stroke-width: 2; stroke: var(--hue); } .whisker { stroke: var(--hue); stroke-width: 1.6; opacity: .75; }
 .line.quiet { stroke-dasharray: 4 4; stroke-width: 1.4; } .dot { fill: var(--hue); }
@@ -82,6 +82,11 @@ class Drawn(str):
     """A cell that is markup already: a picture."""
 
     __slots__ = ()
+
+
+def link(text: str, to: str) -> Drawn:
+    """A cell that leads somewhere: a place relative to the page, or on its own host."""
+    return Drawn(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>')
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False, wordy: int | None = None) -> str:

@@ -18,7 +18,7 @@ STYLES: tuple[Style, ...] = ("a", "b", "c", "d", "e", "f")  # of models; classes
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """`style` is a class of the page's style sheet: a model's, or quiet. `low` and `high` draw whiskers."""
+    """`style` is a class of the page's style sheet: a model's, or quiet. `low` and `high` draw whiskers. `titles`: of each dot."""
 
     name: str
     style: Style
@@ -27,6 +27,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     kind: Literal["line", "dots"] = "line"
+    titles: Sequence[str] | None = None  # None: its name and figures
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +108,8 @@ def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> 
         parts.append(f'<text class="label" x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}</text>')
         ends = f'x1="{across(line.low):.1f}" x2="{across(line.high):.1f}"'
         parts.append(f'<line class="whisker a" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<circle class="dot a" cx="{across(line.value):.1f}" cy="{y:.1f}" r="4"/>')
+        told = _titled(f"{line.name}: {line.value:.4g} ({line.low:.4g} .. {line.high:.4g})")
+        parts.append(f'<circle class="dot a" cx="{across(line.value):.1f}" cy="{y:.1f}" r="4">{told}</circle>')
     middle = (left + _WIDE - _RIGHT) / 2
     parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 38}" text-anchor="middle">{escape(x.label)}</text></svg>')
     table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
@@ -119,11 +121,64 @@ def bars(shares: Sequence[float], title: str) -> str:
     top, width = max(shares, default=0) or 1, 100 / max(len(shares), 1)
     drawn = "".join(
         f'<rect class="bar a" x="{place * width:.1f}" y="{24 * (1 - share / top):.1f}" '
-        f'width="{max(width - 1, 1):.1f}" height="{24 * share / top:.1f}"/>'
+        f'width="{max(width - 1, 1):.1f}" height="{24 * share / top:.1f}">{_titled(f"{share:.3g}")}</rect>'
         for place, share in enumerate(shares)
     )
     label = escape(title, quote=True)
     return f'<svg class="small" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label="{label}">{drawn}</svg>'
+
+
+_BAR, _GAP = 18, 4  # height of a bar, and what is free above and below it
+_LETTER = 6.5  # width of one, about
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a line of `strips`, [low, high). Its name stands in it where it fits."""
+
+    name: str
+    style: Style
+    low: float
+    high: float
+    title: str
+
+
+class Strip(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    stretches: Sequence[Stretch]
+
+
+def strips(title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wide: bool = False) -> str:
+    """One figure, a bar a line: who has which part of a whole."""
+    width = _WIDE if wide else _WIDTH
+    left = min(width / 3, 12 + _LETTER * max((len(line.name) for line in lines), default=0))
+    floor = _TOP + (_BAR + 2 * _GAP) * len(lines)
+    across = _scale(x, left, width - _RIGHT)
+    parts = [f'<svg viewBox="0 0 {width} {floor + 40}" role="img" aria-label="{escape(title, quote=True)}">']
+    for value, text in x.ticks:
+        at = across(value)
+        parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{floor}"/>')
+        parts.append(f'<text class="tick" x="{at:.1f}" y="{floor + 16}" text-anchor="middle">{escape(text)}</text>')
+    for number, line in enumerate(lines):
+        y = _TOP + (_BAR + 2 * _GAP) * number + _GAP
+        name = f'<text class="label" x="{left - 8:.1f}" y="{y + 13:.1f}" text-anchor="end">{escape(line.name)}</text>'
+        parts += [name, *(_stretch(of, y, across) for of in line.stretches)]
+    middle = (left + width - _RIGHT) / 2
+    parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 34}" text-anchor="middle">{escape(x.label)}</text></svg>')
+    table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
+    return f"<figure><figcaption>{escape(title)}</figcaption>{''.join(parts)}{table}</figure>"
+
+
+def _stretch(of: Stretch, y: float, across: Callable[[float], float]) -> str:
+    start, width = across(of.low), across(of.high) - across(of.low)
+    bar = f'<rect class="bar {of.style}" x="{start:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{_BAR}">{_titled(of.title)}</rect>'
+    if width < _LETTER * len(of.name) + 8:
+        return bar
+    return f'{bar}<text class="in" x="{start + width / 2:.1f}" y="{y + 13:.1f}" text-anchor="middle">{escape(of.name)}</text>'
+
+
+def _titled(text: str) -> str:
+    """What is told of a mark that somebody points at."""
+    return f"<title>{escape(text)}</title>" if text else ""
 
 
 def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
@@ -134,11 +189,17 @@ def _drawn(graph: Series, across: Callable[[float], float], up: Callable[[float]
     points = [(across(x), up(y)) for x, y in zip(graph.x, graph.y, strict=True)]
     if graph.kind == "line":
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        return [f'<polyline class="line {graph.style}" points="{path}"/>']
+        return [f'<polyline class="line {graph.style}" points="{path}">{_titled(graph.name)}</polyline>']
     parts = []
-    for number, (x, y) in enumerate(points):
+    titles = graph.titles or [_told(graph, number) for number in range(len(points))]
+    for number, ((x, y), title) in enumerate(zip(points, titles, strict=True)):
         if graph.low is not None and graph.high is not None:
             ends = f'y1="{up(graph.low[number]):.1f}" y2="{up(graph.high[number]):.1f}"'
             parts.append(f'<line class="whisker {graph.style}" x1="{x:.1f}" x2="{x:.1f}" {ends}/>')
-        parts.append(f'<circle class="dot {graph.style}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
+        parts.append(f'<circle class="dot {graph.style}" cx="{x:.1f}" cy="{y:.1f}" r="4">{_titled(title)}</circle>')
     return parts
+
+
+def _told(graph: Series, number: int) -> str:
+    between = f" ({graph.low[number]:.4g} .. {graph.high[number]:.4g})" if graph.low is not None and graph.high is not None else ""
+    return f"{graph.name} {graph.x[number]:.4g}: {graph.y[number]:.4g}{between}".strip()

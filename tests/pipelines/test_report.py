@@ -24,7 +24,7 @@ from isthmus.pipelines.statistics import Pairs
 from isthmus.reports import page, plots
 from isthmus.tests.pipelines import trained
 
-VOID = {"meta", "line", "circle", "polyline", "rect", "br"}
+VOID = {"meta", "line", "br"}
 
 
 class Whole(HTMLParser):
@@ -158,10 +158,35 @@ def test_a_chart_of_210_days_has_a_point_a_week_and_every_row_in_its_table():
     assert f"{spans[0].auc:.3f}" in drawn.partition("<details>")[2]
 
 
+def test_every_mark_of_a_picture_says_what_it_is():
+    dots = plots.Series(name="model", style="a", x=[1, 2], y=[0.25, 0.5], low=[0.2, 0.4], high=[0.3, 0.6], kind="dots")
+    chance = plots.Series(name="chance", style="quiet", x=[0, 3], y=[0, 1])
+    drawn = plots.chart("", plots.axis("", 0, 3), plots.axis("", 0, 1), [dots, chance])
+    assert re.findall("<title>(.*?)</title>", drawn) == ["model 1: 0.25 (0.2 .. 0.3)", "model 2: 0.5 (0.4 .. 0.6)", "chance"]
+    ranges = plots.ranges("", plots.axis("", -1, 1), [plots.Range(name="ctr", value=0.1, low=-0.1, high=0.3)])
+    assert "<title>ctr: 0.1 (-0.1 .. 0.3)</title>" in ranges
+
+
+def test_a_strip_has_a_bar_a_stretch_and_a_name_where_it_fits():
+    stretches = [
+        plots.Stretch(name="champion", style="a", low=0, high=95, title="champion 95 %"),
+        plots.Stretch(name="challenger", style="b", low=95, high=100, title="challenger 5 %"),
+    ]
+    drawn = plots.strips("Split", plots.axis("%", 0, 100), [plots.Strip(name="now", stretches=stretches)])
+    widths = [float(width) for width in re.findall('<rect.*? width="([0-9.]+)"', drawn)]
+    assert widths[0] == pytest.approx(19 * widths[1], rel=0.01)
+    assert re.findall("<title>(.*?)</title>", drawn) == ["champion 95 %", "challenger 5 %"]
+    assert ">champion</text>" in drawn
+    assert ">challenger</text>" not in drawn, "5 % of the width are too narrow for it"
+
+
 def test_text_is_escaped_wherever_it_goes():
     evil = '"><script>x</script>'
     drawn = plots.chart(evil, plots.axis(evil, 0, 1), plots.axis(evil, 0, 1), [plots.Series(name=evil, style="a", x=[0], y=[0])])
-    parts = [page.heading(evil, evil), page.table((evil,), [(evil,)]), page.verdict([evil, evil]), page.code(evil), drawn]
+    stretch = plots.Stretch(name=evil, style="a", low=0, high=100, title=evil)
+    strips = plots.strips(evil, plots.axis(evil, 0, 1), [plots.Strip(name=evil, stretches=[stretch])])
+    cells = [evil, page.link(evil, "#there")]
+    parts = [page.heading(evil, evil), page.table((evil, evil), [cells]), page.verdict([evil, evil]), page.code(evil), drawn, strips]
     text = page.page(evil, parts, evil)
     Whole(text)
     assert not re.search(r"<script", text)
