@@ -40,6 +40,7 @@ def run(
     from ..endpoints.gateway import server as gateway_server
     from ..endpoints.gateway import workers as many
     from ..endpoints.gateway.service import served
+    from ..endpoints.listening import listener, url
 
     settings = gateway_server.Settings(
         project=console.path,
@@ -57,10 +58,10 @@ def run(
         raise Invalid(str(error)) from None
     with console.open() as project:
         names = served(project, endpoints)
-        with gateway_server.listener(settings) as listening:
-            url = gateway_server.url(settings, listening)
+        with listener(host, port) as listening:
+            where = url(host, listening)
             console.result(
-                {"url": url, "endpoints": names, "workers": workers}, f"gateway of {', '.join(names)} on {url}/rank   Ctrl-C stops it"
+                {"url": where, "endpoints": names, "workers": workers}, f"gateway of {', '.join(names)} on {where}/rank   Ctrl-C stops it"
             )
             if workers == 1:
                 gateway_server.serve(project, settings, listening)

@@ -33,6 +33,7 @@ COMMANDS = {
     "deploy": ("serving", "deploy", "Put model versions behind an endpoint."),
     "endpoints": ("serving", "endpoints", "List, invoke, watch and serve endpoints."),
     "gateway": ("gateway", "gateway", "Serve endpoints over HTTP: rank, health, metrics."),
+    "ui": ("pages", "ui", "Experiments, endpoints, models, events in a browser."),
     "stack": ("stack", "stack", "The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used."),
     "traffic": ("serving", "traffic", "Change the split between variants, read back."),
     "import": ("imports", "import_", "Take over an endpoint that stands on a cloud already."),

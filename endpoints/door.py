@@ -73,6 +73,15 @@ def refusal(at: Door, method: bytes, path: bytes, headers: Mapping[bytes, bytes]
     return _unknown_host(at, host) or _without_token(at, headers) or (_wrong_body(at, headers) if method in _BODIES else None)
 
 
+def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()) -> Refusal | None:
+    """Who stands before this server may go by the first of two equal headers, and the door by the last. `also`: more that decide."""
+    names = [name for name, _ in headers]
+    if len(set(names)) == len(names):
+        return None
+    twice = next((name for name in (*READ, *also) if names.count(name) > 1), None)
+    return Refusal(400, "BadRequest", f"the request has {twice.decode()} twice") if twice else None
+
+
 def _of_another_site(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 

@@ -29,23 +29,37 @@ def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
 
 
 def html(seen: RunResults, changes: Sequence[Change]) -> str:
-    about = f"{seen.endpoint}, layer {seen.layer}, compared by {seen.unit}. {run_text.head_text(seen)}"
+    parts = [page.heading(title(seen), about(seen)), verdict(seen), *sections(seen), history(changes)]
+    return page.page(seen.run, parts, page.footer(seen.as_of, seen.target))
+
+
+def title(seen: RunResults) -> str:
+    return f"{seen.run}: {', '.join(seen.arms[1:])} against {seen.arms[0]}"
+
+
+def about(seen: RunResults) -> str:
+    return f"{seen.endpoint}, layer {seen.layer}, compared by {seen.unit}. {run_text.head_text(seen)}"
+
+
+def verdict(seen: RunResults) -> str:
+    return page.verdict([seen.headline.capitalize(), run_text.why_text(seen)], _KINDS.get(seen.conclusion.word, ""))
+
+
+def sections(seen: RunResults) -> list[str]:
+    """HTML of what a look showed, the verdict left out."""
     deciding = next(metric.metric.name for metric in seen.metrics if metric.role == "decides")
-    return page.page(
-        seen.run,
-        [
-            page.heading(f"{seen.run}: {', '.join(seen.arms[1:])} against {seen.arms[0]}", about),
-            page.verdict([seen.headline.capitalize(), run_text.why_text(seen)], _KINDS.get(seen.conclusion.word, "")),
-            *(page.section(f"Arms: {metric.metric.name}", _arms(metric)) for metric in seen.metrics if metric.role == "decides"),
-            *_effects(seen),
-            *_over_time(seen, deciding),
-            *_since_first(seen, deciding),
-            *_segments(seen.segments),
-            _split(seen),
-            page.section("History", page.table(["when", "who", "what", "from", "to", "why"], map(_change, changes), wordy=5)),
-        ],
-        page.footer(seen.as_of, seen.target),
-    )
+    return [
+        *(page.section(f"Arms: {metric.metric.name}", _arms(metric)) for metric in seen.metrics if metric.role == "decides"),
+        *_effects(seen),
+        *_over_time(seen, deciding),
+        *_since_first(seen, deciding),
+        *_segments(seen.segments),
+        _split(seen),
+    ]
+
+
+def history(changes: Sequence[Change]) -> str:
+    return page.section("History", page.table(["when", "who", "what", "from", "to", "why"], map(_change, changes), wordy=5))
 
 
 def _arms(of: MetricArms) -> str:

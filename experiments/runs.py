@@ -12,7 +12,8 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
@@ -28,6 +29,7 @@ from ..storage import StateStore
 HISTORY = "experiments/history/"
 _WORDS = ("owner", "hypothesis", "share")  # an edit of these changes no run: the share is state, `ramp` changes it
 
+_ACTING: ContextVar[str | None] = ContextVar("acting", default=None)
 _EARLIEST = date(1970, 1, 1)
 _SKEW = timedelta(days=1)  # by which a gateway's clock may be behind the one that wrote the start
 
@@ -233,8 +235,20 @@ def digest(definition: Definition) -> str:
     return hashlib.sha256(value).hexdigest()[:12]
 
 
+@contextmanager
+def acting(name: str | None) -> Iterator[None]:
+    """What is changed within, the history says of this person. None: of the user of this machine."""
+    before = _ACTING.set(name)
+    try:
+        yield
+    finally:
+        _ACTING.reset(before)
+
+
 def who() -> str:
-    """ISTHMUS_USER, or the user of this machine: what the history records."""
+    """Who acts, ISTHMUS_USER, or the user of this machine: what the history records."""
+    if name := _ACTING.get():
+        return name
     if named := os.environ.get("ISTHMUS_USER"):
         return named
     try:

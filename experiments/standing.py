@@ -37,24 +37,24 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
 
 
-def status(project: Project, name: str) -> RunStatus:
-    """The live run, or the last one. NotFound: it never ran on this target."""
+def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
+    """The live run, or the last one. `counted`: the log is asked how many units it has. NotFound: it never ran on this target."""
     live, last = runs.current(project.target.state, project.wall()).live, runs.last(project.target.state, name)
     run = startable.find(live, name)
     if run is None and last is None:
         raise startable.never_ran(project, name)
-    return _status(project, live, run, last)
+    return _status(project, live, run, last, counted=counted)
 
 
-def _status(project: Project, live: Live, run: LiveRun | None, last: Change | None) -> RunStatus:
+def _status(project: Project, live: Live, run: LiveRun | None, last: Change | None, *, counted: bool) -> RunStatus:
     """One of `run` and `last` is there."""
     frozen = runs.frozen(project.target.state, run.run if run else last.run if last else "")
-    units, seen = _logged(project, frozen)
+    units, seen = _logged(project, frozen) if counted else (None, None)
     experiment, layer = frozen.definition.experiment, frozen.definition.layer
     return RunStatus(
         target=project.target.name,
         run=frozen.run,
-        state=run.state if run else "closed" if last and last.what == "closed" else "stopped",
+        state=_state(run, last),
         layer=experiment.layer,
         share=buckets.share(run.ranges) if run else Decimal(0),
         ranges=run.ranges if run else (),
@@ -99,34 +99,42 @@ def _logged(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None,
     return {row["arm"]: row["units"] for row in rows}, max(configs, default=None)
 
 
-def listed(project: Project) -> tuple[Listed, ...]:
-    """Every experiment of project.yaml, and every run that is live though project.yaml forgot it."""
+def listed(project: Project, *, counted: bool = True) -> tuple[Listed, ...]:
+    """Every experiment of project.yaml, and every run that is live though project.yaml forgot it.
+
+    `counted`: the log is asked how many units each run has; else they are those of the newest look.
+    """
     live, spec = runs.current(project.target.state, project.wall()).live, project.spec
     names = dict.fromkeys([*spec.experiments, *(run.experiment for run in live.runs)])
     analyses = [
         Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner) for analysis in spec.analyses.values()
     ]
-    return (*(_line(project, live, name) for name in names), *analyses)
+    return (*(_line(project, live, name, counted=counted) for name in names), *analyses)
 
 
-def _line(project: Project, live: Live, name: str) -> Listed:
+def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
     run, last = startable.find(live, name), runs.last(project.target.state, name)
     if run is None and last is None:
         experiment = project.spec.experiments[name]
         return Listed(run=name, layer=experiment.layer, state="not started", metric=", ".join(experiment.metric), owner=experiment.owner)
-    status = _status(project, live, run, last)
-    experiment = runs.frozen(project.target.state, status.run).definition.experiment
+    frozen = runs.frozen(project.target.state, run.run if run else last.run if last else "")
+    experiment, seen = frozen.definition.experiment, run_store.newest(project.target.blobs, frozen.run)
+    units = _logged(project, frozen)[0] if counted else seen.split.counts if seen else None
     return Listed(
-        run=status.run,
-        layer=status.layer,
-        state=status.state,
-        share=status.share if status.state == "running" else None,
-        units=None if status.units is None else sum(status.units.values()),
+        run=frozen.run,
+        layer=experiment.layer,
+        state=_state(run, last),
+        share=buckets.share(run.ranges) if run and run.state == "running" else None,
+        units=None if units is None else sum(units.values()),
         since=run.started if run else last.at if last else None,
         metric=", ".join(experiment.metric),
-        verdict=seen.headline if (seen := run_store.newest(project.target.blobs, status.run)) else "",
+        verdict=seen.headline if seen else "",
         owner=experiment.owner,
     )
+
+
+def _state(run: LiveRun | None, last: Change | None) -> RunState:
+    return run.state if run else "closed" if last and last.what == "closed" else "stopped"
 
 
 def live_lines(project: Project) -> tuple[str, ...]:

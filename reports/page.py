@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 
-_STYLE = """
+STYLE = """
 :root { --ink: #1c2126; --soft: #5c6670; --faint: #e3e7ea; --paper: #fff; --panel: #f6f7f8;
   --a: #1f66b0; --b: #c2540a; --c: #2c7f4f; --d: #8a4fb0; --e: #a3740a; --f: #0f7f87; --quiet: #98a2ab; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a0aab3; --faint: #333b43; --paper: #16191d; --panel: #1f242a;
@@ -53,7 +53,7 @@ def page(title: str, parts: Iterable[str], footer: str) -> str:
     """`title` and `footer` are text; `parts` are HTML made by the functions below and by plots.chart."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n"
         + "\n".join(parts)
         + f"\n<footer>{escape(footer)}</footer></body></html>\n"
     )

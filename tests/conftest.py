@@ -57,6 +57,7 @@ BUDGETS = {
     "project": 50,
     "rollouts": 330,
     "stored": 30,
+    "ui": 20,
 }
 seconds: Counter[str] = Counter()
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, final
 
 import msgspec
 
-from ..door import OPEN_PATHS, READ, TOKEN, Door, is_loopback, refusal
+from ..door import OPEN_PATHS, TOKEN, Door, ambiguous, is_loopback, refusal
 from . import ofrep
 from .answers import Answer, failed
 from .calls import Calls
@@ -168,7 +168,7 @@ class Application:
 
     async def _answer(self, service: Service, scope: Scope, receive: Receive) -> tuple[Answer, bytes]:
         path, headers = scope["path"], dict(scope["headers"])
-        answer = _ambiguous(scope, headers) or self._refused(scope, headers)
+        answer = self._refused(scope, headers)
         if answer is None and _method(path) == "POST":
             answer = await self._post(service, receive, headers, path)
         if answer is not None:
@@ -182,7 +182,7 @@ class Application:
 
     def _refused(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
         path = scope["path"].encode()
-        refused = refusal(self._door, scope["method"].encode(), path, headers)
+        refused = ambiguous(scope["headers"]) or refusal(self._door, scope["method"].encode(), path, headers)
         if refused is not None:
             return failed(refused.status, refused.message)
         if not (self._listening or self._door.token or path in OPEN_PATHS or _at_loopback(scope)):
@@ -261,15 +261,6 @@ def _called(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]
     if path == ofrep.PATH:
         return calls.flags(body, headers.get(b"if-none-match", b"").decode("latin-1"))
     return calls.flag(path[len(ofrep.PATH) + 1 :], body) if _is_flag(path) else _POSTS[path](calls, body)
-
-
-def _ambiguous(scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
-    """Who stands before this server may go by the first of two equal headers, and the door by the last."""
-    if len(headers) == len(scope["headers"]):
-        return None
-    names = [name for name, _ in scope["headers"]]
-    twice = next((name for name in READ if names.count(name) > 1), None)
-    return failed(400, f"the request has {twice.decode()} twice") if twice else None
 
 
 def _tell(service: Service, seconds: float) -> None:

@@ -16,7 +16,8 @@ from typing import Any, final
 
 import msgspec
 
-from .server import FINISHING, NOT_OPENED, Settings, Worker
+from ..listening import FINISHING
+from .server import NOT_OPENED, Settings, Worker
 from .service import CLOSING
 from .shared_folder import shared_folder
 

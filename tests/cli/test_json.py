@@ -55,6 +55,7 @@ ELSEWHERE = {
     "demo": "tests/lifecycle/test_demo.py",
     "endpoints serve": "it runs until it is stopped",
     "gateway": "tests/endpoints/test_gateway_service.py",
+    "ui": "tests/ui/test_command.py",
     "import": "tests/adapters/sagemaker/test_adoption.py",
     "compile": "tests/adapters/vertex/test_compile.py",
 }

@@ -27,6 +27,7 @@ import sys, threading
 from pathlib import Path
 from isthmus.endpoints.gateway import sample
 from isthmus.endpoints.gateway import server as gateway_server
+from isthmus.endpoints.listening import listener
 from isthmus.tests.endpoints import mini
 
 def hang(*_):
@@ -35,7 +36,7 @@ def hang(*_):
 
 sample.Sampler.sample = hang
 settings = gateway_server.Settings(project=str(Path(sys.argv[1]) / "project.yaml"), port=0)
-with mini.opened(Path(sys.argv[1])) as project, gateway_server.listener(settings) as listening:
+with mini.opened(Path(sys.argv[1])) as project, listener(settings.host, settings.port) as listening:
     gateway_server.serve(project, settings, listening)
 """
 

@@ -1,0 +1,70 @@
+"""Every page is whole, says the same as data, and asks nothing of elsewhere."""
+
+import re
+
+import pytest
+
+from isthmus.experiments.standing import listed
+from isthmus.tests.pipelines.test_report import Balanced
+from isthmus.ui.pages import HOME, PAGES
+
+NAMES = {"name": "blend_up"}
+PATHS = [page.path.format(**NAMES) for page in PAGES]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_is_whole_and_fetches_only_from_its_host(browser, path):
+    text = browser.get(path).text
+    Balanced(text)
+    assert set(re.findall(r'(?:src|href)="(?!/|#|data:,)([^"]*)"', text)) == set()
+    assert " style=" not in text
+    assert "<style" not in text
+    assert len(re.findall("<script", text)) == 1
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_is_there_as_data(browser, path):
+    response = browser.get(f"{path}.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_picture_has_its_table_and_every_mark_says_what_it_is(browser, path):
+    for figure in re.findall("<figure>.*?</figure>", browser.get(path).text, re.DOTALL):
+        assert "<details><summary>as a table</summary>" in figure
+        marks = re.findall(r"<(?:circle|rect) [^>]*>(<title>)?", figure)
+        assert marks
+        assert all(marks)
+
+
+def test_the_list_has_what_the_console_says_of_each_run_without_asking_the_log(browser, shop, monkeypatch):
+    with monkeypatch.context() as blind:
+        blind.setattr(type(shop.project.target.warehouse), "query", None)
+        lines = browser.get("/experiments.json").json()["experiments"]
+    assert [line["run"] for line in lines] == [line.run for line in listed(shop.project)] == ["blend_up.1", "open_end.1"]
+    assert [line["verdict"] for line in lines] == ["ship", ""]
+    layer = browser.get("/experiments.json").json()["layers"][0]
+    assert (layer["layer"], layer["free"]) == ("ranker", 0)
+    assert [(holder["run"], holder["buckets"]) for holder in layer["holders"]] == [
+        ("blend_up.1", [[0, 5999]]),
+        ("open_end.1", [[6000, 9999]]),
+    ]
+
+
+def test_the_page_of_an_experiment_shows_the_newest_look_and_the_history(browser):
+    text = browser.get("/experiments/blend_up").text
+    for words in ("Differences", "Over time", "Days since the first exposure", "Segments", "Split", "What it is", "History"):
+        assert f"<h2>{words}</h2>" in text
+    assert "<strong>Ship</strong>" in text
+    assert "Nobody has looked at it yet" in browser.get("/experiments/open_end").text
+
+
+def test_the_first_page_is_the_list(browser):
+    assert browser.get("/", status=307).headers["location"] == HOME
+
+
+def test_what_is_not_there_is_told_as_a_page_and_as_data(browser):
+    assert "project.yaml has no experiment nobody" in browser.get("/experiments/nobody", status=404).text
+    assert browser.get("/experiments/nobody.json", status=404).json()["error"]["kind"] == "NotFound"
+    assert "there is no page /elsewhere" in browser.get("/elsewhere", status=404).text

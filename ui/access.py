@@ -1,0 +1,101 @@
+"""Who may see a page, who may change something from it, and by which name. Pure.
+
+Every request passes endpoints/door.py; the token beyond loopback may also come as the password that a browser asks for. A change must carry
+the Origin of this server and a token that only its own pages have: tied to a cookie that is sent with no request of another site.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+
+import msgspec
+
+from ..endpoints.door import OPEN_PATHS, Door, Refusal, ambiguous, refusal
+
+COOKIE = "isthmus_ui"
+FORM = b"application/x-www-form-urlencoded"
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",  # with no-referrer the Origin of a form of ours would be null
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+_HELD = "whoever has ISTHMUS_TOKEN"  # in the history, where nobody says a name
+_LONGEST = 200  # characters of a name
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """`proxy`: the header, in lower case, in which a proxy names who asks. `secret`: of this process, for the tokens of its forms."""
+
+    door: Door
+    write: bool = False
+    proxy: bytes | None = None
+    secret: bytes = msgspec.field(default_factory=lambda: secrets.token_bytes(32))
+
+
+def refused(access: Access, method: str, path: str, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+    """None: come in. `headers`: names in lower case, as ASGI has them."""
+    also = (access.proxy,) if access.proxy else ()
+    by_name = _with_password(dict(headers))
+    answer = ambiguous(headers, also) or refusal(access.door, method.encode(), path.encode(), by_name)
+    if answer is not None:
+        return answer
+    if path.encode() in OPEN_PATHS:  # the door asks nothing of these
+        return Refusal(404, "NotFound", f"there is no {path} here")
+    if access.proxy is not None and not _name(by_name.get(access.proxy, b"")):
+        return Refusal(401, "Unauthorized", f"{access.proxy.decode()} does not say who asks: come by the proxy that sets it")
+    return _unasked(access, method, by_name)
+
+
+def _unasked(access: Access, method: str, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    if method in ("GET", "HEAD"):
+        return None
+    if not access.write:
+        return Refusal(403, "Forbidden", "these pages only read: start them with --write, or use the command that the page shows")
+    if b"origin" not in headers:  # where there is one the door has compared it
+        return Refusal(403, "Forbidden", "a change needs the Origin of the page that asks for it")
+    return None
+
+
+def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """The token as a browser sends it: the password of HTTP's Basic scheme (RFC 7617), whatever the name."""
+    scheme, _, encoded = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() != b"basic":
+        return headers
+    with suppress(binascii.Error):
+        password = base64.b64decode(encoded.strip(), validate=True).partition(b":")[2]
+        return headers | {b"authorization": b"Bearer " + password}
+    return headers
+
+
+def who(access: Access, headers: Mapping[bytes, bytes]) -> str | None:
+    """For the history: the name that the proxy vouches for. None: the user of this machine, who alone reaches it."""
+    if access.proxy is not None:
+        return _name(headers.get(access.proxy, b""))
+    return _HELD if access.door.token is not None else None
+
+
+def _name(value: bytes) -> str:
+    return value.decode("utf-8", "replace").strip()[:_LONGEST]
+
+
+def new_cookie() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def token(access: Access, cookie: str) -> str:
+    """Of the forms of whoever has the cookie."""
+    return hmac.new(access.secret, cookie.encode(), hashlib.sha256).hexdigest()
+
+
+def is_ours(access: Access, cookie: str, sent: str) -> bool:
+    return bool(cookie) and hmac.compare_digest(token(access, cookie).encode(), sent.encode())

@@ -1,0 +1,197 @@
+"""The pages as an ASGI application. What a page shows is drawn in a thread; changes come one at a time."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any, final
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from ..endpoints.door import Refusal
+from ..errors import IsthmusError
+from ..experiments import runs
+from ..reports import page as kit
+from ..runtime import Project
+from . import access, failures, forms, frame
+from .access import Access
+from .frame import Frame
+from .pages import ACTIONS, HOME, PAGES, Action, Page
+from .script import SCRIPT
+from .style import SHEET
+from .view import View
+
+_LARGEST = 65_536  # bytes of a form
+_FIELDS = 200
+_JSON = ".json"
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@final
+class Application:
+    """`read`: the project as its files are now; it opens nothing new."""
+
+    def __init__(self, read: Callable[[], Project], to: Access) -> None:
+        self._read, self._access = read, to
+        self._changing = threading.Lock()
+        routes = [
+            Route("/", _home),
+            Route("/style.css", partial(_text, SHEET, "text/css")),
+            Route("/page.js", partial(_text, SCRIPT, "text/javascript")),
+            *(Route(action.path, self._post(action), methods=["POST"]) for action in ACTIONS),
+            *(Route(page.path + ending, self._get(page, ending)) for page in PAGES for ending in (_JSON, *page.files, "")),
+        ]
+        handlers: Any = {HTTPException: self._not_here}
+        self._inner = Starlette(routes=routes, exception_handlers=handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})
+            return
+        answer: Any = self._inner
+        if (refused := access.refused(self._access, scope["method"], scope["path"], scope["headers"])) is not None:
+            answer = self._refusal(scope["path"], refused)
+        await answer(scope, receive, partial(_send_guarded, send))
+
+    def _get(self, page: Page, ending: str) -> Handler:
+        async def answer(request: Request) -> Response:
+            return await run_in_threadpool(self._drawn, page, ending, request)
+
+        return answer
+
+    def _drawn(self, page: Page, ending: str, request: Request) -> Response:
+        asked = dict(request.query_params) | request.path_params
+        try:
+            project = self._read()
+            view: View = _function(page.draw)(project, asked)
+        except Exception as error:  # noqa: BLE001  whoever asked must hear, and the pages go on
+            return self._failure(error, request.url.path)
+        if ending == _JSON:
+            return _json(view.data)
+        if ending:
+            return Response(view.files[ending], media_type="text/plain", headers=_attachment(request.url.path))
+        return self._page(view, request, project)
+
+    def _page(self, view: View, request: Request, project: Project | None, status: int = 200) -> Response:
+        cookie = request.cookies.get(access.COOKIE) or access.new_cookie()
+        target, name = (project.target.name, project.spec.name) if project else ("?", "Isthmus")
+        around = Frame(
+            project=name,
+            target=target,
+            links=[(page.title, page.path) for page in PAGES if page.title],
+            here=_section(request.url.path),
+            foot=kit.footer(project.wall(), target) if project else "",
+            data=f"{request.url.path}{_JSON}" + (f"?{request.url.query}" if request.url.query else ""),
+            token=access.token(self._access, cookie),
+            write=self._access.write,
+        )
+        response = Response(frame.html(view, around), status, media_type="text/html")
+        if access.COOKIE not in request.cookies:
+            response.set_cookie(access.COOKIE, cookie, samesite="strict", httponly=True)
+        return response
+
+    def _post(self, action: Action) -> Handler:
+        async def answer(request: Request) -> Response:
+            try:
+                fields = await _fields(request)
+            except ValueError as error:
+                return self._refusal(request.url.path, Refusal(400, "BadRequest", str(error)))
+            if not access.is_ours(self._access, request.cookies.get(access.COOKIE, ""), fields.pop(forms.TOKEN, "")):
+                words = "this form is not from a page of this server as it runs now: open the page again, then send it"
+                return self._refusal(request.url.path, Refusal(403, "Forbidden", words))
+            return await run_in_threadpool(self._changed, action, request, fields)
+
+        return answer
+
+    def _changed(self, action: Action, request: Request, fields: Mapping[str, str]) -> Response:
+        name = access.who(self._access, dict(request.scope["headers"]))
+        try:
+            with self._changing, runs.acting(name):
+                where = _function(action.act)(self._read(), {**fields, **request.path_params})
+        except Exception as error:  # noqa: BLE001  whoever asked must hear, and the pages go on
+            return self._failure(error, request.url.path)
+        return RedirectResponse(where, status_code=303)
+
+    def _failure(self, error: Exception, path: str) -> Response:
+        if not isinstance(error, IsthmusError):
+            traceback.print_exception(error, file=sys.stderr)
+        return self._told(path, failures.status(error), failures.view(error))
+
+    def _refusal(self, path: str, refused: Refusal) -> Response:
+        response = self._told(path, refused.status, failures.refused(refused))
+        if refused.status == 401:
+            response.headers["www-authenticate"] = 'Basic realm="isthmus: the password is ISTHMUS_TOKEN", charset="UTF-8"'
+        return response
+
+    def _told(self, path: str, status: int, view: View) -> Response:
+        """What went wrong, without a word of the project: who is refused learns nothing of it."""
+        if path.endswith(_JSON):
+            return _json(view.data, status)
+        links = [(page.title, page.path) for page in PAGES if page.title]
+        around = Frame(project="Isthmus", target="", links=links, here=_section(path), foot="", data="", write=self._access.write)
+        return Response(frame.html(view, around), status, media_type="text/html")
+
+    async def _not_here(self, request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        words = f"{request.url.path} takes no {request.method}" if status == 405 else f"there is no page {request.url.path}"
+        return self._refusal(request.url.path, Refusal(status, "NotFound" if status == 404 else "MethodNotAllowed", words))
+
+
+async def _home(_request: Request) -> Response:
+    return RedirectResponse(HOME, status_code=307)
+
+
+async def _text(text: str, kind: str, _request: Request) -> Response:
+    return Response(text, media_type=kind)
+
+
+def _json(data: object, status: int = 200) -> Response:
+    return Response(msgspec.json.format(msgspec.json.encode(data), indent=2), status, media_type="application/json")
+
+
+def _attachment(path: str) -> dict[str, str]:
+    name = "".join(letter for letter in path.rpartition("/")[2] if letter.isascii() and (letter.isalnum() or letter in "._-"))
+    return {"content-disposition": f'attachment; filename="{name}"'}
+
+
+def _section(path: str) -> str:
+    """The page of the navigation that a path belongs to."""
+    places = [page.path for page in PAGES if page.title and (path == page.path or path.startswith(f"{page.path}/"))]
+    return max(places, key=len, default="")
+
+
+def _function(named: str) -> Callable[..., Any]:
+    module, _, name = named.partition(":")
+    function: Callable[..., Any] = getattr(import_module(f"{__package__}.pages.{module}"), name)
+    return function
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """Of a form as a browser sends it. ValueError: it is too large, or is none."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _LARGEST:
+            raise ValueError(f"the form has more than {_LARGEST:,} bytes")
+    pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_FIELDS)
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("the form has a field twice")
+    return {name: value.replace("\r\n", "\n") for name, value in pairs}
+
+
+async def _send_guarded(send: Send, message: Message) -> None:
+    if message["type"] == "http.response.start":
+        message["headers"] = [*message["headers"], *((name.encode(), value.encode()) for name, value in access.HEADERS.items())]
+    await send(message)

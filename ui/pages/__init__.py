@@ -1,0 +1,29 @@
+"""Which pages there are, and what may be changed from them. Each is drawn by a function of a module here, imported when it is asked for."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Page(msgspec.Struct, frozen=True):
+    """`path`: what stands in braces goes to `draw` among the query. `title`: in the navigation; "": it is reached from another page."""
+
+    path: str
+    draw: str  # module:function below this package, a view.Draw
+    title: str = ""
+    files: tuple[str, ...] = ()  # what can be downloaded from behind its path: `.diff`
+
+
+class Action(msgspec.Struct, frozen=True):
+    """A POST to `path`."""
+
+    path: str
+    act: str  # module:function below this package, a view.Act
+
+
+PAGES = (
+    Page("/experiments", "experiments:page", "Experiments"),
+    Page("/experiments/{name}", "experiment:page"),
+)
+ACTIONS: tuple[Action, ...] = ()
+HOME = PAGES[0].path

@@ -1,0 +1,43 @@
+"""One process that serves the pages of a project."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from functools import partial
+from pathlib import Path
+
+from ..endpoints.door import Door, door, is_loopback
+from ..endpoints.listening import Server
+from ..endpoints.listening import config as listening_config
+from ..errors import Invalid
+from ..runtime import Project, reopen
+from .access import FORM, Access
+from .application import Application
+
+
+def access(*, host: str, allow_hosts: tuple[str, ...], token: str | None, proxy: str | None, write: bool) -> Access:
+    """Invalid: beyond loopback without a token and without a proxy that says who asks; what is no host's name or no header's."""
+    if proxy is not None and not (proxy.isascii() and proxy.replace("-", "").isalnum()):
+        raise Invalid(f"{proxy!r} is no name of a header", remedy="--behind-proxy X-Forwarded-User")
+    try:
+        at = _door(host, allow_hosts, token, behind=proxy is not None)
+    except ValueError as error:
+        raise Invalid(str(error), remedy="or let a proxy say who asks: --behind-proxy HEADER") from None
+    return Access(door=at, write=write, proxy=proxy.lower().encode() if proxy else None)
+
+
+def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind: bool) -> Door:
+    bodies = frozenset({FORM})
+    if behind and not token and not is_loopback(host):  # whom the proxy lets in; nobody else may reach this address
+        named = () if host in ("0.0.0.0", "::") else (host,)  # noqa: S104  compared, not bound
+        return door(listen="127.0.0.1", allow_hosts=(*allow_hosts, *named), bodies=bodies)
+    return door(listen=host, allow_hosts=allow_hosts, token=token, bodies=bodies)
+
+
+def serve(project: Project, path: Path, to: Access, listening: socket.socket) -> None:
+    """Until SIGTERM or SIGINT: what is under way is finished. A second signal ends at once."""
+    config = listening_config(Application(partial(reopen, path, project.target), to), lifespan="off")
+    server = Server(config, ending="what is under way is finished", cut="what was under way is not known")
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(server.serve(sockets=[listening]))
