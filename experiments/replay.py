@@ -1,7 +1,6 @@
-"""What a policy would have earned, from a log of another one: inverse-propensity scoring, and how many rows that was worth.
+"""What a policy would have earned, from a log of another one whose propensities were logged; and some policies without context.
 
-A row (x, a, r, p) of the log counts r * pi(a | x) / p (Horvitz and Thompson 1952). Only rows that the new policy might have shown tell
-anything of it: `effective_rows` = (sum w)^2 / sum w^2 (Kish 1965) says how many.
+The estimates are in replay_estimates.py; `isthmus models replay` (version_replay.py) comes to them from what a gateway has logged.
 """
 
 from __future__ import annotations
@@ -12,38 +11,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import Invalid
-from ..pipelines.units import estimates, totals
+from ..errors import Invalid, Refused
+from ..pipelines.statistics import sums
+from .replay_estimates import HEAVY, LogSums, Replay, by_row, by_unit
 
 SAMPLES, SEED = 10_000, 12345  # with these EXAMPLE.md's 0.0015 .. 0.0093 comes out; other seeds end at 0.0092 to 0.0099
 _CHUNK = 4096  # draws at a time
-
-
-class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """`value` None: the matched rows hold no reward or no row matches, and there is no estimate."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    self_normalised: float | None  # weights divided by their sum: biased a little, steadier
-    rows: int
-    effective_rows: float
-    matched: int  # rows whose action the policy might have shown
-    matched_rewards: float
-    units: int | None = None  # that the interval draws; None: rows
-
-    def __str__(self) -> str:
-        if self.value is None:
-            hits = f"{self.matched_rewards:g} click{'s' * (self.matched_rewards != 1)}"
-            return f"matches {self.matched:,} of {self.rows:,} rows, {hits}: no estimate"
-        worth = f"worth {_hundreds(self.effective_rows):,} of {self.rows:,} rows" + (f", {self.units:,} units drawn" if self.units else "")
-        interval = "no interval of so few units" if self.low is None else f"{self.low:.4f} .. {self.high:.4f}"
-        return f"{self.value:.5f}   {interval}   ({worth})"
-
-
-def _hundreds(rows: float) -> int:
-    """Three figures are all that such a number can bear."""
-    return int(float(f"{rows:.3g}"))
+_TINY = 1e-9  # of a probability: what sums of floats leave
 
 
 def replay(
@@ -54,68 +28,82 @@ def replay(
     policy_probabilities: Any,
     *,
     units: Any = None,
+    expected: tuple[Any, Any] | None = None,
+    pool: Any = None,
     samples: int = SAMPLES,
     seed: int = SEED,
 ) -> Replay:
     """Estimate a policy's value per row from a log.
 
     `positions` count from 1 and `items` from 0; `policy_probabilities[item, position - 1]` is how likely the policy shows the item there
-    (the same for every row: a policy without context), or one number a row. The interval (95 %) is the bootstrap's: over `units` (one
-    value a row: whose it is) where they are known, else over rows, which is too narrow if people come back. Fewer than ten units: none.
-    Invalid: a propensity that is not in (0, 1], or arrays of different lengths.
+    (the same for every row: a policy without context), or one number a row. `expected`: a model's rewards, one number a row each: of the
+    item that was shown, and the mean under the policy; the doubly robust estimate is unbiased whatever they are, if they did not learn from
+    the row itself. The intervals (95 %) are the bootstrap's: over `units` (one value a row: whose it is) where they are known, else over
+    rows, which is too narrow if people come back. Fewer than ten units: none.
+    `pool[item, position - 1]`: whether the log's policy might show the item there; of a policy without context.
+    Invalid: a propensity that is not in (0, 1], or arrays of different lengths. Refused: a part of the policy lies outside the `pool`.
     """
     positions, items = np.asarray(positions), np.asarray(items)
-    propensities, rewards = np.asarray(propensities, dtype=float), np.asarray(rewards, dtype=float)
+    columns = [np.asarray(column, dtype=float) for column in (propensities, rewards, *(expected or ()))]
     probabilities = np.asarray(policy_probabilities, dtype=float)
-    if len({len(positions), len(items), len(propensities), len(rewards), len(rewards if units is None else units)}) != 1:
-        raise Invalid("replay: positions, items, propensities, rewards and units must have one entry a row")
-    outside = ~((propensities > 0) & (propensities <= 1))
-    if outside.any():
-        row = int(np.flatnonzero(outside)[0])
+    if len({len(positions), len(items), *map(len, columns), len(columns[0] if units is None else units)}) != 1:
+        raise Invalid("replay: positions, items, propensities, rewards, units and expected must have one entry a row")
+    _check_propensities(columns[0])
+    if pool is not None and probabilities.ndim == 1:
+        raise Invalid("replay: a pool is by item and position, and the policy's probabilities are not", remedy="give them alike")
+    if pool is not None:
+        require_support(outside_share(positions, probabilities, np.asarray(pool, dtype=bool)))
+    likely = probabilities if probabilities.ndim == 1 else probabilities[items, positions - 1]
+    rows = _row_sums(likely / columns[0], *columns[1:])
+    if units is None:
+        return by_row(rows, samples=samples, seed=seed)
+    names, whose = np.unique(np.asarray(units), return_inverse=True)
+    return by_unit(_of_units(rows, whose, len(names)), len(names), samples=samples, seed=seed)
+
+
+def outside_share(positions: Any, probabilities: NDArray[np.float64], pool: NDArray[np.bool_]) -> float:
+    """How much of a policy without context lies where the log's policy never goes, as a mean over the log's rows."""
+    by_position = np.where(pool, 0.0, probabilities).sum(axis=0)
+    return float(by_position[positions - 1].mean()) if len(positions) else 0.0
+
+
+def require_support(outside: float, *, what: str = "the policy", remedy: str | None = None) -> None:
+    """Refused, with the share of the policy's probability that lies outside of what the log's policy might show."""
+    if outside > _TINY:
+        raise Refused(
+            f"replay: {100 * outside:.3g} % of {what}'s probability lies where the log's policy never goes: no row tells of it",
+            remedy=remedy or "replay a policy over the log's own pool, or log one that explores all of it",
+        )
+
+
+def _check_propensities(propensities: NDArray[np.float64]) -> None:
+    wrong = ~((propensities > 0) & (propensities <= 1))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
         raise Invalid(
-            f"replay: propensity {propensities[row]} in row {row} ({int(outside.sum())} rows): it must be above 0 and at most 1",
+            f"replay: propensity {propensities[row]} in row {row} ({int(wrong.sum())} rows): it must be above 0 and at most 1",
             remedy="a log without the logging policy's propensities cannot be replayed",
         )
-    likely = probabilities if probabilities.ndim == 1 else probabilities[items, positions - 1]
-    whose = None if units is None else np.unique(np.asarray(units), return_inverse=True)[1].astype(np.int64)
-    return _estimate(likely / propensities, rewards, whose, samples=samples, seed=seed)
 
 
-def _estimate(
-    weights: NDArray[np.float64], rewards: NDArray[np.float64], whose: NDArray[np.int64] | None, *, samples: int, seed: int
-) -> Replay:
-    rows, total = len(weights), float(weights.sum())
+def _row_sums(weights: NDArray[np.float64], rewards: NDArray[np.float64], *expected: NDArray[np.float64]) -> LogSums:
     matched = weights > 0
-    hits = float(rewards[matched].sum())
-    earned = weights * rewards
-    value = low = high = normalised = None
-    if rows and hits > 0:
-        low, high = _by_row(earned, samples, seed) if whose is None else _by_unit(earned, whose, samples, seed)
-        value, normalised = float(earned.mean()), float(earned.sum()) / total
-    return Replay(
-        value=value,
-        low=low,
-        high=high,
-        self_normalised=normalised,
-        rows=rows,
-        effective_rows=total**2 / float((weights**2).sum()) if total else 0.0,
+    return LogSums(
+        rows=np.ones(len(weights)),
+        weights=weights,
+        earned=weights * rewards,
+        rewards=rewards,
+        corrected=expected[1] + weights * (rewards - expected[0]) if expected else None,
+        squares=float((weights**2).sum()),
+        heavy=int((weights > HEAVY).sum()),
         matched=int(matched.sum()),
-        matched_rewards=hits,
-        units=None if whose is None else int(whose.max(initial=-1)) + 1,
+        matched_rewards=float(rewards[matched].sum()),
     )
 
 
-def _by_row(earned: NDArray[np.float64], samples: int, seed: int) -> tuple[float, float]:
-    random = np.random.RandomState(seed)
-    means = [float(earned[random.randint(0, len(earned), len(earned))].mean()) for _ in range(samples)]
-    low, high = map(float, np.percentile(means, [2.5, 97.5]))
-    return low, high
-
-
-def _by_unit(earned: NDArray[np.float64], whose: NDArray[np.int64], samples: int, seed: int) -> tuple[float | None, float | None]:
-    mean = totals(earned, 1.0, whose, int(whose.max()) + 1)
-    drawn = estimates({"value": mean}, samples=samples, seed=seed).get("value")
-    return (drawn.low, drawn.high) if drawn else (None, None)
+def _of_units(rows: LogSums, whose: NDArray[np.int64], number: int) -> LogSums:
+    names = [name for name in ("rows", "weights", "earned", "rewards", "corrected") if getattr(rows, name) is not None]
+    return msgspec.structs.replace(rows, **{name: sums(whose, getattr(rows, name), number) for name in names})
 
 
 def thompson_probabilities(alpha: Any, beta: Any, slots: int, *, draws: int = 100_000, seed: int = SEED) -> NDArray[np.float64]:

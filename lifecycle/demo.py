@@ -6,7 +6,7 @@ import random
 import time
 from datetime import datetime
 
-from ..experiments.replay import Replay
+from ..experiments.replay_estimates import Replay
 from ..pipelines.leak import Leak
 from ..runtime import Project
 from .demo_result import CANDIDATES, SLOTS, Demo, RolledBack, Served

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ..events.ingest import IngestReport
-from ..experiments.replay import Replay
+from ..experiments.replay_estimates import Replay
 from ..experiments.results import Results
 from ..feature_store.as_known import AsKnown
 from ..feature_store.skew import SkewReport

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -52,6 +54,9 @@ def _backend_app(service: Any) -> Any:
 
 
 _dispatcher = _Dispatcher(_backend_app)
+# moto's backends are plain dicts: of two requests at once an ADD of DynamoDB was lost, and a list beside a creation crashed
+SERIAL = threading.RLock()
+_WAITING = frozenset({"sqs", "stepfunctions", "lambda", "batch"})  # whose calls may wait for other calls
 
 
 def answer(incoming: Incoming) -> Answer:
@@ -59,10 +64,12 @@ def answer(incoming: Incoming) -> Answer:
     if incoming.service == "s3" and incoming.model is not None and incoming.operation not in moto_has("s3"):
         return refusal(incoming, not_there(incoming))  # moto would take ?metrics for a listing of the bucket
     try:
-        done = call(_dispatcher, rewind(incoming.environ))
+        with nullcontext() if incoming.service in _WAITING else SERIAL:
+            done = call(_dispatcher, rewind(incoming.environ))
     except NotImplementedError:
         return refusal(incoming, not_there(incoming))
     except Exception as error:  # noqa: BLE001  moto's mistakes are of every kind, and a client would wait through its retries
+        rewind(incoming.environ)  # moto has read it
         if (wrong := malformed(incoming)) is not None:
             return refusal(incoming, wrong)
         sys.stderr.write(f"moto failed at {incoming.service}:{incoming.operation}\n")

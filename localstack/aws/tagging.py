@@ -7,6 +7,7 @@ from typing import Any
 from moto.kinesis.models import kinesis_backends
 
 from . import tags
+from .moto_server import SERIAL
 from .registry import Context, handles
 
 _SERVICE = "resourcegroupstaggingapi"
@@ -36,16 +37,17 @@ def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
-    """All of moto's pages."""
+    """All of moto's pages, and nothing changes between them: moto goes on with the very iterator."""
     asked = {key: value for key, value in params.items() if key not in ("PaginationToken", "ResourcesPerPage", "TagsPerPage")}
     made: list[dict[str, Any]] = []
     token = ""
-    while True:
-        page = ctx.moto(_SERVICE, "GetResources", {**asked, **({"PaginationToken": token} if token else {})})
-        made += page.get("ResourceTagMappingList", [])
-        token = page.get("PaginationToken") or ""
-        if not token:
-            return made
+    with SERIAL:
+        while True:
+            page = ctx.moto(_SERVICE, "GetResources", {**asked, **({"PaginationToken": token} if token else {})})
+            made += page.get("ResourceTagMappingList", [])
+            token = page.get("PaginationToken") or ""
+            if not token:
+                return made
 
 
 def _wanted(arn: str, kinds: list[str], arns: list[str] | None) -> bool:

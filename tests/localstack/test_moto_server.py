@@ -1,0 +1,65 @@
+"""moto underneath: one request at a time, but for those that wait for others; a body is read as often as it must be."""
+
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+
+from isthmus.localstack.aws import moto_server
+from isthmus.localstack.wsgi import Answer
+
+PATIENCE = 20  # seconds, for a busy machine
+
+
+def incoming(service):
+    return SimpleNamespace(service=service, operation="Do", model=None, environ={"wsgi.input": io.BytesIO(b"")})
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """How many of moto's calls ran at once, at most. Each goes on when another has come, or is not coming."""
+    running, most, met = [], [], threading.Barrier(2)
+
+    def call(_app, _environ):
+        running.append(1)
+        most.append(len(running))
+        if not moto_server.SERIAL._is_owned():
+            met.wait(PATIENCE)
+        running.pop()
+        return Answer(200, (), b"", None)
+
+    monkeypatch.setattr(moto_server, "call", call)
+
+    def ask(service):
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(moto_server.answer, [incoming(service) for _ in range(2)]))
+        return max(most)
+
+    return ask
+
+
+def test_moto_has_one_request_at_a_time(together):
+    assert together("dynamodb") == 1
+
+
+def test_what_may_wait_for_another_request_holds_up_none(together):
+    assert together("sqs") == 2
+
+
+def test_what_moto_could_not_answer_is_read_once_more_for_the_reason(monkeypatch):
+    """moto had read the body: the reason was that the client had gone."""
+
+    def crash(_app, environ):
+        environ["wsgi.input"].read()
+        raise RuntimeError("moto's mistake")
+
+    seen = []
+    monkeypatch.setattr(moto_server, "call", crash)
+    monkeypatch.setattr(moto_server, "malformed", lambda asked: seen.append(asked.environ["wsgi.input"].read()))
+    asked = incoming("glue")
+    asked.environ["wsgi.input"] = io.BytesIO(b"{}")
+    monkeypatch.setattr(moto_server, "refusal", lambda _incoming, error: Answer(501, (), str(error).encode(), "NotImplemented"))
+    assert moto_server.answer(asked).status == 501
+    assert seen == [b"{}"]
