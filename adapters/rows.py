@@ -20,6 +20,7 @@ ROWS: dict[str, type[Decimal | timedelta | int] | None] = {
     "routing.sticky": None,
     "invoke.max_bytes": int,
     "invoke.parameters": None,
+    "counters": None,
     "shadow.native": None,
     "guarded_replace": None,
     "metrics.delay": timedelta,

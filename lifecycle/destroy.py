@@ -12,7 +12,7 @@ from ..experiments import runs
 from ..runtime import Project
 from ..storage import Resource
 
-_ORDER = ("endpoint", "pipeline", "online_view", "online_store", "stream", "view", "table")  # users before what they use
+_ORDER = ("endpoint", "counters", "pipeline", "online_view", "online_store", "stream", "view", "table")  # users before what they use
 _NAMES = {
     "online_view": "online view",
     "online_store": "online store",
@@ -20,6 +20,7 @@ _NAMES = {
     "table": "table",
     "stream": "event stream",
     "endpoint": "endpoint",
+    "counters": "table of counts",
 }
 _STATE = ("events/", "ingest/", "tables/", "views/", "traffic/", "split/", "project")  # what describes the removed things
 

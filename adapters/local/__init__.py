@@ -28,6 +28,7 @@ ADAPTER = Adapter(
         "pipelines": f"{__name__}.pipelines:LocalPipelineEngine",
         "registry": f"{__name__}.registry:LocalModelRegistry",
         "endpoints": f"{__name__}.endpoints:LocalEndpointHost",
+        "counters": f"{__name__}.counters:LocalCounters",
         "metrics": f"{__name__}.metrics:LocalMetricSource",
         "logs": f"{__name__}.logs:LocalLogSource",
         "native": f"{__name__}.home:home",

@@ -16,6 +16,7 @@ _ROWS = (
     Capability(name="routing.sticky", level="native", why="the gateway splits by the unit; the router answers what names its variant"),
     Capability(name="invoke.max_bytes", level="native", value=6_291_456, why="SageMaker's limit, kept here so that a model moves"),
     Capability(name="invoke.parameters", level="native", why="`parameters` of the body, which the router passes on"),
+    Capability(name="counters", level="native", why="SQLite: a row a number"),
     Capability(name="shadow.native", level="refused", why="the laptop's router mirrors no requests"),
     Capability(name="guarded_replace", level="refused", why="rollouts move traffic between variants instead"),
     Capability(name="metrics.delay", level="native", value=timedelta(0)),

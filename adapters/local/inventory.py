@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS resources (
 # In the order in which a project is taken down: what is used comes after what uses it.
 DELETERS: dict[str, str] = {
     "endpoint": f"{__package__}.endpoints:delete",
+    "counters": f"{__package__}.counters:delete",
     "online_view": f"{__package__}.online:delete",
     "stream": f"{__package__}.events:delete",
     "view": f"{__package__}.warehouse:delete",

@@ -47,6 +47,7 @@ _ROWS = (
         why="a dedicated endpoint's; with `endpoint: shared` it is 1,500,000",
     ),
     Capability(name="invoke.parameters", level="native", known="sdk", why="PredictRequest.parameters, a protobuf Value"),
+    Capability(name="counters", level="refused", known="docs", why="Firestore has it, this adapter not yet"),
     Capability(name="shadow.native", level="refused", known="sdk", why="Vertex AI mirrors no requests"),
     Capability(name="guarded_replace", level="refused", known="sdk", why="Vertex AI has none: rollouts move traffic between variants"),
     Capability(
