@@ -13,7 +13,7 @@ from .environment import SERVICES
 from .registry import ROUTES, RPCS
 
 Level = Literal["executes", "stores only", "not there"]
-FAMILIES = (*SERVICES.split(), "bigquerystorage", "operations")
+FAMILIES = (*SERVICES.split(), "bigquerystorage", "firestoreadmin", "operations")
 
 
 class Covered(msgspec.Struct, frozen=True, kw_only=True):

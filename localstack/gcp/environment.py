@@ -10,7 +10,7 @@ import msgspec
 TITLE = "GCP"
 PORT = 4600
 OPTIONS: frozenset[str] = frozenset({"allow_hosts"})
-SERVICES = "aiplatform storage bigquery pubsub monitoring logging resourcemanager"
+SERVICES = "aiplatform storage bigquery pubsub firestore monitoring logging resourcemanager"
 STACK = "GCP_ENDPOINT_URL"  # ours: Google's SDKs have no variable for all services. `isthmus ... --offline` uses the stack that it names
 PROJECT = "offline-project"
 ACCOUNT = f"offline@{PROJECT}.iam.gserviceaccount.com"  # who every caller is: the made-up service account
@@ -20,6 +20,7 @@ STRAY = (
     "STORAGE_EMULATOR_HOST",
     "BIGQUERY_EMULATOR_HOST",
     "PUBSUB_EMULATOR_HOST",
+    "FIRESTORE_EMULATOR_HOST",
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_CLOUD_QUOTA_PROJECT",
     "GOOGLE_CLOUD_PROJECT",

@@ -32,12 +32,14 @@ _PATHS = (  # of whom a request to the loopback address is, where its host does 
     (re.compile(r"/(upload/|resumable/upload/)?bigquery/"), "bigquery"),
     (re.compile(r"/v3/"), "resourcemanager"),
     (re.compile(r"/v2/"), "logging"),
+    (re.compile(r"/v1/projects/[^/]+/databases/[^/]+/documents"), "firestore"),
+    (re.compile(r"/v1/projects/[^/]+/databases"), "firestoreadmin"),
     (re.compile(r"/v1/projects/[^/]+/(topics|subscriptions|snapshots|schemas)\b|/v1/_deleted-topic_"), "pubsub"),
     (re.compile(r"/(v1|ui)/"), "aiplatform"),
     (re.compile(r"/(?!v\d)[a-z0-9][a-z0-9._-]{2,}/"), "storage"),  # XML: /bucket/object
 )
 _READS = re.compile(
-    r"(Get|List|Search|Query|Fetch|Predict|RawPredict|ServerStreamingPredict|StreamRawPredict|Explain|Pull|Wait|Read|Test|Streaming)"
+    r"((Batch)?Get|List|Search|Query|Fetch|Predict|RawPredict|ServerStreamingPredict|StreamRawPredict|Explain|Pull|Wait|Read|Test|Streaming)"
 )
 _OF_SERVICE = {api.service: api for api in table.APIS}
 
@@ -122,6 +124,7 @@ class Front:
             "STORAGE_EMULATOR_HOST": self.stack.url,
             "BIGQUERY_EMULATOR_HOST": self.stack.url,
             "PUBSUB_EMULATOR_HOST": self.grpc_address,
+            "FIRESTORE_EMULATOR_HOST": self.grpc_address,
             "GOOGLE_CLOUD_PROJECT": PROJECT,
         }
         return Environment(door=door, emulators=emulators, grpc_address=self.grpc_address)

@@ -27,7 +27,10 @@ _WORDS = 6 << 10  # bytes of an error's message
 _AS_THEY_ARE = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
 _AHEAD = 16  # messages of a stream that wait for a slow reader
 _END = object()
-_OF_PUBSUB = re.compile(r"(/|%2F)(topics|subscriptions|snapshots|schemas)(/|%2F)")
+_OF_RESOURCE = (  # whose a resource is that a request names in its header
+    (re.compile(r"(/|%2F)(topics|subscriptions|snapshots|schemas)(/|%2F)"), table.OF_PACKAGE["google.pubsub.v1"]),
+    (re.compile(r"(/|%2F)databases(/|%2F)"), table.OF_PACKAGE["google.firestore.admin.v1"]),
+)
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 
@@ -197,10 +200,10 @@ def _headers(context: Any) -> Mapping[str, str]:
 
 
 def _api_of(metadata: Any) -> table.Api:
-    """Whose policies are meant, where the path does not say it: clients name the resource in a header."""
+    """Whose policies or operations are meant, where the path does not say it: clients name the resource in a header."""
     for name, value in metadata or ():
-        if name == "x-goog-request-params" and _OF_PUBSUB.search(str(value)):
-            return table.OF_PACKAGE["google.pubsub.v1"]
+        if name == "x-goog-request-params":
+            return next((api for pattern, api in _OF_RESOURCE if pattern.search(str(value))), table.APIS[0])
     return table.APIS[0]
 
 

@@ -26,6 +26,8 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
     "bigquery": ("bigquery.datasets", "bigquery.table_routes", "bigquery.rows", "bigquery.job_routes", "bigquery.upload"),
     "google.logging.v2": ("logging.service", "logging.http", "logging.exports"),
     "google.cloud.resourcemanager.v3": ("resourcemanager.service",),
+    "google.firestore.v1": ("firestore.documents",),
+    "google.firestore.admin.v1": ("firestore.databases", "firestore.fields"),
     "storage": (
         "storage.buckets",
         "storage.objects",

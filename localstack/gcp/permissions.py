@@ -90,19 +90,33 @@ _OTHERS: Mapping[str, str] = {
     "Publisher.DetachSubscription": "topics.detachSubscription",
     "QueryService.QueryTimeSeries": "timeSeries.list",
     "LoggingServiceV2.WriteLogEntries": "logEntries.create",
+    "Firestore.GetDocument": "entities.get",
+    "Firestore.BatchGetDocuments": "entities.get",
+    "FirestoreAdmin.GetDatabase": "databases.getMetadata",
+    "FirestoreAdmin.GetField": "indexes.get",
+    "FirestoreAdmin.UpdateField": "indexes.update",
     "Projects.SearchProjects": "",
     "Projects.GetIamPolicy": "projects.getIamPolicy",
     "Projects.SetIamPolicy": "projects.setIamPolicy",
 }
-_BELOW = {"bigquerystorage": "bigquery"}  # of which the permissions of a service are, where they are not its own
+# of which the permissions of a service are, where they are not its own
+_BELOW = {"bigquerystorage": "bigquery", "firestore": "datastore", "firestoreadmin": "datastore"}
+_COMMIT = "Firestore.Commit"
 _PLURALS = {"TimeSeries": "timeSeries", "TensorboardTimeSeries": "tensorboardTimeSeries"}
 
 
 def of_call(service: str, operation: str, request: Any = None) -> frozenset[str]:
-    """The permissions of one call; `request` is looked into for BigQuery's jobs, which say what they read and write."""
+    """The permissions of one call; `request` is looked into where it says what is read and written (`looks_into`)."""
     family = _BELOW.get(service, service)
+    if operation == _COMMIT:
+        return frozenset(f"{family}.{name}" for name in _of_commit(request))
     names = [*_named(operation), *(_of_job(request) if operation.startswith("bigquery.jobs.") else ())]
     return frozenset(f"{family}.{name}" for name in names)
+
+
+def looks_into(operation: str) -> bool:
+    """Whether the permissions of a call depend on its request: BigQuery's jobs, and a commit of Firestore's."""
+    return operation == _COMMIT or operation.startswith("bigquery.jobs.")
 
 
 def _named(operation: str) -> list[str]:
@@ -126,6 +140,21 @@ def _plural(noun: str) -> str:
         return _PLURALS[noun]
     name = noun[0].lower() + noun[1:]
     return name if name.endswith("s") else f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+
+
+def _of_commit(request: Any) -> Iterator[str]:
+    """What its writes may do: without a condition one may create a document, and may change one."""
+    for write in request.writes:
+        condition = write.current_document
+        exists = condition.exists if condition.WhichOneof("condition_type") == "exists" else None
+        timed = condition.WhichOneof("condition_type") == "update_time"
+        if write.WhichOneof("operation") == "delete":
+            yield "entities.delete"
+            continue
+        if exists is not True and not timed:
+            yield "entities.create"
+        if exists is not False:
+            yield "entities.update"
 
 
 def _of_job(request: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from .permissions import of_call
+from .permissions import looks_into, of_call
 from .roles import smallest
 
 _NAME = "isthmus"
@@ -29,7 +29,7 @@ class Used:
         permissions = of_call(service, operation, request)
         with self._lock:
             self._permissions |= permissions
-            if not operation.startswith("bigquery.jobs."):
+            if not looks_into(operation):
                 self._plain.add(key)
 
     def clear(self) -> None:

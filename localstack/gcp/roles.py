@@ -1,4 +1,5 @@
-"""Google's predefined roles: how many permissions each grants, and those among them that a call here can need. Facts of August 2026.
+"""Google's predefined roles: how many permissions each grants, and those among them that a call here can need. Facts of August 2026; of
+datastore's roles an older copy.
 
 From cloud.google.com/iam/docs/roles-permissions, by way of github.com/iann0036/iam-dataset. Roles of single resources, of service agents
 and of products that this stack has not are left out.
@@ -149,6 +150,21 @@ ROLES: Mapping[str, Role] = {
         "pubsub.schemas create delete get list; pubsub.snapshots create delete get list update; pubsub.subscriptions consume create "
         "delete get list update; pubsub.topics attachSubscription create delete detachSubscription get list publish update; "
         "resourcemanager.projects get",
+    ),
+    "roles/datastore.viewer": _role(
+        14,
+        "datastore.databases getMetadata list; datastore.entities get list; datastore.indexes get list; resourcemanager.projects get list",
+    ),
+    "roles/datastore.user": _role(
+        16,
+        "datastore.databases getMetadata; datastore.entities create delete get list update; datastore.indexes list; "
+        "resourcemanager.projects get list",
+    ),
+    "roles/datastore.indexAdmin": _role(8, "datastore.indexes create delete get list update; resourcemanager.projects get list"),
+    "roles/datastore.owner": _role(
+        38,
+        "datastore.databases create delete getMetadata list update; datastore.entities create delete get list update; "
+        "datastore.indexes create delete get list update; datastore.operations get list; resourcemanager.projects get list",
     ),
     "roles/monitoring.viewer": _role(
         35,

@@ -25,7 +25,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True):
     service: str  # in the log and in faults
     package: str  # of its protobuf, which is before its RPCs' names
     module: str  # the generated Python package; "" for APIs without one
-    hosts: tuple[str, ...]  # ends of host names
+    hosts: tuple[str, ...]  # ends of host names; none: the path says it, as two APIs share firestore.googleapis.com
 
 
 APIS = (
@@ -50,6 +50,8 @@ APIS = (
         module="google.cloud.bigquery_storage_v1",
         hosts=("bigquerystorage.googleapis.com",),
     ),
+    Api(service="firestore", package="google.firestore.v1", module="google.cloud.firestore_v1", hosts=()),
+    Api(service="firestoreadmin", package="google.firestore.admin.v1", module="google.cloud.firestore_admin_v1", hosts=()),
     Api(service="bigquery", package="bigquery", module="", hosts=("bigquery.googleapis.com",)),
     Api(service="storage", package="storage", module="", hosts=("storage.googleapis.com",)),
 )

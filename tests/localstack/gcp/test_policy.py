@@ -32,6 +32,10 @@ def job(**configuration):
         ("storage", "storage.objects.insert", {"storage.objects.create", "storage.objects.delete"}),
         ("bigquerystorage", "BigQueryRead.ReadRows", {"bigquery.readsessions.getData"}),
         ("pubsub", "Publisher.Publish", {"pubsub.topics.publish"}),
+        ("firestore", "Firestore.BatchGetDocuments", {"datastore.entities.get"}),
+        ("firestoreadmin", "FirestoreAdmin.CreateDatabase", {"datastore.databases.create"}),
+        ("firestoreadmin", "FirestoreAdmin.UpdateField", {"datastore.indexes.update"}),
+        ("firestoreadmin", "Operations.GetOperation", {"datastore.operations.get"}),
         ("monitoring", "MetricService.ListTimeSeries", {"monitoring.timeSeries.list"}),
     ],
 )
@@ -46,6 +50,21 @@ def test_a_job_of_bigquery_needs_what_it_does_to_tables():
     assert needs(query={"query": "SELECT 1"}) == {"jobs.create", "tables.getData"}
     assert needs(query={"query": "  insert into t values (1)"}) == {"jobs.create", "tables.getData", "tables.create", "tables.updateData"}
     assert needs(load={"sourceUris": ["gs://b/o"]}) == {"jobs.create", "tables.create", "tables.updateData"}
+
+
+def test_a_commit_of_firestore_needs_what_its_writes_do():
+    from google.cloud.firestore_v1 import types
+
+    def needs(*writes):
+        request = types.CommitRequest.pb()(writes=writes)
+        return {name.removeprefix("datastore.entities.") for name in of_call("firestore", "Firestore.Commit", request)}
+
+    assert needs() == set()
+    assert needs({"delete": "d"}) == {"delete"}
+    assert needs({"update": {"name": "d"}}) == {"create", "update"}
+    assert needs({"update": {"name": "d"}, "current_document": {"exists": True}}) == {"update"}
+    assert needs({"update": {"name": "d"}, "current_document": {"exists": False}}) == {"create"}
+    assert needs({"update": {"name": "d"}, "current_document": {"update_time": {"seconds": 1}}}) == {"update"}
 
 
 def test_every_rpc_of_the_transports_has_a_name_and_no_permission_is_misspelt():
