@@ -38,6 +38,7 @@ COMMANDS = {
     "traffic": ("serving", "traffic", "Change the split between variants, read back."),
     "import": ("imports", "import_", "Take over an endpoint that stands on a cloud already."),
     "experiment": ("experiments", "experiment", "A/B tests: start, ramp and stop a run, compare its arms."),
+    "monitor": ("monitors", "monitor", "Bias: what is shown and who is served, by groups, with alarms."),
     "rollout": ("rollouts", "rollout", "Move traffic from one variant to another, step by step, guarded."),
 }
 

@@ -181,6 +181,14 @@ def _all(measures: Sequence[_Measure], text: Callable[[_Measure], str]) -> str:
     return ", ".join(map(text, measures))
 
 
+def unit_rows(spec: ProjectSpec, event: str, unit: str) -> str:
+    """Columns: unit (text), day, happened_at of every event that comes to a unit. Parameters: $earliest, a date, and $until.
+
+    ValueError: none does.
+    """
+    return _rows(spec, _Source(event), (), unit)
+
+
 def _happened(spec: ProjectSpec, source: _Source, measures: Sequence[_Measure], unit: str) -> str:
     columns = ", ".join(f"{_of_event(m) if m.source == source else m.zero} AS {m.name}" for m in measures)
     values = dict.fromkeys(m.value for m in measures if m.source == source and m.value != "1")

@@ -19,7 +19,7 @@ def check(description: Description) -> tuple[Problem, ...]:
     """Everything that is wrong with views and with the features of models, at the line that says so."""
     schemas, problems = view_schemas(description)
     models = (problem for model in description.spec.models.values() for problem in _features(model, description, schemas))
-    return (*problems, *models, *_rules(description, schemas))
+    return (*problems, *models, *_rules(description, schemas), *_monitors(description, schemas))
 
 
 def check_target(description: Description, adapter_check: Callable[[str], tuple[SqlProblem, ...]]) -> tuple[Problem, ...]:
@@ -39,6 +39,21 @@ def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator
                 missing = _no_feature(Feature(view=view, name=feature), schemas)
                 for problem in [missing] if missing else _misfits(rule, name, schemas[view]):
                     yield problem_at(description, rules.reading_key(rule, name, key), *problem)
+
+
+def _monitors(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
+    """Features that monitors group by, which their views lack or which are measures."""
+    for monitor in description.spec.monitors.values():
+        view, dot, name = monitor.items.partition(".")
+        if not (dot and view in schemas):
+            continue
+        feature = next((column for column in schemas[view].features if column.name == name), None)
+        problem = _no_feature(Feature(view=view, name=name), schemas)
+        if feature is not None and feature.type not in ("string", "int64", "bool"):
+            kind = COLUMN_TYPES[feature.type].attribute
+            problem = f"{monitor.items} is a {kind}, and a group is of one value", "use a feature of type string, int or bool"
+        if problem:
+            yield problem_at(description, f"monitors.{monitor.name}.items", *problem)
 
 
 def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, str]]:

@@ -114,7 +114,7 @@ def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report
     """What it asks of a request."""
     key = f"experiments.{experiment.name}"
     request_conditions(experiment.targeting, endpoint, spec, child(key, "targeting"), report)
-    attributes, noun, has = _of_request(endpoint, spec)
+    attributes, noun, has = of_request(endpoint, spec)
     for position, name in enumerate(experiment.segments):
         place = item(child(key, "segments"), position)
         if name in experiment.segments[:position]:
@@ -127,7 +127,7 @@ def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report
 
 def request_conditions(conditions: Iterable[Condition], endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report) -> None:
     """Of the attributes of a request, each written below `key`."""
-    attributes, noun, has = _of_request(endpoint, spec)
+    attributes, noun, has = of_request(endpoint, spec)
     for condition in conditions:
         place = child(key, condition.attribute)
         is_known = known(condition.attribute, attributes, place, report, noun=noun, has=has)
@@ -136,7 +136,7 @@ def request_conditions(conditions: Iterable[Condition], endpoint: Endpoint, spec
                 report.add(place, *problem)
 
 
-def _of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attribute], str, str]:
+def of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attribute], str, str]:
     """The attributes, and how one is called that is not among them."""
     noun = f"an attribute of a request: declare it in endpoints.{endpoint.name}.attributes"
     return request_attributes(spec, endpoint), noun, f"a request to {endpoint.name} has"

@@ -8,7 +8,7 @@ from pathlib import Path
 from . import yaml
 from .names import did_you_mean
 from .report import Report, child
-from .sections import LATER_SECTIONS, SECTIONS
+from .sections import SECTIONS
 
 
 def read_text(path: Path, file: str, report: Report) -> str | None:
@@ -39,7 +39,7 @@ def read_yaml(path: Path, file: str, key: str, report: Report) -> yaml.Node | No
 def with_folders(root: yaml.Mapping, folder: Path, report: Report) -> yaml.Mapping:
     """project.yaml and its section folders as one tree: events/click.yaml holds what events.click would."""
     entries, lines = dict(root.entries), dict(root.lines)
-    for section in (*SECTIONS, *LATER_SECTIONS):
+    for section in SECTIONS:
         found = tuple(_yaml_files(folder / section, section, report))
         if not found:
             continue
@@ -56,8 +56,6 @@ def with_folders(root: yaml.Mapping, folder: Path, report: Report) -> yaml.Mappi
                 report.add_file(file, f"{key}: it is defined twice; the first is in {first.file}:{first.line}", "keep one of the two")
                 continue
             node = read_yaml(path, file, key, report)
-            if section in LATER_SECTIONS and section not in root.entries:
-                report.locate(section, yaml.Mapping(entries={}, lines={}, line=1), file)
             # a file that cannot be read still declares its name, so that others' references to it are not wrong too
             merged[path.stem] = node if node is not None else yaml.scalar("")
             merged_lines[path.stem] = node.line if node is not None else 1

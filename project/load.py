@@ -8,7 +8,21 @@ from typing import Any
 import msgspec
 
 from ..errors import NotFound, Problem, ProjectError
-from . import analyses, build, experiment_checks, experiments, files, profiles, references, rollouts, rules, trainers, unit_metrics, yaml
+from . import (
+    analyses,
+    build,
+    experiment_checks,
+    experiments,
+    files,
+    monitors,
+    profiles,
+    references,
+    rollouts,
+    rules,
+    trainers,
+    unit_metrics,
+    yaml,
+)
 from .names import name_problem
 from .report import Report
 from .sections import MODEL, PROJECT, SECTIONS
@@ -16,7 +30,18 @@ from .shapes import WRONG
 from .specs import Description, Model, ProjectSpec
 
 # Nothing that SQL is checked against depends on these: with errors only here, the sound rest is still a description.
-_LEAVES = ("endpoints.", "experiments.", "layers.", "metrics.", "rollouts.", "models/", "sources/", "features/", "profiles.yaml:")
+_LEAVES = (
+    "endpoints.",
+    "experiments.",
+    "layers.",
+    "metrics.",
+    "monitors.",
+    "rollouts.",
+    "models/",
+    "sources/",
+    "features/",
+    "profiles.yaml:",
+)
 
 
 Entries = dict[str, dict[str, Any]]  # of a section, by name
@@ -36,8 +61,8 @@ def load(path: Path) -> Description:
 def parse(path: Path) -> tuple[Description | None, tuple[Problem, ...]]:
     """All problems of a project's files, warnings too.
 
-    With errors there is a description only when they are confined to endpoints, experiments, metrics, rollouts, models, trainers, sources
-    and profiles: the sound rest, so that views can be checked as well. It is for looking at; `load` never returns one.
+    With errors there is a description only when they are confined to endpoints, experiments, metrics, monitors, rollouts, models, trainers,
+    sources and profiles: the sound rest, so that views can be checked as well. It is for looking at; `load` never returns one.
     """
     path = _where(path)
     folder = path.resolve().parent
@@ -111,13 +136,16 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
         models=models,
         rollouts={name: rollouts.build(name, found, endpoints.get(name), report) for name, found in sound("rollouts").items()},
     )
-    spec = _with_experiments(spec, declared, {section: sound(section) for section in ("metrics", "layers", "experiments")}, report)
+    spec = _with_experiments(
+        spec, declared, {section: sound(section) for section in ("metrics", "layers", "experiments", "monitors")}, report
+    )
     references.check(spec, declared, registered, report)
     rollouts.check(spec, declared, report)
     analyses.check(spec, declared, report)
     unit_metrics.check(spec, declared, report)
     experiment_checks.check(spec, declared, report)
     rules.check(spec, declared, report)
+    monitors.check(spec, declared, report)
     trainers.check(folder, models.values(), report)
     return spec
 
@@ -125,8 +153,10 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
 def _with_experiments(spec: ProjectSpec, declared: references.Declared, sections: dict[str, Entries], report: Report) -> ProjectSpec:
     built = {name: unit_metrics.build(name, values, report) for name, values in sections["metrics"].items()}
     entries = sections["experiments"]
+    watched = {name: monitors.build(name, values, report) for name, values in sections["monitors"].items()}
     spec = msgspec.structs.replace(
         spec,
+        monitors={name: monitor for name, monitor in watched.items() if monitor},
         metrics=unit_metrics.of_objectives(spec.objectives.values()) | {name: metric for name, metric in built.items() if metric},
         layers=experiments.layers(sections["layers"], spec.endpoints, report),
         analyses={name: analyses.build(name, values, report) for name, values in entries.items() if "arm" in values},
@@ -166,5 +196,6 @@ def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
         },
         layers={name: layer for name, layer in spec.layers.items() if report.sound(f"layers.{name}")},
         metrics={name: metric for name, metric in spec.metrics.items() if report.sound(f"metrics.{name}")},
+        monitors={name: monitor for name, monitor in spec.monitors.items() if report.sound(f"monitors.{name}")},
         models={name: found for name, found in spec.models.items() if report.sound(f"{found.path}:")},
     )

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 
-from . import quantities
 from .experiment_specs import Total
 from .names import NAME
 from .quantities import Mistake
 from .shapes import Key, Number, OneOf, Record, Text
+from .texts import DAYS
 
 _COUNTED = rf"{NAME}(\.{NAME})?"
 _TOTAL = rf"{NAME}|sum +{NAME}\.{NAME}"
 _RATE = rf"({_TOTAL}) */ *({_TOTAL})"
-_DAY = timedelta(days=1)
 
 
 def _counted(text: str) -> Total:
@@ -38,14 +36,6 @@ def _rate(text: str) -> tuple[Total, Total]:
     return above, below
 
 
-def _days(text: str) -> timedelta:
-    length = quantities.duration(text)
-    if length % _DAY:
-        raise Mistake(f"{text} is not in whole days", "write 1d or more: days are those of UTC")
-    return length
-
-
-_DAYS = Text(what="a number of days", pattern=quantities.DURATION, parse=_days, example="7d")
 METRIC = Record(
     noun="a metric",
     keys={
@@ -64,8 +54,8 @@ METRIC = Record(
             example="click / view",
             description="The ratio of two totals: click / view, sum view.seconds / view.",
         ),
-        "within": Key(shape=_DAYS, description="How long from a unit's first exposure, in whole days. Default: to the last look."),
-        "before": Key(shape=_DAYS, description="The same total in so many days before the first exposure, which reduces the variance."),
+        "within": Key(shape=DAYS, description="How long from a unit's first exposure, in whole days. Default: to the last look."),
+        "before": Key(shape=DAYS, description="The same total in so many days before the first exposure, which reduces the variance."),
         "at_most": Key(shape=Number(), example="50000", description="A unit's sum counts up to this."),
         "goal": Key(shape=OneOf(words=("maximise", "minimise"), near={"maximize": "maximise", "minimize": "minimise"})),
     },

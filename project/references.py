@@ -32,6 +32,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     experiments: tuple[str, ...] = ()
+    monitors: tuple[str, ...] = ()
 
 
 def check(spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]], report: Report) -> None:

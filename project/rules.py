@@ -56,7 +56,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
             _window(rule, key, report)
             _figures(rule, endpoint, key, report)
         _reserved(endpoint, report)
-        if _explores(endpoint, spec):
+        if explores(endpoint, spec):
             _closed_form(endpoint, report)
 
 
@@ -161,7 +161,7 @@ def _reserved(endpoint: Endpoint, report: Report) -> None:
             first.setdefault(position, key.removeprefix(f"endpoints.{endpoint.name}."))
 
 
-def _explores(endpoint: Endpoint, spec: ProjectSpec) -> bool:
+def explores(endpoint: Endpoint, spec: ProjectSpec) -> bool:
     """Whether an answer of it may be drawn."""
     layers = {layer.name for layer in spec.layers.values() if layer.endpoint == endpoint.name}
     arms = [arm for experiment in spec.experiments.values() if experiment.layer in layers for arm in experiment.arms]

@@ -11,6 +11,7 @@ from .event_keys import ENTITY, EVENT
 from .experiment_keys import EXPERIMENT, LAYER
 from .metric_keys import METRIC
 from .metrics import CHECK, check_problem
+from .monitor_keys import MONITOR
 from .names import NAME, PROJECT_LENGTH, name_problem, relation_problem
 from .quantities import Mistake
 from .rollout_keys import ROLLOUT
@@ -92,8 +93,8 @@ SECTIONS: dict[str, tuple[Shape, Callable[[str], tuple[str, str] | None]]] = {
     "metrics": (METRIC, name_problem),
     "layers": (LAYER, name_problem),
     "experiments": (EXPERIMENT, name_problem),
+    "monitors": (MONITOR, name_problem),
 }
-LATER_SECTIONS = ("monitors",)
 
 PROJECT = Record(
     noun="a project",
@@ -105,7 +106,6 @@ PROJECT = Record(
         ),
         **{section: Key(shape=MapOf(of=shape, names=judge, pattern=NAME)) for section, (shape, judge) in SECTIONS.items()},
     },
-    later=LATER_SECTIONS,
 )
 
 EVALUATE = Record(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from .experiment_specs import Analysis, Experiment, Layer, Metric
+from .monitor_specs import Monitor
 from .rule_specs import Rule
 
 AttributeType = Literal["bool", "int", "float", "string", "timestamp"]
@@ -245,6 +246,7 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     experiments: dict[str, Experiment] = {}
     layers: dict[str, Layer] = {}  # with those that an endpoint has by default
     metrics: dict[str, Metric] = {}  # with those that are objectives
+    monitors: dict[str, Monitor] = {}
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ def streams_of(spec: ProjectSpec, endpoint: Endpoint) -> tuple[Stream, ...]:
     """What its gateways fill, in the order of delivery."""
     if _assigns(spec, endpoint):
         return ("exposures", "rankings", "assignments")
-    return ("exposures", "rankings") if endpoint.explore else ("exposures",)
+    return ("exposures", "rankings") if endpoint.explore or watched(spec, endpoint) else ("exposures",)
 
 
 def logged(spec: ProjectSpec) -> tuple[Stream, ...]:
@@ -31,6 +31,11 @@ def _assigns(spec: ProjectSpec, endpoint: Endpoint) -> bool:
     """Whether there may be anything to assign: an endpoint's own layer is always there, and may be empty."""
     tried = {experiment.layer for experiment in spec.experiments.values()}
     return any(layer.endpoint == endpoint.name and (layer.holdout or layer.name in tried) for layer in spec.layers.values())
+
+
+def watched(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, ...]:
+    """The attributes of its requests that monitors group units by: what `rankings` says of a request."""
+    return tuple(sorted({monitor.units for monitor in spec.monitors.values() if monitor.endpoint == endpoint.name and monitor.units}))
 
 
 def exposed_events(spec: ProjectSpec) -> tuple[Event, ...]:

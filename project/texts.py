@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from . import quantities
 from .names import NAME, NAME_LENGTH, column_problem, name_problem
 from .quantities import Mistake
@@ -23,8 +25,16 @@ def _column(text: str) -> str:
     return text
 
 
+def _days(text: str) -> timedelta:
+    length = quantities.duration(text)
+    if length % timedelta(days=1):
+        raise Mistake(f"{text} is not in whole days", "write 1d or more: days are those of UTC")
+    return length
+
+
 NAME_SHAPE = name_text()
 WORDS = Text(what="text")
 DURATION = Text(what="a duration", pattern=quantities.DURATION, parse=quantities.duration, example="30m")
+DAYS = Text(what="a number of days", pattern=quantities.DURATION, parse=_days, example="7d")
 COLUMN = Text(what="a column's name", pattern=NAME, parse=_column)
 SHARE = Text(what="a share", pattern=quantities.PERCENT, parse=quantities.share, example="90%", numbers=True)

@@ -17,7 +17,7 @@ from ...errors import IsthmusError, NotFound
 from ...events.emit import emit_stream
 from ...events.port import Rejected, Row
 from ...project.rule_specs import Rule
-from ...project.streams import Stream, exposed_events, streams_of
+from ...project.streams import Stream, exposed_events, streams_of, watched
 from ...runtime import Project
 from ..port import NO_PARAMETERS, Reply
 from . import log_rows
@@ -95,6 +95,7 @@ class Gateway:
         )
         weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
         self._streams = streams_of(project.spec, declared)
+        self._watched = watched(project.spec, declared)
         self._tells_exposures = "assignments" in self._streams or bool(exposed_events(project.spec))
         self._models = Models(project, declared, self._rulebook, refresh=refresh)
 
@@ -217,7 +218,9 @@ class Gateway:
         if "rankings" in self._streams or assigner.assigns:
             spent = 1000 * (time.perf_counter() - question.began)
             overruled = outcome.overruled
-            rows["rankings"] = [log_rows.ranking(answered, asked.candidates, best, overruled, explore=outcome.explore, milliseconds=spent)]
+            said = log_rows.said(asked.context, self._watched)
+            row = log_rows.ranking(answered, asked.candidates, best, overruled, said, explore=outcome.explore, milliseconds=spent)
+            rows["rankings"] = [row]
         rows["assignments"] = self._arms.unlogged(assigner, answered.decision, asked.unit, answered.moment, asked.context)
         return rows
 

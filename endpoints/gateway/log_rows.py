@@ -74,8 +74,21 @@ class Overruled(msgspec.Struct, frozen=True):
     texts: tuple[str, ...] = ()
 
 
+def said(context: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    """What a request says of these attributes, as JSON. None: nothing."""
+    values = {name: context[name] for name in names if context.get(name) is not None}
+    return _encode(values).decode() if values else None
+
+
 def ranking(
-    answered: Answered, candidates: Sequence[Item], best: Sequence[int], overruled: Overruled, *, explore: float, milliseconds: float
+    answered: Answered,
+    candidates: Sequence[Item],
+    best: Sequence[int],
+    overruled: Overruled,
+    attributes: str | None,
+    *,
+    explore: float,
+    milliseconds: float,
 ) -> Row:
     gateway, _, number = answered.request_id.rpartition("-")
     return {
@@ -90,6 +103,7 @@ def ranking(
         "eligible": None if overruled.eligible is None else _encode(overruled.eligible).decode(),
         "rules": _encode(overruled.texts).decode() if overruled.texts else None,
         "rules_digest": overruled.digest,
+        "attributes": attributes,
     }
 
 

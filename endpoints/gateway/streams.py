@@ -66,6 +66,7 @@ RANKINGS = _stream(
     Column(name="eligible", type="string"),  # JSON list of places among the candidates that could be shown; null: all
     Column(name="rules", type="string"),  # JSON list of what rules did
     Column(name="rules_digest", type="string"),  # of the rules as they are written; null: there are none
+    Column(name="attributes", type="string"),  # JSON of what the request said of those that monitors group by; null: nothing
 )
 
 # A unit that was assigned to an arm, once a day and process at least; `segment` is '', or one row more for each, as 'platform=ios'.

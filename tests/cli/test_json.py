@@ -62,6 +62,7 @@ ELSEWHERE = {
 
 
 ELSEWHERE |= {f"experiment {name}": "tests/experiments/test_results.py" for name in ("list", "results", "power", "report")}
+ELSEWHERE |= {f"monitor {name}": "tests/experiments/test_monitors.py" for name in ("show", "list")}
 ELSEWHERE |= {
     f"experiment {name}": "tests/experiments/test_console.py" for name in ("start", "ramp", "stop", "close", "status", "history", "audit")
 }

@@ -31,6 +31,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "failed": "pipelines.document:StepFailure",
     "key": "pipelines.cache:KeyRecord",
     "model": "pipelines.predictor:Manifest",
+    "monitor": "experiments.monitors.snapshot:Snapshot",
     "notes": "pipelines.notes:Notes",
     "online_view": "adapters.local.online:_View",
     "raw": "events.raw_sources:RawSource",

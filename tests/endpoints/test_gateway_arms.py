@@ -10,12 +10,14 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from isthmus.endpoints.gateway.arms import Logged
 from isthmus.endpoints.gateway.assignment import Assignment
 from isthmus.endpoints.gateway.live_document import LiveArm
 from isthmus.endpoints.gateway.tally import Tally
 from isthmus.errors import Invalid, Refused
+from isthmus.project.monitor_specs import Monitor
 from isthmus.project.rule_specs import Condition
 from isthmus.tests.endpoints import shop
 from isthmus.tests.endpoints.shop import VARIANTS, Shop, live, run
@@ -34,6 +36,17 @@ def test_a_unit_s_parameters_reach_the_model_and_stand_in_the_answer_and_in_ever
             assert logged["config"] == 12
         assert (row["candidates"], row["model_order"], row["explored"], row["explore"]) == ("[1,2,3]", "[2,1,0]", False, 0.0)
         assert f"{row['gateway']}-{row['sequence']}" == row["event_id"] == ranking.request_id
+
+
+def test_of_a_requests_attributes_those_that_monitors_group_by_stand_in_its_ranking():
+    watched = {name: Monitor(name=name, endpoint="ranker", units=name) for name in ("platform", "age")}
+    with Shop(live(run()), spec=replace(shop.SPEC, monitors=watched)) as opened:
+        for request in ({"platform": "ios", "age": 41}, {"platform": "web"}, {}):
+            opened.rank(**request)
+        assert [row["attributes"] for row in opened.rows["rankings"]] == ['{"age":41,"platform":"ios"}', '{"platform":"web"}', None]
+    with Shop(live(run())) as opened:
+        opened.rank(platform="ios")
+        assert opened.rows["rankings"][0]["attributes"] is None, "nobody groups by it"
 
 
 def test_an_arm_aims_the_call_and_sets_the_share_that_is_explored():

@@ -17,6 +17,7 @@ from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
 from isthmus.errors import Invalid
 from isthmus.events.emit import emit_stream
 from isthmus.project.experiment_specs import Experiment, ExperimentArm, Layer
+from isthmus.project.monitor_specs import Monitor
 from isthmus.project.specs import Attribute, Endpoint, Event, ProjectSpec
 from isthmus.project.streams import applied, exposed_events, logged
 from isthmus.tests.endpoints import mini
@@ -134,7 +135,7 @@ def test_a_ranking_of_a_thousand_long_names_fits_a_record_and_one_that_does_not_
         encoded(rules_of(document), row | {"candidates": json.dumps(ids * 30)})
 
 
-def spec(*, explore=0, layers=(), experiments=(), attribute=None):
+def spec(*, explore=0, layers=(), experiments=(), attribute=None, monitors=()):
     events = {"view": Event(name="view", attributes=(attribute,))} if attribute else {}
     arms = (ExperimentArm(name="control"), ExperimentArm(name="treatment"))
     return ProjectSpec(
@@ -142,6 +143,7 @@ def spec(*, explore=0, layers=(), experiments=(), attribute=None):
         events=events,
         endpoints={"ranker": Endpoint(name="ranker", objective="ctr", unit="visitor_id", variants=(), explore=explore)},
         layers={layer.name: layer for layer in (Layer(name="ranker", endpoint="ranker"), *layers)},
+        monitors={monitor.name: monitor for monitor in monitors},
         experiments={name: Experiment(name=name, layer=layer, arms=arms, metric=("ctr",)) for name, layer in experiments},
     )
 
@@ -154,6 +156,8 @@ ALL = ("exposures", "rankings", "assignments")
     [
         ({}, ("exposures",), False),
         ({"explore": 5}, ("exposures", "rankings"), False),
+        ({"monitors": [Monitor(name="alike", endpoint="ranker", units="gender")]}, ("exposures", "rankings"), False),
+        ({"monitors": [Monitor(name="bias", endpoint="ranker", items="item_id")]}, ("exposures",), False),
         ({"experiments": [("v2", "ranker")]}, ALL, True),
         ({"layers": [Layer(name="home", endpoint="ranker", holdout=2)]}, ALL, True),
         ({"layers": [Layer(name="home", endpoint="ranker")]}, ("exposures",), False),

@@ -10,7 +10,6 @@ STEPS = "    steps: [{traffic: 25, bake: 15m}, {traffic: 50, bake: 30m, pause: t
 P, L, Q, F = "project.yaml", "models/logistic.yaml", "models/popularity.yaml", "profiles.yaml"
 CASES = {
     "an unknown section": (P, "objectives:", "objectves:", "objectves:", "objectves is not a key of a project", "did you mean objectives?"),
-    "monitors": (P, LAST, LAST + "monitors: {}\n", "monitors:", "not supported yet by this version", "take it out"),
     "a guardrail without a margin": (P, "metric: ctr}  ", "metric: ctr, guardrails: [{metric: ctr}]}  ", "guardrails:", "experiments.policy_test.guardrails[0]: it has no margin", "max_drop: 2%"),
     "a guardrail with two margins": (P, "metric: ctr}  ", "metric: ctr, guardrails: [{metric: ctr, max_drop: 1%, max_rise: 1%}]}  ", "guardrails:", "it has two margins", "one of"),
     "a weight of nothing": (P, "metric: ctr}  ", "metric: ctr, weights: {control: 0, treatment: 1}}  ", "weights:", "a weight is not above 0", "50"),

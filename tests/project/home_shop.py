@@ -1,4 +1,4 @@
-"""The shop of the experiments' specification (EXPERIMENTS.md, section 1); caps per unit, interleaving and monitors come later."""
+"""The shop of the experiments' specification (EXPERIMENTS.md, section 1); caps per unit and interleaving come later."""
 
 FILES = {
     "project.yaml": """
@@ -73,6 +73,13 @@ experiments:
   blend_up:
     {layer: home, arms: {control: {}, low: {blend: 0.3}, high: {blend: 0.7}}, share: 30%, metric: ctr, plan: {minimum_effect: 3%}}
   policy_test: {arm: impression.policy, control: random, treatment: bts, metric: ctr}
+monitors:
+  category_bias:
+    endpoint: ranker
+    items: item_profile.item_category
+    window: 7d
+    alarm: {shown_to_organic: 2, calibration: [0.67, 1.5], gini_rise: 0.05}
+  served_alike: {endpoint: ranker, units: gender, window: 7d, alarm: {satisfied_ratio: 0.8, mix_drift: 5%}}
 """,
     "features/item_profile.sql": """
 SELECT item_id, event_timestamp, 'ad' AS item_kind, 1 AS item_category FROM events_impression

@@ -8,6 +8,7 @@ import pytest
 from isthmus.events.readers import readers
 from isthmus.project import reach
 from isthmus.project.experiment_specs import ExperimentArm, ExperimentGuardrail, Layer, Metric, Plan, Total
+from isthmus.project.monitor_specs import Alarms, Monitor
 from isthmus.project.rule_specs import Condition
 from isthmus.project.specs import Parameter
 
@@ -52,6 +53,18 @@ def test_a_metric_is_a_sum_a_share_of_units_or_a_ratio(spec):
 def test_every_objective_is_a_metric(spec):
     assert spec.metrics["ctr"] == Metric(
         name="ctr", kind="rate", numerator=Total(event="click"), denominator=Total(event="impression"), objective="ctr"
+    )
+
+
+def test_what_a_monitor_says(spec):
+    assert spec.monitors["category_bias"] == Monitor(
+        name="category_bias",
+        endpoint="ranker",
+        items="item_profile.item_category",
+        alarm=Alarms(shown_to_organic=2, calibration=(0.67, 1.5), gini_rise=0.05),
+    )
+    assert spec.monitors["served_alike"] == Monitor(
+        name="served_alike", endpoint="ranker", units="gender", alarm=Alarms(satisfied_ratio=0.8, mix_drift=0.05)
     )
 
 
@@ -198,7 +211,7 @@ def test_a_layer_is_not_named_as_the_one_that_another_endpoint_has(shop):
 
 
 def test_a_segment_is_of_one_value(shop):
-    shop.edit(P, "gender: {type: string, required: false}", "age: {type: float, required: false}")
+    shop.edit(P, "gender: {type: string, required: false}", "gender: {type: string, required: false}, age: {type: float}")
     shop.edit(P, "segments:  [platform]", "segments:  [age]")
     (problem,) = shop.problems()
     assert "segments[0]: age is a float, and a segment is of one value" in problem.message
@@ -258,7 +271,6 @@ def test_several_mistakes_of_an_experiment_are_told_at_once(shop):
 LATER = {
     "    rules:\n": "    rules:\n      - cap: {by: item_id, max: 3, per: unit, in: 24h}\n",
     "  policy_test: {": "  order_duel: {layer: home, interleave: [champion, challenger], share: 10%, metric: ctr}\n  policy_test: {",
-    "name: home_shop\n": "name: home_shop\nmonitors:\n  served_alike: {endpoint: ranker, units: gender, window: 7d}\n",
 }
 
 
@@ -269,5 +281,5 @@ def test_what_comes_later_is_refused_by_name_and_nothing_else_of_the_page_is(sho
     assert all("not supported yet by this version" in problem.message for problem in problems)
     assert {problem.message.split(":")[0] for problem in problems} == {
         "endpoints.ranker.rules[0].cap.per", "endpoints.ranker.rules[0].cap.in",
-        "experiments.order_duel.interleave", "monitors",
+        "experiments.order_duel.interleave",
     }  # fmt: skip

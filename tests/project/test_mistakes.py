@@ -59,10 +59,10 @@ def test_a_name_in_the_file_and_in_the_folder_is_defined_twice(example):
     assert (problem.file, "first is in project.yaml:" in problem.message) == ("events/click.yaml", True)
 
 
-def test_a_section_of_a_later_version_in_its_own_file_is_refused_too(example):
+def test_a_monitor_in_its_own_file_is_judged_as_one_in_the_section(example):
     example.write("monitors/served_alike.yaml", "endpoint: ranker\n")
     (problem,) = example.problems()
-    assert (problem.file, problem.message) == ("monitors/served_alike.yaml", "monitors: not supported yet by this version")
+    assert (problem.file, problem.message) == ("monitors/served_alike.yaml", "monitors.served_alike: it groups nothing")
 
 
 def test_a_file_that_ends_in_yml_is_not_passed_over(example):

@@ -17,7 +17,7 @@ DEFINITION = {P: "project", L: "model", Q: "model", F: "profiles"}
 
 # What a schema can see in one file alone: words, keys, types, patterns. References and sums are the loader's.
 SEEN_BY_SCHEMA = [
-    "an unknown section", "monitors", "an experiment with arms of its own",
+    "an unknown section", "an experiment with arms of its own",
     "an arm that is no attribute", "rules", "shadow traffic", "unknown routing", "an unknown key of an event",
     "an unknown key of an attribute", "no name", "a bad name", "a doubled underscore", "now without a zone", "a type that is misspelt",
     "an entity's missing key", "a rate that is none", "a duration without a unit", "a duration that is none", "no within", "a goal",
@@ -63,6 +63,7 @@ SEEN_OF_THE_SHOP = [
     "a ratio of one total", "a ratio of a bare attribute", "a layer without an endpoint", "a holdout of thousandths", "a salt with a colon",
     "a name with a dot", "explore of an arm without its sign", "a share of thousandths", "a share without its sign",
     "targeting by nothing", "targeting by an unknown word", "a plan without an effect", "a plan of no day", "interleaving",
+    "a drift without its sign", "an alarm of an unknown figure",
 ]  # fmt: skip
 
 

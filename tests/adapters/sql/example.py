@@ -9,11 +9,12 @@ import isthmus
 from isthmus.endpoints.gateway.exposed import exposed_view
 from isthmus.events.relations import exactly_once_view
 from isthmus.experiments.cells import cells_sql
+from isthmus.experiments.monitors.units_sql import units_sql
 from isthmus.experiments.run_sql import ENDPOINT_UNITS, segment_units
 from isthmus.experiments.run_sql import cells_sql as cells_of_run
 from isthmus.feature_store.relations import objective_view
 from isthmus.project.load import load
-from isthmus.project.specs import Attribute, Event
+from isthmus.project.specs import Attribute, Endpoint, Event
 from isthmus.tests.experiments.fuller_shop import METRICS, SHOP
 
 FOLDER = Path(isthmus.__file__).parent / "examples" / "openbandit"
@@ -35,7 +36,7 @@ def example():
 
 
 def texts():
-    """The three views, the objective's view, the exactly-once view, exposed events, and sums of experiments."""
+    """The three views, the objective's view, the exactly-once view, exposed events, sums of experiments and what monitors count."""
     spec = example().spec
     ctr = spec.objectives["ctr"]
     by_unit = msgspec.structs.replace(ctr, unit="segment_id")
@@ -47,6 +48,7 @@ def texts():
         "run_cells": run_sql(),
         "run_segments": run_sql(units=segment_units(("platform", "country"))),
         "endpoint_units": run_sql(units=ENDPOINT_UNITS),
+        "monitor_units": _asked(units_sql(watched(), watched().endpoints["ranker"])),
         "arms_by_row": _asked(cells_sql(spec.analyses["policy_test"], ctr)),
         "arms_by_unit": _asked(cells_sql(spec.analyses["policy_test"], by_unit)),
     }
@@ -62,8 +64,19 @@ def run_sql(**how):
     return sql
 
 
+@cache
+def watched():
+    """A project with monitors, as far as their queries read it."""
+    ranker = Endpoint(name="ranker", objective="ctr", unit="visitor_id", variants=())
+    return msgspec.structs.replace(SHOP, endpoints={"ranker": ranker})
+
+
+DAYS = {"since": "'2019-11-24'", "earliest": "'2019-11-24'", "before": "'2019-11-17'", "first_end": "'2019-11-08'", "first": "'2019-11-01'"}
+
+
 def _asked(sql):
     moment = "TIMESTAMP '2019-12-01 00:00:00'"
-    for name, literal in {"control": "'random'", "treatment": "'bts'", "until": moment, "known": moment}.items():
+    values = {"control": "'random'", "treatment": "'bts'", "endpoint": "'ranker'", "until": moment, "known": moment} | DAYS
+    for name, literal in values.items():
         sql = sql.replace(f"${name}", literal)
     return sql

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.adapters.vertex import sql as bigquery
-from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES
+from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
 from isthmus.errors import Invalid
 from isthmus.events.relations import event_columns
 from isthmus.feature_store.schema import relation_columns
@@ -105,6 +105,7 @@ def relations():
     columns = {f"events_{event.name}": event_columns(event) for event in spec.events.values()}
     columns |= {"impression_raw": event_columns(spec.events["impression"]), **relation_columns(example())}
     columns |= {"events_view": event_columns(VIEW), "exposures": EXPOSURES.columns, "assignments": ASSIGNMENTS.columns}
+    columns |= {"rankings": RANKINGS.columns}
     columns |= {"events_purchase": event_columns(SHOP.events["purchase"])}
     typed = {name: {column.name: KINDS[column.type] for column in of_relation} for name, of_relation in columns.items()}
     typed["impression_raw"] |= {"correction": "INT64", "stored_timestamp": "TIMESTAMP", "payload_digest": "STRING"}

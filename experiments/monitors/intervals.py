@@ -1,0 +1,37 @@
+"""95 % intervals at the unit: what drawing whole units again and again would give, in closed form. Pure.
+
+A figure of totals over units has the variance of its linear part, unit by unit (the delta method, as in ratio.py); a bootstrap by unit
+has the same one, and the tests compare the two. Below 100 units, or 10 of what is counted, there is none, and so no alarm.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ...pipelines.statistics import Estimate
+from ..ratio import Z
+from ..sums import FEWEST_OUTCOMES, FEWEST_UNITS
+
+
+def enough(units: int, counted: float) -> bool:
+    return units >= FEWEST_UNITS and counted >= FEWEST_OUTCOMES
+
+
+def proportion(count: int, units: int) -> Estimate:
+    """Wilson's interval (1927). ValueError: of no unit."""
+    if not units:
+        raise ValueError("a share of nothing")
+    share, z2 = count / units, Z**2 / units
+    middle, half = share + z2 / 2, Z * math.sqrt(share * (1 - share) / units + z2 / (4 * units))
+    return Estimate(value=share, low=(middle - half) / (1 + z2), high=(middle + half) / (1 + z2))
+
+
+def around(value: float, variance: float, *, z: float = Z) -> Estimate:
+    half = z * math.sqrt(max(variance, 0.0))
+    return Estimate(value=value, low=value - half, high=value + half)
+
+
+def on_the_log(value: float, variance: float, *, z: float = Z) -> Estimate:
+    """Of a positive figure, with the variance of its logarithm."""
+    half = z * math.sqrt(max(variance, 0.0))
+    return Estimate(value=value, low=value * math.exp(-half), high=value * math.exp(half))

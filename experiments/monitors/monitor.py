@@ -1,0 +1,118 @@
+"""`isthmus monitor`: look at what an endpoint does to groups, keep what was seen, list the monitors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ...errors import Invalid, NotFound
+from ...project.monitor_specs import Monitor
+from ...project.names import did_you_mean
+from ...runtime import Project
+from ...times import utc_milliseconds
+from . import items, snapshot, units
+from .reading import reading
+from .snapshot import Snapshot
+
+
+def look(project: Project, name: str, *, as_of: datetime | None = None, last: bool = False) -> Snapshot:
+    """What the monitor says now, which is kept; by `as_of` nothing is kept. `last`: what was kept last, without a query.
+
+    NotFound: no such monitor; nothing was kept yet. Invalid: the endpoint has answered nobody, `as_of` has not come yet.
+    """
+    monitor = declared(project, name)
+    if last:
+        return _last(project, monitor, as_of)
+    now = project.now()
+    moment = now if as_of is None else utc_milliseconds(as_of)
+    if moment > now:
+        raise Invalid(f"{moment:%Y-%m-%d %H:%M} has not come yet", remedy="leave it out")
+    seen = _seen(project, monitor, moment)
+    if as_of is None:
+        snapshot.keep(project.target.blobs, seen)
+    return seen
+
+
+def declared(project: Project, name: str) -> Monitor:
+    """NotFound."""
+    monitors = project.spec.monitors
+    if name not in monitors:
+        there = ", ".join(monitors) or "none"
+        raise NotFound(f"project.yaml has no monitor {name} (it has: {there})", remedy=did_you_mean(name, monitors))
+    return monitors[name]
+
+
+def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapshot:
+    if as_of is not None:
+        raise Invalid("--last is the newest look, and --as-of is another one", remedy="take one of the two out")
+    seen = snapshot.newest(project.target.blobs, monitor.name)
+    if seen is None:
+        raise NotFound(f"nobody has looked at {monitor.name} yet", remedy=f"isthmus monitor {monitor.name}")
+    return seen
+
+
+def _seen(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
+    kind = units if monitor.units else items
+    of = reading(project, monitor, kind.STREAM, moment)
+    seen = kind.seen(project, monitor, of)
+    if not seen.units:
+        raise Invalid(
+            f"{monitor.endpoint} has answered nobody from {of.since} to {of.until}: monitor {monitor.name} has nothing to see",
+            remedy=f"its log begins on {of.first}: write a longer window, or --as-of a day of it",
+        )
+    return Snapshot(
+        target=project.target.name,
+        monitor=monitor.name,
+        endpoint=monitor.endpoint,
+        kind=monitor.kind,
+        groups=monitor.groups,
+        window=monitor.window.days,
+        alarm=monitor.alarm,
+        as_of=moment,
+        since=of.since,
+        until=of.until,
+        first=(of.first, of.first_end - timedelta(days=1)),
+        units=seen.units,
+        rows=seen.rows,
+        notes=seen.notes,
+    )
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A monitor of project.yaml and what it last said; None: nobody has looked."""
+
+    monitor: str
+    endpoint: str
+    kind: str
+    groups: str
+    window: int  # days
+    until: str | None = None  # the last day that was looked at
+    alarms: tuple[str, ...] = ()  # figures, with the group
+
+
+def listed(project: Project) -> tuple[Listed, ...]:
+    return tuple(_listed(project, monitor) for monitor in project.spec.monitors.values())
+
+
+def _listed(project: Project, monitor: Monitor) -> Listed:
+    seen = snapshot.newest(project.target.blobs, monitor.name)
+    return Listed(
+        monitor=monitor.name,
+        endpoint=monitor.endpoint,
+        kind=monitor.kind,
+        groups=monitor.groups,
+        window=monitor.window.days,
+        until=seen.until.isoformat() if seen else None,
+        alarms=tuple(dict.fromkeys(f"{row.figure} {row.group}".strip() for row in seen.alarms)) if seen else (),
+    )
+
+
+def beside(monitors: Mapping[str, Monitor], name: str) -> str | None:
+    """Another monitor of the same endpoint, of the other kind: what to ask next."""
+    own = monitors[name]
+    return next((other.name for other in monitors.values() if (other.endpoint, other.kind) == (own.endpoint, _OTHER[own.kind])), None)
+
+
+_OTHER = {"items": "units", "units": "items"}

@@ -1,0 +1,81 @@
+"""The days that a monitor reads: its window, the one before, and the first one that there is."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import msgspec
+
+from ...errors import Invalid
+from ...project.monitor_specs import Monitor
+from ...project.streams import Stream
+from ...runtime import Project
+from ...times import utc_milliseconds
+from .snapshot import Row
+
+_DAY = timedelta(days=1)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a query showed. `units`: active in the window."""
+
+    units: int
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """Days are UTC's. What happened before `ends` is counted, and outcomes that are known at `known`; both are the moment asked for."""
+
+    since: date
+    until: date  # included: that of the last moment counted, which is over only where it is asked at midnight
+    first: date
+    length: timedelta
+    ends: datetime
+    known: datetime
+
+    @property
+    def first_end(self) -> date:
+        """Not included."""
+        return self.first + self.length
+
+    def parameters(self) -> dict[str, object]:
+        """Of every query: moments, and dates as tables have them."""
+        days = {"since": self.since, "before": self.since - self.length, "first": self.first, "first_end": self.first_end}
+        return {"until": self.ends} | {name: day.isoformat() for name, day in days.items()}
+
+
+def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
+    """Invalid: the endpoint has answered nobody before the moment."""
+    ends, known = _counted(project, monitor, moment)
+    until = (ends - _MILLISECOND).date()
+    return Reading(
+        since=until - monitor.window + _DAY,
+        until=until,
+        first=_first_day(project, monitor, stream, ends),
+        length=monitor.window,
+        ends=ends,
+        known=known,
+    )
+
+
+def _counted(project: Project, monitor: Monitor, moment: datetime) -> tuple[datetime, datetime]:
+    """An old log (`now:`) is complete: its last moment counts, with its outcomes."""
+    if project.spec.now is None or moment != utc_milliseconds(project.spec.now):
+        return moment, moment
+    objective = project.spec.objectives[project.spec.endpoints[monitor.endpoint].objective]
+    return moment + _MILLISECOND, moment + objective.within
+
+
+def _first_day(project: Project, monitor: Monitor, stream: Stream, ends: datetime) -> date:
+    first = None
+    if project.target.warehouse.observe(stream) is not None:
+        sql = f"SELECT min(dt) AS first_day FROM {stream} WHERE endpoint = $endpoint AND event_timestamp < $until"
+        first = project.target.warehouse.query(sql, {"endpoint": monitor.endpoint, "until": ends})["first_day"][0].as_py()
+    if first is None:
+        raise Invalid(
+            f"{monitor.endpoint} has answered nobody that {stream} tells of: monitor {monitor.name} has nothing to see",
+            remedy=f"isthmus apply; then answers of isthmus gateway {monitor.endpoint} are logged",
+        )
+    return date.fromisoformat(first)

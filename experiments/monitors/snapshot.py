@@ -1,0 +1,119 @@
+"""What a monitor saw, as it is stored: one document a day, `monitors/<monitor>/<day>.json` in the blob store, the newest last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Literal, get_args
+
+import msgspec
+
+from ...formats import StoredDocument, decode
+from ...project.monitor_specs import Alarms
+from ...storage import BlobStore
+
+ItemFigure = Literal[
+    "shown",  # share of the exposures
+    "seen",  # ... each weighed by 1 / log2(1 + position)
+    "catalogue",  # share of the items that there are
+    "never_shown",  # share of the group's items that nobody was shown
+    "organic",  # share of the clicks among answers that were drawn
+    "shown_to_organic",
+    "calibration",  # clicks over the sum of scores
+    "gini",  # of the exposures over the items that there are
+    "gini_rise",  # ... less that of the first window
+    "effective_items",  # as many items, shown equally often, are as spread: exp(entropy)
+]
+UnitFigure = Literal[
+    "mix",  # share of the active units
+    "mix_drift",  # ... less that of the first window
+    "satisfied",  # share of the group's units with an outcome
+    "satisfied_ratio",  # the lowest of these over the highest, which is that of `against`
+    "returning",  # share of the group's units of the window before that are active in this one
+]
+Figure = ItemFigure | UnitFigure
+Scope = Literal["window", "day", "version"]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure of a group; group "": of all. An end that is None: too little is there for an interval, and for an alarm."""
+
+    figure: Figure
+    group: str
+    value: float
+    low: float | None = None  # 95 %
+    high: float | None = None
+    alarm: bool = False  # the whole interval lies beyond the limit
+    scope: Scope = "window"
+    of: str = ""  # the day (YYYY-MM-DD), or model@version
+    count: int = 0  # what it rests on: exposures, explored clicks, clicks, items, or units
+    against: str = ""  # of a ratio, the group below the line
+
+
+class Snapshot(StoredDocument, frozen=True, kw_only=True):
+    """`since` .. `until`: UTC days, both included. `first`: the first window's, which drift and rise are measured from."""
+
+    target: str
+    monitor: str
+    endpoint: str
+    kind: Literal["items", "units"]
+    groups: str  # `view.feature`, a key, or an attribute of requests
+    window: int  # days
+    alarm: Alarms
+    as_of: datetime
+    since: date
+    until: date
+    first: tuple[date, date]
+    units: int  # active in the window
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()  # what could not be told, and why
+
+    @property
+    def alarms(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.alarm)
+
+    def of(self, figure: Figure, *, scope: Scope = "window", of: str = "") -> dict[str, Row]:
+        """By group, in the order of the rows."""
+        return {row.group: row for row in self.rows if (row.figure, row.scope, row.of) == (figure, scope, of)}
+
+    def labels(self, scope: Scope) -> tuple[str, ...]:
+        """The days or versions that have figures."""
+        return tuple(dict.fromkeys(row.of for row in self.rows if row.scope == scope))
+
+    def __str__(self) -> str:
+        from .text import text
+
+        return text(self)
+
+
+def figures(kind: Literal["items", "units"]) -> tuple[Figure, ...]:
+    return get_args(ItemFigure if kind == "items" else UnitFigure)
+
+
+def keep(blobs: BlobStore, seen: Snapshot) -> None:
+    """The last one of a day stays."""
+    blobs.put(f"{_folder(blobs, seen.monitor)}{seen.until:%Y-%m-%d}.json", msgspec.json.encode(seen))
+
+
+def newest(blobs: BlobStore, monitor: str) -> Snapshot | None:
+    """None: nobody has looked yet."""
+    uris = _uris(blobs, monitor)
+    return _read(blobs, uris[-1]) if uris else None
+
+
+def stored(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator[Snapshot]:
+    """The last so many, the oldest first; one is read at a time."""
+    for uri in _uris(blobs, monitor)[-days:]:
+        yield _read(blobs, uri)
+
+
+def _read(blobs: BlobStore, uri: str) -> Snapshot:
+    return decode(blobs.get(uri), Snapshot, what=uri)
+
+
+def _uris(blobs: BlobStore, monitor: str) -> list[str]:
+    return [blob.uri for blob in blobs.list(_folder(blobs, monitor))]
+
+
+def _folder(blobs: BlobStore, monitor: str) -> str:
+    return f"{blobs.root.rstrip('/')}/monitors/{monitor}/"

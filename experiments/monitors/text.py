@@ -1,0 +1,149 @@
+"""A monitor's snapshot as the console shows it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..results_text import aligned
+from .snapshot import Figure, Row, Snapshot
+
+_WEEK = 7
+Table = list[list[str]]
+
+
+def text(seen: Snapshot) -> str:
+    return "\n".join(_lines(seen))
+
+
+def _lines(seen: Snapshot) -> Iterator[str]:
+    yield f"{seen.monitor}   {seen.endpoint}, {_days(seen.window)} to {seen.until:%Y-%m-%d}"
+    table = _units_table(seen) if seen.kind == "units" else _items_table(seen)
+    yield from aligned(table, left=(0, len(table[0]) - 1))
+    yield from _over_all(seen)
+    yield from _by_version(seen)
+    yield from (f"  {note}" for note in seen.notes)
+    yield f"what it means   {'; '.join(meanings(seen)) or _quiet(seen)}"
+    if seen.alarms:
+        yield f"what helps      {_help(seen)}"
+
+
+def _days(number: int) -> str:
+    return "1 day" if number == 1 else f"{number} days"
+
+
+def _quiet(seen: Snapshot) -> str:
+    asked = any(getattr(seen.alarm, name) is not None for name in seen.alarm.__struct_fields__)
+    return "no figure is beyond its limit" if asked else "nothing is an alarm here: write `alarm:` with limits"
+
+
+def _units_table(seen: Snapshot) -> Table:
+    mix, drift, satisfied, returning = (seen.of(figure) for figure in ("mix", "mix_drift", "satisfied", "returning"))
+    first = "first week" if seen.window == _WEEK else f"first {_days(seen.window)}"
+    rows = [[_label(seen), "active units", f"mix ({first})", "satisfied", "returning", ""]]
+    for group, row in mix.items():
+        before = f" ({100 * (row.value - drift[group].value):.1f})" if group in drift else ""
+        cells = [group, f"{row.count:,}", f"{_percent(row)}{before}", _percent(satisfied.get(group)), _percent(returning.get(group), 0)]
+        rows.append([*cells, "     ".join(_remarks(seen, group))])
+    return rows
+
+
+def _remarks(seen: Snapshot, group: str) -> Iterator[str]:
+    worst, drift = seen.of("satisfied_ratio").get(group), seen.of("mix_drift").get(group)
+    if worst:
+        yield f"satisfied {worst.value:.2f} of {worst.against}'s   {worst.low:.2f} .. {worst.high:.2f}{_alarm(worst)}"
+    if drift and drift.alarm:
+        yield f"mix {100 * drift.value:+.1f} points{_alarm(drift)}"
+
+
+def _items_table(seen: Snapshot) -> Table:
+    columns: tuple[tuple[Figure, str], ...] = (
+        ("shown", "shown"),
+        ("seen", "by position"),
+        ("catalogue", "catalogue"),
+        ("organic", "organic"),
+    )
+    there = [(figure, name) for figure, name in columns if seen.of(figure)]
+    rows = [[_label(seen), "exposures", *(name for _, name in there), "clicks / scores", ""]]
+    calibration, organic = seen.of("calibration"), seen.of("shown_to_organic")
+    for group, row in seen.of("shown").items():
+        figures = [_percent(seen.of(figure).get(group)) for figure, _ in there]
+        remarks = [f"shown {_ranged(ratio)} of its organic share{_alarm(ratio)}" for ratio in [organic.get(group)] if ratio]
+        rows.append([group, f"{row.count:,}", *figures, _calibration(calibration.get(group)), "     ".join(remarks)])
+    return rows
+
+
+def _calibration(row: Row | None) -> str:
+    return f"{_ranged(row)}{_alarm(row)}" if row else "-"
+
+
+def _over_all(seen: Snapshot) -> Iterator[str]:
+    """What has no group."""
+    gini, rise, effective, never = (seen.of(name).get("") for name in ("gini", "gini_rise", "effective_items", "never_shown"))
+    parts = [f"Gini {gini.value:.3f}"] if gini else []
+    parts += [f"{_ranged(rise, '+.3f')} since the first window{_alarm(rise)}"] if rise else []
+    parts += [f"as spread as {effective.value:,.0f} items shown equally often"] if effective else []
+    parts += [f"never shown {100 * never.value:.0f} % of {never.count:,} items"] if never else []
+    if parts:
+        yield f"  concentration   {'   '.join(parts)}"
+
+
+def _by_version(seen: Snapshot) -> Iterator[str]:
+    """The figure that decides, where more than one version answered."""
+    figures: tuple[Figure, ...] = ("satisfied_ratio",) if seen.kind == "units" else ("gini", "shown_to_organic")
+    versions = seen.labels("version")
+    for version in versions if len(versions) > 1 else ():
+        rows = [row for figure in figures for row in seen.of(figure, scope="version", of=version).values()]
+        told = [f"{_named(row)} {_ranged(row)}{_alarm(row)}" for row in rows if row.low is not None]
+        if told:
+            yield f"  {version:<15} {'   '.join(told)}"
+
+
+def _named(row: Row) -> str:
+    if row.figure == "satisfied_ratio":
+        return f"satisfied {row.group} / {row.against}"
+    return f"{row.figure.replace('_', ' ')} {row.group}".strip()
+
+
+def meanings(seen: Snapshot) -> Iterator[str]:
+    """Of each alarm, in words; of a version's only where the window has none of its kind."""
+    whole = {row.figure for row in seen.alarms if row.scope == "window"}
+    returning = seen.of("returning")
+    for row in seen.alarms:
+        if row.scope == "version" and row.figure in whole:
+            continue
+        under = f" under {row.of}" if row.scope == "version" else ""
+        if row.figure == "satisfied_ratio":
+            less = [returning[name].value for name in (row.group, row.against) if name in returning]
+            back = " and comes back less" if len(less) == 2 and less[0] < less[1] else ""
+            then = f"a model trained on these clicks will serve {row.against} better still"
+            yield f"{row.group} finds less here than {row.against}{back}{under}; {then}"
+        elif row.figure == "mix_drift":
+            yield f"{row.group} is {'more' if row.value > 0 else 'less'} of those who come than in the first window{under}"
+        elif row.figure == "shown_to_organic":
+            yield f"{row.group} is shown {row.value:.1f} times as much as it is clicked where no model chose{under}"
+        elif row.figure == "calibration":
+            yield f"{row.group or 'everything'} is clicked {row.value:.2f} times as often as the scores say{under}"
+        elif row.figure == "gini_rise":
+            yield f"fewer items get more of what is shown than in the first window{under}"
+
+
+def _help(seen: Snapshot) -> str:
+    if seen.kind == "units":
+        return f"a model that reads {seen.groups}, more `explore`, a cap per response; then compare here by version"
+    return "more `explore`, a cap per response, a model that is trained again on explored answers; then compare here by version"
+
+
+def _label(seen: Snapshot) -> str:
+    return seen.groups.rpartition(".")[2]
+
+
+def _percent(row: Row | None, digits: int = 1) -> str:
+    return "-" if row is None else f"{100 * row.value:.{digits}f} %"
+
+
+def _ranged(row: Row, spec: str = ".2f") -> str:
+    return f"{row.value:{spec}}" + (f" ({row.low:{spec}} .. {row.high:{spec}})" if row.low is not None and row.high is not None else "")
+
+
+def _alarm(row: Row) -> str:
+    return "   ALARM" if row.alarm else ""

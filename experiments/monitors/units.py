@@ -1,0 +1,153 @@
+"""A monitor of units: the query's cells, put together by group, and what each figure says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ...errors import Invalid
+from ...pipelines.statistics import Estimate
+from ...project.monitor_specs import Alarms, Monitor
+from ...project.reach import path
+from ...project.streams import Stream
+from ...runtime import Project
+from . import alike
+from .alike import Kind
+from .intervals import proportion
+from .reading import Reading, Seen
+from .snapshot import Row, Scope, UnitFigure
+from .units_sql import units_sql
+
+STREAM: Stream = "rankings"
+NOBODY_SAID = "(not said)"  # the group of units whose requests left the attribute out
+Kinds = dict[str, Kind]
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """Units of one kind of request. `back`: they are also active in the window after."""
+
+    period: str
+    day: str
+    version: str
+    group: str
+    satisfied: bool
+    back: bool
+    units: int
+
+
+def seen(project: Project, monitor: Monitor, of: Reading) -> Seen:
+    """Raises as `read`."""
+    endpoint = project.spec.endpoints[monitor.endpoint]
+    outcome = project.spec.objectives[endpoint.objective].outcome
+    outcomes = path(outcome, endpoint.unit, project.spec.events) is not None
+    cells = read(project, monitor, of)
+    return Seen(
+        units=sum(cell.units for cell in cells if cell.period == "now"),
+        rows=tuple(rows(cells, monitor.alarm, outcomes=outcomes)),
+        notes=() if outcomes else (f"satisfied: no {outcome} comes to a {endpoint.unit}",),
+    )
+
+
+def read(project: Project, monitor: Monitor, of: Reading) -> tuple[Cell, ...]:
+    """Invalid: the log was made before monitors, and nobody applied it again."""
+    endpoint = project.spec.endpoints[monitor.endpoint]
+    state = project.target.warehouse.observe("rankings")
+    if state is not None and "attributes" not in {column.name for column in state.columns}:
+        raise Invalid("rankings has no column attributes yet", remedy="isthmus apply, then start the gateways again")
+    days = of.parameters()
+    asked = {"endpoint": endpoint.name, "earliest": days["since"]} | days
+    if path(project.spec.objectives[endpoint.objective].outcome, endpoint.unit, project.spec.events) is None:
+        del asked["earliest"]
+    rows = project.target.warehouse.query(units_sql(project.spec, endpoint), asked).to_pylist()
+    return tuple(_cell(row, monitor.units) for row in rows)
+
+
+def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
+    return Cell(
+        period=row["period"],
+        day=row["day"],
+        version=row["version"],
+        group=group_of(row["attributes"], attribute),
+        satisfied=bool(row["satisfied"]),
+        back=bool(row["back"]),
+        units=int(row["units"]),
+    )
+
+
+def group_of(attributes: str | None, name: str) -> str:
+    """The value that a request's JSON gives an attribute, as a group is called: text as it is, else as JSON spells it."""
+    value = msgspec.json.decode(attributes, type=dict[str, Any]).get(name) if attributes else None
+    if value is None:
+        return NOBODY_SAID
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iterator[Row]:
+    """`outcomes`: whether there are any to be satisfied by. A day has no alarm: seven looks a week at one limit would cry too often."""
+    now, first = (kinds(cell for cell in cells if cell.period == period) for period in ("now", "first"))
+    yield from _mix_rows(now, "window")
+    yield from _drift_rows(now, first, alarm)
+    if outcomes:
+        yield from _satisfied_rows(now, alarm, "window")
+    yield from _returning_rows([cell for cell in cells if cell.period == "before"])
+    for day in sorted({cell.day for cell in cells if cell.period == "day"}):
+        yield from _part([cell for cell in cells if cell.day == day], Alarms(), "day", day, outcomes=outcomes)
+    for version in sorted({cell.version for cell in cells if cell.period == "now"}, key=_order):
+        yield from _part(
+            [cell for cell in cells if cell.period == "now" and cell.version == version], alarm, "version", version, outcomes=outcomes
+        )
+
+
+def _order(version: str) -> tuple[str, int]:
+    """model@10 after model@9."""
+    model, _, number = version.rpartition("@")
+    return model, int(number) if number.isdigit() else 0
+
+
+def _part(cells: Iterable[Cell], alarm: Alarms, scope: Scope, of: str, *, outcomes: bool) -> Iterator[Row]:
+    groups = kinds(cells)
+    yield from _mix_rows(groups, scope, of)
+    if outcomes:
+        yield from _satisfied_rows(groups, alarm, scope, of)
+
+
+def kinds(cells: Iterable[Cell]) -> Kinds:
+    """By group, in the order of their names."""
+    groups: Kinds = {}
+    for cell in cells:
+        groups[cell.group] = groups.get(cell.group, Kind(0)) + Kind(cell.units, cell.units * cell.satisfied)
+    return dict(sorted(groups.items()))
+
+
+def _mix_rows(groups: Kinds, scope: Scope, of: str = "") -> Iterator[Row]:
+    for name, share in alike.mix(groups).items():
+        yield _row("mix", name, share, groups[name].units, scope=scope, of=of)
+
+
+def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
+    limit = math.inf if alarm.mix_drift is None else alarm.mix_drift
+    for name, moved in alike.drift(now, first).items():
+        row = _row("mix_drift", name, moved, now[name].units if name in now else 0)
+        yield msgspec.structs.replace(row, alarm=moved.low > limit or moved.high < -limit)
+
+
+def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, of: str = "") -> Iterator[Row]:
+    for name, kind in groups.items():
+        yield _row("satisfied", name, proportion(kind.satisfied, kind.units), kind.units, scope=scope, of=of)
+    worst = alike.lowest_over_highest({name: kind for name, kind in groups.items() if name != NOBODY_SAID})
+    if worst is not None:
+        row = _row("satisfied_ratio", worst.lowest, worst.ratio, groups[worst.lowest].units, scope=scope, of=of)
+        beyond = alarm.satisfied_ratio is not None and worst.ratio.high < alarm.satisfied_ratio
+        yield msgspec.structs.replace(row, against=worst.highest, alarm=beyond)
+
+
+def _returning_rows(cells: Sequence[Cell]) -> Iterator[Row]:
+    for name, kind in kinds(msgspec.structs.replace(cell, satisfied=cell.back) for cell in cells).items():
+        yield _row("returning", name, proportion(kind.satisfied, kind.units), kind.units)
+
+
+def _row(figure: UnitFigure, group: str, share: Estimate, count: int, *, scope: Scope = "window", of: str = "") -> Row:
+    return Row(figure=figure, group=group, value=share.value, low=share.low, high=share.high, scope=scope, of=of, count=count)

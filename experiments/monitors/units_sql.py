@@ -1,0 +1,63 @@
+"""The query of a monitor of units, in the neutral subset: whom an endpoint's gateways answered, and who of them found something.
+
+A unit stands by its first answer of a period (of those whose request said something of it): by the version that gave it, and by the
+attributes of that request. They are JSON, which the SQL of all targets does not take apart, so the caller does.
+"""
+
+from __future__ import annotations
+
+from ...project.reach import path
+from ...project.specs import Endpoint, Objective, ProjectSpec
+from ..run_sql import unit_rows
+
+_NOW, _BEFORE, _FIRST = "dt >= $since", "dt >= $before AND dt < $since", "dt >= $first AND dt < $first_end"
+
+
+def units_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
+    """Columns: period, day, version, attributes, satisfied, back (0 or 1), units (int64).
+
+    period: `now`, the window; `day`, each day of it; `before`, the window before, with who is `back` in this one; `first`, the first one.
+    Parameters: $endpoint; $until (not included); the dates $earliest = $since, $before, $first and $first_end (not included).
+    """
+    objective = spec.objectives[endpoint.objective]
+    satisfied = _satisfied(spec, objective, endpoint.unit)
+    return f"""WITH answers AS (SELECT unit, dt, version, attributes, event_timestamp, event_id FROM rankings
+  WHERE endpoint = $endpoint AND event_timestamp < $until AND ({_NOW} OR ({_BEFORE}) OR ({_FIRST}))),
+outcomes AS ({satisfied}),
+units_now AS ({_first_of("unit", _NOW)}),
+units_of_day AS ({_first_of("unit, dt", _NOW)})
+SELECT 'now' AS period, '' AS day, version, attributes, {_found("outcome")}, 0 AS back, count(*) AS units
+  FROM units_now LEFT JOIN (SELECT unit FROM outcomes GROUP BY unit) AS outcome ON outcome.unit = units_now.unit
+  GROUP BY version, attributes, {_flag("outcome")}
+UNION ALL SELECT 'day' AS period, units_of_day.dt AS day, '' AS version, attributes, {_found("outcome")}, 0 AS back, count(*) AS units
+  FROM units_of_day LEFT JOIN outcomes AS outcome ON outcome.unit = units_of_day.unit AND outcome.day = units_of_day.dt
+  GROUP BY units_of_day.dt, attributes, {_flag("outcome")}
+UNION ALL SELECT 'before' AS period, '' AS day, earlier.version, earlier.attributes, 0 AS satisfied, {_flag("again")} AS back,
+  count(*) AS units FROM ({_first_of("unit", _BEFORE)}) AS earlier LEFT JOIN units_now AS again ON again.unit = earlier.unit
+  GROUP BY earlier.version, earlier.attributes, {_flag("again")}
+UNION ALL SELECT 'first' AS period, '' AS day, '' AS version, attributes, 0 AS satisfied, 0 AS back, count(*) AS units
+  FROM ({_first_of("unit", _FIRST)}) AS begun GROUP BY attributes"""
+
+
+def _first_of(key: str, when: str) -> str:
+    order = "CASE WHEN attributes IS NULL THEN 1 ELSE 0 END, event_timestamp, event_id"
+    return (
+        "SELECT unit, dt, version, attributes FROM (SELECT unit, dt, version, attributes, "
+        f"row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS isthmus_place FROM answers WHERE {when}) "
+        "AS isthmus_answers WHERE isthmus_place = 1"
+    )
+
+
+def _flag(joined: str) -> str:
+    return f"CASE WHEN {joined}.unit IS NULL THEN 0 ELSE 1 END"
+
+
+def _found(joined: str) -> str:
+    return f"{_flag(joined)} AS satisfied"
+
+
+def _satisfied(spec: ProjectSpec, objective: Objective, unit: str) -> str:
+    """Columns: unit, day, once each."""
+    if path(objective.outcome, unit, spec.events) is None:
+        return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"
+    return f"SELECT unit, day FROM ({unit_rows(spec, objective.outcome, unit)}) AS happened GROUP BY unit, day"
