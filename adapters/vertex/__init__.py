@@ -1,4 +1,4 @@
-"""Google Vertex AI, and Storage, BigQuery, Pub/Sub, Monitoring, Logging. Lazy: Google's clients come with the first port."""
+"""Google Vertex AI, and Storage, BigQuery, Pub/Sub, Firestore, Monitoring, Logging. Lazy: Google's clients come with the first port."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ _CLIENTS = (
     "google.cloud.aiplatform_v1",
     "google.cloud.bigquery",
     "google.cloud.bigquery_storage_v1",
+    "google.cloud.firestore_v1",
     "google.cloud.logging_v2",
     "google.cloud.monitoring_v3",
     "google.cloud.pubsub_v1",
@@ -30,6 +31,7 @@ ADAPTER = Adapter(
         "pipelines": f"{__name__}.pipelines:VertexPipelines",
         "registry": f"{__name__}.registry:VertexRegistry",
         "endpoints": f"{__name__}.endpoints:VertexEndpoints",
+        "counters": f"{__name__}.counters:FirestoreCounters",
         "metrics": f"{__name__}.metrics:CloudMonitoring",
         "traffic_script": f"{__name__}.scripted:StackTrafficScript",
         "logs": f"{__name__}.logs:CloudLogging",

@@ -47,7 +47,12 @@ _ROWS = (
         why="a dedicated endpoint's; with `endpoint: shared` it is 1,500,000",
     ),
     Capability(name="invoke.parameters", level="native", known="sdk", why="PredictRequest.parameters, a protobuf Value"),
-    Capability(name="counters", level="refused", known="docs", why="Firestore has it, this adapter not yet"),
+    Capability(
+        name="counters",
+        level="native",
+        known="docs",
+        why="Firestore: a database an endpoint, increments and deletions in one commit; an answer of over 500 places takes two",
+    ),
     Capability(name="shadow.native", level="refused", known="sdk", why="Vertex AI mirrors no requests"),
     Capability(name="guarded_replace", level="refused", known="sdk", why="Vertex AI has none: rollouts move traffic between variants"),
     Capability(

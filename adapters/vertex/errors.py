@@ -177,6 +177,12 @@ def _enable(words: str, metadata: Mapping[str, str]) -> str:
     return f"gcloud services enable {service}" + (f" --project {project}" if project else "")
 
 
+def is_disabled(error: IsthmusError) -> bool:
+    """Whether it says that an API is not enabled in the project: so nothing of it is there."""
+    answer = None if error.__cause__ is None else answered(error.__cause__)
+    return answer is not None and bool(answer.enable)
+
+
 def _status(error: Any) -> str:
     if error.grpc_status_code is not None:
         return str(error.grpc_status_code.name)

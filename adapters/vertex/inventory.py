@@ -9,7 +9,8 @@ from typing import Any, final
 from ...errors import Invalid
 from ...storage import Resource
 from ...target import Target
-from . import events, online, removal, warehouse
+from ..common.counters import KIND as COUNTERS
+from . import counters, events, online, removal, warehouse
 from .names import NAME_LABEL, labelled
 from .session import Session, of
 
@@ -18,6 +19,7 @@ Found = dict[tuple[str, str], str]  # (kind, name) -> the provider's name
 # kind -> what deletes it: absent is success. In the order in which a project is taken down: users before what they use.
 DELETERS: dict[str, Callable[[Session, str], None]] = {
     "endpoint": removal.endpoint,
+    COUNTERS: counters.remove,
     "pipeline": removal.pipeline,
     online.KIND: online.remove,
     online.STORE: removal.store,
@@ -40,6 +42,7 @@ class VertexInventory:
         resources = _labelled(session, project)
         if project == session.name:
             resources |= online.listed(session) | warehouse.listed(session)
+            resources |= {(COUNTERS, endpoint): database for endpoint, database in counters.listed(session)}
             resources |= {(events.KIND, name): topic for name, topic in events.listed(session)}
         order = list(DELETERS)
         for kind, name in sorted(resources, key=lambda pair: (order.index(pair[0]), pair[1])):
@@ -74,6 +77,7 @@ def _labelled(session: Session, project: str) -> Found:
 _PAGES: dict[str, str] = {
     "endpoint": "https://console.cloud.google.com/vertex-ai/locations/{location}/endpoints/{last}?project={project}",
     "model": "https://console.cloud.google.com/vertex-ai/locations/{location}/models/{last}?project={project}",
+    COUNTERS: "https://console.cloud.google.com/firestore/databases/{last}/data?project={project}",
     "stream": "https://console.cloud.google.com/cloudpubsub/topic/detail/{last}?project={project}",
 }
 

@@ -28,6 +28,17 @@ def dataset(project: str) -> str:
     return f"isthmus_{project}"
 
 
+def database(project: str, endpoint: str) -> str:
+    """The Firestore database of an endpoint's counters: 54 characters at most, of 63. It has no labels, so the name is reversible."""
+    return "-".join(("isthmus", project.replace("_", "-"), "", endpoint.replace("_", "-")))
+
+
+def endpoint_of(project: str, database: str) -> str | None:
+    """The endpoint whose counters a database holds; None: it is not of this project."""
+    prefix = f"isthmus-{project.replace('_', '-')}--"
+    return database.removeprefix(prefix).replace("-", "_") if database.startswith(prefix) else None
+
+
 def check(what: str, name: str) -> None:
     if not _NEUTRAL.fullmatch(name):
         raise Invalid(f"{name!r} is not a {what} name", remedy="small letters, digits and single underscores, a letter first")

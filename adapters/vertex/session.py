@@ -46,6 +46,8 @@ SERVICES = {
     "bigquery_read": Service("google.cloud.bigquery_storage_v1", "BigQueryReadClient"),
     "publisher": Service("google.pubsub_v1", "PublisherClient"),
     "subscriber": Service("google.pubsub_v1", "SubscriberClient"),
+    "firestore": Service("google.cloud.firestore_v1.services.firestore", "FirestoreClient"),
+    "firestore_admin": Service("google.cloud.firestore_admin_v1", "FirestoreAdminClient"),
     "monitoring": Service("google.cloud.monitoring_v3", "MetricServiceClient"),
     "logging": Service("google.cloud.logging_v2.services.logging_service_v2", "LoggingServiceV2Client"),  # the package alone brings more
 }

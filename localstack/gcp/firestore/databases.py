@@ -13,7 +13,7 @@ from google.cloud.firestore_admin_v1 import types
 from google.protobuf.message import Message
 
 from .. import operations
-from ..projects import by_id
+from ..projects import by_id, canonical
 from ..registry import Call, GcpError, handles
 from ..rules import invalid
 from .store import Database, Firestore
@@ -80,8 +80,8 @@ def delete_database(call: Call, request: Any) -> Any:
 def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Message) -> Any:
     """Over when it is answered on the instant clock."""
     if call.clock.mode == "instant":
-        return operations.done(call, parent, work(), metadata=metadata)
-    return operations.start(call, parent, lambda _: work(), metadata=metadata, delay=_SECONDS)
+        return operations.done(call, canonical(call, parent), work(), metadata=metadata)
+    return operations.start(call, canonical(call, parent), lambda _: work(), metadata=metadata, delay=_SECONDS)
 
 
 def _check(request: Any) -> None:

@@ -12,6 +12,7 @@ KEY = Column(name="entity_key", type="string", required=True)
 CREATED = Column(name="created_timestamp", type="timestamp", required=True)
 CALLS = {
     "endpoint": "EndpointService.DeleteEndpoint",
+    "counters": "FirestoreAdmin.DeleteDatabase",
     "online_view": "FeatureOnlineStoreAdminService.DeleteFeatureView",
     "online_store": "FeatureOnlineStoreAdminService.DeleteFeatureOnlineStore",
     "stream": "Publisher.DeleteTopic",
@@ -35,6 +36,7 @@ def everything(target):
     )
     target.events.apply(StreamSpec(name="clicks_raw", columns=COLUMNS, key="event_id"))
     target.online.apply(OnlineViewSpec(name="items", history="items", features=(Column(name="n", type="int64"),), ttl=None))
+    target.counters.apply("ranker")
     for project, name in ((vertex.name, "ranker"), ("another", "theirs")):
         labels = {"isthmus_project": project, "isthmus_kind": "endpoint", "isthmus_name": name}
         endpoint = {"display_name": name, "labels": labels}

@@ -20,7 +20,9 @@ def admin(gcp):
 
 
 def create(admin, identifier="counts", **settings):
-    return admin.create_database(parent=PROJECT, database_id=identifier, database={**NATIVE, **settings}).result()
+    operation = admin.create_database(parent=PROJECT, database_id=identifier, database={**NATIVE, **settings})
+    assert admin.get_operation({"name": operation.operation.name}).done
+    return operation.result()
 
 
 @pytest.fixture
