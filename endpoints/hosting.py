@@ -20,7 +20,7 @@ from .revision import identity
 from .split import HUNDRED, checked, shown
 
 if TYPE_CHECKING:
-    from ..target import Target
+    from ..target import Capability, Target
 
 STICKY, CAPTURE = "routing.sticky", "capture"  # the capabilities that a spec may ask for
 AIM, PARAMETERS = "invoke.variant", "invoke.parameters"  # and a request
@@ -99,10 +99,19 @@ def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
         raise Unsupported("capture is not supported yet", capability=CAPTURE, remedy="leave capture_percent at 0")
 
 
+def aims(capabilities: Mapping[str, Capability], routing: str) -> bool:
+    """Whether a request can name its variant: of a sticky endpoint always. What a target says nothing of is not judged."""
+    return routing == "sticky" or AIM not in capabilities or capabilities[AIM].level != "refused"
+
+
 def check_aim(endpoint: str, variant: str | None, rules: HostRules) -> None:
-    """Unsupported: a request that names its variant, where a request cannot."""
+    """Unsupported: a request that names its variant, where a request cannot under weighted routing."""
     if variant is not None and AIM not in rules.offers:
-        raise Unsupported(f"{endpoint}: {rules.provider} takes no request for one variant: the split alone decides", capability=AIM)
+        raise Unsupported(
+            f"{endpoint}: {rules.provider} takes no request for one variant: the split alone decides",
+            capability=AIM,
+            remedy="routing: sticky",
+        )
 
 
 def guard_traffic(

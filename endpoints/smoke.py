@@ -9,6 +9,7 @@ import msgspec
 
 from ..errors import IsthmusError, NotFound
 from ..runtime import Project
+from . import hosting
 from .gateway.gateway import Gateway
 
 REQUESTS = 20
@@ -31,7 +32,7 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 
 def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
     """To each variant in turn where the target can aim, else by the split. Nothing is shown to anybody, so no exposure is logged."""
-    aimed = project.target.capabilities["invoke.variant"].level != "refused"
+    aimed = hosting.aims(project.target.capabilities, project.spec.endpoints[name].routing)
     return _sent(project, name, [variants[number % len(variants)] if aimed else None for number in range(REQUESTS)], {})
 
 

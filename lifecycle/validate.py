@@ -55,7 +55,7 @@ def _counted(name: str, count: int) -> str:
 
 def _limits(line: TargetLine) -> list[str]:
     endpoints = [f"endpoints.{name} cannot run there: routing: sticky is not supported yet" for name in line.cannot_run]
-    aims = "one call cannot be aimed at a variant (arms that differ by parameters can)"
+    aims = "one call cannot be aimed at a variant (routing: sticky, or arms by parameters)"
     return [
         f"{line.target:<11} ok   but {limit}"
         for limit in (*endpoints, *(f"experiments.{n} cannot start there: {aims}" for n in line.cannot_start))
@@ -110,7 +110,8 @@ def check(description: Description, chosen: str | None = None) -> tuple[tuple[Pr
         return error.problems, {}
     if chosen is not None and chosen not in by_target:
         raise NotFound(f"there is no target {chosen} in profiles.yaml", remedy=did_you_mean(chosen, by_target, has="targets are"))
-    for rollout in description.spec.rollouts.values():
+    spec = description.spec
+    for rollout in spec.rollouts.values():
         problems += needs.warnings(description, rollout)
     lines: dict[str, TargetLine] = {}
     by_adapter: dict[str, list[str]] = {}
@@ -125,11 +126,13 @@ def check(description: Description, chosen: str | None = None) -> tuple[tuple[Pr
         lines[name] = TargetLine(
             target=names[0],
             also=tuple(names[1:]),
-            views=len(description.spec.feature_views),
+            views=len(spec.feature_views),
             engine=engine,
             runs=bool(adapter.ports),
             cannot_run=tuple(e.name for e in description.spec.endpoints.values() if not can_run(e, adapter.capabilities)),
-            cannot_start=tuple(e.name for e in description.spec.experiments.values() if not can_start(e, adapter.capabilities)),
+            cannot_start=tuple(
+                e.name for e in description.spec.experiments.values() if not can_start(description.spec, e, adapter.capabilities)
+            ),
         )
     return tuple(problems), lines
 

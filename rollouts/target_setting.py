@@ -8,6 +8,7 @@ from typing import final
 
 import msgspec
 
+from ..endpoints import hosting
 from ..endpoints.metrics import floor_minute
 from ..endpoints.port import Bucket, EndpointState, MetricSource, TrafficMinute, TrafficScript, Window
 from ..endpoints.router import routed
@@ -64,7 +65,7 @@ class TargetSetting:
         target = self._opened()
 
         def smoke(endpoint: str, variant: str) -> None:
-            aimed = target.capabilities["invoke.variant"].level != "refused"
+            aimed = hosting.aims(target.capabilities, self._state().routing)
             target.endpoints.invoke(endpoint, [{"x": 1}], variant=variant if aimed else None, request_id="smoke")
 
         return Ports(

@@ -31,13 +31,13 @@ _ROWS = (
         name="invoke.variant",
         level="refused",
         known="sdk",
-        why="a request names no deployed model: a variant at 0 % cannot be tried",
+        why="a request names no deployed model: under routing: weighted a variant at 0 % cannot be tried",
     ),
     Capability(
         name="routing.sticky",
-        level="refused",
+        level="emulated",
         known="sdk",
-        why="it takes an endpoint for each variant, which this adapter does not make yet",
+        why="an endpoint of Vertex AI's for each variant, and an empty one that says what is wanted",
     ),
     Capability(
         name="invoke.max_bytes",

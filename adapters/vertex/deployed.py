@@ -29,6 +29,7 @@ class Intention(msgspec.Struct, frozen=True, kw_only=True):
 
     isthmus: tuple[str, ...]  # the display names of the variants, in their order
     failed: tuple[str, ...] = ()  # operations that had failed before: they say nothing of what is wanted now
+    apart: tuple[str, ...] = ()  # of a sticky endpoint: the variants that may have an endpoint of their own (apart.py)
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,10 +74,10 @@ def number(variant: VariantSpec) -> str:
     return str(10**9 + digest % (9 * 10**9))
 
 
-def described(spec: EndpointSpec, operations: Iterable[Any] = ()) -> str:
+def described(spec: EndpointSpec, operations: Iterable[Any] = (), *, apart: Iterable[str] = ()) -> str:
     """The endpoint's description for a spec. `operations`: all that there are."""
     names = tuple(map(number_of, failed(operations)))[-_FORGIVEN:]
-    return msgspec.json.encode(Intention(isthmus=tuple(map(display_name, spec.variants)), failed=names)).decode()
+    return msgspec.json.encode(Intention(isthmus=tuple(map(display_name, spec.variants)), failed=names, apart=tuple(apart))).decode()
 
 
 def intention(endpoint: Any) -> Intention:
@@ -136,15 +137,25 @@ def state(name: str, seen: Seen) -> EndpointState:
 
 
 def revision(endpoint: Any) -> str:
-    """A variant is replaced only when its old model is gone: until then the new one does not count."""
-    specs = {model.id: spec_of(model.display_name) for model in endpoint.deployed_models}
-    ours = {key: spec for key, spec in specs.items() if spec is not None}
-    if len(ours) < len(specs) or PROJECT_LABEL not in endpoint.labels:
-        return f"foreign:{endpoint.name.rpartition('/')[2]}"
+    if foreign := foreign_revision(endpoint):
+        return foreign
+    variants = counted(endpoint)
+    return revision_of_variants(variants) if variants else ""
+
+
+def foreign_revision(endpoint: Any) -> str:
+    """Empty: the endpoint and all that is deployed to it are ours."""
+    ours = all(spec_of(model.display_name) for model in endpoint.deployed_models)
+    return "" if ours and PROJECT_LABEL in endpoint.labels else f"foreign:{endpoint.name.rpartition('/')[2]}"
+
+
+def counted(endpoint: Any) -> list[VariantSpec]:
+    """The deployed variants. One is replaced only when its old model is gone: until then the new one does not count."""
+    named = {model.id: spec_of(model.display_name) for model in endpoint.deployed_models}
+    ours = {key: spec for key, spec in named.items() if spec is not None}
     keys = wanted(endpoint)
     going = {spec.name for key, spec in ours.items() if key not in keys}
-    counted = [spec for key, spec in ours.items() if key not in keys or spec.name not in going]
-    return revision_of_variants(counted) if counted else ""
+    return [spec for key, spec in ours.items() if key not in keys or spec.name not in going]
 
 
 def traffic(saw: EndpointState) -> dict[str, Decimal]:
@@ -174,10 +185,23 @@ def _latest(endpoint: Any) -> list[Any]:
     return sorted(endpoint.deployed_models, key=lambda model: model.id in keys)
 
 
+def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
+    return VariantState(
+        name=spec.name,
+        model=spec.model,
+        version=spec.version,
+        percent=Decimal(0),
+        target_percent=Decimal(0),
+        instances=0,
+        target_instances=0,
+        phase="failed" if hopeless else "creating",
+    )
+
+
 def _variants(endpoint: Any, there: Mapping[str, Any], *, hopeless: bool) -> list[VariantState]:
     states: dict[str, VariantState] = {}
     for key, spec in wanted(endpoint).items():
-        states[spec.name] = _deployed(endpoint, there[key], spec) if key in there else _absent(spec, hopeless=hopeless)
+        states[spec.name] = _deployed(endpoint, there[key], spec) if key in there else absent(spec, hopeless=hopeless)
     for key, model in there.items():
         spec = spec_of(model.display_name) or VariantSpec(name=model.display_name or key, model="", version=0)
         standing = states.get(spec.name)
@@ -200,19 +224,6 @@ def _deployed(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState:
         instances=available,
         target_instances=min(max(available, fewest), most),
         phase="ready",
-    )
-
-
-def _absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
-    return VariantState(
-        name=spec.name,
-        model=spec.model,
-        version=spec.version,
-        percent=Decimal(0),
-        target_percent=Decimal(0),
-        instances=0,
-        target_instances=0,
-        phase="failed" if hopeless else "creating",
     )
 
 

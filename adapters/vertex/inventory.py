@@ -11,7 +11,7 @@ from ...storage import Resource
 from ...target import Target
 from ..common.counters import KIND as COUNTERS
 from . import counters, events, online, removal, warehouse
-from .names import NAME_LABEL, labelled
+from .names import NAME_LABEL, is_of_variant, labelled
 from .session import Session, of
 
 Found = dict[tuple[str, str], str]  # (kind, name) -> the provider's name
@@ -69,8 +69,8 @@ def _labelled(session: Session, project: str) -> Found:
     for kind, (operation, listed) in lists.items():
         with session.reading(operation, project):
             for item in listed({"parent": session.parent, "filter": labelled(project)}):
-                if name := dict(item.labels).get(NAME_LABEL):
-                    resources.setdefault((kind, name), item.name)
+                if (name := dict(item.labels).get(NAME_LABEL)) and is_of_variant(resources.get((kind, name), "--")):
+                    resources[kind, name] = item.name  # of a sticky endpoint's several its own, if that is listed
     return resources
 
 

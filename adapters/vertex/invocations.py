@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from ...endpoints import hosting
 from ...endpoints.port import Reply
 from ...errors import Busy, Denied, ModelError, NotFound, Throttled, Unavailable
 from . import deployed
@@ -46,22 +45,23 @@ _refusal = msgspec.json.Decoder(_Refusal)
 
 
 class Invoker:
-    """`describe`: the endpoint as Vertex AI has it; None: it is absent. What it says is kept until an answer does not fit it."""
+    """`answering`: which endpoint of Vertex AI answers for a variant of ours, or for any. It is kept until an answer does not fit it."""
 
-    def __init__(self, session: Session, describe: Callable[[str], Any | None]) -> None:
+    def __init__(self, session: Session, answering: Callable[[str, str | None], Any]) -> None:
         self._session = session
-        self._describe = describe
-        self._places: dict[str, _Place] = {}
+        self._answering = answering
+        self._places: dict[tuple[str, str | None], _Place] = {}
         self._local = threading.local()
 
-    def invoke(self, endpoint: str, body: bytes, *, request_id: str) -> Reply:
+    def invoke(self, endpoint: str, variant: str | None, body: bytes, *, request_id: str) -> Reply:
         """Sent once: a repeat would count twice in the split and in the metrics. NotFound, ModelError, Busy."""
-        place = self._places.get(endpoint) or self._place(endpoint)
-        headers = {"Content-Type": _JSON, "X-Request-Id": request_id}
-        with translated(f"invoking {endpoint}"):
-            answer = self._http().post(place.url, data=body, headers=headers, timeout=_SECONDS + 5)
+        key = endpoint, variant
+        place = self._places.get(key) or self._place(endpoint, variant)
+        answer = self._posted(endpoint, place, body, request_id)
+        if answer.status_code == 404 and (now := self._place(endpoint, variant)).url != place.url:  # no model was asked: it is gone
+            place, answer = now, self._posted(endpoint, now, body, request_id)
         if answer.status_code != 200:
-            self._places.pop(endpoint, None)
+            self._places.pop(key, None)
             raise _refused(endpoint, answer.status_code, answer.content)
         try:
             reply = _answer.decode(answer.content)
@@ -70,19 +70,22 @@ class Invoker:
             raise ModelError(f"{endpoint}: the model's answer has no predictions: {error}", status=200, body=text) from error
         name = place.names.get(reply.deployedModelId)
         if name is None:  # deployed since
-            name = self._place(endpoint).names.get(reply.deployedModelId, "")
+            name = self._place(endpoint, variant).names.get(reply.deployedModelId, "")
         version = reply.modelVersionId
         return Reply(predictions=reply.predictions, variant=name, version=int(version) if version.isdigit() else None)
 
-    def _place(self, endpoint: str) -> _Place:
-        described = self._describe(endpoint)
-        if described is None:
-            raise hosting.not_found(endpoint)
+    def _posted(self, endpoint: str, place: _Place, body: bytes, request_id: str) -> Any:
+        headers = {"Content-Type": _JSON, "X-Request-Id": request_id}
+        with translated(f"invoking {endpoint}"):
+            return self._http().post(place.url, data=body, headers=headers, timeout=_SECONDS + 5)
+
+    def _place(self, endpoint: str, variant: str | None) -> _Place:
+        described = self._answering(endpoint, variant)
         session = self._session
         host = described.dedicated_endpoint_dns or f"{session.location}-aiplatform.googleapis.com"
         root = (session.endpoint_url or f"https://{host}").rstrip("/")
         place = _Place(f"{root}/v1/{described.name}:predict", deployed.names(described))
-        self._places[endpoint] = place
+        self._places[endpoint, variant] = place
         return place
 
     def _http(self) -> Any:

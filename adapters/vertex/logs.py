@@ -13,8 +13,8 @@ import msgspec
 from ...errors import Invalid, NotFound
 from ...storage import LogPage
 from ...target import Target
-from . import deployed
-from .names import dashed
+from . import deployed, standing
+from .names import endpoint_id
 from .session import Session, of
 
 _PAGE = 1000  # entries, at most
@@ -65,18 +65,19 @@ def _filter(session: Session, ref: str) -> str:
     names = parts[1:] if parts[0] == "endpoints" else parts
     if len(names) not in (1, 2) or not all(names) or '"' in ref:
         raise Invalid(f"{ref} names no log", remedy="<endpoint>/<variant>, or jobs/<id>")
-    endpoint = dashed(session.name, names[0])
-    chosen = f'resource.type="aiplatform.googleapis.com/Endpoint" AND resource.labels.endpoint_id="{endpoint}"'
+    of_endpoints, of_id = 'resource.type="aiplatform.googleapis.com/Endpoint" AND', "resource.labels.endpoint_id"
+    whole = endpoint_id(session.name, names[0])
     if len(names) == 1:
-        return chosen
-    model_id = _deployed_id(session, endpoint, names[1])
-    return f'{chosen} AND (labels.deployed_model_id="{model_id}" OR resource.labels.deployed_model_id="{model_id}")'
+        return f'{of_endpoints} ({of_id}="{whole}" OR {of_id}=~"^{whole}--")'
+    head = standing.described(session, names[0])
+    if head is not None and names[1] in deployed.intention(head).apart:
+        return f'{of_endpoints} {of_id}="{endpoint_id(session.name, *names)}"'
+    model_id = _deployed_id(head, *names)
+    return f'{of_endpoints} {of_id}="{whole}" AND (labels.deployed_model_id="{model_id}" OR resource.labels.deployed_model_id="{model_id}")'
 
 
-def _deployed_id(session: Session, endpoint: str, variant: str) -> str:
-    with session.reading("GetEndpoint", endpoint):
-        models = session.endpoints.get_endpoint(name=f"{session.parent}/endpoints/{endpoint}").deployed_models
-    for model in models:
+def _deployed_id(described: Any | None, endpoint: str, variant: str) -> str:
+    for model in described.deployed_models if described is not None else ():
         spec = deployed.spec_of(model.display_name)
         if spec is not None and spec.name == variant:
             return str(model.id)

@@ -14,11 +14,10 @@ from typing import Any, final
 
 from ...endpoints import hosting
 from ...endpoints.port import Bucket, Window
-from ...errors import NotFound, NotSettled
+from ...errors import NotSettled
 from ...target import Target
-from . import deployed
+from . import deployed, standing
 from .distributions import percentile
-from .names import dashed
 from .session import of
 
 _METRICS = "aiplatform.googleapis.com/prediction/online/"
@@ -36,13 +35,17 @@ class CloudMonitoring:
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """See the port. NotFound: no such endpoint; Invalid: not whole minutes."""
         hosting.check_window(window)
-        described = self._describe(endpoint)
+        endpoints = standing.serving(self._session, endpoint)
         if window.end + self._delay > self._target.clock():
             raise NotSettled(
                 f"the window ends at {window.end:%H:%M} UTC, and Cloud Monitoring's minutes come up to "
                 f"{self._delay.total_seconds() / 60:g} late",
                 remedy="ask again after that, or for the minutes before it",
             )
+        return {variant: minutes for described in endpoints for variant, minutes in self._minutes(described, window).items()}
+
+    def _minutes(self, described: Any, window: Window) -> dict[str, tuple[Bucket, ...]]:
+        """Of one of Vertex AI's endpoints, by variant."""
         start = max(window.start, _floor(described.create_time))  # an earlier endpoint of the same name had metrics of its own
         if start >= window.end:
             return {}
@@ -52,14 +55,6 @@ class CloudMonitoring:
         latencies = _distributions(_of_models(self._series(described.name, "prediction_latencies", span)), names)
         buckets = {variant: tuple(_buckets(minutes, latencies[variant])) for variant, minutes in statuses.items()}
         return {variant: listed for variant, listed in buckets.items() if listed}
-
-    def _describe(self, endpoint: str) -> Any:
-        name = f"{self._session.parent}/endpoints/{dashed(self._session.name, endpoint)}"
-        try:
-            with self._session.reading("GetEndpoint", name):
-                return self._session.endpoints.get_endpoint(name=name)
-        except NotFound as error:
-            raise hosting.not_found(endpoint) from error
 
     def _series(self, endpoint: str, metric: str, window: Window) -> list[Any]:
         from google.cloud.monitoring_v3 import Aggregation, ListTimeSeriesRequest, TimeInterval

@@ -23,6 +23,17 @@ def dashed(project: str, *names: str) -> str:
     return "-".join(part.replace("_", "-") for part in (project, *names))
 
 
+def endpoint_id(project: str, name: str, variant: str | None = None) -> str:
+    """Of an endpoint, or of the endpoint of its own that a variant of a sticky one has. No other id has two hyphens in a row."""
+    whole = dashed(project, name)
+    return whole if variant is None else f"{whole}--{dashed(variant)}"
+
+
+def is_of_variant(endpoint: str) -> bool:
+    """Whether an id, or a resource's name, is that of a sticky endpoint's variant."""
+    return "--" in endpoint.rpartition("/")[2]
+
+
 def dataset(project: str) -> str:
     """The BigQuery dataset of a project, unless the profile names another."""
     return f"isthmus_{project}"

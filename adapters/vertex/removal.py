@@ -13,39 +13,48 @@ from typing import Any
 
 from ...errors import Busy, NotFound
 from ...storage import wait
-from . import online, prices
+from . import deployed, online, prices, standing
 from .errors import translated
-from .names import NAME_LABEL, dashed, labelled
+from .names import NAME_LABEL, dashed, endpoint_id, is_of_variant, labelled
 from .session import CONTROL, Session
 
 _EMPTY = timedelta(minutes=10)  # in which the replicas of an endpoint stop, or the views of a store go
 
 
 def endpoint(session: Session, name: str) -> None:
-    """It serves nobody from the first call on."""
-    endpoints = session.client("endpoints", retrying=False, within=CONTROL)
-    path = _endpoint_path(session, name)
-    there = _endpoint(session, name)
-    if there is None:
-        return
-    if there.traffic_split:
-        with translated(f"taking the traffic from {name}", effect=True):
-            endpoints.update_endpoint(endpoint={"name": path}, update_mask={"paths": ["traffic_split"]})
+    """It serves nobody from the first call on. Of a sticky one the variants' endpoints go first."""
+    there = [path for path in (*_of_variants(session, name), standing.path(session, name)) if _take_traffic(session, path)]
+    for path in there:
+        _empty(session, path)
+        with suppress(NotFound), translated(f"deleting {path}", effect=True):
+            _control(session).delete_endpoint(name=path)
+
+
+def _take_traffic(session: Session, path: str) -> bool:
+    """False: it is absent."""
+    there = _described(session, path)
+    if there is not None and there.traffic_split:
+        with translated(f"taking the traffic from {path}", effect=True):
+            _control(session).update_endpoint(endpoint={"name": path}, update_mask={"paths": ["traffic_split"]})
+    return there is not None
+
+
+def _empty(session: Session, path: str) -> None:
+    """Nothing is deployed to it, or it is absent."""
+    endpoints = _control(session)
     asked: set[str] = set()
 
     def empty() -> bool:
         """One after the other, where an endpoint takes no second operation while the first one runs."""
-        seen = _endpoint(session, name)
-        for model_id in [deployed.id for deployed in seen.deployed_models if deployed.id not in asked] if seen is not None else []:
+        seen = _described(session, path)
+        for model_id in [model.id for model in seen.deployed_models if model.id not in asked] if seen is not None else []:
             with suppress(Busy):
-                with suppress(NotFound), translated(f"undeploying {model_id} of {name}", effect=True):
+                with suppress(NotFound), translated(f"undeploying {model_id} of {path}", effect=True):
                     endpoints.undeploy_model(endpoint=path, deployed_model_id=model_id, traffic_split={})
                 asked.add(model_id)
         return seen is None or not seen.deployed_models
 
-    wait(empty, bool, deadline=_EMPTY, what=f"emptying {name}")
-    with suppress(NotFound), translated(f"deleting {path}", effect=True):
-        endpoints.delete_endpoint(name=path)
+    wait(empty, bool, deadline=_EMPTY, what=f"emptying {path}")
 
 
 def pipeline(session: Session, name: str) -> None:
@@ -84,22 +93,33 @@ def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
 
 def endpoint_cost(session: Session, name: str) -> Decimal | None:
     """USD an hour of the replicas that there are at least; None: a machine's price is unknown."""
-    there = _endpoint(session, name)
+    there = [_described(session, path) for path in (standing.path(session, name), *_of_variants(session, name))]
     replicas: dict[str, int] = {}
-    for deployed in there.deployed_models if there is not None else ():
-        resources = deployed.dedicated_resources
+    for model in (model for endpoint in there if endpoint is not None for model in endpoint.deployed_models):
+        resources = model.dedicated_resources
         machine = resources.machine_spec.machine_type
         replicas[machine] = replicas.get(machine, 0) + resources.min_replica_count
     return prices.total(session.location, replicas)
 
 
-def _endpoint_path(session: Session, name: str) -> str:
-    return f"{session.parent}/endpoints/{dashed(session.name, name)}"
+def _of_variants(session: Session, name: str) -> list[str]:
+    """Of a sticky endpoint: the variants' own, by what it says and by what is listed, which may come late."""
+    head = standing.described(session, name)
+    says = deployed.intention(head).apart if head is not None else ()
+    request = {"parent": session.parent, "filter": f"{labelled(session.name)} AND labels.{NAME_LABEL}={name}"}
+    with translated(f"listing the endpoints of {name}"):
+        listed = [item.name.rpartition("/")[2] for item in session.endpoints.list_endpoints(request=request)]
+    ids = [*(endpoint_id(session.name, name, variant) for variant in says), *filter(is_of_variant, listed)]
+    return [f"{session.parent}/endpoints/{number}" for number in dict.fromkeys(ids)]
 
 
-def _endpoint(session: Session, name: str) -> Any | None:
+def _described(session: Session, path: str) -> Any | None:
     try:
-        with translated(f"looking at endpoint {name}"):
-            return session.endpoints.get_endpoint(name=_endpoint_path(session, name))
+        with translated(f"looking at {path}"):
+            return session.endpoints.get_endpoint(name=path)
     except NotFound:
         return None
+
+
+def _control(session: Session) -> Any:
+    return session.client("endpoints", retrying=False, within=CONTROL)

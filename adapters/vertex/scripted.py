@@ -11,11 +11,10 @@ from msgspec.structs import replace
 
 from ...endpoints import hosting
 from ...endpoints.port import TrafficMinute
-from ...errors import NotFound, Unsupported
+from ...errors import Unsupported
 from ...target import Target
 from ..common import control
-from . import deployed
-from .names import dashed
+from . import deployed, standing
 from .session import of
 
 
@@ -28,17 +27,15 @@ class StackTrafficScript:
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
         """See the port."""
         url = self._url()
-        name = f"{self._session.parent}/endpoints/{dashed(self._session.name, endpoint)}"
-        try:
-            with self._session.reading("GetEndpoint", name):
-                described = self._session.endpoints.get_endpoint(name=name)
-        except NotFound as error:
-            raise hosting.not_found(endpoint) from error
-        ids = {variant: number for number, variant in deployed.names(described).items()}
-        hosting.check_minutes(endpoint, minutes, list(ids))
-        body = {"endpoint": described.name, "minutes": [replace(minute, variant=ids[minute.variant]) for minute in minutes]}
-        with self._session.calls.mutating("POST /_stack/minutes", endpoint):
-            control.post(url, "_stack/minutes", msgspec.json.encode(body))
+        endpoints = {
+            described.name: {variant: number for number, variant in deployed.names(described).items()}
+            for described in standing.serving(self._session, endpoint)
+        }
+        hosting.check_minutes(endpoint, minutes, [variant for ids in endpoints.values() for variant in ids])
+        for name, ids in endpoints.items():
+            if sent := [replace(minute, variant=ids[minute.variant]) for minute in minutes if minute.variant in ids]:
+                with self._session.calls.mutating("POST /_stack/minutes", endpoint):
+                    control.post(url, "_stack/minutes", msgspec.json.encode({"endpoint": name, "minutes": sent}))
 
     def advance(self, span: timedelta) -> None:
         """See the port."""

@@ -18,6 +18,7 @@ from ...errors import Invalid, IsthmusError, NotFound
 from ...feature_store import watermarks
 from ...project.names import did_you_mean
 from ...runtime import Project
+from .. import hosting
 from ..smoke import REQUESTS as TRIES  # where no request can be aimed: until every variant has answered, at most
 from . import counters
 from .answers import Health, Readiness
@@ -106,7 +107,7 @@ class Service:
         """The variants that did not answer, and why."""
         state = self.project.target.endpoints.observe(name)
         missing = {variant.name: "it was not reached" for variant in state.variants} if state else {}
-        aimed = self.project.target.capabilities["invoke.variant"].level != "refused"
+        aimed = hosting.aims(self.project.target.capabilities, gateway.endpoint.routing)
         for variant in list(missing) if aimed else [None] * TRIES:
             try:
                 missing.pop(gateway.score(request, variant=variant).variant, None)

@@ -1,5 +1,6 @@
 """EndpointHost: `apply` owns the variants, `shift` the traffic."""
 
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from itertools import islice
@@ -9,7 +10,7 @@ import pytest
 from isthmus.endpoints.converge import converged, variants_ready
 from isthmus.endpoints.port import VariantSpec
 from isthmus.endpoints.revision import revision_of
-from isthmus.errors import Conflict, Invalid, ModelError, NotFound, Unsupported
+from isthmus.errors import Busy, Conflict, Invalid, ModelError, NotFound, Unsupported
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
 
 pytestmark = [pytest.mark.ports("endpoints", "registry", "blobs", "inventory"), pytest.mark.slow]
@@ -113,9 +114,51 @@ def test_a_sticky_endpoint_answers_the_variant_that_is_named_and_leaves_the_spli
     with pytest.raises(Conflict):
         host.apply(endpoint(*spec.variants))
     third = endpoint(variant(register(target, tmp_path, 3.0), "third"), variant(two, "challenger"), routing="sticky")
-    host.apply(third)
-    until(lambda: variants_ready(third, host.observe("ranker")))
+    until(lambda: _is_brought(host, third))
     assert [_answers(host, name) for name in ("challenger", None)] == ["challenger", "third"], "what no gateway aims goes to the first one"
+
+
+@pytest.mark.needs("routing.sticky")
+def test_a_change_of_a_sticky_endpoint_that_is_cut_before_and_after_each_of_its_calls_is_completed_by_the_next(
+    target, host, one, two, tmp_path
+):
+    champion, challenger, third = variant(one, "champion"), variant(two, "challenger"), variant(register(target, tmp_path, 3.0), "third")
+    replaced = variant(register(target, tmp_path, 4.0), "challenger")
+    cuts = _CutsEverywhere(target.calls)
+    for variants in ((champion, challenger), (champion, replaced, third), (champion,)):
+        spec = endpoint(*variants, routing="sticky")
+        until(lambda spec=spec: _is_brought(host, spec))
+        assert [(_answers(host, v.name), host.observe("ranker").variants[n].version) for n, v in enumerate(variants)] == [
+            (v.name, v.version) for v in variants
+        ]
+        assert [r.name for r in target.inventory.list("conf") if r.kind == "endpoint"] == ["ranker"]
+    target.calls.before = target.calls.after = None
+    assert cuts.done["before"] == cuts.done["after"] != set()
+    with pytest.raises(NotFound):
+        host.invoke("ranker", [{"x": 1}], variant="third", request_id="q")
+
+
+class _Killed(BaseException):
+    """Nobody catches it."""
+
+
+class _CutsEverywhere:
+    """The first time that a call is reached, and the first time that it has happened."""
+
+    def __init__(self, log):
+        self.done = {"before": set(), "after": set()}
+        log.before, log.after = partial(self._cut, "before"), partial(self._cut, "after")
+
+    def _cut(self, moment, call):
+        if call.operation not in self.done[moment]:
+            self.done[moment].add(call.operation)
+            raise _Killed
+
+
+def _is_brought(host, spec):
+    with suppress(_Killed, Busy):
+        host.apply(spec)
+    return variants_ready(spec, host.observe("ranker"))
 
 
 def _answers(host, variant):

@@ -78,6 +78,19 @@ def test_requests_and_errors_are_counted_by_variant(serving, target):
     assert sum(b.requests * b.mean_ms for b in buckets) >= 50, "the slow request took 50 ms"
 
 
+@pytest.mark.needs("routing.sticky")
+def test_requests_are_counted_by_the_variant_that_they_name_of_a_sticky_endpoint(target, tmp_path):
+    variants = [variant(register(target, tmp_path, value), name) for value, name in ((1.0, "champion"), (2.0, "challenger"))]
+    target.endpoints.apply(endpoint(*variants, routing="sticky"))
+    assert settled(target).phase == "ready"
+    first = datetime.now(UTC)
+    for name in ("champion", "challenger", "challenger", None):
+        target.endpoints.invoke("ranker", [{"x": 1}], variant=name, request_id="q")
+    buckets = settled_read(target, first, datetime.now(UTC))
+    assert {name: sum(b.requests for b in minutes) for name, minutes in buckets.items()} == {"champion": 2, "challenger": 2}
+    remove_endpoints(target)
+
+
 @pytest.mark.ports("metrics", "endpoints", "registry", "blobs", "inventory", "traffic_script")
 def test_minutes_of_a_script_are_read_as_if_they_had_been_sent(serving, target):
     start = floor(datetime.now(UTC)) + MINUTE  # later than the endpoint was made

@@ -1,6 +1,8 @@
 """`isthmus validate`: every file, for every target, with nothing called."""
 
 import isthmus as im
+from isthmus.adapters.vertex.capabilities import CAPABILITIES
+from isthmus.target import Capability
 from isthmus.tests.cli.running import create, edit, isthmus, tree
 
 
@@ -52,14 +54,26 @@ def test_each_target_says_which_bakes_are_too_short_for_its_metrics(tmp_path):
     assert all("bake: 4m" in lines[problem.line - 1] for problem in problems)
 
 
-def test_a_sticky_endpoint_is_an_error_of_the_chosen_target_that_cannot_have_it(tmp_path):
-    example = create(tmp_path / "openbandit", example="openbandit")
+def test_a_sticky_endpoint_is_split_by_hundredths_of_a_percent_on_every_target(tmp_path):
+    example = sticky(tmp_path)
+    assert [line for line in isthmus(example, "validate").out.splitlines() if "but" in line] == []
+    assert im.validate(example / "project.yaml", target="vertex").errors == ()
+
+
+def sticky(folder):
+    example = create(folder / "openbandit", example="openbandit")
     edit(example / "project.yaml", "    explore: 5%", "    explore: 5%\n    routing: sticky")
     edit(example / "project.yaml", "{traffic: 25, bake: 15m}", "{traffic: 12.5, bake: 15m}")
+    return example
+
+
+def test_a_sticky_endpoint_is_an_error_of_the_chosen_target_that_cannot_have_it(tmp_path, monkeypatch):
+    example = sticky(tmp_path)
+    monkeypatch.setitem(CAPABILITIES, "routing.sticky", Capability(name="routing.sticky", level="refused", why="as of a new adapter"))
     lines = isthmus(example, "validate").out.splitlines()
     assert [line for line in lines if "but" in line] == [
         "vertex      ok   but endpoints.ranker cannot run there: routing: sticky is not supported yet"
-    ], "and the gateway splits by 0.01 % also where the target does not"
+    ]
     assert im.validate(example / "project.yaml", target="sagemaker").errors == ()
     (problem,) = im.validate(example / "project.yaml", target="vertex").errors
     assert (problem.message, problem.remedy) == (
@@ -89,4 +103,7 @@ def test_an_experiment_that_one_target_cannot_aim_is_an_error_of_that_target_alo
     assert [line.split("experiments.", 1)[1] for line in refused.err.splitlines() if "cannot aim" in line] == [
         f"ranker_v2.{arm}: vertex cannot aim one call at a variant under routing: weighted" for arm in ("control", "treatment")
     ]
+    assert "use routing: sticky, or arms that differ by parameters" in refused.err
+    edit(example / "project.yaml", "    explore: 5%", "    explore: 5%\n    routing: sticky")
+    assert isthmus(example, "validate", "--target", "vertex").code == 0
     assert "there is no target vertx" in isthmus(example, "validate", "--target", "vertx", ok=False).err

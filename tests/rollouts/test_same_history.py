@@ -21,7 +21,7 @@ from isthmus.rollouts.world import traits_of
 from isthmus.tests.cli.running import create
 from isthmus.tests.cli.running import isthmus as command_line
 from isthmus.tests.conformance.toy_models import remove_endpoints
-from isthmus.tests.rollouts.genuine import PLACES, deployed, laptop, sagemaker
+from isthmus.tests.rollouts.genuine import PLACES, deployed, laptop
 from isthmus.tests.rollouts.scenario_files import ENDPOINT, FILES, ROLLOUT
 
 pytestmark = pytest.mark.slow
@@ -44,10 +44,7 @@ def test_the_genuine_adapter_decides_as_in_the_scripted_world(path, place):
     same(path, place, ENDPOINT)
 
 
-STICKY = [kind for kind in PLACES if kind in (laptop, sagemaker)]  # Vertex AI refuses it
-
-
-@pytest.mark.parametrize("place", STICKY if os.environ.get("ISTHMUS_SCENARIOS") == "all" else STICKY[:1], indirect=True)
+@pytest.mark.parametrize("place", PLACES if os.environ.get("ISTHMUS_SCENARIOS") == "all" else PLACES[:1], indirect=True)
 def test_so_it_does_under_sticky_routing(place):
     same(next(path for path in FILES if path.stem in CHOSEN), place, replace(ENDPOINT, routing="sticky"))
 
@@ -68,6 +65,8 @@ def same(path, place, endpoint):
     world = play(scenario, planned, "ranker", setting(scenario, planned, traits))
     assert not played.unexpected, str(played)
     assert played.sequence == world.sequence
+    if target.name == "vertex" and endpoint.routing == "sticky":
+        return  # the hand-over's new version comes, and then the old one goes: a minute later than in the world
     sent = {variant: [(m.requests, m.client_errors, m.server_errors) for m in minutes] for variant, minutes in played.minutes.items()}
     told = {variant: [(m.requests, m.client_errors, m.server_errors) for m in minutes] for variant, minutes in world.minutes.items()}
     assert sent == told, "and everybody was shown the same minutes"
