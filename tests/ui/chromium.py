@@ -1,0 +1,94 @@
+"""Chromium, driven over its pipe by the DevTools protocol: pages as a person's browser has them, without a driver to install."""
+
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+
+PROGRAM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
+MISSING = "there is no Chromium here: apt-get install chromium-headless-shell"
+_PATIENCE = 120  # seconds for an answer
+
+
+class Chromium:
+    """One window. `events`: what the browser told meanwhile, (method, parameters)."""
+
+    def __init__(self, folder):
+        to_browser, write = os.pipe()
+        read, from_browser = os.pipe()
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={folder}"]
+        self._process = subprocess.Popen(
+            ["sh", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', PROGRAM, *flags, "about:blank"],
+            pass_fds=(to_browser, from_browser),
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(to_browser)
+        os.close(from_browser)
+        self._write, self._read, self._buffer, self._number = write, read, b"", 0
+        self.events, self._session = [], None
+        (page,) = (target for target in self.call("Target.getTargets")["targetInfos"] if target["type"] == "page")
+        self._session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.wait()
+        os.close(self._write)
+        os.close(self._read)
+
+    def call(self, method, **parameters):
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters} | ({"sessionId": self._session} if self._session else {})
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        while (answer := self._next()).get("id") != self._number:
+            pass
+        assert "error" not in answer, (method, answer["error"])
+        return answer["result"]
+
+    def _next(self):
+        deadline = time.monotonic() + _PATIENCE
+        while b"\0" not in self._buffer:
+            assert select.select([self._read], [], [], max(0, deadline - time.monotonic()))[0], "the browser does not answer"
+            self._buffer += os.read(self._read, 1 << 20)
+        text, _, self._buffer = self._buffer.partition(b"\0")
+        message = json.loads(text)
+        if "method" in message:
+            self.events.append((message["method"], message["params"]))
+        return message
+
+    def wait(self, method, since):
+        """Until it was told after the event number `since`."""
+        while not any(name == method for name, _ in self.events[since:]):
+            self._next()
+
+    def go(self, url):
+        since = len(self.events)
+        assert "errorText" not in (answer := self.call("Page.navigate", url=url)), answer
+        self.wait("Page.loadEventFired", since)
+
+    def follow(self, script):
+        """Do what leads to another page, and wait for that."""
+        since = len(self.events)
+        self.ask(script)
+        self.wait("Page.loadEventFired", since)
+
+    def ask(self, script):
+        """The value of an expression on the page."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def looks(self, *, width, theme, height=900):
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+
+    def picture(self, path):
+        """Of the whole page, as a PNG."""
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
