@@ -38,7 +38,7 @@ def title(seen: RunResults) -> str:
 
 
 def about(seen: RunResults) -> str:
-    return f"{seen.endpoint}, layer {seen.layer}, compared by {seen.unit}. {run_text.head_text(seen)}"
+    return f"{seen.endpoint}, layer {seen.layer}, compared by {seen.unit}: {', '.join(run_text.head_parts(seen))}"
 
 
 def verdict(seen: RunResults) -> str:
@@ -177,8 +177,14 @@ def _drawn(title: str, unit: str, series: list[plots.Series], table: str) -> lis
     last = max(max(of.x) for of in series)
     reach = max(1.0, *(abs(bound) for of in series for bound in (*(of.low or ()), *(of.high or ())))) * 1.05
     zero = plots.Series(name="", style="quiet", x=[-0.5, last + 1], y=[0.0, 0.0])
-    across, up = plots.axis(unit, -0.5, last + 1), plots.axis("relative difference, %", -reach, reach)
+    across, up = _whole(unit, -0.5, last + 1), plots.axis("relative difference, %", -reach, reach)
     return [plots.chart(title, across, up, [zero, *series], behind=table, wide=True)]
+
+
+def _whole(label: str, low: float, high: float) -> plots.Axis:
+    """An axis of days: no half of one has a tick."""
+    step = max(1, round((high - low) / 10))
+    return plots.Axis(label=label, low=low, high=high, ticks=[(day, str(day)) for day in range(0, int(high) + 1, step)])
 
 
 def _segments(segments: Sequence[Segments]) -> list[str]:

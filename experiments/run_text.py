@@ -37,10 +37,10 @@ def _lines(seen: RunResults) -> Iterator[str]:
 
 
 def _head(seen: RunResults) -> str:
-    return f"{seen.run}   layer {seen.layer}   {head_text(seen)}"
+    return f"{seen.run}   layer {seen.layer}   {'   '.join(head_parts(seen))}"
 
 
-def head_text(seen: RunResults) -> str:
+def head_parts(seen: RunResults) -> list[str]:
     """Which day and look it is, and what is not counted."""
     parts = [f"day {seen.day}" + (f" of {seen.days}" if seen.days else ""), look_text(seen)]
     if seen.open and seen.window:
@@ -51,7 +51,7 @@ def head_text(seen: RunResults) -> str:
         parts.append(f"no new units since {seen.until:%Y-%m-%d %H:%M} UTC: that look stands")
     elif seen.stopped:
         parts.append(f"stopped {seen.stopped:%Y-%m-%d %H:%M} UTC")
-    return "   ".join(parts)
+    return parts
 
 
 def look_text(seen: RunResults) -> str:

@@ -44,7 +44,7 @@ a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill:
 pre { background: var(--panel); padding: .8rem .95rem; overflow-x: auto; font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace;
   border-radius: 4px; }
 footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 1px solid var(--faint); padding-top: .7rem; }
-@media (max-width: 36rem) { table { font-size: .9rem; } td, tbody th { white-space: normal; } th, td { padding-right: .6rem; } }
+@media (max-width: 36rem) { figure > .wide > svg { min-width: 38rem; } table { font-size: .9rem; } th, td { padding-right: .6rem; } }
 @media print { body { max-width: none; } .charts, table { break-inside: avoid; } }
 """
 

@@ -74,8 +74,14 @@ def chart(title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str
     parts.append("</svg>")
     named = [graph for graph in series if graph.name]
     legend = "".join(f'<span class="key {graph.style}">{escape(graph.name)}</span>' for graph in named)
+    return _figure(title, parts, behind, wide=wide, legend=f"<div>{legend}</div>")
+
+
+def _figure(title: str, parts: Sequence[str], behind: str, *, wide: bool, legend: str = "") -> str:
+    """A wide picture keeps a width at which its words can be read, and is moved within its place."""
+    picture = f'<div class="wide">{"".join(parts)}</div>' if wide else "".join(parts)
     table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
-    return f"<figure><figcaption>{escape(title)}<div>{legend}</div></figcaption>{''.join(parts)}{table}</figure>"
+    return f"<figure><figcaption>{escape(title)}{legend}</figcaption>{picture}{table}</figure>"
 
 
 _ROW = 22  # height of a line of `ranges`
@@ -112,8 +118,7 @@ def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> 
         parts.append(f'<circle class="dot a" cx="{across(line.value):.1f}" cy="{y:.1f}" r="4">{told}</circle>')
     middle = (left + _WIDE - _RIGHT) / 2
     parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 38}" text-anchor="middle">{escape(x.label)}</text></svg>')
-    table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
-    return f"<figure><figcaption>{escape(title)}</figcaption>{''.join(parts)}{table}</figure>"
+    return _figure(title, parts, behind, wide=True)
 
 
 def bars(shares: Sequence[float], title: str) -> str:
@@ -152,7 +157,7 @@ def strips(title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wid
     width = _WIDE if wide else _WIDTH
     left = min(width / 3, 12 + _LETTER * max((len(line.name) for line in lines), default=0))
     floor = _TOP + (_BAR + 2 * _GAP) * len(lines)
-    across = _scale(x, left, width - _RIGHT)
+    across = _scale(x, left, width - 2 * _RIGHT)
     parts = [f'<svg viewBox="0 0 {width} {floor + 40}" role="img" aria-label="{escape(title, quote=True)}">']
     for value, text in x.ticks:
         at = across(value)
@@ -162,10 +167,9 @@ def strips(title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wid
         y = _TOP + (_BAR + 2 * _GAP) * number + _GAP
         name = f'<text class="label" x="{left - 8:.1f}" y="{y + 13:.1f}" text-anchor="end">{escape(line.name)}</text>'
         parts += [name, *(_stretch(of, y, across) for of in line.stretches)]
-    middle = (left + width - _RIGHT) / 2
+    middle = (left + width - 2 * _RIGHT) / 2
     parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 34}" text-anchor="middle">{escape(x.label)}</text></svg>')
-    table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
-    return f"<figure><figcaption>{escape(title)}</figcaption>{''.join(parts)}{table}</figure>"
+    return _figure(title, parts, behind, wide=wide)
 
 
 def _stretch(of: Stretch, y: float, across: Callable[[float], float]) -> str:
