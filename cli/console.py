@@ -90,9 +90,15 @@ class Console:
 
     def next(self, *commands: str) -> None:
         """What to run now, on the same target as this command."""
-        same = (f" --target {self.target}" if self.target else "") + (" --offline" if self.offline else "")
         if commands:
-            self.say("next   " + "    ".join(f"isthmus {command}{'' if command.startswith('init ') else same}" for command in commands))
+            self.say(
+                "next   " + "    ".join(f"isthmus {command}{'' if command.startswith('init ') else self.same}" for command in commands)
+            )
+
+    @property
+    def same(self) -> str:
+        """The options of a command for the same target."""
+        return (f" --target {self.target}" if self.target else "") + (" --offline" if self.offline else "")
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """One line that is rewritten, at most ten times a second; nothing when stderr is not a terminal."""

@@ -56,12 +56,13 @@ def start(console: Console, name: str) -> None:
 @command(changes=True, help="Give the run of EXPERIMENT another share of its layer. Nobody changes arm.")
 @click.argument("name", metavar="EXPERIMENT")
 @click.argument("percent", type=Percent())
-def ramp(console: Console, name: str, percent: Decimal) -> None:
+@click.option("--because", default="", metavar="TEXT", help="Why. It stands in the history.")
+def ramp(console: Console, name: str, percent: Decimal, because: str) -> None:
     from ..experiments.experiment import ramp as change
 
     with console.open() as project:
         console.would({"ramp": name, "percent": percent}, f"{project.target.name:<7} ramp {name} to {percent} %")
-        console.result(change(project, name, percent))
+        console.result(change(project, name, percent, because=because))
 
 
 @command(changes=True, help="End the run of EXPERIMENT. With --ship every unit has that arm's parameters until `close`.")

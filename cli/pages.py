@@ -26,4 +26,4 @@ def ui(console: Console, *, host: str, port: int, allow_hosts: tuple[str, ...], 
         where = url(host, listening)
         mode = "changes allowed" if write else "read only: --write allows changes"
         console.result({"url": where, "write": write}, f"pages of {project.spec.name} on {where}   {mode}   Ctrl-C stops it")
-        server.serve(project, Path(console.path), to, listening)
+        server.serve(project, Path(console.path), to, listening, same=console.same)

@@ -32,7 +32,9 @@ def results(
         return of_log.results(project, name, as_of=as_of)
     if last and as_of is not None:
         raise Invalid("--last is the newest look, and --as-of is another one", remedy="take one of the two out")
-    return run_results.last(project, name) if last else run_results.results(project, name, as_of=as_of, despite_split=despite_split)
+    if last:
+        return run_results.last(project, name, despite_split=despite_split)
+    return run_results.results(project, name, as_of=as_of, despite_split=despite_split)
 
 
 def report(project: Project, name: str, *, despite_split: bool = False) -> Path:

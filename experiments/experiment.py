@@ -146,8 +146,10 @@ def _gone_live(project: Project, before: StoredLive, after: Live, entry: Change,
     return live
 
 
-def ramp(project: Project, name: str, percent: Decimal) -> Ramped:
+def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") -> Ramped:
     """Change the share of a layer that a run holds. Nobody changes arm. The same share again: told, nothing changes.
+
+    `because` stands in the history.
 
     NotFound: it is not live. Refused: too few free buckets, or it has shipped. Invalid: no share. Conflict: somebody was faster.
     """
@@ -161,7 +163,9 @@ def ramp(project: Project, name: str, percent: Decimal) -> Ramped:
         ramped = replace(run, ranges=ranges)
         live = before.live
         if ranges != run.ranges:
-            entry = runs.next_change(before, ramped, "ramped", at=project.wall(), before_text=shown(run), after=shown(ramped))
+            entry = runs.next_change(
+                before, ramped, "ramped", at=project.wall(), before_text=shown(run), after=shown(ramped), because=because
+            )
             live = runs.change(project.target.state, before, startable.replaced(before.live, ramped), entry)
         return Ramped(
             target=project.target.name,

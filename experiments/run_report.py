@@ -21,7 +21,7 @@ _FEWEST = 2  # of fewer marks a picture shows nothing that the table does not
 def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
     """Write the page of the newest look, or of one now where nobody has looked. A path that opens it. Raises as run_results.results."""
     try:
-        seen = run_results.last(project, name)
+        seen = run_results.last(project, name, despite_split=despite_split)
     except NotFound:
         seen = run_results.results(project, name, despite_split=despite_split)
     changes = [change for change in runs.history(project.target.state, runs.experiment_of(seen.run)) if change.run == seen.run]
@@ -54,7 +54,7 @@ def sections(seen: RunResults) -> list[str]:
         *_over_time(seen, deciding),
         *_since_first(seen, deciding),
         *_segments(seen.segments),
-        _split(seen),
+        split(seen),
     ]
 
 
@@ -198,7 +198,7 @@ def _segments(segments: Sequence[Segments]) -> list[str]:
     return [page.section("Segments", drawn, *(page.words(run_text.segment_text(of)) for of in segments))]
 
 
-def _split(seen: RunResults) -> str:
+def split(seen: RunResults) -> str:
     rows = [[day, *(f"{counts[arm]:,}" for arm in seen.arms)] for day, counts in seen.split_by_day.items()]
     words = [str(seen.split).capitalize(), f"{seen.twice:,} units in several arms, left out", *seen.warnings]
     table = page.table(["first day", *seen.arms], rows, numbers=True)

@@ -32,7 +32,7 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
     """Compare the arms of an experiment's newest run, or of a run (`name.2`). The look is recorded, and what it shows is stored.
 
     `as_of`: what a look at that time would have said; nothing is recorded. NotFound: it never ran. Invalid: nobody was assigned.
-    Refused: the split is not as planned, so every figure would be biased.
+    Refused: the split is not as planned, so every figure would be biased. This is no look; it is stored, for the page to tell.
     """
     run = frozen(project, name)
     plain = Plain(experiment=run.definition.experiment, metrics=run.definition.metrics)
@@ -47,23 +47,32 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
         # what the same units do since would be looked at for nothing: the plan spends by units
         of = run_cells.reading(project, run, plain.metrics.values(), min(moment, stands.until), stopped)
         cells = run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
-    checked = _checked(run, cells, despite_split=despite_split)
+    checked = _checked(run, cells)
     look = partial(_looked, plain, cells, of.until)
     recorded = as_of is None and not checked.alarm
     looks = run_looks.record(project.target.state, run.run, look) if recorded else look(looks)
     basis = _Basis(run=run, plain=plain, cells=cells, looks=looks, of=of, moment=moment, stopped=stopped, checked=checked)
     seen = _results(project, basis)
-    if recorded:
+    if as_of is None:
         run_store.keep(project.target.blobs, seen)
-    return seen
+    return _trusted(seen, despite_split=despite_split)
 
 
-def last(project: Project, name: str) -> RunResults:
-    """The newest stored results, without a query. NotFound: nobody has looked yet."""
+def last(project: Project, name: str, *, despite_split: bool = False) -> RunResults:
+    """The newest stored results, without a query. NotFound: nobody has looked yet. Refused: the split was not as planned then."""
     run = frozen(project, name).run
     seen = run_store.newest(project.target.blobs, run)
     if seen is None:
         raise NotFound(f"nobody has looked at {run} yet", remedy=f"isthmus experiment results {name}")
+    return _trusted(seen, despite_split=despite_split)
+
+
+def _trusted(seen: RunResults, *, despite_split: bool) -> RunResults:
+    if seen.split.alarm and not despite_split:
+        raise Refused(
+            f"no results yet: {seen.split}. Every figure would be biased; nothing is shown without --despite-split",
+            remedy=f"isthmus experiment audit {runs.experiment_of(seen.run)}; by day: isthmus ui, or the report with --despite-split",
+        )
     return seen
 
 
@@ -103,19 +112,13 @@ def _complete(arms: Mapping[str, Sums]) -> int:
     return sum(of_arm.units for of_arm in arms.values())
 
 
-def _checked(run: FrozenRun, cells: RunCells, *, despite_split: bool) -> Split:
+def _checked(run: FrozenRun, cells: RunCells) -> Split:
     counts = cells.units()
     if not sum(counts.values()):
         raise Invalid(
             f"no results yet: no unit of {run.run} was assigned", remedy=f"isthmus experiment status {runs.experiment_of(run.run)}"
         )
-    checked = split.check(counts, runs.weights(run.definition.experiment))
-    if checked.alarm and not despite_split:
-        raise Refused(
-            f"no results yet: {checked}. Every figure would be biased; nothing is shown without --despite-split",
-            remedy=f"isthmus experiment audit {runs.experiment_of(run.run)}; by day: the report's Split, with --despite-split",
-        )
-    return checked
+    return split.check(counts, runs.weights(run.definition.experiment))
 
 
 class _Basis(msgspec.Struct, frozen=True, kw_only=True):

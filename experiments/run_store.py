@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from ..formats import decode
@@ -10,13 +12,27 @@ from .run_figures import RunResults
 
 
 def keep(blobs: BlobStore, seen: RunResults) -> None:
-    blobs.put(f"{_folder(blobs, seen.run)}{seen.until:%Y%m%dT%H%M%S%f}.json", msgspec.json.encode(seen))
+    blobs.put(f"{_folder(blobs, seen.run)}{name_of(seen.until)}.json", msgspec.json.encode(seen))
+
+
+def name_of(until: datetime) -> str:
+    return f"{until:%Y%m%dT%H%M%S%f}"
 
 
 def newest(blobs: BlobStore, run: str) -> RunResults | None:
     """None: nobody has looked yet."""
-    uris = [blob.uri for blob in blobs.list(_folder(blobs, run))]
-    return decode(blobs.get(uris[-1]), RunResults, what=uris[-1]) if uris else None
+    names = stored(blobs, run)
+    return read(blobs, run, names[-1]) if names else None
+
+
+def stored(blobs: BlobStore, run: str) -> tuple[str, ...]:
+    """Names of what was stored, the newest last: until when it counts."""
+    return tuple(blob.uri.rpartition("/")[2].removesuffix(".json") for blob in blobs.list(_folder(blobs, run)))
+
+
+def read(blobs: BlobStore, run: str, name: str) -> RunResults:
+    uri = f"{_folder(blobs, run)}{name}.json"
+    return decode(blobs.get(uri), RunResults, what=uri)
 
 
 def _folder(blobs: BlobStore, run: str) -> str:

@@ -41,10 +41,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @final
 class Application:
-    """`read`: the project as its files are now; it opens nothing new."""
+    """`read`: the project as its files are now; it opens nothing new. `same`: the options of a command for the same target."""
 
-    def __init__(self, read: Callable[[], Project], to: Access) -> None:
-        self._read, self._access = read, to
+    def __init__(self, read: Callable[[], Project], to: Access, *, same: str = "") -> None:
+        self._read, self._access, self._same = read, to, same
         self._changing = threading.Lock()
         routes = [
             Route("/", _home),
@@ -96,6 +96,7 @@ class Application:
             data=f"{request.url.path}{_JSON}" + (f"?{request.url.query}" if request.url.query else ""),
             token=access.token(self._access, cookie),
             write=self._access.write,
+            same=self._same,
         )
         response = Response(frame.html(view, around), status, media_type="text/html")
         if access.COOKIE not in request.cookies:

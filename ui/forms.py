@@ -26,7 +26,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 class Form(msgspec.Struct, frozen=True, kw_only=True):
     """`action`: where it is sent. With `get` it changes nothing and asks for a page; else it is offered with --write only.
 
-    `command`: what does the same at the console. `fills`: the id of the part of the page that is drawn anew while somebody types.
+    `command`: what does the same at the console; without an `action` it is all that there is. `note`: what it means.
+    `fills`: the id of the part of the page that is drawn anew while somebody types.
     """
 
     action: str
@@ -36,23 +37,26 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     get: bool = False
     fills: str = ""
     careful: bool = False  # it ends something
+    note: str = ""
 
 
-def html(form: Form, *, token: str, write: bool) -> str:
-    """`token`: what tells the server that a page of its own was sent."""
-    if not (form.get or write):
-        return _command(form, "in a terminal, as this page only reads")
+def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
+    """`token`: what tells the server that a page of its own was sent. `same`: what follows a command, for the same target."""
+    note = f"<p>{escape(form.note)}</p>" if form.note else ""
+    if not (form.action and (form.get or write)):
+        return f'<div class="change">{note}{_command(form, "in a terminal", same)}</div>'
     hidden = "" if form.get else f'<input type="hidden" name="{TOKEN}" value="{_attribute(token)}">'
     fills = f' data-fills="{_attribute(form.fills)}"' if form.fills else ""
     kind = ' class="careful"' if form.careful else ""
     method, action = "get" if form.get else "post", _attribute(form.action)
     fields = "".join(map(_field, form.fields))
     button = f"<button{kind}>{escape(form.button)}</button>"
-    return f'<form method="{method}" action="{action}"{fills}>{hidden}{fields}{button}</form>' + _command(form, "the same in a terminal")
+    drawn = f'<form method="{method}" action="{action}"{fills}>{hidden}{fields}{button}</form>'
+    return f'<div class="change">{note}{drawn}{_command(form, "the same in a terminal", same)}</div>'
 
 
-def _command(form: Form, words: str) -> str:
-    return f'<p class="soft command"><code>{escape(form.command)}</code> {escape(words)}</p>' if form.command else ""
+def _command(form: Form, words: str, same: str) -> str:
+    return f'<p class="soft command"><code>{escape(form.command + same)}</code> {escape(words)}</p>' if form.command else ""
 
 
 def _field(field: Field) -> str:

@@ -24,6 +24,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     data: str  # where the same is as JSON
     token: str = ""
     write: bool = False
+    same: str = ""  # what follows a command, for the same target
 
 
 def html(view: View, around: Frame) -> str:
@@ -53,4 +54,4 @@ def _foot(around: Frame) -> str:
 
 
 def _part(part: str | Form, around: Frame) -> str:
-    return forms.html(part, token=around.token, write=around.write) if isinstance(part, Form) else part
+    return forms.html(part, token=around.token, write=around.write, same=around.same) if isinstance(part, Form) else part

@@ -35,9 +35,9 @@ def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind:
     return door(listen=host, allow_hosts=allow_hosts, token=token, bodies=bodies)
 
 
-def serve(project: Project, path: Path, to: Access, listening: socket.socket) -> None:
-    """Until SIGTERM or SIGINT: what is under way is finished. A second signal ends at once."""
-    config = listening_config(Application(partial(reopen, path, project.target), to), lifespan="off")
+def serve(project: Project, path: Path, to: Access, listening: socket.socket, *, same: str = "") -> None:
+    """Until SIGTERM or SIGINT: what is under way is finished. A second signal ends at once. `same`: as of Application."""
+    config = listening_config(Application(partial(reopen, path, project.target), to, same=same), lifespan="off")
     server = Server(config, ending="what is under way is finished", cut="what was under way is not known")
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listening]))

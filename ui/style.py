@@ -20,6 +20,7 @@ input, select, textarea, button { font: inherit; color: var(--ink); background: 
   border-radius: 4px; padding: .4rem .55rem; }
 input, select, textarea { width: 100%; } textarea { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 button { cursor: pointer; padding: .4rem 1.1rem; border-color: var(--a); color: var(--a); font-weight: 600; background: var(--paper); }
+.change { border-top: 1px solid var(--faint); padding: .5rem 0; } .change p { margin: .2rem 0; }
 button.careful { border-color: #c0392b; color: #c0392b; } .command { margin-top: .1rem; font-size: .86rem; }
 code { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 @media (prefers-color-scheme: dark) { button.careful { border-color: #ef8174; color: #ef8174; } }

@@ -77,8 +77,12 @@ def test_a_run_without_windows_counts_everyone_and_its_interval_holds_at_every_l
 
 
 def test_nothing_is_shown_of_a_broken_split_unless_it_is_asked_for(shop):
-    with pytest.raises(Refused, match=r"no results yet: split \d+ : \d+ is not 50 : 50"):
-        results(shop.project, "open_end")
+    with pytest.raises(NotFound, match="nobody has looked"):
+        results(shop.project, "open_end", last=True)
+    for last in (False, True):  # it is stored and stays out of sight
+        with pytest.raises(Refused, match=r"no results yet: split \d+ : \d+ is not 50 : 50"):
+            results(shop.project, "open_end", last=last)
+    assert results(shop.project, "open_end", last=True, despite_split=True).split.alarm
     assert run_looks.read(shop.project.target.state, "open_end.1").looks == ()
 
 
@@ -135,8 +139,6 @@ def test_who_never_ran_has_no_results_and_a_log_of_ones_own_no_last_look(shop):
         results(shop.project, "blend")
     with pytest.raises(NotFound, match="never ran"):
         results(shop.project, "blend_up.7")
-    with pytest.raises(NotFound, match="nobody has looked"):
-        results(shop.project, "open_end", last=True)
     with pytest.raises(Invalid, match="another one"):
         results(shop.project, "blend_up", last=True, as_of=START)
     with pytest.raises(Invalid, match=r"no unit of blend_up\.1 was assigned"):

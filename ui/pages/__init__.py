@@ -25,5 +25,11 @@ PAGES = (
     Page("/experiments", "experiments:page", "Experiments"),
     Page("/experiments/{name}", "experiment:page"),
 )
-ACTIONS: tuple[Action, ...] = ()
+ACTIONS = (
+    Action("/experiments/{name}/start", "experiment_forms:begin"),
+    Action("/experiments/{name}/look", "experiment_forms:look"),
+    Action("/experiments/{name}/ramp", "experiment_forms:ramp"),
+    Action("/experiments/{name}/ship", "experiment_forms:ship"),
+    Action("/experiments/{name}/stop", "experiment_forms:stop"),
+)
 HOME = PAGES[0].path

@@ -1,4 +1,4 @@
-"""One experiment: what it is, how its newest run stands, what the newest look showed, and its history."""
+"""One experiment: what it is, how its newest run stands, what a look showed, what may be changed, and its history."""
 
 from __future__ import annotations
 
@@ -8,26 +8,38 @@ import msgspec
 
 from ...endpoints.gateway.live_document import Change
 from ...errors import NotFound
-from ...experiments import answers, run_report, run_results, run_store, runs, standing
+from ...experiments import run_looks, run_report, run_results, run_store, runs, standing
 from ...experiments.answers import RunStatus
 from ...experiments.run_figures import RunResults
+from ...experiments.run_looks import Looks
+from ...experiments.runs import FrozenRun
 from ...project.experiment_specs import Analysis, Experiment
-from ...project.rule_specs import Condition
 from ...reports import page as kit
 from ...runtime import Project
+from ..forms import Form
 from ..view import View
+from . import experiment_forms
+from .experiment_texts import definition_rows, status_rows
+from .experiments import path
+
+_AGREED = "yes"  # of the query's `despite-split`
 
 
 class OneExperiment(msgspec.Struct, frozen=True, kw_only=True):
-    """`is_`: as the run was started, or as project.yaml says it. None: there is no run, or nobody has looked at it."""
+    """`is_`: as the run was started, or as project.yaml says it. `results`: of the look that is shown; None: nobody has looked.
+
+    `status` is of the newest run; `looks` are names of what was stored, for the query's `look`.
+    """
 
     is_: Experiment | Analysis = msgspec.field(name="is")
     status: RunStatus | None = None
     results: RunResults | None = None
+    looks: tuple[str, ...] = ()
     history: tuple[Change, ...] = ()
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
+    """`look`: the name of an earlier one. `despite-split`: show figures that a broken split may bias."""
     name = query["name"]
     if name in project.spec.analyses:
         return _analysis(project.spec.analyses[name])
@@ -37,26 +49,85 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         if name not in project.spec.experiments:
             raise
         return _not_started(project.spec.experiments[name])
+    return _of_run(project, run, query)
+
+
+def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
     experiment = run.definition.experiment
-    changes = tuple(change for change in runs.history(project.target.state, experiment.name) if change.run == run.run)
+    history = runs.history(project.target.state, experiment.name)
     status = standing.status(project, experiment.name, counted=False)
-    seen = run_store.newest(project.target.blobs, run.run)
-    data = OneExperiment(is_=experiment, status=status if status.run == run.run else None, results=seen, history=changes)
-    return View(title=run.run, below=experiment.hypothesis, parts=tuple(_parts(data, name)), data=data)
+    data = OneExperiment(
+        is_=experiment,
+        status=status if status.run == run.run else None,
+        results=_look(project, run.run, query.get("look", "")),
+        looks=run_store.stored(project.target.blobs, run.run),
+        history=tuple(change for change in history if change.run == run.run),
+    )
+    others = [other for other in dict.fromkeys(change.run for change in history) if other != run.run]
+    startable = experiment.name in project.spec.experiments
+    parts = (
+        *_verdict(data),
+        *_seen(data, run.run, agreed=query.get("despite-split") == _AGREED),
+        *_looks(run_looks.read(project.target.state, run.run), data, run.run),
+        *_standing(data, run, startable=startable),
+        kit.section("What it is", _definition(experiment)),
+        run_report.history(data.history),
+        *([kit.section("Other runs", kit.links([(other, path(other)) for other in others]))] if others else []),
+    )
+    return View(title=run.run, below=experiment.hypothesis, parts=parts, data=data)
 
 
-def _parts(of: OneExperiment, name: str) -> Iterator[str]:
-    if of.results:
-        yield kit.words(run_report.about(of.results), "lead")
-        yield run_report.verdict(of.results)
+def _look(project: Project, run: str, name: str) -> RunResults | None:
+    """NotFound: no look of this name was stored."""
+    blobs = project.target.blobs
+    if not name:
+        return run_store.newest(blobs, run)
+    if name not in run_store.stored(blobs, run):
+        raise NotFound(f"no look {name} at {run} was stored", remedy=path(run))
+    return run_store.read(blobs, run, name)
+
+
+def _verdict(data: OneExperiment) -> Iterator[str]:
+    if data.results:
+        yield kit.words(run_report.about(data.results), "lead")
+        yield run_report.verdict(data.results)
     else:
-        yield kit.verdict(["Nobody has looked at it yet", f"isthmus experiment results {name}"])
-    if of.status:
-        yield kit.section("How it stands", kit.code(str(of.status)))
-    if of.results:
-        yield from run_report.sections(of.results)
-    yield kit.section("What it is", _definition(of.is_))
-    yield run_report.history(of.history)
+        yield kit.verdict(["Nobody has looked at it yet"])
+    if data.status:
+        yield kit.links([("How it stands", "#stands"), ("Change it", "#change")])
+
+
+def _standing(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterator[str | Form]:
+    if data.status is None:
+        yield kit.words("This run is over, and another one came after it.", "soft")
+        return
+    yield kit.anchor("stands") + kit.section("How it stands", kit.table(["", ""], status_rows(data.status), wordy=1))
+    yield kit.anchor("change") + kit.section("Change it")
+    yield from experiment_forms.of_run(data.status, run, startable=startable)
+
+
+def _seen(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
+    seen = data.results
+    if seen is None:
+        return []
+    if seen.split.alarm and not agreed:
+        despite = kit.links([("Show the figures despite it", f"{path(run)}?despite-split={_AGREED}")])
+        note = "The arms did not get their planned shares of units, so every figure would be biased. Look for what loses or adds units."
+        return [kit.words(note), run_report.split(seen), despite]
+    return run_report.sections(seen)
+
+
+def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
+    rows = []
+    for number, look in enumerate(looks.looks, 1):
+        name = run_store.name_of(look.until)
+        until = f"{look.until:%Y-%m-%d %H:%M} UTC"
+        share = f"{100 * look.units / looks.planned:.0f} %" if looks.planned else ""
+        rows.append([str(number), kit.link(until, f"{path(run)}?look={name}") if name in data.looks else until, f"{look.units:,}", share])
+    if not rows:
+        return []
+    note = "Each look spends a part of the plan's 5 %. The same data again are no new one." if looks.planned else ""
+    return [kit.section("Looks", kit.table(["", "until", "units", "of the plan"], rows), kit.words(note, "soft"))]
 
 
 def _analysis(analysis: Analysis) -> View:
@@ -67,50 +138,12 @@ def _analysis(analysis: Analysis) -> View:
 
 def _not_started(experiment: Experiment) -> View:
     parts = (
-        kit.verdict(["It was never started on this target", f"isthmus experiment start {experiment.name}"]),
+        kit.verdict(["It was never started on this target"]),
+        experiment_forms.start(experiment.name),
         kit.section("What it is", _definition(experiment)),
     )
     return View(title=experiment.name, below=experiment.hypothesis, parts=parts, data=OneExperiment(is_=experiment))
 
 
 def _definition(of: Experiment | Analysis) -> str:
-    rows = _of_log(of) if isinstance(of, Analysis) else _of_gateway(of)
-    return kit.table(["", ""], [row for row in rows if row[1]], wordy=1)
-
-
-def _of_log(of: Analysis) -> list[list[str]]:
-    return [
-        ["arm", f"{of.event}.{of.attribute}: {of.control} against {of.treatment}"],
-        ["decided by", of.metric],
-        ["guardrails", "; ".join(f"{guardrail.metric} {guardrail}" for guardrail in of.guardrails)],
-        ["also told", ", ".join(of.also)],
-        ["owner", of.owner],
-    ]
-
-
-def _of_gateway(of: Experiment) -> list[list[str]]:
-    weights = runs.weights(of)
-    plan = of.plan
-    days = f" in {plan.days} days" if plan and plan.days else ""
-    return [
-        *([f"arm {arm.name}", f"{weights[arm.name]:g} %   {answers.parameters_text(arm.parameters)}"] for arm in of.arms),
-        ["layer", of.layer],
-        ["share at the start", f"{of.share.normalize():f} %"],
-        ["holdout", f"{of.holdout.normalize():f} %" if of.holdout else ""],
-        ["for", "; ".join(map(_condition, of.targeting))],
-        ["decided by", ", ".join(of.metric)],
-        ["guardrails", "; ".join(f"{guardrail.metric} {guardrail}" for guardrail in of.guardrails)],
-        ["also told", ", ".join(of.also)],
-        ["segments", ", ".join(of.segments)],
-        ["plan", f"an effect of {plan.minimum_effect.normalize():f} %{days}" if plan else "none: intervals hold at any look"],
-        ["owner", of.owner],
-    ]
-
-
-def _condition(of: Condition) -> str:
-    """`country JP, TW`; `age 18 ..`."""
-    values = [", ".join(map(str, of.among))] if of.among is not None else []
-    values += [f"not {', '.join(map(str, of.not_among))}"] if of.not_among is not None else []
-    if of.min is not None or of.max is not None:
-        values.append(f"{'' if of.min is None else f'{of.min:g}'} .. {'' if of.max is None else f'{of.max:g}'}")
-    return f"{of.attribute} {' and '.join(values)}"
+    return kit.table(["", ""], definition_rows(of), wordy=1)

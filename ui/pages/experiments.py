@@ -108,7 +108,7 @@ def _drawn(layers: Sequence[LayerNow]) -> list[str]:
     table = kit.table(["layer", "endpoint", "free", "in no experiment", "held by"], rows, wordy=4)
     ruler = plots.axis("bucket", 0, BUCKETS, digits=0)
     strips = plots.strips("Who has which of a layer's 10,000 buckets", ruler, [_strip(layer) for layer in layers], behind=table, wide=True)
-    below = "Runs of one layer never share a unit; what is free can be had by `start` and `ramp`."
+    below = "Runs of one layer never share a unit; what is free can be had by a start, or by a larger share."
     return [kit.section("Layers", strips, kit.words(below, "soft"))]
 
 

@@ -1,0 +1,91 @@
+"""What an experiment is and how its run stands, as rows of two cells. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ...experiments import answers, buckets, runs
+from ...experiments.answers import RunStatus
+from ...project.experiment_specs import Analysis, Experiment, Plan
+from ...project.rule_specs import Condition
+
+Rows = list[list[str]]
+
+
+def percent(share: Decimal) -> str:
+    return f"{share.normalize():f} %"
+
+
+def status_rows(status: RunStatus) -> Rows:
+    state = f"{status.ships} ships to every unit" if status.state == "shipped" else status.state
+    holds = f"{status.share:.2f} % of layer {status.layer}, buckets {buckets.text(status.ranges)}" if status.ranges else ""
+    rows = [
+        ["state", state],
+        ["since", f"{status.started:%Y-%m-%d %H:%M} UTC"],
+        ["holds", holds],
+        ["traffic", status.owner],
+        ["as committed", f"git {status.git}, digest {status.digest}" if status.git else f"no git revision, digest {status.digest}"],
+        ["gateways", f"by config {status.config}, within {answers.FOLLOW} of a change"],
+    ]
+    if status.differs:
+        words = f"{', '.join(status.differs)}: project.yaml says otherwise by now. This run stays as it started; the next one takes it"
+        rows.append(["differs", words])
+    return _said(rows)
+
+
+def definition_rows(of: Experiment | Analysis) -> Rows:
+    return _said(_of_log(of) if isinstance(of, Analysis) else _of_gateway(of))
+
+
+def _said(rows: Rows) -> Rows:
+    return [row for row in rows if row[1]]
+
+
+def _of_log(of: Analysis) -> Rows:
+    return [
+        ["arm", f"{of.event}.{of.attribute}: {of.control} against {of.treatment}"],
+        ["decided by", of.metric],
+        *_told(of),
+    ]
+
+
+def _of_gateway(of: Experiment) -> Rows:
+    weights = runs.weights(of)
+    return [
+        *([f"arm {arm.name}", f"{weights[arm.name]:g} % of its units: {_parameters(arm.parameters)}"] for arm in of.arms),
+        ["layer", of.layer],
+        ["share at the start", percent(of.share)],
+        ["holdout", percent(of.holdout) if of.holdout else ""],
+        ["for", "; ".join(map(_condition, of.targeting))],
+        ["decided by", ", ".join(of.metric)],
+        *_told(of),
+        ["segments", ", ".join(of.segments)],
+        ["plan", _plan(of.plan)],
+    ]
+
+
+def _told(of: Experiment | Analysis) -> Rows:
+    return [
+        ["guardrails", "; ".join(f"{guardrail.metric} {guardrail}" for guardrail in of.guardrails)],
+        ["also told", ", ".join(of.also)],
+        ["owner", of.owner],
+    ]
+
+
+def _parameters(parameters: dict[str, object]) -> str:
+    return answers.parameters_text(parameters) if parameters else "the endpoint's own parameters"
+
+
+def _plan(plan: Plan | None) -> str:
+    if plan is None:
+        return "none: its intervals hold at any look, and are wider"
+    return f"to see an effect of {percent(plan.minimum_effect)}" + (f" in {plan.days} days" if plan.days else "")
+
+
+def _condition(of: Condition) -> str:
+    """`country JP, TW`; `age 18 ..`."""
+    values = [", ".join(map(str, of.among))] if of.among is not None else []
+    values += [f"not {', '.join(map(str, of.not_among))}"] if of.not_among is not None else []
+    if of.min is not None or of.max is not None:
+        values.append(f"{'' if of.min is None else f'{of.min:g}'} .. {'' if of.max is None else f'{of.max:g}'}")
+    return f"{of.attribute} {' and '.join(values)}"
