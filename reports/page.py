@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from html import escape
 
@@ -24,9 +24,10 @@ p { margin: .5rem 0; max-width: 42rem; overflow-wrap: anywhere; } .soft { color:
 th, td { text-align: left; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--faint); vertical-align: top; }
 th { font-weight: 600; } thead th { color: var(--soft); font-size: .86rem; }
 td.n, th.n { text-align: right; } td { white-space: nowrap; }
-td.words, th.words { white-space: normal; min-width: 9rem; }
+td.words, th.words { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
 tbody th { font-weight: 500; white-space: nowrap; } tbody th.words { white-space: normal; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(18.5rem, 1fr)); gap: 1.4rem 1.8rem; margin: 1rem 0; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.4rem 1.8rem; margin: 1rem 0; }
+.charts > :only-child { max-width: 32rem; }
 figure { margin: 0; } figcaption { font-weight: 600; font-size: .92rem; }
 figcaption div { font-weight: 400; color: var(--soft); min-height: 1.5em; }
 .key { margin-right: 1.1em; white-space: nowrap; } .key::before { content: "";
@@ -36,7 +37,10 @@ figcaption div { font-weight: 400; color: var(--soft); min-height: 1.5em; }
 .f { --hue: var(--f); } .quiet { --hue: var(--quiet); }
 details { margin-top: .2rem; font-size: .86rem; } summary { cursor: pointer; color: var(--soft); }
 details .wide { max-height: 22rem; overflow: auto; }
-svg { width: 100%; height: auto; display: block; } svg text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
+svg { width: 100%; height: auto; display: block; }
+svg text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
+svg.flow { width: auto; height: auto; max-width: none; margin: .4rem 0; }
+.frame { fill: var(--panel); stroke: var(--hue); stroke-width: 1.5; } .made { fill: none; stroke: var(--quiet); stroke-width: 1.2; }
 a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill: var(--hue); } svg .in { fill: var(--paper); }
 .tick { fill: var(--soft); } .label { fill: var(--ink); } .grid { stroke: var(--faint); } .axis { stroke: var(--quiet); }
 .line { fill: none; stroke-width: 2; stroke: var(--hue); } .whisker { stroke: var(--hue); stroke-width: 1.6; opacity: .75; }
@@ -44,7 +48,7 @@ a { color: var(--a); } svg.small { width: 6.5rem; height: 1.5rem; } .bar { fill:
 pre { background: var(--panel); padding: .8rem .95rem; overflow-x: auto; font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace;
   border-radius: 4px; }
 footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 1px solid var(--faint); padding-top: .7rem; }
-@media (max-width: 36rem) { figure > .wide > svg { min-width: 38rem; } table { font-size: .9rem; } th, td { padding-right: .6rem; } }
+@media (max-width: 36rem) { svg.broad { min-width: 38rem; } table { font-size: .9rem; } th, td { padding-right: .6rem; } }
 @media print { body { max-width: none; } .charts, table { break-inside: avoid; } }
 """
 
@@ -89,11 +93,12 @@ def link(text: str, to: str) -> Drawn:
     return Drawn(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>')
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False, wordy: int | None = None) -> str:
-    """`numbers`: all but the first column are right-aligned. `wordy`: the column that may wrap."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False, wordy: int | Collection[int] = ()) -> str:
+    """`numbers`: all but the first column are right-aligned. `wordy`: the columns that may wrap."""
+    wrapping = {wordy} if isinstance(wordy, int) else wordy
 
     def cell(tag: str, number: int, text: str) -> str:
-        kinds = ["n"] * (numbers and number > 0) + ["words"] * (number == wordy)
+        kinds = ["n"] * (numbers and number > 0) + ["words"] * (number in wrapping)
         named = ' class="' + " ".join(kinds) + '"' if kinds else ""
         return f"<{tag}{named}>{text if isinstance(text, Drawn) else escape(text)}</{tag}>"
 
@@ -109,6 +114,12 @@ def footer(when: datetime, target: str) -> str:
 def links(targets: Sequence[tuple[str, str]]) -> str:
     """(text, where): places relative to the page, or on it (#...). Nothing is loaded from them."""
     return '<p class="soft">' + " &middot; ".join(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>' for text, to in targets) + "</p>"
+
+
+def said(*parts: str) -> str:
+    """A line of text and of links (`link`), a dot between."""
+    inner = " &middot; ".join(part if isinstance(part, Drawn) else escape(part) for part in parts)
+    return f'<p class="soft">{inner}</p>' if parts else ""
 
 
 def anchor(name: str) -> str:

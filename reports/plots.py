@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 _WIDTH, _WIDE, _HEIGHT = 380, 780, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 12, 46
 
 
 Style = Literal["a", "b", "c", "d", "e", "f", "quiet"]
@@ -18,7 +18,7 @@ STYLES: tuple[Style, ...] = ("a", "b", "c", "d", "e", "f")  # of models; classes
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """`style` is a class of the page's style sheet: a model's, or quiet. `low` and `high` draw whiskers. `titles`: of each dot."""
+    """`style` is a class of the page's style sheet: a model's, or quiet. `low` and `high` draw whiskers of dots."""
 
     name: str
     style: Style
@@ -26,8 +26,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     y: Sequence[float]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
-    kind: Literal["line", "dots"] = "line"
-    titles: Sequence[str] | None = None  # None: its name and figures
+    kind: Literal["line", "dots", "bars"] = "line"
+    titles: Sequence[str] | None = None  # of dots, and of bars, which have the width of 1 on x; None: its name and figures
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ def chart(title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str
     width = _WIDE if wide else _WIDTH
     across = _scale(x, _LEFT, width - _RIGHT)
     up = _scale(y, _HEIGHT - _BOTTOM, _TOP)
-    parts = [f'<svg viewBox="0 0 {width} {_HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">']
+    parts = []
     for value, text in y.ticks:
         at = up(value)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
@@ -71,15 +71,21 @@ def chart(title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str
     parts.append(f'<text class="label" transform="translate(12 {height}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>')
     for graph in series:
         parts += _drawn(graph, across, up)
-    parts.append("</svg>")
     named = [graph for graph in series if graph.name]
     legend = "".join(f'<span class="key {graph.style}">{escape(graph.name)}</span>' for graph in named)
-    return _figure(title, parts, behind, wide=wide, legend=f"<div>{legend}</div>")
+    return framed(title, svg(title, width, _HEIGHT, parts), behind, legend=f"<div>{legend}</div>")
 
 
-def _figure(title: str, parts: Sequence[str], behind: str, *, wide: bool, legend: str = "") -> str:
-    """A wide picture keeps a width at which its words can be read, and is moved within its place."""
-    picture = f'<div class="wide">{"".join(parts)}</div>' if wide else "".join(parts)
+def svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
+    """A wide picture is not made smaller than can be read: it is moved across a phone's screen."""
+    about = f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}"'
+    if width <= _WIDTH:
+        return f"<svg {about}>{''.join(parts)}</svg>"
+    return f'<div class="wide"><svg class="broad" {about}>{"".join(parts)}</svg></div>'
+
+
+def framed(title: str, picture: str, behind: str, *, legend: str = "") -> str:
+    """A picture with its title above, and its table folded away below."""
     table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
     return f"<figure><figcaption>{escape(title)}{legend}</figcaption>{picture}{table}</figure>"
 
@@ -101,7 +107,7 @@ def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> 
     left = min(300.0, 24 + 7 * max((len(line.name) for line in lines), default=0))
     floor = _TOP + _ROW * len(lines)
     across = _scale(x, left, _WIDE - _RIGHT)
-    parts = [f'<svg viewBox="0 0 {_WIDE} {floor + 44}" role="img" aria-label="{escape(title, quote=True)}">']
+    parts = []
     for value, text in x.ticks:
         at = across(value)
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{floor}"/>')
@@ -117,8 +123,8 @@ def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> 
         told = _titled(f"{line.name}: {line.value:.4g} ({line.low:.4g} .. {line.high:.4g})")
         parts.append(f'<circle class="dot a" cx="{across(line.value):.1f}" cy="{y:.1f}" r="4">{told}</circle>')
     middle = (left + _WIDE - _RIGHT) / 2
-    parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 38}" text-anchor="middle">{escape(x.label)}</text></svg>')
-    return _figure(title, parts, behind, wide=True)
+    parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 38}" text-anchor="middle">{escape(x.label)}</text>')
+    return framed(title, svg(title, _WIDE, floor + 44, parts), behind)
 
 
 def bars(shares: Sequence[float], title: str) -> str:
@@ -133,7 +139,7 @@ def bars(shares: Sequence[float], title: str) -> str:
     return f'<svg class="small" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label="{label}">{drawn}</svg>'
 
 
-_BAR, _GAP = 18, 4  # height of a bar, and what is free above and below it
+_THICK, _GAP = 18, 4  # height of a bar, and what is free above and below it
 _LETTER = 6.5  # width of one, about
 
 
@@ -156,28 +162,34 @@ def strips(title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wid
     """One figure, a bar a line: who has which part of a whole."""
     width = _WIDE if wide else _WIDTH
     left = min(width / 3, 12 + _LETTER * max((len(line.name) for line in lines), default=0))
-    floor = _TOP + (_BAR + 2 * _GAP) * len(lines)
-    across = _scale(x, left, width - 2 * _RIGHT)
-    parts = [f'<svg viewBox="0 0 {width} {floor + 40}" role="img" aria-label="{escape(title, quote=True)}">']
+    floor = _TOP + (_THICK + 2 * _GAP) * len(lines)
+    across = _scale(x, left, width - _RIGHT)
+    parts = []
     for value, text in x.ticks:
         at = across(value)
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{floor}"/>')
         parts.append(f'<text class="tick" x="{at:.1f}" y="{floor + 16}" text-anchor="middle">{escape(text)}</text>')
     for number, line in enumerate(lines):
-        y = _TOP + (_BAR + 2 * _GAP) * number + _GAP
+        y = _TOP + (_THICK + 2 * _GAP) * number + _GAP
         name = f'<text class="label" x="{left - 8:.1f}" y="{y + 13:.1f}" text-anchor="end">{escape(line.name)}</text>'
         parts += [name, *(_stretch(of, y, across) for of in line.stretches)]
-    middle = (left + width - 2 * _RIGHT) / 2
-    parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 34}" text-anchor="middle">{escape(x.label)}</text></svg>')
-    return _figure(title, parts, behind, wide=wide)
+    middle = (left + width - _RIGHT) / 2
+    parts.append(f'<text class="label" x="{middle:.1f}" y="{floor + 34}" text-anchor="middle">{escape(x.label)}</text>')
+    return framed(title, svg(title, width, floor + 40, parts), behind)
 
 
 def _stretch(of: Stretch, y: float, across: Callable[[float], float]) -> str:
     start, width = across(of.low), across(of.high) - across(of.low)
-    bar = f'<rect class="bar {of.style}" x="{start:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{_BAR}">{_titled(of.title)}</rect>'
+    bar = _bar(of.style, (start, max(width, 1.0)), (y, _THICK), of.title)
     if width < _LETTER * len(of.name) + 8:
         return bar
     return f'{bar}<text class="in" x="{start + width / 2:.1f}" y="{y + 13:.1f}" text-anchor="middle">{escape(of.name)}</text>'
+
+
+def _bar(style: Style, x: tuple[float, float], y: tuple[float, float], title: str) -> str:
+    """`x` and `y`: where it begins, and how far it goes."""
+    place = f'x="{x[0]:.1f}" y="{y[0]:.1f}" width="{x[1]:.1f}" height="{y[1]:.1f}"'
+    return f'<rect class="bar {style}" {place}>{_titled(title)}</rect>'
 
 
 def _titled(text: str) -> str:
@@ -194,8 +206,11 @@ def _drawn(graph: Series, across: Callable[[float], float], up: Callable[[float]
     if graph.kind == "line":
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         return [f'<polyline class="line {graph.style}" points="{path}">{_titled(graph.name)}</polyline>']
-    parts = []
     titles = graph.titles or [_told(graph, number) for number in range(len(points))]
+    if graph.kind == "bars":
+        floor, width = _HEIGHT - _BOTTOM, max(1.0, (across(graph.x[0] + 1) - across(graph.x[0])) - 2) if points else 0.0
+        return [_bar(graph.style, (x - width / 2, width), (y, floor - y), title) for (x, y), title in zip(points, titles, strict=True)]
+    parts = []
     for number, ((x, y), title) in enumerate(zip(points, titles, strict=True)):
         if graph.low is not None and graph.high is not None:
             ends = f'y1="{up(graph.low[number]):.1f}" y2="{up(graph.high[number]):.1f}"'

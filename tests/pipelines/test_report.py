@@ -21,7 +21,7 @@ from isthmus.pipelines.metrics import day_of
 from isthmus.pipelines.picture import demo_picture
 from isthmus.pipelines.shelf import run_uri
 from isthmus.pipelines.statistics import Pairs
-from isthmus.reports import page, plots
+from isthmus.reports import flow, page, plots
 from isthmus.tests.pipelines import trained
 
 VOID = {"meta", "line", "br", "link", "input"}
@@ -187,6 +187,26 @@ def test_a_strip_has_a_bar_a_stretch_and_a_name_where_it_fits():
     assert ">challenger</text>" not in drawn, "5 % of the width are too narrow for it"
 
 
+def test_bars_stand_on_the_floor_and_are_as_high_as_their_figures():
+    days = plots.Series(name="", style="a", x=[0, 1, 2], y=[2, 4, 0], kind="bars", titles=["Mon", "Tue", "Wed"])
+    drawn = plots.chart("Volume", plots.axis("day", -1, 3), plots.axis("events", 0, 4), [days])
+    bars = [tuple(map(float, of)) for of in re.findall('<rect.*? y="([0-9.]+)" width="[0-9.]+" height="([0-9.]+)"', drawn)]
+    assert [height for _, height in bars] == pytest.approx([bars[1][1] / 2, bars[1][1], 0])
+    assert len({round(top + height, 3) for top, height in bars}) == 1
+    assert re.findall("<title>(.*?)</title>", drawn) == ["Mon", "Tue", "Wed"]
+
+
+def test_what_is_made_of_what_is_drawn_from_left_to_right():
+    names = [["event click", "event impression"], ["objective ctr"]]
+    columns = [[flow.Box(name=name, style="a", title=name) for name in column] for column in names]
+    links = [flow.Link(source=name, target="objective ctr") for name in names[0]]
+    drawn = flow.flow("Made of", columns, links)
+    Balanced(drawn)
+    lefts = [float(left) for left in re.findall('<rect.*? x="([0-9.]+)"', drawn)]
+    assert lefts[0] == lefts[1] < lefts[2]
+    assert "<title>event click -&gt; objective ctr</title>" in drawn
+
+
 def test_text_is_escaped_wherever_it_goes():
     evil = '"><script>x</script>'
     drawn = plots.chart(evil, plots.axis(evil, 0, 1), plots.axis(evil, 0, 1), [plots.Series(name=evil, style="a", x=[0], y=[0])])
@@ -194,6 +214,7 @@ def test_text_is_escaped_wherever_it_goes():
     strips = plots.strips(evil, plots.axis(evil, 0, 1), [plots.Strip(name=evil, stretches=[stretch])])
     cells = [evil, page.link(evil, "#there")]
     parts = [page.heading(evil, evil), page.table((evil, evil), [cells]), page.verdict([evil, evil]), page.code(evil), drawn, strips]
+    parts.append(flow.flow(evil, [[flow.Box(name=evil, style="a", title=evil)]], [], behind=page.words(evil)))
     text = page.page(evil, parts, evil)
     Whole(text)
     assert not re.search(r"<script", text)
