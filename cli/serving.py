@@ -75,19 +75,18 @@ def endpoints() -> None: ...
 
 @command(help="Every endpoint: its state, variants and split.")
 def list_(console: Console) -> None:
-    from ..endpoints.router import routed
+    from ..endpoints.listing import listing
 
     with console.open() as project:
-        states = {name: routed(project.target).observe(name) for name in project.spec.endpoints}
-        urls = {r.name: r.console_url for r in project.target.inventory.list(project.spec.name) if r.kind == "endpoint"}
+        listed = listing(project)
     rows = []
-    for name, state in states.items():
+    for name, state in listed.endpoints.items():
         if state is None:
             rows.append((name, "not there", "", "", f"isthmus deploy {name}"))
             continue
         split = "  ".join(f"{v.name} {v.model}@{v.version} {v.percent.normalize():f} %" for v in state.variants)
-        rows.append((name, state.phase, split, urls.get(name) or "", state.failure or ""))
-    console.result({"endpoints": states, "urls": urls}, grid(rows, head=("endpoint", "phase", "variants", "url", "")))
+        rows.append((name, state.phase, split, listed.urls.get(name) or "", state.failure or ""))
+    console.result(listed, grid(rows, head=("endpoint", "phase", "variants", "url", "")))
 
 
 @command(

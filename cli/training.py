@@ -12,7 +12,6 @@ from .tables import grid
 
 if TYPE_CHECKING:
     from ..pipelines.notes import Notes
-    from ..pipelines.records import Run
     from ..project.specs import ProjectSpec
 
 
@@ -67,7 +66,7 @@ def runs() -> None: ...
     "--where", multiple=True, metavar="FIELD=VALUE", help="Only these: model, alias, gate, tag, parameters.C, ... (again for more)."
 )
 def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> None:
-    from ..pipelines.run_list import figure
+    from ..pipelines.run_list import comparable, figure, flat
     from ..pipelines.run_list import list_runs as read
 
     with console.open() as project:
@@ -88,24 +87,22 @@ def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> Non
     ]
     head = ("run", "started", "configuration", "version", "alias", *shown, "gate", "tags")
     text = grid(rows, head=head) if rows else "no such run" if where else "no runs yet"
-    tested = {
-        (r.objective, r.data.start, r.data.end, r.evaluation.rows) for r in (entry.run for entry in listed) if r.data and r.evaluation
-    }
-    note = "\nfigures are of each run's own rows, which differ: runs compare pairs them" if sort and len(tested) > 1 else ""
-    console.result([_flat(entry.run, entry.notes) for entry in listed], text + note)
+    note = "\nfigures are of each run's own rows, which differ: runs compare pairs them" if sort and not comparable(listed) else ""
+    console.result([flat(entry.run, entry.notes) for entry in listed], text + note)
 
 
 @command(help="One run's record.")
 @click.argument("run")
 def show(console: Console, run: str) -> None:
     from ..pipelines.notes import read
+    from ..pipelines.run_list import flat
     from ..pipelines.runs import get_run
     from ..pipelines.watch import observe
 
     with console.open() as project:
         try:
             record, notes = get_run(project, run), read(project.target.blobs, run)
-            console.result(_flat(record, notes), "\n".join([str(record), *_noted(notes)]))
+            console.result(flat(record, notes), "\n".join([str(record), *_noted(notes)]))
         except NotFound as missing:  # no record yet: it may be running, or have been stopped
             try:
                 state = observe(project, run)
@@ -170,13 +167,6 @@ def note(console: Console, run: str, text: str) -> None:
     console.result(notes, "\n".join([f"run {run}", *_noted(notes)]))
 
 
-def _flat(run: Run, notes: Notes) -> dict[str, object]:
-    """A run and what people say of it, as one JSON object."""
-    import msgspec
-
-    return {**msgspec.to_builtins(run), "tags": notes.tags, "note": notes.note}
-
-
 def _noted(notes: Notes) -> list[str]:
     tags = [f"  tags          {' '.join(notes.tags)}"] if notes.tags else []
     return [*tags, *([f"  note          {notes.note}"] if notes.note else [])]
@@ -234,10 +224,10 @@ def models() -> None: ...
 
 @command(help="Every version of the project's registered models.")
 def list_models(console: Console) -> None:
+    from ..pipelines.models import versions
+
     with console.open() as project:
-        served = {variant.model for endpoint in project.spec.endpoints.values() for variant in endpoint.variants}  # adopted ones, too
-        names = sorted(served | {model.model for model in project.spec.models.values()})
-        found = [version for name in names for version in project.target.registry.versions(name)]
+        found = versions(project)
     rows = [(f"{v.model}@{v.version}", ", ".join(sorted(v.aliases)), v.approval, v.digest[:12]) for v in found]
     console.result(
         found, grid(rows, head=("version", "aliases", "approval", "digest")) if rows else "no version yet: isthmus train models/..."

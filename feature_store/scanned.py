@@ -45,8 +45,11 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
     """What computing each of these views (default: all) once reads. None where nothing is paid for reading."""
     size = scanned_bytes(project, views)
-    if size is None:
-        return None
+    return None if size is None else scan_of(project, size)
+
+
+def scan_of(project: Project, size: int) -> Scan:
+    """What reading so many bytes once costs."""
     profile, priced = project.target.profile, project.target.adapter.scan_price
     return Scan(size=size, usd_per_tb=attribute(priced)(profile) if priced else None, budget=budget(profile))
 

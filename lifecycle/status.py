@@ -60,6 +60,13 @@ def _line(kind: str, name: str, state: TableState | None) -> TableLine:
     return TableLine(kind=kind, name=name, made=state is not None, rows=state.rows if state else None)
 
 
+def event_tables(project: Project) -> list[TableLine]:
+    """What is stored of each event, and of each stream that the gateways fill."""
+    warehouse = project.target.warehouse
+    tables = [_line("event table", event, warehouse.observe(raw_name(event))) for event in project.spec.events]
+    return tables + [_line("event stream", stream, warehouse.observe(stream)) for stream in due(project)]
+
+
 def status(project: Project) -> Status:
     """Read the target; nothing is changed."""
     from ..experiments.standing import live_lines
@@ -67,8 +74,7 @@ def status(project: Project) -> Status:
 
     place = where(project)
     warehouse = project.target.warehouse
-    tables = [_line("event table", event, warehouse.observe(raw_name(event))) for event in project.spec.events]
-    tables += [_line("event stream", stream, warehouse.observe(stream)) for stream in due(project)]
+    tables = event_tables(project)
     for view in project.spec.feature_views:
         line = _line("feature view", view, warehouse.observe(view))
         tables.append(msgspec.structs.replace(line, known_until=watermark(project, view) if line.made else None))

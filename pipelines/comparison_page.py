@@ -31,15 +31,28 @@ def comparison_page(project: Project, compared: Comparisons) -> Path:
 
 def html(compared: Comparisons, tables: list[pa.Table]) -> str:
     """The page; `tables` are the forward predictions of `compared.runs`."""
+    runs_ = compared.runs
+    title = " and ".join(run.name for run in runs_) if len(runs_) == 2 else f"{len(runs_)} runs"
+    body = [page.heading(*heading(compared)), *parts(compared, tables)]
+    return page.page(title, body, page.footer(max(run.ended for run in runs_), runs_[0].target))
+
+
+def heading(compared: Comparisons) -> tuple[str, str]:
+    """What is compared, and the line below."""
+    first, second = compared.pairs[0].first, compared.pairs[0].second
+    if len(compared.pairs) == 1:
+        return f"{first.told()} and {second.told()}", f"runs {first.name} and {second.name} for {second.objective}"
+    return f"{len(compared.runs)} runs for {first.objective}", f"each against {first.name} {first.told()}"
+
+
+def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
+    """The page without its heading and its foot."""
     shown = list(zip(compared.runs, tables, STYLES, strict=False))
     seen = [Seen(name=f"{run.name} {run.told()}", style=style, predictions=table) for run, table, style in shown]
     more = len(compared.runs) - len(seen)
     pictures = [page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)]
     pictures += [page.words(f"The pictures show the first {len(seen)} runs; {more} more are in the table.", "soft")] if more else []
-    body = _two(compared.pairs[0], pictures) if len(compared.pairs) == 1 else _several(compared, pictures)
-    title = " and ".join(run.name for run in compared.runs) if len(compared.runs) == 2 else f"{len(compared.runs)} runs"
-    ended = max(run.ended for run in compared.runs)
-    return page.page(title, body, page.footer(ended, compared.runs[0].target))
+    return _two(compared.pairs[0], pictures) if len(compared.pairs) == 1 else _several(compared, pictures)
 
 
 def _two(pair: Comparison, pictures: list[str]) -> list[str]:
@@ -54,7 +67,6 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
     paired = f"Both models on the same {pair.rows:,} rows with {spoken.clicks(pair.clicks, outcome)}; {_drawn(second)}."
     return [
-        page.heading(f"{first.told()} and {second.told()}", f"runs {first.name} and {second.name} for {second.objective}"),
         page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),
         page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
         page.section("Pictures", *pictures),
@@ -68,7 +80,6 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
     head, *rows = compare.overview_rows(compared.pairs)
     told = f"{len(decided)} of {len(compared.pairs)} differ from {first.name} at 95 %"
     return [
-        page.heading(f"{len(compared.runs)} runs for {first.objective}", f"each against {first.name} {first.told()}"),
         page.verdict([told, *lines, f"{compare.several(len(compared.pairs)).capitalize()}."], ""),
         page.section(
             "Figures",

@@ -42,6 +42,13 @@ def current(registry: ModelRegistry, model: str, ref: int | str) -> ModelVersion
         return None
 
 
+def versions(project: Project) -> list[ModelVersion]:
+    """`isthmus models list`: of every model that the project trains or serves, adopted ones included."""
+    served = {variant.model for endpoint in project.spec.endpoints.values() for variant in endpoint.variants}
+    names = sorted(served | {model.model for model in project.spec.models.values()})
+    return [version for name in names for version in project.target.registry.versions(name)]
+
+
 def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
     """What a run's gate means for its version. The first champion has nobody to beat."""
     if verdict == "fail":

@@ -22,29 +22,34 @@ def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | N
 
 
 def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
+    heading = page.heading(title(run), when(run))
+    body = [heading, page.links(_links(run)), *parts(run, ours, champion)]
+    return page.page(f"{run.name} {run.configuration}", body, page.footer(run.ended, run.target))
+
+
+def title(run: Run) -> str:
+    return f"Run {run.name}: {run.model} / {run.told()}"
+
+
+def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
+    """The page without its heading, its links and its foot. NotFound: the run failed."""
     if run.evaluation is None or run.data is None:
         raise NotFound(f"run {run.name} has no figures: {run.failure}")
     seen = [Seen(name=run.told(), style="b" if champion is not None else "a", predictions=ours)]
     if champion is not None:
         seen.insert(0, Seen(name=f"champion, {run.champion.version}", style="a", predictions=champion))
     outcome = run.data.outcome
-    return page.page(
-        f"{run.name} {run.configuration}",
-        [
-            page.heading(f"Run {run.name}: {run.model} / {run.told()}", _when(run)),
-            page.links(_links(run)),
-            _gate(run),
-            page.section("Figures", _figures(run, run.evaluation), page.words(_power(run.evaluation, outcome), "soft")),
-            page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)),
-            *feature_page.segments(run),
-            *feature_page.features(run),
-            page.section("Test periods", _periods(run.evaluation)),
-            page.section("Data", *_data(run)),
-            page.anchor("configuration"),
-            page.section("Configuration", page.words(_configured(run), "soft"), page.code(run.config)),
-        ],
-        page.footer(run.ended, run.target),
-    )
+    return [
+        _gate(run),
+        page.section("Figures", _figures(run, run.evaluation), page.words(_power(run.evaluation, outcome), "soft")),
+        page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)),
+        *feature_page.segments(run),
+        *feature_page.features(run),
+        page.section("Test periods", _periods(run.evaluation)),
+        page.section("Data", *_data(run)),
+        page.anchor("configuration"),
+        page.section("Configuration", page.words(_configured(run), "soft"), page.code(run.config)),
+    ]
 
 
 def _links(run: Run) -> list[tuple[str, str]]:
@@ -145,6 +150,6 @@ def _loss(found: Evaluation) -> str:
     return "no rates" if found.log_loss is None else f"{found.log_loss:.5f}"
 
 
-def _when(run: Run) -> str:
+def when(run: Run) -> str:
     seconds = (run.ended - run.started).total_seconds()
     return f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, {run.git or 'no git'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,6 +25,11 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     notes: Notes = Notes()
 
 
+def flat(run: Run, said: Notes) -> dict[str, Any]:
+    """A run and what people say of it, as one JSON object: `runs list` and `runs show`."""
+    return {**msgspec.to_builtins(run), "tags": said.tags, "note": said.note}
+
+
 _FIELDS: dict[str, Callable[[Listed], tuple[str | None, ...]]] = {  # what --where knows, beside parameters.<name>; any value may match
     "model": lambda listed: (listed.run.model, listed.run.configuration),
     "configuration": lambda listed: (listed.run.configuration,),
@@ -43,15 +48,20 @@ def list_runs(project: Project, *, sort: str | None = None, where: Sequence[str]
 
     `sort`: a figure, best first, runs without it last. `where`: FIELD=VALUE, all of which must hold. Invalid: an unknown figure or field.
     """
-    wanted = [_condition(text) for text in where]
-    if sort is not None and check_problem(sort) is not None:
-        raise Invalid(f"{sort} is not a figure to sort by", remedy=f"a figure is one of {', '.join(EXAMPLES)}, each also with {AGAINST}")
-    if sort == f"calibration{AGAINST}":
-        raise Invalid(f"{sort} has no best: it is a difference of two distances from 1", remedy="sort by calibration")
+    wanted = conditions(sort, where)
     blobs = project.target.blobs
     listed = [Listed(run=run, notes=notes.read(blobs, run.name)) for run in runs.list_runs(project)]
     chosen = [entry for entry in listed if all(holds(entry) for holds in wanted)]
     return tuple(chosen if sort is None else sorted(chosen, key=lambda entry: _badness(entry.run, sort)))
+
+
+def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[Listed], bool]]:
+    """What must hold of a run. Invalid: an unknown figure or field."""
+    if sort is not None and check_problem(sort) is not None:
+        raise Invalid(f"{sort} is not a figure to sort by", remedy=f"a figure is one of {', '.join(EXAMPLES)}, each also with {AGAINST}")
+    if sort == f"calibration{AGAINST}":
+        raise Invalid(f"{sort} has no best: it is a difference of two distances from 1", remedy="sort by calibration")
+    return [_condition(text) for text in where]
 
 
 def _condition(text: str) -> Callable[[Listed], bool]:
@@ -75,6 +85,12 @@ def _same(parameter: object, value: str) -> bool:
         except ValueError:
             return False
     return parameter is not None and (str(parameter).lower() if isinstance(parameter, bool) else str(parameter)) == value
+
+
+def comparable(listed: Sequence[Listed]) -> bool:
+    """Whether every figure is of the same rows."""
+    runs_ = [entry.run for entry in listed]
+    return len({(r.objective, r.data.start, r.data.end, r.evaluation.rows) for r in runs_ if r.data and r.evaluation}) <= 1
 
 
 def figure(run: Run, name: str) -> Estimate | None:

@@ -38,25 +38,26 @@ def write(ports: Ports, state: State) -> str:
 
 def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
     """`bakes`: the minutes of each bake, by <stage>-<attempt> or the phase after the last step."""
+    heading = page.heading(f"Rollout {state.id} of {state.endpoint}", about(state))
+    return page.page(f"{state.id} {state.endpoint}", [heading, *parts(state, entries, bakes)], _footer(state, entries))
+
+
+def parts(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> list[str]:
+    """The page without its heading and its foot."""
     points = retraced(state.plan, bakes)
-    return page.page(
-        f"{state.id} {state.endpoint}",
-        [
-            page.heading(f"Rollout {state.id} of {state.endpoint}", _about(state)),
-            _verdict(state),
-            page.section("Traffic", _traffic(state, entries, bakes), page.words(_MARKS, "soft")),
-            *_guardrails(state, points),
-            page.section("What each decision stood on", _checks(entries)),
-            page.section("History", _history(entries)),
-        ],
-        _footer(state, entries),
-    )
+    return [
+        _verdict(state),
+        page.section("Traffic", _traffic(state, entries, bakes), page.words(_MARKS, "soft")),
+        *_guardrails(state, points),
+        page.section("What each decision stood on", _checks(entries)),
+        page.section("History", _history(entries)),
+    ]
 
 
 _MARKS = "The line is what was served, as it was read back; measured is the share of each minute's requests, where the figures were kept."
 
 
-def _about(state: State) -> str:
+def about(state: State) -> str:
     versions = {variant.name: f"{variant.model}@{variant.version}" for variant in state.plan.spec.variants}
     new, old = state.plan.to, state.plan.source
     steps = ", ".join(f"{shown(stage.traffic)} % for {stage.bake // _MINUTE} min" for stage in state.plan.stages)

@@ -61,10 +61,10 @@ def name_of(rule: Rule) -> str:
         return f"pin {rule.item}"
     if isinstance(rule, Cap):
         return f"cap {_short(rule.by)} {rule.max}"
-    return f"{kind_of(rule)} {' '.join(map(_text, rule.where))}"
+    return f"{kind_of(rule)} {' '.join(map(condition_text, rule.where))}"
 
 
-def _text(condition: Condition) -> str:
+def condition_text(condition: Condition) -> str:
     name = _short(condition.attribute)
     parts = [f"{name}{sign}{'|'.join(map(str, of))}" for sign, of in (("=", condition.among), ("!=", condition.not_among)) if of]
     bounds = [f"{name}{sign}{of:g}" for sign, of in ((">=", condition.min), ("<=", condition.max)) if of is not None]
