@@ -24,6 +24,16 @@ class Action(msgspec.Struct, frozen=True):
 PAGES = (
     Page("/experiments", "experiments:page", "Experiments"),
     Page("/experiments/{name}", "experiment:page"),
+    Page("/endpoints", "endpoints:page", "Endpoints"),
+    Page("/endpoints/{endpoint}", "endpoint:page"),
+    Page("/endpoints/{endpoint}/rollout", "endpoint_rollout:page"),
+    Page("/runs", "runs:page", "Runs"),
+    Page("/runs/compare", "runs_compared:page"),
+    Page("/runs/{run}", "run:page"),
+    Page("/models", "models:page", "Models"),
+    Page("/models/{version}", "model_version:page"),
+    Page("/events", "events:page", "Events"),
+    Page("/events/{event}", "event:page"),
 )
 ACTIONS = (
     Action("/experiments/{name}/start", "experiment_forms:begin"),

@@ -1,0 +1,106 @@
+"""A project in operation: two runs, versions, an endpoint under rules, a log. Its host and its metrics are objects of this process."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import isthmus
+from isthmus.endpoints.gateway.streams import RANKINGS
+from isthmus.endpoints.port import Bucket, EndpointState, VariantState
+from isthmus.errors import Unavailable
+from isthmus.events.emit import emit_stream
+from isthmus.events.ingest import ingest
+from isthmus.pipelines import models
+from isthmus.pipelines.notes import tag
+from isthmus.tests.pipelines import trained
+
+RULES = """
+endpoints:
+  ranker:
+    objective: ctr
+    unit: visitor_id
+    explore: 5%
+    variants:
+      champion:   {model: ranker@champion, traffic: 75}
+      challenger: {model: ranker@2, traffic: 25}
+    rules:
+      - pin: {item_id: 7, position: 1, until: 2020-02-01}
+      - cap: {by: item_id, max: 2, per: response}
+      - block: {where: {item_id: 9}}
+"""
+NOW = datetime(2020, 1, 7, 12, tzinfo=UTC)  # before the project's
+LINES = {"a": '["pin 7 1 -> 1"]', "b": '["pin 7 2 -> 1","cap item_id 2: 51 3 -> out"]', "c": None}
+ANSWERS = ["a", "a", "b", "b", "b", "c", "c", "c", "c", "c"]
+
+
+class Host:
+    """Serves two variants, of which the second is to get more; or is away."""
+
+    away = False
+
+    def observe(self, name):
+        if self.away:
+            raise Unavailable("nobody answers", remedy="look at the provider's status page")
+        shares = (("champion", 1, 75, 60), ("challenger", 2, 25, 40))
+        variants = [
+            VariantState(
+                name=variant,
+                model="ranker",
+                version=version,
+                percent=Decimal(now),
+                target_percent=Decimal(then),
+                instances=1,
+                target_instances=2,
+                phase="ready",
+            )
+            for variant, version, now, then in shares
+        ]
+        return EndpointState(name=name, phase="updating", revision="r", token="t", variants=tuple(variants))
+
+
+class Minutes:
+    """The champion has requests in every minute, the challenger in one, of which a fifth fails."""
+
+    def read(self, _endpoint, window):
+        length = (window.end - window.start) // timedelta(minutes=1)
+        every = [window.start + timedelta(minutes=number) for number in range(length)]
+        return {"champion": tuple(_bucket(start, 30, 0) for start in every), "challenger": (_bucket(every[-1], 10, 2),)}
+
+
+def _bucket(start, requests, errors):
+    return Bucket(start=start, requests=requests, client_errors=0, server_errors=errors, mean_ms=5.0, p50_ms=4.0, p90_ms=8.0, p99_ms=9.0)
+
+
+def operating(folder, monkeypatch):
+    """Open; two runs, of which the second is not yet promoted to champion when its alias is given by hand."""
+    trained.make_project(folder)
+    trained.configure(folder, "other", "parameters: {sign: -0.2}\n")
+    with (folder / "project.yaml").open("a") as file:
+        file.write(RULES)
+    project = trained.open_project(folder)
+    isthmus.apply(project)
+    for name in ("good", "other"):
+        trained.run_here(project, name, trained.data(), monkeypatch)
+    tag(project, "r2", ["cold-start"])
+    models.promote(project, "ranker", 2, "challenger", because="it reads <less>")
+    _log(project, folder)
+    project.target.endpoints, project.target.metrics = Host(), Minutes()
+    return project
+
+
+def _log(project, folder):
+    shown = [{"event_id": f"i{number}", "event_timestamp": f"2020-01-0{2 + number % 3}T10:00:00Z", "item_id": 1} for number in range(30)]
+    events = [{**row, "position": 1 if row["event_id"] != "i7" else "first"} for row in shown]
+    path = folder / "impressions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in events))
+    ingest(project, event="impression", data=path, max_bad=0.5)
+    project.target.events.apply(RANKINGS)  # as the first `deploy` does
+    emit_stream(project, RANKINGS, [_answer(number, LINES[kind]) for number, kind in enumerate(ANSWERS)])
+
+
+def _answer(number, rules):
+    return {
+        "event_id": f"q-{number}", "event_timestamp": NOW, "endpoint": "ranker", "gateway": "q", "sequence": number, "unit": "v1",
+        "variant": "champion", "version": "ranker@1", "entity": "item", "candidates": "[7,8]", "model_order": "[1,0]",
+        "explored": False, "explore": 0.05, "milliseconds": 1.5, "rules": rules, "rules_digest": "d",
+    }  # fmt: skip

@@ -1,0 +1,170 @@
+"""Endpoints, runs, models and events: what each page shows is what the console says, and what is away is told."""
+
+import re
+
+import pytest
+
+from isthmus.endpoints.rule_hits import hits_sql
+from isthmus.events.volume import volume_sql
+from isthmus.feature_store import sql as neutral
+from isthmus.pipelines.run_list import flat, list_runs
+from isthmus.project.rule_specs import Block, Condition
+from isthmus.ui.pages import PAGES
+
+from .conftest import Browser
+from .operations import operating
+from .whole import OPERATIONS, check_data, check_pictures, check_whole
+
+PATHS = (
+    "/endpoints",
+    "/endpoints/ranker",
+    "/endpoints/ranker?days=7&minutes=30",
+    "/runs",
+    "/runs?sort=auc&where=tag=cold-start",
+    "/runs/r2",
+    "/runs/compare?first=r1&others=r2",
+    "/models",
+    "/models/ranker@2",
+    "/events",
+    "/events/impression",
+    "/events/impression?days=28&quarantine=yes",
+)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch, operating(tmp_path_factory.mktemp("operating") / "shop", patch) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def browser(project):
+    return Browser(project)
+
+
+@pytest.fixture
+def blind(project, monkeypatch):
+    """Without queries."""
+    monkeypatch.setattr(type(project.target.warehouse), "query", None)
+
+
+def figures(text, title):
+    """The cells of the table behind a picture, or of a section."""
+    table = re.search(rf"{re.escape(title)}.*?<table>(.*?)</table>", text, re.DOTALL)[1]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall("<tr>(.*?)</tr>", table)]
+    return [[re.sub("<[^>]*>", "", cell) for cell in row] for row in rows]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_is_whole_has_its_data_and_every_picture_its_table(browser, path):
+    check_whole(browser, path)
+    check_data(browser, path)
+    check_pictures(browser, path)
+
+
+def test_every_page_of_operations_is_among_them():
+    asked = {path.partition("?")[0] for path in PATHS} | {"/endpoints/ranker/rollout"}  # below: of an endpoint without one
+    names = {"endpoint": "ranker", "run": "r2", "version": "ranker@2", "event": "impression"}
+    assert {page.path.format(**names) for page in PAGES if page.path.startswith(OPERATIONS)} == asked
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize("path", ["/endpoints", "/endpoints/ranker", "/runs", "/models", "/models/ranker@1", "/events/impression"])
+def test_the_warehouse_is_only_asked_when_somebody_says_so(browser, path):
+    assert "could not be read" not in browser.get(path).text
+
+
+def test_an_endpoint_shows_its_split_now_and_to_be(browser):
+    text = browser.get("/endpoints/ranker").text
+    assert figures(text, "Split")[1:] == [["champion", "75", "60"], ["challenger", "25", "40"]]
+    bars = re.search("Split.*?</svg>", text, re.DOTALL)[0]
+    assert re.findall("<title>(.*?)</title>", bars) == ["champion 75 %", "challenger 25 %", "champion 60 %", "challenger 40 %"]
+    assert "Nobody: deploy and traffic may move it" in text
+    assert "There was none. isthmus rollout start ranker" in text
+
+
+def test_minutes_are_summed_by_variant_and_drawn_by_minute(browser):
+    text = browser.get("/endpoints/ranker?minutes=30").text
+    assert figures(text, "Minutes from")[1:] == [
+        ["champion", "30", "900", "0", "0", "4.00", "9.00"],
+        ["challenger", "1", "10", "0", "2", "4.00", "9.00"],
+    ]
+    assert [row[1:] for row in figures(text, "Errors<div>")[1:]] == [["0", ""]] * 29 + [["0", "20"]]
+
+
+def test_rules_are_counted_by_name_once_for_each_answer(browser, project):
+    assert "answers</th>" not in browser.get("/endpoints/ranker").text
+    counted = browser.get("/endpoints/ranker.json?days=7").json()["rules"]
+    assert counted == {"since": "2020-01-02", "answers": 10, "hits": {"pin 7": 5, "cap item_id 2": 3, "block item_id=9": 0}}
+    rows = figures(browser.get("/endpoints/ranker?days=7").text, "<h2>Rules</h2>")
+    assert rows[1][0] == "pin 7"
+    assert rows[1][3:] == ["until 2020-02-01 00:00", "5", "50.0 %"]
+
+
+def test_runs_are_those_of_the_console_and_can_be_compared(browser, project):
+    listed = list_runs(project)
+    shown = browser.get("/runs.json").json()["runs"]
+    assert [(run["name"], run["tags"], run["evaluation"]["auc"]["value"]) for run in shown] == [
+        (flat(of.run, of.notes)["name"], list(of.notes.tags), of.run.evaluation.auc.value) for of in listed
+    ]
+    assert 'value="r1" selected' in browser.get("/runs").text
+    assert [run["name"] for run in browser.get("/runs.json?where=tag=cold-start").json()["runs"]] == ["r2"]
+    pair = browser.get("/runs/compare.json?first=r1&others=r2").json()[0]
+    assert (pair["first"]["name"], pair["second"]["name"], pair["rows"]) == ("r1", "r2", listed[0].run.evaluation.rows)
+
+
+def test_a_version_says_what_it_is_made_of_and_why_it_was_promoted(browser):
+    lineage = browser.get("/models/ranker@2.json").json()
+    assert lineage["served"] == ["ranker challenger"]
+    made = {(edge["source"]["name"], edge["target"]["name"]) for edge in lineage["lineage"]["made_of"]}
+    assert made == {
+        ("ctr", "ranker@2"), ("item_history", "ranker@2"), ("ctr", "item_history"), ("click", "ctr"), ("impression", "ctr"),
+    }  # fmt: skip
+    text = browser.get("/models/ranker@2").text
+    assert "it reads &lt;less&gt;" in text
+    assert "endpoint ranker" in re.search("From events.*?</svg>", text, re.DOTALL)[0]
+
+
+def test_an_event_says_who_reads_it_how_much_came_and_what_was_refused(browser):
+    assert "ranker@1, ranker@2" in browser.get("/events/impression").text
+    text = browser.get("/events/impression?days=28&quarantine=yes").text
+    assert figures(text, "Events by date")[1:] == [["2020-01-02", "10"], ["2020-01-03", "9"], ["2020-01-04", "10"]]
+    assert figures(text, "Refused and still open")[1][:2] == ["position", "1"]
+
+
+def test_a_target_that_is_away_is_told_and_not_asked_again(browser, project, monkeypatch):
+    monkeypatch.setattr(type(project.target.endpoints), "away", True)
+    text = browser.get("/endpoints/ranker").text
+    assert "nobody answers" in text
+    assert "look at the provider&#x27;s status page" in text
+    unread = browser.get("/endpoints/ranker.json").json()["unread"]
+    assert [of["why"] for of in unread[1:]] == ["not asked: the target is away"] * 4
+    assert "<h2>Rules</h2>" in text, "what project.yaml says is there all the same"
+    for path in ("/endpoints", "/models", "/models/ranker@2"):
+        assert "Not everything could be read" in browser.get(path).text
+
+
+ABSENT = ["/endpoints/rankr", "/endpoints/ranker/rollout", "/runs/r9", "/models/ranker@9", "/models/x", "/events/x"]
+WRONG = [
+    "/endpoints/ranker?minutes=0",
+    "/endpoints/ranker?days=x",
+    "/runs?sort=x",
+    "/runs?where=x",
+    "/runs/compare",
+    "/events/click?days=1e3",
+]
+
+
+@pytest.mark.parametrize("path", ABSENT)
+def test_what_is_not_there_is_404(browser, path):
+    browser.get(path, status=404)
+
+
+@pytest.mark.parametrize("path", WRONG)
+def test_a_question_that_is_wrong_is_400(browser, path):
+    browser.get(path, status=400)
+
+
+def test_the_queries_are_in_the_neutral_subset(project):
+    rules = (*project.spec.endpoints["ranker"].rules, Block(where=(Condition(attribute="kind", among=("50 % 'off' \\",)),)))
+    assert neutral.check(hits_sql(rules)) == neutral.check(volume_sql("impression_raw")) == ()

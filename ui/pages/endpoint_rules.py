@@ -1,0 +1,73 @@
+"""The rules of an endpoint as they are written, and how often each had a say in what gateways answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ...endpoints.gateway.rulebook import condition_text, name_of
+from ...endpoints.rule_hits import RuleHits
+from ...project.rule_specs import Boost, Cap, Pin, Reserve, Rule
+from ...project.rules import kind_of
+from ...project.specs import Endpoint
+from ...reports import page as kit
+from ..reads import Unread, missing
+from .endpoints import path
+
+_DAYS = (1, 7, 28)
+
+
+def rules_parts(endpoint: Endpoint, now: datetime, counted: RuleHits | Unread | None) -> list[str]:
+    if not endpoint.rules:
+        return [kit.words("It has none.", "soft")]
+    hits = counted if isinstance(counted, RuleHits) else None
+    head = ("rule", "does", "where the request is", "in force", *(("answers", "share") if hits else ()))
+    rows = [_row(rule, now, hits) for rule in endpoint.rules]
+    told = [missing(counted)] if isinstance(counted, Unread) else _counted(hits) if hits else []
+    return [kit.table(head, rows), *told, kit.links(_counts(endpoint.name)), kit.words(_COST, "soft")]
+
+
+_COST = "Counting is one query of the stream rankings, which a cloud charges for by what it reads. A gateway tells its own at /metrics."
+
+
+def _counts(endpoint: str) -> list[tuple[str, str]]:
+    return [(f"count in the answers of {days} day{'s' if days > 1 else ''}", f"{path(endpoint)}?days={days}") for days in _DAYS]
+
+
+def _counted(hits: RuleHits) -> list[str]:
+    return [kit.words(f"Of {hits.answers:,} answers since {hits.since:%Y-%m-%d}, on the project's clock.", "soft")]
+
+
+def _row(rule: Rule, now: datetime, hits: RuleHits | None) -> tuple[str, ...]:
+    when = ", ".join(map(condition_text, rule.when)) or "any"
+    shown = (name_of(rule), _does(rule), when, _in_force(rule, now))
+    if hits is None:
+        return shown
+    count = hits.hits.get(name_of(rule), 0)
+    return (*shown, f"{count:,}", f"{100 * count / hits.answers:.1f} %" if hits.answers else "")
+
+
+def _does(rule: Rule) -> str:
+    """In words; a parameter by its name, `$ad_boost`."""
+    match rule:
+        case Boost():
+            return f"score times {_number(rule.times)}" + (f", plus {_number(rule.add)}" if rule.add != 0 else "")
+        case Pin():
+            return f"stands on place {rule.position}"
+        case Reserve():
+            return f"stands on {', '.join(map(str, rule.positions))} and nowhere else"
+        case Cap():
+            return f"at most {rule.max} of one {rule.by} in an answer"
+        case _:
+            return f"is never shown ({kind_of(rule)})"
+
+
+def _number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _in_force(rule: Rule, now: datetime) -> str:
+    since = f"from {rule.since:%Y-%m-%d %H:%M}" if rule.since else ""
+    until = f"until {rule.until:%Y-%m-%d %H:%M}" if rule.until else ""
+    span = " ".join(filter(None, (since, until)))
+    over = (rule.until is not None and now >= rule.until) or (rule.since is not None and now < rule.since)
+    return f"{span}{', not now' if over else ''}" if span else "always"

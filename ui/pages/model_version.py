@@ -1,0 +1,89 @@
+"""One version: what it was made of, from events to who serves it, and its promotions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from graphlib import TopologicalSorter
+from urllib.parse import quote
+
+import msgspec
+
+from ...pipelines.lineage import Edge, Node
+from ...pipelines.version_lineage import VersionLineage, parsed, version_lineage
+from ...reports import flow
+from ...reports import page as kit
+from ...reports.plots import Style
+from ...runtime import Project
+from ..reads import Reads, Unread
+from ..view import View
+from .models import promotion_table, served
+
+
+class VersionData(msgspec.Struct, frozen=True, kw_only=True):
+    lineage: VersionLineage
+    served: list[str]  # `endpoint variant`
+    unread: tuple[Unread, ...]
+
+
+_STYLES: dict[str, Style] = {"event": "c", "table": "quiet", "objective": "e", "view": "a", "model": "b", "endpoint": "d"}
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """NotFound: no such version."""
+    model, number = parsed(query["version"])
+    name, reads = f"{model}@{number}", Reads()
+    made = version_lineage(project, model, number)
+    serving = served(project, reads).get(name, [])
+    aliases = ", ".join(sorted(made.version.aliases)) or "no alias"
+    return View(
+        title=name,
+        below=f"{aliases.capitalize()}, {made.version.approval}, on {project.target.name}.",
+        parts=(*reads.box(), *_about(made, serving), *_made_of(name, made.made_of, serving), *_promotions(made)),
+        data=VersionData(lineage=made, served=serving, unread=tuple(reads.unread)),
+    )
+
+
+def _about(made: VersionLineage, serving: Sequence[str]) -> list[str]:
+    version = made.version
+    run = kit.link(made.run, f"/runs/{quote(made.run, safe='')}") if made.run else "none that is known here"
+    rows = [
+        ("trained by run", run),
+        ("serves in", ", ".join(serving) or "no endpoint"),
+        ("digest", version.digest),
+        ("stored at", version.uri),
+        *([("image", version.image)] if version.image else []),
+    ]
+    return [kit.table(("", ""), rows, wordy=1)]
+
+
+def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[str]:
+    ends = [Edge(Node("model", name), Node("endpoint", place.partition(" ")[0]), place.partition(" ")[2]) for place in serving]
+    every = (*edges, *ends)
+    if not edges:
+        return []
+    behind = kit.table(("this", "is made of", "of which"), [(str(edge.target), str(edge.source), edge.what) for edge in every], wordy=2)
+    links = [flow.Link(source=str(edge.source), target=str(edge.target), title=_told(edge)) for edge in every]
+    drawn = flow.flow("From events to who serves it", _boxes(every), links, behind=behind)
+    words = kit.words("Objective and features are the run's; what lies before them is as project.yaml says it now.", "soft")
+    return [kit.section("Made of", drawn, words)]
+
+
+def _told(edge: Edge) -> str:
+    return f"{edge.source} -> {edge.target}" + (f": {edge.what}" if edge.what else "")
+
+
+def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
+    """A column further than the furthest of what it is made of."""
+    sources: dict[Node, list[Node]] = {}
+    for edge in edges:
+        sources.setdefault(edge.target, []).append(edge.source)
+        sources.setdefault(edge.source, [])
+    depths: dict[Node, int] = {}
+    for node in TopologicalSorter(sources).static_order():
+        depths[node] = max((depths[source] + 1 for source in sources[node]), default=0)
+    columns = [[node for node in sorted(depths) if depths[node] == depth] for depth in range(max(depths.values()) + 1)]
+    return [[flow.Box(name=str(node), style=_STYLES[node.kind], title=str(node)) for node in column] for column in columns]
+
+
+def _promotions(made: VersionLineage) -> list[str]:
+    return [kit.section("Promotions", promotion_table(made.promotions))] if made.promotions else []

@@ -1,0 +1,89 @@
+"""One training run: the parts of the page that it wrote when it ended; of one that has not, its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ...errors import NotFound
+from ...pipelines import notes, report, runs, watch
+from ...pipelines.notes import Notes
+from ...pipelines.port import RunState
+from ...pipelines.records import Run
+from ...pipelines.run_list import flat
+from ...reports import page as kit
+from ...runtime import Project
+from ..reads import Reads, Unread
+from ..view import View
+from .models import version_link
+from .runs import path
+
+
+class RunData(msgspec.Struct, frozen=True, kw_only=True):
+    run: dict[str, Any]  # as `isthmus runs show --json`
+    unread: tuple[Unread, ...]
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """NotFound: no such run."""
+    name = query["run"]
+    try:
+        run = runs.get_run(project, name)
+    except NotFound as missing:
+        return _unfinished(project, name, missing)
+    return _finished(project, run)
+
+
+def _finished(project: Project, run: Run) -> View:
+    reads = Reads()
+    said = reads.of("its notes", lambda: notes.read(project.target.blobs, run.name))
+    told = Notes() if isinstance(said, Unread) else said
+    body = _failed(run) if run.evaluation is None else _parts(project, run, reads)
+    return View(
+        title=report.title(run),
+        below=report.when(run),
+        parts=(*reads.box(), _links(run), *_said(told), *body),
+        data=RunData(run=flat(run, told), unread=tuple(reads.unread)),
+    )
+
+
+def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
+    blobs, champion = project.target.blobs, run.champion.run
+    ours = reads.of(f"the predictions of {run.name}", lambda: runs.predictions_of(blobs, run.name))
+    if isinstance(ours, Unread):
+        return [kit.code(str(run))]
+    theirs = reads.of(f"the predictions of {champion}", lambda: runs.predictions_of(blobs, champion)) if champion else None
+    return report.parts(run, ours, None if isinstance(theirs, Unread) else theirs)
+
+
+def _failed(run: Run) -> list[str]:
+    return [kit.verdict([f"It failed: {run.failure}", "Nothing was registered."], "fail"), kit.code(str(run))]
+
+
+def _links(run: Run) -> str:
+    version = [version_link(run.version)] if run.version else []
+    champion: list[str] = []
+    if run.champion.run:
+        compare = f"/runs/compare?first={run.champion.run}&others={run.name}"
+        champion = [kit.link(f"champion's run {run.champion.run}", path(run.champion.run)), kit.link("the two compared", compare)]
+    return kit.said(*version, *champion)
+
+
+def _said(said: Notes) -> list[str]:
+    return [kit.words(f"{' '.join(said.tags)}   {said.note}".strip())] if said.tags or said.note else []
+
+
+def _unfinished(project: Project, name: str, missing: NotFound) -> View:
+    try:
+        state: RunState = watch.observe(project, name)
+    except NotFound:
+        raise missing from None
+    rows = [(step.name, step.phase, f"{step.started:%H:%M:%S}" if step.started else "", step.reason or "") for step in state.steps]
+    return View(
+        title=f"Run {name}",
+        below=f"It has not ended: {state.phase}. On {project.target.name}.",
+        parts=(kit.table(("step", "phase", "since (UTC)", "why"), rows, wordy=3), kit.links([("log", state.url)] if state.url else [])),
+        data=state,
+    )

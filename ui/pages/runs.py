@@ -1,0 +1,89 @@
+"""The training runs: when, of what, their figures and their gate; which of them to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from ...pipelines.run_list import Listed, comparable, conditions, figure, flat, list_runs
+from ...reports import page as kit
+from ...runtime import Project
+from ..forms import Field, Form
+from ..reads import Reads, Unread
+from ..view import View
+from .models import version_link
+
+_SORTS = ("", "auc", "ndcg@10", "log_loss", "calibration", "auc_vs_champion")
+
+
+class RunsData(msgspec.Struct, frozen=True, kw_only=True):
+    runs: list[dict[str, Any]]  # as `isthmus runs list --json`
+    unread: tuple[Unread, ...]
+
+
+def page(project: Project, query: Mapping[str, str]) -> View:
+    """Query: `sort`, a figure, and `where`, FIELD=VALUE with blanks between several. Invalid: another one."""
+    sort, where = query.get("sort") or None, query.get("where", "").split()
+    conditions(sort, where)
+    reads = Reads()
+    read = reads.of("the runs", lambda: list_runs(project, sort=sort, where=where))
+    listed: Sequence[Listed] = () if isinstance(read, Unread) else read
+    return View(
+        title="Runs",
+        below=f"Training runs on {project.target.name} that have ended, {f'best {sort} first' if sort else 'oldest first'}.",
+        parts=(*reads.box(), _choice(sort, where), *_table(listed, sort, read=not isinstance(read, Unread)), *_compare(listed)),
+        data=RunsData(runs=[flat(entry.run, entry.notes) for entry in listed], unread=tuple(reads.unread)),
+    )
+
+
+def path(run: str) -> str:
+    return f"/runs/{quote(run, safe='')}"
+
+
+def _choice(sort: str | None, where: Sequence[str]) -> Form:
+    sorts = tuple((name, name or "oldest first") for name in dict.fromkeys((*_SORTS, sort or "")))
+    hint = "model=logistic gate=pass tag=..."
+    fields = (
+        Field(name="sort", label="Sort", kind="choice", value=sort or "", choices=sorts),
+        Field(name="where", label="Only where", value=" ".join(where), hint=hint),
+    )
+    return Form(action="/runs", button="Show", fields=fields, get=True)
+
+
+def _table(listed: Sequence[Listed], sort: str | None, *, read: bool) -> list[str]:
+    if not listed:
+        return [kit.words("No such run.", "soft")] if read else []
+    figures = list(dict.fromkeys(["auc", *([sort] if sort else [])]))
+    head = ("run", "started (UTC)", "configuration", "version", "alias", *figures, "gate", "tags", "note")
+    note = [] if comparable(listed) else [kit.words("Figures are of each run's own rows, which differ: comparing pairs them.", "soft")]
+    columns = [column for column in zip(head, *(_row(entry, figures) for entry in listed), strict=True) if any(column[1:])]
+    shown, *rows = zip(*columns, strict=True)
+    return [kit.table(shown, rows, wordy=[at for at, name in enumerate(shown) if name == "note"]), *note]
+
+
+def _row(entry: Listed, figures: Sequence[str]) -> tuple[str, ...]:
+    run = entry.run
+    shown = (f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in figures)
+    version = version_link(run.version) if run.version else run.status
+    started = f"{run.started:%Y-%m-%d %H:%M}"
+    said = (" ".join(entry.notes.tags), entry.notes.note)
+    return (kit.link(run.name, path(run.name)), started, run.told(), version, run.alias or "", *shown, run.gate or "", *said)
+
+
+def _compare(listed: Sequence[Listed]) -> list[str | Form]:
+    """The newest against the champion that it met, at first."""
+    runs = [entry.run for entry in listed if entry.run.evaluation is not None]
+    if len(runs) < 2:
+        return []
+    newest = max(runs, key=lambda run: run.started)
+    first = next((run.name for run in runs if run.name == newest.champion.run), runs[0].name)
+    others = " ".join([run.name for run in runs if run.name == newest.name and run.name != first] or [runs[-1].name])
+    choices = tuple((run.name, f"{run.name} {run.told()}") for run in runs)
+    fields = (
+        Field(name="first", label="Compare with", kind="choice", value=first, choices=choices),
+        Field(name="others", label="these runs", value=others, hint="r3 r4, each against the first", required=True),
+    )
+    return [Form(action="/runs/compare", button="Compare", fields=fields, get=True, command=f"isthmus runs compare {first} {others}")]
