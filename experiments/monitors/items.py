@@ -1,15 +1,184 @@
-"""A monitor of items (items_sql.py): refused by name until its figures have landed."""
+"""A monitor of items: the query's sums, and what each figure says of a group, a day, a version."""
 
 from __future__ import annotations
 
-from ...errors import Invalid
-from ...project.monitor_specs import Monitor
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ...feature_store.point_in_time import join_params
+from ...feature_store.training_set import join_view
+from ...feature_store.views import view_sources
+from ...pipelines.statistics import Estimate, poisson_interval
+from ...project.monitor_specs import Alarms, Monitor
+from ...project.monitors import outcome_by
+from ...project.rules import entity_of
 from ...project.streams import Stream
 from ...runtime import Project
+from . import spread
+from .intervals import enough
+from .items_sql import SUMS, Grouping, items_sql
 from .reading import Reading, Seen
+from .snapshot import ItemFigure, Row, Scope
+from .spread import Spread, Sums
+from .units import version_order
 
 STREAM: Stream = "exposures"
+Place = tuple[Scope, str]  # (scope, label)
 
 
-def seen(_project: Project, monitor: Monitor, _of: Reading) -> Seen:
-    raise Invalid(f"monitor {monitor.name}: items are not supported yet by this version", remedy="a monitor of units is")
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The query's rows. groups: by scope and label, then by group; `everything` is of all groups."""
+
+    groups: dict[Place, dict[str, Sums]]
+    everything: dict[Place, Sums]
+    spreads: dict[Place, Spread]
+    first: Spread | None  # of the first window; None: it was before anything that is read
+    first_units: int
+    items: dict[str, int]  # that there are, by group
+    never: dict[str, int]  # ... that nobody was shown
+
+
+def seen(project: Project, monitor: Monitor, of: Reading) -> Seen:
+    """Invalid: the view of the feature has not been materialized."""
+    endpoint, spec = project.spec.endpoints[monitor.endpoint], project.spec
+    event = outcome_by(endpoint, spec)
+    found = read(project, monitor, of)
+    whole = found.everything.get(("window", ""))
+    outcome = spec.objectives[endpoint.objective].outcome
+    return Seen(
+        units=whole.units if whole else 0,
+        rows=tuple(rows(found, monitor.alarm, outcomes=event is not None, features="." in monitor.items)),
+        notes=() if event is not None else (f"organic, clicks / scores: no {outcome} says which exposure it followed (exposure_id)",),
+    )
+
+
+def read(project: Project, monitor: Monitor, of: Reading) -> Answer:
+    endpoint, entity = project.spec.endpoints[monitor.endpoint], entity_of(monitor.items, project.spec)
+    by = grouping(project, monitor)
+    days = of.parameters()
+    asked = {name: days[name] for name in ("until", "since", "first", "first_end")}
+    asked |= {"endpoint": endpoint.name, "entity": entity.name if entity else ""} | join_params([by.view] if by.view else [])
+    if outcome_by(endpoint, project.spec) is not None:
+        asked["known"] = of.known
+    return answer(project.target.warehouse.query(items_sql(project.spec, endpoint, by), asked).to_pylist())
+
+
+def grouping(project: Project, monitor: Monitor) -> Grouping:
+    """By the feature as it was known when the item was shown."""
+    view, dot, feature = monitor.items.partition(".")
+    if not dot:
+        return Grouping()
+    (source,) = view_sources(project.description, (view,))
+    return Grouping(view=msgspec.structs.replace(join_view(project, source, [feature]), key="entity_key"))
+
+
+def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
+    first = {row["kind"]: row for row in table if row["scope"] == "first"}
+    table = [row for row in table if row["scope"] != "first"]
+    groups: dict[Place, dict[str, Sums]] = {}
+    for row in _of_kind(table, "group"):
+        groups.setdefault((row["scope"], row["label"]), {})[row["grp"]] = _sums(row)
+    catalogue = _of_kind(table, "catalogue")
+    return Answer(
+        groups={place: dict(sorted(of.items())) for place, of in groups.items()},
+        everything={(row["scope"], row["label"]): _sums(row) for row in _of_kind(table, "all")},
+        spreads={(row["scope"], row["label"]): _spread(row) for row in _of_kind(table, "spread")},
+        first=_spread(first["spread"]) if first else None,
+        first_units=int(first["all"]["n"]) if first else 0,
+        items={row["grp"]: int(row["n"]) for row in catalogue},
+        never={row["grp"]: int(row["never"]) for row in catalogue},
+    )
+
+
+def _of_kind(table: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
+    return [row for row in table if row["kind"] == kind]
+
+
+def _sums(row: Mapping[str, Any]) -> Sums:
+    return Sums(units=int(row["n"]), **{name: float(row[name]) for name in SUMS if name in Sums.__struct_fields__})
+
+
+def _spread(row: Mapping[str, Any]) -> Spread:
+    return Spread(items=int(row["n"]), **{name: float(row[name]) for name in SUMS if name in Spread.__struct_fields__})
+
+
+def rows(found: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> Iterator[Row]:
+    """`features`: groups are values of a feature, so the catalogue says how many items each has."""
+    yield from _part(found, ("window", ""), alarm, outcomes=outcomes)
+    yield from _risen(found, alarm)
+    yield from _catalogue(found, features=features)
+    for place in sorted(place for place in found.everything if place[0] == "day"):
+        yield from _part(found, place, Alarms(), outcomes=outcomes)
+    for place in sorted((place for place in found.everything if place[0] == "version"), key=lambda place: version_order(place[1])):
+        yield from _part(found, place, alarm, outcomes=outcomes)
+
+
+def _part(found: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Iterator[Row]:
+    if place not in found.everything:
+        return
+    everything = found.everything[place]
+    for group, sums in found.groups[place].items():
+        yield _row("shown", group, spread.shown(sums, everything), place, sums.shown, units=sums.units)
+        yield _row("seen", group, spread.seen(sums, everything), place, sums.shown, units=sums.units)
+        if outcomes:
+            yield from _clicked(group, sums, everything, place, alarm)
+    if outcomes and everything.expected > 0:
+        yield from _calibrated("", everything, place, alarm)
+    of = found.spreads[place]
+    yield _over_items("gini", spread.gini(of, sum(found.items.values())), place, of, everything.units)
+    yield _over_items("effective_items", spread.effective_items(of), place, of, everything.units)
+
+
+def _clicked(group: str, sums: Sums, everything: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
+    if everything.organic:
+        yield _row("organic", group, spread.organic(sums, everything), place, sums.organic, units=everything.units)
+    if sums.organic:
+        ratio = spread.shown_to_organic(sums, everything)
+        row = _row("shown_to_organic", group, ratio, place, sums.organic, units=sums.units)
+        limit = math.inf if alarm.shown_to_organic is None else alarm.shown_to_organic
+        yield msgspec.structs.replace(row, alarm=row.low is not None and row.low > limit)
+    if sums.expected > 0:
+        yield from _calibrated(group, sums, place, alarm)
+
+
+def _calibrated(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
+    """The exact interval of a Poisson number (Garwood 1936), which takes the sum of scores as given."""
+    low, high = (end / sums.expected for end in poisson_interval(int(sums.clicks)))
+    least, most = alarm.calibration or (-math.inf, math.inf)
+    ratio = Estimate(value=sums.clicks / sums.expected, low=low, high=high)
+    row = _row("calibration", group, ratio, place, sums.clicks, units=None)
+    yield msgspec.structs.replace(row, alarm=high < least or low > most)
+
+
+def _risen(found: Answer, alarm: Alarms) -> Iterator[Row]:
+    now = found.spreads.get(("window", ""))
+    if now is None or found.first is None:
+        return
+    units = min(found.everything["window", ""].units, found.first_units)
+    row = _over_items("gini_rise", spread.rise(now, found.first, sum(found.items.values())), ("window", ""), now, units)
+    limit = math.inf if alarm.gini_rise is None else alarm.gini_rise
+    yield msgspec.structs.replace(row, alarm=row.low is not None and row.low > limit)
+
+
+def _catalogue(found: Answer, *, features: bool) -> Iterator[Row]:
+    there = sum(found.items.values())
+    for group, number in found.items.items() if features else ():
+        yield Row(figure="catalogue", group=group, value=number / there, count=number)
+        yield Row(figure="never_shown", group=group, value=found.never[group] / number, count=number)
+    if there:
+        yield Row(figure="never_shown", group="", value=sum(found.never.values()) / there, count=there)
+
+
+def _over_items(figure: ItemFigure, of: Estimate, place: Place, spread_: Spread, units: int) -> Row:
+    """It rests on units and exposures; its count is that of the items shown."""
+    return msgspec.structs.replace(_row(figure, "", of, place, spread_.shown, units=units), count=spread_.items)
+
+
+def _row(figure: ItemFigure, group: str, of: Estimate, place: Place, count: float, *, units: int | None) -> Row:
+    """`units`, which its interval rests on, must be enough, as `count` must; None: it is exact."""
+    scope, label = place
+    low, high = (of.low, of.high) if units is None or enough(units, count) else (None, None)
+    return Row(figure=figure, group=group, value=of.value, low=low, high=high, scope=scope, of=label, count=int(count))

@@ -95,13 +95,13 @@ def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iter
     yield from _returning_rows([cell for cell in cells if cell.period == "before"])
     for day in sorted({cell.day for cell in cells if cell.period == "day"}):
         yield from _part([cell for cell in cells if cell.day == day], Alarms(), "day", day, outcomes=outcomes)
-    for version in sorted({cell.version for cell in cells if cell.period == "now"}, key=_order):
+    for version in sorted({cell.version for cell in cells if cell.period == "now"}, key=version_order):
         yield from _part(
             [cell for cell in cells if cell.period == "now" and cell.version == version], alarm, "version", version, outcomes=outcomes
         )
 
 
-def _order(version: str) -> tuple[str, int]:
+def version_order(version: str) -> tuple[str, int]:
     """model@10 after model@9."""
     model, _, number = version.rpartition("@")
     return model, int(number) if number.isdigit() else 0

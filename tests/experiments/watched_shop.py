@@ -172,7 +172,7 @@ def shelf():
 class Watched:
     """The project, opened, with its clock at the end of the third week; `log` is what happened."""
 
-    def __init__(self, folder, *, log=None):
+    def __init__(self, folder, *, log=None, materialized=True):
         for name, text in (FILES | {"items.csv": shelf()}).items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text)
@@ -186,4 +186,5 @@ class Watched:
         shown, clicks = zip(*map(events, self.log), strict=True)
         for event, rows in (("impression", shown), ("click", clicks)):
             ingest(self.project, event=event, data=pd.DataFrame([row for some in rows for row in some]))
-        materialize(self.project)
+        if materialized:
+            materialize(self.project)

@@ -1,5 +1,6 @@
 """The example project, as every test of SQL uses it."""
 
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -7,11 +8,14 @@ import msgspec
 
 import isthmus
 from isthmus.endpoints.gateway.exposed import exposed_view
+from isthmus.events.port import Column
 from isthmus.events.relations import exactly_once_view
 from isthmus.experiments.cells import cells_sql
+from isthmus.experiments.monitors.items_sql import Grouping, items_sql
 from isthmus.experiments.monitors.units_sql import units_sql
 from isthmus.experiments.run_sql import ENDPOINT_UNITS, segment_units
 from isthmus.experiments.run_sql import cells_sql as cells_of_run
+from isthmus.feature_store.point_in_time import JoinView
 from isthmus.feature_store.relations import objective_view
 from isthmus.project.load import load
 from isthmus.project.specs import Attribute, Endpoint, Event
@@ -49,6 +53,8 @@ def texts():
         "run_segments": run_sql(units=segment_units(("platform", "country"))),
         "endpoint_units": run_sql(units=ENDPOINT_UNITS),
         "monitor_units": _asked(units_sql(watched(), watched().endpoints["ranker"])),
+        "monitor_items": _asked(items_sql(watched(), watched().endpoints["ranker"], Grouping(view=KINDS))),
+        "monitor_item_keys": _asked(items_sql(clicked(), watched().endpoints["ranker"], Grouping())),
         "arms_by_row": _asked(cells_sql(spec.analyses["policy_test"], ctr)),
         "arms_by_unit": _asked(cells_sql(spec.analyses["policy_test"], by_unit)),
     }
@@ -71,12 +77,27 @@ def watched():
     return msgspec.structs.replace(SHOP, endpoints={"ranker": ranker})
 
 
+def clicked():
+    """The same where the click itself names the exposure."""
+    of = {"impression": Event(name="impression", attributes=()), "click": Event(name="click", attributes=VIEW.attributes[:1])}
+    return msgspec.structs.replace(watched(), events=of)
+
+
+KINDS = JoinView(
+    history="kind_history",
+    key="entity_key",
+    features=(Column(name="item_kind", type="string"),),
+    ttl=timedelta(days=30),
+    known_until=datetime(2019, 12, 1, tzinfo=UTC),
+    unique=True,
+)
 DAYS = {"since": "'2019-11-24'", "earliest": "'2019-11-24'", "before": "'2019-11-17'", "first_end": "'2019-11-08'", "first": "'2019-11-01'"}
 
 
 def _asked(sql):
     moment = "TIMESTAMP '2019-12-01 00:00:00'"
-    values = {"control": "'random'", "treatment": "'bts'", "endpoint": "'ranker'", "until": moment, "known": moment} | DAYS
+    values = {"control": "'random'", "treatment": "'bts'", "endpoint": "'ranker'", "entity": "'item'"} | DAYS
+    values |= {"until": moment, "known_0": moment, "known": moment}
     for name, literal in values.items():
         sql = sql.replace(f"${name}", literal)
     return sql

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from isthmus.adapters.vertex import sql as bigquery
 from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
 from isthmus.errors import Invalid
+from isthmus.events.port import Column
 from isthmus.events.relations import event_columns
 from isthmus.feature_store.schema import relation_columns
 from isthmus.localstack.gcp.googlesql.compiled import available
@@ -99,16 +100,24 @@ def by_googlesql(sql, columns, table):
     return rows(evaluate(bigquery.render(sql).sql, {("x",): relation}).rows)
 
 
+KIND_HISTORY = (
+    *(Column(name=name, type="string") for name in ("entity_key", "item_kind")),
+    *(Column(name=name, type="timestamp") for name in ("event_timestamp", "created_timestamp")),
+)
+
+
 def relations():
     """What the example's views read, with dt and what only raw tables have."""
     spec = example().spec
     columns = {f"events_{event.name}": event_columns(event) for event in spec.events.values()}
     columns |= {"impression_raw": event_columns(spec.events["impression"]), **relation_columns(example())}
     columns |= {"events_view": event_columns(VIEW), "exposures": EXPOSURES.columns, "assignments": ASSIGNMENTS.columns}
-    columns |= {"rankings": RANKINGS.columns}
+    columns |= {"rankings": RANKINGS.columns, "kind_history": KIND_HISTORY}
     columns |= {"events_purchase": event_columns(SHOP.events["purchase"])}
     typed = {name: {column.name: KINDS[column.type] for column in of_relation} for name, of_relation in columns.items()}
     typed["impression_raw"] |= {"correction": "INT64", "stored_timestamp": "TIMESTAMP", "payload_digest": "STRING"}
+    typed["events_click"] |= {"exposure_id": "STRING"}
+    typed["ctr"] |= {"exposure_id": "STRING"}
     typed["impression_exposed"] = {"event_id": "STRING", "unit": "STRING"}
     return {(name,): Relation(columns=[*of_relation.items(), ("dt", "STRING")], rows=[]) for name, of_relation in typed.items()}
 
