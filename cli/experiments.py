@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .console import Console, command, relative
 from .tables import grid
+
+if TYPE_CHECKING:
+    from ..runtime import Project
 
 
 @click.group(help="A/B tests: start, ramp and stop a run, compare its arms, say how long one takes.")
@@ -25,6 +32,18 @@ def _per_day(_context: click.Context, _parameter: click.Parameter, value: str | 
     if not count:
         raise click.BadParameter(f"{value!r} is not a number of units a day: write 8000/day")
     return count
+
+
+@contextmanager
+def _opened(console: Console) -> Iterator[Project]:
+    """By the simulated clock, where the target has one."""
+    from ..experiments.simulation.clock import on_simulated_clock
+
+    with console.open() as project:
+        clocked = on_simulated_clock(project)
+        if clocked is not project:
+            console.say(f"simulated clock {clocked.wall():%Y-%m-%d %H:%M} UTC")
+        yield clocked
 
 
 class Percent(click.ParamType[Decimal]):
@@ -47,7 +66,7 @@ _because = click.option("--because", required=True, metavar="TEXT", help="Why. I
 def start(console: Console, name: str) -> None:
     from ..experiments.experiment import start as begin
 
-    with console.open() as project:
+    with _opened(console) as project:
         console.would({"start": name}, f"{project.target.name:<7} start {name}")
         console.result(begin(project, name))
     console.next(f"experiment status {name}")
@@ -60,7 +79,7 @@ def start(console: Console, name: str) -> None:
 def ramp(console: Console, name: str, percent: Decimal, because: str) -> None:
     from ..experiments.experiment import ramp as change
 
-    with console.open() as project:
+    with _opened(console) as project:
         console.would({"ramp": name, "percent": percent}, f"{project.target.name:<7} ramp {name} to {percent} %")
         console.result(change(project, name, percent, because=because))
 
@@ -72,7 +91,7 @@ def ramp(console: Console, name: str, percent: Decimal, because: str) -> None:
 def stop(console: Console, name: str, ship: str | None, because: str) -> None:
     from ..experiments.experiment import stop as end
 
-    with console.open() as project:
+    with _opened(console) as project:
         console.would({"stop": name, "ship": ship}, f"{project.target.name:<7} stop {name}{f' and ship {ship}' if ship else ''}")
         console.result(end(project, name, because=because, ship=ship))
     if ship:
@@ -85,7 +104,7 @@ def stop(console: Console, name: str, ship: str | None, because: str) -> None:
 def close(console: Console, name: str, *, everybody: bool) -> None:
     from ..experiments.closing import close as bring_home
 
-    with console.open() as project:
+    with _opened(console) as project:
         console.would({"close": name}, f"{project.target.name:<7} close {name}")
         if not console.dry_run:
             console.say("it may take some minutes; stopped or killed, run it again and it goes on")
@@ -100,7 +119,7 @@ def close(console: Console, name: str, *, everybody: bool) -> None:
 def status(console: Console, name: str) -> None:
     from ..experiments.standing import status as look
 
-    with console.open() as project:
+    with _opened(console) as project:
         console.result(look(project, name))
 
 
@@ -110,7 +129,7 @@ def history(console: Console, name: str | None) -> None:
     from ..experiments.answers import history_text
     from ..experiments.experiment import history as changes_of
 
-    with console.open() as project:
+    with _opened(console) as project:
         changes = changes_of(project, name)
         console.result(changes, history_text(changes))
 
@@ -120,7 +139,7 @@ def history(console: Console, name: str | None) -> None:
 def audit(console: Console, name: str) -> None:
     from ..experiments.audit import audit as judge
 
-    with console.open() as project:
+    with _opened(console) as project:
         seen = judge(project, name)
         console.result(seen)
     if not seen.sound:
@@ -131,7 +150,7 @@ def audit(console: Console, name: str) -> None:
 def list_(console: Console) -> None:
     from ..experiments.standing import listed
 
-    with console.open() as project:
+    with _opened(console) as project:
         lines = listed(project)
         head = ("run", "layer", "state", "share", "units", "since", "metric", "verdict", "owner")
         rows = [
@@ -159,7 +178,7 @@ def list_(console: Console) -> None:
 def results(console: Console, name: str, as_of: datetime | None, last: bool, despite_split: bool) -> None:
     from ..experiments.comparing import results as compare
 
-    with console.open() as project:
+    with _opened(console) as project:
         moment = as_of.replace(tzinfo=UTC) if as_of else None
         console.result(compare(project, name, as_of=moment, last=last, despite_split=despite_split))
     console.next(f"experiment report {name}")
@@ -183,7 +202,7 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str | No
 def power(console: Console, name: str, units: int | None, days: int, control: float | None) -> None:
     from ..experiments.comparing import power as sized
 
-    with console.open() as project:
+    with _opened(console) as project:
         console.result(sized(project, name, units_per_day=units, days=days, control=control))
 
 
@@ -193,10 +212,21 @@ def power(console: Console, name: str, units: int | None, days: int, control: fl
 def report(console: Console, name: str, despite_split: bool) -> None:
     from ..experiments.comparing import report as write
 
-    with console.open() as project:
+    with _opened(console) as project:
         written = write(project, name, despite_split=despite_split)
         console.result({"page": str(written)}, f"page   {relative(written)}")
 
 
-for verb in (start, ramp, stop, close, list_, status, history, audit, results, power, report):
+@command(changes=True, help="Let SPEC.yaml's made-up visitors come to the gateway, on a simulated clock, and compare with what is true.")
+@click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC.yaml")
+def simulate(console: Console, spec: Path) -> None:
+    from ..experiments.simulation.simulate import simulate as play
+
+    with console.open() as project:
+        path = spec if spec.exists() else project.folder / spec
+        console.would({"simulate": str(spec)}, f"{project.target.name:<7} simulate {spec}")
+        console.result(play(project, path))
+
+
+for verb in (start, ramp, stop, close, list_, status, history, audit, results, power, report, simulate):
     experiment.add_command(verb)

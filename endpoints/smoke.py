@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..errors import IsthmusError, NotFound
+from ..project.specs import Endpoint, ProjectSpec
 from ..runtime import Project
 from . import hosting
 from .gateway.gateway import Gateway
@@ -65,17 +66,22 @@ def example_request(project: Project, name: str) -> dict[str, Any]:
     spec = project.spec
     endpoint = spec.endpoints[name]
     exposure = spec.events[spec.objectives[endpoint.objective].exposure]
-    entities = {entity.key: entity for entity in spec.entities.values()}
     columns = [a.name for a in exposure.attributes]
     sql = f"SELECT {', '.join(columns)} FROM {view_name(exposure.name)} ORDER BY event_timestamp DESC, event_id LIMIT 200"
     rows = project.target.warehouse.query(sql, {}).to_pylist()
-    objective = spec.objectives[endpoint.objective]
-    keys = [column for column in columns if column in entities and column not in (endpoint.unit, objective.unit)]  # nobody ranks people
-    outcome = {a.name for a in spec.events[objective.outcome].attributes}
-    ranked = next((key for key in keys if key in outcome), next(iter(keys), None))  # what is clicked is what is ranked
+    ranked = ranked_key(spec, endpoint)
     if ranked is None or not rows:
         raise NotFound(f"{exposure.name} has no rows, or no entity's key", remedy="isthmus ingest, isthmus materialize")
     request: dict[str, Any] = {key: value for key, value in rows[0].items() if value is not None}
     request[ranked] = list(dict.fromkeys(row[ranked] for row in rows))[:CANDIDATES]
     request.setdefault(endpoint.unit, "smoke")
     return request
+
+
+def ranked_key(spec: ProjectSpec, endpoint: Endpoint) -> str | None:
+    """The key that an endpoint's candidates have: what is clicked is what is ranked. None: an exposure has no entity's key."""
+    objective = spec.objectives[endpoint.objective]
+    exposed, outcome = ({a.name: a for a in spec.events[name].attributes} for name in (objective.exposure, objective.outcome))
+    entities = {entity.key for entity in spec.entities.values()}
+    keys = [name for name in exposed if name in entities and name not in (endpoint.unit, objective.unit)]  # nobody ranks people
+    return next((key for key in keys if key in outcome), next(iter(keys), None))

@@ -9,6 +9,7 @@ import msgspec
 from ..endpoints import owner
 from ..errors import Conflict, Refused
 from ..experiments import runs
+from ..experiments.simulation import clock as simulated_time
 from ..runtime import Project
 from ..storage import Resource
 
@@ -73,6 +74,7 @@ def destroy(project: Project) -> Destruction:
         for prefix in _STATE:
             for key in project.target.state.keys(prefix):
                 _forget(project, key)
+        simulated_time.forget(project.target)
         project.sweep()
     left = {(r.kind, r.name) for r in project.target.inventory.list(project.spec.name)}
     gone = tuple(r for r in asked.resources if (r.kind, r.name) not in left)

@@ -51,11 +51,15 @@ class _Gone(Exception): ...
 class Application:
     """`make` opens the service: at the server's start, or with the first request where it tells of no start."""
 
-    def __init__(self, make: Callable[[], Service], at: Door, *, listening: bool = True) -> None:
-        """`listening`: whoever made it knows the address and asked for a token beyond loopback; else each request is looked at."""
+    def __init__(self, make: Callable[[], Service], at: Door, *, listening: bool = True, tells: bool = True) -> None:
+        """`listening`: whoever made it knows the address and asked for a token beyond loopback; else each request is looked at.
+
+        `tells`: on stderr, how warming up ended.
+        """
         self._make = make
         self._door = at
         self._listening = listening
+        self._tells = tells
         self._service: Service | None = None
         self._opening = asyncio.Lock()
         self._rankings = ThreadPoolExecutor(THREADS, "rank")
@@ -134,7 +138,8 @@ class Application:
                 except Exception:  # noqa: BLE001  a mistake of ours must not end the watch: /health says it is not ready
                     traceback.print_exc()
                 due, pause = time.monotonic() + pause, min(2 * pause, _LONGEST_PAUSE)
-                _tell(service, time.monotonic() - began)
+                if self._tells:
+                    _tell(service, time.monotonic() - began)
                 self._tried.set()
             await asyncio.sleep(1)
             service.publish()

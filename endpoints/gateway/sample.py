@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,6 +20,12 @@ _SECONDS = 120
 
 class SampleFailed(Exception):
     """Its text says why."""
+
+
+class Samples(Protocol):
+    def sample(self, endpoint: str) -> dict[str, Any]:
+        """SampleFailed: there is none."""
+        ...
 
 
 class Sampler(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from .counters import Counters, sample, totals
 from .gateway import Gateway
 from .live_reader import reader_of
 from .openapi import document
-from .sample import SampleFailed, Sampler
+from .sample import SampleFailed, Samples
 from .streams import STREAMS
 
 CLOSING = timedelta(seconds=10)  # for what was answered and is not delivered yet
@@ -55,7 +55,7 @@ class Service:
         *,
         folder: Path,
         slot: int,
-        sampler: Sampler,
+        sampler: Samples,
         durable: bool = False,
         owns_folder: bool = False,
     ) -> None:

@@ -29,7 +29,7 @@ def draw(random, shares):
 
 def items(random):
     return [
-        {"item_id": number, "category": number % CATEGORIES, "price": round(random.lognormvariate(3, 0.5), 2), "kind": draw(random, KINDS),
+        {"item_id": number, "category": number % CATEGORIES, "price": round(random.lognormvariate(3, 0.5), 2), "item_kind": draw(random, KINDS),
          "worth": random.gauss(0, WORTH)}
         for number in range(ITEMS)
     ]
@@ -60,7 +60,7 @@ def world(seed=0):
             session = f"{visitor['visitor_id']}-{number}"
             for position, item in enumerate(random.sample(catalogue, random.randint(5, 20)), 1):
                 shown = {"event_id": f"{session}-{position}", "event_timestamp": begin, "visitor_id": visitor["visitor_id"],
-                         "session_id": session, "item_id": item["item_id"], "position": position, "item_kind": item["kind"],
+                         "session_id": session, "item_id": item["item_id"], "position": position, "item_kind": item["item_kind"],
                          "country": visitor["country"]}
                 impressions.append(shown)
                 if random.random() >= chance(visitor, item, position):

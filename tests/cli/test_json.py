@@ -66,6 +66,7 @@ ELSEWHERE |= {f"monitor {name}": "tests/experiments/test_monitors.py" for name i
 ELSEWHERE |= {
     f"experiment {name}": "tests/experiments/test_console.py" for name in ("start", "ramp", "stop", "close", "status", "history", "audit")
 }
+ELSEWHERE |= {"experiment simulate": "tests/experiments/test_simulate.py"}
 ELSEWHERE |= {
     f"rollout {name}": "tests/rollouts/test_verbs.py"
     for name in ("start", "status", "pause", "resume", "promote", "abort", "history", "wait", "rehearse", "run", "tick", "report")

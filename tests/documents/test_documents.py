@@ -45,6 +45,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "s3_execution": "adapters.common.executions:Execution",
     "s3_online": "adapters.sagemaker.online:_View",
     "s3_state": "adapters.common.documents:StateBody",
+    "simulated_time": "experiments.simulation.clock:SimulatedTime",
     "split": "endpoints.gateway.sticky:Split",
     "state_counter": "pipelines.runs:Counter",
     "state_ingest": "events.stamps:BatchStamp",

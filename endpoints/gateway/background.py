@@ -1,0 +1,60 @@
+"""The gateway's application in a thread of this process, on a free port of loopback: for who moves the project's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import final
+
+import uvicorn
+
+from ...errors import Unavailable
+from ...runtime import Project
+from ..door import door
+from ..listening import config as listening_config
+from ..listening import listener, url
+from .application import Application
+from .sample import Samples
+from .service import Service
+from .shared_folder import shared_folder
+
+_HOST = "127.0.0.1"
+
+
+@final
+class Background:
+    """`lost`: rows of what is logged, once it has ended."""
+
+    def __init__(self, address: str, application: Application) -> None:
+        self.url = address
+        self._application = application
+
+    @property
+    def lost(self) -> int:
+        return self._application.lost
+
+
+@contextmanager
+def in_background(project: Project, endpoint: str, samples: Samples) -> Iterator[Background]:
+    """Serving until the end of the `with`: what is under way is finished then, what was answered delivered, and the target closed."""
+    service = Service(project, (endpoint,), folder=shared_folder(), slot=0, sampler=samples, owns_folder=True)
+    application = Application(lambda: service, door(listen=_HOST), tells=False)
+    config = listening_config(application, lifespan="on")
+    server = uvicorn.Server(config)
+
+    def serve() -> None:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(server.serve(sockets=[listening]))
+
+    with listener(_HOST, 0) as listening:
+        thread = threading.Thread(target=serve, name="gateway")
+        thread.start()
+        try:
+            yield Background(url(_HOST, listening), application)
+        finally:
+            server.should_exit = True
+            thread.join()
+    if not server.started:
+        raise Unavailable(f"the gateway of {endpoint} did not start", remedy=f"isthmus gateway {endpoint} says why")

@@ -1,0 +1,1 @@
+"""Traffic that nobody sent: a simulated world drives the real gateway on a clock that the simulation moves."""

@@ -1,0 +1,144 @@
+"""What a visitor asks for, and what they do of what is shown. Pure: of a visit each place has its own draws, whatever stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+import msgspec
+
+from ...project.reach import EXPOSURE_ID
+from ...project.specs import Attribute, Endpoint, ProjectSpec
+from .people import Visit
+from .simulation import Action, Simulation
+from .world import Fields, World
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as /track takes it, and when the gateway hears of it."""
+
+    due: datetime
+    event: dict[str, Any]
+    late: bool = False
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """Of an answer: the items that were shown, where, by which exposures, to a unit of which arm."""
+
+    items: Sequence[str | int]
+    positions: Sequence[int]
+    exposures: Sequence[str]
+    arm: str | None
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """A simulation on a project: what does not change from visit to visit."""
+
+    simulation: Simulation
+    world: World
+    spec: ProjectSpec
+    endpoint: Endpoint
+    key: str  # of the candidates
+
+    @property
+    def unit(self) -> str:
+        return self.endpoint.unit
+
+    @property
+    def session(self) -> str | None:
+        """The attribute that says which items were ranked against each other."""
+        return self.spec.objectives[self.endpoint.objective].ranked_within
+
+
+def request(setting: Setting, visit: Visit) -> dict[str, Any]:
+    """As a client sends it to /rank."""
+    simulation = setting.simulation
+    candidates = _random(setting, visit, "candidates").sample(list(setting.world.items), simulation.candidates)
+    keys = {entity.key for entity in setting.spec.entities.values()}
+    others = {name: value for name, value in visit.visitor.items() if name in keys}
+    return {**others, **question(setting, visit), setting.key: candidates, "slots": simulation.slots}
+
+
+def question(setting: Setting, visit: Visit) -> dict[str, Any]:
+    """As a client asks /assign: the unit, and what a request may say of it. Entities are for who ranks."""
+    exposure = setting.spec.events[setting.spec.objectives[setting.endpoint.objective].exposure]
+    keys = {entity.key for entity in setting.spec.entities.values()}
+    names = {attribute.name for attribute in (*exposure.attributes, *setting.endpoint.attributes)} - keys
+    return {name: value for name, value in visit.visitor.items() if name in names or name == setting.unit}
+
+
+def lost(setting: Setting, unit: str) -> bool:
+    """Whether a unit would not show up, were it in the arm of the broken split."""
+    broken = setting.simulation.broken
+    return broken is not None and Random(f"{setting.simulation.seed}:lost:{unit}").random() < broken.loses  # noqa: S311  a simulation's
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    """An item in a list that somebody of an arm sees at a moment; `values` by the names of events' attributes."""
+
+    visit: Visit
+    arm: str | None
+    moment: datetime
+    values: dict[str, Any]
+
+
+def events(setting: Setting, visit: Visit, answer: Answered, moment: datetime) -> Iterator[Waiting]:
+    """What follows a list that was shown at `moment`."""
+    random = _random(setting, visit, "events")
+    for item, position, exposure in zip(answer.items, answer.positions, answer.exposures, strict=True):
+        values = visit.visitor | dict(setting.world.items[item]) | {setting.key: item, "position": position, EXPOSURE_ID: exposure or None}
+        if setting.session is not None:
+            values[setting.session] = visit.session
+        yield from _of_item(setting, _Shown(visit, answer.arm, moment, values), random)
+
+
+def _of_item(setting: Setting, shown: _Shown, random: Random) -> Iterator[Waiting]:
+    happened: dict[str, tuple[str, datetime]] = {}  # the event's id and time
+    for action in setting.simulation.actions:
+        drawn, slow, late, how_late = (random.random() for _ in range(4))
+        values = shown.values | {name: random.choice(options) for name, options in action.attributes.items()}
+        before = ("", shown.moment) if action.of is None else happened.get(action.of)
+        if before is None or not _happens(setting, action, shown, drawn):
+            continue
+        at = before[1] + _delay(action.after, slow)
+        event_id = f"{action.event}-{shown.visit.session}-{values['position']}"
+        happened[action.event] = (event_id, at)
+        ids = {event: known for event, (known, _) in happened.items()}
+        row = _row(setting.spec.events[action.event].attributes, values, ids)
+        event = {"event": action.event, "event_id": event_id, "event_timestamp": at.isoformat(), **row}
+        yield _heard(setting.simulation, event, at, late, how_late)
+
+
+def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> bool:
+    """A bot does nothing that is not certain to follow."""
+    if action.certain:
+        return True
+    if shown.visit.bot:
+        return False
+    item = setting.world.items[shown.values[setting.key]]
+    chance = setting.world.chances[action.event](shown.visit.visitor, item, shown.values["position"])
+    return drawn < chance * (1 + setting.simulation.effect(shown.arm, action.event))
+
+
+def _delay(mean: timedelta, slow: float) -> timedelta:
+    """Whole milliseconds, between nothing and twice the mean: so it stays within what the file says of it."""
+    return timedelta(milliseconds=round(2 * slow * mean.total_seconds() * 1000))
+
+
+def _row(attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]) -> dict[str, Any]:
+    """By the names of the event's attributes; what refers to an event of this item has its id."""
+    row = {a.name: ids.get(a.event or "", values.get(a.name)) for a in attributes}
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _heard(simulation: Simulation, event: dict[str, Any], at: datetime, late: float, how_late: float) -> Waiting:
+    of = simulation.late
+    if of is None or late >= of.share:
+        return Waiting(due=at, event=event)
+    return Waiting(due=at + how_late * of.by, event=event, late=True)
+
+
+def _random(setting: Setting, visit: Visit, what: str) -> Random:
+    return Random(f"{setting.simulation.seed}:{what}:{visit.session}")  # noqa: S311  a simulation's

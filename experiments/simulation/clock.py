@@ -1,0 +1,98 @@
+"""Simulated time: a target's clock that a simulation moves, and where it stands between simulations.
+
+Whoever opens a target that has simulated time goes by it (`on_simulated_clock`): an experiment is then stopped, or looked at, after
+what was simulated, and not before.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import final
+
+import msgspec
+from msgspec.structs import replace
+
+from ...errors import NotFound
+from ...formats import StoredDocument, decode
+from ...project.options import on_this_machine as is_on_this_machine
+from ...runtime import Project
+from ...storage import BlobStore
+from ...target import Target
+from ...times import utc_milliseconds
+from .behaviour import Waiting
+from .simulation import Effects
+
+_PLACE = "simulation/clock.json"
+
+
+@final
+class MovedClock:
+    """Only forward."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = utc_milliseconds(moment)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def move(self, moment: datetime) -> None:
+        self.moment = max(self.moment, utc_milliseconds(moment))
+
+
+class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
+    """`simulation/clock.json`. `since`: when simulated time began. `waiting`: events that happened by `at` and come later.
+
+    `effects`: what was true of each run's arms, by arm and event; None: not the same all the time.
+    """
+
+    since: datetime
+    at: datetime
+    waiting: tuple[Waiting, ...] = ()
+    effects: dict[str, Effects | None] = {}
+
+    def with_run(self, run: str, effects: Effects) -> SimulatedTime:
+        same = self.effects.get(run, effects) == effects
+        return replace(self, effects={**self.effects, run: effects if same else None})
+
+
+def stored(blobs: BlobStore) -> SimulatedTime | None:
+    """None: nobody has simulated anything here."""
+    try:
+        return decode(blobs.get(_uri(blobs)), SimulatedTime, what=_PLACE)
+    except NotFound:
+        return None
+
+
+def store(blobs: BlobStore, time: SimulatedTime) -> None:
+    blobs.put(_uri(blobs), msgspec.json.encode(time))
+
+
+def forget(target: Target) -> None:
+    """What was simulated has gone: the target's own time is this machine's again."""
+    if on_this_machine(target) and stored(target.blobs) is not None:
+        target.blobs.delete(_uri(target.blobs))
+
+
+def moved(project: Project, target: Target, clock: MovedClock, *, moving: bool = False) -> Project:
+    """The same project, by this clock. `moving`: each of its moments counts; else an old log (`now:`) has ended at this one."""
+    target.clock = clock
+    now = None if moving or project.spec.now is None else clock.moment
+    spec = replace(project.spec, now=now)
+    by_clock = Project(replace(project.description, spec=spec), target, progress=project.progress)
+    by_clock.before_close = project.before_close
+    return by_clock
+
+
+def on_this_machine(target: Target) -> bool:
+    """Whether it may be simulated on: the laptop's, or a cloud's stack."""
+    return not target.adapter.remote or is_on_this_machine(str(target.profile.options.get("endpoint_url", "")))
+
+
+def on_simulated_clock(project: Project) -> Project:
+    """As it is, where its target has no simulated time."""
+    time = stored(project.target.blobs) if on_this_machine(project.target) else None
+    return project if time is None else moved(project, project.target, MovedClock(time.at))
+
+
+def _uri(blobs: BlobStore) -> str:
+    return f"{blobs.root.rstrip('/')}/{_PLACE}"

@@ -1,0 +1,65 @@
+"""Requests to a gateway from several threads, each with a connection that it keeps."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Self, final
+from urllib.parse import urlsplit
+
+import msgspec
+
+THREADS = 4
+_PATIENCE = 60.0  # seconds for an answer
+_encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
+
+
+class Reply(NamedTuple):
+    """`status` 0: nobody answered, and `body` says why."""
+
+    status: int
+    body: Any
+
+    @property
+    def error(self) -> str:
+        return str(self.body.get("error", self.body)) if isinstance(self.body, dict) else str(self.body)
+
+
+@final
+class HttpCalls:
+    def __init__(self, url: str) -> None:
+        self._host, self._port = urlsplit(url).hostname or "", urlsplit(url).port
+        self._threads = ThreadPoolExecutor(THREADS, "visitor")
+        self._own = threading.local()
+        self._every: list[http.client.HTTPConnection] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+        for connection in self._every:
+            connection.close()
+
+    def post(self, path: str, bodies: Iterable[object]) -> list[Reply]:
+        """The replies in the order of the bodies."""
+        return list(self._threads.map(lambda body: self._post(path, body), bodies))
+
+    def _post(self, path: str, body: object) -> Reply:
+        connection = self._connection()
+        try:
+            connection.request("POST", path, _encode(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return Reply(answer.status, _decode(answer.read()))
+        except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+            connection.close()  # the next request opens it again
+            return Reply(0, f"{type(error).__name__}: {error}")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+            self._every.append(connection)
+        return connection

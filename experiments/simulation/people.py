@@ -1,0 +1,73 @@
+"""Who comes when. Pure: the same seed and hours give the same people, however often a simulation is stopped and goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from math import cos, pi
+from random import Random
+
+import msgspec
+
+from .simulation import Simulation
+from .world import SESSIONS, Fields, World
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LONGEST = timedelta(days=14)  # from a visitor's first visit to the last
+_BUSIEST = 20  # o'clock, UTC
+_SATURDAY, _WEEKEND, _WORKDAYS = 5, 2, 5
+
+
+class Visit(msgspec.Struct, frozen=True, order=True):
+    at: datetime
+    unit: str
+    number: int  # of the visitor's visits, from 0
+    bot: bool
+    visitor: dict[str, object]
+
+    @property
+    def session(self) -> str:
+        return f"{self.unit}-{self.number}"
+
+
+def visits(simulation: Simulation, world: World, unit: str, *, since: datetime, start: datetime, end: datetime) -> Iterator[Visit]:
+    """In the order of their time: those from `start` to before `end` of everybody who came from `since` on."""
+    hour = max(since, start - LONGEST).replace(minute=0, second=0, microsecond=0)
+    ahead: list[tuple[datetime, str, int, Visit]] = []  # a heap
+    while hour < end:
+        for visit in _of_hour(simulation, world, unit, hour):
+            if max(since, start) <= visit.at < end:
+                heappush(ahead, (visit.at, visit.unit, visit.number, visit))
+        hour += HOUR
+        while ahead and ahead[0][0] < hour:
+            yield heappop(ahead)[-1]
+
+
+def _of_hour(simulation: Simulation, world: World, unit: str, hour: datetime) -> Iterator[Visit]:
+    """All visits of those whose first one is in this hour."""
+    random = Random(f"{simulation.seed}:{hour:%Y%m%d%H}")  # noqa: S311  a simulation's
+    count = int(_an_hour(simulation, hour) + random.random())
+    for visitor in world.visitors(random, count, f"s{simulation.seed}-{hour:%y%m%d%H}-"):
+        bot = simulation.bots is not None and random.random() < simulation.bots.share
+        came = hour + random.random() * HOUR
+        for number, at in enumerate(_times(simulation, random, came, visitor, bot=bot)):
+            yield Visit(at, str(visitor[unit]), number, bot, visitor)
+
+
+def _times(simulation: Simulation, random: Random, came: datetime, visitor: Fields, *, bot: bool) -> list[datetime]:
+    """A bot's are within an hour; a person comes again about once a day."""
+    if bot and simulation.bots is not None:
+        return sorted(came + random.random() * HOUR for _ in range(simulation.bots.requests))
+    times = [came]
+    for _ in range(min(int(visitor.get(SESSIONS, 1)), simulation.sessions) - 1):
+        times.append(times[-1] + random.expovariate(1) * DAY)
+    return [at for at in times if at < came + LONGEST]
+
+
+def _an_hour(simulation: Simulation, hour: datetime) -> float:
+    """New visitors that are expected in it: their mean over a week is the file's."""
+    daily = 1 + simulation.daily * cos(2 * pi * (hour.hour - _BUSIEST) / 24)
+    weekend = hour.weekday() >= _SATURDAY
+    weekly = 1 + simulation.weekly if weekend else 1 - simulation.weekly * _WEEKEND / _WORKDAYS
+    return simulation.visitors / 24 * daily * weekly

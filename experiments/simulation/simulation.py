@@ -1,0 +1,94 @@
+"""What a simulation's file says: who comes, what they do of what they see, and what is true. simulation_file.py reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import msgspec
+
+from ...project.experiment_specs import Metric
+
+Scalar = str | int | float | bool
+Effects = dict[str, dict[str, float]]  # by arm and event, relative to the event's chance
+
+
+class Action(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of the catalogue that may follow an item which is shown."""
+
+    event: str
+    of: str | None = None  # the event that it follows; None: the item is shown
+    chance: float = 1.0
+    function: str = ""  # of the world's module, which says the chance instead
+    after: timedelta = timedelta(0)  # on average
+    attributes: dict[str, tuple[Scalar, ...]] = {}  # one value is drawn
+
+    @property
+    def certain(self) -> bool:
+        return self.chance == 1 and not self.function
+
+
+class Late(msgspec.Struct, frozen=True, kw_only=True):
+    share: float  # of the events
+    by: timedelta  # at most
+
+
+class Bots(msgspec.Struct, frozen=True, kw_only=True):
+    share: float  # of the visitors
+    requests: int  # of each, within an hour
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """A broken split: some of an arm's units never show up."""
+
+    arm: str
+    loses: float
+
+
+class Simulation(msgspec.Struct, frozen=True, kw_only=True):
+    name: str  # the file's
+    endpoint: str
+    experiment: str | None = None
+    days: int
+    visitors: int  # new ones a day
+    sessions: int = 3  # of a visitor, at most
+    items: int = 100
+    candidates: int = 20
+    slots: int = 5
+    actions: tuple[Action, ...]  # each after what it follows
+    effects: Effects = {}
+    daily: float = 0.0  # how far visitors an hour swing around their mean
+    weekly: float = 0.0  # by how much more come on a day of the weekend
+    late: Late | None = None
+    bots: Bots | None = None
+    broken: Broken | None = None
+    attributes: dict[str, tuple[Scalar, ...]] = {}  # of a visitor: one value is drawn for each
+    world: str = ""  # a module of the project
+    seed: int = 0
+
+    def effect(self, arm: str | None, event: str) -> float:
+        return self.effects.get(arm, {}).get(event, 0.0) if arm is not None else 0.0
+
+
+def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | None:
+    """The arm's relative effect on a metric. None: it does not follow from the effects alone.
+
+    A total of an event grows as the chances of the event and of what it follows; a share of units with one does not. What the project's
+    own world says of a chance depends on what an arm shows.
+    """
+    of = {action.event: action for action in simulation.actions}
+    names = [metric.numerator.event, *([metric.denominator.event] if metric.denominator else [])]
+    if metric.kind == "any" or any(name not in of or _has_function(of, name) for name in names):
+        return None
+    factors = [_factor(simulation, of, arm, name) for name in names]
+    return factors[0] / (factors[1] if metric.denominator else 1.0) - 1
+
+
+def _has_function(of: Mapping[str, Action], event: str | None) -> bool:
+    return event is not None and (bool(of[event].function) or _has_function(of, of[event].of))
+
+
+def _factor(simulation: Simulation, of: Mapping[str, Action], arm: str, event: str | None) -> float:
+    if event is None:
+        return 1.0
+    return (1 + simulation.effect(arm, event)) * _factor(simulation, of, arm, of[event].of)

@@ -1,0 +1,276 @@
+"""A simulation's file, read strictly: every mistake is told with its line and its remedy, and nothing is passed over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...endpoints.smoke import ranked_key
+from ...errors import ProjectError
+from ...project import yaml
+from ...project.files import read_yaml
+from ...project.names import did_you_mean
+from ...project.quantities import Mistake, duration, percent
+from ...project.reach import EXPOSURE_ID
+from ...project.report import Report, child
+from ...project.shapes import WRONG, Key, MapOf, Number, Record, Schema, Text, shown
+from ...project.specs import Attribute, Endpoint, ProjectSpec
+from .simulation import Action, Bots, Broken, Late, Simulation
+
+_EFFECT = r"[+-]?[0-9]{1,4}(\.[0-9]{1,6})?%"
+_FUNCTION = r"[a-z_][a-z0-9_]*"
+
+
+def read(path: Path, spec: ProjectSpec) -> Simulation:
+    """ProjectError with everything that is wrong with the file."""
+    report = Report()
+    if not path.is_file():
+        near = sorted(other.name for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        report.add_file(str(path), "there is no such file", did_you_mean(path.name, near) or "write one: docs/simulate.md shows how")
+        raise ProjectError(report.sorted())
+    key = f"{path.name}:"
+    node = read_yaml(path, str(path), key, report)
+    values = WRONG if node is None else _SHAPE.read(node, key, report)
+    simulation = None if values is WRONG else _simulation(_File(values, key, spec, report), path.stem)
+    if report.problems or simulation is None:
+        raise ProjectError(report.sorted())
+    return simulation
+
+
+def _share(text: str) -> float:
+    return float(percent(text) / 100)
+
+
+def _chance(text: str) -> float | str:
+    """A percentage, or the name of a function."""
+    return text if re.fullmatch(_FUNCTION, text) else _share(text)
+
+
+def _effect(text: str) -> float:
+    if not re.fullmatch(_EFFECT, text):
+        raise Mistake(f"{text!r} is not a relative effect", "write it with its sign: +10%")
+    if (value := float(text[:-1]) / 100) <= -1:
+        raise Mistake(f"{text} leaves nothing", "write more than -100%")
+    return value
+
+
+class _Values:
+    """One value, or a list of which one is drawn."""
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        items = node.items if isinstance(node, yaml.Sequence) else (node,)
+        values = tuple(item.value for item in items if isinstance(item, yaml.Scalar) and item.value is not None)
+        if not values or len(values) < len(items):
+            report.add(key, f"{shown(node)} is not a value, or a list of values", "write [JP, TW]")
+            return WRONG
+        return values
+
+    def schema(self) -> Schema:
+        value: Schema = {"type": ["string", "number", "boolean"]}
+        return {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}]}
+
+
+_SHARE = Text(what="a percentage", parse=_share, example="5%")
+_DURATION = Text(what="a duration", parse=duration, example="2d")
+_EFFECTS = MapOf(of=Text(what="a relative effect", parse=_effect, example="+10%"))
+_COUNT = Number(whole=True, least=1)
+_ATTRIBUTES = MapOf(of=_Values())
+_ACTION = Record(
+    noun="a simulated event",
+    keys={
+        "of": Key(shape=Text()),
+        "chance": Key(shape=Text(what="a percentage, or a function of the world", parse=_chance, example="12%")),
+        "after": Key(shape=_DURATION),
+        "attributes": Key(shape=_ATTRIBUTES),
+    },
+)
+_SHAPE = Record(
+    noun="a simulation",
+    keys={
+        "experiment": Key(shape=Text()),
+        "endpoint": Key(shape=Text()),
+        "days": Key(shape=_COUNT, required=True, example="14"),
+        "visitors": Key(shape=_COUNT, required=True, example="500"),
+        "sessions": Key(shape=_COUNT),
+        "items": Key(shape=_COUNT),
+        "candidates": Key(shape=_COUNT),
+        "slots": Key(shape=_COUNT),
+        "events": Key(shape=MapOf(of=_ACTION, least=1), required=True, example="{click: {chance: 12%}}"),
+        "effects": Key(shape=MapOf(of=_EFFECTS)),
+        "seasons": Key(shape=Record(noun="seasons", keys={"daily": Key(shape=_SHARE), "weekly": Key(shape=_SHARE)})),
+        "late": Key(
+            shape=Record(
+                noun="late events",
+                keys={"share": Key(shape=_SHARE, required=True, example="5%"), "by": Key(shape=_DURATION, required=True, example="2d")},
+            )
+        ),
+        "bots": Key(
+            shape=Record(
+                noun="bots",
+                keys={"share": Key(shape=_SHARE, required=True, example="2%"), "requests": Key(shape=_COUNT, required=True, example="40")},
+            )
+        ),
+        "broken": Key(
+            shape=Record(
+                noun="a broken split",
+                keys={
+                    "arm": Key(shape=Text(), required=True, example="treatment"),
+                    "loses": Key(shape=_SHARE, required=True, example="10%"),
+                },
+            )
+        ),
+        "attributes": Key(shape=_ATTRIBUTES),
+        "world": Key(shape=Text(pattern=_FUNCTION, what="a module", example="world")),
+        "seed": Key(shape=Number(whole=True, least=0)),
+    },
+)
+
+
+class _File(NamedTuple):
+    """What is written, whatever is wrong with it."""
+
+    values: dict[str, Any]
+    key: str
+    spec: ProjectSpec
+    report: Report
+
+    def wrong(self, key: str, message: str, remedy: str | None = None) -> None:
+        self.report.add(child(self.key, key), message, remedy)
+
+
+def _simulation(file: _File, name: str) -> Simulation | None:
+    values = file.values
+    endpoint, actions = _endpoint(file), _actions(file)
+    if endpoint is None or file.report.problems:
+        return None
+    _check_arms(file)
+    for action in actions:
+        _check_filled(file, endpoint, action, actions)
+    seasons = values.get("seasons", {})
+    plain = ("experiment", "sessions", "items", "candidates", "slots", "attributes", "world", "seed", "effects")
+    simulation = Simulation(
+        name=name,
+        endpoint=endpoint.name,
+        days=values["days"],
+        visitors=values["visitors"],
+        actions=actions,
+        daily=seasons.get("daily", 0.0),
+        weekly=seasons.get("weekly", 0.0),
+        late=Late(**values["late"]) if "late" in values else None,
+        bots=Bots(**values["bots"]) if "bots" in values else None,
+        broken=Broken(**values["broken"]) if "broken" in values else None,
+        **{key: values[key] for key in plain if key in values},
+    )
+    _check_candidates(file, simulation, endpoint)
+    return simulation
+
+
+def _endpoint(file: _File) -> Endpoint | None:
+    """That which is driven: the experiment's, or the one that is named."""
+    spec = file.spec
+    if ("experiment" in file.values) == ("endpoint" in file.values):
+        file.report.add(file.key, "it needs an experiment to try, or an endpoint to drive", "write one of experiment:, endpoint:")
+        return None
+    if "experiment" in file.values:
+        name = _known(file, "experiment", spec.experiments)
+        return spec.endpoints[spec.layers[spec.experiments[name].layer].endpoint] if name else None
+    name = _known(file, "endpoint", spec.endpoints)
+    return spec.endpoints[name] if name else None
+
+
+def _known(file: _File, what: str, known: Mapping[str, object]) -> str | None:
+    name: str = file.values[what]
+    if name in known:
+        return name
+    remedy = did_you_mean(name, known, has="it has") if known else f"write its {what}s: the gateway assigns"
+    file.wrong(what, f"{name} is not an {what} of project.yaml", remedy)
+    return None
+
+
+def _actions(file: _File) -> tuple[Action, ...]:
+    """Each after what it follows."""
+    written: dict[str, Any] = {name: about for name, about in file.values.get("events", {}).items() if about is not WRONG}
+    for name, about in written.items():
+        _check_action(file, name, about, written)
+    if file.report.problems:
+        return ()
+    ordered: list[str] = []
+    while ready := [name for name, about in written.items() if name not in ordered and about.get("of") in (None, *ordered)]:
+        ordered += ready
+    if circle := [name for name in written if name not in ordered]:
+        words = f"{', '.join(circle)} follow each other in a circle"
+        file.wrong(f"events.{circle[0]}.of", words, "let one of them follow the item: no `of`")
+    return tuple(_action(name, written[name]) for name in ordered)
+
+
+def _check_action(file: _File, name: str, about: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+    at, of = f"events.{name}", about.get("of")
+    if name not in file.spec.events:
+        file.wrong(at, f"{name} is not an event of project.yaml", did_you_mean(name, file.spec.events, has="it has"))
+    if of is not None and of not in written:
+        file.wrong(f"{at}.of", f"{of} is not among these events", did_you_mean(of, written, has="there are"))
+    if isinstance(about.get("chance"), str) and "world" not in file.values:
+        file.wrong(f"{at}.chance", "it names a function, and there is no world", "write world: MODULE, or a percentage")
+
+
+def _action(name: str, about: Mapping[str, Any]) -> Action:
+    chance = about.get("chance", 1.0)
+    fields = {key: about[key] for key in ("of", "after", "attributes") if key in about}
+    return Action(event=name, **fields, **({"function": chance} if isinstance(chance, str) else {"chance": chance}))
+
+
+def _check_arms(file: _File) -> None:
+    """Effects and losses are those of arms of the experiment, on events that the simulation has."""
+    experiment = file.spec.experiments.get(file.values.get("experiment", ""))
+    effects: dict[str, dict[str, float]] = file.values.get("effects", {})
+    named = [(f"effects.{arm}", arm) for arm in effects]
+    if "broken" in file.values:
+        named.append(("broken.arm", file.values["broken"]["arm"]))
+    for at, arm in named:
+        arms = [of.name for of in experiment.arms] if experiment else []
+        if experiment is None:
+            file.wrong(at, "an endpoint has no arms", "write experiment: instead of endpoint:")
+        elif arm not in arms:
+            file.wrong(at, f"{arm} is not an arm of {experiment.name}", did_you_mean(arm, arms, has="it has"))
+    events = file.values["events"]
+    for arm, event in ((arm, event) for arm, of_arm in effects.items() for event in of_arm if event not in events):
+        file.wrong(f"effects.{arm}.{event}", f"{event} is not among these events", did_you_mean(event, events, has="there are"))
+
+
+def _check_filled(file: _File, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]) -> None:
+    """Every required attribute has a value. With a world of the project its visitors and items may have it."""
+    visitor = file.values.get("attributes", {})
+    known = {*action.attributes, *visitor, *known_names(file.spec, endpoint), *_followed(action, actions)}
+    for attribute in file.spec.events[action.event].attributes:
+        if attribute.required and "world" not in file.values and not known & {attribute.name, attribute.event}:
+            remedy = f"write attributes: {{{attribute.name}: {_example(attribute)}}} there, or of all visitors"
+            file.wrong(f"events.{action.event}", f"nothing says its {attribute.name}", remedy)
+
+
+def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
+    """Attributes that every item which is shown has: who sees it, in which list, at which place."""
+    within = spec.objectives[endpoint.objective].ranked_within
+    return frozenset(filter(None, (endpoint.unit, ranked_key(spec, endpoint), "position", EXPOSURE_ID, within)))
+
+
+def _followed(action: Action, actions: tuple[Action, ...]) -> Iterator[str]:
+    """The events before it, to which it may refer."""
+    of = {other.event: other.of for other in actions}
+    event = action.of
+    while event is not None:
+        yield event
+        event = of[event]
+
+
+def _example(attribute: Attribute) -> str:
+    return f"[{', '.join(map(str, attribute.allowed))}]" if attribute.allowed else {"string": "[a, b]"}.get(attribute.type, "[1, 2]")
+
+
+def _check_candidates(file: _File, simulation: Simulation, endpoint: Endpoint) -> None:
+    count, most = simulation.candidates, endpoint.max_candidates
+    if count > simulation.items and not simulation.world:
+        file.wrong("candidates", f"{count} candidates are more than the {simulation.items} items", "write items:, or fewer candidates")
+    if count > most:
+        file.wrong("candidates", f"{endpoint.name} takes {most:,} candidates at most", "write fewer")
