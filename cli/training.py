@@ -1,7 +1,8 @@
-"""train, runs list | show | compare | tag | note | cancel | why-rerun | log, models list | promote | graph."""
+"""train, runs list | show | compare | tag | note | cancel | why-rerun | log, models list | promote | replay | graph."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -265,5 +266,26 @@ def graph(console: Console, form: str) -> None:
     console.result({"format": form, "graph": drawn}, drawn)
 
 
-for _name, _command in (("list", list_models), ("promote", promote), ("graph", graph)):
+_moment = click.DateTime()
+
+
+@command(
+    changes=True,
+    help="What VERSION (e.g. ranker@3) would have earned in place of what an endpoint served, from its logged answers: by its own scores, "
+    "with the features as they were known then, under the same rules and exploration.",
+)
+@click.argument("version")
+@click.option("--endpoint", metavar="NAME", help="Whose log. Default: the only endpoint that serves the model.")
+@click.option("--since", type=_moment, help="Answers from this moment (UTC) on. Default: 28 days before --until.")
+@click.option("--until", type=_moment, help="Answers before this moment (UTC). Default: now.")
+def replay(console: Console, version: str, endpoint: str | None, since: datetime | None, until: datetime | None) -> None:
+    from ..experiments.version_replay import replay_version
+
+    begin, end = (moment.replace(tzinfo=UTC) if moment else None for moment in (since, until))
+    with console.open() as project:
+        console.would({"replay": version, "endpoint": endpoint}, f"{project.target.name:<7} replay {version}")
+        console.result(replay_version(project, version, endpoint=endpoint, since=begin, until=end))
+
+
+for _name, _command in (("list", list_models), ("promote", promote), ("replay", replay), ("graph", graph)):
     models.add_command(_command, _name)

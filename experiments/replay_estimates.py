@@ -61,7 +61,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def worth(self) -> str:
         units = f", {self.units:,} units drawn" if self.units else ""
-        return f"worth {_three_figures(self.effective_rows):,} of {self.rows:,} rows{units}"
+        return f"worth {min(_three_figures(self.effective_rows), self.rows):,} of {self.rows:,} rows{units}"
 
 
 class LogSums(msgspec.Struct, frozen=True, kw_only=True):

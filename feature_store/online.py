@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import cast, final
+from typing import Protocol, cast, final
 
 import msgspec
 
 from ..errors import NotFound
 from ..runtime import Project
 from .history import entity_key
-from .row_cache import RowCache
 from .views import no_view, view_sources
 
 Row = dict[str, object]  # feature -> value, None when unknown or stale
+
+
+class Rows(Protocol):
+    def get(self, wanted: Mapping[str, Sequence[str]]) -> Mapping[str, list[Row | None]]:
+        """As OnlineStore.get; the rows may be changed by who asks."""
+        ...
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,12 +34,19 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
 class OnlineReader:
     """Reads some views of a project again and again, as the gateway does. One reader serves one thread at a time."""
 
-    def __init__(self, project: Project, views: Sequence[str] | Mapping[str, Sequence[str]], *, cache: RowCache | None = None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        views: Sequence[str] | Mapping[str, Sequence[str]],
+        *,
+        cache: Rows | None = None,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
         """NotFound for an unknown view. `views`: their names, or by view the features that are wanted, as a model's manifest has them: then
         no SQL is read, which would take an engine into a process that only serves. `cache`: of the project's online store, for readers that
-        may share rows.
+        may share rows; or other rows than the store's, as `now` has them.
         """
-        self._now = project.now
+        self._now = now or project.now
         self._store = cache or project.target.online
         features = views if isinstance(views, Mapping) else _features(project, views)
         declared = project.spec.feature_views

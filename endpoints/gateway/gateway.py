@@ -219,7 +219,7 @@ class Gateway:
             spent = 1000 * (time.perf_counter() - question.began)
             overruled = outcome.overruled
             said = log_rows.said(asked.context, self._watched)
-            row = log_rows.ranking(answered, asked.candidates, best, overruled, said, explore=outcome.explore, milliseconds=spent)
+            row = log_rows.ranking(answered, asked, best, overruled, said, explore=outcome.explore, milliseconds=spent)
             rows["rankings"] = [row]
         rows["assignments"] = self._arms.unlogged(assigner, answered.decision, asked.unit, answered.moment, asked.context)
         return rows

@@ -12,7 +12,8 @@ import msgspec
 from ...events.port import Row
 from ...feature_store.history import entity_key
 from .assignment import Assignment, Decision
-from .ranking import Item, Shown
+from .ranking import Shown
+from .request import RankRequest
 
 _encode = msgspec.json.Encoder().encode
 
@@ -82,7 +83,7 @@ def said(context: Mapping[str, Any], names: Iterable[str]) -> str | None:
 
 def ranking(
     answered: Answered,
-    candidates: Sequence[Item],
+    asked: RankRequest,
     best: Sequence[int],
     overruled: Overruled,
     attributes: str | None,
@@ -96,7 +97,7 @@ def ranking(
         **answered.shared(),
         "gateway": gateway,
         "sequence": int(number),
-        "candidates": _encode(candidates).decode(),
+        "candidates": _encode(asked.candidates).decode(),
         "model_order": _encode(best).decode(),
         "explore": explore,
         "milliseconds": milliseconds,
@@ -104,6 +105,8 @@ def ranking(
         "rules": _encode(overruled.texts).decode() if overruled.texts else None,
         "rules_digest": overruled.digest,
         "attributes": attributes,
+        "slots": asked.slots,
+        "request": _encode({**asked.keys, **asked.context}).decode(),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, final
 
@@ -80,39 +80,58 @@ class Models:
 
     def rows(self, asked: RankRequest, inputs: Inputs) -> Rows:
         """One row a candidate. The features of the other entities are read once and shared; all that is read is read in one call."""
-        candidates_key = self._project.spec.entities[asked.entity].key
-        _check_complete(asked, inputs, candidates_key, self._endpoint.name)
-        shared = asked.attributes | inputs.constants
-        wanted = {view: asked.candidates if key == candidates_key else [asked.keys[key]] for view, (key, _) in inputs.views.items()}
+        key = self._project.spec.entities[asked.entity].key
+        _check_complete(asked, inputs, key, self._endpoint.name)
         ruled = self._ruled.get(asked.entity, {})
-        features = self._reader(inputs).read(wanted | dict.fromkeys(ruled, asked.candidates))
-        rows: list[dict[str, Any]] = [{} for _ in asked.candidates]
-        stale: list[str] = []
-        for view, (key, names) in inputs.views.items():
-            served = features[view]
-            if key == candidates_key:
-                for row, stored in zip(rows, served.rows, strict=True):
-                    for name in names:
-                        row[name] = stored[name]
-            else:
-                for name in names:
-                    shared[name] = served.rows[0][name]
-            stale += [f"{view}.{name}" for name in names if f"{view}.{name}" in served.stale_features]
-        of_rules: list[dict[str, Any]] = [{candidates_key: key} for key in asked.candidates] if self._endpoint.rules else []
-        for view, names in ruled.items():
-            stale += _add(of_rules, view, names, features[view])
-        return Rows([shared | row for row in rows], tuple(dict.fromkeys(stale)), of_rules)
+        served = self._reader(inputs).read(keys_by_view(asked, inputs, ruled, key))
+        return joined(asked, inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
 
     def _reader(self, inputs: Inputs) -> OnlineReader:
         """One for each thread: a reader serves one at a time."""
         views, reader = getattr(self._local, "reader", (None, None))
         if reader is None or views != inputs.views:
-            features = {view: names for view, (_, names) in inputs.views.items()}
-            for view, names in (pair for views in self._ruled.values() for pair in views.items()):
-                features[view] = tuple(dict.fromkeys((*features.get(view, ()), *names)))
-            reader = OnlineReader(self._project, features, cache=self._cache)
+            reader = OnlineReader(self._project, names_by_view(inputs, self._ruled), cache=self._cache)
             self._local.reader = (inputs.views, reader)
         return reader
+
+
+def names_by_view(inputs: Inputs, ruled: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str, Sequence[str]]:
+    """The features that the models and the rules read. `ruled`: by entity and view, as a Rulebook has them."""
+    features: dict[str, Sequence[str]] = {view: names for view, (_, names) in inputs.views.items()}
+    for view, names in (pair for views in ruled.values() for pair in views.items()):
+        features[view] = tuple(dict.fromkeys((*features.get(view, ()), *names)))
+    return features
+
+
+def keys_by_view(asked: RankRequest, inputs: Inputs, ruled: Iterable[str], key: str) -> Mapping[str, Sequence[int | str]]:
+    """Whose rows are read. `key`: the candidates'; `ruled`: the views that rules read of them."""
+    wanted: dict[str, Sequence[int | str]] = {
+        view: asked.candidates if own == key else [asked.keys[own]] for view, (own, _) in inputs.views.items()
+    }
+    return wanted | dict.fromkeys(ruled, asked.candidates)
+
+
+def joined(
+    asked: RankRequest, inputs: Inputs, served: Mapping[str, Served], *, key: str, ruled: Mapping[str, Sequence[str]] | None
+) -> Rows:
+    """`ruled`: by view, what rules read of the candidates; None: there are no rules."""
+    shared = asked.attributes | inputs.constants
+    rows: list[dict[str, Any]] = [{} for _ in asked.candidates]
+    stale: list[str] = []
+    for view, (own, names) in inputs.views.items():
+        of_view = served[view]
+        if own == key:
+            for row, stored in zip(rows, of_view.rows, strict=True):
+                for name in names:
+                    row[name] = stored[name]
+        else:
+            for name in names:
+                shared[name] = of_view.rows[0][name]
+        stale += [f"{view}.{name}" for name in names if f"{view}.{name}" in of_view.stale_features]
+    of_rules: list[dict[str, Any]] = [] if ruled is None else [{key: candidate} for candidate in asked.candidates]
+    for view, read in (ruled or {}).items():
+        stale += _add(of_rules, view, read, served[view])
+    return Rows([shared | row for row in rows], tuple(dict.fromkeys(stale)), of_rules)
 
 
 def _check_complete(asked: RankRequest, inputs: Inputs, candidates_key: str, endpoint: str) -> None:

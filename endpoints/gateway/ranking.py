@@ -66,21 +66,22 @@ def shown(
     """The places as they are arranged, or, of a share `explore` of all answers, each lane in random order; and which it was."""
     explored = explore > 0 and rng.random() < explore
     places = [
-        Shown(item=items[at], position=place, score=scores[at], propensity=1.0 if lane is None else _chance(lane, number, at, explore))
-        for lane, number, place, at in _filled(arrangement, rng if explored else None)
+        Shown(item=items[at], position=place, score=scores[at], propensity=1.0 if lane is None else chance(lane, number, at, explore))
+        for lane, number, place, at in filled(arrangement, rng if explored else None)
     ]
     return tuple(sorted(places, key=lambda place: place.position) if len(arrangement.lanes) > 1 or arrangement.pins else places), explored
 
 
-def _filled(arrangement: Arrangement, rng: Random | None) -> Iterator[tuple[Lane | None, int, int, int]]:
-    """(lane, the number of the place in it, place, candidate)."""
+def filled(arrangement: Arrangement, rng: Random | None = None) -> Iterator[tuple[Lane | None, int, int, int]]:
+    """(lane, the number of the place in it, place, candidate), as they are arranged, or drawn. None: a pin's."""
     for lane in arrangement.lanes:
         final = lane.arranged if rng is None else _drawn(lane, rng)
         yield from ((lane, number, place, at) for number, (place, at) in enumerate(zip(lane.places, final, strict=False)))
     yield from ((None, 0, place, at) for place, at in arrangement.pins.items())
 
 
-def _chance(lane: Lane, number: int, at: int, explore: float) -> float:
+def chance(lane: Lane, number: int, at: int, explore: float) -> float:
+    """How likely a candidate of the lane, `at`, is shown at the lane's place of this number."""
     quota = lane.quotas.get(at, 1)
     return propensity(is_best=at == lane.arranged[number], explore=explore, candidates=lane.members, quota=quota)
 

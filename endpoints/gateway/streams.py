@@ -67,6 +67,8 @@ RANKINGS = _stream(
     Column(name="rules", type="string"),  # JSON list of what rules did
     Column(name="rules_digest", type="string"),  # of the rules as they are written; null: there are none
     Column(name="attributes", type="string"),  # JSON of what the request said of those that monitors group by; null: nothing
+    Column(name="slots", type="int64"),  # that were asked for
+    Column(name="request", type="string"),  # JSON {name: value}: the other keys and attributes of the request
 )
 
 # A unit that was assigned to an arm, once a day and process at least; `segment` is '', or one row more for each, as 'platform=ios'.

@@ -57,6 +57,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "step": "pipelines.document:StepResult",
     "supervisor": "adapters.local.endpoint_rows:Address",
     "table": "adapters.common.tables:Document",
+    "version_replay": "experiments.version_replay:VersionReplay",
 }
 BEFORE = {"state_counter": lambda last: {"last": last}}  # what was no object, as the fields that it is now
 RELEASES = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir() and folder.name[0].isdigit())

@@ -90,8 +90,8 @@ SHOWN = [1, 2, 2, 3, 3, 3, 4, 4, 4, 4]
 REQUEST = {"visitor_id": "v1", "segment_id": "a", "item_id": [1, 2, 3, 4], "slots": 3}
 
 
-def write(folder):
-    for name, text in FILES.items():
+def write(folder, files=FILES):
+    for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.lstrip())
@@ -101,9 +101,9 @@ def opened(folder):
     return isthmus.open(folder / "project.yaml")
 
 
-def filled(folder):
+def filled(folder, files=FILES):
     """Written, applied, ingested and materialized; no model yet."""
-    write(folder)
+    write(folder, files)
     impressions = [
         {
             "event_id": f"i{n}",

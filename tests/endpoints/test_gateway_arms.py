@@ -25,7 +25,7 @@ from isthmus.tests.endpoints.shop import VARIANTS, Shop, live, run
 
 def test_a_unit_s_parameters_reach_the_model_and_stand_in_the_answer_and_in_every_row():
     with Shop(live(run())) as opened:
-        ranking = opened.rank()
+        ranking = opened.rank(platform="ios")
         assert opened.host.calls == [(None, {"blend": 0.7, "tone": "calm"})]
         assert (ranking.assignments, ranking.parameters) == ({"blend_up.1": "treatment"}, {"blend": 0.7, "tone": "calm"})
         exposures, (row,) = opened.rows["exposures"], opened.rows["rankings"]
@@ -35,6 +35,7 @@ def test_a_unit_s_parameters_reach_the_model_and_stand_in_the_answer_and_in_ever
             assert json.loads(logged["parameters"]) == ranking.parameters
             assert logged["config"] == 12
         assert (row["candidates"], row["model_order"], row["explored"], row["explore"]) == ("[1,2,3]", "[2,1,0]", False, 0.0)
+        assert (row["slots"], json.loads(row["request"])) == (2, {"platform": "ios"})
         assert f"{row['gateway']}-{row['sequence']}" == row["event_id"] == ranking.request_id
 
 
