@@ -104,6 +104,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     where: str = ""  # "module:attribute": (Target) -> str, the place that a command's first line names; "": its bucket, or its name
     estimate: str = ""  # "module:attribute": (Profile, Sequence[VariantSpec]) -> Estimate; "": it has no prices
     scan_price: str = ""  # "module:attribute": (Profile) -> Decimal | None, USD a TB that a query reads; "": it has no such price
+    count_price: str = ""  # "module:attribute": (Profile) -> Decimal | None, USD a million counted answers; "": it has no such price
     sweep: str = ""  # "module:attribute": (Target) -> None, removes what killed writers left; "": nothing is left
     examine: str = ""  # "module:attribute": (Target) -> Examination; "": its provider guards what is stored
     adopt: str = ""  # "module:attribute": (Target) -> endpoints.adoption.Adopter; "": endpoints that stand there cannot be taken over

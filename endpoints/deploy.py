@@ -10,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from ..errors import Conflict, Invalid, Refused, Unavailable
+from ..project.rules import counts_units
 from ..project.streams import streams_of
 from ..runtime import Project
 from ..storage import wait
@@ -76,6 +77,8 @@ def deploy(project: Project, name: str) -> Deployment:
         notes = (*resolved.notes, *compared(endpoint, manifests))
         for stream in streams_of(project.spec, endpoint):
             project.target.events.apply(STREAMS[stream])
+        if counts_units(endpoint):
+            project.target.counters.apply(name)
         began = time.monotonic()
         created = running is None
         if created:

@@ -1,24 +1,44 @@
-"""What one target cannot do of an endpoint: leave its split to the gateway."""
+"""What one target cannot do of an endpoint: leave its split to the gateway, or count what units are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..errors import Problem
 from ..project.report import problem_at
+from ..project.rule_specs import UnitCap
+from ..project.rules import counts_units, places
 from ..project.specs import Description, Endpoint
 from ..target import Capability
 from .hosting import STICKY
 
+COUNTERS = "counters"
+
 
 def can_run(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
     """What a target says nothing of is not judged."""
-    return endpoint.routing == "weighted" or STICKY not in capabilities or capabilities[STICKY].level != "refused"
+    return endpoint.routing == "weighted" or not _refuses(capabilities, STICKY)
+
+
+def can_count(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
+    return not (counts_units(endpoint) and _refuses(capabilities, COUNTERS))
 
 
 def check_target(description: Description, endpoint: Endpoint, target: str, capabilities: Mapping[str, Capability]) -> tuple[Problem, ...]:
-    """The routing that `target` refuses, where it is written."""
-    if can_run(endpoint, capabilities):
-        return ()
-    words = f"sticky is not supported yet on {target}"
-    return (problem_at(description, f"endpoints.{endpoint.name}.routing", words, "write weighted, or choose another target"),)
+    """What `target` refuses, where it is written."""
+    return tuple(
+        problem_at(description, key, f"{what} is not supported yet on {target}", f"{remedy}, or choose another target")
+        for key, what, remedy in _refused(endpoint, capabilities)
+    )
+
+
+def _refused(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> Iterator[tuple[str, str, str]]:
+    if not can_run(endpoint, capabilities):
+        yield f"endpoints.{endpoint.name}.routing", "sticky", "write weighted"
+    if not can_count(endpoint, capabilities):
+        caps = (key for rule, key in places(endpoint) if isinstance(rule, UnitCap))
+        yield from ((f"{key}.per", "a cap per unit", "take it out") for key in caps)
+
+
+def _refuses(capabilities: Mapping[str, Capability], row: str) -> bool:
+    return row in capabilities and capabilities[row].level == "refused"

@@ -12,7 +12,7 @@ from ..events.port import StreamSpec
 from ..feature_store import relations as features
 from ..feature_store.port import OnlineViewSpec
 from ..runtime import Project
-from . import applied, gateway_streams
+from . import applied, counter_tables, gateway_streams
 from .plan import Plan, PlanItem, plan
 
 
@@ -39,7 +39,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
         if planned.refused:
             first = planned.refused[0]
             raise Refused(f"{first.kind} {first.name}{first.detail}; nothing was changed", remedy=_way_on(first))
-        steps = (_events, gateway_streams.make, _tables, _objectives, _views)
+        steps = (_events, gateway_streams.make, _tables, _objectives, _views, counter_tables.make)
         for done, step in enumerate(steps):
             project.progress("apply", done, len(steps))
             step(project)

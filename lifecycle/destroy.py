@@ -21,7 +21,7 @@ _NAMES = {
     "table": "table",
     "stream": "event stream",
     "endpoint": "endpoint",
-    "counters": "table of counts",
+    "counters": "counter table",
 }
 _STATE = ("events/", "ingest/", "tables/", "views/", "traffic/", "split/", "project")  # what describes the removed things
 

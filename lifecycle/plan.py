@@ -22,10 +22,11 @@ from ..project.streams import exposed_events
 from ..runtime import Project
 from ..storage import Resource
 from ..target import Estimate
+from . import counter_tables
 from .applied import changed_views
 from .gateway_streams import due
 
-_KINDS = ("event table", "event stream", "table", "feature view", "endpoint", "budget")
+_KINDS = ("event table", "event stream", "table", "feature view", "counter table", "endpoint", "budget")
 _WIDER = {("int64", "float64")}  # what a table may hold without a new one
 
 
@@ -200,6 +201,9 @@ def _items(project: Project) -> Iterator[PlanItem]:
         item = _table(project, "feature view", view.name, view.name, columns)
         item = _recomputed(item, view) if view.name in changed and item.action != "+" else item
         yield _whole(item, _parts_of_view(project, view.name))
+    for name in counter_tables.due(project):
+        action = "=" if counter_tables.is_there(project, name) else "+"
+        yield PlanItem(action=action, kind="counter table", name=name, detail=counter_tables.price(project))
     for endpoint in spec.endpoints.values():
         yield _endpoint(project, endpoint)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from .shapes import WRONG, Free, Key, ListOf, MapOf, Number, OneOf, Record, Sche
 FEATURE = rf"{NAME}(\.{NAME})?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _PARAMETER = rf"\${NAME}"
+_SHORTEST, _LONGEST = timedelta(hours=1), timedelta(days=28)  # windows of caps per unit
 
 
 def feature_problem(name: str) -> tuple[str, str] | None:
@@ -65,6 +66,14 @@ class _Figure(msgspec.Struct, frozen=True, kw_only=True):
         return Number(whole=self.whole, least=self.least)
 
 
+def _length(text: str) -> timedelta:
+    length = quantities.duration(text)
+    if not _SHORTEST <= length <= _LONGEST:
+        raise Mistake(f"{text} is not between 1h and 28d", "write in: 24h, or 7d")
+    return length
+
+
+_LENGTH = Text(what="a length of time", pattern=quantities.DURATION, parse=_length, example="24h")
 _WHERE = MapOf(of=Targeted(), names=feature_problem, pattern=FEATURE, least=1)
 _MOMENT = Text(what="a day or a time", pattern=f"{_DAY}|{quantities.MOMENT}", parse=_moment, example="2019-11-29")
 _ANY = {
@@ -109,10 +118,15 @@ CAP = Record(
             description="view.feature, or the key: at most so many of each of its values.",
         ),
         "max": Key(shape=_Figure(whole=True, least=1), required=True, example="2", description="A number, or $parameter."),
-        "per": Key(shape=OneOf(words=("response",), later=("unit",)), required=True, example="response"),
+        "per": Key(
+            shape=OneOf(words=("response", "unit")),
+            required=True,
+            example="response",
+            description="Response: so many items of an answer. Unit: so many answers that show it to a unit, in any window.",
+        ),
+        "in": Key(shape=_LENGTH, example="24h", description="Of a cap per unit: how long the window is, 1h to 28d."),
         **_ANY,
     },
-    later=("in",),
 )
 _PIN = {"position": Key(shape=Number(whole=True, least=1), required=True, example="1"), **_ANY}
 
@@ -138,7 +152,27 @@ class _Pin(msgspec.Struct, frozen=True):
         return told | {"patternProperties": {f"^{NAME}$": {}}, "not": {"propertyNames": {"enum": list(_PIN)}}}
 
 
-KINDS: dict[str, Any] = {"block": BLOCK, "boost": BOOST, "pin": _Pin(), "reserve": RESERVE, "cap": CAP}
+class _Cap(msgspec.Struct, frozen=True):
+    """With `in` where it is per unit, and only there."""
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        values = CAP.read(node, key, report)
+        if values is WRONG or "per" not in values:
+            return values
+        if values["per"] == "response" and "in" in values:
+            report.add(child(key, "in"), "a cap per response has no window", "take it out, or write per: unit")
+        elif values["per"] == "unit" and "in" not in (mapping(node, key, report) or ()):
+            report.add(key, "a cap per unit has no window", "write in: 24h")
+        else:
+            return values
+        return WRONG
+
+    def schema(self) -> Schema:
+        per_unit = {"properties": {"per": {"const": "unit"}}}
+        return CAP.schema() | {"if": per_unit, "then": {"required": ["in"]}, "else": {"properties": {"in": False}}}
+
+
+KINDS: dict[str, Any] = {"block": BLOCK, "boost": BOOST, "pin": _Pin(), "reserve": RESERVE, "cap": _Cap()}
 
 
 class _Rule(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -58,4 +58,12 @@ class Cap(RuleBase, frozen=True, kw_only=True, tag="cap"):
     max: int | str  # "$name": a parameter
 
 
-Rule = Block | Boost | Pin | Reserve | Cap
+class UnitCap(RuleBase, frozen=True, kw_only=True, tag="cap_per_unit"):
+    """Of one value of `by`, at most so many answers show it to a unit, in any window of this length."""
+
+    by: str
+    max: int | str  # "$name": a parameter
+    window: timedelta  # `in:`
+
+
+Rule = Block | UnitCap | Boost | Pin | Reserve | Cap

@@ -10,11 +10,12 @@ from .experiment_checks import request_conditions
 from .names import did_you_mean
 from .references import Declared, known
 from .report import Report, child, item
-from .rule_specs import Block, Boost, Cap, Condition, Pin, Reserve, Rule
+from .rule_specs import Block, Boost, Cap, Condition, Pin, Reserve, Rule, UnitCap
 from .specs import Attribute, Endpoint, Entity, Parameter, ProjectSpec
 
-KINDS: dict[str, type[Rule]] = {"block": Block, "boost": Boost, "pin": Pin, "reserve": Reserve, "cap": Cap}  # as they are applied
-_FIELDS = {"from": "since"}
+_KINDS: dict[type[Rule], str] = {Block: "block", UnitCap: "cap", Boost: "boost", Pin: "pin", Reserve: "reserve", Cap: "cap"}
+ORDER = tuple(_KINDS)  # as they are applied
+_FIELDS = {"from": "since", "in": "window"}
 
 
 def build(rules: tuple[tuple[str, Mapping[str, Any]], ...]) -> tuple[Rule, ...]:
@@ -22,7 +23,7 @@ def build(rules: tuple[tuple[str, Mapping[str, Any]], ...]) -> tuple[Rule, ...]:
 
 
 def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
-    of = KINDS[kind]
+    of = UnitCap if values.get("per") == "unit" else next(of for of, name in _KINDS.items() if name == kind and of is not UnitCap)
     fields = {_FIELDS.get(name, name): value for name, value in values.items()}
     for name in ("where", "when"):
         if name in fields:
@@ -37,7 +38,7 @@ def reads(rule: Rule) -> tuple[str, ...]:
     """Of a candidate: keys of entities, and `view.feature`."""
     if isinstance(rule, Pin):
         return (rule.key,)
-    return (rule.by,) if isinstance(rule, Cap) else tuple(condition.attribute for condition in rule.where)
+    return (rule.by,) if isinstance(rule, Cap | UnitCap) else tuple(condition.attribute for condition in rule.where)
 
 
 def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
@@ -67,12 +68,17 @@ def places(endpoint: Endpoint) -> Iterator[tuple[Rule, str]]:
 
 
 def kind_of(rule: Rule) -> str:
-    return next(kind for kind, of in KINDS.items() if isinstance(rule, of))
+    return _KINDS[type(rule)]
+
+
+def counts_units(endpoint: Endpoint) -> bool:
+    """Whether a rule asks how often a unit was shown what."""
+    return any(isinstance(rule, UnitCap) for rule in endpoint.rules)
 
 
 def reading_key(rule: Rule, name: str, key: str) -> str:
     """Where it is written that the rule reads this."""
-    below = {Pin: name, Cap: "by"}.get(type(rule))
+    below = {Pin: name, Cap: "by", UnitCap: "by"}.get(type(rule))
     return child(key, below or f"where.{name}")
 
 
@@ -95,7 +101,7 @@ def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: 
 
 def misfits(rule: Rule, of: Attribute) -> Iterator[tuple[str, str]]:
     """(what is wrong, remedy) of what a group compares this with: a key, or a feature, whose type the SQL says (feature_store/check.py)."""
-    for condition in () if isinstance(rule, Pin | Cap) else rule.where:
+    for condition in () if isinstance(rule, Pin | Cap | UnitCap) else rule.where:
         if condition.attribute == of.name:
             yield from condition_problems(condition, of)
 
@@ -123,7 +129,7 @@ def _figures(rule: Rule, endpoint: Endpoint, key: str, report: Report) -> None:
             report.add(key, "it changes no score", "write times: 1.5, or add: 0.1")
         _figure(rule.times, endpoint, child(key, "times"), report, kinds=("float", "int"), least=0)
         _figure(rule.add, endpoint, child(key, "add"), report, kinds=("float", "int"))
-    if isinstance(rule, Cap):
+    if isinstance(rule, Cap | UnitCap):
         _figure(rule.max, endpoint, child(key, "max"), report, kinds=("int",), least=1)
 
 

@@ -16,11 +16,15 @@ from .home import database, home, prepare
 
 @final
 class Database:
-    """One connection for each thread of each process (a connection must not cross a fork); `schema` is applied to every one."""
+    """One connection for each thread of each process (a connection must not cross a fork); `schema` is applied to every one.
 
-    def __init__(self, target: Target, schema: str) -> None:
+    `synced` False: a commit outlives its process, and a loss of power only once another one is synced.
+    """
+
+    def __init__(self, target: Target, schema: str, *, synced: bool = True) -> None:
         self._target = target
         self._schema = schema
+        self._synced = synced
         self._local = threading.local()
         self._all: list[tuple[int, sqlite3.Connection]] = []
         self._lock = threading.Lock()
@@ -37,6 +41,8 @@ class Database:
         with translated("opening local.db"):
             connection = database(home(self._target))
             prepare(connection, self._schema)
+            if not self._synced:
+                connection.execute("PRAGMA synchronous = NORMAL")
         self._local.held = (os.getpid(), connection)
         with self._lock:
             self._all.append((os.getpid(), connection))

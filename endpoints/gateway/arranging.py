@@ -1,18 +1,21 @@
 """What rules make of a ranking: who is eligible, what a score becomes, which lane a place belongs to. Pure.
 
-Rules come in the order of their kinds: block, boost, pin, reserve, cap (rulebook.py). Candidates are indexes; what is null is of no group.
+Rules come in the order of their kinds: block, cap per unit, boost, pin, reserve, cap per response (rulebook.py). Candidates are indexes;
+what is null is of no group.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 
-from ...project.rule_specs import Block, Boost, Cap, Condition, Pin, Reserve, Rule
+from ...project.rule_specs import Block, Boost, Cap, Condition, Pin, Reserve, Rule, UnitCap
 from .assignment import is_met
+from .capping import value_text
 from .ranking import Arrangement, Item, Lane, order
 from .rulebook import name_of
 
@@ -27,6 +30,7 @@ class Candidates(msgspec.Struct, frozen=True, kw_only=True):
     sent: int  # from here on items are only there for a pin
     slots: int
     maximise: bool
+    before: Mapping[UnitCap, Mapping[str, int]] = {}  # by value: answers that showed it to the unit, and still count
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +69,22 @@ _Applied = tuple[_State, str, frozenset[int] | None]
 
 def _block(rule: Block, state: _State) -> _Applied:
     group = _members(rule.where, state.of)
-    leaving = [state.of.items[at] for at in state.ranked if at in group]
-    ranked = [at for at in state.ranked if at not in group]
-    return _changed(state, ranked=ranked, blocked=state.blocked | group), _listed([f"-{item}" for item in leaving], " "), frozenset()
+    state, done = _without(group, state)
+    return _changed(state, blocked=state.blocked | group), done, frozenset()
+
+
+def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
+    """What is full leaves, and may be pinned all the same."""
+    most = _figure(rule.max, state.parameters, math.inf)
+    full = {value for value, answers in state.of.before.get(rule, {}).items() if answers >= most}
+    values = [features[rule.by] for features in state.of.features] if full else []
+    group = frozenset(at for at, value in enumerate(values) if value is not None and value_text(value) in full)
+    return *_without(group, state), frozenset()
+
+
+def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
+    leaving = [f"-{state.of.items[at]}" for at in state.ranked if at in group]
+    return _changed(state, ranked=[at for at in state.ranked if at not in group]), _listed(leaving, " ")
 
 
 def _boost(rule: Boost, state: _State) -> _Applied:
@@ -110,6 +127,7 @@ def _cap(rule: Cap, state: _State) -> _Applied:
 
 _APPLIED: Mapping[type[Rule], Callable[[Any, _State], _Applied]] = {
     Block: _block,
+    UnitCap: _cap_per_unit,
     Boost: _boost,
     Pin: _pin,
     Reserve: _reserve,

@@ -25,7 +25,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 REQUESTS, SECONDS = "isthmus_gateway_requests_total", "isthmus_gateway_request_seconds"
 UNDELIVERED, WAITING = "isthmus_gateway_undelivered_exposures_total", "isthmus_gateway_waiting_exposures"
 UNDELIVERED_ROWS = "isthmus_gateway_undelivered_rows_total"
-RULED = "isthmus_gateway_rules_total"
+RULED, CAPLESS = "isthmus_gateway_rules_total", "isthmus_gateway_unchecked_caps_total"
 ASSIGNMENTS, GONE = "isthmus_gateway_assignments_total", "isthmus_gateway_aimed_at_nothing_total"
 CONFIG, CONFIG_AGE = "isthmus_gateway_config_version", "isthmus_gateway_config_age_seconds"
 WORKERS, READY, FEATURE_AGE = "isthmus_gateway_workers", "isthmus_gateway_ready_workers", "isthmus_gateway_feature_age_seconds"
@@ -38,6 +38,7 @@ _FAMILIES = {
     ASSIGNMENTS: ("counter", "Answers to units in a run, by arm."),
     GONE: ("counter", "Calls that an arm aims at a variant which is not there: they went anywhere, with the defaults."),
     RULED: ("counter", "Answers that a rule had a say in, by rule."),
+    CAPLESS: ("counter", "Answers whose caps per unit were not checked, or that are not counted: the store was away."),
     CONFIG: ("gauge", "Version of experiments/live, by process."),
     CONFIG_AGE: ("gauge", "Since the store was seen to have it, by process; absent before it was read."),
     WORKERS: ("gauge", "Processes that run."),

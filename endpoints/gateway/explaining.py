@@ -41,6 +41,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     assignments: dict[str, str]
     parameters: dict[str, Any]
     steps: tuple[Explained, ...]
+    problems: tuple[str, ...] = ()  # why rules that count were not asked
 
     def __str__(self) -> str:
         arms = "".join(f"   {run} {arm}" for run, arm in self.assignments.items())
@@ -50,10 +51,11 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         lines = [
             f"  {step.rule:<{wide}}   {order:<{longest}}   {step.did}".rstrip() for step, order in zip(self.steps, orders, strict=True)
         ]
+        lines += [f"  problem   {text}" for text in self.problems]
         return "\n".join([f"{self.endpoint}   {self.variant} {self.version}{arms}", *lines])
 
 
-def explained(endpoint: str, scored: Scored, every: Sequence[Step]) -> Explanation:
+def explained(endpoint: str, scored: Scored, every: Sequence[Step], *, problems: tuple[str, ...] = ()) -> Explanation:
     items = scored.candidates.items
     return Explanation(
         endpoint=endpoint,
@@ -62,6 +64,7 @@ def explained(endpoint: str, scored: Scored, every: Sequence[Step]) -> Explanati
         assignments=dict(scored.decision.arms),
         parameters=dict(scored.decision.parameters),
         steps=tuple(_explained(pair, items) for pair in zip((None, *every), every, strict=False)),
+        problems=problems,
     )
 
 

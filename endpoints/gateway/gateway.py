@@ -20,11 +20,13 @@ from ...project.rule_specs import Rule
 from ...project.streams import Stream, exposed_events, streams_of, watched
 from ...runtime import Project
 from ..port import NO_PARAMETERS, Reply
+from ..resolving import declared
 from . import log_rows
 from .answer_numbers import AnswerNumbers
 from .arms import Arms
 from .arranging import Candidates, steps
 from .assignment import Assigner, Decision
+from .counting import Counted, Counting
 from .explaining import Explanation, Scored, explained
 from .live_reader import LiveReader, reader_of
 from .log_rows import Answered
@@ -48,6 +50,7 @@ class _Question(msgspec.Struct, frozen=True):
     rows: Rows
     sent: int  # candidates; those after them are there for a pin
     rules: tuple[Rule, ...]
+    counted: Counted
     began: float
 
 
@@ -70,34 +73,32 @@ class Gateway:
         refresh: timedelta = REFRESH,
         live: LiveReader | None = None,
     ) -> None:
-        """NotFound: project.yaml has no such endpoint. `emit`: where rows of a stream go, by default the project's own.
+        """NotFound: project.yaml has no such endpoint. Unsupported: its rules count what units are shown, and the target cannot.
 
+        `emit`: where rows of a stream go, by default the project's own.
         `live`: what reads which experiments run, for several gateways; by default one of its own.
         """
-        declared = project.spec.endpoints.get(endpoint)
-        if declared is None:
-            have = ", ".join(project.spec.endpoints) or "none"
-            raise NotFound(f"project.yaml has no endpoint {endpoint}", remedy=f"it has {have}")
         self.project = project
-        self.endpoint = declared
+        self.endpoint = declared(project, endpoint)
         self.tally = Tally()
         self._numbers = AnswerNumbers()
-        self._shape = shape_of(project.spec, declared)
-        self._explore = float(declared.explore) / 100
-        self._maximise = project.spec.objectives[declared.objective].goal == "maximise"
+        self._shape = shape_of(project.spec, self.endpoint)
+        self._explore = float(self.endpoint.explore) / 100
+        self._maximise = project.spec.objectives[self.endpoint.objective].goal == "maximise"
         self._rng = rng or Random()  # noqa: S311  exploration is no secret
-        self._own_live = reader_of(project, [declared])
+        self._own_live = reader_of(project, [self.endpoint])
         weakref.finalize(self, self._own_live.end)
-        self._rulebook = Rulebook(declared, project.spec)
-        self._arms = Arms(declared, live or self._own_live)
+        self._rulebook = Rulebook(self.endpoint, project.spec)
+        self._arms = Arms(self.endpoint, live or self._own_live)
         self._writer = LogWriter(
             emit or partial(_emit, project), name=endpoint, durable=durable, closers=project.before_close, lost=self._arms.lost
         )
         weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
-        self._streams = streams_of(project.spec, declared)
-        self._watched = watched(project.spec, declared)
+        self._streams = streams_of(project.spec, self.endpoint)
+        self._watched = watched(project.spec, self.endpoint)
         self._tells_exposures = "assignments" in self._streams or bool(exposed_events(project.spec))
-        self._models = Models(project, declared, self._rulebook, refresh=refresh)
+        self._counting = Counting(project, self.endpoint, self.tally)
+        self._models = Models(project, self.endpoint, self._rulebook, refresh=refresh)
 
     @property
     def waiting(self) -> int:
@@ -140,17 +141,19 @@ class Gateway:
         question = self._question(request)
         scored = self._scored(question, f"s-{secrets.token_hex(8)}")
         every, _ = steps(question.rules, scored.candidates, scored.decision.parameters)
-        return explained(self.endpoint.name, scored, every)
+        return explained(self.endpoint.name, scored, every, problems=question.counted.problems)
 
     def _question(self, request: Mapping[str, Any]) -> _Question:
         began = time.perf_counter()
         asked = parsed(request, self._shape)
         sent = len(asked.candidates)
-        rules = self._rulebook.active(asked.entity, asked.context, self.project.now()) if self.endpoint.rules else ()
+        now = self.project.now()
+        rules = self._rulebook.active(asked.entity, asked.context, now) if self.endpoint.rules else ()
         if added := pinned(rules, asked):
             asked = msgspec.structs.replace(asked, candidates=[*asked.candidates, *added])
         assigner, deployed = self._arms.now(), self._models.now()
-        return _Question(asked, assigner, deployed, self._models.rows(asked, deployed.inputs), sent, rules, began)
+        rows, counted = self._models.rows(asked, deployed.inputs), self._counting.read(rules, asked.unit, now)
+        return _Question(asked, assigner, deployed, rows, sent, rules, counted, began)
 
     def _scored(self, question: _Question, request_id: str) -> Scored:
         asked, deployed = question.asked, question.deployed
@@ -170,6 +173,7 @@ class Gateway:
             sent=question.sent,
             slots=asked.slots,
             maximise=self._maximise,
+            before=question.counted.before,
         )
         return Scored(decision=decision, variant=reply.variant, version=version, candidates=candidates)
 
@@ -193,6 +197,7 @@ class Gateway:
             decision=decision,
             config=assigner.version,
         )
+        uncounted = self._counting.add(question.counted, asked.unit, candidates, places, answered.moment)
         rows = self._rows(question, answered, outcome, candidates.best)
         ids = tuple([log_rows.exposure_id(request_id, place.position) for place in places])
         positions = tuple([place.position for place in places])
@@ -209,7 +214,8 @@ class Gateway:
             parameters=dict(decision.parameters),
             exposures=ids if self._tells_exposures or assigner.assigns else (),
             positions=positions if positions and positions[-1] != len(positions) else (),
-            problems=self._writer.put(rows),  # the answer is given all the same: what is lost biases every later evaluation, and is said
+            # the answer is given all the same: what is lost biases every later evaluation, and is said
+            problems=(*uncounted, *self._writer.put(rows)),
         )
 
     def _rows(self, question: _Question, answered: Answered, outcome: Drawn, best: Sequence[int]) -> dict[Stream, list[Row]]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, final
 
 import msgspec
 
-from ...project.rule_specs import Cap, Condition, Pin, Rule
-from ...project.rules import KINDS, entity_of, kind_of, reads, undrawable
+from ...project.quantities import duration_text
+from ...project.rule_specs import Cap, Condition, Pin, Rule, UnitCap
+from ...project.rules import ORDER, entity_of, kind_of, reads, undrawable
 from ...project.specs import Endpoint, ProjectSpec
 from .assignment import meets
 from .request import RankRequest
-
-_ORDER = tuple(KINDS)
 
 
 @final
@@ -24,7 +23,7 @@ class Rulebook:
     """`features`: by entity of the candidates and view, what the rules read."""
 
     def __init__(self, endpoint: Endpoint, spec: ProjectSpec) -> None:
-        inside = sorted(endpoint.rules, key=lambda rule: _ORDER.index(kind_of(rule)))
+        inside = sorted(endpoint.rules, key=lambda rule: ORDER.index(type(rule)))
         self._rules = [(rule, entity.name) for rule in inside if (entity := entity_of(reads(rule)[0], spec)) is not None]
         self.features: dict[str, dict[str, tuple[str, ...]]] = {}
         for rule, of in self._rules:
@@ -61,6 +60,8 @@ def name_of(rule: Rule) -> str:
         return f"pin {rule.item}"
     if isinstance(rule, Cap):
         return f"cap {_short(rule.by)} {rule.max}"
+    if isinstance(rule, UnitCap):
+        return f"cap {_short(rule.by)} {rule.max}/{_length(rule.window)}"
     return f"{kind_of(rule)} {' '.join(map(condition_text, rule.where))}"
 
 
@@ -69,6 +70,11 @@ def condition_text(condition: Condition) -> str:
     parts = [f"{name}{sign}{'|'.join(map(str, of))}" for sign, of in (("=", condition.among), ("!=", condition.not_among)) if of]
     bounds = [f"{name}{sign}{of:g}" for sign, of in ((">=", condition.min), ("<=", condition.max)) if of is not None]
     return " ".join([*parts, *bounds])
+
+
+def _length(window: timedelta) -> str:
+    """A day is 24h, as a window of it is no day of the calendar."""
+    return "24h" if window == timedelta(days=1) else duration_text(window)
 
 
 def _short(name: str) -> str:

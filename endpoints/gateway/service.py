@@ -227,5 +227,9 @@ def _counts(name: str, gateway: Gateway) -> Counter[str]:
     lost, tally = gateway.undelivered_rows, gateway.tally
     counts = {sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream): lost[stream] for stream in STREAMS}
     ruled = {sample(counters.RULED, endpoint=name, rule=rule): answers for rule, answers in dict(tally.ruled).items()}
-    own = {sample(counters.UNDELIVERED, endpoint=name): gateway.undelivered, sample(counters.GONE, endpoint=name): tally.gone}
+    own = {
+        sample(counters.UNDELIVERED, endpoint=name): gateway.undelivered,
+        sample(counters.GONE, endpoint=name): tally.gone,
+        sample(counters.CAPLESS, endpoint=name): tally.capless,
+    }
     return Counter(counts | ruled | own)

@@ -16,6 +16,7 @@ class Tally:
         self.requests: dict[str, int] = {}
         self.errors = 0
         self.gone = 0  # calls that were to be aimed at a variant which is not there
+        self.capless = 0  # answers whose caps per unit were not checked, or that are not counted
         self.ruled: Counter[str] = Counter()  # answers that a rule had a say in
         self._seconds: dict[str, deque[float]] = {}
         self.renew()
@@ -37,6 +38,10 @@ class Tally:
         if rules:
             with self._lock:
                 self.ruled.update(rules)
+
+    def uncapped(self) -> None:
+        with self._lock:
+            self.capless += 1
 
     def aimed_at_nothing(self) -> None:
         with self._lock:

@@ -89,6 +89,31 @@ class Host:
         return Reply(predictions=tuple(float(at) for at in range(len(instances))), variant=variant or self.variants[0], version=1)
 
 
+class Counts:
+    """How often units were shown what; `calls` says what was asked of it, `away` what it answers to everything."""
+
+    def __init__(self):
+        self.documents, self.calls, self.away = {}, [], None
+
+    def _called(self, verb):
+        self.calls.append(verb)
+        if self.away is not None:
+            raise self.away
+
+    def get(self, endpoint, unit):
+        self._called("get")
+        return dict(self.documents.get((endpoint, unit), {}))
+
+    def add(self, endpoint, unit, amounts, *, forget=(), until):
+        self._called("add")
+        document = self.documents.setdefault((endpoint, unit), {})
+        for name, amount in amounts.items():
+            document[name] = document.get(name, 0) + amount
+        for name in forget:
+            del document[name]
+        self.until = until
+
+
 class Events:
     def __init__(self):
         self.rows = {}
@@ -104,6 +129,7 @@ def project(live: Live | None = None, spec: ProjectSpec = SPEC):
         state=State(live),
         endpoints=Host(),
         events=Events(),
+        counters=Counts(),
         online=SimpleNamespace(get=lambda wanted: {view: [None] * len(keys) for view, keys in wanted.items()}),
         registry=SimpleNamespace(get=lambda model, version: SimpleNamespace(uri=f"mem://{model}/{version}", digest="d")),
         blobs=SimpleNamespace(get=lambda _uri: msgspec.json.encode(MANIFEST)),

@@ -1,4 +1,4 @@
-"""The shop of the experiments' specification (EXPERIMENTS.md, section 1); caps per unit and interleaving come later."""
+"""The shop of the experiments' specification (EXPERIMENTS.md, section 1); interleaving comes later."""
 
 FILES = {
     "project.yaml": """
@@ -47,6 +47,7 @@ endpoints:
       - pin:     {item_id: 7, position: 1, from: 2019-11-29, until: 2019-12-01, when: {country: JP}}
       - reserve: {where: {item_profile.item_kind: ad}, positions: [3, 8]}
       - cap:     {by: item_profile.item_category, max: 2, per: response}
+      - cap: {by: item_id, max: 3, per: unit, in: 24h}
 metrics:
   clicks:        {sum: click, within: 7d, before: 14d}
   bought:        {any: purchase, within: 7d}

@@ -58,7 +58,7 @@ def test_the_document_itself_is_the_schema_of_project_yaml():
 SEEN_OF_THE_SHOP = [
     "rules of no kind", "two rules in one", "a rule that multiplies by text", "a rule that multiplies by less than nothing",
     "a group of nothing", "a pin of no item", "a pin above the first place",
-    "a cap of nothing", "a cap per person",
+    "a cap of nothing", "a cap per person without a window", "a cap per response with a window",
     "a parameter without a default", "a parameter of a type that is none", "any of an attribute", "a sum of more than one thing",
     "a ratio of one total", "a ratio of a bare attribute", "a layer without an endpoint", "a holdout of thousandths", "a salt with a colon",
     "a name with a dot", "explore of an arm without its sign", "a share of thousandths", "a share without its sign",

@@ -1,0 +1,79 @@
+"""Caps per unit beside the store that counts: what a request is judged by, and what its answer adds. The store may be away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import final
+
+import msgspec
+
+from ...errors import IsthmusError
+from ...project.rule_specs import Rule, UnitCap
+from ...project.rules import counts_units
+from ...project.specs import Endpoint
+from ...runtime import Project
+from . import capping
+from .arranging import Candidates
+from .ranking import Shown
+from .tally import Tally
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one request. Without caps that hold for it nothing is read and nothing is added."""
+
+    caps: tuple[UnitCap, ...] = ()
+    counts: capping.Counts = {}  # the unit's document
+    before: Mapping[UnitCap, Mapping[str, int]] = {}  # by cap and value: answers that showed it; absent where nobody could tell
+    problems: tuple[str, ...] = ()
+
+
+_NOTHING = Counted()
+
+
+@final
+class Counting:
+    """From many threads."""
+
+    def __init__(self, project: Project, endpoint: Endpoint, tally: Tally) -> None:
+        """Unsupported: the rules count, and the target cannot."""
+        self._project = project
+        self._endpoint = endpoint.name
+        self._tally = tally
+        self._counters = project.target.counters if counts_units(endpoint) else None
+
+    def read(self, rules: Sequence[Rule], unit: str, now: datetime) -> Counted:
+        """`rules`: those that hold for the request."""
+        caps = capping.caps_of(rules)
+        if self._counters is None or not caps:
+            return _NOTHING
+        try:
+            counts = self._counters.get(self._endpoint, unit)
+        except IsthmusError as error:
+            return Counted(caps=caps, problems=(_told("caps per unit were not checked", error),))
+        return Counted(caps=caps, counts=counts, before=capping.shown_before(caps, counts, now))
+
+    def add(self, counted: Counted, unit: str, candidates: Candidates, places: Sequence[Shown], moment: datetime) -> tuple[str, ...]:
+        """Before an answer is given: one that nobody gets counts, too, and none is given that does not. Returns the answer's problems."""
+        if not counted.caps:
+            return ()
+        read_of = dict(zip(candidates.items, candidates.features, strict=True))
+        amounts = capping.entries(counted.caps, [read_of[place.item] for place in places], moment)
+        problems = (*counted.problems, *self._added(counted, unit, amounts, moment))
+        if problems:
+            self._tally.uncapped()
+        return problems
+
+    def _added(self, counted: Counted, unit: str, amounts: Mapping[str, int], moment: datetime) -> tuple[str, ...]:
+        if self._counters is None or not amounts:
+            return ()
+        gone, until = capping.left(counted.counts, moment), capping.needed_until(counted.caps, self._project.wall())
+        try:
+            self._counters.add(self._endpoint, unit, amounts, forget=gone, until=until)
+        except IsthmusError as error:
+            return (_told("caps per unit do not count this answer", error),)
+        return ()
+
+
+def _told(what: str, error: IsthmusError) -> str:
+    return f"{what}: {error}" + (f"; {error.remedy}" if error.remedy else "")
