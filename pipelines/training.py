@@ -251,8 +251,8 @@ def _about(project: Project, model: Model, said: dict[str, Any], overrides: tupl
     }
 
 
-def git(folder: Path) -> Git | None:
-    """The revision that a folder is at; None outside a repository, or without git."""
+def git(folder: Path, file: str = ".") -> Git | None:
+    """The revision that a folder is at, and whether it, or a file of it, differs; None outside a repository, or without git."""
 
     def ask(*arguments: str) -> str | None:
         try:
@@ -262,7 +262,7 @@ def git(folder: Path) -> Git | None:
         return done.stdout.strip() if done.returncode == 0 else None
 
     revision = ask("rev-parse", "--short=7", "HEAD")
-    return Git(revision=revision, dirty=bool(ask("status", "--porcelain", "--", "."))) if revision else None
+    return Git(revision=revision, dirty=bool(ask("status", "--porcelain", "--", file))) if revision else None
 
 
 def _iso(moment: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from . import yaml
@@ -25,8 +25,11 @@ def read_text(path: Path, file: str, report: Report) -> str | None:
 def read_yaml(path: Path, file: str, key: str, report: Report) -> yaml.Node | None:
     """A file's tree, located below `key`; None when it has none (which is reported)."""
     text = read_text(path, file, report)
-    if text is None:
-        return None
+    return None if text is None else read_tree(text, file, key, report)
+
+
+def read_tree(text: str, file: str, key: str, report: Report) -> yaml.Node | None:
+    """As read_yaml, of text that is no file yet, too."""
     node, problems = yaml.read(text, file)
     report.take(problems, key)
     if node is None and not problems:
@@ -36,11 +39,14 @@ def read_yaml(path: Path, file: str, key: str, report: Report) -> yaml.Node | No
     return node
 
 
-def with_folders(root: yaml.Mapping, folder: Path, report: Report) -> yaml.Mapping:
-    """project.yaml and its section folders as one tree: events/click.yaml holds what events.click would."""
+def with_folders(root: yaml.Mapping, folder: Path, report: Report, drafts: Mapping[str, str]) -> yaml.Mapping:
+    """project.yaml and its section folders as one tree: events/click.yaml holds what events.click would.
+
+    `drafts`: text by file (`experiments/banner.yaml`), as if it stood there, too.
+    """
     entries, lines = dict(root.entries), dict(root.lines)
     for section in SECTIONS:
-        found = tuple(_yaml_files(folder / section, section, report))
+        found = (*_yaml_files(folder / section, section, report), *(Path(file) for file in drafts if file.startswith(f"{section}/")))
         if not found:
             continue
         here = entries.get(section)
@@ -55,7 +61,7 @@ def with_folders(root: yaml.Mapping, folder: Path, report: Report) -> yaml.Mappi
                 first = report.places[key]
                 report.add_file(file, f"{key}: it is defined twice; the first is in {first.file}:{first.line}", "keep one of the two")
                 continue
-            node = read_yaml(path, file, key, report)
+            node = read_tree(drafts[file], file, key, report) if str(path) == file else read_yaml(path, file, key, report)
             # a file that cannot be read still declares its name, so that others' references to it are not wrong too
             merged[path.stem] = node if node is not None else yaml.scalar("")
             merged_lines[path.stem] = node.line if node is not None else 1

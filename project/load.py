@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,8 @@ def load(path: Path) -> Description:
     return description
 
 
-def parse(path: Path) -> tuple[Description | None, tuple[Problem, ...]]:
-    """All problems of a project's files, warnings too.
+def parse(path: Path, drafts: Mapping[str, str] | None = None) -> tuple[Description | None, tuple[Problem, ...]]:
+    """All problems of a project's files, warnings too. `drafts`: files of sections that are not written yet, by their names.
 
     With errors there is a description only when they are confined to endpoints, experiments, metrics, monitors, rollouts, models, trainers,
     sources and profiles: the sound rest, so that views can be checked as well. It is for looking at; `load` never returns one.
@@ -78,7 +79,7 @@ def parse(path: Path) -> tuple[Description | None, tuple[Problem, ...]]:
     report = Report()
     root = files.read_yaml(path, path.name, "", report)
     if isinstance(root, yaml.Mapping):
-        spec = _project(files.with_folders(root, folder, report), folder, report)
+        spec = _project(files.with_folders(root, folder, report, drafts or {}), folder, report)
     else:
         spec = None
         if root is not None:

@@ -130,5 +130,6 @@ def charts(*drawn: str) -> str:
     return f'<div class="charts">{"".join(drawn)}</div>'
 
 
-def code(text: str) -> str:
-    return f"<pre>{escape(text.rstrip())}</pre>"
+def code(text: str, *, copied: bool = False) -> str:
+    """`copied`: a page with a script may offer to copy it, whole."""
+    return f"<pre{' data-copy' * copied}>{escape(text if copied else text.rstrip())}</pre>"

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from ..endpoints.door import Refusal
-from ..errors import IsthmusError
+from ..errors import Invalid, IsthmusError
 from ..experiments import runs
 from ..reports import page as kit
 from ..runtime import Project
@@ -80,6 +80,8 @@ class Application:
             return self._failure(error, request.url.path)
         if ending == _JSON:
             return _json(view.data)
+        if ending and ending not in view.files:
+            return self._failure(Invalid("there is no such file", remedy="the page says why"), request.url.path)
         if ending:
             return Response(view.files[ending], media_type="text/plain", headers=_attachment(request.url.path))
         return self._page(view, request, project)

@@ -27,12 +27,13 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     """`action`: where it is sent. With `get` it changes nothing and asks for a page; else it is offered with --write only.
 
     `command`: what does the same at the console; without an `action` it is all that there is. `note`: what it means.
-    `fills`: the id of the part of the page that is drawn anew while somebody types.
+    `more`: fields that most leave empty, folded away. `fills`: the id of the part of the page that is drawn anew while somebody types.
     """
 
     action: str
     button: str
     fields: tuple[Field, ...] = ()
+    more: tuple[Field, ...] = ()
     command: str = ""
     get: bool = False
     fills: str = ""
@@ -44,15 +45,22 @@ def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
     """`token`: what tells the server that a page of its own was sent. `same`: what follows a command, for the same target."""
     note = f"<p>{escape(form.note)}</p>" if form.note else ""
     if not (form.action and (form.get or write)):
-        return f'<div class="change">{note}{_command(form, "in a terminal", same)}</div>'
+        return f'<div class="change">{note}{_command(form, "in a terminal", same)}</div>' if form.command else ""
     hidden = "" if form.get else f'<input type="hidden" name="{TOKEN}" value="{_attribute(token)}">'
     fills = f' data-fills="{_attribute(form.fills)}"' if form.fills else ""
     kind = ' class="careful"' if form.careful else ""
     method, action = "get" if form.get else "post", _attribute(form.action)
-    fields = "".join(map(_field, form.fields))
+    fields = "".join(map(_field, form.fields)) + _folded(form.more)
     button = f"<button{kind}>{escape(form.button)}</button>"
     drawn = f'<form method="{method}" action="{action}"{fills}>{hidden}{fields}{button}</form>'
     return f'<div class="change">{note}{drawn}{_command(form, "the same in a terminal", same)}</div>'
+
+
+def _folded(fields: Sequence[Field]) -> str:
+    if not fields:
+        return ""
+    opened = " open" * any(field.value for field in fields)
+    return f'<details class="more"{opened}><summary>More</summary><div>{"".join(map(_field, fields))}</div></details>'
 
 
 def _command(form: Form, words: str, same: str) -> str:

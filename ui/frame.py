@@ -10,7 +10,7 @@ import msgspec
 from ..reports import page
 from . import forms
 from .forms import Form
-from .view import View
+from .view import Region, View
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,5 +53,9 @@ def _foot(around: Frame) -> str:
     return f"<footer>{escape(around.foot)}{data}</footer>" if around.foot else ""
 
 
-def _part(part: str | Form, around: Frame) -> str:
-    return forms.html(part, token=around.token, write=around.write, same=around.same) if isinstance(part, Form) else part
+def _part(part: str | Form | Region, around: Frame) -> str:
+    if isinstance(part, Region):
+        return f'<div id="{escape(part.name, quote=True)}" aria-live="polite">{"".join(_part(inner, around) for inner in part.parts)}</div>'
+    if isinstance(part, Form):
+        return forms.html(part, token=around.token, write=around.write, same=around.same)
+    return part

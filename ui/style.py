@@ -14,6 +14,7 @@ nav a { display: inline-block; padding: .3rem 0; text-decoration: none; }
 nav a[aria-current] { color: var(--ink); font-weight: 600; border-bottom: 2px solid var(--a); }
 h1 { overflow-wrap: anywhere; }
 form { display: flex; flex-wrap: wrap; gap: .7rem 1rem; align-items: end; margin: .9rem 0 .2rem; }
+form details { flex: 1 0 100%; } form details div { display: flex; flex-wrap: wrap; gap: .7rem 1rem; align-items: end; }
 label { display: block; flex: 1 1 12rem; min-width: 0; } label span { display: block; font-size: .92rem; margin-bottom: .15rem; }
 label:has(textarea) { flex-basis: 100%; }
 input, select, textarea, button { font: inherit; color: var(--ink); background: var(--panel); border: 1px solid var(--quiet);

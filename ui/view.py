@@ -10,12 +10,19 @@ from ..runtime import Project
 from .forms import Form
 
 
+class Region(msgspec.Struct, frozen=True, kw_only=True):
+    """Parts that are drawn anew together: a Form's `fills` names it."""
+
+    name: str
+    parts: tuple[str | Form, ...]
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """`parts`: HTML made by reports.page and reports.plots alone, as they escape; a Form is drawn by who knows whether it may be sent."""
 
     title: str
     below: str  # one line beneath the title
-    parts: tuple[str | Form, ...]
+    parts: tuple[str | Form | Region, ...]
     data: object  # what `.json` answers: a struct, or a list or dict of them
     files: dict[str, str] = {}  # text to download, by what stands behind the page's path: `.diff`
 

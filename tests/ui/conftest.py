@@ -1,6 +1,7 @@
 """A browser without a screen: pages of the shop in which two experiments ran, asked in this process."""
 
 import re
+from html import unescape
 
 import pytest
 from starlette.testclient import TestClient
@@ -30,7 +31,7 @@ class Browser:
     def send(self, page, action, fields=None, **headers):
         """The form of a page that goes to `action`, with its hidden fields, as a browser would send it."""
         form = re.search(rf'<form method="post" action="{re.escape(action)}".*?</form>', self.get(page).text, re.DOTALL)
-        hidden = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form[0]))
+        hidden = {name: unescape(value) for name, value in re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form[0])}
         headers = {"origin": HOST, "sec-fetch-site": "same-origin"} | headers
         return self.client.post(action, data=hidden | (fields or {}), headers=headers)
 

@@ -6,12 +6,21 @@ import pytest
 
 from isthmus.endpoints.door import door
 from isthmus.errors import Invalid
+from isthmus.tests.experiments.shop import Shop
 from isthmus.ui import access, server
 from isthmus.ui.access import FORM, Access
 
 from .conftest import HOST, Browser
 
 SECRET = "a-secret-of-nobody"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """In which nothing happened yet."""
+    shop = Shop(tmp_path_factory.mktemp("shop"))
+    with shop.project:
+        yield shop
 
 
 def headers(**sent):

@@ -38,6 +38,7 @@ def as_ann(writer):
 def test_a_run_is_started_ramped_shipped_and_stopped_from_its_page_and_the_history_says_by_whom(writer, project):
     """The forms that a page has are those that its state allows."""
     page, ann = "/experiments/blend_up", as_ann(writer)
+    assert "experiment start blend_up" in ann.get(page).text
     for action, fields in (
         ("start", {}),
         ("ramp", {"share": "25.5", "because": "more <b>units</b>"}),

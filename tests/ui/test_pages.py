@@ -1,14 +1,29 @@
 """Every page is whole, says the same as data, and asks nothing of elsewhere."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from isthmus.experiments.standing import listed
-from isthmus.ui.pages import HOME, PAGES
+from isthmus.ui.pages import HOME, PAGES, new_experiment
 
 from .whole import OPERATIONS, check_data, check_pictures, check_whole
 
 NAMES = {"name": "blend_up"}
+DRAFT = {
+    "name": "bolder",
+    "layer": "ranker",
+    "share": "10",
+    "hypothesis": "A bolder blend: clicked more.",
+    "arms": "control: {}\ntreatment: {blend: 0.9}",
+    "metric": "ctr",
+    "guardrails": "bought may drop 5 %",
+    "effect": "8",
+    "days": "14",
+    "rate": "log",
+}
 PATHS = [page.path.format(**NAMES) for page in PAGES if not page.path.startswith(OPERATIONS)]
+PATHS.append(f"/new?{urlencode(DRAFT)}")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -56,3 +71,16 @@ def test_what_is_not_there_is_told_as_a_page_and_as_data(browser):
     assert "project.yaml has no experiment nobody" in browser.get("/experiments/nobody", status=404).text
     assert browser.get("/experiments/nobody.json", status=404).json()["error"]["kind"] == "NotFound"
     assert "there is no page /elsewhere" in browser.get("/elsewhere", status=404).text
+
+
+def test_how_long_a_new_experiment_takes_is_asked_of_the_log_once_and_then_remembered(browser, shop, monkeypatch):
+    asked, query = [], type(shop.project.target.warehouse).query
+    monkeypatch.setattr(type(shop.project.target.warehouse), "query", lambda *arguments: asked.append(1) or query(*arguments))
+    monkeypatch.setattr(new_experiment, "_of_log", {})
+    days = []
+    for share in ("10", "20", "40"):
+        power = browser.get(f"/new.json?{urlencode(DRAFT | {'share': share})}").json()["power"]
+        assert power["source"].endswith("units of ranker in the last 28 days")
+        days.append(next(need["days"] for need in power["needs"] if need["effect"] == 0.08))
+    assert len(asked) == 1
+    assert days[0] > days[1] > days[2]

@@ -24,6 +24,7 @@ class Action(msgspec.Struct, frozen=True):
 PAGES = (
     Page("/experiments", "experiments:page", "Experiments"),
     Page("/experiments/{name}", "experiment:page"),
+    Page("/new", "new_experiment:page", "New experiment", files=(".diff",)),
     Page("/endpoints", "endpoints:page", "Endpoints"),
     Page("/endpoints/{endpoint}", "endpoint:page"),
     Page("/endpoints/{endpoint}/rollout", "endpoint_rollout:page"),
@@ -41,5 +42,6 @@ ACTIONS = (
     Action("/experiments/{name}/ramp", "experiment_forms:ramp"),
     Action("/experiments/{name}/ship", "experiment_forms:ship"),
     Action("/experiments/{name}/stop", "experiment_forms:stop"),
+    Action("/new", "new_experiment:write"),
 )
 HOME = PAGES[0].path

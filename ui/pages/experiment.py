@@ -13,7 +13,9 @@ from ...experiments.answers import RunStatus
 from ...experiments.run_figures import RunResults
 from ...experiments.run_looks import Looks
 from ...experiments.runs import FrozenRun
+from ...pipelines.training import git
 from ...project.experiment_specs import Analysis, Experiment
+from ...project.report import place
 from ...reports import page as kit
 from ...runtime import Project
 from ..forms import Form
@@ -48,7 +50,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     except NotFound:
         if name not in project.spec.experiments:
             raise
-        return _not_started(project.spec.experiments[name])
+        return _not_started(project, project.spec.experiments[name])
     return _of_run(project, run, query)
 
 
@@ -136,13 +138,21 @@ def _analysis(analysis: Analysis) -> View:
     return View(title=analysis.name, below=analysis.hypothesis, parts=parts, data=OneExperiment(is_=analysis))
 
 
-def _not_started(experiment: Experiment) -> View:
+def _not_started(project: Project, experiment: Experiment) -> View:
+    at = place(project.description, f"experiments.{experiment.name}")
+    uncommitted = [f"{at.file} is not committed: a run keeps the revision that it was started from"] if _is_loose(project, at.file) else []
     parts = (
-        kit.verdict(["It was never started on this target"]),
+        kit.verdict([f"It was never started on {project.target.name}", f"It is written in {at.file}:{at.line}", *uncommitted]),
         experiment_forms.start(experiment.name),
         kit.section("What it is", _definition(experiment)),
     )
     return View(title=experiment.name, below=experiment.hypothesis, parts=parts, data=OneExperiment(is_=experiment))
+
+
+def _is_loose(project: Project, file: str) -> bool:
+    """In a repository, and other than its newest revision has it."""
+    revision = git(project.folder, file)
+    return revision is not None and revision.dirty
 
 
 def _definition(of: Experiment | Analysis) -> str:
