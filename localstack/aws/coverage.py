@@ -56,7 +56,7 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
 MADE_UP: dict[str, frozenset[str]] = {
     "sagemaker": _words(
         "CreateAutoMLJobV2 CreateCluster CreateCompilationJob CreateDomain CreateHyperParameterTuningJob CreateNotebookInstance "
-        "CreateTransformJob StartNotebookInstance"
+        "StartNotebookInstance"
     ),
     "sagemaker-runtime": _words("InvokeEndpointAsync"),
     "glue": _words("CreateSession StartCrawler StartJobRun StartTrigger StartWorkflowRun"),

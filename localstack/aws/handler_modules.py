@@ -28,6 +28,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "search",
     "tagging",
     "tags",
+    "transform.handlers",
 )
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from botocore.exceptions import ClientError
+from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.resources import Endpoint, EndpointConfig, Model, ModelPackage, ModelPackageGroup
 from sagemaker.core.shapes import (
     ContainerDefinition,
@@ -14,6 +15,7 @@ from sagemaker.core.shapes import (
     ProductionVariant,
     Tag,
 )
+from sagemaker.core.transformer import Transformer
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/toy:1"
 ROLE = "arn:aws:iam::123456789012:role/serving"
@@ -120,6 +122,7 @@ def serving(versions):
     endpoint.wait_for_status("InService", poll=1, timeout=300)
     seen["updated"] = [Endpoint.get(endpoint_name="ranker").endpoint_config_name, said_by(endpoint.invoke(body="{}"))["model"]]
     seen["listed"] = [[found.endpoint_name, found.endpoint_status] for found in Endpoint.get_all(status_equals="InService")]
+    seen["transformed"] = transformed()
     endpoint.delete()
     endpoint.wait_for_delete(poll=1, timeout=300)
     seen["after"] = refusal(lambda: Endpoint.get(endpoint_name="ranker"))
@@ -130,6 +133,22 @@ def serving(versions):
         Model.get(model_name=name).delete()
     seen["left"] = [[found.get_name() for found in kind.get_all()] for kind in (Endpoint, EndpointConfig, Model)]
     return seen
+
+
+def transformed():
+    """What a batch transform of two lines gives, by the SDK's own wait."""
+    session = Session(default_bucket="models")
+    transformer = Transformer(
+        model_name="second",
+        instance_count=1,
+        instance_type="ml.m5.large",
+        output_path="s3://models/out",
+        assemble_with="Line",
+        strategy="SingleRecord",
+        sagemaker_session=session,
+    )
+    transformer.transform("s3://models/in/", content_type="text/csv", split_type="Line", wait=True, logs=False)
+    return [json.loads(line)["model"] for line in session.read_s3_file("models", "out/rows.csv.out").splitlines()]
 
 
 def removal(versions):

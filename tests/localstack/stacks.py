@@ -11,6 +11,7 @@ IMAGES = {
     "shell": "sh",
     "tools/trainer": "sh -c 'echo arguments: \"$@\"; echo from-image > /opt/ml/model/m' image",
     "toy": f"{sys.executable} {Path(__file__).with_name('toy_server.py')}",
+    "batch": f"{sys.executable} {Path(__file__).with_name('batch_server.py')}",
 }
 
 

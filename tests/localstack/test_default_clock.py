@@ -149,13 +149,6 @@ def test_motos_reset_forgets_what_we_keep_too(aws):
 
 
 MADE_UP = {
-    ("sagemaker", "create_transform_job"): {
-        "TransformJobName": "batch",
-        "ModelName": "ranker",
-        "TransformInput": {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/in"}}},
-        "TransformOutput": {"S3OutputPath": "s3://bucket/out"},
-        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
-    },
     ("sagemaker-runtime", "invoke_endpoint_async"): {"EndpointName": "ranker", "InputLocation": "s3://bucket/in.json"},
     ("glue", "start_job_run"): {"JobName": "copy"},
     ("lambda", "invoke"): {"FunctionName": "tick"},

@@ -29,6 +29,7 @@ def seen(stack, tmp_path_factory):
     for name in ("first", "second"):
         kit.model(name)  # puts the data into S3; the SDK makes the models
         kit.sagemaker.delete_model(ModelName=name)
+    kit.s3.put_object(Bucket="models", Key="in/rows.csv", Body=b"1\n2\n")
     return seen_by(CLIENT, tmp_path_factory.mktemp("sdk"), stack)
 
 
@@ -70,6 +71,10 @@ def test_an_update_to_another_configuration_serves_the_other_model(seen):
     assert seen["serving"]["updating"] == "Updating"
     assert seen["serving"]["updated"] == ["second-config", "second"]
     assert seen["serving"]["listed"] == [["ranker", "InService"]]
+
+
+def test_the_sdks_transformer_waits_for_the_models_answers(seen):
+    assert seen["serving"]["transformed"] == ["second", "second"]
 
 
 def test_a_deleted_endpoint_is_gone_for_descriptions_and_for_invocations(seen):

@@ -6,8 +6,8 @@ Source: SageMaker developer guide, "Custom inference code with hosting services"
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
-from ...jobs.container import Container
 from ...serving.model_server import Contract, ModelServer, Program
 from ..jobs.contract import ROOT, remarks
 from ..registry import Context
@@ -33,18 +33,27 @@ def contract(region: str) -> Contract:
 
 def model_server(ctx: Context, endpoint: str, variant: str, source: Content, command: list[str]) -> ModelServer:
     """The server of a variant, not started yet. Its lines go to CloudWatch Logs, into one stream however often it starts."""
-    group, stream = f"/aws/sagemaker/Endpoints/{endpoint}", f"{variant}/i-{uuid.uuid4().hex[:17]}"
+    return server_of(
+        ctx,
+        source,
+        command,
+        group=f"/aws/sagemaker/Endpoints/{endpoint}",
+        stream=f"{variant}/i-{uuid.uuid4().hex[:17]}",
+        folder=ctx.home / "endpoints" / f"{endpoint}-{variant}-{uuid.uuid4().hex[:8]}",
+    )
 
-    def differences(container: Container) -> list[str]:
-        return remarks(container, instances=1)
 
+def server_of(
+    ctx: Context, source: Content, command: list[str], *, group: str, stream: str, folder: Path, instances: int = 1
+) -> ModelServer:
+    """One server, however many `instances` were asked for: its log says so."""
     return ModelServer(
         ctx.state,
         contract(ctx.region),
         Program(image=source.image, command=command, variables=source.environment, stack=ctx.env(source.role)),
-        folder=ctx.home / "endpoints" / f"{endpoint}-{variant}-{uuid.uuid4().hex[:8]}",
+        folder=folder,
         log=lambda: VariantLog(ctx.client("logs"), group, stream),
-        remarks=differences,
+        remarks=lambda container: remarks(container, instances=instances),
     )
 
 

@@ -9,7 +9,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-GROUPS = {"training": "/aws/sagemaker/TrainingJobs", "processing": "/aws/sagemaker/ProcessingJobs"}
+GROUPS = {
+    "training": "/aws/sagemaker/TrainingJobs",
+    "processing": "/aws/sagemaker/ProcessingJobs",
+    "transform": "/aws/sagemaker/TransformJobs",
+}
 _EVERY = 0.5  # seconds between two deliveries
 _BATCH = 1000  # events a PutLogEvents call; the service takes 10,000 and 1 MiB
 _LONGEST = 250_000  # characters of one event

@@ -6,7 +6,7 @@ import threading
 from datetime import datetime
 from typing import Any, Literal
 
-Kind = Literal["training", "processing"]
+Kind = Literal["training", "processing", "transform"]
 ENDED = ("Completed", "Failed", "Stopped")
 
 
@@ -57,7 +57,9 @@ class Jobs:
     def __init__(self) -> None:
         self.training: dict[str, Job] = {}
         self.processing: dict[str, Job] = {}
+        self.transform: dict[str, Job] = {}
         self.lock = threading.Lock()
 
     def of(self, kind: Kind) -> dict[str, Job]:
-        return self.training if kind == "training" else self.processing
+        jobs: dict[str, Job] = getattr(self, kind)
+        return jobs

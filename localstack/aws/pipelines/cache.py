@@ -19,6 +19,7 @@ _KEYS = {
         *("AlgorithmSpecification", "CheckpointConfig", "DebugHookConfig", "DebugRuleConfigurations"),
         *("Environment", "HyperParameters", "InputDataConfig"),
     ),
+    "Transform": ("DataProcessing", "Environment", "ModelName", "TransformInput"),
 }
 
 

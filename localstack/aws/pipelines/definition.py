@@ -17,10 +17,10 @@ from .expressions import ExpressionError
 from .graph import cycle
 from .references import Reference, references
 
-EXECUTED = ("Training", "Processing", "Condition", "Fail", "Model", "RegisterModel")
+EXECUTED = ("Training", "Processing", "Transform", "Condition", "Fail", "Model", "RegisterModel")
 KNOWN = (
     *EXECUTED,
-    *("Transform", "Tuning", "AutoML", "Callback", "Lambda", "QualityCheck", "ClarifyCheck", "EMR", "EMRServerless"),
+    *("Tuning", "AutoML", "Callback", "Lambda", "QualityCheck", "ClarifyCheck", "EMR", "EMRServerless"),
     *("EndpointConfig", "Endpoint", "InferenceComponent", "Lineage", "Job", "Cleanup", "ForEach"),
 )
 EXECUTION_VARIABLES = (

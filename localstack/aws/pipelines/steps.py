@@ -15,6 +15,7 @@ from .. import constraints, in_process, model_packages, models
 from ..jobs import processing, s3, training
 from ..jobs.record import Job, Jobs
 from ..registry import OPERATIONS, AwsError, Context
+from ..transform import handlers as transforming
 from . import retries
 from .conditions import holds
 from .definition import EXECUTED, Step
@@ -23,7 +24,7 @@ from .retries import StepFailed, of_reason
 from .store import Execution, StepRun
 
 _LETTERS = string.ascii_letters + string.digits
-_NAMES = {"Training": "TrainingJobName", "Processing": "ProcessingJobName", "Model": "ModelName"}
+_NAMES = {"Training": "TrainingJobName", "Processing": "ProcessingJobName", "Transform": "TransformJobName", "Model": "ModelName"}
 
 
 class StepStopped(Exception):
@@ -156,6 +157,14 @@ def _processing(work: Work) -> None:
     work.run.properties = processing.described(job)
 
 
+def _transform(work: Work) -> None:
+    params = {**_plain(work.arguments), "TransformJobName": work.name}
+    work.run.metadata = {"TransformJob": {"Arn": create(work.ctx, "CreateTransformJob", params)["TransformJobArn"]}}
+    job = work.ctx.store(Jobs).transform[work.name]
+    _follow(work, job)
+    work.run.properties = transforming.described(job)
+
+
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
     """Without the experiment that a pipeline adds by itself: the stack keeps no trials."""
     return {key: value for key, value in arguments.items() if key != "ExperimentConfig"}
@@ -191,4 +200,10 @@ def _register(work: Work) -> None:
     work.run.properties = model_packages.describe_model_package(work.ctx, {"ModelPackageName": arn}) or {}
 
 
-_DO: dict[str, Callable[[Work], None]] = {"Training": _training, "Processing": _processing, "Model": _model, "RegisterModel": _register}
+_DO: dict[str, Callable[[Work], None]] = {
+    "Training": _training,
+    "Processing": _processing,
+    "Transform": _transform,
+    "Model": _model,
+    "RegisterModel": _register,
+}

@@ -1,0 +1,173 @@
+"""Batch transform between an object and the model's requests: records, mini-batches, filters, the joined output. Pure.
+
+Source: SageMaker developer guide, "Batch transform" and "Associate prediction results with input records".
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+Format = Literal["csv", "json"]
+_FORMATS: dict[str, Format] = {"text/csv": "csv", "application/json": "json", "application/jsonlines": "json"}
+_WHOLE = "$"
+_STEP = re.compile(r"\.?\[(?P<inside>[^\]]*)\]|\.(?P<name>[A-Za-z_][\w-]*|\*)")
+_NAMES = re.compile(r"'([^']*)'")
+_NUMBERS = re.compile(r"-?\d+(,-?\d+)*")
+_SLICE = re.compile(r"(-?\d*):(-?\d*)")
+
+
+class BadRecord(ValueError):
+    """A record, or what the model made of it, is not what the job says. In words for its log."""
+
+
+def lines(content: bytes) -> list[bytes]:
+    """The records of a text, without the breaks between them. An empty line is none."""
+    return [line for line in (part.removesuffix(b"\r") for part in content.split(b"\n")) if line]
+
+
+def batches(records: Sequence[bytes], most: int | None, *, several: bool) -> Iterator[list[bytes]]:
+    """Of at most `most` bytes with their line breaks; None: no limit. BadRecord: one record is larger by itself."""
+    batch: list[bytes] = []
+    size = 0
+    for record in records:
+        if most is not None and len(record) > most:
+            raise BadRecord(f"a record has {len(record):,} bytes, and MaxPayloadInMB allows {most:,}")
+        if batch and (not several or (most is not None and size + len(record) + 1 > most)):
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += len(record) + 1
+    if batch:
+        yield batch
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """DataProcessing: what of a record goes to the model, and what of it stands beside the answer."""
+
+    format: Format | None  # None: nothing is filtered or joined, whatever the content is
+    taken: str = _WHOLE
+    joins: bool = False
+    told: str = _WHOLE
+
+    @property
+    def outputs(self) -> bool:
+        return self.joins or self.told != _WHOLE
+
+    def given(self, record: bytes) -> bytes:
+        """What the model gets of a record."""
+        return record if self.format is None or self.taken == _WHOLE else self._written(select(self._read(record), self.taken))
+
+    def answered(self, record: bytes, answer: bytes) -> bytes:
+        """What is stored of a record and its answer."""
+        if self.format is None or not self.outputs:
+            return answer
+        of_model = self._read(answer)
+        return self._written(select(self._joined(self._read(record), of_model) if self.joins else of_model, self.told))
+
+    def _joined(self, record: Any, answer: Any) -> Any:
+        if self.format == "csv":
+            return [*record, *answer]
+        return {**record, "SageMakerOutput": answer} if isinstance(record, dict) else {"SageMakerInput": record, "SageMakerOutput": answer}
+
+    def _read(self, record: bytes) -> Any:
+        try:
+            text = record.decode()
+            return next(csv.reader([text])) if self.format == "csv" else json.loads(text)
+        except (ValueError, StopIteration, csv.Error, RecursionError) as error:
+            raise BadRecord(f"a record is no {str(self.format).upper()}: {error}: {record[:100]!r}") from error
+
+    def _written(self, value: Any) -> bytes:
+        if self.format == "json":
+            return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+        row = io.StringIO()
+        csv.writer(row, lineterminator="").writerow(value if isinstance(value, list) else [value])
+        return row.getvalue().encode()
+
+
+def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
+    """BadRecord: a path that the service does not take, or a content that it cannot filter."""
+    taken, told = processing.get("InputFilter") or _WHOLE, processing.get("OutputFilter") or _WHOLE
+    joins = processing.get("JoinSource") == "Input"
+    if not joins and taken == told == _WHOLE:
+        return Filters(format=None)
+    kind = _FORMATS.get((content_type or "").partition(";")[0].strip().lower())
+    if kind is None:
+        raise BadRecord(f"DataProcessing reads {', '.join(_FORMATS)}; the content type is {content_type or 'not named'}")
+    for path in (taken, told):
+        steps(path)
+    return Filters(format=kind, taken=taken, joins=joins, told=told)
+
+
+def select(value: Any, path: str) -> Any:
+    """BadRecord: the path leads to nothing."""
+    for step in steps(path):
+        try:
+            value = step(value)
+        except (KeyError, IndexError, TypeError) as error:
+            raise BadRecord(f"{path} is not in a record ({type(error).__name__}: {error})") from error
+    return value
+
+
+def steps(path: str) -> list[Callable[[Any], Any]]:
+    """The operators of the developer guide's table. BadRecord for any other."""
+    wrong = BadRecord(f"the JSONPath {path!r} has an operator that batch transform does not take")
+    if not path.startswith(_WHOLE):
+        raise wrong
+    found: list[Callable[[Any], Any]] = []
+    at = 1
+    while at < len(path):
+        step = _STEP.match(path, at)
+        operator = _operator(step) if step else None
+        if step is None or operator is None:
+            raise wrong
+        found.append(operator)
+        at = step.end()
+    return found
+
+
+def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:
+    if step["name"] is not None:
+        return _children if step["name"] == "*" else _named([step["name"]])
+    inside = step["inside"].replace(" ", "")
+    if inside == "*":
+        return _children
+    if names := _NAMES.findall(inside):
+        return _named(names) if inside == ",".join(f"'{name}'" for name in names) else None
+    if _NUMBERS.fullmatch(inside):
+        return _numbered([int(number) for number in inside.split(",")])
+    if part := _SLICE.fullmatch(inside):
+        first, last = (int(bound) if bound else None for bound in part.groups())
+        return lambda value: _array(value)[first:last]
+    return None
+
+
+def _children(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else list(_array(value))
+
+
+def _named(names: Sequence[str]) -> Callable[[Any], Any]:
+    return lambda value: value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
+
+
+def _numbered(numbers: Sequence[int]) -> Callable[[Any], Any]:
+    return lambda value: _array(value)[numbers[0]] if len(numbers) == 1 else [_array(value)[number] for number in numbers]
+
+
+def _array(value: Any) -> Any:
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__} is no array")
+    return value
+
+
+def assembled(parts: Iterable[bytes], *, by_line: bool) -> bytes:
+    """One object of the answers: as they are, or each on lines of its own."""
+    if not by_line:
+        return b"".join(parts)
+    return b"".join(part if part.endswith(b"\n") else part + b"\n" for part in parts)
