@@ -1,7 +1,7 @@
 """A project in operation: two runs, versions, an endpoint under rules, a log. Its host and its metrics are objects of this process."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import isthmus
@@ -10,6 +10,9 @@ from isthmus.endpoints.port import Bucket, EndpointState, VariantState
 from isthmus.errors import Unavailable
 from isthmus.events.emit import emit_stream
 from isthmus.events.ingest import ingest
+from isthmus.experiments.monitors import snapshot
+from isthmus.experiments.monitors.snapshot import Snapshot
+from isthmus.experiments.monitors.units import Cell, rows
 from isthmus.pipelines import models
 from isthmus.pipelines.notes import tag
 from isthmus.tests.pipelines import trained
@@ -27,6 +30,11 @@ endpoints:
       - pin: {item_id: 7, position: 1, until: 2020-02-01}
       - cap: {by: item_id, max: 2, per: response}
       - block: {where: {item_id: 9}}
+    attributes: {gender: {type: string, required: false}}
+monitors:
+  served_alike: {endpoint: ranker, units: gender, window: 3d, alarm: {satisfied_ratio: 0.8}}
+  not_yet: {endpoint: ranker, items: item_id}
+  from_the_page: {endpoint: ranker, units: gender}
 """
 NOW = datetime(2020, 1, 7, 12, tzinfo=UTC)  # before the project's
 LINES = {"a": '["pin 7 1 -> 1"]', "b": '["pin 7 2 -> 1","cap item_id 2: 51 3 -> out"]', "c": None}
@@ -75,8 +83,8 @@ def operating(folder, monkeypatch):
     """Open; two runs, of which the second is not yet promoted to champion when its alias is given by hand."""
     trained.make_project(folder)
     trained.configure(folder, "other", "parameters: {sign: -0.2}\n")
-    with (folder / "project.yaml").open("a") as file:
-        file.write(RULES)
+    text = trained.PROJECT.replace("impression_id: {type: string}", "impression_id: {type: string}\n      visitor_id: {type: string}")
+    (folder / "project.yaml").write_text(text + RULES)
     project = trained.open_project(folder)
     isthmus.apply(project)
     for name in ("good", "other"):
@@ -84,6 +92,8 @@ def operating(folder, monkeypatch):
     tag(project, "r2", ["cold-start"])
     models.promote(project, "ranker", 2, "challenger", because="it reads <less>")
     _log(project, folder)
+    for day in (5, 6, 7):
+        snapshot.keep(project.target.blobs, looked(project, date(2020, 1, day)))
     project.target.endpoints, project.target.metrics = Host(), Minutes()
     return project
 
@@ -96,6 +106,42 @@ def _log(project, folder):
     ingest(project, event="impression", data=path, max_bad=0.5)
     project.target.events.apply(RANKINGS)  # as the first `deploy` does
     emit_stream(project, RANKINGS, [_answer(number, LINES[kind]) for number, kind in enumerate(ANSWERS)])
+
+
+SATISFIED = {"ranker@1": (200, 200), "ranker@2": (120, 200)}  # of 1,000 units of each gender: f, m
+
+
+def looked(project, until):
+    """A look: the second version serves f worse, and every day has 1,000 of each; on the 6th nobody of f finds anything."""
+    monitor = project.spec.monitors["served_alike"]
+    days = [until - timedelta(days=back) for back in range(3)]
+    cells = [
+        *_cells("first", "", "", (0, 0)),
+        *(cell for day in days for cell in _cells("day", f"{day}", "", (0 if day.day == 6 else 300, 300))),
+    ]
+    cells += [cell for version, satisfied in SATISFIED.items() for cell in _cells("now", "", version, satisfied)]
+    return Snapshot(
+        target="local",
+        monitor=monitor.name,
+        endpoint=monitor.endpoint,
+        kind="units",
+        groups=monitor.units,
+        window=3,
+        alarm=monitor.alarm,
+        as_of=datetime(until.year, until.month, until.day, tzinfo=UTC) + timedelta(days=1),
+        since=days[-1],
+        until=until,
+        first=(date(2020, 1, 1), date(2020, 1, 3)),
+        units=4000,
+        rows=tuple(rows(cells, monitor.alarm)),
+    )
+
+
+def _cells(period, day, version, satisfied):
+    of = {"period": period, "day": day, "version": version, "back": False}
+    for group, found in zip("fm", satisfied, strict=True):
+        yield Cell(**of, group=group, satisfied=True, units=found)
+        yield Cell(**of, group=group, satisfied=False, units=1000 - found)
 
 
 def _answer(number, rules):

@@ -25,10 +25,15 @@ PATHS = (
     "/runs/compare?first=r1&others=r2",
     "/models",
     "/models/ranker@2",
+    "/bias",
+    "/bias/served_alike",
+    "/bias/not_yet?days=92",
     "/events",
     "/events/impression",
     "/events/impression?days=28&quarantine=yes",
 )
+
+QUIET = ("/endpoints", "/endpoints/ranker", "/runs", "/models", "/models/ranker@1", "/bias", "/bias/served_alike", "/events/impression")
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +68,17 @@ def test_a_page_is_whole_has_its_data_and_every_picture_its_table(browser, path)
 
 
 def test_every_page_of_operations_is_among_them():
-    asked = {path.partition("?")[0] for path in PATHS} | {"/endpoints/ranker/rollout"}  # below: of an endpoint without one
-    names = {"endpoint": "ranker", "run": "r2", "version": "ranker@2", "event": "impression"}
+    asked = {path.partition("?")[0] for path in PATHS} - {"/bias/not_yet"} | {
+        "/endpoints/ranker/rollout"
+    }  # below: of an endpoint without one
+    names = {"endpoint": "ranker", "run": "r2", "version": "ranker@2", "monitor": "served_alike", "event": "impression"}
     assert {page.path.format(**names) for page in PAGES if page.path.startswith(OPERATIONS)} == asked
 
 
 @pytest.mark.usefixtures("blind")
-@pytest.mark.parametrize("path", ["/endpoints", "/endpoints/ranker", "/runs", "/models", "/models/ranker@1", "/events/impression"])
+@pytest.mark.parametrize(
+    "path", ["/endpoints", "/endpoints/ranker", "/runs", "/models", "/models/ranker@1", "/bias/served_alike", "/events/impression"]
+)
 def test_the_warehouse_is_only_asked_when_somebody_says_so(browser, path):
     assert "could not be read" not in browser.get(path).text
 
@@ -125,6 +134,43 @@ def test_a_version_says_what_it_is_made_of_and_why_it_was_promoted(browser):
     assert "endpoint ranker" in re.search("From events.*?</svg>", text, re.DOTALL)[0]
 
 
+def test_bias_lists_monitors_with_their_alarms(browser):
+    rows = figures(browser.get("/bias").text, "<h1>Bias</h1>")
+    assert [[row[0], *row[-2:]] for row in rows[1:3]] == [
+        ["served_alike", "2020-01-07", "satisfied ratio f"],
+        ["not_yet", "", "nobody has looked"],
+    ]
+    assert "Nobody has looked yet" in browser.get("/bias/not_yet").text
+
+
+def test_a_monitor_shows_the_newest_look_each_day_once_and_its_versions(browser):
+    text = browser.get("/bias/served_alike").text
+    assert figures(text, "The last window")[1][:2] == ["f", "50.0 % (48.5 .. 51.5)"]
+    days = figures(text, "<figcaption>Satisfied<div>")[1:]
+    assert [(day, group, value.partition(" (")[0]) for day, group, value, _ in days] == [
+        (f"2020-01-0{day}", group, "0.0 %" if (day, group) == (6, "f") else "30.0 %") for day in (3, 4, 5, 6, 7) for group in "fm"
+    ]
+    versions = text.partition("<h2>By version</h2>")[2]
+    ratio = figures(versions, "Satisfied, lowest / highest")[1:]
+    assert [(version, against, value.partition(" (")[0]) for version, against, value, _ in ratio] == [
+        ("ranker@1", "m / f", "1.00"),
+        ("ranker@2", "f / m", "0.60"),
+    ]
+    assert '<span class="key quiet">limit 0.8</span>' in versions
+    assert "f finds less here than m under ranker@2" in text
+    alarms = figures(text, "<h2>Alarms</h2>")[1:]
+    assert [row[:4] for row in alarms] == [[f"2020-01-0{day}", "satisfied, lowest / highest", "f / m", "ranker@2"] for day in (7, 6, 5)]
+
+
+def test_a_look_is_taken_from_the_page_where_changes_are_allowed(browser, project):
+    assert '<form method="post"' not in browser.get("/bias/not_yet").text
+    assert "isthmus monitor not_yet" in browser.get("/bias/not_yet").text
+    writer = Browser(project, write=True)
+    answer = writer.send("/bias/from_the_page", "/bias/from_the_page/look")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/bias/from_the_page")
+    assert writer.get("/bias/from_the_page.json").json()["looks"][-1]["units"] == 1, "the one visitor that the gateway answered"
+
+
 def test_an_event_says_who_reads_it_how_much_came_and_what_was_refused(browser):
     assert "ranker@1, ranker@2" in browser.get("/events/impression").text
     text = browser.get("/events/impression?days=28&quarantine=yes").text
@@ -144,7 +190,7 @@ def test_a_target_that_is_away_is_told_and_not_asked_again(browser, project, mon
         assert "Not everything could be read" in browser.get(path).text
 
 
-ABSENT = ["/endpoints/rankr", "/endpoints/ranker/rollout", "/runs/r9", "/models/ranker@9", "/models/x", "/events/x"]
+ABSENT = ["/endpoints/rankr", "/endpoints/ranker/rollout", "/runs/r9", "/models/ranker@9", "/models/x", "/bias/x", "/events/x"]
 WRONG = [
     "/endpoints/ranker?minutes=0",
     "/endpoints/ranker?days=x",

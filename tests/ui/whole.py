@@ -4,7 +4,7 @@ import re
 
 from isthmus.tests.pipelines.test_report import Balanced
 
-OPERATIONS = ("/endpoints", "/runs", "/models", "/events")  # pages of another project than the experiments': test_operations.py
+OPERATIONS = ("/endpoints", "/runs", "/models", "/bias", "/events")  # pages of another project than the experiments': test_operations.py
 
 
 def check_whole(browser, path):

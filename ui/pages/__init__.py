@@ -33,6 +33,8 @@ PAGES = (
     Page("/runs/{run}", "run:page"),
     Page("/models", "models:page", "Models"),
     Page("/models/{version}", "model_version:page"),
+    Page("/bias", "bias:page", "Bias"),
+    Page("/bias/{monitor}", "monitor:page"),
     Page("/events", "events:page", "Events"),
     Page("/events/{event}", "event:page"),
 )
@@ -43,5 +45,6 @@ ACTIONS = (
     Action("/experiments/{name}/ship", "experiment_forms:ship"),
     Action("/experiments/{name}/stop", "experiment_forms:stop"),
     Action("/new", "new_experiment:write"),
+    Action("/bias/{monitor}/look", "monitor:look"),
 )
 HOME = PAGES[0].path
