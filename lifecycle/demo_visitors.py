@@ -93,6 +93,6 @@ def _impression(visitor: Mapping[str, Any], session: str, item: Mapping[str, Any
         "session_id": session,
         "item_id": item["item_id"],
         "position": position,
-        "item_kind": item["kind"],
+        "item_kind": item["item_kind"],
         "country": visitor["country"],
     }
