@@ -17,17 +17,18 @@ from ..pipelines.records import Run
 from ..pipelines.spoken import interval, signed
 from ..project.metrics import CUTOFF
 from .demo_stages import OnStage, Stages, auc_of, future, here, prepared, require, silent, started_for
-from .demo_visitors import Visits
 
 if TYPE_CHECKING:
     from ..experiments.run_figures import Range, RunResults
+    from ..experiments.simulation.driving import Played
     from ..rollouts.rehearsal import Rehearsal
     from ..runtime import Project
 
 EXAMPLE = "shop"
 SCENARIO = "scenarios/canary.yaml"
 PAGE = "rollout-canary.html"
-ENDPOINT, EXPERIMENT = "home", "order"
+SIMULATION = "simulations/people.yaml"
+ENDPOINT, EXPERIMENT, ALIKE = "home", "order", "same"
 _STAGES = 11
 _MINUTE = timedelta(minutes=1)
 _RANKING = f"ndcg@{CUTOFF}"
@@ -51,6 +52,19 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.end}, {self.failed:,} of {self.requests:,} requests failed"
 
 
+class Tested(msgspec.Struct, frozen=True, kw_only=True):
+    """Two experiments with the same visitors, of whom each is in an arm of both. `alike`: of arms that do not differ."""
+
+    visits: Played
+    experiment: RunResults
+    alike: RunResults
+    page: Path
+
+    @property
+    def headline(self) -> str:
+        return f"{_answer(self.experiment)}; A/A {_answer(self.alike)}"
+
+
 class ShopDemo(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     seconds: float
@@ -61,8 +75,7 @@ class ShopDemo(msgspec.Struct, frozen=True, kw_only=True):
     flatterer: Run  # who clicks: a high AUC, and no ranking
     challenger: Run  # both
     rollout: HandedOver
-    visits: Visits
-    experiment: RunResults
+    tested: Tested
     url: str | None  # of the endpoint, if it is still up
 
     def __str__(self) -> str:
@@ -87,7 +100,7 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
         rollout = stage("rehearse a rollout", lambda: _handed_over(project), lambda result: result.headline)
         with started_for(project, ENDPOINT, keep=keep) as was_there:
             deployment = stage("deploy", lambda: deploy(project, ENDPOINT), lambda ready: f"ready in {ready.seconds:.1f} s")
-            visits, experiment = stage("A/B test", lambda: _tested(project), lambda seen: _answer(seen[1]))
+            tested = stage("A/B and A/A test", lambda: _tested(project), lambda seen: seen.headline)
     return ShopDemo(
         target=project.target.name,
         seconds=time.monotonic() - started,
@@ -98,20 +111,24 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
         flatterer=flatterer,
         challenger=challenger,
         rollout=rollout,
-        visits=visits,
-        experiment=experiment,
+        tested=tested,
         url=deployment.url if keep or was_there else None,
     )
 
 
-def _tested(project: Project) -> tuple[Visits, RunResults]:
-    """An experiment that the gateway assigns: new visitors come, and what they saw and clicked is compared."""
-    from ..experiments.experiment import start
+def _tested(project: Project) -> Tested:
+    """Experiments that the gateway assigns: new visitors come on simulated days, and what they saw and clicked is compared."""
+    from ..experiments.run_report import report
     from ..experiments.run_results import results
-    from .demo_visitors import visit
+    from ..experiments.simulation.simulate import session
+    from ..experiments.simulation.simulation_file import read
 
-    start(project, EXPERIMENT)
-    return visit(project, ENDPOINT), results(project, EXPERIMENT)
+    with session(project) as going:
+        for name in (EXPERIMENT, ALIKE):
+            going.start(name, {})
+        visits = going.play(read(project.folder / SIMULATION, project.spec))
+        experiment, alike = (results(going.project, name) for name in (EXPERIMENT, ALIKE))
+        return Tested(visits=visits, experiment=experiment, alike=alike, page=report(going.project, EXPERIMENT))
 
 
 def _handed_over(project: Project) -> HandedOver:
@@ -157,10 +174,12 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
     yield f"  Is a healthy version promoted?      {_promoted(demo.rollout)}"
     yield f"      {demo.rollout.failed:,} of {demo.rollout.requests:,} requests failed (rehearsed in virtual time)"
     yield f"  Do the roles go home?               {_home(demo.rollout)}"
-    yield f"  Is a ranked list clicked more?      {_answer(demo.experiment)}"
-    visits = demo.visits
-    yield f"      {visits.visitors:,} new visitors (simulated), {visits.shown:,} impressions, {visits.clicks:,} clicks; each sees one arm"
-    yield f"  page    {here(demo.rollout.page)}"
+    yield f"  Is a ranked list clicked more?      {_answer(demo.tested.experiment)}"
+    yield f"  Do two arms that are alike differ?  {_answer(demo.tested.alike)}"
+    visits = demo.tested.visits
+    days, clicks = (visits.ended - visits.began).days, visits.sent.get("click", 0)
+    yield f"      {visits.units:,} visitors on {days} simulated days, {visits.shown:,} impressions, {clicks:,} clicks, over HTTP"
+    yield f"  pages   {here(demo.rollout.page)}   {here(demo.tested.page)}"
     yield f"  the test goes on: isthmus experiment results {EXPERIMENT}; until isthmus experiment stop {EXPERIMENT} --because ..."
     if demo.url:
         yield f"  {demo.url} is still up: isthmus destroy, once the test is stopped"

@@ -7,10 +7,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from functools import partial
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
-from itertools import groupby, islice
+from itertools import islice
 from types import FrameType
 from typing import Any, final
 
@@ -22,9 +21,10 @@ from ...runtime import Progress
 from .behaviour import Answered, Setting, Waiting, events, lost, question, request
 from .clock import MovedClock, SimulatedTime
 from .http_calls import THREADS, HttpCalls, Reply
-from .people import DAY, HOUR, Visit, visits
+from .people import DAY, HOUR, Visit, by_hour, visits
 
 _GROUP = 8 * THREADS  # visits that share a moment
+_MOMENT = timedelta(milliseconds=1)
 _MOST_EVENTS = 500  # of a request to /track
 
 Note = Callable[[SimulatedTime], None]
@@ -89,29 +89,29 @@ class Drive:
 
     def run(self, note: Note, progress: Progress, stopping: Stopping) -> Played:
         """`note` is told where the clock will stand before a day begins, so that a kill repeats no moment; and at the end."""
-        days = self._setting.simulation.days
-        began = self._clock.moment
-        for day in range(days):
-            note(self._standing(began + (day + 1) * DAY))
-            if not self._day(began + day * DAY, partial(_told, progress, day, days), stopping):
+        began, hours = self._clock.moment, 24 * self._setting.simulation.days
+        for hour, coming in enumerate(by_hour(self._visits(began, began + hours * HOUR), began, hours)):
+            if hour % 24 == 0:
+                note(self._standing(began + hour * HOUR + DAY))
+            progress("simulated hours", hour, hours)
+            if not self._hour(coming, began + (hour + 1) * HOUR, stopping):
                 break
         note(self._standing(self._clock.moment))
         return self._played(began)
 
-    def _day(self, start: datetime, told: Callable[[int], None], stopping: Stopping) -> bool:
-        coming = visits(
-            self._setting.simulation, self._setting.world, self._setting.unit, since=self._time.since, start=start, end=start + DAY
-        )
-        for hour, of_hour in groupby(coming, lambda visit: int((visit.at - start) / HOUR)):
-            told(hour)
-            for group in _in_groups(of_hour, _GROUP):
-                if stopping.asked:
-                    return False
-                self._clock.move(group[0].at)
-                self._visited(group)
-            self._track(start + (hour + 1) * HOUR)
-        self._clock.move(start + DAY)
-        self._track(start + DAY)
+    def _visits(self, start: datetime, end: datetime) -> Iterator[Visit]:
+        setting = self._setting
+        return visits(setting.simulation, setting.world, setting.unit, since=self._time.since, start=start, end=end)
+
+    def _hour(self, coming: Sequence[Visit], ends: datetime, stopping: Stopping) -> bool:
+        """False: it was stopped."""
+        for group in _in_groups(iter(coming), _GROUP):
+            if stopping.asked:
+                return False
+            self._clock.move(group[0].at)
+            self._visited(group)
+            self._clock.move(group[-1].at + _MOMENT)  # whoever goes on from here begins with the next one
+        self._track(ends)
         return not stopping.asked
 
     def _visited(self, group: Sequence[Visit]) -> None:
@@ -198,10 +198,6 @@ class Drive:
             waiting=len(self._ahead),
             rejected=dict(self._rejected),
         )
-
-
-def _told(progress: Progress, day: int, days: int, hour: int) -> None:
-    progress("simulated hours", 24 * day + hour, 24 * days)
 
 
 def _in_groups(items: Iterator[Any], size: int) -> Iterator[list[Any]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
+from itertools import groupby
 from math import cos, pi
 from random import Random
 
 import msgspec
 
+from ...times import utc_milliseconds
 from .simulation import Simulation
 from .world import SESSIONS, Fields, World
 
@@ -44,6 +46,18 @@ def visits(simulation: Simulation, world: World, unit: str, *, since: datetime, 
             yield heappop(ahead)[-1]
 
 
+def by_hour(coming: Iterator[Visit], start: datetime, hours: int) -> Iterator[list[Visit]]:
+    """Those of each hour from `start` on, also of hours in which nobody comes."""
+    groups = groupby(coming, lambda visit: int((visit.at - start) / HOUR))
+    ahead = next(groups, None)
+    for hour in range(hours):
+        if ahead is None or ahead[0] != hour:
+            yield []
+            continue
+        yield list(ahead[1])
+        ahead = next(groups, None)
+
+
 def _of_hour(simulation: Simulation, world: World, unit: str, hour: datetime) -> Iterator[Visit]:
     """All visits of those whose first one is in this hour."""
     random = Random(f"{simulation.seed}:{hour:%Y%m%d%H}")  # noqa: S311  a simulation's
@@ -52,7 +66,7 @@ def _of_hour(simulation: Simulation, world: World, unit: str, hour: datetime) ->
         bot = simulation.bots is not None and random.random() < simulation.bots.share
         came = hour + random.random() * HOUR
         for number, at in enumerate(_times(simulation, random, came, visitor, bot=bot)):
-            yield Visit(at, str(visitor[unit]), number, bot, visitor)
+            yield Visit(utc_milliseconds(at), str(visitor[unit]), number, bot, visitor)
 
 
 def _times(simulation: Simulation, random: Random, came: datetime, visitor: Fields, *, bot: bool) -> list[datetime]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, final
 
@@ -24,7 +26,7 @@ from .clock import MovedClock, SimulatedTime
 from .driving import Drive, Played, Stopping
 from .http_calls import HttpCalls
 from .people import visits
-from .simulation import Simulation, true_effect
+from .simulation import Effects, Simulation, true_effect
 from .simulation_file import read
 from .world import world_of
 
@@ -63,15 +65,63 @@ def simulate(project: Project, path: Path) -> Simulated:
     """
     check_here(project)
     simulation = read(path, project.spec)
-    with project.lock("experiment simulate"):
-        time = standing(project)
-        moved = MovedClock(time.at)
-        now = simulated_time.moved(project, project.target, moved)
-        _check_up(now, simulation.endpoint)
+    with project.lock("experiment simulate"), session(project) as going:
+        _check_up(going.project, simulation.endpoint)
         if simulation.experiment is not None:
-            time = time.with_run(start(now, simulation.experiment).run, simulation.effects)
-        played = play(project, simulation, time, moved)
-        return _looked(simulated_time.moved(project, project.target, moved), simulation, played, time)
+            going.start(simulation.experiment, simulation.effects)
+        played = going.play(simulation)
+        return _looked(going, simulation, played)
+
+
+@final
+class Session:
+    """A project by simulated time, from where that stands."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self.time = standing(project)
+        self._clock = MovedClock(self.time.at)
+
+    @property
+    def project(self) -> Project:
+        """By the clock as it stands now."""
+        return simulated_time.moved(self._project, self._project.target, self._clock)
+
+    def start(self, experiment: str, effects: Effects) -> None:
+        """Start it, if it does not run. `effects`: what will be true of its arms. Raises as experiment.start."""
+        self.time = self.time.with_run(start(self.project, experiment).run, effects)
+
+    def play(self, simulation: Simulation) -> Played:
+        """Let the days pass on a gateway of its own, whose project goes by the same clock."""
+        stopping, serving = Stopping(), open_target(self._project.target.profile)
+        setting = setting_of(self._project, simulation)
+        moving = simulated_time.moved(self._project, serving, self._clock, moving=True)
+        first = _First(setting, self.time)
+        with stopping.heard(), in_background(moving, simulation.endpoint, first) as gateway, HttpCalls(gateway.url) as calls:
+            played = Drive(setting, calls, self._clock, self.time).run(self._note, self._project.progress, stopping)
+        if stopping.asked:
+            raise _stopped(self.time.at)
+        return replace(played, undelivered=gateway.lost)
+
+    def _note(self, time: SimulatedTime) -> None:
+        self.time = time
+        simulated_time.store(self._project.target.blobs, time)
+
+
+@contextmanager
+def session(project: Project) -> Generator[Session, None, None]:
+    """Afterwards the target has the clock that it had."""
+    before = project.target.clock
+    try:
+        yield Session(project)
+    finally:
+        project.target.clock = before
+
+
+def _stopped(at: datetime) -> KeyboardInterrupt:
+    stop = KeyboardInterrupt()
+    stop.add_note(f"What was answered is logged. The simulated clock stands at {at:%Y-%m-%d %H:%M} UTC: the same command goes on there.")
+    return stop
 
 
 def check_here(project: Project) -> None:
@@ -88,23 +138,6 @@ def standing(project: Project) -> SimulatedTime:
     """Where simulated time begins: where it stopped; on a target without any at `now:` of project.yaml, else now."""
     before = simulated_time.stored(project.target.blobs)
     return before or SimulatedTime(since=project.now(), at=project.now())
-
-
-def play(project: Project, simulation: Simulation, time: SimulatedTime, moved: MovedClock) -> Played:
-    """Let the days pass on a gateway of its own, whose project goes by the same clock; `moved` stands at their end afterwards."""
-    setting = setting_of(project, simulation)
-    blobs, stopping = project.target.blobs, Stopping()
-    serving = simulated_time.moved(project, open_target(project.target.profile), moved, moving=True)
-    with stopping.heard():
-        with in_background(serving, simulation.endpoint, _First(setting, time)) as gateway, HttpCalls(gateway.url) as calls:
-            drive = Drive(setting, calls, moved, time)
-            played = drive.run(partial(simulated_time.store, blobs), project.progress, stopping)
-        if stopping.asked:
-            stop = KeyboardInterrupt()
-            stop.add_note(f"What was answered is logged. The simulated clock stands at {moved.moment:%Y-%m-%d %H:%M} UTC;")
-            stop.add_note("the same command goes on from there.")
-            raise stop
-    return replace(played, undelivered=gateway.lost)
 
 
 def setting_of(project: Project, simulation: Simulation) -> Setting:
@@ -138,7 +171,8 @@ def _check_up(project: Project, endpoint: str) -> None:
         raise NotFound(f"{endpoint} is not up on {project.target.name}", remedy=f"isthmus deploy {endpoint}")
 
 
-def _looked(project: Project, simulation: Simulation, played: Played, time: SimulatedTime) -> Simulated:
+def _looked(going: Session, simulation: Simulation, played: Played) -> Simulated:
+    project = going.project
     if simulation.experiment is None:
         return Simulated(target=project.target.name, simulation=simulation, played=played)
     seen = run_results.results(project, simulation.experiment, despite_split=True)
@@ -147,7 +181,7 @@ def _looked(project: Project, simulation: Simulation, played: Played, time: Simu
         simulation=simulation,
         played=played,
         results=seen,
-        truths=truths(simulation, seen, always=time.effects[seen.run] is not None),
+        truths=truths(simulation, seen, always=going.time.effects[seen.run] is not None),
         page=run_report.report(project, simulation.experiment, despite_split=True),
     )
 

@@ -97,16 +97,18 @@ def test_the_gateway_hears_of_events_once_they_happened_and_of_late_ones_when_th
     assert all(datetime.fromisoformat(event["event_timestamp"]) <= at for at, event in gateway.heard)
 
 
-def test_ctrl_c_ends_after_the_group_that_is_under_way_and_the_rest_comes_later(driven):
-    played, notes, gateway = driven(stop=True)
+@pytest.mark.parametrize("visitors", [100, 2400])  # a stop at the end of an hour, and within one
+def test_ctrl_c_ends_after_the_group_that_is_under_way_and_the_rest_comes_later(driven, visitors):
+    busy = replace(PLAIN, visitors=visitors, days=1)
+    played, notes, gateway = driven(busy, stop=True)
     stopped = notes[-1][0]
     assert START < stopped.at == played.ended < START + DAY
     assert played.requests == len(gateway.asked), "whoever was answered counts"
-    again, _, later = driven(time=stopped)
+    again, _, later = driven(busy, stopped)
     assert again.began == stopped.at
     ids = [event["event_id"] for _, event in gateway.heard + later.heard]
     assert len(ids) == len(set(ids))
-    whole = {event["event_id"] for _, event in driven()[2].heard}
+    whole = {event["event_id"] for _, event in driven(busy)[2].heard}
     assert whole <= set(ids), "what waited, and everybody who had not come yet"
 
 

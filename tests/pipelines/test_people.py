@@ -5,6 +5,7 @@ import pytest
 
 import isthmus as im
 from isthmus.experiments.audit import audit
+from isthmus.experiments.simulation.clock import on_simulated_clock
 from isthmus.pipelines import runs
 from isthmus.pipelines.compare import compare
 from isthmus.pipelines.comparison_page import comparison_page
@@ -48,13 +49,14 @@ def test_the_demo_tells_what_its_runs_and_its_rehearsal_show(demo, shop, folder)
 
 
 def test_the_demo_s_visitors_are_counted_in_the_arms_that_their_hash_says(demo, shop):
-    visits, compared = demo["visits"], demo["experiment"]
-    arms = compared["metrics"][0]["arms"]
-    totals = [sum(arm[name] for arm in arms.values()) for name in ("units", "d", "y")]
-    assert totals == [visits["visitors"], visits["shown"], visits["clicks"]]
-    assert (compared["twice"], compared["effects"][0]["relative"] is None) == (0, False)
-    judged = audit(shop, "order")
-    assert (judged.units, judged.differ, judged.outside, judged.lost) == (visits["visitors"], 0, 0, 0)
+    visits, judged = demo["tested"]["visits"], {name: audit(on_simulated_clock(shop), name) for name in ("order", "same")}
+    for name, compared in (("order", demo["tested"]["experiment"]), ("same", demo["tested"]["alike"])):
+        arms = compared["metrics"][0]["arms"]
+        totals = [sum(arm[figure] for arm in arms.values()) for figure in ("units", "d", "y")]
+        assert totals == [visits["units"], visits["shown"], visits["sent"]["click"]]
+        assert (compared["twice"], compared["effects"][0]["relative"] is None) == (0, False)
+        assert (judged[name].units, judged[name].differ, judged[name].outside, judged[name].lost) == (visits["units"], 0, 0, 0)
+    assert (visits["failed"], visits["rejected"], visits["undelivered"]) == ({}, {}, 0)
     assert (demo["url"], shop.target.endpoints.observe("home")) == (None, None), "the endpoint that it started is gone"
 
 
