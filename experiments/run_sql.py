@@ -181,12 +181,12 @@ def _all(measures: Sequence[_Measure], text: Callable[[_Measure], str]) -> str:
     return ", ".join(map(text, measures))
 
 
-def unit_rows(spec: ProjectSpec, event: str, unit: str) -> str:
-    """Columns: unit (text), day, happened_at of every event that comes to a unit. Parameters: $earliest, a date, and $until.
+def unit_rows(spec: ProjectSpec, event: str, unit: str, *, until: str) -> str:
+    """Columns: unit (text), day, happened_at of every event that comes to a unit. Parameters: $earliest, a date, and `until`, a time.
 
     ValueError: none does.
     """
-    return _rows(spec, _Source(event), (), unit)
+    return _rows(spec, _Source(event), (), unit, until=until)
 
 
 def _happened(spec: ProjectSpec, source: _Source, measures: Sequence[_Measure], unit: str) -> str:
@@ -209,11 +209,11 @@ def _of_event(measure: _Measure) -> str:
     return f"CASE WHEN {measure.when} THEN {value} ELSE {measure.zero} END"
 
 
-def _rows(spec: ProjectSpec, source: _Source, values: tuple[str, ...], unit: str) -> str:
-    """Columns: unit, day, happened_at and `values`, of every event of the source before $until."""
+def _rows(spec: ProjectSpec, source: _Source, values: tuple[str, ...], unit: str, *, until: str = "$until") -> str:
+    """Columns: unit, day, happened_at and `values`, of every event of the source before `until`."""
     event = spec.events[source.event]
     table = source.objective or view_name(event.name)
-    read = "dt >= $earliest AND event_timestamp < $until" + (" AND created_timestamp <= $known" if source.objective else "")
+    read = f"dt >= $earliest AND event_timestamp < {until}" + (" AND created_timestamp <= $known" if source.objective else "")
     columns = "".join(f", {value}" for value in ("dt AS day", "event_timestamp AS happened_at", *values))
     steps = path(event.name, unit, spec.events)
     if steps is None:

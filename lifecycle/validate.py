@@ -172,4 +172,5 @@ def _counts(description: Description) -> dict[str, int]:
         "endpoint": len(spec.endpoints),
         "rollout": len(spec.rollouts),
         "experiment": len(spec.analyses) + len(spec.experiments),
+        "monitor": len(spec.monitors),
     }

@@ -63,12 +63,12 @@ def _items_table(seen: Snapshot) -> Table:
         ("organic", "organic"),
     )
     there = [(figure, name) for figure, name in columns if seen.of(figure)]
-    rows = [[_label(seen), "exposures", *(name for _, name in there), "clicks / scores", ""]]
     calibration, organic = seen.of("calibration"), seen.of("shown_to_organic")
+    rows = [[_label(seen), "exposures", *(name for _, name in there), "clicks / scores" if calibration else "", ""]]
     for group, row in seen.of("shown").items():
         figures = [_percent(seen.of(figure).get(group)) for figure, _ in there]
         remarks = [f"shown {_ranged(ratio)} of its organic share{_alarm(ratio)}" for ratio in [organic.get(group)] if ratio]
-        rows.append([group, f"{row.count:,}", *figures, _calibration(calibration.get(group)), "     ".join(remarks)])
+        rows.append([group, f"{row.count:,}", *figures, _calibration(calibration.get(group)) if calibration else "", "     ".join(remarks)])
     return rows
 
 

@@ -44,10 +44,13 @@ def seen(project: Project, monitor: Monitor, of: Reading) -> Seen:
     outcome = project.spec.objectives[endpoint.objective].outcome
     outcomes = path(outcome, endpoint.unit, project.spec.events) is not None
     cells = read(project, monitor, of)
+    notes = () if outcomes else (f"satisfied: no {outcome} comes to a {endpoint.unit}",)
+    if {cell.group for cell in cells if cell.period == "now"} == {NOBODY_SAID}:
+        notes += (f"no request said its {monitor.units}; gateways log it once they are started after `isthmus apply`",)
     return Seen(
         units=sum(cell.units for cell in cells if cell.period == "now"),
         rows=tuple(rows(cells, monitor.alarm, outcomes=outcomes)),
-        notes=() if outcomes else (f"satisfied: no {outcome} comes to a {endpoint.unit}",),
+        notes=notes,
     )
 
 
@@ -58,9 +61,9 @@ def read(project: Project, monitor: Monitor, of: Reading) -> tuple[Cell, ...]:
     if state is not None and "attributes" not in {column.name for column in state.columns}:
         raise Invalid("rankings has no column attributes yet", remedy="isthmus apply, then start the gateways again")
     days = of.parameters()
-    asked = {"endpoint": endpoint.name, "earliest": days["since"]} | days
-    if path(project.spec.objectives[endpoint.objective].outcome, endpoint.unit, project.spec.events) is None:
-        del asked["earliest"]
+    asked = {"endpoint": endpoint.name} | days
+    if path(project.spec.objectives[endpoint.objective].outcome, endpoint.unit, project.spec.events) is not None:
+        asked |= {"earliest": days["since"], "known": of.known}
     rows = project.target.warehouse.query(units_sql(project.spec, endpoint), asked).to_pylist()
     return tuple(_cell(row, monitor.units) for row in rows)
 

@@ -17,7 +17,8 @@ def units_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
     """Columns: period, day, version, attributes, satisfied, back (0 or 1), units (int64).
 
     period: `now`, the window; `day`, each day of it; `before`, the window before, with who is `back` in this one; `first`, the first one.
-    Parameters: $endpoint; $until (not included); the dates $earliest = $since, $before, $first and $first_end (not included).
+    Parameters: $endpoint; $until, and of outcomes $known (not included); the dates $earliest = $since, $before, $first and $first_end (not
+    included). Where no outcome comes to a unit, $known and $earliest are not asked for.
     """
     objective = spec.objectives[endpoint.objective]
     satisfied = _satisfied(spec, objective, endpoint.unit)
@@ -60,4 +61,4 @@ def _satisfied(spec: ProjectSpec, objective: Objective, unit: str) -> str:
     """Columns: unit, day, once each."""
     if path(objective.outcome, unit, spec.events) is None:
         return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"
-    return f"SELECT unit, day FROM ({unit_rows(spec, objective.outcome, unit)}) AS happened GROUP BY unit, day"
+    return f"SELECT unit, day FROM ({unit_rows(spec, objective.outcome, unit, until='$known')}) AS happened GROUP BY unit, day"

@@ -175,7 +175,7 @@ def test_the_query_counts_what_a_count_by_hand_does(shop, log):
             connection.execute("INSERT INTO events_click VALUES (?, ?, ?)", [unit, at, f"{at:%Y-%m-%d}"])
         sql = units_sql(shop.project.spec, shop.project.spec.endpoints["ranker"])
         names = {"since": days[2], "earliest": days[2], "before": days[1], "first": days[0], "first_end": days[1]}
-        answer = connection.execute(sql, {"endpoint": "ranker", "until": start + 3 * WEEK, **names}).fetchall()
+        answer = connection.execute(sql, {"endpoint": "ranker", "until": start + 3 * WEEK, "known": start + 3 * WEEK, **names}).fetchall()
     assert sorted(answer, key=repr) == sorted(by_hand(asked, clicked, start), key=repr)
 
 
