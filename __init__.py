@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.events.emit import emit as emit
     from isthmus.events.ingest import ingest as ingest
     from isthmus.experiments import experiment as experiment
+    from isthmus.experiments.monitors import monitor as monitor
     from isthmus.feature_store.materialize import materialize as materialize
     from isthmus.feature_store.training_set import training_set as training_set
     from isthmus.lifecycle.apply import apply as apply
@@ -51,6 +52,7 @@ _WHERE = {
     "Gateway": "isthmus.endpoints.gateway.gateway",
     "rollout": "isthmus.rollouts",  # a module: im.rollout.start(...)
     "experiment": "isthmus.experiments",  # the same
+    "monitor": "isthmus.experiments.monitors",  # the same
 }
 
 if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe every name
