@@ -14,7 +14,9 @@ from ..target import Capability
 
 
 def can_start(spec: ProjectSpec, experiment: Experiment, capabilities: Mapping[str, Capability]) -> bool:
-    return not experiment.aims or aims(capabilities, _routing(spec, experiment))
+    """What an endpoint that is not there cannot do is not judged: what is wrong with it is said already."""
+    endpoint = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
+    return not experiment.aims or endpoint is None or aims(capabilities, endpoint.routing)
 
 
 def check_target(

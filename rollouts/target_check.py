@@ -21,7 +21,8 @@ def check_target(description: Description, rollout: Rollout, target: str, capabi
     """Each step that `target` refuses, where it is written. What a target says nothing of is not judged."""
     problems: list[Problem] = []
     resolution, delay = (capabilities[name].value if name in capabilities else None for name in ("traffic.resolution", "metrics.delay"))
-    if description.spec.endpoints[rollout.endpoint].routing == "sticky":
+    endpoint = description.spec.endpoints.get(rollout.endpoint)  # absent: what is wrong with it is said already
+    if endpoint is not None and endpoint.routing == "sticky":
         resolution = STEP  # the gateway splits
     for position, step in enumerate(rollout.steps):
         key = f"rollouts.{rollout.endpoint}.steps[{position}]"

@@ -34,6 +34,15 @@ def test_several_views_and_models_are_judged_at_once(new):
     assert files == {"models/history.yaml", "project.yaml"}
 
 
+def test_what_is_wrong_with_an_endpoint_is_said_though_a_rollout_and_an_experiment_name_it(tmp_path):
+    shop = create(tmp_path / "shop", example="shop")
+    edit(shop / "project.yaml", "arms: {shuffled: {explore: 100%}, ranked: {explore: 0%}}", "arms: {old: {}, new: {variant: challenger}}")
+    wrong = "explore: 5%\n    parameters: {up: {type: float, default: 1.5}}\n    rules: [{boost: {where: {item_id: 3}, times: $up}}]\n"
+    edit(shop / "project.yaml", "explore: 5%\n", wrong)
+    (problem,) = im.validate(shop / "project.yaml").errors
+    assert "up may be below 0" in problem.message
+
+
 def test_a_file_that_changed_is_judged_anew_in_the_same_process(new):
     assert im.validate(new / "project.yaml").errors == ()
     edit(new / "features/item_history.sql", "FROM ctr", "FROM ctrr")

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import isthmus
+from isthmus.endpoints.gateway import capping
 from isthmus.endpoints.gateway.streams import RANKINGS
 from isthmus.endpoints.port import Bucket, EndpointState, VariantState
 from isthmus.errors import Unavailable
@@ -30,6 +31,7 @@ endpoints:
       - pin: {item_id: 7, position: 1, until: 2020-02-01}
       - cap: {by: item_id, max: 2, per: response}
       - block: {where: {item_id: 9}}
+      - cap: {by: item_id, max: 3, per: unit, in: 24h}
     attributes: {gender: {type: string, required: false}}
 monitors:
   served_alike: {endpoint: ranker, units: gender, window: 3d, alarm: {satisfied_ratio: 0.8}}
@@ -92,6 +94,9 @@ def operating(folder, monkeypatch):
     tag(project, "r2", ["cold-start"])
     models.promote(project, "ranker", 2, "challenger", because="it reads <less>")
     _log(project, folder)
+    (cap,) = capping.caps_of(project.spec.endpoints["ranker"].rules)
+    shown = capping.entries([cap], [{"item_id": 7}, {"item_id": 8}], project.now())
+    project.target.counters.add("ranker", "v1", shown, until=project.wall() + timedelta(days=2))
     for day in (5, 6, 7):
         snapshot.keep(project.target.blobs, looked(project, date(2020, 1, day)))
     project.target.endpoints, project.target.metrics = Host(), Minutes()

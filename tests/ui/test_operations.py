@@ -18,7 +18,7 @@ from .whole import OPERATIONS, check_data, check_pictures, check_whole
 PATHS = (
     "/endpoints",
     "/endpoints/ranker",
-    "/endpoints/ranker?days=7&minutes=30",
+    "/endpoints/ranker?days=7&minutes=30&unit=v1",
     "/runs",
     "/runs?sort=auc&where=tag=cold-start",
     "/runs/r2",
@@ -104,10 +104,21 @@ def test_minutes_are_summed_by_variant_and_drawn_by_minute(browser):
 def test_rules_are_counted_by_name_once_for_each_answer(browser, project):
     assert "answers</th>" not in browser.get("/endpoints/ranker").text
     counted = browser.get("/endpoints/ranker.json?days=7").json()["rules"]
-    assert counted == {"since": "2020-01-02", "answers": 10, "hits": {"pin 7": 5, "cap item_id 2": 3, "block item_id=9": 0}}
+    assert counted == {
+        "since": "2020-01-02",
+        "answers": 10,
+        "hits": {"pin 7": 5, "cap item_id 2": 3, "block item_id=9": 0, "cap item_id 3/24h": 0},
+    }
     rows = figures(browser.get("/endpoints/ranker?days=7").text, "<h2>Rules</h2>")
     assert rows[1][0] == "pin 7"
     assert rows[1][3:] == ["until 2020-02-01 00:00", "5", "50.0 %"]
+
+
+def test_what_a_unit_was_shown_is_asked_for_by_its_name(browser):
+    assert browser.get("/endpoints/ranker.json").json()["unit"] is None
+    text = browser.get("/endpoints/ranker?unit=v1").text
+    assert figures(text, "What a unit was shown")[1:] == [["cap item_id 3/24h", "7", "1"], ["cap item_id 3/24h", "8", "1"]]
+    assert "Nothing that counts." in browser.get("/endpoints/ranker?unit=v2").text
 
 
 def test_runs_are_those_of_the_console_and_can_be_compared(browser, project):

@@ -12,8 +12,10 @@ from ...endpoints.port import Bucket, EndpointState, VariantState, Window
 from ...endpoints.router import routed
 from ...endpoints.rule_hits import RuleHits
 from ...endpoints.split import shown
+from ...endpoints.unit_counts import unit_counts
 from ...errors import NotFound
 from ...project.names import did_you_mean
+from ...project.rules import counts_units
 from ...project.specs import Endpoint
 from ...reports import page as kit
 from ...reports import plots
@@ -24,7 +26,7 @@ from ..reads import Reads, Unread, missing, whole
 from ..view import View
 from . import experiments
 from .endpoint_minutes import minutes_parts
-from .endpoint_rules import rules_parts
+from .endpoint_rules import rules_parts, unit_parts
 from .endpoints import owned, owner_text, path
 from .experiments import LayerNow, layers_now
 from .models import version_link
@@ -40,13 +42,18 @@ class EndpointData(msgspec.Struct, frozen=True, kw_only=True):
     rollout: Status | Unread | None
     minutes: Mapping[str, tuple[Bucket, ...]] | Unread  # as `isthmus endpoints metrics --json`
     rules: RuleHits | Unread | None  # None: not counted
+    unit: dict[str, dict[str, int]] | Unread | None  # what the unit that was asked for was shown, by cap and value; None: nobody asked
     unread: tuple[Unread, ...]
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Query: `minutes` back, and `days` of answers in which the rules are counted; without it they are not, as that asks the warehouse."""
+    """Query: `minutes` back; `days` of answers in which the rules are counted; `unit`, whose counts are shown.
+
+    Without the last two neither the warehouse nor the store of the counts is asked.
+    """
     endpoint = declared(project, query["endpoint"])
     name, minutes = endpoint.name, whole(query, "minutes", default=_MINUTES, most=_MOST_MINUTES)
+    unit = query.get("unit", "").strip() if counts_units(endpoint) else ""
     days = whole(query, "days", default=_DAYS, most=_MOST_DAYS) if "days" in query and endpoint.rules else None
     window, reads = metrics.settled_window(project, timedelta(minutes=minutes)), Reads()
     data = EndpointData(
@@ -56,12 +63,13 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         rollout=reads.of(f"the rollout of {name}", lambda: rollout.status(project, name) if rollout.has_any(project, name) else None),
         minutes=reads.of(f"the minutes of {name}", lambda: project.target.metrics.read(name, window)),
         rules=None if days is None else reads.of("answers by rule", lambda: rule_hits.rule_hits(project, name, days=days)),
+        unit=reads.of(f"what {unit} was shown", lambda: unit_counts(project, name, unit)) if unit else None,
         unread=(),
     )
     return View(
         title=name,
         below=f"Ranks for {endpoint.objective}, by {endpoint.unit}, {endpoint.routing} routing, on {project.target.name}.",
-        parts=(*reads.box(), *_parts(project, endpoint, data, window)),
+        parts=(*reads.box(), *_parts(project, endpoint, data, window), *unit_parts(endpoint, unit, data.unit)),
         data=msgspec.structs.replace(data, unread=tuple(reads.unread)),
     )
 

@@ -6,10 +6,12 @@ from datetime import datetime
 
 from ...endpoints.gateway.rulebook import condition_text, name_of
 from ...endpoints.rule_hits import RuleHits
-from ...project.rule_specs import Boost, Cap, Pin, Reserve, Rule
-from ...project.rules import kind_of
+from ...project.quantities import duration_text
+from ...project.rule_specs import Block, Boost, Cap, Pin, Reserve, Rule, UnitCap
+from ...project.rules import counts_units
 from ...project.specs import Endpoint
 from ...reports import page as kit
+from ..forms import Field, Form
 from ..reads import Unread, missing
 from .endpoints import path
 
@@ -46,6 +48,19 @@ def _row(rule: Rule, now: datetime, hits: RuleHits | None) -> tuple[str, ...]:
     return (*shown, f"{count:,}", f"{100 * count / hits.answers:.1f} %" if hits.answers else "")
 
 
+def unit_parts(endpoint: Endpoint, unit: str, counted: dict[str, dict[str, int]] | Unread | None) -> list[str | Form]:
+    """What caps per unit have counted of one unit; a form that asks for one."""
+    if not counts_units(endpoint):
+        return []
+    field = Field(name="unit", label=endpoint.unit, value=unit, required=True)
+    form = Form(action=path(endpoint.name), button="Show its counts", fields=(field,), get=True)
+    if isinstance(counted, Unread):
+        return [kit.section("What a unit was shown", missing(counted)), form]
+    rows = [(name, value, f"{count:,}") for name, values in (counted or {}).items() for value, count in values.items()]
+    told = kit.table(("cap", "value", "answers that count"), rows) if rows else kit.words("Nothing that counts.", "soft") if unit else ""
+    return [kit.section("What a unit was shown", told), form]
+
+
 def _does(rule: Rule) -> str:
     """In words; a parameter by its name, `$ad_boost`."""
     match rule:
@@ -57,8 +72,10 @@ def _does(rule: Rule) -> str:
             return f"stands on {', '.join(map(str, rule.positions))} and nowhere else"
         case Cap():
             return f"at most {rule.max} of one {rule.by} in an answer"
-        case _:
-            return f"is never shown ({kind_of(rule)})"
+        case UnitCap():
+            return f"one {rule.by} in at most {rule.max} answers to a unit in {duration_text(rule.window)}"
+        case Block():
+            return "is never shown"
 
 
 def _number(value: float | str) -> str:
