@@ -161,7 +161,7 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
 def strips(title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wide: bool = False) -> str:
     """One figure, a bar a line: who has which part of a whole."""
     width = _WIDE if wide else _WIDTH
-    left = min(width / 3, 12 + _LETTER * max((len(line.name) for line in lines), default=0))
+    left = min(width / 3, 20 + _LETTER * max((len(line.name) for line in lines), default=0))
     floor = _TOP + (_THICK + 2 * _GAP) * len(lines)
     across = _scale(x, left, width - _RIGHT)
     parts = []

@@ -21,7 +21,7 @@ class Chromium:
         read, from_browser = os.pipe()
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={folder}"]
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', PROGRAM, *flags, "about:blank"],
+            ["bash", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', PROGRAM, *flags, "about:blank"],
             pass_fds=(to_browser, from_browser),
             stderr=subprocess.DEVNULL,
         )
@@ -84,6 +84,13 @@ class Chromium:
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def until(self, condition):
+        """Until an expression is true."""
+        deadline = time.monotonic() + _PATIENCE
+        while not self.ask(condition):
+            assert time.monotonic() < deadline, condition
+            time.sleep(0.05)
 
     def looks(self, *, width, theme, height=900):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)

@@ -11,7 +11,9 @@ from isthmus.pipelines.run_list import flat, list_runs
 from isthmus.project.rule_specs import Block, Condition
 from isthmus.ui.pages import PAGES
 
+from .chromium import MISSING, PROGRAM, Chromium
 from .conftest import Browser
+from .drawn import drawn, serving
 from .operations import operating
 from .whole import OPERATIONS, check_data, check_pictures, check_whole
 
@@ -65,6 +67,14 @@ def test_a_page_is_whole_has_its_data_and_every_picture_its_table(browser, path)
     check_whole(browser, path)
     check_data(browser, path)
     check_pictures(browser, path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+def test_every_page_is_drawn_on_a_phone_and_on_a_desk_in_both_themes(project, tmp_path):
+    """Starts Chromium."""
+    with Chromium(tmp_path) as chromium, serving(lambda: project) as host:
+        drawn(chromium, host, PATHS)
 
 
 def test_every_page_of_operations_is_among_them():

@@ -7,6 +7,8 @@ import pytest
 from isthmus.experiments.standing import listed
 from isthmus.ui.pages import HOME, PAGES, new_experiment
 
+from .chromium import MISSING, PROGRAM, Chromium
+from .drawn import drawn, serving
 from .whole import OPERATIONS, check_data, check_pictures, check_whole
 
 NAMES = {"name": "blend_up"}
@@ -39,6 +41,14 @@ def test_a_page_is_there_as_data(browser, path):
 @pytest.mark.parametrize("path", PATHS)
 def test_every_picture_has_its_table_and_every_mark_says_what_it_is(browser, path):
     check_pictures(browser, path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+def test_every_page_is_drawn_on_a_phone_and_on_a_desk_in_both_themes(shop, tmp_path):
+    """Starts Chromium."""
+    with Chromium(tmp_path) as chromium, serving(lambda: shop.project) as host:
+        drawn(chromium, host, PATHS)
 
 
 def test_the_list_has_what_the_console_says_of_each_run_without_asking_the_log(browser, shop, monkeypatch):
