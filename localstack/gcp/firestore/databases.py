@@ -19,7 +19,7 @@ from ..rules import invalid
 from .store import Database, Firestore
 
 _SERVICE = "google.firestore.admin.v1.FirestoreAdmin"
-_SECONDS = 5.0  # that the provider takes
+_SECONDS = 2.0  # that the provider takes
 _DEFAULT = "(default)"
 _ID = re.compile(r"[a-z][a-z0-9-]{2,61}[a-z0-9]")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
