@@ -51,5 +51,6 @@ ADAPTER = Adapter(
     ),
     where=f"{__name__}.session:where",
     estimate=f"{__name__}.prices:estimate",
+    count_price=f"{__name__}.prices:count_price",
     fixed=f"{__name__}.endpoints:fixed",
 )

@@ -1,4 +1,4 @@
-"""What an endpoint's replicas cost an hour, by a dated table. A price that is not in it is unknown, never a guess.
+"""What an endpoint's replicas cost an hour, and counted answers, by a dated table. A price that is not in it is unknown, never a guess.
 
 On-demand prices of a node of online prediction for a custom model (cloud.google.com/vertex-ai/pricing), where independent copies of that
 page agree. Not asked of the Cloud Billing Catalog: `TABLE` says how old they are. A Bigtable node of an online store is not in it.
@@ -18,6 +18,15 @@ TABLE = "2026-06"  # year and month of the oldest copy
 _TABLE: Mapping[str, Mapping[str, str]] = {
     "us-central1": {"n1-standard-2": "0.1095", "n1-standard-4": "0.219", "n1-standard-8": "0.438"},
 }
+
+# USD a million documents read, and a million written, of Firestore's standard edition (firebase.google.com/docs/firestore/standard-edition)
+_DOCUMENTS: Mapping[str, tuple[str, str]] = {"us-central1": ("0.30", "0.90")}
+
+
+def count_price(profile: Profile) -> Decimal | None:
+    """USD a million counted answers: each reads a document and writes one. Beyond it: the end of a unit's document, and second writes."""
+    price = _DOCUMENTS.get(str(profile.options.get("location", "")))
+    return None if price is None else sum(map(Decimal, price), Decimal(0))
 
 
 def hourly(location: str, machine: str, count: int) -> Decimal | None:

@@ -167,7 +167,7 @@ def exposition(figures: Mapping[str, float]) -> str:
 
 
 def _order(entry: tuple[str, float]) -> tuple[str, float]:
-    before, _, bound = entry[0].rpartition('le="')
+    before, _, bound = entry[0].rpartition(',le="')  # not the end of rule="
     return (before, float(bound.removesuffix('"}'))) if before else (entry[0], 0.0)
 
 

@@ -62,6 +62,17 @@ def test_a_latency_stands_in_every_bucket_that_is_wide_enough(tmp_path):
     mine.close()
 
 
+def test_a_rule_is_counted_beside_latencies(tmp_path):
+    mine = Counters(tmp_path / "0.counters")
+    mine.answered("ranker", "champion", 200, 0.002)
+    ruled = [sample(counters.RULED, endpoint="ranker", rule=rule) for rule in ("cap item_id 2/24h", "pin 7")]
+    for figure in ruled:
+        mine.add(figure, 3)
+    lines = exposition(totals(tmp_path)).splitlines()
+    assert [line for line in lines if line.startswith(f"{counters.RULED}{{")] == [f"{figure} 3" for figure in ruled]
+    mine.close()
+
+
 def test_a_label_may_hold_anything():
     assert sample("x", variant='a"b\\c\nd') == 'x{variant="a\\"b\\\\c\\nd"}'
 

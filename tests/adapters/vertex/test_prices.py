@@ -47,3 +47,8 @@ def test_a_project_without_an_image_is_told_offline_it_needs_none():
         image(profile())
     assert image(profile(endpoint_url="http://127.0.0.1:1")) == "isthmus"
     assert image(profile(image="somewhere/ranker:1", endpoint_url="http://127.0.0.1:1")) == "somewhere/ranker:1"
+
+
+def test_a_counted_answer_is_a_document_read_and_one_written_where_the_price_is_known():
+    assert prices.count_price(profile(location="us-central1")) == Decimal("0.30") + Decimal("0.90")
+    assert prices.count_price(profile(location="elsewhere")) is None
