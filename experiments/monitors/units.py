@@ -44,13 +44,13 @@ def seen(project: Project, monitor: Monitor, of: Reading) -> Seen:
     outcome = project.spec.objectives[endpoint.objective].outcome
     outcomes = path(outcome, endpoint.unit, project.spec.events) is not None
     cells = read(project, monitor, of)
-    notes = () if outcomes else (f"satisfied: no {outcome} comes to a {endpoint.unit}",)
+    notes = [] if outcomes else [f"satisfied: no {outcome} comes to a {endpoint.unit}"]
     if {cell.group for cell in cells if cell.period == "now"} == {NOBODY_SAID}:
-        notes += (f"no request said its {monitor.units}; gateways log it once they are started after `isthmus apply`",)
+        notes.append(f"no request said its {monitor.units}; gateways log it once they are started after `isthmus apply`")
     return Seen(
         units=sum(cell.units for cell in cells if cell.period == "now"),
         rows=tuple(rows(cells, monitor.alarm, outcomes=outcomes)),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
