@@ -17,7 +17,8 @@ from .test_reference import DUCKDB, rows
 pytestmark = pytest.mark.skipif(not available(), reason="the wheel zetasql is not installed: BigQuery's texts are judged by nobody")
 
 BEGIN, LENGTH = datetime(2019, 11, 1, tzinfo=UTC), 30 / 21  # the days that texts() asks for, and the log's days in them
-KINDS = {"position": "INT64", "outcome": "INT64", "correction": "INT64", "score": "FLOAT64", "explored": "BOOL"}
+KINDS = {"explored": "BOOL", **dict.fromkeys(("position", "outcome", "correction", "sequence"), "INT64")}
+KINDS |= dict.fromkeys(("score", "propensity", "explore", "milliseconds"), "FLOAT64")
 KINDS |= dict.fromkeys(("event_timestamp", "created_timestamp", "stored_timestamp"), "TIMESTAMP")
 
 
