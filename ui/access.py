@@ -46,6 +46,8 @@ def refused(access: Access, method: str, path: str, headers: list[tuple[bytes, b
     """None: come in. `headers`: names in lower case, as ASGI has them."""
     also = (access.proxy,) if access.proxy else ()
     by_name = _with_password(dict(headers))
+    if comes_from_elsewhere(method, by_name):
+        by_name.pop(b"sec-fetch-site")
     answer = ambiguous(headers, also) or refusal(access.door, method.encode(), path.encode(), by_name)
     if answer is not None:
         return answer
@@ -54,6 +56,16 @@ def refused(access: Access, method: str, path: str, headers: list[tuple[bytes, b
     if access.proxy is not None and not _name(by_name.get(access.proxy, b"")):
         return Refusal(401, "Unauthorized", f"{access.proxy.decode()} does not say who asks: come by the proxy that sets it")
     return _unasked(access, method, by_name)
+
+
+def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
+    """A person who follows a link of another site, or comes back from where a proxy let him log in: told so, and let in by a click.
+
+    Neither the cookie of the forms comes with that, nor may another site have a page ask what costs something.
+    """
+    elsewhere = headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
+    navigates = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == (b"navigate", b"document")
+    return method == "GET" and elsewhere and navigates and b"origin" not in headers
 
 
 def _unasked(access: Access, method: str, headers: Mapping[bytes, bytes]) -> Refusal | None:

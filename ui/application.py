@@ -63,6 +63,8 @@ class Application:
         answer: Any = self._inner
         if (refused := access.refused(self._access, scope["method"], scope["path"], scope["headers"])) is not None:
             answer = self._refusal(scope["path"], refused)
+        elif access.comes_from_elsewhere(scope["method"], dict(scope["headers"])):
+            answer = self._told(scope["path"], 200, failures.at_the_door(scope["path"], scope["query_string"].decode("latin-1")))
         await answer(scope, receive, partial(_send_guarded, send))
 
     def _get(self, page: Page, ending: str) -> Handler:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from ..endpoints.door import Refusal
 from ..errors import (
     AlreadyExists,
@@ -50,6 +52,18 @@ def view(error: Exception) -> View:
 
 def refused(refusal: Refusal) -> View:
     return _view(refusal.error, refusal.message, None)
+
+
+def at_the_door(path: str, query: str) -> View:
+    """For who comes by a link of another site."""
+    here = "/" + quote(path.lstrip("/"))  # two of them would lead to another host
+    to = f"{here}?{query}" if query else here
+    return View(
+        title="You come from another site",
+        below="Its link leads here. Nothing was asked of the project yet.",
+        parts=(page.links([("Open the page", to)]),),
+        data={},
+    )
 
 
 def _view(kind: str, message: str, remedy: str | None) -> View:

@@ -65,6 +65,29 @@ def test_a_page_of_another_site_reads_nothing():
     assert refused(local(), sec_fetch_site="same-site") == 403
 
 
+LINK = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+
+
+def test_who_follows_a_link_of_another_site_is_let_in_by_a_click_and_nothing_is_asked_before(browser):
+    sent = {name.replace("_", "-"): value for name, value in LINK.items()}
+    response = browser.get('/experiments/x"y?look=1&a=<b>', **sent)
+    assert '<a href="/experiments/x%22y?look=1&amp;a=%3Cb%3E">Open the page</a>' in response.text
+    assert "ranker" not in response.text
+    assert "set-cookie" not in response.headers
+    assert '<a href="/evil.example/x">' in browser.get(f"{HOST}//evil.example/x", **sent).text
+    assert "Open the page" not in browser.get("/experiments", **(sent | {"sec-fetch-site": "same-origin"})).text
+
+
+def test_a_link_of_another_site_opens_no_door_that_is_shut():
+    to = Access(door=door(listen="192.0.2.7", allow_hosts=("127.0.0.1",), token=SECRET, bodies=frozenset({FORM})), write=True)
+    assert refused(to, **LINK) == 401
+    assert refused(local(proxy=b"x-user"), **LINK) == 401
+    assert access.refused(local(), "GET", "/experiments", [(b"host", b"evil.example"), *headers(**LINK)[1:]]).status == 403
+    assert refused(local(write=True), "POST", origin=HOST, content_type=FORM.decode(), **LINK) == 403
+    assert refused(local(), **(LINK | {"sec_fetch_dest": "iframe"})) == 403
+    assert refused(local(), **(LINK | {"sec_fetch_mode": "no-cors"})) == 403
+
+
 def test_what_only_reads_takes_no_change():
     sent = {"origin": HOST, "content_type": FORM.decode()}
     assert refused(local(), "POST", **sent) == 403
