@@ -24,22 +24,23 @@ def report(project: Project, name: str) -> Path:
 
 
 def html(seen: Results, target: str) -> str:
+    heading = page.heading(f"{seen.experiment}: {seen.treatment} against {seen.control}", about(seen))
+    return page.page(seen.experiment, [heading, *sections(seen)], page.footer(seen.as_of, target))
+
+
+def sections(seen: Results) -> list[str]:
+    """HTML of what it shows, the verdict first."""
     metrics = (seen.metric, *seen.guardrails, *seen.also)
-    return page.page(
-        seen.experiment,
-        [
-            page.heading(f"{seen.experiment}: {seen.treatment} against {seen.control}", _about(seen)),
-            page.verdict([seen.headline.capitalize(), seen.verdict.why], _KINDS.get(seen.verdict.word, "")),
-            page.section("Arms", _arms(seen)),
-            *_differences(metrics),
-            *_over_time(seen),
-            *_checks(seen),
-        ],
-        page.footer(seen.as_of, target),
-    )
+    return [
+        page.verdict([seen.headline.capitalize(), seen.verdict.why], _KINDS.get(seen.verdict.word, "")),
+        page.section("Arms", _arms(seen)),
+        *_differences(metrics),
+        *_over_time(seen),
+        *_checks(seen),
+    ]
 
 
-def _about(seen: Results) -> str:
+def about(seen: Results) -> str:
     how = "One look at a closed log." if seen.inference == "fixed" else "The log grows: every interval holds at all looks together."
     unit = f"Compared by {seen.unit}" if seen.unit else f"Compared by {seen.exposure}: the log names no unit, so true intervals are wider"
     return f"Assigned by the site. {unit}. {how}"

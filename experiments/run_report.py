@@ -9,9 +9,11 @@ from pathlib import Path
 from ..endpoints.gateway.live_document import Change
 from ..errors import NotFound
 from ..pipelines.shelf import keep
+from ..project.experiment_specs import Analysis, Experiment
 from ..reports import page, plots
 from ..runtime import Project
 from . import run_results, run_text, runs
+from .definition_text import definition_rows
 from .run_figures import DayEffect, Effect, MetricArms, Range, RunResults, Segments
 
 _KINDS = {"ship": "pass", "stop": "fail", "invalid": "fail"}
@@ -25,11 +27,12 @@ def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
     except NotFound:
         seen = run_results.results(project, name, despite_split=despite_split)
     changes = [change for change in runs.history(project.target.state, runs.experiment_of(seen.run)) if change.run == seen.run]
-    return keep(project, f"experiment-{seen.run}.html", html(seen, changes).encode())
+    experiment = runs.frozen(project.target.state, seen.run).definition.experiment
+    return keep(project, f"experiment-{seen.run}.html", html(seen, experiment, changes).encode())
 
 
-def html(seen: RunResults, changes: Sequence[Change]) -> str:
-    parts = [page.heading(title(seen), about(seen)), verdict(seen), *sections(seen), history(changes)]
+def html(seen: RunResults, experiment: Experiment, changes: Sequence[Change]) -> str:
+    parts = [page.heading(title(seen), about(seen)), verdict(seen), *sections(seen), definition(experiment), history(changes)]
     return page.page(seen.run, parts, page.footer(seen.as_of, seen.target))
 
 
@@ -56,6 +59,10 @@ def sections(seen: RunResults) -> list[str]:
         *_segments(seen.segments),
         split(seen),
     ]
+
+
+def definition(of: Experiment | Analysis) -> str:
+    return page.section("What it is", page.table(["", ""], definition_rows(of), wordy=1))
 
 
 def history(changes: Sequence[Change]) -> str:

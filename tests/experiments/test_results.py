@@ -13,6 +13,7 @@ from isthmus.experiments import cells
 from isthmus.experiments.ratio import compare
 from isthmus.experiments.results import of_project, results
 from isthmus.tests.cli.running import isthmus as command
+from isthmus.ui.pages import experiment
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 PROJECT = """
@@ -105,6 +106,16 @@ def test_units_are_people_and_who_saw_both_arms_or_has_no_name_is_left_out(proje
     assert (control.yy, control.yd, control.dd) == (40 * 9, 40 * 9, 400 * 9)
     assert (seen.twice, seen.unnamed) == (1, 1)
     assert seen.verdict.word == "better"
+
+
+def test_its_page_in_the_browser_asks_the_log_only_when_it_is_told_to(project, monkeypatch):
+    with monkeypatch.context() as blind:
+        blind.setattr(type(project.target.warehouse), "query", None)
+        quiet = experiment.page(project, {"name": "guarded"})
+    asked = experiment.page(project, {"name": "guarded", "compare": "yes"})
+    assert (quiet.data.results, asked.data.results) == (None, results(project, "guarded"))
+    assert "/experiments/guarded?compare=yes" in "".join(quiet.parts)
+    assert any("<h2>Differences</h2>" in part for part in asked.parts)
 
 
 def test_an_interval_of_people_is_as_wide_as_their_number_says(project):

@@ -8,8 +8,10 @@ import msgspec
 
 from ...endpoints.gateway.live_document import Change
 from ...errors import NotFound
-from ...experiments import run_looks, run_report, run_results, run_store, runs, standing
+from ...experiments import answers, buckets, report, run_looks, run_report, run_results, run_store, runs, standing
+from ...experiments import results as of_log
 from ...experiments.answers import RunStatus
+from ...experiments.results import Results
 from ...experiments.run_figures import RunResults
 from ...experiments.run_looks import Looks
 from ...experiments.runs import FrozenRun
@@ -21,10 +23,9 @@ from ...runtime import Project
 from ..forms import Form
 from ..view import View
 from . import experiment_forms
-from .experiment_texts import definition_rows, status_rows
 from .experiments import path
 
-_AGREED = "yes"  # of the query's `despite-split`
+_AGREED = "yes"  # of the query's `despite-split` and `compare`
 
 
 class OneExperiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,18 +34,25 @@ class OneExperiment(msgspec.Struct, frozen=True, kw_only=True):
     `status` is of the newest run; `looks` are names of what was stored, for the query's `look`.
     """
 
-    is_: Experiment | Analysis = msgspec.field(name="is")
+    is_: Experiment = msgspec.field(name="is")
     status: RunStatus | None = None
     results: RunResults | None = None
     looks: tuple[str, ...] = ()
     history: tuple[Change, ...] = ()
 
 
+class OneAnalysis(msgspec.Struct, frozen=True, kw_only=True):
+    """`results`: None: nobody asked the log."""
+
+    is_: Analysis = msgspec.field(name="is")
+    results: Results | None = None
+
+
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """`look`: the name of an earlier one. `despite-split`: show figures that a broken split may bias."""
+    """`look`: the name of an earlier one. `despite-split`: show figures that a broken split may bias. `compare`: ask a log of others."""
     name = query["name"]
     if name in project.spec.analyses:
-        return _analysis(project.spec.analyses[name])
+        return _analysis(project, project.spec.analyses[name], compare=query.get("compare") == _AGREED)
     try:
         run = run_results.frozen(project, name)
     except NotFound:
@@ -72,7 +80,7 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
         *_seen(data, run.run, agreed=query.get("despite-split") == _AGREED),
         *_looks(run_looks.read(project.target.state, run.run), data, run.run),
         *_standing(data, run, startable=startable),
-        kit.section("What it is", _definition(experiment)),
+        run_report.definition(experiment),
         run_report.history(data.history),
         *([kit.section("Other runs", kit.links([(other, path(other)) for other in others]))] if others else []),
     )
@@ -103,7 +111,7 @@ def _standing(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterat
     if data.status is None:
         yield kit.words("This run is over, and another one came after it.", "soft")
         return
-    yield kit.anchor("stands") + kit.section("How it stands", kit.table(["", ""], status_rows(data.status), wordy=1))
+    yield kit.anchor("stands") + kit.section("How it stands", kit.table(["", ""], _status_rows(data.status), wordy=1))
     yield kit.anchor("change") + kit.section("Change it")
     yield from experiment_forms.of_run(data.status, run, startable=startable)
 
@@ -132,10 +140,16 @@ def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
     return [kit.section("Looks", kit.table(["", "until", "units", "of the plan"], rows), kit.words(note, "soft"))]
 
 
-def _analysis(analysis: Analysis) -> View:
-    note = "It is assigned elsewhere: its log is compared when somebody asks, and nothing of it is stored."
-    parts = (kit.verdict([note, f"isthmus experiment results {analysis.name}"]), kit.section("What it is", _definition(analysis)))
-    return View(title=analysis.name, below=analysis.hypothesis, parts=parts, data=OneExperiment(is_=analysis))
+def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
+    """`compare`: with one query over the log, of which nothing is stored."""
+    seen = of_log.results(project, analysis.name) if compare else None
+    ask = kit.links([("Compare its arms now", f"{path(analysis.name)}?compare={_AGREED}")])
+    note = kit.verdict(
+        ["It is assigned elsewhere, and analysed only", "Nothing of it is stored: its arms are compared by one query over the log"]
+    )
+    shown = (kit.words(report.about(seen), "lead"), *report.sections(seen)) if seen else (note, ask)
+    parts = (*shown, run_report.definition(analysis))
+    return View(title=analysis.name, below=analysis.hypothesis, parts=parts, data=OneAnalysis(is_=analysis, results=seen))
 
 
 def _not_started(project: Project, experiment: Experiment) -> View:
@@ -144,7 +158,7 @@ def _not_started(project: Project, experiment: Experiment) -> View:
     parts = (
         kit.verdict([f"It was never started on {project.target.name}", f"It is written in {at.file}:{at.line}", *uncommitted]),
         experiment_forms.start(experiment.name),
-        kit.section("What it is", _definition(experiment)),
+        run_report.definition(experiment),
     )
     return View(title=experiment.name, below=experiment.hypothesis, parts=parts, data=OneExperiment(is_=experiment))
 
@@ -155,5 +169,18 @@ def _is_loose(project: Project, file: str) -> bool:
     return revision is not None and revision.dirty
 
 
-def _definition(of: Experiment | Analysis) -> str:
-    return kit.table(["", ""], definition_rows(of), wordy=1)
+def _status_rows(status: RunStatus) -> list[list[str]]:
+    state = f"{status.ships} ships to every unit" if status.state == "shipped" else status.state
+    holds = f"{status.share:.2f} % of layer {status.layer}, buckets {buckets.text(status.ranges)}" if status.ranges else ""
+    rows = [
+        ["state", state],
+        ["since", f"{status.started:%Y-%m-%d %H:%M} UTC"],
+        ["holds", holds],
+        ["traffic", status.owner],
+        ["as committed", f"git {status.git}, digest {status.digest}" if status.git else f"no git revision, digest {status.digest}"],
+        ["gateways", f"by config {status.config}, within {answers.FOLLOW} of a change"],
+    ]
+    if status.differs:
+        words = f"{', '.join(status.differs)}: project.yaml says otherwise by now. This run stays as it started; the next one takes it"
+        rows.append(["differs", words])
+    return [row for row in rows if row[1]]

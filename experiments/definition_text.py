@@ -1,44 +1,22 @@
-"""What an experiment is and how its run stands, as rows of two cells. Pure."""
+"""What an experiment is, as rows of two cells. Pure."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from ...experiments import answers, buckets, runs
-from ...experiments.answers import RunStatus
-from ...project.experiment_specs import Analysis, Experiment, Plan
-from ...project.rule_specs import Condition
+from ..project.experiment_specs import Analysis, Experiment, Plan
+from ..project.rule_specs import Condition
+from . import answers, runs
 
 Rows = list[list[str]]
 
 
+def definition_rows(of: Experiment | Analysis) -> Rows:
+    return [row for row in (_of_log(of) if isinstance(of, Analysis) else _of_gateway(of)) if row[1]]
+
+
 def percent(share: Decimal) -> str:
     return f"{share.normalize():f} %"
-
-
-def status_rows(status: RunStatus) -> Rows:
-    state = f"{status.ships} ships to every unit" if status.state == "shipped" else status.state
-    holds = f"{status.share:.2f} % of layer {status.layer}, buckets {buckets.text(status.ranges)}" if status.ranges else ""
-    rows = [
-        ["state", state],
-        ["since", f"{status.started:%Y-%m-%d %H:%M} UTC"],
-        ["holds", holds],
-        ["traffic", status.owner],
-        ["as committed", f"git {status.git}, digest {status.digest}" if status.git else f"no git revision, digest {status.digest}"],
-        ["gateways", f"by config {status.config}, within {answers.FOLLOW} of a change"],
-    ]
-    if status.differs:
-        words = f"{', '.join(status.differs)}: project.yaml says otherwise by now. This run stays as it started; the next one takes it"
-        rows.append(["differs", words])
-    return _said(rows)
-
-
-def definition_rows(of: Experiment | Analysis) -> Rows:
-    return _said(_of_log(of) if isinstance(of, Analysis) else _of_gateway(of))
-
-
-def _said(rows: Rows) -> Rows:
-    return [row for row in rows if row[1]]
 
 
 def _of_log(of: Analysis) -> Rows:
