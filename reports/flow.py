@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 
 import msgspec
 
@@ -29,38 +30,51 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
 
 
+Place = tuple[float, float, float]  # left, top, width
+
+
 def flow(title: str, columns: Sequence[Sequence[Box]], links: Sequence[Link], *, behind: str = "") -> str:
-    """One figure. A box's name is its own: no other has it."""
+    """One figure. A box's name is its own: no other has it. A line that passes a column has a row of it for itself and its like."""
+    column_of = {box.name: number for number, column in enumerate(columns) for box in column}
+    rows: list[list[str]] = [[box.name for box in column] for column in columns]
+    for link in links:
+        for number in range(column_of[link.source] + 1, column_of[link.target]):
+            if _lane(link) not in rows[number]:
+                rows[number].append(_lane(link))
     widths = [max((_width(box) for box in column), default=0.0) for column in columns]
     lefts = [sum(widths[:number]) + _BETWEEN * number for number in range(len(columns))]
-    tall = max((len(column) for column in columns), default=0) * (_BOX + _GAP)
-    places = {
-        box.name: (left, (tall - len(column) * (_BOX + _GAP)) / 2 + row * (_BOX + _GAP), width)
-        for column, left, width in zip(columns, lefts, widths, strict=True)
-        for row, box in enumerate(column)
-    }
-    across = max(sum(widths) + _BETWEEN * (len(columns) - 1), 1)
-    lines = "".join(_line(link, places) for link in links)
-    boxes = "".join(_box(box, places[box.name]) for column in columns for box in column)
+    tall, across = max(map(len, rows), default=0) * (_BOX + _GAP), max(sum(widths) + _BETWEEN * (len(columns) - 1), 1)
+    places = [
+        {name: (left, (tall - len(names) * (_BOX + _GAP)) / 2 + row * (_BOX + _GAP), width) for row, name in enumerate(names)}
+        for names, left, width in zip(rows, lefts, widths, strict=True)
+    ]
+    lines = "".join(_line(link, places, column_of[link.source], column_of[link.target]) for link in links)
+    boxes = "".join(_box(box, places[column_of[box.name]][box.name]) for column in columns for box in column)
     svg = f'<svg class="flow" width="{across:.0f}" height="{tall}" viewBox="0 0 {across:.0f} {tall}" role="img"'
     return framed(title, f'<div class="wide">{svg} aria-label="{escape(title, quote=True)}">{lines}{boxes}</svg></div>', behind)
+
+
+def _lane(link: Link) -> str:
+    return f"-> {link.target}"
 
 
 def _width(box: Box) -> float:
     return _LETTER * min(len(box.name), _LONGEST) + _PAD
 
 
-def _line(link: Link, places: Mapping[str, tuple[float, float, float]]) -> str:
-    left, top, width = places[link.source]
-    right, below, _ = places[link.target]
-    start, y, end, to = left + width, top + _BOX / 2, right, below + _BOX / 2
-    bend = (start + end) / 2
+def _line(link: Link, places: Sequence[Mapping[str, Place]], first: int, last: int) -> str:
+    stops = [places[first][link.source], *(places[at][_lane(link)] for at in range(first + 1, last)), places[last][link.target]]
+    left, top, width = stops[0]
+    path = [f"M{left + width:.1f} {top + _BOX / 2:.1f}"]
+    for (start, y, wide), (end, to, further) in pairwise((left, top + _BOX / 2, width) for left, top, width in stops):
+        bend = (start + wide + end) / 2
+        path.append(f"C{bend:.1f} {y:.1f} {bend:.1f} {to:.1f} {end:.1f} {to:.1f}")
+        path.append(f"H{end + further:.1f}")
     told = escape(link.title or f"{link.source} -> {link.target}")
-    path = f"M{start:.1f} {y:.1f} C{bend:.1f} {y:.1f} {bend:.1f} {to:.1f} {end:.1f} {to:.1f}"
-    return f'<path class="made" d="{path}"><title>{told}</title></path>'
+    return f'<path class="made" d="{" ".join(path[:-1])}"><title>{told}</title></path>'
 
 
-def _box(box: Box, place: tuple[float, float, float]) -> str:
+def _box(box: Box, place: Place) -> str:
     left, top, width = place
     short = box.name if len(box.name) <= _LONGEST else f"{box.name[: _LONGEST - 3]}..."
     frame = f'<rect class="frame {box.style}" x="{left + 1:.1f}" y="{top + 1:.1f}" width="{width - 2:.1f}" height="{_BOX - 2}" rx="4">'

@@ -207,6 +207,15 @@ def test_what_is_made_of_what_is_drawn_from_left_to_right():
     assert "<title>event click -&gt; objective ctr</title>" in drawn
 
 
+def test_a_line_that_passes_a_column_has_a_row_of_its_own_there():
+    columns = [[flow.Box(name=name, style="a", title=name)] for name in ("event", "view", "model")]
+    pairs = [("event", "view"), ("view", "model"), ("event", "model")]
+    drawn = flow.flow("Made of", columns, [flow.Link(source=source, target=target) for source, target in pairs])
+    (top,) = re.findall('<rect.*? y="([0-9.]+)"[^>]*><title>view', drawn)
+    levels = [float(level) for level in re.findall(r"([0-9.]+) H", re.findall('<path.*? d="([^"]*)"', drawn)[2])]
+    assert levels[0] > float(top) + 26, "below the box"
+
+
 def test_text_is_escaped_wherever_it_goes():
     evil = '"><script>x</script>'
     drawn = plots.chart(evil, plots.axis(evil, 0, 1), plots.axis(evil, 0, 1), [plots.Series(name=evil, style="a", x=[0], y=[0])])

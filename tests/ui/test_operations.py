@@ -120,8 +120,7 @@ def test_rules_are_counted_by_name_once_for_each_answer(browser, project):
         "hits": {"pin 7": 5, "cap item_id 2": 3, "block item_id=9": 0, "cap item_id 3/24h": 0},
     }
     rows = figures(browser.get("/endpoints/ranker?days=7").text, "<h2>Rules</h2>")
-    assert rows[1][0] == "pin 7"
-    assert rows[1][3:] == ["until 2020-02-01 00:00", "5", "50.0 %"]
+    assert rows[1] == ["pin 7", "5", "50.0 %", "stands on place 1", "any", "until 2020-02-01 00:00"]
 
 
 def test_what_a_unit_was_shown_is_asked_for_by_its_name(browser):

@@ -22,10 +22,15 @@ def rules_parts(endpoint: Endpoint, now: datetime, counted: RuleHits | Unread | 
     if not endpoint.rules:
         return [kit.words("It has none.", "soft")]
     hits = counted if isinstance(counted, RuleHits) else None
-    head = ("rule", "does", "where the request is", "in force", *(("answers", "share") if hits else ()))
+    head = ("rule", *(("answers", "share") if hits else ()), "does", "where the request is", "in force")
     rows = [_row(rule, now, hits) for rule in endpoint.rules]
     told = [missing(counted)] if isinstance(counted, Unread) else _counted(hits) if hits else []
-    return [kit.table(head, rows), *told, kit.links(_counts(endpoint.name)), kit.words(_COST, "soft")]
+    return [
+        kit.table(head, rows, wordy=range(len(head) - 3, len(head))),
+        *told,
+        kit.links(_counts(endpoint.name)),
+        kit.words(_COST, "soft"),
+    ]
 
 
 _COST = "Counting is one query of the stream rankings, which a cloud charges for by what it reads. A gateway tells its own at /metrics."
@@ -41,11 +46,12 @@ def _counted(hits: RuleHits) -> list[str]:
 
 def _row(rule: Rule, now: datetime, hits: RuleHits | None) -> tuple[str, ...]:
     when = ", ".join(map(condition_text, rule.when)) or "any"
-    shown = (name_of(rule), _does(rule), when, _in_force(rule, now))
-    if hits is None:
-        return shown
+    return (name_of(rule), *(_hit(rule, hits) if hits else ()), _does(rule), when, _in_force(rule, now))
+
+
+def _hit(rule: Rule, hits: RuleHits) -> tuple[str, str]:
     count = hits.hits.get(name_of(rule), 0)
-    return (*shown, f"{count:,}", f"{100 * count / hits.answers:.1f} %" if hits.answers else "")
+    return f"{count:,}", f"{100 * count / hits.answers:.1f} %" if hits.answers else ""
 
 
 def unit_parts(endpoint: Endpoint, unit: str, counted: dict[str, dict[str, int]] | Unread | None) -> list[str | Form]:

@@ -73,15 +73,15 @@ def _told(edge: Edge) -> str:
 
 
 def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
-    """A column further than the furthest of what it is made of."""
-    sources: dict[Node, list[Node]] = {}
+    """A column before the first of what is made of it."""
+    made: dict[Node, list[Node]] = {}
     for edge in edges:
-        sources.setdefault(edge.target, []).append(edge.source)
-        sources.setdefault(edge.source, [])
-    depths: dict[Node, int] = {}
-    for node in TopologicalSorter(sources).static_order():
-        depths[node] = max((depths[source] + 1 for source in sources[node]), default=0)
-    columns = [[node for node in sorted(depths) if depths[node] == depth] for depth in range(max(depths.values()) + 1)]
+        made.setdefault(edge.source, []).append(edge.target)
+        made.setdefault(edge.target, [])
+    before: dict[Node, int] = {}  # columns before the last
+    for node in TopologicalSorter(made).static_order():
+        before[node] = max((before[target] + 1 for target in made[node]), default=0)
+    columns = [[node for node in sorted(before) if before[node] == number] for number in reversed(range(max(before.values()) + 1))]
     return [[flow.Box(name=str(node), style=_STYLES[node.kind], title=str(node)) for node in column] for column in columns]
 
 
