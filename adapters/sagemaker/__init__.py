@@ -1,4 +1,4 @@
-"""Amazon SageMaker, and what it stands on: S3, Glue, Athena, Kinesis, Firehose, CloudWatch. Lazy: boto3 comes with the first port."""
+"""Amazon SageMaker, and what it stands on: S3, Glue, Athena, Kinesis, Firehose, CloudWatch, DynamoDB. boto3 comes with the first port."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ ADAPTER = Adapter(
         "pipelines": f"{__name__}.pipelines:SageMakerPipelines",
         "registry": f"{__name__}.registry:SageMakerRegistry",
         "endpoints": f"{__name__}.endpoints:SageMakerEndpoints",
+        "counters": f"{__name__}.counters:DynamoCounters",
         "metrics": f"{__name__}.metrics:CloudWatchMetrics",
         "logs": f"{__name__}.logs:CloudWatchLogs",
         "native": f"{__name__}.session:native",
@@ -39,5 +40,6 @@ ADAPTER = Adapter(
     where=f"{__name__}.session:where",
     estimate=f"{__name__}.prices:estimate",
     scan_price=f"{__name__}.prices:scanning",
+    count_price=f"{__name__}.prices:counting",
     adopt=f"{__name__}.adoption:SageMakerAdopter",
 )

@@ -28,6 +28,7 @@ _PROBES = (
     ("firehose", "ListDeliveryStreams"),
     ("cloudwatch", "ListMetrics"),
     ("logs", "DescribeLogGroups"),
+    ("dynamodb", "ListTables"),
     ("resourcegroupstaggingapi", "GetResources"),
     ("sagemaker", "ListFeatureGroups"),
     ("sagemaker", "ListPipelines"),

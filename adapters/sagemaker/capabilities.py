@@ -31,7 +31,7 @@ _ROWS = (
     Capability(name="routing.sticky", level="native", known="sdk", why="the gateway splits by the unit and names TargetVariant"),
     Capability(name="invoke.max_bytes", level="native", value=6_291_456, known="docs", why="the limit of InvokeEndpoint's body"),
     Capability(name="invoke.parameters", level="native", known="docs", why="`parameters` of the body, which is the container's own"),
-    Capability(name="counters", level="refused", why="DynamoDB has it, this adapter not yet"),
+    Capability(name="counters", level="native", known="sdk", why="DynamoDB: UpdateItem adds and removes in one call"),
     Capability(name="shadow.native", level="refused", known="docs", why="SageMaker has it, this adapter not yet"),
     Capability(name="guarded_replace", level="refused", known="docs", why="SageMaker has it, this adapter not yet: rollouts move traffic"),
     Capability(name="metrics.delay", level="native", value=timedelta(minutes=3), known="guess", why="CloudWatch's minutes come late"),

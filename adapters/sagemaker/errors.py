@@ -38,6 +38,12 @@ _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
         None,
     ),
     ("ValidationException", r"(?i)rate exceeded", Throttled, "try again in a moment"),
+    (
+        "ValidationException",
+        r"(?i)item size",
+        LimitExceeded,
+        "an item has at most 400 KB: a shorter `in` of a unit's caps keeps fewer counts",
+    ),
     ("ResourceInUse(Exception)?", r"(?i)already exist|under account", AlreadyExists, None),
     ("ResourceInUse(Exception)?|ConcurrentModificationException|UpdateInProgress", "", Busy, "try again when the change has ended"),
     ("ModelNotReadyException", "", Busy, "try again in a moment"),

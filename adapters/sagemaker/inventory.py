@@ -9,12 +9,14 @@ from typing import Any, final
 from ...errors import Invalid
 from ...storage import Resource
 from ...target import Target
-from . import catalogue, events, names, online, removal, warehouse
+from ..common.counters import KIND
+from . import catalogue, counters, events, names, online, removal, warehouse
 from .session import Aws, of
 
 # kind -> what deletes it: returns at once, absent is success. In the order in which a project is taken down: users before what they use.
 DELETERS: dict[str, Callable[[Aws, str], None]] = {
     "endpoint": removal.endpoint,
+    KIND: counters.remove,
     "pipeline": removal.pipeline,
     online.KIND: online.remove,
     events.KIND: events.remove,
@@ -24,7 +26,7 @@ DELETERS: dict[str, Callable[[Aws, str], None]] = {
 }
 # parts of another resource, which goes as a whole
 _PART_OF = {"endpoint_config": "endpoint", "endpoint_model": "endpoint"}
-_FREE = frozenset({"pipeline", online.KIND, "view", "table", "model"})  # cost nothing by the hour, only by use
+_FREE = frozenset({KIND, "pipeline", online.KIND, "view", "table", "model"})  # cost nothing by the hour, only by use
 
 
 @final
@@ -36,7 +38,7 @@ class AwsInventory:
         """Of another project than the target's: what the tags say."""
         found = _tagged(self._aws, project)
         if project == self._aws.project:
-            for kind, list_ in ((events.KIND, events.listed), (online.KIND, online.listed)):
+            for kind, list_ in ((events.KIND, events.listed), (online.KIND, online.listed), (KIND, counters.listed)):
                 for name, arn in list_(self._aws):
                     found.setdefault((kind, name), arn)
             found |= _tables(self._aws)

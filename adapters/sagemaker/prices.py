@@ -44,6 +44,11 @@ _TABLE: Mapping[str, Mapping[str, str]] = {"us-east-1": _US, "us-east-2": _US, "
 _SCANNED: Mapping[str, str] = {"us-east-1": "5.00", "us-east-2": "5.00", "us-west-2": "5.00"}
 
 
+# USD a million requests to on-demand tables, a write of 1 KB, a consistent read of 4 KB: aws.amazon.com/dynamodb/pricing, by the same rule
+_WRITES: Mapping[str, str] = {"us-east-1": "0.625", "us-east-2": "0.625", "us-west-2": "0.625"}
+_READS: Mapping[str, str] = {"us-east-1": "0.125", "us-east-2": "0.125", "us-west-2": "0.125"}
+
+
 class Machines(msgspec.Struct, frozen=True, kw_only=True):
     """So many instances of a type."""
 
@@ -87,3 +92,9 @@ def scanning(profile: Profile) -> Decimal | None:
     """USD a TB (10**12 bytes) that Athena reads in the profile's region; None: unknown. Less than 10 MB of a query count as 10 MB."""
     price = _SCANNED.get(str(profile.options.get("region", "")))
     return None if price is None else Decimal(price)
+
+
+def counting(profile: Profile) -> Decimal | None:
+    """USD a million answers whose counts are read and added to, while a unit's item has 1 KB; each further one costs a write more."""
+    region = str(profile.options.get("region", ""))
+    return Decimal(_WRITES[region]) + Decimal(_READS[region]) if region in _WRITES else None

@@ -183,7 +183,7 @@ def _config(*, retrying: bool, offline: bool, within: int) -> Any:
     retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": 5 if retrying else 1}
     return Config(
         retries=retries,
-        connect_timeout=(connecting := min(10, within // 3)),
+        connect_timeout=(connecting := min(10, within / 3)),
         read_timeout=within - connecting,
         max_pool_connections=32,
         s3={"addressing_style": "path"} if offline else None,

@@ -30,6 +30,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "kinesis": ("kinesis",),
     "firehose": ("firehose",),
     "cloudwatch": ("cloudwatch",),
+    "dynamodb": ("dynamodb",),
 }
 # What moto does in earnest: the effect that the operation promises can be seen through others. All its other operations store only.
 MOTO_EXECUTES: dict[str, frozenset[str]] = {
@@ -51,6 +52,10 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
     ),
     "firehose": _words("CreateDeliveryStream DeleteDeliveryStream DescribeDeliveryStream ListDeliveryStreams PutRecord PutRecordBatch"),
     "cloudwatch": _words("GetMetricData GetMetricStatistics ListMetrics PutMetricData"),
+    "dynamodb": _words(
+        "BatchExecuteStatement BatchGetItem BatchWriteItem ExecuteStatement ExecuteTransaction ListTables ListTagsOfResource TagResource "
+        "TransactGetItems TransactWriteItems UntagResource"
+    ),
 }
 # What moto says is done, or running, and nobody did: refused by name, but with --moto-answers. Also of services that are not in FAMILIES.
 MADE_UP: dict[str, frozenset[str]] = {

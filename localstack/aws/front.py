@@ -39,6 +39,7 @@ _THROTTLED = {
     "kinesis": ("ProvisionedThroughputExceededException", 400),
     "firehose": ("ServiceUnavailableException", 503),
     "athena": ("TooManyRequestsException", 400),
+    "dynamodb": ("ProvisionedThroughputExceededException", 400),
 }
 
 

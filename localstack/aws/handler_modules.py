@@ -10,6 +10,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "athena.prepared",
     "cloudwatch.alarms",
     "cloudwatch.queries",
+    "dynamodb",
     "endpoints.configs",
     "endpoints.describe",
     "endpoints.lifecycle",

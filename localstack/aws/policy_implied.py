@@ -11,6 +11,7 @@ from . import objects
 # sagemaker: Service Authorization Reference, Amazon SageMaker. kinesis: API Reference, CreateStream.
 # firehose: Developer Guide, "Understand tag basics". glue: Developer Guide, "AWS tags in AWS Glue".
 # cloudwatch: API Reference, PutMetricAlarm.
+# dynamodb: Developer Guide, "Tagging resources in DynamoDB".
 # athena: User Guide, "Tag-based IAM access control policies". logs: API Reference, CreateLogGroup. states: Developer Guide, "Tagging".
 TAGGING = {
     "sagemaker": "sagemaker:AddTags",
@@ -22,6 +23,7 @@ TAGGING = {
     "logs": "logs:TagResource",
     "events": "events:TagResource",
     "stepfunctions": "states:TagResource",
+    "dynamodb": "dynamodb:TagResource",
 }
 _ADDS_TAGS = ("AddTags", "AddTagsToStream", "TagResource", "TagDeliveryStream")  # tags are all that they do
 

@@ -46,6 +46,8 @@ def test_the_page_says_the_same_numbers_and_every_covered_operation_once():
         ("cloudwatch", "describe_anomaly_detectors", {}),
         ("kinesis", "list_streams", {}),
         ("firehose", "list_delivery_streams", {}),
+        ("dynamodb", "list_tables", {}),
+        ("dynamodb", "list_backups", {}),
         ("athena", "list_engine_versions", {}),
     ],
 )

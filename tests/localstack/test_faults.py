@@ -45,6 +45,7 @@ def test_a_cut_after_motos_effect_leaves_it_done_too(aws, example_stack):
         ("cloudwatch", "list_metrics", "Throttling"),
         ("athena", "list_work_groups", "TooManyRequestsException"),
         ("kinesis", "list_streams", "ProvisionedThroughputExceededException"),
+        ("dynamodb", "list_tables", "ProvisionedThroughputExceededException"),
         ("sts", "get_caller_identity", "ThrottlingException"),
     ],
 )

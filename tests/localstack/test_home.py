@@ -146,6 +146,14 @@ def test_the_catalogue_the_registry_groups_and_their_records_come_back(life):
     aws.client("iam").create_role(RoleName="job", AssumeRolePolicyDocument="{}")
     aws.client("kinesis").create_stream(StreamName="events", ShardCount=2)
     aws.client("kinesis").put_record(StreamName="events", Data=b"in flight", PartitionKey="1")
+    key = {"AttributeDefinitions": [{"AttributeName": "unit", "AttributeType": "S"}]}
+    aws.client("dynamodb").create_table(
+        TableName="counts", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "unit", "KeyType": "HASH"}], **key
+    )
+    aws.client("dynamodb").update_time_to_live(TableName="counts", TimeToLiveSpecification={"Enabled": True, "AttributeName": "until"})
+    unit = {"TableName": "counts", "Key": {"unit": {"S": "u"}}}
+    add = {"UpdateExpression": "ADD n :1", "ExpressionAttributeValues": {":1": {"N": "1"}}}
+    aws.client("dynamodb").update_item(**unit, **add)
     aws.client("athena").create_prepared_statement(StatementName="first", WorkGroup="primary", QueryStatement="select 1")
     before = aws.sm.describe_model_package(ModelPackageName=package)
     aws = life()
@@ -164,6 +172,9 @@ def test_the_catalogue_the_registry_groups_and_their_records_come_back(life):
         aws.client("athena").get_prepared_statement(StatementName="first", WorkGroup="primary")["PreparedStatement"]["QueryStatement"]
         == "select 1"
     )
+    aws.client("dynamodb").update_item(**unit, **add)
+    assert aws.client("dynamodb").get_item(**unit)["Item"]["n"] == {"N": "1"}, "a table comes back empty"
+    assert aws.client("dynamodb").describe_time_to_live(TableName="counts")["TimeToLiveDescription"]["TimeToLiveStatus"] == "ENABLED"
     next_version = aws.sm.create_model_package(ModelPackageGroupName="ranker", InferenceSpecification=specification)["ModelPackageArn"]
     assert next_version.endswith("/2")
 

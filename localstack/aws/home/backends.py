@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from moto.backends import get_backend
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.core.base_backend import BackendDict
+from moto.dynamodb.models.table import Table
 from moto.kinesis.models import Shard
 
 from ...frozen import Left, freeze, thaw
@@ -23,8 +25,9 @@ FORGOTTEN = ("logs", "moto_api", "s3")  # S3 is in objects.py; of logs nothing i
 NOT_NOTED = {  # operations whose effects are not kept
     *(("kinesis", "PutRecord"), ("kinesis", "PutRecords")),
     ("cloudwatch", "PutMetricData"),
+    *(("dynamodb", name) for name in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")),
 }
-_LEFT: Left = {Shard: {"records": OrderedDict}, CloudWatchBackend: {"metric_data": list}}
+_LEFT: Left = {Shard: {"records": OrderedDict}, CloudWatchBackend: {"metric_data": list}, Table: {"items": partial(defaultdict, dict)}}
 _FOLDER = "moto"
 
 

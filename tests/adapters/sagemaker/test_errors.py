@@ -20,6 +20,7 @@ def said(code, message="", status=400, **more):
         (said("ValidationException", "Cannot update in-progress endpoint"), errors.Busy),
         (said("ValidationException", "1 validation error detected: Value '' at 'name'"), errors.Invalid),
         (said("ThrottlingException", "Rate exceeded"), errors.Throttled),
+        (said("ValidationException", "Item size to update has exceeded the maximum allowed size"), errors.LimitExceeded),
         (said("SlowDown", "Please reduce your request rate.", 503), errors.Throttled),
         (said("ResourceInUse", "Resource Already Exists: arn"), errors.AlreadyExists),
         (said("ResourceInUseException", "Stream s is being updated"), errors.Busy),

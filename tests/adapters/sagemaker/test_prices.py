@@ -60,6 +60,11 @@ def budget(limit, *machines, **options):
     return list(_budget(project, targets.estimate(chosen, variants(*machines)), Decimal(0)))
 
 
+@pytest.mark.parametrize(("region", "price"), [("us-east-1", Decimal("0.75")), ("ap-northeast-1", None)])
+def test_a_million_counted_answers_are_a_million_writes_and_reads(region, price):
+    assert prices.counting(profile(region=region)) == price
+
+
 def test_a_plan_above_its_budget_is_refused_with_both_figures():
     (item,) = budget("0.20 USD/h", "ml.m5.large", "ml.m5.large")
     assert (item.action, item.kind) == ("!", "budget")
