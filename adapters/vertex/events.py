@@ -90,7 +90,7 @@ class PubSubEventLog:
 
     def _open(self, stream: str) -> EventRules:
         """NotFound: there is no such stream. Busy: it takes no events."""
-        table = catalogue.read(self._session, stream)
+        table = catalogue.look(self._session, stream)
         document = None if table is None else catalogue.document_of(self._session, table)
         phase = self.observe(stream)
         if document is None or phase is None or document.stream_key is None:

@@ -208,7 +208,7 @@ class VertexFeatures:
         seen, features = self._readers.get(view, (-math.inf, ()))
         if seen + within < (now := time.monotonic()):
             self._readers.pop(view, None)
-            table = catalogue.read(self._session, _source(view))
+            table = catalogue.look(self._session, _source(view))
             if table is None or _feature_view(self._session, view) is None:
                 raise not_found(view)
             features = _document(self._session, view, table).features

@@ -1,5 +1,9 @@
 """What carries the labels: a deletion that goes wrong leaves its resource listed until it is done; others' things are let alone."""
 
+import subprocess
+import sys
+
+import msgspec
 import pytest
 
 from isthmus.adapters.vertex import session
@@ -63,3 +67,30 @@ def test_a_deletion_that_goes_wrong_stays_listed_until_it_is_done(target, stack,
         target.inventory.delete(resource)
     assert listed(target) == set()
     assert listed(target, "another") == {("endpoint", "theirs")}
+
+
+SERVING = """
+import sys, msgspec
+from datetime import UTC, datetime
+from isthmus import pandas_later
+from isthmus.adapters import targets
+from isthmus.target import Profile
+pandas_later.install()  # as every command does
+target = targets.load(msgspec.json.decode(sys.argv[1], type=Profile))
+target.online.get({"items": ["a"]})
+target.events.append("clicks_raw", [{"event_id": "e1", "event_timestamp": datetime.now(UTC)}])
+target.counters.get("ranker", "u")
+print([name for name in ("pandas", "pyarrow", "duckdb", "google.cloud.bigquery") if name in sys.modules])
+"""
+
+
+def test_a_process_that_serves_imports_neither_bigquerys_client_nor_what_it_brings(target):
+    everything(target)
+    done = subprocess.run(
+        [sys.executable, "-c", SERVING, msgspec.json.encode(target.profile).decode()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr[-2000:]
