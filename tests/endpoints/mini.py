@@ -97,12 +97,12 @@ def write(folder, files=FILES):
         path.write_text(text.lstrip())
 
 
-def opened(folder):
-    return isthmus.open(folder / "project.yaml")
+def opened(folder, **where):
+    return isthmus.open(folder / "project.yaml", **where)
 
 
-def filled(folder, files=FILES):
-    """Written, applied, ingested and materialized; no model yet."""
+def filled(folder, files=FILES, **where):
+    """Written, applied, ingested and materialized; no model yet. `where`: see isthmus.open."""
     write(folder, files)
     impressions = [
         {
@@ -115,7 +115,7 @@ def filled(folder, files=FILES):
         for n in range(40)
     ]
     clicks = [{"event_id": "c1", "event_timestamp": "2024-01-02T10:01:00Z", "impression_id": "i1", "item_id": 2}]
-    with opened(folder) as project:
+    with opened(folder, **where) as project:
         isthmus.apply(project)
         for event, rows in (("impression", impressions), ("click", clicks)):
             path = folder / f"{event}.jsonl"

@@ -51,7 +51,7 @@ def chains(tmp_path_factory):
     seen = {}
     for target in TARGETS:
         with pytest.MonkeyPatch.context() as environment:
-            _stack(target, environment)
+            led_to(target, environment)
             shop = Shop(tmp_path_factory.mktemp(target), profiles=PROFILES, target=target, offline=target != "local")
             seen[target] = _chain(shop)
     return seen
@@ -62,7 +62,7 @@ def seen(request, chains):
     return chains[request.param]
 
 
-def _stack(target, environment):
+def led_to(target, environment):
     """An empty one, to which the cloud's variable leads."""
     if target == "local":
         return
