@@ -60,8 +60,18 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
                 of_day[arm] += count
         return dict(sorted(days.items()))
 
+    def by_value(self, attribute: str) -> dict[str, dict[str, int]]:
+        """Units of each arm by the value of an attribute, of cells by segment."""
+        values: dict[str, dict[str, int]] = {}
+        for cell in self.cells:
+            name, _, value = cell.segment.partition("=")
+            if name == attribute:
+                of_value = values.setdefault(value, dict.fromkeys(self.arms, 0))
+                of_value[cell.arm] += _units(cell)
+        return dict(sorted(values.items()))
+
     def _came(self, arm: str) -> Iterator[tuple[date, int]]:
-        return ((cell.first, next(iter(cell.sums.values())).units) for cell in self.cells if cell.arm == arm)
+        return ((cell.first, _units(cell)) for cell in self.cells if cell.arm == arm)
 
     def at(self, metric: Metric, ends: datetime, window: timedelta | None, *, segment: str = "") -> dict[str, Sums]:
         """Of each arm before `ends`, a midnight or the query's end; of units whose `window` of whole days is over by then."""
@@ -76,6 +86,11 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         part = [c for c in self.cells if c.day <= last and (c.day - c.first).days == since_first]
         came = {arm: sum(n for day, n in self._came(arm) if day + since_first * _DAY <= last) for arm in self.arms}
         return {arm: _alone([c for c in part if c.arm == arm], metric, came[arm], since_first) for arm in self.arms}
+
+
+def _units(cell: Cell) -> int:
+    """That came on its first day: the increments of later days have none."""
+    return next(iter(cell.sums.values())).units
 
 
 def _alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:

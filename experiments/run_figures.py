@@ -101,7 +101,7 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
     days: tuple[DayEffect, ...] = ()
 
 
-class RunResults(StoredDocument, frozen=True, kw_only=True):
+class RunResults(StoredDocument, frozen=True, kw_only=True, tag=2):
     """`experiments/<run>/results/<until>.json`. Every difference is that of a treatment to the control, the first of `arms`."""
 
     target: str
@@ -128,6 +128,7 @@ class RunResults(StoredDocument, frozen=True, kw_only=True):
     effects: tuple[Effect, ...]
     split: Split
     split_by_day: dict[str, dict[str, int]] = {}
+    split_by_segment: dict[str, dict[str, dict[str, int]]] = {}  # units by attribute, value and arm
     twice: int = 0
     trends: tuple[Trend, ...] = ()
     segments: tuple[Segments, ...] = ()

@@ -13,6 +13,7 @@ from ..project.experiment_specs import Analysis, Experiment
 from ..reports import page, plots
 from ..runtime import Project
 from . import run_results, run_text, runs
+from . import split as split_check
 from .definition_text import definition_rows
 from .run_figures import DayEffect, Effect, MetricArms, Range, RunResults, Segments
 
@@ -208,8 +209,17 @@ def _segments(segments: Sequence[Segments]) -> list[str]:
 def split(seen: RunResults) -> str:
     rows = [[day, *(f"{counts[arm]:,}" for arm in seen.arms)] for day, counts in seen.split_by_day.items()]
     words = [str(seen.split).capitalize(), f"{seen.twice:,} units in several arms, left out", *seen.warnings]
-    table = page.table(["first day", *seen.arms], rows, numbers=True)
-    return page.section("Split", *map(page.words, words), table)
+    by_day = page.table(["first day", *seen.arms], rows, numbers=True)
+    return page.section("Split", *map(page.words, words), by_day, *(_by_value(seen, name) for name in seen.split_by_segment))
+
+
+def _by_value(seen: RunResults, attribute: str) -> str:
+    """With the odds that the planned shares are broken among the units of each value."""
+    rows = [
+        [value, *(f"{counts[arm]:,}" for arm in seen.arms), str(split_check.check(counts, seen.split.planned))]
+        for value, counts in seen.split_by_segment[attribute].items()
+    ]
+    return page.table([attribute, *seen.arms, ""], rows, wordy=len(seen.arms) + 1)
 
 
 def _change(change: Change) -> list[str]:

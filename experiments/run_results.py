@@ -16,7 +16,7 @@ from ..times import midnight, utc_milliseconds
 from . import run_cells, run_judging, run_looks, run_store, runs, split, verdict
 from .conclusion import Age, Conclusion, Shown, conclude
 from .run_cells import Reading, RunCells
-from .run_figures import Effect, RunResults, Segments
+from .run_figures import Effect, RunResults
 from .run_judging import Plain
 from .run_looks import Look, Looks
 from .runs import FrozenRun
@@ -71,7 +71,7 @@ def _trusted(seen: RunResults, *, despite_split: bool) -> RunResults:
     if seen.split.alarm and not despite_split:
         raise Refused(
             f"no results yet: {seen.split}. Every figure would be biased; nothing is shown without --despite-split",
-            remedy=f"isthmus experiment audit {runs.experiment_of(seen.run)}; by day: isthmus ui, or the report with --despite-split",
+            remedy=f"isthmus experiment audit {runs.experiment_of(seen.run)}; by day and segment: isthmus ui, or the report with --despite-split",
         )
     return seen
 
@@ -145,6 +145,7 @@ def _results(project: Project, on: _Basis) -> RunResults:
     complete, a_day = _complete(sums[plain.first.name]), _a_day(cells, until)
     effects = run_judging.effects(plain, sums, run_judging.horizon(plain.experiment, looks, complete, until))
     age = _age(on, a_day)
+    of_segments = _by_segment(project, on)
     return RunResults(
         target=project.target.name,
         run=on.run.run,
@@ -169,21 +170,23 @@ def _results(project: Project, on: _Basis) -> RunResults:
         metrics=run_judging.arms_of(plain, sums),
         effects=effects,
         split=on.checked,
+        split_by_segment={name: of_segments.by_value(name) for name in plain.experiment.segments} if of_segments else {},
         split_by_day={day.isoformat(): counts for day, counts in cells.by_first_day().items()},
         twice=cells.twice,
         trends=run_judging.trends(plain, cells, until),
-        segments=_segments(project, on.run, plain, on.of),
+        segments=run_judging.segments(plain, of_segments, until) if of_segments else (),
         over_time=run_judging.over_time(plain, cells, looks, until),
         warnings=_warnings(sums),
         conclusion=_concluded(on, effects, age),
     )
 
 
-def _segments(project: Project, run: FrozenRun, plain: Plain, of: Reading) -> tuple[Segments, ...]:
-    if not plain.experiment.segments:
-        return ()
-    deciding = [plain.metrics[name] for name in plain.experiment.metric]
-    return run_judging.segments(plain, run_cells.read_segments(project, run, deciding, of), of.until)
+def _by_segment(project: Project, on: _Basis) -> RunCells | None:
+    """One more query, where the experiment has segments."""
+    if not on.plain.experiment.segments:
+        return None
+    deciding = [on.plain.metrics[name] for name in on.plain.experiment.metric]
+    return run_cells.read_segments(project, on.run, deciding, on.of)
 
 
 def _warnings(sums: Mapping[str, Mapping[str, Sums]]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """A run that the gateway's hash assigned, from its log to a verdict: figures against a direct count, looks, stored results, the console."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def test_the_arms_are_what_a_direct_count_says(shop, day):
         assert (ctr.units, ctr.d, ctr.y) == direct(shop, "blend_up.1", arm, until, 2 * DAY)
         assert (revenue.units, revenue.y) == (len(units), pytest.approx(sum(row["amount"] for v in units for row in v["purchase"])))
     assert seen.complete + seen.open == sum(v["run"] == "blend_up.1" and v["came"] < until for v in shop.log)
+    came = Counter((("ios", "web")[v["number"] % 2], v["arm"]) for v in shop.log if v["run"] == "blend_up.1" and v["came"] < until)
+    assert {(value, arm): n for value, arms in seen.split_by_segment["platform"].items() for arm, n in arms.items()} == came
 
 
 def test_a_run_without_windows_counts_everyone_and_its_interval_holds_at_every_look(shop):
