@@ -71,7 +71,7 @@ def _trusted(seen: RunResults, *, despite_split: bool) -> RunResults:
     if seen.split.alarm and not despite_split:
         raise Refused(
             f"no results yet: {seen.split}. Every figure would be biased; nothing is shown without --despite-split",
-            remedy=f"isthmus experiment audit {runs.experiment_of(seen.run)}; by day and segment: isthmus ui, or the report with --despite-split",
+            remedy=f"isthmus experiment audit {runs.experiment_of(seen.run)}; by day and segment: isthmus ui",
         )
     return seen
 
