@@ -7,6 +7,7 @@ import pytest
 from isthmus.endpoints.rule_hits import hits_sql
 from isthmus.events.volume import volume_sql
 from isthmus.feature_store import sql as neutral
+from isthmus.feature_store.port import TableState
 from isthmus.pipelines.run_list import flat, list_runs
 from isthmus.project.rule_specs import Block, Condition
 from isthmus.ui.pages import PAGES
@@ -196,6 +197,13 @@ def test_an_event_says_who_reads_it_how_much_came_and_what_was_refused(browser):
     text = browser.get("/events/impression?days=28&quarantine=yes").text
     assert figures(text, "Events by date")[1:] == [["2020-01-02", "10"], ["2020-01-03", "9"], ["2020-01-04", "10"]]
     assert figures(text, "Refused and still open")[1][:2] == ["position", "1"]
+
+
+def test_what_a_query_costs_is_said_before_it_is_asked(browser, project, monkeypatch):
+    state = TableState(columns=(), rows=None, size=7_000_000_000)
+    monkeypatch.setattr(type(project.target.warehouse), "observe", lambda *_: state)
+    text = browser.get("/events/impression").text
+    assert "Counting reads at most 7 GB, the quarantine 21 GB and its own rows." in text
 
 
 def test_a_target_that_is_away_is_told_and_not_asked_again(browser, project, monkeypatch):

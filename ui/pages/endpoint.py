@@ -83,9 +83,10 @@ def declared(project: Project, name: str) -> Endpoint:
 
 
 def _parts(project: Project, endpoint: Endpoint, data: EndpointData, window: Window) -> list[str]:
+    whose = owner_text(data.owner)
     return [
         kit.section("Variants", *_variants(endpoint.name, data.endpoint)),
-        kit.section("Who has the traffic", kit.words(owner_text(data.owner).capitalize()), *_experiments(data.layers)),
+        kit.section("Who has the traffic", kit.words(f"{whose[:1].upper()}{whose[1:]}."), *_experiments(data.layers)),
         kit.section("Rollout", *_rollout(endpoint.name, data.rollout)),
         kit.section(f"Minutes from {window.start:%H:%M} to {window.end:%H:%M} UTC", *_minutes(data.minutes, window)),
         kit.section("Rules", *rules_parts(endpoint, project.now(), data.rules)),

@@ -37,7 +37,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     aliases = ", ".join(sorted(made.version.aliases)) or "no alias"
     return View(
         title=name,
-        below=f"{aliases.capitalize()}, {made.version.approval}, on {project.target.name}.",
+        below=f"On {project.target.name}: {aliases}, {made.version.approval}.",
         parts=(*reads.box(), *_about(made, serving), *_made_of(name, made.made_of, serving), *_promotions(made)),
         data=VersionData(lineage=made, served=serving, unread=tuple(reads.unread)),
     )
