@@ -101,6 +101,21 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
     days: tuple[DayEffect, ...] = ()
 
 
+class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """What monitors of the endpoint say of each arm, 95 % of one look; it decides nothing.
+
+    concentration: Gini of what is shown over the items that any arm showed, with `differences` to the control. satisfied_ratio: the
+    satisfied share of `group` over that of `against`, two values of `attribute`.
+    """
+
+    figure: Literal["concentration", "satisfied_ratio"]
+    arms: dict[str, Range]
+    differences: dict[str, Range] = {}
+    attribute: str = ""
+    group: str = ""
+    against: str = ""
+
+
 class RunResults(StoredDocument, frozen=True, kw_only=True, tag=2):
     """`experiments/<run>/results/<until>.json`. Every difference is that of a treatment to the control, the first of `arms`."""
 
@@ -134,6 +149,7 @@ class RunResults(StoredDocument, frozen=True, kw_only=True, tag=2):
     segments: tuple[Segments, ...] = ()
     over_time: tuple[DayEffect, ...] = ()
     warnings: tuple[str, ...] = ()
+    monitors: tuple[ArmFigure, ...] = ()
     conclusion: Conclusion
 
     @property

@@ -15,6 +15,7 @@ from ..storage import StateStore
 from ..times import midnight, utc_milliseconds
 from . import run_cells, run_judging, run_looks, run_store, runs, split, verdict
 from .conclusion import Age, Conclusion, Shown, conclude
+from .monitors import by_arm
 from .run_cells import Reading, RunCells
 from .run_figures import Effect, RunResults
 from .run_judging import Plain
@@ -177,6 +178,7 @@ def _results(project: Project, on: _Basis) -> RunResults:
         segments=run_judging.segments(plain, of_segments, until) if of_segments else (),
         over_time=run_judging.over_time(plain, cells, looks, until),
         warnings=_warnings(sums),
+        monitors=by_arm.seen(project, on.run, on.of),
         conclusion=_concluded(on, effects, age),
     )
 

@@ -10,7 +10,7 @@ from .results_text import aligned, counted
 
 if TYPE_CHECKING:
     from ..project.experiment_specs import Total
-    from .run_figures import Effect, MetricArms, Range, RunResults, Segments, Trend
+    from .run_figures import ArmFigure, Effect, MetricArms, Range, RunResults, Segments, Trend
 
 _CERTAIN = 0.05
 
@@ -27,6 +27,8 @@ def _lines(seen: RunResults) -> Iterator[str]:
         if effect.role != "decides":
             yield _beside(effect, several=len(seen.arms) > 2)
     yield f"  checks      {seen.split}   twice assigned {seen.twice:,}"
+    if told := [text for figure in seen.monitors for text in arm_texts(figure)]:
+        yield f"  monitors    {', '.join(told)}"
     for trend in seen.trends:
         yield f"  since first {_trend(trend, several=len(seen.arms) > 2)}"
     for segments in seen.segments:
@@ -34,6 +36,19 @@ def _lines(seen: RunResults) -> Iterator[str]:
     for warning in seen.warnings:
         yield f"  warning     {warning}"
     yield f"verdict   {verdict_text(seen)}"
+
+
+def arm_texts(figure: ArmFigure) -> Iterator[str]:
+    """`concentration +0.06 in treatment`, `satisfied f / m 0.69 -> 0.74 in treatment`."""
+    control, *treatments = figure.arms
+    for arm in treatments:
+        if figure.figure == "concentration":
+            of = figure.differences[arm]
+            ends = f" ({of.low:+.2f} .. {of.high:+.2f})" if of.low is not None and of.high is not None else ""
+            yield f"concentration {of.value:+.2f}{ends} in {arm}"
+        else:
+            before, after = figure.arms[control].value, figure.arms[arm].value
+            yield f"satisfied {figure.group} / {figure.against} {before:.2f} -> {after:.2f} in {arm}"
 
 
 def _head(seen: RunResults) -> str:

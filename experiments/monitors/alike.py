@@ -52,10 +52,13 @@ def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
     if lowest == highest:  # all alike to the last digit
         lowest = next(name for name in usable if name != highest)
     pairs = len(list(combinations(usable, 2)))
-    below, above = usable[lowest], usable[highest]
+    return Worst(lowest=lowest, highest=highest, ratio=ratio(usable[lowest], usable[highest], alpha=ALPHA / pairs))
+
+
+def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
+    """Of two satisfied shares. ZeroDivisionError: in one of them nobody is."""
     variance = sum((1 - kind.share) / kind.satisfied for kind in (below, above))
-    z = NormalDist().inv_cdf(1 - ALPHA / (2 * pairs))
-    return Worst(lowest=lowest, highest=highest, ratio=on_the_log(below.share / above.share, variance, z=z))
+    return on_the_log(below.share / above.share, variance, z=NormalDist().inv_cdf(1 - alpha / 2))
 
 
 def mix(kinds: Mapping[str, Kind]) -> dict[str, Estimate]:

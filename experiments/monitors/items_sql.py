@@ -37,7 +37,15 @@ _PRODUCTS = {  # of a group's (g) and all of a unit's (u); of all, both are the 
     "shown_organic_all": "g.shown * u.organic",
     "organic_shown_all": "g.organic * u.shown",
 }
-_SPREAD = {
+# from `scoped`: scope, label, unit, entity_key, shown
+SPREAD = f"""of_item AS (SELECT {_SCOPE}, entity_key, sum(shown) AS shown FROM scoped GROUP BY {_SCOPE}, entity_key),
+ranked AS (SELECT {_SCOPE}, entity_key, shown, row_number() OVER (PARTITION BY {_SCOPE} ORDER BY shown, entity_key) AS place,
+  count(*) OVER (PARTITION BY {_SCOPE}) AS items, sum(shown) OVER (PARTITION BY {_SCOPE}) AS total FROM of_item),
+spread AS (SELECT scoped.scope, scoped.label, unit, max(items) AS items, sum(scoped.shown) AS shown,
+  sum(scoped.shown * place) AS places, sum(scoped.shown * ln(total / ranked.shown)) AS surprise
+  FROM scoped JOIN ranked ON ranked.scope = scoped.scope AND ranked.label = scoped.label AND ranked.entity_key = scoped.entity_key
+  GROUP BY scoped.scope, scoped.label, unit)"""
+SPREAD_SUMS = {
     "shown": "shown",
     "places": "places",
     "surprise": "surprise",
@@ -47,7 +55,7 @@ _SPREAD = {
     "surprise_surprise": "surprise * surprise",
     "shown_surprise": "shown * surprise",
 }
-SUMS = tuple(dict.fromkeys((*_SUMMED, *_PRODUCTS, *_SPREAD, "never")))
+SUMS = tuple(dict.fromkeys((*_SUMMED, *_PRODUCTS, *SPREAD_SUMS, "never")))
 
 
 class Grouping(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,18 +91,12 @@ parts AS (SELECT unit, dt, version, grp, entity_key, count(*) AS shown, sum(ln(2
 scoped AS ({_scopes()}),
 of_group AS (SELECT {_SCOPE}, unit, grp, {_all("sum({0}) AS {0}")} FROM scoped GROUP BY {_SCOPE}, unit, grp),
 of_unit AS (SELECT {_SCOPE}, unit, {_all("sum({0}) AS {0}")} FROM of_group GROUP BY {_SCOPE}, unit),
-of_item AS (SELECT {_SCOPE}, entity_key, sum(shown) AS shown FROM scoped GROUP BY {_SCOPE}, entity_key),
-ranked AS (SELECT {_SCOPE}, entity_key, shown, row_number() OVER (PARTITION BY {_SCOPE} ORDER BY shown, entity_key) AS place,
-  count(*) OVER (PARTITION BY {_SCOPE}) AS items, sum(shown) OVER (PARTITION BY {_SCOPE}) AS total FROM of_item),
-spread AS (SELECT scoped.scope, scoped.label, unit, max(items) AS items, sum(scoped.shown) AS shown,
-  sum(scoped.shown * place) AS places, sum(scoped.shown * ln(total / ranked.shown)) AS surprise
-  FROM scoped JOIN ranked ON ranked.scope = scoped.scope AND ranked.label = scoped.label AND ranked.entity_key = scoped.entity_key
-  GROUP BY scoped.scope, scoped.label, unit)
+{SPREAD}
 {_select("group", "g.scope, g.label, g.grp", "count(*)", {name: f"g.{name}" for name in _SUMMED} | _PRODUCTS)}
   FROM of_group AS g JOIN of_unit AS u ON u.scope = g.scope AND u.label = g.label AND u.unit = g.unit GROUP BY g.scope, g.label, g.grp
 UNION ALL {_select("all", "g.scope, g.label, '' AS grp", "count(*)", {name: f"g.{name}" for name in _SUMMED} | _OF_ALL)}
   FROM of_unit AS g GROUP BY g.scope, g.label
-UNION ALL {_select("spread", f"{_SCOPE}, '' AS grp", "max(items)", _SPREAD)} FROM spread GROUP BY {_SCOPE}
+UNION ALL {_select("spread", f"{_SCOPE}, '' AS grp", "max(items)", SPREAD_SUMS)} FROM spread GROUP BY {_SCOPE}
 UNION ALL {_select("catalogue", "'window' AS scope, '' AS label, grp", "count(*)", {"never": _NEVER})}
   FROM ({_catalogue(by)}) AS there LEFT JOIN (SELECT entity_key FROM of_item WHERE scope = 'window') AS isthmus_shown
   ON isthmus_shown.entity_key = there.entity_key GROUP BY grp"""

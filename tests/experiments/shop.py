@@ -43,6 +43,8 @@ endpoints:
     variants: {champion: {model: ranker@champion, traffic: 100}}
     attributes: {platform: {type: string}}
     parameters: {blend: {type: float, default: 0.5}}
+monitors:
+  item_bias: {endpoint: ranker, items: item_id}
 experiments:
   blend_up:
     arms: {control: {}, treatment: {blend: 0.7}}

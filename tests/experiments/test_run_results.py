@@ -123,6 +123,14 @@ def test_the_page_of_a_day_is_the_look_of_that_evening(shop):
         assert look.relative == effect(evening, "ctr").relative
 
 
+def test_what_the_endpoints_monitors_say_of_each_arm_is_told_and_decides_nothing(shop):
+    """Everybody was shown the one item: no arm is more concentrated than the other."""
+    seen = results(shop.project, "blend_up", as_of=MIDNIGHT + 2 * DAY)
+    (figure,) = seen.monitors
+    assert (figure.figure, {arm: of.value for arm, of in figure.arms.items()}) == ("concentration", {"control": 0, "treatment": 0})
+    assert "\n  monitors    concentration +0.00 (+0.00 .. +0.00) in treatment\n" in str(seen)
+
+
 def test_a_moment_that_has_not_come_is_refused(shop):
     for name in ("blend_up", "open_end"):
         with pytest.raises(Invalid, match="2026-12-24 00:00 has not come yet"):

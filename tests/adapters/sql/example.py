@@ -11,6 +11,7 @@ from isthmus.endpoints.gateway.exposed import exposed_view
 from isthmus.events.port import Column
 from isthmus.events.relations import exactly_once_view
 from isthmus.experiments.cells import cells_sql
+from isthmus.experiments.monitors.by_arm_sql import satisfied_sql, spread_sql
 from isthmus.experiments.monitors.items_sql import Grouping, items_sql
 from isthmus.experiments.monitors.units_sql import units_sql
 from isthmus.experiments.run_sql import ENDPOINT_UNITS, segment_units
@@ -55,6 +56,8 @@ def texts():
         "monitor_units": _asked(units_sql(watched(), watched().endpoints["ranker"])),
         "monitor_items": _asked(items_sql(watched(), watched().endpoints["ranker"], Grouping(view=KINDS))),
         "monitor_item_keys": _asked(items_sql(clicked(), watched().endpoints["ranker"], Grouping())),
+        "run_spread": _asked(spread_sql()),
+        "run_satisfied": _asked(satisfied_sql(watched(), watched().endpoints["ranker"])),
         "arms_by_row": _asked(cells_sql(spec.analyses["policy_test"], ctr)),
         "arms_by_unit": _asked(cells_sql(spec.analyses["policy_test"], by_unit)),
     }
@@ -96,7 +99,7 @@ DAYS = {"since": "'2019-11-24'", "earliest": "'2019-11-24'", "before": "'2019-11
 
 def _asked(sql):
     moment = "TIMESTAMP '2019-12-01 00:00:00'"
-    values = {"control": "'random'", "treatment": "'bts'", "endpoint": "'ranker'", "entity": "'item'"} | DAYS
+    values = {"control": "'random'", "treatment": "'bts'", "endpoint": "'ranker'", "entity": "'item'", "run": "'r.1'"} | DAYS
     values |= {"until": moment, "known_0": moment, "known": moment}
     for name, literal in values.items():
         sql = sql.replace(f"${name}", literal)
