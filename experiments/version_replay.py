@@ -20,7 +20,7 @@ from ..pipelines.graph import Pipeline, Step
 from ..project.reach import has_exposure
 from ..times import utc_milliseconds
 from .replay_estimates import Replay, Value
-from .replay_log import Window
+from .replay_log import OF_EXPOSURES, OF_RANKINGS, Window
 from .run_cells import counted
 
 if TYPE_CHECKING:
@@ -146,13 +146,12 @@ def _require_log(project: Project, endpoint: str) -> None:
             f"events.{objective.exposure}.attributes has no exposure_id: nobody knows what became of an item that was shown",
             remedy="exposure_id: {type: string, required: false}, and send what the gateway answers as `exposures` along with the event",
         )
-    for stream in (EXPOSURES, RANKINGS):
+    for stream, columns in ((EXPOSURES, OF_EXPOSURES), (RANKINGS, OF_RANKINGS)):
         there = project.target.warehouse.observe(stream.name)
-        if there is None or not {column.name for column in stream.columns} <= {column.name for column in there.columns}:
-            raise Refused(
-                f"{stream.name} is not logged as a replay needs it",
-                remedy="`explore:` of the endpoint, then isthmus apply, deploy, and some days of traffic",
-            )
+        if there is None:
+            raise Refused(f"{stream.name} are not logged", remedy=f"endpoints.{endpoint}.explore, then isthmus deploy, and some traffic")
+        if missing := sorted(set(columns) - {column.name for column in there.columns}):
+            raise Refused(f"{stream.name} has no column {', '.join(missing)} yet", remedy="isthmus apply, then some days of traffic")
 
 
 def _window(project: Project, endpoint: str, since: datetime | None, until: datetime | None) -> Window:

@@ -154,6 +154,17 @@ def test_what_was_known_at_a_moment_is_what_a_training_set_has_of_it(project):
         known.move(start)
 
 
+def test_a_log_from_before_requests_were_logged_is_refused_with_the_columns_that_are_missing(project, tmp_path):
+    mini.write(tmp_path, mini.FILES | {"project.yaml": TEXT})
+    with mini.opened(tmp_path) as other:
+        mini.register(other, "popular")
+        older = tuple(column for column in RANKINGS.columns if column.name not in ("slots", "request"))
+        for stream in (EXPOSURES, msgspec.structs.replace(RANKINGS, columns=older)):
+            other.target.events.apply(stream)
+        with pytest.raises(Refused, match="rankings has no column request, slots yet"):
+            asked(other, "ranker@1")
+
+
 def test_a_question_that_cannot_be_answered_is_refused_before_anything_runs(project, tmp_path):
     with pytest.raises(Invalid, match="a version is MODEL@NUMBER"):
         asked(project, "ranker")
@@ -169,7 +180,7 @@ def test_a_question_that_cannot_be_answered_is_refused_before_anything_runs(proj
         with pytest.raises(Refused, match=r"events\.impression\.attributes has no exposure_id"):
             asked(other, "ranker@1")
     mini.write(tmp_path, mini.FILES | {"project.yaml": TEXT})
-    with mini.opened(tmp_path) as other, pytest.raises(Refused, match="exposures is not logged as a replay needs it"):
+    with mini.opened(tmp_path) as other, pytest.raises(Refused, match="exposures are not logged"):
         asked(other, "ranker@1")
 
 
