@@ -11,7 +11,7 @@ import getpass
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
@@ -236,7 +236,7 @@ def digest(definition: Definition) -> str:
 
 
 @contextmanager
-def acting(name: str | None) -> Iterator[None]:
+def acting(name: str | None) -> Generator[None, None, None]:
     """What is changed within, the history says of this person. None: of the user of this machine."""
     before = _ACTING.set(name)
     try:

@@ -85,6 +85,12 @@ class Chromium:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def key(self, name, code):
+        """Press and release one that has a name; Enter is a character, too."""
+        text = {"Enter": "\r"}.get(name, "")
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, text=text)
+
     def until(self, condition):
         """Until an expression is true."""
         deadline = time.monotonic() + _PATIENCE

@@ -62,6 +62,22 @@ def section(chromium, title):
     return chromium.ask(f"[...document.querySelectorAll('h2')].find(head => head.textContent === {title!r}).parentElement.innerText")
 
 
+def test_the_keyboard_skips_the_navigation_and_sees_where_it_is(chromium, opened):
+    with serving(lambda: opened) as host:
+        chromium.looks(width=1280, theme="light")
+        chromium.go(f"{host}/new")
+        chromium.key("Tab", 9)
+        focus = "document.activeElement"
+        assert chromium.ask(f"[{focus}.className, {focus}.getBoundingClientRect().left >= 0, getComputedStyle({focus}).outlineStyle]") == [
+            "skip",
+            True,
+            "solid",
+        ]
+        chromium.key("Enter", 13)
+        chromium.key("Tab", 9)
+        assert chromium.ask(f"{focus}.name") == "name"
+
+
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
 def test_a_test_is_set_up_by_a_form_committed_started_ramped_and_stopped(chromium, opened, script, monkeypatch):
     """With script what the loader says comes as one types, without by a button; the rest is the same."""

@@ -114,7 +114,8 @@ def test_pages_that_only_read_have_no_form_and_show_the_command_instead(project)
     reader = Browser(project)
     text = reader.get("/experiments/open_end").text
     assert "<form" not in text
-    assert "<code>isthmus experiment ramp open_end 30</code> in a terminal" in text
+    assert "Nobody has looked at it yet" in text
+    assert "<code>isthmus experiment ramp open_end" in text
     response = reader.client.post("/experiments/open_end/stop", data={"because": "x"}, headers={"origin": HOST})
     assert (response.status_code, "--write" in response.text) == (403, True)
 

@@ -1,11 +1,14 @@
 """Every page is whole, says the same as data, and asks nothing of elsewhere."""
 
+import re
 from urllib.parse import urlencode
 
 import pytest
 
+from isthmus.errors import Unavailable
 from isthmus.experiments.standing import listed
-from isthmus.ui.pages import HOME, PAGES, new_experiment
+from isthmus.tests.pipelines.test_report import Balanced
+from isthmus.ui.pages import HOME, PAGES, experiments, new_experiment
 
 from .chromium import MISSING, PROGRAM, Chromium
 from .drawn import drawn, serving
@@ -25,7 +28,7 @@ DRAFT = {
     "rate": "log",
 }
 PATHS = [page.path.format(**NAMES) for page in PAGES if not page.path.startswith(OPERATIONS)]
-PATHS.append(f"/new?{urlencode(DRAFT)}")
+PATHS += [f"/new?{urlencode(DRAFT)}", "/experiments/open_end", "/experiments/open_end?despite-split=yes"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -56,7 +59,7 @@ def test_the_list_has_what_the_console_says_of_each_run_without_asking_the_log(b
         blind.setattr(type(shop.project.target.warehouse), "query", None)
         lines = browser.get("/experiments.json").json()["experiments"]
     assert [line["run"] for line in lines] == [line.run for line in listed(shop.project)] == ["blend_up.1", "open_end.1"]
-    assert [line["verdict"] for line in lines] == ["ship", ""]
+    assert [line["verdict"].partition(":")[0] for line in lines] == ["ship", "invalid"]
     layer = browser.get("/experiments.json").json()["layers"][0]
     assert (layer["layer"], layer["free"]) == ("ranker", 0)
     assert [(holder["run"], holder["buckets"]) for holder in layer["holders"]] == [
@@ -70,7 +73,42 @@ def test_the_page_of_an_experiment_shows_the_newest_look_and_the_history(browser
     for words in ("Differences", "Over time", "Days since the first exposure", "Segments", "Split", "What it is", "History"):
         assert f"<h2>{words}</h2>" in text
     assert "<strong>Ship</strong>" in text
-    assert "Nobody has looked at it yet" in browser.get("/experiments/open_end").text
+
+
+def test_of_a_broken_split_the_page_shows_what_is_broken_and_no_figure_until_it_is_asked_to(browser):
+    text = browser.get("/experiments/open_end").text
+    assert "is not 50 : 50" in text
+    assert "<h2>Split</h2>" in text
+    assert "<h2>Differences</h2>" not in text
+    despite = re.search('href="([^"]*)">Show the figures despite it', text)[1]
+    assert "<h2>Differences</h2>" in browser.get(despite).text
+
+
+def test_an_earlier_look_is_a_link_away(browser):
+    text = browser.get("/experiments/blend_up").text
+    links = re.findall(r'href="(/experiments/blend_up\.1\?look=[^"]*)"', text)
+    untils = [browser.client.get(link.replace("?", ".json?")).json()["results"]["until"] for link in links]
+    assert untils == ["2026-11-04T20:00:00Z", "2026-11-07T20:00:00Z"]
+    browser.get("/experiments/blend_up?look=20200101T000000000000", status=404)
+
+
+def test_a_store_that_is_away_is_told(browser, shop, monkeypatch):
+    def away(_key):
+        raise Unavailable("the state store does not answer", remedy="look at the network")
+
+    monkeypatch.setattr(shop.project.target.state, "get", away)
+    text = browser.get("/experiments", status=503).text
+    assert "the state store does not answer" in text
+    assert "look at the network" in text
+    Balanced(text)
+
+
+def test_a_mistake_of_ours_is_told_without_its_inside(browser, monkeypatch, capsys):
+    monkeypatch.setattr(experiments, "listed", lambda *_, **__: 1 / 0)
+    text = browser.get("/experiments", status=500).text
+    assert "a mistake in Isthmus: ZeroDivisionError" in text
+    assert "division by zero" not in text
+    assert "division by zero" in capsys.readouterr().err
 
 
 def test_the_first_page_is_the_list(browser):
