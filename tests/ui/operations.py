@@ -113,18 +113,19 @@ def _log(project, folder):
     emit_stream(project, RANKINGS, [_answer(number, LINES[kind]) for number, kind in enumerate(ANSWERS)])
 
 
-SATISFIED = {"ranker@1": (200, 200), "ranker@2": (120, 200)}  # of 1,000 units of each gender: f, m
+SATISFIED = {"ranker@1": (200, 200), "ranker@2": (120, 200), "ranker@10": (100, 200)}  # of 1,000 units of each gender: f, m
 
 
 def looked(project, until):
-    """A look: the second version serves f worse, and every day has 1,000 of each; on the 6th nobody of f finds anything."""
+    """A look: each version serves f worse, the tenth follows on the 7th. Every day has 1,000 of each; on the 6th no f finds anything."""
     monitor = project.spec.monitors["served_alike"]
     days = [until - timedelta(days=back) for back in range(3)]
     cells = [
         *_cells("first", "", "", (0, 0)),
         *(cell for day in days for cell in _cells("day", f"{day}", "", (0 if day.day == 6 else 300, 300))),
     ]
-    cells += [cell for version, satisfied in SATISFIED.items() for cell in _cells("now", "", version, satisfied)]
+    versions = ["ranker@1", "ranker@2"] if until.day < 7 else ["ranker@2", "ranker@10"]
+    cells += [cell for version in versions for cell in _cells("now", "", version, SATISFIED[version])]
     return Snapshot(
         target="local",
         monitor=monitor.name,

@@ -48,7 +48,7 @@ def _looks(looks: Sequence[Snapshot]) -> list[str]:
     if not looks:
         return [kit.words("Nobody has looked yet.")]
     newest = looks[-1]
-    return [_verdict(newest), *newest_parts(newest), *over_time(looks), *versions_parts(newest)]
+    return [_verdict(newest), *newest_parts(newest), *over_time(looks), *versions_parts(looks)]
 
 
 def _verdict(newest: Snapshot) -> str:

@@ -8,6 +8,7 @@ from datetime import date
 import msgspec
 
 from ...experiments.monitors.snapshot import Figure, Row, Snapshot
+from ...experiments.monitors.units import version_order
 from ...project.monitor_specs import Alarms
 from ...reports import page as kit
 from ...reports import plots
@@ -100,19 +101,21 @@ def _by_day(figure: Figure, rows: Sequence[Row], alarms: Alarms) -> str:
     return _chart(figure, rows, _Across(dates(first, last), places), alarms)
 
 
-def versions_parts(seen: Snapshot) -> list[str]:
-    """Amplification: what one version after the other does to the groups; nothing where one alone answered."""
-    versions = seen.labels("version")
+def versions_parts(looks: Sequence[Snapshot]) -> list[str]:
+    """Amplification: what one version after the other does to the groups, each as the newest look that has it says; of two at least."""
+    newest = {version: look for look in looks for version in look.labels("version")}
+    versions = sorted(newest, key=version_order)
     if len(versions) < 2:
         return []
     places = {version: float(place) for place, version in enumerate(versions)}
     ticks = [(place, version) for version, place in places.items()]
-    across = plots.Axis(label="version", low=-0.5, high=len(versions) - 0.5, ticks=ticks[:: -(-len(ticks) // 5)])
-    rows = [row for row in seen.rows if row.scope == "version"]
-    by = _Across(across, places)
-    drawn = [_chart(figure, mine, by, seen.alarm) for figure in _VERSIONED if (mine := [row for row in rows if row.figure == figure])]
+    axis = plots.Axis(label="version", low=-0.5, high=len(versions) - 0.5, ticks=ticks[:: -(-len(ticks) // 5)])
+    rows = [row for version in versions for row in newest[version].rows if (row.scope, row.of) == ("version", version)]
+    by, alarms = _Across(axis, places), looks[-1].alarm
+    drawn = [_chart(figure, mine, by, alarms) for figure in _VERSIONED if (mine := [row for row in rows if row.figure == figure])]
     words = (
-        "Each version's own answers of the last window, with 95 %. A group that loses from version to version is what a loop looks like."
+        "Each version's own answers in the newest window that it answered in, with 95 %. "
+        "A group that loses from one to the next is what a loop looks like."
     )
     return [kit.section("By version", kit.charts(*drawn), kit.words(words, "soft"))]
 
