@@ -5,6 +5,7 @@ A document without one is of format 0: none had a number then. A newer one is re
 
 from __future__ import annotations
 
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +23,21 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schem
 
 
 Kind = TypeVar("Kind", bound=StoredDocument)
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+_decoders: dict[type[msgspec.Struct], Any] = {}
+_first = threading.Lock()
+
+
+def decoder(kind: type[_Struct]) -> msgspec.json.Decoder[_Struct]:
+    """What decodes this kind, in any thread.
+
+    msgspec works out the fields of a struct at its first use; where two threads come first at once the process ends by SIGSEGV (0.22).
+    """
+    known = _decoders.get(kind)
+    if known is None:
+        with _first:
+            known = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+    return known  # type: ignore[no-any-return]  # a table cannot carry each kind's type
 
 
 def decode(data: bytes, kind: type[Kind], *, what: str, remedy: str = "restore it from a copy") -> Kind:
@@ -33,7 +49,8 @@ def decode(data: bytes, kind: type[Kind], *, what: str, remedy: str = "restore i
         written, known = schema_of(data), schema(kind)
         refuse_newer(what, written, known)
         if written == known:
-            return msgspec.json.decode(data, type=kind)
+            return decoder(kind).decode(data)
+        decoder(kind)
         return msgspec.convert(kind.upgraded(msgspec.json.decode(data), written) | {"schema": known}, kind, str_keys=True)
     except (msgspec.DecodeError, TypeError) as error:  # TypeError: JSON, but no object
         raise Invalid(f"{what} is damaged: {error}", remedy=remedy) from error

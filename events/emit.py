@@ -12,6 +12,7 @@ from functools import cache
 import msgspec
 
 from ..errors import NotFound
+from ..formats import decoder
 from ..project.specs import Attribute, Event
 from ..runtime import Project
 from ..times import utc_milliseconds
@@ -75,7 +76,7 @@ def _append(project: Project, stream: StreamSpec, check: Checker, rows: Sequence
 @cache
 def _event_checker(encoded: bytes) -> Checker:
     """Compiled once an event: specs hold dicts and are not hashable, their JSON is."""
-    event = msgspec.json.decode(encoded, type=Event)
+    event = decoder(Event).decode(encoded)
 
     def own_rules(moment: object, now: datetime) -> None:
         if not isinstance(moment, datetime):

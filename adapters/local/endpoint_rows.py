@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ...endpoints.port import EndpointSpec, VariantSpec
-from ...formats import StoredDocument
+from ...formats import StoredDocument, decoder
 from ...storage import Phase
 
 SCHEMA = """CREATE TABLE IF NOT EXISTS endpoints (
@@ -92,7 +92,7 @@ def read(connection: sqlite3.Connection, name: str) -> EndpointRow | None:
         instance=instance,
         version=version,
         port=port,
-        spec=msgspec.json.decode(spec, type=EndpointSpec),
+        spec=decoder(EndpointSpec).decode(spec),
         split=msgspec.json.decode(split, type=dict[str, Decimal]),
         folders=msgspec.json.decode(folders, type=dict[str, str]),
     )

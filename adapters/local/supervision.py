@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ...errors import Invalid, OutcomeUnknown, Refused, Unavailable
-from ...formats import decode
+from ...formats import decode, decoder
 from .endpoint_rows import Address, EndpointRow, Report, endpoint_folder
 from .files import make_folder, remove_tree, replacing
 from .http import Client
@@ -132,7 +132,7 @@ def ask(client: Client, found: Address, *, follow: bool, again: bool = False) ->
     response = client.request(method, path, headers=(("x-isthmus-key", found.key),), what="asking the router")
     if response.status != 200:
         raise Unavailable(f"the router's control route answered {response.status}")
-    return msgspec.json.decode(response.body, type=Report)
+    return decoder(Report).decode(response.body)
 
 
 def end(home: Path, name: str, *, within: float = 15.0) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from ...endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from ...endpoints.revision import identity, revision_of_variants
+from ...formats import decoder
 from ...storage import Phase
 from .names import PROJECT_LABEL
 
@@ -83,7 +84,7 @@ def described(spec: EndpointSpec, operations: Iterable[Any] = (), *, apart: Iter
 def intention(endpoint: Any) -> Intention:
     """What its description says; of a foreign one that nothing more is wanted than there is."""
     try:
-        return msgspec.json.decode(endpoint.description, type=Intention)
+        return decoder(Intention).decode(endpoint.description)
     except msgspec.MsgspecError:
         return Intention(isthmus=tuple(model.display_name for model in endpoint.deployed_models))
 

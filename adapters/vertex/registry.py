@@ -15,6 +15,7 @@ from typing import Any, final
 import msgspec
 
 from ...errors import AlreadyExists, Conflict, IsthmusError, NotFound
+from ...formats import decoder
 from ...pipelines.port import Approval, ModelVersion
 from ...storage import wait
 from ...target import Target
@@ -185,7 +186,7 @@ class VertexRegistry:
         state, now = self._target.state, self._target.clock()
         standing = state.get(key)
         if standing is not None:
-            claim = msgspec.json.decode(standing.value, type=_Claim)
+            claim = decoder(_Claim).decode(standing.value)
             if claim.holder != self._holder and claim.until > now:
                 return None
         try:
