@@ -272,7 +272,7 @@ _moment = click.DateTime()
 @command(
     changes=True,
     help="What VERSION (e.g. ranker@3) would have earned in place of what an endpoint served, from its logged answers: by its own scores, "
-    "with the features as they were known then, under the same rules and exploration.",
+    "with the features as they were known then, under the same rules.",
 )
 @click.argument("version")
 @click.option("--endpoint", metavar="NAME", help="Whose log. Default: the only endpoint that serves the model.")

@@ -66,6 +66,7 @@ def replayed_from(project: Project, question: Question, folder: Path, *, page: i
         version=f"{question.model}@{question.version}",
         endpoint=question.endpoint,
         objective=endpoint.objective,
+        explore=version.explore,
         since=question.window.since,
         until=question.window.until,
         answers=version.replayed,
@@ -81,6 +82,7 @@ class _Version:
 
     def __init__(self, project: Project, question: Question, model: LoadedModel) -> None:
         self._endpoint = project.spec.endpoints[question.endpoint]
+        self.explore = float(self._endpoint.explore) / 100
         self._spec, self._name, self._model = project.spec, f"{question.model}@{question.version}", model
         most = msgspec.structs.replace(self._endpoint, max_candidates=1 << 62)  # with those that were added for a pin
         self._shape = shape_of(project.spec, most)
@@ -111,15 +113,15 @@ class _Version:
             else:
                 self.left_out[UNDRAWN] += 1
                 self.undrawn += len(answer.places)
-                self.outside += outside(answer, arrangement)
+                self.outside += outside(answer, arrangement, self.explore)
 
     def weighed(self, answer: Answer, arrangement: Arrangement, scores: NDArray[np.float64], ends: NDArray[np.float64]) -> list[Row]:
-        places = likely(answer, arrangement)
+        places = likely(answer, arrangement, self.explore)
         if places is None:
             self.left_out[CHANGED] += 1
             return []
         self.replayed += 1
-        return rows_of(answer.unit, places, np.searchsorted(ends, scores, side="right"), answer.explore)
+        return rows_of(answer.unit, places, np.searchsorted(ends, scores, side="right"), self.explore)
 
     def _asked(self, answer: Answer) -> RankRequest | str:
         """The request as a gateway would read it now, or why it cannot be asked again."""

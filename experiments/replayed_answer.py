@@ -1,7 +1,7 @@
 """One logged answer under another version of the model: how likely the version shows each item where it was shown. Pure.
 
-The version ranks the same eligible candidates, under the same rules, with the same exploration. What is drawn does not depend on the
-order of a model, so a propensity that the rules as they are read now could not have given is seen, and the answer is left out.
+The version ranks the same eligible candidates, under the same rules. What is drawn does not depend on the order of a model, so a
+propensity that the rules as they are read now could not have given is seen, and the answer is left out.
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[in
     return [rule for rule in rules if not isinstance(rule, Block) and not (isinstance(rule, Pin) and rule.item not in standing)]
 
 
-def likely(answer: Answer, arrangement: Arrangement) -> list[Likely] | None:
-    """By place. None: the rules, as they are read now, could not have shown these items there with these propensities."""
+def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Likely] | None:
+    """By place, for the version with this exploration. None: the rules, as they are read now, could not have shown these items there with
+    these propensities.
+    """
     at_place = {place: (lane, number, at) for lane, number, place, at in filled(arrangement)}
     number_of = {entity_key(item): at for at, item in enumerate(answer.candidates)}
     every = []
@@ -69,7 +71,7 @@ def likely(answer: Answer, arrangement: Arrangement) -> list[Likely] | None:
         (lane, number, arranged_there), item = at_place[place.position], number_of[place.item]
         if not _could_be(place.propensity, lane, item, answer.explore, pinned=item == arranged_there):
             return None
-        probability = 1.0 if lane is None else chance(lane, number, item, answer.explore)
+        probability = 1.0 if lane is None else chance(lane, number, item, explore)
         every.append(Likely(place.position, probability / place.propensity, place.reward, item, lane, number))
     return every
 
@@ -88,8 +90,17 @@ def members(lane: Lane) -> frozenset[int]:
     return frozenset(lane.arranged) | {at for group, _ in lane.groups for at in group}
 
 
-def outside(answer: Answer, arrangement: Arrangement) -> float:
-    """Of an answer that was not drawn: how much of the version's probability, over the places, lies on items that were not shown there."""
-    at_place = {place: at for _, _, place, at in filled(arrangement)}
+def outside(answer: Answer, arrangement: Arrangement, explore: float) -> float:
+    """Of an answer that does not explore: the version's probability of other items than were shown, summed over the places."""
+    at_place = {place: (lane, number, at) for lane, number, place, at in filled(arrangement)}
     number_of = {entity_key(item): at for at, item in enumerate(answer.candidates)}
-    return sum(at_place.get(place.position) != number_of.get(place.item) for place in answer.places)
+    return sum(_other(at_place.get(place.position), number_of.get(place.item), explore) for place in answer.places)
+
+
+def _other(place: tuple[Lane | None, int, int] | None, item: int | None, explore: float) -> float:
+    if place is None or item is None:
+        return 1.0
+    lane, number, arranged_there = place
+    if lane is None or item not in members(lane):
+        return float(item != arranged_there)
+    return 1 - chance(lane, number, item, explore)

@@ -1,8 +1,8 @@
 """`isthmus models replay ranker@3`: what a registered version would have earned in place of those that answered, from what was logged.
 
 Each logged answer is asked again: the version's own predictor scores the logged candidates, with the features as they were known then, and
-the same rules, eligible items, parameters and exploration give the probability of each item that was shown. Clicks are taken to depend on
-the unit, the item and its position (the item-position model of Li et al. 2018), so places are weighed one by one.
+the same rules, eligible items and parameters, with the endpoint's `explore`, give the probability of each item that was shown. Clicks are
+taken to depend on the unit, the item and its position (the item-position model of Li et al. 2018), so places are weighed one by one.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class VersionReplay(StoredDocument, frozen=True, kw_only=True):
     version: str  # model@number
     endpoint: str
     objective: str
+    explore: float  # 0 .. 1, of the version: the endpoint's
     since: datetime
     until: datetime
     answers: int
@@ -62,7 +63,8 @@ class VersionReplay(StoredDocument, frozen=True, kw_only=True):
     def __str__(self) -> str:
         replay = self.replay
         span = f"{self.since:%Y-%m-%d %H:%M} .. {self.until:%Y-%m-%d %H:%M}"
-        head = f"{self.target:<7} {self.version} in place of what {self.endpoint} served   {self.objective} per place   {span}"
+        of = f"{self.objective} per place, explore {100 * self.explore:g} %"
+        head = f"{self.target:<7} {self.version} in place of what {self.endpoint} served   {of}   {span}"
         left = [f"  left out          {count:,} answers: {reason}" for reason, count in self.left_out.items()]
         return "\n".join([head, *self._figures(), f"  worth             {self._worth()}", *left]) if replay.rows else head
 

@@ -48,7 +48,7 @@ def wanted_scores(number, items):
     return [0.1 + liked(number, item) ** 2 for item in items]
 
 
-def shown_by(scores, items, rng, rules=RULES):
+def shown_by(scores, items, rng, rules=RULES, explore=EXPLORE):
     of = Candidates(
         items=items,
         scores=scores,
@@ -58,12 +58,12 @@ def shown_by(scores, items, rng, rules=RULES):
         slots=SLOTS,
         maximise=True,
     )
-    return of, drawn(rules, RULEBOOK, of, {}, explore=EXPLORE, rng=rng)
+    return of, drawn(rules, RULEBOOK, of, {}, explore=explore, rng=rng)
 
 
-def logged(number, rng, rules=RULES):
+def logged(number, rng, rules=RULES, explore=EXPLORE):
     items = [*rng.sample([item for item in ITEMS if item != 3], 8), 3]  # nobody sent 3: it is there for its pin
-    of, outcome = shown_by(logging_scores(items), items, rng, rules)
+    of, outcome = shown_by(logging_scores(items), items, rng, rules, explore)
     places = [
         Place(str(place.item), place.position, place.propensity, float(rng.random() < chance(number, place))) for place in outcome.places
     ]
@@ -75,7 +75,7 @@ def logged(number, rng, rules=RULES):
         slots=SLOTS,
         request={},
         eligible=None if outcome.overruled.eligible is None else list(outcome.overruled.eligible),
-        explore=EXPLORE,
+        explore=explore,
         parameters={},
         rules_digest="rules",
         places=places,
@@ -96,14 +96,14 @@ class Judged(msgspec.Struct, frozen=True):
     unruled: float  # IPS as if there were no rules
 
 
-def judged(rng, answers, samples):
-    """One log of so many answers, each of another person."""
+def judged(rng, answers, samples, explore=EXPLORE):
+    """One log of so many answers with this exploration, each of another person, for the wanted model with the world's."""
     accounts, itself, plain = Accounts(), [], []
     for number in range(answers):
-        answer = logged(number, rng)
+        answer = logged(number, rng, explore=explore)
         scores = wanted_scores(number, answer.candidates)
         tenths = np.searchsorted(ENDS, scores, side="right")
-        accounts.add(rows_of(answer.unit, likely(answer, under(answer, scores)), tenths, EXPLORE))
+        accounts.add(rows_of(answer.unit, likely(answer, under(answer, scores), EXPLORE), tenths, EXPLORE))
         itself += [chance(number, place) for place in shown_by(scores, answer.candidates, rng)[1].places]
         plain += without_rules(answer, scores)
     return Judged(by_unit(accounts.sums(), accounts.units, samples=samples, seed=1), np.mean(itself), np.mean(plain))

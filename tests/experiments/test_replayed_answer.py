@@ -34,6 +34,14 @@ def test_under_pin_reserve_boost_and_cap_each_estimate_is_what_the_model_earns_i
     assert abs(z([log.replay.logged - log.earned for log in logs])) > 10
 
 
+def test_a_log_that_was_all_drawn_tells_of_a_version_that_explores_less():
+    rng = Random(20261129)
+    drawn = [judged(rng, 40, 10, explore=1.0) for _ in range(LOGS)]
+    for estimate in (lambda r: r.value, lambda r: r.doubly_robust.value):
+        assert abs(z([estimate(log.replay) - log.earned for log in drawn])) < 3
+    assert abs(z([log.replay.logged - log.earned for log in drawn])) > 10
+
+
 def test_propensities_that_ignore_the_rules_miss_it_by_far(logs):
     assert abs(z([log.unruled - log.earned for log in logs])) > 10
 
@@ -49,22 +57,22 @@ def test_the_version_that_answered_has_weight_one_everywhere(rules):
     rng = Random(3)
     for number in range(50):
         answer = logged(number, rng, rules)
-        places = likely(answer, under(answer, logging_scores(answer.candidates), rules))
+        places = likely(answer, under(answer, logging_scores(answer.candidates), rules), EXPLORE)
         assert [place.weight for place in places] == pytest.approx([1.0] * len(answer.places))
 
 
 def test_probabilities_of_who_may_stand_at_a_place_sum_to_one_by_tenths_too():
     answer = logged(1, Random(4))
     scores = wanted_scores(1, answer.candidates)
-    rows = rows_of("v1", likely(answer, under(answer, scores)), np.arange(9) % 10, EXPLORE)
+    rows = rows_of("v1", likely(answer, under(answer, scores), EXPLORE), np.arange(9) % 10, EXPLORE)
     assert [row.mass.sum() for row in rows] == pytest.approx([1.0] * len(rows))
 
 
 def test_an_answer_that_the_rules_as_they_are_read_now_could_not_give_is_seen():
     answer = logged(1, Random(7))
     other = [rule for rule in RULES if not isinstance(rule, Reserve)]
-    assert likely(answer, under(answer, logging_scores(answer.candidates))) is not None
-    assert likely(answer, under(answer, logging_scores(answer.candidates), other)) is None
+    assert likely(answer, under(answer, logging_scores(answer.candidates)), EXPLORE) is not None
+    assert likely(answer, under(answer, logging_scores(answer.candidates), other), EXPLORE) is None
 
 
 def test_who_is_eligible_comes_from_the_log_and_not_from_a_rule_that_reads_what_is_known_now():
@@ -83,8 +91,10 @@ def test_of_an_answer_that_does_not_explore_the_share_is_counted_that_lies_on_wh
     first, second = answer.candidates[:2]
     places = [Place(str(first), 1, 1.0, 0.0), Place(str(second), 2, 1.0, 1.0)]
     shown = msgspec.structs.replace(answer, places=places, explore=0.0)
-    assert outside(shown, under(shown, [9.0, 8.0, *[0.0] * 7], ())) == 0
-    assert outside(shown, under(shown, [8.0, 9.0, *[0.0] * 7], ())) == 2
+    same, swapped = (under(shown, [*first_two, *[0.0] * 7], ()) for first_two in ([9.0, 8.0], [8.0, 9.0]))
+    assert [outside(shown, arrangement, 0.0) for arrangement in (same, swapped)] == [0, 2]
+    assert outside(shown, same, 0.9) == pytest.approx(2 * (0.9 - 0.9 / 9))
+    assert outside(shown, swapped, 0.9) == pytest.approx(2 * (1 - 0.9 / 9))
 
 
 def test_units_are_counted_once_and_pages_add_up():
@@ -92,7 +102,9 @@ def test_units_are_counted_once_and_pages_add_up():
     rows = []
     for number in range(40):
         answer = logged(number % 20, rng)
-        rows += rows_of(answer.unit, likely(answer, under(answer, wanted_scores(1, answer.candidates))), np.arange(9) % 10, EXPLORE)
+        rows += rows_of(
+            answer.unit, likely(answer, under(answer, wanted_scores(1, answer.candidates)), EXPLORE), np.arange(9) % 10, EXPLORE
+        )
     whole.add(rows)
     for start in range(0, len(rows), 7):
         parts.add(rows[start : start + 7])

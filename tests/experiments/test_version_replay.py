@@ -98,7 +98,7 @@ def test_another_version_is_weighed_by_its_own_order_under_the_same_exploration(
     assert other.replay.value == pytest.approx(sum(w * row["reward"] for w, row in zip(weights, rows, strict=True)) / len(rows))
     assert other.replay.self_normalised.value == pytest.approx(other.replay.value * len(rows) / sum(weights))
     assert other.replay.difference.low > 0, "it puts on top what is clicked"
-    assert "ranker@2 in place of what ranker served   ctr per place" in str(other)
+    assert "ranker@2 in place of what ranker served   ctr per place, explore 50 %" in str(other)
     assert "left out" not in str(other)
 
 
@@ -127,10 +127,10 @@ def test_what_cannot_be_replayed_is_left_out_by_its_reason_and_refused_where_not
     before = {"since": EARLIER, "until": EARLIER + timedelta(hours=1)}
     nothing = replayed(project, "ranker@2", **before)
     assert nothing.left_out == {reason: 1 for _, reason in cases}
-    assert (nothing.answers, nothing.outside) == (0, 1.0)
-    with pytest.raises(Refused, match=r"100 % of ranker@2's probability lies on what was not shown; 1 answers: of a gateway"):
+    assert (nothing.answers, nothing.outside) == (0, 1 - EXPLORE / 4)
+    with pytest.raises(Refused, match=r"87\.5 % of ranker@2's probability lies on what was not shown; 1 answers: of a gateway"):
         require_some(nothing)
-    assert replayed(project, "ranker@1", **before).outside == 0, "it shows what was shown"
+    assert replayed(project, "ranker@1", **before).outside == EXPLORE - EXPLORE / 4, "it shows what was shown, unless it explores"
 
 
 def test_what_was_known_at_a_moment_is_what_a_training_set_has_of_it(project):
