@@ -43,14 +43,14 @@ _FIELDS: dict[str, Callable[[Listed], tuple[str | None, ...]]] = {  # what --whe
 }
 
 
-def list_runs(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> tuple[Listed, ...]:
-    """Training runs that ended, oldest first; damaged records are left out.
+def list_runs(project: Project, *, sort: str | None = None, where: Sequence[str] = (), newest: int | None = None) -> tuple[Listed, ...]:
+    """Training runs that ended, oldest first; damaged records are left out. `newest`: only among so many.
 
     `sort`: a figure, best first, runs without it last. `where`: FIELD=VALUE, all of which must hold. Invalid: an unknown figure or field.
     """
     wanted = conditions(sort, where)
     blobs = project.target.blobs
-    listed = [Listed(run=run, notes=notes.read(blobs, run.name)) for run in runs.list_runs(project)]
+    listed = [Listed(run=run, notes=notes.read(blobs, run.name)) for run in runs.list_runs(project, newest=newest)]
     chosen = [entry for entry in listed if all(holds(entry) for holds in wanted)]
     return tuple(chosen if sort is None else sorted(chosen, key=lambda entry: _badness(entry.run, sort)))
 

@@ -59,13 +59,15 @@ def _age(name: str) -> tuple[int, str]:
     return (int(digits) if digits.isdigit() else 0, name)
 
 
-def list_runs(project: Project) -> tuple[Run, ...]:
-    """Every training run that ended, oldest first; damaged records are left out."""
-    return _all(project.target.blobs)
+def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]:
+    """The training runs that ended, oldest first; damaged records are left out. `newest`: so many of them at most."""
+    return _all(project.target.blobs, newest)
 
 
-def _all(blobs: BlobStore) -> tuple[Run, ...]:
-    return tuple(run for name in names(blobs) if (run := records.peek(blobs, name)))
+def _all(blobs: BlobStore, newest: int | None = None) -> tuple[Run, ...]:
+    every = names(blobs)
+    wanted = every if newest is None else every[max(0, len(every) - newest) :]
+    return tuple(run for name in wanted if (run := records.peek(blobs, name)))
 
 
 def get_run(project: Project, name: str) -> Run:

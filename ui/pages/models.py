@@ -17,10 +17,12 @@ from ...runtime import Project
 from ..reads import Reads, Unread
 from ..view import View
 
+_RUNS = 200  # that are read to find which made a version
+
 
 class ModelsData(msgspec.Struct, frozen=True, kw_only=True):
     versions: list[ModelVersion] | Unread  # as `isthmus models list --json`
-    runs: dict[str, str]  # version -> the newest run that became it
+    runs: dict[str, str]  # version -> the newest run that became it, of the newest 200
     served: dict[str, list[str]]  # version -> `endpoint variant`
     promotions: list[Promotion] | Unread
     unread: tuple[Unread, ...]
@@ -29,7 +31,7 @@ class ModelsData(msgspec.Struct, frozen=True, kw_only=True):
 def page(project: Project, _query: Mapping[str, str]) -> View:
     reads = Reads()
     versions = reads.of("versions", lambda: models.versions(project))
-    trained = reads.of("runs", lambda: runs.list_runs(project))
+    trained = reads.of("runs", lambda: runs.list_runs(project, newest=_RUNS))
     promotions = reads.of("promotions", lambda: _promotions(project, () if isinstance(versions, Unread) else versions))
     data = ModelsData(
         versions=versions,

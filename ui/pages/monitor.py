@@ -9,6 +9,7 @@ import msgspec
 from ...experiments.monitors import monitor, snapshot
 from ...experiments.monitors.snapshot import Snapshot
 from ...experiments.monitors.text import meanings
+from ...project.monitor_specs import Alarms
 from ...reports import page as kit
 from ...runtime import Project
 from ..forms import Form
@@ -53,6 +54,8 @@ def _looks(looks: Sequence[Snapshot]) -> list[str]:
 
 def _verdict(newest: Snapshot) -> str:
     seen = f"{newest.since} to {newest.until}, {newest.units:,} active units"
+    if newest.alarm == Alarms():
+        return kit.verdict(["No limit is set, so nothing is an alarm", seen])
     if not newest.alarms:
         return kit.verdict(["No alarm", seen], "pass")
     number = len(newest.alarms)

@@ -12,10 +12,11 @@ from ...pipelines.run_list import Listed, comparable, conditions, figure, flat, 
 from ...reports import page as kit
 from ...runtime import Project
 from ..forms import Field, Form
-from ..reads import Reads, Unread
+from ..reads import Reads, Unread, whole
 from ..view import View
 from .models import version_link
 
+_NEWEST, _MOST = 100, 10_000
 _SORTS = ("", "auc", "ndcg@10", "log_loss", "calibration", "auc_vs_champion")
 
 
@@ -25,16 +26,16 @@ class RunsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Query: `sort`, a figure, and `where`, FIELD=VALUE with blanks between several. Invalid: another one."""
+    """Query: `sort`, a figure, `where`, FIELD=VALUE with blanks between several, `newest`, how many are read. Invalid: another one."""
     sort, where = query.get("sort") or None, query.get("where", "").split()
     conditions(sort, where)
-    reads = Reads()
-    read = reads.of("the runs", lambda: list_runs(project, sort=sort, where=where))
+    newest, reads = whole(query, "newest", default=_NEWEST, most=_MOST), Reads()
+    read = reads.of("the runs", lambda: list_runs(project, sort=sort, where=where, newest=newest))
     listed: Sequence[Listed] = () if isinstance(read, Unread) else read
     return View(
         title="Runs",
-        below=f"Training runs on {project.target.name} that have ended, {f'best {sort} first' if sort else 'oldest first'}.",
-        parts=(*reads.box(), _choice(sort, where), *_table(listed, sort, read=not isinstance(read, Unread)), *_compare(listed)),
+        below=f"The newest {newest:,} training runs on {project.target.name} that have ended, {_order(sort)}.",
+        parts=(*reads.box(), _choice(sort, where, newest), *_table(listed, sort, read=not isinstance(read, Unread)), *_compare(listed)),
         data=RunsData(runs=[flat(entry.run, entry.notes) for entry in listed], unread=tuple(reads.unread)),
     )
 
@@ -43,12 +44,17 @@ def path(run: str) -> str:
     return f"/runs/{quote(run, safe='')}"
 
 
-def _choice(sort: str | None, where: Sequence[str]) -> Form:
+def _order(sort: str | None) -> str:
+    return f"best {sort} first" if sort else "oldest first"
+
+
+def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
     sorts = tuple((name, name or "oldest first") for name in dict.fromkeys((*_SORTS, sort or "")))
     hint = "model=logistic gate=pass tag=..."
     fields = (
         Field(name="sort", label="Sort", kind="choice", value=sort or "", choices=sorts),
         Field(name="where", label="Only where", value=" ".join(where), hint=hint),
+        Field(name="newest", label="Of the newest", kind="number", value=f"{newest}", hint="two documents are read of each"),
     )
     return Form(action="/runs", button="Show", fields=fields, get=True)
 
