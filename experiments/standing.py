@@ -128,7 +128,7 @@ def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
         units=None if units is None else sum(units.values()),
         since=run.started if run else last.at if last else None,
         metric=", ".join(experiment.metric),
-        verdict=seen.headline if seen else "",
+        verdict=f"{seen.headline}{': the split' * seen.split.alarm}" if seen else "",
         owner=experiment.owner,
     )
 

@@ -80,7 +80,7 @@ def _wrong_files(error: ProjectError) -> View:
     return View(
         title="The project's files are wrong",
         below="These pages show what the files say. They come back once `isthmus validate` has nothing to say.",
-        parts=(page.table(["where", "what", "what to do"], rows, wordy=1),),
+        parts=(page.table(["where", "what", "what to do"], rows, wordy=(1, 2)),),
         data={"error": {"kind": type(error).__name__, "message": error.message, "problems": error.problems}},
     )
 

@@ -59,7 +59,7 @@ def test_the_list_has_what_the_console_says_of_each_run_without_asking_the_log(b
         blind.setattr(type(shop.project.target.warehouse), "query", None)
         lines = browser.get("/experiments.json").json()["experiments"]
     assert [line["run"] for line in lines] == [line.run for line in listed(shop.project)] == ["blend_up.1", "open_end.1"]
-    assert [line["verdict"].partition(":")[0] for line in lines] == ["ship", "invalid"]
+    assert [line["verdict"] for line in lines] == ["ship", "invalid: the split"]
     layer = browser.get("/experiments.json").json()["layers"][0]
     assert (layer["layer"], layer["free"]) == ("ranker", 0)
     assert [(holder["run"], holder["buckets"]) for holder in layer["holders"]] == [

@@ -102,8 +102,8 @@ def _errors(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
 
 def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
     if _errors(data.problems) or not data.text:
-        rows = [[f"{problem.file}:{problem.line}", problem.message, problem.remedy or ""] for problem in data.problems]
-        table = kit.table(["where", "what", "what to do"], rows, wordy=1)
+        rows = [[f"{problem.file}:{problem.line}", problem.message, problem.remedy or ""] for problem in _errors(data.problems)]
+        table = kit.table(["where", "what", "what to do"], rows, wordy=(1, 2))
         text = kit.section("As it would be written", kit.code(data.text)) if data.text else ""
         return (kit.verdict(["It cannot be committed as it is"], "fail"), table, text)
     told = [problem.message for problem in data.problems if problem.file == data.file]
