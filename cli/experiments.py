@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from .clocked import opened
 from .console import Console, command, relative
 from .tables import grid
-
-if TYPE_CHECKING:
-    from ..runtime import Project
 
 
 @click.group(help="A/B tests: start, ramp and stop a run, compare its arms, say how long one takes.")
@@ -32,18 +27,6 @@ def _per_day(_context: click.Context, _parameter: click.Parameter, value: str | 
     if not count:
         raise click.BadParameter(f"{value!r} is not a number of units a day: write 8000/day")
     return count
-
-
-@contextmanager
-def _opened(console: Console) -> Iterator[Project]:
-    """By the simulated clock, where the target has one."""
-    from ..experiments.simulation.clock import on_simulated_clock
-
-    with console.open() as project:
-        clocked = on_simulated_clock(project)
-        if clocked is not project:
-            console.say(f"simulated clock {clocked.wall():%Y-%m-%d %H:%M} UTC")
-        yield clocked
 
 
 class Percent(click.ParamType[Decimal]):
@@ -66,7 +49,7 @@ _because = click.option("--because", required=True, metavar="TEXT", help="Why. I
 def start(console: Console, name: str) -> None:
     from ..experiments.experiment import start as begin
 
-    with _opened(console) as project:
+    with opened(console) as project:
         console.would({"start": name}, f"{project.target.name:<7} start {name}")
         console.result(begin(project, name))
     console.next(f"experiment status {name}")
@@ -79,7 +62,7 @@ def start(console: Console, name: str) -> None:
 def ramp(console: Console, name: str, percent: Decimal, because: str) -> None:
     from ..experiments.experiment import ramp as change
 
-    with _opened(console) as project:
+    with opened(console) as project:
         console.would({"ramp": name, "percent": percent}, f"{project.target.name:<7} ramp {name} to {percent} %")
         console.result(change(project, name, percent, because=because))
 
@@ -91,7 +74,7 @@ def ramp(console: Console, name: str, percent: Decimal, because: str) -> None:
 def stop(console: Console, name: str, ship: str | None, because: str) -> None:
     from ..experiments.experiment import stop as end
 
-    with _opened(console) as project:
+    with opened(console) as project:
         console.would({"stop": name, "ship": ship}, f"{project.target.name:<7} stop {name}{f' and ship {ship}' if ship else ''}")
         console.result(end(project, name, because=because, ship=ship))
     if ship:
@@ -104,7 +87,7 @@ def stop(console: Console, name: str, ship: str | None, because: str) -> None:
 def close(console: Console, name: str, *, everybody: bool) -> None:
     from ..experiments.closing import close as bring_home
 
-    with _opened(console) as project:
+    with opened(console) as project:
         console.would({"close": name}, f"{project.target.name:<7} close {name}")
         if not console.dry_run:
             console.say("it may take some minutes; stopped or killed, run it again and it goes on")
@@ -119,7 +102,7 @@ def close(console: Console, name: str, *, everybody: bool) -> None:
 def status(console: Console, name: str) -> None:
     from ..experiments.standing import status as look
 
-    with _opened(console) as project:
+    with opened(console) as project:
         console.result(look(project, name))
 
 
@@ -129,7 +112,7 @@ def history(console: Console, name: str | None) -> None:
     from ..experiments.answers import history_text
     from ..experiments.experiment import history as changes_of
 
-    with _opened(console) as project:
+    with opened(console) as project:
         changes = changes_of(project, name)
         console.result(changes, history_text(changes))
 
@@ -139,7 +122,7 @@ def history(console: Console, name: str | None) -> None:
 def audit(console: Console, name: str) -> None:
     from ..experiments.audit import audit as judge
 
-    with _opened(console) as project:
+    with opened(console) as project:
         seen = judge(project, name)
         console.result(seen)
     if not seen.sound:
@@ -150,7 +133,7 @@ def audit(console: Console, name: str) -> None:
 def list_(console: Console) -> None:
     from ..experiments.standing import listed
 
-    with _opened(console) as project:
+    with opened(console) as project:
         lines = listed(project)
         head = ("run", "layer", "state", "share", "units", "since", "metric", "verdict", "owner")
         rows = [
@@ -178,7 +161,7 @@ def list_(console: Console) -> None:
 def results(console: Console, name: str, as_of: datetime | None, last: bool, despite_split: bool) -> None:
     from ..experiments.comparing import results as compare
 
-    with _opened(console) as project:
+    with opened(console) as project:
         moment = as_of.replace(tzinfo=UTC) if as_of else None
         console.result(compare(project, name, as_of=moment, last=last, despite_split=despite_split))
     console.next(f"experiment report {name}")
@@ -202,7 +185,7 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str | No
 def power(console: Console, name: str, units: int | None, days: int, control: float | None) -> None:
     from ..experiments.comparing import power as sized
 
-    with _opened(console) as project:
+    with opened(console) as project:
         console.result(sized(project, name, units_per_day=units, days=days, control=control))
 
 
@@ -212,7 +195,7 @@ def power(console: Console, name: str, units: int | None, days: int, control: fl
 def report(console: Console, name: str, despite_split: bool) -> None:
     from ..experiments.comparing import report as write
 
-    with _opened(console) as project:
+    with opened(console) as project:
         written = write(project, name, despite_split=despite_split)
         console.result({"page": str(written)}, f"page   {relative(written)}")
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
+from .clocked import opened
 from .console import Console, command
 from .tables import grid
 
@@ -28,7 +29,7 @@ def monitor() -> None: ...
 def show(console: Console, name: str, as_of: datetime | None, last: bool) -> None:
     from ..experiments.monitors.monitor import beside, look
 
-    with console.open() as project:
+    with opened(console) as project:
         seen = look(project, name, as_of=as_of.replace(tzinfo=UTC) if as_of else None, last=last)
         console.result(seen)
         other = beside(project.spec.monitors, name)
@@ -40,7 +41,7 @@ def show(console: Console, name: str, as_of: datetime | None, last: bool) -> Non
 def list_(console: Console) -> None:
     from ..experiments.monitors.monitor import listed
 
-    with console.open() as project:
+    with opened(console) as project:
         lines = listed(project)
     head = ("monitor", "endpoint", "groups", "by", "days", "looked at", "alarms")
     rows = [

@@ -29,7 +29,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """Days are UTC's. What happened before `ends` is counted, and outcomes that are known at `known`; both are the moment asked for."""
 
     since: date
-    until: date  # included: that of the last moment counted, which is over only where it is asked at midnight
+    until: date  # included: the last that has begun before the moment; it is over only where that is midnight
     first: date
     length: timedelta
     ends: datetime
@@ -49,7 +49,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
     """Invalid: the endpoint has answered nobody before the moment."""
     ends, known = _counted(project, monitor, moment)
-    until = (ends - _MILLISECOND).date()
+    until = (moment - _MILLISECOND).date()
     return Reading(
         since=until - monitor.window + _DAY,
         until=until,

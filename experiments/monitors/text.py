@@ -88,12 +88,13 @@ def _over_all(seen: Snapshot) -> Iterator[str]:
 
 
 def _by_version(seen: Snapshot) -> Iterator[str]:
-    """The figure that decides, where more than one version answered."""
+    """The figure that decides, of the group where it is largest, where more than one version answered."""
     figures: tuple[Figure, ...] = ("satisfied_ratio",) if seen.kind == "units" else ("gini", "shown_to_organic")
     versions = seen.labels("version")
     for version in versions if len(versions) > 1 else ():
-        rows = [row for figure in figures for row in seen.of(figure, scope="version", of=version).values()]
-        told = [f"{_named(row)} {_ranged(row)}{_alarm(row)}" for row in rows if row.low is not None]
+        sure = [[row for row in seen.of(name, scope="version", of=version).values() if row.low is not None] for name in figures]
+        largest = [max(rows, key=lambda row: row.value) for rows in sure if rows]
+        told = [f"{_named(row)} {_ranged(row)}{_alarm(row)}" for row in largest]
         if told:
             yield f"  {version:<15} {'   '.join(told)}"
 

@@ -1,10 +1,13 @@
 """A world whose truth is known, end to end: a model that knows only who likes everything has the better AUC, and no ranking."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 
 import isthmus as im
 from isthmus.experiments.audit import audit
+from isthmus.experiments.monitors.monitor import look
 from isthmus.experiments.simulation.clock import on_simulated_clock
 from isthmus.pipelines import runs
 from isthmus.pipelines.compare import compare
@@ -58,6 +61,13 @@ def test_the_demo_s_visitors_are_counted_in_the_arms_that_their_hash_says(demo, 
         assert (judged[name].units, judged[name].differ, judged[name].outside, judged[name].lost) == (visits["units"], 0, 0, 0)
     assert (visits["failed"], visits["rejected"], visits["undelivered"]) == ({}, {}, 0)
     assert (demo["url"], shop.target.endpoints.observe("home")) == (None, None), "the endpoint that it started is gone"
+
+
+def test_the_demo_s_monitors_see_its_simulated_days_with_clicks(demo, shop):
+    alike, bias = (look(on_simulated_clock(shop), name) for name in ("countries_alike", "category_bias"))
+    assert set(alike.of("mix")) == {"JP", "TW", "US"}
+    assert alike.until == bias.until == on_simulated_clock(shop).now().date() - timedelta(days=1)
+    assert 0 < bias.of("calibration")[""].count <= demo["tested"]["visits"]["sent"]["click"]
 
 
 def test_the_gate_fails_a_model_that_is_better_by_auc_and_ranks_worse(shop):
