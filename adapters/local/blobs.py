@@ -16,10 +16,10 @@ from ...times import utc_milliseconds
 from ..common.blob_names import BlobNames, listed_below, parts_of, uploaded
 from .errors import translated
 from .files import TEMPORARY, replacing, sync_folder
-from .home import home
+from .home import COUNTERS, LOCAL, home
 
 # what other adapter files keep in the same folder, with their own rules for writing it
-_OTHERS = frozenset({"warehouse", "local.db", "local.db-wal", "local.db-shm", "local.db-journal", "lock"})
+_OTHERS = frozenset({"warehouse", "lock", *(f"{name}{end}" for name in (LOCAL, COUNTERS) for end in ("", "-wal", "-shm", "-journal"))})
 
 
 @final

@@ -1,14 +1,18 @@
 """Counters in SQLite: a row a number, and one a unit that says until when its numbers are needed.
 
-An answer waits for its count, so no count waits for the disk: that took 4 ms of it, where a kill loses nothing either way.
+In a file of their own, as others that write hold local.db until the disk has it, and an answer waits for its count: so no count waits for
+the disk either. A kill loses none.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from sqlite3 import Connection
 from typing import final
+
+import msgspec
 
 from ...storage import Phase, Resource
 from ...target import Target
@@ -16,9 +20,11 @@ from ...times import epoch_milliseconds
 from ..common.counters import KIND, not_found
 from . import inventory
 from .errors import translated
+from .home import COUNTERS
 from .sqlite import Database
 
 _SCHEMA = """
+CREATE TABLE IF NOT EXISTS counted_endpoints (endpoint TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unit_counts (
     endpoint TEXT NOT NULL, unit TEXT NOT NULL, name TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (endpoint, unit, name)
 ) WITHOUT ROWID;
@@ -27,7 +33,15 @@ CREATE TABLE IF NOT EXISTS counted_units (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS counted_until ON counted_units (until);
 """
-_SWEPT = 4  # units that one `add` looks after: more than it makes
+# a statement each, as every one is a moment in which another thread may take the interpreter
+_NEEDED = "INSERT OR REPLACE INTO counted_units SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM counted_endpoints WHERE endpoint = ?)"
+_ADDED = """
+INSERT INTO unit_counts SELECT ?, ?, key, value FROM json_each(?) WHERE true
+ON CONFLICT DO UPDATE SET count = count + excluded.count
+"""
+_FORGOTTEN = "DELETE FROM unit_counts WHERE endpoint = ? AND unit = ? AND name IN (SELECT value FROM json_each(?))"
+_BETWEEN, _SWEPT = 1.0, 1_000  # seconds between two looks for units whose time is over, and how many of them one takes
+_encode = msgspec.json.Encoder().encode
 
 
 @final
@@ -35,47 +49,48 @@ class LocalCounters:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._calls = target.calls
-        self._database = Database(target, inventory.SCHEMA + _SCHEMA, synced=False)
+        self._database = Database(target, _SCHEMA, file=COUNTERS, synced=False)
+        self._sweep_at = 0.0  # monotonic
 
     def apply(self, endpoint: str) -> None:
         if self.observe(endpoint) is None:
             with self._calls.mutating("counters.apply", endpoint):
-                inventory.record(self._target, KIND, endpoint)
+                inventory.record(self._target, KIND, endpoint)  # first: what a crash leaves is listed
+                with self._database.transaction(f"making counters of {endpoint}") as db:
+                    db.execute("INSERT OR IGNORE INTO counted_endpoints VALUES (?)", (endpoint,))
 
     def observe(self, endpoint: str) -> Phase | None:
         self._calls.reading("counters.observe", endpoint)
         with translated(f"looking at counters of {endpoint}"):
-            return "ready" if self._is_there(self._database.connection, endpoint) else None
+            return "ready" if _is_there(self._database.connection, endpoint) else None
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
         self._calls.reading("counters.get", endpoint)
         db = self._database.connection
         with translated(f"reading counters of {endpoint}"):
             counts = dict(db.execute("SELECT name, count FROM unit_counts WHERE endpoint = ? AND unit = ?", (endpoint, unit)).fetchall())
-            if not counts and not self._is_there(db, endpoint):
+            if not counts and not _is_there(db, endpoint):
                 raise not_found(endpoint)
         return counts
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
         with self._calls.mutating("counters.add", endpoint), self._database.transaction(f"counting for {endpoint}") as db:
-            if not self._is_there(db, endpoint):
+            if time.monotonic() > self._sweep_at:
+                self._sweep_at = time.monotonic() + _BETWEEN
+                _sweep(db, epoch_milliseconds(self._target.clock()))
+            if not db.execute(_NEEDED, (endpoint, unit, epoch_milliseconds(until), endpoint)).rowcount:
                 raise not_found(endpoint)
-            _sweep(db, epoch_milliseconds(self._target.clock()))
-            db.executemany(
-                "INSERT INTO unit_counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-                [(endpoint, unit, name, amount) for name, amount in amounts.items()],
-            )
-            db.executemany(
-                "DELETE FROM unit_counts WHERE endpoint = ? AND unit = ? AND name = ?", [(endpoint, unit, name) for name in forget]
-            )
-            db.execute("INSERT OR REPLACE INTO counted_units VALUES (?, ?, ?)", (endpoint, unit, epoch_milliseconds(until)))
-
-    def _is_there(self, db: Connection, endpoint: str) -> bool:
-        where = (self._target.profile.project, KIND, endpoint)
-        return db.execute("SELECT 1 FROM resources WHERE project = ? AND kind = ? AND name = ?", where).fetchone() is not None
+            if amounts:
+                db.execute(_ADDED, (endpoint, unit, _encode(amounts).decode()))
+            if forget:
+                db.execute(_FORGOTTEN, (endpoint, unit, _encode(list(forget)).decode()))
 
     def close(self) -> None:
         self._database.close()
+
+
+def _is_there(db: Connection, endpoint: str) -> bool:
+    return db.execute("SELECT 1 FROM counted_endpoints WHERE endpoint = ?", (endpoint,)).fetchone() is not None
 
 
 def _sweep(db: Connection, now: int) -> None:
@@ -86,10 +101,10 @@ def _sweep(db: Connection, now: int) -> None:
 
 def delete(target: Target, resource: Resource) -> None:
     """The Inventory's. Absent is success."""
-    database = Database(target, _SCHEMA)
+    database = Database(target, _SCHEMA, file=COUNTERS)
     try:
         with database.transaction(f"deleting counters of {resource.name}") as db:
-            for table in ("unit_counts", "counted_units"):
+            for table in ("unit_counts", "counted_units", "counted_endpoints"):
                 db.execute(f"DELETE FROM {table} WHERE endpoint = ?", (resource.name,))
     finally:
         database.close()

@@ -16,7 +16,8 @@ from ...storage import make_private
 from ...target import Target
 from .errors import translated
 
-FORMAT = 1  # of local.db, its `user_version`: its tables, and the columns that hold JSON. Raise it with a step in `_migrate`
+LOCAL, COUNTERS = "local.db", "counters.db"
+FORMAT = 1  # of both, their `user_version`: their tables, and the columns that hold JSON. Raise it with a step in `_migrate`
 PATIENCE = 30  # seconds that a connection waits for another process's write
 
 
@@ -29,17 +30,17 @@ def home(target: Target) -> Path:
     return folder
 
 
-def database(folder: Path) -> sqlite3.Connection:
-    """A connection to `local.db` in a home: WAL, autocommit (write transactions are explicit: BEGIN IMMEDIATE), 30 s of patience.
+def database(folder: Path, file: str = LOCAL) -> sqlite3.Connection:
+    """A connection to a database in a home: WAL, autocommit (write transactions are explicit: BEGIN IMMEDIATE), 30 s of patience.
 
     Each adapter file creates its own tables with IF NOT EXISTS. One connection serves one thread at a time.
     Refused: a later version wrote the file.
     """
     read_only = not os.access(folder, os.W_OK)
-    connection = _read_only(folder) if read_only else _connect(folder / "local.db")
+    connection = _read_only(folder / file) if read_only else _connect(folder / file)
     try:
         written = _format(connection)
-        refuse_newer(str(folder / "local.db"), written, FORMAT)
+        refuse_newer(str(folder / file), written, FORMAT)
         if read_only:
             return connection
         if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
@@ -57,12 +58,12 @@ def _connect(place: Path | str, *, uri: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(place, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=uri)
 
 
-def _read_only(folder: Path) -> sqlite3.Connection:
+def _read_only(file: Path) -> sqlite3.Connection:
     """Of a folder in which nothing can be made. Tables that a reader wants and that are not there are temporary: they are empty.
 
     SQLite could not make the files that WAL needs beside the database. Where there are none, nobody writes, and it is taken as it is.
     """
-    file, log = folder / "local.db", folder / "local.db-wal"
+    log = file.with_name(f"{file.name}-wal")
     if not file.exists():
         return _connect(":memory:")
     untouched = "" if log.exists() and log.stat().st_size else "&immutable=1"

@@ -1,4 +1,4 @@
-"""local.db for adapter classes that are called from many threads: a connection a thread, explicit write transactions."""
+"""The databases of a home for adapter classes that are called from many threads: a connection a thread, explicit write transactions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import final
 
 from ...target import Target
 from .errors import translated
-from .home import database, home, prepare
+from .home import LOCAL, database, home, prepare
 
 
 @final
@@ -21,9 +21,10 @@ class Database:
     `synced` False: a commit outlives its process, and a loss of power only once another one is synced.
     """
 
-    def __init__(self, target: Target, schema: str, *, synced: bool = True) -> None:
+    def __init__(self, target: Target, schema: str, *, file: str = LOCAL, synced: bool = True) -> None:
         self._target = target
         self._schema = schema
+        self._file = file
         self._synced = synced
         self._local = threading.local()
         self._all: list[tuple[int, sqlite3.Connection]] = []
@@ -38,8 +39,8 @@ class Database:
         return connection
 
     def _open(self) -> sqlite3.Connection:
-        with translated("opening local.db"):
-            connection = database(home(self._target))
+        with translated(f"opening {self._file}"):
+            connection = database(home(self._target), self._file)
             prepare(connection, self._schema)
             if not self._synced:
                 connection.execute("PRAGMA synchronous = NORMAL")

@@ -31,32 +31,41 @@ def value_text(value: object) -> str:
     return _encode(value).decode()
 
 
-def shown_before(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> dict[UnitCap, dict[str, int]]:
-    """By cap and value: in how many answers it was shown that still count."""
-    by_prefix: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
-    current = {prefix: _bucket(int(prefix.split("/")[1]), now) for prefix in by_prefix}
+class Judged(msgspec.Struct, frozen=True):
+    """A unit's document at a moment."""
+
+    before: dict[UnitCap, dict[str, int]]  # by cap and value: in how many answers it was shown that still count
+    gone: Sequence[str]  # the names that no window of any gateway reaches any more, of caps that are gone, too
+
+
+def judged(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
+    """In one pass, as it is on the way of every answer."""
+    moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
+    before: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
     for name, count in counts.items():
-        prefix, bucket, value = _parts(name)
-        times = by_prefix.get(prefix)
-        if times is not None and abs(bucket - current[prefix]) <= BUCKETS:
+        prefix, _, rest = name.partition("/")
+        bucket, _, value = rest.partition("/")
+        if prefix not in current:
+            current[prefix] = _bucket_now(prefix, moment)
+        if (ahead := current[prefix]) is None or not bucket.isdecimal():
+            continue  # not ours
+        age = ahead - int(bucket)
+        if age > BUCKETS:
+            gone.append(name)
+        elif age >= -BUCKETS and (times := before.get(prefix)) is not None:
             times[value] = times.get(value, 0) + count
-    return {cap: by_prefix[_prefix(cap)] for cap in caps}
+    return Judged({cap: before[_prefix(cap)] for cap in caps}, gone)
 
 
 def entries(caps: Iterable[UnitCap], shown: Sequence[Mapping[str, Any]], now: datetime) -> dict[str, int]:
     """What an answer adds: one for each value that it shows, however many items have it. `shown`: what rules read of its items."""
     names: dict[str, int] = {}
     for cap in caps:
-        start = f"{_prefix(cap)}/{_bucket(int(cap.window.total_seconds()), now)}/"
+        prefix = _prefix(cap)
+        start = f"{prefix}/{_bucket_now(prefix, epoch_milliseconds(now))}/"
         values = [features[cap.by] for features in shown]
         names.update((f"{start}{value_text(value)}", 1) for value in values if value is not None)
     return names
-
-
-def left(counts: Counts, now: datetime) -> list[str]:
-    """The names that no window of any gateway reaches any more, of caps that are gone, too."""
-    parts = [(name, _parts(name)) for name in counts]
-    return [name for name, (prefix, bucket, _) in parts if prefix and bucket < _bucket(int(prefix.split("/")[1]), now) - BUCKETS]
 
 
 def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
@@ -64,21 +73,14 @@ def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
     return wall + max(cap.window for cap in caps) * (BUCKETS + 1) / BUCKETS
 
 
-def _bucket(seconds: int, now: datetime) -> int:
-    return epoch_milliseconds(now) * BUCKETS // (1000 * seconds)
-
-
 @lru_cache(maxsize=1_000)
 def _prefix(cap: UnitCap) -> str:
     """Of the names of its numbers. Another `max`, or other days, go on with what was counted."""
     digest = hashlib.sha256(_encode((cap.by, cap.when))).hexdigest()[:8]
-    return f"{digest}/{int(cap.window / timedelta(seconds=1))}"
+    return f"{digest}.{cap.window // timedelta(seconds=1)}"
 
 
-def _parts(name: str) -> tuple[str, int, str]:
-    """(prefix, bucket, value); ("", 0, "") of what is not ours."""
-    try:
-        digest, seconds, bucket, value = name.split("/", 3)
-        return (f"{digest}/{int(seconds)}", int(bucket), value) if int(seconds) > 0 else ("", 0, "")
-    except ValueError:
-        return "", 0, ""
+def _bucket_now(prefix: str, moment: int) -> int | None:
+    """None: the prefix is not one of ours."""
+    seconds = prefix.partition(".")[2]
+    return moment * BUCKETS // (1000 * int(seconds)) if seconds.isdecimal() and int(seconds) else None

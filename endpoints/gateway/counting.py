@@ -23,8 +23,8 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """Of one request. Without caps that hold for it nothing is read and nothing is added."""
 
     caps: tuple[UnitCap, ...] = ()
-    counts: capping.Counts = {}  # the unit's document
     before: Mapping[UnitCap, Mapping[str, int]] = {}  # by cap and value: answers that showed it; absent where nobody could tell
+    gone: Sequence[str] = ()  # names in the unit's document that count no more
     problems: tuple[str, ...] = ()
 
 
@@ -51,7 +51,8 @@ class Counting:
             counts = self._counters.get(self._endpoint, unit)
         except IsthmusError as error:
             return Counted(caps=caps, problems=(_told("caps per unit were not checked", error),))
-        return Counted(caps=caps, counts=counts, before=capping.shown_before(caps, counts, now))
+        judged = capping.judged(caps, counts, now)
+        return Counted(caps=caps, before=judged.before, gone=judged.gone)
 
     def add(self, counted: Counted, unit: str, candidates: Candidates, places: Sequence[Shown], moment: datetime) -> tuple[str, ...]:
         """Before an answer is given: one that nobody gets counts, too, and none is given that does not. Returns the answer's problems."""
@@ -59,17 +60,17 @@ class Counting:
             return ()
         read_of = dict(zip(candidates.items, candidates.features, strict=True))
         amounts = capping.entries(counted.caps, [read_of[place.item] for place in places], moment)
-        problems = (*counted.problems, *self._added(counted, unit, amounts, moment))
+        problems = (*counted.problems, *self._added(counted, unit, amounts))
         if problems:
             self._tally.uncapped()
         return problems
 
-    def _added(self, counted: Counted, unit: str, amounts: Mapping[str, int], moment: datetime) -> tuple[str, ...]:
+    def _added(self, counted: Counted, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
         if self._counters is None or not amounts:
             return ()
-        gone, until = capping.left(counted.counts, moment), capping.needed_until(counted.caps, self._project.wall())
+        until = capping.needed_until(counted.caps, self._project.wall())
         try:
-            self._counters.add(self._endpoint, unit, amounts, forget=gone, until=until)
+            self._counters.add(self._endpoint, unit, amounts, forget=counted.gone, until=until)
         except IsthmusError as error:
             return (_told("caps per unit do not count this answer", error),)
         return ()

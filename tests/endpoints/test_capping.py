@@ -31,6 +31,7 @@ class Unit:
     def asks(self, now, slots=4):
         """The items of the answer, what is told of the rules, and who was eligible."""
         items, scores = [1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0]
+        judged = capping.judged(self.caps, self.document, now)
         of = Candidates(
             items=items,
             scores=scores,
@@ -39,12 +40,12 @@ class Unit:
             sent=4,
             slots=slots,
             maximise=True,
-            before=capping.shown_before(self.caps, self.document, now),
+            before=judged.before,
         )
         every, eligible = steps(self.rules, of, {"most": 1})
         places, _ = shown(of.items, of.scores, every[-1].arrangement, explore=0, rng=Random(0))
         features = [of.features[items.index(place.item)] for place in places]
-        for name in capping.left(self.document, now):
+        for name in judged.gone:
             del self.document[name]
         for name, amount in capping.entries(self.caps, features, now).items():
             self.document[name] = self.document.get(name, 0) + amount
@@ -109,7 +110,7 @@ NOON = START + MOMENT
 )
 def test_the_edges_of_a_window(shown, later, counts):
     document = capping.entries([CAP], [{"item_id": 7}], shown)
-    assert capping.shown_before([CAP], document, shown + later) == {CAP: {"7": 1} if counts else {}}
+    assert capping.judged([CAP], document, shown + later).before == {CAP: {"7": 1} if counts else {}}
 
 
 def test_a_bucket_ends_where_the_next_one_begins():
@@ -117,16 +118,22 @@ def test_a_bucket_ends_where_the_next_one_begins():
     names = [
         next(iter(capping.entries([CAP], [{"item_id": 7}], first + after))) for after in (-timedelta(milliseconds=1), timedelta(0), HOUR)
     ]
-    assert [int(name.split("/")[2]) - int(names[0].split("/")[2]) for name in names] == [0, 1, 2]
+    assert [int(name.split("/")[1]) - int(names[0].split("/")[1]) for name in names] == [0, 1, 2]
 
 
 def test_what_every_window_has_left_is_forgotten_also_of_a_rule_that_is_gone_and_nothing_else():
     week = UnitCap(by="item_id", max=9, window=7 * DAY)
-    document = capping.entries([CAP, week], [{"item_id": 7}], START) | {"somebody's": 1, "a/0/7/x": 1, "a/b/c/d": 1}
-    assert capping.left(document, START + DAY) == []
-    (day,) = capping.left(document, START + 2 * DAY)
+    document = capping.entries([CAP, week], [{"item_id": 7}], START) | {
+        "somebody's": 1,
+        "a.0/7/x": 1,
+        "a.b/7/x": 1,
+        "a.3600/x/x": 1,
+        "a/7/x": 1,
+    }
+    assert capping.judged([], document, START + DAY).gone == []
+    (day,) = capping.judged([], document, START + 2 * DAY).gone
     assert day == next(iter(document))
-    assert len(capping.left(document, START + 9 * DAY)) == 2
+    assert len(capping.judged([], document, START + 9 * DAY).gone) == 2
 
 
 def test_counts_go_on_when_the_most_or_the_days_of_a_rule_change_and_not_when_it_counts_something_else():
@@ -136,7 +143,7 @@ def test_counts_go_on_when_the_most_or_the_days_of_a_rule_change_and_not_when_it
         msgspec.structs.replace(CAP, **change)
         for change in ({"by": CATEGORY}, {"window": 2 * DAY}, {"when": (Condition(attribute="platform", among=("web",)),)})
     ]
-    before = capping.shown_before([same, *others], document, START)
+    before = capping.judged([same, *others], document, START).before
     assert [before[cap] for cap in (same, *others)] == [{"7": 1}, {}, {}, {}]
 
 
@@ -144,7 +151,7 @@ def test_counts_go_on_when_the_most_or_the_days_of_a_rule_change_and_not_when_it
 def test_values_of_another_type_or_spelling_are_counted_apart(one, other):
     assert capping.value_text(one) != capping.value_text(other)
     document = capping.entries([CAP], [{"item_id": one}, {"item_id": other}], START)
-    assert set(capping.shown_before([CAP], document, START)[CAP]) == {capping.value_text(one), capping.value_text(other)}
+    assert set(capping.judged([CAP], document, START).before[CAP]) == {capping.value_text(one), capping.value_text(other)}
 
 
 WINDOWS = st.sampled_from([HOUR, timedelta(minutes=91), timedelta(seconds=7_201), DAY, 28 * DAY])
@@ -178,4 +185,4 @@ def test_a_document_is_needed_until_nothing_in_it_counts():
     week = UnitCap(by="item_id", max=9, window=7 * DAY)
     until = capping.needed_until([CAP, week], START)
     document = capping.entries([CAP, week], [{"item_id": 7}], START)
-    assert capping.shown_before([CAP, week], document, until) == {CAP: {}, week: {}}
+    assert capping.judged([CAP, week], document, until).before == {CAP: {}, week: {}}
