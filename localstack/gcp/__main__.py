@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 
@@ -11,6 +12,7 @@ from .environment import PORT
 
 def main(arguments: list[str] | None = None) -> int:
     wanted = options("gcp", PORT, arguments)
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own pool keeps 30 MB of what it has freed
     from . import handler_modules, late_packages
     from .front import Front
     from .googlesql import compiled as googlesql
