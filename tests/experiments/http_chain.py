@@ -152,6 +152,7 @@ def prepared(folder: Path, where: dict[str, Any]) -> None:
     text = mini.FILES["project.yaml"].replace("    explore: 5%\n", TESTED)
     text = text.replace(position, f"{position}      exposure_id: {{type: string, required: false}}\n")
     mini.filled(folder, mini.FILES | {"project.yaml": text, "profiles.yaml": PROFILES}, **where)
+    sys.modules.pop("mini_ranker", None)  # another chain's, whose folder may be gone
     with mini.opened(folder, **where) as project:
         mini.register(project, "popular")
         mini.register(project, "both")
