@@ -183,6 +183,16 @@ def metrics(console: Console, endpoint: str, minutes: int) -> None:
     )
 
 
+@command(help="What the shadow variant answered beside those that did: latency, failures, scores, order.")
+@click.argument("endpoint")
+@click.option("--days", default=7, show_default=True, type=click.IntRange(1), help="How far back.")
+def shadow(console: Console, endpoint: str, days: int) -> None:
+    from ..endpoints.shadow_figures import shadow_figures
+
+    with console.open() as project:
+        console.result(shadow_figures(project, endpoint, days=days))
+
+
 @command(help="The last lines that the endpoint's processes wrote.")
 @click.argument("endpoint")
 @click.option("--variant", help="Only this variant.")
@@ -224,5 +234,6 @@ for _name, _command in (
     ("explain", explain),
     ("service", service),
     ("serve", serve),
+    ("shadow", shadow),
 ):
     endpoints.add_command(_command, _name)

@@ -1,4 +1,4 @@
-"""What one target cannot do of an endpoint: leave its split to the gateway, or count what units are shown."""
+"""What one target cannot do of an endpoint: leave its split to the gateway, count what units are shown, aim copies at a shadow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..project.rule_specs import UnitCap
 from ..project.rules import counts_units, places
 from ..project.specs import Description, Endpoint
 from ..target import Capability
-from .hosting import STICKY
+from .hosting import STICKY, aims
 
 COUNTERS = "counters"
 
@@ -22,6 +22,10 @@ def can_run(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
 
 def can_count(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
     return not (counts_units(endpoint) and _refuses(capabilities, COUNTERS))
+
+
+def can_shadow(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
+    return endpoint.shadow is None or aims(capabilities, endpoint.routing)
 
 
 def check_target(description: Description, endpoint: Endpoint, target: str, capabilities: Mapping[str, Capability]) -> tuple[Problem, ...]:
@@ -38,6 +42,8 @@ def _refused(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> Iter
     if not can_count(endpoint, capabilities):
         caps = (key for rule, key in places(endpoint) if isinstance(rule, UnitCap))
         yield from ((f"{key}.per", "a cap per unit", "take it out") for key in caps)
+    if not can_shadow(endpoint, capabilities):
+        yield f"endpoints.{endpoint.name}.shadow", "a shadow under routing: weighted", "write routing: sticky"
 
 
 def _refuses(capabilities: Mapping[str, Capability], row: str) -> bool:

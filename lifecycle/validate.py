@@ -25,6 +25,7 @@ class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
     cannot_start: tuple[str, ...] = ()  # experiments
     cannot_run: tuple[str, ...] = ()  # endpoints
     cannot_count: tuple[str, ...] = ()  # endpoints: what their caps per unit need
+    cannot_shadow: tuple[str, ...] = ()  # endpoints: what their shadow needs
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,7 @@ def _counted(name: str, count: int) -> str:
 def _limits(line: TargetLine) -> list[str]:
     endpoints = [f"endpoints.{name} cannot run there: routing: sticky is not supported yet" for name in line.cannot_run]
     endpoints += [f"endpoints.{name} cannot run there: caps per unit are not supported yet" for name in line.cannot_count]
+    endpoints += [f"endpoints.{name} cannot run there: no copy can be aimed at its shadow (routing: sticky)" for name in line.cannot_shadow]
     aims = "one call cannot be aimed at a variant (routing: sticky, or arms by parameters)"
     return [
         f"{line.target:<11} ok   but {limit}"
@@ -96,7 +98,7 @@ def check(description: Description, chosen: str | None = None) -> tuple[tuple[Pr
     """What needs an engine to know: view schemas, model features, and each target's SQL. The lines are by adapter."""
     from .. import installed
     from ..adapters import targets
-    from ..endpoints.target_check import can_count, can_run
+    from ..endpoints.target_check import can_count, can_run, can_shadow
     from ..experiments.target_check import can_start
     from ..feature_store.check import check as check_features
     from ..feature_store.check import check_target
@@ -133,6 +135,7 @@ def check(description: Description, chosen: str | None = None) -> tuple[tuple[Pr
             runs=bool(adapter.ports),
             cannot_run=tuple(e.name for e in description.spec.endpoints.values() if not can_run(e, adapter.capabilities)),
             cannot_count=tuple(e.name for e in description.spec.endpoints.values() if not can_count(e, adapter.capabilities)),
+            cannot_shadow=tuple(e.name for e in description.spec.endpoints.values() if not can_shadow(e, adapter.capabilities)),
             cannot_start=tuple(
                 e.name for e in description.spec.experiments.values() if not can_start(description.spec, e, adapter.capabilities)
             ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,6 +24,7 @@ from .specs import (
     Model,
     Objective,
     Parameter,
+    Shadow,
     StaticTable,
     Variant,
 )
@@ -185,7 +186,21 @@ def endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
         for parameter, about in values.get("parameters", {}).items()
     }
     built: Values = {"variants": variants, "attributes": attributes, "parameters": parameters}
+    if "shadow" in values:
+        built["shadow"] = _shadow(values["shadow"], [variant.name for variant in variants], child(key, "shadow"), report)
     return Endpoint(name=name, **values | built)
+
+
+def _shadow(about: Values, variants: Sequence[str], key: str, report: Report) -> Shadow:
+    shadow = Shadow(**about)
+    if shadow.variant not in variants:
+        remedy = did_you_mean(shadow.variant, variants, has="the endpoint has")
+        report.add(child(key, "variant"), f"{shadow.variant} is not a variant of the endpoint", remedy)
+    elif len(variants) == 1:
+        report.add(child(key, "variant"), f"{shadow.variant} is the only variant", "add the other one, which answers")
+    if not shadow.share:
+        report.add(child(key, "share"), "0% copies nothing", "write a share above 0%, or take shadow: out")
+    return shadow
 
 
 def _parameter(name: str, about: Values, key: str, report: Report) -> Parameter:

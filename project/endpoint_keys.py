@@ -86,6 +86,18 @@ VARIANT = Record(
         ),
     },
 )
+SHADOW = Record(
+    noun="shadow traffic",
+    keys={
+        "variant": Key(shape=NAME_SHAPE, required=True, example="challenger"),
+        "share": Key(
+            shape=Text(what="a percentage", pattern=quantities.PERCENT, parse=quantities.percent, example="10%"),
+            required=True,
+            example="10%",
+            description="Of the requests.",
+        ),
+    },
+)
 ENDPOINT = Record(
     noun="an endpoint",
     keys={
@@ -126,6 +138,10 @@ ENDPOINT = Record(
             example="[{pin: {item_id: 7, position: 1}}]",
             description="What people overrule of a ranking, in the order of their kinds: block, boost, pin, reserve, cap.",
         ),
+        "shadow": Key(
+            shape=SHADOW,
+            example="{variant: challenger, share: 10%}",
+            description="A variant that gets a copy of some answered requests; its answers are compared, and shown to nobody.",
+        ),
     },
-    later=("shadow",),
 )

@@ -94,6 +94,13 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
 
 
+class Shadow(msgspec.Struct, frozen=True, kw_only=True):
+    """A variant that is sent a copy of some requests after they were answered; what it says is compared, and shown to nobody."""
+
+    variant: str
+    share: Decimal  # percent of the requests
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     objective: str
@@ -106,6 +113,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     max_candidates: int = 1000  # of a request to the gateway
     routing: Literal["weighted", "sticky"] = "weighted"  # who splits the units between the variants: the target, or the gateway
     rules: tuple[Rule, ...] = ()  # as they are written
+    shadow: Shadow | None = None
 
 
 class RolloutStep(msgspec.Struct, frozen=True, kw_only=True):

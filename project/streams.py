@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from .reach import has_exposure
 from .specs import Endpoint, Event, ProjectSpec
 
-Stream = Literal["exposures", "rankings", "assignments"]
+Stream = Literal["exposures", "rankings", "assignments", "shadows"]
 
 
 def streams_of(spec: ProjectSpec, endpoint: Endpoint) -> tuple[Stream, ...]:
     """What its gateways fill, in the order of delivery."""
+    shadows: tuple[Stream, ...] = ("shadows",) if endpoint.shadow else ()
     if _assigns(spec, endpoint):
-        return ("exposures", "rankings", "assignments")
-    return ("exposures", "rankings") if endpoint.explore or watched(spec, endpoint) else ("exposures",)
+        return ("exposures", "rankings", "assignments", *shadows)
+    return ("exposures", "rankings", *shadows) if endpoint.explore or watched(spec, endpoint) else ("exposures", *shadows)
 
 
 def logged(spec: ProjectSpec) -> tuple[Stream, ...]:
     """The streams of all endpoints."""
-    return max((streams_of(spec, endpoint) for endpoint in spec.endpoints.values()), key=len, default=())
+    filled = {stream for endpoint in spec.endpoints.values() for stream in streams_of(spec, endpoint)}
+    return tuple(stream for stream in get_args(Stream) if stream in filled)
 
 
 def applied(spec: ProjectSpec) -> bool:

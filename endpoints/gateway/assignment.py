@@ -24,7 +24,7 @@ from .live_document import Live, LiveArm, LiveLayer, LiveRun, Ranges
 REMEMBERED = 10_000  # decisions of an assigner, some 15 MB: ten layers of three arms have millions
 
 Reason = Literal["split", "holdout"]
-Purpose = Literal["layer", "arm", "holdout", "split"]
+Purpose = Literal["layer", "arm", "holdout", "split", "shadow"]
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ REQUESTS, SECONDS = "isthmus_gateway_requests_total", "isthmus_gateway_request_s
 UNDELIVERED, WAITING = "isthmus_gateway_undelivered_exposures_total", "isthmus_gateway_waiting_exposures"
 UNDELIVERED_ROWS = "isthmus_gateway_undelivered_rows_total"
 RULED, CAPLESS = "isthmus_gateway_rules_total", "isthmus_gateway_unchecked_caps_total"
+SHADOWS = "isthmus_gateway_shadow_copies_total"
 ASSIGNMENTS, GONE = "isthmus_gateway_assignments_total", "isthmus_gateway_aimed_at_nothing_total"
 CONFIG, CONFIG_AGE = "isthmus_gateway_config_version", "isthmus_gateway_config_age_seconds"
 WORKERS, READY, FEATURE_AGE = "isthmus_gateway_workers", "isthmus_gateway_ready_workers", "isthmus_gateway_feature_age_seconds"
@@ -39,6 +40,7 @@ _FAMILIES = {
     GONE: ("counter", "Calls that an arm aims at a variant which is not there: they went anywhere, with the defaults."),
     RULED: ("counter", "Answers that a rule had a say in, by rule."),
     CAPLESS: ("counter", "Answers whose caps per unit were not checked, or that are not counted: the store was away."),
+    SHADOWS: ("counter", "Copies of answered requests for the shadow variant: compared, failed, or dropped for want of room."),
     CONFIG: ("gauge", "Version of experiments/live, by process."),
     CONFIG_AGE: ("gauge", "Since the store was seen to have it, by process; absent before it was read."),
     WORKERS: ("gauge", "Processes that run."),

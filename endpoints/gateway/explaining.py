@@ -22,6 +22,7 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
     version: str  # model@version
     candidates: Candidates
+    milliseconds: float  # of the call of the endpoint
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ from .ranked import Assigned, Ranking
 from .ranking import as_scores, order
 from .request import RankRequest, asked_of, context_of, parsed, shape_of, unit_of
 from .rulebook import Rulebook, pinned
+from .shadow import shadowing
 from .streams import STREAMS
 from .tally import Tally
 
@@ -99,6 +100,9 @@ class Gateway:
         self._tells_exposures = "assignments" in self._streams or bool(exposed_events(project.spec))
         self._counting = Counting(project, self.endpoint, self.tally)
         self._models = Models(project, self.endpoint, self._rulebook, refresh=refresh)
+        self._shadowing = shadowing(project, self.endpoint, self._models, self._writer, self.tally)
+        if self._shadowing is not None:
+            weakref.finalize(self, self._shadowing.end)
 
     @property
     def waiting(self) -> int:
@@ -117,6 +121,8 @@ class Gateway:
 
     def close(self, within: timedelta = CLOSING) -> None:
         """Deliver the exposures of what was answered. Those that do not leave in time are counted, and told on stderr."""
+        if self._shadowing is not None:
+            self._shadowing.close()
         self._writer.close(within)
         self._own_live.close()
 
@@ -160,7 +166,9 @@ class Gateway:
         decision = question.assigner.decide(asked.unit, asked.context)
         if decision.variant is not None and decision.variant not in deployed.models:
             decision = self._gone(question.assigner)
+        began = time.perf_counter()
         reply, decision = self._reply(question, request_id, decision)
+        spent = 1000 * (time.perf_counter() - began)
         if reply.variant not in deployed.models:  # deployed since we looked
             deployed = self._models.again()
         version = f"{deployed.models.get(reply.variant, self.endpoint.name)}@{reply.version}"
@@ -175,7 +183,7 @@ class Gateway:
             maximise=self._maximise,
             before=question.counted.before,
         )
-        return Scored(decision=decision, variant=reply.variant, version=version, candidates=candidates)
+        return Scored(decision=decision, variant=reply.variant, version=version, candidates=candidates, milliseconds=spent)
 
     def _answered(self, question: _Question, request_id: str) -> Ranking:
         asked, assigner = question.asked, question.assigner
@@ -199,6 +207,8 @@ class Gateway:
         )
         uncounted = self._counting.add(question.counted, asked.unit, candidates, places, answered.moment)
         rows = self._rows(question, answered, outcome, candidates.best)
+        if self._shadowing is not None:
+            self._shadowing.answered(question.asked, question.rows.instances, scored, answered)
         ids = tuple([log_rows.exposure_id(request_id, place.position) for place in places])
         positions = tuple([place.position for place in places])
         return Ranking(

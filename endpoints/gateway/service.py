@@ -227,9 +227,10 @@ def _counts(name: str, gateway: Gateway) -> Counter[str]:
     lost, tally = gateway.undelivered_rows, gateway.tally
     counts = {sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream): lost[stream] for stream in STREAMS}
     ruled = {sample(counters.RULED, endpoint=name, rule=rule): answers for rule, answers in dict(tally.ruled).items()}
+    copies = {sample(counters.SHADOWS, endpoint=name, outcome=outcome): count for outcome, count in dict(tally.shadows).items()}
     own = {
         sample(counters.UNDELIVERED, endpoint=name): gateway.undelivered,
         sample(counters.GONE, endpoint=name): tally.gone,
         sample(counters.CAPLESS, endpoint=name): tally.capless,
     }
-    return Counter(counts | ruled | own)
+    return Counter(counts | ruled | copies | own)

@@ -80,4 +80,22 @@ ASSIGNMENTS = _stream(
     *_COPY,
 )
 
-STREAMS: Mapping[Stream, StreamSpec] = {"exposures": EXPOSURES, "rankings": RANKINGS, "assignments": ASSIGNMENTS}  # in order of delivery
+# A copy of an answered request that went to the shadow variant, and how both answers compare. Nobody was shown it.
+SHADOWS = _stream(
+    "shadows",  # event_id is the request's id
+    *_required("string", "endpoint", "unit", "variant", "version", "shadow"),
+    Column(name="shadow_version", type="string"),  # null, as all that follows on it, where the copy failed
+    *_required("float64", "milliseconds"),  # of the call that was answered
+    Column(name="shadow_milliseconds", type="float64"),
+    Column(name="failure", type="string"),
+    Column(name="score_difference", type="float64"),  # the mean of the shadow's scores less that of the answer's
+    Column(name="agreement", type="float64"),  # 0 .. 1, of the items that stand first by both models
+    *_COPY,
+)
+
+STREAMS: Mapping[Stream, StreamSpec] = {  # in order of delivery
+    "exposures": EXPOSURES,
+    "rankings": RANKINGS,
+    "assignments": ASSIGNMENTS,
+    "shadows": SHADOWS,
+}

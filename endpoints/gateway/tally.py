@@ -17,6 +17,7 @@ class Tally:
         self.errors = 0
         self.gone = 0  # calls that were to be aimed at a variant which is not there
         self.capless = 0  # answers whose caps per unit were not checked, or that are not counted
+        self.shadows: Counter[str] = Counter()  # copies of requests: compared, failed, dropped
         self.ruled: Counter[str] = Counter()  # answers that a rule had a say in
         self._seconds: dict[str, deque[float]] = {}
         self.renew()
@@ -42,6 +43,10 @@ class Tally:
     def uncapped(self) -> None:
         with self._lock:
             self.capless += 1
+
+    def shadowed(self, outcome: str) -> None:
+        with self._lock:
+            self.shadows[outcome] += 1
 
     def aimed_at_nothing(self) -> None:
         with self._lock:

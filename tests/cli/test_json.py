@@ -54,6 +54,7 @@ ELSEWHERE = {
     "events diff": "test_diff.py",
     "demo": "tests/lifecycle/test_demo.py",
     "models replay": "tests/experiments/test_version_replay.py",
+    "endpoints shadow": "tests/endpoints/test_shadow.py",
     "endpoints serve": "it runs until it is stopped",
     "gateway": "tests/endpoints/test_gateway_service.py",
     "ui": "tests/ui/test_command.py",

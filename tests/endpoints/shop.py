@@ -163,7 +163,7 @@ class Shop:
     """A gateway whose rows are kept, and whose reader looks when it is told."""
 
     def __init__(self, document=None, *, spec=SPEC, **options):
-        self.rows = {"exposures": [], "rankings": [], "assignments": []}
+        self.rows = {"exposures": [], "rankings": [], "assignments": [], "shadows": []}
         self.project = project(document, spec)
         self.gateway = Gateway(self.project, "ranker", emit=self.keep, durable=True, rng=Random(0), **options)
         self.host, self.state = self.project.target.endpoints, self.project.target.state

@@ -91,6 +91,18 @@ def test_a_sticky_endpoint_is_an_error_of_the_chosen_target_that_cannot_have_it(
     )
 
 
+def test_a_shadow_needs_a_target_that_can_aim_its_copies(tmp_path):
+    example = create(tmp_path / "openbandit", example="openbandit")
+    edit(example / "project.yaml", "    explore: 5%", "    explore: 5%\n    shadow: {variant: challenger, share: 10%}")
+    assert [line for line in isthmus(example, "validate").out.splitlines() if "but" in line] == [
+        "vertex      ok   but endpoints.ranker cannot run there: no copy can be aimed at its shadow (routing: sticky)"
+    ]
+    (problem,) = im.validate(example / "project.yaml", target="vertex").errors
+    assert problem.message == "endpoints.ranker.shadow: a shadow under routing: weighted is not supported yet on vertex"
+    edit(example / "project.yaml", "    explore: 5%", "    explore: 5%\n    routing: sticky")
+    assert im.validate(example / "project.yaml", target="vertex").errors == ()
+
+
 AIMED = """
   ranker_v2:   {control: champion, treatment: challenger, metric: ctr}
   more_chance: {arms: {control: {}, treatment: {explore: 10%}}, metric: ctr}

@@ -18,7 +18,8 @@ DEFINITION = {P: "project", L: "model", Q: "model", F: "profiles"}
 # What a schema can see in one file alone: words, keys, types, patterns. References and sums are the loader's.
 SEEN_BY_SCHEMA = [
     "an unknown section", "an experiment with arms of its own",
-    "an arm that is no attribute", "rules", "shadow traffic", "unknown routing", "an unknown key of an event",
+    "an arm that is no attribute", "rules", "unknown routing", "an unknown key of an event",
+    "a shadow without its variant", "a shadow's share without a sign",
     "an unknown key of an attribute", "no name", "a bad name", "a doubled underscore", "now without a zone", "a type that is misspelt",
     "an entity's missing key", "a rate that is none", "a duration without a unit", "a duration that is none", "no within", "a goal",
     "max_lateness", "a table of another format", "a version that is none", "explore without its sign", "no variants", "a share below zero",

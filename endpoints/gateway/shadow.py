@@ -1,0 +1,190 @@
+"""Shadow traffic: a copy of a share of the requests goes to another variant after they were answered, and both answers are compared.
+
+Nothing of it is shown, and it is no exposure: `shadows` is a stream of its own. An answer never waits for it: a copy for which there is no
+room is dropped, and counted. Copies go one after the other, so a variant that is slow gets fewer, not more at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from queue import Empty, Full, Queue
+from statistics import fmean
+from typing import Any, final
+
+import msgspec
+
+from ...errors import IsthmusError, Unsupported
+from ...events.port import Row
+from ...project.specs import Endpoint, Shadow
+from ...runtime import Project
+from .. import hosting
+from .assignment import bucket
+from .explaining import Scored
+from .forks import renewed_when_forked
+from .log_rows import Answered
+from .log_writer import LogWriter
+from .models import Models
+from .ranking import Item, as_scores, order
+from .request import RankRequest
+from .tally import Tally
+
+ROOM = 200  # copies that may wait
+_LONGEST = 300  # characters of what went wrong
+_JOINED = 1.0  # seconds that `close` waits for the copy that is on its way
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """An answered request, and what its answer was."""
+
+    request_id: str
+    moment: datetime  # the project's clock
+    unit: str
+    instances: list[dict[str, Any]]
+    parameters: Mapping[str, Any]
+    items: Sequence[Item]
+    slots: int
+    variant: str
+    version: str  # model@version
+    scores: Sequence[float]
+    milliseconds: float  # of the call of the endpoint
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    version: str  # model@version
+    scores: Sequence[float]
+    milliseconds: float
+
+
+@final
+class Shadowing:
+    """From many threads. Its own thread begins with the first copy; a forked process has one of its own, with nothing in it."""
+
+    def __init__(
+        self, project: Project, endpoint: Endpoint, of: Shadow, models: Models, *, log: Callable[[Row], object], tally: Tally
+    ) -> None:
+        """Unsupported: a request cannot be aimed at a variant on this target."""
+        if not hosting.aims(project.target.capabilities, endpoint.routing):
+            raise Unsupported(
+                f"{endpoint.name}: {project.target.name} cannot aim a copy at {of.variant} under routing: weighted",
+                capability=hosting.AIM,
+                remedy="routing: sticky, or take `shadow:` out",
+            )
+        self._host, self._models, self._log, self._tally = project.target.endpoints, models, log, tally
+        self._endpoint, self._variant = endpoint.name, of.variant
+        self._below = int(of.share * 100)  # of 10,000 requests
+        self._maximise = project.spec.objectives[endpoint.objective].goal == "maximise"
+        self.renew()
+        renewed_when_forked(self)
+
+    def renew(self) -> None:
+        self._lock = threading.Lock()
+        self._queue: Queue[Copy | None] = Queue(ROOM)
+        self._thread: threading.Thread | None = None
+        self._ended = False
+
+    def answered(self, asked: RankRequest, instances: list[dict[str, Any]], scored: Scored, answered: Answered) -> None:
+        """Copy the request, if it is one of the share: of those that this variant has not answered itself."""
+        if scored.variant == self._variant or bucket("shadow", self._endpoint, answered.request_id) >= self._below:
+            return
+        copy = Copy(
+            request_id=answered.request_id,
+            moment=answered.moment,
+            unit=asked.unit,
+            instances=instances,
+            parameters=scored.decision.parameters,
+            items=scored.candidates.items,
+            slots=asked.slots,
+            variant=scored.variant,
+            version=scored.version,
+            scores=scored.candidates.scores,
+            milliseconds=scored.milliseconds,
+        )
+        self._offer(copy)
+
+    def end(self) -> None:
+        """No copy is sent any more; those that wait are dropped."""
+        self._ended = True
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()
+                self._tally.shadowed("dropped")
+        self._queue.put_nowait(None)
+
+    def close(self) -> None:
+        """The same, and the copy that is on its way is waited for, for a second."""
+        if self._thread is not None:
+            self.end()
+            self._thread.join(_JOINED)
+
+    def _offer(self, copy: Copy) -> None:
+        if self._ended:
+            return
+        try:
+            self._queue.put_nowait(copy)
+        except Full:
+            self._tally.shadowed("dropped")
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True, name=f"shadow of {self._endpoint}")
+                self._thread.start()
+
+    def _run(self) -> None:
+        while (copy := self._queue.get()) is not None:
+            self._send(copy)
+
+    def _send(self, copy: Copy) -> None:
+        began = time.perf_counter()
+        try:
+            scores, version = self._asked(copy)
+        except IsthmusError as error:
+            self._tally.shadowed("failed")
+            self._log(row(copy, self._endpoint, self._variant, failure=f"{type(error).__name__}: {error}"[:_LONGEST]))
+            return
+        spent = 1000 * (time.perf_counter() - began)
+        self._tally.shadowed("compared")
+        reply = Reply(version=version, scores=scores, milliseconds=spent)
+        self._log(row(copy, self._endpoint, self._variant, reply, maximise=self._maximise))
+
+    def _asked(self, copy: Copy) -> tuple[Sequence[float], str]:
+        reply = self._host.invoke(
+            self._endpoint, copy.instances, variant=self._variant, request_id=f"w-{copy.request_id}", parameters=copy.parameters
+        )
+        version = f"{self._models.now().models.get(self._variant, self._endpoint)}@{reply.version}"
+        return as_scores(reply.predictions, len(copy.instances), who=f"{self._variant} ({version})"), version
+
+
+def shadowing(project: Project, endpoint: Endpoint, models: Models, writer: LogWriter, tally: Tally) -> Shadowing | None:
+    """None: the endpoint has no `shadow:`. What it logs goes with the gateway's own rows."""
+    if endpoint.shadow is None:
+        return None
+    return Shadowing(project, endpoint, endpoint.shadow, models, log=lambda logged: writer.put({"shadows": [logged]}), tally=tally)
+
+
+def row(copy: Copy, endpoint: str, shadow: str, reply: Reply | None = None, *, failure: str | None = None, maximise: bool = True) -> Row:
+    """Of `shadows`. Latencies to 0.1 ms, so that percentiles are counted, not listed."""
+    return {
+        "event_id": copy.request_id,
+        "event_timestamp": copy.moment,
+        "endpoint": endpoint,
+        "unit": copy.unit,
+        "variant": copy.variant,
+        "version": copy.version,
+        "shadow": shadow,
+        "shadow_version": reply.version if reply else None,
+        "milliseconds": round(copy.milliseconds, 1),
+        "shadow_milliseconds": round(reply.milliseconds, 1) if reply else None,
+        "failure": failure,
+        "score_difference": fmean(reply.scores) - fmean(copy.scores) if reply else None,
+        "agreement": agreement(copy, reply.scores, maximise=maximise) if reply else None,
+    }
+
+
+def agreement(copy: Copy, scores: Sequence[float], *, maximise: bool) -> float:
+    """Of the items that stand first by one model, as many as were asked for: the share that stands first by the other, too."""
+    first = min(copy.slots, len(copy.items))
+    both = (set(order(copy.items, of, maximise=maximise)[:first]) for of in (copy.scores, scores))
+    return len(set.intersection(*both)) / first
