@@ -58,6 +58,7 @@ _STREAMS = {
     "exposures": "an item that was shown, with the probability of showing it there",
     "rankings": "an answer, with all that could have been shown and what rules did",
     "assignments": "a unit that was assigned to an arm of an experiment",
+    "shadows": "a copy of a request, as the shadow variant answered it",
 }
 
 
