@@ -59,6 +59,14 @@ def _age(name: str) -> tuple[int, str]:
     return (int(digits) if digits.isdigit() else 0, name)
 
 
+def begun(project: Project) -> tuple[str, ...]:
+    """Names that were given after that of the newest training run that ended."""
+    found = project.target.state.get(COUNTER)
+    last = decode(found.value, Counter, what=f"state {COUNTER}").last if found else 0
+    ended = max((_age(name)[0] for name in names(project.target.blobs)), default=0)
+    return tuple(f"r{number}" for number in range(ended + 1, last + 1))
+
+
 def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]:
     """The training runs that ended, oldest first; damaged records are left out. `newest`: so many of them at most."""
     return _all(project.target.blobs, newest)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..runtime import Project
 
 _MARGIN = timedelta(hours=1)  # for a provider's queues and machines, beyond the steps' own limits
+_LOOKED = 5  # runs that are observed to find those which go on
 
 
 def _silent(_state: RunState) -> None: ...
@@ -65,6 +66,20 @@ def observe(project: Project, run: str) -> RunState:
     from .submit import submitted
 
     return _state(project, document, submitted(project.target.blobs, document))
+
+
+def going_on(project: Project) -> tuple[str, ...]:
+    """Runs that have not ended, among the newest few that began after the newest training run which ended."""
+    from . import runs
+
+    return tuple(name for name in runs.begun(project)[-_LOOKED:] if _goes_on(project, name))
+
+
+def _goes_on(project: Project, run: str) -> bool:
+    try:
+        return not ended(observe(project, run))
+    except NotFound:  # its number was given, and nothing was submitted
+        return False
 
 
 def cancel(project: Project, run: str) -> None:

@@ -8,7 +8,10 @@ from isthmus.endpoints.rule_hits import hits_sql
 from isthmus.events.volume import volume_sql
 from isthmus.feature_store import sql as neutral
 from isthmus.feature_store.port import TableState
+from isthmus.pipelines import watch
+from isthmus.pipelines.port import RunState
 from isthmus.pipelines.run_list import flat, list_runs
+from isthmus.pipelines.runs import next_name
 from isthmus.project.rule_specs import Block, Condition
 from isthmus.ui.pages import PAGES
 
@@ -142,6 +145,20 @@ def test_runs_are_those_of_the_console_and_can_be_compared(browser, project):
         assert [run["name"] for run in browser.get(f"/runs.json?{choice}").json()["runs"]] == ["r2"]
     pair = browser.get("/runs/compare.json?first=r1&others=r2").json()[0]
     assert (pair["first"]["name"], pair["second"]["name"], pair["rows"]) == ("r1", "r2", listed[0].run.evaluation.rows)
+
+
+def test_a_run_that_goes_on_is_named(browser, project, monkeypatch):
+    """Of the numbers given after the newest training run that ended, as other runs have numbers, too."""
+    before = project.target.state.get("runs/counter")
+    assert [next_name(project) for _ in range(2)] == ["r3", "r4"]
+    try:
+        assert browser.get("/runs.json").json()["going_on"] == [], "nothing was submitted under these numbers"
+        monkeypatch.setattr(watch, "observe", lambda _, run: RunState(run_id=run, phase={"r3": "done", "r4": "running"}[run], steps=()))
+        assert '<a href="/runs/r4">r4</a>' in browser.get("/runs").text
+        assert "/runs/r3" not in browser.get("/runs").text
+        assert "It has not ended: running" in browser.get("/runs/r4").text
+    finally:
+        project.target.state.put("runs/counter", before.value, expect=project.target.state.get("runs/counter").token)
 
 
 def test_a_version_says_what_it_is_made_of_and_why_it_was_promoted(browser):

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from ...pipelines import watch
 from ...pipelines.run_list import Listed, comparable, conditions, figure, flat, list_runs
 from ...reports import page as kit
 from ...runtime import Project
@@ -22,6 +23,7 @@ _SORTS = ("", "auc", "ndcg@10", "log_loss", "calibration", "auc_vs_champion")
 
 class RunsData(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[dict[str, Any]]  # as `isthmus runs list --json`
+    going_on: tuple[str, ...] | Unread  # of the newest few
     unread: tuple[Unread, ...]
 
 
@@ -32,11 +34,14 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     newest, reads = whole(query, "newest", default=_NEWEST, most=_MOST), Reads()
     read = reads.of("the runs", lambda: list_runs(project, sort=sort, where=where, newest=newest))
     listed: Sequence[Listed] = () if isinstance(read, Unread) else read
+    going_on = reads.of("runs that go on", lambda: watch.going_on(project))
+    table = _table(listed, sort, read=not isinstance(read, Unread))
+    parts: tuple[str | Form, ...] = (_choice(sort, where, newest), *table, *_going_on(going_on), *_compare(listed))
     return View(
         title="Runs",
         below=f"The newest {newest:,} training runs on {project.target.name} that have ended, {_order(sort)}.",
-        parts=(*reads.box(), _choice(sort, where, newest), *_table(listed, sort, read=not isinstance(read, Unread)), *_compare(listed)),
-        data=RunsData(runs=[flat(entry.run, entry.notes) for entry in listed], unread=tuple(reads.unread)),
+        parts=(*reads.box(), *parts),
+        data=RunsData(runs=[flat(entry.run, entry.notes) for entry in listed], going_on=going_on, unread=tuple(reads.unread)),
     )
 
 
@@ -70,6 +75,12 @@ def _table(listed: Sequence[Listed], sort: str | None, *, read: bool) -> list[st
     return [kit.table(shown, rows, wordy=[at for at, name in enumerate(shown) if name == "note"]), *note]
 
 
+def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
+    if isinstance(names, Unread) or not names:
+        return []
+    return [kit.said("Running", *(kit.link(name, path(name)) for name in names))]
+
+
 def _row(entry: Listed, figures: Sequence[str]) -> tuple[str, ...]:
     run = entry.run
     shown = (f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in figures)
@@ -81,13 +92,13 @@ def _row(entry: Listed, figures: Sequence[str]) -> tuple[str, ...]:
 
 def _compare(listed: Sequence[Listed]) -> list[str | Form]:
     """The newest against the champion that it met, at first."""
-    runs = [entry.run for entry in listed if entry.run.evaluation is not None]
-    if len(runs) < 2:
+    able = [entry.run for entry in listed if entry.run.evaluation is not None]
+    if len(able) < 2:
         return []
-    newest = max(runs, key=lambda run: run.started)
-    first = next((run.name for run in runs if run.name == newest.champion.run), runs[0].name)
-    others = " ".join([run.name for run in runs if run.name == newest.name and run.name != first] or [runs[-1].name])
-    choices = tuple((run.name, f"{run.name} {run.told()}") for run in runs)
+    newest = max(able, key=lambda run: run.started)
+    others = newest.name
+    first = next((run.name for run in able if run.name == newest.champion.run), next(run.name for run in able if run != newest))
+    choices = tuple((run.name, f"{run.name} {run.told()}") for run in able)
     fields = (
         Field(name="first", label="Compare with", kind="choice", value=first, choices=choices),
         Field(name="others", label="these runs", value=others, hint="r3 r4, each against the first", required=True),
