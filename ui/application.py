@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
 from typing import Any, final
@@ -13,7 +15,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -35,6 +36,7 @@ from .view import View
 
 _LARGEST = 65_536  # bytes of a form
 _FIELDS = 200
+_THREADS = 8  # pages that are drawn at once: each thread keeps its connections to the target
 _JSON = ".json"
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -45,6 +47,7 @@ class Application:
 
     def __init__(self, read: Callable[[], Project], to: Access, *, same: str = "") -> None:
         self._read, self._access, self._same = read, to, same
+        self._threads = ThreadPoolExecutor(_THREADS, "page")
         self._changing = threading.Lock()
         routes = [
             Route("/", _home),
@@ -69,40 +72,38 @@ class Application:
 
     def _get(self, page: Page, ending: str) -> Handler:
         async def answer(request: Request) -> Response:
-            return await run_in_threadpool(self._drawn, page, ending, request)
+            return await self._in_thread(self._drawn, page, ending, request)
 
         return answer
+
+    def _in_thread(self, function: Callable[..., Response], *arguments: Any) -> asyncio.Future[Response]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _drawn(self, page: Page, ending: str, request: Request) -> Response:
         asked = dict(request.query_params) | request.path_params
         try:
             project = self._read()
             view: View = _function(page.draw)(project, asked)
+            if ending == _JSON:
+                return _json(view.data)
+            return _download(view, ending, request.url.path) if ending else self._page(view, request, project)
         except Exception as error:  # noqa: BLE001  whoever asked must hear, and the pages go on
             return self._failure(error, request.url.path)
-        if ending == _JSON:
-            return _json(view.data)
-        if ending and ending not in view.files:
-            return self._failure(Invalid("there is no such file", remedy="the page says why"), request.url.path)
-        if ending:
-            return Response(view.files[ending], media_type="text/plain", headers=_attachment(request.url.path))
-        return self._page(view, request, project)
 
-    def _page(self, view: View, request: Request, project: Project | None, status: int = 200) -> Response:
+    def _page(self, view: View, request: Request, project: Project) -> Response:
         cookie = request.cookies.get(access.COOKIE) or access.new_cookie()
-        target, name = (project.target.name, project.spec.name) if project else ("?", "Isthmus")
         around = Frame(
-            project=name,
-            target=target,
+            project=project.spec.name,
+            target=project.target.name,
             links=[(page.title, page.path) for page in PAGES if page.title],
             here=_section(request.url.path),
-            foot=kit.footer(project.wall(), target) if project else "",
+            foot=kit.footer(project.wall(), project.target.name),
             data=f"{request.url.path}{_JSON}" + (f"?{request.url.query}" if request.url.query else ""),
             token=access.token(self._access, cookie),
             write=self._access.write,
             same=self._same,
         )
-        response = Response(frame.html(view, around), status, media_type="text/html")
+        response = Response(frame.html(view, around), media_type="text/html")
         if access.COOKIE not in request.cookies:
             response.set_cookie(access.COOKIE, cookie, samesite="strict", httponly=True)
         return response
@@ -116,7 +117,7 @@ class Application:
             if not access.is_ours(self._access, request.cookies.get(access.COOKIE, ""), fields.pop(forms.TOKEN, "")):
                 words = "this form is not from a page of this server as it runs now: open the page again, then send it"
                 return self._refusal(request.url.path, Refusal(403, "Forbidden", words))
-            return await run_in_threadpool(self._changed, action, request, fields)
+            return await self._in_thread(self._changed, action, request, fields)
 
         return answer
 
@@ -166,9 +167,12 @@ def _json(data: object, status: int = 200) -> Response:
     return Response(msgspec.json.format(msgspec.json.encode(data), indent=2), status, media_type="application/json")
 
 
-def _attachment(path: str) -> dict[str, str]:
+def _download(view: View, ending: str, path: str) -> Response:
+    """Invalid: the page has no such file, and says why."""
+    if ending not in view.files:
+        raise Invalid("there is no such file", remedy="the page says why")
     name = "".join(letter for letter in path.rpartition("/")[2] if letter.isascii() and (letter.isalnum() or letter in "._-"))
-    return {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(view.files[ending], media_type="text/plain", headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
 def _section(path: str) -> str:

@@ -25,6 +25,7 @@ button { cursor: pointer; padding: .4rem 1.1rem; border-color: var(--a); color: 
 button.careful { border-color: #c0392b; color: #c0392b; } .command { margin-top: .1rem; font-size: .86rem; }
 code { font: 13px/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 @media (prefers-color-scheme: dark) { button.careful { border-color: #ef8174; color: #ef8174; } }
-@media print { nav, form, .command, .skip { display: none; } body { padding: 0; } a { color: inherit; text-decoration: none; } }
+@media print { nav, form, .change, #change + section, .skip { display: none; }
+  body { padding: 0; } a { color: inherit; text-decoration: none; } }
 """
 SHEET = STYLE + _MORE
