@@ -26,7 +26,8 @@ _UNITS = "units"  # the collection
 _UNTIL = "until"  # the field whose time a document may outlive by a day
 _NUMBER = "n"  # begins the name of a field that is a number: no name is reserved, empty or `until`
 _MOST = 500  # increments of one document in a commit (firebase.google.com/docs/firestore/quotas)
-_WITHIN = 3  # seconds, as somebody waits for an answer
+_WITHIN = 2  # seconds that a call may take: somebody waits for an answer
+_PATIENCE = 1.0  # seconds in which what is transient is asked again
 _NEEDS_REPAIR = 3
 
 
@@ -168,7 +169,7 @@ def _again(call: Callable[[], T]) -> T:
 def _retry() -> Any:
     from google.api_core.retry import Retry
 
-    return Retry(predicate=_worth_repeating, initial=0.05, maximum=0.5, multiplier=2.0, timeout=_WITHIN)
+    return Retry(predicate=_worth_repeating, initial=0.05, maximum=0.5, multiplier=2.0, timeout=_PATIENCE)
 
 
 def _worth_repeating(error: BaseException) -> bool:

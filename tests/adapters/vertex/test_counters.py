@@ -60,7 +60,7 @@ def test_an_addition_is_repeated_so_that_it_counts_at_least_once(target, stack, 
 
 def test_a_store_that_stays_away_is_given_up_in_seconds(target, stack, monkeypatch):
     target.counters.apply("ranker")
-    monkeypatch.setattr(counters, "_WITHIN", 0.2)
+    monkeypatch.setattr(counters, "_PATIENCE", 0.2)
     counters._retry.cache_clear()
     stack.fault(kind="throttle", service="firestore", times=None)
     for call in (lambda: target.counters.get("ranker", "u"), lambda: target.counters.add("ranker", "u", {"a": 1}, until=until())):
