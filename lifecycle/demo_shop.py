@@ -125,7 +125,7 @@ def _tested(project: Project) -> Tested:
 
     with session(project) as going:
         for name in (EXPERIMENT, ALIKE):
-            going.start(name, {})
+            going.start(name, None)
         visits = going.play(read(project.folder / SIMULATION, project.spec))
         experiment, alike = (results(going.project, name) for name in (EXPERIMENT, ALIKE))
         return Tested(visits=visits, experiment=experiment, alike=alike, page=report(going.project, EXPERIMENT))

@@ -24,6 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 from ..endpoints.door import Refusal
 from ..errors import Invalid, IsthmusError
 from ..experiments import runs
+from ..experiments.simulation.clock import is_simulated
 from ..reports import page as kit
 from ..runtime import Project
 from . import access, failures, forms, frame
@@ -97,7 +98,7 @@ class Application:
             target=project.target.name,
             links=[(page.title, page.path) for page in PAGES if page.title],
             here=_section(request.url.path),
-            foot=kit.footer(project.wall(), project.target.name),
+            foot=_foot(project),
             data=f"{request.url.path}{_JSON}" + (f"?{request.url.query}" if request.url.query else ""),
             token=access.token(self._access, cookie),
             write=self._access.write,
@@ -173,6 +174,11 @@ def _download(view: View, ending: str, path: str) -> Response:
         raise Invalid("there is no such file", remedy="the page says why")
     name = "".join(letter for letter in path.rpartition("/")[2] if letter.isascii() and (letter.isalnum() or letter in "._-"))
     return Response(view.files[ending], media_type="text/plain", headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+def _foot(project: Project) -> str:
+    clock = ", simulated clock" if is_simulated(project) else ""
+    return kit.footer(project.wall(), f"{project.target.name}{clock}")
 
 
 def _section(path: str) -> str:

@@ -11,7 +11,9 @@ from ..endpoints.door import Door, door, is_loopback
 from ..endpoints.listening import Server
 from ..endpoints.listening import config as listening_config
 from ..errors import Invalid
+from ..experiments.simulation.clock import on_simulated_clock
 from ..runtime import Project, reopen
+from ..target import Target
 from .access import FORM, Access
 from .application import Application
 
@@ -35,9 +37,14 @@ def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind:
     return door(listen=host, allow_hosts=allow_hosts, token=token, bodies=bodies)
 
 
+def reread(path: Path, target: Target) -> Project:
+    """As its files are now, by the simulated clock where the target has one."""
+    return on_simulated_clock(reopen(path, target))
+
+
 def serve(project: Project, path: Path, to: Access, listening: socket.socket, *, same: str = "") -> None:
     """Until SIGTERM or SIGINT: what is under way is finished. A second signal ends at once. `same`: as of Application."""
-    config = listening_config(Application(partial(reopen, path, project.target), to, same=same), lifespan="off")
+    config = listening_config(Application(partial(reread, path, project.target), to, same=same), lifespan="off")
     server = Server(config, ending="what is under way is finished", cut="what was under way is not known")
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listening]))

@@ -42,7 +42,7 @@ class MovedClock:
 class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
     """`simulation/clock.json`. `since`: when simulated time began. `waiting`: events that happened by `at` and come later.
 
-    `effects`: what was true of each run's arms, by arm and event; None: not the same all the time.
+    `effects`: what was true of each run's arms, by arm and event; None: not the same all the time, or not said by a file.
     """
 
     since: datetime
@@ -50,7 +50,7 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
     waiting: tuple[Waiting, ...] = ()
     effects: dict[str, Effects | None] = {}
 
-    def with_run(self, run: str, effects: Effects) -> SimulatedTime:
+    def with_run(self, run: str, effects: Effects | None) -> SimulatedTime:
         same = self.effects.get(run, effects) == effects
         return replace(self, effects={**self.effects, run: effects if same else None})
 
@@ -86,6 +86,11 @@ def moved(project: Project, target: Target, clock: MovedClock, *, moving: bool =
 def on_this_machine(target: Target) -> bool:
     """Whether it may be simulated on: the laptop's, or a cloud's stack."""
     return not target.adapter.remote or is_on_this_machine(str(target.profile.options.get("endpoint_url", "")))
+
+
+def is_simulated(project: Project) -> bool:
+    """Whether it goes by a clock that a simulation has moved."""
+    return isinstance(project.target.clock, MovedClock)
 
 
 def on_simulated_clock(project: Project) -> Project:

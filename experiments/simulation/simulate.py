@@ -87,8 +87,8 @@ class Session:
         """By the clock as it stands now."""
         return simulated_time.moved(self._project, self._project.target, self._clock)
 
-    def start(self, experiment: str, effects: Effects) -> None:
-        """Start it, if it does not run. `effects`: what will be true of its arms. Raises as experiment.start."""
+    def start(self, experiment: str, effects: Effects | None) -> None:
+        """Start it, if it does not run. `effects`: what will be true of its arms, where a file says it. Raises as experiment.start."""
         self.time = self.time.with_run(start(self.project, experiment).run, effects)
 
     def play(self, simulation: Simulation) -> Played:

@@ -6,11 +6,15 @@ from urllib.parse import urlencode
 import pytest
 
 from isthmus.errors import Unavailable
+from isthmus.experiments.simulation import clock
 from isthmus.experiments.standing import listed
+from isthmus.tests.experiments.shop import DAY, START, Shop
 from isthmus.tests.pipelines.test_report import Balanced
+from isthmus.ui import server
 from isthmus.ui.pages import HOME, PAGES, experiments, new_experiment
 
 from .chromium import MISSING, PROGRAM, Chromium
+from .conftest import Browser
 from .drawn import drawn, serving
 from .whole import OPERATIONS, check_data, check_pictures, check_whole
 
@@ -132,3 +136,13 @@ def test_how_long_a_new_experiment_takes_is_asked_of_the_log_once_and_then_remem
         days.append(next(need["days"] for need in power["needs"] if need["effect"] == 0.08))
     assert len(asked) == 1
     assert days[0] > days[1] > days[2]
+
+
+def test_pages_go_by_the_simulated_clock_of_a_target_that_has_one(tmp_path):
+    shop = Shop(tmp_path)
+    at = START + 40 * DAY
+    clock.store(shop.project.target.blobs, clock.SimulatedTime(since=START, at=at))
+    project = server.reread(tmp_path / "project.yaml", shop.project.target)
+    assert project.now() == project.wall() == at
+    foot = Browser(project).get("/experiments").text.partition("<footer")[2]
+    assert f"{at:%-d %B %Y, %H:%M} UTC, target local, simulated clock" in foot
