@@ -17,11 +17,11 @@ from ...project.monitors import outcome_by
 from ...project.rules import entity_of
 from ...project.streams import Stream
 from ...runtime import Project
-from . import spread
+from . import spread, trained
 from .intervals import enough
 from .items_sql import SUMS, Grouping, items_sql
 from .reading import Reading, Seen
-from .snapshot import ItemFigure, Row, Scope
+from .snapshot import ItemFigure, Row, Scope, newest
 from .spread import Spread, Sums
 from .units import version_order
 
@@ -45,19 +45,25 @@ def seen(project: Project, monitor: Monitor, of: Reading) -> Seen:
     """Invalid: the view of the feature has not been materialized."""
     endpoint, spec = project.spec.endpoints[monitor.endpoint], project.spec
     event = outcome_by(endpoint, spec)
-    found = read(project, monitor, of)
+    by = grouping(project, monitor)
+    found = read(project, monitor, of, by)
     whole = found.everything.get(("window", ""))
     outcome = spec.objectives[endpoint.objective].outcome
+    told = tuple(rows(found, monitor.alarm, outcomes=event is not None, features="." in monitor.items))
+    before = newest(project.target.blobs, monitor.name)
+    same = before is not None and before.groups == monitor.items
+    versions = [label for scope, label in found.everything if scope == "version"]
+    shares = trained.shares(project, monitor, by, versions, before.trained if before and same else {})
     return Seen(
         units=whole.units if whole else 0,
-        rows=tuple(rows(found, monitor.alarm, outcomes=event is not None, features="." in monitor.items)),
+        rows=(*told, *trained.rows(told, shares)),
+        trained=shares,
         notes=() if event is not None else (f"organic, clicks / scores: no {outcome} says which exposure it followed (exposure_id)",),
     )
 
 
-def read(project: Project, monitor: Monitor, of: Reading) -> Answer:
+def read(project: Project, monitor: Monitor, of: Reading, by: Grouping) -> Answer:
     endpoint, entity = project.spec.endpoints[monitor.endpoint], entity_of(monitor.items, project.spec)
-    by = grouping(project, monitor)
     days = of.parameters()
     asked = {name: days[name] for name in ("until", "since", "first", "first_end")}
     asked |= {"endpoint": endpoint.name, "entity": entity.name if entity else ""} | join_params([by.view] if by.view else [])

@@ -76,6 +76,7 @@ def _seen(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
         first=(of.first, of.first_end - timedelta(days=1)),
         units=seen.units,
         rows=seen.rows,
+        trained=seen.trained,
         notes=seen.notes,
     )
 

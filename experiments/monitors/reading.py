@@ -22,6 +22,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     units: int
     rows: tuple[Row, ...]
+    trained: dict[str, dict[str, float]] = {}
     notes: tuple[str, ...] = ()
 
 

@@ -22,6 +22,7 @@ ItemFigure = Literal[
     "calibration",  # clicks over the sum of scores
     "gini",  # of the exposures over the items that there are
     "gini_rise",  # ... less that of the first window
+    "served_to_trained",  # of a version, its share shown over that of its training set; told alone
     "effective_items",  # as many items, shown equally often, are as spread: exp(entropy)
 ]
 UnitFigure = Literal[
@@ -66,6 +67,7 @@ class Snapshot(StoredDocument, frozen=True, kw_only=True):
     first: tuple[date, date]
     units: int  # active in the window
     rows: tuple[Row, ...]
+    trained: dict[str, dict[str, float]] = {}  # by version and group, the share of its training set
     notes: tuple[str, ...] = ()  # what could not be told, and why
 
     @property

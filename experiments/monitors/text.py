@@ -89,10 +89,11 @@ def _over_all(seen: Snapshot) -> Iterator[str]:
 
 def _by_version(seen: Snapshot) -> Iterator[str]:
     """The figure that decides, of the group where it is largest, where more than one version answered."""
-    figures: tuple[Figure, ...] = ("satisfied_ratio",) if seen.kind == "units" else ("gini", "shown_to_organic")
+    figures: tuple[Figure, ...] = ("satisfied_ratio",) if seen.kind == "units" else ("gini", "shown_to_organic", "served_to_trained")
     versions = seen.labels("version")
     for version in versions if len(versions) > 1 else ():
-        sure = [[row for row in seen.of(name, scope="version", of=version).values() if row.low is not None] for name in figures]
+        every = [seen.of(name, scope="version", of=version).values() for name in figures]
+        sure = [[row for row in rows if row.low is not None or row.figure == "served_to_trained"] for rows in every]
         largest = [max(rows, key=lambda row: row.value) for rows in sure if rows]
         told = [f"{_named(row)} {_ranged(row)}{_alarm(row)}" for row in largest]
         if told:

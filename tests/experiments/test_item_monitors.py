@@ -3,13 +3,14 @@
 import math
 from collections import Counter
 from datetime import timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from isthmus.errors import Invalid
-from isthmus.experiments.monitors import items, spread
+from isthmus.experiments.monitors import items, spread, trained
 from isthmus.experiments.monitors.items_sql import OTHERS, items_sql
 from isthmus.experiments.monitors.monitor import look
 from isthmus.experiments.monitors.spread import Spread
@@ -155,7 +156,7 @@ def test_an_outcome_that_is_not_known_yet_is_no_miss(shop):
 
 def test_what_is_shown_beyond_its_organic_share_more_than_the_limit_is_an_alarm(shop):
     monitor = shop.project.spec.monitors["category_bias"]
-    found = items.read(shop.project, monitor, items_reading(shop, monitor))
+    found = items.read(shop.project, monitor, items_reading(shop, monitor), items.grouping(shop.project, monitor))
     strict = replace(monitor.alarm, shown_to_organic=0.5, calibration=(0.1, 0.2), gini_rise=-0.9)
     alarms = [row for row in items.rows(found, strict, outcomes=True, features=True) if row.alarm]
     assert {row.figure for row in alarms} == {"shown_to_organic", "calibration", "gini_rise"}
@@ -166,6 +167,22 @@ def items_reading(shop, monitor):
     from isthmus.experiments.monitors.reading import reading
 
     return reading(shop.project, monitor, items.STREAM, shop.project.now())
+
+
+def test_what_is_served_is_told_beside_what_its_version_was_trained_on(shop, monkeypatch):
+    begun, ended = START + 14 * DAY, START + 18 * DAY
+    data = SimpleNamespace(start=begun, end=ended, as_of=shop.now)
+    asked = []
+    monkeypatch.setattr(trained, "of_version", lambda _blobs, version: asked.append(version) or SimpleNamespace(objective="ctr", data=data))
+    seen = look(shop.project, "category_bias")
+    log = Counter(row[1] for row in exposures(answer for answer in shop.log if begun <= answer.at < ended))
+    assert seen.trained["ranker@3"] == pytest.approx({name: count / log.total() for name, count in log.items()})
+    shown = seen.of("shown", scope="version", of="ranker@3")
+    quotients = {name: shown[name].value / share for name, share in seen.trained["ranker@3"].items()}
+    told = seen.of("served_to_trained", scope="version", of="ranker@3")
+    assert {name: row.value for name, row in told.items()} == pytest.approx(quotients)
+    assert not any(row.alarm or row.low for row in told.values())
+    assert (look(shop.project, "category_bias").trained, asked) == (seen.trained, ["ranker@3"]), "a version's training set is asked once"
 
 
 def test_items_by_their_key_are_groups_and_the_catalogue_is_what_the_log_names(shop):

@@ -13,13 +13,14 @@ from isthmus.events.relations import exactly_once_view
 from isthmus.experiments.cells import cells_sql
 from isthmus.experiments.monitors.by_arm_sql import satisfied_sql, spread_sql
 from isthmus.experiments.monitors.items_sql import Grouping, items_sql
+from isthmus.experiments.monitors.trained import trained_sql
 from isthmus.experiments.monitors.units_sql import units_sql
 from isthmus.experiments.run_sql import ENDPOINT_UNITS, segment_units
 from isthmus.experiments.run_sql import cells_sql as cells_of_run
 from isthmus.feature_store.point_in_time import JoinView
 from isthmus.feature_store.relations import objective_view
 from isthmus.project.load import load
-from isthmus.project.specs import Attribute, Endpoint, Event
+from isthmus.project.specs import Attribute, Endpoint, Entity, Event
 from isthmus.tests.experiments.fuller_shop import METRICS, SHOP
 
 FOLDER = Path(isthmus.__file__).parent / "examples" / "openbandit"
@@ -56,6 +57,7 @@ def texts():
         "monitor_units": _asked(units_sql(watched(), watched().endpoints["ranker"])),
         "monitor_items": _asked(items_sql(watched(), watched().endpoints["ranker"], Grouping(view=KINDS))),
         "monitor_item_keys": _asked(items_sql(clicked(), watched().endpoints["ranker"], Grouping())),
+        "monitor_trained": _asked(trained_sql("ctr", Entity(name="item", key="item_id", type="int"), Grouping(view=KINDS))),
         "run_spread": _asked(spread_sql()),
         "run_satisfied": _asked(satisfied_sql(watched(), watched().endpoints["ranker"])),
         "arms_by_row": _asked(cells_sql(spec.analyses["policy_test"], ctr)),
@@ -100,6 +102,7 @@ DAYS = {"since": "'2019-11-24'", "earliest": "'2019-11-24'", "before": "'2019-11
 def _asked(sql):
     moment = "TIMESTAMP '2019-12-01 00:00:00'"
     values = {"control": "'random'", "treatment": "'bts'", "endpoint": "'ranker'", "entity": "'item'", "run": "'r.1'"} | DAYS
+    values |= {"start_time": moment, "end_time": moment, "as_of": moment, "start_date": "'2019-11-01'", "end_date": "'2019-12-01'"}
     values |= {"until": moment, "known_0": moment, "known": moment}
     for name, literal in values.items():
         sql = sql.replace(f"${name}", literal)
