@@ -38,6 +38,7 @@ FIGURES: Mapping[Figure, _Shown] = {
     "never_shown": _Shown("never shown"),
     "organic": _Shown("share of organic clicks"),
     "shown_to_organic": _Shown("shown / organic", factor=1, unit="", digits=2),
+    "served_to_trained": _Shown("served / trained", factor=1, unit="", digits=2),
     "calibration": _Shown("clicks / scores", factor=1, unit="", digits=2),
     "gini": _Shown("Gini", factor=1, unit="", digits=3),
     "gini_rise": _Shown("Gini's rise", factor=1, unit="", digits=3),
@@ -49,7 +50,16 @@ FIGURES: Mapping[Figure, _Shown] = {
     "returning": _Shown("returning", digits=0),
 }
 _DAILY: tuple[Figure, ...] = ("shown", "calibration", "gini", "mix", "satisfied", "satisfied_ratio")  # that are drawn by day
-_VERSIONED: tuple[Figure, ...] = ("shown", "shown_to_organic", "calibration", "gini", "mix", "satisfied", "satisfied_ratio")
+_VERSIONED: tuple[Figure, ...] = (
+    "shown",
+    "served_to_trained",
+    "shown_to_organic",
+    "calibration",
+    "gini",
+    "mix",
+    "satisfied",
+    "satisfied_ratio",
+)
 
 
 def newest_parts(seen: Snapshot) -> list[str]:
