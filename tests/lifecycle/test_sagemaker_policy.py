@@ -85,6 +85,15 @@ def opened(folder):
     return Project(load(folder / "project.yaml"), target)
 
 
+def capped(folder):
+    """A project whose gateway counts."""
+    file = create(folder) / "project.yaml"
+    rule = "    rules:\n      - cap: {by: item_id, max: 3, per: unit, in: 24h}\n"
+    assert "    objective: ctr\n" in file.read_text()
+    file.write_text(file.read_text().replace("    objective: ctr\n", f"    objective: ctr\n{rule}"))
+    return folder
+
+
 def flow(folder):
     """From nothing to a ranking."""
     with opened(folder) as project:
@@ -99,7 +108,9 @@ def flow(folder):
 
 def rank(folder):
     with opened(folder) as project:
-        return im.Gateway(project, "home").rank({"visitor_id": "v1", "item_id": [1, 2, 3]})
+        ranking = im.Gateway(project, "home").rank({"visitor_id": "v1", "item_id": [1, 2, 3]})
+    assert ranking.problems == (), "what it may not count it tells"
+    return ranking
 
 
 def denied(stack):
@@ -115,7 +126,7 @@ def without(policy, action):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_printed_policy_suffices_and_without_one_of_its_rights_something_is_denied(stack, tmp_path, monkeypatch):
-    first, second = create(tmp_path / "first"), create(tmp_path / "second")
+    first, second = capped(tmp_path / "first"), capped(tmp_path / "second")
     assert len(flow(first).items) == 3
     policy = stack.policy()
     assert len(json.dumps(policy)) < 6144  # the limit of a managed policy
