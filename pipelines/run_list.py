@@ -25,9 +25,9 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     notes: Notes = Notes()
 
 
-def flat(run: Run, said: Notes) -> dict[str, Any]:
+def flat(run: Run, noted: Notes) -> dict[str, Any]:
     """A run and what people say of it, as one JSON object: `runs list` and `runs show`."""
-    return {**msgspec.to_builtins(run), "tags": said.tags, "note": said.note}
+    return {**msgspec.to_builtins(run), "tags": noted.tags, "note": noted.note}
 
 
 _FIELDS: dict[str, Callable[[Listed], tuple[str | None, ...]]] = {  # what --where knows, beside parameters.<name>; any value may match

@@ -31,12 +31,12 @@ def version_lineage(project: Project, model: str, number: int) -> VersionLineage
     """NotFound: no such version."""
     registered = project.target.registry.get(model, number)
     run = runs.of_version(project.target.blobs, f"{model}@{number}")
-    told = [promotion for promotion in promotions(project, model) if number in (promotion.version, promotion.before)]
+    moves = [promotion for promotion in promotions(project, model) if number in (promotion.version, promotion.before)]
     return VersionLineage(
         version=registered,
         run=run.name if run else None,
         made_of=edges_of(run, project.spec) if run else (),
-        promotions=tuple(told),
+        promotions=tuple(moves),
     )
 
 
@@ -58,9 +58,9 @@ def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
     every, wanted, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
     while wanted:
         node = wanted.pop()
-        found = [edge for edge in every if edge.target == node and edge not in edges]
-        edges |= dict.fromkeys(found)
-        wanted += [edge.source for edge in found]
+        above = [edge for edge in every if edge.target == node and edge not in edges]
+        edges |= dict.fromkeys(above)
+        wanted += [edge.source for edge in above]
     return list(edges)
 
 

@@ -70,8 +70,8 @@ def _line(link: Link, places: Sequence[Mapping[str, Place]], first: int, last: i
         bend = (start + wide + end) / 2
         path.append(f"C{bend:.1f} {y:.1f} {bend:.1f} {to:.1f} {end:.1f} {to:.1f}")
         path.append(f"H{end + further:.1f}")
-    told = escape(link.title or f"{link.source} -> {link.target}")
-    return f'<path class="made" d="{" ".join(path[:-1])}"><title>{told}</title></path>'
+    title = escape(link.title or f"{link.source} -> {link.target}")
+    return f'<path class="made" d="{" ".join(path[:-1])}"><title>{title}</title></path>'
 
 
 def _box(box: Box, place: Place) -> str:

@@ -116,7 +116,7 @@ def links(targets: Sequence[tuple[str, str]]) -> str:
     return '<p class="soft">' + " &middot; ".join(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>' for text, to in targets) + "</p>"
 
 
-def said(*parts: str) -> str:
+def line(*parts: str) -> str:
     """A line of text and of links (`link`), a dot between."""
     inner = " &middot; ".join(part if isinstance(part, Drawn) else escape(part) for part in parts)
     return f'<p class="soft">{inner}</p>' if parts else ""

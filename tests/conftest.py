@@ -57,7 +57,7 @@ BUDGETS = {
     "project": 50,
     "rollouts": 330,
     "stored": 30,
-    "ui": 40,
+    "ui": 60,
 }
 seconds: Counter[str] = Counter()
 

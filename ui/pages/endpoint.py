@@ -132,8 +132,8 @@ def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
 
 def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
     holders = [] if isinstance(layers, Unread) else [(holder, layer.layer) for layer in layers for holder in layer.holders]
-    told = [part for of, layer in holders for part in (kit.link(of.run, experiments.path(of.run)), f"{of.share:g} % of layer {layer}")]
-    return [kit.said("Experiments", *told)] if told else []
+    parts = [part for of, layer in holders for part in (kit.link(of.run, experiments.path(of.run)), f"{of.share:g} % of layer {layer}")]
+    return [kit.line("Experiments", *parts)] if parts else []
 
 
 def _rollout(name: str, status: Status | Unread | None) -> list[str]:

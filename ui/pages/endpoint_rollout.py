@@ -25,10 +25,10 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     """NotFound: the endpoint has had none."""
     name = declared(project, query["endpoint"]).name
     status, entries = rollout.status(project, name), rollout.history(project, name)
-    kept = documents.kept_minutes(project.target.blobs, status.state)
+    minutes = documents.kept_minutes(project.target.blobs, status.state)
     return View(
         title=f"Rollout {status.state.id} of {name}",
         below=report.about(status.state),
-        parts=(kit.code(str(status)), *report.parts(status.state, entries, kept), kit.links([(name, path(name))])),
+        parts=(kit.code(str(status)), *report.parts(status.state, entries, minutes), kit.links([(name, path(name))])),
         data=RolloutData(status=status, history=entries),
     )

@@ -24,10 +24,10 @@ def rules_parts(endpoint: Endpoint, now: datetime, counted: RuleHits | Unread | 
     hits = counted if isinstance(counted, RuleHits) else None
     head = ("rule", *(("answers", "share") if hits else ()), "does", "where the request is", "in force")
     rows = [_row(rule, now, hits) for rule in endpoint.rules]
-    told = [missing(counted)] if isinstance(counted, Unread) else _counted(hits) if hits else []
+    below = [missing(counted)] if isinstance(counted, Unread) else _counted(hits) if hits else []
     return [
         kit.table(head, rows, wordy=range(len(head) - 3, len(head))),
-        *told,
+        *below,
         kit.links(_counts(endpoint.name)),
         kit.words(_COST, "soft"),
     ]
@@ -63,8 +63,8 @@ def unit_parts(endpoint: Endpoint, unit: str, counted: dict[str, dict[str, int]]
     if isinstance(counted, Unread):
         return [kit.section("What a unit was shown", missing(counted)), form]
     rows = [(name, value, f"{count:,}") for name, values in (counted or {}).items() for value, count in values.items()]
-    told = kit.table(("cap", "value", "answers that count"), rows) if rows else kit.words("Nothing that counts.", "soft") if unit else ""
-    return [kit.section("What a unit was shown", told), form]
+    counts = kit.table(("cap", "value", "answers that count"), rows) if rows else kit.words("Nothing that counts.", "soft") if unit else ""
+    return [kit.section("What a unit was shown", counts), form]
 
 
 def _does(rule: Rule) -> str:

@@ -86,22 +86,22 @@ def _stored(data: EventData, days: int | None, price: str) -> str:
     return kit.section("Volume", *rows, *([] if days is None else _volume(data.days, days)), kit.links(counts), price)
 
 
-def _volume(found: tuple[DayVolume, ...] | Unread | None, days: int) -> list[str]:
-    if isinstance(found, Unread):
-        return [missing(found)]
-    if not found:
+def _volume(volumes: tuple[DayVolume, ...] | Unread | None, days: int) -> list[str]:
+    if isinstance(volumes, Unread):
+        return [missing(volumes)]
+    if not volumes:
         return [kit.words(f"None came on the last {days} dates of the project's clock.", "soft")]
-    behind = kit.table(("date", "events"), [(f"{of.date}", f"{of.events:,}") for of in found], numbers=True)
-    first, last = found[0].date, found[-1].date
+    behind = kit.table(("date", "events"), [(f"{of.date}", f"{of.events:,}") for of in volumes], numbers=True)
+    first, last = volumes[0].date, volumes[-1].date
     bars = plots.Series(
         name="",
         style="a",
-        x=[float((of.date - first).days) for of in found],
-        y=[float(of.events) for of in found],
+        x=[float((of.date - first).days) for of in volumes],
+        y=[float(of.events) for of in volumes],
         kind="bars",
-        titles=[f"{of.date}: {of.events:,}" for of in found],
+        titles=[f"{of.date}: {of.events:,}" for of in volumes],
     )
-    up = plots.axis("events", 0, 1.08 * max(of.events for of in found), digits=0)
+    up = plots.axis("events", 0, 1.08 * max(of.events for of in volumes), digits=0)
     return [kit.charts(plots.chart("Events by date", dates(first, last), up, [bars], behind=behind))]
 
 
@@ -115,12 +115,12 @@ def dates(first: date, last: date) -> plots.Axis:
 
 def _quarantine(data: EventData) -> str:
     link = kit.links([("read the quarantine", f"{path(data.event.name)}?quarantine=yes")])
-    told = data.quarantine
-    if told is None:
+    groups = data.quarantine
+    if groups is None:
         return kit.section("Refused and still open", link)
-    if isinstance(told, Unread):
-        return kit.section("Refused and still open", missing(told), link)
-    return kit.section("Refused and still open", *_groups(data.event.name, told))
+    if isinstance(groups, Unread):
+        return kit.section("Refused and still open", missing(groups), link)
+    return kit.section("Refused and still open", *_groups(data.event.name, groups))
 
 
 def _groups(event: str, groups: Sequence[Group]) -> list[str]:

@@ -32,20 +32,20 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     """NotFound: no such version."""
     model, number = parsed(query["version"])
     name, reads = f"{model}@{number}", Reads()
-    made = version_lineage(project, model, number)
+    lineage = version_lineage(project, model, number)
     serving = served(project, reads).get(name, [])
-    aliases = ", ".join(sorted(made.version.aliases)) or "no alias"
+    aliases = ", ".join(sorted(lineage.version.aliases)) or "no alias"
     return View(
         title=name,
-        below=f"On {project.target.name}: {aliases}, {made.version.approval}.",
-        parts=(*reads.box(), *_about(made, serving), *_made_of(name, made.made_of, serving), *_promotions(made)),
-        data=VersionData(lineage=made, served=serving, unread=tuple(reads.unread)),
+        below=f"On {project.target.name}: {aliases}, {lineage.version.approval}.",
+        parts=(*reads.box(), *_about(lineage, serving), *_made_of(name, lineage.made_of, serving), *_promotions(lineage)),
+        data=VersionData(lineage=lineage, served=serving, unread=tuple(reads.unread)),
     )
 
 
-def _about(made: VersionLineage, serving: Sequence[str]) -> list[str]:
-    version = made.version
-    run = kit.link(made.run, f"/runs/{quote(made.run, safe='')}") if made.run else "none that is known here"
+def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
+    version = lineage.version
+    run = kit.link(lineage.run, f"/runs/{quote(lineage.run, safe='')}") if lineage.run else "none that is known here"
     rows = [
         ("trained by run", run),
         ("serves in", ", ".join(serving) or "no endpoint"),
@@ -74,16 +74,16 @@ def _told(edge: Edge) -> str:
 
 def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
     """A column before the first of what is made of it."""
-    made: dict[Node, list[Node]] = {}
+    targets: dict[Node, list[Node]] = {}
     for edge in edges:
-        made.setdefault(edge.source, []).append(edge.target)
-        made.setdefault(edge.target, [])
+        targets.setdefault(edge.source, []).append(edge.target)
+        targets.setdefault(edge.target, [])
     before: dict[Node, int] = {}  # columns before the last
-    for node in TopologicalSorter(made).static_order():
-        before[node] = max((before[target] + 1 for target in made[node]), default=0)
+    for node in TopologicalSorter(targets).static_order():
+        before[node] = max((before[target] + 1 for target in targets[node]), default=0)
     columns = [[node for node in sorted(before) if before[node] == number] for number in reversed(range(max(before.values()) + 1))]
     return [[flow.Box(name=str(node), style=_STYLES[node.kind], title=str(node)) for node in column] for column in columns]
 
 
-def _promotions(made: VersionLineage) -> list[str]:
-    return [kit.section("Promotions", promotion_table(made.promotions))] if made.promotions else []
+def _promotions(lineage: VersionLineage) -> list[str]:
+    return [kit.section("Promotions", promotion_table(lineage.promotions))] if lineage.promotions else []

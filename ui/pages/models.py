@@ -74,7 +74,9 @@ def served(project: Project, reads: Reads) -> dict[str, list[str]]:
 def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Promotion]:
     """Newest first."""
     names = dict.fromkeys(version.model for version in versions)
-    return sorted((one for name in names for one in models.promotions(project, name)), key=lambda one: one.at, reverse=True)
+    return sorted(
+        (promotion for name in names for promotion in models.promotions(project, name)), key=lambda promotion: promotion.at, reverse=True
+    )
 
 
 def _versions(data: ModelsData) -> list[str]:
@@ -91,12 +93,12 @@ def _versions(data: ModelsData) -> list[str]:
 def _row(of: ModelVersion, data: ModelsData) -> tuple[str, ...]:
     version = f"{of.model}@{of.version}"
     run = data.runs.get(version)
-    made = kit.link(run, f"/runs/{quote(run, safe='')}") if run else ""
+    maker = kit.link(run, f"/runs/{quote(run, safe='')}") if run else ""
     return (
         version_link(version),
         ", ".join(sorted(of.aliases)),
         of.approval,
-        made,
+        maker,
         ", ".join(data.served.get(version, ())),
         of.digest[:12],
     )

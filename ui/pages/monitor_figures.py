@@ -158,8 +158,8 @@ def limits(figure: Figure, alarms: Alarms) -> tuple[float, ...]:
     """Of a figure that is not measured from the first window."""
     if figure == "calibration":
         return alarms.calibration or ()
-    one = {"shown_to_organic": alarms.shown_to_organic, "satisfied_ratio": alarms.satisfied_ratio}.get(figure)
-    return () if one is None else (one,)
+    limit = {"shown_to_organic": alarms.shown_to_organic, "satisfied_ratio": alarms.satisfied_ratio}.get(figure)
+    return () if limit is None else (limit,)
 
 
 def _limit(value: float, across: plots.Axis) -> plots.Series:

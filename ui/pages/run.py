@@ -38,14 +38,14 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 def _finished(project: Project, run: Run) -> View:
     reads = Reads()
-    said = reads.of("its notes", lambda: notes.read(project.target.blobs, run.name))
-    told = Notes() if isinstance(said, Unread) else said
+    stored = reads.of("its notes", lambda: notes.read(project.target.blobs, run.name))
+    noted = Notes() if isinstance(stored, Unread) else stored
     body = _failed(run) if run.evaluation is None else _parts(project, run, reads)
     return View(
         title=report.title(run),
         below=report.when(run),
-        parts=(*reads.box(), _links(run), *_said(told), *body),
-        data=RunData(run=flat(run, told), unread=tuple(reads.unread)),
+        parts=(*reads.box(), _links(run), *_noted(noted), *body),
+        data=RunData(run=flat(run, noted), unread=tuple(reads.unread)),
     )
 
 
@@ -68,11 +68,11 @@ def _links(run: Run) -> str:
     if run.champion.run:
         compare = f"/runs/compare?first={run.champion.run}&others={run.name}"
         champion = [kit.link(f"champion's run {run.champion.run}", path(run.champion.run)), kit.link("the two compared", compare)]
-    return kit.said(*version, *champion)
+    return kit.line(*version, *champion)
 
 
-def _said(said: Notes) -> list[str]:
-    return [kit.words(f"{' '.join(said.tags)}   {said.note}".strip())] if said.tags or said.note else []
+def _noted(noted: Notes) -> list[str]:
+    return [kit.words(f"{' '.join(noted.tags)}   {noted.note}".strip())] if noted.tags or noted.note else []
 
 
 def _unfinished(project: Project, name: str, missing: NotFound) -> View:

@@ -78,7 +78,7 @@ def _table(listed: Sequence[Listed], sort: str | None, *, read: bool) -> list[st
 def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
     if isinstance(names, Unread) or not names:
         return []
-    return [kit.said("Running", *(kit.link(name, path(name)) for name in names))]
+    return [kit.line("Running", *(kit.link(name, path(name)) for name in names))]
 
 
 def _row(entry: Listed, figures: Sequence[str]) -> tuple[str, ...]:
@@ -86,8 +86,8 @@ def _row(entry: Listed, figures: Sequence[str]) -> tuple[str, ...]:
     shown = (f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in figures)
     version = version_link(run.version) if run.version else run.status
     started = f"{run.started:%Y-%m-%d %H:%M}"
-    said = (" ".join(entry.notes.tags), entry.notes.note)
-    return (kit.link(run.name, path(run.name)), started, run.told(), version, run.alias or "", *shown, run.gate or "", *said)
+    notes = (" ".join(entry.notes.tags), entry.notes.note)
+    return (kit.link(run.name, path(run.name)), started, run.told(), version, run.alias or "", *shown, run.gate or "", *notes)
 
 
 def _compare(listed: Sequence[Listed]) -> list[str | Form]:
