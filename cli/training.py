@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import NotFound
+from .clocked import opened
 from .console import Console, command, relative
 from .tables import grid
 
@@ -282,7 +283,7 @@ def replay(console: Console, version: str, endpoint: str | None, since: datetime
     from ..experiments.version_replay import replay_version
 
     begin, end = (moment.replace(tzinfo=UTC) if moment else None for moment in (since, until))
-    with console.open() as project:
+    with opened(console) as project:
         console.would({"replay": version, "endpoint": endpoint}, f"{project.target.name:<7} replay {version}")
         console.result(replay_version(project, version, endpoint=endpoint, since=begin, until=end))
 

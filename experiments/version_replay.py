@@ -159,9 +159,9 @@ def _require_log(project: Project, endpoint: str) -> None:
 def _window(project: Project, endpoint: str, since: datetime | None, until: datetime | None) -> Window:
     """Answers whose outcomes are closed."""
     objective = project.spec.endpoints[endpoint].objective
-    moment = utc_milliseconds(until or project.now())
-    ends, known = counted(project.spec, [project.spec.metrics[objective]], moment)
     now = utc_milliseconds(project.now())
+    moment = min(utc_milliseconds(until), now) if until else now
+    ends, known = counted(project.spec, [project.spec.metrics[objective]], moment)
     closed = max(known, now) - project.spec.objectives[objective].within + timedelta(milliseconds=1)
     begin = utc_milliseconds(since) if since else moment - RECENT
     end = min(ends, closed)

@@ -174,6 +174,8 @@ def test_a_question_that_cannot_be_answered_is_refused_before_anything_runs(proj
         asked(project, "ranker@1", endpoint="home")
     with pytest.raises(Invalid, match="no answer before"):
         asked(project, "ranker@1", since=NOW + timedelta(days=1))
+    window = asked(project, "ranker@1").window
+    assert asked(project, "ranker@1", until=NOW + timedelta(days=9)).window == window, "what comes later is not known"
     mini.write(tmp_path, mini.FILES | {"project.yaml": TEXT.replace(EXPOSED, "      position:   {type: int}\n")})
     with mini.opened(tmp_path) as other:
         mini.register(other, "popular")
