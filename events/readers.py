@@ -1,8 +1,8 @@
-"""Who reads an attribute of an event: objectives, metrics, feature views, models. Read from what they say, not from what they ran.
+"""Who reads an attribute of an event: objectives, metrics, monitors, views, models. Read from what they say, not from what they ran.
 
 An objective is a table of its exposure with what became of it, so it reads all of both events. A metric reads what it adds up, and what
-leads from there to the unit. A view reads what its SQL names, from the tables that come from the event. A model reads what its objective
-and its views read.
+leads from there to the unit; a monitor the outcomes, and what leads to its groups. A view reads what its SQL names, from the tables that
+come from the event. A model reads what its objective and its views read.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..project import monitors
 from ..project.specs import FeatureView, Model, ProjectSpec
 from ..project.unit_metrics import reads
 from .relations import raw_name, view_name
@@ -21,7 +22,7 @@ Versions = Mapping[str, Sequence[int]]  # registered model -> its versions
 
 
 def readers(spec: ProjectSpec, event: str, attribute: str | None = None, *, versions: Versions | None = None) -> tuple[str, ...]:
-    """`objective ctr`, `metric clicks`, `item_history`, `ranker@1`; a model without versions is its configuration's file.
+    """`objective ctr`, `metric clicks`, `monitor alike`, `item_history`, `ranker@1`; a model without versions is its configuration's file.
 
     Attribute None: of the event at all.
     """
@@ -32,12 +33,20 @@ def readers(spec: ProjectSpec, event: str, attribute: str | None = None, *, vers
     for model in models:
         known = (versions or {}).get(model.model, ())
         names += [f"{model.model}@{version}" for version in known] or [model.path]
-    return tuple(dict.fromkeys((*objectives, *_metrics(spec, event, attribute), *views, *names)))
+    return tuple(dict.fromkeys((*objectives, *_metrics(spec, event, attribute), *_monitors(spec, event, attribute), *views, *names)))
 
 
 def _metrics(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]:
     metrics = [metric for metric in spec.metrics.values() if metric.objective is None]
     return [f"metric {metric.name}" for metric in metrics if any(_is(read, event, attribute) for read in reads(metric, spec))]
+
+
+def _monitors(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]:
+    return [
+        f"monitor {monitor.name}"
+        for monitor in spec.monitors.values()
+        if any(_is(read, event, attribute) for read in monitors.reads(monitor, spec))
+    ]
 
 
 def _is(read: tuple[str, str | None], event: str, attribute: str | None) -> bool:

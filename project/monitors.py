@@ -96,6 +96,18 @@ def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
     return next((event for event in events if event is not None and reach.has_exposure(event)), None)
 
 
+def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
+    """(event, attribute) of the outcomes that it counts and of their way to its groups; attribute None: an event's number."""
+    endpoint = spec.endpoints.get(monitor.endpoint)
+    objective = spec.objectives.get(endpoint.objective) if endpoint else None
+    if endpoint is None or objective is None:
+        return set()
+    if monitor.units:
+        return {(objective.outcome, None), *reach.steps(objective.outcome, endpoint.unit, spec.events)}
+    event = outcome_by(endpoint, spec)
+    return {(objective.outcome, None), (event.name, reach.EXPOSURE_ID)} if event else set()
+
+
 def _units(monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report) -> None:
     attributes, noun, has = of_request(endpoint, spec)
     place = child(key, "units")

@@ -154,6 +154,13 @@ def test_a_metric_reads_what_it_adds_up_and_what_leads_to_the_unit(spec):
     assert "metric clicks" not in readers(spec, "impression", "item_id")
 
 
+def test_a_monitor_reads_outcomes_and_what_leads_to_its_groups(spec):
+    assert "monitor served_alike" in readers(spec, "click", "impression_id")
+    assert {"monitor served_alike", "monitor category_bias"} <= set(readers(spec, "impression", "exposure_id"))
+    assert {"monitor served_alike", "monitor category_bias"} <= set(readers(spec, "click"))
+    assert not [name for name in readers(spec, "impression", "item_id") if name.startswith("monitor")]
+
+
 @pytest.mark.parametrize("case", SHOP_CASES.values(), ids=SHOP_CASES)
 def test_a_mistake_is_named_with_its_line_and_remedy(shop, case):
     file, old, new, blamed, message, remedy = case
