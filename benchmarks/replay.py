@@ -93,10 +93,10 @@ def large(answers: int) -> None:
         lines = []
         for share in (0.25, 1.0):
             until = START + step * answers * share
-            said = subprocess.run(
+            printed = subprocess.run(
                 [sys.executable, "-c", REPLAY, str(folder), until.isoformat()], check=True, capture_output=True, text=True
             ).stdout.split()
-            count, seconds, memory = int(said[0]), float(said[1]), said[2]
+            count, seconds, memory = int(printed[0]), float(printed[1]), printed[2]
             lines.append(Line(name=f"{count:,} answers", value=f"{1000 * seconds / count:.2f} ms of CPU each", goal=f"{memory} MB at most"))
         table(f"a log of {answers:,} answers of {CANDIDATES} candidates, {SLOTS} places", lines)
 

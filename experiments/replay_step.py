@@ -59,7 +59,7 @@ def replayed_from(project: Project, question: Question, folder: Path, *, page: i
         if tenths_of is None and scored:
             tenths_of = edges(np.concatenate([scores for _, _, scores in scored]))
         if tenths_of is not None:
-            accounts.add([row for each in scored for row in version.weighed(*each, tenths_of)])
+            accounts.add([row for of_answer in scored for row in version.weighed(*of_answer, tenths_of)])
     endpoint = project.spec.endpoints[question.endpoint]
     return VersionReplay(
         target=project.target.name,
@@ -129,7 +129,10 @@ class _Version:
             return UNTOLD
         if answer.rules_digest != self._rulebook.digest:
             return RULED
-        key = self._spec.entities[answer.entity].key
+        entity = self._spec.entities.get(answer.entity)
+        if entity is None:
+            return UNFIT
+        key = entity.key
         try:
             asked = parsed({self._endpoint.unit: answer.unit, **answer.request, key: answer.candidates, "slots": answer.slots}, self._shape)
         except Invalid:
