@@ -58,6 +58,7 @@ def sections(seen: RunResults) -> list[str]:
         *_over_time(seen, deciding),
         *_since_first(seen, deciding),
         *_segments(seen.segments),
+        *_monitors(seen),
         split(seen),
     ]
 
@@ -204,6 +205,20 @@ def _segments(segments: Sequence[Segments]) -> list[str]:
     table = page.table(["", "difference", "95 % of one look"], rows)
     drawn = _ranges("by the first value of each unit's requests", lines, table) if lines else table
     return [page.section("Segments", drawn, *(page.words(run_text.segment_text(of)) for of in segments))]
+
+
+def _monitors(seen: RunResults) -> list[str]:
+    """What decides nothing: whether an arm shows fewer items, or serves one kind of units better."""
+    if not seen.monitors:
+        return []
+    rows = [[run_text.watched(figure), *(_plain(figure.arms[arm]) for arm in seen.arms)] for figure in seen.monitors]
+    told = ", ".join(text for figure in seen.monitors for text in run_text.arm_texts(figure))
+    return [page.section("Monitors", page.table(["", *seen.arms], rows, numbers=True), page.words(told))]
+
+
+def _plain(of: Range) -> str:
+    ends = "" if of.low is None or of.high is None else f" ({of.low:.2f} .. {of.high:.2f})"
+    return "-" if of.value is None else f"{of.value:.2f}{ends}"
 
 
 def split(seen: RunResults) -> str:

@@ -38,6 +38,10 @@ def _lines(seen: RunResults) -> Iterator[str]:
     yield f"verdict   {verdict_text(seen)}"
 
 
+def watched(figure: ArmFigure) -> str:
+    return figure.figure if figure.figure == "concentration" else f"satisfied {figure.group} / {figure.against}"
+
+
 def arm_texts(figure: ArmFigure) -> Iterator[str]:
     """`concentration +0.06 in treatment`, `satisfied f / m 0.69 -> 0.74 in treatment`."""
     control, *treatments = figure.arms
@@ -45,10 +49,10 @@ def arm_texts(figure: ArmFigure) -> Iterator[str]:
         if figure.figure == "concentration":
             of = figure.differences[arm]
             ends = f" ({of.low:+.2f} .. {of.high:+.2f})" if of.low is not None and of.high is not None else ""
-            yield f"concentration {of.value:+.2f}{ends} in {arm}"
+            yield f"{watched(figure)} {of.value:+.2f}{ends} in {arm}"
         else:
             before, after = figure.arms[control].value, figure.arms[arm].value
-            yield f"satisfied {figure.group} / {figure.against} {before:.2f} -> {after:.2f} in {arm}"
+            yield f"{watched(figure)} {before:.2f} -> {after:.2f} in {arm}"
 
 
 def _head(seen: RunResults) -> str:

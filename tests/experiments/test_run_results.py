@@ -161,7 +161,17 @@ def test_the_page_shows_what_was_looked_at_last_and_fetches_nothing(shop, at):
     seen = results(shop.project, "blend_up")
     text = Path(command(shop.folder, "experiment", "report", "blend_up", "--json").json["page"]).read_text()
     assert text.count("<svg") == 4
-    titles = ("Arms: ctr", "Differences", "Over time", "Days since the first exposure", "Segments", "Split", "What it is", "History")
+    titles = (
+        "Arms: ctr",
+        "Differences",
+        "Over time",
+        "Days since the first exposure",
+        "Segments",
+        "Monitors",
+        "Split",
+        "What it is",
+        "History",
+    )
     assert all(f"<h2>{title}</h2>" in text for title in titles)
     assert all(
         shown in text for shown in (seen.headline.capitalize(), "bought (guardrail)", "platform ios", seen.over_time[1].day, "started")
