@@ -46,7 +46,7 @@ def test_a_run_is_started_ramped_shipped_and_stopped_from_its_page_and_the_histo
         ("stop", {"because": "it was not"}),
     ):
         response = ann.send(page, f"{page}/{action}", fields)
-        assert (response.status_code, response.headers["location"]) == (303, page), response.text
+        assert (response.status_code, response.headers["location"]) == (303, f"{page}#stands"), response.text
     changes = history(project, "blend_up")
     assert [(change.what, change.who, change.because) for change in changes] == [
         ("started", "ann@example.com", ""),
@@ -57,14 +57,16 @@ def test_a_run_is_started_ramped_shipped_and_stopped_from_its_page_and_the_histo
     assert [change.after for change in changes] == ["60.00 %", "25.50 %", "treatment ships", "stopped"]
     text = ann.get(page).text
     assert "<td>ann@example.com</td>" in text
+    assert "stopped, treatment ships -&gt; stopped, by ann@example.com at " in text
     assert "more &lt;b&gt;units&lt;/b&gt;" in text
 
 
 def test_what_the_product_refuses_is_told_with_its_remedy_and_changes_nothing(writer, project):
     page, ann, before = "/experiments/open_end", as_ann(writer), runs.current(project.target.state, datetime.now(UTC))
     for action, fields, status_code, words in (
-        ("ramp", {"share": "101"}, 400, "no share of a layer"),
-        ("ramp", {"share": "many"}, 400, "write a percentage"),
+        ("ramp", {"share": "101", "because": "x"}, 400, "no share of a layer"),
+        ("ramp", {"share": "many", "because": "x"}, 400, "write a percentage"),
+        ("ramp", {"share": "20"}, 400, "a share is changed for a reason"),
         ("stop", {"because": " "}, 400, "stopped for a reason"),
         ("ship", {"arm": "nobody", "because": "x"}, 404, "has no arm nobody"),
         ("ship", {"because": "x"}, 400, "no arm is named"),
@@ -125,5 +127,5 @@ def test_without_a_proxy_the_history_says_the_user_of_this_machine(project, monk
     browser = Browser(project, write=True)
     browser.client.headers["x-user"] = "ann@example.com"
     page = "/experiments/open_end"
-    assert browser.send(page, f"{page}/ramp", {"share": "10"}).status_code == 303
+    assert browser.send(page, f"{page}/ramp", {"share": "10", "because": "x"}).status_code == 303
     assert history(project, "open_end")[-1].who == "bob"

@@ -1,5 +1,6 @@
 """A new experiment from a form: the loader judges it, the diff applies, and what it makes can be started."""
 
+import re
 import subprocess
 from urllib.parse import urlencode
 
@@ -128,6 +129,15 @@ def test_the_free_share_is_told_and_an_empty_form_asks_nothing(browser):
     data = browser.get(f"{new_experiment.PATH}.json").json()
     assert (data["file"], data["layers"][0]["free"]) == ("", 100)
     assert "ranker, 100 % free" in browser.get(new_experiment.PATH).text
+
+
+def test_files_that_are_wrong_meanwhile_are_told_with_their_places_and_mended_files_are_read_again(browser, folder):
+    sound = (folder / "project.yaml").read_text()
+    (folder / "project.yaml").write_text(sound.replace("share: 60%", "share: lots"))
+    text = browser.get("/experiments", status=409).text
+    assert re.search(r"project.yaml:\d+</th>.*experiments.blend_up.share", text)
+    (folder / "project.yaml").write_text(sound)
+    browser.get("/experiments")
 
 
 def test_a_share_that_the_layer_has_not_free_is_told_before_anybody_starts(browser, folder):

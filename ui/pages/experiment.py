@@ -180,7 +180,15 @@ def _status_rows(status: RunStatus) -> list[list[str]]:
         ["as committed", f"git {status.git}, digest {status.digest}" if status.git else f"no git revision, digest {status.digest}"],
         ["gateways", f"by config {status.config}, within {answers.FOLLOW} of a change"],
     ]
+    if status.last:
+        rows.append(["last change", _change_text(status.last)])
     if status.differs:
         words = f"{', '.join(status.differs)}: project.yaml says otherwise by now. This run stays as it started; the next one takes it"
         rows.append(["differs", words])
     return [row for row in rows if row[1]]
+
+
+def _change_text(change: Change) -> str:
+    moved = f"{change.before} -> {change.after}" if change.before else change.after
+    because = f": {change.because}" if change.because else ""
+    return f"{change.what}, {moved}, by {change.who} at {change.at:%Y-%m-%d %H:%M} UTC{because}"

@@ -14,7 +14,6 @@ from ..forms import Field, Form
 from .experiments import path
 
 _WHY = Field(name="because", label="Why", hint="it stands in the history", required=True)
-_WHY_ELSE = Field(name="because", label="Why", hint="it stands in the history")
 
 
 def start(name: str) -> Form:
@@ -49,7 +48,7 @@ def _ramp(name: str, status: RunStatus) -> Form:
     return Form(
         action=f"{path(name)}/ramp",
         button="Change the share",
-        fields=(share, _WHY_ELSE),
+        fields=(share, _WHY),
         command=f"isthmus experiment ramp {name} {share.value}",
         note="Units enter or leave. Nobody changes arm.",
     )
@@ -87,24 +86,31 @@ def look(project: Project, fields: Mapping[str, str]) -> str:
 
 def begin(project: Project, fields: Mapping[str, str]) -> str:
     experiment.start(project, fields["name"])
-    return path(fields["name"])
+    return _stands(fields)
 
 
 def ramp(project: Project, fields: Mapping[str, str]) -> str:
-    experiment.ramp(project, fields["name"], _percent(fields.get("share", "")), because=fields.get("because", ""))
-    return path(fields["name"])
+    because = fields.get("because", "").strip()
+    if not because:
+        raise Invalid("a share is changed for a reason, which the history keeps", remedy="write why")
+    experiment.ramp(project, fields["name"], _percent(fields.get("share", "")), because=because)
+    return _stands(fields)
 
 
 def stop(project: Project, fields: Mapping[str, str]) -> str:
     experiment.stop(project, fields["name"], because=fields.get("because", ""))
-    return path(fields["name"])
+    return _stands(fields)
 
 
 def ship(project: Project, fields: Mapping[str, str]) -> str:
     if not (arm := fields.get("arm", "")):
         raise Invalid("no arm is named", remedy="choose the one that ships")
     experiment.stop(project, fields["name"], because=fields.get("because", ""), ship=arm)
-    return path(fields["name"])
+    return _stands(fields)
+
+
+def _stands(fields: Mapping[str, str]) -> str:
+    return f"{path(fields['name'])}#stands"
 
 
 def _percent(text: str) -> Decimal:
