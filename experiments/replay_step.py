@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -45,13 +45,15 @@ CHANGED = "the rules, by features as they are known now, give other propensities
 
 def replay(context: StepContext) -> None:
     question = msgspec.convert(context.parameters["question"], Question)
-    replayed = replayed_from(context.project(), question, context.inputs["model"])
+    replayed = replayed_from(context.project(), question, context.inputs["model"], log=context.log)
     (context.outputs[ARTIFACT] / DOCUMENT).write_bytes(msgspec.json.encode(replayed))
     context.log(str(replayed))
 
 
-def replayed_from(project: Project, question: Question, folder: Path, *, page: int = PAGE) -> VersionReplay:
-    """`folder`: the version's. Invalid: the predictor failed, or it is another one than was registered."""
+def replayed_from(
+    project: Project, question: Question, folder: Path, *, page: int = PAGE, log: Callable[[str], None] | None = None
+) -> VersionReplay:
+    """`folder`: the version's. `log`: told how far it is. Invalid: the predictor failed, or it is another one than was registered."""
     version = _Version(project, question, load(folder, digest=question.digest))
     accounts, tenths_of = Accounts(), None
     for logged in answers(project, question.endpoint, question.window, page=page):
@@ -60,6 +62,8 @@ def replayed_from(project: Project, question: Question, folder: Path, *, page: i
             tenths_of = edges(np.concatenate([scores for _, _, scores in scored]))
         if tenths_of is not None:
             accounts.add([row for of_answer in scored for row in version.weighed(*of_answer, tenths_of)])
+        if log is not None:
+            log(f"up to {logged[-1].moment:%Y-%m-%d %H:%M}: {version.replayed:,} answers, {version.left_out.total():,} left out")
     endpoint = project.spec.endpoints[question.endpoint]
     return VersionReplay(
         target=project.target.name,

@@ -64,7 +64,7 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Lik
     """
     at_place = {place: (lane, number, at) for lane, number, place, at in filled(arrangement)}
     number_of = {entity_key(item): at for at, item in enumerate(answer.candidates)}
-    every = []
+    every: list[Likely] = []
     for place in answer.places:
         if place.position not in at_place or place.item not in number_of:
             return None

@@ -106,7 +106,7 @@ def judged(rng, answers, samples, explore=EXPLORE):
         accounts.add(rows_of(answer.unit, likely(answer, under(answer, scores), EXPLORE), tenths, EXPLORE))
         itself += [chance(number, place) for place in shown_by(scores, answer.candidates, rng)[1].places]
         plain += without_rules(answer, scores)
-    return Judged(by_unit(accounts.sums(), accounts.units, samples=samples, seed=1), np.mean(itself), np.mean(plain))
+    return Judged(by_unit(accounts.sums(), accounts.units, samples=samples, seed=1), float(np.mean(itself)), float(np.mean(plain)))
 
 
 def without_rules(answer, scores):

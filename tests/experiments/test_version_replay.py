@@ -194,5 +194,6 @@ def test_the_command_replays_in_a_step_of_its_own(project):
     text = command(project.folder, "models", "replay", "ranker@2", "--since", "2024-01-09T12:00:00", "--json").json
     assert text["replay"]["doubly_robust"]["value"] == pytest.approx(before.replay.doubly_robust.value)
     assert command(project.folder, "models", "replay", "ranker@2", "--dry-run").out.startswith("local   replay ranker@2\ndry run: would")
+    assert f"up to 2024-01-10 00:00: {VISITORS} answers, 0 left out" in command(project.folder, "runs", "log", "r1", "replay").out
     refused = command(project.folder, "models", "replay", "ranker@2", "--until", "2024-01-09T01:00:00", ok=False)
     assert "ranker: no logged answer tells what ranker@2 would earn" in refused.err
