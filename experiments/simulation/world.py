@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -57,8 +57,9 @@ _MODULE = (
 def _written(spec: ProjectSpec, simulation: Simulation, unit: str, key: str) -> World:
     numbered = next(entity.type for entity in spec.entities.values() if entity.key == key) == "int"
     keys = [number if numbered else f"item-{number}" for number in range(simulation.items)]
+    whole = any(a.name == unit and a.type == "int" for event in spec.events.values() for a in event.attributes)
     return World(
-        visitors=partial(_visitors, simulation, unit),
+        visitors=partial(_visitors, simulation, _Unit(unit, _number if whole else str)),
         items={item: {key: item} for item in keys},
         chances=_plain(simulation),
     )
@@ -68,10 +69,22 @@ def _plain(simulation: Simulation) -> dict[str, Chance]:
     return {action.event: partial(_liked, action) for action in simulation.actions if not action.certain and not action.function}
 
 
-def _visitors(simulation: Simulation, unit: str, random: Random, count: int, prefix: str) -> list[dict[str, Any]]:
+def _number(name: str) -> int:
+    """Of a visitor whose id is a number: the digits of the name."""
+    return int("".join(filter(str.isdigit, name)))
+
+
+class _Unit(NamedTuple):
+    """The attribute, and what it holds of a visitor of a name."""
+
+    name: str
+    of: Callable[[str], str | int]
+
+
+def _visitors(simulation: Simulation, unit: _Unit, random: Random, count: int, prefix: str) -> list[dict[str, Any]]:
     return [
         {
-            unit: f"{prefix}{number:03d}",
+            unit.name: unit.of(f"{prefix}{number:03d}"),
             LIKING: random.gammavariate(_LIKING_SHAPE, 1 / _LIKING_SHAPE),
             SESSIONS: random.randint(1, simulation.sessions),
             **{name: random.choice(values) for name, values in simulation.attributes.items()},

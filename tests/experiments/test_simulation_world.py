@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from math import sqrt
+from random import Random
 
 import pytest
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from isthmus.experiments.simulation.people import DAY, Visit, visits
 from isthmus.experiments.simulation.simulation import Action, Bots, Broken, Late, Simulation, true_effect
 from isthmus.experiments.simulation.world import World, world_of
 from isthmus.project.experiment_specs import Metric, Total
+from isthmus.runtime import Project
 
 from .shop import Shop
 
@@ -128,6 +130,15 @@ def test_a_share_of_the_events_comes_late_with_the_time_at_which_it_happened(set
     assert all(START < waiting.due <= START + 2 * DAY for waiting in late)
     assert all(waiting.due == START for waiting in heard if not waiting.late)
     assert {waiting.event["event_timestamp"] for waiting in heard} == {START.isoformat()}
+
+
+def test_units_are_numbers_where_the_log_has_numbers(project):
+    events = project.spec.events
+    attributes = tuple(replace(a, type="int") if a.name == "visitor_id" else a for a in events["impression"].attributes)
+    numbered = replace(project.spec, events=events | {"impression": replace(events["impression"], attributes=attributes)})
+    beside = Project(replace(project.description, spec=numbered), project.target)
+    units = [visitor["visitor_id"] for visitor in world_of(beside, PLAIN, "visitor_id", "item_id").visitors(Random(0), 2, "s3-26110209-")]
+    assert units == [326110209000, 326110209001]
 
 
 def test_a_broken_split_loses_its_share_of_units(setting):
