@@ -5,9 +5,12 @@ import subprocess
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import isthmus
 from isthmus.experiments.experiment import start
+from isthmus.project import yaml
 from isthmus.project.load import load
 from isthmus.runtime import reopen
 from isthmus.tests.experiments.shop import PROJECT, Shop
@@ -153,9 +156,24 @@ def test_how_long_it_takes_by_a_rate_that_is_said(browser):
     assert (power["control"], power["days"]) == (0.2, 10)
     assert [need["effect"] for need in power["needs"]] == [0.05, 0.08, 0.1, 0.2, 0.5]
     assert all(need["days"] for need in power["needs"])
-    assert as_data(browser, control="2O")["no_power"].startswith("'2O' is not the control's rate")
+    for text in ("2O", "nan", "inf", "-1", "0"):
+        assert as_data(browser, control=text)["no_power"].startswith(f"{text!r} is not the control's rate")
+        assert as_data(browser, control="20", units=text)["no_power"].startswith(f"{text!r} is not units a day")
     assert "Say the control's rate" in as_data(browser)["no_power"]
     assert "has served no units yet" in as_data(browser, rate="log")["no_power"]
+
+
+@given(st.text())
+def test_words_are_written_so_that_they_are_read_as_they_were_typed(words):
+    node, problems = yaml.read(draft.text({"hypothesis": words, "metric": "ctr"}), "x.yaml")
+    assert problems == ()
+    seen = " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
+    assert yaml.plain(node) == ({"hypothesis": seen} if seen else {}) | {"metric": "ctr"}
+
+
+def test_a_form_without_a_name_is_refused(browser):
+    response = browser.client.post(new_experiment.PATH, data={"token": sent_token(browser)}, headers={"origin": HOST})
+    assert (response.status_code, "is not a name" in response.text) == (409, True)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,10 @@ def diff(file: str, written: str) -> str:
 
 
 def _trimmed(name: str, value: str) -> str:
-    return value.strip() if name in BLOCKS else " ".join(value.split())
+    """Of a line without what nobody can see in a file."""
+    if name in BLOCKS:
+        return value.strip()
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in value).split())
 
 
 def _lines(of: Mapping[str, str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec.structs import replace
 
 from ...errors import AlreadyExists, Invalid, IsthmusError, Problem, ProjectError
 from ...experiments import run_powering
@@ -46,6 +48,14 @@ class NewExperiment(msgspec.Struct, frozen=True, kw_only=True):
     too_few: str = ""  # what a start would be refused for now
     layers: list[LayerNow] = []
 
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    @property
+    def sound(self) -> bool:
+        return bool(self.text) and not self.errors
+
 
 def page(project: Project, query: Mapping[str, str]) -> View:
     """The query is the form's fields; without a name the form is empty."""
@@ -53,12 +63,10 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     fields, more = _fields(project, layers, query), _more(query)
     form = Form(action=PATH, button="Check it", fields=fields, more=more, get=True, fills=_ANSWER)
     if not query.get("name", "").strip():
-        parts: tuple[str | Form, ...] = (
-            kit.words("Fill in the form: what the project's loader says of it, and the file, stand here.", "soft"),
-        )
-        return _view(NewExperiment(file="", text="", layers=layers), form, parts, {})
-    data, drafted = _drafted(project, query, layers)
-    return _view(data, form, _answer(data, query), {".diff": draft.diff(data.file, data.text)} if drafted else {})
+        hint = kit.words("Fill in the form: what the project's loader says of it, and the file, stand here.", "soft")
+        return _view(NewExperiment(file="", text="", layers=layers), form, (hint,), {})
+    data = _drafted(project, query, layers)
+    return _view(data, form, _answer(data, query), {".diff": draft.diff(data.file, data.text)} if data.sound else {})
 
 
 def _view(data: NewExperiment, form: Form, parts: tuple[str | Form, ...], files: dict[str, str]) -> View:
@@ -66,23 +74,19 @@ def _view(data: NewExperiment, form: Form, parts: tuple[str | Form, ...], files:
     return View(title="New experiment", below=below, parts=(form, Region(name=_ANSWER, parts=parts)), data=data, files=files)
 
 
-def _drafted(project: Project, query: Mapping[str, str], layers: list[LayerNow]) -> tuple[NewExperiment, bool]:
-    """With whether it is sound."""
-    name = query["name"].strip()
+def _drafted(project: Project, query: Mapping[str, str], layers: list[LayerNow]) -> NewExperiment:
+    name = query.get("name", "").strip()
     try:
         file, text = draft.file_of(name), draft.text(query)
-    except ValueError:
-        problem = Problem(
-            file="experiments/", line=0, message=f"{name!r} is not a name", remedy="small letters, digits and _, a letter first"
-        )
-        return NewExperiment(file="", text="", problems=(problem,), layers=layers), False
+    except ValueError as error:
+        problem = Problem(file="experiments/", line=0, message=str(error), remedy=_LETTERS)
+        return NewExperiment(file="", text="", problems=(problem,), layers=layers)
     description, problems = parse(_file(project), {file: text})
-    sound = description is not None and name in description.spec.experiments and not _errors(problems)
-    if description is None or not sound:
-        return NewExperiment(file=file, text=text, problems=problems, layers=layers), False
+    data = NewExperiment(file=file, text=text, problems=problems, layers=layers)
+    if description is None or not data.sound:
+        return data
     power, why = _power(project, description, name, query)
-    too_few = _too_few(description.spec.experiments[name], layers)
-    return NewExperiment(file=file, text=text, problems=problems, power=power, no_power=why, too_few=too_few, layers=layers), True
+    return replace(data, power=power, no_power=why, too_few=_too_few(description.spec.experiments[name], layers))
 
 
 def _too_few(experiment: Experiment, layers: Iterable[LayerNow]) -> str:
@@ -96,13 +100,9 @@ def _file(project: Project) -> Path:
     return project.folder / project.description.places[""].file
 
 
-def _errors(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    return tuple(problem for problem in problems if problem.severity == "error")
-
-
 def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
-    if _errors(data.problems) or not data.text:
-        rows = [[f"{problem.file}:{problem.line}", problem.message, problem.remedy or ""] for problem in _errors(data.problems)]
+    if not data.sound:
+        rows = [[f"{problem.file}:{problem.line}", problem.message, problem.remedy or ""] for problem in data.errors]
         table = kit.table(["where", "what", "what to do"], rows, wordy=(1, 2))
         text = kit.section("As it would be written", kit.code(data.text)) if data.text else ""
         return (kit.verdict(["It cannot be committed as it is"], "fail"), table, text)
@@ -144,10 +144,8 @@ def _power(project: Project, description: Description, name: str, query: Mapping
     experiment = description.spec.experiments[name]
     try:
         control, a_day = _number(query.get("control", ""), "the control's rate"), _number(query.get("units", ""), "units a day")
-        asked: dict[str, Any] = {
-            "units_per_day": int(a_day) if a_day else None,
-            "days": experiment.plan.days or 14 if experiment.plan else 14,
-        }
+        days = experiment.plan.days if experiment.plan else None
+        asked: dict[str, Any] = {"units_per_day": a_day and round(a_day), "days": days or _DAYS}
         if control is not None:
             return run_powering.power(as_if, name, control=control / 100, **asked), ""
         if query.get("rate") != "log":
@@ -160,12 +158,16 @@ def _power(project: Project, description: Description, name: str, query: Mapping
 
 
 def _number(text: str, what: str) -> float | None:
-    if not text.strip():
+    """Invalid: it is none above 0."""
+    if not (written := text.strip().removesuffix("%").replace(",", "")):
         return None
     try:
-        return float(text.strip().removesuffix("%").replace(",", ""))
+        number = float(written)
     except ValueError:
-        raise Invalid(f"{text!r} is not {what}") from None
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise Invalid(f"{text!r} is not {what}")
+    return number
 
 
 def _remembered(project: Project, metric: Metric, endpoint: str) -> Past:
@@ -229,9 +231,9 @@ def _of_endpoint(endpoint: Endpoint) -> str:
 
 def write(project: Project, fields: Mapping[str, str]) -> str:
     """Put the file into the project's folder. ProjectError: the loader refuses it. AlreadyExists: there is one."""
-    data, sound = _drafted(project, {**fields, "rate": "", "control": ""}, [])
-    if not sound:
-        raise ProjectError(_errors(data.problems))
+    data = _drafted(project, fields, [])
+    if not data.sound:
+        raise ProjectError(data.errors)
     place = project.folder / data.file
     place.parent.mkdir(exist_ok=True)
     try:
@@ -239,4 +241,4 @@ def write(project: Project, fields: Mapping[str, str]) -> str:
             file.write(data.text)
     except FileExistsError:
         raise AlreadyExists(f"there is a file {data.file}", remedy="edit it, or choose another name") from None
-    return path(fields["name"].strip())
+    return path(place.stem)
