@@ -93,6 +93,7 @@ def test_an_earlier_look_is_a_link_away(browser):
     links = re.findall(r'href="(/experiments/blend_up\.1\?look=[^"]*)"', text)
     untils = [browser.client.get(link.replace("?", ".json?")).json()["results"]["until"] for link in links]
     assert untils == ["2026-11-04T20:00:00Z", "2026-11-07T20:00:00Z"]
+    assert ["This is an earlier look" in browser.get(link).text for link in links] == [True, False]
     browser.get("/experiments/blend_up?look=20200101T000000000000", status=404)
 
 

@@ -76,7 +76,7 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
     others = [other for other in dict.fromkeys(change.run for change in history) if other != run.run]
     startable = experiment.name in project.spec.experiments
     parts = (
-        *_verdict(data),
+        *_verdict(data, run.run),
         *_seen(data, run.run, agreed=query.get("despite-split") == _AGREED),
         *_looks(run_looks.read(project.target.state, run.run), data, run.run),
         *_standing(data, run, startable=startable),
@@ -97,8 +97,10 @@ def _look(project: Project, run: str, name: str) -> RunResults | None:
     return run_store.read(blobs, run, name)
 
 
-def _verdict(data: OneExperiment) -> Iterator[str]:
+def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
     if data.results:
+        if run_store.name_of(data.results.until) != data.looks[-1]:
+            yield kit.links([("This is an earlier look. Show the newest", path(run))])
         yield kit.words(run_report.about(data.results), "lead")
         yield run_report.verdict(data.results)
     else:
