@@ -43,6 +43,7 @@ def lines(chain: Chain) -> list[Line]:
             Line(name=name, value=digest(value), goal=f"{counts[name]:,}" if name in counts else "")
             for name, value in chain.canonical.items()
         ),
+        Line(name="rows of exposures that came twice", value=f"{chain.repeated:,}", goal="read once"),
         Line(name="audit", value=f"{chain.audit.units:,} units", goal=f"{chain.audit.differ} differ from the hash"),
         Line(name="ctr", value=effect(chain)),
     ]

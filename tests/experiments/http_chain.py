@@ -69,8 +69,9 @@ ASSIGNED = (
     "SELECT run, endpoint, layer, unit, arm, reason, min(config) AS config FROM assignments "
     "GROUP BY run, endpoint, layer, unit, arm, reason"
 )
-SHOWN = (
-    "SELECT endpoint, unit, variant, version, assignments, parameters, config, entity, entity_key, position, score, propensity, explored "
+SHOWN = (  # a row of a stream may stand there twice, as the same event
+    "SELECT DISTINCT event_id, endpoint, unit, variant, version, assignments, parameters, config, entity, entity_key, position, "
+    "score, propensity, explored "
     "FROM exposures"
 )
 
@@ -85,7 +86,8 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     taken: dict[str, float]
     answers: list[dict[str, Any]]  # by phase, the last one after the close: each unit's arm, variant, parameters and scores
     assigned: list[str]  # canonical rows: each unit's once, with the first config that had it
-    shown: list[str]  # of the exposures, without ids and times
+    shown: list[str]  # of the exposures, each once, without ids and times
+    repeated: int  # rows of the exposures that a stream delivered once more
     results: Any
     audit: Any
 
@@ -141,6 +143,7 @@ def _played(folder: Path, where: dict[str, Any], visit: _Visit) -> Chain:
             answers=visit.answers,
             assigned=canonical(project, ASSIGNED),
             shown=canonical(project, SHOWN, rows=visit.rows),
+            repeated=project.target.warehouse.query("SELECT count(*) AS n FROM exposures", {})["n"][0].as_py() - visit.rows,
             results=digits(msgspec.to_builtins(msgspec.structs.replace(seen, target="", started=NEVER, stopped=None))),
             audit=audit(project, NAME),
         )
@@ -270,7 +273,8 @@ def canonical(project: isthmus.Project, sql: str, *, rows: int | None = None) ->
         count = "SELECT count(DISTINCT event_id) AS n FROM exposures"
         until(lambda: project.target.warehouse.query(count, {})["n"][0].as_py() >= rows, what=f"{rows} rows of exposures")
     listed = project.target.warehouse.query(sql, {}).to_pylist()
-    return sorted(json.dumps(digits(row), sort_keys=True, default=str) for row in listed)
+    told = ({name: value for name, value in row.items() if name != "event_id"} for row in listed)
+    return sorted(json.dumps(digits(row), sort_keys=True, default=str) for row in told)
 
 
 def digits(value: Any) -> Any:
