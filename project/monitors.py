@@ -33,7 +33,8 @@ def build(name: str, values: dict[str, Any], report: Report) -> Monitor | None:
         alarm["mix_drift"] = float(alarm["mix_drift"]) / 100
     for figure, problem, remedy in _senseless(alarm):
         report.add(child(key, f"alarm.{figure}"), problem, remedy)
-    return Monitor(name=name, **values | {"alarm": Alarms(**alarm)})
+    fields: dict[str, Any] = values | {"alarm": Alarms(**alarm)}
+    return Monitor(name=name, **fields)
 
 
 def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

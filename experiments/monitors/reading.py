@@ -44,7 +44,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     def parameters(self) -> dict[str, object]:
         """Of every query: moments, and dates as tables have them."""
         days = {"since": self.since, "before": self.since - self.length, "first": self.first, "first_end": self.first_end}
-        return {"until": self.ends} | {name: day.isoformat() for name, day in days.items()}
+        return {"until": self.ends, **{name: day.isoformat() for name, day in days.items()}}
 
 
 def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -86,10 +86,6 @@ class Snapshot(StoredDocument, frozen=True, kw_only=True):
         from .text import text
 
         return text(self)
-
-
-def figures(kind: Literal["items", "units"]) -> tuple[Figure, ...]:
-    return get_args(ItemFigure if kind == "items" else UnitFigure)
 
 
 def keep(blobs: BlobStore, seen: Snapshot) -> None:

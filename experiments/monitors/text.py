@@ -37,7 +37,8 @@ def _quiet(seen: Snapshot) -> str:
 
 
 def _units_table(seen: Snapshot) -> Table:
-    mix, drift, satisfied, returning = (seen.of(figure) for figure in ("mix", "mix_drift", "satisfied", "returning"))
+    figures: tuple[Figure, ...] = ("mix", "mix_drift", "satisfied", "returning")
+    mix, drift, satisfied, returning = map(seen.of, figures)
     first = "first week" if seen.window == _WEEK else f"first {_days(seen.window)}"
     rows = [[_label(seen), "active units", f"mix ({first})", "satisfied", "returning", ""]]
     for group, row in mix.items():
@@ -62,7 +63,7 @@ def _items_table(seen: Snapshot) -> Table:
         ("catalogue", "catalogue"),
         ("organic", "organic"),
     )
-    there = [(figure, name) for figure, name in columns if seen.of(figure)]
+    there: list[tuple[Figure, str]] = [(figure, name) for figure, name in columns if seen.of(figure)]
     calibration, organic = seen.of("calibration"), seen.of("shown_to_organic")
     rows = [[_label(seen), "exposures", *(name for _, name in there), "clicks / scores" if calibration else "", ""]]
     for group, row in seen.of("shown").items():
@@ -78,7 +79,8 @@ def _calibration(row: Row | None) -> str:
 
 def _over_all(seen: Snapshot) -> Iterator[str]:
     """What has no group."""
-    gini, rise, effective, never = (seen.of(name).get("") for name in ("gini", "gini_rise", "effective_items", "never_shown"))
+    figures: tuple[Figure, ...] = ("gini", "gini_rise", "effective_items", "never_shown")
+    gini, rise, effective, never = (seen.of(figure).get("") for figure in figures)
     parts = [f"Gini {gini.value:.3f}"] if gini else []
     parts += [f"{_ranged(rise, '+.3f')} since the first window{_alarm(rise)}"] if rise else []
     parts += [f"as spread as {effective.value:,.0f} items shown equally often"] if effective else []
