@@ -59,10 +59,7 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
 }
 # What moto says is done, or running, and nobody did: refused by name, but with --moto-answers. Also of services that are not in FAMILIES.
 MADE_UP: dict[str, frozenset[str]] = {
-    "sagemaker": _words(
-        "CreateAutoMLJobV2 CreateCluster CreateCompilationJob CreateDomain CreateHyperParameterTuningJob CreateNotebookInstance "
-        "StartNotebookInstance"
-    ),
+    "sagemaker": _words("CreateAutoMLJobV2 CreateCluster CreateCompilationJob CreateDomain CreateNotebookInstance StartNotebookInstance"),
     "sagemaker-runtime": _words("InvokeEndpointAsync"),
     "glue": _words("CreateSession StartCrawler StartJobRun StartTrigger StartWorkflowRun"),
     "application-autoscaling": _words("PutScalingPolicy PutScheduledAction"),
@@ -73,6 +70,10 @@ MADE_UP: dict[str, frozenset[str]] = {
     "emr-serverless": _words("StartApplication StartJobRun"),
     "lambda": _words("Invoke InvokeAsync InvokeWithResponseStream"),
     "redshift-data": _words("ExecuteStatement"),
+}
+# family -> what executes otherwise than the provider's own, which is not published
+NOTES = {
+    "sagemaker": "The Bayesian search of CreateHyperParameterTuningJob is ours (a Gaussian process, expected improvement), not AWS's.",
 }
 # Operations that moto answers under method names that do not follow from the operation's.
 _MOTO_ELSEWHERE: dict[str, frozenset[str]] = {
@@ -135,6 +136,7 @@ def page() -> str:
                 names = [f"{item.operation}{' (m)' if item.by == 'moto' else ''}" for item in members]
                 if names:
                     lines.append(f"- {service}, {level}: {', '.join(names)}.")
+        lines += ["", NOTES[family]] if family in NOTES else []
     return "\n".join(lines) + "\n"
 
 

@@ -30,6 +30,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "tagging",
     "tags",
     "transform.handlers",
+    "tuning.handlers",
 )
 
 

@@ -31,6 +31,7 @@ RESOURCES: dict[str, dict[str, str]] = {
         "TrainingJobName": "training-job/{}",
         "ProcessingJobName": "processing-job/{}",
         "TransformJobName": "transform-job/{}",
+        "HyperParameterTuningJobName": "hyper-parameter-tuning-job/{}",
         "PipelineName": "pipeline/{}",
         "FeatureGroupName": "feature-group/{}",
         "ModelPackageGroupName": "model-package-group/{}",

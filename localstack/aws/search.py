@@ -25,6 +25,7 @@ from .pipelines.executions import describe_pipeline_execution
 from .pipelines.handlers import describe_pipeline
 from .pipelines.store import Pipelines
 from .registry import AwsError, Context, handles
+from .tuning.handlers import described as tuning_job
 
 _ORDERED: dict[str, Callable[[Any, Any], bool]] = {
     "GreaterThan": lambda value, limit: value > limit,
@@ -56,6 +57,10 @@ def _package_groups(ctx: Context) -> Iterable[dict[str, Any]]:
 
 _FOUND: dict[str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]] = {  # Resource -> its ARN's member, what there is
     "TrainingJob": ("TrainingJobArn", lambda ctx: [training_job(job) for job in list(ctx.store(Jobs).training.values())]),
+    "HyperParameterTuningJob": (
+        "HyperParameterTuningJobArn",
+        lambda ctx: [tuning_job(ctx, job) for job in list(ctx.store(Jobs).tuning.values())],
+    ),
     "Endpoint": ("EndpointArn", lambda ctx: [endpoint(found) for found in list(ctx.store(Endpoints).endpoints.values())]),
     "FeatureGroup": ("FeatureGroupArn", _groups),
     "ModelPackage": ("ModelPackageArn", lambda ctx: list(ctx.store(Registry).packages.values())),

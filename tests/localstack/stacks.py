@@ -10,6 +10,7 @@ from isthmus.localstack.run import start_aws
 IMAGES = {
     "shell": "sh",
     "tools/trainer": "sh -c 'echo arguments: \"$@\"; echo from-image > /opt/ml/model/m' image",
+    "tuned": "sh -c 'eval \"$SM_HP_SCRIPT\"' image",  # tuning jobs take no entrypoint
     "toy": f"{sys.executable} {Path(__file__).with_name('toy_server.py')}",
     "batch": f"{sys.executable} {Path(__file__).with_name('batch_server.py')}",
 }

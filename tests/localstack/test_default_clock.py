@@ -114,12 +114,12 @@ def test_a_definition_that_is_not_json_is_refused(aws):
 
 
 def test_a_step_that_is_not_executed_fails_its_execution_by_its_name_and_kind(aws):
-    tuning = {"Name": "Tune", "Type": "Tuning", "Arguments": {}}
-    aws.sm.create_pipeline(PipelineName="p", PipelineDefinition=definition(tuning), RoleArn=ROLE)
+    other = {"Name": "Tune", "Type": "AutoML", "Arguments": {}}
+    aws.sm.create_pipeline(PipelineName="p", PipelineDefinition=definition(other), RoleArn=ROLE)
     arn = aws.sm.start_pipeline_execution(PipelineName="p")["PipelineExecutionArn"]
     execution = aws.execution(arn)
     assert execution["PipelineExecutionStatus"] == "Failed"
-    assert "steps of type Tuning" in execution["FailureReason"]
+    assert "steps of type AutoML" in execution["FailureReason"]
     assert "step 'Tune'" in execution["FailureReason"]
     assert aws.steps(arn)["Tune"]["StepStatus"] == "Failed"
 

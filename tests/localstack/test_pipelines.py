@@ -376,7 +376,7 @@ def test_a_missing_property_fails_the_step_that_reads_it(aws):
     assert "'ExitMessage' is not there" in steps["Second"]["FailureReason"]
 
 
-@pytest.mark.parametrize("kind", ["Lambda", "Tuning", "Callback"])
+@pytest.mark.parametrize("kind", ["Lambda", "AutoML", "Callback"])
 def test_a_step_of_a_kind_that_is_not_executed_fails_at_its_turn_by_its_name(aws, kind):
     first = step("First", "echo x > /opt/ml/processing/out/x")
     other = {"Name": "Other", "Type": kind, "Arguments": {}, "DependsOn": ["First"]}

@@ -34,7 +34,7 @@ def begin_alarms(context: Callable[[str, str], Context]) -> None:
 
 
 def _jobs(ctx: Context, store: Jobs) -> None:
-    for job in (*store.training.values(), *store.processing.values(), *store.transform.values()):
+    for job in (*store.training.values(), *store.processing.values(), *store.transform.values(), *store.tuning.values()):
         _end_job(ctx, job)
 
 

@@ -16,9 +16,10 @@ _SORT: dict[str, Callable[[Job], Any]] = {
 }
 
 
-def register(ctx: Context, kind: Kind, name: str, arn: str, params: dict[str, Any]) -> Job:
+def register(ctx: Context, kind: Kind, name: str, arn: str, params: dict[str, Any], *, tuning: str | None = None) -> Job:
     """Take the name; ResourceInUse when it was used before, as names of jobs are never free again."""
     job = Job(kind, name, arn, params, ctx.clock.now())
+    job.tuning = tuning
     jobs = ctx.store(Jobs)
     with jobs.lock:
         earlier = jobs.of(kind).get(name)

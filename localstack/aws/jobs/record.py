@@ -6,7 +6,7 @@ import threading
 from datetime import datetime
 from typing import Any, Literal
 
-Kind = Literal["training", "processing", "transform"]
+Kind = Literal["training", "processing", "transform", "tuning"]
 ENDED = ("Completed", "Failed", "Stopped")
 
 
@@ -27,6 +27,7 @@ class Job:
         self.metrics: dict[str, tuple[float, datetime]] = {}
         self.failure: str | None = None
         self.exit_message: str | None = None
+        self.tuning: str | None = None  # the ARN of the tuning job that launched this training job
         self.artifacts: str | None = None
         self.as_moto: dict[str, Any] | None = None  # the Describe answer of a job that nothing runs (--moto-answers)
         self.stop = threading.Event()  # somebody asked it to stop
@@ -58,6 +59,7 @@ class Jobs:
         self.training: dict[str, Job] = {}
         self.processing: dict[str, Job] = {}
         self.transform: dict[str, Job] = {}
+        self.tuning: dict[str, Job] = {}
         self.lock = threading.Lock()
 
     def of(self, kind: Kind) -> dict[str, Job]:

@@ -25,6 +25,11 @@ _ECHOED = (  # of the request, told again by Describe
 
 @handles("sagemaker", "CreateTrainingJob")
 def create_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    return {"TrainingJobArn": launch(ctx, params).arn}
+
+
+def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> Job:
+    """Start a training job; `tuning`: the ARN of the tuning job that asks for it."""
     name = params["TrainingJobName"]
     arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:training-job/{name}"
     specification = params.get("AlgorithmSpecification") or {}
@@ -32,14 +37,14 @@ def create_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         raise AwsError("ValidationException", "Only one of TrainingImage and AlgorithmName may be given in AlgorithmSpecification.")
     for metric in specification.get("MetricDefinitions") or ():
         listing.check_regex(metric["Regex"])
-    job = listing.register(ctx, "training", name, arn, params)
+    job = listing.register(ctx, "training", name, arn, params, tuning=tuning)
     tags.put(ctx, arn, params.get("Tags"))
     if ctx.moto_answers and command_of(ctx.images, specification.get("TrainingImage", "")) is None:
         _as_moto(ctx, job)
     else:
         job.moves("Starting", "Preparing the instances for training", job.created)
         start(ctx, job, train)
-    return {"TrainingJobArn": arn}
+    return job
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
@@ -161,6 +166,7 @@ def described(job: Job) -> dict[str, Any]:
         answer: dict[str, Any] = {
             "TrainingJobName": job.name,
             "TrainingJobArn": job.arn,
+            **({"TuningJobArn": job.tuning} if job.tuning else {}),
             **({"ModelArtifacts": {"S3ModelArtifacts": job.artifacts}} if job.artifacts else {}),
             "TrainingJobStatus": job.status,
             "SecondaryStatus": job.secondary,

@@ -19,8 +19,11 @@ _KEYS = {
         *("AlgorithmSpecification", "CheckpointConfig", "DebugHookConfig", "DebugRuleConfigurations"),
         *("Environment", "HyperParameters", "InputDataConfig"),
     ),
+    "Tuning": ("HyperParameterTuningJobConfig", "TrainingJobDefinition"),
     "Transform": ("DataProcessing", "Environment", "ModelName", "TransformInput"),
 }
+# Of a Tuning step's TrainingJobDefinition.
+_OF_THE_DEFINITION = ("AlgorithmSpecification", "HyperParameterRanges", "InputDataConfig", "StaticHyperParameters", "TuningObjective")
 
 
 def signature(step: Step, arguments: dict[str, Any]) -> str | None:
@@ -29,6 +32,9 @@ def signature(step: Step, arguments: dict[str, Any]) -> str | None:
     if keys is None:
         return None
     chosen = {key: arguments[key] for key in keys if key in arguments}
+    if step.type == "Tuning":
+        definition = chosen.get("TrainingJobDefinition") or {}
+        chosen["TrainingJobDefinition"] = {key: definition[key] for key in _OF_THE_DEFINITION if key in definition}
     text = json.dumps([step.name, step.type, chosen], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

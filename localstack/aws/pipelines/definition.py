@@ -17,10 +17,10 @@ from .expressions import ExpressionError
 from .graph import cycle
 from .references import Reference, references
 
-EXECUTED = ("Training", "Processing", "Transform", "Condition", "Fail", "Model", "RegisterModel")
+EXECUTED = ("Training", "Processing", "Transform", "Tuning", "Condition", "Fail", "Model", "RegisterModel")
 KNOWN = (
     *EXECUTED,
-    *("Tuning", "AutoML", "Callback", "Lambda", "QualityCheck", "ClarifyCheck", "EMR", "EMRServerless"),
+    *("AutoML", "Callback", "Lambda", "QualityCheck", "ClarifyCheck", "EMR", "EMRServerless"),
     *("EndpointConfig", "Endpoint", "InferenceComponent", "Lineage", "Job", "Cleanup", "ForEach"),
 )
 EXECUTION_VARIABLES = (

@@ -16,6 +16,7 @@ from ..jobs import processing, s3, training
 from ..jobs.record import Job, Jobs
 from ..registry import OPERATIONS, AwsError, Context
 from ..transform import handlers as transforming
+from ..tuning import handlers as tuning
 from . import retries
 from .conditions import holds
 from .definition import EXECUTED, Step
@@ -24,7 +25,13 @@ from .retries import StepFailed, of_reason
 from .store import Execution, StepRun
 
 _LETTERS = string.ascii_letters + string.digits
-_NAMES = {"Training": "TrainingJobName", "Processing": "ProcessingJobName", "Transform": "TransformJobName", "Model": "ModelName"}
+_NAMES = {
+    "Training": "TrainingJobName",
+    "Processing": "ProcessingJobName",
+    "Transform": "TransformJobName",
+    "Tuning": "HyperParameterTuningJobName",
+    "Model": "ModelName",
+}
 
 
 class StepStopped(Exception):
@@ -32,11 +39,17 @@ class StepStopped(Exception):
 
 
 def name_of_job(step: Step, execution: Execution) -> str:
-    """`pipelines-<execution>-<step>-<random>`; a name in the arguments takes the place of the first part, as a custom prefix does."""
+    """`pipelines-<execution>-<step>-<random>`; a name in the arguments takes the place of the first part, as a custom prefix does.
+
+    A tuning job's name has 32 characters: `<execution>-<step>-<random>`.
+    """
     given = step.arguments.get(_NAMES.get(step.type, ""))
     head = given[:24].rstrip("-") if isinstance(given, str) else "pipelines"
     middle = "-".join(step.name.replace("_", "-").split())[:20].rstrip("-")
-    return f"{head}-{execution.id}-{middle}-{''.join(secrets.choice(_LETTERS) for _ in range(10))}"[:63]
+    random = "".join(secrets.choice(_LETTERS) for _ in range(10))
+    if step.type == "Tuning":
+        return f"{execution.id}-{middle[:7].rstrip('-')}-{random}"
+    return f"{head}-{execution.id}-{middle}-{random}"[:63]
 
 
 def scope(ctx: Context, execution: Execution, job: str) -> Scope:
@@ -165,6 +178,14 @@ def _transform(work: Work) -> None:
     work.run.properties = transforming.described(job)
 
 
+def _tuning(work: Work) -> None:
+    params = {**work.arguments, "HyperParameterTuningJobName": work.name}
+    work.run.metadata = {"TuningJob": {"Arn": create(work.ctx, "CreateHyperParameterTuningJob", params)["HyperParameterTuningJobArn"]}}
+    job = work.ctx.store(Jobs).tuning[work.name]
+    _follow(work, job)
+    work.run.properties = tuning.properties(work.ctx, job)
+
+
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
     """Without the experiment that a pipeline adds by itself: the stack keeps no trials."""
     return {key: value for key, value in arguments.items() if key != "ExperimentConfig"}
@@ -204,6 +225,7 @@ _DO: dict[str, Callable[[Work], None]] = {
     "Training": _training,
     "Processing": _processing,
     "Transform": _transform,
+    "Tuning": _tuning,
     "Model": _model,
     "RegisterModel": _register,
 }

@@ -1,0 +1,122 @@
+"""Ranges of hyperparameters, and their scales: a share of a range, 0 to 1, is a value, and a value is a place.
+
+Source: SageMaker developer guide, "Define hyperparameter ranges" and "Hyperparameter scaling".
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+
+_STEP = 0.1  # of the scale: how far a nearby value lies
+_OTHER = 0.2  # how often a nearby category is another one
+# from a value to its place on the scale, and back
+_SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "Linear": (float, float),
+    "Logarithmic": (math.log, math.exp),
+    "ReverseLogarithmic": (lambda value: -math.log1p(-value), lambda place: -math.expm1(-place)),
+}
+
+
+class RangeError(ValueError):
+    """What is wrong with the ranges of a request, in words for a ValidationException."""
+
+
+class Numeric(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    low: float
+    high: float  # included
+    scaling: str
+    integer: bool
+
+    def at(self, share: float) -> str:
+        """The value at this share of the scale. Each integer has the part of the scale up to the next one."""
+        begin, end = self._ends()
+        value = _SCALES[self.scaling][1](begin + share * (end - begin))
+        within = min(max(math.floor(value) if self.integer else value, self.low), self.high)
+        return str(int(within)) if self.integer else repr(float(within))
+
+    def place(self, value: str) -> tuple[float, ...]:
+        begin, end = self._ends()
+        middle = float(value) + 0.5 if self.integer else float(value)
+        return ((_SCALES[self.scaling][0](middle) - begin) / (end - begin) if end > begin else 0.5,)
+
+    def near(self, value: str, random: Random) -> str:
+        return self.at(min(max(random.gauss(self.place(value)[0], _STEP), 0.0), 1.0))
+
+    def _ends(self) -> tuple[float, float]:
+        scale = _SCALES[self.scaling][0]
+        return scale(self.low), scale(self.high + 1 if self.integer else self.high)
+
+
+class Categorical(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    values: tuple[str, ...]
+
+    def at(self, share: float) -> str:
+        return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+
+    def place(self, value: str) -> tuple[float, ...]:
+        """Any two categories are at distance 1."""
+        return tuple(math.sqrt(0.5) if value == other else 0.0 for other in self.values)
+
+    def near(self, value: str, random: Random) -> str:
+        return self.at(random.random()) if random.random() < _OTHER else value
+
+
+Range = Numeric | Categorical
+
+
+def parse(given: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range, ...]:
+    """The ranges of a request's ParameterRanges. RangeError for what cannot be searched."""
+    if given.get("AutoParameters"):
+        raise RangeError("The local stack has no AutoParameters: give each hyperparameter a range.")
+    ranges: tuple[Range, ...] = (
+        *(_numeric(raw, integer=True) for raw in given.get("IntegerParameterRanges") or ()),
+        *(_numeric(raw, integer=False) for raw in given.get("ContinuousParameterRanges") or ()),
+        *(Categorical(name=raw["Name"], values=tuple(raw["Values"])) for raw in given.get("CategoricalParameterRanges") or ()),
+    )
+    if not ranges:
+        raise RangeError("ParameterRanges must have at least one hyperparameter.")
+    names = [item.name for item in ranges]
+    if twice := sorted({name for name in names if names.count(name) > 1 or name in static}):
+        raise RangeError(f"A hyperparameter has one range, or is static: {', '.join(twice)}.")
+    return ranges
+
+
+def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
+    name, scaling = raw["Name"], raw.get("ScalingType", "Auto")
+    try:
+        low, high = ((int if integer else float)(raw[key]) for key in ("MinValue", "MaxValue"))
+    except ValueError as error:
+        raise RangeError(f"The range of the hyperparameter {name} is not of {'integers' if integer else 'numbers'}: {error}.") from error
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise RangeError(f"The range of the hyperparameter {name}: MinValue {low} must not be greater than MaxValue {high}.")
+    if scaling == "Logarithmic" and low <= 0:
+        raise RangeError(f"The range of the hyperparameter {name}: Logarithmic scaling needs a MinValue above 0, not {low}.")
+    if scaling == "ReverseLogarithmic" and (integer or low < 0 or high >= 1):
+        raise RangeError(f"The range of the hyperparameter {name}: ReverseLogarithmic scaling needs a continuous range within 0 <= x < 1.")
+    return Numeric(name=name, low=low, high=high, scaling="Linear" if scaling == "Auto" else scaling, integer=integer)
+
+
+def size_of_grid(ranges: Sequence[Range]) -> int:
+    """How many combinations a grid has. RangeError where a range is not of categories."""
+    return math.prod(len(values) for values in _axes(ranges))
+
+
+def grid(ranges: Sequence[Range]) -> Iterator[dict[str, str]]:
+    """Every combination, the last range's values fastest."""
+    names = [item.name for item in ranges]
+    return (dict(zip(names, values, strict=True)) for values in itertools.product(*_axes(ranges)))
+
+
+def _axes(ranges: Sequence[Range]) -> list[tuple[str, ...]]:
+    axes = [tuple(dict.fromkeys(item.values)) for item in ranges if isinstance(item, Categorical)]
+    if len(axes) < len(ranges):
+        raise RangeError("The strategy Grid takes CategoricalParameterRanges only.")
+    return axes
