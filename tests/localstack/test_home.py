@@ -33,6 +33,8 @@ from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.endpoints_kit import Kit
 from isthmus.tests.localstack.jobkit import Aws, alive, definition, step, training_request, until
 from isthmus.tests.localstack.keys_kit import control
+from isthmus.tests.localstack.stacks import IMAGES
+from isthmus.tests.localstack.test_tuning import tuning_request
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each test starts two stacks
 
@@ -201,12 +203,13 @@ def test_what_was_put_into_a_stream_is_delivered_by_the_next_stack_when_this_one
 
 
 def test_jobs_and_executions_that_ran_have_failed_and_those_that_ended_are_as_they_were(life):
-    aws = life(clock="real")
+    aws = life(clock="real", images=IMAGES)
     aws.s3.create_bucket(Bucket="bucket")
     aws.sm.create_training_job(TrainingJobName="done", **training_request("echo done > /opt/ml/model/m"))
     done = aws.training("done")
     assert done["TrainingJobStatus"] == "Completed"
     aws.sm.create_training_job(TrainingJobName="running", **training_request("sleep 600"))
+    aws.sm.create_hyper_parameter_tuning_job(HyperParameterTuningJobName="tuning", **tuning_request("sleep 600"))
     aws.sm.create_pipeline(
         PipelineName="pipe",
         PipelineDefinition=definition(step("slow", "sleep 600")),
@@ -218,9 +221,11 @@ def test_jobs_and_executions_that_ran_have_failed_and_those_that_ended_are_as_th
     until(lambda: aws.steps(execution).get("slow", {}).get("Metadata"))
     until(lambda: aws.sm.describe_training_job(TrainingJobName="running")["SecondaryStatus"] == "Training")
     time.sleep(1.5)  # what no request told of is written once a second: the step's job is known to the home then
-    aws = life(clock="real")
+    aws = life(clock="real", images=IMAGES)
     running = aws.sm.describe_training_job(TrainingJobName="running")
     assert (running["TrainingJobStatus"], "the local stack ended" in running["FailureReason"]) == ("Failed", True)
+    tuning = aws.sm.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tuning")
+    assert (tuning["HyperParameterTuningJobStatus"], "the local stack ended" in tuning["FailureReason"]) == ("Failed", True)
     again = aws.sm.describe_training_job(TrainingJobName="done")
     for part in ("TrainingJobStatus", "ModelArtifacts", "TrainingEndTime", "SecondaryStatusTransitions"):
         assert again[part] == done[part]

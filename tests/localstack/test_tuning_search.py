@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from isthmus.localstack.aws.tuning.proposals import Trial, drawn, propose
-from isthmus.localstack.aws.tuning.ranges import Categorical, RangeError, grid, parse, size_of_grid
+from isthmus.localstack.aws.tuning.proposals import propose
+from isthmus.localstack.aws.tuning.ranges import Categorical, RangeError, Trial, drawn, grid, parse, size_of_grid
 
 
 def numeric(kind="Continuous", low="0", high="1", scaling="Linear", name="x"):

@@ -15,8 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from .proposals import Trial, drawn
-from .ranges import Range
+from .ranges import Range, Trial, drawn
 
 _FIRST = 3  # random trials before there is a model, and one more for each hyperparameter
 _FAR, _NEAR = 200, 100  # candidates of the whole space, and around the best trial

@@ -6,19 +6,9 @@ import itertools
 from collections.abc import Sequence
 from random import Random
 
-import msgspec
-
-from .ranges import Range, grid
+from .ranges import Range, Trial, drawn, grid
 
 STRATEGIES = ("Random", "Grid", "Bayesian")
-
-
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """What has been tried, or is being tried."""
-
-    parameters: dict[str, str]
-    score: float | None  # greater is better; None: not known, yet or ever
-    pending: bool
 
 
 def propose(strategy: str, ranges: Sequence[Range], *, seed: object, number: int, trials: Sequence[Trial]) -> dict[str, str]:
@@ -31,7 +21,3 @@ def propose(strategy: str, ranges: Sequence[Range], *, seed: object, number: int
     from . import bayesian  # NumPy, for those who need it
 
     return bayesian.propose(ranges, random, trials)
-
-
-def drawn(ranges: Sequence[Range], random: Random) -> dict[str, str]:
-    return {item.name: item.at(random.random()) for item in ranges}

@@ -72,6 +72,14 @@ class Categorical(msgspec.Struct, frozen=True, kw_only=True):
 Range = Numeric | Categorical
 
 
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What has been tried, or is being tried."""
+
+    parameters: dict[str, str]
+    score: float | None  # greater is better; None: not known, yet or ever
+    pending: bool
+
+
 def parse(given: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range, ...]:
     """The ranges of a request's ParameterRanges. RangeError for what cannot be searched."""
     if given.get("AutoParameters"):
@@ -102,6 +110,10 @@ def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
     if scaling == "ReverseLogarithmic" and (integer or low < 0 or high >= 1):
         raise RangeError(f"The range of the hyperparameter {name}: ReverseLogarithmic scaling needs a continuous range within 0 <= x < 1.")
     return Numeric(name=name, low=low, high=high, scaling="Linear" if scaling == "Auto" else scaling, integer=integer)
+
+
+def drawn(ranges: Sequence[Range], random: Random) -> dict[str, str]:
+    return {item.name: item.at(random.random()) for item in ranges}
 
 
 def size_of_grid(ranges: Sequence[Range]) -> int:

@@ -8,8 +8,7 @@ from typing import Any
 
 from ..jobs.record import ENDED, Job, Jobs
 from ..registry import Context
-from .proposals import Trial
-from .ranges import Range, parse
+from .ranges import Range, Trial, parse
 
 _COUNTED = {"Completed": "Completed", "Failed": "NonRetryableError", "Stopped": "Stopped"}
 
