@@ -7,6 +7,7 @@ from pathlib import Path
 
 import boto3
 from sagemaker.core.helper.session_helper import Session
+from sagemaker.core.parameter import ContinuousParameter
 from sagemaker.core.processing import ScriptProcessor
 from sagemaker.core.shapes import ProcessingOutput, ProcessingS3Output
 from sagemaker.core.workflow.conditions import ConditionGreaterThanOrEqualTo
@@ -21,6 +22,7 @@ from sagemaker.mlops.workflow.pipeline import Pipeline
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
 from sagemaker.train.configs import Compute, InputData, OutputDataConfig, SourceCode
+from sagemaker.train.tuner import HyperparameterTuner
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/nobody-mapped-this:1"
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
@@ -59,6 +61,32 @@ def script_mode(source):
     made.train(input_data_config=[InputData(channel_name="train", data_source="s3://sdk-bucket/data/")], wait=True, logs=True)
     job = made._latest_training_job
     return {"status": job.training_job_status, "artifacts": job.model_artifacts.s3_model_artifacts, "name": job.training_job_name}
+
+
+def tuning():
+    session = Session(boto_session=boto3.Session(), default_bucket="sdk-bucket")
+    tuned = ModelTrainer(
+        sagemaker_session=session,
+        training_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/tuned:1",  # tuning jobs take no entrypoint
+        role=ROLE,
+        compute=Compute(instance_type="ml.m5.large", instance_count=1),
+        hyperparameters={"script": 'cat /opt/ml/input/data/training/x.csv; echo "auc=$SM_HP_LR;"'},
+        output_data_config=OutputDataConfig(s3_output_path="s3://sdk-bucket/models"),
+    )
+    tuner = HyperparameterTuner(
+        model_trainer=tuned,
+        objective_metric_name="auc",
+        hyperparameter_ranges={"lr": ContinuousParameter(0.001, 0.5, scaling_type="Logarithmic")},
+        metric_definitions=[{"Name": "auc", "Regex": "auc=(.*?);"}],
+        max_jobs=2,
+        max_parallel_jobs=2,
+    )
+    tuner.tune(inputs="s3://sdk-bucket/data/", wait=False)
+    tuner.latest_tuning_job.wait(poll=1)
+    return {
+        "best": tuner.best_training_job(),
+        "values": tuner.analytics().dataframe()[["TrainingJobName", "lr", "FinalObjectiveValue"]].values.tolist(),
+    }
 
 
 def pipeline(source):
@@ -112,7 +140,7 @@ def main():
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="sdk-bucket")
     s3.put_object(Bucket="sdk-bucket", Key="data/x.csv", Body=b"1\n2\n3\n")
-    found = {"script_mode": script_mode(source), "pipeline": pipeline(source)}
+    found = {"script_mode": script_mode(source), "pipeline": pipeline(source), "tuning": tuning()}
     Path(sys.argv[1]).write_text(json.dumps(found))
 
 

@@ -49,6 +49,12 @@ def test_a_model_trainer_in_script_mode_trains_and_its_wait_returns(seen, aws):
     assert model_at(aws, seen["script_mode"]["artifacts"]) == {"lr": 0.5, "rows": 3}
 
 
+def test_a_tuner_names_the_best_of_its_training_jobs_and_its_analytics_shows_them_all(seen):
+    values = {name: final for name, rate, final in seen["tuning"]["values"] if float(rate) == pytest.approx(final)}
+    assert len(values) == 2
+    assert max(values, key=values.get) == seen["tuning"]["best"]
+
+
 def test_the_trainers_output_is_in_cloudwatch(seen, aws):
     events = aws("logs").filter_log_events(logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=seen["script_mode"]["name"])[
         "events"
