@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, object]
 ColumnType = Literal["bool", "int64", "float64", "string", "timestamp"]
+UNKNOWN_COLUMN = "unknown column"  # how the reason of a `Rejected` begins where the table lacks a column; its names follow
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):

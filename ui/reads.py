@@ -11,6 +11,7 @@ from ..errors import Invalid, IsthmusError, Unavailable
 from ..reports import page as kit
 
 T = TypeVar("T")
+_DIGITS = 9  # more is no number that a page takes, and Python reads no text of 4,300
 
 
 class Unread(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,6 @@ def missing(unread: Unread) -> str:
 def whole(query: Mapping[str, str], name: str, *, default: int, most: int) -> int:
     """A whole number of the query string, 1 .. most. Invalid."""
     text = query.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
+    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS or not 1 <= int(text) <= most:
         raise Invalid(f"{name}={text} is not a whole number from 1 to {most:,}", remedy=f"for example {name}={default}")
     return int(text)

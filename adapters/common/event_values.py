@@ -9,7 +9,7 @@ import msgspec
 
 from ...errors import Invalid
 from ...events.column_types import COLUMN_TYPES
-from ...events.port import Column, Row, StreamSpec
+from ...events.port import UNKNOWN_COLUMN, Column, Row, StreamSpec
 from .tables import PARTITION, Document
 
 TIME = "event_timestamp"
@@ -44,7 +44,7 @@ def event_values(rules: EventRules, event: Row, write: Callable[[Column, object]
     """
     if not rules.names.issuperset(event):
         unknown = sorted(name for name in event if name not in rules.names)
-        raise Invalid(f"unknown column {', '.join(unknown)}; `isthmus apply` adds what a stream lacks")
+        raise Invalid(f"{UNKNOWN_COLUMN} {', '.join(unknown)}; `isthmus apply` adds what a stream lacks")
     values = [write(column, checked(column, event.get(column.name))) for column in rules.columns]
     moment = event.get(TIME)
     if not isinstance(moment, datetime):

@@ -41,6 +41,7 @@ class Counting:
         self._endpoint = endpoint.name
         self._tally = tally
         self._counters = project.target.counters if counts_units(endpoint) else None
+        self._every = capping.caps_of(endpoint.rules)
 
     def read(self, rules: Sequence[Rule], unit: str, now: datetime) -> Counted:
         """`rules`: those that hold for the request."""
@@ -68,7 +69,8 @@ class Counting:
     def _added(self, counted: Counted, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
         if self._counters is None or not amounts:
             return ()
-        until = capping.needed_until(counted.caps, self._project.wall())
+        # by every cap: what one that does not hold for this request has counted stands in the same document
+        until = capping.needed_until(self._every, self._project.wall())
         try:
             self._counters.add(self._endpoint, unit, amounts, forget=counted.gone, until=until)
         except IsthmusError as error:

@@ -6,6 +6,7 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from isthmus.errors import Invalid, NotFound
 from isthmus.experiments.monitors import snapshot, units
@@ -14,7 +15,7 @@ from isthmus.experiments.monitors.units_sql import units_sql
 from isthmus.feature_store import sql as neutral
 from isthmus.tests.cli.running import isthmus as command
 
-from .watched_shop import DAY, START, WEEKS, Watched
+from .watched_shop import DAY, START, WEEKS, Watched, answers
 
 WEEK = 7 * DAY
 
@@ -97,6 +98,16 @@ def test_a_look_is_kept_once_a_day_and_one_at_an_earlier_time_is_not(shop, alike
     look(shop.project, "served_alike", as_of=START + WEEK)
     assert list(snapshot.stored(blobs, "served_alike")) == [alike]
     assert look(shop.project, "served_alike", last=True) == snapshot.newest(blobs, "served_alike") == alike
+
+
+def test_the_first_window_begins_where_requests_say_the_attribute(tmp_path):
+    """A log that is older than its monitor: from nobody said to somebody said is no drift."""
+    unsaid = [replace(answer, unit=f"{answer.unit}0") if answer.week == 0 else answer for answer in answers()]
+    older = Watched(tmp_path, log=unsaid, materialized=False)
+    with older.project:
+        seen = look(older.project, "served_alike")
+    assert seen.first[0] == (START + WEEK).date()
+    assert abs(seen.of("mix_drift")[units.NOBODY_SAID].value) < 0.05
 
 
 def test_what_cannot_be_seen_is_said(shop):
