@@ -71,6 +71,16 @@ def test_without_such_a_rule_or_where_none_holds_nothing_is_asked():
             assert opened.counts.calls == []
 
 
+def test_counts_of_a_cap_that_does_not_hold_for_a_request_are_needed_as_long():
+    """A unit has one document: an answer that a short window alone holds for must not let what a longer one has counted vanish."""
+    for_a_month = UnitCap(by="item_id", max=9, window=timedelta(days=30), when=(Condition(attribute="platform", among=("web",)),))
+    with Capped(CAP, for_a_month) as opened:
+        opened.rank(platform="web")
+        needed = opened.counts.until
+        opened.rank(platform="ios")
+        assert opened.counts.until == needed == NOW + timedelta(days=30) * 25 / 24
+
+
 def test_an_answer_that_fails_counts_nothing():
     with Capped() as opened:
         opened.host.invoke = lambda *_, **__: (_ for _ in ()).throw(ModelError("it broke", status=500, body=""))
