@@ -247,6 +247,7 @@ def test_a_target_that_is_away_is_told_and_not_asked_again(browser, project, mon
 ABSENT = ["/endpoints/rankr", "/endpoints/ranker/rollout", "/runs/r9", "/models/ranker@9", "/models/x", "/bias/x", "/events/x"]
 WRONG = [
     "/endpoints/ranker?minutes=0",
+    "/endpoints/ranker?minutes=0000000019999999",
     "/endpoints/ranker?days=x",
     "/runs?sort=x",
     "/runs?where=x",
