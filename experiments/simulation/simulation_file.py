@@ -146,6 +146,7 @@ def _simulation(file: _File, name: str) -> Simulation | None:
     if endpoint is None or file.report.problems:
         return None
     _check_arms(file)
+    _check_effects(file, actions)
     for action in actions:
         _check_filled(file, endpoint, action, actions)
     seasons = values.get("seasons", {})
@@ -237,6 +238,17 @@ def _check_arms(file: _File) -> None:
     events = file.values["events"]
     for arm, event in ((arm, event) for arm, of_arm in effects.items() for event in of_arm if event not in events):
         file.wrong(f"effects.{arm}.{event}", f"{event} is not among these events", did_you_mean(event, events, has="there are"))
+
+
+def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
+    """Each can come true, so that what is told as the truth is it. What a function says is not known here."""
+    chances = {action.event: action.chance for action in actions if not action.function}
+    effects: dict[str, dict[str, float]] = file.values.get("effects", {})
+    for arm, event, effect in ((arm, event, effect) for arm, of_arm in effects.items() for event, effect in of_arm.items()):
+        chance = chances.get(event, 0.0)
+        if chance == 1 or chance * (1 + effect) > 1:
+            words = f"{event} has a chance of {100 * chance:g} %, which {100 * effect:+g} % cannot change so"
+            file.wrong(f"effects.{arm}.{event}", words, "write a smaller chance, or a smaller effect")
 
 
 def _check_filled(file: _File, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]) -> None:

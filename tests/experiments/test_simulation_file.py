@@ -85,6 +85,8 @@ def test_an_endpoint_is_driven_without_an_experiment(tmp_path, spec):
         ("+10%", "10", 13, "'10' is not a relative effect"),
         ("-5%", "-100%", 13, "-100% leaves nothing"),
         ("purchase: -5%", "refund: -5%", 13, "refund is not among these events"),
+        ("click: +10%", "click: +401%", 13, "click has a chance of 20 %, which +401 % cannot change so"),
+        ("click: +10%", "impression: -10%", 13, "impression has a chance of 100 %, which -10 % cannot change so"),
         ("daily: 60%", "daily: often", 14, "'often' is not a percentage"),
         (", by: 2d", "", 15, "by is missing"),
         ("requests: 40", "requests: many", 16, "'many' is not a whole number"),
