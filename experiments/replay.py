@@ -41,14 +41,18 @@ def replay(
     the row itself. The intervals (95 %) are the bootstrap's: over `units` (one value a row: whose it is) where they are known, else over
     rows, which is too narrow if people come back. Fewer than ten units: none.
     `pool[item, position - 1]`: whether the log's policy might show the item there; of a policy without context.
-    Invalid: a propensity that is not in (0, 1], or arrays of different lengths. Refused: a part of the policy lies outside the `pool`.
+    Invalid: no row, arrays of different lengths, a propensity that is not in (0, 1], a reward that is not finite, an item or a position
+    that the policy has not. Refused: a part of the policy lies outside the `pool`.
     """
     positions, items = np.asarray(positions), np.asarray(items)
     columns = [np.asarray(column, dtype=float) for column in (propensities, rewards, *(expected or ()))]
     probabilities = np.asarray(policy_probabilities, dtype=float)
     if len({len(positions), len(items), *map(len, columns), len(columns[0] if units is None else units)}) != 1:
         raise Invalid("replay: positions, items, propensities, rewards, units and expected must have one entry a row")
+    if not len(positions):
+        raise Invalid("replay: the log has no row")
     _check_propensities(columns[0])
+    _check_rows(positions, items, columns[1], probabilities.shape)
     if pool is not None and probabilities.ndim == 1:
         raise Invalid("replay: a pool is by item and position, and the policy's probabilities are not", remedy="give them alike")
     if pool is not None:
@@ -84,6 +88,18 @@ def _check_propensities(propensities: NDArray[np.float64]) -> None:
             f"replay: propensity {propensities[row]} in row {row} ({int(wrong.sum())} rows): it must be above 0 and at most 1",
             remedy="a log without the logging policy's propensities cannot be replayed",
         )
+
+
+def _check_rows(positions: Any, items: Any, rewards: NDArray[np.float64], shape: tuple[int, ...]) -> None:
+    """Position 0 would be read as the last one, and a reward that is no number makes every sum none."""
+    if not np.isfinite(rewards).all():
+        raise Invalid("replay: a reward is no finite number", remedy="0 where nothing happened; leave out rows whose outcome is not known")
+    if len(shape) == 2 and not (_within(items, 0, shape[0] - 1) and _within(positions, 1, shape[1])):
+        raise Invalid(f"replay: the policy has items 0 .. {shape[0] - 1} at positions 1 .. {shape[1]}, and the log has others")
+
+
+def _within(values: Any, least: int, most: int) -> bool:
+    return bool(values.min() >= least and values.max() <= most)
 
 
 def _row_sums(weights: NDArray[np.float64], rewards: NDArray[np.float64], *expected: NDArray[np.float64]) -> LogSums:

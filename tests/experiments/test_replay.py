@@ -177,6 +177,20 @@ def test_a_row_without_a_propensity_is_refused(bad):
         replay([1, 1], [0, 0], [0.5, bad], [0, 1], np.ones((1, 1)))
 
 
+@pytest.mark.parametrize(
+    ("position", "item", "reward", "problem"),
+    [(0, 0, 1.0, "positions 1 .. 2"), (3, 0, 1.0, "positions 1 .. 2"), (1, -1, 1.0, "items 0 .. 1"), (1, 0, np.nan, "no finite number")],
+)
+def test_a_row_that_the_policy_cannot_tell_of_is_refused(position, item, reward, problem):
+    with pytest.raises(Invalid, match=problem):
+        replay([1, position], [0, item], [0.5, 0.5], [1.0, reward], np.eye(2))
+
+
+def test_a_log_without_rows_is_refused():
+    with pytest.raises(Invalid, match="no row"):
+        replay([], [], [], [], np.eye(2))
+
+
 def test_arrays_of_different_lengths_are_refused():
     with pytest.raises(Invalid, match="one entry a row"):
         replay([1, 1], [0], [0.5], [0], np.ones((1, 1)))
