@@ -1,6 +1,7 @@
 """A new experiment from a form: the loader judges it, the diff applies, and what it makes can be started."""
 
 import re
+import resource
 import subprocess
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import isthmus
+from isthmus.errors import IsthmusError
 from isthmus.experiments.experiment import start
 from isthmus.project import yaml
 from isthmus.project.load import load
@@ -122,6 +124,18 @@ def test_with_write_the_file_is_put_into_the_folder_and_the_page_says_that_it_is
     git(folder, "add", "-A")
     git(folder, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "b")
     assert "is not committed" not in browser.get("/experiments/bolder").text
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_of_a_file(folder):
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with isthmus.open(folder) as project:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, most[1]))
+        try:
+            with pytest.raises(IsthmusError, match=r"experiments/bolder.yaml cannot be written: File too large"):
+                new_experiment.write(project, DRAFT)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert not (folder / "experiments" / "bolder.yaml").exists()
 
 
 def sent_token_of(browser):

@@ -230,15 +230,27 @@ def _of_endpoint(endpoint: Endpoint) -> str:
 
 
 def write(project: Project, fields: Mapping[str, str]) -> str:
-    """Put the file into the project's folder. ProjectError: the loader refuses it. AlreadyExists: there is one."""
+    """Put the file into the project's folder. ProjectError: the loader refuses it. AlreadyExists: there is one. IsthmusError: no room."""
     data = _drafted(project, fields, [])
     if not data.sound:
         raise ProjectError(data.errors)
-    place = project.folder / data.file
-    place.parent.mkdir(exist_ok=True)
     try:
-        with place.open("x", encoding="utf-8") as file:
-            file.write(data.text)
+        _put(project.folder / data.file, data.text)
     except FileExistsError:
         raise AlreadyExists(f"there is a file {data.file}", remedy="edit it, or choose another name") from None
-    return path(place.stem)
+    except OSError as error:
+        remedy = "free some space, or let the user of this server write there; or apply the diff"
+        raise IsthmusError(f"{data.file} cannot be written: {error.strerror}", remedy=remedy) from error
+    return path(Path(data.file).stem)
+
+
+def _put(place: Path, text: str) -> None:
+    """Whole, or not at all: with half of a file no page and no command would read the project."""
+    place.parent.mkdir(exist_ok=True)
+    with place.open("x", encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except OSError:
+            place.unlink()
+            raise
