@@ -18,20 +18,20 @@ import msgspec
 import numpy as np
 
 from ..pipelines.statistics import Estimate, Floats
-from ..pipelines.units import Totals, differences, estimates
+from ..pipelines.units import FEWEST, Totals, differences, estimates
 
 HEAVY = 20  # a weight
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """Per row, with a 95 % interval; none of fewer than ten units."""
+    """Per row, with a 95 % interval; none of fewer than ten units, or rows where these are drawn."""
 
     value: float
     low: float | None = None
     high: float | None = None
 
     def __str__(self) -> str:
-        interval = "no interval of so few units" if self.low is None else f"{self.low:.4f} .. {self.high:.4f}"
+        interval = "no interval of so few" if self.low is None else f"{self.low:.4f} .. {self.high:.4f}"
         return f"{self.value:.5f}   {interval}"
 
 
@@ -100,7 +100,7 @@ def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:
 
 def by_row(sums: LogSums, *, samples: int, seed: int) -> Replay:
     """One entry a row. Of the same samples of rows as NumPy's RandomState(seed) draws: published figures depend on it."""
-    return _replay(sums, _drawn_rows(sums, samples, seed) if sums.matched_rewards > 0 else {})
+    return _replay(sums, _drawn_rows(sums, samples, seed) if sums.matched_rewards > 0 and len(sums.rows) >= FEWEST else {})
 
 
 def _drawn_rows(sums: LogSums, samples: int, seed: int) -> dict[str, Estimate]:

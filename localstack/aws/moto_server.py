@@ -56,7 +56,8 @@ def _backend_app(service: Any) -> Any:
 _dispatcher = _Dispatcher(_backend_app)
 # moto's backends are plain dicts: of two requests at once an ADD of DynamoDB was lost, and a list beside a creation crashed
 SERIAL = threading.RLock()
-_WAITING = frozenset({"sqs", "stepfunctions", "lambda", "batch"})  # whose calls may wait for other calls
+# whose calls may wait for other calls; SNS for its HTTP subscribers, who may ask the stack before they answer
+_WAITING = frozenset({"sqs", "sns", "stepfunctions", "lambda", "batch"})
 
 
 def answer(incoming: Incoming) -> Answer:

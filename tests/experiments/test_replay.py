@@ -186,6 +186,12 @@ def test_a_row_that_the_policy_cannot_tell_of_is_refused(position, item, reward,
         replay([1, position], [0, item], [0.5, 0.5], [1.0, reward], np.eye(2))
 
 
+@pytest.mark.parametrize(("number", "sure"), [(1, False), (9, False), (10, True)])
+def test_fewer_than_ten_rows_have_no_interval(number, sure):
+    rows = np.ones(number, int)
+    assert (replay(rows, rows - 1, rows / 2, rows, np.eye(1), samples=10).low is not None) == sure
+
+
 def test_a_log_without_rows_is_refused():
     with pytest.raises(Invalid, match="no row"):
         replay([], [], [], [], np.eye(2))

@@ -44,8 +44,9 @@ def test_moto_has_one_request_at_a_time(together):
     assert together("dynamodb") == 1
 
 
-def test_what_may_wait_for_another_request_holds_up_none(together):
-    assert together("sqs") == 2
+@pytest.mark.parametrize("service", ["sqs", "sns"])
+def test_what_may_wait_for_another_request_holds_up_none(together, service):
+    assert together(service) == 2
 
 
 def test_what_moto_could_not_answer_is_read_once_more_for_the_reason(monkeypatch):
