@@ -2,9 +2,11 @@
 
 import gzip
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from isthmus.localstack.aws.transform.asking import Asker
 from isthmus.localstack.aws.transform.records import BadRecord, assembled, batches, filters, lines, select
 from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.endpoints_kit import Kit
@@ -12,6 +14,15 @@ from isthmus.tests.localstack.jobkit import ROLE, Aws, definition, until
 from isthmus.tests.localstack.test_jobs import refusal
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/batch:1"
+
+
+def test_a_packed_object_that_is_damaged_is_told_as_the_callers_mistake(tmp_path):
+    packed = bytearray(gzip.compress(b"7,1,2\n" * 1_000))
+    packed[15:17] = b"\xff\xff"
+    (tmp_path / "rows.csv.gz").write_bytes(packed)
+    server = SimpleNamespace(connections=SimpleNamespace(port=1))
+    asker = Asker(None, server, SimpleNamespace(timeout=1, unpacked=True), SimpleNamespace(write=str))
+    assert asker.object(tmp_path / "rows.csv.gz", tmp_path, tmp_path).startswith("ClientError: rows.csv.gz: ")
 
 
 def test_records_fill_a_request_as_far_as_it_goes():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -84,7 +85,7 @@ class Asker:
         except JobFailed as error:
             self._log.write(f"{name}: {error}")
             return str(error)
-        except (BadRecord, OSError, EOFError) as error:
+        except (BadRecord, OSError, EOFError, zlib.error) as error:
             self._log.write(f"{name}: {error}")
             return f"ClientError: {name}: {error}"
         if stored is not None:
