@@ -169,7 +169,7 @@ class Drive:
             self._tracked(part, reply)
 
     def _tracked(self, part: Sequence[Waiting], reply: Reply) -> None:
-        rejected = reply.body.get("rejected") if isinstance(reply.body, dict) else None
+        rejected: list[dict[str, Any]] | None = reply.fields.get("rejected")
         if rejected is None:
             raise Unavailable(f"/track: {reply.status} {reply.error}", remedy="isthmus doctor")
         self._rejected.update(rejection["reason"] for rejection in rejected)

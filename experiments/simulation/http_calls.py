@@ -6,7 +6,8 @@ import http.client
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Self, final
+from functools import partial
+from typing import Any, NamedTuple, Self, cast, final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,8 +24,14 @@ class Reply(NamedTuple):
     body: Any
 
     @property
+    def fields(self) -> dict[str, Any]:
+        """Of an object; of anything else none."""
+        body = self.body
+        return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+
+    @property
     def error(self) -> str:
-        return str(self.body.get("error", self.body)) if isinstance(self.body, dict) else str(self.body)
+        return str(self.fields.get("error", self.body))
 
 
 @final
@@ -45,7 +52,7 @@ class HttpCalls:
 
     def post(self, path: str, bodies: Iterable[object]) -> list[Reply]:
         """The replies in the order of the bodies."""
-        return list(self._threads.map(lambda body: self._post(path, body), bodies))
+        return list(self._threads.map(partial(self._post, path), bodies))
 
     def _post(self, path: str, body: object) -> Reply:
         connection = self._connection()

@@ -219,7 +219,9 @@ def _check_action(file: _File, name: str, about: Mapping[str, Any], written: Map
 def _action(name: str, about: Mapping[str, Any]) -> Action:
     chance = about.get("chance", 1.0)
     fields = {key: about[key] for key in ("of", "after", "attributes") if key in about}
-    return Action(event=name, **fields, **({"function": chance} if isinstance(chance, str) else {"chance": chance}))
+    if isinstance(chance, str):
+        return Action(event=name, function=chance, **fields)
+    return Action(event=name, chance=chance, **fields)
 
 
 def _check_arms(file: _File) -> None:

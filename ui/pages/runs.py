@@ -67,7 +67,7 @@ def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
 def _table(listed: Sequence[Listed], sort: str | None, *, read: bool) -> list[str]:
     if not listed:
         return [kit.words("No such run.", "soft")] if read else []
-    figures = list(dict.fromkeys(["auc", *([sort] if sort else [])]))
+    figures = ["auc", *([sort] if sort and sort != "auc" else [])]
     head = ("run", "started (UTC)", "configuration", "version", "alias", *figures, "gate", "tags", "note")
     note = [] if comparable(listed) else [kit.words("Figures are of each run's own rows, which differ: comparing pairs them.", "soft")]
     columns = [column for column in zip(head, *(_row(entry, figures) for entry in listed), strict=True) if any(column[1:])]

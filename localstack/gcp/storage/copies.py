@@ -87,6 +87,9 @@ class _Token(msgspec.Struct, frozen=True, array_like=True):
     written: int
 
 
+_token = msgspec.json.Decoder(_Token).decode  # made here: see ../../control.py
+
+
 @route("storage.objects.rewrite", "POST", f"{_SOURCE}/rewriteTo{_GOAL}")
 def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
     store, limit = store_of(call), number(request.query, "maxBytesRewrittenPerCall")
@@ -114,7 +117,7 @@ def _written(token: str, source: Version) -> int:
     if not token:
         return 0
     try:
-        progress = msgspec.json.decode(base64.urlsafe_b64decode(token), type=_Token)
+        progress = _token(base64.urlsafe_b64decode(token))
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise invalid("Invalid rewrite token.", "rewriteToken") from error
     if progress.generation != source.generation:
