@@ -62,11 +62,14 @@ _VERSIONED: tuple[Figure, ...] = (
 )
 
 
+def _is_of_groups(rows: Sequence[Row], figure: Figure) -> bool:
+    return figure != "satisfied_ratio" and any(_is(row, figure) and row.group for row in rows)
+
+
 def newest_parts(seen: Snapshot) -> list[str]:
     """A line a group; what has no group, or two, below."""
     rows = [row for row in seen.rows if row.scope == "window"]
-    of_groups: list[Figure] = [figure for figure in FIGURES if figure != "satisfied_ratio"]
-    grouped = [figure for figure in of_groups if any(_is(row, figure) and row.group for row in rows)]
+    grouped: list[Figure] = [figure for figure in FIGURES if _is_of_groups(rows, figure)]
     groups = dict.fromkeys(row.group for row in rows if row.group)
     lines = [(group, *(_cell(seen.of(figure).get(group), figure) for figure in grouped)) for group in groups]
     whole = [(_name(row), FIGURES[row.figure].text(row)) for row in rows if not row.group or row.against]

@@ -37,17 +37,17 @@ def ask(variant, body=ONE):
 
 def test_a_process_that_hangs_with_nothing_to_do_is_killed_told_and_started_again(tmp_path, monkeypatch):
     monkeypatch.setattr(model_server, "PING_EVERY", 0.05)
-    monkeypatch.setattr(model_server, "HUNG", 0.5)
+    monkeypatch.setattr(model_server, "HUNG", 2.0)
     model_folder(tmp_path / "model", 1.0)
 
     async def live():
-        both = variant(tmp_path)
+        both = variant(tmp_path, return_wait=60.0)
         one = both.servers[0]
         await until(lambda: one.phase == "ready")
         os.kill(one.pid, signal.SIGSTOP)
         await until(lambda: one.phase == "failed")
         assert "champion (ranker@1)" in one.failure
-        assert "did not answer /ping for 0 s and was killed" in one.failure
+        assert "did not answer /ping for 2 s and was killed" in one.failure
         answers = ask(both)
         await until(lambda: answers)
         assert answers[0].status == 200, "it was waited for"
