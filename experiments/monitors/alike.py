@@ -41,11 +41,12 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
-    """None: fewer than two groups have 100 units and 10 with an outcome.
+    """None: fewer than two groups can be compared.
 
     The two are chosen by what is seen, so the interval is that of all pairs at once (Bonferroni): with two groups that of their one.
     """
-    usable = {name: kind for name, kind in kinds.items() if enough(kind.units, kind.satisfied)}
+    best = max((kind for kind in kinds.values() if enough(kind.units, kind.satisfied)), key=lambda kind: kind.share, default=Kind(0))
+    usable = {name: kind for name, kind in kinds.items() if comparable(kind, best)}
     if len(usable) < 2:
         return None
     lowest, highest = (choose(usable, key=lambda name: usable[name].share) for choose in (min, max))
@@ -55,10 +56,24 @@ def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
     return Worst(lowest=lowest, highest=highest, ratio=ratio(usable[lowest], usable[highest], alpha=ALPHA / pairs))
 
 
+def comparable(below: Kind, above: Kind) -> bool:
+    """Whether both have 100 units and 10 with an outcome; the lower one may lack these where it would have them at the other's share."""
+    if not enough(above.units, above.satisfied):
+        return False
+    return enough(below.units, max(below.satisfied, below.units * above.share))
+
+
 def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
-    """Of two satisfied shares. ZeroDivisionError: in one of them nobody is."""
+    """Of two satisfied shares: on the logarithm, or, where that has fewer than 10 outcomes below, of the ends of both shares' intervals.
+
+    ZeroDivisionError: above nobody is satisfied.
+    """
+    z = NormalDist().inv_cdf(1 - alpha / 2)
+    if not enough(below.units, below.satisfied):
+        low, high = (proportion(kind.satisfied, kind.units, z=z) for kind in (below, above))
+        return Estimate(value=low.value / high.value, low=low.low / high.high, high=low.high / high.low)
     variance = sum((1 - kind.share) / kind.satisfied for kind in (below, above))
-    return on_the_log(below.share / above.share, variance, z=NormalDist().inv_cdf(1 - alpha / 2))
+    return on_the_log(below.share / above.share, variance, z=z)
 
 
 def mix(kinds: Mapping[str, Kind]) -> dict[str, Estimate]:

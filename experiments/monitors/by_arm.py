@@ -15,7 +15,6 @@ from ..runs import FrozenRun
 from . import alike, spread
 from .alike import Kind
 from .by_arm_sql import satisfied_sql, spread_sql
-from .intervals import enough
 from .items_sql import SPREAD_SUMS
 from .spread import Spread
 from .units import NOBODY_SAID, group_of
@@ -83,7 +82,7 @@ def satisfied(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigure | No
     if worst is None:
         return None
     pairs = {name: [of.get(worst.lowest, Kind(0)), of.get(worst.highest, Kind(0))] for name, of in kinds.items()}
-    if not all(enough(kind.units, kind.satisfied) for pair in pairs.values() for kind in pair):
+    if not all(alike.comparable(*pair) for pair in pairs.values()):
         return None
     ratios = {name: ranged(alike.ratio(*pair)) for name, pair in pairs.items()}
     return ArmFigure(figure="satisfied_ratio", attribute=attribute, group=worst.lowest, against=worst.highest, arms=ratios)

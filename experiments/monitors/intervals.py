@@ -17,12 +17,12 @@ def enough(units: int, counted: float) -> bool:
     return units >= FEWEST_UNITS and counted >= FEWEST_OUTCOMES
 
 
-def proportion(count: int, units: int) -> Estimate:
+def proportion(count: int, units: int, *, z: float = Z) -> Estimate:
     """Wilson's interval (1927). ValueError: of no unit."""
     if not units:
         raise ValueError("a share of nothing")
-    share, z2 = count / units, Z**2 / units
-    middle, half = share + z2 / 2, Z * math.sqrt(share * (1 - share) / units + z2 / (4 * units))
+    share, z2 = count / units, z**2 / units
+    middle, half = share + z2 / 2, z * math.sqrt(share * (1 - share) / units + z2 / (4 * units))
     return Estimate(value=share, low=(middle - half) / (1 + z2), high=(middle + half) / (1 + z2))
 
 

@@ -47,7 +47,19 @@ def test_of_several_groups_the_pair_that_is_seen_to_differ_has_the_interval_of_a
     assert three.ratio.high > two.ratio.high
 
 
-@pytest.mark.parametrize("few", [Kind(99, 50), Kind(5_000, 9), Kind(0)])
+@pytest.mark.parametrize("starved", [Kind(5_000), Kind(5_000, 9), Kind(100, 1)])
+def test_a_group_that_finds_nothing_where_others_do_is_the_lowest_however_few_its_outcomes(starved):
+    worst = alike.lowest_over_highest({"many": Kind(6_000, 1_300), "starved": starved})
+    assert (worst.lowest, worst.highest) == ("starved", "many")
+    assert worst.ratio.value == pytest.approx(starved.share / (1_300 / 6_000))
+    assert 0 <= worst.ratio.low <= worst.ratio.value <= worst.ratio.high < 0.5
+
+
+def test_two_groups_in_which_hardly_anybody_finds_something_are_not_compared():
+    assert alike.lowest_over_highest({"a": Kind(5_000, 9), "b": Kind(5_000)}) is None
+
+
+@pytest.mark.parametrize("few", [Kind(99, 50), Kind(45, 0), Kind(0)])
 def test_a_group_of_few_units_or_outcomes_is_compared_with_nobody(few):
     assert alike.lowest_over_highest({"a": Kind(1_000, 200), "b": few}) is None
 
