@@ -15,7 +15,7 @@ import msgspec
 
 from ...errors import IsthmusError, NotFound
 from ...events.emit import emit_stream
-from ...events.port import Rejected, Row
+from ...events.port import UNKNOWN_COLUMN, Rejected, Row
 from ...project.rule_specs import Rule
 from ...project.streams import Stream, exposed_events, streams_of, watched
 from ...runtime import Project
@@ -38,7 +38,7 @@ from .ranking import as_scores, order
 from .request import RankRequest, asked_of, context_of, parsed, shape_of, unit_of
 from .rulebook import Rulebook, pinned
 from .shadow import shadowing
-from .streams import STREAMS
+from .streams import LATER, STREAMS
 from .tally import Tally
 
 
@@ -316,4 +316,11 @@ class Gateway:
 
 
 def _emit(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:
-    return emit_stream(project, STREAMS[stream], rows)
+    """A table that was made before a later column takes the rows without it."""
+    refused = emit_stream(project, STREAMS[stream], rows)
+    lacking = {name for refusal in refused if refusal.reason.startswith(UNKNOWN_COLUMN) for name in LATER if name in refusal.reason}
+    if not lacking:
+        return refused
+    bare = [{name: value for name, value in rows[refusal.index].items() if name not in lacking} for refusal in refused]
+    again = emit_stream(project, STREAMS[stream], bare)
+    return [msgspec.structs.replace(refusal, index=refused[refusal.index].index) for refusal in again]

@@ -71,6 +71,9 @@ RANKINGS = _stream(
     Column(name="request", type="string"),  # JSON {name: value}: the other keys and attributes of the request
 )
 
+# What rankings gained later; a table of before takes its rows without, until `apply` adds them
+LATER = frozenset({"attributes", "slots", "request"})
+
 # A unit that was assigned to an arm, once a day and process at least; `segment` is '', or one row more for each, as 'platform=ios'.
 ASSIGNMENTS = _stream(
     "assignments",

@@ -70,9 +70,15 @@ def _counted(project: Project, monitor: Monitor, moment: datetime) -> tuple[date
 
 
 def _first_day(project: Project, monitor: Monitor, stream: Stream, ends: datetime) -> date:
-    first = None
-    if project.target.warehouse.observe(stream) is not None:
-        sql = f"SELECT min(dt) AS first_day FROM {stream} WHERE endpoint = $endpoint AND event_timestamp < $until"
+    """Of units, the first day on which a request said the attribute, as logs are older than their monitors; if none did, as of items."""
+    state, first = project.target.warehouse.observe(stream), None
+    if state is not None:
+        told = monitor.units and any(column.name == "attributes" for column in state.columns)
+        says = f"""attributes LIKE '%"{monitor.units}":%'""" if told else "dt IS NULL"
+        sql = (
+            f"SELECT coalesce(min(CASE WHEN {says} THEN dt END), min(dt)) AS first_day "
+            f"FROM {stream} WHERE endpoint = $endpoint AND event_timestamp < $until"
+        )
         first = project.target.warehouse.query(sql, {"endpoint": monitor.endpoint, "until": ends})["first_day"][0].as_py()
     if first is None:
         raise Invalid(
