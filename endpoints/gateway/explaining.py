@@ -7,22 +7,12 @@ from typing import Any
 
 import msgspec
 
-from .arranging import Candidates, Step, placed, told
-from .assignment import Decision
+from .arranging import Step, placed, told
 from .ranking import Item
 from .rulebook import name_of
+from .scoring import Scored
 
 _BEFORE = "by the model"
-
-
-class Scored(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's candidates as a model scored them."""
-
-    decision: Decision
-    variant: str
-    version: str  # model@version
-    candidates: Candidates
-    milliseconds: float  # of the call of the endpoint
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):

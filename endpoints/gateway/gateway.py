@@ -13,10 +13,7 @@ from typing import Any, Self, final
 
 import msgspec
 
-from ...errors import IsthmusError, NotFound
-from ...events.emit import emit_stream
-from ...events.port import UNKNOWN_COLUMN, Rejected, Row
-from ...project.rule_specs import Rule
+from ...events.port import Row
 from ...project.streams import Stream, exposed_events, streams_of, watched
 from ...runtime import Project
 from ..port import NO_PARAMETERS, Reply
@@ -24,35 +21,23 @@ from ..resolving import declared
 from . import log_rows
 from .answer_numbers import AnswerNumbers
 from .arms import Arms
-from .arranging import Candidates, steps
+from .arranging import steps
 from .assignment import Assigner, Decision
-from .counting import Counted, Counting
-from .explaining import Explanation, Scored, explained
+from .counting import Counting
+from .delivery import delivered
+from .explaining import Explanation, explained
 from .live_reader import LiveReader, reader_of
 from .log_rows import Answered
 from .log_writer import CLOSING, Emit, LogWriter
-from .models import REFRESH, Deployed, Models, Rows
+from .models import REFRESH, Models
 from .overruling import Drawn, drawn
 from .ranked import Assigned, Ranking
-from .ranking import as_scores, order
-from .request import RankRequest, asked_of, context_of, parsed, shape_of, unit_of
+from .ranking import as_scores
+from .request import asked_of, context_of, parsed, shape_of, unit_of
 from .rulebook import Rulebook, pinned
+from .scoring import Question, Scoring
 from .shadow import shadowing
-from .streams import LATER, STREAMS
 from .tally import Tally
-
-
-class _Question(msgspec.Struct, frozen=True):
-    """A request, and all that its answer goes by."""
-
-    asked: RankRequest
-    assigner: Assigner
-    deployed: Deployed
-    rows: Rows
-    sent: int  # candidates; those after them are there for a pin
-    rules: tuple[Rule, ...]
-    counted: Counted
-    began: float
 
 
 @final
@@ -85,14 +70,13 @@ class Gateway:
         self._numbers = AnswerNumbers()
         self._shape = shape_of(project.spec, self.endpoint)
         self._explore = float(self.endpoint.explore) / 100
-        self._maximise = project.spec.objectives[self.endpoint.objective].goal == "maximise"
         self._rng = rng or Random()  # noqa: S311  exploration is no secret
         self._own_live = reader_of(project, [self.endpoint])
         weakref.finalize(self, self._own_live.end)
         self._rulebook = Rulebook(self.endpoint, project.spec)
         self._arms = Arms(self.endpoint, live or self._own_live)
         self._writer = LogWriter(
-            emit or partial(_emit, project), name=endpoint, durable=durable, closers=project.before_close, lost=self._arms.lost
+            emit or partial(delivered, project), name=endpoint, durable=durable, closers=project.before_close, lost=self._arms.lost
         )
         weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
         self._streams = streams_of(project.spec, self.endpoint)
@@ -100,6 +84,7 @@ class Gateway:
         self._tells_exposures = "assignments" in self._streams or bool(exposed_events(project.spec))
         self._counting = Counting(project, self.endpoint, self.tally)
         self._models = Models(project, self.endpoint, self._rulebook, refresh=refresh)
+        self._scoring = Scoring(project, self.endpoint, self._models, self.tally)
         self._shadowing = shadowing(project, self.endpoint, self._models, self._writer, self.tally)
         if self._shadowing is not None:
             weakref.finalize(self, self._shadowing.end)
@@ -145,11 +130,11 @@ class Gateway:
     def explain(self, request: Mapping[str, Any]) -> Explanation:
         """What each rule does to the order of this request, by its arms; nothing is drawn, shown or logged. Raises what `rank` does."""
         question = self._question(request)
-        scored = self._scored(question, f"s-{secrets.token_hex(8)}")
+        scored = self._scoring.scored(question, f"s-{secrets.token_hex(8)}")
         every, _ = steps(question.rules, scored.candidates, scored.decision.parameters)
         return explained(self.endpoint.name, scored, every, problems=question.counted.problems)
 
-    def _question(self, request: Mapping[str, Any]) -> _Question:
+    def _question(self, request: Mapping[str, Any]) -> Question:
         began = time.perf_counter()
         asked = parsed(request, self._shape)
         sent = len(asked.candidates)
@@ -159,35 +144,11 @@ class Gateway:
             asked = msgspec.structs.replace(asked, candidates=[*asked.candidates, *added])
         assigner, deployed = self._arms.now(), self._models.now()
         rows, counted = self._models.rows(asked, deployed.inputs), self._counting.read(rules, asked.unit, now)
-        return _Question(asked, assigner, deployed, rows, sent, rules, counted, began)
+        return Question(asked, assigner, deployed, rows, sent, rules, counted, began)
 
-    def _scored(self, question: _Question, request_id: str) -> Scored:
-        asked, deployed = question.asked, question.deployed
-        decision = question.assigner.decide(asked.unit, asked.context)
-        if decision.variant is not None and decision.variant not in deployed.models:
-            decision = self._gone(question.assigner)
-        began = time.perf_counter()
-        reply, decision = self._reply(question, request_id, decision)
-        spent = 1000 * (time.perf_counter() - began)
-        if reply.variant not in deployed.models:  # deployed since we looked
-            deployed = self._models.again()
-        version = f"{deployed.models.get(reply.variant, self.endpoint.name)}@{reply.version}"
-        scores = as_scores(reply.predictions, len(asked.candidates), who=f"{reply.variant} ({version})")
-        candidates = Candidates(
-            items=asked.candidates,
-            scores=scores,
-            best=order(asked.candidates, scores, maximise=self._maximise),
-            features=question.rows.ruled,
-            sent=question.sent,
-            slots=asked.slots,
-            maximise=self._maximise,
-            before=question.counted.before,
-        )
-        return Scored(decision=decision, variant=reply.variant, version=version, candidates=candidates, milliseconds=spent)
-
-    def _answered(self, question: _Question, request_id: str) -> Ranking:
+    def _answered(self, question: Question, request_id: str) -> Ranking:
         asked, assigner = question.asked, question.assigner
-        scored = self._scored(question, request_id)
+        scored = self._scoring.scored(question, request_id)
         decision, candidates = scored.decision, scored.candidates
         explore = self._explore if decision.explore is None else decision.explore / 100
         outcome = drawn(question.rules, self._rulebook, candidates, decision.parameters, explore=explore, rng=self._rng)
@@ -228,7 +189,7 @@ class Gateway:
             problems=(*uncounted, *self._writer.put(rows)),
         )
 
-    def _rows(self, question: _Question, answered: Answered, outcome: Drawn, best: Sequence[int]) -> dict[Stream, list[Row]]:
+    def _rows(self, question: Question, answered: Answered, outcome: Drawn, best: Sequence[int]) -> dict[Stream, list[Row]]:
         asked, assigner = question.asked, question.assigner
         rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
         if "rankings" in self._streams or assigner.assigns:
@@ -286,41 +247,3 @@ class Gateway:
         inputs = self._models.now().inputs
         if request is not None:
             self._models.rows(parsed(request, self._shape), inputs)
-
-    def _reply(self, question: _Question, request_id: str, decision: Decision) -> tuple[Reply, Decision]:
-        try:
-            return self._invoke(question.rows.instances, request_id, decision), decision
-        except NotFound:
-            if decision.variant is None:
-                raise
-        unassigned = self._gone(question.assigner)
-        return self._invoke(question.rows.instances, request_id, unassigned), unassigned
-
-    def _gone(self, assigner: Assigner) -> Decision:
-        """The variant that an arm names is not there: the call goes where any goes, with the defaults, and counts for no arm."""
-        self.tally.aimed_at_nothing()
-        return assigner.unassigned
-
-    def _invoke(self, instances: list[dict[str, Any]], request_id: str, decision: Decision) -> Reply:
-        began = time.perf_counter()
-        try:
-            reply = self.project.target.endpoints.invoke(
-                self.endpoint.name, instances, variant=decision.variant, request_id=request_id, parameters=decision.parameters
-            )
-        except IsthmusError:
-            self._models.forget()  # it may be another model than we know: look again before the next request
-            self.tally.failed()
-            raise
-        self.tally.answered(reply.variant, time.perf_counter() - began)
-        return reply
-
-
-def _emit(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:
-    """A table that was made before a later column takes the rows without it."""
-    refused = emit_stream(project, STREAMS[stream], rows)
-    lacking = {name for refusal in refused if refusal.reason.startswith(UNKNOWN_COLUMN) for name in LATER if name in refusal.reason}
-    if not lacking:
-        return refused
-    bare = [{name: value for name, value in rows[refusal.index].items() if name not in lacking} for refusal in refused]
-    again = emit_stream(project, STREAMS[stream], bare)
-    return [msgspec.structs.replace(refusal, index=refused[refusal.index].index) for refusal in again]

@@ -23,13 +23,13 @@ from ...project.specs import Endpoint, Shadow
 from ...runtime import Project
 from .. import hosting
 from .assignment import bucket
-from .explaining import Scored
 from .forks import renewed_when_forked
 from .log_rows import Answered
 from .log_writer import LogWriter
 from .models import Models
 from .ranking import Item, as_scores, order
 from .request import RankRequest
+from .scoring import Scored
 from .tally import Tally
 
 ROOM = 200  # copies that may wait

@@ -12,8 +12,8 @@ from isthmus.adapters.common.event_values import rules_of
 from isthmus.adapters.common.tables import Document
 from isthmus.adapters.sagemaker import stream_records
 from isthmus.adapters.vertex import messages
+from isthmus.endpoints.gateway.delivery import delivered
 from isthmus.endpoints.gateway.exposed import exposed_view
-from isthmus.endpoints.gateway.gateway import _emit
 from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, LATER, RANKINGS
 from isthmus.errors import Invalid
 from isthmus.events.emit import emit_stream
@@ -87,11 +87,11 @@ def test_answers_go_to_a_table_of_before_the_later_columns_without_them(project)
     project.target.events.apply(msgspec.structs.replace(RANKINGS, columns=tuple(c for c in RANKINGS.columns if c.name not in LATER)))
     full = RANKING | {"slots": 3, "request": "{}", "attributes": None}
     wrong = full | {"event_id": "q-2", "sequence": "second"}
-    (refused,) = _emit(project, "rankings", [wrong, full])
+    (refused,) = delivered(project, "rankings", [wrong, full])
     assert (refused.index, "sequence" in refused.reason) == (0, True)
     assert rows(project, "SELECT event_id FROM rankings") == [{"event_id": "q-1"}]
     project.target.events.apply(RANKINGS)
-    assert not _emit(project, "rankings", [full | {"event_id": "q-3"}])
+    assert not delivered(project, "rankings", [full | {"event_id": "q-3"}])
     assert rows(project, "SELECT slots FROM rankings WHERE event_id = 'q-3'") == [{"slots": 3}]
 
 

@@ -1,0 +1,24 @@
+"""What a gateway logs, handed to its streams: also to a table that was made before a later column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ...events.emit import emit_stream
+from ...events.port import UNKNOWN_COLUMN, Rejected, Row
+from ...project.streams import Stream
+from ...runtime import Project
+from .streams import LATER, STREAMS
+
+
+def delivered(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:
+    """A table that was made before a later column takes the rows without it."""
+    refused = emit_stream(project, STREAMS[stream], rows)
+    lacking = {name for refusal in refused if refusal.reason.startswith(UNKNOWN_COLUMN) for name in LATER if name in refusal.reason}
+    if not lacking:
+        return refused
+    bare = [{name: value for name, value in rows[refusal.index].items() if name not in lacking} for refusal in refused]
+    again = emit_stream(project, STREAMS[stream], bare)
+    return [msgspec.structs.replace(refusal, index=refused[refusal.index].index) for refusal in again]
