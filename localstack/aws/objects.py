@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ class Found(msgspec.Struct, frozen=True):
     uri: str
     size: int
     etag: str
+    modified: datetime
 
 
 class NoSuchBucket(Exception):
@@ -49,7 +51,7 @@ def listed(s3: Any, prefix: str) -> Iterator[Found]:
     with _of_bucket(bucket):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
             for item in page.get("Contents", ()):
-                yield Found(f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"])
+                yield Found(f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"], item["LastModified"])
 
 
 def erase(s3: Any, uris: Iterable[str]) -> None:

@@ -1,11 +1,11 @@
 """What is in Athena's language and what is not, and what each thing is in DuckDB: pure, without a stack."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pytest
 
-from isthmus.localstack.aws.athena.language import allowed, check, functions, statements, translate
+from isthmus.localstack.aws.athena.language import allowed, check, functions, parameters, statements, translate
 from isthmus.localstack.aws.athena.language.errors import Malformed
 from isthmus.localstack.aws.hive import types
 from isthmus.localstack.aws.hive.errors import NotRun, QueryFailed
@@ -155,6 +155,21 @@ MEANINGS = [
     ("approx_percentile(x, 0.5) FROM (VALUES 1, 2, 3) AS t (x)", 2),
     ("max_by(x, y) FROM (VALUES (1, 2), (NULL, 3)) AS t (x, y)", None),
     ("avg(CAST(x AS decimal(10, 1))) FROM (VALUES 1, 2) AS t (x)", 1.5),
+    ("array_join(ARRAY['a', NULL, 'b'], ',', '-')", "a,-,b"),
+    ("array_join(ARRAY[1, NULL], ',')", "1"),
+    ("max_by(x, y, 2) FROM (VALUES (1, 10), (NULL, 20), (3, 5), (4, NULL)) AS t (x, y)", [None, 1]),
+    ("min_by(x, y, 2) FROM (VALUES (1, 10), (NULL, 20), (3, 5), (4, NULL)) AS t (x, y)", [3, 1]),
+    ("json '{\"a\": [1, 2]}'", '{"a":[1,2]}'),
+    ("CAST('abc' AS json)", '"abc"'),
+    ("CAST('[1]' AS json) = json '\"[1]\"'", True),
+    ("CAST(x AS json) FROM (VALUES 'a\"') AS t (x)", '"a\\""'),
+    ("CAST(json '\"abc\"' AS varchar)", "abc"),
+    ("CAST(json_extract('{\"a\": \"x\"}', '$.a') AS varchar)", "x"),
+    ("json_extract_scalar('{\"a\": {}}', '$.a')", None),
+    (r"U&'Hello winter \2603 !'", "Hello winter \u2603 !"),
+    (r"U&'x!2603!!\' UESCAPE '!'", "x\u2603!\\"),
+    (r"U&'\+01F600'", "\U0001f600"),
+    ("date '2024-03-01' - date '2024-02-01'", timedelta(days=29)),
 ]
 
 
@@ -168,6 +183,51 @@ def test_an_expression_means_what_it_means_in_trino(expression, expected):
 def test_a_text_is_not_compared_with_what_is_no_text(condition):
     with pytest.raises(duckdb.BinderException):
         value(f"SELECT {condition} FROM (VALUES 'a') AS t (x)")
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters", "expected"),
+    [
+        ("SELECT (1 + ?) * 10 AS a, ? AS b", ("1", "2"), (20, 2)),
+        ("WITH a AS (SELECT ? AS x) SELECT ?, x FROM a WHERE x IN (?, ?) LIMIT ?", ("1", "'two'", "3", "1", "9"), ("two", 1)),
+        ("SELECT CASE ? WHEN ? THEN ? ELSE ? END", ("1", "1", "'yes'", "'no'"), ("yes",)),
+        ("SELECT 2 * ?", ("1 + 2",), (6,)),
+    ],
+)
+def test_a_question_mark_gets_the_value_of_its_place_in_the_text_at_any_depth(query, parameters, expected):
+    translated = translate.translate(query, NoCatalog(), "db", NOW, parameters)
+    with duckdb.connect() as connection:
+        assert connection.execute(translated.sql).fetchone() == expected
+
+
+@pytest.mark.parametrize(
+    ("parameter", "sql"),
+    [
+        *(
+            (constant, constant)
+            for constant in ("1", "-1.5", "'x'", "null", "true", "DATE '2020-01-01'", "CAST('1' AS bigint)", "2024-01-01")
+        ),
+        *((text, f"'{text}'") for text in ("Washington", "New York", "a.b", "1, 2", "1; DROP TABLE t", "(SELECT 1)", "", "?")),
+        ("it's", "'it''s'"),
+        ("nosuch('a')", "nosuch('a')"),
+    ],
+)
+def test_an_execution_parameter_is_a_constant_or_a_text(parameter, sql):
+    assert parameters.as_sql(parameter) == sql
+
+
+@pytest.mark.parametrize(
+    ("query", "error", "words"),
+    [
+        (r"SELECT U&'\00'", Malformed, "Invalid escape sequence"),
+        ("SELECT max_by(x, y, 2) FILTER (WHERE x > 0) FROM t", NotRun, "FILTER or OVER"),
+        ("SELECT CAST(json '{}' AS varchar)", duckdb.Error, "Cannot cast to varchar"),
+        ("SELECT json '{'", duckdb.Error, "Malformed JSON"),
+    ],
+)
+def test_what_has_no_value_is_refused(query, error, words):
+    with pytest.raises(error, match=words):
+        value(query.replace(" t", " (VALUES (1, 2)) AS t (x, y)"))
 
 
 def test_nulls_are_last_in_both_directions():

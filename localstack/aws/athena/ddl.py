@@ -18,7 +18,7 @@ from .language.statements import HiveWords, Words
 from .session import Session, Shown
 from .session import table as table_of
 
-_FORMATS = {"parquet": writes.PARQUET, "textfile": writes.TEXT}
+_FORMATS = {"parquet": writes.PARQUET, "orc": writes.ORC, "textfile": writes.TEXT}
 
 
 def run(session: Session, text: str) -> Shown:
@@ -106,7 +106,7 @@ def _stored(made: _External, words: Words) -> None:
     if form not in _FORMATS:
         raise NotRun(f"STORED AS {form.upper()}")
     made.reading, made.writing, serde = _FORMATS[form]
-    made.serde = serde if form == "parquet" else made.serde
+    made.serde = serde if form != "textfile" else made.serde
 
 
 _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ...] = (
@@ -258,8 +258,7 @@ def _alter(session: Session, words: Words) -> None:
         new = []
         while words.accept("PARTITION"):
             values = _partition(session, words, table)
-            folder = "/".join(f"{c.name}={v}" for c, v in zip(table.partitions, values, strict=True))
-            location = words.string() if words.accept("LOCATION") else f"{table.location.rstrip('/')}/{folder}"
+            location = words.string() if words.accept("LOCATION") else f"{table.location.rstrip('/')}/{_folder(table, values)}"
             new.append(partition_input(table, values, location))
             words.accept(",")
         if not new:
@@ -296,9 +295,13 @@ def _repair(session: Session, words: Words) -> Shown:
     known = {tuple(partition["Values"]) for partition in session.catalog.partitions(table)}
     new = [(values, place) for values, place in partitions.from_keys(session.s3, table) if values not in known]
     session.catalog.add_partitions(table, [partition_input(table, values, place) for values, place in new], exists_ok=True)
-    return Shown(
-        ("result",), tuple((f"Repair: Added partition to metastore {table.name}:{'/'.join(map(str, values))}",) for values, _ in new)
-    )
+    names = [f"{table.name}:{_folder(table, values)}" for values, _ in new]
+    missing = [("Partitions not in metastore:\t" + "\t".join(names),)] if names else []
+    return Shown(("result",), (*missing, *((f"Repair: Added partition to metastore {name}",) for name in names)))
+
+
+def _folder(table: Table, values: tuple[str | None, ...]) -> str:
+    return "/".join(f"{column.name}={value}" for column, value in zip(table.partitions, values, strict=True))
 
 
 _VERBS: tuple[tuple[tuple[str, ...], Callable[[Session, Words], Shown | None]], ...] = (
@@ -310,7 +313,7 @@ _VERBS: tuple[tuple[tuple[str, ...], Callable[[Session, Words], Shown | None]], 
     (("DROP", "TABLE"), lambda session, words: _drop(session, words, "table")),
     (("DROP", "VIEW"), lambda session, words: _drop(session, words, "view")),
     (("ALTER", "TABLE"), _alter),
-    (("MSCK REPAIR", "TABLE"), _repair),  # one word to the tokenizer
+    (("MSCK", "REPAIR", "TABLE"), _repair),
     (("SHOW", "TABLES"), shows.show_tables),
     (("SHOW", "VIEWS"), shows.show_views),
     (("SHOW", "DATABASES"), shows.show_databases),

@@ -61,7 +61,7 @@ def _answer(
     for name, table in translated.tables.items():
         parts = [] if query.describes else list(partitions.parts(s3, catalog, table, ctx.clock.now(), translated.fixed))
         scanned += sum(part.object.size for part in parts)
-        for rows in _gathered(files.rows(s3, table, parts, translated.columns), running):
+        for rows in _gathered(files.rows(s3, table, parts, translated.columns, translated.hidden), running):
             _load(connection, name, table, rows)
             read_rows += rows.num_rows
     connection.execute(f"EXPLAIN {translated.probe}").fetchall()
@@ -119,6 +119,7 @@ def _settle(connection: duckdb.DuckDBPyConnection) -> None:
 def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: pa.Table) -> None:
     """Add rows to the table in DuckDB, which can spill them; the first time, make it."""
     columns = ", ".join(f'CAST("{c.name}" AS {types.duckdb(c.type)}) AS "{c.name}"' for c in table.every if c.name in rows.column_names)
+    columns += "".join(f', "{name}"' for name in rows.column_names if name in files.HIDDEN)
     connection.register("_rows", rows)
     connection.execute(f'CREATE TEMP TABLE IF NOT EXISTS "{name}" AS SELECT {columns} FROM _rows LIMIT 0')
     connection.execute(f'INSERT INTO "{name}" SELECT {columns} FROM _rows')
@@ -167,6 +168,8 @@ def _not_cast(_text: str, found: Found) -> QueryFailed:
 _WORDS: tuple[tuple[str, Callable[[str, Found], QueryFailed]], ...] = (
     ("Division by zero", _fixed("DIVISION_BY_ZERO", "Division by zero")),
     ("TRINO (.*)", _quoted("FUNCTION_NOT_FOUND")),
+    ("TRINO_CAST (.*)", _quoted("INVALID_CAST_ARGUMENT")),
+    ("Malformed JSON", _fixed("INVALID_FUNCTION_ARGUMENT", "Cannot convert value to JSON")),
     (r'Referenced column "([^"]+)" (?:not found|was not found)|does not have a column named "([^"]+)"', _missing),
     (r'Referenced table "([^"]+)" not found', _missing),
     (r'column "([^"]+)" must appear in the GROUP BY clause', _grouped),

@@ -11,7 +11,7 @@ from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
 from . import ddl, outcome, prepared, results
 from .execution import FINAL, QUEUED, Execution, Executions, begin, cancel
-from .language import allowed, check, statements
+from .language import allowed, check, parameters, statements
 from .language.errors import Malformed
 from .running import Running
 
@@ -53,9 +53,9 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
     output, enforced = _output(params, settings)
     try:
         statement = statements.read(text)
-        parameters = tuple(params.get("ExecutionParameters") or ())
+        values = tuple(parameters.as_sql(value) for value in params.get("ExecutionParameters") or ())
         if isinstance(statement, statements.Execute):
-            statement, parameters = prepared.resolved(ctx, workgroup, statement)
+            statement, values = prepared.resolved(ctx, workgroup, statement, values)
         _parse(statement)
     except Malformed as error:
         raise refused(str(error), "MALFORMED_QUERY") from error
@@ -64,8 +64,9 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
     asked = outcome.Asked(
         id=id_,
         statement=statement,
+        workgroup=workgroup,
         database=(context.get("Database") or "default").strip("`"),
-        parameters=parameters,
+        parameters=values,
         output=output,
         enforced=enforced,
     )

@@ -13,7 +13,7 @@ from ..hive.catalog import Catalog, Column, Table, view_input
 from ..hive.errors import QueryFailed
 from ..hive.result import Result
 from ..registry import Context
-from . import ddl, engine, results, session
+from . import ddl, engine, prepared, results, session
 from .language import statements
 from .results import Row
 from .running import Running
@@ -40,6 +40,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     statement: statements.Statement
+    workgroup: str
     database: str
     parameters: tuple[str, ...]
     output: str  # folder
@@ -91,6 +92,10 @@ def run(ctx: Context, running: Running, asked: Asked) -> Outcome:  # noqa: PLR09
     if isinstance(statement, statements.Ddl):
         opened = session.Session(Catalog(ctx), ctx.client("s3"), asked.database, ctx.clock.now())
         return _shown(ddl.run(opened, statement.text))
+    if isinstance(statement, statements.Prepare):
+        prepared.prepare(ctx, asked.workgroup, statement)
+    if isinstance(statement, statements.Deallocate):
+        prepared.deallocate(ctx, asked.workgroup, statement)
     return _shown(session.Shown())
 
 
@@ -133,7 +138,7 @@ def _query(asked: Asked, text: str, *, cell: int = 0, describes: bool = False) -
 
 def _cell(form: writes.Format) -> int:
     """A columnar format's values never become Python's."""
-    return 0 if form.name == "PARQUET" else _CELL
+    return 0 if form.name in writes.COLUMNAR else _CELL
 
 
 def _kept(running: Running) -> Callable[[bool], None]:
@@ -217,6 +222,8 @@ def _format_of_table(table: Table) -> writes.Format:
     serde = table.serde.lower()
     if "parquet" in serde:
         return writes.Format("PARQUET", "SNAPPY")
+    if "orc" in serde.rpartition(".")[2]:
+        return writes.Format("ORC", "ZLIB")
     if "json" in serde:
         return writes.Format("JSON", "NONE")
     if "opencsv" in serde:

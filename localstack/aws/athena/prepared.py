@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
 from .language import statements
 from .language.errors import Malformed
@@ -27,12 +28,31 @@ class AllPrepared:
         self.lock = threading.Lock()
 
 
-def resolved(ctx: Context, workgroup: str, execute: statements.Execute) -> tuple[statements.Statement, tuple[str, ...]]:
-    """The statement that EXECUTE stands for."""
+def resolved(
+    ctx: Context, workgroup: str, execute: statements.Execute, values: tuple[str, ...]
+) -> tuple[statements.Statement, tuple[str, ...]]:
+    """The statement that EXECUTE stands for, and the values of USING, or else `values`, those of the call."""
     found = ctx.store(AllPrepared).by_name.get((workgroup, execute.name))
     if found is None:
         raise Malformed(f"Prepared statement {execute.name} was not found in workgroup {workgroup}")
-    return statements.read(found.query), execute.parameters
+    if execute.parameters and values:
+        raise _refused(f"EXECUTE {execute.name} has USING: the call cannot bring ExecutionParameters, too")
+    return statements.read(found.query), execute.parameters or values
+
+
+def prepare(ctx: Context, workgroup: str, statement: statements.Prepare) -> None:
+    """PREPARE name FROM query. ALREADY_EXISTS."""
+    store, key = ctx.store(AllPrepared), (workgroup, statement.name)
+    with store.lock:
+        if key in store.by_name:
+            raise QueryFailed("ALREADY_EXISTS", f"Prepared statement {statement.name} already exists in workgroup {workgroup}")
+        store.by_name[key] = Prepared(statement.name, statement.query, workgroup, "", ctx.clock.now())
+
+
+def deallocate(ctx: Context, workgroup: str, statement: statements.Deallocate) -> None:
+    """DEALLOCATE PREPARE name. NOT_FOUND."""
+    if ctx.store(AllPrepared).by_name.pop((workgroup, statement.name), None) is None:
+        raise QueryFailed("NOT_FOUND", f"Prepared statement not found: {statement.name}", at=(1, 1))
 
 
 def _refused(message: str) -> AwsError:

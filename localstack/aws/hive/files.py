@@ -1,11 +1,12 @@
-"""Objects as rows: Parquet, OpenCSVSerde, delimited text and JSON, in the types that Glue says."""
+"""Objects as rows: Parquet, ORC, text and JSON, in the types that Glue says."""
 
 from __future__ import annotations
 
-import csv
+import bz2
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from .. import objects
-from . import types
+from . import text, types
 from .catalog import Column, Table
 from .errors import NotRun, QueryFailed
 from .partitions import Part
@@ -24,58 +25,111 @@ if TYPE_CHECKING:
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 
 
-def rows(s3: Any, table: Table, parts: list[Part], wanted: frozenset[str] | None) -> Iterator[pa.Table]:
-    """The table's rows, an object at a time after an empty one; with the columns in `wanted` (None: all), the partition columns last."""
+# Columns that every table has and no star shows (Athena, "$path"; Trino's Hive connector, "Metadata columns"), from an object.
+HIDDEN: dict[str, Callable[[objects.Found], object]] = {
+    "$path": lambda item: item.uri,
+    "$file_size": lambda item: item.size,
+    "$file_modified_time": lambda item: item.modified,
+}
+
+
+def rows(
+    s3: Any, table: Table, parts: list[Part], wanted: frozenset[str] | None, hidden: frozenset[str] = frozenset()
+) -> Iterator[pa.Table]:
+    """The table's rows, an object at a time after an empty one; with the columns in `wanted` (None: all), the partition columns, those of
+    `hidden` last.
+    """
     import pyarrow as pa
 
     columns = [column for column in table.columns if wanted is None or column.name in wanted]
     if not columns:
         columns = list(table.columns[:1])  # rows are counted by a column
     keys = [(index, column) for index, column in enumerate(table.partitions) if wanted is None or column.name in wanted]
-    schema = pa.schema([(c.name, types.arrow(c.type)) for c in columns] + [(c.name, types.arrow(c.type)) for _, c in keys])
+    fields = [pa.field(column.name, types.arrow(column.type)) for column in (*columns, *(column for _, column in keys))]
+    schema = pa.schema([*fields, *(pa.field(name, _hidden_type(name)) for name in sorted(hidden))])
     read = _reader(table)
     yield schema.empty_table()
     for part in parts:
         data = objects.read(s3, part.object.uri)
         if not data:
             continue
-        content = read(_plain(part.object.uri, data), part.object.uri, columns)
+        content = read(data, part.object.uri, columns)
         for index, column in keys:
-            value = _partition_value(part.values[index], column)
-            content = content.append_column(column.name, pa.array([value] * content.num_rows, types.arrow(column.type)))
+            content = _filled(content, column.name, _partition_value(part.values[index], column), schema)
+        for name in sorted(hidden):
+            content = _filled(content, name, HIDDEN[name](part.object), schema)
         yield content.cast(schema)
 
 
-def _partition_value(text: str | None, column: Column) -> object:
-    if text is None:
+def _hidden_type(name: str) -> pa.DataType:
+    import pyarrow as pa
+
+    if name == "$path":
+        return pa.string()
+    return pa.int64() if name == "$file_size" else pa.timestamp("ms", tz="UTC")
+
+
+def _filled(content: pa.Table, name: str, value: object, schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    return content.append_column(name, pa.array([value] * content.num_rows, schema.field(name).type))
+
+
+def _partition_value(written: str | None, column: Column) -> object:
+    if written is None:
         return None
     try:
-        return _convert(unquote(text), column.type, iso=True)
-    except (ValueError, InvalidOperation) as error:
+        return text.converter(types.arrow(column.type), iso=True)(unquote(written))
+    except text.WRONG as error:
         raise QueryFailed(
-            "HIVE_INVALID_PARTITION_VALUE", f"Invalid partition value '{text}' for {column.type} partition key: {column.name}"
+            "HIVE_INVALID_PARTITION_VALUE", f"Invalid partition value '{written}' for {column.type} partition key: {column.name}"
         ) from error
 
 
+def _zstd(data: bytes) -> bytes:
+    import pyarrow as pa
+
+    return bytes(pa.CompressedInputStream(io.BytesIO(data), "zstd").read())
+
+
+_CODECS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": lambda data: gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data,
+    "bz2": bz2.decompress,
+    "deflate": zlib.decompress,
+    "zst": _zstd,
+}
+_NO_CODEC = frozenset({"snappy", "lz4", "lzo"})  # Hadoop frames these in ways of its own
+
+
 def _plain(uri: str, data: bytes) -> bytes:
-    return gzip.decompress(data) if uri.endswith(".gz") and data[:2] == b"\x1f\x8b" else data
+    """A text's bytes, by the codec that its name ends with. HIVE_CURSOR_ERROR when they are not of that codec."""
+    ending = uri.rpartition(".")[2].lower()
+    if ending in _NO_CODEC:
+        raise NotRun(f"text compressed as .{ending}")
+    try:
+        return _CODECS[ending](data) if ending in _CODECS else data
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise QueryFailed("HIVE_CURSOR_ERROR", f"Failed to read file: {uri}: it is not .{ending}: {error}", category=3) from error
 
 
 Reader = Callable[[bytes, str, list[Column]], "pa.Table"]
 
 
 def _reader(table: Table) -> Reader:
-    serde = table.serde.lower()
-    if "parquet" in serde or "parquet" in table.input.get("StorageDescriptor", {}).get("InputFormat", "").lower():
+    serde, form = table.serde.lower(), table.input.get("StorageDescriptor", {}).get("InputFormat", "").lower()
+    if "parquet" in serde or "parquet" in form:
         return _parquet
-    every = table.columns
-    skip = int(table.parameters.get("skip.header.line.count", table.serde_parameters.get("skip.header.line.count", "0")))
-    if "opencsvserde" in serde:
-        return lambda data, uri, columns: _typed(_open_csv(table, data, skip), uri, every, columns, strict=True)
+    if "orc" in serde.rpartition(".")[2] or ".orc." in form:
+        return lambda data, uri, columns: _orc(table, data, uri, columns)
     if "json" in serde:
-        return lambda data, uri, columns: _json(table, data, uri, columns)
+        return lambda data, uri, columns: _json(table, _plain(uri, data), uri, columns)
+    options = table.serde_parameters
+    skip = int(table.parameters.get("skip.header.line.count", options.get("skip.header.line.count", "0")))
+    if "opencsvserde" in serde:
+        return lambda data, uri, columns: text.typed(text.quoted(options, _plain(uri, data), skip), uri, table, columns, None)
     if "lazysimpleserde" in serde or not serde:
-        return lambda data, uri, columns: _typed(_delimited(table, data, skip), uri, every, columns, strict=False)
+        lazy = text.lazy(options)
+        return lambda data, uri, columns: text.typed(text.delimited(lazy, _plain(uri, data), skip), uri, table, columns, lazy)
     raise NotRun(f"tables with the serde {table.serde}")
 
 
@@ -88,15 +142,38 @@ def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as error:
         raise QueryFailed("HIVE_BAD_DATA", f"Not valid Parquet file: {uri}", category=3) from error
     names = {name.lower(): name for name in file.schema_arrow.names}
-    present = [column for column in columns if column.name in names]
-    content = file.read(columns=[names[column.name] for column in present])
+    stored = {column.name: names[column.name] for column in columns if column.name in names}
+    return _columns(file.read(columns=list(stored.values())), stored, columns, f"parquet file {uri}")
+
+
+def _orc(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
+    """Columns by their place, as Athena reads ORC unless orc.column.index.access is false."""
+    import pyarrow as pa
+    from pyarrow import orc
+
+    try:
+        file = orc.ORCFile(io.BytesIO(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise QueryFailed("HIVE_BAD_DATA", f"Malformed ORC file. Invalid file metadata [{uri}]", category=3) from error
+    names: list[str] = file.schema.names
+    by_name = {name.lower(): name for name in names}
+    if table.serde_parameters.get("orc.column.index.access", "true").lower() != "false":
+        by_name = {column.name: name for column, name in zip(table.columns, names, strict=False)}
+    stored = {column.name: by_name[column.name] for column in columns if column.name in by_name}
+    return _columns(file.read(columns=list(stored.values()) or names[:1]), stored, columns, f"ORC file {uri}")
+
+
+def _columns(content: pa.Table, stored: dict[str, str], columns: list[Column], place: str) -> pa.Table:
+    """A file's columns as the table declares them. `stored`: their names in the file; one that a file lacks is null."""
+    import pyarrow as pa
+
     arrays = []
     for column in columns:
         kind = types.arrow(column.type)
-        if column.name not in names:
-            arrays.append(nulls(content.num_rows, kind))  # a column that a file lacks is null
-            continue
-        arrays.append(_as_table_says(content.column(names[column.name]), kind, column, uri))
+        if column.name in stored:
+            arrays.append(_as_table_says(content.column(stored[column.name]), kind, column, place))
+        else:
+            arrays.append(nulls(content.num_rows, kind))
     return pa.table(arrays, names=[column.name for column in columns])
 
 
@@ -106,7 +183,7 @@ def nulls(count: int, kind: pa.DataType) -> Any:
     return pa.array([None] * count, kind)
 
 
-def _as_table_says(values: Any, kind: pa.DataType, column: Column, uri: str) -> Any:
+def _as_table_says(values: Any, kind: pa.DataType, column: Column, place: str) -> Any:
     """Files and tables may differ as far as Trino's reader allows: numbers widen; times are cut to milliseconds."""
     import pyarrow as pa
     import pyarrow.types as t
@@ -130,90 +207,13 @@ def _as_table_says(values: Any, kind: pa.DataType, column: Column, uri: str) -> 
             return values.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise QueryFailed(
-            "HIVE_BAD_DATA", f"Field {column.name} in parquet file {uri} does not fit type {column.type}: {error}", category=3
+            "HIVE_BAD_DATA", f"Field {column.name} in {place} does not fit type {column.type}: {error}", category=3
         ) from error
     raise QueryFailed(
         "HIVE_BAD_DATA",
-        f"Field {column.name}'s type {str(stored).upper()} in parquet file {uri} is incompatible with type {column.type} "
-        "defined in table schema",
+        f"Field {column.name}'s type {str(stored).upper()} in {place} is incompatible with type {column.type} defined in table schema",
         category=3,
     )
-
-
-def _open_csv(table: Table, data: bytes, skip: int) -> Iterator[list[str | None]]:
-    options = table.serde_parameters
-    quote, escape = options.get("quoteChar", '"'), options.get("escapeChar", "\\")
-    reader = csv.reader(
-        io.StringIO(data.decode("utf-8"), newline=""),
-        delimiter=options.get("separatorChar", ","),
-        quotechar=quote[:1] or None,
-        escapechar=escape[:1] if escape[:1] != quote[:1] else None,
-        doublequote=True,
-    )
-    for index, line in enumerate(reader):
-        if index >= skip and line:
-            yield list(line)
-
-
-def _delimited(table: Table, data: bytes, skip: int) -> Iterator[list[str | None]]:
-    options = table.serde_parameters
-    delimiter = options.get("field.delim", options.get("serialization.format", "\x01"))
-    delimiter = "\x01" if delimiter == "1" else delimiter
-    null = options.get("serialization.null.format", "\\N")
-    for index, line in enumerate(data.decode("utf-8").split("\n")):
-        if index >= skip and line:
-            yield [None if cell == null else cell for cell in line.rstrip("\r").split(delimiter)]
-
-
-def _typed(lines: Iterator[list[str | None]], uri: str, every: tuple[Column, ...], columns: list[Column], *, strict: bool) -> pa.Table:
-    """Cells by position. OpenCSVSerde fails at a cell that is not of its type, LazySimpleSerDe reads null."""
-    import pyarrow as pa
-
-    position = {column.name: index for index, column in enumerate(every)}
-    values: dict[str, list[object]] = {column.name: [] for column in columns}
-    for line in lines:
-        for column in columns:
-            index = position[column.name]
-            cell = line[index] if index < len(line) else None
-            values[column.name].append(_cell(cell, column, uri, strict=strict))
-    return pa.table({column.name: pa.array(values[column.name], types.arrow(column.type)) for column in columns})
-
-
-def _cell(cell: str | None, column: Column, uri: str, *, strict: bool) -> object:
-    if cell is None:
-        return None
-    try:
-        return _convert(cell, column.type, iso=not strict)
-    except (ValueError, InvalidOperation, OverflowError) as error:
-        if not strict:
-            return None
-        text = f"Error parsing field value '{cell}' for field {column.name}: it is not of type {column.type}. This error occurred in {uri}"
-        raise QueryFailed("HIVE_BAD_DATA", text, category=3) from error
-
-
-def _convert(text: str, kind: str, *, iso: bool) -> object:  # noqa: PLR0911  one line a kind
-    """ValueError, InvalidOperation. OpenCSVSerde (not `iso`) has dates as days and timestamps as milliseconds since 1970."""
-    kind = kind.lower()
-    name = kind.partition("(")[0]
-    if name in ("string", "varchar", "char"):
-        return text
-    if name in ("tinyint", "smallint", "int", "integer", "bigint"):
-        return int(text)
-    if name in ("double", "float", "real"):
-        return float(text)
-    if name == "boolean":
-        if text.lower() not in ("true", "false"):
-            raise ValueError(text)
-        return text.lower() == "true"
-    if name == "decimal":
-        return Decimal(text)
-    if name == "date":
-        return date.fromisoformat(text) if iso or "-" in text else date(1970, 1, 1) + timedelta(days=int(text))
-    if name == "timestamp":
-        if iso or not text.lstrip("-").isdigit():
-            return datetime.fromisoformat(text).replace(tzinfo=None)
-        return _EPOCH + timedelta(milliseconds=int(text))
-    raise NotRun(f"columns of type {kind} in text files")
 
 
 def _json(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
@@ -242,7 +242,7 @@ def _json(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Tabl
     return pa.table({column.name: pa.array(values[column.name], types.arrow(column.type)) for column in columns})
 
 
-def json_value(value: object, kind: pa.DataType, uri: str) -> object:  # noqa: C901, PLR0911  one line a kind
+def json_value(value: object, kind: pa.DataType, uri: str) -> object:  # noqa: C901, PLR0911, PLR0912  one line a kind
     import pyarrow.types as t
 
     if value is None:
@@ -266,6 +266,8 @@ def json_value(value: object, kind: pa.DataType, uri: str) -> object:  # noqa: C
             return date.fromisoformat(str(value))
         if t.is_boolean(kind):
             return bool(value)
+        if t.is_binary(kind):
+            return text.binary(str(value))
         if t.is_integer(kind):
             return int(value) if isinstance(value, (int, float, str)) else None
         if t.is_floating(kind):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -39,9 +39,20 @@ def text(value: object) -> str | None:  # noqa: C901, PLR0911  one line a kind
         return "[" + ", ".join("null" if inner is None else str(text(inner)) for inner in value) + "]"
     if isinstance(value, Decimal):
         return format(value, "f")
-    if isinstance(value, (int, date)):
-        return str(value)
+    if hasattr(value, "nanoseconds"):  # pyarrow's MonthDayNano
+        return _interval(value)
     return str(value)
+
+
+def _interval(value: Any) -> str:
+    """As Trino prints INTERVAL YEAR TO MONTH and INTERVAL DAY TO SECOND."""
+    if value.months:
+        years, months = divmod(abs(value.months), 12)
+        return f"{'-' if value.months < 0 else ''}{years}-{months}"
+    total = value.days * 86_400_000 + value.nanoseconds // 1_000_000
+    days, rest = divmod(abs(total), 86_400_000)
+    hours, minutes, millis = rest // 3_600_000, rest // 60_000 % 60, rest % 60_000
+    return f"{'-' if total < 0 else ''}{days} {hours:02d}:{minutes:02d}:{millis // 1000:02d}.{millis % 1000:03d}"
 
 
 def _field(name: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import uuid
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Properties = dict[str, "str | tuple[str, ...]"]
 MOST_PARTITIONS = 100  # that CTAS, INSERT INTO and UNLOAD write in one query
+COLUMNAR = ("PARQUET", "ORC")
 _FORMATS = ("PARQUET", "TEXTFILE", "JSON", "ORC", "AVRO")
 
 
@@ -34,7 +36,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Format(msgspec.Struct, frozen=True):
-    name: str  # PARQUET, TEXTFILE, JSON
+    name: str  # PARQUET, ORC, TEXTFILE, JSON
     compression: str
     delimiter: str = "\x01"
 
@@ -46,15 +48,16 @@ def format_of(properties: Properties, known: Sequence[str]) -> Format:
     name = str(properties.get("format", "PARQUET")).upper()
     if name not in _FORMATS:
         raise QueryFailed("INVALID_TABLE_PROPERTY", f"unable to set table property 'format' to ['{name}']")
-    if name in ("ORC", "AVRO"):
-        raise NotRun(f"writing {name}")
+    if name == "AVRO":
+        raise NotRun("writing AVRO")
     if properties.get("bucketed_by"):
         raise NotRun("bucketed_by")
     compression = str(
         properties.get("write_compression")
         or properties.get("compression")
         or properties.get("parquet_compression")
-        or ("GZIP" if name != "PARQUET" else "SNAPPY")
+        or properties.get("orc_compression")
+        or {"PARQUET": "SNAPPY", "ORC": "ZLIB"}.get(name, "GZIP")
     ).upper()
     return Format(name, compression, str(properties.get("field_delimiter", "\x01")))
 
@@ -113,7 +116,7 @@ def write(
         raise QueryFailed(
             "HIVE_TOO_MANY_OPEN_PARTITIONS", f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets", category=3
         )
-    suffix = ".gz" if form.name != "PARQUET" and form.compression == "GZIP" else ""
+    suffix = ".gz" if form.name not in COLUMNAR and form.compression == "GZIP" else ""
     files: list[str] = []
     places: list[tuple[tuple[str | None, ...], str]] = []
     size = 0
@@ -157,14 +160,14 @@ def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple
 
 
 def _encoded(result: Result, rows: pa.Table, form: Format) -> bytes:
-    if form.name == "PARQUET":
-        return _parquet(result, rows, form)
+    if form.name in COLUMNAR:
+        return _columnar(result, rows, form)
     columns = [rows.column(index).to_pylist() for index in range(rows.num_columns)]
     if form.name == "JSON":
         names = result.names[: rows.num_columns]
-        lines = [json.dumps(dict(zip(names, row, strict=True)), default=text) for row in zip(*columns, strict=True)]
+        lines = [json.dumps(dict(zip(names, row, strict=True)), default=_cell) for row in zip(*columns, strict=True)]
     else:
-        lines = [form.delimiter.join("\\N" if v is None else str(text(v)) for v in row) for row in zip(*columns, strict=True)]
+        lines = [form.delimiter.join("\\N" if v is None else str(_cell(v)) for v in row) for row in zip(*columns, strict=True)]
     data = ("\n".join(lines) + "\n").encode()
     if form.compression == "GZIP":
         import gzip
@@ -173,10 +176,16 @@ def _encoded(result: Result, rows: pa.Table, form: Format) -> bytes:
     return data
 
 
-def _parquet(result: Result, rows: pa.Table, form: Format) -> bytes:
-    """Times are INT96, as Trino's Hive writer has them."""
+def _cell(value: object) -> str | None:
+    """A value in text and JSON: binary is base64."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else text(value)
+
+
+def _columnar(result: Result, rows: pa.Table, form: Format) -> bytes:
+    """Times in Parquet are INT96, as Trino's Hive writer has them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from pyarrow import orc
 
     fields, arrays = [], []
     for index in range(rows.num_columns):
@@ -188,7 +197,10 @@ def _parquet(result: Result, rows: pa.Table, form: Format) -> bytes:
         arrays.append(values.cast(kind))
     sink = io.BytesIO()
     table = pa.table(arrays, schema=pa.schema(fields))
-    codec: Any = "none" if form.compression == "NONE" else form.compression.lower()
+    codec: Any = {"NONE": "none" if form.name == "PARQUET" else "uncompressed"}.get(form.compression, form.compression.lower())
+    if form.name == "ORC":
+        orc.write_table(table, sink, compression=codec)
+        return sink.getvalue()
     pq.write_table(table, sink, compression=codec, use_deprecated_int96_timestamps=True, store_schema=False)
     return sink.getvalue()
 
@@ -198,6 +210,11 @@ PARQUET = (
     "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
 )
+ORC = (
+    "org.apache.hadoop.hive.ql.io.orc.OrcInputFormat",
+    "org.apache.hadoop.hive.ql.io.orc.OrcOutputFormat",
+    "org.apache.hadoop.hive.ql.io.orc.OrcSerde",
+)
 TEXT = (
     "org.apache.hadoop.mapred.TextInputFormat",
     "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
@@ -205,6 +222,7 @@ TEXT = (
 )
 _CLASSES: Mapping[str, tuple[str, str, str]] = {
     "PARQUET": PARQUET,
+    "ORC": ORC,
     "TEXTFILE": TEXT,
     "JSON": (TEXT[0], TEXT[1], "org.openx.data.jsonserde.JsonSerDe"),
 }

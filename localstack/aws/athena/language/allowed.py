@@ -97,7 +97,7 @@ NODES: frozenset[type[exp.Expr]] = frozenset(
         exp.RespectNulls, exp.WithinGroup, exp.Array, exp.Bracket, exp.Lambda, exp.Tuple, exp.Values, exp.Unnest, exp.Lateral,
         exp.Placeholder, exp.DPipe, exp.Extract, exp.Trim, exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.CurrentUser,
         exp.CurrentCatalog, exp.Localtime, exp.Localtimestamp, exp.AtTimeZone, exp.Cube, exp.Rollup, exp.GroupingSets, exp.TableSample,
-        exp.Dot, exp.GroupConcat, exp.StrPosition, exp.Substring, exp.HexString,
+        exp.Dot, exp.GroupConcat, exp.StrPosition, exp.Substring, exp.HexString, exp.ParseJSON,
     }
 )  # fmt: skip
 JOIN_KINDS = frozenset({"", "INNER", "CROSS", "OUTER"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -21,6 +22,15 @@ _UNITS = frozenset({"SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR"})
 _BEFORE_SUBSCRIPT = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.IDENTIFIER, TokenType.VAR, TokenType.STRING, TokenType.ARRAY)
 
 
+WRITTEN = "written"  # in a question mark's meta: where in the text it is
+
+
+def _mark(parser: Any) -> exp.Placeholder:
+    mark = exp.Placeholder()
+    mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  the parser's own way to the token that it is at
+    return mark
+
+
 class Strict(Trino):
     """Trino's dialect in which every function keeps the name that was written: sqlglot would turn other engines' names into its own."""
 
@@ -28,6 +38,7 @@ class Strict(Trino):
         FUNCTIONS: ClassVar[dict[str, Any]] = {}
         FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {name: TrinoParser.FUNCTION_PARSERS[name] for name in _SPECIAL}
         NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {n: TrinoParser.NO_PAREN_FUNCTION_PARSERS[n] for n in ("ANY", "CASE")}
+        PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Any]] = {TokenType.PLACEHOLDER: _mark}
 
 
 def parsed(text: str) -> exp.Query:
@@ -46,6 +57,8 @@ def accepted(text: str) -> exp.Query:
         raise Malformed(f"mismatched input: {str(error).splitlines()[0]}") from error
     except ParseError as error:
         raise _malformed(error) from error
+    for written in list(tree.find_all(exp.UnicodeString)) if tree is not None else ():
+        written.replace(exp.Literal.string(_unescaped(text, written)))
     if isinstance(tree, exp.Values):
         width = len(tree.expressions[0].expressions) if isinstance(tree.expressions[0], exp.Tuple) else 1
         names = [exp.to_identifier(f"_col{index}") for index in range(width)]
@@ -65,6 +78,23 @@ def accepted(text: str) -> exp.Query:
 def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
     statements = Strict().parser().parse(tokens, text)
     return statements[0] if len(statements) == 1 else None
+
+
+def _unescaped(text: str, node: exp.UnicodeString) -> str:
+    """The text of U&'...': an escape is followed by itself, by four hexadecimal digits, or by + and six (Trino, "Character types")."""
+    mark = node.args["escape"].this if isinstance(node.args.get("escape"), exp.Expr) else "\\"
+    pattern = re.compile(f"{re.escape(mark)}({re.escape(mark)}|[0-9A-Fa-f]{{4}}|\\+[0-9A-Fa-f]{{6}}|)")
+
+    def character(escape: re.Match[str]) -> str:
+        code = escape.group(1)
+        if code == mark:
+            return mark
+        try:
+            return chr(int(code.removeprefix("+"), 16))
+        except (ValueError, OverflowError) as error:
+            raise Malformed(f"Invalid escape sequence in U&'{node.this}'", at=place(text, node)) from error
+
+    return pattern.sub(character, node.this)
 
 
 def _told_how(join: exp.Join) -> bool:

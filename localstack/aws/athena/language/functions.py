@@ -110,6 +110,25 @@ def _cardinality(arguments: Arguments) -> exp.Expr:
     return filled("CAST(cardinality($1) AS BIGINT)" if is_map else "len($1)", arguments)
 
 
+def _by(name: str) -> Maker:
+    """max_by and min_by. Of three arguments: a list of n, also of nulls, of the rows whose y is not null."""
+
+    def make(arguments: Arguments) -> exp.Expr:
+        if len(arguments) == 2:
+            return call(f"{name}_null", *arguments)
+        if isinstance(arguments[0].parent, exp.Anonymous) and isinstance(arguments[0].parent.parent, (exp.Window, exp.Filter)):
+            raise NotRun("max_by and min_by with three arguments and FILTER or OVER")
+        return filled(f"list_transform({name}({{'value': $1}}, $2, $3), lambda x: struct_extract(x, 'value'))", arguments)
+
+    return make
+
+
+def _joined(arguments: Arguments) -> exp.Expr:
+    if len(arguments) == 2:
+        return call("array_to_string", *arguments)
+    return filled("array_to_string(list_transform($1, lambda x: coalesce(CAST(x AS VARCHAR), $3)), $2)", arguments)
+
+
 def _matches(template: str) -> Rule:
     return Rule(2, 2, template)
 
@@ -124,8 +143,8 @@ RULES: dict[str, Rule] = {
     "arbitrary": Rule(1, 1, "any_value(*)"),
     "any_value": Rule(1, 1, "any_value(*)"),
     "every": Rule(1, 1, "bool_and(*)"),
-    "max_by": Rule(2, 2, "arg_max_null(*)"),
-    "min_by": Rule(2, 2, "arg_min_null(*)"),
+    "max_by": Rule(2, 3, _by("arg_max")),
+    "min_by": Rule(2, 3, _by("arg_min")),
     "approx_distinct": Rule(1, 1, "approx_count_distinct(*)"),
     "approx_percentile": Rule(2, 2, "quantile_disc(*)"),
     "bitwise_and_agg": Rule(1, 1, "bit_and(*)"),
@@ -201,8 +220,8 @@ RULES: dict[str, Rule] = {
     "uuid": Rule(0, 0, "uuid()"),
     # JSON
     "json_extract": Rule(2, 2, "json_extract(*)"),
-    "json_extract_scalar": Rule(2, 2, "json_extract_string(*)"),
-    "json_parse": Rule(1, 1, "CAST($1 AS JSON)"),
+    "json_extract_scalar": Rule(2, 2, "trino_scalar(*)"),
+    "json_parse": Rule(1, 1, "json(*)"),
     "json_format": Rule(1, 1, "CAST($1 AS VARCHAR)"),
     "json_array_length": Rule(1, 1, "CAST(json_array_length($1) AS BIGINT)"),
     # times
@@ -240,7 +259,7 @@ RULES: dict[str, Rule] = {
     "array_except": Rule(2, 2, "list_filter(list_distinct($1), lambda x: NOT list_contains($2, x))"),
     "array_intersect": Rule(2, 2, "list_intersect(*)"),
     "array_union": Rule(2, 2, "list_distinct(list_concat(*))"),
-    "array_join": Rule(2, 2, "array_to_string(*)"),
+    "array_join": Rule(2, 3, _joined),
     "array_max": Rule(1, 1, "list_max(*)"),
     "array_min": Rule(1, 1, "list_min(*)"),
     "array_position": Rule(2, 2, "coalesce(list_position($1, $2), 0)"),
@@ -274,6 +293,9 @@ CREATE MACRO trino_bytes(x) AS CASE WHEN typeof(x) = 'BLOB' THEN x
 CREATE MACRO trino_from_unixtime(x) AS CASE WHEN typeof(x) = 'VARCHAR'
  THEN error('TRINO Unexpected parameters (varchar) for function from_unixtime. Expected: from_unixtime(double)')
  ELSE to_timestamp(round(CAST(x AS DOUBLE), 3)) END;
+CREATE MACRO trino_scalar(x, p) AS CASE WHEN json_type(x, p) IN ('OBJECT', 'ARRAY') THEN NULL ELSE json_extract_string(x, p) END;
+CREATE MACRO trino_json_text(x) AS CASE WHEN json_type(x) IN ('OBJECT', 'ARRAY')
+ THEN error('TRINO_CAST Cannot cast to varchar. Expected a scalar, but got a JSON array or object') ELSE json_extract_string(x, '$') END;
 CREATE MACRO trino_iso8601(x) AS CAST(CASE
  WHEN regexp_matches(x, 'T.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN x ELSE concat(x, 'Z') END AS TIMESTAMPTZ);
 """

@@ -18,7 +18,9 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 INT, DOUBLE, DATE, TIMESTAMP, OTHER = Kind("int"), Kind("double"), Kind("date"), Kind("timestamp"), Kind("other")
-_NAMED = {"double": DOUBLE, "float": DOUBLE, "real": DOUBLE, "date": DATE, "timestamp": TIMESTAMP}
+JSON = Kind("json")
+_NAMED = {"json": JSON, "double": DOUBLE, "float": DOUBLE, "real": DOUBLE, "date": DATE, "timestamp": TIMESTAMP}
+_NODES: dict[type[exp.Expr], Kind] = {exp.CurrentDate: DATE, exp.ParseJSON: JSON}
 _INTS = frozenset({"tinyint", "smallint", "int", "integer", "bigint"})
 _DOUBLES = frozenset(
     """ln log log2 log10 exp sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh rand random pi e degrees radians pow power stddev
@@ -56,8 +58,8 @@ class Types:
             return self.of(node.this if node.this is not None else (node.expressions or [None])[0])
         if isinstance(node, exp.Column):
             return self._column(node.name.lower())
-        if isinstance(node, exp.CurrentDate):
-            return DATE
+        if type(node) in _NODES:
+            return _NODES[type(node)]
         if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)):
             return self._arithmetic(node)
         if isinstance(node, exp.Case):
@@ -87,6 +89,8 @@ class Types:
             return DOUBLE if kind == INT else kind
         if name == "date":
             return DATE
+        if name in ("json_parse", "json_extract"):
+            return JSON
         if name in ("date_add", "date_trunc") and len(node.expressions) > 1:
             return DATE if self.of(node.expressions[-1]) == DATE else OTHER
         if name == "if":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
@@ -91,16 +92,23 @@ _REFUSED = (
 )
 
 
+def _single(keywords: Mapping[str, TokenType]) -> dict[str, TokenType]:
+    """Without those of several words, such as PARTITIONED BY: a token is a word."""
+    return {text: kind for text, kind in keywords.items() if " " not in text}
+
+
 class HiveWords(Hive):
     """Hive's words without commands: SHOW is a word like another."""
 
     class Tokenizer(Hive.Tokenizer):
         COMMANDS: ClassVar[set[TokenType]] = set()
+        KEYWORDS: ClassVar[dict[str, TokenType]] = _single(Hive.Tokenizer.KEYWORDS)
 
 
 class TrinoWords(Trino):
     class Tokenizer(Trino.Tokenizer):
         COMMANDS: ClassVar[set[TokenType]] = set()
+        KEYWORDS: ClassVar[dict[str, TokenType]] = _single(Trino.Tokenizer.KEYWORDS)
 
 
 class Words:
@@ -223,12 +231,19 @@ def read(text: str) -> Statement:  # noqa: C901, PLR0911  one line a statement
     if words.accept("PREPARE"):
         name_ = words.identifier()
         words.expect("FROM")
-        return Prepare(name_, words.rest().strip())
+        return Prepare(name_, _preparable(words.rest().strip()))
     if words.accept("EXECUTE"):
         return _execute(words)
     if words.accept("DEALLOCATE", "PREPARE"):
         return Deallocate(words.identifier())
     return Select(words.rest())
+
+
+def _preparable(text: str) -> str:
+    """Malformed for what cannot be prepared."""
+    if not isinstance(read(text), (Select, Insert, CreateTableAs, Unload)):
+        raise Malformed("PREPARE takes SELECT, INSERT INTO, CREATE TABLE AS and UNLOAD only", at=(1, 1))
+    return text
 
 
 def _execute(words: Words) -> Execute:

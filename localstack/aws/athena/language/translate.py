@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-import sqlglot
 from sqlglot import expressions as exp
-from sqlglot.errors import ErrorLevel, ParseError, UnsupportedError
+from sqlglot.errors import ErrorLevel, UnsupportedError
 
 from ...hive.catalog import Catalog, Table
 from ...hive.errors import NotRun, QueryFailed
+from ...hive.files import HIDDEN
 from . import check, functions, scopes
-from .infer import DATE, DOUBLE, TIMESTAMP, Kind, Types
+from .infer import DATE, DOUBLE, JSON, TIMESTAMP, Kind, Types
+from .parameters import bind
 
 PRELUDE = (
     functions.PRELUDE
@@ -33,40 +34,26 @@ class Translated(msgspec.Struct, frozen=True, kw_only=True):
     probe: str  # the same with comparisons in the place of equalities: DuckDB compares a text and a number for equality, Trino does not
     tables: dict[str, Table]  # by the names that they have in `sql`
     columns: frozenset[str] | None  # the names that `sql` mentions; None with a star, which reads all
+    hidden: frozenset[str]  # of HIDDEN, what `sql` mentions
     fixed: dict[str, frozenset[str]]  # columns that are compared with constants, for injected partitions
 
 
 def translate(text: str, catalog: Catalog, database: str, now: datetime, parameters: Sequence[str] = ()) -> Translated:
     """Malformed, QueryFailed."""
     query = check.parsed(text)
-    _bind(text, query, parameters)
+    bind(text, query, parameters)
     known = _Known(catalog)
     query = _resolved(text, query, known, database)
     fixed = _fixed(query)
+    hidden = frozenset(node.name.lower() for node in query.find_all(exp.Identifier)) & HIDDEN.keys()
+    _hide(query, known.read, hidden)
     _name_columns(query)
     columns = _columns(query)
     types = Types(known.kinds, query)
     _rewrite(text, query, types, now)
     _texts(query)
     probe = _written(_strict(query.copy()))
-    return Translated(text=text, sql=_written(query), probe=probe, tables=known.read, columns=columns, fixed=fixed)
-
-
-def _bind(text: str, query: exp.Expr, parameters: Sequence[str]) -> None:
-    marks = sorted(query.find_all(exp.Placeholder), key=lambda node: node.meta.get("start", 0))
-    if len(marks) != len(parameters):
-        raise QueryFailed("INVALID_PARAMETER_USAGE", f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}")
-    for mark, parameter in zip(marks, parameters, strict=True):
-        try:
-            value = sqlglot.parse_one(f"SELECT {parameter}", dialect=check.Strict).expressions[0]
-        except (ParseError, IndexError) as error:
-            raise QueryFailed("SYNTAX_ERROR", f"the parameter {parameter!r} is not a literal") from error
-        plain = value.this if isinstance(value, exp.Neg) else value
-        if not isinstance(plain, (exp.Literal, exp.Cast, exp.Null, exp.Boolean, exp.Interval)):
-            raise QueryFailed(
-                "SYNTAX_ERROR", f"the parameter {parameter!r} is not a literal: a text is written 'text'", at=check.place(text, mark)
-            )
-        mark.replace(value)
+    return Translated(text=text, sql=_written(query), probe=probe, tables=known.read, columns=columns, hidden=hidden, fixed=fixed)
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -109,6 +96,20 @@ def _resolved(text: str, query: exp.Query, known: _Known, database: str, *, dept
         if named.args.get("db") is not None and named.args.get("catalog") is None and not _is_field(named, reads):
             named.set("db", None)
     return query
+
+
+def _hide(query: exp.Query, tables: Mapping[str, Table], hidden: frozenset[str]) -> None:
+    """No star shows a table's hidden columns."""
+    if not hidden:
+        return
+    for table in query.find_all(exp.Table):
+        select = table.find_ancestor(exp.Select)
+        if table.name not in tables or select is None:
+            continue
+        for item in select.expressions:
+            star = item.this if isinstance(item, exp.Column) and item.table in ("", table.alias_or_name) else item
+            if isinstance(star, exp.Star):
+                star.set("except_", [exp.to_identifier(name, quoted=True) for name in sorted(hidden)])
 
 
 def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
@@ -182,7 +183,9 @@ def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
 
 
 def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
-    """A date and an interval are a date; a date and a number are an error."""
+    """A date and an interval are a date, two dates an interval; a date and a number are an error."""
+    if noted.left == noted.right == DATE and isinstance(node, exp.Sub):
+        return functions.filled("to_days(CAST($1 - $2 AS INTEGER))", [node.left.copy(), node.right.copy()])
     if noted.kind == DATE:
         return exp.cast(exp.Paren(this=node.copy()), "date")
     names = [side.name for side in (noted.left, noted.right) if side is not None]
@@ -244,12 +247,14 @@ def _tried(node: exp.Expr) -> bool:
     return False
 
 
-def _cast(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
-    """TIMESTAMP is timestamp(3); VARCHAR(n) cuts; a timestamp as text has its milliseconds."""
+def _cast(node: exp.Expr, noted: _Noted) -> exp.Expr | None:  # noqa: PLR0911  one line a kind
+    """TIMESTAMP is timestamp(3); VARCHAR(n) cuts; a timestamp as text has its milliseconds; a text as JSON is a JSON string."""
     if not isinstance(node, exp.Cast):
         return None
     to = node.to.this
     literal = isinstance(node.this, exp.Literal)
+    if to == exp.DataType.Type.JSON:
+        return functions.call("to_json", exp.cast(node.this.copy(), "varchar") if literal and node.this.is_string else node.this.copy())
     if to == exp.DataType.Type.TIMESTAMP:
         node.set("to", exp.DataType.build("timestamp"))
         if literal:
@@ -261,11 +266,17 @@ def _cast(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
     elif to in (exp.DataType.Type.VARCHAR, exp.DataType.Type.CHAR):
         size = node.to.expressions
         node.set("to", exp.DataType.build("varchar"))
+        if noted.left == JSON:
+            return functions.call("trino_json_text", node.this.copy())
         if noted.left == TIMESTAMP:
             return functions.filled("strftime($1, '%Y-%m-%d %H:%M:%S.%g')", [node.this.copy()])
         if size and not literal:
             return functions.call("substr", node.copy(), exp.Literal.number(1), size[0].this.copy())
     return None
+
+
+def _json(node: exp.Expr, _noted: _Noted) -> exp.Expr:
+    return functions.call("json", functions.raw(node.this.name))
 
 
 def _millis(now: datetime) -> str:
@@ -284,6 +295,7 @@ _RULES: dict[type[exp.Expr], Callable[[Any, _Noted], exp.Expr | None]] = {
     exp.CurrentDate: _today,
     exp.Localtimestamp: _local,
     exp.AtTimeZone: _zone,
+    exp.ParseJSON: _json,
 }
 
 

@@ -1,0 +1,134 @@
+"""Tables that Athena's own DDL makes: partitions, projection, formats and codecs of files, hidden columns; by boto3."""
+# ruff: noqa: F401, F811  fixtures are imported, and arguments have their names
+
+import base64
+import bz2
+import io
+import zlib
+
+import pyarrow as pa
+import pytest
+from pyarrow import orc
+
+from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process
+
+TEXT = "ROW FORMAT DELIMITED FIELDS TERMINATED BY ','"
+
+
+def put(aws, key, data):
+    aws.s3.put_object(Bucket=BUCKET, Key=key, Body=data)
+
+
+def create(aws, name, columns, *clauses):
+    aws.rows(f"CREATE EXTERNAL TABLE IF NOT EXISTS db.{name} ({columns}) {' '.join(clauses)}")
+
+
+@pytest.fixture
+def logs(aws):
+    create(aws, "logs", "`a` int COMMENT 'x', b string", "COMMENT 'all'", "PARTITIONED BY (`dt` string COMMENT 'day', n int)", TEXT,
+           f"STORED AS TEXTFILE LOCATION 's3://{BUCKET}/logs/' TBLPROPERTIES ('has_encrypted_data'='false')")  # fmt: skip
+    put(aws, "logs/dt=d1/n=1/f.csv", b"1,x\n2,y\n")
+    put(aws, "logs/dt=d2/n=2/f.csv", b"3,z\n")
+    return aws
+
+
+def test_a_partitioned_table_of_ddl_is_repaired_and_read(logs):
+    assert logs.rows("SELECT * FROM logs") == []
+    assert logs.rows("MSCK REPAIR TABLE `db`.`logs`")[1:] == [
+        (f"Repair: Added partition to metastore logs:{folder}",) for folder in ("dt=d1/n=1", "dt=d2/n=2")
+    ]
+    assert logs.rows("MSCK REPAIR TABLE logs") == []
+    assert logs.rows("SELECT a, dt, n FROM logs WHERE n = 2") == [("3", "d2", "2")]
+    assert logs.rows("SHOW PARTITIONS logs") == [("dt=d1/n=1",), ("dt=d2/n=2",)]
+    assert [c["Name"] for c in logs.glue.get_table(DatabaseName="db", Name="logs")["Table"]["PartitionKeys"]] == ["dt", "n"]
+
+
+def test_partitions_are_added_one_by_one_with_or_without_a_place(logs):
+    logs.rows(f"ALTER TABLE logs ADD PARTITION (dt = 'd1', n = 1) PARTITION (dt = 'else', n = 7) LOCATION 's3://{BUCKET}/logs/dt=d2/n=2/'")
+    assert logs.rows("SELECT a, dt, n FROM logs ORDER BY a") == [("1", "d1", "1"), ("2", "d1", "1"), ("3", "else", "7")]
+
+
+def test_projection_is_declared_in_ddl(logs):
+    create(logs, "projected", "a int, b string", "PARTITIONED BY (dt string, n int)", TEXT, f"LOCATION 's3://{BUCKET}/logs/'",
+           "TBLPROPERTIES ('projection.enabled'='true', 'projection.dt.type'='enum', 'projection.dt.values'='d1,d2',"
+           "'projection.n.type'='integer', 'projection.n.range'='1,1')")  # fmt: skip
+    assert logs.rows("SELECT a, dt, n FROM projected ORDER BY a") == [("1", "d1", "1"), ("2", "d1", "1")]
+
+
+def test_a_hidden_column_is_there_by_name_and_in_no_star(logs):
+    logs.rows("MSCK REPAIR TABLE logs")
+    first, second = (f"s3://{BUCKET}/logs/{folder}/f.csv" for folder in ("dt=d1/n=1", "dt=d2/n=2"))
+    assert logs.rows('SELECT DISTINCT "$path", "$file_size" FROM logs ORDER BY 1') == [(first, "8"), (second, "4")]
+    assert logs.rows(f'SELECT l.*, "$path" FROM logs l WHERE "$path" = \'{second}\'') == [("3", "z", "d2", "2", second)]
+    assert logs.rows('SELECT * FROM (SELECT *, "$path" FROM logs) WHERE a = 1') == [("1", "x", "d1", "1", first)]
+    assert logs.reason('SELECT "$nosuch" FROM logs').startswith("COLUMN_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("ending", "packed"), [("bz2", bz2.compress), ("deflate", zlib.compress), ("zst", lambda data: pa.compress(data, "zstd", asbytes=True))]
+)
+def test_text_is_unpacked_by_the_ending_of_its_name(aws, ending, packed):
+    create(aws, "t", "a int, b string", TEXT, f"LOCATION 's3://{BUCKET}/t/'")
+    put(aws, f"t/f.csv.{ending}", packed(b"1,x\n"))
+    assert aws.rows("SELECT * FROM t") == [("1", "x")]
+
+
+def test_what_is_not_of_its_codec_or_of_none_that_runs_here_fails_by_name(aws):
+    create(aws, "t", "a int", TEXT, f"LOCATION 's3://{BUCKET}/t/'")
+    put(aws, "t/f.csv.bz2", b"1\n")
+    assert aws.reason("SELECT * FROM t").startswith("HIVE_CURSOR_ERROR: Failed to read file")
+    aws.s3.delete_object(Bucket=BUCKET, Key="t/f.csv.bz2")
+    put(aws, "t/f.snappy", b"1\n")
+    assert "text compressed as .snappy" in aws.reason("SELECT * FROM t")
+
+
+def test_nested_and_escaped_cells_of_text_are_read_by_their_delimiters(aws):
+    create(aws, "t", "a array<int>, m map<string, int>, s struct<x: int, y: string>, b binary, v varchar(10), d decimal(10,1)",
+           "ROW FORMAT DELIMITED FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' COLLECTION ITEMS TERMINATED BY '|'",
+           f"MAP KEYS TERMINATED BY ':' LOCATION 's3://{BUCKET}/t/'")  # fmt: skip
+    put(aws, "t/f", b"1|2|x\tk:1|l:2\t7|z\t" + base64.b64encode(b"\x01\x02") + b"\ta\\\tb\t0.1\n")
+    assert aws.rows("SELECT * FROM t") == [("[1, 2, null]", "{k=1, l=2}", "{x=7, y=z}", "01 02", "a\tb", "0.1")]
+
+
+def test_orc_is_read_by_place_or_by_name_and_written(aws):
+    sink = io.BytesIO()
+    orc.write_table(pa.table({"b": ["x", None], "a": pa.array([1, 2], pa.int64())}), sink)
+    put(aws, "o/f.orc", sink.getvalue())
+    create(aws, "by_place", "first string, second bigint, third int", f"STORED AS ORC LOCATION 's3://{BUCKET}/o/'")
+    assert aws.rows("SELECT * FROM by_place") == [("x", "1", None), (None, "2", None)]
+    create(aws, "by_name", "a bigint, b string", "ROW FORMAT SERDE 'org.apache.hadoop.hive.ql.io.orc.OrcSerde'",
+           f"WITH SERDEPROPERTIES ('orc.column.index.access'='false') STORED AS ORC LOCATION 's3://{BUCKET}/o/'")  # fmt: skip
+    assert aws.rows("SELECT b FROM by_name") == [("x",), (None,)]
+    properties = f"format = 'ORC', external_location = 's3://{BUCKET}/c/'"
+    aws.rows(f"CREATE TABLE copied WITH ({properties}) AS SELECT *, date '2024-01-01' AS d FROM by_name")
+    aws.rows("INSERT INTO copied VALUES (3, 'new', NULL)")
+    assert aws.rows("SELECT * FROM copied ORDER BY a") == [("1", "x", "2024-01-01"), ("2", None, "2024-01-01"), ("3", "new", None)]
+
+
+def test_binary_columns_are_base64_in_text_and_json(aws):
+    encoded = base64.b64encode(b"hello").decode()
+    create(aws, "j", "a int, s binary", f"ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe' LOCATION 's3://{BUCKET}/j/'")
+    put(aws, "j/f.json", f'{{"a": 1, "s": "{encoded}"}}\n'.encode())
+    assert aws.rows("SELECT from_utf8(s) FROM j") == [("hello",)]
+    aws.rows(f"UNLOAD (SELECT s FROM j) TO 's3://{BUCKET}/u/' WITH (format = 'TEXTFILE', compression = 'NONE')")
+    assert aws.read(aws.keys("u/")[0]) == f"{encoded}\n".encode()
+
+
+def test_avro_is_refused_by_name(aws):
+    reason = aws.reason(f"CREATE EXTERNAL TABLE av (a int) STORED AS AVRO LOCATION 's3://{BUCKET}/av/'")
+    assert "the local AWS stack does not run STORED AS AVRO; Athena does" in reason
+
+
+def test_a_statement_is_prepared_executed_and_deallocated_in_sql(aws):
+    aws.rows("PREPARE my_select FROM SELECT ? AS x, ? AS y")
+    kept = aws.athena.get_prepared_statement(StatementName="my_select", WorkGroup="primary")["PreparedStatement"]
+    assert kept["QueryStatement"] == "SELECT ? AS x, ? AS y"
+    assert aws.rows("EXECUTE my_select USING 1, 'two'") == [("1", "two")]
+    assert aws.rows("EXECUTE my_select", ExecutionParameters=["1", "two"]) == [("1", "two")]
+    assert aws.reason("EXECUTE my_select USING 1").startswith("INVALID_PARAMETER_USAGE")
+    assert aws.reason("PREPARE my_select FROM SELECT 1").startswith("ALREADY_EXISTS")
+    aws.rows("DEALLOCATE PREPARE my_select")
+    assert aws.reason("DEALLOCATE PREPARE my_select").startswith("NOT_FOUND")
+    for refused in ("EXECUTE my_select USING 1, 2", "PREPARE p FROM SHOW TABLES", "PREPARE p FROM DROP TABLE t"):
+        with pytest.raises(aws.athena.exceptions.InvalidRequestException):
+            aws.start(refused)
