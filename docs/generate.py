@@ -152,9 +152,10 @@ def parity() -> str:
 
 
 def coverage() -> str:
-    """What the AWS local stack does with every operation."""
-    found: str = import_module("isthmus.localstack.aws.coverage").page()
-    return found
+    """What the AWS local stack does with every operation, and which statements of AWS's documents hold there."""
+    operations: str = import_module("isthmus.localstack.aws.coverage").page()
+    statements: str = import_module("isthmus.tests.localstack.statements").chapter()
+    return operations + statements
 
 
 def coverage_gcp() -> str:

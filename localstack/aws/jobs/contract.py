@@ -17,7 +17,7 @@ HOST = "algo-1"
 
 
 def resources(instance_type: str) -> dict[str, Any]:
-    """resourceconfig.json. One host, whatever InstanceCount says: the stack runs one container a job."""
+    """resourceconfig.json. One host: the stack runs one container a job."""
     return {
         "current_host": HOST,
         "current_instance_type": instance_type,
@@ -28,7 +28,7 @@ def resources(instance_type: str) -> dict[str, Any]:
     }
 
 
-def remarks(container: Container, instances: int) -> list[str]:
+def remarks(container: Container, *, instances: int = 1) -> list[str]:
     """What differs from SageMaker, for the job's log."""
     lines = []
     if not container.mounted:

@@ -76,6 +76,16 @@ def cut(items: list[Any], params: dict[str, Any], most: int = 100) -> tuple[list
     return items[begin:end], {"NextToken": str(end)} if end < len(items) else {}
 
 
+def one_container(kind: str, resources: dict[str, Any]) -> None:
+    """Several instances are refused, as one container that runs alone would find no other host."""
+    groups = resources.get("InstanceGroups") or ()
+    number = max(resources.get("InstanceCount") or 1, sum(group["InstanceCount"] for group in groups))
+    if number > 1:
+        raise AwsError(
+            "ValidationException", f"The local stack's {kind} jobs do not support InstanceCount {number}: one container runs. Use 1."
+        )
+
+
 def check_regex(pattern: str) -> None:
     try:
         re.compile(pattern)

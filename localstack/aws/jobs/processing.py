@@ -30,14 +30,25 @@ def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
         path = (item.get("S3Input") or item.get("S3Output") or item.get("DatasetDefinition") or {}).get("LocalPath")
         if path is not None and (not f"{path}/".startswith(f"{ROOT}/processing/") or ".." in path.split("/")):
             raise AwsError("ValidationException", f"LocalPath '{path}' must be a path below {ROOT}/processing/")
+    as_moto = ctx.moto_answers and command_of(ctx.images, params["AppSpecification"]["ImageUri"]) is None
+    if not as_moto:
+        _check(params)
     job = listing.register(ctx, "processing", name, arn, params)
     tags.put(ctx, arn, params.get("Tags"))
-    if ctx.moto_answers and command_of(ctx.images, params["AppSpecification"]["ImageUri"]) is None:
+    if as_moto:
         _as_moto(ctx, job)
     else:
         job.moves("Starting", "Starting the processing job", job.created)
         start(ctx, job, process)
     return {"ProcessingJobArn": arn}
+
+
+def _check(params: dict[str, Any]) -> None:
+    """What would not be done as it was asked for is refused before the name is taken."""
+    listing.one_container("processing", params["ProcessingResources"]["ClusterConfig"])
+    piped = [item["InputName"] for item in _inputs(params) if (item.get("S3Input") or {}).get("S3InputMode") == "Pipe"]
+    if piped:
+        raise AwsError("ValidationException", f"The local stack's processing jobs do not support Pipe (input '{piped[0]}'): use File.")
 
 
 def _inputs(params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -80,10 +91,7 @@ def process(ctx: Context, job: Job, container: Container) -> None:
     job.moves("Processing", "Processing", job.started)
     root = container.root
     variables = {"PROCESSING_JOB_NAME": job.name, "PROCESSING_JOB_ARN": job.arn, "SM_PROCESSING_DIR": f"{root}/processing"}
-    instances = cluster.get("InstanceCount", 1)
-    ended = contain(
-        ctx, job, container, command, {**variables, **(params.get("Environment") or {})}, instances=instances, metrics=Metrics(())
-    )
+    ended = contain(ctx, job, container, command, {**variables, **(params.get("Environment") or {})}, metrics=Metrics(()))
     if ended.why == "reset":
         return None
     message = container.host("output/message")

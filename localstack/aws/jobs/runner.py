@@ -87,13 +87,11 @@ def argv(ctx: Context, program: Program, container: Container) -> list[str]:
     return containers.command(container, mapped, program.arguments or program.default)
 
 
-def contain(
-    ctx: Context, job: Job, container: Container, command: list[str], variables: dict[str, str], *, instances: int, metrics: Metrics
-) -> Ended:
+def contain(ctx: Context, job: Job, container: Container, command: list[str], variables: dict[str, str], *, metrics: Metrics) -> Ended:
     """Run the container; its lines go to CloudWatch, its metrics to the job."""
     seconds = (job.params.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or _DAY
     log = LogStream(ctx.client("logs"), GROUPS[job.kind], job.name)
-    for remark in contract.remarks(container, instances):
+    for remark in contract.remarks(container):
         log.write(remark)
 
     def line(text: str) -> None:

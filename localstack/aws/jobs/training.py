@@ -37,14 +37,42 @@ def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> J
         raise AwsError("ValidationException", "Only one of TrainingImage and AlgorithmName may be given in AlgorithmSpecification.")
     for metric in specification.get("MetricDefinitions") or ():
         listing.check_regex(metric["Regex"])
+    as_moto = ctx.moto_answers and command_of(ctx.images, specification.get("TrainingImage", "")) is None
+    if not as_moto:
+        check(params)
     job = listing.register(ctx, "training", name, arn, params, tuning=tuning)
     tags.put(ctx, arn, params.get("Tags"))
-    if ctx.moto_answers and command_of(ctx.images, specification.get("TrainingImage", "")) is None:
+    if as_moto:
         _as_moto(ctx, job)
     else:
         job.moves("Starting", "Preparing the instances for training", job.created)
         start(ctx, job, train)
     return job
+
+
+def check(params: dict[str, Any]) -> None:
+    """What would not be done as it was asked for is refused before the name is taken. Also of a tuning job's definition."""
+    specification = params.get("AlgorithmSpecification") or {}
+    listing.one_container("training", params.get("ResourceConfig") or {})
+    piped = [c["ChannelName"] for c in params.get("InputDataConfig") or () if _mode(c, specification) == "Pipe"]
+    if piped:
+        raise AwsError(
+            "ValidationException", f"The local stack's training jobs do not support Pipe (channel '{piped[0]}'): use File or FastFile."
+        )
+    if params.get("EnableManagedSpotTraining"):
+        _check_spot(params.get("StoppingCondition") or {})
+
+
+def _check_spot(condition: dict[str, Any]) -> None:
+    """A spot job runs as one that nothing interrupts: there is no spare capacity to lose."""
+    wait, limit = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
+    if wait is None or wait < limit:
+        words = f"Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds ({limit})"
+        raise AwsError("ValidationException", words)
+
+
+def _mode(channel: dict[str, Any], specification: dict[str, Any]) -> str:
+    return str(channel.get("InputMode") or specification.get("TrainingInputMode", "File"))
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
@@ -85,7 +113,6 @@ def train(ctx: Context, job: Job, container: Container) -> None:
         container,
         command,
         {**variables, **(params.get("Environment") or {})},
-        instances=resources.get("InstanceCount", 1),
         metrics=Metrics(specification.get("MetricDefinitions") or ()),
     )
     if ended.why == "reset":
@@ -114,7 +141,7 @@ def _described(channel: dict[str, Any], specification: dict[str, Any]) -> dict[s
     """A channel in inputdataconfig.json."""
     source = channel["DataSource"].get("S3DataSource") or {}
     found = {
-        "TrainingInputMode": channel.get("InputMode") or specification.get("TrainingInputMode", "File"),
+        "TrainingInputMode": _mode(channel, specification),
         "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
         "RecordWrapperType": channel.get("RecordWrapperType", "None"),
     }

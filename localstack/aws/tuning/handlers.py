@@ -9,14 +9,14 @@ from typing import Any
 
 from ...jobs.images import command_of
 from .. import tags
-from ..jobs import listing
+from ..jobs import listing, training
 from ..jobs.record import ENDED, Job, Jobs
 from ..jobs.runner import start
 from ..registry import AwsError, Context, handles
 from . import trials
 from .proposals import STRATEGIES
 from .ranges import RangeError, size_of_grid
-from .running import tune
+from .running import resources, tune
 
 _METRIC = "_tuning_objective_metric"  # a static hyperparameter that the service adds
 _SUMMARY = (
@@ -78,6 +78,7 @@ def _check_definition(params: dict[str, Any]) -> None:
     definition, aim = params["TrainingJobDefinition"], trials.objective(params)
     if not (definition.get("ResourceConfig") or definition.get("HyperParameterTuningResourceConfig")):
         raise AwsError("ValidationException", "The TrainingJobDefinition needs a ResourceConfig or a HyperParameterTuningResourceConfig.")
+    training.check({**definition, "ResourceConfig": resources(definition)})
     metrics = definition["AlgorithmSpecification"].get("MetricDefinitions") or ()
     for metric in metrics:
         listing.check_regex(metric["Regex"])

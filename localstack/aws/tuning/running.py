@@ -58,12 +58,12 @@ def request(tuning: Job, name: str, parameters: dict[str, str]) -> dict[str, Any
         **({"CheckpointConfig": own} if own else {}),
         "TrainingJobName": name,
         "HyperParameters": {**definition["StaticHyperParameters"], **parameters},
-        "ResourceConfig": _resources(definition),
+        "ResourceConfig": resources(definition),
         "Tags": tuning.params.get("Tags"),
     }
 
 
-def _resources(definition: dict[str, Any]) -> dict[str, Any]:
+def resources(definition: dict[str, Any]) -> dict[str, Any]:
     """Of several kinds of instances the first."""
     asked = definition.get("HyperParameterTuningResourceConfig") or definition["ResourceConfig"]
     first = {**asked, **(asked.get("InstanceConfigs") or [{}])[0]}
