@@ -97,10 +97,10 @@ def _files() -> Iterator[str]:
 
 
 def _kinds(definitions: dict) -> Iterator[tuple[str, dict]]:
-    """An entry of experiments is of one of two kinds."""
+    """An entry of experiments is of one of three kinds."""
     for name, shape in definitions.items():
         if "then" in shape and "else" in shape and not shape.get("properties"):
-            yield name, shape["else"]
+            yield from _kinds({name: shape["else"]})
             yield f"{name}, with {', '.join(shape['if']['required'])}", shape["then"]
         else:
             yield name, shape

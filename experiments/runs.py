@@ -42,13 +42,13 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Metric] = {}  # that it names
 
 
-class FrozenRun(StoredDocument, frozen=True, kw_only=True):
+class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
     """`experiments/<name>/runs/<number>`: what a run is as long as it lives, whatever project.yaml says later."""
 
     run: str  # <name>.<number>
     definition: Definition
     digest: str  # of the definition
-    arms: tuple[LiveArm, ...]  # with the variants that were chosen when it started
+    arms: tuple[LiveArm, ...]  # with the variants that were chosen when it started; of an interleaving also those that may be shipped
     git: str | None  # revision of the project's folder; None: no repository
     target: str
     who: str
@@ -230,7 +230,7 @@ def weights(experiment: Experiment) -> dict[str, float]:
 def digest(definition: Definition) -> str:
     """Of what makes a run: whoever has the same definition has the same twelve hex digits."""
     experiment = asdict(definition.experiment)
-    what = {key: value for key, value in experiment.items() if key not in _WORDS}
+    what = {key: value for key, value in experiment.items() if key not in _WORDS and (key, value) != ("interleave", None)}
     value = msgspec.json.encode((what, definition.layer, definition.metrics), order="deterministic")
     return hashlib.sha256(value).hexdigest()[:12]
 

@@ -11,9 +11,10 @@ from ..endpoints.gateway.live_document import Live, LiveArm, LiveLayer, LiveRun,
 from ..endpoints.port import EndpointState
 from ..endpoints.traffic import observed
 from ..errors import Busy, NotFound, ProjectError, Refused
-from ..project.experiment_specs import Experiment, Layer
+from ..project.experiment_specs import INTERLEAVED, Experiment, Layer
 from ..project.names import did_you_mean
 from ..project.report import problem_at
+from ..project.specs import BUCKETS
 from ..runtime import Project
 from . import buckets, runs
 from .runs import Definition, FrozenRun
@@ -46,11 +47,19 @@ def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
             raise ProjectError(problems)
         endpoint = observed(project, definition.layer.endpoint)
         _check_variants(project, experiment, endpoint)
+        if experiment.interleave is not None:
+            return _rivals(experiment.interleave)
         parameters = [{"variant": _busiest(endpoint), **values} for values in parameters]
     ends = uppers([arm.weight for arm in experiment.arms])
     return tuple(
         LiveArm(name=arm.name, upper=end, parameters=values) for arm, end, values in zip(experiment.arms, ends, parameters, strict=True)
     )
+
+
+def _rivals(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
+    """All units in one arm, which has the control's variant where no two can be asked; then those that may be shipped, with no bucket."""
+    arms = {INTERLEAVED: variants[0], **{variant: variant for variant in variants}}
+    return tuple(LiveArm(name=name, upper=BUCKETS, parameters={"variant": variant}) for name, variant in arms.items())
 
 
 def with_defaults(project: Project, live: Live, layer: Layer, arms: tuple[LiveArm, ...]) -> tuple[LiveArm, ...]:
@@ -72,11 +81,11 @@ def _parameters(arms: tuple[LiveArm, ...]) -> set[str]:
 
 def _check_variants(project: Project, experiment: Experiment, endpoint: EndpointState) -> None:
     running = {variant.name: variant.phase for variant in endpoint.variants}
-    for arm in experiment.arms:
-        name = arm.parameters.get("variant")
+    named = [(f"arms.{arm.name}.variant", arm.parameters.get("variant")) for arm in experiment.arms]
+    for key, name in [*named, *(("interleave", variant) for variant in experiment.interleave or ())]:
         if name is not None and name not in running:
             raise NotFound(
-                f"experiments.{experiment.name}.arms.{arm.name}.variant: {project.target.name} {endpoint.name} runs no variant {name}; "
+                f"experiments.{experiment.name}.{key}: {project.target.name} {endpoint.name} runs no variant {name}; "
                 f"it runs {', '.join(running)}",
                 remedy=f"isthmus deploy {endpoint.name}",
             )
@@ -132,6 +141,7 @@ def live_run(run: FrozenRun, ranges: Ranges) -> LiveRun:
         layer=experiment.layer,
         ranges=ranges,
         arms=run.arms,
+        interleave=experiment.interleave,
         holdout=buckets.count(experiment.holdout),
         targeting=experiment.targeting,
         salt=experiment.salt or run.run,
@@ -217,6 +227,8 @@ def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ..
 
 def check_unlike(experiment: Experiment, arms: tuple[LiveArm, ...]) -> None:
     """Refused: arms that are written otherwise would be answered alike, as one of them gets the variant with the most traffic."""
+    if experiment.interleave is not None:
+        return
     served = [arm.parameters for arm in arms]
     for arm, of_arm in zip(experiment.arms, served, strict=True):
         other = experiment.arms[served.index(of_arm)]

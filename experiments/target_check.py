@@ -26,17 +26,16 @@ def check_target(
     if can_start(description.spec, experiment, capabilities):
         return ()
     arms = [arm.name for arm in experiment.arms if "variant" in arm.parameters]
-    return tuple(_problem(description, experiment, arm, target) for arm in arms)
+    keys = [f"experiments.{experiment.name}.interleave"] if experiment.interleave else []
+    keys += [arm_key(experiment.name, arm, "variant", description.places) for arm in arms]
+    return tuple(_problem(description, experiment, key, target) for key in keys)
 
 
-def _problem(description: Description, experiment: Experiment, arm: str, target: str) -> Problem:
+def _problem(description: Description, experiment: Experiment, key: str, target: str) -> Problem:
     routing = _routing(description.spec, experiment)
-    key = arm_key(experiment.name, arm, "variant", description.places)
+    otherwise = "" if experiment.interleave else ", or arms that differ by parameters (they travel with the request on every target)"
     return problem_at(
-        description,
-        key,
-        f"{target} cannot aim one call at a variant under routing: {routing}",
-        "use routing: sticky, or arms that differ by parameters (they travel with the request on every target)",
+        description, key, f"{target} cannot aim one call at a variant under routing: {routing}", f"use routing: sticky{otherwise}"
     )
 
 

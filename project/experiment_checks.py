@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from . import unit_metrics
+from . import reach, unit_metrics
 from .build import condition_problems, value_problem
-from .experiment_specs import Experiment
+from .experiment_specs import INTERLEAVED, Experiment, Metric
 from .experiments import arm_key
 from .names import did_you_mean
 from .references import DECIDED_BY_RANKING, Declared, known
@@ -29,6 +29,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
         _metrics(experiment, endpoint_of, spec, declared, report)
         if endpoint_of is not None:
             _arms(experiment, endpoint_of, report)
+            _duel(experiment, spec, report)
             _asked(experiment, endpoint_of, spec, report)
     _one_layer_each(spec, report)
 
@@ -105,9 +106,38 @@ def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[
 
 def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
     """(an arm's parameters, the name of one, where it is written)."""
+    for position, variant in enumerate(experiment.interleave or ()):
+        yield {"variant": variant}, "variant", item(f"experiments.{experiment.name}.interleave", position)
     for arm in experiment.arms:
         for name in arm.parameters:
             yield arm.parameters, name, arm_key(experiment.name, arm.name, name, report.places)
+
+
+def _duel(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
+    """Two orders can be told apart by events that say which place they followed."""
+    if experiment.interleave is None:
+        return
+    key = f"experiments.{experiment.name}"
+    if experiment.interleave[0] == experiment.interleave[1]:
+        report.add(child(key, "interleave"), "it is one variant, twice", "name two: [champion, challenger]")
+    if INTERLEAVED in experiment.interleave:
+        report.add(child(key, "interleave"), f"{INTERLEAVED} is what its arm is called", "rename the variant")
+    if (metric := spec.metrics.get(experiment.metric[0])) is not None and (problem := _uncountable(metric, spec)):
+        report.add(child(key, "metric"), *problem)
+
+
+def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
+    """(what is wrong, remedy) of a metric whose events are no clicks on a place."""
+    if metric.numerator.attribute is not None or metric.at_most is not None:
+        of = "at_most" if metric.numerator.attribute is None else f"{metric.numerator.event}.{metric.numerator.attribute}"
+        return f"interleaved orders are compared by the number of events, and {metric.name} has {of}", "name a metric that counts events"
+    event = metric.denominator if metric.objective is not None and metric.denominator is not None else metric.numerator
+    if event.event not in spec.events or reach.to_exposure(event.event, spec.events) is not None:
+        return None
+    return (
+        f"{event.event} does not say which exposure it followed, so it counts for neither variant",
+        f"add exposure_id: {{type: string}} to the attributes of {event.event}, or the id of an event that has one",
+    )
 
 
 def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:

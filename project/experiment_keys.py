@@ -183,7 +183,27 @@ ASSIGNED = Record(
         "salt": _SALT_KEY,
         **_TOLD,
     },
-    later=("interleave",),
+)
+INTERLEAVED = Record(
+    noun="an experiment with interleave:, whose units all get one order of two",
+    keys={
+        "interleave": Key(
+            shape=ListOf(of=NAME_SHAPE, least=2, most=2),
+            required=True,
+            example="[champion, challenger]",
+            description="Two variants that both rank each request. One order is made of the two; clicks say which is preferred.",
+        ),
+        **{name: ASSIGNED.keys[name] for name in ("layer", "endpoint", "share", "holdout", "targeting")},
+        "metric": Key(
+            shape=NAME_SHAPE, required=True, example="ctr", description="Whose events count for the variant that picked what they followed."
+        ),
+        "plan": Key(
+            shape=_PLAN,
+            example="{minimum_effect: 8%, days: 14}",
+            description="The effect is how many more events one variant has than the other, of those that count: 8% is 54 to 46.",
+        ),
+        **{name: ASSIGNED.keys[name] for name in ("salt", "owner", "hypothesis")},
+    },
 )
 
 
@@ -191,11 +211,13 @@ class _Experiment(msgspec.Struct, frozen=True):
     """With `arm:` it was assigned elsewhere; without, the gateway assigns it."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        elsewhere = isinstance(node, yaml.Mapping) and "arm" in node.entries
-        return (ANALYSIS if elsewhere else ASSIGNED).read(node, key, report)
+        written = node.entries if isinstance(node, yaml.Mapping) else ()
+        shape = ANALYSIS if "arm" in written else INTERLEAVED if "interleave" in written else ASSIGNED
+        return shape.read(node, key, report)
 
     def schema(self) -> Schema:
-        return {"if": {"type": "object", "required": ["arm"]}, "then": ANALYSIS.schema(), "else": ASSIGNED.schema()}
+        of_gateway = {"if": {"type": "object", "required": ["interleave"]}, "then": INTERLEAVED.schema(), "else": ASSIGNED.schema()}
+        return {"if": {"type": "object", "required": ["arm"]}, "then": ANALYSIS.schema(), "else": of_gateway}
 
 
 EXPERIMENT = _Experiment()

@@ -83,6 +83,9 @@ class ExperimentArm(msgspec.Struct, frozen=True, kw_only=True):
     weight: float = 1.0  # its part of the sum of all arms'
 
 
+INTERLEAVED = "interleaved"  # the one arm of an experiment whose units get one order of two
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`{minimum_effect: 8%, days: 14}`: power 80 %, 5 %."""
 
@@ -91,12 +94,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway assigns. The first arm is the control."""
+    """What the gateway assigns. The first arm is the control.
+
+    `interleave`: two variants, the control first, that both rank each request of its units; then there is one arm, INTERLEAVED.
+    """
 
     name: str
     layer: str
     arms: tuple[ExperimentArm, ...]
     metric: tuple[str, ...]  # that decide; several: each must be better
+    interleave: tuple[str, str] | None = None
     share: Decimal = Decimal(100)  # percent of the layer, when it starts
     holdout: Decimal = Decimal(0)  # percent of its units that keep the control until `close`
     targeting: tuple[Condition, ...] = ()
@@ -111,4 +118,4 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def aims(self) -> bool:
         """Whether its arms are variants: then its runs own the endpoint's traffic."""
-        return any("variant" in arm.parameters for arm in self.arms)
+        return self.interleave is not None or any("variant" in arm.parameters for arm in self.arms)

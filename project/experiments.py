@@ -8,7 +8,7 @@ from typing import Any
 
 from .analyses import guardrails
 from .build import typed
-from .experiment_specs import Experiment, ExperimentArm, Layer, Plan
+from .experiment_specs import INTERLEAVED, Experiment, ExperimentArm, Layer, Plan
 from .references import Declared, known
 from .report import Report, child
 from .request_attributes import request_attributes
@@ -45,7 +45,8 @@ def build(name: str, values: Values, spec: ProjectSpec, declared: Declared, repo
     """None where its layer cannot be told: what is left is judged by the layer's endpoint."""
     key = f"experiments.{name}"
     layer = _layer_of(values, spec, declared, key, report)
-    arms = _arms(values, key, report)
+    duel = "interleave" in values
+    arms = (ExperimentArm(name=INTERLEAVED),) if duel else _arms(values, key, report)
     if layer is None:
         return None
     endpoint = spec.endpoints.get(layer.endpoint)
@@ -57,7 +58,8 @@ def build(name: str, values: Values, spec: ProjectSpec, declared: Declared, repo
         name=name,
         layer=layer.name,
         arms=tuple(_typed(arm, endpoint) for arm in arms),
-        metric=values["metric"],
+        metric=(values["metric"],) if duel else values["metric"],
+        interleave=values.get("interleave"),
         share=share,
         holdout=holdout,
         targeting=_conditions(values.get("targeting", {}), request_attributes(spec, endpoint) if endpoint else {}),

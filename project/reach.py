@@ -29,6 +29,11 @@ def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] 
     return None
 
 
+def to_exposure(event: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
+    """The attributes to follow from an event to the exposure that it followed, whatever else says its unit. None: it does not say."""
+    return path(event, "", events)
+
+
 def steps(event: str, unit: str, events: Mapping[str, Event]) -> tuple[tuple[str, str], ...]:
     """The path with the event that has each attribute: `(("click", "impression_id"), ("impression", "visitor_id"))`; empty without one."""
     followed: list[tuple[str, str]] = []

@@ -58,7 +58,9 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
             _figures(rule, endpoint, key, report)
         _reserved(endpoint, report)
         if explores(endpoint, spec):
-            _closed_form(endpoint, report)
+            _closed_form(endpoint, f"{endpoint.name} explores", "explore: 0%", report)
+        elif duel := interleaving(endpoint, spec):
+            _closed_form(endpoint, f"{duel} interleaves", f"take {duel} out", report)
 
 
 def places(endpoint: Endpoint) -> Iterator[tuple[Rule, str]]:
@@ -174,10 +176,15 @@ def explores(endpoint: Endpoint, spec: ProjectSpec) -> bool:
     return endpoint.explore > 0 or any(arm.parameters.get("explore") for arm in arms)
 
 
-def _closed_form(endpoint: Endpoint, report: Report) -> None:
+def interleaving(endpoint: Endpoint, spec: ProjectSpec) -> str | None:
+    """An experiment of it that makes one order of two."""
+    return next((of.name for of in spec.experiments.values() if of.interleave and spec.layers[of.layer].endpoint == endpoint.name), None)
+
+
+def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> None:
     """Of a drawn answer the propensities must be known."""
     for key, problem in undrawable(endpoint):
-        report.add(key, f"{problem}, and {endpoint.name} explores: the propensities have no closed form", "explore: 0%, or take one out")
+        report.add(key, f"{problem}, and {why}: the propensities have no closed form", f"{remedy}, or take one of the rules out")
 
 
 def undrawable(endpoint: Endpoint) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,7 @@ from .live_document import Live, LiveArm, LiveLayer, LiveRun, Ranges
 REMEMBERED = 10_000  # decisions of an assigner, some 15 MB: ten layers of three arms have millions
 
 Reason = Literal["split", "holdout"]
-Purpose = Literal["layer", "arm", "holdout", "split", "shadow"]
+Purpose = Literal["layer", "arm", "holdout", "split", "shadow", "coin"]
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +45,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     targeted: bool
 
 
+class Duel(msgspec.Struct, frozen=True, kw_only=True):
+    """Both variants rank the unit's requests, and one order is made of the two (draft.py)."""
+
+    run: str
+    salt: str  # of its coins
+    variants: tuple[str, str]
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Shared by all units that have the same arms: nobody changes it."""
 
@@ -57,6 +65,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     sources: Mapping[str, Source]  # of the settings that a run has a say in
     logged: str | None  # the settings as JSON, in the order of their names; None: there are none
     logged_arms: str | None  # the arms, alike
+    duel: Duel | None = None  # then `variant` is the first of the two, for who cannot ask both
 
 
 def bucket(purpose: Purpose, salt: str, unit: str) -> int:
@@ -142,6 +151,7 @@ class _Outcome(msgspec.Struct, frozen=True):
     parameters: Mapping[str, Any] = {}
     assignments: tuple[Assignment, ...] = ()
     sources: Mapping[str, Source] = {}
+    duel: Duel | None = None
 
 
 def _decision(defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]) -> Decision:
@@ -152,6 +162,8 @@ def _decision(defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes:
     own = {name: values.pop(name) for name in OF_EVERY_ENDPOINT if name in values}
     parameters = dict(defaults) | values
     assignments = tuple(assignment for outcome in outcomes for assignment in outcome.assignments)
+    duel = next((outcome.duel for outcome in outcomes if outcome.duel), None)
+    logged = {name: value for name, value in own.items() if duel is None or name != "variant"}
     return Decision(
         assignments=assignments,
         arms={a.run: a.arm for a in assignments if a.reason == "split"},
@@ -160,8 +172,9 @@ def _decision(defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes:
         explore=own.get("explore"),
         settings=parameters | own,
         sources=sources,
-        logged=_json(parameters | own),
+        logged=_json(parameters | logged),
         logged_arms=_json({a.run: a.arm for a in assignments if a.reason == "split"}),
+        duel=duel,
     )
 
 
@@ -231,12 +244,13 @@ def _arm(run: LiveRun, *, first: int) -> _Choose:
 
 def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
     """Of each arm, and last of the holdout, which has the control's parameters."""
+    duel = Duel(run=run.run, salt=run.salt, variants=run.interleave) if run.interleave else None
 
-    def outcome(arm: LiveArm, reason: Reason) -> _Outcome:
+    def outcome(arm: LiveArm, reason: Reason, duel: Duel | None = None) -> _Outcome:
         assigned = Assignment(run=run.run, layer=run.layer, arm=arm.name, reason=reason)
-        return _Outcome(arm.parameters, (assigned, *besides), _sources(run, run.run, arm.name, reason))
+        return _Outcome(arm.parameters, (assigned, *besides), _sources(run, run.run, arm.name, reason), duel)
 
-    return [*(outcome(arm, "split") for arm in run.arms), outcome(run.arms[0], "holdout")]
+    return [*(outcome(arm, "split", duel) for arm in run.arms), outcome(run.arms[0], "holdout")]
 
 
 def _shipped(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Outcome]]:

@@ -27,6 +27,7 @@ UNDELIVERED, WAITING = "isthmus_gateway_undelivered_exposures_total", "isthmus_g
 UNDELIVERED_ROWS = "isthmus_gateway_undelivered_rows_total"
 RULED, CAPLESS = "isthmus_gateway_rules_total", "isthmus_gateway_unchecked_caps_total"
 SHADOWS = "isthmus_gateway_shadow_copies_total"
+UNDRAFTED = "isthmus_gateway_undrafted_total"
 ASSIGNMENTS, GONE = "isthmus_gateway_assignments_total", "isthmus_gateway_aimed_at_nothing_total"
 CONFIG, CONFIG_AGE = "isthmus_gateway_config_version", "isthmus_gateway_config_age_seconds"
 WORKERS, READY, FEATURE_AGE = "isthmus_gateway_workers", "isthmus_gateway_ready_workers", "isthmus_gateway_feature_age_seconds"
@@ -38,6 +39,7 @@ _FAMILIES = {
     WAITING: ("gauge", "Exposures that were answered and are on their way."),
     ASSIGNMENTS: ("counter", "Answers to units in a run, by arm."),
     GONE: ("counter", "Calls that an arm aims at a variant which is not there: they went anywhere, with the defaults."),
+    UNDRAFTED: ("counter", "Answers to units of an interleaved run that one variant alone gave: they credit nobody."),
     RULED: ("counter", "Answers that a rule had a say in, by rule."),
     CAPLESS: ("counter", "Answers whose caps per unit were not checked, or that are not counted: the store was away."),
     SHADOWS: ("counter", "Copies of answered requests for the shadow variant: compared, failed, or dropped for want of room."),

@@ -22,20 +22,21 @@ from . import log_rows
 from .answer_numbers import AnswerNumbers
 from .arms import Arms
 from .arranging import steps
-from .assignment import Assigner, Decision
+from .assignment import Assigner, Decision, Duel
 from .counting import Counting
 from .delivery import delivered
+from .draft import coins
 from .explaining import Explanation, explained
 from .live_reader import LiveReader, reader_of
 from .log_rows import Answered
 from .log_writer import CLOSING, Emit, LogWriter
 from .models import REFRESH, Models
-from .overruling import Drawn, drawn
+from .overruling import Drawn, drawn, interleaved
 from .ranked import Assigned, Ranking
 from .ranking import as_scores
 from .request import asked_of, context_of, parsed, shape_of, unit_of
 from .rulebook import Rulebook, pinned
-from .scoring import Question, Scoring
+from .scoring import Question, Scored, Scoring
 from .shadow import shadowing
 from .tally import Tally
 
@@ -108,6 +109,7 @@ class Gateway:
         """Deliver the exposures of what was answered. Those that do not leave in time are counted, and told on stderr."""
         if self._shadowing is not None:
             self._shadowing.close()
+        self._scoring.close()
         self._writer.close(within)
         self._own_live.close()
 
@@ -130,9 +132,11 @@ class Gateway:
     def explain(self, request: Mapping[str, Any]) -> Explanation:
         """What each rule does to the order of this request, by its arms; nothing is drawn, shown or logged. Raises what `rank` does."""
         question = self._question(request)
-        scored = self._scoring.scored(question, f"s-{secrets.token_hex(8)}")
+        decision = self._decided(question)
+        scored = self._scoring.scored(question, f"s-{secrets.token_hex(8)}", decision)
         every, _ = steps(question.rules, scored.candidates, scored.decision.parameters)
-        return explained(self.endpoint.name, scored, every, problems=question.counted.problems)
+        halved = [_halved(duel, scored.variant)] if (duel := decision.duel) else []
+        return explained(self.endpoint.name, scored, every, problems=(*question.counted.problems, *halved))
 
     def _question(self, request: Mapping[str, Any]) -> Question:
         began = time.perf_counter()
@@ -146,12 +150,18 @@ class Gateway:
         rows, counted = self._models.rows(asked, deployed.inputs), self._counting.read(rules, asked.unit, now)
         return Question(asked, assigner, deployed, rows, sent, rules, counted, began)
 
+    def _decided(self, question: Question) -> Decision:
+        return question.assigner.decide(question.asked.unit, question.asked.context)
+
     def _answered(self, question: Question, request_id: str) -> Ranking:
-        asked, assigner = question.asked, question.assigner
-        scored = self._scoring.scored(question, request_id)
+        asked, assigner, decision = question.asked, question.assigner, self._decided(question)
+        if decision.duel is None or not self._rulebook.drawable:  # of rules that were written since the run began
+            rivals: tuple[Scored, ...] = (self._scoring.scored(question, request_id, decision),)
+        else:
+            rivals = self._scoring.rivals(question, request_id, decision, decision.duel)
+        scored, *beside = rivals
         decision, candidates = scored.decision, scored.candidates
-        explore = self._explore if decision.explore is None else decision.explore / 100
-        outcome = drawn(question.rules, self._rulebook, candidates, decision.parameters, explore=explore, rng=self._rng)
+        outcome = self._drawn(question, request_id, rivals)
         self.tally.overruled(outcome.names)
         places = outcome.places
         answered = Answered(
@@ -159,16 +169,17 @@ class Gateway:
             moment=self.project.now(),
             endpoint=self.endpoint.name,
             unit=asked.unit,
-            variant=scored.variant,
-            version=scored.version,
+            variant="+".join([of.variant for of in rivals]),
+            version="+".join([of.version for of in rivals]),
             entity=asked.entity,
             explored=outcome.explored,
             decision=decision,
             config=assigner.version,
+            rivals=tuple([(of.variant, of.version) for of in rivals]) if beside else (),
         )
         uncounted = self._counting.add(question.counted, asked.unit, candidates, places, answered.moment)
-        rows = self._rows(question, answered, outcome, candidates.best)
-        if self._shadowing is not None:
+        rows = self._rows(question, answered, outcome, rivals)
+        if self._shadowing is not None and not beside:
             self._shadowing.answered(question.asked, question.rows.instances, scored, answered)
         ids = tuple([log_rows.exposure_id(request_id, place.position) for place in places])
         positions = tuple([place.position for place in places])
@@ -176,8 +187,8 @@ class Gateway:
             items=tuple([place.item for place in places]),
             scores=tuple([place.score for place in places]),
             propensities=tuple([place.propensity for place in places]),
-            variant=scored.variant,
-            version=scored.version,
+            variant=answered.variant,
+            version=answered.version,
             rules=outcome.overruled.texts,
             request_id=request_id,
             stale_features=question.rows.stale,
@@ -189,14 +200,24 @@ class Gateway:
             problems=(*uncounted, *self._writer.put(rows)),
         )
 
-    def _rows(self, question: Question, answered: Answered, outcome: Drawn, best: Sequence[int]) -> dict[Stream, list[Row]]:
+    def _drawn(self, question: Question, request_id: str, rivals: Sequence[Scored]) -> Drawn:
+        first, *beside = rivals
+        decision = first.decision
+        explore = self._explore if decision.explore is None else decision.explore / 100
+        if not beside or decision.duel is None:
+            return drawn(question.rules, self._rulebook, first.candidates, decision.parameters, explore=explore, rng=self._rng)
+        pair, coin = (first.candidates, beside[0].candidates), coins(decision.duel.salt, request_id)
+        return interleaved(question.rules, self._rulebook, pair, decision.parameters, explore=explore, rng=self._rng, coin=coin)
+
+    def _rows(self, question: Question, answered: Answered, outcome: Drawn, rivals: Sequence[Scored]) -> dict[Stream, list[Row]]:
         asked, assigner = question.asked, question.assigner
         rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
         if "rankings" in self._streams or assigner.assigns:
             spent = 1000 * (time.perf_counter() - question.began)
             overruled = outcome.overruled
             said = log_rows.said(asked.context, self._watched)
-            row = log_rows.ranking(answered, asked, best, overruled, said, explore=outcome.explore, milliseconds=spent)
+            orders = [of.candidates.best for of in rivals]
+            row = log_rows.ranking(answered, asked, orders, overruled, said, explore=outcome.explore, milliseconds=spent)
             rows["rankings"] = [row]
         rows["assignments"] = self._arms.unlogged(assigner, answered.decision, asked.unit, answered.moment, asked.context)
         return rows
@@ -247,3 +268,7 @@ class Gateway:
         inputs = self._models.now().inputs
         if request is not None:
             self._models.rows(parsed(request, self._shape), inputs)
+
+
+def _halved(duel: Duel, variant: str) -> str:
+    return f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order of {variant} alone"

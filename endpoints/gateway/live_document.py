@@ -35,6 +35,8 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One run of an experiment as gateways know it. Its first arm is the control.
 
     shipped: every unit of the endpoint has the parameters of arm `ships`, in the layer's holdout and the experiment's it has the control's.
+    interleave: these two variants rank each request of its units. All of them are in the first arm; the others, one a variant, have no
+    bucket, and are there to be shipped.
     """
 
     run: str  # <experiment>.<number>
@@ -43,6 +45,7 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: Literal["running", "shipped"] = "running"
     ranges: Ranges = ()  # of the layer
     arms: tuple[LiveArm, ...]
+    interleave: tuple[str, str] | None = None
     holdout: int = 0
     targeting: tuple[Condition, ...] = ()
     salt: str  # of purpose `arm`: the run's name, or what `salt:` says
@@ -70,7 +73,7 @@ class Change(StoredDocument, frozen=True, kw_only=True):
     ships: str = ""  # the arm, of a run that has shipped
 
 
-class Live(StoredDocument, frozen=True, kw_only=True):
+class Live(StoredDocument, frozen=True, kw_only=True, tag=2):
     """`experiments/live`: all that a gateway needs, and the last change."""
 
     version: int = 0

@@ -192,7 +192,12 @@ def _fault(run: LiveRun, live: Live) -> str:
         return f"ships {run.ships!r}, which is no arm of it"
     if any(isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 100 for share in explore):
         return f"explores {explore} %"
-    return _shared(run, live)
+    return _unnamed(run) or _shared(run, live)
+
+
+def _unnamed(run: LiveRun) -> str:
+    named = {arm.parameters.get("variant") for arm in run.arms}
+    return "" if run.interleave is None or {*run.interleave} <= named else f"interleaves {' and '.join(run.interleave)}, unlike its arms"
 
 
 def _shared(run: LiveRun, live: Live) -> str:

@@ -31,6 +31,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     explored: bool
     decision: Decision
     config: int | None  # version of the live document; None: nobody knew it
+    rivals: tuple[tuple[str, str], ...] = ()  # of an interleaved answer: variant and version of each; `variant` and `version` join them
 
     def shared(self) -> dict[str, object]:
         """The columns that exposures and rankings share."""
@@ -62,9 +63,24 @@ def exposures(answered: Answered, places: Iterable[Shown]) -> list[Row]:
             "position": place.position,
             "score": place.score,
             "propensity": place.propensity,
+            **_picked(answered, place),
         }
         for place in places
     ]
+
+
+def _picked(answered: Answered, place: Shown) -> dict[str, object]:
+    """Of an interleaved answer: whose pick the item is, and whom a click on it counts for."""
+    duel = answered.decision.duel
+    if not answered.rivals or duel is None:
+        return {}
+    variant, version = answered.rivals[place.by]
+    return {"variant": variant, "version": version, "credit": credit(duel.run, variant) if place.credited else None}
+
+
+def credit(run: str, variant: str) -> str:
+    """As exposures have it: results compare the text."""
+    return _encode({run: variant}).decode()
 
 
 class Overruled(msgspec.Struct, frozen=True):
@@ -84,13 +100,14 @@ def said(context: Mapping[str, Any], names: Iterable[str]) -> str | None:
 def ranking(
     answered: Answered,
     asked: RankRequest,
-    best: Sequence[int],
+    orders: Sequence[Sequence[int]],
     overruled: Overruled,
     attributes: str | None,
     *,
     explore: float,
     milliseconds: float,
 ) -> Row:
+    """`orders`: the model's, or of an interleaved answer those of both variants."""
     gateway, _, number = answered.request_id.rpartition("-")
     return {
         "event_id": answered.request_id,
@@ -98,7 +115,7 @@ def ranking(
         "gateway": gateway,
         "sequence": int(number),
         "candidates": _encode(asked.candidates).decode(),
-        "model_order": _encode(best).decode(),
+        "model_order": _encode(orders[0]).decode(),
         "explore": explore,
         "milliseconds": milliseconds,
         "eligible": None if overruled.eligible is None else _encode(overruled.eligible).decode(),
@@ -107,6 +124,7 @@ def ranking(
         "attributes": attributes,
         "slots": asked.slots,
         "request": _encode({**asked.keys, **asked.context}).decode(),
+        **({"rival_order": _encode(orders[1]).decode()} if len(orders) > 1 else {}),
     }
 
 

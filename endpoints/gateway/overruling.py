@@ -1,8 +1,12 @@
-"""A scored request -> the places of its answer, under the rules that hold for it. Pure but for the draw."""
+"""A scored request -> the places of its answer, under the rules that hold for it. Pure but for the draw.
+
+Of a request that two variants scored a rule that changes scores, `boost`, works on each one's ranking; then the places of every lane are
+drafted from the two (draft.py), so `pin`, `reserve` and the caps hold for what is shown.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -10,8 +14,9 @@ import msgspec
 
 from ...project.rule_specs import Rule
 from .arranging import Candidates, steps, told
+from .draft import Coin, Pick, chances, drafted
 from .log_rows import Overruled
-from .ranking import Shown, shown, unruled
+from .ranking import Arrangement, Shown, permuted, propensity, shown, unruled
 from .rulebook import Rulebook, name_of
 
 
@@ -41,3 +46,56 @@ def drawn(
         overruled=Overruled(rulebook.digest, eligible, tuple([text for _, text in done])),
         names=tuple([name_of(rule) for rule, _ in done]),
     )
+
+
+def interleaved(
+    rules: Sequence[Rule],
+    rulebook: Rulebook,
+    rivals: tuple[Candidates, Candidates],
+    parameters: Mapping[str, Any],
+    *,
+    explore: float,
+    rng: Random,
+    coin: Coin,
+) -> Drawn:
+    """The same candidates as both variants scored them. What is drawn at random credits nobody. The `rulebook` is drawable."""
+    every = [steps(rules, candidates, parameters) if rules else None for candidates in rivals]
+    first, second = (
+        of[0][-1].arrangement if of else unruled(candidates.best, candidates.slots) for of, candidates in zip(every, rivals, strict=True)
+    )
+    explored = explore > 0 and rng.random() < explore
+    places = tuple(_places(rivals, first, second, explore=explore, coin=coin, rng=rng if explored else None))
+    done = told(every[0][0], rivals[0].items, explored=True) if every[0] else []  # of two orders none is that which a rule changed
+    return Drawn(
+        places=tuple(sorted(places, key=lambda place: place.position)),
+        explored=explored,
+        explore=explore,
+        overruled=Overruled(rulebook.digest, every[0][1] if every[0] else None, tuple([text for _, text in done])),
+        names=tuple([name_of(rule) for rule, _ in done]),
+    )
+
+
+def _places(
+    rivals: tuple[Candidates, Candidates], first: Arrangement, second: Arrangement, *, explore: float, coin: Coin, rng: Random | None
+) -> Iterator[Shown]:
+    """`rng`: they are drawn at random; None: drafted."""
+    begins = 0
+    for lane, other in zip(first.lanes, second.lanes, strict=True):
+        likely = chances(lane, other)
+        if rng is None:
+            picks, begins = drafted(lane, other, coin, begins=begins)
+        else:
+            drawn_ = zip(range(len(lane.places)), permuted(lane, rng), strict=False)
+            picks = [Pick(number=number, candidate=at, by=0, credited=False) for number, at in drawn_]
+        for pick in picks:
+            at, quota = pick.candidate, lane.quotas.get(pick.candidate, 1)
+            share = propensity(is_best=likely.get((pick.number, at), 0.0), explore=explore, candidates=lane.members, quota=quota)
+            yield _shown(rivals, at, lane.places[pick.number], share, pick)
+    for place, at in first.pins.items():
+        yield _shown(rivals, at, place, 1.0)
+
+
+def _shown(rivals: tuple[Candidates, Candidates], at: int, place: int, share: float, pick: Pick | None = None) -> Shown:
+    by, credited = (pick.by, pick.credited) if pick else (0, False)
+    of = rivals[by]
+    return Shown(item=of.items[at], position=place, score=of.scores[at], propensity=share, by=by, credited=credited)

@@ -24,6 +24,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     score: float
     propensity: float
+    by: int = 0  # whose pick it is, of two variants that are interleaved (draft.py)
+    credited: bool = False  # ... and whether a click on it counts for that one
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +54,10 @@ def unruled(best: Sequence[int], slots: int) -> Arrangement:
     return Arrangement(lanes=(Lane(places=range(1, min(slots, len(best)) + 1), arranged=best, members=len(best)),))
 
 
-def propensity(*, is_best: bool, explore: float, candidates: int, quota: float = 1) -> float:
+def propensity(*, is_best: float, explore: float, candidates: int, quota: float = 1) -> float:
     """Probability that this item is shown at this place: (1-e) when it is arranged there, and e (q/n) / m by a random order.
+
+    `is_best`: whether it is arranged there, or how likely that is.
 
     `candidates`: m, those that a draw puts in order; `quota`: q/n, the share of the item's group that is drawn.
     """
@@ -75,7 +79,7 @@ def shown(
 def filled(arrangement: Arrangement, rng: Random | None = None) -> Iterator[tuple[Lane | None, int, int, int]]:
     """(lane, the number of the place in it, place, candidate), as they are arranged, or drawn. None: a pin's."""
     for lane in arrangement.lanes:
-        final = lane.arranged if rng is None else _drawn(lane, rng)
+        final = lane.arranged if rng is None else permuted(lane, rng)
         yield from ((lane, number, place, at) for number, (place, at) in enumerate(zip(lane.places, final, strict=False)))
     yield from ((None, 0, place, at) for place, at in arrangement.pins.items())
 
@@ -86,7 +90,7 @@ def chance(lane: Lane, number: int, at: int, explore: float) -> float:
     return propensity(is_best=at == lane.arranged[number], explore=explore, candidates=lane.members, quota=quota)
 
 
-def _drawn(lane: Lane, rng: Random) -> list[int]:
+def permuted(lane: Lane, rng: Random) -> list[int]:
     """Of each group as many as its quota, then all in random order."""
     if not lane.groups:
         return rng.sample(lane.arranged, lane.members)

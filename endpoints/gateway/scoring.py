@@ -1,11 +1,14 @@
-"""A request's candidates -> their scores: which variant is asked, and who answers where it is not there."""
+"""A request's candidates as the endpoint's models score them: by the variant that its arm names, or by the two that are interleaved."""
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, final
 
 import msgspec
+from msgspec.structs import replace
 
 from ...errors import IsthmusError, NotFound
 from ...project.rule_specs import Rule
@@ -13,12 +16,15 @@ from ...project.specs import Endpoint
 from ...runtime import Project
 from ..port import Reply
 from .arranging import Candidates
-from .assignment import Assigner, Decision
+from .assignment import Assigner, Decision, Duel
 from .counting import Counted
+from .forks import renewed_when_forked
 from .models import Deployed, Models, Rows
 from .ranking import as_scores, order
 from .request import RankRequest
 from .tally import Tally
+
+_BESIDE = 32  # calls of second variants that are under way at once; more wait
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -46,21 +52,71 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Scoring:
-    """From many threads."""
+    """Many threads may ask. A second variant is asked by a thread of its own; a forked process has none of its parent's."""
 
     def __init__(self, project: Project, endpoint: Endpoint, models: Models, tally: Tally) -> None:
-        self._project, self._models, self._tally = project, models, tally
-        self._endpoint = endpoint.name
+        self._project, self._endpoint = project, endpoint.name
         self._maximise = project.spec.objectives[endpoint.objective].goal == "maximise"
+        self._models, self._tally = models, tally
+        self.renew()
+        renewed_when_forked(self)
 
-    def scored(self, question: Question, request_id: str) -> Scored:
-        """By the unit's arms. Raises what EndpointHost.invoke does; ModelError: no number an item."""
-        asked, deployed = question.asked, question.deployed
-        decision = question.assigner.decide(asked.unit, asked.context)
-        if decision.variant is not None and decision.variant not in deployed.models:
+    def renew(self) -> None:
+        self._lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+
+    def close(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
+    def scored(self, question: Question, request_id: str, decision: Decision) -> Scored:
+        """Where the variant of the `decision` is not there the call goes where any goes, with the defaults, and counts for no arm."""
+        if decision.variant is not None and decision.variant not in question.deployed.models:
             decision = self._gone(question.assigner)
+        try:
+            return self._asked(question, request_id, decision)
+        except NotFound:
+            if decision.variant is None:
+                raise
+        return self._asked(question, request_id, self._gone(question.assigner))
+
+    def rivals(self, question: Question, request_id: str, decision: Decision, duel: Duel) -> tuple[Scored, ...]:
+        """Of both variants, or of the one that answers: such an answer credits nobody, and is counted. Raises where neither does."""
+        first, second = (replace(decision, variant=variant) for variant in duel.variants)
+        beside = self._beside(question, f"i-{request_id}", second)
+        tries = (self._tried(question, request_id, first), beside.result())
+        answered = tuple(of for of in tries if isinstance(of, Scored))
+        if len(answered) < len(tries):
+            self._tally.answered_alone()
+        if answered:
+            return answered
+        failures = [of for of in tries if isinstance(of, IsthmusError)]
+        if all(isinstance(failure, NotFound) for failure in failures):
+            return (self.scored(question, request_id, first),)
+        raise next(failure for failure in failures if not isinstance(failure, NotFound))
+
+    def _beside(self, question: Question, request_id: str, decision: Decision) -> Future[Scored | IsthmusError]:
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_BESIDE, thread_name_prefix=f"rivals of {self._endpoint}")
+            return self._threads.submit(self._tried, question, request_id, decision)
+
+    def _tried(self, question: Question, request_id: str, decision: Decision) -> Scored | IsthmusError:
+        try:
+            if decision.variant not in question.deployed.models:
+                return NotFound(f"{self._endpoint} runs no variant {decision.variant}")
+            return self._asked(question, request_id, decision)
+        except IsthmusError as error:
+            return error
+
+    def _gone(self, assigner: Assigner) -> Decision:
+        self._tally.aimed_at_nothing()
+        return assigner.unassigned
+
+    def _asked(self, question: Question, request_id: str, decision: Decision) -> Scored:
+        asked, deployed = question.asked, question.deployed
         began = time.perf_counter()
-        reply, decision = self._reply(question, request_id, decision)
+        reply = self._invoke(question.rows.instances, request_id, decision)
         spent = 1000 * (time.perf_counter() - began)
         if reply.variant not in deployed.models:  # deployed since we looked
             deployed = self._models.again()
@@ -77,20 +133,6 @@ class Scoring:
             before=question.counted.before,
         )
         return Scored(decision=decision, variant=reply.variant, version=version, candidates=candidates, milliseconds=spent)
-
-    def _reply(self, question: Question, request_id: str, decision: Decision) -> tuple[Reply, Decision]:
-        try:
-            return self._invoke(question.rows.instances, request_id, decision), decision
-        except NotFound:
-            if decision.variant is None:
-                raise
-        unassigned = self._gone(question.assigner)
-        return self._invoke(question.rows.instances, request_id, unassigned), unassigned
-
-    def _gone(self, assigner: Assigner) -> Decision:
-        """The variant that an arm names is not there: the call goes where any goes, with the defaults, and counts for no arm."""
-        self._tally.aimed_at_nothing()
-        return assigner.unassigned
 
     def _invoke(self, instances: list[dict[str, Any]], request_id: str, decision: Decision) -> Reply:
         began = time.perf_counter()

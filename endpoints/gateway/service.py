@@ -232,5 +232,6 @@ def _counts(name: str, gateway: Gateway) -> Counter[str]:
         sample(counters.UNDELIVERED, endpoint=name): gateway.undelivered,
         sample(counters.GONE, endpoint=name): tally.gone,
         sample(counters.CAPLESS, endpoint=name): tally.capless,
+        sample(counters.UNDRAFTED, endpoint=name): tally.undrafted,
     }
     return Counter(counts | ruled | copies | own)

@@ -48,6 +48,7 @@ EXPOSURES = _stream(
     *_required("bool", "explored"),
     *_COPY,
     *_SETTING,
+    Column(name="credit", type="string"),  # JSON {run: variant} that a click counts for, of an interleaved run; null: nobody
 )
 
 # One row for each answer: what another model would have been asked. A number of `sequence` that is missing is a lost answer.
@@ -69,10 +70,11 @@ RANKINGS = _stream(
     Column(name="attributes", type="string"),  # JSON of what the request said of those that monitors group by; null: nothing
     Column(name="slots", type="int64"),  # that were asked for
     Column(name="request", type="string"),  # JSON {name: value}: the other keys and attributes of the request
+    Column(name="rival_order", type="string"),  # as model_order, of the second variant of an interleaved run; null: one answered alone
 )
 
-# What rankings gained later; a table of before takes its rows without, until `apply` adds them
-LATER = frozenset({"attributes", "slots", "request"})
+# What exposures and rankings gained later; a table of before takes its rows without, until `apply` adds them
+LATER = frozenset({"attributes", "slots", "request", "credit", "rival_order"})
 
 # A unit that was assigned to an arm, once a day and process at least; `segment` is '', or one row more for each, as 'platform=ios'.
 ASSIGNMENTS = _stream(

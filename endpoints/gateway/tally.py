@@ -16,6 +16,7 @@ class Tally:
         self.requests: dict[str, int] = {}
         self.errors = 0
         self.gone = 0  # calls that were to be aimed at a variant which is not there
+        self.undrafted = 0  # answers to units of an interleaved run that one variant alone gave
         self.capless = 0  # answers whose caps per unit were not checked, or that are not counted
         self.shadows: Counter[str] = Counter()  # copies of requests: compared, failed, dropped
         self.ruled: Counter[str] = Counter()  # answers that a rule had a say in
@@ -47,6 +48,10 @@ class Tally:
     def shadowed(self, outcome: str) -> None:
         with self._lock:
             self.shadows[outcome] += 1
+
+    def answered_alone(self) -> None:
+        with self._lock:
+            self.undrafted += 1
 
     def aimed_at_nothing(self) -> None:
         with self._lock:

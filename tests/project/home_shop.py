@@ -1,4 +1,4 @@
-"""The shop of the experiments' specification (EXPERIMENTS.md, section 1); interleaving comes later."""
+"""The shop of the experiments' specification (EXPERIMENTS.md, section 1)."""
 
 FILES = {
     "project.yaml": """
@@ -73,6 +73,7 @@ experiments:
     plan:      {minimum_effect: 8%, days: 14}
   blend_up:
     {layer: home, arms: {control: {}, low: {blend: 0.3}, high: {blend: 0.7}}, share: 30%, metric: ctr, plan: {minimum_effect: 3%}}
+  order_duel: {layer: home, interleave: [champion, challenger], share: 10%, metric: ctr}
   policy_test: {arm: impression.policy, control: random, treatment: bts, metric: ctr}
 monitors:
   category_bias:

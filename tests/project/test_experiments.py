@@ -89,7 +89,7 @@ def test_what_an_experiment_says(spec):
 
 
 def test_the_two_kinds_of_experiments_are_told_apart(spec):
-    assert list(spec.experiments) == ["ranker_v2", "blend_up"]
+    assert list(spec.experiments) == ["ranker_v2", "blend_up", "order_duel"]
     assert list(spec.analyses) == ["policy_test"]
 
 
@@ -129,7 +129,7 @@ def test_a_section_of_experiments_may_be_files_of_its_own(shop):
     before, line = text.split("  blend_up:\n    ")
     shop.write("experiments/blend_up.yaml", line.splitlines()[0] + "\n")
     shop.write(P, before + line.split("\n", 1)[1])
-    assert set(shop.spec().experiments) == {"ranker_v2", "blend_up"}
+    assert set(shop.spec().experiments) == {"ranker_v2", "blend_up", "order_duel"}
 
 
 @pytest.mark.parametrize(
@@ -241,6 +241,7 @@ def test_a_broken_endpoint_is_not_also_an_unknown_layer(shop):
     shop.edit(P, "layers:\n  home: {endpoint: ranker, holdout: 2%}\n", "")
     shop.edit(P, "    layer: home\n", "    layer: ranker\n")
     shop.edit(P, "{layer: home, arms", "{arms")
+    shop.edit(P, "{layer: home, interleave", "{interleave")
     shop.edit(P, "    explore: 5%", "    explore: 0.05")
     assert [p.message.split(":")[0] for p in shop.problems()] == ["endpoints.ranker.explore"]
 
@@ -275,14 +276,23 @@ def test_several_mistakes_of_an_experiment_are_told_at_once(shop):
     assert len(shop.problems()) == 6
 
 
-LATER = {
-    "  policy_test: {": "  order_duel: {layer: home, interleave: [champion, challenger], share: 10%, metric: ctr}\n  policy_test: {",
-}
+def test_an_experiment_that_interleaves_has_one_arm_and_aims(shop):
+    duel = shop.spec().experiments["order_duel"]
+    assert (duel.interleave, [arm.name for arm in duel.arms], duel.metric) == (("champion", "challenger"), ["interleaved"], ("ctr",))
+    assert duel.aims
 
 
-def test_what_comes_later_is_refused_by_name_and_nothing_else_of_the_page_is(shop):
-    for old, new in LATER.items():
-        shop.edit(P, old, new)
-    problems = shop.problems()
-    assert all("not supported yet by this version" in problem.message for problem in problems)
-    assert {problem.message.split(":")[0] for problem in problems} == {"experiments.order_duel.interleave"}
+def test_an_interleaving_in_another_layer_than_a_test_of_variants_is_refused(shop):
+    shop.edit(P, "layers:\n", "layers:\n  side: {endpoint: ranker}\n")
+    shop.edit(P, "order_duel: {layer: home, ", "order_duel: {layer: side, ")
+    problems = [problem.message for problem in shop.problems()]
+    message = "ranker_v2 of the layer home sets variant, too, and a unit may be in both"
+    assert problems == [f"experiments.order_duel.interleave[{at}]: {message}" for at in (0, 1)]
+
+
+def test_a_rule_without_known_propensities_is_refused_beside_an_interleaving_that_does_not_explore(shop):
+    shop.edit(P, "explore: 5%", "explore: 0%")
+    shop.edit(P, "      - cap:     {", "      - cap:     {by: item_id, max: 1, per: response}\n      - cap:     {")
+    problem = next(problem for problem in shop.problems() if "second cap" in problem.message)
+    assert "it is a second cap per response, and order_duel interleaves" in problem.message
+    assert problem.remedy == "take order_duel out, or take one of the rules out"

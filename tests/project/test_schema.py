@@ -63,7 +63,8 @@ SEEN_OF_THE_SHOP = [
     "a parameter without a default", "a parameter of a type that is none", "any of an attribute", "a sum of more than one thing",
     "a ratio of one total", "a ratio of a bare attribute", "a layer without an endpoint", "a holdout of thousandths", "a salt with a colon",
     "a name with a dot", "explore of an arm without its sign", "a share of thousandths", "a share without its sign",
-    "targeting by nothing", "targeting by an unknown word", "a plan without an effect", "a plan of no day", "interleaving",
+    "targeting by nothing", "targeting by an unknown word", "a plan without an effect", "a plan of no day", "interleaving beside arms",
+    "interleaving by nothing",
     "a drift without its sign", "an alarm of an unknown figure",
 ]  # fmt: skip
 
