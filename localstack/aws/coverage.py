@@ -52,10 +52,7 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
     ),
     "firehose": _words("CreateDeliveryStream DeleteDeliveryStream DescribeDeliveryStream ListDeliveryStreams PutRecord PutRecordBatch"),
     "cloudwatch": _words("GetMetricData GetMetricStatistics ListMetrics PutMetricData"),
-    "dynamodb": _words(
-        "BatchExecuteStatement BatchGetItem BatchWriteItem ExecuteStatement ExecuteTransaction ListTables ListTagsOfResource TagResource "
-        "TransactGetItems TransactWriteItems UntagResource"
-    ),
+    "dynamodb": _words("ListTables ListTagsOfResource TagResource UntagResource"),
 }
 # What moto says is done, or running, and nobody did: refused by name, but with --moto-answers. Also of services that are not in FAMILIES.
 MADE_UP: dict[str, frozenset[str]] = {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 
+from .moto_server import SERIAL
 from .registry import AwsError, Context, handles
 
 _MAKING = timedelta(seconds=5)
@@ -19,10 +19,9 @@ _LONGEST = 4_096  # bytes of an expression: Developer Guide, "Quotas", "Expressi
 
 
 class Tables:
-    """`ready`: when each table is there. One item operation at a time: moto reads, then writes."""
+    """`ready`: when each table is there. What is read here and then changed is so under `SERIAL`, as moto's own handlers are."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.ready: dict[str, datetime] = {}
 
 
@@ -50,10 +49,11 @@ def change_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("dynamodb", "UpdateTimeToLive")
 def update_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """It holds at once; AWS takes up to an hour, in which items only stay longer."""
-    table = _table(ctx, _name(params))
-    if params["TimeToLiveSpecification"]["Enabled"] and table.ttl["TimeToLiveStatus"] == "ENABLED":
-        raise AwsError("ValidationException", "TimeToLive is already enabled")
-    return ctx.forward()
+    with SERIAL:
+        table = _table(ctx, _name(params))
+        if params["TimeToLiveSpecification"]["Enabled"] and table.ttl["TimeToLiveStatus"] == "ENABLED":
+            raise AwsError("ValidationException", "TimeToLive is already enabled")
+        return ctx.forward()
 
 
 @handles("dynamodb", "DescribeTimeToLive")
@@ -66,30 +66,50 @@ def describe_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if len(params.get("UpdateExpression", "").encode()) > _LONGEST:
         raise AwsError("ValidationException", "Invalid UpdateExpression: Expression size has exceeded the maximum allowed size;")
-    table = _table(ctx, _name(params))
-    key = params.get("Key") or params["Item"]
-    names = [table.hash_key_attr, *([table.range_key_attr] if table.range_key_attr else [])]
-    if not set(names) <= set(key):
-        return ctx.forward()  # which refuses it
-    places = [*(DynamoType(key[name]) for name in names), None][:2]
-    with ctx.store(Tables).lock:
-        item = table.get_item(*places)
-        _expire(ctx, table, [item] if item is not None else [])
-        before = deepcopy(table.get_item(*places)) if "UpdateExpression" in params else None
-        try:
-            return ctx.forward()
-        except AwsError:
-            if "UpdateExpression" in params:
-                _put_back(table, places, before)
-            raise
+    with SERIAL:
+        table = _table(ctx, _name(params))
+        key = params.get("Key") or params["Item"]
+        names = [table.hash_key_attr, *([table.range_key_attr] if table.range_key_attr else [])]
+        if not set(names) <= set(key):
+            return ctx.forward()  # which refuses it
+        return _forward_whole(ctx, table, [*(DynamoType(key[name]) for name in names), None][:2], updates="UpdateExpression" in params)
 
 
-@handles("dynamodb", "Query", "Scan")
-def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    table = _table(ctx, _name(params))
-    with ctx.store(Tables).lock:
-        _expire(ctx, table, list(table.all_items()))
+def _forward_whole(ctx: Context, table: Any, places: Sequence[DynamoType | None], *, updates: bool) -> dict[str, Any]:
+    """Without the item if its time is over. Of an update that is refused on the way moto leaves a part: it is put back."""
+    item = table.get_item(*places)
+    _expire(ctx, table, [item] if item is not None else [])
+    before = deepcopy(table.get_item(*places)) if updates else None
+    try:
         return ctx.forward()
+    except AwsError:
+        if updates:
+            _put_back(table, places, before)
+        raise
+
+
+@handles("dynamodb", "Query", "Scan", "BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems")
+def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    with SERIAL:
+        for name in sorted(_named(params)):
+            table = _table(ctx, name)
+            _expire(ctx, table, list(table.all_items()))
+        return ctx.forward()
+
+
+@handles("dynamodb", "ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
+def on_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  moto reads the statements
+    with SERIAL:
+        for table in dynamodb_backends[ctx.account][ctx.region].tables.values():
+            _expire(ctx, table, list(table.all_items()))
+        return ctx.forward()
+
+
+def _named(params: Mapping[str, Any]) -> set[str]:
+    """The tables of one operation, of a batch, or of a transaction's Get, Put, Update, Delete and ConditionCheck."""
+    single = [params["TableName"]] if "TableName" in params else []
+    actions = [action for item in params.get("TransactItems", ()) for action in item.values()]
+    return {_last(name) for name in (*single, *params.get("RequestItems", ()), *(action["TableName"] for action in actions))}
 
 
 def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
@@ -103,7 +123,6 @@ def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
 
 
 def _put_back(table: Any, places: Sequence[DynamoType | None], before: Any) -> None:
-    """Of an update that was refused on the way moto leaves a part."""
     if before is not None:
         table.get_item(*places).attrs = before.attrs
     elif table.get_item(*places) is not None:
@@ -128,5 +147,9 @@ def _is_making(ctx: Context, name: str) -> bool:
 
 
 def _name(params: dict[str, Any]) -> str:
+    return _last(params["TableName"])
+
+
+def _last(name: str) -> str:
     """A table may be named by its ARN."""
-    return str(params["TableName"]).rpartition("/")[2]
+    return name.rpartition("/")[2]

@@ -54,6 +54,36 @@ def test_an_item_vanishes_once_the_clock_has_passed_its_time_for_every_reader(dy
     assert dynamodb.get_item(TableName="t", Key={"k": {"S": "soon"}})["Item"] == {"k": {"S": "soon"}, "n": {"N": "1"}}
 
 
+def test_neither_batches_nor_transactions_nor_statements_see_an_item_whose_time_is_over(dynamodb, example_stack):
+    """AWS may show it for days: who filters by the attribute, as its guide says, sees the same there."""
+    now = example_stack.now().timestamp()
+    keys_of = {key: {"k": {"S": key}} for key in ("soon", "late")}
+
+    def put_again():
+        for key, wait in (("soon", 60), ("late", 86_400)):
+            put(dynamodb, key, example_stack.now().timestamp() + wait)
+        example_stack.advance(120)
+
+    put_again()
+    batch = dynamodb.batch_get_item(RequestItems={"t": {"Keys": list(keys_of.values())}})["Responses"]["t"]
+    assert [item["k"]["S"] for item in batch] == ["late"]
+    put_again()
+    gets = [{"Get": {"TableName": "t", "Key": key}} for key in keys_of.values()]
+    assert ["Item" in answer for answer in dynamodb.transact_get_items(TransactItems=gets)["Responses"]] == [False, True]
+    put_again()
+    check = {"TableName": "t", "ConditionExpression": "attribute_not_exists(k)"}
+    assert (
+        code(dynamodb.transact_write_items, TransactItems=[{"Put": {**check, "Item": keys_of["late"]}}]) == "TransactionCanceledException"
+    )
+    dynamodb.transact_write_items(TransactItems=[{"Put": {**check, "Item": {**keys_of["soon"], "until": {"N": str(now)}}}}])
+    dynamodb.batch_write_item(RequestItems={"t": [{"DeleteRequest": {"Key": keys_of["late"]}}]})
+    assert dynamodb.execute_statement(Statement="SELECT * FROM t")["Items"] == []
+
+
+def test_a_batch_of_a_table_that_nobody_made_is_refused(dynamodb):
+    assert code(dynamodb.batch_get_item, RequestItems={"none": {"Keys": [{"k": {"S": "a"}}]}}) == "ResourceNotFoundException"
+
+
 def test_without_a_time_to_live_nothing_vanishes(dynamodb, example_stack):
     put(dynamodb, "a", example_stack.now().timestamp() + 60)
     dynamodb.update_time_to_live(TableName="t", TimeToLiveSpecification={**TTL, "Enabled": False})
@@ -73,8 +103,14 @@ def test_no_addition_is_lost_among_threads(aws, dynamodb):
                 TableName="t", Key={"k": {"S": "a"}}, UpdateExpression="ADD n :1", ExpressionAttributeValues={":1": {"N": "1"}}
             )
 
+    def add_in_transactions(client):
+        change = {"UpdateExpression": "ADD n :1", "ExpressionAttributeValues": {":1": {"N": "1"}}}
+        for _ in range(25):
+            client.transact_write_items(TransactItems=[{"Update": {"TableName": "t", "Key": {"k": {"S": "a"}}, **change}}])
+
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(add, [aws("dynamodb") for _ in range(4)]))
+        threads = [pool.submit(call, aws("dynamodb")) for call in (add, add, add_in_transactions, add_in_transactions)]
+    assert [thread.result() for thread in threads] == [None] * 4
     assert dynamodb.get_item(TableName="t", Key={"k": {"S": "a"}})["Item"]["n"] == {"N": "100"}
 
 
