@@ -102,7 +102,13 @@ DAYS = {"since": "'2019-11-24'", "earliest": "'2019-11-24'", "before": "'2019-11
 def _asked(sql):
     moment = "TIMESTAMP '2019-12-01 00:00:00'"
     values = {"control": "'random'", "treatment": "'bts'", "endpoint": "'ranker'", "entity": "'item'", "run": "'r.1'"} | DAYS
-    values |= {"start_time": moment, "end_time": moment, "as_of": moment, "start_date": "'2019-11-01'", "end_date": "'2019-12-01'"}
+    values |= {
+        "start_time": "TIMESTAMP '2019-11-01 00:00:00'",
+        "end_time": moment,
+        "as_of": moment,
+        "start_date": "'2019-11-01'",
+        "end_date": "'2019-12-01'",
+    }
     values |= {"until": moment, "known_0": moment, "known": moment}
     for name, literal in values.items():
         sql = sql.replace(f"${name}", literal)

@@ -9,7 +9,7 @@ FROM (
       event_timestamp
     FROM ctr
     WHERE
-      event_timestamp >= TIMESTAMP '2019-12-01 00:00:00.000'
+      event_timestamp >= TIMESTAMP '2019-11-01 00:00:00.000'
       AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000'
       AND created_timestamp <= TIMESTAMP '2019-12-01 00:00:00.000'
       AND dt >= '2019-11-01'
