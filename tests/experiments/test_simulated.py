@@ -1,6 +1,7 @@
 """A/A and A/B tests by the thousand: how often each way of looking cries, and what it finds. Seeds and bounds come before the runs."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -59,17 +60,17 @@ def looked(random, effect=0.0, columns=3):
 
 
 PLANNED = [100 * look for look in range(1, LOOKS + 1)]
-MULTIPLES = {
-    inference: [
-        Horizon(inference=inference, units=n, planned=PLANNED[-1], looks=tuple(PLANNED[: at + 1])).multiple()
-        for at, n in enumerate(PLANNED)
-    ]
-    for inference in ("fixed", "planned", "always")
-}
+
+
+@cache
+def multiples(inference):
+    """Of each planned look; walked through when a test asks, as every process of the suite reads this file."""
+    horizons = (Horizon(inference=inference, units=n, planned=PLANNED[-1], looks=tuple(PLANNED[: at + 1])) for at, n in enumerate(PLANNED))
+    return [horizon.multiple() for horizon in horizons]
 
 
 def crossed(runs, inference):
-    return sum(any(abs(z(pair)) > c for pair, c in zip(run, MULTIPLES[inference], strict=True)) for run in runs)
+    return sum(any(abs(z(pair)) > c for pair, c in zip(run, multiples(inference), strict=True)) for run in runs)
 
 
 def test_twenty_looks_of_a_plan_cry_in_six_percent_at_most_always_in_five_and_looks_that_are_not_planned_in_a_quarter():
@@ -83,9 +84,9 @@ def test_an_interval_that_always_holds_covers_a_true_effect_at_all_looks_togethe
     effect = 0.13
     runs = looked(np.random.default_rng(20261207), effect, columns=2)
     truth = 0.2 * effect
-    covered = sum(all(holds(pair, c, truth) for pair, c in zip(run, MULTIPLES["always"], strict=True)) for run in runs)
+    covered = sum(all(holds(pair, c, truth) for pair, c in zip(run, multiples("always"), strict=True)) for run in runs)
     assert covered >= 0.95 * RUNS
-    last = sum(abs(z(run[-1])) > MULTIPLES["fixed"][-1] for run in runs) / RUNS
+    last = sum(abs(z(run[-1])) > multiples("fixed")[-1] for run in runs) / RUNS
     assert 0.5 < last < 0.95
     assert last - crossed(runs, "planned") / RUNS <= 0.03
 
