@@ -58,8 +58,10 @@ class Invoker:
         key = endpoint, variant
         place = self._places.get(key) or self._place(endpoint, variant)
         answer = self._posted(endpoint, place, body, request_id)
-        if answer.status_code == 404 and (now := self._place(endpoint, variant)).url != place.url:  # no model was asked: it is gone
-            place, answer = now, self._posted(endpoint, now, body, request_id)
+        if _asked_nobody(answer):  # it is gone, or on its way: then it is NotFound, or another one answers
+            self._places.pop(key, None)
+            if (now := self._place(endpoint, variant)).url != place.url:
+                place, answer = now, self._posted(endpoint, now, body, request_id)
         if answer.status_code != 200:
             self._places.pop(key, None)
             raise _refused(endpoint, answer.status_code, answer.content)
@@ -96,11 +98,20 @@ class Invoker:
         return http
 
 
-def _refused(endpoint: str, status: int, body: bytes) -> Exception:
+def _asked_nobody(answer: Any) -> bool:
+    """There is no such endpoint, or no model that takes traffic is deployed to it."""
+    return answer.status_code == 404 or (answer.status_code == 400 and _error_of(answer.content).status == "FAILED_PRECONDITION")
+
+
+def _error_of(body: bytes) -> _Error:
     try:
-        error = _refusal.decode(body).error
+        return _refusal.decode(body).error
     except msgspec.MsgspecError:
-        error = _Error(message=body.decode("utf-8", "replace"))
+        return _Error(message=body.decode("utf-8", "replace"))
+
+
+def _refused(endpoint: str, status: int, body: bytes) -> Exception:
+    error = _error_of(body)
     text = f"invoking {endpoint}: {error.message} ({status} {error.status})"
     if status == 404 and "endpoint" in error.message.lower():
         return NotFound(text, remedy=f"isthmus deploy {endpoint}")

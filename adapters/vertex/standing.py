@@ -43,8 +43,9 @@ def answering(session: Session, endpoint: str, variant: str | None, rules: hosti
     if not deployed.intention(head).apart:
         hosting.check_aim(endpoint, variant, rules)
         return head
-    name = variant or next(iter(deployed.wanted(head).values())).name
-    part = described(session, endpoint, name)
+    wanted = [spec.name for spec in deployed.wanted(head).values()]
+    name = variant or wanted[0]
+    part = described(session, endpoint, name) if name in wanted else None  # else it is leaving, though its endpoint may be there
     if part is None:
         raise NotFound(f"{endpoint} has no variant {name}", remedy=f"isthmus deploy {endpoint}")
     return part

@@ -65,6 +65,7 @@ class Desk:
         self.ports = self.world.ports(self.calls)
         for name in ("state", "endpoints", "metrics", "registry", "blobs"):
             target.__dict__[name] = getattr(self.ports, name)
+        target.__dict__["endpoints"] = self.ports.endpoints._host  # the verbs route it themselves
         target.__dict__["events"] = self
         target.clock = self.world.now
         declared(self.project, *experiments, **layers)

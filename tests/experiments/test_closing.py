@@ -17,7 +17,7 @@ from isthmus.rollouts import controller, documents, hand_over, rollout
 from isthmus.rollouts.world import World
 from isthmus.storage import wait
 
-from ..rollouts.scene import LOCAL, SAGEMAKER, TARGETS
+from ..rollouts.scene import LOCAL, SAGEMAKER, STICKY, TARGETS
 from .desk import AIMED, ALIASES, BLEND, SPEC, Desk, declared
 
 WHY = "ctr +6.1 % at the last look"
@@ -37,6 +37,8 @@ class Closing(Desk):
         monkeypatch.setattr(rollout.time, "sleep", self.sleep)
         monkeypatch.setattr(traffic_room, "wait", partial(wait, sleep=self.sleep))
         monkeypatch.setattr(hand_over, "traits_of", lambda *_: self.world.traits)
+        ranker = replace(self.project.spec.endpoints["ranker"], routing=self.world.fleet.routing)
+        self.project.spec = replace(self.project.spec, endpoints={"ranker": ranker})
 
     def sleep(self, seconds):
         self.wait(seconds=seconds)
@@ -51,13 +53,13 @@ class Closing(Desk):
         aimed = Assigner(live, "ranker", {"blend": 0.5}).decide(unit, {}).variant
         if aimed in running:
             return {running[aimed].spec.version}
-        return {variant.spec.version for variant in running.values() if variant.percent}
+        return {running[name].spec.version for name, percent in self.world.shares().items() if percent}
 
     def aliases(self):
         return {alias: version for (_, alias), version in self.world.models.aliases.items()}
 
     def serving(self):
-        return {name: (v.spec.version, int(v.percent)) for name, v in self.world.fleet.variants.items()}
+        return {name: (self.world.fleet.variants[name].spec.version, int(percent)) for name, percent in self.world.shares().items()}
 
 
 @pytest.fixture
@@ -69,10 +71,11 @@ HOME = {"champion": (2, 100)}
 
 
 def world(traits):
-    return World(traits, SPEC, split={"champion": Decimal(90), "challenger": Decimal(10)}, aliases=dict(ALIASES))
+    spec = replace(SPEC, routing="sticky") if traits is STICKY else SPEC
+    return World(traits, spec, split={"champion": Decimal(90), "challenger": Decimal(10)}, aliases=dict(ALIASES))
 
 
-@pytest.mark.parametrize("traits", TARGETS, ids=lambda traits: traits.name)
+@pytest.mark.parametrize("traits", [*TARGETS, STICKY], ids=lambda traits: traits.name)
 def test_a_close_makes_what_has_shipped_the_endpoint_s_own_and_gives_the_traffic_back_last(monkeypatch, tmp_path, traits):
     desk = Closing(monkeypatch, tmp_path, AIMED, world=world(traits))
     desk.ship()
@@ -205,7 +208,7 @@ def changes(desk):
     return sum(call.mutating for call in desk.calls.calls)
 
 
-@pytest.mark.parametrize(("traits", "every"), [(LOCAL, 1), (SAGEMAKER, 9)], ids=["local", "sagemaker"])
+@pytest.mark.parametrize(("traits", "every"), [(LOCAL, 1), (SAGEMAKER, 9), (STICKY, 18)], ids=lambda part: getattr(part, "name", ""))
 def test_killed_at_any_call_a_close_goes_on_and_no_unit_ever_sees_the_old_model_again(monkeypatch, tmp_path, traits, every):
     """The holdout alone keeps the control, until the run has left; also under a copy of the document that a gateway has kept."""
     whole = shipped(monkeypatch, tmp_path / "whole", traits)

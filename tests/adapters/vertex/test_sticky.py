@@ -111,6 +111,18 @@ def test_what_no_gateway_aims_goes_to_the_first_variant_also_where_an_older_one_
         target.endpoints.invoke("ranker", [{"x": 1}], variant="champion", request_id="q")
 
 
+def test_a_variant_that_is_leaving_is_not_there_for_who_aims_at_it(target, ready):
+    """Its endpoint still stands, without a model: a gateway that has an older copy of a run sends the call elsewhere."""
+    assert target.endpoints.invoke("ranker", [{"x": 1}], variant="challenger", request_id="q").variant == "challenger"
+    target.endpoints.apply(replace(ready[0], variants=ready[0].variants[:1]))
+    assert "conf-ranker--challenger" in ids(target)
+    other = targets.load(target.profile)
+    for gateway in (target, other):
+        with pytest.raises(NotFound, match="ranker has no variant challenger"):
+            gateway.endpoints.invoke("ranker", [{"x": 1}], variant="challenger", request_id="q")
+    other.close()
+
+
 def test_weighted_and_sticky_do_not_become_each_other(target, ready):
     with pytest.raises(Conflict, match="runs with routing: sticky, and keeps it"):
         target.endpoints.apply(replace(ready[0], routing="weighted"))
