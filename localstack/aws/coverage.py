@@ -57,7 +57,6 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
 # What moto says is done, or running, and nobody did: refused by name, but with --moto-answers. Also of services that are not in FAMILIES.
 MADE_UP: dict[str, frozenset[str]] = {
     "sagemaker": _words("CreateAutoMLJobV2 CreateCluster CreateCompilationJob CreateDomain CreateNotebookInstance StartNotebookInstance"),
-    "sagemaker-runtime": _words("InvokeEndpointAsync"),
     "glue": _words("CreateSession StartCrawler StartJobRun StartTrigger StartWorkflowRun"),
     "application-autoscaling": _words("PutScalingPolicy PutScheduledAction"),
     "batch": _words("SubmitJob"),
@@ -70,7 +69,10 @@ MADE_UP: dict[str, frozenset[str]] = {
 }
 # family -> what executes otherwise than the provider's own, which is not published
 NOTES = {
-    "sagemaker": "The Bayesian search of CreateHyperParameterTuningJob is ours (a Gaussian process, expected improvement), not AWS's.",
+    "sagemaker": (
+        "The Bayesian search of CreateHyperParameterTuningJob is ours (a Gaussian process, expected improvement), not AWS's. At most four "
+        "processes are a variant's instances, however many there are; a job on several instances is refused."
+    ),
 }
 # Operations that moto answers under method names that do not follow from the operation's.
 _MOTO_ELSEWHERE: dict[str, frozenset[str]] = {

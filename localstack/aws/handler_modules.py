@@ -11,6 +11,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "cloudwatch.alarms",
     "cloudwatch.queries",
     "dynamodb",
+    "endpoints.asynchronous",
     "endpoints.configs",
     "endpoints.describe",
     "endpoints.lifecycle",

@@ -57,7 +57,7 @@ class Log(Protocol):
 class ModelServer:
     """Made stopped; `start` returns once the container is healthy. `enter` and `leave` count the requests under way.
 
-    `folder` is the server's own and goes with it. `log` gives each start's log, `remarks` what is written there first.
+    `folder` is the server's own and goes with it. `log` gives each start's log, `remarks` what is written there first. `name`: its cloud's.
     """
 
     def __init__(
@@ -69,7 +69,9 @@ class ModelServer:
         folder: Path,
         log: Callable[[], Log],
         remarks: Callable[[containers.Container], Iterable[str]] = lambda _: (),
+        name: str = "",
     ) -> None:
+        self.name = name
         self.connections = Connections(0)
         self._state = state
         self._contract = contract
@@ -98,9 +100,14 @@ class ModelServer:
             self.kill()
         return problem
 
-    def predict(self, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-        """One request, sent once. NotReached or TimedOut when there is no whole answer."""
-        return self.connections.ask("POST", self._contract.predict, body, headers)
+    def predict(self, body: bytes, headers: tuple[tuple[str, str], ...] = (), *, seconds: float | None = None) -> Answer:
+        """One request, sent once. NotReached or TimedOut when there is no whole answer, within `seconds` or the usual time."""
+        connections = self.connections if seconds is None else Connections(self.connections.port, timeout=seconds)
+        try:
+            return connections.ask("POST", self._contract.predict, body, headers)
+        finally:
+            if seconds is not None:
+                connections.close()
 
     def enter(self) -> bool:
         """False: it has gone; pick again."""
@@ -109,6 +116,11 @@ class ModelServer:
                 return False
             self._busy += 1
             return True
+
+    @property
+    def busy(self) -> int:
+        """Requests under way."""
+        return self._busy
 
     def leave(self) -> None:
         with self._changed:

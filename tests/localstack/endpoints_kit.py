@@ -43,9 +43,11 @@ class Kit:
         container = {"Image": image, "ModelDataUrl": f"s3://models/{name}/model.tar.gz", "Environment": environment or {}}
         self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
 
-    def config(self, name, /, capture=None, shadow=None, count=2, **weights):
+    def config(self, name, /, capture=None, shadow=None, asynchronous=None, count=1, **weights):
         """Variants by name = weight, each with the model of its name (`a_x`: variant a, model x)."""
         more = {"DataCaptureConfig": capture} if capture else {}
+        if asynchronous:
+            more["AsyncInferenceConfig"] = asynchronous
         if shadow:
             more["ShadowProductionVariants"] = [_variant(n, w, count) for n, w in shadow.items()]
         variants = [_variant(n, w, count) for n, w in weights.items()]

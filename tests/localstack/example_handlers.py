@@ -56,12 +56,12 @@ def list_devices(ctx, params):
     return ctx.forward()
 
 
-@handles("sagemaker-runtime", "InvokeEndpointAsync")
-def invoke_async(ctx, params):
+@handles("sagemaker-runtime", "InvokeEndpointWithResponseStream")
+def invoke_streaming(ctx, params):
     raise AwsError(
-        "InternalDependencyException" if params["EndpointName"] == "modelled" else "ModelError",
+        "ModelError",
         "the model said no",
-        None if params["EndpointName"] == "modelled" else 424,
+        424,
         OriginalStatusCode=503,
         OriginalMessage="busy",
         LogStreamArn="arn:aws:logs:::x",

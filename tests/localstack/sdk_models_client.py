@@ -8,6 +8,8 @@ from botocore.exceptions import ClientError
 from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.resources import Endpoint, EndpointConfig, Model, ModelPackage, ModelPackageGroup
 from sagemaker.core.shapes import (
+    AsyncInferenceConfig,
+    AsyncInferenceOutputConfig,
     ContainerDefinition,
     ContainersItem,
     DesiredWeightAndCapacity,
@@ -123,6 +125,7 @@ def serving(versions):
     seen["updated"] = [Endpoint.get(endpoint_name="ranker").endpoint_config_name, said_by(endpoint.invoke(body="{}"))["model"]]
     seen["listed"] = [[found.endpoint_name, found.endpoint_status] for found in Endpoint.get_all(status_equals="InService")]
     seen["transformed"] = transformed()
+    seen["asynchronous"] = asynchronous()
     endpoint.delete()
     endpoint.wait_for_delete(poll=1, timeout=300)
     seen["after"] = refusal(lambda: Endpoint.get(endpoint_name="ranker"))
@@ -133,6 +136,28 @@ def serving(versions):
         Model.get(model_name=name).delete()
     seen["left"] = [[found.get_name() for found in kind.get_all()] for kind in (Endpoint, EndpointConfig, Model)]
     return seen
+
+
+def asynchronous():
+    """What an asynchronous endpoint's model says of an object, by the SDK's resources and boto3's waiter."""
+    output = AsyncInferenceOutputConfig(s3_output_path="s3://models/answers", s3_failure_path="s3://models/failures")
+    EndpointConfig.create(
+        endpoint_config_name="waiting-config",
+        production_variants=[
+            ProductionVariant(variant_name="main", model_name="second", instance_type="ml.m5.large", initial_instance_count=1)
+        ],
+        async_inference_config=AsyncInferenceConfig(output_config=output),
+    )
+    endpoint = Endpoint.create(endpoint_name="waiting", endpoint_config_name="waiting-config")
+    endpoint.wait_for_status("InService", poll=1, timeout=300)
+    answer = endpoint.invoke_async(input_location="s3://models/in/rows.csv", content_type="text/csv")
+    s3, (bucket, _, key) = Session().boto_session.client("s3"), answer.output_location.removeprefix("s3://").partition("/")
+    s3.get_waiter("object_exists").wait(Bucket=bucket, Key=key, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    endpoint.delete()
+    EndpointConfig.get(endpoint_config_name="waiting-config").delete()
+    endpoint.wait_for_delete(poll=1, timeout=300)
+    stored = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    return [stored["model"], stored["type"], stored["bytes"], answer.failure_location.endswith("-error.out")]
 
 
 def transformed():

@@ -149,7 +149,6 @@ def test_motos_reset_forgets_what_we_keep_too(aws):
 
 
 MADE_UP = {
-    ("sagemaker-runtime", "invoke_endpoint_async"): {"EndpointName": "ranker", "InputLocation": "s3://bucket/in.json"},
     ("glue", "start_job_run"): {"JobName": "copy"},
     ("lambda", "invoke"): {"FunctionName": "tick"},
 }

@@ -39,7 +39,7 @@ def refusal(call, **arguments):
 def test_an_endpoint_is_created_on_the_clock_and_answers_from_its_model(kit):
     kit.bucket()
     kit.model("red", environment={"GREETING": "hello"})
-    kit.config("one", red=1)
+    kit.config("one", red=1, count=2)
     made = kit.sagemaker.create_endpoint(EndpointName="ranker", EndpointConfigName="one", Tags=[{"Key": "k", "Value": "v"}])
     described = kit.describe()
     assert described["EndpointStatus"] == "Creating"
@@ -221,6 +221,36 @@ def test_configurations_are_checked_kept_and_listed(kit):
     )
 
 
+def test_each_instance_is_a_process_and_a_new_count_starts_and_ends_some(kit):
+    kit.endpoint(red=1)
+    pids, counts = [], (3, 1, 9)
+    for count in counts:
+        kit.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName="ranker", DesiredWeightsAndCapacities=[{"VariantName": "red", "DesiredInstanceCount": count}]
+        )
+        kit.stack.advance(60)
+        assert kit.describe()["ProductionVariants"][0]["CurrentInstanceCount"] == count
+        pids.append({kit.invoke()[1]["pid"] for _ in range(60)})
+    assert [len(of) for of in pids] == [3, 1, 4]  # four at most, which stand for all
+    assert pids[1] < pids[0]
+    assert pids[1] < pids[2]
+
+
+def test_instances_that_do_not_come_up_take_a_new_count_back(kit):
+    kit.endpoint(red=1)
+    kit.s3.delete_object(Bucket="models", Key="red/model.tar.gz")
+    kit.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName="ranker", DesiredWeightsAndCapacities=[{"VariantName": "red", "DesiredWeight": 5, "DesiredInstanceCount": 2}]
+    )
+    kit.stack.advance(60)
+    described = kit.describe()
+    assert described["EndpointStatus"] == "InService"
+    assert "s3://models/red/model.tar.gz" in described["FailureReason"]
+    (variant,) = described["ProductionVariants"]
+    assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"], variant["CurrentWeight"]) == (1, 1, 1.0)
+    assert kit.invoke()[1]["model"] == "red"
+
+
 def test_a_change_of_weights_is_updating_until_the_clock_says_so_and_keeps_the_counts(kit):
     kit.endpoint(red=1, blue=0)
     kit.sagemaker.update_endpoint_weights_and_capacities(
@@ -241,7 +271,7 @@ def test_a_change_of_weights_is_updating_until_the_clock_says_so_and_keeps_the_c
     kit.stack.advance(60)
     assert kit.status() == "InService"
     assert kit.weights() == {"red": (0.0, 0.0), "blue": (3.0, 3.0)}
-    assert {v["CurrentInstanceCount"] for v in kit.describe()["ProductionVariants"]} == {2}
+    assert {v["CurrentInstanceCount"] for v in kit.describe()["ProductionVariants"]} == {1}
     assert {kit.invoke()[0] for _ in range(20)} == {"blue"}
     said = refusal(
         kit.sagemaker.update_endpoint_weights_and_capacities,

@@ -216,12 +216,12 @@ def test_properties_are_retained_when_asked_and_excluded_ones_are_not(kit):
     update(kit, RetainAllVariantProperties=True)
     kit.stack.advance(60)
     assert kit.weights() == {"a": (1.0, 1.0), "b": (3.0, 3.0), "c": (0.0, 0.0)}
-    assert [v["CurrentInstanceCount"] for v in kit.describe()["ProductionVariants"]] == [2, 5, 2]
+    assert [v["CurrentInstanceCount"] for v in kit.describe()["ProductionVariants"]] == [1, 5, 1]
     kit.config("ranker-3", a_red=7, b_blue=7)
     update(kit, "ranker-3", RetainAllVariantProperties=True, ExcludeRetainedVariantProperties=[{"VariantPropertyType": "DesiredWeight"}])
     kit.stack.advance(60)
     assert kit.weights() == {"a": (7.0, 7.0), "b": (7.0, 7.0)}
-    assert [v["CurrentInstanceCount"] for v in kit.describe()["ProductionVariants"]] == [2, 5]
+    assert [v["CurrentInstanceCount"] for v in kit.describe()["ProductionVariants"]] == [1, 5]
 
 
 def test_a_deployment_config_is_retained_when_asked(kit):

@@ -59,7 +59,7 @@ def test_an_error_is_the_services_own_exception(aws):
 
 
 def test_an_error_carries_its_modelled_fields_and_status(aws):
-    found = refused(aws("sagemaker-runtime").invoke_endpoint_async, EndpointName="e", InputLocation="s3://b/k")
+    found = refused(aws("sagemaker-runtime").invoke_endpoint_with_response_stream, EndpointName="e", Body=b"x")
     assert found["Error"]["Code"] == "ModelError"
     assert found["ResponseMetadata"]["HTTPStatusCode"] == 424
     assert (found["OriginalStatusCode"], found["OriginalMessage"], found["LogStreamArn"]) == (503, "busy", "arn:aws:logs:::x")

@@ -77,6 +77,10 @@ def test_the_sdks_transformer_waits_for_the_models_answers(seen):
     assert seen["serving"]["transformed"] == ["second", "second"]
 
 
+def test_an_asynchronous_endpoint_answers_into_s3(seen):
+    assert seen["serving"]["asynchronous"] == ["second", "text/csv", 4, True]
+
+
 def test_a_deleted_endpoint_is_gone_for_descriptions_and_for_invocations(seen):
     assert seen["serving"]["after"] == "ValidationException"
     assert seen["serving"]["invoked after"] == "ValidationError"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..registry import AwsError, Context, handles
-from . import reading, variants
+from . import reading, sagemaker
 from .expressions import Refused, evaluate
 from .statistics import BASIC
 
@@ -46,7 +46,7 @@ def get_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("cloudwatch", "GetMetricStatistics")
 def get_metric_statistics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     plain, extended = params.get("Statistics") or [], params.get("ExtendedStatistics") or []
-    if params["Namespace"] != variants.NAMESPACE and not extended:
+    if params["Namespace"] != sagemaker.NAMESPACE and not extended:
         return ctx.forward()
     if bool(plain) == bool(extended):
         wrong = "Must specify either Statistics or ExtendedStatistics" + (", not both" if plain else "")
@@ -76,10 +76,10 @@ def get_metric_statistics(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 @handles("cloudwatch", "ListMetrics")
 def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     answer = ctx.forward()
-    if answer.get("NextToken") or params.get("Namespace") not in (None, variants.NAMESPACE):
+    if answer.get("NextToken") or params.get("Namespace") not in (None, sagemaker.NAMESPACE):
         return answer
     wanted = {d["Name"]: d.get("Value") for d in params.get("Dimensions") or ()}
-    ours = [m for m in variants.listed(ctx) if params.get("MetricName") in (None, m["MetricName"]) and _has(m, wanted)]
+    ours = [m for m in sagemaker.listed(ctx) if params.get("MetricName") in (None, m["MetricName"]) and _has(m, wanted)]
     return {**answer, "Metrics": [*(answer.get("Metrics") or ()), *ours]}
 
 
@@ -174,7 +174,7 @@ def _is_motos(query: Mapping[str, Any]) -> bool:
     """A plain statistic of what was put, a bare id, Metrics Insights, or what moto refuses."""
     if "MetricStat" in query:
         stat = query["MetricStat"]
-        return stat["Stat"] in BASIC and stat["Metric"]["Namespace"] != variants.NAMESPACE
+        return stat["Stat"] in BASIC and stat["Metric"]["Namespace"] != sagemaker.NAMESPACE
     text = query.get("Expression", "")
     return not text or text.startswith("SELECT") or bool(_ID.fullmatch(text))
 

@@ -10,7 +10,7 @@ import msgspec
 from moto.cloudwatch.models import CloudWatchBackend, MetricAggregatedDatum, MetricDatum, cloudwatch_backends
 
 from ..registry import AwsError, Context
-from . import variants
+from . import sagemaker, variants
 from .statistics import Summary, floor, periods, statistic
 
 
@@ -51,12 +51,12 @@ def series(
 def young(ctx: Context, namespace: str, end: datetime) -> bool:
     """Whether a window ends later than what is to be seen of a namespace."""
     visible = variants.settled(ctx)
-    return namespace == variants.NAMESPACE and visible is not None and end > visible
+    return namespace == sagemaker.NAMESPACE and visible is not None and end > visible
 
 
 def unit_of(ctx: Context, namespace: str, name: str) -> str | None:
-    if namespace == variants.NAMESPACE and name in variants.UNITS:
-        return variants.UNITS[name]
+    if namespace == sagemaker.NAMESPACE and name in sagemaker.UNITS:
+        return sagemaker.UNITS[name]
     return next((d.unit for d in reversed(backend(ctx).metric_data) if d.namespace == namespace and d.name == name), None)
 
 
@@ -70,8 +70,8 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _points(ctx: Context, wanted: _Wanted) -> Iterator[tuple[datetime, float | Summary]]:
-    if wanted.namespace == variants.NAMESPACE and wanted.unit in (None, variants.UNITS.get(wanted.name)):
-        yield from variants.points(ctx, wanted.name, wanted.dimensions, wanted.start, wanted.end)
+    if wanted.namespace == sagemaker.NAMESPACE and wanted.unit in (None, sagemaker.UNITS.get(wanted.name)):
+        yield from sagemaker.points(ctx, wanted.name, wanted.dimensions, wanted.start, wanted.end)
     yield from _put(backend(ctx).metric_data, wanted)
 
 

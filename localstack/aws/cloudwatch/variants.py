@@ -11,7 +11,6 @@ import msgspec
 
 from ..registry import Context
 
-NAMESPACE = "AWS/SageMaker"
 DELAY = "ISTHMUS_STACK_METRIC_SECONDS"
 UNITS = {
     "Invocations": "None",
@@ -75,28 +74,20 @@ def settled(ctx: Context) -> datetime | None:
 
 
 def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime) -> Iterator[tuple[datetime, float]]:
-    """The values of a metric in [start, end) that are to be seen, at the starts of their minutes."""
+    """The values of a metric in [start, end), at the starts of their minutes."""
     if set(dimensions) != {"EndpointName", "VariantName"} or metric not in UNITS:
         return
-    visible = settled(ctx)
     minutes = ctx.store(Variants).of.get((dimensions["EndpointName"], dimensions["VariantName"]), {})
     for number in sorted(minutes):
         moment = datetime.fromtimestamp(number * 60, UTC)
-        if start <= moment < end and (visible is None or moment + timedelta(minutes=1) <= visible):
-            for value in _values(minutes[number], metric):
-                yield moment, value
+        if start <= moment < end:
+            yield from ((moment, value) for value in _values(minutes[number], metric))
 
 
-def listed(ctx: Context) -> list[dict[str, object]]:
-    """Every metric with something to be seen, as ListMetrics has it."""
-    found: list[dict[str, object]] = []
-    end = datetime.max.replace(tzinfo=UTC)
+def named(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every metric there is, with its dimensions."""
     for endpoint, variant in sorted(ctx.store(Variants).of):
-        dimensions = {"EndpointName": endpoint, "VariantName": variant}
-        shape = [{"Name": name, "Value": value} for name, value in dimensions.items()]
-        seen = (m for m in UNITS if next(points(ctx, m, dimensions, datetime.min.replace(tzinfo=UTC), end), None) is not None)
-        found.extend({"Namespace": NAMESPACE, "MetricName": metric, "Dimensions": shape} for metric in seen)
-    return found
+        yield from ((metric, {"EndpointName": endpoint, "VariantName": variant}) for metric in UNITS)
 
 
 def _values(minute: Minute, metric: str) -> list[float]:

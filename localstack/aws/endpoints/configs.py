@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from .. import tags
 from ..registry import Context, handles
-from . import checks
+from . import asynchronous, checks
 from .listing import page
 from .records import Config, Endpoints, config
 
@@ -19,6 +19,7 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     arn = checks.arn(ctx, "endpoint-config", name)
     checks.variants(params["ProductionVariants"], params.get("ShadowProductionVariants") or ())
     checks.capture(params.get("DataCaptureConfig"))
+    asynchronous.check(params.get("AsyncInferenceConfig"), params)
     for variant in (*params["ProductionVariants"], *(params.get("ShadowProductionVariants") or ())):
         _model(ctx, variant["ModelName"])
     store = ctx.store(Endpoints)

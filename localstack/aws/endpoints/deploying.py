@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..cloudwatch.alarms import states
 from ..registry import Context
-from . import fleets, timing
+from . import backlog, fleets, timing
 from .checks import refused
 from .records import Endpoint, Fleet
 
@@ -130,3 +130,4 @@ def _settle(ctx: Context, endpoint: Endpoint) -> None:
     endpoint.status = "InService"
     endpoint.modified = ctx.clock.now()
     endpoint.route()
+    backlog.note(ctx, endpoint)

@@ -107,7 +107,7 @@ def _what_is_the_same(variant: Variant) -> dict[str, Any]:
     common: dict[str, Any] = {key: variant.config[key] for key in ("ManagedInstanceScaling", "RoutingConfig") if variant.config.get(key)}
     if variant.statuses:
         common["VariantStatus"] = list(variant.statuses)
-    if variant.server is not None:
+    if variant.image:
         image = {"SpecifiedImage": variant.image, "ResolvedImage": variant.image, "ResolutionTime": variant.resolved}
         common["DeployedImages"] = [image]
     return common

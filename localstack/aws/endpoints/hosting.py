@@ -31,8 +31,8 @@ def contract(region: str) -> Contract:
     )
 
 
-def model_server(ctx: Context, endpoint: str, variant: str, source: Content, command: list[str]) -> ModelServer:
-    """The server of a variant, not started yet. Its lines go to CloudWatch Logs, into one stream however often it starts."""
+def model_server(ctx: Context, endpoint: str, variant: str, source: Content, command: list[str], *, remark: str | None) -> ModelServer:
+    """The server of an instance, not started yet. Its lines go to CloudWatch Logs, into one stream however often it starts."""
     return server_of(
         ctx,
         source,
@@ -40,20 +40,22 @@ def model_server(ctx: Context, endpoint: str, variant: str, source: Content, com
         group=f"/aws/sagemaker/Endpoints/{endpoint}",
         stream=f"{variant}/i-{uuid.uuid4().hex[:17]}",
         folder=ctx.home / "endpoints" / f"{endpoint}-{variant}-{uuid.uuid4().hex[:8]}",
+        remark=remark,
     )
 
 
 def server_of(
-    ctx: Context, source: Content, command: list[str], *, group: str, stream: str, folder: Path, instances: int = 1
+    ctx: Context, source: Content, command: list[str], *, group: str, stream: str, folder: Path, remark: str | None = None
 ) -> ModelServer:
-    """One server, however many `instances` were asked for: its log says so."""
+    """`remark`: the first line of its log."""
     return ModelServer(
         ctx.state,
         contract(ctx.region),
         Program(image=source.image, command=command, variables=source.environment, stack=ctx.env(source.role)),
         folder=folder,
         log=lambda: VariantLog(ctx.client("logs"), group, stream),
-        remarks=lambda container: remarks(container, instances=instances),
+        remarks=lambda container: [*([remark] if remark else ()), *remarks(container)],
+        name=stream,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import tags
 from ..registry import Context, handles
-from . import checks, describe, fleets, records, timing
+from . import backlog, checks, describe, fleets, records, timing
 from .plan import plan
 from .records import Endpoint, Endpoints, Fleet
 
@@ -55,6 +55,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         endpoint.routing = None
         endpoint.modified = ctx.clock.now()
         endpoint.fleet.stop()
+    backlog.drop(ctx, endpoint)
     kept = ctx.without_request()
     timing.later(kept, timing.changing(kept), lambda: _deleted(kept, endpoint))
     return {}
@@ -73,6 +74,7 @@ def _created(ctx: Context, endpoint: Endpoint) -> None:
             variant.statuses = []
         endpoint.status = "InService"
         endpoint.route()
+    backlog.note(ctx, endpoint)
 
 
 def _deleted(ctx: Context, endpoint: Endpoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,6 +15,8 @@ from ...serving.weights import Choice, choice, two_fleets
 from ..registry import Context
 from .checks import arn, refused
 from .plan import Plan
+
+_choice = random.choice
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +36,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Variant:
-    """One variant of one fleet: what was configured, what it is now, and the process that serves it."""
+    """One variant of one fleet: what was configured, what it is now, and the processes that serve it."""
 
     __slots__ = (
-        *("config", "count", "desired_count", "desired_weight", "image", "name", "resolved", "server", "serverless", "statuses", "weight"),
+        *("config", "count", "desired_count", "desired_weight", "healthy", "image", "name", "resolved", "servers", "serverless"),
+        *("statuses", "weight"),
     )
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -45,10 +49,20 @@ class Variant:
         self.weight = self.desired_weight = float(config.get("InitialVariantWeight", 1.0))
         self.serverless: dict[str, Any] | None = config.get("ServerlessConfig")
         self.count = self.desired_count = 0 if self.serverless else int(config.get("InitialInstanceCount") or 1)
-        self.image = ""  # of its container, and when it was resolved
+        self.image = ""  # of its container, and when it was resolved; "": not yet, or nobody mapped it (--moto-answers only)
         self.resolved: datetime | None = None
-        self.server: ModelServer | None = None  # None: not started yet, or an image that nobody mapped (--moto-answers only)
+        self.servers: tuple[ModelServer, ...] = ()  # a process an instance (fleets.py)
+        self.healthy: tuple[ModelServer, ...] = ()  # those of them that take requests
         self.statuses: list[dict[str, Any]] = []
+
+    def pick(self) -> ModelServer | None:
+        """The instance that gets the next request, as RoutingConfig says; None: there is none."""
+        healthy = self.healthy
+        if len(healthy) < 2:
+            return healthy[0] if healthy else None
+        if (self.config.get("RoutingConfig") or {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
+            return min(healthy, key=lambda server: server.busy)
+        return _choice(healthy)
 
 
 class Fleet:
@@ -72,8 +86,8 @@ class Fleet:
 
     def stop(self) -> None:
         for variant in self.all:
-            if variant.server is not None:
-                variant.server.retire()
+            for server in variant.servers:
+                server.retire()
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -7,9 +7,10 @@ import time
 from typing import Any
 
 from ...serving.connections import Answer, NotReached, TimedOut
+from ...serving.model_server import ModelServer
 from ..cloudwatch import variants
 from ..registry import AwsError, Context, handles
-from . import records, shadow
+from . import backlog, records, shadow
 from .capture import capture
 from .records import Endpoint, Routing, Target
 
@@ -34,19 +35,22 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if endpoint is None or routing is None:
         if endpoint is None and ctx.moto_answers:
             return ctx.forward()
-        raise _invalid(f"Endpoint {params['EndpointName']} of account {ctx.account} not found.")
+        raise invalid(f"Endpoint {params['EndpointName']} of account {ctx.account} not found.")
+    if backlog.settings(endpoint) is not None:
+        raise invalid(f"Endpoint {endpoint.name} of account {ctx.account} has an AsyncInferenceConfig: use InvokeEndpointAsync.")
     body: bytes = params.get("Body") or b""
-    target = _enter(ctx, endpoint, params.get("TargetVariant"))
-    if target is None:
+    entered = _enter(ctx, endpoint, params.get("TargetVariant"))
+    if entered is None:
         return ctx.forward()
-    headers = tuple((header, str(params[member])) for member, header in _HEADERS if params.get(member))
+    target, server = entered
+    headers = passed_on(params)
     if routing.shadow is not None and _draw() < routing.shadow_share:
         shadow.copy(ctx, endpoint, routing.shadow, body, headers)
     asked = time.perf_counter()
     try:
-        answer, wrong = _ask(target, body, headers)
+        answer, wrong = _ask(server, body, headers)
     finally:
-        _server(target).leave()
+        server.leave()
     answered = time.perf_counter()
     at = ctx.clock.now()
     variants.record(
@@ -74,34 +78,39 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> Target | None:
-    """A target whose server counts this request as under way; None: moto answers for it (--moto-answers, and its image is unmapped)."""
+def passed_on(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What of a request the model's container gets as headers."""
+    return tuple((header, str(params[member])) for member, header in _HEADERS if params.get(member))
+
+
+def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, ModelServer] | None:
+    """A target, and its server that counts this request as under way; None: moto answers for it (--moto-answers, its image is unmapped)."""
     while True:
         routing = endpoint.routing
         if routing is None:
-            raise _invalid(f"Endpoint {endpoint.name} of account {ctx.account} not found.")
+            raise invalid(f"Endpoint {endpoint.name} of account {ctx.account} not found.")
         target = _pick(ctx, endpoint, routing, name)
-        if target.variant.server is None:
+        if not target.variant.image:
             return None
-        if target.variant.server.enter():
-            return target
+        server = target.variant.pick()
+        if server is not None and server.enter():
+            return target, server
 
 
 def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) -> Target:
     if name is not None:
         choice = routing.by_name.get(name)
         if choice is None:
-            raise _invalid(f"Variant {name} of endpoint {endpoint.name} of account {ctx.account} not found.")
+            raise invalid(f"Variant {name} of endpoint {endpoint.name} of account {ctx.account} not found.")
     else:
         choice = routing.by_weight
     target = choice.pick(_draw())
     if target is None:
-        raise _invalid(f"All variants of endpoint {endpoint.name} of account {ctx.account} have a weight of 0: name one as TargetVariant.")
+        raise invalid(f"All variants of endpoint {endpoint.name} of account {ctx.account} have a weight of 0: name one as TargetVariant.")
     return target
 
 
-def _ask(target: Target, body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[Answer | None, str]:
-    server = _server(target)
+def _ask(server: ModelServer, body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[Answer | None, str]:
     try:
         return server.predict(body, headers), ""
     except TimedOut:
@@ -129,9 +138,5 @@ def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong:
     )
 
 
-def _server(target: Target) -> Any:
-    return target.variant.server
-
-
-def _invalid(message: str) -> AwsError:
+def invalid(message: str) -> AwsError:
     return AwsError("ValidationError", message, 400)

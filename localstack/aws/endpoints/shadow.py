@@ -31,12 +31,12 @@ class Copies:
 
 
 def copy(ctx: Context, endpoint: Endpoint, target: Target, body: bytes, headers: tuple[tuple[str, str], ...]) -> None:
-    if target.variant.server is not None:
+    if target.variant.healthy:
         ctx.store(Copies).send(_send, ctx.without_request(), endpoint, target, body, headers)
 
 
 def _send(ctx: Context, endpoint: Endpoint, target: Target, body: bytes, headers: tuple[tuple[str, str], ...]) -> None:
-    server = target.variant.server
+    server = target.variant.pick()
     if server is None or not server.enter():
         return
     began = time.perf_counter()

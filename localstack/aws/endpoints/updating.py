@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..registry import Context, handles
-from . import checks, deploying, describe, fleets, records, timing
+from . import backlog, checks, deploying, describe, fleets, records, timing
 from .plan import check_variants, plan
 from .records import Config, Endpoint, Fleet
 
@@ -56,7 +56,7 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
                 f'The variant name(s) "{names}" is/are not present within endpoint configuration "{endpoint.fleet.config.name}".'
             )
         for item in wanted:
-            _check(item)
+            _check(item, least=0 if backlog.settings(endpoint) else 1)
         describe.hide(ctx, endpoint)
         for item in wanted:
             variant = known[item["VariantName"]]
@@ -67,28 +67,33 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         endpoint.modified = ctx.clock.now()
     kept = ctx.without_request()
     silently = ctx.fault("silent-rollback", endpoint.name) is not None
-    timing.later(kept, timing.changing(kept), lambda: _reweighed(kept, endpoint, doomed=silently))
+    timing.later(kept, timing.changing(kept), lambda: _reweighed(kept, endpoint, doomed=silently), blocks=fleets.grows(endpoint.fleet))
     return {"EndpointArn": endpoint.arn}
 
 
 def _reweighed(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> None:
+    """An instance that does not come up takes the whole change back."""
+    wrong = None if doomed else fleets.resize(ctx, endpoint.name, endpoint.fleet)
     with endpoint.lock:
+        endpoint.failure = wrong
         for variant in endpoint.fleet.all:
-            if doomed:
+            if doomed or wrong:
                 variant.desired_weight, variant.desired_count = variant.weight, variant.count
             variant.weight, variant.count = variant.desired_weight, variant.desired_count
             variant.statuses = []
         endpoint.status = "InService"
         endpoint.modified = ctx.clock.now()
         endpoint.route()
+    backlog.note(ctx, endpoint)
 
 
-def _check(item: Mapping[str, Any]) -> None:
+def _check(item: Mapping[str, Any], least: int) -> None:
+    """`least`: only an asynchronous endpoint can do without instances."""
     weight, count = item.get("DesiredWeight"), item.get("DesiredInstanceCount")
     if weight is None and count is None and not item.get("ServerlessUpdateConfig"):
         raise checks.refused(f"Variant {item['VariantName']}: specify DesiredWeight or DesiredInstanceCount.")
-    if count is not None and count < 1:
-        raise checks.refused(f"Variant {item['VariantName']}: DesiredInstanceCount must be at least 1, not {count}.")
+    if count is not None and count < least:
+        raise checks.refused(f"Variant {item['VariantName']}: DesiredInstanceCount must be at least {least}, not {count}.")
 
 
 def _may_change(endpoint: Endpoint) -> None:

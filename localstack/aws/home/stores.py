@@ -17,15 +17,17 @@ from ...home import Home
 from ...state import State
 from ..athena.execution import Executions
 from ..cloudwatch.alarms import Evaluations
+from ..cloudwatch.queues import Queues
 from ..cloudwatch.variants import Variants
+from ..endpoints.backlog import Backlogs
 from ..endpoints.capture import Buffer
 from ..endpoints.records import Variant
 from ..endpoints.shadow import Copies
 from ..pipelines.store import Execution
 from ..sessions import Sessions
 
-FORGOTTEN = (Executions, Evaluations, Variants, Buffer, Copies, Sessions)
-_LEFT: Left = {Variant: {"server": lambda: None}, Execution: {"jobs": dict}}
+FORGOTTEN = (Executions, Evaluations, Variants, Queues, Backlogs, Buffer, Copies, Sessions)
+_LEFT: Left = {Variant: {"servers": tuple, "healthy": tuple}, Execution: {"jobs": dict}}
 _FOLDER = "stores"
 _PACKAGE = __name__.rsplit(".", 2)[0]  # of the stack for AWS
 _LARGE = (

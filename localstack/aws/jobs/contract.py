@@ -28,17 +28,12 @@ def resources(instance_type: str) -> dict[str, Any]:
     }
 
 
-def remarks(container: Container, *, instances: int = 1) -> list[str]:
+def remarks(container: Container) -> list[str]:
     """What differs from SageMaker, for the job's log."""
-    lines = []
-    if not container.mounted:
-        lines.append(
-            f"[local stack] a private mount namespace is not permitted here: there is no {ROOT}. Use the SM_* variables; {ROOT}/ in "
-            f"entrypoint, arguments and environment was replaced by {container.root}/"
-        )
-    if instances > 1:
-        lines.append(f"[local stack] InstanceCount is {instances}: one container runs, with one host")
-    return lines
+    if container.mounted:
+        return []
+    words = f"Use the SM_* variables; {ROOT}/ in entrypoint, arguments and environment was replaced by {container.root}/"
+    return [f"[local stack] a private mount namespace is not permitted here: there is no {ROOT}. {words}"]
 
 
 def training_variables(

@@ -78,6 +78,7 @@ def _check(ctx: Context, params: dict[str, Any]) -> None:
             raise AwsError("ValidationException", f"The local stack transforms {' and '.join(taken)}, not {value}.")
     if params.get("DataCaptureConfig"):
         raise AwsError("ValidationException", "The local stack does not capture the data of transform jobs: leave DataCaptureConfig out.")
+    listing.one_container("transform", params["TransformResources"])
     try:
         records.filters(params.get("DataProcessing") or {}, source.get("ContentType"))
     except BadRecord as error:
@@ -123,7 +124,6 @@ def _server(ctx: Context, job: Job, model: Content) -> ModelServer:
         group=GROUPS["transform"],
         stream=f"{job.name}/i-{uuid.uuid4().hex[:17]}",
         folder=ctx.home / "jobs" / f"transform-{job.name}-{uuid.uuid4().hex[:8]}",
-        instances=job.params["TransformResources"]["InstanceCount"],
     )
 
 
