@@ -202,6 +202,7 @@ def test_what_cannot_be_transformed_is_refused_before_a_job_is_there(aws):
         ({"MaxPayloadInMB": 60, "MaxConcurrentTransforms": 2}, "must not exceed 100 MB"),
         ({"DataProcessing": {"InputFilter": "$..x"}}, "does not take"),
         ({"DataCaptureConfig": {"DestinationS3Uri": "s3://models/x"}}, "leave DataCaptureConfig out"),
+        ({"TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 2}}, "do not support InstanceCount 2"),
     ]
     for more, words in wrong:
         code, message = refusal(aws.ask, **more)
