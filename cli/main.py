@@ -77,7 +77,9 @@ def main() -> None:
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """The console script. Exit codes: 0 done, 1 error (nothing half-made), 2 `plan --detailed-exitcode` with changes, 130 Ctrl-C."""
+    """The console script. Exit codes: 0 done, 1 error (nothing half-made), 2 `plan --detailed-exitcode` with changes, 130 Ctrl-C;
+    3 `monitor --detailed-exitcode` with an alarm, 3 4 5 `rollout wait` (see there).
+    """
     pandas_later.install()
     given = sys.argv[1:] if arguments is None else arguments
     fallback = Console(as_json="--json" in given)

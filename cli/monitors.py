@@ -10,6 +10,8 @@ from .clocked import opened
 from .console import Console, command
 from .tables import grid
 
+ALARM = 3  # exit code: as `rollout wait` of one that was aborted
+
 
 class _Monitors(click.Group):
     """`monitor NAME` is `monitor show NAME`."""
@@ -26,7 +28,8 @@ def monitor() -> None: ...
 @click.argument("name")
 @click.option("--as-of", type=click.DateTime(), metavar="TIME", help="What a look at that time (UTC) would have said. Nothing is kept.")
 @click.option("--last", is_flag=True, help="What the last look said, without a query.")
-def show(console: Console, name: str, as_of: datetime | None, last: bool) -> None:
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there is an alarm.")
+def show(console: Console, name: str, *, as_of: datetime | None, last: bool, detailed_exitcode: bool) -> None:
     from ..experiments.monitors.monitor import beside, look
 
     with opened(console) as project:
@@ -35,6 +38,8 @@ def show(console: Console, name: str, as_of: datetime | None, last: bool) -> Non
         other = beside(project.spec.monitors, name)
     if seen.alarms:
         console.next(*([f"monitor {other}"] if other else []), f"endpoints explain {seen.endpoint} '{{...}}'")
+        if detailed_exitcode:
+            raise SystemExit(ALARM)
 
 
 @command(name="list", help="The monitors of project.yaml, and what each said last.")

@@ -1,6 +1,9 @@
 """Monitors over a log of three weeks: every figure against a direct count, what is kept, what the console says."""
 
+import importlib.util
+from contextlib import nullcontext
 from datetime import timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+import isthmus
 from isthmus.errors import Invalid, NotFound
 from isthmus.experiments.monitors import snapshot, units
 from isthmus.experiments.monitors.monitor import look
@@ -136,6 +140,29 @@ def test_the_console_shows_groups_alarms_and_what_they_mean(shop, alike):
     listed = command(shop.folder, "monitor", "list").out
     assert "served_alike" in listed
     assert "never" in listed, "nobody has looked at the others"
+
+
+def test_an_alarm_is_an_exit_code_where_one_asks_for_it(shop, alike):
+    assert command(shop.folder, "monitor", "served_alike", "--last").code == 0
+    assert command(shop.folder, "monitor", "served_alike", "--last", "--detailed-exitcode", ok=False).code == 3
+    earlier = ("--as-of", f"{START + WEEK:%Y-%m-%d}", "--detailed-exitcode")
+    assert command(shop.folder, "monitor", "served_alike", *earlier).code == 0, "no alarm in the first week"
+    assert command(shop.folder, "monitor", "nobody", "--detailed-exitcode", ok=False).code == 1
+
+
+def test_a_scheduled_call_looks_at_every_monitor_and_tells_of_each_alarm(shop, alike, monkeypatch):
+    spec = importlib.util.spec_from_file_location("deployed_monitors", Path(isthmus.__file__).parent / "deploy" / "monitors.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monitors = shop.project.spec.monitors
+    monkeypatch.setattr(shop.project, "spec", replace(shop.project.spec, monitors={"served_alike": monitors["served_alike"]}))
+    monkeypatch.setattr(isthmus, "open", lambda *_, **__: nullcontext(shop.project))
+    lines = script.looked()
+    assert lines["served_alike"].startswith("ALARM   mix_drift f  -0.1"), lines
+    with pytest.raises(RuntimeError, match="served_alike   ALARM"):
+        script.handler()
+    monkeypatch.setattr(script.im.monitor, "look", lambda _project, name: look(shop.project, f"{name}s"))
+    assert script.looked()["served_alike"].startswith("error   project.yaml has no monitor served_alikes")
 
 
 def test_the_json_has_what_the_text_says(shop, alike):

@@ -1,0 +1,47 @@
+"""One look at every monitor: for cron, or the handler of a function that is called once a day (AWS Lambda, Cloud Run).
+
+As a script it exits with 3 on an alarm, with 1 where it could not look, and prints a line a monitor. As a handler it raises either, so
+that the schedule's own alarm tells of it. Looks are kept once a day: a call that is repeated, or tried again, does no harm.
+PROJECT (default: project.yaml beside this file) and TARGET (default: profiles.yaml's) are environment variables.
+"""
+# ruff: noqa: INP001  a script, not a package
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import isthmus as im
+from isthmus.errors import IsthmusError
+
+ALARM, FAILED = "ALARM", "error"
+
+
+def looked() -> dict[str, str]:
+    """By monitor, what there is to tell. One that cannot look stands in no other's way."""
+    path = Path(os.environ.get("PROJECT", Path(__file__).parent / "project.yaml"))
+    with im.open(path, target=os.environ.get("TARGET")) as project:
+        return {name: _line(project, name) for name in project.spec.monitors}
+
+
+def _line(project: im.Project, name: str) -> str:
+    try:
+        alarms = im.monitor.look(project, name).alarms
+    except IsthmusError as error:
+        return f"{FAILED}   {error}"
+    return f"{ALARM}   {', '.join(f'{row.figure} {row.group} {row.of} {row.value:.3g}' for row in alarms)}" if alarms else "quiet"
+
+
+def handler(_event: object = None, _context: object = None) -> dict[str, str]:
+    """By monitor: quiet. Raises what is not."""
+    lines = looked()
+    if loud := [f"{name}   {line}" for name, line in lines.items() if line != "quiet"]:
+        raise RuntimeError("\n".join(loud))
+    return lines
+
+
+if __name__ == "__main__":
+    told = looked()
+    sys.stdout.write("".join(f"{name}   {line}\n" for name, line in told.items()))
+    sys.exit(3 if any(line.startswith(ALARM) for line in told.values()) else any(line.startswith(FAILED) for line in told.values()))
