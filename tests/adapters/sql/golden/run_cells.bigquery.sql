@@ -171,15 +171,15 @@ WITH units AS (
   SELECT
     id,
     day,
-    SUM(m0_y) AS m0_y,
-    SUM(m0_d) AS m0_d,
-    SUM(m1_y) AS m1_y,
-    SUM(m1_x) AS m1_x,
-    SUM(m2_y) AS m2_y,
-    SUM(m2_x) AS m2_x,
+    CAST(SUM(m0_y) AS INT64) AS m0_y,
+    CAST(SUM(m0_d) AS INT64) AS m0_d,
+    CAST(SUM(m1_y) AS INT64) AS m1_y,
+    CAST(SUM(m1_x) AS INT64) AS m1_x,
+    CAST(SUM(m2_y) AS INT64) AS m2_y,
+    CAST(SUM(m2_x) AS INT64) AS m2_x,
     SUM(m3_y) AS m3_y,
     SUM(m4_y) AS m4_y,
-    SUM(m4_d) AS m4_d,
+    CAST(SUM(m4_d) AS INT64) AS m4_d,
     SUM(m4_x) AS m4_x
   FROM happened
   GROUP BY
@@ -189,40 +189,40 @@ WITH units AS (
   SELECT
     id,
     day,
-    SUM(m0_y) OVER (
+    CAST(SUM(m0_y) OVER (
       PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS m0_y,
+    ) AS INT64) AS m0_y,
     m0_y AS m0_y_1,
-    SUM(m0_d) OVER (
+    CAST(SUM(m0_d) OVER (
       PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS m0_d,
+    ) AS INT64) AS m0_d,
     m0_d AS m0_d_1,
-    SUM(m1_y) OVER (
+    CAST(SUM(m1_y) OVER (
       PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS m1_y,
+    ) AS INT64) AS m1_y,
     m1_y AS m1_y_1,
-    SUM(m1_x) OVER (
+    CAST(SUM(m1_x) OVER (
       PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS m1_x,
-    SUM(m2_y) OVER (
+    ) AS INT64) AS m1_x,
+    CAST(SUM(m2_y) OVER (
       PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS m2_y,
+    ) AS INT64) AS m2_y,
     m2_y AS m2_y_1,
-    SUM(m2_x) OVER (
+    CAST(SUM(m2_x) OVER (
       PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS m2_x,
+    ) AS INT64) AS m2_x,
     SUM(m3_y) OVER (
       PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
@@ -235,11 +235,11 @@ WITH units AS (
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m4_y,
     m4_y AS m4_y_1,
-    SUM(m4_d) OVER (
+    CAST(SUM(m4_d) OVER (
       PARTITION BY id
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    ) AS m4_d,
+    ) AS INT64) AS m4_d,
     m4_d AS m4_d_1,
     SUM(m4_x) OVER (
       PARTITION BY id
@@ -298,10 +298,18 @@ SELECT
   day,
   SUM(isthmus_new) AS units,
   SUM(m0_y - m0_y_0) AS m0_y,
-  SUM(m0_y * m0_y - m0_y_0 * m0_y_0) AS m0_yy,
+  SUM((
+    m0_y - m0_y_0
+  ) * (
+    m0_y + m0_y_0
+  )) AS m0_yy,
   SUM(m0_d - m0_d_0) AS m0_d,
   SUM(m0_y * m0_d - m0_y_0 * m0_d_0) AS m0_yd,
-  SUM(m0_d * m0_d - m0_d_0 * m0_d_0) AS m0_dd,
+  SUM((
+    m0_d - m0_d_0
+  ) * (
+    m0_d + m0_d_0
+  )) AS m0_dd,
   SUM((
     m0_y - m0_y_0
   ) * (
@@ -318,26 +326,46 @@ SELECT
     m0_d - m0_d_0
   )) AS m0_vv,
   SUM(m1_y - m1_y_0) AS m1_y,
-  SUM(m1_y * m1_y - m1_y_0 * m1_y_0) AS m1_yy,
+  SUM((
+    m1_y - m1_y_0
+  ) * (
+    m1_y + m1_y_0
+  )) AS m1_yy,
   SUM(isthmus_new * m1_x) AS m1_x,
   SUM(isthmus_new * m1_x * m1_x) AS m1_xx,
   SUM(m1_x * (
     m1_y - m1_y_0
   )) AS m1_yx,
   SUM(m2_y - m2_y_0) AS m2_y,
-  SUM(m2_y * m2_y - m2_y_0 * m2_y_0) AS m2_yy,
+  SUM((
+    m2_y - m2_y_0
+  ) * (
+    m2_y + m2_y_0
+  )) AS m2_yy,
   SUM(isthmus_new * m2_x) AS m2_x,
   SUM(isthmus_new * m2_x * m2_x) AS m2_xx,
   SUM(m2_x * (
     m2_y - m2_y_0
   )) AS m2_yx,
   SUM(m3_y - m3_y_0) AS m3_y,
-  SUM(m3_y * m3_y - m3_y_0 * m3_y_0) AS m3_yy,
+  SUM((
+    m3_y - m3_y_0
+  ) * (
+    m3_y + m3_y_0
+  )) AS m3_yy,
   SUM(m4_y - m4_y_0) AS m4_y,
-  SUM(m4_y * m4_y - m4_y_0 * m4_y_0) AS m4_yy,
+  SUM((
+    m4_y - m4_y_0
+  ) * (
+    m4_y + m4_y_0
+  )) AS m4_yy,
   SUM(m4_d - m4_d_0) AS m4_d,
   SUM(m4_y * m4_d - m4_y_0 * m4_d_0) AS m4_yd,
-  SUM(m4_d * m4_d - m4_d_0 * m4_d_0) AS m4_dd,
+  SUM((
+    m4_d - m4_d_0
+  ) * (
+    m4_d + m4_d_0
+  )) AS m4_dd,
   SUM(isthmus_new * m4_x) AS m4_x,
   SUM(isthmus_new * m4_x * m4_x) AS m4_xx,
   SUM(m4_x * (
