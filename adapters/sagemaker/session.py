@@ -14,7 +14,7 @@ from ...errors import Denied, Invalid
 from ...target import Target
 from ..common import control
 from ..common.sessions import one_for_each
-from . import backend, credentials, names
+from . import backend, credentials, names, record_answers
 from .errors import translated
 
 CONTROL = 15  # seconds that a call may take which changes an endpoint: well within the lease of who asks for it
@@ -77,6 +77,7 @@ class Aws:
             if client is None:
                 with translated(f"opening {service}"):
                     client = self.boto3.client(service, config=_config(retrying=retrying, offline=self.offline, within=within))
+                    client.meta.events.register(record_answers.EVENT, record_answers.parse)
                 self._clients[service, retrying, within] = client
             return client
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.sagemaker import records
+from isthmus.adapters.sagemaker import record_answers, records
+from isthmus.adapters.sagemaker.session import of
 from isthmus.errors import AlreadyExists, Busy, Invalid, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
@@ -219,3 +220,20 @@ def test_a_text_comes_back_letter_by_letter_and_travels_printable(value):
     record = records.encode(row, [feature], records.event_time(0))
     assert all(item["ValueAsString"].isprintable() and item["ValueAsString"].strip() for item in record)
     assert records.decode({"k": record}, ["k"], [feature])[0]["label"] == value
+
+
+def test_records_are_read_as_botocore_itself_reads_them(target, online):
+    history(target, "b1", ("1", 1, 1, 7), ("2", 1, 1, 8))
+    online.sync(VIEW, since=None, until=at(2))
+    asked = {"Identifiers": [{"FeatureGroupName": GROUP, "RecordIdentifiersValueAsString": ["1", "2", "3"]}]}
+    clients = of(target).client("sagemaker-featurestore-runtime"), target.native.client("sagemaker-featurestore-runtime")
+    ours, plain = ({**client.batch_get_record(**asked), "ResponseMetadata": None} for client in clients)
+    assert ours == plain
+    assert len(ours["Records"]) == 2
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"<html>"), (200, b"[]"), (400, b"{}")])
+def test_an_answer_that_is_no_answer_is_left_to_botocore(status, body):
+    response, members = {"status_code": status, "body": body}, {}
+    record_answers.parse(response_dict=response, customized_response_dict=members)
+    assert (response["body"], members) == (body, {})
