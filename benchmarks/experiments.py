@@ -59,10 +59,12 @@ def looks(engine, exposures, a_unit):
     units = exposures // a_unit
     engine.execute(f"""
 CREATE OR REPLACE TABLE shown AS SELECT 'v' || (n % {units}) AS visitor_id,
-    TIMESTAMP '{START}' + to_seconds(CAST(hash(n) % {DAYS * 86400} AS BIGINT)) AS event_timestamp, CAST(hash(n + {exposures}) % 20 = 0 AS BIGINT) AS outcome FROM range({exposures}) AS r(n);
+    TIMESTAMP '{START}' + to_seconds(CAST(hash(n) % {DAYS * 86400} AS BIGINT)) AS event_timestamp,
+    CAST(hash(n + {exposures}) % 20 = 0 AS BIGINT) AS outcome FROM range({exposures}) AS r(n);
 CREATE OR REPLACE TABLE ctr AS SELECT *, event_timestamp AS created_timestamp, strftime(event_timestamp, '%Y-%m-%d') AS dt FROM shown;
 CREATE OR REPLACE TABLE assignments AS SELECT 'r.1' AS run, visitor_id AS unit,
-    CASE WHEN hash(visitor_id) % 2 = 0 THEN 'control' ELSE 'treatment' END AS arm, 'split' AS reason, '' AS segment, min(event_timestamp) AS event_timestamp, min(dt) AS dt FROM ctr GROUP BY visitor_id, dt""")
+    CASE WHEN hash(visitor_id) % 2 = 0 THEN 'control' ELSE 'treatment' END AS arm, 'split' AS reason, '' AS segment,
+    min(event_timestamp) AS event_timestamp, min(dt) AS dt FROM ctr GROUP BY visitor_id, dt""")
     end = START + DAYS * timedelta(days=1)
     asked = {"run": "r.1", "since": "2026-10-01", "earliest": "2026-10-01", "until": end} | parameters([CTR], known=end, shifts={})
     answer, all_looks = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id"), asked)
