@@ -26,6 +26,7 @@ _CODES = {
     "cloudwatch": "ValidationError",
     "firehose": "ValidationException",
     "kinesis": "ValidationException",
+    "application-autoscaling": "ValidationException",
 }
 
 

@@ -31,6 +31,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "firehose": ("firehose",),
     "cloudwatch": ("cloudwatch",),
     "dynamodb": ("dynamodb",),
+    "application-autoscaling": ("application-autoscaling",),
 }
 # What moto does in earnest: the effect that the operation promises can be seen through others. All its other operations store only.
 MOTO_EXECUTES: dict[str, frozenset[str]] = {
@@ -58,7 +59,7 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
 MADE_UP: dict[str, frozenset[str]] = {
     "sagemaker": _words("CreateAutoMLJobV2 CreateCluster CreateCompilationJob CreateDomain CreateNotebookInstance StartNotebookInstance"),
     "glue": _words("CreateSession StartCrawler StartJobRun StartTrigger StartWorkflowRun"),
-    "application-autoscaling": _words("PutScalingPolicy PutScheduledAction"),
+    "application-autoscaling": _words("PutScheduledAction"),
     "batch": _words("SubmitJob"),
     "codebuild": _words("StartBuild"),
     "ecs": _words("RunTask StartTask"),
@@ -72,6 +73,10 @@ NOTES = {
     "sagemaker": (
         "The Bayesian search of CreateHyperParameterTuningJob is ours (a Gaussian process, expected improvement), not AWS's. At most four "
         "processes are a variant's instances, however many there are; a job on several instances is refused."
+    ),
+    "application-autoscaling": (
+        "Of variants' DesiredInstanceCount alone; of the other namespaces targets are stored, and policies refused. How much a tracked "
+        "metric changes a count is ours (count x metric / target, rounded up): AWS's way is not published."
     ),
 }
 # Operations that moto answers under method names that do not follow from the operation's.

@@ -73,6 +73,8 @@ def grants(asked: Asked) -> Iterator[Grant]:
     yield from ((action, resource, "") for action in _actions(asked, prefix) for resource in named)
     if service == "athena":
         yield from _athena(asked)
+    if service == "application-autoscaling":
+        yield from ((action, "*", "") for action in policy_implied.SCALING.get(operation, ()))
     if service in ROLES:
         for role in _roles(params):
             yield "iam:PassRole", role, f"{ROLES[service]}.amazonaws.com"

@@ -45,6 +45,21 @@ _RESULTS_BUCKET = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultip
 _RESULTS_FOLDER = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject")
 
 
+# Application Auto Scaling looks at the endpoint, changes it and keeps its alarms with its caller's rights: SageMaker Developer Guide,
+# "Automatically scale models", prerequisites. operation -> actions on everything
+SCALING = {
+    "RegisterScalableTarget": (
+        "iam:CreateServiceLinkedRole",
+        "sagemaker:DescribeEndpoint",
+        "sagemaker:DescribeEndpointConfig",
+        "sagemaker:UpdateEndpointWeightsAndCapacities",
+    ),
+    "PutScalingPolicy": ("cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"),
+    "DeleteScalingPolicy": ("cloudwatch:DeleteAlarms",),
+    "DeregisterScalableTarget": ("cloudwatch:DeleteAlarms",),
+}
+
+
 def tagging(service: str, operation: str, params: Mapping[str, Any]) -> str | None:
     """The further action of a call that tags what it makes."""
     tags = params.get("Tags") or params.get("tags")

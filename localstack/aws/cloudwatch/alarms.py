@@ -1,18 +1,20 @@
 """Alarms: moto keeps them, the stack's clock evaluates them.
 
-An alarm is looked at once in its period (once a minute at most): a state set by SetAlarmState lasts until then. Composite alarms and alarm
-actions are not executed. On the instant clock an alarm is looked at as soon as there is a datapoint, and the running period counts.
+An alarm is looked at once in its period (once a minute at most): a state set by SetAlarmState lasts until then. Composite alarms are not
+executed. Of alarm actions scaling policies are: when the state becomes ALARM, and at each look while it is. On the instant clock
+an alarm is looked at as soon as there is a datapoint, and the running period counts.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
+import msgspec
 from moto.cloudwatch.models import Alarm
 
 from ..registry import AwsError, Context, handles
@@ -24,6 +26,25 @@ from .statistics import floor, statistic
 
 _LOOK = 10.0  # seconds on the clock between two looks at what is due
 _RANGE = 2  # periods that are read beyond those that decide, so that late datapoints are found
+
+
+class Firing(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm that is in ALARM, and the latest datapoint of its metric."""
+
+    alarm: str
+    threshold: float
+    below: bool  # what breaches is below the threshold
+    moment: datetime | None
+    value: float | None
+
+
+Action = Callable[[Context, str, Firing], None]  # the action's ARN
+_ACTIONS: dict[str, Action] = {}
+
+
+def on_alarm(prefix: str, action: Action) -> None:
+    """Call it for alarm actions whose ARN begins so."""
+    _ACTIONS[prefix] = action
 
 
 class Evaluations:
@@ -47,6 +68,16 @@ def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     elif not ctx.moto_answers:
         alarm.state_value = "INSUFFICIENT_DATA"
     _begin(ctx.without_request(), alarm)
+    return answer
+
+
+@handles("cloudwatch", "SetAlarmState")
+def set_alarm_state(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """moto's; and what a real alarm of that state does."""
+    answer = ctx.forward()
+    alarm = backend(ctx).alarms.get(params["AlarmName"])
+    if alarm is not None and alarm.state_value == "ALARM":
+        _act(ctx.without_request(), alarm)
     return answer
 
 
@@ -87,27 +118,40 @@ def _look(ctx: Context) -> None:
         elif due <= now or ctx.clock.mode == "instant":
             if due <= now:
                 store.next[name] = now + timedelta(seconds=_every(alarm))
-            _set(ctx, alarm, _verdict(ctx, alarm, early=due > now))
+            changed = _set(ctx, alarm, _verdict(ctx, alarm, early=due > now))
+            if alarm.state_value == "ALARM" and (changed or due <= now):
+                _act(ctx, alarm)
 
 
-def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> None:
+def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
+    """Whether the state has changed."""
     if verdict is None or verdict.state == alarm.state_value:
-        return
+        return False
     alarm.update_state(verdict.reason, json.dumps({"version": "1.0", "queryDate": ctx.clock.now().isoformat()}), verdict.state)
     alarm.state_updated_timestamp = ctx.clock.now().replace(tzinfo=None)
+    return True
+
+
+def _act(ctx: Context, alarm: Alarm) -> None:
+    wanted = [(arn, action) for arn in alarm.alarm_actions or () for prefix, action in _ACTIONS.items() if arn.startswith(prefix)]
+    if not wanted or not alarm.actions_enabled:
+        return
+    start, end, period = _window(ctx, alarm)
+    moment, value = max(_read(ctx, alarm, period, start, end).items(), default=(None, None))
+    below = str(alarm.comparison_operator).startswith("LessThan")
+    firing = Firing(alarm=alarm.name, threshold=float(alarm.threshold), below=below, moment=moment, value=value)
+    for arn, action in wanted:
+        action(ctx, arn, firing)
 
 
 def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
     """None: without a datapoint there is nothing to say yet (`early`), or at all (--moto-answers: moto's state stays)."""
-    period = _period(alarm)
+    start, end, period = _window(ctx, alarm)
     of = int(alarm.evaluation_periods)
-    end = floor(ctx.clock.now(), period) + (timedelta(seconds=period) if ctx.clock.mode == "instant" else timedelta())
-    count = of + max(_RANGE, ceil(variants.delay(ctx) / period) + 1)
-    start = end - timedelta(seconds=period * count)
     datapoints = _read(ctx, alarm, period, start, end)
     if not datapoints and (early or ctx.moto_answers):
         return None
-    points = [datapoints.get(start + timedelta(seconds=period * n)) for n in range(count)]
+    points = [datapoints.get(start + timedelta(seconds=period * n)) for n in range(round((end - start).total_seconds() / period))]
     missing: Missing = alarm.treat_missing_data or "missing"  # type: ignore[assignment]  # checked when it was put
     before: State = alarm.state_value  # type: ignore[assignment]  # moto's SetAlarmState checks it
     return evaluate(
@@ -119,6 +163,14 @@ def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
         missing=missing,
         before=before,
     )
+
+
+def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
+    """What is evaluated: from, until, and its period."""
+    period = _period(alarm)
+    end = floor(ctx.clock.now(), period) + (timedelta(seconds=period) if ctx.clock.mode == "instant" else timedelta())
+    count = int(alarm.evaluation_periods) + max(_RANGE, ceil(variants.delay(ctx) / period) + 1)
+    return end - timedelta(seconds=period * count), end, period
 
 
 def _read(ctx: Context, alarm: Alarm, period: int, start: datetime, end: datetime) -> Mapping[datetime, float]:

@@ -23,6 +23,9 @@ UNITS = {
 }
 
 
+_ZEROS = ("Invocations", "InvocationsPerInstance")
+
+
 class Minute(msgspec.Struct):
     """Lists that calls append to without a lock: one entry a call."""
 
@@ -37,6 +40,7 @@ class Variants:
 
     def __init__(self) -> None:
         self.of: dict[tuple[str, str], dict[int, Minute]] = {}
+        self.quiet: dict[tuple[str, str], int] = {}  # the first minute from which one without calls counts: they have a 0
         self._lock = threading.Lock()
 
     def minute(self, endpoint: str, variant: str, number: int) -> Minute:
@@ -77,11 +81,31 @@ def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetim
     """The values of a metric in [start, end), at the starts of their minutes."""
     if set(dimensions) != {"EndpointName", "VariantName"} or metric not in UNITS:
         return
-    minutes = ctx.store(Variants).of.get((dimensions["EndpointName"], dimensions["VariantName"]), {})
-    for number in sorted(minutes):
+    store, of = ctx.store(Variants), (dimensions["EndpointName"], dimensions["VariantName"])
+    minutes = store.of.get(of, {})
+    quiet = store.quiet.get(of) if metric in _ZEROS else None
+    silent = range(max(quiet, int(start.timestamp()) // 60), _number(min(end, ctx.clock.now()))) if quiet is not None else ()
+    for number in sorted({*minutes, *silent}):
         moment = datetime.fromtimestamp(number * 60, UTC)
         if start <= moment < end:
-            yield from ((moment, value) for value in _values(minutes[number], metric))
+            yield from ((moment, value) for value in (_values(minutes[number], metric) if number in minutes else (0.0,)))
+
+
+def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:
+    """From the next minute on one without calls is a 0, by which a scaled variant is seen to be idle; `until_now`: no longer.
+
+    "If a variant's traffic becomes zero ... SageMaker emits metrics with a value of zero" (guide, "Minimum and maximum capacity").
+    """
+    quiet = ctx.store(Variants).quiet
+    if until_now:
+        quiet.pop((endpoint, variant), None)
+    else:
+        quiet[endpoint, variant] = _number(ctx.clock.now()) + 1
+
+
+def _number(moment: datetime) -> int:
+    """Of the minute that a moment is in."""
+    return int(moment.timestamp()) // 60
 
 
 def named(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:

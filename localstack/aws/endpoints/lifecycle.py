@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import tags
+from ..autoscaling import targets
 from ..registry import Context, handles
 from . import backlog, checks, describe, fleets, records, timing
 from .plan import plan
@@ -56,6 +57,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         endpoint.modified = ctx.clock.now()
         endpoint.fleet.stop()
     backlog.drop(ctx, endpoint)
+    targets.drop_of(ctx, endpoint)
     kept = ctx.without_request()
     timing.later(kept, timing.changing(kept), lambda: _deleted(kept, endpoint))
     return {}

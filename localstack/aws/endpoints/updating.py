@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..autoscaling import targets
 from ..registry import Context, handles
 from . import backlog, checks, deploying, describe, fleets, records, timing
 from .plan import check_variants, plan
@@ -20,6 +21,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         if config.name == endpoint.fleet.config.name:
             raise checks.refused(f'Endpoint "{endpoint.arn}" already uses endpoint configuration {config.name}: an update needs a new one.')
         fleet = _fleet(endpoint.fleet, config, params)
+        targets.check_update(ctx, endpoint, fleet)
         deployment = params.get("DeploymentConfig") or (endpoint.deployment if params.get("RetainDeploymentConfig") else None)
         made = plan(deployment, fleet.instances)
         check_variants(

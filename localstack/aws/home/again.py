@@ -7,6 +7,8 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 
+from ..autoscaling import targets
+from ..autoscaling.records import Scaling
 from ..cloudwatch import alarms
 from ..endpoints import lifecycle
 from ..endpoints.records import Endpoint, Endpoints, Fleet
@@ -116,4 +118,5 @@ _AGAIN: dict[type, Callable[[Context, Any], None]] = {
     Endpoints: _endpoints,
     Groups: _groups,
     streams.Streams: _streams,
+    Scaling: targets.resume,
 }
