@@ -73,7 +73,7 @@ def grants(asked: Asked) -> Iterator[Grant]:
     yield from ((action, resource, "") for action in _actions(asked, prefix) for resource in named)
     if service == "athena":
         yield from _athena(asked)
-    if service == "application-autoscaling":
+    if service == "application-autoscaling" and params.get("ServiceNamespace") == "sagemaker":
         yield from ((action, "*", "") for action in policy_implied.SCALING.get(operation, ()))
     if service in ROLES:
         for role in _roles(params):

@@ -66,6 +66,18 @@ def test_s3s_rights_are_the_actions_that_iam_knows(operation, params, expected):
     assert of("s3", operation, **params) == expected
 
 
+def test_scaling_a_variant_needs_its_callers_rights_on_endpoints_and_alarms():
+    assert of("application-autoscaling", "RegisterScalableTarget", ServiceNamespace="sagemaker") == {
+        ("application-autoscaling:RegisterScalableTarget", "*"),
+        ("iam:CreateServiceLinkedRole", "*"),
+        ("sagemaker:DescribeEndpoint", "*"),
+        ("sagemaker:DescribeEndpointConfig", "*"),
+        ("sagemaker:UpdateEndpointWeightsAndCapacities", "*"),
+    }
+    assert ("cloudwatch:PutMetricAlarm", "*") in of("application-autoscaling", "PutScalingPolicy", ServiceNamespace="sagemaker")
+    assert of("application-autoscaling", "PutScalingPolicy", ServiceNamespace="ecs") == {("application-autoscaling:PutScalingPolicy", "*")}
+
+
 def test_glue_needs_the_whole_path_to_a_table():
     base = f"arn:aws:glue:{REGION}:{ACCOUNT}:"
     found = of("glue", "CreateTable", DatabaseName="d", TableInput={"Name": "t"})

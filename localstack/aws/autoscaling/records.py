@@ -18,7 +18,7 @@ _RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 _PAGE = 50
 
 
-class Target(msgspec.Struct, kw_only=True):
+class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A variant that may be scaled."""
 
     resource: str
@@ -31,7 +31,7 @@ class Target(msgspec.Struct, kw_only=True):
     suspended: dict[str, bool] = {}
 
 
-class Policy(msgspec.Struct, kw_only=True):
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     arn: str
     resource: str
