@@ -53,12 +53,12 @@ class Kit:
         variants = [_variant(n, w, count) for n, w in weights.items()]
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, **more)
 
-    def endpoint(self, name="ranker", **weights):
+    def endpoint(self, name="ranker", *, count=1, **weights):
         """In service, on the manual clock."""
         self.bucket()
         for name_of_model in dict.fromkeys(map(_model, weights)):
             self.model(name_of_model)
-        self.config(f"{name}-1", **weights)
+        self.config(f"{name}-1", count=count, **weights)
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=f"{name}-1")
         self.stack.advance(60)
         assert self.status(name) == "InService"

@@ -53,7 +53,7 @@ def call_and_fail(kit, status):
 
 
 def test_a_variants_calls_are_counted_by_minute_late_and_sparse(kit):
-    kit.endpoint(red=1, blue=0)
+    kit.endpoint(count=2, red=1, blue=0)
     start = to_the_minute(kit)
     for _ in range(3):
         kit.invoke()
