@@ -18,8 +18,10 @@ def wall_clock() -> datetime:
 
 def utc_milliseconds(moment: datetime) -> datetime:
     """Truncate to whole milliseconds in UTC: the one time resolution of every port."""
-    moment = moment.astimezone(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    beyond = moment.microsecond % 1000
+    return moment.replace(microsecond=moment.microsecond - beyond) if beyond else moment
 
 
 def midnight(day: date) -> datetime:

@@ -15,7 +15,6 @@ from ..errors import NotFound
 from ..formats import decoder
 from ..project.specs import Attribute, Event
 from ..runtime import Project
-from ..times import utc_milliseconds
 from . import values
 from .column_types import COLUMN_TYPES
 from .port import Rejected, Row, StreamSpec
@@ -69,7 +68,7 @@ def _append(project: Project, stream: StreamSpec, check: Checker, rows: Sequence
             rejected.append(Rejected(index=index, reason=str(error)))
     if good:
         refused = project.target.events.append(stream.name, good)
-        rejected += [Rejected(index=places[one.index], reason=one.reason) for one in refused]
+        rejected += [msgspec.structs.replace(one, index=places[one.index]) for one in refused]
     return tuple(sorted(rejected, key=lambda one: one.index))
 
 
@@ -115,26 +114,30 @@ def _checker(
     own_rules: Callable[[object, datetime], None],  # of an event's own time
     extra: Mapping[str, object],
 ) -> Checker:
-    names = tuple(a.name for a in attributes)
-    known = frozenset(names) | _OWN
+    known = frozenset(a.name for a in attributes) | _OWN
+    plan = [(a.name, a.type == "string" and a.allowed is None, a) for a in attributes]  # whether any text will do
+    times = [a.name for a in attributes if a.type == "timestamp"]
 
     def check(row: Row, now: datetime, stored: datetime) -> dict[str, object]:
-        for name in row:
-            if name not in known:
-                raise values.BadValueError(f"{name} {unknown(name)}")
-        found: dict[str, object] = {}
-        for attribute in attributes:
-            found[attribute.name] = _checked(row.get(attribute.name), attribute)
-        own_rules(found["event_timestamp"], now)
-        own = {**extra, "dt": str(found["event_timestamp"])[:10]}
+        if not known.issuperset(row):
+            name = next(name for name in row if name not in known)
+            raise values.BadValueError(f"{name} {unknown(name)}")
+        event: dict[str, object] = {}  # without nulls, so that a stream which does not have a new column yet takes the row
+        for name, any_text, attribute in plan:
+            value = row.get(name)
+            is_fine = any_text and isinstance(value, str) and value and value.isascii()
+            if is_fine or (value := _checked(value, attribute)) is not None:
+                event[name] = value
+        own_rules(event.get("event_timestamp"), now)
+        own = {**extra, "dt": str(event.get("event_timestamp"))[:10]}
         if "payload_digest" in own:
-            own["payload_digest"] = values.digest(values.payload(names, tuple(found.values())))
+            own["payload_digest"] = values.digest(values.payload(tuple(event), tuple(event.values())))
         if STORED_TIMESTAMP.name in own:
             own[STORED_TIMESTAMP.name] = stored
-        aware = {
-            name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in found.items() if value is not None
-        }  # without nulls, so that a stream which does not have a new column yet takes the row
-        return {**aware, **own}
+        for name in times:
+            if isinstance(moment := event.get(name), datetime):
+                event[name] = moment.replace(tzinfo=UTC)
+        return event | own
 
     return check
 
@@ -158,8 +161,6 @@ def _checked(value: object, attribute: Attribute) -> object:
 
 def _aware(value: object) -> object:
     """A producer's naive datetime could be any zone's: unlike a table's column it is refused."""
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise values.BadValueError("has no time zone", values.shown(value))
-        return utc_milliseconds(value)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise values.BadValueError("has no time zone", values.shown(value))
     return value

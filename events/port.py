@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, object]
 ColumnType = Literal["bool", "int64", "float64", "string", "timestamp"]
-UNKNOWN_COLUMN = "unknown column"  # how the reason of a `Rejected` begins where the table lacks a column; its names follow
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +32,7 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     index: int
     reason: str
+    unknown: tuple[str, ...] = ()  # the columns that the event has and the stream lacks: `apply` adds what a later version logs
 
 
 class EventLog(Protocol):

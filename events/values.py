@@ -75,6 +75,8 @@ def convert(value: object, attribute: Attribute, *, text: bool = False) -> objec
 
 def out_of_bounds(value: object, attribute: Attribute) -> Fault | None:
     """Why a converted value is refused, or None."""
+    if attribute.min is None and attribute.max is None and attribute.allowed is None:
+        return None
     if isinstance(value, int | float) and not isinstance(value, bool):
         if attribute.min is not None and value < attribute.min:
             return Fault(f"is under the minimum, {number(attribute.min)}", shown(value), "min")
@@ -146,6 +148,8 @@ def _wrong(value: object, kind: str) -> BadValueError:
 
 
 def _int(value: object, text: bool) -> int:
+    if type(value) is int and -_INT64 <= value < _INT64:
+        return value
     found = value
     if text and isinstance(value, str):
         try:
@@ -162,6 +166,8 @@ def _int(value: object, text: bool) -> int:
 
 
 def _float(value: object, text: bool) -> float:
+    if type(value) is float and math.isfinite(value):
+        return value + 0.0  # -0.0 is 0.0
     found = value
     if text and isinstance(value, str):
         try:
@@ -176,7 +182,7 @@ def _float(value: object, text: bool) -> float:
         found = math.inf
     if not math.isfinite(found):
         raise BadValueError("is not a finite number", shown(value))
-    return found + 0.0  # -0.0 is 0.0
+    return found + 0.0
 
 
 def _bool(value: object, text: bool) -> bool:
@@ -190,6 +196,8 @@ def _bool(value: object, text: bool) -> bool:
 def _string(value: object, _text: bool) -> str:
     if not isinstance(value, str):
         raise _wrong(value, "string")
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -28,7 +28,9 @@ class ViewSource(msgspec.Struct, frozen=True, kw_only=True):
 
 def entity_key(*parts: int | str) -> str:
     r"""The key of the online store: an entity's parts, `\` and `|` in them escaped, joined by `|`."""
-    return "|".join(str(part).replace("\\", "\\\\").replace("|", "\\|") for part in parts)
+    if len(parts) == 1 and isinstance(parts[0], int):
+        return str(parts[0])
+    return "|".join([str(part).replace("\\", "\\\\").replace("|", "\\|") for part in parts])
 
 
 def entity_key_sql(entity: Entity) -> str:

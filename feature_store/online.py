@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast, final
 
 import msgspec
@@ -12,6 +12,8 @@ from ..errors import NotFound
 from ..runtime import Project
 from .history import entity_key
 from .views import no_view, view_sources
+
+_BEGINNING = datetime.min.replace(tzinfo=UTC)  # nothing is older
 
 Row = dict[str, object]  # feature -> value, None when unknown or stale
 
@@ -58,26 +60,18 @@ class OnlineReader:
         """The keys of each view, all at once: one dict of features per key, in order; None for what is unknown or older than ttl."""
         if unknown := next((view for view in wanted if view not in self._views), None):
             raise NotFound(f"this reader was not opened for {unknown} (but for {', '.join(self._views) or 'no view'})")
-        stored = self._store.get({view: [entity_key(key) for key in keys] for view, keys in wanted.items()})
+        texts = {id(keys): [entity_key(key) for key in keys] for keys in wanted.values()}  # views may share their keys
+        stored = self._store.get({view: texts[id(keys)] for view, keys in wanted.items()})
         return {view: self._served(self._views[view], rows) for view, rows in stored.items()}
 
     def _served(self, plan: _Plan, stored: Sequence[Row | None]) -> Served:
-        oldest = None if plan.ttl is None else self._now() - plan.ttl
-        rows: list[Row] = []
-        timestamps: list[datetime | None] = []
-        stale = False
-        for row in stored:
-            if row is None:
-                rows.append(dict(plan.nothing))
-                timestamps.append(None)
-                continue
-            moment = cast("datetime", row.pop("feature_timestamp"))
-            timestamps.append(moment)
-            if oldest is not None and moment < oldest:
-                stale = True
-                rows.append(dict(plan.nothing))
-            else:
-                rows.append(row)
+        timestamps = [None if row is None else cast("datetime", row.pop("feature_timestamp")) for row in stored]
+        oldest = _BEGINNING if plan.ttl is None else self._now() - plan.ttl
+        rows = [
+            dict(plan.nothing) if row is None or moment is None or moment < oldest else row
+            for row, moment in zip(stored, timestamps, strict=True)
+        ]
+        stale = min([moment for moment in timestamps if moment is not None], default=oldest) < oldest
         return Served(rows=rows, timestamps=timestamps, stale_features=plan.qualified if stale else ())
 
 

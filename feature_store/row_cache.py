@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -10,6 +11,9 @@ from typing import final
 from .port import OnlineStore
 
 _MOST = 100_000  # rows; some 100 MB
+
+_Entry = tuple[float, dict[str, object] | None]  # the moment until which a row is given, and the row
+_NEVER: _Entry = (-math.inf, None)
 
 
 @final
@@ -20,29 +24,44 @@ class RowCache:
         self._store = store
         self._keep = keep.total_seconds()
         self._clock = clock
-        self._rows: dict[tuple[str, str], tuple[float, dict[str, object] | None]] = {}  # with the moment until which it is given
+        self._views: dict[str, dict[str, _Entry]] = {}
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
         """Copies: who asks may change them."""
         now = self._clock()
-        rows: dict[tuple[str, str], dict[str, object] | None] = {}
-        missing: dict[str, list[str]] = {}
-        for view, keys in wanted.items():
-            for key in dict.fromkeys(keys):
-                until, row = self._rows.get((view, key), (now, None))
-                if until > now:
-                    rows[view, key] = row
-                else:
-                    missing.setdefault(view, []).append(key)
-        if missing:
-            self._make_room(now)
-            for view, stored in self._store.get(missing).items():
-                for key, row in zip(missing[view], stored, strict=True):
-                    rows[view, key] = row
-                    self._rows[view, key] = (now + self._keep, row)
-        return {view: [None if (row := rows[view, key]) is None else dict(row) for key in keys] for view, keys in wanted.items()}
+        entries = {view: self._known(view, keys) for view, keys in wanted.items()}
+        missing = {view: old for view, keys in wanted.items() if (old := _missing(keys, entries[view], now))}
+        fresh = self._read(missing, now) if missing else {}
+        return {
+            view: _rows(
+                known if view not in fresh else [fresh[view].get(key, entry) for key, entry in zip(wanted[view], known, strict=True)]
+            )
+            for view, known in entries.items()
+        }
+
+    def _known(self, view: str, keys: Sequence[str]) -> list[_Entry]:
+        entry_of = self._views.get(view, {}).get
+        return [entry_of(key, _NEVER) for key in keys]
+
+    def _read(self, missing: Mapping[str, Sequence[str]], now: float) -> dict[str, dict[str, _Entry]]:
+        self._make_room(now)
+        until, fresh = now + self._keep, dict[str, dict[str, _Entry]]()
+        for view, stored in self._store.get(missing).items():
+            fresh[view] = {key: (until, row) for key, row in zip(missing[view], stored, strict=True)}
+            self._views.setdefault(view, {}).update(fresh[view])
+        return fresh
 
     def _make_room(self, now: float) -> None:
-        if len(self._rows) >= _MOST:
-            young = {key: row for key, row in list(self._rows.items()) if row[0] > now}
-            self._rows = young if len(young) < _MOST // 2 else {}
+        if sum(map(len, self._views.values())) >= _MOST:
+            young = {
+                view: {key: entry for key, entry in list(known.items()) if entry[0] > now} for view, known in list(self._views.items())
+            }
+            self._views = young if sum(map(len, young.values())) < _MOST // 2 else {}
+
+
+def _missing(keys: Sequence[str], entries: Sequence[_Entry], now: float) -> list[str]:
+    return list(dict.fromkeys([key for key, (until, _) in zip(keys, entries, strict=True) if until <= now]))
+
+
+def _rows(entries: Sequence[_Entry]) -> list[dict[str, object] | None]:
+    return [None if row is None else row.copy() for _, row in entries]

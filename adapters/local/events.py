@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import final
 
-from ...errors import Invalid, NotFound
+from ...errors import NotFound
 from ...events.port import Column, Rejected, Row, StreamSpec
 from ...feature_store.port import TableSpec
 from ...storage import Phase, Resource
 from ...target import Target
 from ...times import epoch_milliseconds
-from ..common.event_values import TIME, check_stream, event_values, rules_of
+from ..common.event_values import TIME, check_stream, encoded, event_values, rules_of
 from ..common.tables import Document
 from . import catalogue, contents, inventory, spool, warehouse
 from .errors import translated
@@ -26,7 +26,7 @@ from .sqlite import Database
 class _Ticket:
     """One caller's events on their way to the disk."""
 
-    def __init__(self, stream: str, rows: list[spool.Values]) -> None:
+    def __init__(self, stream: str, rows: Sequence[spool.Values]) -> None:
         self.stream = stream
         self.rows = rows
         self.done = False
@@ -56,14 +56,8 @@ class LocalEventLog:
         document = self._document(stream)
         if document is None or document.stream_key is None:
             raise _absent(stream)
-        rows: list[spool.Values] = []
-        rejected: list[Rejected] = []
         rules = rules_of(document)
-        for index, event in enumerate(events):
-            try:
-                rows.append(event_values(rules, event, _written)[0])
-            except Invalid as error:
-                rejected.append(Rejected(index=index, reason=error.message))
+        rows, rejected = encoded(events, lambda event: event_values(rules, event, _written)[0])
         if rows:
             with self._calls.mutating("events.append", stream):
                 self._commit(_Ticket(stream, rows))
@@ -89,9 +83,8 @@ class LocalEventLog:
 
     def _write(self, together: list[_Ticket]) -> None:
         with self._database.transaction("appending events") as db:
-            here = catalogue.read_all(db)  # a stream that was deleted since must not swallow events
             for ticket in together:
-                document = here.get(ticket.stream)
+                document = catalogue.read(db, ticket.stream)  # a stream that was deleted since must not swallow events
                 if document is None or document.stream_key is None:
                     ticket.error = _absent(ticket.stream)
                 else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, final
@@ -12,7 +12,7 @@ from typing import Any, TypeVar, final
 from ...errors import AlreadyExists, Busy, Invalid, NotFound, OutcomeUnknown, Throttled, Unavailable
 from ...storage import Phase, wait
 from ...target import Target
-from ..common.counters import KIND, not_found
+from ..common.counters import KIND, counters_of
 from . import names
 from .errors import translated
 from .session import Aws, of
@@ -82,7 +82,7 @@ class DynamoCounters:
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
         name = _name(self._aws, endpoint)
         self._aws.calls.reading("GetItem", name)
-        with _of(endpoint):
+        with counters_of(endpoint):
             item = _again(lambda: self._item(name, unit))
         return {key.removeprefix(_NUMBER): int(value["N"]) for key, value in item.items() if key.startswith(_NUMBER)}
 
@@ -94,7 +94,7 @@ class DynamoCounters:
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
         name = _name(self._aws, endpoint)
-        with _of(endpoint), self._aws.mutating("UpdateItem", name):
+        with counters_of(endpoint), self._aws.mutating("UpdateItem", name):
             for change in _changes(amounts, forget, until):
                 _again(partial(self._update, name, unit, change))
 
@@ -156,14 +156,6 @@ def _key(unit: str) -> dict[str, dict[str, str]]:
 
 def _name(aws: Aws, endpoint: str) -> str:
     return f"{names.kept(aws.project, endpoint)}-{KIND}"
-
-
-@contextmanager
-def _of(endpoint: str) -> Iterator[None]:
-    try:
-        yield
-    except NotFound as error:
-        raise not_found(endpoint) from error
 
 
 def _again(call: Callable[[], T]) -> T:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, final
 
 import msgspec
@@ -19,7 +20,7 @@ from ...events.port import Rejected, Row, StreamSpec
 from ...feature_store.port import TableSpec
 from ...storage import Phase, wait
 from ...target import Target
-from ..common.event_values import TIME, check_stream, rules_of
+from ..common.event_values import TIME, check_stream, encoded, rules_of
 from ..common.tables import without_stream
 from . import catalogue, names, stream_records, warehouse
 from .errors import translated
@@ -150,15 +151,7 @@ class KinesisEventLog:
 
 def _encoded(ready: _Ready, events: Sequence[Row]) -> tuple[list[tuple[dict[str, Any], str]], list[Rejected]]:
     """Records with their dates, and what does not fit."""
-    records: list[tuple[dict[str, Any], str]] = []
-    rejected: list[Rejected] = []
-    rules = rules_of(ready.stored.document)
-    for index, event in enumerate(events):
-        try:
-            records.append(stream_records.record(rules, event))
-        except Invalid as error:
-            rejected.append(Rejected(index=index, reason=error.message))
-    return records, rejected
+    return encoded(events, partial(stream_records.record, rules_of(ready.stored.document)))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ Firestore takes, and which spreads units that are numbered one after the other (
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
 from hashlib import sha256
@@ -16,7 +16,7 @@ from typing import Any, TypeVar, final
 from ...errors import AlreadyExists, Conflict, Denied, NotFound, Throttled, Unavailable
 from ...storage import Phase, wait
 from ...target import Target
-from ..common.counters import not_found
+from ..common.counters import counters_of
 from . import names, operations
 from .errors import from_google, is_disabled, translated
 from .session import Session, of
@@ -78,14 +78,14 @@ class FirestoreCounters:
         session, database = self._session, _database(self._session, endpoint)
         request = BatchGetDocumentsRequest(database=database, documents=[_document(database, unit)])
         client = session.client("firestore", retrying=False, within=_WITHIN)
-        with _of(endpoint), session.reading("BatchGetDocuments", database):
+        with counters_of(endpoint), session.reading("BatchGetDocuments", database):
             (answer,) = _again(lambda: list(client.batch_get_documents(request=request)))
         return _numbers(type(answer).pb(answer).found.fields)
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
         session, database = self._session, _database(self._session, endpoint)
         client = session.client("firestore", retrying=False, within=_WITHIN)
-        with _of(endpoint), session.mutating("Commit", database):
+        with counters_of(endpoint), session.mutating("Commit", database):
             for request in _commits(database, unit, amounts, forget, until):
                 _again(partial(client.commit, request=request))
 
@@ -149,14 +149,6 @@ def _field(session: Session, endpoint: str, field: str) -> str:
 
 def _database(session: Session, endpoint: str) -> str:
     return f"projects/{session.project}/databases/{names.database(session.name, endpoint)}"
-
-
-@contextmanager
-def _of(endpoint: str) -> Iterator[None]:
-    try:
-        yield
-    except NotFound as error:
-        raise not_found(endpoint) from error
 
 
 def _again(call: Callable[[], T]) -> T:

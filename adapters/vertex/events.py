@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, final
 
-from ...errors import AlreadyExists, Busy, Denied, Invalid, NotFound
+from ...errors import AlreadyExists, Busy, Denied, NotFound
 from ...events.port import Rejected, Row, StreamSpec
 from ...feature_store.port import TableSpec
 from ...storage import Phase
 from ...target import Target
-from ..common.event_values import TIME, EventRules, check_stream, rules_of
+from ..common.event_values import TIME, EventRules, check_stream, encoded, rules_of
 from ..common.tables import without_stream
 from . import catalogue, messages, names, warehouse
 from .errors import translated
@@ -128,14 +129,7 @@ def listed(session: Session) -> Iterator[tuple[str, str]]:
 
 def _encoded(rules: EventRules, events: Sequence[Row]) -> tuple[list[bytes], list[Rejected]]:
     """Messages, and what does not fit."""
-    bodies: list[bytes] = []
-    rejected: list[Rejected] = []
-    for index, event in enumerate(events):
-        try:
-            bodies.append(messages.message(rules, event))
-        except Invalid as error:
-            rejected.append(Rejected(index=index, reason=error.message))
-    return bodies, rejected
+    return encoded(events, partial(messages.message, rules))
 
 
 def _topic_of(session: Session, stream: str, path: str) -> dict[str, Any]:

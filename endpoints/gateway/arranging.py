@@ -57,10 +57,13 @@ def steps(rules: Sequence[Rule], candidates: Candidates, parameters: Mapping[str
     """The last one is what is shown; and who was eligible."""
     ranked = [at for at in candidates.best if at < candidates.sent]
     state = _State(of=candidates, parameters=parameters, ranked=ranked, scores=candidates.scores)
-    every = [Step(rule=None, arrangement=_arranged(state))]
+    arrangement = _arranged(state)
+    every = [Step(rule=None, arrangement=arrangement)]
     for rule in rules:
+        before = state
         state, done, group = _APPLIED[type(rule)](rule, state)
-        every.append(Step(rule=rule, arrangement=_arranged(state), done=done, group=group))
+        arrangement = arrangement if _is_arranged_alike(before, state) else _arranged(state)
+        every.append(Step(rule=rule, arrangement=arrangement, done=done, group=group))
     return tuple(every), sorted([*state.ranked, *state.pins.values()])
 
 
@@ -69,6 +72,8 @@ _Applied = tuple[_State, str, frozenset[int] | None]
 
 def _block(rule: Block, state: _State) -> _Applied:
     group = _members(rule.where, state.of)
+    if not group:
+        return state, "", frozenset()
     state, done = _without(group, state)
     return _changed(state, blocked=state.blocked | group), done, frozenset()
 
@@ -83,6 +88,8 @@ def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
 
 
 def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
+    if not group:
+        return state, ""
     leaving = [f"-{state.of.items[at]}" for at in state.ranked if at in group]
     return _changed(state, ranked=[at for at in state.ranked if at not in group]), _listed(leaving, " ")
 
@@ -91,8 +98,8 @@ def _boost(rule: Boost, state: _State) -> _Applied:
     group = _members(rule.where, state.of)
     times, add = (_figure(value, state.parameters, neutral) for value, neutral in ((rule.times, 1.0), (rule.add, 0.0)))
     scores = [score * times + add if at in group else score for at, score in enumerate(state.scores)]
-    place_of = {at: place for place, at in enumerate(order(state.of.items, scores, maximise=state.of.maximise))}
-    return _changed(state, scores=scores, ranked=sorted(state.ranked, key=place_of.__getitem__)), "", group
+    ranked = order(state.of.items, scores, maximise=state.of.maximise, of=state.ranked)
+    return _changed(state, scores=scores, ranked=ranked), "", group
 
 
 def _pin(rule: Pin, state: _State) -> _Applied:
@@ -153,6 +160,11 @@ def _members(where: Sequence[Condition], of: Candidates) -> frozenset[int]:
     return frozenset(inside)
 
 
+def _is_arranged_alike(one: _State, other: _State) -> bool:
+    """Of a state and what a rule has made of it."""
+    return one.pins is other.pins and one.reserves is other.reserves and one.caps is other.caps and one.ranked == other.ranked
+
+
 def _arranged(state: _State) -> Arrangement:
     lanes: list[Lane] = []
     rest, taken = state.ranked, set(state.pins)
@@ -207,16 +219,15 @@ def _under_one_cap(rest: Sequence[int], places: Sequence[int], value_of: Sequenc
     return Lane(places=places, arranged=arranged, members=len(arranged), groups=short, quotas=quotas)
 
 
-def told(every: Sequence[Step], items: Sequence[Item], *, explored: bool) -> list[tuple[Rule, str]]:
-    """What each rule did, of those that did something. What is drawn has no order that a rule would have changed."""
-    texts: list[tuple[Rule, str]] = []
-    place_of = [placed(step.arrangement) if not explored else {} for step in every]
-    for step, (before, after) in zip(every[1:], pairwise(place_of), strict=True):
-        moves = [] if step.group == frozenset() else _moves(before, after, step.group)
+def told(every: Sequence[Step], items: Sequence[Item], *, explored: bool) -> list[tuple[str, str]]:
+    """The names of the rules that did something, and what. What is drawn has no order that a rule would have changed."""
+    texts: list[tuple[str, str]] = []
+    for before, step in pairwise(every):
+        moves = [] if explored or step.group == frozenset() else _moves(before.arrangement, step.arrangement, step.group)
         words = [text for text in (step.done, _listed([f"{items[at]} {was} -> {now}" for at, was, now in moves], ", ")) if text]
         if words and step.rule is not None:
-            pin = isinstance(step.rule, Pin)
-            texts.append((step.rule, f"{name_of(step.rule)}{' ' if pin else ': '}{', '.join(words)}"))
+            name = name_of(step.rule)
+            texts.append((name, f"{name}{' ' if isinstance(step.rule, Pin) else ': '}{', '.join(words)}"))
     return texts
 
 
@@ -226,9 +237,11 @@ def placed(arrangement: Arrangement) -> dict[int, int]:
     return lanes | {at: place for place, at in arrangement.pins.items()}
 
 
-def _moves(before: Mapping[int, int], after: Mapping[int, int], group: frozenset[int] | None) -> list[tuple[int, int | str, int | str]]:
+def _moves(one: Arrangement, other: Arrangement, group: frozenset[int] | None) -> list[tuple[int, int | str, int | str]]:
     """(candidate, place before, place after), by the place before; of a `group`, or of those who fall."""
-    moves = []
+    if one is other:
+        return []
+    before, after, moves = placed(one), placed(other), []
     for at in sorted(before.keys() | after.keys(), key=lambda at: (before.get(at, len(before) + 1), after.get(at, 0))):
         was, now = before.get(at), after.get(at)
         falls = now is None or (was is not None and now > was)

@@ -15,6 +15,7 @@ from ...project.specs import Endpoint
 from ...runtime import Project
 from . import capping
 from .arranging import Candidates
+from .breaker import Breaker
 from .ranking import Shown
 from .tally import Tally
 
@@ -40,8 +41,19 @@ class Counting:
         self._project = project
         self._endpoint = endpoint.name
         self._tally = tally
-        self._counters = project.target.counters if counts_units(endpoint) else None
+        self._counters = Breaker(project.target.counters) if counts_units(endpoint) else None
         self._every = capping.caps_of(endpoint.rules)
+
+    @property
+    def problem(self) -> str:
+        """Why caps per unit are not checked at present; empty: they are."""
+        error = None if self._counters is None else self._counters.away
+        return "" if error is None else _told("caps per unit are not checked, the store is away", error)
+
+    def end(self) -> None:
+        """Nothing is asked any more in the background."""
+        if self._counters is not None:
+            self._counters.end()
 
     def read(self, rules: Sequence[Rule], unit: str, now: datetime) -> Counted:
         """`rules`: those that hold for the request."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ...events.emit import emit_stream
-from ...events.port import UNKNOWN_COLUMN, Rejected, Row
+from ...events.port import Rejected, Row
 from ...project.streams import Stream
 from ...runtime import Project
 from .streams import LATER, STREAMS
@@ -16,7 +16,7 @@ from .streams import LATER, STREAMS
 def delivered(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:
     """A table that was made before a later column takes the rows without it."""
     refused = emit_stream(project, STREAMS[stream], rows)
-    lacking = {name for refusal in refused if refusal.reason.startswith(UNKNOWN_COLUMN) for name in LATER if name in refusal.reason}
+    lacking = LATER.intersection(name for refusal in refused for name in refusal.unknown)
     if not lacking:
         return refused
     bare = [{name: value for name, value in rows[refusal.index].items() if name not in lacking} for refusal in refused]

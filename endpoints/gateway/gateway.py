@@ -84,6 +84,7 @@ class Gateway:
         self._watched = watched(project.spec, self.endpoint)
         self._tells_exposures = "assignments" in self._streams or bool(exposed_events(project.spec))
         self._counting = Counting(project, self.endpoint, self.tally)
+        weakref.finalize(self, self._counting.end)
         self._models = Models(project, self.endpoint, self._rulebook, refresh=refresh)
         self._scoring = Scoring(project, self.endpoint, self._models, self.tally)
         self._shadowing = shadowing(project, self.endpoint, self._models, self._writer, self.tally)
@@ -105,6 +106,12 @@ class Gateway:
         """Of everything that is logged, by stream."""
         return self._writer.undelivered
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not go as it should, though it answers."""
+        shadow = "" if self._shadowing is None else self._shadowing.problem
+        return tuple([problem for problem in (self._counting.problem, shadow) if problem])
+
     def close(self, within: timedelta = CLOSING) -> None:
         """Deliver the exposures of what was answered. Those that do not leave in time are counted, and told on stderr."""
         if self._shadowing is not None:
@@ -112,6 +119,7 @@ class Gateway:
         self._scoring.close()
         self._writer.close(within)
         self._own_live.close()
+        self._counting.end()
 
     def __enter__(self) -> Self:
         return self

@@ -278,7 +278,7 @@ class LogWriter:
 
 
 def _size(row: Row) -> int:
-    return 1 + sum([len(value) for value in row.values() if isinstance(value, str)]) // LONG
+    return 1 + sum([len(value) for value in row.values() if type(value) is str]) // LONG
 
 
 def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:

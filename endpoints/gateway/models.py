@@ -116,22 +116,23 @@ def joined(
 ) -> Rows:
     """`ruled`: by view, what rules read of the candidates; None: there are no rules."""
     shared = asked.attributes | inputs.constants
-    rows: list[dict[str, Any]] = [{} for _ in asked.candidates]
     stale: list[str] = []
     for view, (own, names) in inputs.views.items():
         of_view = served[view]
+        if own != key:
+            shared.update({name: of_view.rows[0][name] for name in names})
+        if of_view.stale_features:
+            stale += [f"{view}.{name}" for name in names if f"{view}.{name}" in of_view.stale_features]
+    rows = [shared.copy() for _ in asked.candidates]
+    for view, (own, names) in inputs.views.items():
         if own == key:
-            for row, stored in zip(rows, of_view.rows, strict=True):
-                for name in names:
-                    row[name] = stored[name]
-        else:
-            for name in names:
-                shared[name] = of_view.rows[0][name]
-        stale += [f"{view}.{name}" for name in names if f"{view}.{name}" in of_view.stale_features]
+            _fill(rows, served[view], {name: name for name in names})
     of_rules: list[dict[str, Any]] = [] if ruled is None else [{key: candidate} for candidate in asked.candidates]
     for view, read in (ruled or {}).items():
-        stale += _add(of_rules, view, read, served[view])
-    return Rows([shared | row for row in rows], tuple(dict.fromkeys(stale)), of_rules)
+        qualified = {f"{view}.{name}": name for name in read}
+        _fill(of_rules, served[view], qualified)
+        stale += [name for name in qualified if name in served[view].stale_features]
+    return Rows(rows, tuple(dict.fromkeys(stale)), of_rules)
 
 
 def _check_complete(asked: RankRequest, inputs: Inputs, candidates_key: str, endpoint: str) -> None:
@@ -144,9 +145,8 @@ def _check_complete(asked: RankRequest, inputs: Inputs, candidates_key: str, end
             raise Invalid(f"{endpoint}: {key} is missing", remedy=f"the deployed models read {view}.{names[0]}")
 
 
-def _add(rows: list[dict[str, Any]], view: str, names: Sequence[str], served: Served) -> list[str]:
-    """To the `rows`, by `view.feature`; and which of them are stale."""
-    qualified = {f"{view}.{name}": name for name in names}
-    for row, stored in zip(rows, served.rows, strict=True):
-        row.update((key, stored[name]) for key, name in qualified.items())
-    return [key for key in qualified if key in served.stale_features]
+def _fill(rows: Sequence[dict[str, Any]], served: Served, names: Mapping[str, str]) -> None:
+    """`names`: of the features, by what the rows call them."""
+    for name, feature in names.items():
+        for row, stored in zip(rows, served.rows, strict=True):
+            row[name] = stored[feature]

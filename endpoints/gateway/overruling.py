@@ -17,7 +17,7 @@ from .arranging import Candidates, steps, told
 from .draft import Coin, Pick, chances, drafted
 from .log_rows import Overruled
 from .ranking import Arrangement, Shown, permuted, propensity, shown, unruled
-from .rulebook import Rulebook, name_of
+from .rulebook import Rulebook
 
 
 class Drawn(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ def drawn(
         explored=explored,
         explore=explore,
         overruled=Overruled(rulebook.digest, eligible, tuple([text for _, text in done])),
-        names=tuple([name_of(rule) for rule, _ in done]),
+        names=tuple([name for name, _ in done]),
     )
 
 
@@ -71,7 +71,7 @@ def interleaved(
         explored=explored,
         explore=explore,
         overruled=Overruled(rulebook.digest, every[0][1] if every[0] else None, tuple([text for _, text in done])),
-        names=tuple([name_of(rule) for rule, _ in done]),
+        names=tuple([name for name, _ in done]),
     )
 
 

@@ -7,7 +7,7 @@ is one lane, of all places and candidates.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 import msgspec
@@ -43,10 +43,11 @@ class Arrangement(msgspec.Struct, frozen=True, kw_only=True):
     pins: Mapping[int, int] = {}  # place -> candidate
 
 
-def order(items: Sequence[Item], scores: Sequence[float], *, maximise: bool = True) -> list[int]:
-    """Indexes, best first; ties go to the smaller item id."""
-    sign = -1 if maximise else 1
-    return sorted(range(len(items)), key=lambda at: (sign * scores[at], items[at]))
+def order(items: Sequence[Item], scores: Sequence[float], *, maximise: bool = True, of: Iterable[int] | None = None) -> list[int]:
+    """Indexes, best first; ties go to the smaller item id. `of`: those that are put in order, by default all."""
+    indexes = sorted(range(len(items)) if of is None else of, key=items.__getitem__)
+    indexes.sort(key=scores.__getitem__, reverse=maximise)  # equals keep their order, in reverse, too
+    return indexes
 
 
 def unruled(best: Sequence[int], slots: int) -> Arrangement:
@@ -103,6 +104,8 @@ def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[fl
     """A ranker answers one finite number an item. ModelError, naming the model, when it does not."""
     if len(predictions) != items:
         raise _wrong(f"{who} answered {len(predictions):,} scores for {items:,} items")
+    if set(map(type, predictions)) <= {float} and all(map(math.isfinite, predictions)):  # type: ignore[arg-type]
+        return list(predictions)  # type: ignore[arg-type]
     for at, value in enumerate(predictions):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise _wrong(f"{who} answered {repr(value)[:80]} for item {at}: a score is a finite number")

@@ -5,7 +5,7 @@ Each check takes time in the size of what was sent, and no message repeats more 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -140,13 +140,21 @@ def _candidates(values: list[Any] | tuple[Any, ...], entity: Entity, shape: Requ
             f"{shape.endpoint}: {len(values):,} candidates are more than the {shape.max_candidates:,} of a request",
             remedy="send the best of a first choice, or set max_candidates of the endpoint",
         )
-    for value in values:
-        _check_key(value, entity, shape.endpoint)
+    if not _are_keys(values, entity):
+        for value in values:
+            _check_key(value, entity, shape.endpoint)
     if len(set(values)) < len(values):
         seen: set[int | str] = set()
         twice = next(value for value in values if value in seen or seen.add(value))  # type: ignore[func-returns-value]  # None: it is new
         raise Invalid(f"{shape.endpoint}: {entity.key} lists {_quoted(twice)} twice", remedy="list each candidate once")
     return list(values)
+
+
+def _are_keys(values: Sequence[Any], entity: Entity) -> bool:
+    """True: no look at each of them is needed."""
+    if entity.type == "int":
+        return set(map(type, values)) == {int} and min(values) >= -(2**63) and max(values) < 2**63
+    return set(map(type, values)) == {str} and all(map(str.isascii, values)) and max(map(len, values)) <= LONGEST_KEY
 
 
 def _check_key(value: object, entity: Entity, endpoint: str) -> None:

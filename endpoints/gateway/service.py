@@ -144,8 +144,11 @@ class Service:
             endpoints={name: served.readiness for name, served in self._served.items()},
             config=self._live.version,
             config_age=self._live.age,
-            problems=self._live.problems,
+            problems=(*self._live.problems, *self._problems()),
         )
+
+    def _problems(self) -> list[str]:
+        return [f"{name}: {problem}" for name, of in self._served.items() for problem in of.gateway.problems]
 
     def metrics(self) -> str:
         """Prometheus' text: sums over the gateway's processes."""

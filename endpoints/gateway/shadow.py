@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -85,6 +86,7 @@ class Shadowing:
         self._queue: Queue[Copy | None] = Queue(ROOM)
         self._thread: threading.Thread | None = None
         self._ended = False
+        self.problem = ""  # the last mistake that is ours: what failed and how is in the log, too
 
     def answered(self, asked: RankRequest, instances: list[dict[str, Any]], scored: Scored, answered: Answered) -> None:
         """Copy the request, if it is one of the share: of those that this variant has not answered itself."""
@@ -129,25 +131,42 @@ class Shadowing:
             self._tally.shadowed("dropped")
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, daemon=True, name=f"shadow of {self._endpoint}")
-                self._thread.start()
+                thread = threading.Thread(target=self._run, daemon=True, name=f"shadow of {self._endpoint}")
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no thread can be started: the next copy tries again
+                    self._note(error)
+                else:
+                    self._thread = thread
 
     def _run(self) -> None:
         while (copy := self._queue.get()) is not None:
-            self._send(copy)
+            try:
+                self._send(copy)
+            except Exception as error:  # noqa: BLE001  the thread must go on, whatever it was; it is counted and told
+                self._tally.shadowed("failed")
+                self._note(error)
 
     def _send(self, copy: Copy) -> None:
-        began = time.perf_counter()
+        compared, failure = None, None
         try:
-            scores, version = self._asked(copy)
-        except IsthmusError as error:
-            self._tally.shadowed("failed")
-            self._log(row(copy, self._endpoint, self._variant, failure=f"{type(error).__name__}: {error}"[:_LONGEST]))
-            return
-        spent = 1000 * (time.perf_counter() - began)
-        self._tally.shadowed("compared")
-        reply = Reply(version=version, scores=scores, milliseconds=spent)
-        self._log(row(copy, self._endpoint, self._variant, reply, maximise=self._maximise))
+            compared = self._compared(copy)
+        except Exception as error:  # noqa: BLE001  a copy that is logged as failed, whatever it was
+            failure = f"{type(error).__name__}: {error}"[:_LONGEST]
+            if not isinstance(error, IsthmusError):
+                self._note(error)
+        self._log(compared or row(copy, self._endpoint, self._variant, failure=failure))
+        self._tally.shadowed("compared" if compared else "failed")
+
+    def _note(self, error: Exception) -> None:
+        self.problem = f"a copy for {self._variant} failed by a mistake in Isthmus: {type(error).__name__}: {error}"[:_LONGEST]
+        traceback.print_exception(error)
+
+    def _compared(self, copy: Copy) -> Row:
+        began = time.perf_counter()
+        scores, version = self._asked(copy)
+        reply = Reply(version=version, scores=scores, milliseconds=1000 * (time.perf_counter() - began))
+        return row(copy, self._endpoint, self._variant, reply, maximise=self._maximise)
 
     def _asked(self, copy: Copy) -> tuple[Sequence[float], str]:
         reply = self._host.invoke(

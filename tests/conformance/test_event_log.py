@@ -88,6 +88,7 @@ def test_an_event_that_does_not_fit_is_returned_and_the_others_are_kept(target, 
     (rejected,) = target.events.append(SPEC.name, [event(1), event(2, **wrong), event(3)])
     assert rejected.index == 1
     assert word in rejected.reason
+    assert rejected.unknown == tuple(name for name in wrong if name not in {column.name for column in SPEC.columns} | {"dt"})
     rows = visible(target, "SELECT event_id FROM exposures_raw ORDER BY event_id", 2)
     assert [row["event_id"] for row in rows] == ["e1", "e3"]
 

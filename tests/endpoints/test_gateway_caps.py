@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 
 from isthmus import installed
-from isthmus.endpoints.gateway import capping
+from isthmus.endpoints.gateway import breaker, capping
 from isthmus.endpoints.gateway.counting import Counting
 from isthmus.endpoints.gateway.live_document import LiveArm
 from isthmus.endpoints.gateway.tally import Tally
@@ -19,6 +20,7 @@ from isthmus.errors import ModelError, NotFound, OutcomeUnknown, Unavailable, Un
 from isthmus.project.rule_specs import Boost, Condition, Pin, UnitCap
 from isthmus.project.specs import Parameter
 from isthmus.target import Profile, Target
+from isthmus.tests.conformance.toy_models import until
 from isthmus.tests.endpoints import shop
 from isthmus.tests.endpoints.shop import NOW, Shop, live, run
 
@@ -116,6 +118,32 @@ def test_where_the_store_is_away_caps_are_not_checked_and_the_answer_says_so(err
         assert (opened.gateway.tally.capless, len(opened.rows["exposures"])) == (1, 3)
         opened.counts.away = None
         assert (opened.rank(slots=1).items, opened.rank(slots=1).problems) == ((2,), ())
+
+
+def test_a_store_that_does_not_answer_is_waited_for_once_and_asked_in_the_background_until_it_is_back(monkeypatch):
+    monkeypatch.setattr(breaker, "SLOW", 0.0)  # every failure took its time
+    with Capped() as opened:
+        opened.gateway._counting._counters._between = 0.01
+        again, opened.counts.away = threading.Event(), Unavailable("no answer within 2 s")
+        get, opened.counts.get = opened.counts.get, lambda *asked: (again.wait(60) if opened.counts.calls else 0, get(*asked))[1]
+        said = ("caps per unit were not checked: no answer within 2 s", "caps per unit do not count this answer: no answer within 2 s")
+        assert [opened.rank().problems for _ in range(3)] == [said] * 3
+        assert opened.counts.calls == ["get"], "neither the first answer's count nor those that followed asked"
+        assert opened.gateway.problems == ("caps per unit are not checked, the store is away: no answer within 2 s",)
+        assert opened.gateway.tally.capless == 3
+        again.set()
+        until(lambda: len(opened.counts.calls) > 2)
+        assert set(opened.counts.calls) == {"get"}
+        opened.counts.away = None
+        until(lambda: not opened.gateway.problems)
+        assert opened.rank().problems == ()
+
+
+def test_what_fails_at_once_is_asked_again_by_the_next_answer():
+    with Capped() as opened:
+        opened.counts.away = Unavailable("connection refused")
+        opened.rank()
+        assert (opened.counts.calls, opened.gateway.problems) == (["get", "add"], ())
 
 
 def test_an_answer_that_was_not_checked_is_counted_if_the_store_is_back():

@@ -103,6 +103,23 @@ def test_an_answer_waits_for_no_copy_and_one_without_room_is_dropped(monkeypatch
         opened.until(dropped=2, compared=4)
 
 
+def test_a_mistake_of_ours_ends_one_copy_and_not_those_that_follow():
+    with Shadowed() as opened:
+        opened.error = KeyError("predictions")
+        opened.rank()
+        opened.until(failed=1)
+        until(lambda: opened.rows["shadows"])
+        assert opened.rows["shadows"][0]["failure"] == "KeyError: 'predictions'"
+        log, opened.error = opened.gateway._shadowing._log, None
+        opened.gateway._shadowing._log = lambda _row: (_ for _ in ()).throw(TypeError("no row"))
+        opened.rank()
+        opened.until(failed=2)
+        until(lambda: opened.gateway.problems == ("a copy for challenger failed by a mistake in Isthmus: TypeError: no row",))
+        opened.gateway._shadowing._log = log
+        opened.rank()
+        opened.until(failed=2, compared=1)
+
+
 def test_what_fails_is_counted_and_said_and_the_next_copy_goes():
     with Shadowed() as opened:
         opened.error = ModelError("challenger: the model answered 500", status=500, body="no")

@@ -77,6 +77,7 @@ def test_a_stream_from_before_the_new_columns_takes_exposures_without_them_and_a
     assert emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-1-1"} | nothing]) == ()
     (refused,) = emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-2-1"} | SETTING])
     assert refused.reason.startswith("unknown column assignments, config, parameters; `isthmus apply`")
+    assert refused.unknown == ("assignments", "config", "parameters")
     project.target.events.apply(EXPOSURES)
     assert emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-3-1"} | SETTING]) == ()
     stored = rows(project, "SELECT event_id, assignments, parameters, config FROM exposures ORDER BY event_id")
