@@ -7,6 +7,7 @@ taken to depend on the unit, the item and its position (the item-position model 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import msgspec
 
 from ..endpoints.gateway.inputs import manifest_of
 from ..endpoints.gateway.streams import EXPOSURES, RANKINGS
-from ..errors import Invalid, NotFound, Refused
+from ..errors import Invalid, IsthmusError, NotFound, Refused
 from ..formats import StoredDocument, decode
 from ..pipelines.graph import Pipeline, Step
 from ..project.reach import has_exposure
@@ -24,12 +25,15 @@ from .replay_log import OF_EXPOSURES, OF_RANKINGS, Window
 from .run_cells import counted
 
 if TYPE_CHECKING:
+    from ..pipelines.document import StepFailure
+    from ..pipelines.port import RunState
     from ..project.specs import ProjectSpec
     from ..runtime import Project
 
 RECENT = timedelta(days=28)
 STEP, ARTIFACT, DOCUMENT = "replay", "replayed", "replay.json"
 _LONGEST = timedelta(hours=12)
+_OWN: Mapping[str, type[IsthmusError]] = {error.__name__: error for error in (Refused, Invalid)}
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,13 +189,18 @@ def _pipeline(question: Question, uri: str) -> Pipeline:
 
 def _answered(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
     from ..pipelines.submit import submit
-    from ..pipelines.watch import artifact_uri, watch
+    from ..pipelines.watch import artifact_uri, failure, watch
 
     state = watch(project, submit(project, pipeline, run=name), on_change=lambda _: project.progress(f"{name} {STEP}", 0, None))
     if state.phase != "done":
-        reason = next((step.reason for step in state.steps if step.reason), None) or f"it was {state.phase}"
-        kind, _, words = reason.partition(": ")
-        refusal = Refused if kind == "Refused" else Invalid
-        raise refusal(words if kind in ("Refused", "Invalid") else reason, remedy=f"isthmus runs log {name} {STEP}")
+        raise _error(state, failure(project, name, STEP), remedy=f"isthmus runs log {name} {STEP}")
     uri = f"{artifact_uri(project, name, STEP, ARTIFACT)}/{DOCUMENT}"
     return decode(project.target.blobs.get(uri), VersionReplay, what=uri)
+
+
+def _error(state: RunState, failure: StepFailure | None, *, remedy: str) -> IsthmusError:
+    """As the step raised it; what it did not raise itself is Invalid."""
+    if failure is not None and failure.message and (kind := _OWN.get(failure.error or "")):
+        return kind(failure.message, remedy=remedy)
+    reason = next((step.reason for step in state.steps if step.reason), None)
+    return Invalid(reason or f"it was {state.phase}", remedy=remedy)

@@ -77,11 +77,13 @@ class StepResult(StoredDocument, frozen=True, kw_only=True):
     cached_from: str | None = None
 
 
-class StepFailure(StoredDocument, frozen=True, kw_only=True):
-    """failed.json."""
+class StepFailure(StoredDocument, frozen=True, kw_only=True, tag=2):
+    """failed.json. `error` and `message`: the class and the text of what a step's function raised; None: it raised nothing, or format 1."""
 
     reason: str
     attempts: int
+    error: str | None = None
+    message: str | None = None
 
 
 def runs_folder(root: str) -> str:

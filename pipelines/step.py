@@ -101,7 +101,10 @@ class _Work:
             except (StepFailed, IsthmusError, OSError) as error:
                 reason = str(error) or type(error).__name__
                 print(f"failed: {reason}", flush=True)
-                write(self.blobs, f"{self.uri}/failed.json", StepFailure(reason=reason, attempts=self.attempts))
+                raised = error.__cause__ if isinstance(error, StepFailed) else error
+                kind, message = (None, None) if raised is None else (type(raised).__name__, str(raised))
+                failure = StepFailure(reason=reason, attempts=self.attempts, error=kind, message=message)
+                write(self.blobs, f"{self.uri}/failed.json", failure)
                 return 1
         self._deliver(result.outputs)
         return 0

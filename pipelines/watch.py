@@ -12,7 +12,7 @@ import msgspec
 from ..errors import NotFound
 from ..storage import located, wait
 from .conditions import text
-from .document import RunDocument, Scalar, StepResult, find, open_run, read
+from .document import RunDocument, Scalar, StepFailure, StepResult, find, open_run, read
 from .graph import Step, needed
 from .port import PipelineRun, RunState, StepState
 from .results import step_folder
@@ -98,6 +98,12 @@ def artifact_uri(project: Project, run: str, step: str, name: str) -> str:
     if name not in found:
         raise NotFound(f"step {step} of run {run} has no artifact {name} (it has {', '.join(sorted(found)) or 'none'})")
     return located(project.target.blobs.root, found[name].uri)
+
+
+def failure(project: Project, run: str, step: str) -> StepFailure | None:
+    """What a failed step wrote down itself. None: it had no time to, or has not failed."""
+    blobs = project.target.blobs
+    return find(blobs, f"{step_folder(blobs, run, step)}/failed.json", StepFailure)
 
 
 def log(project: Project, run: str, step: str) -> str:

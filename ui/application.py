@@ -1,17 +1,18 @@
-"""The pages as an ASGI application. What a page shows is drawn in a thread; changes come one at a time."""
+"""The pages as an ASGI application. What a page shows is drawn in a thread; of changes of one thing one comes after the other."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
+from threading import Lock
 from typing import Any, final
 from urllib.parse import parse_qsl
+from weakref import WeakValueDictionary
 
 import msgspec
 from starlette.applications import Starlette
@@ -49,7 +50,8 @@ class Application:
     def __init__(self, read: Callable[[], Project], to: Access, *, same: str = "") -> None:
         self._read, self._access, self._same = read, to, same
         self._threads = ThreadPoolExecutor(_THREADS, "page")
-        self._changing = threading.Lock()
+        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()  # of changes that are under way, or wait for it
+        self._turning = Lock()
         routes = [
             Route("/", _home),
             Route("/style.css", partial(_text, SHEET, "text/css")),
@@ -125,11 +127,15 @@ class Application:
     def _changed(self, action: Action, request: Request, fields: Mapping[str, str]) -> Response:
         name = access.who(self._access, dict(request.scope["headers"]))
         try:
-            with self._changing, runs.acting(name):
+            with self._turn(action.turn or request.url.path), runs.acting(name):
                 where = _function(action.act)(self._read(), {**fields, **request.path_params})
         except Exception as error:  # noqa: BLE001  whoever asked must hear, and the pages go on
             return self._failure(error, request.url.path)
         return RedirectResponse(where, status_code=303)
+
+    def _turn(self, name: str) -> Lock:
+        with self._turning:
+            return self._turns.setdefault(name, Lock())
 
     def _failure(self, error: Exception, path: str) -> Response:
         if not isinstance(error, IsthmusError):

@@ -15,10 +15,12 @@ from isthmus.endpoints.gateway.streams import EXPOSURES, RANKINGS
 from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.events.emit import emit, emit_stream
 from isthmus.experiments.replay_step import RULED, UNDRAWN, UNFIT, UNTOLD, replayed_from
-from isthmus.experiments.version_replay import asked, require_some
+from isthmus.experiments.version_replay import _error, asked, require_some
 from isthmus.feature_store.known_store import KnownStore
 from isthmus.feature_store.online import OnlineReader
 from isthmus.feature_store.training_set import training_set
+from isthmus.pipelines.document import StepFailure
+from isthmus.pipelines.port import RunState, StepState
 from isthmus.project.specs import Feature
 from isthmus.tests.cli.running import isthmus as command
 
@@ -186,6 +188,20 @@ def test_a_question_that_cannot_be_answered_is_refused_before_anything_runs(proj
     mini.write(tmp_path, mini.FILES | {"project.yaml": TEXT})
     with mini.opened(tmp_path) as other, pytest.raises(Refused, match="exposures are not logged"):
         asked(other, "ranker@1")
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "text"),
+    [
+        (StepFailure(reason="Refused: no: log", attempts=1, error="Refused", message="no: log"), Refused, "no: log"),
+        (StepFailure(reason="KeyError: 'a'", attempts=1, error="KeyError", message="'a'"), Invalid, "Refused: by the provider"),
+        (None, Invalid, "Refused: by the provider"),
+    ],
+)
+def test_what_the_step_raised_is_told_as_such_and_nothing_is_read_out_of_a_providers_words(failure, error, text):
+    step = StepState(name="replay", phase="failed", reason="Refused: by the provider")
+    told = _error(RunState(run_id="r1", phase="failed", steps=(step,)), failure, remedy="look")
+    assert (type(told), str(told), told.remedy) == (error, text, "look")
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from isthmus.pipelines.document import local_path
 from isthmus.pipelines.graph import Artifact, Pipeline, Step
 from isthmus.pipelines.port import Output
 from isthmus.pipelines.submit import submit
-from isthmus.pipelines.watch import artifact_uri, log, observe, values
+from isthmus.pipelines.watch import artifact_uri, failure, log, observe, values
 from isthmus.storage import wait
 from isthmus.tests.cli.running import tree
 from isthmus.tests.pipelines.traced import SOON, make, phases, run, trace, tracing
@@ -73,6 +73,7 @@ def test_a_function_that_raises_fails_with_its_error_and_its_traceback_in_the_lo
     state = run(project, "r1", function(project, "step_raises", "def fit(context):\n    {}['item_ctr']\n"))
     assert state.phase == "failed"
     assert reason(state) == "KeyError: 'item_ctr'"
+    assert (failure(project, "r1", "fit").error, failure(project, "r1", "fit").message) == ("KeyError", "'item_ctr'")
     assert 'step_raises.py", line 2, in fit' in log(project, "r1", "fit")
 
 

@@ -1,6 +1,8 @@
 """What may be changed from a page: by a form of that page, with --write, once; and the history says who."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Event
 
 import pytest
 
@@ -8,6 +10,7 @@ import isthmus
 from isthmus.experiments import runs
 from isthmus.experiments.experiment import history, start, status
 from isthmus.tests.experiments.shop import PROJECT, Shop
+from isthmus.ui.pages import experiment_forms
 
 from .conftest import HOST, Browser
 
@@ -75,6 +78,20 @@ def test_what_the_product_refuses_is_told_with_its_remedy_and_changes_nothing(wr
         response = ann.send(page, f"{page}/{action}", fields)
         assert (response.status_code, words in response.text) == (status_code, True), response.text
     assert runs.current(project.target.state, datetime.now(UTC)) == before
+
+
+def test_a_look_that_takes_long_holds_no_change_back(writer, monkeypatch):
+    page, ann, began, ends = "/experiments/open_end", as_ann(writer), Event(), Event()
+    monkeypatch.setattr(experiment_forms, "look", lambda _project, _fields: (began.set(), ends.wait(60), page)[2])
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(ann.send, page, f"{page}/look")
+        try:
+            assert began.wait(60)
+            assert ann.send(page, f"{page}/ramp", {"share": "many", "because": "x"}).status_code == 400
+            assert not looking.done()
+        finally:
+            ends.set()
+        assert looking.result(60).status_code == 303
 
 
 def test_nothing_is_changed_by_looking_at_a_page_or_at_the_address_of_a_change(writer, project):

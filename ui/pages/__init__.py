@@ -15,10 +15,11 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Action(msgspec.Struct, frozen=True):
-    """A POST to `path`."""
+    """A POST to `path`. Of those of one `turn` one goes after the other; "": those to the same URL do."""
 
     path: str
     act: str  # module:function below this package, a view.Act
+    turn: str = ""
 
 
 PAGES = (
@@ -38,12 +39,13 @@ PAGES = (
     Page("/events", "events:page", "Events"),
     Page("/events/{event}", "event:page"),
 )
+_LIVE = "experiments/live"  # the document that they change
 ACTIONS = (
-    Action("/experiments/{name}/start", "experiment_forms:begin"),
+    Action("/experiments/{name}/start", "experiment_forms:begin", turn=_LIVE),
     Action("/experiments/{name}/look", "experiment_forms:look"),
-    Action("/experiments/{name}/ramp", "experiment_forms:ramp"),
-    Action("/experiments/{name}/ship", "experiment_forms:ship"),
-    Action("/experiments/{name}/stop", "experiment_forms:stop"),
+    Action("/experiments/{name}/ramp", "experiment_forms:ramp", turn=_LIVE),
+    Action("/experiments/{name}/ship", "experiment_forms:ship", turn=_LIVE),
+    Action("/experiments/{name}/stop", "experiment_forms:stop", turn=_LIVE),
     Action("/new", "new_experiment:write"),
     Action("/bias/{monitor}/look", "monitor:look"),
 )
