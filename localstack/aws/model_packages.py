@@ -68,6 +68,14 @@ def _package(ctx: Context, name: str) -> dict[str, Any]:
     return found
 
 
+def approved(ctx: Context, name: str) -> None:
+    """AwsError for a version that is not to be deployed (API_CreateModelPackage, ModelApprovalStatus)."""
+    package = ctx.store(Registry).packages.get(name)
+    status = (package or {}).get("ModelApprovalStatus", "Approved")
+    if status != "Approved":
+        raise AwsError("ValidationException", f"Model package {name} is {status}: a version must be Approved to be deployed.")
+
+
 def _user(ctx: Context) -> dict[str, Any]:
     return {"IamIdentity": {"Arn": f"arn:aws:iam::{ctx.account}:root", "PrincipalId": ctx.account}}
 
@@ -121,8 +129,14 @@ def delete_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[str
 @handles("sagemaker", "CreateModelPackage", executes=False)
 def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group_name, name, registry = params.get("ModelPackageGroupName"), params.get("ModelPackageName"), ctx.store(Registry)
-    if bool(group_name) == bool(name):
-        raise AwsError("ValidationException", "Exactly one of ModelPackageName and ModelPackageGroupName must be provided.")
+    if group_name and name:
+        words = "Both ModelPackageName and ModelPackageGroupName are provided in the input. Cannot determine which one to use."
+        raise AwsError("ValidationException", words)
+    if not group_name and not name:
+        raise AwsError("ValidationException", "Missing ARN.")
+    if group_name and params.get("Tags") and not ctx.moto_answers:
+        words = "Tags are not supported in Model Package versions. Please add them to the Model Package Group"
+        raise AwsError("ValidationException", words)
     with registry.lock:
         token = params.get("ClientToken")
         if token in registry.tokens:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import tags
+from . import model_packages, tags
 from .registry import AwsError, Context, handles
 
 _FORGOTTEN = ("EnableNetworkIsolation", "InferenceExecutionConfig")
@@ -32,6 +32,8 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             raise AwsError("ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both.")
         if not container.get("Image") and not container.get("ModelPackageName"):
             raise AwsError("ValidationException", "A container needs an Image or a ModelPackageName.")
+        if container.get("ModelPackageName") and not ctx.moto_answers:
+            model_packages.approved(ctx, container["ModelPackageName"])
     if not ctx.moto_answers and _exists(ctx, name):  # moto replaces
         raise AwsError("ValidationException", f'Cannot create already existing model "{_arn(ctx, name)}".')
     answer = ctx.moto("sagemaker", "CreateModel", params)

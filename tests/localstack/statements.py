@@ -12,7 +12,14 @@ import msgspec
 
 SUBJECTS = {
     "endpoints": "Endpoints",
+    "deployments": "Deployments of endpoints",
+    "metrics": "Metrics and alarms",
     "training": "Training jobs",
+    "processing": "Processing jobs",
+    "transform": "Batch transform",
+    "tuning": "Hyperparameter tuning",
+    "pipelines": "Pipelines",
+    "registry": "Model registry",
 }
 Clock = Literal["instant", "manual"]
 

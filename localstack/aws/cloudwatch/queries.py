@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..registry import AwsError, Context, handles
@@ -12,6 +12,7 @@ from . import reading, sagemaker
 from .expressions import Refused, evaluate
 from .statistics import BASIC
 
+_OLDEST, _NEWEST = timedelta(days=14), timedelta(hours=2)  # of a datapoint that is put
 _MOST = 100_800  # datapoints a GetMetricData answer
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 
@@ -20,10 +21,22 @@ _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 def put_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """moto's, with the stack's time for what brings none."""
     data = params.get("MetricData") or []
+    if not ctx.moto_answers:
+        _check_times(ctx, data)
     if ctx.clock.mode != "manual" or all("Timestamp" in datum for datum in data):
         return ctx.forward()
     timed = [{"Timestamp": ctx.clock.now(), **datum} for datum in data]
     return ctx.moto("cloudwatch", "PutMetricData", {**params, "MetricData": timed})
+
+
+def _check_times(ctx: Context, data: list[dict[str, Any]]) -> None:
+    now = ctx.clock.now()
+    for number, datum in enumerate(data, 1):
+        if not now - _OLDEST <= datum.get("Timestamp", now) <= now + _NEWEST:
+            words = (
+                f"The parameter MetricData.member.{number}.Timestamp must specify a time within the past two weeks and the next two hours."
+            )
+            raise AwsError("InvalidParameterValue", words)
 
 
 @handles("cloudwatch", "GetMetricData")
@@ -46,7 +59,7 @@ def get_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("cloudwatch", "GetMetricStatistics")
 def get_metric_statistics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     plain, extended = params.get("Statistics") or [], params.get("ExtendedStatistics") or []
-    if params["Namespace"] != sagemaker.NAMESPACE and not extended:
+    if _has_moto(params["Namespace"]) and not extended:
         return ctx.forward()
     if bool(plain) == bool(extended):
         wrong = "Must specify either Statistics or ExtendedStatistics" + (", not both" if plain else "")
@@ -174,9 +187,14 @@ def _is_motos(query: Mapping[str, Any]) -> bool:
     """A plain statistic of what was put, a bare id, Metrics Insights, or what moto refuses."""
     if "MetricStat" in query:
         stat = query["MetricStat"]
-        return stat["Stat"] in BASIC and stat["Metric"]["Namespace"] != sagemaker.NAMESPACE
+        return stat["Stat"] in BASIC and _has_moto(stat["Metric"]["Namespace"])
     text = query.get("Expression", "")
     return not text or text.startswith("SELECT") or bool(_ID.fullmatch(text))
+
+
+def _has_moto(namespace: str) -> bool:
+    """Namespaces whose metrics moto makes, as S3's; of what was put moto reads other dimensions than those that were asked for."""
+    return namespace.startswith("AWS/") and namespace != sagemaker.NAMESPACE
 
 
 def _has(metric: Mapping[str, Any], wanted: Mapping[str, str | None]) -> bool:

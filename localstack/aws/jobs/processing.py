@@ -13,7 +13,7 @@ from . import listing, s3
 from .contract import ROOT, resources
 from .logs import Metrics
 from .record import Job, Jobs
-from .runner import argv, contain, program_of, start, verdict
+from .runner import JobFailed, argv, contain, program_of, start, verdict
 
 _ECHOED = (
     *("ProcessingInputs", "ProcessingOutputConfig", "ProcessingResources", "StoppingCondition", "AppSpecification", "Environment"),
@@ -94,14 +94,21 @@ def process(ctx: Context, job: Job, container: Container) -> None:
     ended = contain(ctx, job, container, command, {**variables, **(params.get("Environment") or {})}, metrics=Metrics(()))
     if ended.why == "reset":
         return None
-    message = container.host("output/message")
-    job.exit_message = message.read_text(errors="replace")[:_MESSAGE] if message.is_file() else None
+    job.exit_message = _message(container)
     verdict(ended, container.host("output/failure"))
     if ended.why == "itself":
         job.moves("Uploading", "Uploading outputs", now())
         _deliver(storage, params, container)
         return job.ends("Completed", "Completed", "Processing job completed", now())
     return job.ends("Stopped", "Stopped" if ended.why == "stopped" else "MaxRuntimeExceeded", "Processing job stopped", now())
+
+
+def _message(container: Container) -> str | None:
+    path = container.host("output/message")
+    try:
+        return path.read_bytes().decode()[:_MESSAGE] if path.is_file() else None
+    except UnicodeDecodeError as error:
+        raise JobFailed(f"ClientError: /opt/ml/output/message is not UTF-8: {error}") from error
 
 
 def _fetch(storage: Any, item: dict[str, Any], container: Container) -> None:
@@ -117,7 +124,7 @@ def _deliver(storage: Any, params: dict[str, Any], container: Container) -> None
     for item in _outputs(params):
         output = item.get("S3Output")
         if output and "LocalPath" in output and not item.get("AppManaged"):
-            s3.upload(storage, container.host(output["LocalPath"]), output["S3Uri"])
+            s3.upload(storage, container.host(output["LocalPath"]), output["S3Uri"], links=False)
 
 
 @handles("sagemaker", "DescribeProcessingJob")

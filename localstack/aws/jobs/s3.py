@@ -63,9 +63,9 @@ def read(client: Any, uri: str) -> bytes:
     return content
 
 
-def upload(client: Any, folder: Path, uri: str) -> int:
-    """Every file below the folder, under the URI; the number of files."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+def upload(client: Any, folder: Path, uri: str, *, links: bool = True) -> int:
+    """Every file below the folder, under the URI; the number of files. Of a symbolic link what it leads to, or nothing."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and (links or not path.is_symlink()))
     for path in files:
         put(client, f"{uri.rstrip('/')}/{path.relative_to(folder).as_posix()}", path)
     return len(files)

@@ -213,10 +213,12 @@ def _model(work: Work) -> None:
 
 
 def _register(work: Work) -> None:
-    group = work.arguments.get("ModelPackageGroupName")
-    if group and not model_packages.has_group(work.ctx, group):  # the step makes the group that it names
-        create(work.ctx, "CreateModelPackageGroup", {"ModelPackageGroupName": group})
-    arn = create(work.ctx, "CreateModelPackage", work.arguments)["ModelPackageArn"]
+    group, request = work.arguments.get("ModelPackageGroupName"), dict(work.arguments)
+    if group:
+        tags = {"Tags": request.pop("Tags")} if "Tags" in request else {}
+        if not model_packages.has_group(work.ctx, group):  # the step makes the group that it names; its tags are the group's
+            create(work.ctx, "CreateModelPackageGroup", {"ModelPackageGroupName": group, **tags})
+    arn = create(work.ctx, "CreateModelPackage", request)["ModelPackageArn"]
     work.run.metadata = {"RegisterModel": {"Arn": arn}}
     work.run.properties = model_packages.describe_model_package(work.ctx, {"ModelPackageName": arn}) or {}
 
