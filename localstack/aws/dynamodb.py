@@ -72,7 +72,8 @@ def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         names = [table.hash_key_attr, *([table.range_key_attr] if table.range_key_attr else [])]
         if not set(names) <= set(key):
             return ctx.forward()  # which refuses it
-        return _forward_whole(ctx, table, [*(DynamoType(key[name]) for name in names), None][:2], updates="UpdateExpression" in params)
+        places = [*(DynamoType(key[name]) for name in names), None][:2]
+        return _updated(_forward_whole(ctx, table, places, updates="UpdateExpression" in params), params, names)
 
 
 def _forward_whole(ctx: Context, table: Any, places: Sequence[DynamoType | None], *, updates: bool) -> dict[str, Any]:
@@ -120,6 +121,13 @@ def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
         until = item.attrs.get(field)
         if until is not None and until.type == "N" and 0 < now - float(until.value) < _OLDEST.total_seconds():
             table.delete_item(item.hash_key, item.range_key)
+
+
+def _updated(answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]) -> dict[str, Any]:
+    """Of a new item moto tells the key as updated, which nothing can update."""
+    if params.get("ReturnValues") != "UPDATED_NEW" or "Attributes" not in answer:
+        return answer
+    return {**answer, "Attributes": {name: value for name, value in answer["Attributes"].items() if name not in key}}
 
 
 def _put_back(table: Any, places: Sequence[DynamoType | None], before: Any) -> None:

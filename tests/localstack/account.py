@@ -169,6 +169,35 @@ class Account(jobkit.Aws):
         """What that job stored: the files of its model.tar.gz."""
         return self.members(self.trained["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://bucket/"))
 
+    # queries
+
+    @cached_property
+    def database(self):
+        self.glue.create_database(DatabaseInput={"Name": "db"})
+        return "db"
+
+    def query(self, sql, **more):
+        """The id of a query that has been started in db; results go below s3://bucket/results/."""
+        settings = {"QueryExecutionContext": {"Database": "db"}, "ResultConfiguration": {"OutputLocation": "s3://bucket/results/"}}
+        return self.athena.start_query_execution(QueryString=sql, **{**settings, **more})["QueryExecutionId"]
+
+    def ended(self, identity):
+        """The execution, or None while it goes on."""
+        execution = self.athena.get_query_execution(QueryExecutionId=identity)["QueryExecution"]
+        return None if execution["Status"]["State"] in ("QUEUED", "RUNNING") else execution
+
+    def executed(self, sql, **more):
+        identity = self.query(sql, **more)
+        return until(lambda: self.ended(identity))
+
+    def rows(self, sql, **more):
+        """The rows as text, without the header of a SELECT."""
+        execution = self.executed(sql, **more)
+        assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"].get("StateChangeReason")
+        results = self.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])["ResultSet"]["Rows"]
+        lines = [tuple(cell.get("VarCharValue") for cell in row["Data"]) for row in results]
+        return lines[1:] if execution.get("StatementType") == "DML" else lines
+
 
 def archive(files):
     data = io.BytesIO()

@@ -20,6 +20,14 @@ SUBJECTS = {
     "tuning": "Hyperparameter tuning",
     "pipelines": "Pipelines",
     "registry": "Model registry",
+    "features": "Feature Store",
+    "athena": "Athena",
+    "glue": "Glue's catalog",
+    "streams": "Kinesis and Firehose",
+    "storage": "S3",
+    "tables": "DynamoDB",
+    "search": "Search and experiments",
+    "identity": "Identities, rights, tags",
 }
 Clock = Literal["instant", "manual"]
 
