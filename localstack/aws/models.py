@@ -27,6 +27,8 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     containers = [*([params["PrimaryContainer"]] if params.get("PrimaryContainer") else []), *(params.get("Containers") or [])]
     if not containers:
         raise AwsError("ValidationException", "Request must contain either PrimaryContainer or Containers.")
+    if not ctx.moto_answers:
+        _served(containers)
     for container in containers:
         if "ModelDataUrl" in container and "ModelDataSource" in container:
             raise AwsError("ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both.")
@@ -40,6 +42,14 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     ctx.store(Models).more[name] = {key: params[key] for key in _FORGOTTEN if key in params}
     tags.put(ctx, answer["ModelArn"], params.get("Tags"))
     return answer
+
+
+def _served(containers: list[dict[str, Any]]) -> None:
+    """AwsError for what no endpoint and no transform job here would serve: it is said before they fail."""
+    if len(containers) > 1:
+        raise AwsError("ValidationException", f"The local stack serves models of one container, not of {len(containers)}.")
+    if any(container.get("Mode") == "MultiModel" for container in containers):
+        raise AwsError("ValidationException", "The local stack does not serve multi-model endpoints: leave Mode MultiModel out.")
 
 
 def _exists(ctx: Context, name: str) -> bool:

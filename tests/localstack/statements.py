@@ -28,6 +28,7 @@ SUBJECTS = {
     "tables": "DynamoDB",
     "search": "Search and experiments",
     "identity": "Identities, rights, tags",
+    "others": "Other services, and models of several containers",
 }
 Clock = Literal["instant", "manual"]
 

@@ -151,6 +151,9 @@ def test_motos_reset_forgets_what_we_keep_too(aws):
 MADE_UP = {
     ("glue", "start_job_run"): {"JobName": "copy"},
     ("lambda", "invoke"): {"FunctionName": "tick"},
+    ("stepfunctions", "start_execution"): {"stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:nightly"},
+    ("comprehend", "detect_sentiment"): {"Text": "good", "LanguageCode": "en"},
+    ("ec2", "run_instances"): {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1},
 }
 
 

@@ -49,6 +49,10 @@ def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, An
     destination = next((params[key] for key in _DESTINATIONS if key in params), None)
     if destination is not None:
         _check(destination)
+    elif not ctx.moto_answers:
+        raise AwsError(
+            "NotImplemented", "the local AWS stack's Firehose delivers to S3 alone: give ExtendedS3DestinationConfiguration", 501
+        )
     source = params.get("KinesisStreamSourceConfiguration", {}).get("KinesisStreamARN")
     if source is not None:
         _shards(ctx, source)  # InvalidArgumentException when there is none

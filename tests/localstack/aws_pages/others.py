@@ -1,0 +1,85 @@
+"""Models of several containers, and services that others build upon."""
+
+import json
+
+from isthmus.tests.localstack.account import TOY
+from isthmus.tests.localstack.jobkit import ROLE, until
+from isthmus.tests.localstack.statements import Page, guide, promises
+
+TEMPLATE = {
+    "Resources": {
+        "Group": {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "from-a-template"}},
+    }
+}
+
+
+@promises(
+    "Containers of a model are an inference pipeline: each gets what the one before answered.",
+    guide("Inference pipelines", "inference-pipelines"),
+    differs="refused at the model's creation by name",
+)
+def containers_are_a_pipeline(aws):
+    containers = [{"Image": TOY, "ModelDataUrl": aws.artifact}] * 2
+    assert aws.sm.create_model(ModelName=aws.fresh("model"), Containers=containers, ExecutionRoleArn=ROLE)
+
+
+@promises(
+    "Mode MultiModel serves every archive below a prefix by TargetModel.",
+    guide("Multi-model endpoints", "multi-model-endpoints"),
+    differs="refused at the model's creation by name",
+)
+def a_container_serves_many_models(aws):
+    container = {"Image": TOY, "ModelDataUrl": "s3://bucket/many/", "Mode": "MultiModel"}
+    assert aws.sm.create_model(ModelName=aws.fresh("model"), PrimaryContainer=container, ExecutionRoleArn=ROLE)
+
+
+@promises(
+    "StartExecution runs a state machine.",
+    Page("StartExecution", "step-functions/latest/apireference/API_StartExecution"),
+    differs="refused by name: moto says SUCCEEDED of any definition",
+)
+def a_state_machine_runs(aws):
+    states = {"StartAt": "Stop", "States": {"Stop": {"Type": "Fail"}}}
+    made = aws.stepfunctions.create_state_machine(name=aws.fresh("m"), definition=json.dumps(states), roleArn=ROLE)
+    execution = aws.stepfunctions.start_execution(stateMachineArn=made["stateMachineArn"])["executionArn"]
+    assert until(lambda: aws.stepfunctions.describe_execution(executionArn=execution))["status"] == "FAILED"
+
+
+@promises("Invoke runs a function.", Page("Invoke", "lambda/latest/api/API_Invoke"), differs="refused by name")
+def a_function_runs(aws):
+    assert aws.client("lambda").invoke(FunctionName="f")
+
+
+@promises(
+    "CloudFormation makes SageMaker's resources.",
+    Page("AWS::SageMaker::ModelPackageGroup", "AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelpackagegroup"),
+    differs="not yet: moto's own is made, which nothing here sees",
+)
+def a_template_makes_resources(aws):
+    aws.cloudformation.create_stack(StackName=aws.fresh("stack"), TemplateBody=json.dumps(TEMPLATE))
+    assert aws.sm.describe_model_package_group(ModelPackageGroupName="from-a-template")
+
+
+@promises(
+    "A message that was received is hidden for its visibility timeout.",
+    Page("Amazon SQS visibility timeout", "AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout"),
+)
+def a_received_message_is_hidden(aws):
+    url = aws.sqs.create_queue(QueueName=aws.fresh("queue"))["QueueUrl"]
+    aws.sqs.send_message(QueueUrl=url, MessageBody="hello")
+    assert [message["Body"] for message in aws.sqs.receive_message(QueueUrl=url, VisibilityTimeout=60)["Messages"]] == ["hello"]
+    assert aws.sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages", []) == []
+
+
+@promises(
+    "Lines of a log stream are in the order of their time.",
+    Page("GetLogEvents", "AmazonCloudWatchLogs/latest/APIReference/API_GetLogEvents"),
+)
+def lines_are_in_their_order(aws):
+    aws.logs.create_log_group(logGroupName="/own")
+    aws.logs.create_log_stream(logGroupName="/own", logStreamName="s")
+    now = int(aws.stack.now().timestamp() * 1000)
+    events = [{"timestamp": now + number, "message": str(number)} for number in range(3)]
+    aws.logs.put_log_events(logGroupName="/own", logStreamName="s", logEvents=events)
+    told = aws.logs.get_log_events(logGroupName="/own", logStreamName="s", startFromHead=True)["events"]
+    assert [event["message"] for event in told] == ["0", "1", "2"]
