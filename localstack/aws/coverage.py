@@ -61,7 +61,6 @@ MADE_UP: dict[str, frozenset[str]] = {
     "glue": _words("CreateSession StartCrawler StartJobRun StartTrigger StartWorkflowRun"),
     "application-autoscaling": _words("PutScheduledAction"),
     "batch": _words("SubmitJob"),
-    "bedrock-runtime": _words("Converse InvokeModel"),
     "codebuild": _words("StartBuild"),
     "comprehend": _words("DetectKeyPhrases DetectPiiEntities DetectSentiment StartFlywheelIteration"),
     "datasync": _words("StartTaskExecution"),
@@ -85,7 +84,6 @@ MADE_UP: dict[str, frozenset[str]] = {
     "ssm": _words("SendCommand"),
     "stepfunctions": _words("StartExecution StartSyncExecution"),
     "textract": _words("DetectDocumentText StartDocumentAnalysis StartDocumentTextDetection"),
-    "timestream-query": _words("Query"),
     "transcribe": _words("StartMedicalTranscriptionJob StartTranscriptionJob"),
 }
 # family -> what executes otherwise than the provider's own, which is not published

@@ -25,7 +25,7 @@ def _arn(ctx: Context, name: str) -> str:
 def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["ModelName"]
     containers = [*([params["PrimaryContainer"]] if params.get("PrimaryContainer") else []), *(params.get("Containers") or [])]
-    if not containers:
+    if not containers and not ctx.moto_answers:
         raise AwsError("ValidationException", "Request must contain either PrimaryContainer or Containers.")
     if not ctx.moto_answers:
         _served(containers)
