@@ -1,12 +1,16 @@
 """Commands as a user runs them: in this process, where that is enough, or in one of their own, where signals are sent."""
 
+import atexit
 import contextlib
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import NamedTuple
 
 from isthmus.cli.console import Console
@@ -81,10 +85,18 @@ def create(folder, *, example=None):
 
 
 def made(folder, *, train=False):
-    """The starter with its events and views; with `train`, with its model."""
+    """The starter with its events and views; with `train`, with its model. Made once a process, and copied."""
+    return shutil.copytree(_starter(train=train), folder)
+
+
+@cache
+def _starter(*, train):
+    folder = Path(mkdtemp(prefix="isthmus-starter-")) / "shop"
+    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
+    if train:
+        isthmus(made(folder), "train", "models/history.yaml")
+        return folder
     create(folder)
     for command in ("apply", "ingest", "materialize"):
         isthmus(folder, command)
-    if train:
-        isthmus(folder, "train", "models/history.yaml")
     return folder

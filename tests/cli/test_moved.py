@@ -9,28 +9,31 @@ import subprocess
 
 import pytest
 
-from isthmus.tests.cli.running import isthmus, made
+from isthmus.tests.cli.running import create, isthmus
 
 pytestmark = pytest.mark.slow
 
 SLOTS = '{"visitor_id": "v1", "item_id": [1, 2, 3], "slots": 3}'
+ROWS = (["apply"], ["ingest"], ["materialize"])
+
+
+@pytest.fixture(scope="module")
+def taken_down(tmp_path_factory):
+    """Trained and deployed once, taken down to rows and files, moved; the old place is a file, so nothing can be read or made there."""
+    old, new = tmp_path_factory.mktemp("old") / "shop", tmp_path_factory.mktemp("new") / "place"
+    create(old)
+    for command in (*ROWS, ["train", "models/history.yaml"], ["deploy", "home"], ["destroy", "--yes"], *ROWS):
+        isthmus(old, *command)
+    old.rename(new)
+    old.write_text("gone")
+    return new, os.fsencode(old)
 
 
 @pytest.fixture
-def moved(tmp_path):
-    """Trained and deployed once, taken down to rows and files, moved; the old place is a file, so nothing can be read or made there."""
-    new = tmp_path / "new" / "place"
-    (tmp_path / "old").mkdir()
-    old = made(tmp_path / "old" / "shop", train=True)
-    isthmus(old, "deploy", "home")
-    isthmus(old, "destroy", "--yes")
-    isthmus(old, "apply")
-    isthmus(old, "ingest")
-    isthmus(old, "materialize")
-    new.parent.mkdir()
-    old.rename(new)
-    old.write_text("gone")
-    yield new, os.fsencode(old)
+def moved(taken_down, tmp_path):
+    """A copy of its own for a test, and where it all began."""
+    new = shutil.copytree(taken_down[0], tmp_path / "new" / "place")
+    yield new, taken_down[1]
     isthmus(new, "destroy", "--yes", ok=False)
 
 
