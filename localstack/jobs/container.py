@@ -16,7 +16,17 @@ import msgspec
 from ..downloads import place
 from . import namespace
 
-_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE")  # of the stack's environment
+_INHERITED = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "PYTHONPYCACHEPREFIX",
+    "VIRTUAL_ENV",
+    "SSL_CERT_FILE",
+)  # of the stack's environment
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):

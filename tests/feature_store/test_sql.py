@@ -224,3 +224,8 @@ def as_known(sources, description):
 def test_every_target_can_say_the_as_known_check_of_the_example(adapter):
     for sql in as_known(view_sources(example()), example()):
         assert sql_of(adapter).check(sql) == (), sql
+
+
+def test_a_tree_is_its_callers_own_however_often_a_text_is_read():
+    parse("SELECT a AS b FROM t").set("expressions", [])
+    assert [output.alias for output in parse("SELECT a AS b FROM t").selects] == ["b"]
