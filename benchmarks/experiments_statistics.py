@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from isthmus.experiments import split
-from isthmus.experiments.inference import Horizon, information
+from isthmus.experiments.inference import Horizon, counting
 from isthmus.experiments.looks import bounds
 from isthmus.experiments.ratio import points
 from isthmus.experiments.sizing import planned_units
@@ -34,6 +34,7 @@ def main() -> None:
     started = time.process_time()
     single(arguments.runs)
     several(arguments.runs)
+    acting(arguments.runs)
     crept(arguments.runs)
     sized(arguments.runs)
     splits(arguments.runs)
@@ -108,10 +109,51 @@ def walk(kind, runs, effect, seed):
     return np.array(walks)
 
 
+def acting(runs):
+    """Clicks of impressions of units that come look by look and all go on acting: the information grows faster than the units."""
+    print(f"\n% of {runs:,} A/A called at some of {LOOKS} planned looks, {PART} new units an arm each, who all go on acting (goal: 6.0)")
+    print(f"  {'people':<12} {'as units':>9} {'as known':>9}   part of the information at a half of the units")
+    for seed, (name, likely) in enumerate({"alike": (2000, 8000), "in between": (10, 40), "unlike": (1, 4)}.items()):
+        random = np.random.default_rng(600 + seed)
+        walks = [acted(random, number, likely) for number in [min(250, runs - begun) for begun in range(0, runs, 250)]]
+        of_z, spreads = (np.concatenate(part) for part in zip(*walks, strict=True))
+        known = tuple((1 / spreads).mean(0).tolist())
+        limits = [
+            [
+                Horizon(inference="planned", units=n, planned=PLANNED[-1], looks=PLANNED[: at + 1], information=of[: at + 1]).multiple()
+                for at, n in enumerate(PLANNED)
+            ]
+            for of in ((), known)
+        ]
+        cries = [100 * (np.abs(of_z) > np.array(limit)).any(1).mean() for limit in limits]
+        print(f"  {name:<12} {cries[0]:>9.2f} {cries[1]:>9.2f}   {known[LOOKS // 2 - 1] / known[-1]:.2f}")
+
+
+def acted(random, runs, likely):
+    """z at each look, and the variance of the logarithms of both rates, of A/A tests."""
+    sides = [side_acted(random, runs, likely) for _ in range(2)]
+    (control, of_control), (treatment, of_treatment) = ((rates, variances) for rates, variances in sides)
+    return (treatment - control) / np.sqrt(of_control + of_treatment), of_control / control**2 + of_treatment / treatment**2
+
+
+def side_acted(random, runs, likely):
+    """The rate and its variance at each look."""
+    shape = runs, LOOKS * PART
+    clicks, shown, rate = np.zeros(shape), np.zeros(shape), random.beta(*likely, shape)
+    looks = []
+    for there in range(PART, LOOKS * PART + 1, PART):
+        came = random.poisson(3, (runs, there))
+        shown[:, :there] += came
+        clicks[:, :there] += random.binomial(came, rate[:, :there])
+        ratio = clicks.sum(1) / shown.sum(1)
+        looks.append((ratio, ((clicks - ratio[:, None] * shown) ** 2).sum(1) / shown.sum(1) ** 2))
+    return tuple(np.stack(part, 1) for part in zip(*looks, strict=True))
+
+
 def crept(runs):
     """Looks that add less than 0.1 % of the plan have the bound of the look before: what that costs where somebody looks all the time."""
     looks = np.arange(500, 10_001, 2)
-    counted = np.array(information(looks.tolist(), 10_000))
+    counted = looks[counting(looks.tolist(), 10_000)] / 10_000
     bound = np.array(bounds(counted.tolist()))[np.searchsorted(counted, looks / 10_000, "right") - 1]
     random = np.random.default_rng(300)
     cried = 0

@@ -1,7 +1,8 @@
 """What looking several times costs: bounds that spend 5 % over planned looks, and the power that is left. Pure, NumPy.
 
 Spending by O'Brien and Fleming's function for two sides, 4 - 4 Phi(z(1 - alpha/4) / sqrt(t)) (Lan, DeMets 1983). The probabilities are
-integrals over the values that have crossed no bound yet, look by look (Armitage, McPherson, Rowe 1969), on a grid.
+integrals over the values that have crossed no bound yet, look by look (Armitage, McPherson, Rowe 1969), on a grid. How alike two looks
+are follows from the information, which may grow otherwise than what the spending goes by (Lan, DeMets 1989).
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ def spent(t: float, *, alpha: float = 0.05) -> float:
     return 4 - 4 * _NORMAL.cdf(_NORMAL.inv_cdf(1 - alpha / 4) / math.sqrt(min(t, 1.0))) if t > 0 else 0.0
 
 
-def bounds(times: Sequence[float], *, alpha: float = 0.05) -> list[float]:
-    """Of |z| at each look. `times`: the parts of the planned information that are there, rising; the last may be above 1."""
-    return _walk(times, None, 0.0, alpha)[0]
+def bounds(times: Sequence[float], *, alpha: float = 0.05, information: Sequence[float] = ()) -> list[float]:
+    """Of |z| at each look. `times`: the parts of the plan that are there, rising; the last may be above 1.
+
+    `information`: one over the variance at each look, rising, in any unit; empty: it grows as `times` does.
+    """
+    return _walk(times, None, 0.0, alpha, information or times)[0]
 
 
 def power(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float:
     """How likely a bound is crossed when z at full information has the mean `drift`."""
-    return _walk(times, bounds(times, alpha=alpha), drift, alpha)[1]
+    return _walk(times, bounds(times, alpha=alpha), drift, alpha, times)[1]
 
 
 def cost_of_looks(looks: int, *, alpha: float = 0.05, single: float = 0.8) -> float:
@@ -39,25 +43,27 @@ def cost_of_looks(looks: int, *, alpha: float = 0.05, single: float = 0.8) -> fl
     return single - power([look / looks for look in range(1, looks + 1)], drift=drift, alpha=alpha)
 
 
-def _walk(times: Sequence[float], limits: Sequence[float] | None, drift: float, alpha: float) -> tuple[list[float], float]:
+def _walk(
+    times: Sequence[float], limits: Sequence[float] | None, drift: float, alpha: float, information: Sequence[float]
+) -> tuple[list[float], float]:
     """Bounds and the probability of crossing one. Where `limits` is None, each is set so that what may be spent by then is."""
-    crossed, before = 0.0, 0.0
+    crossed, before, paid = 0.0, 0.0, 0.0
     used: list[float] = []
     density: Floats = np.zeros(0)
     grid: Floats = np.zeros(0)
-    for look, t in enumerate(times):
-        wide = math.sqrt(t)
-        points = np.linspace(-_REACH * wide, _REACH * wide, _STEPS) + drift * t
+    for look, (t, known) in enumerate(zip(times, information, strict=True)):
+        wide = math.sqrt(known)
+        points = np.linspace(-_REACH * wide, _REACH * wide, _STEPS) + drift * known
         if look == 0:
-            now = _bell(points - drift * t, wide)
+            now = _bell(points - drift * known, wide)
         else:
-            step = math.sqrt(t - before)
-            now = _bell(points[:, None] - grid[None, :] - drift * (t - before), step) @ (density * (grid[1] - grid[0]))
-        limit = limits[look] * wide if limits is not None else _limit(points, now, spent(t, alpha=alpha) - spent(before, alpha=alpha))
+            step = math.sqrt(known - before)
+            now = _bell(points[:, None] - grid[None, :] - drift * (known - before), step) @ (density * (grid[1] - grid[0]))
+        limit = limits[look] * wide if limits is not None else _limit(points, now, spent(t, alpha=alpha) - paid)
         outside = 1 - _inside(points, now, limit) - crossed
         crossed += max(outside, 0.0)
         used.append(limit / wide)
-        density, grid, before = _kept(points, now, limit), points, t
+        density, grid, before, paid = _kept(points, now, limit), points, known, spent(t, alpha=alpha)
     return used, crossed
 
 

@@ -108,6 +108,15 @@ def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
     return math.log(treatment.value / control.value), spread
 
 
+def known(arms: Mapping[str, Sums]) -> float | None:
+    """One over the variance of the logarithms of the arms' rates, added. None: a rate is not positive, or nothing varies."""
+    of = points(arms).values()
+    if not all(point.value > 0 for point in of):
+        return None
+    spread = sum(point.variance / point.value**2 for point in of)
+    return 1 / spread if spread > 0 else None
+
+
 def standard_error(control: Point, treatment: Point) -> float:
     return math.sqrt(control.variance + treatment.variance)
 

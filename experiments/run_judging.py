@@ -15,7 +15,7 @@ from .assessment import Compared, Told, compared, decide, tell
 from .guardrails import Arm, guard
 from .inference import ONCE, TUNED_FOR, Horizon
 from .multiple_tests import holm
-from .ratio import Difference, Point, interval, points
+from .ratio import Difference, Point, interval, known, points
 from .run_cells import RunCells
 from .run_figures import DayEffect, Effect, MetricArms, Range, Role, Segments, Trend, ranged
 from .run_looks import Looks
@@ -82,35 +82,44 @@ def _saved(arms: Mapping[str, Sums]) -> float:
     return min((pair.saved for pair in pairs), default=0.0)
 
 
-def horizon(experiment: Experiment, looks: Looks, units: int, moment: datetime) -> Horizon:
-    """Of a plan that is not sized yet the bound is infinite: nothing has been spent of it."""
-    if experiment.plan is None:
+def horizon(plain: Plain, looks: Looks, name: str, arms: Mapping[str, Sums], *, units: int, moment: datetime) -> Horizon:
+    """Of a metric. Of a plan that is not sized yet the bound is infinite: nothing has been spent of it."""
+    if plain.experiment.plan is None:
         return Horizon(inference="always", units=units)
     if looks.planned is None:
         return Horizon(inference="planned", units=units, planned=TUNED_FOR, looks=(0,))
-    return Horizon(inference="planned", units=units, planned=looks.planned, looks=(*looks.before(moment), units))
+    before = looks.before(moment)
+    known_at = [*(looks.information.get(look.until, {}).get(name) for look in before), known(arms)]
+    information = tuple(at for at in known_at if at)
+    return Horizon(
+        inference="planned",
+        units=units,
+        planned=looks.planned,
+        looks=(*(look.units for look in before), units),
+        information=information if len(information) == len(known_at) else (),  # looks of an older version do not say it
+    )
 
 
-def effects(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Horizon) -> tuple[Effect, ...]:
+def effects(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[str, Horizon]) -> tuple[Effect, ...]:
     return (*_deciding(plain, sums, at), *_guarded(plain, sums, at), *_told(plain, sums))
 
 
-def _deciding(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Horizon) -> Iterator[Effect]:
+def _deciding(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[str, Horizon]) -> Iterator[Effect]:
     names = plain.experiment.metric
     goals: dict[str, Goal] = {name: plain.metrics[name].goal for name in names}
-    for tested in decide({name: sums[name] for name in names}, goals, dict.fromkeys(names, at)):
+    for tested in decide({name: sums[name] for name in names}, goals, at):
         effect = _effect(tested.metric, tested.arm, "decides", plain, tested.difference)
         once = ranged(tested.once.relative) if tested.once else None
         yield replace(effect, once=once, level=tested.level, side=tested.side, saved=tested.saved)
 
 
-def _guarded(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Horizon) -> Iterator[Effect]:
+def _guarded(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[str, Horizon]) -> Iterator[Effect]:
     for guardrail in plain.experiment.guardrails:
         arms = sums[guardrail.metric]
         of = points(arms)
         control, *treatments = (Arm(name=name, sums=of_arm, point=of[name]) for name, of_arm in arms.items())
         for treatment in treatments:
-            guarded = guard(guardrail, control, treatment, at)
+            guarded = guard(guardrail, control, treatment, at[guardrail.metric])
             effect = _effect(guardrail.metric, treatment.name, "guardrail", plain, guarded.difference)
             bound = guarded.bound if effect.relative and effect.relative.low is not None else None
             yield replace(effect, guardrail=guardrail, bound=bound, judged=guarded.judged)
@@ -141,7 +150,7 @@ def _end_of_day(plain: Plain, cells: RunCells, looks: Looks, day: date) -> Itera
     ends = midnight(day + timedelta(days=1))
     arms = cells.at(plain.first, ends, plain.window)
     units = sum(of_arm.units for of_arm in arms.values())
-    multiple = horizon(plain.experiment, looks, units, ends).multiple() if units else 0.0
+    multiple = horizon(plain, looks, plain.first.name, arms, units=units, moment=ends).multiple() if units else 0.0
     for arm, pair in compared(arms).items():
         yield DayEffect(day=day.isoformat(), arm=arm, units=_of_both(arms, arm), relative=_relative(pair, multiple))
 

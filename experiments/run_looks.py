@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 import msgspec
 from msgspec.structs import replace
@@ -23,11 +24,15 @@ class Look(msgspec.Struct, frozen=True, array_like=True):
     units: int
 
 
-class Looks(StoredDocument, frozen=True, kw_only=True):
-    """`planned`: units of all arms that the smallest effect of the plan needs, by the first look that could tell. None: none yet."""
+class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
+    """`planned`: units of all arms that the smallest effect of the plan needs, by the first look that could tell. None: none yet.
+
+    `information`: by a look's `until` and metric, one over the variance of what it compared (ratio.known); looks of before do not say it.
+    """
 
     planned: int | None = None
     looks: tuple[Look, ...] = ()
+    information: dict[datetime, dict[str, float]] = {}
 
     @property
     def closed(self) -> Look | None:
@@ -39,20 +44,22 @@ class Looks(StoredDocument, frozen=True, kw_only=True):
         """As they were known then, with the plan's size."""
         return replace(self, looks=tuple(look for look in self.looks if look.until <= moment))
 
-    def before(self, moment: datetime) -> tuple[int, ...]:
-        """Units of the earlier looks."""
-        return tuple(look.units for look in self.looks if look.until < moment)
+    def before(self, moment: datetime) -> tuple[Look, ...]:
+        """The earlier looks."""
+        return tuple(look for look in self.looks if look.until < moment)
 
     def repeated(self, units: int) -> Look | None:
         """The look before, where so many units are no new one. None: it is new."""
         last = self.looks[-1] if self.looks else None
         return last if last is not None and not _is_new(units, last.units, self.planned) else None
 
-    def with_look(self, look: Look, planned: int | None) -> Looks:
+    def with_look(self, look: Look, planned: int | None, information: Mapping[str, float] = MappingProxyType({})) -> Looks:
         """The same data again are no new look, nor is what a look after it has seen."""
         after = replace(self, planned=self.planned or planned)
         last = self.looks[-1].units if self.looks else 0
-        return replace(after, looks=(*self.looks, look)) if _is_new(look.units, last, after.planned) else after
+        if not _is_new(look.units, last, after.planned):
+            return after
+        return replace(after, looks=(*self.looks, look), information=self.information | {look.until: dict(information)})
 
 
 def _is_new(units: int, last: int, planned: int | None) -> bool:

@@ -13,7 +13,7 @@ from ..errors import Invalid, NotFound, Refused
 from ..runtime import Project
 from ..storage import StateStore
 from ..times import midnight, utc_milliseconds
-from . import run_cells, run_judging, run_looks, run_store, runs, split, verdict
+from . import ratio, run_cells, run_judging, run_looks, run_store, runs, split, verdict
 from .conclusion import Age, Conclusion, Shown, conclude
 from .monitors import by_arm
 from .run_cells import Reading, RunCells
@@ -106,7 +106,8 @@ def _looked(plain: Plain, cells: RunCells, until: datetime, looks: Looks) -> Loo
     """With this look; of a look at an earlier time what was looked at later is not known."""
     sums = plain.sums(cells, until)
     units = _complete(sums[plain.first.name])
-    return looks.with_look(Look(until=until, units=units), run_judging.planned(plain.experiment, sums))
+    information = {name: known for name, arms in sums.items() if plain.role(name) != "also" and (known := ratio.known(arms))}
+    return looks.with_look(Look(until=until, units=units), run_judging.planned(plain.experiment, sums), information)
 
 
 def _complete(arms: Mapping[str, Sums]) -> int:
@@ -144,7 +145,8 @@ def _results(project: Project, on: _Basis) -> RunResults:
     plan, layer = plain.experiment.plan, on.run.definition.layer
     sums = plain.sums(cells, until)
     complete, a_day = _complete(sums[plain.first.name]), _a_day(cells, until)
-    effects = run_judging.effects(plain, sums, run_judging.horizon(plain.experiment, looks, complete, until))
+    horizons = {name: run_judging.horizon(plain, looks, name, arms, units=complete, moment=until) for name, arms in sums.items()}
+    effects = run_judging.effects(plain, sums, horizons)
     age = _age(on, a_day)
     of_segments = _by_segment(project, on)
     return RunResults(

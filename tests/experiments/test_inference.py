@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy.stats import multivariate_normal
 
-from isthmus.experiments.inference import Horizon, closing, information
+from isthmus.experiments.inference import Horizon, closing, counting
 from isthmus.experiments.looks import bounds, spent
 
 
@@ -37,7 +38,19 @@ def test_a_horizon_has_the_bound_of_its_last_look():
 
 def test_the_same_data_is_no_new_look():
     assert planned([200, 400, 400, 400]).multiple() == planned([200, 400]).multiple()
-    assert information([200, 200, 400, 400], 1000) == [0.2, 0.4]
+    assert counting([200, 200, 400, 400], 1000) == [0, 2]
+
+
+def test_looks_are_as_alike_as_their_information_and_spend_by_units():
+    """Units that go on acting: the information is the square of the units' part, so the looks are less alike, and the bounds wider."""
+    units = [200, 400, 600, 800, 1000]
+    alike = [replace(planned(units[:at]), information=tuple((n / 1000) ** 2 for n in units[:at])).multiple() for at in range(1, 6)]
+    assert alike[0] == pytest.approx(planned(units[:1]).multiple()), "nothing was looked at before"
+    assert all(mine > planned(units[: at + 2]).multiple() for at, mine in enumerate(alike[1:]))
+    assert crossing([(n / 1000) ** 2 for n in units], alike) == pytest.approx(0.05, abs=2e-5)
+    scaled = replace(planned(units), information=tuple(7 * n for n in units))
+    assert scaled.multiple() == pytest.approx(planned(units).multiple(), abs=1e-6), "its unit does not matter"
+    assert math.isfinite(replace(planned([200, 400]), information=(3.0, 2.0)).multiple()), "an estimate may fall"
 
 
 def test_after_the_look_that_ends_the_plan_nothing_is_decided():

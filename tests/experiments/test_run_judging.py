@@ -32,8 +32,9 @@ def judged(control, treatment, metric=BOUGHT, plan=PLAN):
     sums = {metric.name: {"control": control, "treatment": treatment}}
     units = control.units + treatment.units
     looks = Looks().with_look(Look(until=NOW, units=units), run_judging.planned(experiment, sums))
-    horizon = run_judging.horizon(experiment, looks, units, NOW)
-    (effect,) = run_judging.effects(Plain(experiment=experiment, metrics={metric.name: metric}), sums, horizon)
+    plain = Plain(experiment=experiment, metrics={metric.name: metric})
+    horizon = run_judging.horizon(plain, looks, metric.name, sums[metric.name], units=units, moment=NOW)
+    (effect,) = run_judging.effects(plain, sums, {metric.name: horizon})
     return effect, looks
 
 
