@@ -146,23 +146,30 @@ def read_segments(project: Project, run: FrozenRun, metrics: Sequence[Metric], o
 
 
 def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
-    """Everybody whom an endpoint's gateways served in the last 28 days, from the first exposure on; one arm, `all`.
+    """Everybody whom an endpoint's gateways served in the last 28 days, from the first exposure on; one arm, `all`. As exact as `read`.
 
     Invalid: it has served nobody.
     """
-    asked, since = Asked(metrics=(metric,), units=ENDPOINT_UNITS), moment.date() - _RECENT
-    days = {"since": since.isoformat(), "earliest": (since - (metric.before or timedelta())).isoformat()}
-    rows: list[dict[str, Any]] = []
-    if project.target.warehouse.observe(EXPOSURES.name) is not None:
-        sql = cells_sql(project.spec, asked.metrics, unit=project.spec.endpoints[endpoint].unit, units=asked.units)
-        until, known = counted(project.spec, asked.metrics, moment)
-        values = {"endpoint": endpoint, "until": until, **days} | parameters(asked.metrics, known=known, shifts={})
-        rows = project.target.warehouse.query(sql, values).to_pylist()
-    if not rows:
+    asked = Asked(metrics=(metric,), units=ENDPOINT_UNITS)
+    cells = _of_endpoint(project, endpoint, asked, moment)
+    if not cells.cells:
         raise Invalid(
             f"{endpoint} has served no units yet: nothing to plan with",
             remedy="--control 0.4% --units 8000/day, or a metric that the log has",
         )
+    shifts = _shifts(cells, asked.metrics)
+    return _of_endpoint(project, endpoint, replace(asked, shifts=shifts), moment) if shifts else cells
+
+
+def _of_endpoint(project: Project, endpoint: str, asked: Asked, moment: datetime) -> RunCells:
+    rows: list[dict[str, Any]] = []
+    if project.target.warehouse.observe(EXPOSURES.name) is not None:
+        since = moment.date() - _RECENT
+        before = max((metric.before for metric in asked.metrics if metric.before), default=timedelta())
+        until, known = counted(project.spec, asked.metrics, moment)
+        values = {"endpoint": endpoint, "until": until, "since": since.isoformat(), "earliest": (since - before).isoformat()}
+        sql = cells_sql(project.spec, asked.metrics, unit=project.spec.endpoints[endpoint].unit, units=asked.units)
+        rows = project.target.warehouse.query(sql, values | parameters(asked.metrics, known=known, shifts=asked.shifts)).to_pylist()
     return RunCells(arms=("all",), cells=tuple(cell(row, asked) for row in rows))
 
 

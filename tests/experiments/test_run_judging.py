@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from isthmus.errors import Invalid
@@ -113,3 +115,27 @@ def test_an_old_log_is_read_from_its_beginning_and_a_live_one_from_the_day_befor
     run = SimpleNamespace(at=datetime(2026, 11, 26, 1, tzinfo=UTC))
     assert runs.first_day(run, SimpleNamespace(now=NOW)) < date(2026, 3, 1)
     assert runs.first_day(run, SimpleNamespace(now=None)) == date(2026, 11, 25)
+
+
+class FarFromZero:
+    """A warehouse whose 1,000 units add ten million each, and differ by one; sums are of what is left of the shift that is asked for."""
+
+    values = np.arange(1000) % 2 + 1e7
+
+    def observe(self, _table):
+        return self
+
+    def query(self, _sql, asked):
+        y = self.values - asked["shift0"]
+        row = {"arm": "all", "other": "all", "segment": "", "first_day": "2026-02-01", "day": "2026-02-01", "units": len(y)}
+        return pa.Table.from_pylist([row | {"m0_y": float(y.sum()), "m0_yy": float((y * y).sum())}])
+
+
+def test_what_an_endpoint_did_is_asked_again_where_the_squares_of_large_values_lose_their_digits(monkeypatch):
+    monkeypatch.setattr(run_cells, "cells_sql", lambda *_, **__: "")
+    metric = Metric(name="revenue", kind="sum", numerator=Total(event="purchase", attribute="amount"))
+    spec = SimpleNamespace(now=None, objectives={}, endpoints={"ranker": SimpleNamespace(unit="visitor_id")})
+    project = SimpleNamespace(spec=spec, target=SimpleNamespace(warehouse=FarFromZero()))
+    sums = run_cells.read_endpoint(project, "ranker", metric, NOW).at(metric, NOW, None)["all"]
+    assert sums.covariance("y", "y") == pytest.approx(0.25, rel=2e-3)
+    assert sums.mean("y") == pytest.approx(1e7 + 0.5)
