@@ -224,6 +224,12 @@ def test_a_segment_is_of_one_value(shop):
     assert "segments[0]: age is a float, and a segment is of one value" in problem.message
 
 
+def test_results_by_model_version_are_refused_by_name(shop):
+    shop.edit(P, "segments:  [platform]", "segments:  [version]")
+    (problem,) = shop.problems()
+    assert "segments[0]: results by model version are not supported yet" in problem.message
+
+
 def test_a_bound_of_a_number_is_a_condition(shop):
     shop.edit(P, "gender: {type: string, required: false}", "age: {type: int, required: false}")
     shop.edit(P, "targeting: {country: [JP, TW], platform: {not: web}}", "targeting: {age: {min: 18, not: [20, 21]}}")
