@@ -53,10 +53,13 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         known = {variant.name: variant for variant in endpoint.fleet.all}
         missing = [item["VariantName"] for item in wanted if item["VariantName"] not in known]
         if missing:
-            names = ", ".join(missing)
+            absent = ", ".join(missing)
             raise checks.refused(
-                f'The variant name(s) "{names}" is/are not present within endpoint configuration "{endpoint.fleet.config.name}".'
+                f'The variant name(s) "{absent}" is/are not present within endpoint configuration "{endpoint.fleet.config.name}".'
             )
+        names = [item["VariantName"] for item in wanted]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise checks.refused(f'The variant name "{twice}" was non-unique within the request.')
         for item in wanted:
             _check(item, least=0 if backlog.settings(endpoint) else 1)
         describe.hide(ctx, endpoint)

@@ -49,21 +49,27 @@ def stop(ctx: Context, job: Job) -> None:
     job.stop.set()
 
 
-def page(jobs: list[Job], params: dict[str, Any]) -> tuple[list[Job], dict[str, str]]:
-    """The jobs that a List call asks for, sorted, and its NextToken."""
+def page(jobs: list[Job], params: dict[str, Any], *, by_status_last: bool = False) -> tuple[list[Job], dict[str, str]]:
+    """The jobs that a List call asks for, sorted, and its NextToken. `by_status_last`: of each page's jobs those with the status stay."""
     bounds = (
         ("CreationTimeAfter", lambda job, limit: job.created > limit),
         ("CreationTimeBefore", lambda job, limit: job.created < limit),
         ("LastModifiedTimeAfter", lambda job, limit: job.modified > limit),
         ("LastModifiedTimeBefore", lambda job, limit: job.modified < limit),
         ("NameContains", lambda job, part: part in job.name),
-        ("StatusEquals", lambda job, status: job.status == status),
     )
     for key, holds in bounds:
         if params.get(key) is not None:
             jobs = [job for job in jobs if holds(job, params[key])]
     jobs.sort(key=_SORT[params.get("SortBy", "CreationTime")], reverse=params.get("SortOrder") == "Descending")
-    return cut(jobs, params)
+    if by_status_last:
+        shown, token = cut(jobs, params)
+        return _with_status(shown, params), token
+    return cut(_with_status(jobs, params), params)
+
+
+def _with_status(jobs: list[Job], params: dict[str, Any]) -> list[Job]:
+    return [job for job in jobs if params.get("StatusEquals") in (None, job.status)]
 
 
 def cut(items: list[Any], params: dict[str, Any], most: int = 100) -> tuple[list[Any], dict[str, str]]:

@@ -178,5 +178,5 @@ def list_processing_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         optional = {"ProcessingEndTime": job.ended, "FailureReason": job.failure, "ExitMessage": job.exit_message}
         return {**found, **{key: value for key, value in optional.items() if value}}
 
-    jobs, token = listing.page(list(ctx.store(Jobs).processing.values()), params)
+    jobs, token = listing.page(list(ctx.store(Jobs).processing.values()), params, by_status_last=ctx.moto_answers)
     return {"ProcessingJobSummaries": [summary(job) for job in jobs], **token}

@@ -248,5 +248,5 @@ def list_training_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         }
         return {**found, "TrainingEndTime": job.ended} if job.ended else found
 
-    jobs, token = listing.page(list(ctx.store(Jobs).training.values()), params)
+    jobs, token = listing.page(list(ctx.store(Jobs).training.values()), params, by_status_last=True)  # API_ListTrainingJobs
     return {"TrainingJobSummaries": [summary(job) for job in jobs], **token}

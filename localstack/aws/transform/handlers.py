@@ -194,7 +194,7 @@ def stop_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListTransformJobs")
 def list_transform_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    jobs, token = listing.page(list(ctx.store(Jobs).transform.values()), params)
+    jobs, token = listing.page(list(ctx.store(Jobs).transform.values()), params, by_status_last=ctx.moto_answers)
     return {"TransformJobSummaries": [_summary(job) for job in jobs], **token}
 
 

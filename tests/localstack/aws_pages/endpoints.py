@@ -286,3 +286,11 @@ def endpoints_are_listed_by_name_and_status(aws):
 @promises("DescribeEndpoint of a name that nobody has says that it could not be found.", reference("DescribeEndpoint"))
 def what_is_not_there_is_not_described(aws):
     assert "ValidationException: Could not find endpoint" in refusal(aws.described, endpoint="nobodys")
+
+
+@promises("A request changes each variant once.", reference("DesiredWeightAndCapacity"))
+def a_variant_is_named_once(aws):
+    wanted = [{"VariantName": "blue", "DesiredWeight": weight} for weight in (1, 2)]
+    assert "non-unique" in refusal(
+        aws.sm.update_endpoint_weights_and_capacities, EndpointName=aws.split, DesiredWeightsAndCapacities=wanted
+    )

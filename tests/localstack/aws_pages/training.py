@@ -260,3 +260,19 @@ def jobs_are_listed(aws):
     listed = [job["TrainingJobName"] for job in aws.sm.list_training_jobs(StatusEquals="Completed")["TrainingJobSummaries"]]
     assert listed.index("trained") < listed.index(later)
     assert [job["TrainingJobName"] for job in aws.sm.list_training_jobs(NameContains="rained")["TrainingJobSummaries"]] == ["trained"]
+
+
+@promises(
+    "With MaxResults and StatusEquals that many jobs are taken first, and those with the status are shown of them.",
+    reference("ListTrainingJobs"),
+)
+def a_page_is_taken_before_its_status(aws):
+    prefix = aws.fresh("paged")
+    for name, script in (("a", "exit 1"), ("b", "true")):
+        aws.sm.create_training_job(TrainingJobName=f"{prefix}-{name}", **training_request(script))
+        aws.training(f"{prefix}-{name}")
+    asked = {"NameContains": prefix, "MaxResults": 1, "StatusEquals": "Completed", "SortBy": "Name"}
+    first = aws.sm.list_training_jobs(**asked)
+    second = aws.sm.list_training_jobs(**asked, NextToken=first["NextToken"])
+    assert [job["TrainingJobName"] for job in first["TrainingJobSummaries"]] == []
+    assert [job["TrainingJobName"] for job in second["TrainingJobSummaries"]] == [f"{prefix}-b"]
