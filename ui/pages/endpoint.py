@@ -29,7 +29,7 @@ from .endpoint_minutes import minutes_parts
 from .endpoint_rules import rules_parts, unit_parts
 from .endpoints import owned, owner_text, path
 from .experiments import LayerNow, layers_now
-from .models import version_link
+from .links import version_link
 
 _MINUTES, _MOST_MINUTES = 60, 1440
 _DAYS, _MOST_DAYS = 7, 366

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from graphlib import TopologicalSorter
-from urllib.parse import quote
 
 import msgspec
 
@@ -16,6 +15,7 @@ from ...reports.plots import Style
 from ...runtime import Project
 from ..reads import Reads, Unread
 from ..view import View
+from .links import run_link
 from .models import promotion_table, served
 
 
@@ -45,7 +45,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
     version = lineage.version
-    run = kit.link(lineage.run, f"/runs/{quote(lineage.run, safe='')}") if lineage.run else "none that is known here"
+    run = run_link(lineage.run) if lineage.run else "none that is known here"
     rows = [
         ("trained by run", run),
         ("serves in", ", ".join(serving) or "no endpoint"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote
 
 import msgspec
 
@@ -16,6 +15,7 @@ from ...reports import page as kit
 from ...runtime import Project
 from ..reads import Reads, Unread
 from ..view import View
+from .links import run_link, version_link
 
 _RUNS = 200  # that are read to find which made a version
 
@@ -46,14 +46,6 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
         parts=(*reads.box(), *_versions(data), *_promoted(promotions)),
         data=msgspec.structs.replace(data, unread=tuple(reads.unread)),
     )
-
-
-def version_path(version: str) -> str:
-    return f"/models/{quote(version, safe='@')}"
-
-
-def version_link(version: str) -> kit.Drawn:
-    return kit.link(version, version_path(version))
 
 
 def makers(trained: Sequence[Run]) -> dict[str, str]:
@@ -93,7 +85,7 @@ def _versions(data: ModelsData) -> list[str]:
 def _row(of: ModelVersion, data: ModelsData) -> tuple[str, ...]:
     version = f"{of.model}@{of.version}"
     run = data.runs.get(version)
-    maker = kit.link(run, f"/runs/{quote(run, safe='')}") if run else ""
+    maker = run_link(run) if run else ""
     return (
         version_link(version),
         ", ".join(sorted(of.aliases)),

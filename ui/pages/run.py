@@ -17,8 +17,7 @@ from ...reports import page as kit
 from ...runtime import Project
 from ..reads import Reads, Unread
 from ..view import View
-from .models import version_link
-from .runs import path
+from .links import run_path, version_link
 
 
 class RunData(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +66,7 @@ def _links(run: Run) -> str:
     champion: list[str] = []
     if run.champion.run:
         compare = f"/runs/compare?first={run.champion.run}&others={run.name}"
-        champion = [kit.link(f"champion's run {run.champion.run}", path(run.champion.run)), kit.link("the two compared", compare)]
+        champion = [kit.link(f"champion's run {run.champion.run}", run_path(run.champion.run)), kit.link("the two compared", compare)]
     return kit.line(*version, *champion)
 
 

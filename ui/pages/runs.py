@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -15,7 +14,7 @@ from ...runtime import Project
 from ..forms import Field, Form
 from ..reads import Reads, Unread, whole
 from ..view import View
-from .models import version_link
+from .links import run_link, version_link
 
 _NEWEST, _MOST = 100, 10_000
 _SORTS = ("", "auc", "ndcg@10", "log_loss", "calibration", "auc_vs_champion")
@@ -43,10 +42,6 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         parts=(*reads.box(), *parts),
         data=RunsData(runs=[flat(entry.run, entry.notes) for entry in listed], going_on=going_on, unread=tuple(reads.unread)),
     )
-
-
-def path(run: str) -> str:
-    return f"/runs/{quote(run, safe='')}"
 
 
 def _order(sort: str | None) -> str:
@@ -78,7 +73,7 @@ def _table(listed: Sequence[Listed], sort: str | None, *, read: bool) -> list[st
 def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
     if isinstance(names, Unread) or not names:
         return []
-    return [kit.line("Running", *(kit.link(name, path(name)) for name in names))]
+    return [kit.line("Running", *(run_link(name) for name in names))]
 
 
 def _row(entry: Listed, figures: Sequence[str]) -> tuple[str, ...]:
@@ -87,7 +82,7 @@ def _row(entry: Listed, figures: Sequence[str]) -> tuple[str, ...]:
     version = version_link(run.version) if run.version else run.status
     started = f"{run.started:%Y-%m-%d %H:%M}"
     notes = (" ".join(entry.notes.tags), entry.notes.note)
-    return (kit.link(run.name, path(run.name)), started, run.told(), version, run.alias or "", *shown, run.gate or "", *notes)
+    return (run_link(run.name), started, run.told(), version, run.alias or "", *shown, run.gate or "", *notes)
 
 
 def _compare(listed: Sequence[Listed]) -> list[str | Form]:

@@ -10,7 +10,7 @@ from ...pipelines.compare import compare
 from ...reports import page as kit
 from ...runtime import Project
 from ..view import View
-from .runs import path
+from .links import run_path
 
 _MOST = 20
 
@@ -25,5 +25,5 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     compared = compare(project, *dict.fromkeys(names))
     tables = [runs.predictions_of(project.target.blobs, run.name) for run in compared.runs]
     title, below = comparison_page.heading(compared)
-    links = kit.links([(run.name, path(run.name)) for run in compared.runs])
+    links = kit.links([(run.name, run_path(run.name)) for run in compared.runs])
     return View(title=title, below=below, parts=(links, *comparison_page.parts(compared, tables)), data=compared.pairs)

@@ -1,0 +1,19 @@
+"""Where runs and versions have their pages: each names the other."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from ...reports import page as kit
+
+
+def run_path(run: str) -> str:
+    return f"/runs/{quote(run, safe='')}"
+
+
+def run_link(run: str) -> kit.Drawn:
+    return kit.link(run, run_path(run))
+
+
+def version_link(version: str) -> kit.Drawn:
+    return kit.link(version, f"/models/{quote(version, safe='@')}")
