@@ -119,7 +119,7 @@ def digest(table):
     return len(shown), hashlib.sha256("\n".join(shown).encode()).hexdigest()[:16]
 
 
-def disturbed(folder, *, number, seed, tries=2):
+def disturbed(folder, *, number, seed, tries):
     """The flow, each command hit `tries` times at random places before it may end."""
     chance = random.Random(seed)
     hits = 0
