@@ -5,6 +5,7 @@ import os
 import pickle
 import queue
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -54,6 +55,16 @@ def life(tmp_path):
     yield again
     for stack in stacks:
         stack.stop()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The home of a stack that has ended, with a bucket and a group: copied by who changes it."""
+    home = tmp_path_factory.mktemp("written") / "home"
+    with start_aws(home=home) as stack:
+        Aws(stack.url).s3.create_bucket(Bucket="bucket")
+        Aws(stack.url).sm.create_model_package_group(ModelPackageGroupName="ranker")
+    return home
 
 
 def code_of(function, **arguments):
@@ -335,10 +346,8 @@ def test_a_home_is_one_stacks_at_a_time(tmp_path):
         ({"versions": {"moto": "5.1.0"}}, "was written with moto 5.1.0, here is"),
     ],
 )
-def test_a_home_that_this_stack_cannot_read_is_refused_by_name_and_left_alone(tmp_path, change, words):
-    home = tmp_path / "home"
-    with start_aws(home=home) as stack:
-        Aws(stack.url).s3.create_bucket(Bucket="bucket")
+def test_a_home_that_this_stack_cannot_read_is_refused_by_name_and_left_alone(tmp_path, written, change, words):
+    home = shutil.copytree(written, tmp_path / "home")
     about = json.loads((home / "home.json").read_text())
     (home / "home.json").write_text(json.dumps(about | change))
     files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
@@ -354,11 +363,8 @@ def test_a_folder_with_something_else_in_it_is_no_home(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp_path):
-    home = tmp_path / "home"
-    with start_aws(home=home) as stack:
-        Aws(stack.url).s3.create_bucket(Bucket="bucket")
-        Aws(stack.url).sm.create_model_package_group(ModelPackageGroupName="ranker")
+def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp_path, written):
+    home = shutil.copytree(written, tmp_path / "home")
     record = next((home / "stores" / "model_packages.Registry").iterdir())
     classes, payload = pickle.loads(record.read_bytes())
     name = ("isthmus.localstack.aws.model_packages", "Registry")
