@@ -11,7 +11,7 @@ from .verdict import Judgement, Side, Verdict
 
 LEAST_DAYS = 7  # a week has every weekday
 
-Word = Literal["invalid", "stop", "ship", "keep running", "undecided"]
+Word = Literal["invalid", "stop", "ship", "prefers", "keep running", "undecided"]
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class Age(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
-    """`of`: what stops it (`guardrail errors`, `worse`), or the arm that ships."""
+    """`of`: what stops it (`guardrail errors`, `worse`), the arm that ships, or the variant whose order is preferred."""
 
     word: Word
     of: str = ""
@@ -59,6 +59,8 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
         match self.word:
             case "stop":
                 return f"stop: {self.of}"
+            case "prefers":
+                return f"prefers {self.of}"
             case "keep running" if self.left is not None:
                 return f"keep running, about {self.left} day{'s' * (self.left != 1)}"
             case _:

@@ -30,7 +30,12 @@ def _of_log(of: Analysis) -> Rows:
 def _of_gateway(of: Experiment) -> Rows:
     weights = runs.weights(of)
     return [
-        *([f"arm {arm.name}", f"{weights[arm.name]:g} % of its units: {_parameters(arm.parameters)}"] for arm in of.arms),
+        ["interleaves", " and ".join(of.interleave or ())],
+        *(
+            [f"arm {arm.name}", f"{weights[arm.name]:g} % of its units: {_parameters(arm.parameters)}"]
+            for arm in of.arms
+            if not of.interleave
+        ),
         ["layer", of.layer],
         ["share at the start", percent(of.share)],
         ["holdout", percent(of.holdout) if of.holdout else ""],

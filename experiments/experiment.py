@@ -37,8 +37,6 @@ def start(project: Project, name: str) -> Started:
     """
     with project.lock("experiment start"):
         definition = startable.defined(project, name)
-        if definition.experiment.interleave is not None:
-            raise Refused(f"experiments.{name}: interleave is checked, and its runs are not supported yet by this version")
         before = runs.current(project.target.state, project.wall())
         if (run := startable.find(before.live, name)) is not None:
             return _again(project, before.live, run, definition)

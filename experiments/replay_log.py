@@ -15,7 +15,8 @@ from ..runtime import Project
 
 PAGE = 10_000  # answers of one query
 OF_RANKINGS = (
-    "event_id", "event_timestamp", "unit", "entity", "candidates", "slots", "request", "eligible", "explore", "parameters", "rules_digest",
+    "event_id", "event_timestamp", "unit", "variant", "entity", "candidates", "slots", "request", "eligible", "explore",
+    "parameters", "rules_digest",
 )  # fmt: skip
 OF_EXPOSURES = ("event_id", "entity_key", "position", "propensity")
 _ANSWERS = f"""
@@ -46,6 +47,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     moment: datetime
     unit: str
+    interleaved: bool = False  # one order of two variants
     entity: str
     candidates: list[int | str]
     slots: int | None
@@ -107,6 +109,7 @@ def _answer(row: Mapping[str, Any], places: list[Place]) -> Answer:
     return Answer(
         moment=row["event_timestamp"].replace(tzinfo=UTC),
         unit=row["unit"],
+        interleaved="+" in row["variant"],
         entity=row["entity"],
         candidates=msgspec.json.decode(row["candidates"]),
         slots=row["slots"],

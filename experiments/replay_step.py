@@ -40,6 +40,7 @@ UNDRAWN = "they do not explore, so they tell of no other order"
 UNTOLD = "of a gateway that did not log the request"
 UNFIT = "the request does not fit project.yaml any more"
 RULED = "the rules were other ones"
+DRAFTED = "one order was made of two variants'"
 CHANGED = "the rules, by features as they are known now, give other propensities"
 
 
@@ -131,8 +132,8 @@ class _Version:
         """The request as a gateway would read it now, or why it cannot be asked again."""
         if answer.request is None or answer.slots is None:
             return UNTOLD
-        if answer.rules_digest != self._rulebook.digest:
-            return RULED
+        if answer.interleaved or answer.rules_digest != self._rulebook.digest:
+            return DRAFTED if answer.interleaved else RULED
         entity = self._spec.entities.get(answer.entity)
         if entity is None:
             return UNFIT

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from ..endpoints.gateway.log_rows import credit
 from ..endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES
 from ..errors import Invalid, NotFound
 from ..project.experiment_specs import Metric
@@ -139,6 +140,12 @@ def read(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Readin
     return _exact(project, run, of, Asked(metrics=tuple(metrics), daily=frozenset(daily)))
 
 
+def read_wins(project: Project, run: FrozenRun, metric: Metric, of: Reading) -> RunCells:
+    """Of an interleaved run, whose one arm has every unit: `metric` as run_sql.won gives it."""
+    control, treatment = (credit(run.run, variant) for variant in run.definition.experiment.interleave or ())
+    return _read(project, run, of, Asked(metrics=(metric,), credits={"control_credit": control, "treatment_credit": treatment}))
+
+
 def read_segments(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Reading) -> RunCells:
     """The same by segment: a unit is in one of each attribute."""
     units = segment_units(run.definition.experiment.segments)
@@ -180,6 +187,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     units: str = RUN_UNITS
     daily: frozenset[str] = frozenset()
     shifts: dict[str, float] = {}
+    credits: dict[str, str] = {}  # of an interleaved run, by parameter
 
 
 def _exact(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCells:
@@ -189,11 +197,12 @@ def _exact(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCe
 
 
 def _read(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCells:
-    sql = cells_sql(project.spec, asked.metrics, unit=_unit(project, run), units=asked.units, daily=asked.daily)
-    moments = {"run": run.run, "since": of.since, "earliest": of.earliest, "until": of.until}
+    credited = bool(asked.credits)
+    sql = cells_sql(project.spec, asked.metrics, unit=_unit(project, run), units=asked.units, daily=asked.daily, credited=credited)
+    moments = asked.credits | {"run": run.run, "since": of.since, "earliest": of.earliest, "until": of.until}
     values = moments | parameters(asked.metrics, known=of.known, shifts=asked.shifts)
     rows = project.target.warehouse.query(sql, values).to_pylist()
-    arms = tuple(arm.name for arm in run.arms)
+    arms = tuple(arm.name for arm in run.definition.experiment.arms)
     return RunCells(
         arms=arms,
         cells=tuple(cell(row, asked) for row in rows if row["arm"] == row["other"] and row["arm"] in arms),

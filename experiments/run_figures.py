@@ -116,8 +116,11 @@ class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
     against: str = ""
 
 
-class RunResults(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """`experiments/<run>/results/<until>.json`. Every difference is that of a treatment to the control, the first of `arms`."""
+class RunResults(StoredDocument, frozen=True, kw_only=True, tag=3):
+    """`experiments/<run>/results/<until>.json`. Every difference is that of a treatment to the control, the first of `arms`.
+
+    `interleaved`: `arms` are two variants whose orders were made one. All units had it; figures are of what counts for each (wins.py).
+    """
 
     target: str
     run: str
@@ -125,6 +128,7 @@ class RunResults(StoredDocument, frozen=True, kw_only=True, tag=2):
     endpoint: str
     unit: str
     arms: tuple[str, ...]
+    interleaved: bool = False
     started: datetime
     stopped: datetime | None = None
     as_of: datetime

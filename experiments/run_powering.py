@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from ..errors import Invalid
+from ..errors import Invalid, Refused
 from ..project.experiment_specs import Experiment, Metric
 from ..runtime import Project
 from . import run_cells
@@ -43,9 +43,14 @@ def power(
     """`control`: the share that the first deciding metric has; None: by the log. `units_per_day`: of all arms together, else by the log.
 
     `known`: what `past` answered, where somebody remembers it. NotFound: no such experiment. Invalid: the endpoint has served nobody, its
-    units have no outcome, or the metric is no share.
+    units have no outcome, or the metric is no share. Refused: it interleaves.
     """
     definition = defined(project, name)
+    if definition.experiment.interleave:
+        raise Refused(
+            f"experiments.{name}: how often only one of two variants picks an item is not known before they meet",
+            remedy="plan: {minimum_effect: 8%} is sized by the first look at its run",
+        )
     experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]
     known = (known or past(project, metric, definition.layer.endpoint)) if control is None else _of_rate(control, metric)
     if not (known.sums.y and known.sums.total("d")):

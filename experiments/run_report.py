@@ -12,7 +12,7 @@ from ..pipelines.shelf import keep
 from ..project.experiment_specs import Analysis, Experiment
 from ..reports import page, plots
 from ..runtime import Project
-from . import run_results, run_text, runs
+from . import run_results, run_text, runs, wins
 from . import split as split_check
 from .definition_text import definition_rows
 from .run_figures import DayEffect, Effect, MetricArms, Range, RunResults, Segments
@@ -102,7 +102,10 @@ def _effects(seen: RunResults) -> list[str]:
     rows = [[name, *_row(effect)] for name, effect in zip(names, seen.effects, strict=True)]
     table = page.table(["", "difference", "interval", "a last look alone", ""], rows, wordy=4)
     drawn = _ranges("treatment against control, relative", lines, table) if lines else table
-    return [page.section("Differences", drawn)]
+    words = [
+        page.words(f"{', '.join(wins.texts(effect))}; the difference is of all that counts for one of the two") for effect in seen.effects
+    ]
+    return [page.section("Differences", drawn, *(words if seen.interleaved else ()))]
 
 
 _ROLE = {"decides": "", "guardrail": " (guardrail)", "also": " (also)"}
@@ -222,9 +225,10 @@ def _plain(of: Range) -> str:
 
 
 def split(seen: RunResults) -> str:
-    rows = [[day, *(f"{counts[arm]:,}" for arm in seen.arms)] for day, counts in seen.split_by_day.items()]
+    arms = tuple(seen.split.counts)
+    rows = [[day, *(f"{counts[arm]:,}" for arm in arms)] for day, counts in seen.split_by_day.items()]
     words = [str(seen.split).capitalize(), f"{seen.twice:,} units in several arms, left out", *seen.warnings]
-    by_day = page.table(["first day", *seen.arms], rows, numbers=True)
+    by_day = page.table(["first day", *arms], rows, numbers=True)
     return page.section("Split", *map(page.words, words), by_day, *(_by_value(seen, name) for name in seen.split_by_segment))
 
 

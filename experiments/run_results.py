@@ -13,13 +13,14 @@ from ..errors import Invalid, NotFound, Refused
 from ..runtime import Project
 from ..storage import StateStore
 from ..times import midnight, utc_milliseconds
-from . import ratio, run_cells, run_judging, run_looks, run_store, runs, split, verdict
+from . import ratio, run_cells, run_judging, run_looks, run_store, runs, split, verdict, wins
 from .conclusion import Age, Conclusion, Shown, conclude
 from .monitors import by_arm
 from .run_cells import Reading, RunCells
 from .run_figures import Effect, RunResults
 from .run_judging import Plain
 from .run_looks import Look, Looks
+from .run_sql import won
 from .runs import FrozenRun
 from .sizing import days_left
 from .split import Split
@@ -36,18 +37,18 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
     Refused: the split is not as planned, so every figure would be biased. This is no look; it is stored, for the page to tell.
     """
     run = frozen(project, name)
-    plain = Plain(experiment=run.definition.experiment, metrics=run.definition.metrics)
+    plain = _plain(run)
     stopped = _stop_of(project.target.state, run.run, as_of)
     moment = utc_milliseconds(as_of or project.now())
     looks = run_looks.read(project.target.state, run.run)
     if as_of is not None:
         looks = looks.until(moment)
     of = run_cells.reading(project, run, plain.metrics.values(), _not_after(looks, moment), stopped)
-    cells = run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
+    cells = _cells(project, run, plain, of)
     if plain.experiment.plan and (stands := looks.repeated(_complete(plain.sums(cells, of.until)[plain.first.name]))):
         # what the same units do since would be looked at for nothing: the plan spends by units
         of = run_cells.reading(project, run, plain.metrics.values(), min(moment, stands.until), stopped)
-        cells = run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
+        cells = _cells(project, run, plain, of)
     checked = _checked(run, cells)
     look = partial(_looked, plain, cells, of.until)
     recorded = as_of is None and not checked.alarm
@@ -57,6 +58,17 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
     if as_of is None:
         run_store.keep(project.target.blobs, seen)
     return _trusted(seen, despite_split=despite_split)
+
+
+def _plain(run: FrozenRun) -> Plain:
+    metrics, experiment = run.definition.metrics, run.definition.experiment
+    return Plain(experiment=experiment, metrics={name: won(of) for name, of in metrics.items()} if experiment.interleave else metrics)
+
+
+def _cells(project: Project, run: FrozenRun, plain: Plain, of: Reading) -> RunCells:
+    if plain.experiment.interleave:
+        return run_cells.read_wins(project, run, plain.first, of)
+    return run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
 
 
 def last(project: Project, name: str, *, despite_split: bool = False) -> RunResults:
@@ -106,6 +118,8 @@ def _looked(plain: Plain, cells: RunCells, until: datetime, looks: Looks) -> Loo
     """With this look; of a look at an earlier time what was looked at later is not known."""
     sums = plain.sums(cells, until)
     units = _complete(sums[plain.first.name])
+    if plain.experiment.interleave:
+        return looks.with_look(Look(until=until, units=units), wins.planned(plain, sums), wins.known(plain, sums))
     information = {name: known for name, arms in sums.items() if plain.role(name) != "also" and (known := ratio.known(arms))}
     return looks.with_look(Look(until=until, units=units), run_judging.planned(plain.experiment, sums), information)
 
@@ -145,8 +159,8 @@ def _results(project: Project, on: _Basis) -> RunResults:
     plan, layer = plain.experiment.plan, on.run.definition.layer
     sums = plain.sums(cells, until)
     complete, a_day = _complete(sums[plain.first.name]), _a_day(cells, until)
-    horizons = {name: run_judging.horizon(plain, looks, name, arms, units=complete, moment=until) for name, arms in sums.items()}
-    effects = run_judging.effects(plain, sums, horizons)
+    judging = wins if plain.experiment.interleave else run_judging
+    effects, metrics = _effects(plain, sums, looks, complete, until), judging.arms_of(plain, sums)
     age = _age(on, a_day)
     of_segments = _by_segment(project, on)
     return RunResults(
@@ -155,7 +169,8 @@ def _results(project: Project, on: _Basis) -> RunResults:
         layer=layer.name,
         endpoint=layer.endpoint,
         unit=project.spec.endpoints[layer.endpoint].unit,
-        arms=cells.arms,
+        arms=plain.experiment.interleave or cells.arms,
+        interleaved=plain.experiment.interleave is not None,
         started=on.run.at,
         stopped=on.stopped,
         as_of=on.moment,
@@ -170,7 +185,7 @@ def _results(project: Project, on: _Basis) -> RunResults:
         open=on.came - complete,
         window=plain.window.days if plain.window else None,
         a_day=a_day,
-        metrics=run_judging.arms_of(plain, sums),
+        metrics=metrics,
         effects=effects,
         split=on.checked,
         split_by_segment={name: of_segments.by_value(name) for name in plain.experiment.segments} if of_segments else {},
@@ -178,11 +193,18 @@ def _results(project: Project, on: _Basis) -> RunResults:
         twice=cells.twice,
         trends=run_judging.trends(plain, cells, until),
         segments=run_judging.segments(plain, of_segments, until) if of_segments else (),
-        over_time=run_judging.over_time(plain, cells, looks, until),
-        warnings=_warnings(sums),
-        monitors=by_arm.seen(project, on.run, on.of),
+        over_time=judging.over_time(plain, cells, looks, until),
+        warnings=_warnings({metric.metric.name: metric.arms for metric in metrics}),
+        monitors=() if plain.experiment.interleave else by_arm.seen(project, on.run, on.of),
         conclusion=_concluded(on, effects, age),
     )
+
+
+def _effects(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], looks: Looks, units: int, until: datetime) -> tuple[Effect, ...]:
+    if plain.experiment.interleave:
+        return wins.effects(plain, sums, wins.horizon(plain, sums, looks, moment=until))
+    horizons = {name: run_judging.horizon(plain, looks, name, arms, units=units, moment=until) for name, arms in sums.items()}
+    return run_judging.effects(plain, sums, horizons)
 
 
 def _by_segment(project: Project, on: _Basis) -> RunCells | None:
@@ -220,8 +242,11 @@ def _age(on: _Basis, a_day: float) -> Age:
 
 
 def _concluded(on: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclusion:
+    unsound = verdict.unsound(on.checked, on.came, on.cells.twice)
+    if on.plain.experiment.interleave:
+        return wins.conclude(on.plain, effects[0], age, unsound=unsound)
     arms = run_judging.best_first(effects, on.plain.first.name, on.cells.arms[1:])
-    return conclude([_shown(arm, effects) for arm in arms], age, unsound=verdict.unsound(on.checked, on.came, on.cells.twice))
+    return conclude([_shown(arm, effects) for arm in arms], age, unsound=unsound)
 
 
 def _shown(arm: str, effects: tuple[Effect, ...]) -> Shown:

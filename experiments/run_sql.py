@@ -20,7 +20,7 @@ import msgspec
 
 from ..events.relations import exposed_name, view_name
 from ..project.experiment_specs import Metric, Total
-from ..project.reach import EXPOSURE_ID, path
+from ..project.reach import EXPOSURE_ID, path, to_exposure
 from ..project.specs import Event, ProjectSpec
 
 KEYS = "arm, other, segment, first_day, day"  # `other` differs from `arm` where a unit was in both
@@ -34,19 +34,26 @@ ENDPOINT_UNITS = (
     f"SELECT unit AS id, unit, 'all' AS arm, 'all' AS other, '' AS segment, {_FIRST} FROM exposures "
     "WHERE dt >= $since AND endpoint = $endpoint AND event_timestamp < $until GROUP BY unit"
 )
+_CREDITS = (
+    "SELECT event_id AS isthmus_id, min(unit) AS unit, min(CASE WHEN credit = $control_credit THEN -1 ELSE 1 END) AS win FROM exposures "
+    "WHERE dt >= $since AND (credit = $control_credit OR credit = $treatment_credit) GROUP BY event_id"
+)
 _SO_FAR = "OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
 
 Role = Literal["y", "d", "x"]
 
 
-def cells_sql(spec: ProjectSpec, metrics: Sequence[Metric], *, unit: str, units: str = RUN_UNITS, daily: Container[str] = ()) -> str:
+def cells_sql(
+    spec: ProjectSpec, metrics: Sequence[Metric], *, unit: str, units: str = RUN_UNITS, daily: Container[str] = (), credited: bool = False
+) -> str:
     """Columns: KEYS, units, and of metric i m<i>_<sum> for each of `sums_of`: what the day adds; int64, or float64 of an attribute.
 
     `unit`: the endpoint's attribute. `units`: RUN_UNITS, what `segment_units` gives, or ENDPOINT_UNITS. `daily`: metrics whose days are
-    to be compared by themselves. Parameters: $run (or $endpoint), $until (not included), $since and $earliest, dates from which on
-    assignments and events are read; of an objective $known, when its outcomes are known; of a metric that is `shifted` $shift<i>.
+    to be compared by themselves. `credited`: of metrics that `won` gives. Parameters: $run (or $endpoint), $until (not included), $since,
+    $earliest: dates from which on assignments and events are read; of an objective $known, when its outcomes are known; of a metric that is
+    `shifted` $shift<i>; of what is credited $control_credit and $treatment_credit, as exposures have them.
     """
-    measures = [_Measure(at, metric, role) for at, metric in enumerate(metrics) for role in _roles(metric)]
+    measures = [_Measure(at, metric, role, credited) for at, metric in enumerate(metrics) for role in _roles(metric)]
     sources = dict.fromkeys(measure.source for measure in measures)
     zeros = _all(measures, lambda m: f"{m.zero} AS {m.name}")
     nothing = f"SELECT id, first_day AS day, {zeros} FROM units"
@@ -58,6 +65,12 @@ running AS (SELECT id, day, {_all(measures, lambda m: m.running)} FROM by_day),
 steps AS (SELECT {KEYS}, CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new, {_all(measures, lambda m: m.step)}
   FROM running JOIN units ON units.id = running.id WHERE day >= first_day)
 SELECT {KEYS}, sum(isthmus_new) AS units, {", ".join(_sums(metrics, daily))} FROM steps GROUP BY {KEYS}"""
+
+
+def won(metric: Metric) -> Metric:
+    """Of an interleaved run: a unit's y is its events that count for the treatment less those for the control, d is all of these."""
+    denominator = metric.denominator if metric.objective else metric.numerator
+    return msgspec.structs.replace(metric, kind="rate", denominator=denominator, before=None)
 
 
 def segment_units(attributes: Sequence[str]) -> str:
@@ -98,10 +111,11 @@ def shifted(metric: Metric) -> bool:
 
 
 class _Source(msgspec.Struct, frozen=True):
-    """What is scanned once: an event, or an objective's exposures with their outcomes."""
+    """What is scanned once: an event, or an objective's exposures with their outcomes. `credited`: of those alone that credit somebody."""
 
     event: str
     objective: str | None = None
+    credited: bool = False
 
 
 class _Measure(msgspec.Struct, frozen=True):
@@ -110,6 +124,7 @@ class _Measure(msgspec.Struct, frozen=True):
     at: int
     metric: Metric
     role: Role
+    credited: bool = False
 
     @property
     def name(self) -> str:
@@ -122,8 +137,8 @@ class _Measure(msgspec.Struct, frozen=True):
     @property
     def source(self) -> _Source:
         if self.metric.objective is not None and self.metric.denominator is not None:
-            return _Source(self.metric.denominator.event, self.metric.objective)
-        return _Source(self.total.event)
+            return _Source(self.metric.denominator.event, self.metric.objective, self.credited)
+        return _Source(self.total.event, None, self.credited)
 
     @property
     def zero(self) -> str:
@@ -132,6 +147,8 @@ class _Measure(msgspec.Struct, frozen=True):
     @property
     def value(self) -> str:
         """The source's column, or 1 for each of its rows."""
+        if self.credited:
+            return "win" if self.role == "y" else "counts"
         if self.metric.objective is not None and self.role != "d":
             return "outcome"
         return self.total.attribute or "1"
@@ -220,6 +237,8 @@ def _of_event(measure: _Measure) -> str:
 def _rows(spec: ProjectSpec, source: _Source, values: tuple[str, ...], unit: str, *, until: str = "$until") -> str:
     """Columns: unit, day, happened_at and `values`, of every event of the source before `until`."""
     event = spec.events[source.event]
+    if source.credited:
+        return _credited(spec, source, event, until=until)
     table = source.objective or view_name(event.name)
     read = f"dt >= $earliest AND event_timestamp < {until}" + (" AND created_timestamp <= $known" if source.objective else "")
     columns = "".join(f", {value}" for value in ("dt AS day", "event_timestamp AS happened_at", *values))
@@ -233,6 +252,32 @@ def _rows(spec: ProjectSpec, source: _Source, values: tuple[str, ...], unit: str
     return (
         f"SELECT isthmus_of.unit{columns} FROM {table} AS isthmus_row JOIN ({_units_of(spec, of, further)}) AS isthmus_of "
         f"ON isthmus_row.{via} = isthmus_of.isthmus_id WHERE {read}"
+    )
+
+
+def _credited(spec: ProjectSpec, source: _Source, event: Event, *, until: str) -> str:
+    """Columns: unit, day, happened_at, counts (1, or an outcome) and win (the same, less than 0 for the control), of what is credited."""
+    steps = to_exposure(event.name, spec.events)
+    if steps is None:
+        raise ValueError(f"{event.name} does not say which exposure it followed")
+    one = "outcome" if source.objective else "1"
+    read = f"dt >= $earliest AND event_timestamp < {until}" + (" AND created_timestamp <= $known" if source.objective else "")
+    further = _credits_of(spec, _referred(spec, event, steps[0]), steps[1:]) if len(steps) > 1 else _CREDITS
+    return (
+        f"SELECT isthmus_of.unit, dt AS day, event_timestamp AS happened_at, {one} AS counts, {one} * isthmus_of.win AS win "
+        f"FROM {source.objective or view_name(event.name)} AS isthmus_row JOIN ({further}) AS isthmus_of "
+        f"ON isthmus_row.{steps[0]} = isthmus_of.isthmus_id WHERE {read}"
+    )
+
+
+def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
+    """Columns: isthmus_id of the event, unit, win."""
+    step, *further = steps
+    of_next = _credits_of(spec, _referred(spec, event, step), tuple(further)) if further else _CREDITS
+    return (
+        "SELECT isthmus_event.event_id AS isthmus_id, min(isthmus_next.unit) AS unit, min(isthmus_next.win) AS win "
+        f"FROM {view_name(event.name)} AS isthmus_event JOIN ({of_next}) AS isthmus_next "
+        f"ON isthmus_event.{step} = isthmus_next.isthmus_id GROUP BY isthmus_event.event_id"
     )
 
 

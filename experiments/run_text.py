@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from .results_text import aligned, counted
+from .wins import texts
 
 if TYPE_CHECKING:
     from ..project.experiment_specs import Total
@@ -21,6 +22,9 @@ def text(seen: RunResults) -> str:
 
 def _lines(seen: RunResults) -> Iterator[str]:
     yield _head(seen)
+    if seen.interleaved:
+        yield from _wins(seen)
+        return
     for metric in (metric for metric in seen.metrics if metric.role == "decides"):
         yield from _table(metric, [effect for effect in seen.effects if effect.metric == metric.metric.name])
     for effect in seen.effects:
@@ -35,6 +39,20 @@ def _lines(seen: RunResults) -> Iterator[str]:
         yield f"  segments    {segment_text(segments)}"
     for warning in seen.warnings:
         yield f"  warning     {warning}"
+    yield f"verdict   {verdict_text(seen)}"
+
+
+def _wins(seen: RunResults) -> Iterator[str]:
+    """Of two orders that were made one."""
+    (metric,), (effect,) = seen.metrics, seen.effects
+    rows = [["", total_text(metric.metric.numerator), "wins a unit"]]
+    rows += [[name, amount(arm.total("y")), value_text(arm.rate, metric)] for name, arm in metric.arms.items()]
+    yield from aligned(rows, left=(0,))
+    yield f"  difference  {'   '.join(texts(effect))}"
+    if effect.relative is not None and effect.once is not None:
+        yield f"  of these    {percent(effect.relative.value)}   {range_text(effect.relative)}   ({_how(effect)}{once_text(effect)})"
+    yield f"  checks      {counted(seen.complete, 'unit')}, each with one order of both; clicks on what both would pick count for neither"
+    yield from (f"  warning     {warning}" for warning in seen.warnings)
     yield f"verdict   {verdict_text(seen)}"
 
 

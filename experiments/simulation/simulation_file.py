@@ -227,6 +227,9 @@ def _action(name: str, about: Mapping[str, Any]) -> Action:
 def _check_arms(file: _File) -> None:
     """Effects and losses are those of arms of the experiment, on events that the simulation has."""
     experiment = file.spec.experiments.get(file.values.get("experiment", ""))
+    if experiment is not None and experiment.interleave is not None:
+        file.wrong("experiment", f"{experiment.name} interleaves, which is not simulated yet", "name an experiment with arms")
+        return
     effects: dict[str, dict[str, float]] = file.values.get("effects", {})
     named = [(f"effects.{arm}", arm) for arm in effects]
     if "broken" in file.values:

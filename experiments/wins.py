@@ -1,0 +1,142 @@
+"""What an interleaved run shows: how many more events count for one variant than for the other, a unit. Pure.
+
+A unit's y is its events that count for the treatment less those for the control, its d all of these (run_sql.won). The difference is the
+mean of y; the preference is y / d, by the delta method (sums.py): 0.08 is 54 to 46 of what counts. Without a preference both are 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from statistics import NormalDist
+
+from msgspec.structs import replace
+
+from ..pipelines.statistics import Estimate
+from ..project.experiment_specs import INTERLEAVED, Metric
+from ..times import midnight
+from . import run_judging
+from .conclusion import Age, Conclusion
+from .inference import ALPHA, ONCE, Horizon
+from .ratio import Difference, interval
+from .run_cells import RunCells
+from .run_figures import DayEffect, Effect, MetricArms, ranged
+from .run_judging import Plain
+from .run_looks import Looks
+from .sizing import POWER
+from .sums import Sums
+from .verdict import Verdict, side
+
+WINS = "wins"
+Arms = Mapping[str, Mapping[str, Sums]]  # by metric and arm, as Plain.sums gives them
+
+
+def arms_of(plain: Plain, sums: Arms) -> tuple[MetricArms, ...]:
+    """What counts for each variant, a unit."""
+    of, metric = _all(plain, sums), plain.first
+    shares = dict(zip(plain.experiment.interleave or (), (_share(of, -1), _share(of, 1)), strict=True))
+    counted = Metric(name=WINS, kind="sum", numerator=metric.numerator, within=metric.within, goal=metric.goal)
+    rates = {name: ranged(rate) if (rate := interval(share)) else None for name, share in shares.items()}
+    return (MetricArms(metric=counted, role="decides", arms=shares, rates=rates),)
+
+
+def _all(plain: Plain, sums: Arms) -> Sums:
+    """Outcomes are the events that count, not their difference."""
+    of = sums[plain.first.name][INTERLEAVED]
+    return replace(of, outcomes=int(of.d))
+
+
+def _share(of: Sums, sign: int) -> Sums:
+    """A unit has (d + sign y) / 2, a whole number."""
+    y, yy = int(of.d + sign * of.y) // 2, int(of.dd + 2 * sign * of.yd + of.yy) // 4
+    return Sums(units=of.units, y=y, yy=yy, d=of.units, yd=y, dd=of.units)
+
+
+def compared(of: Sums, multiple: float) -> Difference | None:
+    """`multiple`: standard errors to either side. None: too few units, or too few events that count."""
+    if not of.enough:
+        return None
+    return Difference(
+        absolute=_around(of.mean("y"), multiple, of.covariance("y", "y") / of.units),
+        relative=_around(of.rate, multiple, of.variance),
+    )
+
+
+def _around(value: float, multiple: float, variance: float) -> Estimate:
+    margin = multiple * math.sqrt(variance) if math.isfinite(multiple) else math.inf
+    return Estimate(value=value, low=value - margin, high=value + margin)
+
+
+def planned(plain: Plain, sums: Arms) -> int | None:
+    """Units that the plan's preference needs, four times in five. None: there is no plan, or too little to say."""
+    of, plan = _all(plain, sums), plain.experiment.plan
+    if plan is None or not of.enough:
+        return None
+    z = NormalDist().inv_cdf(1 - ALPHA / 2) + POWER
+    return math.ceil(z**2 * of.linear("y") / (float(plan.minimum_effect) / 100) ** 2) or None
+
+
+def effects(plain: Plain, sums: Arms, at: Horizon) -> tuple[Effect, ...]:
+    """One: the second variant against the first."""
+    of, (_, treatment), goal = _all(plain, sums), plain.experiment.interleave or ("", ""), plain.first.goal
+    seen, once = (compared(of, horizon.multiple()) for horizon in (at, ONCE))
+    effect = Effect(metric=WINS, arm=treatment, role="decides", goal=goal, side=side(seen, goal))
+    if seen is None or once is None:
+        return (effect,)
+    return (replace(effect, relative=ranged(seen.relative), absolute=ranged(seen.absolute), once=ranged(once.relative)),)
+
+
+def known(plain: Plain, sums: Arms) -> dict[str, float]:
+    """By metric, one over the variance of the difference; empty: nothing varies, or too little is there."""
+    of = _all(plain, sums)
+    variance = of.covariance("y", "y") / of.units if of.enough else 0.0
+    return {plain.first.name: 1 / variance} if variance > 0 else {}
+
+
+def horizon(plain: Plain, sums: Arms, looks: Looks, *, moment: datetime) -> Horizon:
+    """As of a run with arms, by the information that the difference has."""
+    name, units = plain.first.name, _all(plain, sums).units
+    at = run_judging.horizon(plain, looks, name, sums[name], units=units, moment=moment)
+    of_looks = [*(looks.information.get(look.until, {}).get(name) for look in looks.before(moment)), known(plain, sums).get(name)]
+    information = tuple(of for of in of_looks if of)
+    complete = len(information) == len(at.looks) and looks.planned is not None
+    return replace(at, information=information if complete else ())
+
+
+def over_time(plain: Plain, cells: RunCells, looks: Looks, until: datetime) -> tuple[DayEffect, ...]:
+    """The preference that a look at the end of each day would have shown, after the looks that were taken by then."""
+    days = (until.date() - cells.first_day).days
+    return tuple(_end_of_day(plain, cells, looks, cells.first_day + timedelta(days=at)) for at in range(days))
+
+
+def _end_of_day(plain: Plain, cells: RunCells, looks: Looks, day: date) -> DayEffect:
+    ends = midnight(day + timedelta(days=1))
+    sums = plain.sums(cells, ends)
+    units = _all(plain, sums).units
+    (effect,) = effects(plain, sums, horizon(plain, sums, looks, moment=ends))
+    return DayEffect(day=day.isoformat(), arm=effect.arm, units=units, relative=effect.relative)
+
+
+def conclude(plain: Plain, effect: Effect, age: Age, *, unsound: Verdict | None) -> Conclusion:
+    """Which order is preferred; whether to ship it is for a test with arms."""
+    if unsound is not None:
+        return Conclusion(word="invalid", why=unsound.why)
+    if effect.side != "open":
+        control, treatment = plain.experiment.interleave or ("", "")
+        preferred = treatment if effect.side == "better" else control
+        why = f"{', '.join(texts(effect))}. It says which order is preferred, not by how much more it earns: test it with arms."
+        return Conclusion(word="prefers", of=preferred, why=why)
+    if age.over:
+        return Conclusion(word="undecided", why="The plan is over. No preference is shown.")
+    return Conclusion(word="keep running", left=age.left, why="No preference is shown.")
+
+
+def texts(effect: Effect) -> Iterator[str]:
+    """`challenger +0.017 wins a unit`, `+0.004 .. +0.031`."""
+    of = effect.absolute
+    if of is None or of.value is None:
+        yield "too few that count"
+        return
+    yield f"{effect.arm} {of.value:+.3g} wins a unit"
+    yield "no interval yet" if of.low is None or of.high is None else f"{of.low:+.3g} .. {of.high:+.3g}"
