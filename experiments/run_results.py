@@ -191,7 +191,7 @@ def _results(project: Project, on: _Basis) -> RunResults:
         split_by_segment={name: of_segments.by_value(name) for name in plain.experiment.segments} if of_segments else {},
         split_by_day={day.isoformat(): counts for day, counts in cells.by_first_day().items()},
         twice=cells.twice,
-        trends=run_judging.trends(plain, cells, until),
+        trends=() if plain.experiment.interleave else run_judging.trends(plain, cells, until),
         segments=run_judging.segments(plain, of_segments, until) if of_segments else (),
         over_time=judging.over_time(plain, cells, looks, until),
         warnings=_warnings({metric.metric.name: metric.arms for metric in metrics}),

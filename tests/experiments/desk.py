@@ -10,7 +10,7 @@ import isthmus
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.endpoints.smoke import Smoke
 from isthmus.experiments import experiment, runs
-from isthmus.project.experiment_specs import Experiment, ExperimentArm, Layer, Metric, Total
+from isthmus.project.experiment_specs import INTERLEAVED, Experiment, ExperimentArm, Layer, Metric, Total
 from isthmus.project.specs import Parameter
 from isthmus.rollouts.world import World
 from isthmus.rollouts.world.host import traits_of
@@ -32,6 +32,14 @@ def arms(**parameters):
 
 AIMED = Experiment(
     name="ranker_v2", layer="home", arms=arms(treatment={"variant": "challenger"}), metric=("ctr",), share=Decimal(20), holdout=Decimal(5)
+)
+DUEL = Experiment(
+    name="order_duel",
+    layer="home",
+    arms=(ExperimentArm(name=INTERLEAVED),),
+    interleave=("champion", "challenger"),
+    metric=("ctr",),
+    share=Decimal(10),
 )
 BLEND = Experiment(name="blend_up", layer="home", arms=arms(low={"blend": 0.3}, high={"blend": 0.7}), metric=("ctr",), share=Decimal(30))
 

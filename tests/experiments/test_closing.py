@@ -18,7 +18,7 @@ from isthmus.rollouts.world import World
 from isthmus.storage import wait
 
 from ..rollouts.scene import LOCAL, SAGEMAKER, STICKY, TARGETS
-from .desk import AIMED, ALIASES, BLEND, SPEC, Desk, declared
+from .desk import AIMED, ALIASES, BLEND, DUEL, SPEC, Desk, declared
 
 WHY = "ctr +6.1 % at the last look"
 
@@ -93,6 +93,15 @@ def test_a_close_makes_what_has_shipped_the_endpoint_s_own_and_gives_the_traffic
     assert [change.what for change in experiment.history(desk.project)] == ["started", "shipped", "closed"]
     assert rollout.history(desk.project, "ranker")[0].why == "challenger hands over to champion: ranker_v2.1 ships treatment"
     traffic(desk.project, "ranker", {"champion": Decimal(100)})
+
+
+def test_of_two_that_were_interleaved_the_one_that_ships_comes_home(monkeypatch, tmp_path):
+    desk = Closing(monkeypatch, tmp_path, DUEL, world=world(LOCAL))
+    desk.ship("order_duel", "challenger")
+    assert [variant for variant, _ in desk.tried] == ["champion", "challenger"]
+    closed = experiment.close(desk.project, "order_duel")
+    assert (desk.serving(), desk.aliases(), desk.live.runs) == (HOME, {"champion": 2}, ())
+    assert (closed.ships, closed.home) == ("challenger", True)
 
 
 def test_what_has_not_shipped_is_not_closed(desk):

@@ -18,7 +18,7 @@ from isthmus.lifecycle.destroy import to_destroy
 from isthmus.project.experiment_specs import ExperimentArm
 from isthmus.project.rule_specs import Condition
 
-from .desk import AIMED, BLEND, Desk, arms, declared
+from .desk import AIMED, BLEND, DUEL, Desk, arms, declared
 
 WHY = "ctr +6.1 % at the last look"
 
@@ -217,6 +217,9 @@ def test_what_a_target_cannot_aim_is_refused_with_its_key(desk):
     with pytest.raises(ProjectError, match=r"experiments\.ranker_v2\..*treatment.*: local cannot aim one call at a variant"):
         experiment.start(desk.project, "ranker_v2")
     assert experiment.start(desk.project, "blend_up").run == "blend_up.1"
+    declared(desk.project, DUEL)
+    with pytest.raises(ProjectError, match=r"experiments\.order_duel\.interleave: local cannot aim one call at a variant"):
+        experiment.start(desk.project, "order_duel")
 
 
 def test_runs_of_two_layers_may_not_set_one_parameter_nor_a_layer_change_under_its_runs(desk):

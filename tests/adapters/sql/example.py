@@ -15,7 +15,7 @@ from isthmus.experiments.monitors.by_arm_sql import satisfied_sql, spread_sql
 from isthmus.experiments.monitors.items_sql import Grouping, items_sql
 from isthmus.experiments.monitors.trained import trained_sql
 from isthmus.experiments.monitors.units_sql import units_sql
-from isthmus.experiments.run_sql import ENDPOINT_UNITS, segment_units
+from isthmus.experiments.run_sql import ENDPOINT_UNITS, segment_units, won
 from isthmus.experiments.run_sql import cells_sql as cells_of_run
 from isthmus.feature_store.point_in_time import JoinView
 from isthmus.feature_store.relations import objective_view
@@ -53,6 +53,7 @@ def texts():
         "view_exposed": exposed_view(VIEW).view_sql,
         "run_cells": run_sql(),
         "run_segments": run_sql(units=segment_units(("platform", "country"))),
+        "run_wins": wins_sql(),
         "endpoint_units": run_sql(units=ENDPOINT_UNITS),
         "monitor_units": _asked(units_sql(watched(), watched().endpoints["ranker"])),
         "monitor_items": _asked(items_sql(watched(), watched().endpoints["ranker"], Grouping(view=KINDS))),
@@ -65,11 +66,20 @@ def texts():
     }
 
 
+def wins_sql():
+    """An interleaved run's query: of an objective and of a sum, whose clicks come to what was credited by one way and by two."""
+    sql = cells_of_run(SHOP, [won(metric) for metric in METRICS[:2]], unit="visitor_id", credited=True)
+    return _literal(sql, {"control_credit": "'champion'", "treatment_credit": "'challenger'"})
+
+
 def run_sql(**how):
     """A run's query over a fuller shop: its totals, days by themselves, the time before, a shift."""
-    sql = cells_of_run(SHOP, METRICS, unit="visitor_id", daily=("ctr", "basket"), **how)
+    return _literal(cells_of_run(SHOP, METRICS, unit="visitor_id", daily=("ctr", "basket"), **how), {"shift3": "2.5"})
+
+
+def _literal(sql, own):
     day, moment = "'2019-11-23'", "TIMESTAMP '2019-12-01 00:00:00'"
-    values = {"run": "'r.1'", "endpoint": "'ranker'", "since": day, "earliest": day, "until": moment, "known": moment, "shift3": "2.5"}
+    values = {"run": "'r.1'", "endpoint": "'ranker'", "since": day, "earliest": day, "until": moment, "known": moment} | own
     for name, literal in values.items():
         sql = sql.replace(f"${name}", literal)
     return sql

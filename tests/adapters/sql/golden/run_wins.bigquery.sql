@@ -1,0 +1,210 @@
+WITH units AS (
+  SELECT
+    unit AS id,
+    unit,
+    MIN(arm) AS arm,
+    MAX(arm) AS other,
+    '' AS segment,
+    MIN(event_timestamp) AS first_at,
+    MIN(dt) AS first_day
+  FROM assignments
+  WHERE
+    dt >= '2019-11-23'
+    AND run = 'r.1'
+    AND reason = 'split'
+    AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
+    AND segment = ''
+  GROUP BY
+    unit
+), happened AS (
+  SELECT
+    units.id,
+    happened.day,
+    CASE WHEN happened_at >= units.first_at THEN win ELSE 0 END AS m0_y,
+    CASE WHEN happened_at >= units.first_at THEN counts ELSE 0 END AS m0_d,
+    0 AS m1_y,
+    0 AS m1_d
+  FROM units
+  JOIN (
+    SELECT
+      isthmus_of.unit,
+      dt AS day,
+      event_timestamp AS happened_at,
+      outcome AS counts,
+      outcome * isthmus_of.win AS win
+    FROM ctr AS isthmus_row
+    JOIN (
+      SELECT
+        event_id AS isthmus_id,
+        MIN(unit) AS unit,
+        MIN(CASE WHEN credit = 'champion' THEN -1 ELSE 1 END) AS win
+      FROM exposures
+      WHERE
+        dt >= '2019-11-23' AND (
+          credit = 'champion' OR credit = 'challenger'
+        )
+      GROUP BY
+        event_id
+    ) AS isthmus_of
+      ON isthmus_row.exposure_id = isthmus_of.isthmus_id
+    WHERE
+      dt >= '2019-11-23'
+      AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
+      AND created_timestamp <= TIMESTAMP '2019-12-01 00:00:00.000+00'
+  ) AS happened
+    ON happened.unit = units.unit
+  WHERE
+    happened_at >= units.first_at
+  UNION ALL
+  SELECT
+    units.id,
+    happened.day,
+    0 AS m0_y,
+    0 AS m0_d,
+    CASE
+      WHEN happened_at >= units.first_at
+      AND happened_at < TIMESTAMP_ADD(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 3 DAY)
+      THEN win
+      ELSE 0
+    END AS m1_y,
+    CASE
+      WHEN happened_at >= units.first_at
+      AND happened_at < TIMESTAMP_ADD(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 3 DAY)
+      THEN counts
+      ELSE 0
+    END AS m1_d
+  FROM units
+  JOIN (
+    SELECT
+      isthmus_of.unit,
+      dt AS day,
+      event_timestamp AS happened_at,
+      1 AS counts,
+      1 * isthmus_of.win AS win
+    FROM events_click AS isthmus_row
+    JOIN (
+      SELECT
+        isthmus_event.event_id AS isthmus_id,
+        MIN(isthmus_next.unit) AS unit,
+        MIN(isthmus_next.win) AS win
+      FROM events_impression AS isthmus_event
+      JOIN (
+        SELECT
+          event_id AS isthmus_id,
+          MIN(unit) AS unit,
+          MIN(CASE WHEN credit = 'champion' THEN -1 ELSE 1 END) AS win
+        FROM exposures
+        WHERE
+          dt >= '2019-11-23' AND (
+            credit = 'champion' OR credit = 'challenger'
+          )
+        GROUP BY
+          event_id
+      ) AS isthmus_next
+        ON isthmus_event.exposure_id = isthmus_next.isthmus_id
+      GROUP BY
+        isthmus_event.event_id
+    ) AS isthmus_of
+      ON isthmus_row.impression_id = isthmus_of.isthmus_id
+    WHERE
+      dt >= '2019-11-23' AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
+  ) AS happened
+    ON happened.unit = units.unit
+  WHERE
+    happened_at >= units.first_at
+  UNION ALL
+  SELECT
+    id,
+    first_day AS day,
+    0 AS m0_y,
+    0 AS m0_d,
+    0 AS m1_y,
+    0 AS m1_d
+  FROM units
+), by_day AS (
+  SELECT
+    id,
+    day,
+    SUM(m0_y) AS m0_y,
+    SUM(m0_d) AS m0_d,
+    SUM(m1_y) AS m1_y,
+    SUM(m1_d) AS m1_d
+  FROM happened
+  GROUP BY
+    id,
+    day
+), running AS (
+  SELECT
+    id,
+    day,
+    SUM(m0_y) OVER (
+      PARTITION BY id
+      ORDER BY day IS NULL ASC, day ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS m0_y,
+    m0_y AS m0_y_1,
+    SUM(m0_d) OVER (
+      PARTITION BY id
+      ORDER BY day IS NULL ASC, day ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS m0_d,
+    m0_d AS m0_d_1,
+    SUM(m1_y) OVER (
+      PARTITION BY id
+      ORDER BY day IS NULL ASC, day ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS m1_y,
+    m1_y AS m1_y_1,
+    SUM(m1_d) OVER (
+      PARTITION BY id
+      ORDER BY day IS NULL ASC, day ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS m1_d,
+    m1_d AS m1_d_1
+  FROM by_day
+), steps AS (
+  SELECT
+    arm,
+    other,
+    segment,
+    first_day,
+    day,
+    CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new,
+    m0_y AS m0_y,
+    CASE WHEN day = first_day THEN 0 ELSE m0_y - m0_y_1 END AS m0_y_0,
+    m0_d AS m0_d,
+    CASE WHEN day = first_day THEN 0 ELSE m0_d - m0_d_1 END AS m0_d_0,
+    m1_y AS m1_y,
+    CASE WHEN day = first_day THEN 0 ELSE m1_y - m1_y_1 END AS m1_y_0,
+    m1_d AS m1_d,
+    CASE WHEN day = first_day THEN 0 ELSE m1_d - m1_d_1 END AS m1_d_0
+  FROM running
+  JOIN units
+    ON units.id = running.id
+  WHERE
+    day >= first_day
+)
+SELECT
+  arm,
+  other,
+  segment,
+  first_day,
+  day,
+  SUM(isthmus_new) AS units,
+  SUM(m0_y - m0_y_0) AS m0_y,
+  SUM(m0_y * m0_y - m0_y_0 * m0_y_0) AS m0_yy,
+  SUM(m0_d - m0_d_0) AS m0_d,
+  SUM(m0_y * m0_d - m0_y_0 * m0_d_0) AS m0_yd,
+  SUM(m0_d * m0_d - m0_d_0 * m0_d_0) AS m0_dd,
+  SUM(m1_y - m1_y_0) AS m1_y,
+  SUM(m1_y * m1_y - m1_y_0 * m1_y_0) AS m1_yy,
+  SUM(m1_d - m1_d_0) AS m1_d,
+  SUM(m1_y * m1_d - m1_y_0 * m1_d_0) AS m1_yd,
+  SUM(m1_d * m1_d - m1_d_0 * m1_d_0) AS m1_dd
+FROM steps
+GROUP BY
+  arm,
+  other,
+  segment,
+  first_day,
+  day
