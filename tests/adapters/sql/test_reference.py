@@ -117,6 +117,7 @@ def relations():
     typed = {name: {column.name: KINDS[column.type] for column in of_relation} for name, of_relation in columns.items()}
     typed["impression_raw"] |= {"correction": "INT64", "stored_timestamp": "TIMESTAMP", "payload_digest": "STRING"}
     typed["events_click"] |= {"exposure_id": "STRING"}
+    typed["events_impression"] |= {"exposure_id": "STRING"}
     typed["ctr"] |= {"exposure_id": "STRING"}
     typed["impression_exposed"] = {"event_id": "STRING", "unit": "STRING"}
     return {(name,): Relation(columns=[*of_relation.items(), ("dt", "STRING")], rows=[]) for name, of_relation in typed.items()}
