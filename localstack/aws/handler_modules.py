@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
+    "athena.catalogs",
     "athena.executions",
     "athena.metadata",
     "athena.prepared",

@@ -132,3 +132,38 @@ def test_a_statement_is_prepared_executed_and_deallocated_in_sql(aws):
     for refused in ("EXECUTE my_select USING 1, 2", "PREPARE p FROM SHOW TABLES", "PREPARE p FROM DROP TABLE t"):
         with pytest.raises(aws.athena.exceptions.InvalidRequestException):
             aws.start(refused)
+
+
+def test_a_catalog_of_the_same_account_is_the_same_glue_by_another_name(aws):
+    aws.athena.create_data_catalog(Name="mine", Type="GLUE", Parameters={"catalog-id": "123456789012"})
+    aws.athena.create_data_catalog(Name="away", Type="LAMBDA", Parameters={"function": "arn:aws:lambda:us-east-1:123456789012:function:f"})
+    listed = aws.athena.list_data_catalogs()["DataCatalogsSummary"]
+    assert [(c["CatalogName"], c["Type"]) for c in listed] == [("AwsDataCatalog", "GLUE"), ("away", "LAMBDA"), ("mine", "GLUE")]
+    create(aws, "t", "a int", TEXT, f"LOCATION 's3://{BUCKET}/t/'")
+    put(aws, "t/f.csv", b"1\n")
+    assert aws.rows('SELECT a FROM "mine".db.t') == [("1",)]
+    assert aws.rows("SELECT a FROM t", QueryExecutionContext={"Catalog": "mine", "Database": "db"}) == [("1",)]
+    assert [t["Name"] for t in aws.athena.list_table_metadata(CatalogName="mine", DatabaseName="db")["TableMetadataList"]] == ["t"]
+    assert "catalogs of type LAMBDA" in aws.reason("SELECT * FROM away.db.t")
+    nowhere = {"Catalog": "nowhere", "Database": "db"}
+    assert aws.reason("SELECT 1", QueryExecutionContext=nowhere).startswith("CATALOG_NOT_FOUND")
+    aws.athena.delete_data_catalog(Name="mine")
+    assert aws.reason('SELECT a FROM "mine".db.t').startswith("CATALOG_NOT_FOUND")
+    for wrong in ({"Name": "away", "Type": "GLUE", "Parameters": {"catalog-id": "1"}}, {"Name": "other", "Type": "HIVE"}):
+        with pytest.raises(aws.athena.exceptions.InvalidRequestException):
+            aws.athena.create_data_catalog(**wrong)
+
+
+def test_a_workgroup_with_managed_results_keeps_them_out_of_s3(aws):
+    aws.athena.create_work_group(Name="managed", Configuration={"ManagedQueryResultsConfiguration": {"Enabled": True}})
+    ended = aws.finished(aws.athena.start_query_execution(QueryString="SELECT 1 AS a", WorkGroup="managed")["QueryExecutionId"])
+    assert (ended["Status"]["State"], ended["ManagedQueryResultsConfiguration"]) == ("SUCCEEDED", {"Enabled": True})
+    assert "OutputLocation" not in ended["ResultConfiguration"]
+    assert aws.keys() == []
+    rows = aws.athena.get_query_results(QueryExecutionId=ended["QueryExecutionId"])["ResultSet"]["Rows"]
+    assert [row["Data"][0]["VarCharValue"] for row in rows] == ["a", "1"]
+    with pytest.raises(aws.athena.exceptions.InvalidRequestException, match="managed query results"):
+        aws.start("SELECT 1", WorkGroup="managed")
+    both = {"ManagedQueryResultsConfiguration": {"Enabled": True}, "ResultConfiguration": {"OutputLocation": f"s3://{BUCKET}/"}}
+    with pytest.raises(aws.athena.exceptions.InvalidRequestException, match="OutputLocation"):
+        aws.athena.create_work_group(Name="both", Configuration=both)

@@ -31,6 +31,7 @@ class Execution(msgspec.Struct, kw_only=True):
     query: str
     context: dict[str, Any]
     configuration: dict[str, Any]  # ResultConfiguration
+    managed: dict[str, Any] | None  # ManagedQueryResultsConfiguration, where it is enabled
     workgroup: str
     parameters: list[str]
     submitted: datetime
@@ -86,7 +87,8 @@ def _run(ctx: Context, execution: Execution) -> None:
     try:
         with ctx.as_caller():
             done = outcome.run(ctx, execution.running, execution.asked)
-            execution.manifest = outcome.store(ctx.client("s3"), execution.configuration["OutputLocation"], done)
+            if execution.asked.output:
+                execution.manifest = outcome.store(ctx.client("s3"), execution.configuration["OutputLocation"], done)
         execution.done = done
         _finish(ctx, execution, "SUCCEEDED")
     except Cancelled:

@@ -7,19 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from .. import objects
+from ..hive.catalog import CATALOG
 from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
 from . import ddl, outcome, prepared, results
+from .catalogs import refused
 from .execution import FINAL, QUEUED, Execution, Executions, begin, cancel
 from .language import allowed, check, parameters, statements
 from .language.errors import Malformed
 from .running import Running
 
+_MANAGED = "ManagedQueryResultsConfiguration"
 _ENGINE = {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"}
-
-
-def refused(message: str, code: str = "INVALID_INPUT") -> AwsError:
-    return AwsError("InvalidRequestException", message, 400, AthenaErrorCode=code)
 
 
 @handles("athena", "StartQueryExecution")
@@ -65,18 +64,21 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
         id=id_,
         statement=statement,
         workgroup=workgroup,
+        catalog=context.get("Catalog") or CATALOG,
         database=(context.get("Database") or "default").strip("`"),
         parameters=values,
         output=output,
         enforced=enforced,
     )
     configuration = {**settings.get("ResultConfiguration", {}), **(params.get("ResultConfiguration") or {})}
-    configuration["OutputLocation"] = outcome.location(statement, output, id_)
+    if output:
+        configuration["OutputLocation"] = outcome.location(statement, output, id_)
     return Execution(
         asked=asked,
         query=text,
         context=context,
         configuration=configuration,
+        managed=None if output else settings[_MANAGED],
         workgroup=workgroup,
         parameters=list(params.get("ExecutionParameters") or ()),
         submitted=ctx.clock.now(),
@@ -111,11 +113,19 @@ def _settings(ctx: Context, workgroup: str) -> dict[str, Any]:
     return configuration
 
 
+def is_managed(settings: dict[str, Any]) -> bool:
+    return bool((settings.get(_MANAGED) or {}).get("Enabled"))
+
+
 def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool]:
     """The folder of the results, and whether the workgroup insists on it."""
     of_group = settings.get("ResultConfiguration", {}).get("OutputLocation")
     enforced = bool(settings.get("EnforceWorkGroupConfiguration")) and of_group is not None
     given = (params.get("ResultConfiguration") or {}).get("OutputLocation")
+    if is_managed(settings):
+        if given:
+            raise refused("OutputLocation cannot be given in a workgroup with managed query results")
+        return "", True
     chosen = of_group if enforced else given or of_group
     if not chosen:
         raise refused(
@@ -175,6 +185,7 @@ def _described(execution: Execution) -> dict[str, Any]:
         "StatementType": statement_type,
         "SubstatementType": substatement,
         "ResultConfiguration": execution.configuration,
+        **({_MANAGED: execution.managed} if execution.managed else {}),
         "ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": False}},
         "QueryExecutionContext": execution.context,
         "Status": status,

@@ -8,7 +8,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.athena.models import athena_backends
 
+from ..hive.catalog import Catalog
+from ..hive.errors import NotRun, QueryFailed
 from ..registry import AwsError, Context, handles
+from .catalogs import refused
 
 
 def _metadata(error: ClientError) -> AwsError:
@@ -20,7 +23,7 @@ def _metadata(error: ClientError) -> AwsError:
 
 @handles("athena", "GetDatabase")
 def get_database(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    _known_catalog(params)
+    _known_catalog(ctx, params)
     if params["DatabaseName"].lower() == "default":
         return {"Database": {"Name": "default"}}
     try:
@@ -31,7 +34,7 @@ def get_database(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "ListDatabases")
 def list_databases(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    _known_catalog(params)
+    _known_catalog(ctx, params)
     found = [_database(d) for page in ctx.client("glue").get_paginator("get_databases").paginate() for d in page["DatabaseList"]]
     if not any(d["Name"] == "default" for d in found):
         found.append({"Name": "default"})
@@ -40,7 +43,7 @@ def list_databases(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "GetTableMetadata")
 def get_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    _known_catalog(params)
+    _known_catalog(ctx, params)
     try:
         found = ctx.client("glue").get_table(DatabaseName=params["DatabaseName"].lower(), Name=params["TableName"].lower())["Table"]
     except ClientError as error:
@@ -50,7 +53,7 @@ def get_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "ListTableMetadata")
 def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    _known_catalog(params)
+    _known_catalog(ctx, params)
     try:
         pages = ctx.client("glue").get_paginator("get_tables").paginate(DatabaseName=params["DatabaseName"].lower())
         found = [_table(table) for page in pages for table in page["TableList"]]
@@ -60,12 +63,26 @@ def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return _page("TableMetadataList", [table for table in found if expected.fullmatch(table["Name"])], params)
 
 
+def _check_results(configuration: dict[str, Any]) -> None:
+    managed = (configuration.get("ManagedQueryResultsConfiguration") or {}).get("Enabled")
+    if managed and (configuration.get("ResultConfiguration") or {}).get("OutputLocation"):
+        raise refused("A workgroup cannot have an OutputLocation when ManagedQueryResultsConfiguration is enabled.")
+
+
+@handles("athena", "CreateWorkGroup")
+def create_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """moto's, with the check of where results go."""
+    _check_results(params.get("Configuration") or {})
+    ctx.forward()
+    return {}
+
+
 @handles("athena", "UpdateWorkGroup")
 def update_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Moto keeps workgroups and cannot change them."""
     group = athena_backends[ctx.account][ctx.region].work_groups.get(params["WorkGroup"])
     if group is None:
-        raise AwsError("InvalidRequestException", f"WorkGroup {params['WorkGroup']} is not found.", 400, AthenaErrorCode="INVALID_INPUT")
+        raise refused(f"WorkGroup {params['WorkGroup']} is not found.")
     updates = params.get("ConfigurationUpdates", {})
     results = dict(group.configuration.get("ResultConfiguration") or {})
     given = updates.get("ResultConfigurationUpdates", {})
@@ -75,17 +92,30 @@ def update_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         if key in given:
             results[key] = given[key]
     kept = {key: value for key, value in updates.items() if not key.endswith("Updates") and not key.startswith("Remove")}
-    group.configuration = {**group.configuration, **kept, "ResultConfiguration": results}
+    managed = {
+        **(group.configuration.get("ManagedQueryResultsConfiguration") or {}),
+        **updates.get("ManagedQueryResultsConfigurationUpdates", {}),
+    }
+    changed = {
+        **group.configuration,
+        **kept,
+        "ResultConfiguration": results,
+        **({"ManagedQueryResultsConfiguration": managed} if managed else {}),
+    }
+    _check_results(changed)
+    group.configuration = changed
     group.description = params.get("Description", group.description)
     group.state = params.get("State", group.state)
     return {}
 
 
-def _known_catalog(params: dict[str, Any]) -> None:
-    if params["CatalogName"].lower() != "awsdatacatalog":
-        raise AwsError(
-            "InvalidRequestException", f"DataCatalog {params['CatalogName']} was not found", 400, AthenaErrorCode="INVALID_INPUT"
-        )
+def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
+    try:
+        Catalog(ctx).check_name(params["CatalogName"])
+    except NotRun as error:
+        raise AwsError("NotImplemented", str(error), 501) from error
+    except QueryFailed as error:
+        raise refused(f"DataCatalog {params['CatalogName']} was not found") from error
 
 
 def _database(found: dict[str, Any]) -> dict[str, Any]:

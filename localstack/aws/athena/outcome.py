@@ -41,9 +41,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     statement: statements.Statement
     workgroup: str
+    catalog: str
     database: str
     parameters: tuple[str, ...]
-    output: str  # folder
+    output: str  # folder; "": Athena keeps the results (ManagedQueryResultsConfiguration)
     enforced: bool  # the workgroup decides where tables go
 
 
@@ -77,6 +78,7 @@ def location(statement: statements.Statement, folder: str, id_: str) -> str:
 
 def run(ctx: Context, running: Running, asked: Asked) -> Outcome:  # noqa: PLR0911  one line a kind
     """QueryFailed, Malformed; Cancelled, after which the query has left nothing."""
+    Catalog(ctx).check_name(asked.catalog)
     statement = asked.statement
     if isinstance(statement, statements.Select):
         return _select(ctx, running, asked, statement)
@@ -176,6 +178,8 @@ def _create_table(ctx: Context, running: Running, asked: Asked, statement: state
             "that enforces a centralized output location for all queries. Please remove the 'external_location' property and resubmit the "
             "query.",
         )
+    if external is None and not asked.output:
+        raise QueryFailed("INVALID_TABLE_PROPERTY", "external_location is needed in a workgroup with managed query results", at=(1, 1))
     place = str(external) if external is not None else f"{asked.output.rstrip('/')}/tables/{asked.id}"
     partitioned_by = writes.partition_columns(statement.properties)
     form = writes.format_of(statement.properties, _CTAS)

@@ -10,6 +10,7 @@ import msgspec
 
 from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
+from .catalogs import refused
 from .language import statements
 from .language.errors import Malformed
 
@@ -36,7 +37,7 @@ def resolved(
     if found is None:
         raise Malformed(f"Prepared statement {execute.name} was not found in workgroup {workgroup}")
     if execute.parameters and values:
-        raise _refused(f"EXECUTE {execute.name} has USING: the call cannot bring ExecutionParameters, too")
+        raise refused(f"EXECUTE {execute.name} has USING: the call cannot bring ExecutionParameters, too")
     return statements.read(found.query), execute.parameters or values
 
 
@@ -55,10 +56,6 @@ def deallocate(ctx: Context, workgroup: str, statement: statements.Deallocate) -
         raise QueryFailed("NOT_FOUND", f"Prepared statement not found: {statement.name}", at=(1, 1))
 
 
-def _refused(message: str) -> AwsError:
-    return AwsError("InvalidRequestException", message, 400, AthenaErrorCode="INVALID_INPUT")
-
-
 def _missing(name: str) -> AwsError:
     return AwsError("ResourceNotFoundException", f"Prepared Statement {name} does not exist", 400, ResourceName=name)
 
@@ -69,7 +66,7 @@ def create_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
     with store.lock:
         key = (params["WorkGroup"], params["StatementName"].lower())
         if key in store.by_name:
-            raise _refused(f"Prepared statement {params['StatementName']} already exists in workgroup {params['WorkGroup']}")
+            raise refused(f"Prepared statement {params['StatementName']} already exists in workgroup {params['WorkGroup']}")
         store.by_name[key] = _made(ctx, params)
     return {}
 
@@ -89,7 +86,7 @@ def _made(ctx: Context, params: dict[str, Any]) -> Prepared:
     try:
         statements.read(params["QueryStatement"])
     except Malformed as error:
-        raise _refused(str(error)) from error
+        raise refused(str(error)) from error
     return Prepared(params["StatementName"], params["QueryStatement"], params["WorkGroup"], params.get("Description", ""), ctx.clock.now())
 
 

@@ -11,7 +11,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from ..registry import Context
-from .errors import QueryFailed
+from .errors import NotRun, QueryFailed
 
 CATALOG = "awsdatacatalog"
 _VIEW = "/* Presto View: "
@@ -43,6 +43,7 @@ class Catalog:
     """Glue, read for one statement: a table is looked up once."""
 
     def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
         self.glue = ctx.client("glue")
         self._seen: dict[tuple[str, str], Table | None] = {}
 
@@ -56,6 +57,18 @@ class Catalog:
                     raise
                 self._seen[key] = None
         return self._seen[key]
+
+    def check_name(self, name: str, at: tuple[int, int] | None = None) -> None:
+        """Whether a catalog of this name is this one. CATALOG_NOT_FOUND; NotRun for one that is registered and is somewhere else."""
+        if name.lower() == CATALOG:
+            return
+        try:
+            registered = self._ctx.client("athena").get_data_catalog(Name=name)["DataCatalog"]
+        except ClientError as error:
+            raise QueryFailed("CATALOG_NOT_FOUND", f"Catalog '{name}' does not exist", at=at) from error
+        if registered["Type"] != "GLUE" or registered["Parameters"]["catalog-id"] != self._ctx.account:
+            what = f"catalogs of type {registered['Type']}" if registered["Type"] != "GLUE" else "catalogs of other accounts"
+            raise NotRun(f"{what}, such as {name}", at=at)
 
     def forget(self) -> None:
         self._seen.clear()

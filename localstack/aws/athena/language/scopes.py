@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 from sqlglot import expressions as exp
 
-from ...hive.catalog import CATALOG, Catalog, Table
+from ...hive.catalog import Catalog, Table
 from ...hive.errors import NotRun, QueryFailed
 from .check import place
 
@@ -29,8 +29,8 @@ def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[
             raise NotRun(f"the table function {node.this.sql(dialect='trino')[:40]}", at=place(text, node))
         if not node.db and node.name.lower() in _ctes(node):
             continue
-        if node.catalog and node.catalog.lower() != CATALOG:
-            raise QueryFailed("CATALOG_NOT_FOUND", f"Catalog '{node.catalog}' does not exist", at=place(text, node))
+        if node.catalog:
+            catalog.check_name(node.catalog, place(text, node))
         reads.append(Read(node, catalog.needed(node.db or database, node.name, place(text, node))))
     return reads
 

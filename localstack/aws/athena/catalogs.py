@@ -1,0 +1,85 @@
+"""Data catalogs: the account's own, and those that are registered beside it (kept by moto)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.athena.models import athena_backends
+
+from ..hive.catalog import CATALOG
+from ..registry import AwsError, Context, handles
+
+_OWN = "AwsDataCatalog"
+# What a type's Parameters have to hold (API reference, CreateDataCatalog): one of these sets.
+_NEEDED: dict[str, tuple[frozenset[str], ...]] = {
+    "GLUE": (frozenset({"catalog-id"}),),
+    "LAMBDA": (frozenset({"function"}), frozenset({"metadata-function", "record-function"})),
+    "HIVE": (frozenset({"metadata-function"}),),
+    "FEDERATED": (frozenset(),),
+}
+
+
+def refused(message: str, code: str = "INVALID_INPUT") -> AwsError:
+    return AwsError("InvalidRequestException", message, 400, AthenaErrorCode=code)
+
+
+def _check(kind: str, parameters: dict[str, str]) -> None:
+    if not any(needed <= parameters.keys() for needed in _NEEDED[kind]):
+        ways = " or ".join(" and ".join(sorted(needed)) for needed in _NEEDED[kind])
+        raise refused(f"The parameters of a data catalog of type {kind} must contain {ways}.")
+
+
+def _missing(name: str) -> AwsError:
+    return refused(f"DataCatalog {name} was not found")
+
+
+def _backend(ctx: Context) -> Any:
+    return athena_backends[ctx.account][ctx.region]
+
+
+@handles("athena", "CreateDataCatalog", executes=False)
+def create_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    name = params["Name"]
+    if name.lower() == CATALOG or name in _backend(ctx).data_catalogs:
+        raise refused(f"DataCatalog {name} has already been created")
+    _check(params["Type"], params.get("Parameters") or {})
+    ctx.forward()
+    return {}
+
+
+@handles("athena", "GetDataCatalog", executes=False)
+def get_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    if params["Name"].lower() == CATALOG:
+        return {"DataCatalog": {"Name": _OWN, "Type": "GLUE", "Parameters": {"catalog-id": ctx.account}}}
+    found = _backend(ctx).data_catalogs.get(params["Name"])
+    if found is None:
+        raise _missing(params["Name"])
+    described = {"Name": found.name, "Description": found.description, "Type": found.type, "Parameters": found.parameters or {}}
+    return {"DataCatalog": {key: value for key, value in described.items() if value is not None}}
+
+
+@handles("athena", "ListDataCatalogs", executes=False)
+def list_data_catalogs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    kinds = {_OWN: "GLUE"} | {found.name: found.type for found in list(_backend(ctx).data_catalogs.values())}
+    names, start, size = sorted(kinds), int(params.get("NextToken") or 0), params.get("MaxResults", 50)
+    more = {"NextToken": str(start + size)} if start + size < len(names) else {}
+    return {"DataCatalogsSummary": [{"CatalogName": name, "Type": kinds[name]} for name in names[start : start + size]], **more}
+
+
+@handles("athena", "UpdateDataCatalog", executes=False)
+def update_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    found = _backend(ctx).data_catalogs.get(params["Name"])
+    if found is None:
+        raise _missing(params["Name"])
+    _check(params["Type"], params.get("Parameters") or {})
+    found.type = params["Type"]
+    found.description = params.get("Description")
+    found.parameters = params.get("Parameters") or {}
+    return {}
+
+
+@handles("athena", "DeleteDataCatalog", executes=False)
+def delete_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    if _backend(ctx).data_catalogs.pop(params["Name"], None) is None:
+        raise _missing(params["Name"])
+    return {}
