@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from hmac import compare_digest
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from .calls import Calls
-from .faults import Fault
+from .faults import Fault, check
 from .keys import FILE
 from .minutes import Minutes
 from .peers import is_other_user
@@ -39,6 +39,8 @@ class Steered(Protocol):
     calls: Calls
     routes: Mapping[str, Callable[[], object]]  # what this cloud has of its own: "GET policy" -> its answer
 
+    def services(self) -> Collection[str]: ...
+    def operations(self, service: str | None, /) -> Collection[str]: ...
     def reset(self) -> None: ...
     def forget_calls(self) -> None: ...
     def add_minutes(self, scripted: Minutes, /) -> None: ...  # ValueError: of no endpoint or variant that is there
@@ -105,7 +107,9 @@ def _effect(front: Steered, route: str, body: bytes, query: dict[str, str]) -> o
         case "GET faults":
             return stack.faults.list()
         case "POST faults":
-            return stack.faults.add(_fault(body))
+            fault = _fault(body)
+            check(fault, front)
+            return stack.faults.add(fault)
         case "DELETE faults":
             stack.faults.clear(int(query["id"]) if "id" in query else None)
             return {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import Literal, get_args
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
@@ -34,6 +36,40 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None  # error: the error code to answer; default the service's own
     status: int | None = None
     id: int = 0
+
+
+LONGEST = 3600.0  # seconds
+
+
+class Named(Protocol):
+    """The names that a cloud has."""
+
+    def services(self) -> Collection[str]: ...
+    def operations(self, service: str | None, /) -> Collection[str]: ...  # None: of all services that the stack covers
+
+
+def check(fault: Fault, named: Named) -> None:
+    """ValueError for a rule that could never fit, or has numbers that nobody means."""
+    if fault.service is not None:
+        _known("service", fault.service, named.services(), "")
+    if fault.operation is not None:
+        of = f" of {fault.service}" if fault.service else ""
+        _known("operation", fault.operation, named.operations(fault.service), of)
+    if fault.times is not None and fault.times < 1:
+        raise ValueError(f"times is {fault.times}: a fault happens once at least, or until it is cleared (None; --times 0)")
+    if not 0 <= fault.seconds <= LONGEST:
+        raise ValueError(f"seconds is {fault.seconds}: it has to be between 0 and {LONGEST:.0f}")
+    if fault.status is not None and not 400 <= fault.status <= 599:
+        raise ValueError(f"status is {fault.status}: a fault's is between 400 and 599")
+
+
+def _known(what: str, name: str, names: Collection[str], of: str) -> None:
+    if name in names:
+        return
+    folded = {other.lower(): other for other in names}
+    close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    meant = f"; did you mean {folded[close[0]]}?" if close else ""
+    raise ValueError(f"there is no {what} {name}{of}{meant}")
 
 
 class Faults:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 import msgspec
+from botocore.session import get_session
 
 from . import handler_modules
 from .registry import OPERATIONS
@@ -170,6 +171,19 @@ def _covered(service: str, operation: str) -> Covered:
         return Covered(service=service, operation=operation, level="not there", by="")
     executes = operation in MOTO_EXECUTES.get(service, frozenset())
     return Covered(service=service, operation=operation, level="executes" if executes else "stores only", by="moto")
+
+
+@cache
+def services() -> frozenset[str]:
+    """By botocore's names."""
+    return frozenset(get_session().get_available_services())
+
+
+def operations(service: str | None) -> frozenset[str]:
+    """The operations of a service; None: of all that the stack covers."""
+    wanted = [member for members in FAMILIES.values() for member in members] if service is None else [service]
+    ours = {name for owner, name in OPERATIONS if service in (None, owner)}
+    return frozenset(ours.union(*(_operations(member) for member in wanted)))
 
 
 @cache

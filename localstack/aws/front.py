@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _encode = msgspec.json.Encoder().encode
 _MOTO_RESET = ("POST", "/moto-api/reset")  # moto's own route, which its users' suites call between two tests
+_ASKED_INSIDE = frozenset({"TrainingJob", "ProcessingJob", "TransformJob"})  # what a fault calls the start of a job's host
 _INTERNAL = "isthmus.internal"  # in the environ of what the stack asks itself
 # What a throttled caller is told, where it is not ThrottlingException with status 400.
 _THROTTLED = {
@@ -127,6 +128,12 @@ class Front:
         if cut or done is None:
             raise Cut
         return done
+
+    def services(self) -> frozenset[str]:
+        return coverage.services()
+
+    def operations(self, service: str | None) -> frozenset[str]:
+        return coverage.operations(service) | _ASKED_INSIDE
 
     def reset(self) -> None:
         """As if the stack had just been started; the faults and the log are gone too."""

@@ -137,6 +137,8 @@ def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
     if group_name and params.get("Tags") and not ctx.moto_answers:
         words = "Tags are not supported in Model Package versions. Please add them to the Model Package Group"
         raise AwsError("ValidationException", words)
+    if group_name and not has_group(ctx, group_name):
+        raise AwsError("ValidationException", "Model Package Group does not exist.")
     with registry.lock:
         token = params.get("ClientToken")
         if token in registry.tokens:

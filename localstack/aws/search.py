@@ -1,4 +1,4 @@
-"""Search over what the stack itself keeps; the rest (experiments, trials, components) is moto's.
+"""Search over what the stack itself keeps, and over moto's experiments, trials and components; the rest is moto's.
 
 Answers are what Describe says, with the tags: the last modified first, unless the call sorts. With --moto-answers such a call has the
 order of creation, as moto's.
@@ -12,11 +12,12 @@ from typing import Any
 
 from botocore.utils import parse_timestamp
 
-from . import tags
+from . import experiments, tags
 from .endpoints.describe import described as endpoint
 from .endpoints.records import Endpoints
 from .features.groups import describe_feature_group
 from .features.store import Groups
+from .in_process import operation_model
 from .jobs.listing import cut
 from .jobs.record import Jobs
 from .jobs.training import described as training_job
@@ -67,7 +68,11 @@ _FOUND: dict[str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]] = {
     "ModelPackageGroup": ("ModelPackageGroupArn", _package_groups),
     "Pipeline": ("PipelineArn", _pipelines),
     "PipelineExecution": ("PipelineExecutionArn", _executions),
+    "Experiment": ("ExperimentArn", lambda ctx: experiments.found(ctx, "Experiment")),
+    "ExperimentTrial": ("TrialArn", lambda ctx: experiments.found(ctx, "Trial")),
+    "ExperimentTrialComponent": ("TrialComponentArn", lambda ctx: experiments.found(ctx, "TrialComponent")),
 }
+_OWN = frozenset({"Tags", "Metrics", "Parents"})  # a name's first part that is no member of the resource
 
 
 @handles("sagemaker", "Search")
@@ -77,7 +82,9 @@ def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         return ctx.forward()
     arn, every = _FOUND[resource]
     rows = [{**row, "Tags": _tags(ctx, row[arn])} for row in every(ctx)]
+    shown_as = experiments.KINDS.get(resource, resource)
     expression = params.get("SearchExpression")
+    _check_names(expression or {}, shown_as)
     rows = [row for row in rows if expression is None or _holds(row, expression)]
     if params.get("SortBy") or not ctx.moto_answers:
         by = params.get("SortBy") or "LastModifiedTime"
@@ -85,7 +92,18 @@ def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         known.sort(key=lambda row: _value(row, by), reverse=params.get("SortOrder", "Descending") == "Descending")
         rows = [*known, *(row for row in rows if _value(row, by) is _MISSING)]
     shown, token = cut(rows, params)
-    return {"Results": [{resource: row} for row in shown], **token}
+    return {"Results": [{shown_as: row} for row in shown], **token}
+
+
+def _check_names(expression: dict[str, Any], kind: str) -> None:
+    """ValidationException for a property that no resource of the kind has."""
+    results: Any = operation_model("sagemaker", "Search").output_shape.members["Results"]
+    known = results.member.members[kind].members
+    for one in expression.get("Filters") or ():
+        if one["Name"].partition(".")[0] not in known.keys() | _OWN:
+            raise AwsError("ValidationException", f"Unknown property name: {one['Name']}")
+    for inner in expression.get("SubExpressions") or ():
+        _check_names(inner, kind)
 
 
 def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
@@ -140,6 +158,8 @@ def _value(row: dict[str, Any], name: str) -> Any:
     kind, _, rest = name.partition(".")
     if kind == "Tags" and rest:
         return next((tag["Value"] for tag in row["Tags"] if tag["Key"] == rest), _MISSING)
+    if kind == "Parents" and rest:
+        return next((parent[rest] for parent in row.get("Parents") or () if rest in parent), _MISSING)
     if kind == "Metrics" and rest:
         return next((found["Value"] for found in row.get("FinalMetricDataList") or () if found["MetricName"] == rest), _MISSING)
     value: Any = row

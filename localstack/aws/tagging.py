@@ -8,32 +8,62 @@ from moto.kinesis.models import kinesis_backends
 
 from . import tags
 from .moto_server import SERIAL
-from .registry import Context, handles
+from .registry import AwsError, Context, handles
 
 _SERVICE = "resourcegroupstaggingapi"
 
 
 @handles(_SERVICE, "GetResources")
 def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """In the order of the ARNs. What tags.py knows of a resource is right: moto's answer for it may be older. Kinesis is not in moto's."""
+    """In moto's order, then ours in that of their creation. What tags.py knows of a resource is right: moto's answer for it may be older.
+    Kinesis is not in moto's.
+    """
+    _check(params)
     kinds: list[str] = params.get("ResourceTypeFilters") or []
     filters: list[dict[str, Any]] = params.get("TagFilters") or []
     ours = ctx.store(tags.Tags)
     with ours.lock:
         known = {arn: dict(found) for arn, found in ours.of.items()}
     known |= {stream.arn: dict(stream.tags) for stream in list(kinesis_backends[ctx.account][ctx.region].streams.values())}
-    found = {
+    found = {item["ResourceARN"]: item["Tags"] for item in _of_moto(ctx, params) if item["ResourceARN"] not in known}
+    found |= {
         arn: _listed(held)
         for arn, held in known.items()
         if held and _wanted(arn, kinds, params.get("ResourceARNList")) and _carries(held, filters)
     }
-    found |= {item["ResourceARN"]: item["Tags"] for item in _of_moto(ctx, params) if item["ResourceARN"] not in known}
-    arns, start, size = sorted(found), int(params.get("PaginationToken") or 0), params.get("ResourcesPerPage", 50)
-    page = arns[start : start + size]
+    start = int(params.get("PaginationToken") or 0)
+    page = _fitting(list(found.items())[start:], params.get("ResourcesPerPage", 50), params.get("TagsPerPage"))
     return {
-        "ResourceTagMappingList": [{"ResourceARN": arn, "Tags": found[arn]} for arn in page],
-        "PaginationToken": str(start + size) if start + size < len(arns) else "",
+        "ResourceTagMappingList": [{"ResourceARN": arn, "Tags": held} for arn, held in page],
+        "PaginationToken": str(start + len(page)) if start + len(page) < len(found) else "",
     }
+
+
+_PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
+
+
+def _check(params: dict[str, Any]) -> None:
+    """What the API reference of GetResources forbids."""
+    arns = params.get("ResourceARNList")
+    if arns and params.get("ResourceTypeFilters"):
+        raise AwsError("InvalidParameterException", "ResourceARNList and ResourceTypeFilters cannot be specified in the same request.")
+    if arns and any(params.get(key) for key in _PAGING):
+        raise AwsError("InvalidParameterException", f"ResourceARNList cannot be specified with {', '.join(_PAGING)}.")
+    for key, low, high in (("TagsPerPage", 100, 500), ("ResourcesPerPage", 1, 100)):
+        if key in params and not low <= params[key] <= high:
+            raise AwsError("InvalidParameterException", f"{key} must be between {low} and {high}")
+    if not (params.get("PaginationToken") or "0").isdigit():
+        raise AwsError("PaginationTokenExpiredException", "Token does not exist")
+
+
+def _fitting(items: list[tuple[str, Any]], most: int, most_tags: int | None) -> list[tuple[str, Any]]:
+    """The first resources, so many that they and their tags are within the page; one at least."""
+    total = 0
+    for index, (_, held) in enumerate(items[:most]):
+        total += len(held)
+        if most_tags is not None and total > most_tags and index:
+            return items[:index]
+    return items[:most]
 
 
 def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
@@ -102,9 +132,14 @@ def get_tag_values(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _every(ctx: Context) -> list[dict[str, Any]]:
-    answer = get_resources(ctx, {"ResourcesPerPage": 1_000_000}) or {}
-    found: list[dict[str, Any]] = answer["ResourceTagMappingList"]
-    return found
+    every: list[dict[str, Any]] = []
+    token = ""
+    while True:
+        page = get_resources(ctx, {"ResourcesPerPage": 100, "PaginationToken": token}) or {}
+        every += page["ResourceTagMappingList"]
+        token = page["PaginationToken"]
+        if not token:
+            return every
 
 
 def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]:

@@ -81,6 +81,16 @@ class Front:
         self.stack.state.stop()
         self.stack.clock.close()
 
+    def services(self) -> frozenset[str]:
+        from .coverage import FAMILIES
+
+        return frozenset(FAMILIES)
+
+    def operations(self, service: str | None) -> frozenset[str]:
+        from .coverage import coverage
+
+        return frozenset(covered.operation for covered in coverage(service)) | table.MIXED_IN
+
     def reset(self) -> None:
         """As if the stack had just been started; the faults and the log are gone too."""
         old, self.stack.state = self.stack.state, State()

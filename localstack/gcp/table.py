@@ -70,6 +70,14 @@ _ANSWERS = {  # of the mixins, where it is not <Method>Response
     "SetIamPolicy": ("google.iam.v1.policy_pb2", "Policy"),
     "GetLocation": ("google.cloud.location.locations_pb2", "Location"),
 }
+# as the log and faults have them
+MIXED_IN = frozenset(
+    {
+        *(f"Operations.{verb}Operation" for verb in ("Get", "Wait", "Cancel", "Delete")),
+        *("Operations.ListOperations", "Locations.GetLocation", "Locations.ListLocations"),
+        *(f"IAMPolicy.{verb}" for verb in ("GetIamPolicy", "SetIamPolicy", "TestIamPermissions")),
+    }
+)
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,8 @@ ROLE = "arn:aws:iam::123456789012:role/DataRole"
 PARQUET = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
 
-SERVICES = {"s3", "glue", "athena", "sagemaker", "sagemaker_featurestore_runtime", "kinesis", "firehose", "resourcegroupstaggingapi"}
+SERVICES = {"s3", "glue", "athena", "sagemaker", "sagemaker_featurestore_runtime", "kinesis", "firehose", "resourcegroupstaggingapi",
+            "cloudformation"}  # fmt: skip
 
 
 class Aws:

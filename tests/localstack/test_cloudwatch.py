@@ -212,7 +212,41 @@ def test_list_metrics_has_the_variants_metrics_once_they_are_to_be_seen(kit):
     found = kit.cloudwatch.list_metrics(Namespace="AWS/SageMaker", MetricName="ModelLatency", Dimensions=[{"Name": "EndpointName"}])[
         "Metrics"
     ]
-    assert found == [{"Namespace": "AWS/SageMaker", "MetricName": "ModelLatency", "Dimensions": of("red")}]
+    by_config = [*of("red"), {"Name": "EndpointConfigName", "Value": "ranker-1"}]
+    assert [metric["Dimensions"] for metric in found] == [of("red"), by_config]
+
+
+def test_a_variants_calls_are_counted_by_configuration_too(kit):
+    """AWS's guardrail notebooks read them so."""
+    kit.endpoint(red=1)
+    start = to_the_minute(kit)
+    kit.invoke()
+    kit.config("ranker-2", red=1)
+    kit.sagemaker.update_endpoint(EndpointName="ranker", EndpointConfigName="ranker-2")
+    kit.stack.advance(120)
+    assert kit.settled()["EndpointConfigName"] == "ranker-2"
+    kit.invoke()
+    kit.invoke()
+    kit.stack.advance(180)
+    window = {"StartTime": start, "EndTime": kit.stack.now(), "Period": 86_400, "Statistics": ["Sum"]}
+
+    def total(*more):
+        dimensions = [*of("red"), *({"Name": "EndpointConfigName", "Value": config} for config in more)]
+        found = kit.cloudwatch.get_metric_statistics(Namespace="AWS/SageMaker", MetricName="Invocations", Dimensions=dimensions, **window)
+        return sum(point["Sum"] for point in found["Datapoints"])
+
+    assert (total("ranker-1"), total("ranker-2"), total(), total("ranker-3")) == (1.0, 2.0, 3.0, 0)
+
+
+@pytest.mark.parametrize(("hours", "taken"), [(-24 * 14 + 1, True), (-24 * 14 - 1, False), (1.9, True), (2.1, False)])
+def test_metrics_are_put_within_two_weeks_and_two_hours_of_now(kit, hours, taken):
+    data = [{"MetricName": "m", "Value": 1}, {"MetricName": "m", "Value": 1, "Timestamp": kit.stack.now() + timedelta(hours=hours)}]
+    if taken:
+        kit.cloudwatch.put_metric_data(Namespace="shop", MetricData=data)
+        return
+    with pytest.raises(ClientError, match=r"MetricData\.member\.2\.Timestamp must specify a time") as error:
+        kit.cloudwatch.put_metric_data(Namespace="shop", MetricData=data)
+    assert error.value.response["Error"]["Code"] == "InvalidParameterValue"
 
 
 def alarm(kit, **more):

@@ -279,6 +279,13 @@ def test_a_change_of_weights_is_updating_until_the_clock_says_so_and_keeps_the_c
         DesiredWeightsAndCapacities=[{"VariantName": "green", "DesiredWeight": 1}],
     )
     assert '"green" is/are not present' in said["Error"]["Message"]
+    twice = refusal(
+        kit.sagemaker.update_endpoint_weights_and_capacities,
+        EndpointName="ranker",
+        DesiredWeightsAndCapacities=[{"VariantName": "red", "DesiredWeight": weight} for weight in (1, 2)],
+    )
+    assert (twice["Error"]["Code"], '"red"' in twice["Error"]["Message"]) == ("ValidationException", True)
+    assert kit.weights() == {"red": (0.0, 0.0), "blue": (3.0, 3.0)}
 
 
 def test_no_call_fails_while_four_threads_call_and_weights_and_fleets_change(kit):

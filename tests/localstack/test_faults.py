@@ -1,3 +1,4 @@
+import re
 import time
 from datetime import timedelta
 
@@ -108,6 +109,24 @@ def test_faults_are_listed_and_cleared_one_by_one_or_all(example_stack):
     assert example_stack.faults() == ()
     with pytest.raises(ValueError, match="rubbish"):
         example_stack.fault(kind="rubbish")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"service": "sagmaker"}, "there is no service sagmaker; did you mean sagemaker?"),
+        ({"service": "sagemaker", "operation": "CreateEndpont"}, "no operation CreateEndpont of sagemaker; did you mean CreateEndpoint?"),
+        ({"operation": "updateEndpoint"}, "no operation updateEndpoint; did you mean UpdateEndpoint?"),
+        ({"service": "s3", "operation": "CreateEndpoint"}, "there is no operation CreateEndpoint of s3"),
+        ({"times": 0}, "times is 0"),
+        ({"seconds": 1e9}, "between 0 and 3600"),
+        ({"status": 200}, "between 400 and 599"),
+    ],
+)
+def test_a_fault_that_could_never_fit_is_refused_with_what_was_meant(example_stack, fault, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        example_stack.fault(kind="throttle", **fault)
+    assert example_stack.faults() == ()
 
 
 def test_the_log_says_what_was_asked_how_it_ended_and_which_fault_it_met(aws, example_stack):

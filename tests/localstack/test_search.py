@@ -121,3 +121,28 @@ def test_what_it_cannot_judge_is_refused(pipelines, expression, words):
     with pytest.raises(ClientError, match=words) as error:
         pipelines.sagemaker.search(Resource="Pipeline", SearchExpression=expression)
     assert error.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_components_trials_and_experiments_are_found_by_their_tags_and_parents(kit):
+    sagemaker, tag = kit.sagemaker, [{"Key": "team", "Value": "ranking"}]
+    sagemaker.create_experiment(ExperimentName="exp", Tags=tag)
+    sagemaker.create_trial(TrialName="trial", ExperimentName="exp", Tags=tag)
+    for name in ("tagged", "later", "other"):
+        sagemaker.create_trial_component(TrialComponentName=name, **({"Tags": tag} if name == "tagged" else {}))
+    later = sagemaker.describe_trial_component(TrialComponentName="later")["TrialComponentArn"]
+    sagemaker.add_tags(ResourceArn=later, Tags=tag)
+    sagemaker.associate_trial_component(TrialComponentName="other", TrialName="trial")
+
+    def names(resource, kind, *filters):
+        results = sagemaker.search(Resource=resource, SearchExpression={"Filters": list(filters)})["Results"]
+        return {result[kind][f"{kind}Name"] for result in results}
+
+    by_tag = where("Tags.team", "Equals", "ranking")
+    assert names("ExperimentTrialComponent", "TrialComponent", by_tag) == {"tagged", "later"}
+    assert names("ExperimentTrial", "Trial", by_tag) == {"trial"}
+    assert names("Experiment", "Experiment", by_tag) == {"exp"}
+    assert names("ExperimentTrialComponent", "TrialComponent", where("Parents.TrialName", "Equals", "trial")) == {"other"}
+    sagemaker.delete_trial_component(TrialComponentName="tagged")
+    assert names("ExperimentTrialComponent", "TrialComponent", by_tag) == {"later"}
+    with pytest.raises(ClientError, match="Unknown property name: TrialName"):
+        names("ExperimentTrialComponent", "TrialComponent", where("TrialName", "Equals", "trial"))

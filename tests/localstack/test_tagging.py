@@ -1,6 +1,9 @@
 """GetResources by tag over what the stack keeps itself and what moto keeps."""
 # ruff: noqa: F401, F811  fixtures are imported, and arguments have their names
 
+import pytest
+from botocore.exceptions import ClientError
+
 from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved
 
 TAGS = [{"Key": "isthmus:project", "Value": "shop"}, {"Key": "team", "Value": "ranking"}]
@@ -95,3 +98,32 @@ def test_a_tag_that_is_added_later_is_found_with_its_last_value(aws):
         aws.sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "alias", "Value": value}])
     assert names(aws, TagFilters=[{"Key": "alias", "Values": ["2"]}]) == ["sagemaker feature-group/shop-items"]
     assert names(aws, TagFilters=[{"Key": "alias", "Values": ["1"]}]) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"ResourceARNList": ["arn:aws:s3:::b"], "ResourceTypeFilters": ["s3"]}, "InvalidParameterException"),
+        ({"ResourceARNList": ["arn:aws:s3:::b"], "ResourcesPerPage": 10}, "InvalidParameterException"),
+        ({"TagsPerPage": 99}, "InvalidParameterException"),
+        ({"ResourcesPerPage": 101}, "InvalidParameterException"),
+        ({"PaginationToken": "nonsense"}, "PaginationTokenExpiredException"),
+    ],
+)
+def test_what_get_resources_does_not_take_is_refused(aws, asked, code):
+    with pytest.raises(ClientError) as error:
+        aws.resourcegroupstaggingapi.get_resources(**asked)
+    assert error.value.response["Error"]["Code"] == code
+
+
+def test_pages_hold_so_many_resources_and_tags_in_the_order_of_creation(aws):
+    made = []
+    for name in ("z", "a", "m"):
+        tags = [{"Key": f"{name}{number}", "Value": "v"} for number in range(40)]
+        made.append(aws.sagemaker.create_model_package_group(ModelPackageGroupName=name, Tags=tags)["ModelPackageGroupArn"])
+    pages, token = [], ""
+    while not pages or token:
+        answer = aws.resourcegroupstaggingapi.get_resources(TagsPerPage=100, PaginationToken=token)
+        pages.append([item["ResourceARN"] for item in answer["ResourceTagMappingList"]])
+        token = answer["PaginationToken"]
+    assert pages == [made[:2], made[2:]]

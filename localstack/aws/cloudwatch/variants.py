@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,28 +36,41 @@ class Minute(msgspec.Struct):
     per_instance: list[float]
 
 
+class Source(NamedTuple):
+    """Where a call went."""
+
+    endpoint: str
+    variant: str
+    config: str  # the endpoint configuration that the variant is of
+
+    def has(self, dimensions: Mapping[str, str]) -> bool:
+        return all(dimensions.get(name, value) == value for name, value in zip(_DIMENSIONS, self, strict=True))
+
+
+_DIMENSIONS: tuple[str, ...] = ("EndpointName", "VariantName", "EndpointConfigName")
+_BY = (frozenset(_DIMENSIONS[:2]), frozenset(_DIMENSIONS))  # what a metric is kept by
+
+
 class Variants:
-    """The store. Key: (endpoint, variant)."""
+    """The store."""
 
     def __init__(self) -> None:
-        self.of: dict[tuple[str, str], dict[int, Minute]] = {}
+        self.of: dict[Source, dict[int, Minute]] = {}
         self.quiet: dict[tuple[str, str], int] = {}  # the first minute from which one without calls counts: they have a 0
         self._lock = threading.Lock()
 
-    def minute(self, endpoint: str, variant: str, number: int) -> Minute:
-        minutes = self.of.get((endpoint, variant))
+    def minute(self, source: Source, number: int) -> Minute:
+        minutes = self.of.get(source)
         found = minutes.get(number) if minutes is not None else None
         if found is not None:
             return found
         with self._lock:
-            return self.of.setdefault((endpoint, variant), {}).setdefault(number, Minute([], [], [], []))
+            return self.of.setdefault(source, {}).setdefault(number, Minute([], [], [], []))
 
 
-def record(
-    ctx: Context, endpoint: str, variant: str, status: int, *, model: float | None, overhead: float, instances: int, at: datetime
-) -> None:
+def record(ctx: Context, source: Source, status: int, *, model: float | None, overhead: float, instances: int, at: datetime) -> None:
     """One call: the container's status (0: none came), its and our microseconds."""
-    minute = ctx.store(Variants).minute(endpoint, variant, int(at.timestamp()) // 60)
+    minute = ctx.store(Variants).minute(source, int(at.timestamp()) // 60)
     minute.statuses.append(status)
     minute.overhead.append(overhead)
     minute.per_instance.append(1 / max(instances, 1))
@@ -79,16 +93,19 @@ def settled(ctx: Context) -> datetime | None:
 
 def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime) -> Iterator[tuple[datetime, float]]:
     """The values of a metric in [start, end), at the starts of their minutes."""
-    if set(dimensions) != {"EndpointName", "VariantName"} or metric not in UNITS:
+    if frozenset(dimensions) not in _BY or metric not in UNITS:
         return
-    store, of = ctx.store(Variants), (dimensions["EndpointName"], dimensions["VariantName"])
-    minutes = store.of.get(of, {})
-    quiet = store.quiet.get(of) if metric in _ZEROS else None
+    store = ctx.store(Variants)
+    kept = [dict(minutes) for source, minutes in list(store.of.items()) if source.has(dimensions)]
+    of_variant = metric in _ZEROS and len(dimensions) == 2
+    quiet = store.quiet.get((dimensions["EndpointName"], dimensions["VariantName"])) if of_variant else None
     silent = range(max(quiet, int(start.timestamp()) // 60), _number(min(end, ctx.clock.now()))) if quiet is not None else ()
-    for number in sorted({*minutes, *silent}):
+    for number in sorted({*silent, *(number for minutes in kept for number in minutes)}):
         moment = datetime.fromtimestamp(number * 60, UTC)
         if start <= moment < end:
-            yield from ((moment, value) for value in (_values(minutes[number], metric) if number in minutes else (0.0,)))
+            of_minute = [value for minutes in kept if number in minutes for value in _values(minutes[number], metric)]
+            called = any(number in minutes for minutes in kept)
+            yield from ((moment, value) for value in (of_minute if called else (0.0,)))
 
 
 def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:
@@ -110,8 +127,10 @@ def _number(moment: datetime) -> int:
 
 def named(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
     """Every metric there is, with its dimensions."""
-    for endpoint, variant in sorted(ctx.store(Variants).of):
-        yield from ((metric, {"EndpointName": endpoint, "VariantName": variant}) for metric in UNITS)
+    sources = sorted(ctx.store(Variants).of)
+    of_variants = [dict(zip(_DIMENSIONS, source[:2], strict=False)) for source in dict.fromkeys(source[:2] for source in sources)]
+    for dimensions in (*of_variants, *(dict(zip(_DIMENSIONS, source, strict=True)) for source in sources)):
+        yield from ((metric, dimensions) for metric in UNITS)
 
 
 def _values(minute: Minute, metric: str) -> list[float]:

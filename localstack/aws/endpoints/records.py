@@ -12,6 +12,7 @@ import msgspec
 
 from ...serving.model_server import ModelServer
 from ...serving.weights import Choice, choice, two_fleets
+from ..cloudwatch.variants import Source
 from ..registry import Context
 from .checks import arn, refused
 from .plan import Plan
@@ -95,6 +96,10 @@ class Target(msgspec.Struct, frozen=True):
 
     variant: Variant
     fleet: Fleet
+
+    def source(self, endpoint: str) -> Source:
+        """As its metrics have it."""
+        return Source(endpoint, self.variant.name, self.fleet.config.name)
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,8 +55,7 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     at = ctx.clock.now()
     variants.record(
         ctx,
-        endpoint.name,
-        target.variant.name,
+        target.source(endpoint.name),
         answer.status if answer else 0,
         model=(answered - asked) * 1e6,
         overhead=(asked - began) * 1e6,

@@ -17,6 +17,5 @@ def add(ctx: Context, scripted: Minutes) -> None:
     for minute in scripted.minutes:
         for status, latency in minute.answers:
             instances = counts[minute.variant]
-            variants.record(
-                ctx, endpoint.name, minute.variant, status, model=latency * 1000, overhead=0.0, instances=instances, at=minute.start
-            )
+            source = variants.Source(endpoint.name, minute.variant, endpoint.fleet.config.name)
+            variants.record(ctx, source, status, model=latency * 1000, overhead=0.0, instances=instances, at=minute.start)

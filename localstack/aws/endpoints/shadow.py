@@ -53,5 +53,5 @@ def _send(ctx: Context, endpoint: Endpoint, target: Target, body: bytes, headers
         server.leave()
     spent = (time.perf_counter() - began) * 1e6
     variants.record(
-        ctx, endpoint.name, target.variant.name, status, model=spent, overhead=0.0, instances=target.variant.count, at=ctx.clock.now()
+        ctx, target.source(endpoint.name), status, model=spent, overhead=0.0, instances=target.variant.count, at=ctx.clock.now()
     )

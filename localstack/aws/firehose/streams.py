@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from .. import objects
+from .. import kinesis, objects
 from ..registry import AwsError, Context, handles
 from . import delivery, jq, prefix
 
@@ -211,6 +211,7 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     answer = ctx.forward()
     put = zip(params.get("Records") or (params,), answer.get("Records") or (answer,), strict=True)
     taken = [(record["Data"], told["ShardId"], told["SequenceNumber"]) for record, told in put if "SequenceNumber" in told]
+    kinesis.stamp(ctx, params, ((shard, number) for _, shard, number in taken))
     now = ctx.clock.now()
     name = params.get("StreamName") or params.get("StreamARN", "").rpartition("/")[2]
     for stream in list(ctx.store(Streams).by_name.values()):
