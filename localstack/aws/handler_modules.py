@@ -13,6 +13,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "autoscaling.deciding",
     "autoscaling.policies",
     "autoscaling.targets",
+    "cloudformation",
     "cloudwatch.alarms",
     "cloudwatch.queries",
     "dynamodb",

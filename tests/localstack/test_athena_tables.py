@@ -167,3 +167,31 @@ def test_a_workgroup_with_managed_results_keeps_them_out_of_s3(aws):
     both = {"ManagedQueryResultsConfiguration": {"Enabled": True}, "ResultConfiguration": {"OutputLocation": f"s3://{BUCKET}/"}}
     with pytest.raises(aws.athena.exceptions.InvalidRequestException, match="OutputLocation"):
         aws.athena.create_work_group(Name="both", Configuration=both)
+
+
+def test_a_young_result_of_the_same_query_is_used_again_where_the_call_takes_one(aws):
+    def reused(minutes, sql="SELECT count(*) FROM t", **more):
+        asked = (
+            {"ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": True, "MaxAgeInMinutes": minutes}}}
+            if minutes
+            else {}
+        )
+        ended = aws.execution(sql, **asked, **more)
+        rows = aws.athena.get_query_results(QueryExecutionId=ended["QueryExecutionId"])["ResultSet"]["Rows"]
+        return ended["Statistics"]["ResultReuseInformation"]["ReusedPreviousResult"], rows[1]["Data"][0]["VarCharValue"]
+
+    create(aws, "t", "a int", TEXT, f"LOCATION 's3://{BUCKET}/t/'")
+    put(aws, "t/one", b"1\n")
+    assert reused(60) == (False, "1")
+    put(aws, "t/two", b"2\n")
+    assert reused(60) == (True, "1")
+    assert reused(0) == (False, "2")
+    assert reused(60, "SELECT count(a) FROM t") == (False, "2")
+    aws.stack.advance(3600)
+    put(aws, "t/three", b"3\n")
+    assert reused(30) == (False, "3")
+
+
+def test_decimals_and_times_are_printed_in_full(aws):
+    query = "SELECT DECIMAL '0.00000000001', CAST(timestamp '2024-01-01 01:02:03.5' AS time), CAST(2.7 AS decimal)"
+    assert aws.rows(query) == [("0.00000000001", "01:02:03.500", "3")]

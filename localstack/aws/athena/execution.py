@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from ..hive.errors import QueryFailed
 from ..registry import Context
 from . import outcome
 from .language.errors import Malformed
+from .language.statements import Select
 from .running import SECONDS, Cancelled, Running, TimedOut
 
 QUEUED, RUNS = 0.1, 0.1  # seconds on the clock, before it runs and while it does
@@ -44,6 +45,8 @@ class Execution(msgspec.Struct, kw_only=True):
     completed: datetime | None = None
     done: outcome.Outcome | None = None
     manifest: str | None = None
+    reuse: dict[str, Any]  # ResultReuseByAgeConfiguration
+    reused: bool = False
     running: Running
 
 
@@ -86,7 +89,9 @@ def _run(ctx: Context, execution: Execution) -> None:
     limit = _limited(ctx, execution.running)
     try:
         with ctx.as_caller():
-            done = outcome.run(ctx, execution.running, execution.asked)
+            earlier = _reusable(ctx, execution)
+            execution.reused = earlier is not None
+            done = earlier or outcome.run(ctx, execution.running, execution.asked)
             if execution.asked.output:
                 execution.manifest = outcome.store(ctx.client("s3"), execution.configuration["OutputLocation"], done)
         execution.done = done
@@ -108,6 +113,28 @@ def _run(ctx: Context, execution: Execution) -> None:
         _finish(ctx, execution, "FAILED", reason, category=1, error_type=200)
     finally:
         limit.cancel()
+
+
+def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
+    """The result of the same SELECT in the same place, if it is young enough and the call takes one (user guide, "Reuse query results")."""
+    if not execution.reuse.get("Enabled") or not isinstance(execution.asked.statement, Select):
+        return None
+    oldest = ctx.clock.now() - timedelta(minutes=execution.reuse.get("MaxAgeInMinutes", 60))
+    for other in reversed(list(ctx.store(Executions).by_id.values())):
+        if other.state == "SUCCEEDED" and other.completed is not None and other.completed >= oldest and _same(other, execution):
+            return other.done and msgspec.structs.replace(other.done, scanned=0)
+    return None
+
+
+def _same(one: Execution, other: Execution) -> bool:
+    a, b = one.asked, other.asked
+    return (one.query, one.workgroup, a.catalog, a.database, a.parameters) == (
+        other.query,
+        other.workgroup,
+        b.catalog,
+        b.database,
+        b.parameters,
+    )
 
 
 def _limited(ctx: Context, running: Running) -> Timer | threading.Timer:

@@ -83,6 +83,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
         parameters=list(params.get("ExecutionParameters") or ()),
         submitted=ctx.clock.now(),
         token=params.get("ClientRequestToken"),
+        reuse=((params.get("ResultReuseConfiguration") or {}).get("ResultReuseByAgeConfiguration")) or {"Enabled": False},
         running=Running(memory=ctx.query_memory, folder=ctx.home / "athena" / id_),
     )
 
@@ -186,7 +187,7 @@ def _described(execution: Execution) -> dict[str, Any]:
         "SubstatementType": substatement,
         "ResultConfiguration": execution.configuration,
         **({_MANAGED: execution.managed} if execution.managed else {}),
-        "ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": False}},
+        "ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": execution.reuse},
         "QueryExecutionContext": execution.context,
         "Status": status,
         "Statistics": _statistics(execution),
@@ -200,14 +201,15 @@ def _statistics(execution: Execution) -> dict[str, Any]:
     def millis(start: datetime | None, end: datetime | None) -> int:
         return max(0, round((end - start).total_seconds() * 1000)) if start and end else 0
 
-    queued, run = millis(execution.submitted, execution.started), millis(execution.started, execution.completed)
+    run = millis(execution.started, execution.completed)
+    queued = max(1, millis(execution.submitted, execution.started)) if execution.started else 0  # nobody is served in no time
     made: dict[str, Any] = {
         "EngineExecutionTimeInMillis": run,
         "DataScannedInBytes": execution.done.scanned if execution.done else 0,
         "TotalExecutionTimeInMillis": queued + run,
         "QueryQueueTimeInMillis": queued,
         "ServiceProcessingTimeInMillis": 0,
-        "ResultReuseInformation": {"ReusedPreviousResult": False},
+        "ResultReuseInformation": {"ReusedPreviousResult": execution.reused},
     }
     if execution.manifest:
         made["DataManifestLocation"] = execution.manifest

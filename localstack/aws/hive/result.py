@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime
+from datetime import datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,8 @@ def text(value: object) -> str | None:  # noqa: C901, PLR0911  one line a kind
     if isinstance(value, datetime):
         moment = f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
         return f"{moment} UTC" if value.tzinfo else moment
+    if isinstance(value, time):
+        return f"{value:%H:%M:%S}.{value.microsecond // 1000:03d}"
     if isinstance(value, bytes):
         return " ".join(f"{byte:02x}" for byte in value)
     if isinstance(value, dict):

@@ -21,7 +21,7 @@ _ATHENA = {
 }  # fmt: skip
 _GLUE = {"varchar": "string", "integer": "int", "varbinary": "binary", "json": "string"}
 _PRECISION = {"varchar": 2147483647, "boolean": 0, "tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19, "float": 17, "double": 17,
-              "date": 0, "timestamp": 3, "timestamp with time zone": 3, "varbinary": 1073741824}  # fmt: skip
+              "date": 0, "timestamp": 3, "timestamp with time zone": 3, "time": 3, "varbinary": 1073741824}  # fmt: skip
 
 
 def athena(duck: str) -> str:

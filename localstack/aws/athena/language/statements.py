@@ -292,7 +292,10 @@ def _create_table(words: Words) -> CreateTableAs:
     if words.accept("WITH"):
         properties = _properties(words)
     if not words.accept("AS"):
-        raise Malformed("mismatched input: CREATE TABLE needs AS and a query; a table over files is CREATE EXTERNAL TABLE", at=(1, 1))
+        what = (
+            "CREATE TABLE needs AS and a query; a table over files is CREATE EXTERNAL TABLE, and the local AWS stack has no Iceberg tables"
+        )
+        raise Malformed(f"mismatched input: {what}", at=(1, 1))
     data = True
     tail = [token.text.upper() for token in words.tokens[-3:]]
     if tail == ["WITH", "NO", "DATA"]:

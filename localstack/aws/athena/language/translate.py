@@ -247,12 +247,15 @@ def _tried(node: exp.Expr) -> bool:
     return False
 
 
-def _cast(node: exp.Expr, noted: _Noted) -> exp.Expr | None:  # noqa: PLR0911  one line a kind
+def _cast(node: exp.Expr, noted: _Noted) -> exp.Expr | None:  # noqa: C901, PLR0911  one line a kind
     """TIMESTAMP is timestamp(3); VARCHAR(n) cuts; a timestamp as text has its milliseconds; a text as JSON is a JSON string."""
     if not isinstance(node, exp.Cast):
         return None
     to = node.to.this
     literal = isinstance(node.this, exp.Literal)
+    if to == exp.DataType.Type.DECIMAL and not node.to.expressions:
+        node.set("to", exp.DataType.build(f"decimal(38, {_scale(node.this)})"))
+        return None
     if to == exp.DataType.Type.JSON:
         return functions.call("to_json", exp.cast(node.this.copy(), "varchar") if literal and node.this.is_string else node.this.copy())
     if to == exp.DataType.Type.TIMESTAMP:
@@ -273,6 +276,11 @@ def _cast(node: exp.Expr, noted: _Noted) -> exp.Expr | None:  # noqa: PLR0911  o
         if size and not literal:
             return functions.call("substr", node.copy(), exp.Literal.number(1), size[0].this.copy())
     return None
+
+
+def _scale(node: exp.Expr) -> int:
+    """DECIMAL '1.50' has two digits; of a cast to DECIMAL there are none."""
+    return len(str(node.this).partition(".")[2]) if isinstance(node, exp.Literal) and node.is_string else 0
 
 
 def _json(node: exp.Expr, _noted: _Noted) -> exp.Expr:
