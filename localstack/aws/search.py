@@ -82,7 +82,7 @@ def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         return ctx.forward()
     arn, every = _FOUND[resource]
     rows = [{**row, "Tags": _tags(ctx, row[arn])} for row in every(ctx)]
-    shown_as = experiments.KINDS.get(resource, resource)
+    shown_as: str = experiments.KINDS.get(resource) or resource
     expression = params.get("SearchExpression")
     _check_names(expression or {}, shown_as)
     rows = [row for row in rows if expression is None or _holds(row, expression)]
@@ -97,8 +97,8 @@ def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 def _check_names(expression: dict[str, Any], kind: str) -> None:
     """ValidationException for a property that no resource of the kind has."""
-    results: Any = operation_model("sagemaker", "Search").output_shape.members["Results"]
-    known = results.member.members[kind].members
+    answer: Any = operation_model("sagemaker", "Search").output_shape
+    known = answer.members["Results"].member.members[kind].members
     for one in expression.get("Filters") or ():
         if one["Name"].partition(".")[0] not in known.keys() | _OWN:
             raise AwsError("ValidationException", f"Unknown property name: {one['Name']}")

@@ -195,3 +195,13 @@ def test_a_young_result_of_the_same_query_is_used_again_where_the_call_takes_one
 def test_decimals_and_times_are_printed_in_full(aws):
     query = "SELECT DECIMAL '0.00000000001', CAST(timestamp '2024-01-01 01:02:03.5' AS time), CAST(2.7 AS decimal)"
     assert aws.rows(query) == [("0.00000000001", "01:02:03.500", "3")]
+
+
+def test_what_pyathenas_suite_reads_is_written_as_athena_writes_it(aws):
+    create(aws, "t", "a int, b real", TEXT, f"LOCATION 's3://{BUCKET}/t/'")
+    put(aws, "t/f.csv", b"1,1.2345\n\n,\n")
+    assert aws.rows("SELECT * FROM t") == [("1", "1.2345"), (None, None), (None, None)]
+    assert aws.rows("SHOW COLUMNS IN t") == [("a".ljust(20),), ("b".ljust(20),)]
+    assert aws.glue.get_table(DatabaseName="db", Name="t")["Table"]["StorageDescriptor"]["Location"] == f"s3://{BUCKET}/t"
+    aws.rows("CREATE VIEW v AS SELECT a FROM t")
+    assert aws.rows('SHOW CREATE VIEW "db"."v"')[0] == ("CREATE VIEW v AS",)

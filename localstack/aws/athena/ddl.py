@@ -145,7 +145,7 @@ def _create_external(session: Session, words: Words) -> None:
         "TableType": "EXTERNAL_TABLE",
         "Parameters": made.properties,
         "PartitionKeys": made.keys,
-        "StorageDescriptor": writes.descriptor(columns, made.location, storage),
+        "StorageDescriptor": writes.descriptor(columns, made.location.rstrip("/"), storage),
     }
     session.catalog.create(database or session.database, table, exists_ok=exists_ok)
 

@@ -14,8 +14,18 @@ Row = list[str | None]
 
 def texts(result: Result) -> list[Row]:
     """Every row as text; null is None."""
-    columns = [[text(value) for value in result.rows.column(index).to_pylist()] for index in range(len(result.names))]
+    columns = [[text(value) for value in _values(result, index)] for index in range(len(result.names))]
     return [list(row) for row in zip(*columns, strict=True)] if columns else []
+
+
+def _values(result: Result, index: int) -> list[Any]:
+    """A column's values; a real's as the shortest number that is that real, as Java prints it."""
+    values: list[Any] = result.rows.column(index).to_pylist()
+    if result.types[index] != "FLOAT":
+        return values
+    import numpy as np
+
+    return [None if value is None else float(str(np.float32(value))) for value in values]
 
 
 def csv(result: Result, rows: list[Row]) -> bytes:

@@ -49,7 +49,7 @@ def show_partitions(session: Session, words: Words) -> Shown:
 def show_columns(session: Session, words: Words) -> Shown:
     if not words.accept("IN"):
         words.expect("FROM")
-    return Shown(("field",), tuple((column.name,) for column in table(session, words).every))
+    return Shown(("field",), tuple((column.name.ljust(20),) for column in table(session, words).every))
 
 
 def show_create(session: Session, words: Words) -> Shown:

@@ -62,8 +62,9 @@ def quoted(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[
 
 def delimited(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]:
     """LazySimpleSerDe's lines. What is escaped is not unescaped yet, as a cell may be nested."""
-    for index, line in enumerate(data.decode("utf-8").split("\n")):
-        if index >= skip and line:
+    lines = data.decode("utf-8").removesuffix("\n").split("\n")  # an empty line is a row
+    for index, line in enumerate(lines):
+        if index >= skip:
             yield [None if cell == form.null else cell for cell in _split(line.rstrip("\r"), form.delimiters[0], form.escape)]
 
 

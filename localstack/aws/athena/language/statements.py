@@ -161,7 +161,8 @@ class Words:
 
     def identifier(self) -> str:
         token = self.next()
-        if token.token_type == TokenType.STRING or not re.fullmatch(r"[\w$-]+", token.text):
+        quoted = self.text[token.start] == '"'  # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
+        if (token.token_type == TokenType.STRING and not quoted) or not re.fullmatch(r"[\w$-]+", token.text):
             self.index -= 1
             raise self.mismatched("<identifier>")
         return token.text.lower()
