@@ -73,20 +73,6 @@ def test_a_package_needs_one_name_or_a_group_that_is_there(sm, names, words):
     assert (code, words in message) == ("ValidationException", True)
 
 
-@pytest.mark.parametrize(
-    ("model", "words"),
-    [
-        ({"Containers": [CONTAINER, CONTAINER]}, "several containers"),
-        ({"PrimaryContainer": {"Image": "image", "Mode": "MultiModel", "ModelDataUrl": "s3://bucket/models/"}}, "Mode MultiModel"),
-    ],
-)
-def test_models_that_are_not_served_are_refused_by_name_before_an_endpoint_is_made(sm, model, words):
-    sm.create_model(ModelName="model", ExecutionRoleArn=ROLE, **model)
-    variant = {"VariantName": "a", "ModelName": "model", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    code, message = refusal(sm.create_endpoint_config, EndpointConfigName="config", ProductionVariants=[variant])
-    assert (code, words in message) == ("NotImplemented", True)
-
-
 def test_the_same_client_token_registers_once(sm):
     sm.create_model_package_group(ModelPackageGroupName="group")
     assert register(sm, ClientToken="t" * 36) == register(sm, ClientToken="t" * 36)

@@ -27,13 +27,6 @@ def variants(production: Sequence[Mapping[str, Any]], shadow: Sequence[Mapping[s
         _variant(variant)
 
 
-def containers(model: str, members: Sequence[Mapping[str, Any]]) -> None:
-    """NotImplemented for what is not served here: told when it is asked for, not by an endpoint that fails."""
-    kind = "several containers" if len(members) > 1 else "Mode MultiModel" if members and members[0].get("Mode") == "MultiModel" else None
-    if kind is not None:
-        raise AwsError("NotImplemented", f"the AWS stack does not serve models of {kind}, such as {model}; SageMaker does", 501)
-
-
 def capture(config: Mapping[str, Any] | None) -> None:
     if config and not config["DestinationS3Uri"].startswith("s3://"):
         raise refused(f"DestinationS3Uri '{config['DestinationS3Uri']}' is not an S3 URI.")

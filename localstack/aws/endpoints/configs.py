@@ -66,9 +66,6 @@ def list_configs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 def _model(ctx: Context, name: str) -> None:
     try:
-        found = ctx.client("sagemaker").describe_model(ModelName=name)
+        ctx.client("sagemaker").describe_model(ModelName=name)
     except ClientError as error:
         raise checks.refused(f'Could not find model "{checks.arn(ctx, "model", name)}".') from error
-    containers = [*([found["PrimaryContainer"]] if found.get("PrimaryContainer") else []), *(found.get("Containers") or ())]
-    if not ctx.moto_answers:
-        checks.containers(name, containers)
