@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from ..errors import DryRun, IsthmusError, LimitExceeded, OutcomeUnknown, ProjectError, Unavailable
+from ..errors import DryRun, IsthmusError, LimitExceeded, OutcomeUnknown, ProjectError, Refused, Unavailable
 
 if TYPE_CHECKING:
     from ..runtime import Project
     from ..target import Call
+
+
+PROJECT = "project.yaml"
+QUIET = 30.0  # seconds without a word, where stderr is a file or a pipe
 
 
 class Console:
@@ -29,14 +33,14 @@ class Console:
     speaking: ClassVar[Console | None] = None  # the command that runs now: errors leave in its voice
 
     def __init__(
-        self, *, path: str = "project.yaml", target: str | None = None, offline: bool = False, as_json: bool = False, dry_run: bool = False
+        self, *, path: str = PROJECT, target: str | None = None, offline: bool = False, as_json: bool = False, dry_run: bool = False
     ) -> None:
         self.path, self.target, self.offline = path, target, offline
         self.as_json, self.dry_run = as_json, dry_run
         self._progress_shown = ""
         self._said: Call | None = None  # the last call printed
         self._again = 0  # how often it came again since
-        self._progress_at = 0.0
+        self._progress_at = 0.0 if sys.stderr.isatty() else time.monotonic()
         self._preview: tuple[object, str] | None = None
         self.aside = False  # what is said goes to stderr: the result alone is for another program
         self._headline = ""  # of a cloud's target: said when the project is opened, not again with the result
@@ -57,6 +61,17 @@ class Console:
             self.say(self._headline)
             calls.listeners.append(self._call)
         return project
+
+    def ask(self, project: Project, question: str, what: Callable[[], object], *, yes: bool) -> None:
+        """Ask before a cloud that is not offline is changed. Refused where nobody can answer; nothing is asked with `yes`.
+
+        `what` is about to happen: worked out only where somebody is asked.
+        """
+        if yes or self.dry_run or not project.target.adapter.remote or "endpoint_url" in project.target.profile.options:
+            return
+        if self.as_json or not sys.stdin.isatty():
+            raise Refused(f"{project.target.name}: nothing was changed, as nobody here can say yes", remedy="pass --yes")
+        click.confirm(f"{what()}     {question}", abort=True)
 
     def say(self, text: str = "") -> None:
         """A line for people; silent with `--json`."""
@@ -101,13 +116,18 @@ class Console:
         return (f" --target {self.target}" if self.target else "") + (" --offline" if self.offline else "")
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        """One line that is rewritten, at most ten times a second; nothing when stderr is not a terminal."""
+        """One line that is rewritten, at most ten times a second; where stderr is not a terminal a line every half a minute."""
         now = time.monotonic()
-        if self.as_json or not sys.stderr.isatty() or (now - self._progress_at < 0.1 and done != total):
-            return
-        self._progress_at = now
         share = f"{done:,}" if total is None else f"{done:,} of {total:,}"
         line = f"{what}  {share}"
+        if self.as_json or not sys.stderr.isatty():
+            if now - self._progress_at >= QUIET:
+                self._progress_at = now
+                click.echo(line, err=True)
+            return
+        if now - self._progress_at < 0.1 and done != total:
+            return
+        self._progress_at = now
         click.echo("\r" + line.ljust(len(self._progress_shown)), nl=False, err=True)
         self._progress_shown = line
 
@@ -186,15 +206,38 @@ def _plain(value: object) -> object:
     return value
 
 
-def command(*, changes: bool = False, project: bool = True, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """A click command whose function takes a Console first. `changes` adds `--dry-run`; `project=False` drops the project's options."""
+class Command(click.Command):
+    """Its help ends with an example; its parameters complete the project's names."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from .examples import EXAMPLES
+
+        if line := EXAMPLES.get(ctx.command_path.removeprefix("isthmus ")):
+            with formatter.section("Example"):
+                formatter.write_text(f"isthmus {line}")
+
+    def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
+        if extra.get("resilient_parsing"):  # a shell asks what may come next
+            from .completing import completed
+
+            completed(self, group=parent.command_path.removeprefix("isthmus ") if parent else "")
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def command(
+    *, changes: bool = False, project: bool = True, above: bool = True, **settings: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """A click command whose function takes a Console first. `changes` adds `--dry-run`; `project=False` drops the project's options.
+
+    `above`: project.yaml may be in a folder above this one.
+    """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @wraps(function)
         def call(**arguments: Any) -> None:
             console = Console(
-                path=arguments.pop("project_path", "project.yaml"),
-                target=arguments.pop("target", None),
+                path=project_file(arguments.pop("project_path", PROJECT), above=above),
+                target=arguments.pop("target", None) or None,
                 offline=arguments.pop("offline", False),
                 as_json=arguments.pop("as_json"),
                 dry_run=arguments.pop("dry_run", False),
@@ -211,16 +254,34 @@ def command(*, changes: bool = False, project: bool = True, **settings: Any) -> 
             wrapped = click.option("--dry-run", is_flag=True, help="Stop before the first change and say what it would be.")(wrapped)
         if project:
             wrapped = click.option("--offline", is_flag=True, help="Use the cloud's offline stack: no account.")(wrapped)
-            wrapped = click.option("--target", metavar="NAME", help="A target of profiles.yaml (default: its `default`, else local).")(
-                wrapped
-            )
             wrapped = click.option(
-                "--project", "project_path", default="project.yaml", show_default=True, metavar="FILE", help="The project's file."
+                "--target",
+                envvar="ISTHMUS_TARGET",
+                metavar="NAME",
+                help="A target of profiles.yaml. [default: ISTHMUS_TARGET, else its `default`, else local]",
             )(wrapped)
-        made: click.Command = click.command(**settings)(wrapped)
+            wrapped = click.option(
+                "--project",
+                "project_path",
+                envvar="ISTHMUS_PROJECT",
+                default="project.yaml",
+                metavar="FILE",
+                help="Its file or folder. [default: ISTHMUS_PROJECT, else project.yaml here or in a folder above]",
+            )(wrapped)
+        made: click.Command = click.command(**({"cls": Command} | settings))(wrapped)
         return made
 
     return decorate
+
+
+def project_file(path: str, *, above: bool) -> str:
+    """The file that `path` names: a folder's project.yaml; `above`: where project.yaml is not here, that of the nearest folder above."""
+    named = Path(path or PROJECT)
+    if named.is_dir():
+        return str(named / PROJECT)
+    if not above or str(named) != PROJECT or named.is_file():
+        return str(named)
+    return str(next((folder / PROJECT for folder in Path.cwd().parents if (folder / PROJECT).is_file()), named))
 
 
 def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:

@@ -13,7 +13,7 @@ from .console import Console, command
 _REQUESTS = 2000
 
 
-@command(help="An example from raw files to its figures; here when this folder holds it, else in a new folder of its name.")
+@command(above=False, help="An example from raw files to its figures; here when this folder holds it, else in a new folder of its name.")
 @click.option(
     "--example",
     type=click.Choice(["openbandit", "shop"]),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,35 +13,61 @@ from .. import pandas_later
 from ..errors import Invalid
 from .console import Console, guarded
 
-# command -> (module below this package, attribute, the line that `isthmus --help` shows)
-COMMANDS = {
-    "init": ("start", "init", "Make a new project, or a copy of the example."),
-    "validate": ("start", "validate", "Check every file of the project, for every target."),
-    "schema": ("start", "schema", "Print the JSON Schema of the project's files, for editors."),
-    "doctor": ("start", "doctor", "What works on this machine, and what to do about the rest."),
-    "demo": ("demo", "demo", "The whole example, from raw files to served answers."),
-    "plan": ("world", "plan", "What would be made, and what differs."),
-    "apply": ("world", "apply", "Make the tables and views that the project describes."),
-    "status": ("world", "status", "What exists, how fresh it is, who has the traffic."),
-    "destroy": ("world", "destroy", "Remove what apply and deploy made."),
-    "events": ("events", "events", "The event catalogue: list, show, diff, quarantine."),
-    "ingest": ("events", "ingest", "Validate and store events."),
-    "materialize": ("features", "materialize", "Compute feature views and put them online."),
-    "features": ("features", "features", "Read online features, check for skew and leaks."),
-    "train": ("training", "train", "Train, evaluate, gate and register models."),
-    "compile": ("compiling", "compile_", "A training run as a document for Kubeflow or Argo."),
-    "runs": ("training", "runs", "List, show and compare runs; why a step ran again."),
-    "models": ("training", "models", "Versions, aliases, promotion and lineage."),
-    "deploy": ("serving", "deploy", "Put model versions behind an endpoint."),
-    "endpoints": ("serving", "endpoints", "List, invoke, watch and serve endpoints."),
-    "gateway": ("gateway", "gateway", "Serve endpoints over HTTP: rank, health, metrics."),
-    "ui": ("pages", "ui", "Experiments, endpoints, models, events in a browser."),
-    "stack": ("stack", "stack", "The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used."),
-    "traffic": ("serving", "traffic", "Change the split between variants, read back."),
-    "import": ("imports", "import_", "Take over an endpoint that stands on a cloud already."),
-    "experiment": ("experiments", "experiment", "A/B tests: start, ramp and stop a run, compare its arms."),
-    "monitor": ("monitors", "monitor", "Bias: what is shown and who is served, by groups, with alarms."),
-    "rollout": ("rollouts", "rollout", "Move traffic from one variant to another, step by step, guarded."),
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+# heading -> command -> (module below this package, attribute, the line that `isthmus --help` shows)
+GROUPS = {
+    "Begin": {
+        "init": ("start", "init", "Make a new project, or a copy of the example."),
+        "demo": ("demo", "demo", "The whole example, from raw files to served answers."),
+        "validate": ("start", "validate", "Check every file of the project, for every target."),
+        "doctor": ("start", "doctor", "What works on this machine, and what to do about the rest."),
+        "schema": ("start", "schema", "Print the JSON Schema of the project's files, for editors."),
+        "completion": ("completing", "completion", "Complete commands and names in bash, zsh or fish."),
+    },
+    "Build": {
+        "plan": ("world", "plan", "What would be made, and what differs."),
+        "apply": ("world", "apply", "Make the tables and views that the project describes."),
+        "status": ("world", "status", "What exists, how fresh it is, who has the traffic."),
+        "destroy": ("world", "destroy", "Remove what apply and deploy made."),
+        "events": ("events", "events", "The event catalogue: list, show, diff, quarantine."),
+        "ingest": ("events", "ingest", "Validate and store events."),
+        "materialize": ("features", "materialize", "Compute feature views and put them online."),
+        "features": ("features", "features", "Read online features, check for skew and leaks."),
+    },
+    "Train": {
+        "train": ("training", "train", "Train, evaluate, gate and register models."),
+        "compile": ("compiling", "compile_", "A training run as a document for Kubeflow or Argo."),
+        "runs": ("training", "runs", "List, show and compare runs; why a step ran again."),
+        "models": ("training", "models", "Versions, aliases, promotion and lineage."),
+    },
+    "Serve": {
+        "deploy": ("serving", "deploy", "Put model versions behind an endpoint."),
+        "import": ("imports", "import_", "Take over an endpoint that stands on a cloud already."),
+        "endpoints": ("serving", "endpoints", "List, invoke, watch and serve endpoints."),
+        "gateway": ("gateway", "gateway", "Serve endpoints over HTTP: rank, health, metrics."),
+        "traffic": ("serving", "traffic", "Change the split between variants, read back."),
+        "rollout": ("rollouts", "rollout", "Move traffic from one variant to another, step by step, guarded."),
+        "experiment": ("experiments", "experiment", "A/B tests: start, ramp and stop a run, compare its arms."),
+        "monitor": ("monitors", "monitor", "Bias: what is shown and who is served, by groups, with alarms."),
+        "ui": ("pages", "ui", "Experiments, endpoints, models, events in a browser."),
+    },
+    "Offline": {
+        "stack": ("stack", "stack", "The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used."),
+    },
+}
+COMMANDS = {name: entry for commands in GROUPS.values() for name, entry in commands.items()}
+USAGE = 64  # EX_USAGE: 2 would say that there is something to change
+EXIT_CODES = {
+    0: "done; `rollout wait`: promoted",
+    1: "an error, told on stderr; nothing is half-made",
+    2: "`plan --detailed-exitcode`: there is something to change",
+    3: "`rollout wait`: aborted; `monitor --detailed-exitcode`: an alarm",
+    4: "`rollout wait`: it waits for a person",
+    5: "`rollout wait --timeout`: it has not ended in that time",
+    USAGE: "the command line is wrong",
+    130: "stopped by Ctrl-C; the same command goes on",
 }
 
 
@@ -52,13 +80,20 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module, name, _ = COMMANDS[cmd_name]
-        found: click.Command = getattr(import_module(f"{__package__}.{module}"), name)
-        return found
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"{__package__}.{module}"), attribute)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+        for heading, commands in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, line) for name, (_, _, line) in commands.items()], col_max=12)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=line) for name, (_, _, line) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         try:
@@ -72,14 +107,15 @@ class Lazy(click.Group):
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="isthmus", message="isthmus %(version)s")
-def main() -> None:
+@click.option("-C", "folder", type=click.Path(exists=True, file_okay=False), metavar="DIR", help="Begin in this folder.")
+def main(folder: str | None) -> None:
     """Describe a ranking product once; run it on a laptop, on SageMaker or on Vertex AI."""
+    if folder is not None:
+        os.chdir(folder)
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """The console script. Exit codes: 0 done, 1 error (nothing half-made), 2 `plan --detailed-exitcode` with changes, 130 Ctrl-C;
-    3 `monitor --detailed-exitcode` with an alarm, 3 4 5 `rollout wait` (see there).
-    """
+    """The console script. Exit codes: docs/reference.md, "Exit codes"."""
     pandas_later.install()
     given = sys.argv[1:] if arguments is None else arguments
     fallback = Console(as_json="--json" in given)
@@ -94,7 +130,7 @@ def run(arguments: list[str] | None = None) -> None:
         code = 0
     except click.ClickException as error:
         (Console.speaking or fallback).fail(Invalid(error.format_message(), remedy=_usage(error)))
-        code = 1
+        code = USAGE
     except click.exceptions.Exit as leaving:
         code = leaving.exit_code
     sys.exit(code)

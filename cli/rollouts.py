@@ -52,8 +52,7 @@ def start(console: Console, endpoint: str, *, because: str, waits: bool, no_cont
         if console.dry_run:
             console.result({"dry_run": "nothing was started", "would": plan}, headline)
             return
-        if project.target.adapter.remote and not (yes or console.as_json or console.offline):
-            click.confirm(f"{headline}     start?", abort=True)
+        console.ask(project, "start?", lambda: headline, yes=yes)
         begun = begin(project, endpoint, because=because).started
         pid = None if no_controller else _drive_apart(console, project, endpoint)
         driven = f", driven by this machine (process {pid}). It goes on without this terminal. A crash or a second controller does no harm."

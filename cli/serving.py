@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,24 +16,33 @@ from ..project.names import did_you_mean
 from .console import Console, command
 from .tables import grid
 
+if TYPE_CHECKING:
+    from ..endpoints.port import EndpointSpec
+
 
 @command(changes=True, help="Put the versions that project.yaml names behind ENDPOINT. It sets the split only when the endpoint is new.")
 @click.argument("endpoint")
-def deploy(console: Console, endpoint: str) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def deploy(console: Console, endpoint: str, yes: bool) -> None:
     from ..endpoints.converge import variants_ready
     from ..endpoints.deploy import deploy as put
     from ..endpoints.resolving import declared, resolve
     from ..endpoints.router import routed
 
     with console.open() as project:
-        if console.dry_run:
-            running = routed(project.target).observe(endpoint)
+        running = routed(project.target).observe(endpoint) if console.dry_run else None
+
+        def wanted() -> tuple[EndpointSpec, str]:
             spec = resolve(project, declared(project, endpoint), running).spec
-            words = "   ".join([f"{project.target.name:<7} {endpoint}", *(f"{v.name} {v.model}@{v.version}" for v in spec.variants)])
+            return spec, "   ".join([f"{project.target.name:<7} {endpoint}", *(f"{v.name} {v.model}@{v.version}" for v in spec.variants)])
+
+        if console.dry_run:
+            spec, words = wanted()
             if variants_ready(spec, running):  # its smoke test would be counted in the metrics
                 console.result({"dry_run": "nothing to do", "would": spec}, f"{words}   nothing to do")
                 return
             console.would(spec, words)
+        console.ask(project, "deploy?", lambda: wanted()[1], yes=yes)
         found = put(project, endpoint)
     console.result(found)
     if not found.smoke.ok:
@@ -53,8 +63,7 @@ def traffic(console: Console, endpoint: str, changes: tuple[str, ...], yes: bool
     with console.open() as project:
         meant = intent(project, endpoint, wanted)
         console.would(meant)
-        if project.target.adapter.remote and not (yes or console.as_json or console.dry_run):
-            click.confirm(f"{meant}     change?", abort=True)
+        console.ask(project, "change?", lambda: meant, yes=yes)
         console.result(move(project, endpoint, wanted))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import Invalid, NotFound, Unavailable
-from .console import Console, command
+from .console import Command, Console, command
 
 if TYPE_CHECKING:
     from ..localstack.client import Stack
@@ -77,7 +77,7 @@ def _of_the_process(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-class _Around(click.Command):
+class _Around(Command):
     """Its options may stand before and behind the cloud; what comes after `--` is the command's own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

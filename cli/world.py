@@ -31,13 +31,15 @@ def plan(console: Console, detailed_exitcode: bool) -> None:
 
 
 @command(changes=True, help="Make the tables and views that the project describes. It never deletes and never moves traffic.")
-def apply(console: Console) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def apply(console: Console, yes: bool) -> None:
     from ..lifecycle.apply import apply as make
     from ..lifecycle.plan import plan as compare
 
     with console.open() as project:
         if console.dry_run:
             console.would(compare(project))
+        console.ask(project, "apply?", lambda: compare(project), yes=yes)
         made = make(project)
     console.result(made)
     console.next("ingest")

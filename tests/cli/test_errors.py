@@ -22,9 +22,9 @@ def bandit(_bandit):
         (_bandit / name).write_text(text)
 
 
-def failed(folder, *arguments, **options):
+def failed(folder, *arguments, code=1, **options):
     said = isthmus(folder, *arguments, ok=False, **options)
-    assert said.code == 1, said
+    assert said.code == code, said
     return said.err
 
 
@@ -122,7 +122,6 @@ def test_a_folder_that_is_not_empty_is_not_filled(tmp_path):
         (["train"], "error  Missing argument 'CONFIGS...'.\n       isthmus train [OPTIONS] CONFIGS...   more: isthmus train --help\n"),
         (["plan", "--detailed"], "error  No such option '--detailed'. Did you mean '--detailed-exitcode'?\n"),
         (["ingest", "project.yaml"], "error  say which event DATA holds: --event NAME\n"),
-        (["ingest", "nowhere.csv", "--event", "click"], "nowhere.csv"),
         (["ingest", "--max-bad", "much"], "error  --max-bad is a share such as 0.1% or 0.001, not 'much'\n"),
         (["ingest", "--max-bad", "101%"], "error  --max-bad is between 0% and 100%, not 101%\n"),
         (["traffic", "home", "20"], "error  a share is VARIANT=PERCENT, such as challenger=20, not '20'\n"),
@@ -131,9 +130,13 @@ def test_a_folder_that_is_not_empty_is_not_filled(tmp_path):
         (["stack", "coverage", "azure"], "there is no offline stack of azure: there is aws, gcp"),
     ],
 )
-def test_a_mistyped_command_exits_with_1_and_says_the_right_form(new, command, said):
+def test_a_mistyped_command_exits_with_64_and_says_the_right_form(new, command, said):
     """2 is kept for `plan --detailed-exitcode`: changes."""
-    assert said in failed(new, *command)
+    assert said in failed(new, *command, code=64)
+
+
+def test_a_file_that_is_not_there_is_an_error_like_another(new):
+    assert "nowhere.csv" in failed(new, "ingest", "nowhere.csv", "--event", "click")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "train": "below",
     "destroy": "below",
     "events diff": "test_diff.py",
+    "completion": "test_command_line.py",
     "demo": "tests/lifecycle/test_demo.py",
     "models replay": "tests/experiments/test_version_replay.py",
     "endpoints shadow": "tests/endpoints/test_shadow.py",

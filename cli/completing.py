@@ -1,0 +1,91 @@
+"""Shell completion: the names of a project's targets, models, runs and endpoints, read from its files alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
+
+from .console import PROJECT, Console, command, project_file
+
+SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+VARIABLE = "_ISTHMUS_COMPLETE"
+
+
+@command(project=False, help="Print what makes SHELL complete commands, options and the project's names.")
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+def completion(console: Console, shell: str) -> None:
+    from .main import main
+
+    source = SHELLS[shell](main, {}, "isthmus", VARIABLE).source()
+    console.result({"shell": shell, "source": source}, source)
+
+
+class Name(click.types.StringParamType):
+    """A text that is one of the project's names; any other text is taken, too."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        if folder := ctx.find_root().params.get("folder"):  # isthmus -C DIR ...
+            os.chdir(folder)
+        path = Path(project_file(str(ctx.params.get("project_path") or os.environ.get("ISTHMUS_PROJECT") or PROJECT), above=True))
+        return [CompletionItem(name) for name in _NAMES[self.kind](path.parent) if name.startswith(incomplete)]
+
+
+def _keys(file: str, section: str, folder: Path) -> Iterable[str]:
+    import yaml
+
+    try:
+        top = yaml.load((folder / file).read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    except (OSError, ValueError, yaml.YAMLError):
+        return ()
+    names = top.get(section) if isinstance(top, Mapping) else None
+    return map(str, names) if isinstance(names, Mapping) else ()
+
+
+def _files(pattern: str, folder: Path) -> Iterable[str]:
+    """As they are typed in the working folder."""
+    return (os.path.relpath(path) for path in sorted(folder.glob(pattern)))
+
+
+def _runs(folder: Path) -> Iterable[str]:
+    """Of the laptop: a cloud's are behind a call."""
+    return (path.parent.name for path in sorted(folder.glob(".isthmus/runs/*/record.json")))
+
+
+_NAMES: dict[str, Callable[[Path], Iterable[str]]] = {  # of a project's folder
+    "target": lambda folder: dict.fromkeys(["local", *_keys("profiles.yaml", "targets", folder)]),
+    "endpoint": partial(_keys, PROJECT, "endpoints"),
+    "event": partial(_keys, PROJECT, "events"),
+    "view": partial(_keys, PROJECT, "feature_views"),
+    "experiment": partial(_keys, PROJECT, "experiments"),
+    "model": partial(_files, "models/*.yaml"),
+    "run": _runs,
+}
+# a parameter's name -> what it names
+_PARAMETERS = {
+    "target": "target",
+    "endpoint": "endpoint",
+    "endpoints": "endpoint",
+    "event": "event",
+    "view": "view",
+    "views": "view",
+    "config": "model",
+    "configs": "model",
+    "run": "run",
+    "runs": "run",
+}
+
+
+def completed(made: click.Command, *, group: str) -> None:
+    """Give a command's parameters the names that they take."""
+    for parameter in made.params:
+        kind = "experiment" if (group, parameter.name) == ("experiment", "name") else _PARAMETERS.get(parameter.name or "")
+        if kind and isinstance(parameter.type, click.types.StringParamType):
+            parameter.type = Name(kind)
