@@ -49,6 +49,12 @@ def _keys(file: str, section: str, folder: Path) -> Iterable[str]:
     return map(str, names) if isinstance(names, Mapping) else ()
 
 
+def _targets(folder: Path) -> Iterable[str]:
+    from ..project.profiles import DEFAULT, FILE
+
+    return dict.fromkeys([DEFAULT, *_keys(FILE, "targets", folder)])
+
+
 def _files(pattern: str, folder: Path) -> Iterable[str]:
     """As they are typed in the working folder."""
     return (os.path.relpath(path) for path in sorted(folder.glob(pattern)))
@@ -60,7 +66,7 @@ def _runs(folder: Path) -> Iterable[str]:
 
 
 _NAMES: dict[str, Callable[[Path], Iterable[str]]] = {  # of a project's folder
-    "target": lambda folder: dict.fromkeys(["local", *_keys("profiles.yaml", "targets", folder)]),
+    "target": _targets,
     "endpoint": partial(_keys, PROJECT, "endpoints"),
     "event": partial(_keys, PROJECT, "events"),
     "view": partial(_keys, PROJECT, "feature_views"),
