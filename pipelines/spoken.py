@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from .records import Evaluation
     from .statistics import Estimate
 
+_POWER = "would be found in 80 % of cases"
+
 
 def estimate(found: Estimate, digits: int = 3, *, sign: bool = False, what: str = "") -> str:
     """`0.475   95 % 0.403 .. 0.541`; `what` comes after the value."""
@@ -48,16 +50,16 @@ def two_figures(number: float) -> str:
 
 
 def power(number: int, outcome: str = "click") -> str:
-    """What so many clicks can show, and what smaller distances from chance would take."""
+    """Which AUC so many clicks would show, and what an AUC nearer to chance (0.5) would take."""
     from .statistics import clicks_needed, distance_shown
 
     shown = distance_shown(number)
     smaller = [distance for distance in (0.1, 0.05, 0.02, 0.01) if distance < 0.75 * shown][:2]
     if not smaller:
-        return f"{clicks(number, outcome)} show a distance of {shown:.3f} from chance four times in five."
-    takes = [f"{smaller[0]:.2f} takes {two_figures(clicks_needed(smaller[0]))} {outcome}s"]
-    takes += [f"{distance:.2f} {two_figures(clicks_needed(distance))}" for distance in smaller[1:]]
-    return f"{clicks(number, outcome)} show a distance of {shown:.2f} from chance four times in five; {', '.join(takes)}."
+        return f"With {clicks(number, outcome)} an AUC of {0.5 + shown:.3f} {_POWER}."
+    takes = [f"{0.5 + smaller[0]:.2f} takes {two_figures(clicks_needed(smaller[0]))} {outcome}s"]
+    takes += [f"{0.5 + distance:.2f} {two_figures(clicks_needed(distance))}" for distance in smaller[1:]]
+    return f"With {clicks(number, outcome)} an AUC of {0.5 + shown:.2f} {_POWER}; {', '.join(takes)}."
 
 
 def people(attribute: str) -> str:
@@ -90,5 +92,5 @@ def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
     digits = 3 if shown < 0.1 else 2
     smaller = [distance for distance in (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001) if distance < 0.75 * shown][:2]
     takes = [f"{distance:g} takes {two_figures(number * (shown / distance) ** 2)} {people(unit)}" for distance in smaller]
-    told = f"{number:,} {people(unit)} show {what} of {shown:.{digits}f} four times in five"
+    told = f"With {number:,} {people(unit)} {what} of {shown:.{digits}f} {_POWER}"
     return f"{told}{'; ' if takes else ''}{', '.join(takes)}. "

@@ -28,6 +28,37 @@ def test_a_generated_page_is_what_the_code_says(name):
     assert (DOCS / name).read_text() == pages()[name](), "run `make docs` and commit the page"
 
 
+def written():
+    """The pages that people wrote or that were generated for them."""
+    root = DOCS.parent
+    return sorted([*root.glob("*.md"), *DOCS.glob("*.md"), *root.glob("examples/*/*.md"), root / "localstack/README.md"])
+
+
+def anchors(page):
+    """The fragments of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken(page):
+    """The links of a page that lead nowhere."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)):
+        file, _, fragment = link.partition("#")
+        to = page.parent / file if file else page
+        if not re.match(r"https?:", link) and not (to.exists() and (not fragment or to.suffix != ".md" or fragment in anchors(to))):
+            yield f"{page.relative_to(DOCS.parent)}: {link}"
+
+
+def test_no_link_of_a_page_is_broken():
+    assert len(written()) > 15
+    assert [link for page in written() for link in broken(page)] == []
+
+
+def test_every_page_is_reached_from_the_readme():
+    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)", (DOCS.parent / "README.md").read_text()))
+    assert {page.name for page in DOCS.glob("*.md")} - linked == set()
+
+
 def promised():
     """The sections of promises.md by heading."""
     parts = re.split(r"^### (.+)$", (DOCS / "promises.md").read_text(), flags=re.MULTILINE)

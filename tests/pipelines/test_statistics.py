@@ -113,8 +113,8 @@ def test_the_ceiling_is_the_expected_auc_over_pairs(found):
     assert statistics.ceiling(rates, groups) == pytest.approx(won / pairs)
 
 
-def test_power_is_said_as_the_specification_says_it():
-    assert spoken.power(62) == "62 clicks show a distance of 0.10 from chance four times in five; 0.05 takes 260 clicks, 0.02 1,600."
+def test_power_is_said_as_an_auc_and_in_percent():
+    assert spoken.power(62) == "With 62 clicks an AUC of 0.60 would be found in 80 % of cases; 0.55 takes 260 clicks, 0.52 1,600."
     assert statistics.clicks_needed(statistics.distance_shown(500)) in (500, 501)
 
 
@@ -135,7 +135,7 @@ def test_power_holds_in_a_simulation():
 def test_power_is_said_in_people_where_the_log_names_them():
     figure = statistics.Estimate(value=0.0, low=-0.0098, high=0.0098)
     assert spoken.power_of_units(figure, 300, "user_id", "a difference in ndcg@10").rstrip() == (
-        "300 users show a difference in ndcg@10 of 0.014 four times in five; 0.01 takes 590 users, 0.005 takes 2,400 users."
+        "With 300 users a difference in ndcg@10 of 0.014 would be found in 80 % of cases; 0.01 takes 590 users, 0.005 takes 2,400 users."
     )
     assert spoken.power_of_units(figure, 9, "user_id", "a difference in ndcg@10") == ""
     assert [spoken.people(name) for name in ("user_id", "session", "item_key")] == ["users", "sessions", "items"]

@@ -73,7 +73,7 @@ def test_the_comparison_is_the_specification_s(project, logistic):
         "  log loss     0.02744                        0.02786                    base rate 0.02750",
         "  obs/exp      1.15    0.88 .. 1.48           1.03    0.79 .. 1.32",
         "intervals rows taken as independent: the log names no unit, so the true intervals are wider",
-        "verdict   undecided. 62 clicks show a distance of 0.10 from chance four times in five; 0.05 takes 260 clicks, 0.02 1,600.",
+        "verdict   undecided. With 62 clicks an AUC of 0.60 would be found in 80 % of cases; 0.55 takes 260 clicks, 0.52 1,600.",
     ]
 
 
