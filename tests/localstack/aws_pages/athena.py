@@ -303,7 +303,7 @@ def json_values_are_extracted(aws):
     assert ready(aws).rows("""select json_extract_scalar('{"a": {"b": 5}}', '$.a.b')""") == [("5",)]
 
 
-@promises("ResultReuseConfiguration answers from an earlier query's results.", REUSE, differs="not done: every query runs")
+@promises("ResultReuseConfiguration answers from an earlier query's results.", REUSE)
 def results_are_reused(aws):
     ready(aws).executed("select 5")
     again = aws.executed("select 5", ResultReuseConfiguration={"ResultReuseByAgeConfiguration": {"Enabled": True, "MaxAgeInMinutes": 60}})

@@ -96,7 +96,6 @@ def metrics_have_two_dimensions(aws):
 @promises(
     "They can be read by EndpointConfigName, too, to tell the new fleet from the old one.",
     GUARDRAILS,
-    differs="not yet: there are no such metrics",
 )
 def metrics_are_read_by_configuration(aws):
     config = aws.described(asked(aws))["EndpointConfigName"]

@@ -122,7 +122,7 @@ def a_trial_is_deleted_empty(aws):
     assert refusal(aws.sm.delete_trial, TrialName=name)
 
 
-@promises("Trial components are found by their tags.", SEARCH, differs="not yet: moto's Search finds none")
+@promises("Trial components are found by their tags.", SEARCH)
 def components_are_found_by_tag(aws):
     results = found(aws, "ExperimentTrialComponent", named("Tags.experiment", tracked(aws)))
     assert [result["TrialComponent"]["TrialComponentName"] for result in results] == [f"{tracked(aws)}-c"]
