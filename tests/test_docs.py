@@ -85,3 +85,23 @@ def test_each_command_that_changes_something_has_its_promise():
         group = command.commands if isinstance(command, click.Group) else {"": command}
         changing = [child for child, each in group.items() if any(parameter.name == "dry_run" for parameter in each.params)]
         assert all(re.search(rf"isthmus {name}\b.*\b{child}\b", headings) for child in changing), name
+
+
+def texts(path):
+    """The strings of a file; `...` for what is put into them."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(part.value if isinstance(part, ast.Constant) else "..." for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = re.sub(r"{\w+}", "...", node.value)
+        else:
+            continue
+        yield re.sub(r"\.{4,}", "...", text)
+
+
+def test_each_error_of_the_troubleshooting_page_is_said_by_the_file_that_it_names():
+    page = (DOCS / "troubleshooting.md").read_text()
+    entries = re.findall(r"^### `(.+)`\n<!-- ([\w/]+\.py) -->$", page, re.MULTILINE)
+    assert len(entries) == page.count("\n### ") >= 20
+    wrong = [said for said, file in entries if not any(text.startswith(said.removesuffix("...")) for text in texts(DOCS.parent / file))]
+    assert wrong == []
