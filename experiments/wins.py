@@ -88,14 +88,17 @@ def effects(plain: Plain, sums: Arms, at: Horizon) -> tuple[Effect, ...]:
 
 
 def known(plain: Plain, sums: Arms) -> dict[str, float]:
-    """By metric, one over the variance of the difference; empty: nothing varies, or too little is there."""
+    """By metric, one over the variance of the preference; empty: nothing varies, or too little is there.
+
+    Not that of wins a unit: who goes on acting has more of them, and their variance grows though more is known.
+    """
     of = _all(plain, sums)
-    variance = of.covariance("y", "y") / of.units if of.enough else 0.0
+    variance = of.variance if of.enough else 0.0
     return {plain.first.name: 1 / variance} if variance > 0 else {}
 
 
 def horizon(plain: Plain, sums: Arms, looks: Looks, *, moment: datetime) -> Horizon:
-    """As of a run with arms, by the information that the difference has."""
+    """As of a run with arms, by the information that the preference has."""
     name, units = plain.first.name, _all(plain, sums).units
     at = run_judging.horizon(plain, looks, name, sums[name], units=units, moment=moment)
     of_looks = [*(looks.information.get(look.until, {}).get(name) for look in looks.before(moment)), known(plain, sums).get(name)]

@@ -17,7 +17,7 @@ from isthmus.experiments.inference import ONCE, Horizon
 from isthmus.experiments.run_judging import Plain
 from isthmus.experiments.run_sql import cells_sql, won
 from isthmus.experiments.sums import Sums
-from isthmus.experiments.wins import compared, conclude, effects, planned
+from isthmus.experiments.wins import compared, conclude, effects, known, planned
 from isthmus.feature_store import sql as neutral
 from isthmus.project.experiment_specs import INTERLEAVED, Experiment, ExperimentArm, Plan
 from isthmus.project.specs import Event, ProjectSpec
@@ -131,6 +131,13 @@ PLAIN = Plain(experiment=DUEL, metrics={"clicks": won(CLICKS)})
 def test_without_a_preference_a_single_look_cries_as_often_as_it_may():
     share = excluded(random.Random(5), 150, 0.0, 400)
     assert abs(share - 0.05) < 4 * (0.05 * 0.95 / 400) ** 0.5
+
+
+def test_units_that_act_twice_as_often_tell_twice_as_much_of_the_preference():
+    once = Sums(units=400, y=0, d=400, yy=400, yd=0, dd=400)  # half of them -1, half +1
+    twice = Sums(units=400, y=0, d=800, yy=800, yd=0, dd=1600)  # -2, 0, 0, +2
+    first, second = (known(PLAIN, {"clicks": {INTERLEAVED: sums}})["clicks"] for sums in (once, twice))
+    assert second == pytest.approx(2 * first)
 
 
 def test_as_many_units_as_are_planned_show_the_plans_preference_four_times_in_five():
