@@ -67,7 +67,7 @@ _home = click.option(
     "--home", type=click.Path(file_okay=False, path_type=Path), help="aws: a folder in which it keeps what it holds over a restart."
 )
 _allow_hosts = click.option(
-    "--allow-host", "allow_hosts", multiple=True, metavar="HOST", help="gcp: a host that is not Google's and may be reached; repeatable."
+    "--allow-host", "allow_hosts", multiple=True, metavar="HOST", help="A host that is to be the genuine one behind the door; repeatable."
 )
 
 
@@ -271,7 +271,7 @@ def _without_others(cloud: Offline, options: dict[str, Any]) -> str:
     from ..localstack.run import environment_of
 
     own = environment_of(cloud.cloud)
-    for name, option in (("any_key", "--open"), ("moto_answers", "--moto-answers"), ("home", "--home"), ("allow_hosts", "--allow-host")):
+    for name, option in (("any_key", "--open"), ("moto_answers", "--moto-answers"), ("home", "--home")):
         if options.get(name) and name not in own.OPTIONS:
             raise Invalid(f"the offline {own.TITLE} has no {option}", remedy="leave it out")
     return own.TITLE

@@ -68,7 +68,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     allow_hosts: tuple[str, ...]
 
 
-_OF_SOME = {"home": "--home", "any_key": "--open", "moto_answers": "--moto-answers", "allow_hosts": "--allow-host"}
+_OF_SOME = {"home": "--home", "any_key": "--open", "moto_answers": "--moto-answers"}
 
 
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
@@ -95,7 +95,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
         action="append",
         default=[],
         metavar="HOST",
-        help="gcp: a host that the door lets through; repeatable",
+        help="a host that the door lets through to the genuine one; repeatable",
     )
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when the process that started this one does")
     words = parser.parse_args(arguments)

@@ -31,6 +31,7 @@ class Cloud(Protocol):
     SERVICES: str  # what it has, in a line
 
     def variables(self, url: str) -> dict[str, str]: ...
+    def proxy(self, url: str, environ: Mapping[str, str]) -> dict[str, str]: ...  # for clients that have addresses of their own
     def stray(self, name: str) -> bool: ...
     def ways(self, url: str) -> tuple[tuple[str, dict[str, str]], ...]: ...  # each with what is to be said of it
     def summary(self, url: str) -> str: ...  # what the stack there does, in a line
@@ -110,7 +111,7 @@ def start(
     `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
     `any_key`: it takes any access key, and unsigned requests, of every user of this machine. `moto_answers`: where nothing here executes,
     what moto makes up is answered; implies `any_key`. `home`: where it keeps what it holds (default: nowhere).
-    `allow_hosts`: hosts that are not the cloud's, to which its door lets through all the same. ValueError for what this cloud has not.
+    `allow_hosts`: genuine hosts to which its door lets through. ValueError for what this cloud has not.
     """
     owned = Owned.temporary("isthmus-stack-")
     ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
@@ -162,7 +163,7 @@ def command(
     allow_hosts: Sequence[str] = (),
 ) -> list[str]:
     """The command line of the stack's process."""
-    for option, value in (("any_key", any_key), ("moto_answers", moto_answers), ("home", home), ("allow_hosts", allow_hosts)):
+    for option, value in (("any_key", any_key), ("moto_answers", moto_answers), ("home", home)):
         if value and option not in environment_of(cloud).OPTIONS:
             raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")
     words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
@@ -193,12 +194,12 @@ def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: P
 
 
 def environment_for(url: str, environ: Mapping[str, str] = os.environ, cloud: str = "aws") -> dict[str, str]:
-    """`environ` for a process that is to talk to the stack at `url` alone: no profiles, tokens or other endpoints, and past any proxy."""
-    stray = environment_of(cloud).stray
-    neutral = {name: value for name, value in environ.items() if not stray(name)}
+    """`environ` for a process whose SDKs are to talk to the stack at `url` alone: no profiles, tokens or other endpoints, no proxy."""
+    own = environment_of(cloud)
+    neutral = {name: value for name, value in environ.items() if not own.stray(name)}
     hosts = [part for part in (environ.get("NO_PROXY") or environ.get("no_proxy") or "").split(",") if part]
     around = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost"]))
-    return {**neutral, **variables(cloud, url), "NO_PROXY": around, "no_proxy": around}
+    return {**neutral, **own.variables(url), **own.proxy(url, environ), "NO_PROXY": around, "no_proxy": around}
 
 
 def variables(cloud: str, url: str) -> dict[str, str]:

@@ -95,7 +95,7 @@ class Stack(msgspec.Struct, kw_only=True):
     keys: Keys | None = None  # once it listens
     any_key: bool = False  # whoever asks is taken to be who they say
     moto_answers: bool = False  # where nothing here executes, what moto makes up is answered
-    allow_hosts: frozenset[str] = frozenset()  # not the cloud's own; its door lets through to them
+    allow_hosts: frozenset[str] = frozenset()  # its door lets through to these genuine ones
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
 
 from .. import keys
 
@@ -13,9 +17,11 @@ SERVICES = "sagemaker s3 glue athena kinesis firehose cloudwatch"
 ACCOUNT = "123456789012"  # of the stack's own keys
 ANY = keys.Pair("offline", "offline")  # where nobody looks at the keys
 REGION = "us-east-1"
+DOOR = "ISTHMUS_STACK_DOOR"  # the HTTPS_PROXY that a stack has set
 ROLE = "ISTHMUS_STACK_ROLE"  # in a job or a model server: whose keys its environment has
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 # Variables that would lead an SDK somewhere else, or to somebody's real credentials.
-STRAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION", ROLE)
+STRAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_REGION", ROLE, DOOR)
 
 
 def variables(url: str) -> dict[str, str]:
@@ -32,6 +38,15 @@ def exports(url: str, region: str, access_key: str, secret_key: str) -> dict[str
         "AWS_SECRET_ACCESS_KEY": secret_key,
         "AWS_DEFAULT_REGION": region,
     }
+
+
+def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """What leads clients with addresses of their own there, too. Nothing where another proxy is set, or no stack of ours listens."""
+    if any(environ.get(name, environ.get(DOOR)) != environ.get(DOOR) for name in _PROXIES) or keys.of(url) is None:
+        return {}
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"{url}/_stack/environment", timeout=60) as answer:
+        return msgspec.json.decode(answer.read(), type=dict[str, str])
 
 
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:

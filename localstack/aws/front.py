@@ -24,6 +24,7 @@ from .endpoints.scripted import add as add_minutes
 from .environment import ACCOUNT, REGION
 from .incoming import Incoming
 from .policy import Asked, Used
+from .proxy import Proxy
 from .registry import OPERATIONS, AwsError, Context
 
 if TYPE_CHECKING:
@@ -52,7 +53,12 @@ class Front:
         self.calls = Calls()
         self.used = Used()
         self.access = Access()
-        self.routes: Mapping[str, Callable[[], object]] = {"GET policy": self.used.policy, "GET coverage": coverage.coverage}
+        self._proxy = Proxy(stack)
+        self.routes: Mapping[str, Callable[[], object]] = {
+            "GET policy": self.used.policy,
+            "GET coverage": coverage.coverage,
+            "GET environment": self._proxy.variables,
+        }
         self._resetting = threading.Lock()
         self._keeper: Keeper | None = None
         self._clients = in_process.Clients(self._internal)
@@ -173,6 +179,7 @@ class Front:
         self.stack.clock.settle()
         self.stack.state.stop()
         self.stack.clock.close()
+        self._proxy.close()
         if self._keeper is not None:
             self._keeper.close()
 

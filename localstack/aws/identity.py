@@ -12,6 +12,8 @@ from .caller import Caller
 from .registry import AwsError, Context, handles
 
 _HOUR = 3600
+_ROLE = "AmazonSageMaker-ExecutionRole"  # a notebook's, as the console names it
+_UNKNOWN = ":user/moto"  # how moto ends the ARN of a key that it has not issued
 
 
 @handles("sts", "GetSessionToken")
@@ -50,7 +52,10 @@ def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, 
 
 @handles("sts", "GetCallerIdentity")
 def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as every handler
-    """A job's or a model server's role, a federated user; else whose key moto says it is, which for a session is its owner's."""
+    """A job's or a model server's role, a federated user; else whose key moto says it is, which for a session is its owner's.
+
+    The stack's own pair is a notebook's role, which `get_execution_role()` of the sagemaker SDK needs; for moto's suites it is moto's user.
+    """
     caller = ctx.caller
     if caller is None:
         return ctx.forward()
@@ -61,4 +66,11 @@ def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         user_id, arn = f"AROA{name.upper()[:17]}:SageMaker", f"arn:aws:sts::{ctx.account}:assumed-role/{name}/SageMaker"
     else:
         user_id, arn, _ = sts_backends[ctx.account][get_partition(ctx.region)].get_caller_identity(caller.key, ctx.region)
+        if arn.endswith(_UNKNOWN) and not ctx.moto_answers:
+            return _notebook(ctx)
     return {"UserId": user_id, "Account": ctx.account, "Arn": arn}
+
+
+def _notebook(ctx: Context) -> dict[str, Any]:
+    arn = f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:assumed-role/{_ROLE}/SageMaker"
+    return {"UserId": "AROAISTHMUSNOTEBOOK00:SageMaker", "Account": ctx.account, "Arn": arn}

@@ -3,105 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from ..tunnel import Pipe, end_tls
 
 if TYPE_CHECKING:
     from .front import Front
 
 HOSTS = ("googleapis.com", "prediction.vertexai.goog", "featurestore.vertexai.goog")
-_HIGH = 1 << 20  # bytes on their way to a slow reader
 
 
 def leads_here(host: str) -> bool:
     return any(host == known or host.endswith(f".{known}") for known in HOSTS)
 
 
-_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-
-
-async def through(transport: Any, host: str, port: str) -> None:
-    """To the genuine host: bytes are handed on as they are."""
-    between = _Between()
-    transport.set_protocol(between)
-    try:
-        outer, _ = await asyncio.get_running_loop().create_connection(lambda: _Pipe(transport), host, int(port or 443))
-    except (OSError, ValueError):
-        transport.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
-        transport.close()
-        return
-    transport.write(_ESTABLISHED)
-    between.become(transport, _Pipe(outer))
-
-
 async def open_to(transport: Any, host: str, port: str, front: Front, http: Callable[[], asyncio.Protocol]) -> None:
     """Answer the CONNECT, end TLS, hand the bytes on: to what `http` makes, or to the gRPC port."""
-    loop = asyncio.get_running_loop()
     if port not in ("443", ""):
         transport.abort()
         return
-    context = await asyncio.to_thread(front.keys.context, host)
-    between = _Between()
-    transport.set_protocol(between)
-    transport.write(_ESTABLISHED)
-    try:
-        secure: Any = await loop.start_tls(transport, between, context, server_side=True, ssl_handshake_timeout=30)
-    except (OSError, ssl.SSLError):  # a client that does not trust us has said so itself
-        transport.abort()
-        return
-    if secure is None:
-        return
-    if secure.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+
+    async def onward(secure: Any) -> asyncio.Protocol:
+        if secure.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+            return http()
         grpc_host, _, grpc_port = front.grpc_address.rpartition(":")
-        inner, _ = await loop.create_connection(lambda: _Pipe(secure), grpc_host, int(grpc_port))
-        between.become(secure, _Pipe(inner))
-        return
-    between.become(secure, http())
+        inner, _ = await asyncio.get_running_loop().create_connection(lambda: Pipe(secure), grpc_host, int(grpc_port))
+        return Pipe(inner)
 
-
-class _Between(asyncio.Protocol):
-    """Keeps what comes until it is known who reads it."""
-
-    def __init__(self) -> None:
-        self._early: list[bytes] = []
-        self._closed: tuple[Exception | None] | None = None
-
-    def data_received(self, data: bytes) -> None:
-        self._early.append(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._closed = (exc,)
-
-    def become(self, transport: Any, protocol: Any) -> None:
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        for data in self._early:
-            protocol.data_received(data)
-        if self._closed is not None:
-            protocol.connection_lost(*self._closed)
-
-
-class _Pipe(asyncio.Protocol):
-    """Writes what it reads to `other`, at the speed of who reads there."""
-
-    def __init__(self, other: Any) -> None:
-        self._other = other
-
-    def connection_made(self, transport: Any) -> None:
-        transport.set_write_buffer_limits(high=_HIGH)
-
-    def data_received(self, data: bytes) -> None:
-        self._other.write(data)
-
-    def pause_writing(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._other.pause_reading()
-
-    def resume_writing(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._other.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._other.close()
+    await end_tls(transport, partial(front.keys.context, host), onward)

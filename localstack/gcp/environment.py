@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import urllib.request
+from collections.abc import Mapping
 
 import msgspec
 
 TITLE = "GCP"
 PORT = 4600
-OPTIONS: frozenset[str] = frozenset({"allow_hosts"})
+OPTIONS: frozenset[str] = frozenset()
 SERVICES = "aiplatform storage bigquery pubsub firestore monitoring logging resourcemanager"
 STACK = "GCP_ENDPOINT_URL"  # ours: Google's SDKs have no variable for all services. `isthmus ... --offline` uses the stack that it names
 PROJECT = "offline-project"
@@ -54,6 +55,11 @@ def of(url: str) -> Environment:
 def variables(url: str) -> dict[str, str]:
     """With these every SDK of Google's talks to the stack at `url` and to nothing else."""
     return of(url).door
+
+
+def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG001  as every cloud's
+    """Its door is in its variables."""
+    return {}
 
 
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:

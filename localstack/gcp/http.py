@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 import httptools
 import msgspec
 
+from ..tunnel import through
 from ..wsgi import Cut
 from . import door
 from .registry import HttpAnswer, HttpRequest
@@ -206,7 +207,7 @@ class Connection(asyncio.Protocol):
         if self._parser.get_method() != b"CONNECT" or self._inside or self._transport is None:
             self._refuse(400, "no upgrade of this connection is known here")
         elif host in self._front.stack.allow_hosts:
-            self._leave(door.through, host, port)
+            self._leave(through, host, port)
         elif not door.leads_here(host):
             sys.stderr.write(f"the door of the GCP stack let nobody through to {host}\n")
             self._refuse(403, f"{host} is not a host of the offline GCP; isthmus stack up gcp --allow-host {host} lets it pass")

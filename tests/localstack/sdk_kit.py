@@ -1,9 +1,10 @@
 """Runs what drives the genuine sagemaker v3 SDK, in a process of its own, against a stack, and gives what it saw."""
 
 import json
-import os
 import subprocess
 import sys
+
+from isthmus.localstack.run import environment_for
 
 QUIET = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 
@@ -14,7 +15,7 @@ def seen_by(client, folder, stack, **environment):
     config.write_text(QUIET)
     done = subprocess.run(
         [sys.executable, client, answer],
-        env={**os.environ, **stack.env, **environment, "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)},
+        env={**environment_for(stack.url), **environment, "SAGEMAKER_USER_CONFIG_OVERRIDE": str(config)},
         cwd=folder,
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import boto3
-from sagemaker.core.helper.session_helper import Session
+from sagemaker.core.helper.session_helper import Session, get_execution_role
 from sagemaker.core.parameter import ContinuousParameter
 from sagemaker.core.processing import ScriptProcessor
 from sagemaker.core.shapes import ProcessingOutput, ProcessingS3Output
@@ -133,6 +133,12 @@ def pipeline(source):
     return found
 
 
+def nothing_named():
+    """What a session is, of which nobody said a bucket or a role."""
+    session = Session()
+    return {"bucket": session.default_bucket(), "role": get_execution_role(session), "again": Session().default_bucket()}
+
+
 def main():
     source = Path(tempfile.mkdtemp())
     (source / "train.py").write_text(TRAIN)
@@ -140,7 +146,7 @@ def main():
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="sdk-bucket")
     s3.put_object(Bucket="sdk-bucket", Key="data/x.csv", Body=b"1\n2\n3\n")
-    found = {"script_mode": script_mode(source), "pipeline": pipeline(source), "tuning": tuning()}
+    found = {"script_mode": script_mode(source), "pipeline": pipeline(source), "tuning": tuning(), "session": nothing_named()}
     Path(sys.argv[1]).write_text(json.dumps(found))
 
 

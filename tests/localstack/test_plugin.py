@@ -15,6 +15,8 @@ from botocore.exceptions import ClientError
 def test_one(aws_stack):
     assert os.environ["AWS_ENDPOINT_URL"] == aws_stack.url
     assert "AWS_PROFILE" not in os.environ
+    fixed = boto3.client("sts", endpoint_url="https://sts.us-east-1.amazonaws.com")
+    assert fixed.get_caller_identity()["Account"] == "123456789012"
     boto3.client("s3").create_bucket(Bucket="bucket")
     code = "import boto3; print(boto3.client('s3').list_buckets()['Buckets'][0]['Name'])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "bucket"

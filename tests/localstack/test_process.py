@@ -11,7 +11,6 @@ from isthmus.localstack.process import options
         ("gcp", "--open", "GCP"),
         ("gcp", "--moto-answers", "GCP"),
         ("gcp", "--home=kept", "GCP"),
-        ("aws", "--allow-host=example.com", "AWS"),
     ],
 )
 def test_an_option_that_a_cloud_has_not_is_refused_by_its_name(cloud, option, title, capsys):

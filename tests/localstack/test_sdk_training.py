@@ -62,6 +62,13 @@ def test_the_trainers_output_is_in_cloudwatch(seen, aws):
     assert "validation loss=0.25;" in [event["message"] for event in events]
 
 
+def test_a_session_finds_its_bucket_and_its_role_though_the_sdk_asks_sts_at_its_own_address(seen, aws):
+    bucket = "sagemaker-us-east-1-123456789012"
+    role = "arn:aws:iam::123456789012:role/service-role/AmazonSageMaker-ExecutionRole"
+    assert seen["session"] == {"bucket": bucket, "role": role, "again": bucket}
+    assert bucket in [found["Name"] for found in aws("s3").list_buckets()["Buckets"]]
+
+
 def test_an_upsert_creates_once_and_updates_after(seen):
     assert seen["pipeline"]["arns"] == ["arn:aws:sagemaker:us-east-1:123456789012:pipeline/sdk-pipeline"] * 2
 

@@ -1,0 +1,87 @@
+"""CONNECT, as far as the clouds' doors share it: TLS ends here, or bytes are handed on as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+_HIGH = 1 << 20  # bytes on their way to a slow reader
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+async def through(transport: Any, host: str, port: str) -> None:
+    """To the genuine host: bytes are handed on as they are."""
+    between = _Between()
+    transport.set_protocol(between)
+    try:
+        outer, _ = await asyncio.get_running_loop().create_connection(lambda: Pipe(transport), host, int(port or 443))
+    except (OSError, ValueError):
+        transport.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        transport.close()
+        return
+    transport.write(_ESTABLISHED)
+    between.become(transport, Pipe(outer))
+
+
+async def end_tls(transport: Any, context: Callable[[], ssl.SSLContext], onward: Callable[[Any], Awaitable[asyncio.Protocol]]) -> None:
+    """Answer the CONNECT, and hand what comes in the clear to the protocol that `onward` gives for the transport. OSError from there."""
+    ready = await asyncio.to_thread(context)
+    between = _Between()
+    transport.set_protocol(between)
+    transport.write(_ESTABLISHED)
+    try:
+        secure: Any = await asyncio.get_running_loop().start_tls(transport, between, ready, server_side=True, ssl_handshake_timeout=30)
+    except (OSError, ssl.SSLError):  # a client that does not trust us has said so itself
+        transport.abort()
+        return
+    if secure is not None:
+        between.become(secure, await onward(secure))
+
+
+class _Between(asyncio.Protocol):
+    """Keeps what comes until it is known who reads it."""
+
+    def __init__(self) -> None:
+        self._early: list[bytes] = []
+        self._closed: tuple[Exception | None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        self._early.append(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = (exc,)
+
+    def become(self, transport: Any, protocol: Any) -> None:
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        for data in self._early:
+            protocol.data_received(data)
+        if self._closed is not None:
+            protocol.connection_lost(*self._closed)
+
+
+class Pipe(asyncio.Protocol):
+    """Writes what it reads to `other`, at the speed of who reads there."""
+
+    def __init__(self, other: Any) -> None:
+        self._other = other
+
+    def connection_made(self, transport: Any) -> None:
+        transport.set_write_buffer_limits(high=_HIGH)
+
+    def data_received(self, data: bytes) -> None:
+        self._other.write(data)
+
+    def pause_writing(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._other.pause_reading()
+
+    def resume_writing(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._other.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._other.close()
