@@ -28,9 +28,9 @@ async def through(transport: Any, host: str, port: str) -> None:
 
 async def end_tls(transport: Any, context: Callable[[], ssl.SSLContext], onward: Callable[[Any], Awaitable[asyncio.Protocol]]) -> None:
     """Answer the CONNECT, and hand what comes in the clear to the protocol that `onward` gives for the transport. OSError from there."""
-    ready = await asyncio.to_thread(context)
     between = _Between()
     transport.set_protocol(between)
+    ready = await asyncio.to_thread(context)
     transport.write(_ESTABLISHED)
     try:
         secure: Any = await asyncio.get_running_loop().start_tls(transport, between, ready, server_side=True, ssl_handshake_timeout=30)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,7 @@ class Proxy:
         self._stack = stack
         self._lock = threading.Lock()
         self._variables: dict[str, str] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._close: Callable[[], object] = lambda: None
 
     def variables(self) -> dict[str, str]:
         """What leads a process's HTTPS through it, and lets the AWS SDKs trust what they find there."""
@@ -43,17 +44,28 @@ class Proxy:
 
     def close(self) -> None:
         with self._lock:
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._loop.stop)
+            self._close()
+            self._close = lambda: None
 
     def _begun(self) -> dict[str, str]:
         authority = Authority(self._stack.home / "authority", "Isthmus offline AWS", ["http/1.1"])
-        self._loop = loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, name="proxy", daemon=True).start()
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=_run, args=(loop,), name="proxy", daemon=True).start()
         serving = loop.create_server(lambda: _Connect(loop, self._stack, authority), _HOST, 0)
-        port = asyncio.run_coroutine_threadsafe(serving, loop).result().sockets[0].getsockname()[1]
-        url = f"http://{_HOST}:{port}"
+        server = asyncio.run_coroutine_threadsafe(serving, loop).result()
+        self._close = partial(loop.call_soon_threadsafe, _stop, loop, server)
+        url = f"http://{_HOST}:{server.sockets[0].getsockname()[1]}"
         return {DOOR: url, "HTTPS_PROXY": url, "https_proxy": url, "AWS_CA_BUNDLE": str(authority.bundle)}
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+def _stop(loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> None:
+    server.close()
+    loop.stop()
 
 
 class _Connect(asyncio.Protocol):
