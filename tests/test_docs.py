@@ -3,12 +3,16 @@
 import ast
 import importlib.util
 import re
+import subprocess
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
+import isthmus as im
 from isthmus.cli.main import COMMANDS, main
+from isthmus.tests.cli.running import create, isthmus
 
 DOCS = Path(__file__).parents[1] / "docs"
 NEEDS = {"coverage.md": "moto", "coverage-gcp.md": "google.cloud.aiplatform_v1"}
@@ -105,3 +109,46 @@ def test_each_error_of_the_troubleshooting_page_is_said_by_the_file_that_it_name
     assert len(entries) == page.count("\n### ") >= 20
     wrong = [said for said, file in entries if not any(text.startswith(said.removesuffix("...")) for text in texts(DOCS.parent / file))]
     assert wrong == []
+
+
+def commands(job):
+    """The `isthmus` lines of a job of the workflow, as words."""
+    workflow = yaml.safe_load((DOCS.parent / "examples/ci/github-actions.yml").read_text())
+    return [step["run"].split() for step in workflow["jobs"][job]["steps"] if step.get("run", "").startswith("isthmus ")]
+
+
+def test_the_workflow_has_commands_that_exist():
+    words = [*commands("check"), *commands("apply")]
+    assert len(words) >= 8
+    for line in words:
+        main.make_context("isthmus", line[1:])
+        context, command, rest = click.Context(main), main, line[1:]
+        while isinstance(command, click.Group):
+            command, rest = command.get_command(context, rest[0]), rest[1:]
+        command.make_context(command.name, rest, parent=context)  # click.UsageError
+
+
+def test_what_the_workflow_runs_on_the_laptop_passes_on_a_new_project(tmp_path):
+    project = create(tmp_path / "shop")
+    for line in ("init -q", "add .", "commit -q -m begin", "update-ref refs/remotes/origin/main HEAD"):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *line.split()], cwd=project, check=True)
+    alone = [line[1:] for line in commands("check") if "--offline" not in line]
+    assert [words[0] for words in alone] == ["validate", "events", "apply", "ingest", "materialize"]
+    for words in alone:
+        isthmus(project, *words)
+
+
+def test_the_targets_of_the_production_page_are_sound(tmp_path):
+    blocks = re.findall(r"```yaml\n(targets:.+?)```", (DOCS / "production.md").read_text(), re.DOTALL)
+    targets = {name: target for block in blocks for name, target in yaml.safe_load(block)["targets"].items()}
+    assert sorted(targets) == ["sagemaker", "vertex"]
+    project = create(tmp_path / "shop")
+    (project / "profiles.yaml").write_text(yaml.safe_dump({"targets": targets}))
+    assert im.validate(project / "project.yaml").errors == ()
+
+
+def test_the_metrics_that_pages_name_are_the_gateways():
+    named = {name for page in written() for name in re.findall(r"isthmus_gateway_\w+", page.read_text())}
+    code = "".join(path.read_text() for path in (DOCS.parent / "endpoints").rglob("*.py"))
+    assert {name for name in named if name not in code} == set()
+    assert len(named) > 3
