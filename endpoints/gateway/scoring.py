@@ -66,8 +66,11 @@ class Scoring:
         self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
+        """What is under way goes on; a request after this has threads of its own, which end with it."""
+        with self._lock:
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False)
 
     def scored(self, question: Question, request_id: str, decision: Decision) -> Scored:
         """Where the variant of the `decision` is not there the call goes where any goes, with the defaults, and counts for no arm."""

@@ -116,6 +116,13 @@ def test_where_neither_answers_the_request_fails_as_any_does():
         assert opened.rows["exposures"] == []
 
 
+def test_a_request_that_comes_while_the_gateway_closes_is_answered_by_both():
+    with Duel() as opened:
+        opened.ask()
+        opened.gateway.close()
+        assert opened.ask().variant == "champion+challenger"
+
+
 def test_units_of_its_holdout_and_outside_of_it_get_the_first_variant_alone():
     with Duel(holdout=10_000) as opened:
         assert opened.ask().variant == "champion"
