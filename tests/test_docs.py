@@ -13,6 +13,7 @@ import yaml
 import isthmus as im
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.running import create, isthmus
+from isthmus.tests.test_architecture import FOLDERS
 
 DOCS = Path(__file__).parents[1] / "docs"
 NEEDS = {"coverage.md": "moto", "coverage-gcp.md": "google.cloud.aiplatform_v1"}
@@ -152,3 +153,9 @@ def test_the_metrics_that_pages_name_are_the_gateways():
     code = "".join(path.read_text() for path in (DOCS.parent / "endpoints").rglob("*.py"))
     assert {name for name in named if name not in code} == set()
     assert len(named) > 3
+
+
+def test_every_room_has_an_owner_and_every_owned_place_is_there():
+    owned = [line.split()[0] for line in (DOCS.parent / "CODEOWNERS").read_text().splitlines() if line.startswith("/")]
+    assert {f"/{room}/" for room in FOLDERS} - set(owned) == set()
+    assert [place for place in owned if not list(DOCS.parent.glob(place.strip("/")))] == []
