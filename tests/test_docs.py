@@ -159,3 +159,11 @@ def test_every_room_has_an_owner_and_every_owned_place_is_there():
     owned = [line.split()[0] for line in (DOCS.parent / "CODEOWNERS").read_text().splitlines() if line.startswith("/")]
     assert {f"/{room}/" for room in FOLDERS} - set(owned) == set()
     assert [place for place in owned if not list(DOCS.parent.glob(place.strip("/")))] == []
+
+
+def test_each_measured_figure_of_the_scale_page_is_one_of_the_benchmarks():
+    table = (DOCS / "scale.md").read_text().partition("## On one machine\n")[2].partition("\n\n")[0]
+    figures = re.findall(r"\d[\d,.]*\d(?= (?:ms|MB|CPU s|s|events)\b|/s)", table)
+    measured = (DOCS / "benchmarks.md").read_text()
+    assert len(figures) > 15
+    assert [figure for figure in figures if not re.search(rf"(?<![\d.,]){re.escape(figure)}(?!\d)", measured)] == []
