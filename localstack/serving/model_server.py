@@ -21,6 +21,7 @@ from .connections import Answer, Connections, NotReached, TimedOut
 
 _DRAIN = 60.0  # seconds that requests under way get, as SageMaker's own limit
 _GRACE = 10  # between SIGTERM and SIGKILL
+_AGAIN = 1.0  # seconds between two starts of a process that does not come up
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,13 +154,19 @@ class ModelServer:
         self._state.spawn(self._revive, self._again)
 
     @property
+    def ready(self) -> bool:
+        """Whether its process is there, and has answered since its last start."""
+        return not (self._retired or self._reviving) and self.ended is None
+
+    @property
     def ended(self) -> int | None:
         """The process's code, if it has ended by itself."""
         return None if self._process is None else self._process.poll()
 
     def _revive(self, again: Callable[[], str | None]) -> None:
         try:
-            again()
+            if again() is not None:
+                self._state.stopping.wait(_AGAIN)
         finally:
             self._reviving = False
 

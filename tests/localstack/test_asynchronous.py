@@ -137,6 +137,13 @@ def test_what_waits_or_is_processed_for_too_long_fails(served):
     assert not {"answers/" + answer["InferenceId"] + ".out" for answer in (busy, waits)} & served.stored()
 
 
+def test_what_waits_behind_a_crash_waits_for_the_model_to_start_again(served):
+    crash, *behind = [served.ask(body, key=f"in/crash{number}") for number, body in enumerate((b"die", b"{}", b"{}"))]
+    assert b"closed the connection" in served.object(crash["FailureLocation"])["Body"].read()
+    for answer in behind:
+        assert served.seen(answer)["model"] == "red"
+
+
 def test_each_kind_of_endpoint_refuses_the_other_kind_of_invocation(served):
     wrong = refusal(served.runtime.invoke_endpoint, EndpointName="ranker", Body=b"x")
     assert (wrong["Code"], "use InvokeEndpointAsync" in wrong["Message"]) == ("ValidationError", True)

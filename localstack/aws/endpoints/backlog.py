@@ -152,11 +152,14 @@ def look(backlog: Backlog) -> None:
 
 
 def _room(endpoint: Endpoint) -> tuple[Variant, ModelServer] | None:
-    """By weight, of the variants with an instance that may be asked."""
+    """By weight, of the variants with an instance that may be asked. One whose process has ended starts again, and takes none meanwhile."""
     routing = endpoint.routing
     at_once = ((settings(endpoint) or {}).get("ClientConfig") or {}).get("MaxConcurrentInvocationsPerInstance", _AT_ONCE)
     targets = routing.by_weight.things if routing is not None else ()
-    free = [(target.variant, [server for server in target.variant.healthy if server.busy < at_once]) for target in targets]
+    for target in targets:
+        for server in target.variant.healthy:
+            server.revive()
+    free = [(target.variant, [server for server in target.variant.healthy if server.ready and server.busy < at_once]) for target in targets]
     free = [(variant, servers) for variant, servers in free if servers]
     if not free:
         return None
