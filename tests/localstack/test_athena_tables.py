@@ -8,7 +8,7 @@ import zlib
 
 import pyarrow as pa
 import pytest
-from pyarrow import orc
+from pyarrow import orc, parquet
 
 from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process
 
@@ -88,6 +88,43 @@ def test_nested_and_escaped_cells_of_text_are_read_by_their_delimiters(aws):
            f"MAP KEYS TERMINATED BY ':' LOCATION 's3://{BUCKET}/t/'")  # fmt: skip
     put(aws, "t/f", b"1|2|x\tk:1|l:2\t7|z\t" + base64.b64encode(b"\x01\x02") + b"\ta\\\tb\t0.1\n")
     assert aws.rows("SELECT * FROM t") == [("[1, 2, null]", "{k=1, l=2}", "{x=7, y=z}", "01 02", "a\tb", "0.1")]
+
+
+def test_a_cell_of_text_that_its_type_cannot_hold_is_null_and_a_decimal_is_rounded(aws):
+    create(aws, "narrow", "a tinyint, b decimal(3,1), c string", TEXT, f"LOCATION 's3://{BUCKET}/narrow/'")
+    put(aws, "narrow/f", b"300,12.25,x\n-128,123.4,caf\xe9\n1_0,99.96,y\n")
+    assert aws.rows("SELECT * FROM narrow") == [(None, "12.3", "x"), ("-128", None, "caf\ufffd"), (None, None, "y")]
+
+
+def test_a_cell_of_quoted_text_is_as_long_as_it_likes_and_of_its_type(aws):
+    serde = "ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde'"
+    create(aws, "quoted", "a string, b tinyint", serde, f"LOCATION 's3://{BUCKET}/quoted/'")
+    put(aws, "quoted/f", b'"' + b"x" * 140_000 + b'",1\n')
+    assert aws.rows("SELECT length(a), b FROM quoted") == [("140000", "1")]
+    put(aws, "quoted/f", b"x,300\n")
+    assert "HIVE_BAD_DATA: Error parsing field value '300' for field b" in aws.reason("SELECT * FROM quoted")
+
+
+@pytest.mark.parametrize("form", ["ORC", "PARQUET"])
+def test_a_file_whose_columns_are_damaged_is_told_by_its_name(aws, form):
+    sink = io.BytesIO()
+    table = pa.table({"a": [str(number) * 50 for number in range(2000)]})
+    if form == "ORC":
+        orc.write_table(table, sink, compression="zlib")
+    else:
+        parquet.write_table(table, sink, compression="snappy", use_dictionary=False)
+    data = bytearray(sink.getvalue())
+    data[20:400] = b"\xff" * 380
+    create(aws, f"damaged_{form}", "a string", f"STORED AS {form} LOCATION 's3://{BUCKET}/damaged_{form}/'")
+    put(aws, f"damaged_{form}/f", bytes(data))
+    assert f"HIVE_CURSOR_ERROR: Failed to read file: s3://{BUCKET}/damaged_{form}/f" in aws.reason(f"SELECT * FROM damaged_{form}")
+
+
+def test_a_number_of_json_that_its_type_cannot_hold_fails_by_name(aws):
+    create(aws, "j", "a tinyint", "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'", f"LOCATION 's3://{BUCKET}/j/'")
+    for wrong in (b"300", b"1e999"):
+        put(aws, "j/f", b'{"a": ' + wrong + b"}\n")
+        assert "HIVE_BAD_DATA: Error parsing a column" in aws.reason("SELECT * FROM j")
 
 
 def test_orc_is_read_by_place_or_by_name_and_written(aws):

@@ -9,7 +9,6 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -143,7 +142,7 @@ def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
         raise QueryFailed("HIVE_BAD_DATA", f"Not valid Parquet file: {uri}", category=3) from error
     names = {name.lower(): name for name in file.schema_arrow.names}
     stored = {column.name: names[column.name] for column in columns if column.name in names}
-    return _columns(file.read(columns=list(stored.values())), stored, columns, f"parquet file {uri}")
+    return _columns(_content(file, list(stored.values()), uri), stored, columns, f"parquet file {uri}")
 
 
 def _orc(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
@@ -160,7 +159,17 @@ def _orc(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table
     if table.serde_parameters.get("orc.column.index.access", "true").lower() != "false":
         by_name = {column.name: name for column, name in zip(table.columns, names, strict=False)}
     stored = {column.name: by_name[column.name] for column in columns if column.name in by_name}
-    return _columns(file.read(columns=list(stored.values()) or names[:1]), stored, columns, f"ORC file {uri}")
+    return _columns(_content(file, list(stored.values()) or names[:1], uri), stored, columns, f"ORC file {uri}")
+
+
+def _content(file: Any, names: list[str], uri: str) -> Any:
+    """HIVE_CURSOR_ERROR for a file whose footer can be read and whose columns cannot."""
+    import pyarrow as pa
+
+    try:
+        return file.read(columns=names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise QueryFailed("HIVE_CURSOR_ERROR", f"Failed to read file: {uri}: {error}", category=3) from error
 
 
 def _columns(content: pa.Table, stored: dict[str, str], columns: list[Column], place: str) -> pa.Table:
@@ -223,14 +232,14 @@ def _json(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Tabl
     ignore = table.serde_parameters.get("ignore.malformed.json", "false").lower() == "true"
     values: dict[str, list[object]] = {column.name: [] for column in columns}
     count = 0
-    for line in data.decode("utf-8").split("\n"):
+    for line in data.decode("utf-8", "replace").split("\n"):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
             if not isinstance(row, dict):
                 raise ValueError(line)  # noqa: TRY301, TRY004  it is as malformed as what does not parse
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if not ignore:
                 raise QueryFailed("HIVE_CURSOR_ERROR", f"Row is not a valid JSON Object: {uri}", category=3) from error
             row = {}
@@ -269,9 +278,9 @@ def json_value(value: object, kind: pa.DataType, uri: str) -> object:  # noqa: C
         if t.is_binary(kind):
             return text.binary(str(value))
         if t.is_integer(kind):
-            return int(value) if isinstance(value, (int, float, str)) else None
+            return text.whole(str(int(value)), kind.bit_width) if isinstance(value, (int, float, str)) else None
         if t.is_floating(kind):
             return float(value) if isinstance(value, (int, float, str)) else None
-        return Decimal(str(value))
-    except (ValueError, InvalidOperation) as error:
+        return text.decimal(str(value), kind)
+    except text.WRONG as error:
         raise QueryFailed("HIVE_BAD_DATA", f"Error parsing a column in the table: {value!r} in {uri}", category=3) from error

@@ -9,8 +9,8 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 Convert = Callable[[str], object]
 WRONG = (ValueError, InvalidOperation, OverflowError)  # what a Convert raises for a text that is not of its type
+_DIGITS = Context(prec=76)
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
+csv.field_size_limit(1 << 30)  # a cell may be as long as it likes
 _DELIMITERS = tuple(chr(code) for code in range(1, 9))  # Hive's, by depth
 
 
@@ -49,7 +51,7 @@ def quoted(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[
     """OpenCSVSerde's lines."""
     quote, escape = options.get("quoteChar", '"'), options.get("escapeChar", "\\")
     reader = csv.reader(
-        io.StringIO(data.decode("utf-8"), newline=""),
+        io.StringIO(data.decode("utf-8", "replace"), newline=""),
         delimiter=options.get("separatorChar", ","),
         quotechar=quote[:1] or None,
         escapechar=escape[:1] if escape[:1] != quote[:1] else None,
@@ -62,7 +64,7 @@ def quoted(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[
 
 def delimited(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]:
     """LazySimpleSerDe's lines. What is escaped is not unescaped yet, as a cell may be nested."""
-    lines = data.decode("utf-8").removesuffix("\n").split("\n")  # an empty line is a row
+    lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")  # an empty line is a row
     for index, line in enumerate(lines):
         if index >= skip:
             yield [None if cell == form.null else cell for cell in _split(line.rstrip("\r"), form.delimiters[0], form.escape)]
@@ -87,13 +89,13 @@ def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: 
     if t.is_string(kind):
         return (lambda text: _unescaped(text, form.escape)) if form is not None and form.escape else str
     if t.is_integer(kind):
-        return int
+        return lambda text: whole(text, kind.bit_width)
     if t.is_floating(kind):
         return float
     if t.is_boolean(kind):
         return _boolean
     if t.is_decimal(kind):
-        return Decimal
+        return lambda text: decimal(text, kind)
     if t.is_date(kind):
         return lambda text: date.fromisoformat(text) if iso or "-" in text else date(1970, 1, 1) + timedelta(days=int(text))
     if t.is_timestamp(kind):
@@ -103,6 +105,21 @@ def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: 
 
 def _unescaped(text: str, escape: str | None) -> str:
     return re.sub(f"{re.escape(escape)}(.)", r"\1", text, flags=re.DOTALL) if escape else text
+
+
+def whole(text: str, bits: int) -> int:
+    number = int(text)
+    if "_" in text or not -(1 << bits - 1) <= number < 1 << bits - 1:
+        raise ValueError(text)
+    return number
+
+
+def decimal(text: str, kind: Any) -> Decimal:
+    """Rounded to the type's scale, as Hive does. `kind`: a Decimal128Type. ValueError or InvalidOperation when it has more digits than the type."""
+    rounded = Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_UP, _DIGITS)
+    if not rounded.is_finite() or len(rounded.as_tuple().digits) > kind.precision:
+        raise ValueError(text)
+    return rounded
 
 
 def _boolean(text: str) -> bool:
