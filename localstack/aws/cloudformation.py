@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import ClientError
-from moto.cloudformation import parsing
 
 from .registry import AwsError, Context, handles
 
 _TYPE = re.compile(r"AWS::SageMaker::\w+")
-_class_of = parsing.resource_class_from_type
 
 
 def _refused(kinds: set[str]) -> AwsError:
@@ -20,19 +19,27 @@ def _refused(kinds: set[str]) -> AwsError:
     return AwsError("NotImplemented", text, 501)
 
 
-def _known(kind: str) -> Any:
-    """As moto's. What a nested stack's template has is only seen when it is made."""
-    if _TYPE.fullmatch(kind):
-        raise _refused({kind})
-    return _class_of(kind)
+@cache
+def _watch_nested() -> None:
+    """What a nested stack's template has is only seen when it is made. Not at the start: this module of moto's imports all of its services,
+    and one of them asks for the profile of AWS_PROFILE.
+    """
+    from moto.cloudformation import parsing
 
+    class_of = parsing.resource_class_from_type
 
-parsing.resource_class_from_type = _known  # type: ignore[assignment]
+    def known(kind: str) -> Any:
+        if _TYPE.fullmatch(kind):
+            raise _refused({kind})
+        return class_of(kind)
+
+    parsing.resource_class_from_type = known  # type: ignore[assignment]
 
 
 @handles("cloudformation", "CreateStack", "UpdateStack", "CreateChangeSet", "CreateStackSet", "UpdateStackSet", executes=False)
 def templated(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """moto's, for a template without resources of SageMaker; nothing of it is made otherwise."""
+    _watch_nested()
     if kinds := set(_TYPE.findall(_template(ctx, params))):
         raise _refused(kinds)
     return ctx.forward()
