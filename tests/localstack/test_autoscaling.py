@@ -307,6 +307,10 @@ def test_what_cannot_be_scaled_is_refused_by_name(kit):
     assert "PredictiveScaling" in refused(kit.put, "PredictiveScaling", MetricSpecifications=[])[1]
     concurrent = {"PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantConcurrentRequestsPerModelHighResolution"}}
     assert "not SageMakerVariantConcurrent" in refused(kit.put, "TargetTrackingScaling", TargetValue=1.0, **concurrent)[1]
+    assert "must be a number" in refused(kit.put, "TargetTrackingScaling", TargetValue=float("nan"), **INVOCATIONS)[1]
+    unreadable = {"CustomizedMetricSpecification": {"Metrics": [{"Id": "e", "Expression": "((", "ReturnData": True}]}}
+    assert "Error in expression 'e'" in refused(kit.put, "TargetTrackingScaling", TargetValue=1.0, **unreadable)[1]
+    assert kit.scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"] == []  # nothing of them is there
     assert "gap" in refused(kit.put, "StepScaling", AdjustmentType="ChangeInCapacity", StepAdjustments=[step(1, 0, 1), step(2, 2)])[1]
     table = {"ServiceNamespace": "dynamodb", "ResourceId": "table/t", "ScalableDimension": "dynamodb:table:ReadCapacityUnits"}
     assert refused(kit.scaling.put_scaling_policy, PolicyName="p", **table)[0] == "NotImplemented"

@@ -334,3 +334,17 @@ def test_an_alarm_that_cloudwatch_refuses_is_refused(kit):
         with pytest.raises(ClientError):
             alarm(kit, **wrong)
     assert kit.cloudwatch.describe_alarms()["MetricAlarms"] == []
+
+
+def test_an_alarm_on_an_expression_that_cannot_be_computed_is_refused_by_name(kit):
+    metric = {"Id": "m", "MetricStat": {"Metric": {"Namespace": "shop", "MetricName": "price"}, "Period": 60, "Stat": "Sum"}}
+    for expression in ("((", "m + other", "SUM(METRICS())"):
+        with pytest.raises(ClientError, match="Error in expression 'e'"):
+            kit.cloudwatch.put_metric_alarm(
+                AlarmName="math",
+                EvaluationPeriods=1,
+                Threshold=1,
+                ComparisonOperator="GreaterThanThreshold",
+                Metrics=[{**metric, "ReturnData": False}, {"Id": "e", "Expression": expression, "ReturnData": True}],
+            )
+    assert kit.cloudwatch.describe_alarms()["MetricAlarms"] == []

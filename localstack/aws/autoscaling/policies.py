@@ -5,10 +5,12 @@ Source: Application Auto Scaling user guide, "Target tracking scaling policies" 
 
 from __future__ import annotations
 
+import math
 import uuid
 from itertools import pairwise
 from typing import Any
 
+from ..cloudwatch.queries import try_out
 from ..cloudwatch.sagemaker import NAMESPACE as METRICS
 from ..registry import AwsError, Context, handles
 from .records import SERVICE, Policy, Scaling, common, missing, ours, page, refused
@@ -28,8 +30,6 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         words = f"the AWS stack does not execute {SERVICE}:PutScalingPolicy for {params['ServiceNamespace']} yet"
         raise AwsError("NotImplemented", f"{words}; --moto-answers gives moto's canned answer", 501)
     store, resource, name = ctx.store(Scaling), params["ResourceId"], params["PolicyName"]
-    if resource not in store.targets:
-        raise missing("scalable target registered", params)
     before = store.policies.get((resource, name))
     kind, settings = _settings(params, before)
     number = before.arn.split(":")[6] if before else str(uuid.uuid4())
@@ -44,6 +44,8 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         created=before.created if before else ctx.clock.now(),
     )
     with store.lock:
+        if resource not in store.targets:
+            raise missing("scalable target registered", params)
         _check_others(store, policy)
         store.policies[resource, name] = policy
     for alarm in _alarms(policy):
@@ -92,8 +94,8 @@ def _settings(params: dict[str, Any], before: Policy | None) -> tuple[str, dict[
 
 
 def _check_tracking(settings: dict[str, Any]) -> None:
-    if settings["TargetValue"] <= 0:
-        raise refused(f"TargetValue must be greater than 0, not {settings['TargetValue']}.")
+    if not 0 < settings["TargetValue"] < math.inf:
+        raise refused(f"TargetValue must be a number greater than 0, not {settings['TargetValue']}.")
     if sum(key in settings for key in _METRIC) != 1:
         raise refused(f"Exactly one of {' and '.join(_METRIC)} must be specified.")
     predefined = (settings.get("PredefinedMetricSpecification") or {}).get("PredefinedMetricType")
@@ -102,6 +104,7 @@ def _check_tracking(settings: dict[str, Any]) -> None:
     custom = settings.get("CustomizedMetricSpecification")
     if custom is not None and not custom.get("Metrics") and not {"MetricName", "Namespace", "Statistic"} <= custom.keys():
         raise refused("CustomizedMetricSpecification needs MetricName, Namespace and Statistic, or Metrics.")
+    try_out((custom or {}).get("Metrics") or [])
 
 
 def _check_steps(settings: dict[str, Any]) -> None:

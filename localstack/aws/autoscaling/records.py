@@ -15,7 +15,7 @@ from ..registry import AwsError, Context
 T = TypeVar("T")
 SERVICE, NAMESPACE, DIMENSION = "application-autoscaling", "sagemaker", "sagemaker:variant:DesiredInstanceCount"
 _RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
-_PAGE = 50
+_PAGE, _LONGEST = 50, 9  # things; digits of a token
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +99,7 @@ def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
 def page(things: list[T], params: dict[str, Any], key: str, shown: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
     """What a Describe answers of them."""
     token, size = params.get("NextToken") or "0", min(params.get("MaxResults") or _PAGE, _PAGE)
-    if not token.isdecimal():
+    if not token.isdecimal() or len(token) > _LONGEST:
         raise AwsError("InvalidNextTokenException", "The next token is not valid.")
     start = int(token)
     more = {"NextToken": str(start + size)} if start + size < len(things) else {}

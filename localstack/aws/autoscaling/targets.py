@@ -53,22 +53,25 @@ def deregister(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Its policies go with it; the count stays as it is."""
     if not ours(ctx, params):
         return ctx.forward()
-    if params["ResourceId"] not in ctx.store(Scaling).targets:
+    if not drop(ctx, params["ResourceId"]):
         raise missing("scalable target found", params)
-    drop(ctx, params["ResourceId"])
     return {}
 
 
-def drop(ctx: Context, resource: str) -> None:
+def drop(ctx: Context, resource: str) -> bool:
+    """False: it is not there, or no longer."""
     store = ctx.store(Scaling)
     with store.lock:
-        target = store.targets.pop(resource)
+        target = store.targets.pop(resource, None)
+        if target is None:
+            return False
         policies = store.of(resource)
         for policy in policies:
             del store.policies[resource, policy.name]
     variants.emit_zeros(ctx, target.endpoint, target.variant, until_now=True)
     if alarms := [name for policy in policies for name in policy.alarms]:
         ctx.client("cloudwatch").delete_alarms(AlarmNames=alarms)
+    return True
 
 
 def drop_of(ctx: Context, endpoint: Endpoint) -> None:

@@ -8,7 +8,9 @@ an alarm is looked at as soon as there is a datapoint, and the running period co
 from __future__ import annotations
 
 import json
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from math import ceil
@@ -20,7 +22,7 @@ from moto.cloudwatch.models import Alarm
 from ..registry import AwsError, Context, handles
 from . import variants
 from .evaluation import COMPARE, MISSING, Missing, State, Verdict, evaluate
-from .queries import compute
+from .queries import compute, try_out
 from .reading import backend, series
 from .statistics import floor, statistic
 
@@ -59,6 +61,8 @@ class Evaluations:
 @handles("cloudwatch", "PutMetricAlarm")
 def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _check(params)
+    if not ctx.moto_answers:
+        try_out(params.get("Metrics") or [])
     name = params["AlarmName"]
     before = backend(ctx).alarms.get(name)
     answer = ctx.forward()
@@ -118,9 +122,17 @@ def _look(ctx: Context) -> None:
         elif due <= now or ctx.clock.mode == "instant":
             if due <= now:
                 store.next[name] = now + timedelta(seconds=_every(alarm))
-            changed = _set(ctx, alarm, _verdict(ctx, alarm, early=due > now))
-            if alarm.state_value == "ALARM" and (changed or due <= now):
-                _act(ctx, alarm)
+            try:
+                _evaluate(ctx, alarm, due=due <= now)
+            except Exception:  # noqa: BLE001  one alarm's mistake must not stop the others
+                sys.stderr.write(f"the alarm {name} cannot be evaluated\n")
+                traceback.print_exc()
+
+
+def _evaluate(ctx: Context, alarm: Alarm, *, due: bool) -> None:
+    changed = _set(ctx, alarm, _verdict(ctx, alarm, early=not due))
+    if alarm.state_value == "ALARM" and (changed or due):
+        _act(ctx, alarm)
 
 
 def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:

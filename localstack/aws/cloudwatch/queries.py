@@ -118,7 +118,19 @@ def _series(ctx: Context, queries: list[dict[str, Any]], start: datetime, end: d
                 end=end,
                 unit=stat.get("Unit"),
             )
-        elif "Expression" not in query:
+    return _computed(queries, found)
+
+
+def try_out(queries: list[dict[str, Any]]) -> None:
+    """AwsError for what cannot be computed, whatever its metrics are."""
+    _computed(queries, {query["Id"]: {} for query in queries if "MetricStat" in query})
+
+
+def _computed(queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, float]]) -> dict[str, dict[datetime, float]]:
+    """The metrics, and the expressions on them."""
+    found = dict(metrics)
+    for query in queries:
+        if "MetricStat" not in query and "Expression" not in query:
             raise AwsError("ValidationError", f"The query {query['Id']} must have a MetricStat or an Expression.")
     left = [query for query in queries if "MetricStat" not in query]
     while left:  # an expression may stand on another one that comes later
