@@ -169,6 +169,9 @@ def test_a_statement_is_prepared_executed_and_deallocated_in_sql(aws):
     for refused in ("EXECUTE my_select USING 1, 2", "PREPARE p FROM SHOW TABLES", "PREPARE p FROM DROP TABLE t"):
         with pytest.raises(aws.athena.exceptions.InvalidRequestException):
             aws.start(refused)
+    for statement in ("EXECUTE other", "PREPARE p FROM SELECT 1", "DROP TABLE t"):
+        with pytest.raises(aws.athena.exceptions.InvalidRequestException):
+            aws.athena.create_prepared_statement(StatementName="other", WorkGroup="primary", QueryStatement=statement)
 
 
 def test_a_catalog_of_the_same_account_is_the_same_glue_by_another_name(aws):

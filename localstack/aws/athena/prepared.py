@@ -84,7 +84,7 @@ def update_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 def _made(ctx: Context, params: dict[str, Any]) -> Prepared:
     try:
-        statements.read(params["QueryStatement"])
+        statements.preparable(params["QueryStatement"])
     except Malformed as error:
         raise refused(str(error)) from error
     return Prepared(params["StatementName"], params["QueryStatement"], params["WorkGroup"], params.get("Description", ""), ctx.clock.now())

@@ -29,7 +29,7 @@ def invoke_async(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if ctx.moto_answers and (endpoint is None or not any(variant.image for variant in endpoint.fleet.all)):
         return ctx.forward()
     if endpoint is None or endpoint.routing is None:
-        raise invalid(f"Endpoint {name} of account {ctx.account} not found.")
+        raise _not_found(ctx, name)
     config = backlog.settings(endpoint)
     if config is None:
         raise invalid(f"Endpoint {name} of account {ctx.account} has no AsyncInferenceConfig: use InvokeEndpoint.")
@@ -37,6 +37,10 @@ def invoke_async(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _enqueue(ctx.without_request(), endpoint, request)
     located = {"OutputLocation": request.output, "FailureLocation": request.failure}
     return {"InferenceId": request.id, **{key: value for key, value in located.items() if value}}
+
+
+def _not_found(ctx: Context, name: str) -> AwsError:
+    return invalid(f"Endpoint {name} of account {ctx.account} not found.")
 
 
 def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Request:
@@ -75,6 +79,8 @@ def _checked(uri: str) -> str:
 def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
     queue = ctx.store(Backlogs).of(endpoint.name)
     with queue.changed:
+        if endpoint.routing is None:  # it has been deleted meanwhile: nobody would look after the request
+            raise _not_found(ctx, endpoint.name)
         queue.waiting.append(request)
         begin, queue.watched = not queue.watched, True
         queue.changed.notify_all()

@@ -33,6 +33,7 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if earlier is not None:
         earlier.routing = None
         earlier.fleet.stop()
+        backlog.drop(ctx, earlier)
     tags.put(ctx, arn, params.get("Tags"))
     begin(ctx.without_request(), endpoint)
     return {"EndpointArn": arn}

@@ -115,7 +115,7 @@ def whole(text: str, bits: int) -> int:
 
 
 def decimal(text: str, kind: Any) -> Decimal:
-    """Rounded to the type's scale, as Hive does. `kind`: a Decimal128Type. ValueError or InvalidOperation when it has more digits than the type."""
+    """Rounded to the scale of `kind`, a Decimal128Type, as Hive does. ValueError or InvalidOperation when it has more digits than that."""
     rounded = Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_UP, _DIGITS)
     if not rounded.is_finite() or len(rounded.as_tuple().digits) > kind.precision:
         raise ValueError(text)

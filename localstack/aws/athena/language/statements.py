@@ -232,7 +232,7 @@ def read(text: str) -> Statement:  # noqa: C901, PLR0911  one line a statement
     if words.accept("PREPARE"):
         name_ = words.identifier()
         words.expect("FROM")
-        return Prepare(name_, _preparable(words.rest().strip()))
+        return Prepare(name_, preparable(words.rest().strip()))
     if words.accept("EXECUTE"):
         return _execute(words)
     if words.accept("DEALLOCATE", "PREPARE"):
@@ -240,7 +240,7 @@ def read(text: str) -> Statement:  # noqa: C901, PLR0911  one line a statement
     return Select(words.rest())
 
 
-def _preparable(text: str) -> str:
+def preparable(text: str) -> str:
     """Malformed for what cannot be prepared."""
     if not isinstance(read(text), (Select, Insert, CreateTableAs, Unload)):
         raise Malformed("PREPARE takes SELECT, INSERT INTO, CREATE TABLE AS and UNLOAD only", at=(1, 1))
