@@ -207,7 +207,7 @@ def _string(value: object, _text: bool) -> str:
 
 def _timestamp(value: object, _text: bool) -> datetime:
     if isinstance(value, datetime):
-        return naive(value if value.tzinfo else value.replace(tzinfo=UTC))  # only columns of a database come without a zone: UTC
+        return _in_utc(value if value.tzinfo else value.replace(tzinfo=UTC), value)  # only columns of a database come without a zone: UTC
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)  # noqa: DTZ001  naive UTC is how times are stored
     if not isinstance(value, str) or not _DATE.match(value):
@@ -218,6 +218,11 @@ def _timestamp(value: object, _text: bool) -> datetime:
         raise _wrong(value, "timestamp") from None
     if moment.tzinfo is None or not _ZONE.search(value):
         raise BadValueError("has no time zone", shown(value))
+    return _in_utc(moment, value)
+
+
+def _in_utc(moment: datetime, value: object) -> datetime:
+    """Of `value`. BadValueError: in UTC it is before the year 1, or after 9999."""
     try:
         return naive(moment)
     except OverflowError:

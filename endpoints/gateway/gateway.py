@@ -163,10 +163,7 @@ class Gateway:
 
     def _answered(self, question: Question, request_id: str) -> Ranking:
         asked, assigner, decision = question.asked, question.assigner, self._decided(question)
-        if decision.duel is None or not self._rulebook.drawable:  # of rules that were written since the run began
-            rivals: tuple[Scored, ...] = (self._scoring.scored(question, request_id, decision),)
-        else:
-            rivals = self._scoring.rivals(question, request_id, decision, decision.duel)
+        rivals = self._rivals(question, request_id, decision)
         scored, *beside = rivals
         decision, candidates = scored.decision, scored.candidates
         outcome = self._drawn(question, request_id, rivals)
@@ -207,6 +204,14 @@ class Gateway:
             # the answer is given all the same: what is lost biases every later evaluation, and is said
             problems=(*uncounted, *self._writer.put(rows)),
         )
+
+    def _rivals(self, question: Question, request_id: str, decision: Decision) -> tuple[Scored, ...]:
+        """One, or the two that are interleaved."""
+        if decision.duel is not None and self._rulebook.drawable:
+            return self._scoring.rivals(question, request_id, decision, decision.duel)
+        if decision.duel is not None:  # of rules that were written since the run began
+            self.tally.answered_alone()
+        return (self._scoring.scored(question, request_id, decision),)
 
     def _drawn(self, question: Question, request_id: str, rivals: Sequence[Scored]) -> Drawn:
         first, *beside = rivals

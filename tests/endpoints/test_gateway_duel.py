@@ -123,6 +123,14 @@ def test_a_request_that_comes_while_the_gateway_closes_is_answered_by_both():
         assert opened.ask().variant == "champion+challenger"
 
 
+def test_under_rules_that_allow_no_draft_one_variant_answers_and_that_is_counted():
+    """They were written since the run began: a start refuses them."""
+    with Duel() as opened:
+        opened.gateway._rulebook.drawable = False
+        assert opened.ask().variant == "champion"
+        assert opened.gateway.tally.undrafted == 1
+
+
 def test_units_of_its_holdout_and_outside_of_it_get_the_first_variant_alone():
     with Duel(holdout=10_000) as opened:
         assert opened.ask().variant == "champion"

@@ -33,6 +33,7 @@ def test_what_is_not_returned_is_seen_and_what_is_bad_comes_back_with_its_place(
         impression(9, event_id=""),
         impression(10, propensity=float("nan")),
         impression(11, event_timestamp=NOW + timedelta(seconds=120)),
+        impression(12, event_timestamp=datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))),
     ]
     assert emit(open_stream, "impression", rows) == (
         Rejected(index=1, reason="item_id 412 is over the maximum, 79"),
@@ -43,6 +44,7 @@ def test_what_is_not_returned_is_seen_and_what_is_bad_comes_back_with_its_place(
         Rejected(index=7, reason="polcy is not an attribute of impression (did you mean policy?)"),
         Rejected(index=8, reason="event_id is empty"),
         Rejected(index=9, reason="propensity nan is not a finite number"),
+        Rejected(index=11, reason="event_timestamp 9999-12-31 23:00:00-12:00 is not a timestamp"),
     )
     assert [row["event_id"] for row in seen(open_stream, "impression")] == ["i1", "i4", "i11"]
 
