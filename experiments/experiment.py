@@ -201,7 +201,7 @@ def _shipped(project: Project, before: StoredLive, run: LiveRun, arm: str, becau
             f"{run.run} makes one order of two: {arm} is neither of them", remedy=f"--ship {run.interleave[0]}, or {run.interleave[1]}"
         )
     if arm not in parameters:
-        raise NotFound(f"{run.run} has no arm {arm}", remedy=did_you_mean(arm, parameters, has="it has"))
+        raise NotFound(f"{run.run} has no arm {arm}", remedy=did_you_mean(arm, run.interleave or parameters, has="it has"))
     if run.state == "shipped" and run.ships != arm:
         raise Refused(
             f"{run.run} has shipped {run.ships}", remedy="stop it without --ship first: units then have the endpoint's own parameters"

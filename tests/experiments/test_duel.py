@@ -16,7 +16,7 @@ import isthmus
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.port import Reply
 from isthmus.endpoints.smoke import Smoke
-from isthmus.errors import Refused
+from isthmus.errors import NotFound, Refused
 from isthmus.events.ingest import ingest
 from isthmus.experiments import experiment, run_report
 from isthmus.experiments.audit import audit
@@ -147,6 +147,9 @@ def test_power_is_refused_by_name(duel):
 def test_the_next_run_counts_nothing_of_the_one_before(duel):
     with pytest.raises(Refused, match="makes one order of two: interleaved is neither of them"):
         experiment.stop(duel.project, "order_duel", ship="interleaved", because="it won")
+    with pytest.raises(NotFound) as missing:
+        experiment.stop(duel.project, "order_duel", ship="nobody", because="it won")
+    assert missing.value.remedy == "it has champion, challenger"
     shipped = experiment.stop(duel.project, "order_duel", ship="challenger", because="it won")
     assert shipped.parameters == {"variant": "challenger"}
     with Gateway(duel.project, "ranker") as gateway:
