@@ -165,7 +165,10 @@ class ModelServer:
 
     def _revive(self, again: Callable[[], str | None]) -> None:
         try:
-            if again() is not None:
+            problem = again()
+            if self._retired:  # it was given up meanwhile, as in `start`
+                self.kill()
+            elif problem is not None:
                 self._state.stopping.wait(_AGAIN)
         finally:
             self._reviving = False

@@ -2,11 +2,13 @@
 
 import sys
 import threading
+import time
 from collections import deque
 
 import pytest
 
-from isthmus.localstack.serving.connections import NotReached
+from isthmus.localstack.jobs import bound
+from isthmus.localstack.serving.connections import Connections, NotReached
 from isthmus.localstack.serving.model_server import Contract, ModelServer, Program
 from isthmus.localstack.state import State
 
@@ -79,6 +81,13 @@ def fill(folder):
     (folder / "weights.txt").write_text("0.25")
 
 
+def answers(connections):
+    try:
+        return connections.ask("GET", "/healthy").status == 200
+    except NotReached:
+        return False
+
+
 def test_a_model_server_keeps_the_paths_arguments_and_variables_of_any_contract(state, tmp_path):
     lines = Lines()
     server = model_server(state, tmp_path / "one", SERVER, lines)
@@ -120,3 +129,27 @@ def test_the_end_of_the_stack_ends_its_model_servers(tmp_path):
     state.stop()
     with pytest.raises(NotReached):
         server.predict(b"body")
+
+
+def test_a_server_that_is_given_up_while_it_starts_again_leaves_no_process(state, tmp_path, monkeypatch):
+    server = model_server(state, tmp_path / "served", SERVER, Lines())
+    assert server.start(fill, 60.0) is None
+    server._process.kill()
+    server._process.wait()
+    start, processes = bound.start, []
+
+    def late(*arguments, **options):
+        processes.append(start(*arguments, **options))
+        probe, deadline = Connections(int(options["env"]["HTTP_PORT"])), time.monotonic() + 30
+        while not answers(probe):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        server.kill()  # which knows the process before
+        return processes[0]
+
+    monkeypatch.setattr(bound, "start", late)
+    server.revive()
+    deadline = time.monotonic() + 30
+    while not processes or processes[0].poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
