@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the table below
+    from isthmus import endpoints as endpoints
+    from isthmus import events as events
     from isthmus.endpoints.adoption import adopt as adopt
     from isthmus.endpoints.deploy import deploy as deploy
     from isthmus.endpoints.gateway.gateway import Gateway as Gateway
@@ -21,13 +23,22 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.experiments.monitors import monitor as monitor
     from isthmus.feature_store.materialize import materialize as materialize
     from isthmus.feature_store.training_set import training_set as training_set
+    from isthmus.lifecycle import features as features
+    from isthmus.lifecycle import models as models
+    from isthmus.lifecycle import runs as runs
+    from isthmus.lifecycle import stack as stack
     from isthmus.lifecycle.apply import apply as apply
+    from isthmus.lifecycle.demo import demo as demo
     from isthmus.lifecycle.destroy import destroy as destroy
+    from isthmus.lifecycle.doctor import doctor as doctor
     from isthmus.lifecycle.plan import plan as plan
+    from isthmus.lifecycle.status import status as status
     from isthmus.lifecycle.validate import validate as validate
     from isthmus.pipelines.compiling import compile_run as compile_run
     from isthmus.pipelines.models import promote as promote
     from isthmus.pipelines.training import train as train
+    from isthmus.project.scaffold import init as init
+    from isthmus.project.schema import schema as schema
     from isthmus.rollouts import rollout as rollout
     from isthmus.runtime import Project as Project
     from isthmus.runtime import open as open  # noqa: A004  `isthmus.open` reads as it should
@@ -35,9 +46,14 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
 _WHERE = {
     "open": "isthmus.runtime",
     "Project": "isthmus.runtime",
+    "init": "isthmus.project.scaffold",
+    "schema": "isthmus.project.schema",
+    "doctor": "isthmus.lifecycle.doctor",
+    "demo": "isthmus.lifecycle.demo",
     "validate": "isthmus.lifecycle.validate",
     "plan": "isthmus.lifecycle.plan",
     "apply": "isthmus.lifecycle.apply",
+    "status": "isthmus.lifecycle.status",
     "destroy": "isthmus.lifecycle.destroy",
     "ingest": "isthmus.events.ingest",
     "emit": "isthmus.events.emit",
@@ -50,9 +66,15 @@ _WHERE = {
     "adopt": "isthmus.endpoints.adoption",
     "traffic": "isthmus.endpoints.traffic",
     "Gateway": "isthmus.endpoints.gateway.gateway",
-    "rollout": "isthmus.rollouts",  # a module: im.rollout.start(...)
-    "experiment": "isthmus.experiments",  # the same
-    "monitor": "isthmus.experiments.monitors",  # the same
+    "rollout": "isthmus.rollouts",  # a module, as those that follow: im.rollout.start(...)
+    "experiment": "isthmus.experiments",
+    "monitor": "isthmus.experiments.monitors",
+    "events": "isthmus",
+    "features": "isthmus.lifecycle",
+    "runs": "isthmus.lifecycle",
+    "models": "isthmus.lifecycle",
+    "endpoints": "isthmus",
+    "stack": "isthmus.lifecycle",
 }
 
 if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe every name
@@ -62,7 +84,8 @@ if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe eve
         if name not in _WHERE:
             raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
         room = import_module(_WHERE[name])
-        return getattr(room, name) if hasattr(room, name) else import_module(f"{_WHERE[name]}.{name}")
+        inside = room.__name__ != __name__ and hasattr(room, name)  # asking ourselves would never end
+        return getattr(room, name) if inside else import_module(f"{_WHERE[name]}.{name}")
 
     def __dir__() -> list[str]:
         """The verbs that are loaded; in an interactive session all, which completion offers.

@@ -86,7 +86,7 @@ class Console:
         if self.as_json:
             import msgspec
 
-            click.echo(msgspec.json.format(msgspec.json.encode(_plain(value), enc_hook=_path), indent=2).decode())
+            click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode())
         else:
             said = str(value) if text is None else text
             click.echo(said.removeprefix(f"{self._headline}\n") if self._headline else said)
@@ -190,20 +190,15 @@ def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
     return found
 
 
-def _path(value: object) -> str:
-    """What msgspec does not know: pages and pictures are told by their paths."""
+def _plain(value: object) -> object:
+    """What msgspec does not know: pages and pictures are told by their paths, pyarrow's tables by their rows."""
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be said as JSON")
-
-
-def _plain(value: object) -> object:
-    """Pyarrow tables become lists of rows; everything else is msgspec's business."""
+    if isinstance(value, Mapping):
+        return dict(value)
     if type(value).__module__.startswith("pyarrow"):
         return value.to_pylist()  # type: ignore[attr-defined]  # only a Table comes here
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
+    raise TypeError(f"{type(value).__name__} cannot be said as JSON")
 
 
 class Command(click.Command):

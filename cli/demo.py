@@ -7,10 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import Invalid
 from .console import Console, command
-
-_REQUESTS = 2000
 
 
 @command(above=False, help="An example from raw files to its figures; here when this folder holds it, else in a new folder of its name.")
@@ -21,7 +18,7 @@ _REQUESTS = 2000
     " [default: this folder's, else openbandit]",
 )
 @click.option("--keep", is_flag=True, help="Leave the endpoint up.")
-@click.option("--requests", type=int, help=f"How many requests to serve (openbandit). [default: {_REQUESTS}]")
+@click.option("--requests", type=int, help="How many requests to serve (openbandit). [default: 2000]")
 def demo(console: Console, example: str | None, *, keep: bool, requests: int | None) -> None:
     from ..lifecycle import demo as openbandit
     from ..lifecycle import demo_shop as shop
@@ -50,13 +47,7 @@ def demo(console: Console, example: str | None, *, keep: bool, requests: int | N
     try:
         with console.open() as project:
             example = example or project.spec.name
-            if example == shop.EXAMPLE:
-                if requests is not None:
-                    raise Invalid("how often the shop's visitors come is the shop's", remedy="leave --requests out")
-                console.result(shop.demo_shop(project, keep=keep, on_stage=on_stage))
-            else:
-                served = _REQUESTS if requests is None else requests
-                console.result(openbandit.demo(project, requests=served, keep=keep, on_stage=on_stage))
+            console.result(openbandit.demo(project, example=example, requests=requests, keep=keep, on_stage=on_stage))
     finally:
         if not (keep or had_stack):
             offline.stop(folder, forget=not had_home)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..events.ingest import IngestReport
     from ..events.stage import Late
-    from ..project.specs import ProjectSpec
+    from ..project.specs import Description
 
 _WORTH_SAYING = 0.3  # seconds
 
@@ -109,33 +109,28 @@ def events() -> None: ...
 
 @command(help="Every event: attributes, owner, and who reads it.")
 def list_(console: Console) -> None:
-    from ..events.catalogue import describe
+    from ..events.verbs import list as catalogue
 
-    spec = _spec(console)
-    found = [describe(spec, name) for name in spec.events]
-    rows = [(e.name, len(e.attributes), e.owner, e.description) for e in found]
-    console.result(found, grid(rows, head=("event", "attributes", "owner", "")))
+    entries = catalogue(_description(console))
+    rows = [(e.name, len(e.attributes), e.owner, e.description) for e in entries]
+    console.result(entries, grid(rows, head=("event", "attributes", "owner", "")))
 
 
 @command(help="One event: its attributes with types and bounds, what they refer to, and who reads each.")
 @click.argument("event")
 def show(console: Console, event: str) -> None:
-    from ..events.catalogue import describe
+    from ..events.verbs import show as describe
 
-    console.result(describe(_spec(console), event))
+    console.result(describe(_description(console), event))
 
 
 @command(help="What changed in the events since a git revision. Exit code 1 when a change breaks a reader: for review in CI.")
 @click.argument("revision")
 def diff(console: Console, revision: str) -> None:
-    from ..events.diff import at_revision
-    from ..events.diff import diff as compare
-    from ..events.readers import versions_of
+    from ..events.verbs import diff as compare
 
     with console.open() as project:
-        description = project.description
-        before = at_revision(project.folder, revision)
-        changes = compare(before, description.spec, versions=versions_of(project), places=description.places)
+        changes = compare(project, revision)
     breaking = [change for change in changes if change.breaking]
     if console.as_json or not breaking:
         console.result(changes, "\n".join(map(str, changes)) or f"no event changed since {revision}")
@@ -150,14 +145,14 @@ def diff(console: Console, revision: str) -> None:
 @click.argument("event")
 @click.option("--limit", default=20, show_default=True, help="How many reasons and how many rows to show.")
 def quarantine(console: Console, event: str, limit: int) -> None:
-    from ..events.quarantine import quarantine as read
-    from ..events.quarantine import summary
+    from ..events.verbs import quarantine as read
 
     with console.open() as project:
-        groups, rows = summary(project, event), read(project, event, limit=limit)
+        waiting = read(project, event, limit=limit)
     if console.as_json:
-        console.result({"groups": groups, "rows": rows})
+        console.result(waiting)
         return
+    groups, rows = waiting.groups, waiting.rows
     if not groups:
         console.say(f"{event}: nothing is quarantined")
         return
@@ -174,10 +169,11 @@ def _short(value: object) -> object:
     return f"{value[:57]}..." if isinstance(value, str) and len(value) > 60 else value
 
 
-def _spec(console: Console) -> ProjectSpec:
+def _description(console: Console) -> Description:
+    """No target is opened: the catalogue is project.yaml's."""
     from ..project.load import load
 
-    return load(Path(console.path)).spec
+    return load(Path(console.path))
 
 
 for _name, _command in (("list", list_), ("show", show), ("diff", diff), ("quarantine", quarantine)):

@@ -85,7 +85,7 @@ def stop(console: Console, name: str, ship: str | None, because: str) -> None:
 @click.argument("name", metavar="EXPERIMENT")
 @click.option("--everybody", is_flag=True, help="Also where it has shipped to some units only.")
 def close(console: Console, name: str, *, everybody: bool) -> None:
-    from ..experiments.closing import close as bring_home
+    from ..experiments.experiment import close as bring_home
 
     with opened(console) as project:
         console.would({"close": name}, f"{project.target.name:<7} close {name}")
@@ -100,7 +100,7 @@ def close(console: Console, name: str, *, everybody: bool) -> None:
 @command(help="How the run of EXPERIMENT stands, or how the last one ended.")
 @click.argument("name", metavar="EXPERIMENT")
 def status(console: Console, name: str) -> None:
-    from ..experiments.standing import status as look
+    from ..experiments.experiment import status as look
 
     with opened(console) as project:
         console.result(look(project, name))
@@ -120,7 +120,7 @@ def history(console: Console, name: str | None) -> None:
 @command(help="Compute the arm of every logged unit of EXPERIMENT's run once more. Exit code 1: some are not the hash's.")
 @click.argument("name", metavar="EXPERIMENT")
 def audit(console: Console, name: str) -> None:
-    from ..experiments.audit import audit as judge
+    from ..experiments.experiment import audit as judge
 
     with opened(console) as project:
         seen = judge(project, name)
@@ -131,7 +131,7 @@ def audit(console: Console, name: str) -> None:
 
 @command(name="list", help="The experiments of project.yaml, and the runs that are live.")
 def list_(console: Console) -> None:
-    from ..experiments.standing import listed
+    from ..experiments.experiment import list as listed
 
     with opened(console) as project:
         lines = listed(project)
@@ -159,7 +159,7 @@ def list_(console: Console) -> None:
 @click.option("--last", is_flag=True, help="What the last look showed, without a query.")
 @click.option("--despite-split", is_flag=True, help="Also where units did not come to the arms as planned, and every figure may be biased.")
 def results(console: Console, name: str, as_of: datetime | None, last: bool, despite_split: bool) -> None:
-    from ..experiments.comparing import results as compare
+    from ..experiments.experiment import results as compare
 
     with opened(console) as project:
         moment = as_of.replace(tzinfo=UTC) if as_of else None
@@ -183,7 +183,7 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option("--days", type=click.IntRange(1, 365), default=14, show_default=True, help="Say what so many days show.")
 @click.option("--control", callback=_share, metavar="SHARE", help="The control's rate, where the log has none yet: 0.4%.")
 def power(console: Console, name: str, units: int | None, days: int, control: float | None) -> None:
-    from ..experiments.comparing import power as sized
+    from ..experiments.experiment import power as sized
 
     with opened(console) as project:
         console.result(sized(project, name, units_per_day=units, days=days, control=control))
@@ -193,7 +193,7 @@ def power(console: Console, name: str, units: int | None, days: int, control: fl
 @click.argument("name", metavar="EXPERIMENT")
 @click.option("--despite-split", is_flag=True, help="Also where units did not come to the arms as planned, and every figure may be biased.")
 def report(console: Console, name: str, despite_split: bool) -> None:
-    from ..experiments.comparing import report as write
+    from ..experiments.experiment import report as write
 
     with opened(console) as project:
         written = write(project, name, despite_split=despite_split)
@@ -203,7 +203,7 @@ def report(console: Console, name: str, despite_split: bool) -> None:
 @command(changes=True, help="Let SPEC.yaml's made-up visitors come to the gateway, on a simulated clock, and compare with what is true.")
 @click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC.yaml")
 def simulate(console: Console, spec: Path) -> None:
-    from ..experiments.simulation.simulate import simulate as play
+    from ..experiments.experiment import simulate as play
 
     with console.open() as project:
         path = spec if spec.exists() else project.folder / spec

@@ -51,24 +51,20 @@ def features() -> None: ...
 @click.argument("view")
 @click.argument("keys", nargs=-1, required=True)
 def get(console: Console, view: str, keys: tuple[str, ...]) -> None:
-    from ..feature_store.online import read
+    from ..lifecycle.features import get as read
 
     with console.open() as project:
         served = read(project, view, keys)
-        now = project.now()
-    rows = [
-        {"key": key, "feature_timestamp": moment, "age_s": None if moment is None else (now - moment).total_seconds(), **row}
-        for key, moment, row in zip(keys, served.timestamps, served.rows, strict=True)
-    ]
+    rows = served.rows
     shown = [[f"{v:%Y-%m-%d %H:%M:%S}" if isinstance(v, datetime) else v for v in row.values()] for row in rows]
     stale = "\nolder than the view's ttl, served as missing: " + ", ".join(served.stale_features) if served.stale_features else ""
-    console.result({"rows": rows, "stale_features": served.stale_features}, grid(shown, head=list(rows[0])) + stale)
+    console.result(served, grid(shown, head=list(rows[0])) + stale)
 
 
 @command(help="Compare what is served online with what the events say.")
 @click.option("--sample", default=200, show_default=True, help="How many keys to compare.")
 def skew(console: Console, sample: int) -> None:
-    from ..feature_store.skew import skew as compare
+    from ..lifecycle.features import skew as compare
 
     with console.open() as project:
         found = compare(project, sample)
@@ -80,16 +76,10 @@ def skew(console: Console, sample: int) -> None:
 @command(help="Each feature's AUC by day, and with what was known earlier: what stands out or falls far has often seen the label.")
 @click.argument("config")
 def leaks(console: Console, config: str) -> None:
-    from ..feature_store.training_set import training_set
-    from ..pipelines.leak_alarm import look
-    from ..pipelines.training import as_of, configuration, window
+    from ..lifecycle.features import leaks as look
 
     with console.open() as project:
-        model = configuration(project, config)
-        start, end = window(project, model)
-        known = as_of(project, model, end)
-        data = training_set(project, model.objective, model.features, start=start, end=end, as_of=known)
-        looked = look(project, model, data, start=start, end=end, as_of=known)
+        looked = look(project, config)
     console.result(looked, "\n".join(map(str, looked)))
     if any(one.warnings for one in looked):
         raise SystemExit(1)
@@ -99,8 +89,9 @@ def leaks(console: Console, config: str) -> None:
 @click.argument("views", nargs=-1)
 @click.option("--moments", type=click.IntRange(min=1), default=3, show_default=True, help="Moments of the history to look at.")
 def check(console: Console, views: tuple[str, ...], moments: int) -> None:
-    from ..feature_store.as_known import check_as_known, price
+    from ..feature_store.as_known import price
     from ..feature_store.scanned import scan
+    from ..lifecycle.features import check as check_as_known
 
     with console.open() as project:
         console.say(price(moments, scan=scan(project, views or None)))

@@ -30,7 +30,8 @@ def monitor() -> None: ...
 @click.option("--last", is_flag=True, help="What the last look said, without a query.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there is an alarm.")
 def show(console: Console, name: str, *, as_of: datetime | None, last: bool, detailed_exitcode: bool) -> None:
-    from ..experiments.monitors.monitor import beside, look
+    from ..experiments.monitors.monitor import beside
+    from ..experiments.monitors.monitor import show as look
 
     with opened(console) as project:
         seen = look(project, name, as_of=as_of.replace(tzinfo=UTC) if as_of else None, last=last)
@@ -44,7 +45,7 @@ def show(console: Console, name: str, *, as_of: datetime | None, last: bool, det
 
 @command(name="list", help="The monitors of project.yaml, and what each said last.")
 def list_(console: Console) -> None:
-    from ..experiments.monitors.monitor import listed
+    from ..experiments.monitors.monitor import list as listed
 
     with opened(console) as project:
         lines = listed(project)

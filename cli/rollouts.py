@@ -208,7 +208,7 @@ def tick(console: Console, endpoint: str | None) -> None:
 def rehearse(console: Console, endpoint: str, scenario: Path, page: Path | None) -> None:
     from ..lifecycle.rehearse_offline import rehearse_offline
     from ..rollouts import report as pages
-    from ..rollouts.rehearse import rehearse as play
+    from ..rollouts.rollout import rehearse as play
     from ..runtime import open as open_project
 
     with open_project(console.path, target=console.target) as project:  # not console.open: no cloud is asked, so no account is needed

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
-from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import Invalid, NotFound
-from ..project.names import did_you_mean
+from ..errors import Invalid
 from .console import Console, command
 from .tables import grid
 
@@ -84,7 +81,7 @@ def endpoints() -> None: ...
 
 @command(help="Every endpoint: its state, variants and split.")
 def list_(console: Console) -> None:
-    from ..endpoints.listing import listing
+    from ..endpoints.verbs import list as listing
 
     with console.open() as project:
         listed = listing(project)
@@ -106,14 +103,12 @@ def list_(console: Console) -> None:
 @click.argument("request")
 @click.option("--parameter", "parameters", multiple=True, metavar="NAME=JSON", help="For the model: blend=0.7. May be repeated.")
 def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str, ...]) -> None:
-    from ..endpoints.gateway.gateway import Gateway
+    from ..endpoints.verbs import invoke as ask
 
     asked = _request(request)
     sent = dict(map(_parameter, parameters))
     with console.open() as project:
-        gateway = Gateway(project, endpoint, durable=True)
-        _check_parameters(sent, gateway.model_parameters if sent else (), endpoint)
-        console.result(gateway.score(asked, parameters=sent) if sent else gateway.rank(asked))
+        console.result(ask(project, endpoint, asked, parameters=sent))
 
 
 def _request(request: str) -> dict[str, object]:
@@ -135,11 +130,11 @@ def _request(request: str) -> dict[str, object]:
 @click.argument("endpoint")
 @click.argument("request")
 def explain(console: Console, endpoint: str, request: str) -> None:
-    from ..endpoints.gateway.gateway import Gateway
+    from ..endpoints.verbs import explain as ask
 
     asked = _request(request)
-    with console.open() as project, Gateway(project, endpoint) as gateway:
-        console.result(gateway.explain(asked))
+    with console.open() as project:
+        console.result(ask(project, endpoint, asked))
 
 
 def _parameter(text: str) -> tuple[str, object]:
@@ -153,12 +148,6 @@ def _parameter(text: str) -> tuple[str, object]:
     return name, parsed
 
 
-def _check_parameters(sent: Mapping[str, object], accepted: tuple[str, ...], endpoint: str) -> None:
-    """Invalid: no deployed model would read it."""
-    if unread := [name for name in sent if name not in accepted]:
-        raise Invalid(f"no deployed model of {endpoint} takes {unread[0]}", remedy=did_you_mean(unread[0], accepted, has="they take"))
-
-
 def _kind(value: object) -> str:
     names = {list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
     return names.get(type(value), "null")
@@ -168,10 +157,10 @@ def _kind(value: object) -> str:
 @click.argument("endpoint")
 @click.option("--minutes", default=60, show_default=True, help="How far back.")
 def metrics(console: Console, endpoint: str, minutes: int) -> None:
-    from ..endpoints.metrics import settled_window
+    from ..endpoints.verbs import metrics as read
 
     with console.open() as project:
-        found = project.target.metrics.read(endpoint, settled_window(project, timedelta(minutes=minutes)))
+        found = read(project, endpoint, minutes=minutes)
     rows = [
         (
             variant,
@@ -196,7 +185,7 @@ def metrics(console: Console, endpoint: str, minutes: int) -> None:
 @click.argument("endpoint")
 @click.option("--days", default=7, show_default=True, type=click.IntRange(1), help="How far back.")
 def shadow(console: Console, endpoint: str, days: int) -> None:
-    from ..endpoints.shadow_figures import shadow_figures
+    from ..endpoints.verbs import shadow as shadow_figures
 
     with console.open() as project:
         console.result(shadow_figures(project, endpoint, days=days))
@@ -207,12 +196,10 @@ def shadow(console: Console, endpoint: str, days: int) -> None:
 @click.option("--variant", help="Only this variant.")
 @click.option("--limit", default=50, show_default=True)
 def logs(console: Console, endpoint: str, variant: str | None, limit: int) -> None:
+    from ..endpoints.verbs import logs as read
+
     with console.open() as project:
-        state = project.target.endpoints.observe(endpoint)
-        if state is None:
-            raise NotFound(f"there is no endpoint {endpoint} on {project.target.name}", remedy=f"isthmus deploy {endpoint}")
-        names = [variant] if variant else [v.name for v in state.variants]
-        pages = {name: project.target.logs.tail(f"{endpoint}/{name}", limit=limit).lines for name in names}
+        pages = read(project, endpoint, variant=variant, limit=limit)
     lines = [f"{name:<12} {line}" for name, page in pages.items() for line in page]
     console.result(pages, "\n".join(lines) or "nothing was written")
 
@@ -220,10 +207,11 @@ def logs(console: Console, endpoint: str, variant: str | None, limit: int) -> No
 @command(help="Print a systemd user unit that keeps ENDPOINT of this machine up over restarts. A cloud does so by itself.")
 @click.argument("endpoint")
 def service(console: Console, endpoint: str) -> None:
+    from ..endpoints.verbs import service as described
+
     with console.open() as project:
-        unit = project.target.extra("endpoint_service").unit(endpoint)  # noqa: S610  not Django's
-    place = f"~/.config/systemd/user/isthmus-{endpoint}.service"
-    console.result({"unit": unit, "place": place}, unit)
+        unit = described(project, endpoint)
+    console.result(unit, unit.unit)
 
 
 @command(help="Short for `isthmus gateway ENDPOINT`.")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import Invalid, NotFound, Unavailable
+from ..errors import Invalid, Unavailable
 from .console import Command, Console, command
 
 if TYPE_CHECKING:
-    from ..localstack.client import Stack
     from ..localstack.faults import Fault
     from ..localstack.run import RunningStack
     from ..target import Offline
@@ -101,12 +98,11 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--port", type=int, help="0: any free one (default: the cloud's own).")
 @_of_the_process
 def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) -> None:
-    from ..lifecycle.offline import check
+    from ..lifecycle import stack as stacks
     from ..localstack.run import environment_of
 
-    check(cloud)
     port = environment_of(cloud.cloud).PORT if port is None else port
-    with _started(cloud, port=port, **options) as running:
+    with stacks.up(cloud.cloud, port=port, **_said(options)) as running:
         try:
             if console.as_json:
                 console.result({"url": running.url, "pid": running.pid, "env": running.env})
@@ -129,59 +125,59 @@ def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) ->
 @_of_the_process
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: Any) -> None:  # noqa: ARG001  it prints nothing of its own
-    from ..localstack.run import environment_for
+    from ..lifecycle import stack as stacks
 
     words = words[words[0] == "--" :]
     if not words or words[0].startswith("-"):
         raise Invalid("there is no command after --", remedy=f"isthmus stack run {cloud.cloud} --clock manual -- python train.py")
-    with _started(cloud, port=0, **options) as running:
-        try:
-            code = subprocess.run(words, env=environment_for(running.url, cloud=cloud.cloud), check=False).returncode
-        except OSError as error:
-            raise Invalid(
-                f"{words[0]} cannot be run: {error.strerror}", remedy=f"isthmus stack run {cloud.cloud} -- python train.py"
-            ) from error
-    raise SystemExit(code if code >= 0 else 128 - code)  # a signal, as shells say it
+    raise SystemExit(stacks.run(cloud.cloud, words, **_said(options)))
+
+
+def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the process as the verbs take them: images by name."""
+    commands: dict[str, str] = {}
+    for text in options["images"]:
+        name, equals, line = text.partition("=")
+        if not (name and equals and line):
+            raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
+        commands[name] = line
+    return {**options, "images": commands}
 
 
 @command(project=False, help="Stop the stack that --offline started for this project. What it holds is kept.")
 @click.option("--forget", is_flag=True, help="Remove what it holds.")
 def down(console: Console, forget: bool) -> None:
-    from ..lifecycle.offline import stop, told
+    from ..lifecycle import stack as stacks
 
-    news = None if forget else told(Path.cwd())
-    stopped = stop(Path.cwd(), forget=forget)
-    words = "the offline stack is stopped" if stopped else "no offline stack of this project runs"
-    console.result({"stopped": stopped, "ended": news}, f"{words}\n{news}" if news else words)
+    ended = stacks.down(forget=forget)
+    words = "the offline stack is stopped" if ended.stopped else "no offline stack of this project runs"
+    console.result(ended, f"{words}\n{ended.ended}" if ended.ended else words)
 
 
 @command(project=False, help="The stacks that --offline started for this project and that run.")
 def status(console: Console) -> None:
-    from ..lifecycle.offline import running, told
+    from ..lifecycle import stack as stacks
+    from ..lifecycle.offline import told
 
-    stacks = running(Path.cwd())
-    lines = [f"{cloud}   {stack.url}   process {stack.pid}   clock {stack.clock}" for cloud, stack in stacks.items()]
+    standing = stacks.status()
+    lines = [f"{cloud}   {ready.url}   process {ready.pid}   clock {ready.clock}" for cloud, ready in standing.items()]
     lines += [news] if (news := told(Path.cwd())) else []
-    console.result(stacks, "\n".join(lines) or "no offline stack of this project runs")
+    console.result(standing, "\n".join(lines) or "no offline stack of this project runs")
 
 
 @command(project=False, help="Per operation: executes, stores only, not there.")
 @click.argument("cloud", type=_Cloud())
 @click.option("--service", metavar="NAME", help="One of them alone, such as sagemaker or aiplatform.")
 def coverage(console: Console, cloud: Offline, service: str | None) -> None:
-    from ..lifecycle.offline import check
+    from ..lifecycle import stack as stacks
 
-    check(cloud)
-    covered = import_module(f"...localstack.{cloud.cloud}.coverage", __name__)
-    if service is not None and service not in covered.FAMILIES:
-        raise NotFound(f"there is no {service} in the list", remedy=f"it has {', '.join(covered.FAMILIES)}")
-    operations = covered.coverage(service)
-    counted = covered.count(operations)
+    operations = stacks.coverage(cloud.cloud, service=service)
+    counts = Counter(each.level for each in operations)
     lines = [
         f"{each.service:<30} {each.operation:<45} {each.level}{'' if each.by in ('', 'isthmus') else f'   {each.by}'}"
         for each in operations
     ]
-    total = f"{counted.executes} operations execute, {counted.stores} only store, {counted.missing} are not there"
+    total = f"{counts['executes']} operations execute, {counts['stores only']} only store, {counts['not there']} are not there"
     console.result(operations, "\n".join([*lines, total]))
 
 
@@ -192,7 +188,9 @@ def coverage(console: Console, cloud: Offline, service: str | None) -> None:
 def policy(console: Console, url: str | None) -> None:
     import msgspec
 
-    rights = _asked(url, lambda stack: stack.policy())
+    from ..lifecycle import stack as stacks
+
+    rights = stacks.policy(url=url)
     text = rights.pop("text", None)  # where the cloud's own form is not JSON
     console.result(rights, text or msgspec.json.format(msgspec.json.encode(rights), indent=2).decode())
 
@@ -215,66 +213,35 @@ def fault() -> None:
 @click.option("--code", help="error: the error code to answer.")
 @_url
 def add(console: Console, url: str | None, **rule: Any) -> None:
-    from ..localstack.faults import KINDS
+    from ..lifecycle import faults
 
-    if rule["kind"] not in KINDS:
-        raise Invalid(f"{rule['kind']} is not a fault", remedy=f"there are {', '.join(KINDS)}")
-    times = rule.pop("times")
-    fault = _asked(url, lambda stack: stack.fault(times=times or None, **rule))
-    console.result(fault, _line(fault))
+    planned = faults.add(rule.pop("kind"), url=url, times=rule.pop("times") or None, **rule)
+    console.result(planned, _line(planned))
 
 
 @command(project=False, help="The faults that are still to come.")
 @_url
 def list_faults(console: Console, url: str | None) -> None:
-    faults = _asked(url, lambda stack: stack.faults())
-    console.result(faults, "\n".join(map(_line, faults)) or "no faults")
+    from ..lifecycle import faults
+
+    coming = faults.list(url=url)
+    console.result(coming, "\n".join(map(_line, coming)) or "no faults")
 
 
 @command(project=False, help="Take one fault back, or all.")
 @click.argument("number", type=int, required=False)
 @_url
 def clear(console: Console, url: str | None, number: int | None) -> None:
-    _asked(url, lambda stack: stack.clear_faults(number))
-    console.result({"cleared": number or "all"}, f"fault {number} is taken back" if number else "no faults")
+    from ..lifecycle import faults
+
+    cleared = faults.clear(number, url=url)
+    console.result(cleared, f"fault {number} is taken back" if number else "no faults")
 
 
 for _name, _command in {"up": up, "run": run, "down": down, "status": status, "coverage": coverage, "policy": policy}.items():
     stack.add_command(_command, _name)
 for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items():
     fault.add_command(_command, _name)
-
-
-def _started(cloud: Offline, *, port: int, images: tuple[str, ...], **options: Any) -> RunningStack:
-    from ..lifecycle.offline import check
-    from ..lifecycle.offline import images as ours
-    from ..localstack.run import StackFailed, start
-
-    check(cloud)
-    title = _without_others(cloud, options)
-    commands = dict(ours(Path.cwd(), cloud))
-    for text in images:
-        name, equals, line = text.partition("=")
-        if not (name and equals and line):
-            raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
-        commands[name] = line
-    try:
-        return start(cloud.cloud, images=commands, port=port, loud=True, **options)
-    except StackFailed as error:
-        where = f" on port {port}" if port else ""
-        remedy = "its own words are above" + ("; --port 0 takes any free port" if port else "")
-        raise Unavailable(f"the offline {title} did not start{where}", remedy=remedy) from error
-
-
-def _without_others(cloud: Offline, options: dict[str, Any]) -> str:
-    """Leave out what this cloud has no option for; its title. Invalid where one was asked for."""
-    from ..localstack.run import environment_of
-
-    own = environment_of(cloud.cloud)
-    for name, option in (("any_key", "--open"), ("moto_answers", "--moto-answers"), ("home", "--home")):
-        if options.get(name) and name not in own.OPTIONS:
-            raise Invalid(f"the offline {own.TITLE} has no {option}", remedy="leave it out")
-    return own.TITLE
 
 
 def _headline(running: RunningStack, options: Mapping[str, Any]) -> str:
@@ -296,34 +263,6 @@ def _exports(running: RunningStack) -> Iterator[str]:
         if words:
             yield f"  {words}"
         yield "  export " + " ".join(f"{name}={value}" for name, value in variables.items())
-
-
-def _asked(url: str | None, ask: Callable[[Stack], Any]) -> Any:
-    """Ask the running stack; its refusals are Invalid, its absence NotFound."""
-    from ..localstack.client import Stack
-
-    places = _places(url)
-    for where in places:
-        try:
-            return ask(Stack(where))
-        except OSError:
-            continue
-        except ValueError as error:
-            raise Invalid(f"{where} does not take that: {error}") from None
-    raise NotFound(f"no stack answers at {' or '.join(places)}", remedy="start one with `isthmus stack up aws|gcp`, or say --url")
-
-
-def _places(url: str | None) -> list[str]:
-    """Where the stack may be that was meant: as the command says, or the environment; the project's own; where `up` starts one."""
-    from ..lifecycle.offline import clouds, running_urls
-    from ..localstack.run import CLOUDS, environment_of
-
-    if url:
-        return [url]
-    named = (os.environ.get(variable) for cloud in clouds().values() for variable in cloud.variables)
-    if first := next(filter(None, named), None):
-        return [first]
-    return list(running_urls(Path.cwd())) or [f"http://127.0.0.1:{environment_of(cloud).PORT}" for cloud in CLOUDS]
 
 
 def _line(fault: Fault) -> str:

@@ -17,13 +17,14 @@ from .console import Console, command
     "--example", type=click.Choice(["openbandit", "shop"]), help="openbandit: a real log. shop: people, simulated, of whom all is known."
 )
 def init(console: Console, name: str, example: str | None) -> None:
-    from ..project.scaffold import create
+    from ..project.scaffold import init as create
 
-    files = create(Path(name), example=example)
+    made = create(name, example=example)
+    files = [Path(file) for file in made.files]
     kept = [f for f in files if f.parent.name != "data"]
     data = " and the data" if len(kept) < len(files) else ""
     text = f"{name}/  {len(kept)} files{data}. project.yaml is the place to start; SQL in features/, models in models/."
-    console.result({"folder": name, "files": [str(f) for f in files]}, text)
+    console.result(made, text)
     if example is not None:
         console.say(f"next   cd {name} && isthmus demo        or, step by step, isthmus validate")
     else:
@@ -46,7 +47,7 @@ def validate(console: Console) -> None:
 
 @command(project=False, help="Print the JSON Schema of project.yaml, models/*.yaml and profiles.yaml, for editors.")
 def schema(console: Console) -> None:  # noqa: ARG001  it prints JSON either way
-    from ..project.schema import json_schema
+    from ..project.schema import schema as json_schema
 
     click.echo(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
 
@@ -55,12 +56,12 @@ def schema(console: Console) -> None:  # noqa: ARG001  it prints JSON either way
 @click.option("--deep", is_flag=True, help="Also read all that the project has stored, and compare it with what was written.")
 def doctor(console: Console, deep: bool) -> None:
     from ..lifecycle.doctor import doctor as try_out
-    from ..lifecycle.doctor import examine
 
-    findings = try_out()
     if deep:
         with console.open() as project:
-            findings += examine(project)
+            findings = try_out(project)
+    else:
+        findings = try_out()
     console.result(findings, "\n".join(map(str, findings)))
     if not all(finding.ok for finding in findings if finding.required):
         raise SystemExit(1)

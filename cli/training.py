@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ..errors import NotFound
 from .clocked import opened
 from .console import Console, command, relative
 from .tables import grid
@@ -68,8 +67,8 @@ def runs() -> None: ...
     "--where", multiple=True, metavar="FIELD=VALUE", help="Only these: model, alias, gate, tag, parameters.C, ... (again for more)."
 )
 def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> None:
+    from ..lifecycle.runs import list as read
     from ..pipelines.run_list import comparable, figure, flat
-    from ..pipelines.run_list import list_runs as read
 
     with console.open() as project:
         listed = read(project, sort=sort, where=where)
@@ -96,36 +95,29 @@ def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> Non
 @command(help="One run's record.")
 @click.argument("run")
 def show(console: Console, run: str) -> None:
-    from ..pipelines.notes import read
-    from ..pipelines.run_list import flat
-    from ..pipelines.runs import get_run
-    from ..pipelines.watch import observe
+    from ..lifecycle.runs import show as read
+    from ..pipelines.run_list import Listed, flat
 
     with console.open() as project:
-        try:
-            record, notes = get_run(project, run), read(project.target.blobs, run)
-            console.result(flat(record, notes), "\n".join([str(record), *_noted(notes)]))
-        except NotFound as missing:  # no record yet: it may be running, or have been stopped
-            try:
-                state = observe(project, run)
-            except NotFound:
-                raise missing from None
-            rows = [(step.name, step.phase, f"{step.started:%H:%M:%S}" if step.started else "", step.reason or "") for step in state.steps]
-            console.result(state, f"{project.target.name:<7} run {run}   {state.phase}\n{grid(rows, indent='  ')}")
+        shown = read(project, run)
+        where = project.target.name
+    if isinstance(shown, Listed):
+        console.result(flat(shown.run, shown.notes), "\n".join([str(shown.run), *_noted(shown.notes)]))
+    else:  # no record yet: it may be running, or have been stopped
+        rows = [(step.name, step.phase, f"{step.started:%H:%M:%S}" if step.started else "", step.reason or "") for step in shown.steps]
+        console.result(shown, f"{where:<7} run {run}   {shown.phase}\n{grid(rows, indent='  ')}")
 
 
 @command(changes=True, help="Ask a run to stop. A finished one is left as it is; what its finished steps made is kept in the cache.")
 @click.argument("run")
 def cancel(console: Console, run: str) -> None:
-    from ..pipelines.watch import cancel as stop
+    from ..lifecycle.runs import cancel as stop
     from ..pipelines.watch import observe
 
     with console.open() as project:
         before = observe(project, run).phase
         console.would({"run": run, "phase": before}, f"{project.target.name:<7} run {run}   {before} -> cancelled")
-        if before in ("running", "cancelling"):
-            stop(project, run)
-        state = observe(project, run)
+        state = stop(project, run)
     console.result(state, f"{project.target.name:<7} run {run}   " + (state.phase if before != state.phase else f"{state.phase} already"))
     console.next(f"runs show {run}")
 
@@ -133,7 +125,7 @@ def cancel(console: Console, run: str) -> None:
 @command(help="Runs side by side, each paired with the first on the rows that both were tested on; with a page.")
 @click.argument("runs", nargs=-1, required=True)
 def compare(console: Console, runs: tuple[str, ...]) -> None:
-    from ..pipelines.compare import compare as measure
+    from ..lifecycle.runs import compare as measure
     from ..pipelines.comparison_page import comparison_page
 
     with console.open() as project:
@@ -147,7 +139,7 @@ def compare(console: Console, runs: tuple[str, ...]) -> None:
 @click.argument("tags", nargs=-1)
 @click.option("--remove", multiple=True, metavar="TAG", help="Take a tag away (again for more).")
 def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
-    from ..pipelines.notes import tag as give
+    from ..lifecycle.runs import tag as give
 
     if not (tags or remove):
         raise click.UsageError("no tag to give or to take away")
@@ -161,7 +153,7 @@ def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ..
 @click.argument("run")
 @click.argument("text")
 def note(console: Console, run: str, text: str) -> None:
-    from ..pipelines.notes import note as write
+    from ..lifecycle.runs import note as write
 
     with console.open() as project:
         console.would({"run": run, "note": text}, f"{project.target.name:<7} run {run}   note {text}")
@@ -178,7 +170,7 @@ def _noted(notes: Notes) -> list[str]:
 @click.argument("run")
 @click.option("--step", help="Only this step.")
 def why_rerun(console: Console, run: str, step: str | None) -> None:
-    from ..pipelines.why import why_rerun as explain
+    from ..lifecycle.runs import why_rerun as explain
 
     with console.open() as project:
         found = explain(project, run, step)
@@ -200,11 +192,11 @@ def _brief(text: str | None) -> str | None:
 @click.argument("run")
 @click.argument("step")
 def log(console: Console, run: str, step: str) -> None:
-    from ..pipelines.watch import log as read
+    from ..lifecycle.runs import log as read
 
     with console.open() as project:
-        text = read(project, run, step)
-    console.result({"run": run, "step": step, "log": text}, text)
+        written = read(project, run, step)
+    console.result(written, written.log)
 
 
 for _name, _command in (
@@ -226,7 +218,7 @@ def models() -> None: ...
 
 @command(help="Every version of the project's registered models.")
 def list_models(console: Console) -> None:
-    from ..pipelines.models import versions
+    from ..lifecycle.models import list as versions
 
     with console.open() as project:
         found = versions(project)
@@ -243,7 +235,7 @@ def list_models(console: Console) -> None:
 @click.option("--alias", default="champion", show_default=True)
 @click.option("--because", metavar="TEXT", help="Why a person decides so; recorded with the version.")
 def promote(console: Console, version: str, alias: str, because: str | None) -> None:
-    from ..pipelines.models import promote as move
+    from ..lifecycle.models import promote as move
 
     name, at, number = version.partition("@")
     if not at or not number.isdigit():
@@ -257,14 +249,13 @@ def promote(console: Console, version: str, alias: str, because: str | None) -> 
 
 @command(help="What is made of what: events, objectives, views, models, endpoints.")
 @click.option("--format", "form", type=click.Choice(["text", "mermaid", "dot"]), default="text", show_default=True)
-def graph(console: Console, form: str) -> None:
+def graph(console: Console, form: Literal["text", "mermaid", "dot"]) -> None:
     from pathlib import Path
 
-    from ..pipelines.lineage import graph as draw
+    from ..lifecycle.models import graph as draw
     from ..project.load import load
 
-    drawn = draw(load(Path(console.path)), form=form)
-    console.result({"format": form, "graph": drawn}, drawn)
+    console.result(draw(load(Path(console.path)), form=form))
 
 
 _moment = click.DateTime()
@@ -280,7 +271,7 @@ _moment = click.DateTime()
 @click.option("--since", type=_moment, help="Answers from this moment (UTC) on. Default: 28 days before --until.")
 @click.option("--until", type=_moment, help="Answers before this moment (UTC). Default: now.")
 def replay(console: Console, version: str, endpoint: str | None, since: datetime | None, until: datetime | None) -> None:
-    from ..experiments.version_replay import replay_version
+    from ..lifecycle.models import replay as replay_version
 
     begin, end = (moment.replace(tzinfo=UTC) if moment else None for moment in (since, until))
     with opened(console) as project:

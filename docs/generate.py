@@ -93,7 +93,7 @@ def _ports() -> Iterator[str]:
 
 
 def _files() -> Iterator[str]:
-    schema = import_module("isthmus.project.schema").json_schema()
+    schema = import_module("isthmus.project.schema").schema()
     for name, shape in _kinds(schema["$defs"]):
         rows = list(_keys(shape, shape.get("required", ())))
         if rows:

@@ -1,1 +1,19 @@
+"""Events: the catalogue, ingest and what was refused. As `im.events` its verbs are those of `isthmus events`."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .verbs import diff as diff
+    from .verbs import list as list  # noqa: A004  the command's name
+    from .verbs import quarantine as quarantine
+    from .verbs import show as show
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in ("diff", "list", "quarantine", "show"):
+            raise AttributeError(f"module 'isthmus.events' has no attribute {name!r}")
+        from . import verbs
+
+        return getattr(verbs, name)

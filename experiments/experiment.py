@@ -1,4 +1,4 @@
-"""start, ramp, stop, close, status, listed, history, audit of experiments. What project.yaml says becomes a run; whether it runs is state.
+"""What `isthmus experiment` does. What project.yaml says becomes a run; whether it runs is state.
 
 Each verb that changes something checks first, then changes the live document by one write. Killed anywhere, the same verb again goes on.
 """
@@ -6,6 +6,8 @@ Each verb that changes something checks first, then changes the live document by
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -23,10 +25,29 @@ from . import buckets, ownership, runs, startable
 from .answers import Ramped, Started, Stopped
 from .audit import audit
 from .closing import close
+from .comparing import power, report, results
 from .runs import Definition, FrozenRun, StoredLive
 from .standing import listed, status
 
-__all__ = ["audit", "close", "history", "listed", "ramp", "start", "status", "stop"]  # im.experiment
+if TYPE_CHECKING:
+    from .simulation.simulate import Simulated
+
+__all__ = [  # im.experiment
+    "audit",
+    "close",
+    "history",
+    "list",
+    "listed",
+    "power",
+    "ramp",
+    "report",
+    "results",
+    "simulate",
+    "start",
+    "status",
+    "stop",
+]
+list = listed  # noqa: A001  the command's name
 
 
 def start(project: Project, name: str) -> Started:
@@ -258,6 +279,13 @@ def history(project: Project, name: str | None = None) -> tuple[Change, ...]:
     if name is not None and not changes:
         raise startable.never_ran(project, name)
     return changes
+
+
+def simulate(project: Project, path: str | Path) -> Simulated:
+    """Let a simulation's made-up visitors come to the gateway, on a simulated clock, and compare with what is true."""
+    from .simulation.simulate import simulate as play
+
+    return play(project, Path(path))
 
 
 def _live(project: Project, live: Live, name: str) -> LiveRun:

@@ -6,10 +6,13 @@ import random
 import time
 from datetime import datetime
 
+from ..errors import Invalid
 from ..experiments.replay_estimates import Replay
 from ..pipelines.leak import Leak
 from ..runtime import Project
+from . import demo_shop
 from .demo_result import CANDIDATES, SLOTS, Demo, RolledBack, Served
+from .demo_shop import ShopDemo
 from .demo_stages import OnStage, Stages, auc_of, prepared, require, silent, started_for
 
 EXAMPLE = "openbandit"
@@ -17,13 +20,25 @@ ENDPOINT = "ranker"
 SCENARIO = "scenarios/errors.yaml"
 EXPERIMENT = "policy_test"
 _STAGES = 14
+_REQUESTS = 2000
 
 
-def demo(project: Project, *, requests: int = 2000, keep: bool = False, on_stage: OnStage = silent) -> Demo:
-    """Run every stage on the project's target. May be run again: what is there already is found and kept.
+def demo(
+    project: Project, *, example: str | None = None, requests: int | None = None, keep: bool = False, on_stage: OnStage = silent
+) -> Demo | ShopDemo:
+    """An example from raw files to its figures, on the project's target. May be run again: what is there already is found and kept.
 
+    `example`: default, that of the project's name. `requests`: how many are served of openbandit (default: 2000).
     It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`. Invalid: the project is not the example.
     """
+    if (example or project.spec.name) != demo_shop.EXAMPLE:
+        return _openbandit(project, requests=_REQUESTS if requests is None else requests, keep=keep, on_stage=on_stage)
+    if requests is not None:
+        raise Invalid("how often the shop's visitors come is the shop's", remedy="leave --requests out")
+    return demo_shop.demo_shop(project, keep=keep, on_stage=on_stage)
+
+
+def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStage) -> Demo:
     from ..endpoints.deploy import deploy
     from ..experiments.results import results
     from ..pipelines.compare import compare

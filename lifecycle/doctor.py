@@ -29,9 +29,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return f"  {self.name:<13} {'ok' if self.ok else 'not ready':<11} {self.detail}".rstrip()
 
 
-def doctor() -> tuple[Finding, ...]:
-    """One finding a line. Nothing outside a temporary folder is touched and no cloud is called."""
-    return tuple(_findings())
+def doctor(project: Project | None = None) -> tuple[Finding, ...]:
+    """What works on this machine. Nothing outside a temporary folder is touched and no cloud is called.
+
+    With a project also what it has stored, all of it read (`examine`).
+    """
+    return (*_findings(), *(examine(project) if project is not None else ()))
 
 
 def examine(project: Project) -> tuple[Finding, ...]:

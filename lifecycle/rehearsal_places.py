@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, final
 
 from ..adapters import targets
-from ..endpoints.metrics import floor_minute
+from ..endpoints.minutes import floor_minute
 from ..project.specs import OfficeHours
 from ..rollouts.rehearse import opening
 from ..rollouts.world import START

@@ -11,6 +11,8 @@ from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+import msgspec
+
 from ..errors import AlreadyExists, NotFound
 from .names import PROJECT_LENGTH, did_you_mean, neutral
 
@@ -24,6 +26,18 @@ def examples() -> tuple[str, ...]:
     """What `--example` knows."""
     found = (folder.name for folder in _examples().iterdir() if folder.is_dir() and folder.joinpath("project.yaml").is_file())
     return tuple(sorted(name for name in found if name != STARTER))
+
+
+class Scaffolded(msgspec.Struct, frozen=True, kw_only=True):
+    """A new project's folder, and its files below it."""
+
+    folder: str
+    files: tuple[str, ...]
+
+
+def init(folder: str | Path, *, example: str | None = None) -> Scaffolded:
+    """Make a project in a new or empty folder: a starter, or a copy of an example. AlreadyExists, NotFound: as `create`."""
+    return Scaffolded(folder=str(folder), files=tuple(map(str, create(Path(folder), example=example))))
 
 
 def create(folder: Path, *, example: str | None = None) -> tuple[Path, ...]:

@@ -14,7 +14,7 @@ from .shapes import Key, Record
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def json_schema() -> dict[str, Any]:
+def schema() -> dict[str, Any]:
     """One document: the root is project.yaml; `$defs` has model, profiles and each section's entry, for `#/$defs/...` in an editor."""
     known = tuple(adapters())
     project = PROJECT.schema()

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from ..endpoints import metrics
 from ..endpoints.converge import converged
-from ..endpoints.metrics import floor_minute
+from ..endpoints.minutes import floor_minute
+from ..endpoints.minutes import settled_by as settled
 from ..endpoints.port import EndpointSpec, EndpointState
 from ..endpoints.revision import revision_of
 from ..project.specs import OfficeHours
@@ -69,7 +69,7 @@ def version_of(plan: Plan, variant: str) -> int:
 
 def settled_by(plan: Plan, now: datetime) -> datetime:
     """The minutes before it are final by now."""
-    return metrics.settled_by(plan.metrics_delay, now)
+    return settled(plan.metrics_delay, now)
 
 
 def next_minute(moment: datetime) -> datetime:

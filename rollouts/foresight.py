@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from ..endpoints.metrics import settled_window
+from ..endpoints.minutes import settled_window
 from ..endpoints.port import EndpointSpec
 from ..errors import IsthmusError
 from ..runtime import Project

@@ -32,6 +32,7 @@ from .foresight import Foresight, foresee
 from .judging import standing
 from .planning import beginning
 from .project_ports import ports_of
+from .rehearse import rehearse as rehearse  # noqa: PLC0414  im.rollout.rehearse
 from .startable import differs, planned
 from .states import Entry, Plan, State
 from .status import Status, plan_text, status_of

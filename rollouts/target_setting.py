@@ -9,7 +9,7 @@ from typing import final
 import msgspec
 
 from ..endpoints import hosting
-from ..endpoints.metrics import floor_minute
+from ..endpoints.minutes import floor_minute
 from ..endpoints.port import Bucket, EndpointState, MetricSource, TrafficMinute, TrafficScript, Window
 from ..endpoints.router import routed
 from ..errors import Busy, NotFound, Unavailable

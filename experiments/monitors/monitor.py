@@ -94,6 +94,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listed(project: Project) -> tuple[Listed, ...]:
+    """The monitors of project.yaml, and what each said last. No query is made."""
     return tuple(_listed(project, monitor) for monitor in project.spec.monitors.values())
 
 
@@ -117,3 +118,6 @@ def beside(monitors: Mapping[str, Monitor], name: str) -> str | None:
 
 
 _OTHER = {"items": "units", "units": "items"}
+
+
+show, list = look, listed  # noqa: A001  the commands' names

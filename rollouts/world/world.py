@@ -11,7 +11,7 @@ import msgspec
 
 from ...endpoints import hosting
 from ...endpoints.gateway import sticky
-from ...endpoints.metrics import floor_minute
+from ...endpoints.minutes import floor_minute
 from ...endpoints.port import Bucket, EndpointSpec, Window
 from ...endpoints.router import RoutedEndpoints
 from ...errors import NotSettled, Unavailable

@@ -12,7 +12,7 @@ from isthmus.errors import Invalid, NotFound
 from isthmus.events import relations
 from isthmus.events.emit import stream_of
 from isthmus.events.port import Column, StreamSpec
-from isthmus.events.quarantine import losers_sql, open_sql
+from isthmus.events.quarantined import losers_sql, open_sql
 from isthmus.project.specs import Attribute, Event, ProjectSpec
 
 pytestmark = pytest.mark.ports("events", "warehouse")

@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.errors import NotFound, Unavailable
 from isthmus.events.ingest import ingest
-from isthmus.events.quarantine import Group, quarantine, summary
+from isthmus.events.quarantined import Group, quarantine, summary
 from isthmus.events.relations import quarantine_table, raw_table
 from isthmus.events.values import CONFLICT
 from isthmus.feature_store.port import TableSpec

@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.errors import Invalid, NotFound
 from isthmus.events.catalogue import catalogue, describe
-from isthmus.events.diff import at_revision, diff
+from isthmus.events.changes import at_revision, diff
 from isthmus.events.readers import readers
 from isthmus.project.specs import Attribute, Event, Feature, FeatureView, Model, Objective, Place, ProjectSpec
 

@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.errors import Busy, LimitExceeded, NotFound, Refused
 from isthmus.events.ingest import _percents, ingest
-from isthmus.events.quarantine import quarantine, summary
+from isthmus.events.quarantined import quarantine, summary
 from isthmus.events.settle import settle
 
 from .conftest import NOW, arrow_table, click, counts, impression, make_project, raw_count, seen, typed

@@ -20,7 +20,7 @@ from isthmus.errors import OutcomeUnknown, Unavailable
 from isthmus.events import arrow, lookup, text
 from isthmus.events.emit import emit
 from isthmus.events.ingest import ingest
-from isthmus.events.quarantine import quarantine
+from isthmus.events.quarantined import quarantine
 from isthmus.events.read import open_source
 from isthmus.events.validate import validate
 from isthmus.project.specs import Attribute, Event

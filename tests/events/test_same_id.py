@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from isthmus.errors import OutcomeUnknown
 from isthmus.events.emit import emit, stream_of
 from isthmus.events.ingest import ingest
-from isthmus.events.quarantine import quarantine, summary
+from isthmus.events.quarantined import quarantine, summary
 from isthmus.events.relations import exactly_once_view, raw_table
 from isthmus.events.validate import Chunk, validate
 from isthmus.project.specs import Attribute, Event

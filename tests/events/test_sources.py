@@ -13,7 +13,7 @@ import pytest
 import isthmus as im
 from isthmus.errors import Invalid, NotFound, Unsupported
 from isthmus.events.ingest import ingest
-from isthmus.events.quarantine import quarantine
+from isthmus.events.quarantined import quarantine
 from isthmus.events.sql import rooted
 from isthmus.tests.cli.running import create, edit
 

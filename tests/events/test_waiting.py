@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from isthmus.events.ingest import ingest
-from isthmus.events.quarantine import quarantine, summary
+from isthmus.events.quarantined import quarantine, summary
 
 from .conftest import NOW, SPEC, click, counts, impression, make_project, seen
 

@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from isthmus.project import yaml
-from isthmus.project.schema import json_schema
+from isthmus.project.schema import schema as json_schema
 
 from . import home_shop
 from .cases import CASES, F, L, P, Q

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from isthmus.endpoints.metrics import floor_minute
+from isthmus.endpoints.minutes import floor_minute
 from isthmus.endpoints.port import TrafficMinute
 from isthmus.endpoints.router import routed
 from isthmus.project.specs import AfterRollout, Guardrail, RolloutStep

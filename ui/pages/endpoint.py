@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import msgspec
 
-from ...endpoints import metrics, owner, rule_hits
+from ...endpoints import owner, rule_hits
+from ...endpoints.minutes import settled_window
 from ...endpoints.port import Bucket, EndpointState, VariantState, Window
 from ...endpoints.router import routed
 from ...endpoints.rule_hits import RuleHits
@@ -55,7 +56,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     name, minutes = endpoint.name, whole(query, "minutes", default=_MINUTES, most=_MOST_MINUTES)
     unit = query.get("unit", "").strip() if counts_units(endpoint) else ""
     days = whole(query, "days", default=_DAYS, most=_MOST_DAYS) if "days" in query and endpoint.rules else None
-    window, reads = metrics.settled_window(project, timedelta(minutes=minutes)), Reads()
+    window, reads = settled_window(project, timedelta(minutes=minutes)), Reads()
     data = EndpointData(
         endpoint=reads.of(f"endpoint {name}", lambda: routed(project.target).observe(name)),
         owner=reads.of(f"the owner of {name}'s traffic", lambda: owned(project, name)),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ...endpoints.metrics import VariantSummary, of_buckets
+from ...endpoints.minutes import VariantSummary, of_buckets
 from ...endpoints.port import Bucket, Window
 from ...reports import page as kit
 from ...reports import plots

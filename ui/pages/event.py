@@ -8,7 +8,7 @@ from datetime import date
 import msgspec
 
 from ...events.catalogue import AttributeEntry, EventEntry, describe
-from ...events.quarantine import Group, summary
+from ...events.quarantined import Group, summary
 from ...events.readers import versions_of
 from ...events.relations import raw_name
 from ...events.volume import DayVolume, volume

@@ -12,7 +12,7 @@ import pytest
 
 from isthmus.errors import NotFound
 from isthmus.events.ingest import ingest
-from isthmus.events.quarantine import quarantine
+from isthmus.events.quarantined import quarantine
 from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
 from isthmus.runtime import Project
 from isthmus.tests.events.conftest import NOW, apply_tables

@@ -1,0 +1,49 @@
+"""What `isthmus events` does: list, show, diff, quarantine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from . import quarantined
+from .catalogue import EventEntry, describe
+from .changes import Change, at_revision
+from .changes import diff as compare
+from .quarantined import Group
+from .readers import versions_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ..project.specs import Description
+    from ..runtime import Project
+
+
+class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
+    """What is open of an event: every reason, and the newest rows (columns: `quarantined.quarantine`)."""
+
+    groups: tuple[Group, ...]
+    rows: pa.Table
+
+
+def list(project: Project | Description) -> tuple[EventEntry, ...]:  # noqa: A001  the command's name
+    """Every event of project.yaml, in its order."""
+    return tuple(describe(project.spec, name) for name in project.spec.events)
+
+
+def show(project: Project | Description, event: str) -> EventEntry:
+    """One event in full. NotFound for an unknown event."""
+    return describe(project.spec, event)
+
+
+def diff(project: Project, revision: str) -> tuple[Change, ...]:
+    """What changed in the events since a git revision, breaking changes first. NotFound, Invalid: the revision."""
+    description = project.description
+    before = at_revision(project.folder, revision)
+    return compare(before, description.spec, versions=versions_of(project), places=description.places)
+
+
+def quarantine(project: Project, event: str, *, limit: int = 20) -> Quarantine:
+    """What was refused and is still open, `limit` rows of it. NotFound for an unknown event, or before `apply`."""
+    return Quarantine(groups=quarantined.summary(project, event), rows=quarantined.quarantine(project, event, limit=limit))

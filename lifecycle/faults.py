@@ -1,0 +1,55 @@
+"""`im.stack.fault`: what goes wrong in a running stack on purpose. add, list, clear."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..errors import Invalid
+from . import stack
+
+if TYPE_CHECKING:
+    from ..localstack.faults import Fault
+
+__all__ = ["add", "clear", "list"]
+
+
+class Cleared(msgspec.Struct, frozen=True, kw_only=True):
+    cleared: int | str  # a fault's number, or "all"
+
+
+def add(
+    kind: str,
+    *,
+    service: str | None = None,
+    operation: str | None = None,
+    name: str | None = None,
+    times: int | None = 1,
+    seconds: float = 1.0,
+    code: str | None = None,
+    url: str | None = None,
+) -> Fault:
+    """Let something go wrong. `times` None: until it is cleared; an SDK's retries count. `url`: which stack (default: as `isthmus stack`).
+
+    Invalid: no such fault, service or operation, or a number out of bounds. NotFound: no stack answers.
+    """
+    from ..localstack.faults import KINDS
+
+    if kind not in KINDS:
+        raise Invalid(f"{kind} is not a fault", remedy=f"there are {', '.join(KINDS)}")
+    return stack.asked(
+        url,
+        lambda running: running.fault(kind=kind, service=service, operation=operation, name=name, times=times, seconds=seconds, code=code),
+    )
+
+
+def list(*, url: str | None = None) -> tuple[Fault, ...]:  # noqa: A001  the command's name
+    """The faults that are still to come. NotFound: no stack answers."""
+    return stack.asked(url, lambda running: running.faults())
+
+
+def clear(number: int | None = None, *, url: str | None = None) -> Cleared:
+    """Take one fault back, or all. NotFound: no stack answers."""
+    stack.asked(url, lambda running: running.clear_faults(number))
+    return Cleared(cleared=number or "all")

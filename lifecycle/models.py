@@ -1,0 +1,51 @@
+"""`im.models`: what `isthmus models` does. list, promote, replay, graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from ..experiments.version_replay import replay_version
+from ..pipelines import lineage
+from ..pipelines.models import promote, versions
+from ..runtime import Project
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..experiments.version_replay import VersionReplay
+    from ..pipelines.port import ModelVersion
+    from ..project.specs import Description
+
+__all__ = ["graph", "list", "promote", "replay"]
+Form = Literal["text", "mermaid", "dot"]
+
+
+class Graph(msgspec.Struct, frozen=True, kw_only=True):
+    format: Form
+    graph: str
+
+    def __str__(self) -> str:
+        return self.graph
+
+
+def list(project: Project) -> tuple[ModelVersion, ...]:  # noqa: A001  the command's name
+    """Every version of the project's registered models."""
+    return tuple(versions(project))
+
+
+def replay(
+    project: Project, version: str, *, endpoint: str | None = None, since: datetime | None = None, until: datetime | None = None
+) -> VersionReplay:
+    """What a version (`ranker@3`) would have earned in place of what an endpoint served, from its logged answers.
+
+    Times are aware, UTC; the default is the 28 days up to now. NotFound, Invalid, Refused: see `version_replay`.
+    """
+    return replay_version(project, version, endpoint=endpoint, since=since, until=until)
+
+
+def graph(project: Project | Description, *, form: Form = "text") -> Graph:
+    """What is made of what: events, objectives, views, models, endpoints. Invalid: another form."""
+    description = project.description if isinstance(project, Project) else project
+    return Graph(format=form, graph=lineage.graph(description, form=form))

@@ -1,0 +1,59 @@
+"""`im.runs`: what `isthmus runs` does. list, show, compare, tag, note, cancel, why_rerun, log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..errors import NotFound
+from ..pipelines import notes, watch
+from ..pipelines.compare import compare
+from ..pipelines.notes import note, tag
+from ..pipelines.run_list import Listed, list_runs
+from ..pipelines.runs import get_run
+from ..pipelines.why import why_rerun
+
+if TYPE_CHECKING:
+    from ..pipelines.port import RunState
+    from ..runtime import Project
+
+__all__ = ["cancel", "compare", "list", "log", "note", "show", "tag", "why_rerun"]
+
+
+class StepLog(msgspec.Struct, frozen=True, kw_only=True):
+    run: str
+    step: str
+    log: str
+
+
+def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> tuple[Listed, ...]:  # noqa: A001  the command's name
+    """Training runs that ended, oldest first. `sort`: a figure, best first. `where`: FIELD=VALUE, all of which must hold.
+
+    Invalid: an unknown figure or field.
+    """
+    return list_runs(project, sort=sort, where=where)
+
+
+def show(project: Project, run: str) -> Listed | RunState:
+    """A run's record and what people say of it; of a run without a record (it runs, or was stopped) its state. NotFound."""
+    try:
+        return Listed(run=get_run(project, run), notes=notes.read(project.target.blobs, run))
+    except NotFound as missing:
+        try:
+            return watch.observe(project, run)
+        except NotFound:
+            raise missing from None
+
+
+def cancel(project: Project, run: str) -> RunState:
+    """Ask a run to stop, and its state afterwards. One that has ended is left as it is. NotFound."""
+    if watch.observe(project, run).phase in ("running", "cancelling"):
+        watch.cancel(project, run)
+    return watch.observe(project, run)
+
+
+def log(project: Project, run: str, step: str) -> StepLog:
+    """What a run's step printed. NotFound: the run, or the step."""
+    return StepLog(run=run, step=step, log=watch.log(project, run, step))

@@ -1,0 +1,140 @@
+"""`im.stack`: what `isthmus stack` does. up, run, down, status, coverage, policy, and fault.add, fault.list, fault.clear."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from ..errors import Invalid, NotFound, Unavailable
+from ..project.names import did_you_mean
+from . import faults as fault
+from . import offline
+
+if TYPE_CHECKING:
+    from ..localstack.aws.coverage import Covered as CoveredAws
+    from ..localstack.client import Stack
+    from ..localstack.gcp.coverage import Covered as CoveredGcp
+    from ..localstack.run import Ready, RunningStack
+    from ..target import Offline
+
+__all__ = ["coverage", "down", "fault", "policy", "run", "status", "up"]
+_Answer = TypeVar("_Answer")
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    stopped: bool  # False: no stack of this project ran
+    ended: str | None  # how one that did not run any more had ended
+
+
+def up(cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any) -> RunningStack:
+    """Start a cloud's stack (`port` 0: a free one); it ends with this process, at `stop()`, or at the end of a `with`.
+
+    `images`: container image -> the command that it is here, beside the project's own. `options` as `localstack.run.start` has them:
+    clock, query_memory, any_key, moto_answers, home, allow_hosts. NotFound, Invalid, MissingDependency; Unavailable: it did not start.
+    """
+    from ..localstack.run import StackFailed, start
+
+    stack = _stack_of(cloud)
+    title = _without_others(stack, options)
+    commands = {**offline.images(Path.cwd(), stack), **(images or {})}
+    try:
+        return start(cloud, images=commands, port=port, loud=True, **options)
+    except StackFailed as error:
+        where = f" on port {port}" if port else ""
+        remedy = "its own words are above" + ("; --port 0 takes any free port" if port else "")
+        raise Unavailable(f"the offline {title} did not start{where}", remedy=remedy) from error
+
+
+def run(cloud: str, words: Sequence[str], **options: Any) -> int:
+    """Run a command with a stack of its own (`options` as `up` has them), and give its exit code; 128 and the number of a signal.
+
+    Invalid: the command cannot be run.
+    """
+    from ..localstack.run import environment_for
+
+    with up(cloud, **options) as running:
+        try:
+            code = subprocess.run(words, env=environment_for(running.url, cloud=cloud), check=False).returncode
+        except OSError as error:
+            raise Invalid(f"{words[0]} cannot be run: {error.strerror}", remedy=f"isthmus stack run {cloud} -- python train.py") from error
+    return code if code >= 0 else 128 - code
+
+
+def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
+    """Stop the stacks that `--offline` started for the project in a folder (default: the working one). `forget`: remove what they held."""
+    place = folder or Path.cwd()
+    news = None if forget else offline.told(place)
+    return Ended(stopped=offline.stop(place, forget=forget), ended=news)
+
+
+def status(folder: Path | None = None) -> dict[str, Ready]:
+    """By cloud the stacks that `--offline` started for the project in a folder (default: the working one) and that run."""
+    return offline.running(folder or Path.cwd())
+
+
+def coverage(cloud: str, *, service: str | None = None) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
+    """By operation: executes, stores only, not there. NotFound: the cloud, or the service."""
+    _stack_of(cloud)
+    covered = import_module(f"...localstack.{cloud}.coverage", __name__)
+    if service is not None and service not in covered.FAMILIES:
+        raise NotFound(f"there is no {service} in the list", remedy=f"it has {', '.join(covered.FAMILIES)}")
+    operations: Sequence[CoveredAws] | Sequence[CoveredGcp] = covered.coverage(service)
+    return operations
+
+
+def policy(*, url: str | None = None) -> dict[str, Any]:
+    """The least rights for what a running stack was asked since its last reset, in the cloud's own form. NotFound: no stack answers."""
+    return asked(url, lambda stack: stack.policy())
+
+
+def asked(url: str | None, ask: Callable[[Stack], _Answer]) -> _Answer:
+    """Ask the running stack; its refusals are Invalid, its absence NotFound."""
+    from ..localstack.client import Stack
+
+    places = _places(url)
+    for where in places:
+        try:
+            return ask(Stack(where))
+        except OSError:
+            continue
+        except ValueError as error:
+            raise Invalid(f"{where} does not take that: {error}") from None
+    raise NotFound(f"no stack answers at {' or '.join(places)}", remedy="start one with `isthmus stack up aws|gcp`, or say --url")
+
+
+def _places(url: str | None) -> tuple[str, ...]:
+    """Where the stack may be that was meant: as the caller says, or the environment; the project's own; where `up` starts one."""
+    from ..localstack.run import CLOUDS, environment_of
+
+    if url:
+        return (url,)
+    named = (os.environ.get(variable) for cloud in offline.clouds().values() for variable in cloud.variables)
+    if first := next(filter(None, named), None):
+        return (first,)
+    return offline.running_urls(Path.cwd()) or tuple(f"http://127.0.0.1:{environment_of(cloud).PORT}" for cloud in CLOUDS)
+
+
+def _stack_of(cloud: str) -> Offline:
+    """NotFound; Unsupported, MissingDependency: it cannot be started here."""
+    known = offline.clouds()
+    if cloud not in known:
+        raise NotFound(f"there is no offline stack of {cloud}", remedy=did_you_mean(cloud, tuple(known), has="there is"))
+    offline.check(known[cloud])
+    return known[cloud]
+
+
+def _without_others(cloud: Offline, options: dict[str, Any]) -> str:
+    """Leave out what this cloud has no option for; its title. Invalid where one was asked for."""
+    from ..localstack.run import environment_of
+
+    own = environment_of(cloud.cloud)
+    for name, option in (("any_key", "--open"), ("moto_answers", "--moto-answers"), ("home", "--home")):
+        if options.get(name) and name not in own.OPTIONS:
+            raise Invalid(f"the offline {own.TITLE} has no {option}", remedy="leave it out")
+    return own.TITLE

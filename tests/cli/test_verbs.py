@@ -1,0 +1,44 @@
+"""Every command has a verb of its name: `isthmus runs show` is `im.runs.show`."""
+
+import inspect
+from operator import attrgetter
+from pathlib import Path
+
+import pytest
+
+import isthmus
+from isthmus.cli.examples import EXAMPLES
+
+# command -> the verb, where Python's name is another
+OTHERWISE = {
+    "compile": "compile_run",  # `compile` is Python's own
+    "import": "adopt",  # a word of Python's
+    "gateway": "Gateway",
+    "endpoints serve": "Gateway",  # short for `gateway`
+}
+PROGRAMS = {"completion", "ui"}  # for a shell and for a browser: there is nothing to return
+COMMANDS = sorted(EXAMPLES.keys() - PROGRAMS)  # test_command_line.py holds that every command stands there
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_a_public_verb_that_says_its_types(command):
+    verb = attrgetter(OTHERWISE.get(command) or command.replace(" ", ".").replace("-", "_"))(isthmus)
+    signature = inspect.signature(verb.__init__ if inspect.isclass(verb) else verb)
+    assert signature.return_annotation is not inspect.Signature.empty
+    untyped = [name for name, one in signature.parameters.items() if name != "self" and one.annotation is inspect.Parameter.empty]
+    assert untyped == []
+    assert verb.__doc__
+
+
+@pytest.mark.parametrize("room", ["events", "endpoints"])
+def test_no_module_of_a_room_takes_the_place_of_a_verb(room):
+    """Python sets a package's attribute when it loads a module of that name."""
+    verbs = {command.split()[1] for command in COMMANDS if command.split()[0] == room} - {"serve"}
+    folder = Path(getattr(isthmus, room).__file__).parent
+    assert [name for name in sorted(verbs) if (folder / name).exists() or (folder / f"{name}.py").exists()] == []
+
+
+@pytest.mark.parametrize("room", ["events", "endpoints"])
+def test_a_room_has_no_other_name(room):
+    with pytest.raises(AttributeError, match=f"module 'isthmus.{room}' has no attribute 'nothing'"):
+        attrgetter(f"{room}.nothing")(isthmus)
