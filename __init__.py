@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.experiments import experiment as experiment
     from isthmus.experiments.monitors import monitor as monitor
     from isthmus.feature_store.materialize import materialize as materialize
+    from isthmus.feature_store.query import query as query
     from isthmus.feature_store.training_set import training_set as training_set
     from isthmus.lifecycle import features as features
     from isthmus.lifecycle import models as models
@@ -58,6 +59,7 @@ _WHERE = {
     "ingest": "isthmus.events.ingest",
     "emit": "isthmus.events.emit",
     "materialize": "isthmus.feature_store.materialize",
+    "query": "isthmus.feature_store.query",
     "training_set": "isthmus.feature_store.training_set",
     "train": "isthmus.pipelines.training",
     "compile_run": "isthmus.pipelines.compiling",

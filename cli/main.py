@@ -35,6 +35,7 @@ GROUPS = {
         "ingest": ("events", "ingest", "Validate and store events."),
         "materialize": ("features", "materialize", "Compute feature views and put them online."),
         "features": ("features", "features", "Read online features, check for skew and leaks."),
+        "query": ("query", "query", "Read any table or view with SQL."),
     },
     "Train": {
         "train": ("training", "train", "Train, evaluate, gate and register models."),

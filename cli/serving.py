@@ -106,7 +106,7 @@ def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str,
     from ..endpoints.verbs import invoke as ask
 
     asked = _request(request)
-    sent = dict(map(_parameter, parameters))
+    sent = dict(map(parameter, parameters))
     with console.open() as project:
         console.result(ask(project, endpoint, asked, parameters=sent))
 
@@ -137,7 +137,7 @@ def explain(console: Console, endpoint: str, request: str) -> None:
         console.result(ask(project, endpoint, asked))
 
 
-def _parameter(text: str) -> tuple[str, object]:
+def parameter(text: str) -> tuple[str, object]:
     name, _, value = text.partition("=")
     try:
         parsed: object = json.loads(value)

@@ -24,6 +24,7 @@ READS = {
     "features check": ["features", "check"],
     "features skew": ["features", "skew"],
     "features leaks": ["features", "leaks", "models/history.yaml"],
+    "query": ["query", "SELECT item_id FROM events_impression WHERE item_id = $item", "--param", "item=1", "--limit", "99"],
     "runs list": ["runs", "list"],
     "runs show": ["runs", "show", "r1"],
     "runs compare": ["runs", "compare", "r1", "r1"],
@@ -112,6 +113,17 @@ def test_the_json_has_what_the_text_has(served):
     assert [row["item_impressions_7d"] is None for row in got["rows"]] == [False, True]
     answer = isthmus(served, "endpoints", "invoke", "home", ASK, "--json").json
     assert len(answer["items"]) == len(answer["propensities"]) == 2
+
+
+def test_a_query_says_its_rows_and_that_there_are_more(served):
+    sql = "SELECT event_id, event_timestamp FROM events_click ORDER BY event_timestamp, event_id"
+    said = isthmus(served, "query", sql, "--limit", "2", "--json")
+    first, second = said.json
+    assert first["event_timestamp"] <= second["event_timestamp"]
+    assert said.err == "more than 2 rows: --limit shows more of them\n"
+    text = isthmus(served, "query", sql, "--limit", "2").out.splitlines()
+    assert text[0].split() == ["event_id", "event_timestamp"]
+    assert [line.split()[0] for line in text[1:]] == [first["event_id"], second["event_id"]]
 
 
 def test_training_says_a_list_of_runs(shop):
