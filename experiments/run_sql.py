@@ -180,7 +180,7 @@ class _Measure(msgspec.Struct, frozen=True):
         return f"{self._counted(self.name)} AS {self.name}, {before} AS {self.name}_0"
 
     def _narrow(self, total: str) -> str:
-        """DuckDB adds whole numbers to 128 bits: to carry and multiply those is a fifth of the query."""
+        """DuckDB adds whole numbers to 128 bits: to carry and multiply those is a seventh of the query."""
         return f"CAST({total} AS BIGINT)" if self.total.attribute is None else total
 
     def _counted(self, total: str) -> str:

@@ -73,11 +73,16 @@ def _identifier(node: exp.Expr) -> Iterator[Trouble]:
         yield f'the name "{node.name}"', "names are letters, digits and _ on every target; rename it where it comes from"
 
 
+_ENGINES_OWN = ("duckdb_", "sqlite_", "pragma_")  # views that DuckDB finds without a schema
+
+
 def _table(node: exp.Expr) -> Iterator[Trouble]:
     if not isinstance(node.this, exp.Identifier):
         yield f"{node.this.sql(dialect='duckdb')} as a relation", "read from events, objectives and tables of project.yaml"
     elif not NAME.fullmatch(node.this.name):
         yield f"the file {node.this.name!r} as a relation", "declare it under `tables` in project.yaml and use its name"
+    elif node.this.name.lower().startswith(_ENGINES_OWN):
+        yield f"{node.this.name} as a relation", "it is the laptop's engine's own; no cloud has it"
 
 
 def _placeholder(node: exp.Expr) -> Iterator[Trouble]:
