@@ -91,7 +91,7 @@ REFUSED = {  # text -> a part of what must be named
     "SELECT * FROM 'data/x.parquet'": "the file 'data/x.parquet'",
     "SELECT * FROM read_csv('x')": "READ_CSV('x')",
     "SELECT a FROM main.t": "schema",
-    "SELECT sql FROM sqlite_master": "engine's own",
+    "SELECT sql FROM sqlite_master": "sqlite_master",
     "SELECT a FROM t TABLESAMPLE 10%": "TABLESAMPLE",
     "WITH RECURSIVE x AS (SELECT 1) SELECT * FROM x": "WITH RECURSIVE",
     "SELECT a FROM t LIMIT $n": "LIMIT",
