@@ -112,6 +112,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     ranges: Ranges = ()
     ships: str = ""
     weights: dict[str, float]
+    interleave: tuple[str, str] | None = None  # the two variants whose orders are made one
     holdout: Decimal
     aims: bool
     owner: str = ""  # of the endpoint's traffic, where the run aims
@@ -135,7 +136,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         since = f"{' since' if self.state == 'running' else '   started'} {self.started:%Y-%m-%d %H:%M} UTC"
         lines = [f"{self.target:<7} {self.run}   {state}{since}{share}   config {self.config}"]
         arms = (f"{name} {weight:g} %{self._units(name)}" for name, weight in self.weights.items())
-        lines.append(f"  arms    {'   '.join(arms)}" + (f"   holdout {shown(self.holdout)} %" if self.holdout else ""))
+        both = f"   {' with '.join(self.interleave)}" if self.interleave else ""
+        lines.append(f"  arms    {'   '.join(arms)}{both}" + (f"   holdout {shown(self.holdout)} %" if self.holdout else ""))
         if self.seen is not None:
             lines.append(f"  log     units up to config {self.seen}")
         if self.owner:

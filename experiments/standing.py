@@ -60,6 +60,7 @@ def _status(project: Project, live: Live, run: LiveRun | None, last: Change | No
         ranges=run.ranges if run else (),
         ships=run.ships if run else "",
         weights=runs.weights(experiment),
+        interleave=experiment.interleave,
         holdout=experiment.holdout,
         aims=frozen.aims,
         owner=_owner(project, layer.endpoint) if run and frozen.aims else "",

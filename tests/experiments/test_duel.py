@@ -126,7 +126,9 @@ def test_the_console_shows_stored_results_the_run_and_its_page(duel):
     results(duel.project, "order_duel")
     told = command(duel.folder, "experiment", "results", "order_duel", "--last", "--json").json
     assert (told["interleaved"], told["conclusion"]["of"]) == (True, "challenger")
-    assert status(duel.project, "order_duel").units == {"interleaved": VISITORS}
+    standing = status(duel.project, "order_duel")
+    assert standing.units == {"interleaved": VISITORS}
+    assert f"  arms    interleaved 100 % ({VISITORS:,} units)   champion with challenger" in str(standing)
     line = next(line for line in listed(duel.project) if line.run == "order_duel.1")
     assert (line.units, line.verdict) == (VISITORS, "prefers challenger")
     page = run_report.report(duel.project, "order_duel").read_text()
