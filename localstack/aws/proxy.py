@@ -53,7 +53,7 @@ class Proxy:
         threading.Thread(target=_run, args=(loop,), name="proxy", daemon=True).start()
         serving = loop.create_server(lambda: _Connect(loop, self._stack, authority), _HOST, 0)
         server = asyncio.run_coroutine_threadsafe(serving, loop).result()
-        self._close = partial(loop.call_soon_threadsafe, _stop, loop, server)
+        self._close = lambda: loop.call_soon_threadsafe(_stop, loop, server)
         url = f"http://{_HOST}:{server.sockets[0].getsockname()[1]}"
         return {DOOR: url, "HTTPS_PROXY": url, "https_proxy": url, "AWS_CA_BUNDLE": str(authority.bundle)}
 
