@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from . import paging
 from .registry import AwsError, Context, handles
 
 _MOST = 50  # tags a resource
@@ -61,9 +62,8 @@ def add_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("sagemaker", "ListTags")
 def list_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     every = _listed(of(ctx, params["ResourceArn"]))
-    start = int(params.get("NextToken") or 0)
-    size = params.get("MaxResults", _MOST)
-    return {"Tags": every[start : start + size], **({"NextToken": str(start + size)} if start + size < len(every) else {})}
+    page, more = paging.page(every, params, _MOST, AwsError("ValidationException", "Invalid pagination token."))
+    return {"Tags": page, **more}
 
 
 @handles("sagemaker", "DeleteTags")

@@ -5,6 +5,7 @@ import socket
 from datetime import UTC, datetime
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -106,3 +107,23 @@ def _all(connection):
     while chunk := connection.recv(1 << 16):
         answer += chunk
     return answer
+
+
+@pytest.mark.parametrize("token", ["abc", "-1", "1" * 5_000, "\N{ARABIC-INDIC DIGIT ONE}"])
+@pytest.mark.parametrize(
+    ("service", "operation", "more", "code"),
+    [
+        ("athena", "list_databases", {"CatalogName": "AwsDataCatalog"}, "InvalidRequestException"),
+        ("athena", "list_data_catalogs", {}, "InvalidRequestException"),
+        ("athena", "list_query_executions", {}, "InvalidRequestException"),
+        ("athena", "list_prepared_statements", {"WorkGroup": "primary"}, "InvalidRequestException"),
+        ("sagemaker", "list_feature_groups", {}, "ValidationException"),
+        ("sagemaker", "list_training_jobs", {}, "ValidationException"),
+        ("sagemaker", "list_endpoints", {}, "ValidationException"),
+    ],
+)
+def test_a_token_that_no_answer_had_is_refused(aws, token, service, operation, more, code):
+    client = aws(service)
+    with pytest.raises(ClientError) as refusal:
+        getattr(client, operation)(NextToken=token, **more)
+    assert refusal.value.response["Error"]["Code"] == code

@@ -6,6 +6,7 @@ from typing import Any
 
 from moto.athena.models import athena_backends
 
+from .. import paging
 from ..hive.catalog import CATALOG
 from ..registry import AwsError, Context, handles
 
@@ -61,9 +62,8 @@ def get_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("athena", "ListDataCatalogs", executes=False)
 def list_data_catalogs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     kinds = {_OWN: "GLUE"} | {found.name: found.type for found in list(_backend(ctx).data_catalogs.values())}
-    names, start, size = sorted(kinds), int(params.get("NextToken") or 0), params.get("MaxResults", 50)
-    more = {"NextToken": str(start + size)} if start + size < len(names) else {}
-    return {"DataCatalogsSummary": [{"CatalogName": name, "Type": kinds[name]} for name in names[start : start + size]], **more}
+    page, more = paging.page(sorted(kinds), params, 50, refused("The NextToken is not valid."))
+    return {"DataCatalogsSummary": [{"CatalogName": name, "Type": kinds[name]} for name in page], **more}
 
 
 @handles("athena", "UpdateDataCatalog", executes=False)

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from .. import objects
+from .. import objects, paging
 from ..hive.catalog import CATALOG
 from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
@@ -237,10 +237,11 @@ def get_query_results(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     size = params.get("MaxResults", 1000)
     if not 1 <= size <= 1000:
         raise refused("MaxResults is more than maximum allowed length 1000.")
+    start = paging.start(params, refused("The NextToken is not valid."))
     if params.get("QueryResultType") == "DATA_MANIFEST":
-        rows, more = results.page([[uri] for uri in done.manifest or ()], None, int(params.get("NextToken") or 0), size)
+        rows, more = results.page([[uri] for uri in done.manifest or ()], None, start, size)
     else:
-        rows, more = results.page(done.rows, done.header, int(params.get("NextToken") or 0), size)
+        rows, more = results.page(done.rows, done.header, start, size)
     answer: dict[str, Any] = {
         "ResultSet": {"Rows": rows, "ResultSetMetadata": {"ColumnInfo": done.columns}},
         "UpdateCount": done.update_count or 0,
@@ -258,5 +259,5 @@ def stop_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 def list_query_executions(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     workgroup = params.get("WorkGroup", "primary")
     ids = [e.asked.id for e in reversed(list(ctx.store(Executions).by_id.values())) if e.workgroup == workgroup]
-    start, size = int(params.get("NextToken") or 0), params.get("MaxResults", 50)
-    return {"QueryExecutionIds": ids[start : start + size], **({"NextToken": str(start + size)} if start + size < len(ids) else {})}
+    page, more = paging.page(ids, params, 50, refused("The NextToken is not valid."))
+    return {"QueryExecutionIds": page, **more}

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.athena.models import athena_backends
 
+from .. import paging
 from ..hive.catalog import Catalog
 from ..hive.errors import NotRun, QueryFailed
 from ..registry import AwsError, Context, handles
@@ -147,5 +148,5 @@ def _column(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _page(key: str, found: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
-    start, size = int(params.get("NextToken") or 0), params.get("MaxResults", 50)
-    return {key: found[start : start + size], **({"NextToken": str(start + size)} if start + size < len(found) else {})}
+    page, more = paging.page(found, params, 50, refused("The NextToken is not valid."))
+    return {key: page, **more}

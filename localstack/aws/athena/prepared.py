@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from .. import paging
 from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
 from .catalogs import refused
@@ -115,9 +116,8 @@ def batch_get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[s
 @handles("athena", "ListPreparedStatements")
 def list_prepared_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     found = sorted((p for p in list(ctx.store(AllPrepared).by_name.values()) if p.workgroup == params["WorkGroup"]), key=lambda p: p.name)
-    start, size = int(params.get("NextToken") or 0), params.get("MaxResults", 50)
-    more = {"NextToken": str(start + size)} if start + size < len(found) else {}
-    return {"PreparedStatements": [{"StatementName": p.name, "LastModifiedTime": p.modified} for p in found[start : start + size]], **more}
+    page, more = paging.page(found, params, 50, refused("The NextToken is not valid."))
+    return {"PreparedStatements": [{"StatementName": p.name, "LastModifiedTime": p.modified} for p in page], **more}
 
 
 @handles("athena", "DeletePreparedStatement")

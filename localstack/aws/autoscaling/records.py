@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from .. import paging
 from ..registry import AwsError, Context
 
 T = TypeVar("T")
 SERVICE, NAMESPACE, DIMENSION = "application-autoscaling", "sagemaker", "sagemaker:variant:DesiredInstanceCount"
 _RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
-_PAGE, _LONGEST = 50, 9  # things; digits of a token
+_PAGE = 50  # things
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,12 +99,9 @@ def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
 
 def page(things: list[T], params: dict[str, Any], key: str, shown: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
     """What a Describe answers of them."""
-    token, size = params.get("NextToken") or "0", min(params.get("MaxResults") or _PAGE, _PAGE)
-    if not token.isdecimal() or len(token) > _LONGEST:
-        raise AwsError("InvalidNextTokenException", "The next token is not valid.")
-    start = int(token)
-    more = {"NextToken": str(start + size)} if start + size < len(things) else {}
-    return {key: [shown(thing) for thing in things[start : start + size]], **more}
+    asked = params | {"MaxResults": min(params.get("MaxResults") or _PAGE, _PAGE)}
+    part, more = paging.page(things, asked, _PAGE, AwsError("InvalidNextTokenException", "The next token is not valid."))
+    return {key: [shown(thing) for thing in part], **more}
 
 
 def common(resource: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import paging
 from ..registry import Context
 from .checks import refused
 
@@ -22,9 +23,6 @@ def page(ctx: Context, rows: list[dict[str, Any]], params: dict[str, Any], name:
         rows = [row for row in rows if row["EndpointStatus"] == params["StatusEquals"]]
     column = {"Name": name, "Status": "EndpointStatus"}.get(params.get("SortBy", ""), "CreationTime")
     rows = sorted(rows, key=lambda row: row[column], reverse=params.get("SortOrder", "Descending") == "Descending")
-    token = params.get("NextToken") or "0"
-    if not token.isdigit():
-        raise refused("Invalid pagination token.")
-    start, size = int(token), params.get("MaxResults") or (100 if ctx.moto_answers else 10)  # 100: moto's; 10: the service's
-    more = {"NextToken": str(start + size)} if start + size < len(rows) else {}
-    return rows[start : start + size], more
+    size = 100 if ctx.moto_answers else 10  # moto's, the service's
+    part, more = paging.page(rows, params, size, refused("Invalid pagination token."))
+    return list(part), more

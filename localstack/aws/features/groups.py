@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .. import tags
+from .. import paging, tags
 from ..registry import AwsError, Context, handles
 from . import offline
 from .store import Group, Groups
@@ -114,9 +114,8 @@ def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     groups.sort(key=key.get(params.get("SortBy", "CreationTime"), lambda g: (g.created, g.name)))
     if params.get("SortOrder", "Descending") == "Descending":
         groups.reverse()
-    start, size = int(params.get("NextToken") or 0), params.get("MaxResults", 10)
-    page = groups[start : start + size]
-    answer: dict[str, Any] = {
+    page, more = paging.page(groups, params, 10, AwsError("ValidationException", "Invalid pagination token."))
+    return {
         "FeatureGroupSummaries": [
             {
                 "FeatureGroupName": group.name,
@@ -126,11 +125,9 @@ def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
                 **({"OfflineStoreStatus": {"Status": "Active"}} if group.offline is not None else {}),
             }
             for group in page
-        ]
+        ],
+        **more,
     }
-    if start + size < len(groups):
-        answer["NextToken"] = str(start + size)
-    return answer
 
 
 def _listed(group: Group, params: dict[str, Any]) -> bool:

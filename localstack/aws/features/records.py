@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from .. import paging
 from ..registry import AwsError, Context, handles
 from . import offline
 from .groups import find
@@ -104,9 +105,8 @@ def list_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     online = _online(group)
     soft = params.get("IncludeSoftDeletedRecords", False)
     keys = [key for key in sorted(online) if (soft and online[key].deleted) or _served(ctx, group, key) is not None]
-    start, size = int(params.get("NextToken") or 0), params.get("MaxResults", 100)
-    more = {"NextToken": str(start + size)} if start + size < len(keys) else {}
-    return {"RecordIdentifiers": keys[start : start + size], **more}
+    page, more = paging.page(keys, params, 100, refused("The NextToken is not valid."))
+    return {"RecordIdentifiers": page, **more}
 
 
 @handles(_SERVICE, "DeleteRecord")

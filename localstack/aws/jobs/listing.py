@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from .. import paging
 from ..registry import AwsError, Context
 from .record import ENDED, Job, Jobs, Kind
 
@@ -74,12 +75,8 @@ def _with_status(jobs: list[Job], params: dict[str, Any]) -> list[Job]:
 
 def cut(items: list[Any], params: dict[str, Any], most: int = 100) -> tuple[list[Any], dict[str, str]]:
     """One page. The token is the place of the next item."""
-    token = params.get("NextToken")
-    if token is not None and not str(token).isdigit():
-        raise AwsError("ValidationException", 'Invalid pagination token because "{0}".')
-    begin = int(token or 0)
-    end = begin + (params.get("MaxResults") or most)
-    return items[begin:end], {"NextToken": str(end)} if end < len(items) else {}
+    part, more = paging.page(items, params, most, AwsError("ValidationException", 'Invalid pagination token because "{0}".'))
+    return list(part), more
 
 
 def one_container(kind: str, resources: dict[str, Any]) -> None:
