@@ -94,4 +94,4 @@ if not TYPE_CHECKING:  # a checker that saw this `__getattr__` would believe eve
 
         freezegun reads every name of every module while time stands still: what it loaded then would load pandas, which dies of it.
         """
-        return [name for name in __all__ if hasattr(sys, "ps1") or _WHERE[name] in sys.modules]
+        return [name for name in __all__ if hasattr(sys, "ps1") or name in vars(sys.modules.get(_WHERE[name], object))]

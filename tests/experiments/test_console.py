@@ -93,7 +93,7 @@ def test_a_close_says_what_it_would_do_and_what_it_did(desk, tmp_path):
 )
 def test_a_stop_without_a_reason_and_a_share_that_is_no_number_are_refused(desk, tmp_path, words, says):
     refused = at_console(tmp_path, *words, ok=False)
-    assert (refused.code, says in refused.err) == (1, True)
+    assert (refused.code, says in refused.err) == (64, True)
 
 
 def test_an_unknown_name_has_a_remedy(desk, tmp_path):

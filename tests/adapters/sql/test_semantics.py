@@ -25,8 +25,8 @@ CREATE MACRO timestamp_sub(t, span) AS t - span;
 
 ROWS = {"item_profile": 80, "arms_by_row": 14, "arms_by_unit": 21}  # an item; an arm and day; the same, and days of units in both arms
 CELLS = {"run_cells": 2 * (7 + 6 + 5), "run_segments": 3 * 2 * (7 + 6 + 5), "endpoint_units": 7}  # values, arms, the days from each first
-# read tables that the example lacks: test_monitor_queries.py and tests/experiments judge them
-OF_MONITORS = {"monitor_units", "monitor_items", "monitor_item_keys", "monitor_trained", "run_spread", "run_satisfied"}
+# read tables and columns that the example lacks: test_monitor_queries.py and tests/experiments (test_wins.py, a duel's) judge them
+ELSEWHERE = {"run_wins", "monitor_units", "monitor_items", "monitor_item_keys", "monitor_trained", "run_spread", "run_satisfied"}
 RUN = """
 CREATE TABLE impression_exposed AS SELECT event_id, CAST(item_id % 40 AS VARCHAR) AS unit, event_timestamp, dt FROM events_impression;
 CREATE TABLE events_purchase AS SELECT item_id % 40 AS visitor_id, position + 0.5 AS amount, event_timestamp, dt FROM events_impression
@@ -81,7 +81,7 @@ def database():
     return opened
 
 
-@pytest.mark.parametrize("name", [name for name in texts() if name not in OF_MONITORS])
+@pytest.mark.parametrize("name", [name for name in texts() if name not in ELSEWHERE])
 def test_both_renderings_give_the_neutral_texts_rows_on_the_example(database, name):
     neutral = rows(database, texts()[name])
     assert len(neutral) == (ROWS | CELLS).get(name, 20_000)

@@ -125,10 +125,10 @@ WITH units AS (
   SELECT
     id,
     day,
-    SUM(m0_y) AS m0_y,
-    SUM(m0_d) AS m0_d,
-    SUM(m1_y) AS m1_y,
-    SUM(m1_d) AS m1_d
+    CAST(SUM(m0_y) AS BIGINT) AS m0_y,
+    CAST(SUM(m0_d) AS BIGINT) AS m0_d,
+    CAST(SUM(m1_y) AS BIGINT) AS m1_y,
+    CAST(SUM(m1_d) AS BIGINT) AS m1_d
   FROM happened
   GROUP BY
     id,
@@ -137,13 +137,13 @@ WITH units AS (
   SELECT
     id,
     day,
-    SUM(m0_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS m0_y,
+    CAST(SUM(m0_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m0_y,
     m0_y AS m0_y_1,
-    SUM(m0_d) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS m0_d,
+    CAST(SUM(m0_d) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m0_d,
     m0_d AS m0_d_1,
-    SUM(m1_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS m1_y,
+    CAST(SUM(m1_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m1_y,
     m1_y AS m1_y_1,
-    SUM(m1_d) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS m1_d,
+    CAST(SUM(m1_d) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m1_d,
     m1_d AS m1_d_1
   FROM by_day
 ), steps AS (
@@ -176,15 +176,31 @@ SELECT
   day,
   SUM(isthmus_new) AS units,
   SUM(m0_y - m0_y_0) AS m0_y,
-  SUM(m0_y * m0_y - m0_y_0 * m0_y_0) AS m0_yy,
+  SUM((
+    m0_y - m0_y_0
+  ) * (
+    m0_y + m0_y_0
+  )) AS m0_yy,
   SUM(m0_d - m0_d_0) AS m0_d,
   SUM(m0_y * m0_d - m0_y_0 * m0_d_0) AS m0_yd,
-  SUM(m0_d * m0_d - m0_d_0 * m0_d_0) AS m0_dd,
+  SUM((
+    m0_d - m0_d_0
+  ) * (
+    m0_d + m0_d_0
+  )) AS m0_dd,
   SUM(m1_y - m1_y_0) AS m1_y,
-  SUM(m1_y * m1_y - m1_y_0 * m1_y_0) AS m1_yy,
+  SUM((
+    m1_y - m1_y_0
+  ) * (
+    m1_y + m1_y_0
+  )) AS m1_yy,
   SUM(m1_d - m1_d_0) AS m1_d,
   SUM(m1_y * m1_d - m1_y_0 * m1_d_0) AS m1_yd,
-  SUM(m1_d * m1_d - m1_d_0 * m1_d_0) AS m1_dd
+  SUM((
+    m1_d - m1_d_0
+  ) * (
+    m1_d + m1_d_0
+  )) AS m1_dd
 FROM steps
 GROUP BY
   arm,
