@@ -190,12 +190,19 @@ def watched(aws, **more):
     return name, metric
 
 
+def minute_begins(aws):
+    """Periods are whole minutes, and the stack's clock began at any second."""
+    now = aws.stack.now()
+    aws.stack.advance(61 - now.second)
+
+
 def state(aws, name):
     return aws.cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"]
 
 
 @promises("An alarm goes to ALARM when its metric breaches the threshold for its periods, and back to OK.", ALARM_GUIDE, clock="manual")
 def an_alarm_goes_off_and_back(aws):
+    minute_begins(aws)
     name, metric = watched(aws, TreatMissingData="notBreaching")
     put(aws, metric, 3.0)
     aws.stack.advance(70)
@@ -206,6 +213,7 @@ def an_alarm_goes_off_and_back(aws):
 
 @promises("An alarm without data is INSUFFICIENT_DATA unless TreatMissingData says otherwise.", ALARM_GUIDE, clock="manual")
 def missing_data_is_insufficient(aws):
+    minute_begins(aws)
     plain, _ = watched(aws)
     breaching, _ = watched(aws, TreatMissingData="breaching")
     aws.stack.advance(120)
@@ -214,6 +222,7 @@ def missing_data_is_insufficient(aws):
 
 @promises("With DatapointsToAlarm M of EvaluationPeriods N, M breaching points of N are enough.", ALARM_GUIDE, clock="manual")
 def m_of_n_points_are_enough(aws):
+    minute_begins(aws)
     name, metric = watched(aws, EvaluationPeriods=3, DatapointsToAlarm=2, TreatMissingData="notBreaching")
     put(aws, metric, 3.0)
     aws.stack.advance(70)
@@ -225,6 +234,7 @@ def m_of_n_points_are_enough(aws):
 
 @promises("SetAlarmState sets a state until the next evaluation.", cloudwatch("SetAlarmState"), clock="manual")
 def a_state_that_is_set_is_temporary(aws):
+    minute_begins(aws)
     name, _ = watched(aws, TreatMissingData="notBreaching")
     aws.cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
     assert state(aws, name) == "ALARM"
