@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.project.schema import schema as schema
     from isthmus.rollouts import rollout as rollout
     from isthmus.runtime import Project as Project
-    from isthmus.runtime import open as open  # noqa: A004  `isthmus.open` reads as it should
+    from isthmus.runtime import open as open
 
 _WHERE = {
     "open": "isthmus.runtime",

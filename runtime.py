@@ -105,7 +105,7 @@ def _holder(text: str) -> str:
     return f"isthmus {holder['command']} (process {holder['pid']}, since {holder['since']})"
 
 
-def open(  # noqa: A001  `isthmus.open` reads as it should
+def open(
     path: str | Path = "project.yaml",
     *,
     target: str | None = None,

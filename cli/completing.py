@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -39,14 +39,14 @@ class Name(click.types.StringParamType):
 
 
 def _keys(file: str, section: str, folder: Path) -> Iterable[str]:
-    import yaml
+    from ..project import yaml
 
     try:
-        top = yaml.load((folder / file).read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    except (OSError, ValueError, yaml.YAMLError):
+        top, _ = yaml.read((folder / file).read_text(encoding="utf-8"), file)
+    except (OSError, ValueError):  # not there, or not UTF-8
         return ()
-    names = top.get(section) if isinstance(top, Mapping) else None
-    return map(str, names) if isinstance(names, Mapping) else ()
+    names = top.entries.get(section) if isinstance(top, yaml.Mapping) else None
+    return names.entries if isinstance(names, yaml.Mapping) else ()
 
 
 def _targets(folder: Path) -> Iterable[str]:
@@ -89,9 +89,9 @@ _PARAMETERS = {
 }
 
 
-def completed(made: click.Command, *, group: str) -> None:
+def complete_names(click_command: click.Command, *, group: str) -> None:
     """Give a command's parameters the names that they take."""
-    for parameter in made.params:
+    for parameter in click_command.params:
         kind = "experiment" if (group, parameter.name) == ("experiment", "name") else _PARAMETERS.get(parameter.name or "")
         if kind and isinstance(parameter.type, click.types.StringParamType):
             parameter.type = Name(kind)

@@ -1,22 +1,18 @@
-"""How a command talks: text or JSON, progress, the next step; and how an error leaves."""
+"""How a command talks: text or JSON, progress, the next step; what every command has."""
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
-import tempfile
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
-from ..errors import DryRun, IsthmusError, LimitExceeded, OutcomeUnknown, ProjectError, Refused, Unavailable
+from ..errors import DryRun, IsthmusError, OutcomeUnknown, ProjectError, Refused, Unavailable
 
 if TYPE_CHECKING:
     from ..runtime import Project
@@ -182,22 +178,22 @@ class Console:
 
 
 def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
-    found: dict[str, object] = {"kind": type(error).__name__, "message": error.message, "remedy": remedy}
+    document: dict[str, object] = {"kind": type(error).__name__, "message": error.message, "remedy": remedy}
     if isinstance(error, ProjectError):
-        found["problems"] = error.problems
+        document["problems"] = error.problems
     if reports := getattr(error, "reports", None):  # of an ingest that stored the good ones
-        found["reports"] = reports
-    return found
+        document["reports"] = reports
+    return document
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> object:
     """What msgspec does not know: pages and pictures are told by their paths, pyarrow's tables by their rows."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)
     if type(value).__module__.startswith("pyarrow"):
-        return value.to_pylist()  # type: ignore[attr-defined]  # only a Table comes here
+        return value.to_pylist()
     raise TypeError(f"{type(value).__name__} cannot be said as JSON")
 
 
@@ -213,9 +209,9 @@ class Command(click.Command):
 
     def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
         if extra.get("resilient_parsing"):  # a shell asks what may come next
-            from .completing import completed
+            from .completing import complete_names
 
-            completed(self, group=parent.command_path.removeprefix("isthmus ") if parent else "")
+            complete_names(self, group=parent.command_path.removeprefix("isthmus ") if parent else "")
         return super().make_context(info_name, args, parent, **extra)
 
 
@@ -259,12 +255,12 @@ def command(
                 "--project",
                 "project_path",
                 envvar="ISTHMUS_PROJECT",
-                default="project.yaml",
+                default=PROJECT,
                 metavar="FILE",
                 help="Its file or folder. [default: ISTHMUS_PROJECT, else project.yaml here or in a folder above]",
             )(wrapped)
-        made: click.Command = click.command(**({"cls": Command} | settings))(wrapped)
-        return made
+        decorated: click.Command = click.command(**({"cls": Command} | settings))(wrapped)
+        return decorated
 
     return decorate
 
@@ -279,76 +275,10 @@ def project_file(path: str, *, above: bool) -> str:
     return str(next((folder / PROJECT for folder in Path.cwd().parents if (folder / PROJECT).is_file()), named))
 
 
-def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
-    """Run a command line; return its exit code. 0 done, 1 error, 130 stopped by Ctrl-C."""
-    try:
-        run()
-    except DryRun as stop:
-        console().stopped(stop)
-        return 0
-    except IsthmusError as error:
-        console().fail(error)
-        return 1
-    except (KeyboardInterrupt, click.Abort) as stop:
-        return _stopped(stop.__cause__ or stop)  # click raises its Abort from what it caught
-    except (click.ClickException, click.exceptions.Exit):  # a command line that is wrong: click says so
-        raise
-    except Exception as error:  # noqa: BLE001  nothing leaves as a traceback
-        if _is_stop(error):
-            return _stopped(error)
-        console().fail(_as_ours(error))
-        return 1
-    return 0
-
-
-def _is_stop(error: BaseException) -> bool:
-    """Ctrl-C as others hand it on: DuckDB in its own words, Python 3.11 as the cause of what stopped an import."""
-    words = isinstance(error, RuntimeError) and "Query interrupted" in str(error)
-    return words or isinstance(error.__cause__, KeyboardInterrupt)
-
-
-def _stopped(stop: BaseException) -> int:
-    notes = getattr(stop, "__notes__", ()) or ("Nothing is half-done: run the same command again to go on.",)
-    click.echo("\n".join(("\nstopped.", *notes)), err=True)
-    return 130
-
-
-def _as_ours(error: Exception) -> IsthmusError:
-    if isinstance(error, OSError):  # the system's own: a full disk, a folder that may not be written
-        return _of_system(error)
-    if isinstance(error, RecursionError):
-        return IsthmusError("something in the input is nested too deeply", remedy=f"flatten it; {_written_down(error)}")
-    words = str(error).strip().partition("\n")[0]
-    return IsthmusError(f"a mistake in Isthmus: {type(error).__name__}: {words}", remedy=_written_down(error))
-
-
-def _written_down(error: Exception) -> str:
-    """Where an error's traceback is now: in the project's own folder, or where the system puts what is temporary."""
-    text = "".join(traceback.format_exception(error))
-    own = Path(".isthmus")
-    for folder in (own, None) if own.is_dir() else (None,):
-        with suppress(OSError):
-            descriptor, path = tempfile.mkstemp(prefix="traceback-", suffix=".txt", dir=folder)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-            return f"the traceback is in {relative(path)}: please report it"
-    return f"the traceback cannot be written anywhere:\n{text}"
-
-
-def _of_system(error: OSError) -> IsthmusError:
-    full, denied = error.errno in {errno.ENOSPC, errno.EDQUOT}, error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
-    where = f" ({error.filename})" if error.filename else ""
-    remedy = "free some space and run the same command again: it goes on where it was" if full else None
-    if denied:
-        remedy = "make the folder writable for you, or copy the project to where you may write; status, validate and runs only read"
-    kind = LimitExceeded if full else IsthmusError
-    return kind(f"{'the disk is full' if full else error.strerror or error}{where}", remedy=remedy)
-
-
 def relative(path: str | Path) -> str:
     """A path as a person in this folder would type it."""
-    found = Path(str(path).removeprefix("file://"))
+    whole = Path(str(path).removeprefix("file://"))
     try:
-        return str(found.relative_to(Path.cwd()))
+        return str(whole.relative_to(Path.cwd()))
     except ValueError:
-        return str(found)
+        return str(whole)

@@ -11,7 +11,8 @@ import click
 
 from .. import pandas_later
 from ..errors import Invalid
-from .console import Console, guarded
+from .console import Console
+from .leaving import guarded
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -27,7 +27,7 @@ def looked() -> dict[str, str]:
 
 def _line(project: im.Project, name: str) -> str:
     try:
-        alarms = im.monitor.look(project, name).alarms
+        alarms = im.monitor.show(project, name).alarms
     except IsthmusError as error:
         return f"{FAILED}   {error}"
     return f"{ALARM}   {', '.join(f'{row.figure} {row.group} {row.of} {row.value:.3g}' for row in alarms)}" if alarms else "quiet"

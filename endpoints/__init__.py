@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .verbs import explain as explain
     from .verbs import invoke as invoke
-    from .verbs import list as list  # noqa: A004  the command's name
+    from .verbs import list as list
     from .verbs import logs as logs
     from .verbs import metrics as metrics
     from .verbs import service as service

@@ -29,7 +29,7 @@ class ServiceUnit(msgspec.Struct, frozen=True, kw_only=True):
     place: str
 
 
-def list(project: Project) -> Listing:  # noqa: A001  the command's name
+def list(project: Project) -> Listing:
     """Every endpoint of project.yaml: its state, variants and split; None where it is not there."""
     return listing(project)
 

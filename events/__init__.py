@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .verbs import diff as diff
-    from .verbs import list as list  # noqa: A004  the command's name
+    from .verbs import list as list
     from .verbs import quarantine as quarantine
     from .verbs import show as show
 else:

@@ -27,7 +27,7 @@ class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
     rows: pa.Table
 
 
-def list(project: Project | Description) -> tuple[EventEntry, ...]:  # noqa: A001  the command's name
+def list(project: Project | Description) -> tuple[EventEntry, ...]:
     """Every event of project.yaml, in its order."""
     return tuple(describe(project.spec, name) for name in project.spec.events)
 

@@ -27,7 +27,8 @@ from .audit import audit
 from .closing import close
 from .comparing import power, report, results
 from .runs import Definition, FrozenRun, StoredLive
-from .standing import listed, status
+from .standing import listed as list
+from .standing import status
 
 if TYPE_CHECKING:
     from .simulation.simulate import Simulated
@@ -37,7 +38,6 @@ __all__ = [  # im.experiment
     "close",
     "history",
     "list",
-    "listed",
     "power",
     "ramp",
     "report",
@@ -47,7 +47,6 @@ __all__ = [  # im.experiment
     "status",
     "stop",
 ]
-list = listed  # noqa: A001  the command's name
 
 
 def start(project: Project, name: str) -> Started:

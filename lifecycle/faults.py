@@ -44,7 +44,7 @@ def add(
     )
 
 
-def list(*, url: str | None = None) -> tuple[Fault, ...]:  # noqa: A001  the command's name
+def list(*, url: str | None = None) -> tuple[Fault, ...]:
     """The faults that are still to come. NotFound: no stack answers."""
     return stack.asked(url, lambda running: running.faults())
 

@@ -30,7 +30,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
         return self.graph
 
 
-def list(project: Project) -> tuple[ModelVersion, ...]:  # noqa: A001  the command's name
+def list(project: Project) -> tuple[ModelVersion, ...]:
     """Every version of the project's registered models."""
     return tuple(versions(project))
 

@@ -28,7 +28,7 @@ class StepLog(msgspec.Struct, frozen=True, kw_only=True):
     log: str
 
 
-def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> tuple[Listed, ...]:  # noqa: A001  the command's name
+def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> tuple[Listed, ...]:
     """Training runs that ended, oldest first. `sort`: a figure, best first. `where`: FIELD=VALUE, all of which must hold.
 
     Invalid: an unknown figure or field.

@@ -17,7 +17,7 @@ from .reading import reading
 from .snapshot import Snapshot
 
 
-def look(project: Project, name: str, *, as_of: datetime | None = None, last: bool = False) -> Snapshot:
+def show(project: Project, name: str, *, as_of: datetime | None = None, last: bool = False) -> Snapshot:
     """What the monitor says now, which is kept; by `as_of` nothing is kept. `last`: what was kept last, without a query.
 
     NotFound: no such monitor; nothing was kept yet. Invalid: the endpoint has answered nobody, `as_of` has not come yet.
@@ -93,7 +93,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     alarms: tuple[str, ...] = ()  # figures, with the group
 
 
-def listed(project: Project) -> tuple[Listed, ...]:
+def list(project: Project) -> tuple[Listed, ...]:
     """The monitors of project.yaml, and what each said last. No query is made."""
     return tuple(_listed(project, monitor) for monitor in project.spec.monitors.values())
 
@@ -118,6 +118,3 @@ def beside(monitors: Mapping[str, Monitor], name: str) -> str | None:
 
 
 _OTHER = {"items": "units", "units": "items"}
-
-
-show, list = look, listed  # noqa: A001  the commands' names

@@ -9,7 +9,8 @@ import sys
 import click
 import pytest
 
-from isthmus.cli.console import Console, guarded
+from isthmus.cli.console import Console
+from isthmus.cli.leaving import guarded
 from isthmus.cli.tables import grid
 from isthmus.tests.cli.running import CHILD, isthmus, start
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from isthmus.errors import Invalid
 from isthmus.experiments.monitors import items, spread, trained
 from isthmus.experiments.monitors.items_sql import OTHERS, items_sql
-from isthmus.experiments.monitors.monitor import look
+from isthmus.experiments.monitors.monitor import show as look
 from isthmus.experiments.monitors.spread import Spread
 from isthmus.feature_store import sql as neutral
 from isthmus.pipelines.statistics import poisson_interval

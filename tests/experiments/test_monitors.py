@@ -14,7 +14,7 @@ from msgspec.structs import replace
 import isthmus
 from isthmus.errors import Invalid, NotFound
 from isthmus.experiments.monitors import snapshot, units
-from isthmus.experiments.monitors.monitor import look
+from isthmus.experiments.monitors.monitor import show as look
 from isthmus.experiments.monitors.units_sql import units_sql
 from isthmus.feature_store import sql as neutral
 from isthmus.tests.cli.running import isthmus as command
@@ -161,7 +161,7 @@ def test_a_scheduled_call_looks_at_every_monitor_and_tells_of_each_alarm(shop, a
     assert lines["served_alike"].startswith("ALARM   mix_drift f  -0.1"), lines
     with pytest.raises(RuntimeError, match="served_alike   ALARM"):
         script.handler()
-    monkeypatch.setattr(script.im.monitor, "look", lambda _project, name: look(shop.project, f"{name}s"))
+    monkeypatch.setattr(script.im.monitor, "show", lambda _project, name: look(shop.project, f"{name}s"))
     assert script.looked()["served_alike"].startswith("error   project.yaml has no monitor served_alikes")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import isthmus as im
 from isthmus.experiments.audit import audit
-from isthmus.experiments.monitors.monitor import look
+from isthmus.experiments.monitors.monitor import show as look
 from isthmus.experiments.simulation.clock import on_simulated_clock
 from isthmus.pipelines import runs
 from isthmus.pipelines.compare import compare

@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from ...experiments.monitors.monitor import Listed, listed
+from ...experiments.monitors import monitor
+from ...experiments.monitors.monitor import Listed
 from ...reports import page as kit
 from ...runtime import Project
 from ..reads import Reads, Unread
@@ -22,7 +23,7 @@ class BiasData(msgspec.Struct, frozen=True, kw_only=True):
 def page(project: Project, _query: Mapping[str, str]) -> View:
     """The newest stored look of each monitor; no query."""
     reads = Reads()
-    lines = reads.of("what monitors saw", lambda: listed(project))
+    lines = reads.of("what monitors saw", lambda: monitor.list(project))
     return View(
         title="Bias",
         below="Whether groups of items and of people are served alike. These are stored looks: the log is not asked.",

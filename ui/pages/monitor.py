@@ -41,8 +41,8 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def look(project: Project, fields: Mapping[str, str]) -> str:
-    """Ask the log now, and keep what is seen. Raises as monitor.look."""
-    return path(monitor.look(project, fields["monitor"]).monitor)
+    """Ask the log now, and keep what is seen. Raises as monitor.show."""
+    return path(monitor.show(project, fields["monitor"]).monitor)
 
 
 def _looks(looks: Sequence[Snapshot]) -> list[str]:
