@@ -167,12 +167,12 @@ def _rehearsed(project: Project) -> RolledBack:
 def _exposures(project: Project) -> int:
     from ..endpoints.gateway.streams import EXPOSURES
 
-    found = project.target.warehouse.query(f"SELECT count(*) AS n FROM {EXPOSURES.name}", {})
-    return int(found["n"][0].as_py())
+    rows = project.target.warehouse.query(f"SELECT count(DISTINCT event_id) AS n FROM {EXPOSURES.name}", {})  # a stream may repeat
+    return int(rows["n"][0].as_py())
 
 
 def _span(project: Project) -> tuple[datetime, datetime]:
-    found = project.target.warehouse.query(
+    rows = project.target.warehouse.query(
         "SELECT min(event_timestamp) AS first_time, max(event_timestamp) AS last_time FROM events_impression", {}
     )
-    return found["first_time"][0].as_py(), found["last_time"][0].as_py()
+    return rows["first_time"][0].as_py(), rows["last_time"][0].as_py()

@@ -4,7 +4,12 @@ from decimal import Decimal
 
 import pytest
 
+from isthmus.endpoints.gateway.streams import EXPOSURES
+from isthmus.events.emit import emit_stream
+from isthmus.lifecycle.demo import _exposures
 from isthmus.lifecycle.demo_result import Served, _traffic
+from isthmus.tests.endpoints import mini
+from isthmus.tests.endpoints.test_streams import SHOWN
 
 
 def served(**requests):
@@ -23,3 +28,12 @@ def served(**requests):
 )
 def test_traffic_went_where_it_was_sent_when_its_split_may_be_chance(requests, answer):
     assert _traffic(served(**requests)) == answer
+
+
+def test_an_exposure_that_its_stream_repeats_is_counted_once(tmp_path):
+    mini.write(tmp_path)
+    with mini.opened(tmp_path) as project:
+        project.target.events.apply(EXPOSURES)
+        for _ in range(2):
+            assert emit_stream(project, EXPOSURES, [SHOWN | {"event_id": "q-1-1"}, SHOWN | {"event_id": "q-1-2"}]) == ()
+        assert _exposures(project) == 2
