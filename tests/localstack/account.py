@@ -115,9 +115,14 @@ class Account(jobkit.Aws):
             described = self.described(endpoint)
             if described["EndpointStatus"] not in CHANGING:
                 return described
-            return self._moves and self.stack.advance(60) and None
+            return self.pass_time(60)
 
-        return until(ended, 60)
+        return until(ended)
+
+    def pass_time(self, seconds):
+        """On the manual clock; on the instant one what takes time has been done."""
+        if self._moves:
+            self.stack.advance(seconds)
 
     @cached_property
     def _moves(self):
@@ -177,8 +182,8 @@ class Account(jobkit.Aws):
         return "db"
 
     def query(self, sql, **more):
-        """The id of a query that has been started in db; results go below s3://bucket/results/."""
-        settings = {"QueryExecutionContext": {"Database": "db"}, "ResultConfiguration": {"OutputLocation": "s3://bucket/results/"}}
+        """The id of a query that has been started in the database; results go below s3://bucket/results/."""
+        settings = {"QueryExecutionContext": {"Database": self.database}, "ResultConfiguration": {"OutputLocation": "s3://bucket/results/"}}
         return self.athena.start_query_execution(QueryString=sql, **{**settings, **more})["QueryExecutionId"]
 
     def ended(self, identity):

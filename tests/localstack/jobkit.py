@@ -17,7 +17,7 @@ IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools/shell:1"
 ENDED = ("Completed", "Failed", "Stopped", "Succeeded", "CompletedWithFailures")
 
 
-def until(ask, seconds=30):
+def until(ask, seconds=60):
     """What `ask` answers, once that is true."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):

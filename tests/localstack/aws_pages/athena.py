@@ -1,7 +1,5 @@
 """Athena."""
 
-import json
-
 from isthmus.tests.localstack.account import refusal
 from isthmus.tests.localstack.jobkit import until
 from isthmus.tests.localstack.statements import Page, promises
@@ -30,12 +28,6 @@ REUSE = user_guide("Reuse query results in Athena", "reusing-query-results")
 LIMITS = user_guide("Other notable limitations", "other-notable-limitations")
 
 
-def ready(aws):
-    """The database db, where every query of these statements runs."""
-    aws.database  # noqa: B018
-    return aws
-
-
 def table(aws, columns="a int, b string", *, partitioned="", data=None, properties=""):
     """A table of comma-separated text and its location."""
     name = aws.fresh("t").replace("-", "_")
@@ -44,7 +36,7 @@ def table(aws, columns="a int, b string", *, partitioned="", data=None, properti
         aws.put(f"{location}{key}", body)
     by = f"partitioned by ({partitioned})" if partitioned else ""
     more = f"tblproperties ({properties})" if properties else ""
-    ready(aws).rows(
+    aws.rows(
         f"create external table {name} ({columns}) {by} row format delimited fields terminated by ',' "
         f"location 's3://bucket/{location}' {more}"
     )
@@ -53,25 +45,25 @@ def table(aws, columns="a int, b string", *, partitioned="", data=None, properti
 
 @promises("A query that ends well is SUCCEEDED, with its times.", STATUS)
 def a_query_succeeds(aws):
-    execution = ready(aws).executed("select 1")
+    execution = aws.executed("select 1")
     assert execution["Status"]["State"] == "SUCCEEDED"
     assert execution["Status"]["SubmissionDateTime"] <= execution["Status"]["CompletionDateTime"]
 
 
 @promises("A query that fails is FAILED, and StateChangeReason says why.", STATUS)
 def a_query_fails_with_its_reason(aws):
-    status = ready(aws).executed("select nothing from nowhere")["Status"]
+    status = aws.executed("select nothing from nowhere")["Status"]
     assert (status["State"], "nowhere" in status["StateChangeReason"]) == ("FAILED", True)
 
 
 @promises("AthenaError tells the category of an error: 2 is the user's.", api("AthenaError"))
 def an_error_has_its_category(aws):
-    assert ready(aws).executed("select nothing from nowhere")["Status"]["AthenaError"]["ErrorCategory"] == 2
+    assert aws.executed("select nothing from nowhere")["Status"]["AthenaError"]["ErrorCategory"] == 2
 
 
 @promises("The results are a CSV at OutputLocation/ID.csv, with a header, every value quoted.", RESULTS)
 def results_are_a_csv(aws):
-    execution = ready(aws).executed("select 1 as a, 'x' as b")
+    execution = aws.executed("select 1 as a, 'x' as b")
     location = execution["ResultConfiguration"]["OutputLocation"]
     assert location == f"s3://bucket/results/{execution['QueryExecutionId']}.csv"
     assert aws.body(location.removeprefix("s3://bucket/")) == b'"a","b"\n"1","x"\n'
@@ -79,13 +71,13 @@ def results_are_a_csv(aws):
 
 @promises("Beside the results there is a metadata file.", RESULTS)
 def results_have_their_metadata(aws):
-    identity = ready(aws).executed("select 1")["QueryExecutionId"]
+    identity = aws.executed("select 1")["QueryExecutionId"]
     assert f"results/{identity}.csv.metadata" in aws.keys("results/")
 
 
 @promises("The first row of the first page of a SELECT's results has the names of the columns.", GET_RESULTS)
 def the_first_row_is_a_header(aws):
-    identity = ready(aws).executed("select 1 as a")["QueryExecutionId"]
+    identity = aws.executed("select 1 as a")["QueryExecutionId"]
     page = aws.athena.get_query_results(QueryExecutionId=identity)["ResultSet"]
     assert [row["Data"][0]["VarCharValue"] for row in page["Rows"]] == ["a", "1"]
     assert page["ResultSetMetadata"]["ColumnInfo"][0]["Type"] == "integer"
@@ -93,7 +85,7 @@ def the_first_row_is_a_header(aws):
 
 @promises("Results come in pages of 1,000 rows at most.", GET_RESULTS)
 def results_come_in_pages(aws):
-    identity = ready(aws).executed("select n from unnest(sequence(1, 1500)) as t(n)")["QueryExecutionId"]
+    identity = aws.executed("select n from unnest(sequence(1, 1500)) as t(n)")["QueryExecutionId"]
     first = aws.athena.get_query_results(QueryExecutionId=identity)
     second = aws.athena.get_query_results(QueryExecutionId=identity, NextToken=first["NextToken"])
     assert (len(first["ResultSet"]["Rows"]), len(second["ResultSet"]["Rows"])) == (1000, 501)
@@ -102,45 +94,43 @@ def results_come_in_pages(aws):
 
 @promises("A null has no VarCharValue.", GET_RESULTS)
 def a_null_has_no_value(aws):
-    assert ready(aws).rows("select cast(null as varchar), 'x'") == [(None, "x")]
+    assert aws.rows("select cast(null as varchar), 'x'") == [(None, "x")]
 
 
 @promises("Results of a query that has not succeeded cannot be read.", GET_RESULTS)
 def results_need_success(aws):
-    identity = ready(aws).executed("select nothing from nowhere")["QueryExecutionId"]
+    identity = aws.executed("select nothing from nowhere")["QueryExecutionId"]
     assert "InvalidRequestException" in refusal(aws.athena.get_query_results, QueryExecutionId=identity)
 
 
 @promises("The same ClientRequestToken starts a query once.", START)
 def a_token_starts_once(aws):
     token = aws.fresh("t" * 32)
-    assert ready(aws).query("select 1", ClientRequestToken=token) == aws.query("select 1", ClientRequestToken=token)
+    assert aws.query("select 1", ClientRequestToken=token) == aws.query("select 1", ClientRequestToken=token)
 
 
 @promises("A query without a location for its results is refused.", RESULTS)
 def a_query_needs_its_location(aws):
-    assert "InvalidRequestException" in refusal(ready(aws).athena.start_query_execution, QueryString="select 1")
+    assert "InvalidRequestException" in refusal(aws.athena.start_query_execution, QueryString="select 1")
 
 
 @promises("StopQueryExecution makes a query CANCELLED.", api("StopQueryExecution"))
 def a_query_is_cancelled(aws):
     numbers = "unnest(sequence(1, 10000))"
     long = f"select count(*) from {numbers} a(x) cross join {numbers} b(y) cross join {numbers} c(z) where x * y % 7 = z"
-    identity = ready(aws).query(long)
+    identity = aws.query(long)
     aws.athena.stop_query_execution(QueryExecutionId=identity)
     assert until(lambda: aws.ended(identity))["Status"]["State"] == "CANCELLED"
 
 
 @promises("A query in QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED is told by its id; another id is refused.", api("GetQueryExecution"))
 def an_unknown_query_is_refused(aws):
-    assert "InvalidRequestException" in refusal(
-        ready(aws).athena.get_query_execution, QueryExecutionId="00000000-0000-0000-0000-000000000000"
-    )
+    assert "InvalidRequestException" in refusal(aws.athena.get_query_execution, QueryExecutionId="00000000-0000-0000-0000-000000000000")
 
 
 @promises("DDL and DML are told as StatementType.", api("QueryExecution"))
 def statements_have_their_type(aws):
-    assert ready(aws).executed("select 1")["StatementType"] == "DML"
+    assert aws.executed("select 1")["StatementType"] == "DML"
     assert aws.executed("show tables")["StatementType"] in ("UTILITY", "DDL")
 
 
@@ -163,7 +153,7 @@ def text_is_read(aws):
 def json_is_read(aws):
     name = aws.fresh("t").replace("-", "_")
     aws.put(f"tables/{name}/a.json", b'{"a": 1, "b": ["x", "y"]}\n')
-    ready(aws).rows(
+    aws.rows(
         f"create external table {name} (a int, b array<string>) row format serde 'org.openx.data.jsonserde.JsonSerDe' "
         f"location 's3://bucket/tables/{name}/'"
     )
@@ -181,7 +171,7 @@ def hidden_objects_are_not_read(aws):
 @promises("CTAS makes a table of its results, in Parquet unless it says otherwise.", CTAS)
 def a_table_is_made_of_results(aws):
     name = aws.fresh("t").replace("-", "_")
-    ready(aws).rows(f"create table {name} with (external_location = 's3://bucket/tables/{name}/') as select 7 as a")
+    aws.rows(f"create table {name} with (external_location = 's3://bucket/tables/{name}/') as select 7 as a")
     assert aws.rows(f"select a from {name}") == [("7",)]
     assert aws.body(aws.keys(f"tables/{name}/")[0])[:4] == b"PAR1"
 
@@ -190,15 +180,15 @@ def a_table_is_made_of_results(aws):
 def a_new_tables_location_is_empty(aws):
     name = aws.fresh("t").replace("-", "_")
     aws.put(f"tables/{name}/old.csv", b"1\n")
-    status = ready(aws).executed(f"create table {name} with (external_location = 's3://bucket/tables/{name}/') as select 7 as a")["Status"]
+    status = aws.executed(f"create table {name} with (external_location = 's3://bucket/tables/{name}/') as select 7 as a")["Status"]
     assert (status["State"], "HIVE_PATH_ALREADY_EXISTS" in status["StateChangeReason"]) == ("FAILED", True)
 
 
 @promises("CTAS and INSERT INTO write 100 partitions at most.", INSERT)
 def a_hundred_partitions_are_written(aws):
     name = aws.fresh("t").replace("-", "_")
-    made = f"create table {name} with (external_location = 's3://bucket/tables/{name}/', partitioned_by = array['p']) as"
-    status = ready(aws).executed(f"{made} select n as a, n as p from unnest(sequence(1, 101)) t(n)")["Status"]
+    head = f"create table {name} with (external_location = 's3://bucket/tables/{name}/', partitioned_by = array['p']) as"
+    status = aws.executed(f"{head} select n as a, n as p from unnest(sequence(1, 101)) t(n)")["Status"]
     assert (status["State"], "TOO_MANY" in status["StateChangeReason"]) == ("FAILED", True)
 
 
@@ -241,12 +231,12 @@ def partitions_are_projected(aws):
 @promises("ExecutionParameters take the place of question marks in their order.", PARAMETERS)
 def parameters_take_their_places(aws):
     name, _ = table(aws, data={"a.csv": b"1,x\n2,y\n"})
-    assert ready(aws).rows(f"select b from {name} where a = ? and b = ?", ExecutionParameters=["2", "'y'"]) == [("y",)]
+    assert aws.rows(f"select b from {name} where a = ? and b = ?", ExecutionParameters=["2", "'y'"]) == [("y",)]
 
 
 @promises("A prepared statement of a workgroup is run with EXECUTE ... USING.", PARAMETERS)
 def a_prepared_statement_is_run(aws):
-    ready(aws).athena.create_prepared_statement(StatementName="twice", WorkGroup="primary", QueryStatement="select 2 * ?")
+    aws.athena.create_prepared_statement(StatementName="twice", WorkGroup="primary", QueryStatement="select 2 * ?")
     assert aws.rows("execute twice using 21") == [("42",)]
 
 
@@ -254,14 +244,14 @@ def a_prepared_statement_is_run(aws):
 def a_workgroup_overrides(aws):
     name = aws.fresh("group")
     configuration = {"EnforceWorkGroupConfiguration": True, "ResultConfiguration": {"OutputLocation": "s3://bucket/enforced/"}}
-    ready(aws).athena.create_work_group(Name=name, Configuration=configuration)
+    aws.athena.create_work_group(Name=name, Configuration=configuration)
     assert aws.executed("select 1", WorkGroup=name)["ResultConfiguration"]["OutputLocation"].startswith("s3://bucket/enforced/")
 
 
 @promises("A disabled workgroup runs no query.", api("UpdateWorkGroup"))
 def a_disabled_workgroup_runs_nothing(aws):
     name = aws.fresh("group")
-    ready(aws).athena.create_work_group(Name=name)
+    aws.athena.create_work_group(Name=name)
     aws.athena.update_work_group(WorkGroup=name, State="DISABLED")
     assert "InvalidRequestException" in refusal(aws.query, sql="select 1", WorkGroup=name)
 
@@ -269,14 +259,14 @@ def a_disabled_workgroup_runs_nothing(aws):
 @promises("UNLOAD writes results in another format, Parquet for one, without a header.", user_guide("UNLOAD", "unload"))
 def results_are_unloaded(aws):
     target = f"unloaded/{aws.fresh()}/"
-    ready(aws).executed(f"unload (select 1 as a) to 's3://bucket/{target}' with (format = 'PARQUET')")
+    aws.executed(f"unload (select 1 as a) to 's3://bucket/{target}' with (format = 'PARQUET')")
     assert [aws.body(key)[:4] for key in aws.keys(target)] == [b"PAR1"]
 
 
 @promises("Views are stored queries, made and dropped by DDL.", user_guide("Work with views", "views"))
 def a_view_is_a_query(aws):
     name = aws.fresh("v").replace("-", "_")
-    ready(aws).rows(f"create or replace view {name} as select 3 as a")
+    aws.rows(f"create or replace view {name} as select 3 as a")
     assert aws.rows(f"select a from {name}") == [("3",)]
     aws.rows(f"drop view {name}")
     assert aws.executed(f"select a from {name}")["Status"]["State"] == "FAILED"
@@ -300,12 +290,12 @@ def the_catalog_is_shown(aws):
 
 @promises("json_extract_scalar reads a value of JSON text.", user_guide("Extract JSON data from strings", "extracting-data-from-json"))
 def json_values_are_extracted(aws):
-    assert ready(aws).rows("""select json_extract_scalar('{"a": {"b": 5}}', '$.a.b')""") == [("5",)]
+    assert aws.rows("""select json_extract_scalar('{"a": {"b": 5}}', '$.a.b')""") == [("5",)]
 
 
 @promises("ResultReuseConfiguration answers from an earlier query's results.", REUSE)
 def results_are_reused(aws):
-    ready(aws).executed("select 5")
+    aws.executed("select 5")
     again = aws.executed("select 5", ResultReuseConfiguration={"ResultReuseByAgeConfiguration": {"Enabled": True, "MaxAgeInMinutes": 60}})
     assert again["Statistics"]["ResultReuseInformation"]["ReusedPreviousResult"] is True
 
@@ -324,20 +314,20 @@ def rows_of_external_tables_stay(aws):
 )
 def iceberg_tables_are_made(aws):
     name = aws.fresh("t").replace("-", "_")
-    made = f"create table {name} (a int) location 's3://bucket/tables/{name}/' tblproperties ('table_type' = 'ICEBERG')"
-    assert ready(aws).executed(made)["Status"]["State"] == "SUCCEEDED"
+    sql = f"create table {name} (a int) location 's3://bucket/tables/{name}/' tblproperties ('table_type' = 'ICEBERG')"
+    assert aws.executed(sql)["Status"]["State"] == "SUCCEEDED"
 
 
 @promises("ListQueryExecutions lists the queries of a workgroup, the last first.", api("ListQueryExecutions"))
 def queries_are_listed(aws):
     name = aws.fresh("group")
     configuration = {"ResultConfiguration": {"OutputLocation": "s3://bucket/results/"}}
-    ready(aws).athena.create_work_group(Name=name, Configuration=configuration)
+    aws.athena.create_work_group(Name=name, Configuration=configuration)
     first, second = (aws.executed(f"select {number}", WorkGroup=name)["QueryExecutionId"] for number in (1, 2))
     assert aws.athena.list_query_executions(WorkGroup=name)["QueryExecutionIds"] == [second, first]
 
 
 @promises("A named query keeps its text.", api("CreateNamedQuery"))
 def a_named_query_is_kept(aws):
-    identity = ready(aws).athena.create_named_query(Name="n", Database="db", QueryString="select 1")["NamedQueryId"]
-    assert json.dumps(aws.athena.get_named_query(NamedQueryId=identity)["NamedQuery"]["QueryString"]) == '"select 1"'
+    identity = aws.athena.create_named_query(Name="n", Database="db", QueryString="select 1")["NamedQueryId"]
+    assert aws.athena.get_named_query(NamedQueryId=identity)["NamedQuery"]["QueryString"] == "select 1"

@@ -1,5 +1,7 @@
 """Deployment guardrails: how an endpoint's update shifts traffic, and how it goes back."""
 
+from functools import cache
+
 from isthmus.tests.localstack.account import archive, refusal, variant
 from isthmus.tests.localstack.jobkit import until
 from isthmus.tests.localstack.statements import guide, promises, reference
@@ -24,12 +26,17 @@ def policy(kind, wait=120, **more):
     return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": kind, "WaitIntervalInSeconds": wait, **sizes}, **more}}
 
 
+@cache
+def steady(aws):
+    """An endpoint of two instances, and the configuration that nobody deploys to it."""
+    return aws.endpoint(variant("main", aws.blue, count=2)), aws.config(variant("main", aws.green, count=2))
+
+
 def refused(aws, deployment):
-    """What UpdateEndpoint says to a deployment of two instances; the endpoint stays as it is."""
-    if "steady" not in aws.__dict__:
-        aws.steady = aws.endpoint(variant("main", aws.blue, count=2))
-        aws.next = aws.config(variant("main", aws.green, count=2))
-    return refusal(aws.sm.update_endpoint, EndpointName=aws.steady, EndpointConfigName=aws.next, DeploymentConfig=deployment)
+    """What UpdateEndpoint says to a deployment; the endpoint stays as it is."""
+    endpoint, config = steady(aws)
+    assert aws.described(endpoint)["EndpointStatus"] == "InService"  # an endpoint that is Updating would refuse anything
+    return refusal(aws.sm.update_endpoint, EndpointName=endpoint, EndpointConfigName=config, DeploymentConfig=deployment)
 
 
 def updating(aws, deployment=None, *, model=None, **more):

@@ -1,7 +1,7 @@
 """Feature Store."""
 
 import io
-from datetime import timedelta
+from functools import cache
 
 import pyarrow.parquet as pq
 
@@ -40,23 +40,21 @@ def created(aws, **more):
     name = aws.fresh("features")
     aws.sm.create_feature_group(**request(name, **more))
     wait = {"seconds": 60, "until": ("Created", "CreateFailed"), "FeatureGroupName": name}
-    if aws._moves:
-        aws.stack.advance(60)
+    aws.pass_time(60)
     assert aws.wait(aws.sm.describe_feature_group, "FeatureGroupStatus", **wait)["FeatureGroupStatus"] == "Created"
     return name
 
 
+@cache
 def group(aws):
     """An online group that many statements write to, each under its own key."""
-    if "group" not in aws.__dict__:
-        aws.group = created(aws)
-    return aws.group
+    return created(aws)
 
 
+@cache
 def both(aws):
-    if "both" not in aws.__dict__:
-        aws.both = created(aws, offline=True)
-    return aws.both
+    """A group with both stores, likewise."""
+    return created(aws, offline=True)
 
 
 def put(aws, name, target=None, ttl=None, **values):
@@ -226,7 +224,7 @@ def a_record_expires(aws):
     name, now = created(aws), aws.stack.now()
     put(aws, name, ttl={"Unit": "Minutes", "Value": 5}, item="a", at=now.strftime("%Y-%m-%dT%H:%M:%SZ"), ctr="0.1")
     assert get(aws, name, "a")
-    aws.stack.advance(timedelta(minutes=6).total_seconds())
+    aws.stack.advance(360)
     assert get(aws, name, "a") == {}
 
 
@@ -252,7 +250,8 @@ def a_batch_reads_several_groups(aws):
 
 @promises("A BatchGetRecord has 100 records at most.", QUOTAS)
 def a_batch_has_a_hundred_records(aws):
-    many = [{"FeatureGroupName": group(aws), "RecordIdentifiersValueAsString": [str(number) for number in range(101)]}]
+    keys = [str(number) for number in range(51)]
+    many = [{"FeatureGroupName": name, "RecordIdentifiersValueAsString": keys} for name in (group(aws), both(aws))]
     assert "Validation" in refusal(aws.sagemaker_featurestore_runtime.batch_get_record, Identifiers=many)
 
 

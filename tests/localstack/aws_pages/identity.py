@@ -91,18 +91,18 @@ def an_unknown_key_is_refused(aws):
 def another_secret_is_refused(aws):
     user = aws.fresh("user")
     aws.iam.create_user(UserName=user)
-    made = aws.iam.create_access_key(UserName=user)["AccessKey"]
-    assert "SignatureDoesNotMatch" in refusal(other(aws, "sts", {**made, "SecretAccessKey": "x" * 40}).get_caller_identity)
+    key = aws.iam.create_access_key(UserName=user)["AccessKey"]
+    assert "SignatureDoesNotMatch" in refusal(other(aws, "sts", {**key, "SecretAccessKey": "x" * 40}).get_caller_identity)
 
 
 @promises("An inactive access key is refused.", iam("UpdateAccessKey"))
 def an_inactive_key_is_refused(aws):
     user = aws.fresh("user")
     aws.iam.create_user(UserName=user)
-    made = aws.iam.create_access_key(UserName=user)["AccessKey"]
-    assert other(aws, "sts", made).get_caller_identity()["Arn"].endswith(f":user/{user}")
-    aws.iam.update_access_key(UserName=user, AccessKeyId=made["AccessKeyId"], Status="Inactive")
-    assert "InvalidClientTokenId" in refusal(other(aws, "sts", made).get_caller_identity)
+    key = aws.iam.create_access_key(UserName=user)["AccessKey"]
+    assert other(aws, "sts", key).get_caller_identity()["Arn"].endswith(f":user/{user}")
+    aws.iam.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Inactive")
+    assert "InvalidClientTokenId" in refusal(other(aws, "sts", key).get_caller_identity)
 
 
 @promises("The name of a role is unique: EntityAlreadyExists; a missing one is NoSuchEntity.", iam("CreateRole"))
@@ -116,12 +116,12 @@ def role_names_are_unique(aws):
 def a_deny_comes_first(aws):
     user = aws.fresh("user")
     aws.iam.create_user(UserName=user)
-    made = aws.iam.create_access_key(UserName=user)["AccessKey"]
+    key = aws.iam.create_access_key(UserName=user)["AccessKey"]
     allow = {"Effect": "Allow", "Action": "sagemaker:List*", "Resource": "*"}
     deny = {"Effect": "Deny", "Action": "sagemaker:ListModels", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allow, deny]})
     aws.iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=policy)
-    client = other(aws, "sagemaker", made)
+    client = other(aws, "sagemaker", key)
     aws.stack.enforce()
     try:
         assert client.list_endpoints()["Endpoints"] is not None

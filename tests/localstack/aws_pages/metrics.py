@@ -1,6 +1,7 @@
 """Metrics of endpoints in CloudWatch, metrics of one's own, and alarms."""
 
 from datetime import timedelta
+from functools import cache
 
 from isthmus.tests.localstack.account import refusal, variant
 from isthmus.tests.localstack.statements import Page, guide, promises
@@ -36,16 +37,15 @@ def total(aws, metric, statistic="Sum", **more):
     return sum(point[statistic] for point in measured(aws, metric, statistic, **more))
 
 
+@cache
 def asked(aws):
     """An endpoint of two instances that was asked ten times: eight answers, a 400 and a 500."""
-    if "measured" not in aws.__dict__:
-        aws.measured = aws.endpoint(variant("main", aws.blue, count=2))
-        for body in [b"{}"] * 8 + [b"status 400", b"status 500"]:
-            try:
-                aws.ask(aws.measured, body)
-            except aws.sagemaker_runtime.exceptions.ModelError:
-                continue
-    return aws.measured
+    endpoint = aws.endpoint(variant("main", aws.blue, count=2))
+    for _ in range(8):
+        aws.ask(endpoint)
+    for status in (400, 500):
+        assert "ModelError" in refusal(aws.ask, endpoint=endpoint, body=b"status %d" % status)
+    return endpoint
 
 
 @promises("The Sum of Invocations is the number of requests.", ENDPOINT)
@@ -100,6 +100,7 @@ def metrics_have_two_dimensions(aws):
 def metrics_are_read_by_configuration(aws):
     config = aws.described(asked(aws))["EndpointConfigName"]
     assert total(aws, "Invocations", EndpointConfigName=config) == 10
+    assert total(aws, "Invocations", EndpointConfigName=aws.config(variant("main", aws.blue))) == 0
 
 
 @promises(
@@ -214,9 +215,12 @@ def an_alarm_goes_off_and_back(aws):
 @promises("An alarm without data is INSUFFICIENT_DATA unless TreatMissingData says otherwise.", ALARM_GUIDE, clock="manual")
 def missing_data_is_insufficient(aws):
     minute_begins(aws)
-    plain, _ = watched(aws)
+    plain, metric = watched(aws)
     breaching, _ = watched(aws, TreatMissingData="breaching")
-    aws.stack.advance(120)
+    put(aws, metric, 0.0)
+    aws.stack.advance(70)
+    assert (state(aws, plain), state(aws, breaching)) == ("OK", "ALARM")
+    aws.stack.advance(600)
     assert (state(aws, plain), state(aws, breaching)) == ("INSUFFICIENT_DATA", "ALARM")
 
 

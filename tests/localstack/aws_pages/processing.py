@@ -1,6 +1,7 @@
 """Processing jobs."""
 
 import json
+from functools import cache
 
 from isthmus.tests.localstack.account import refusal
 from isthmus.tests.localstack.jobkit import processing_request, until
@@ -24,19 +25,19 @@ def source(uri, path="/opt/ml/processing/in", **more):
     return {"InputName": "in", "S3Input": {"S3Uri": uri, "LocalPath": path, "S3DataType": "S3Prefix", "S3InputMode": "File", **more}}
 
 
+@cache
 def inspected(aws):
     """A job that stores what it found in its container."""
-    if "processed" not in aws.__dict__:
-        aws.put("raw/a.csv", b"1\n")
-        script = """
-            cp -r /opt/ml/config /opt/ml/processing/in /opt/ml/processing/out/
-            env > /opt/ml/processing/out/environment
-            echo 42 rows > /opt/ml/output/message
-            echo a line
-        """
-        aws.processed = processed(aws, script, ProcessingInputs=[source("s3://bucket/raw/")], Environment={"GREETING": "hello"})
-        assert aws.processed["ProcessingJobStatus"] == "Completed", aws.processed
-    return aws.processed
+    aws.put("raw/a.csv", b"1\n")
+    script = """
+        cp -r /opt/ml/config /opt/ml/processing/in /opt/ml/processing/out/
+        env > /opt/ml/processing/out/environment
+        echo 42 rows > /opt/ml/output/message
+        echo a line
+    """
+    job = processed(aws, script, ProcessingInputs=[source("s3://bucket/raw/")], Environment={"GREETING": "hello"})
+    assert job["ProcessingJobStatus"] == "Completed", job
+    return job
 
 
 def stored(aws, name):

@@ -1,5 +1,7 @@
 """Search, and experiments."""
 
+from functools import cache
+
 from isthmus.tests.localstack.account import refusal
 from isthmus.tests.localstack.jobkit import ROLE
 from isthmus.tests.localstack.statements import guide, promises, reference
@@ -9,7 +11,7 @@ FILTER = reference("Filter")
 EXPERIMENTS = guide("Amazon SageMaker Experiments", "experiments")
 
 
-def found(aws, resource, *filters, **more):
+def search(aws, resource, *filters, **more):
     expression = {"SearchExpression": {"Filters": list(filters), **more}}
     return aws.sm.search(Resource=resource, **expression)["Results"]
 
@@ -18,14 +20,13 @@ def named(key, value, operator="Equals"):
     return {"Name": key, "Operator": operator, "Value": value}
 
 
+@cache
 def groups(aws):
-    """Three tagged groups of the registry, whose names begin with one prefix."""
-    if "searched" not in aws.__dict__:
-        aws.searched = aws.fresh("search")
-        for name, team in (("a", "ranking"), ("b", "search"), ("c", "ranking")):
-            tags = [{"Key": "team", "Value": team}]
-            aws.sm.create_model_package_group(ModelPackageGroupName=f"{aws.searched}-{name}", Tags=tags)
-    return aws.searched
+    """The prefix of three tagged groups of the registry."""
+    prefix = aws.fresh("search")
+    for name, team in (("a", "ranking"), ("b", "search"), ("c", "ranking")):
+        aws.sm.create_model_package_group(ModelPackageGroupName=f"{prefix}-{name}", Tags=[{"Key": "team", "Value": team}])
+    return prefix
 
 
 def names(results):
@@ -35,7 +36,7 @@ def names(results):
 @promises("Filters are all to hold.", FILTER)
 def filters_are_all_to_hold(aws):
     prefix = groups(aws)
-    results = found(aws, "ModelPackageGroup", named("ModelPackageGroupName", prefix, "Contains"), named("Tags.team", "search"))
+    results = search(aws, "ModelPackageGroup", named("ModelPackageGroupName", prefix, "Contains"), named("Tags.team", "search"))
     assert names(results) == [f"{prefix}-b"]
 
 
@@ -43,7 +44,7 @@ def filters_are_all_to_hold(aws):
 def one_filter_may_be_enough(aws):
     prefix = groups(aws)
     either = [named("ModelPackageGroupName", f"{prefix}-a"), named("ModelPackageGroupName", f"{prefix}-b")]
-    assert sorted(names(found(aws, "ModelPackageGroup", *either, Operator="Or"))) == [f"{prefix}-a", f"{prefix}-b"]
+    assert sorted(names(search(aws, "ModelPackageGroup", *either, Operator="Or"))) == [f"{prefix}-a", f"{prefix}-b"]
 
 
 @promises("Results are sorted by the last change, the latest first, unless SortBy says otherwise.", SEARCH)
@@ -57,7 +58,7 @@ def the_latest_comes_first(aws):
 @promises("In takes values between commas.", FILTER)
 def in_takes_several_values(aws):
     prefix = groups(aws)
-    results = found(aws, "ModelPackageGroup", named("ModelPackageGroupName", f"{prefix}-a,{prefix}-c", "In"))
+    results = search(aws, "ModelPackageGroup", named("ModelPackageGroupName", f"{prefix}-a,{prefix}-c", "In"))
     assert sorted(names(results)) == [f"{prefix}-a", f"{prefix}-c"]
 
 
@@ -73,23 +74,21 @@ def results_come_in_pages(aws):
 @promises("Training jobs are found by their hyperparameters, as numbers.", FILTER)
 def jobs_are_found_by_hyperparameters(aws):
     assert aws.trained["HyperParameters"] == {"depth": "3"}
-    results = found(aws, "TrainingJob", named("HyperParameters.depth", "2", "GreaterThan"))
+    results = search(aws, "TrainingJob", named("HyperParameters.depth", "2", "GreaterThan"))
     assert [result["TrainingJob"]["TrainingJobName"] for result in results] == ["trained"]
 
 
+@cache
 def tracked(aws):
     """An experiment with one trial and one component."""
-    if "experiment" not in aws.__dict__:
-        aws.experiment = aws.fresh("experiment")
-        aws.sm.create_experiment(ExperimentName=aws.experiment)
-        aws.sm.create_trial(TrialName=f"{aws.experiment}-t", ExperimentName=aws.experiment)
-        aws.sm.create_trial_component(
-            TrialComponentName=f"{aws.experiment}-c",
-            Parameters={"depth": {"NumberValue": 3}},
-            Tags=[{"Key": "experiment", "Value": aws.experiment}],
-        )
-        aws.sm.associate_trial_component(TrialName=f"{aws.experiment}-t", TrialComponentName=f"{aws.experiment}-c")
-    return aws.experiment
+    name = aws.fresh("experiment")
+    aws.sm.create_experiment(ExperimentName=name)
+    aws.sm.create_trial(TrialName=f"{name}-t", ExperimentName=name)
+    aws.sm.create_trial_component(
+        TrialComponentName=f"{name}-c", Parameters={"depth": {"NumberValue": 3}}, Tags=[{"Key": "experiment", "Value": name}]
+    )
+    aws.sm.associate_trial_component(TrialName=f"{name}-t", TrialComponentName=f"{name}-c")
+    return name
 
 
 @promises("A trial belongs to an experiment, and its components are associated with it.", EXPERIMENTS)
@@ -124,7 +123,7 @@ def a_trial_is_deleted_empty(aws):
 
 @promises("Trial components are found by their tags.", SEARCH)
 def components_are_found_by_tag(aws):
-    results = found(aws, "ExperimentTrialComponent", named("Tags.experiment", tracked(aws)))
+    results = search(aws, "ExperimentTrialComponent", named("Tags.experiment", tracked(aws)))
     assert [result["TrialComponent"]["TrialComponentName"] for result in results] == [f"{tracked(aws)}-c"]
 
 

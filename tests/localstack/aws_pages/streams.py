@@ -3,6 +3,7 @@
 import gzip
 import json
 from datetime import timedelta
+from functools import cache
 
 from isthmus.tests.localstack.account import refusal
 from isthmus.tests.localstack.jobkit import ROLE, until
@@ -34,13 +35,16 @@ def described(aws, name):
     return aws.kinesis.describe_stream(StreamName=name)["StreamDescription"]
 
 
-def shared(aws):
+@cache
+def filled(aws):
     """A stream with three records a, b, c of one shard, and their sequence numbers."""
-    if "stream" not in aws.__dict__:
-        aws.stream = stream(aws)
-        answers = [aws.kinesis.put_record(StreamName=aws.stream, Data=text, PartitionKey="k") for text in (b"a", b"b", b"c")]
-        aws.numbers = [answer["SequenceNumber"] for answer in answers]
-    return aws.stream
+    name = stream(aws)
+    answers = [aws.kinesis.put_record(StreamName=name, Data=text, PartitionKey="k") for text in (b"a", b"b", b"c")]
+    return name, [answer["SequenceNumber"] for answer in answers]
+
+
+def shared(aws):
+    return filled(aws)[0]
 
 
 def iterator(aws, name, kind="TRIM_HORIZON", shard=0, **more):
@@ -54,25 +58,26 @@ def read(aws, name, kind="TRIM_HORIZON", shard=0, **more):
 
 @promises("Records of one partition key are in one shard, in the order in which they were put.", kinesis("PutRecord"))
 def a_key_keeps_its_order(aws):
-    assert read(aws, shared(aws)) == [b"a", b"b", b"c"]
-    assert aws.numbers == sorted(aws.numbers, key=int)
+    name, numbers = filled(aws)
+    assert read(aws, name) == [b"a", b"b", b"c"]
+    assert numbers == sorted(numbers, key=int)
 
 
 @promises(
     "AT_SEQUENCE_NUMBER begins with a record, AFTER_SEQUENCE_NUMBER right after it, LATEST after the last.", kinesis("GetShardIterator")
 )
 def iterators_begin_where_they_say(aws):
-    second = {"StartingSequenceNumber": [shared(aws), aws.numbers[1]][1]}
-    assert read(aws, aws.stream, "AT_SEQUENCE_NUMBER", **second) == [b"b", b"c"]
-    assert read(aws, aws.stream, "AFTER_SEQUENCE_NUMBER", **second) == [b"c"]
-    assert read(aws, aws.stream, "LATEST") == []
+    name, (_, second, _) = filled(aws)
+    assert read(aws, name, "AT_SEQUENCE_NUMBER", StartingSequenceNumber=second) == [b"b", b"c"]
+    assert read(aws, name, "AFTER_SEQUENCE_NUMBER", StartingSequenceNumber=second) == [b"c"]
+    assert read(aws, name, "LATEST") == []
 
 
 @promises("AT_TIMESTAMP begins with the first record at or after a time.", kinesis("GetShardIterator"))
 def an_iterator_begins_at_a_time(aws):
     now = aws.stack.now()
     assert read(aws, shared(aws), "AT_TIMESTAMP", Timestamp=now - timedelta(hours=1)) == [b"a", b"b", b"c"]
-    assert read(aws, aws.stream, "AT_TIMESTAMP", Timestamp=aws.stack.now()) == []
+    assert read(aws, shared(aws), "AT_TIMESTAMP", Timestamp=aws.stack.now()) == []
 
 
 @promises("NextShardIterator goes on where GetRecords ended; Limit is the most records of an answer.", kinesis("GetRecords"))
@@ -100,7 +105,7 @@ def an_iterator_expires(aws):
 @promises("MillisBehindLatest is 0 at the tip of the stream and more behind it.", kinesis("GetRecords"))
 def the_delay_is_told(aws):
     assert aws.kinesis.get_records(ShardIterator=iterator(aws, shared(aws)), Limit=1)["MillisBehindLatest"] > 0
-    assert aws.kinesis.get_records(ShardIterator=iterator(aws, aws.stream))["MillisBehindLatest"] == 0
+    assert aws.kinesis.get_records(ShardIterator=iterator(aws, shared(aws)))["MillisBehindLatest"] == 0
 
 
 @promises("PutRecords answers for each record, in order; FailedRecordCount counts what failed.", kinesis("PutRecords"))
@@ -157,7 +162,7 @@ def a_closed_shard_ends(aws):
 def records_are_pushed(aws):
     arn = described(aws, shared(aws))["StreamARN"]
     consumer = aws.kinesis.register_stream_consumer(StreamARN=arn, ConsumerName=aws.fresh())["Consumer"]["ConsumerARN"]
-    shard = described(aws, aws.stream)["Shards"][0]["ShardId"]
+    shard = described(aws, shared(aws))["Shards"][0]["ShardId"]
     aws.kinesis.subscribe_to_shard(ConsumerARN=consumer, ShardId=shard, StartingPosition={"Type": "TRIM_HORIZON"})
 
 
@@ -167,8 +172,7 @@ def delivery(aws, **more):
     base = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::bucket", "Prefix": f"{name}/"}
     settings = {**base, **{key: value.replace("NAME", name) if isinstance(value, str) else value for key, value in more.items()}}
     aws.firehose.create_delivery_stream(DeliveryStreamName=name, ExtendedS3DestinationConfiguration=settings)
-    if aws._moves:
-        aws.stack.advance(60)
+    aws.pass_time(60)
     told = aws.firehose.describe_delivery_stream
     until(lambda: told(DeliveryStreamName=name)["DeliveryStreamDescription"]["DeliveryStreamStatus"] == "ACTIVE")
     return name

@@ -6,7 +6,7 @@ from isthmus.tests.localstack.account import refusal
 from isthmus.tests.localstack.jobkit import channel, training_request, until
 from isthmus.tests.localstack.statements import guide, promises, reference
 
-GIVEN = guide("How Amazon SageMaker AI provides training information", "your-algorithms-training-algo-running-container")
+INFORMATION = guide("How Amazon SageMaker AI provides training information", "your-algorithms-training-algo-running-container")
 OUTPUT = guide("How Amazon SageMaker AI processes training output", "your-algorithms-training-algo-output")
 SIGNALS = guide("How Amazon SageMaker AI signals algorithm success and failure", "your-algorithms-training-signal-success-failure")
 RUNS = guide("How Amazon SageMaker AI runs your training image", "your-algorithms-training-algo-dockerfile")
@@ -34,24 +34,24 @@ def the_reason_is_the_failure_file(aws):
     assert len(reason) <= 1024
 
 
-@promises("Hyperparameters are in /opt/ml/input/config/hyperparameters.json, as text.", GIVEN)
+@promises("Hyperparameters are in /opt/ml/input/config/hyperparameters.json, as text.", INFORMATION)
 def hyperparameters_are_a_file(aws):
     assert json.loads(aws.stored["input/config/hyperparameters.json"]) == {"depth": "3"}
 
 
-@promises("TRAINING_JOB_NAME and TRAINING_JOB_ARN are set in the container.", GIVEN)
+@promises("TRAINING_JOB_NAME and TRAINING_JOB_ARN are set in the container.", INFORMATION)
 def the_container_knows_its_job(aws):
     environment = aws.stored["environment"].decode()
     assert "TRAINING_JOB_NAME=trained" in environment
     assert f"TRAINING_JOB_ARN={aws.trained['TrainingJobArn']}" in environment
 
 
-@promises("The variables of Environment are set in the container.", GIVEN)
+@promises("The variables of Environment are set in the container.", INFORMATION)
 def the_environment_is_set(aws):
     assert "GREETING=hello" in aws.stored["environment"].decode()
 
 
-@promises("Channels are described in /opt/ml/input/config/inputdataconfig.json.", GIVEN)
+@promises("Channels are described in /opt/ml/input/config/inputdataconfig.json.", INFORMATION)
 def channels_are_described_in_a_file(aws):
     told = json.loads(aws.stored["input/config/inputdataconfig.json"])["train"]
     expected = {
@@ -63,13 +63,13 @@ def channels_are_described_in_a_file(aws):
     assert told == expected
 
 
-@promises("In File mode the objects of a channel are files below /opt/ml/input/data/CHANNEL.", GIVEN)
+@promises("In File mode the objects of a channel are files below /opt/ml/input/data/CHANNEL.", INFORMATION)
 def channels_are_folders(aws):
     data = {name: body for name, body in aws.stored.items() if name.startswith("input/data/")}
     assert data == {"input/data/train/a/one.csv": b"1,2\n", "input/data/train/two.csv": b"3,4\n"}
 
 
-@promises("The hosts of the job are in /opt/ml/input/config/resourceconfig.json.", GIVEN)
+@promises("The hosts of the job are in /opt/ml/input/config/resourceconfig.json.", INFORMATION)
 def the_hosts_are_a_file(aws):
     told = json.loads(aws.stored["input/config/resourceconfig.json"])
     assert (told["current_host"], told["hosts"]) == ("algo-1", ["algo-1"])
@@ -207,7 +207,7 @@ def a_fast_file_channel_is_a_folder(aws):
     assert job["TrainingJobStatus"] == "Completed", job["FailureReason"]
 
 
-@promises("In Pipe mode a channel is a sequence of named pipes CHANNEL_0, CHANNEL_1.", GIVEN, differs="refused by name")
+@promises("In Pipe mode a channel is a sequence of named pipes CHANNEL_0, CHANNEL_1.", INFORMATION, differs="refused by name")
 def a_pipe_channel_is_a_named_pipe(aws):
     aws.put("piped/a.csv", b"a")
     piped = channel("train", "s3://bucket/piped/", InputMode="Pipe")

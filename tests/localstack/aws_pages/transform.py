@@ -1,6 +1,7 @@
 """Batch transform."""
 
 import json
+from functools import cache
 
 from isthmus.tests.localstack.account import archive, refusal
 from isthmus.tests.localstack.jobkit import until
@@ -14,11 +15,10 @@ CREATE = reference("CreateTransformJob")
 DOUBLING = "123456789012.dkr.ecr.us-east-1.amazonaws.com/batch:1"  # doubles every number of a line
 
 
+@cache
 def doubling(aws):
-    if "doubler" not in aws.__dict__:
-        data = aws.put("doubler/model.tar.gz", archive({"model.json": b"{}"}))
-        aws.doubler = aws.model("from the model", image=DOUBLING, data=data)
-    return aws.doubler
+    data = aws.put("doubler/model.tar.gz", archive({"model.json": b"{}"}))
+    return aws.model("from the model", image=DOUBLING, data=data)
 
 
 def request(aws, name, *, kind="text/csv", split="Line", assemble="Line", accept="text/csv", **more):

@@ -1,5 +1,7 @@
 """Hyperparameter tuning."""
 
+from functools import cache
+
 from isthmus.tests.localstack.account import refusal
 from isthmus.tests.localstack.jobkit import until
 from isthmus.tests.localstack.statements import guide, promises, reference
@@ -29,12 +31,12 @@ def trials(aws, name, **more):
     return aws.sm.list_training_jobs_for_hyper_parameter_tuning_job(HyperParameterTuningJobName=name, **more)["TrainingJobSummaries"]
 
 
+@cache
 def searched(aws):
     """A grid of three, that minimizes x: the job's description."""
-    if "grid" not in aws.__dict__:
-        aws.grid = ended(aws, create(aws, ranges=GRID, jobs=3, config={"Strategy": "Grid"}))
-        assert aws.grid["HyperParameterTuningJobStatus"] == "Completed", aws.grid
-    return aws.grid
+    job = ended(aws, create(aws, ranges=GRID, jobs=3, config={"Strategy": "Grid"}))
+    assert job["HyperParameterTuningJobStatus"] == "Completed", job
+    return job
 
 
 @promises("Grid search trains every combination of the categorical values once.", HOW)
