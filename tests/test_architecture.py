@@ -1,6 +1,7 @@
 """The import rules of docs/architecture.md, read from the code."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -59,6 +60,24 @@ def _imports(path):
                 yield node.module.removeprefix("isthmus.")
                 if node.module == "isthmus":
                     yield from (alias.name for alias in node.names)
+
+
+def module_name(path):
+    """As it is imported, below the root: a package's is its folder's."""
+    place = path.relative_to(ROOT)
+    return ".".join(place.parent.parts if path.name == "__init__.py" else place.with_suffix("").parts)
+
+
+FROM_OURS = re.compile(r"^ *from (isthmus(?=[. ])|\.+)([\w.]*) import (?:\(([^)]*)\)|(.*))", re.MULTILINE)
+
+
+def own_imports(path):
+    """(module, name) of everything that a file imports of ours; by its text, as the tests' files are many, too."""
+    package = path.relative_to(ROOT).parent.parts
+    for dots, module, several, some in FROM_OURS.findall(path.read_text()):
+        base = package[: len(package) - len(dots) + 1] if dots.startswith(".") else ()
+        names = re.sub(r"#.*", "", several or some).split(",")
+        yield from ((".".join(filter(None, (*base, *module.split(".")))), name.split()[0]) for name in names if name.strip())
 
 
 def allowed(importer, imported):
@@ -245,3 +264,17 @@ def test_tables_and_the_language_of_queries_stand_without_athena():
 
 def test_no_modules_of_the_stacks_import_each_other_in_a_circle():
     TopologicalSorter({name: imported - {name} for name, imported in stack_graph().items()}).prepare()
+
+
+def test_every_import_of_ours_finds_its_module():
+    """Who lands beside a move hears of it here, not from the first who runs the file."""
+    files = [*FILES, *(path for name in ("tests", "benchmarks", "deploy") for path in (ROOT / name).rglob("*.py"))]
+    folders = {module_name(folder / "__init__.py"): folder / "__init__.py" for folder in {path.parent for path in files}}
+    there = {*folders, *map(module_name, files)}
+    exported = {name: set(re.findall(r"\w+", path.read_text())) if path.exists() else set() for name, path in folders.items()}
+    assert [
+        f"{path.relative_to(ROOT)}: {module} has no {name}"
+        for path in files
+        for module, name in own_imports(path)
+        if module not in there or (module in folders and f"{module}.{name}".strip(".") not in there and name not in exported[module])
+    ] == []
