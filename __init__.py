@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.endpoints.adoption import adopt as adopt
     from isthmus.endpoints.deploy import deploy as deploy
     from isthmus.endpoints.gateway.gateway import Gateway as Gateway
-    from isthmus.endpoints.traffic import traffic as traffic
+    from isthmus.endpoints.traffic.manual import traffic as traffic
     from isthmus.events.emit import emit as emit
     from isthmus.events.ingest import ingest as ingest
     from isthmus.experiments import experiment as experiment
@@ -66,7 +66,7 @@ _WHERE = {
     "promote": "isthmus.pipelines.models",
     "deploy": "isthmus.endpoints.deploy",
     "adopt": "isthmus.endpoints.adoption",
-    "traffic": "isthmus.endpoints.traffic",
+    "traffic": "isthmus.endpoints.traffic.manual",
     "Gateway": "isthmus.endpoints.gateway.gateway",
     "rollout": "isthmus.rollouts",  # a module, as those that follow: im.rollout.start(...)
     "experiment": "isthmus.experiments",

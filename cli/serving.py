@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @click.argument("endpoint")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def deploy(console: Console, endpoint: str, yes: bool) -> None:
-    from ..endpoints.converge import variants_ready
     from ..endpoints.deploy import deploy as put
     from ..endpoints.resolving import declared, resolve
     from ..endpoints.router import routed
+    from ..endpoints.traffic.convergence import variants_ready
 
     with console.open() as project:
         running = routed(project.target).observe(endpoint) if console.dry_run else None
@@ -53,8 +53,8 @@ def deploy(console: Console, endpoint: str, yes: bool) -> None:
 @click.argument("changes", nargs=-1, required=True, metavar="VARIANT=PERCENT...")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def traffic(console: Console, endpoint: str, changes: tuple[str, ...], yes: bool) -> None:
-    from ..endpoints.traffic import intent
-    from ..endpoints.traffic import traffic as move
+    from ..endpoints.traffic.manual import intent
+    from ..endpoints.traffic.manual import traffic as move
 
     wanted = dict(map(_percent, changes))
     with console.open() as project:

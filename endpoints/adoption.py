@@ -18,7 +18,7 @@ from ..project.specs import ProjectSpec
 from ..runtime import Project
 from ..target import attribute
 from .gateway.inputs import ADOPTED, was_adopted
-from .split import HUNDRED, shown
+from .traffic.split import HUNDRED, shown
 
 _HUNDREDTH = Decimal("0.01")
 

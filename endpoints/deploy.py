@@ -14,8 +14,6 @@ from ..project.rules import counts_units
 from ..project.streams import streams_of
 from ..runtime import Project
 from ..storage import wait
-from . import owner
-from .converge import variants_ready
 from .gateway.inputs import manifest_of, union, view_keys
 from .gateway.streams import STREAMS
 from .parameters import compared
@@ -23,8 +21,10 @@ from .port import EndpointSpec, EndpointState
 from .resolving import declared, resolve, under
 from .router import resolution, routed
 from .smoke import Smoke, smoke
-from .split import checked, shown
-from .traffic import read_back
+from .traffic import owner
+from .traffic.convergence import variants_ready
+from .traffic.manual import read_back
+from .traffic.split import checked, shown
 
 DEADLINE = timedelta(minutes=30)  # clouds start machines
 

@@ -17,7 +17,7 @@ from ..events.port import Row
 from ..pipelines.call_parameters import SCALARS, is_scalar
 from .port import NO_PARAMETERS, EndpointSpec, TrafficMinute, VariantSpec, Window
 from .revision import identity
-from .split import HUNDRED, checked, shown
+from .traffic.split import HUNDRED, checked, shown
 
 if TYPE_CHECKING:
     from ..target import Capability, Target

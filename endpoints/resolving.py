@@ -9,10 +9,10 @@ import msgspec
 from ..errors import NotFound, Refused
 from ..project.specs import Endpoint, Variant
 from ..runtime import Project
-from . import owner
 from .port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from .revision import revision_of
-from .split import shown
+from .traffic import owner
+from .traffic.split import shown
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from . import hosting
 from .gateway import sticky
 from .gateway.sticky import Split
 from .port import NO_PARAMETERS, EndpointHost, EndpointSpec, EndpointState, Reply, VariantSpec, VariantState
-from .split import checked
+from .traffic.split import checked
 
 
 class _Stored(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from ..endpoints.gateway.live_document import Change, Ranges
 from ..endpoints.smoke import Smoke
-from ..endpoints.split import shown
+from ..endpoints.traffic.split import shown
 from ..project.rule_specs import Condition
 from . import buckets
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from ..endpoints import owner
 from ..endpoints.gateway.live_document import Change, LiveRun
 from ..endpoints.port import EndpointState, VariantState
 from ..endpoints.router import routed
-from ..endpoints.split import shown
-from ..endpoints.traffic import observed, read_back
+from ..endpoints.traffic import owner
+from ..endpoints.traffic.manual import observed, read_back
+from ..endpoints.traffic.split import shown
 from ..errors import NotFound, Refused
 from ..pipelines.models import promote
 from ..project.specs import OF_EVERY_ENDPOINT, Endpoint

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from ..endpoints import owner
 from ..endpoints.port import EndpointState
+from ..endpoints.traffic import owner
 from ..errors import Conflict, Refused
 from ..runtime import Project
 from . import runs

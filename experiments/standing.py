@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from ..endpoints import owner
 from ..endpoints.gateway.live_document import Change, Live, LiveRun
 from ..endpoints.gateway.streams import ASSIGNMENTS
+from ..endpoints.traffic import owner
 from ..errors import Invalid, Refused
 from ..runtime import Project
 from . import buckets, run_store, runs, startable

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ..endpoints.gateway.assignment import uppers
 from ..endpoints.gateway.live_document import Live, LiveArm, LiveLayer, LiveRun, Ranges
 from ..endpoints.port import EndpointState
-from ..endpoints.traffic import observed
+from ..endpoints.traffic.manual import observed
 from ..errors import Busy, NotFound, ProjectError, Refused
 from ..project.experiment_specs import INTERLEAVED, Experiment, Layer
 from ..project.names import did_you_mean

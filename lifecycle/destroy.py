@@ -6,7 +6,7 @@ from collections import Counter
 
 import msgspec
 
-from ..endpoints import owner
+from ..endpoints.traffic import owner
 from ..errors import Conflict, Refused
 from ..experiments import runs
 from ..experiments.simulation import clock as simulated_time

@@ -10,7 +10,7 @@ from ..endpoints.port import EndpointSpec
 
 
 class Take(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Make the rollout the owner of the traffic (endpoints/owner.py). Refused where it has another owner."""
+    """Make the rollout the owner of the traffic (endpoints/traffic/owner.py). Refused where it has another owner."""
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):

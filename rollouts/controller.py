@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from .. import lease
-from ..endpoints import owner
+from ..endpoints.traffic import owner
 from ..errors import Conflict, DryRun, Invalid, IsthmusError, OutcomeUnknown, Refused, Throttled, Unavailable
 from . import documents
 from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch

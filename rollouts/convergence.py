@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from ..endpoints.converge import converged
 from ..endpoints.minutes import floor_minute
 from ..endpoints.minutes import settled_by as settled
 from ..endpoints.port import EndpointSpec, EndpointState
 from ..endpoints.revision import revision_of
+from ..endpoints.traffic.convergence import converged
 from ..project.specs import OfficeHours
 from .capacity import alone, final, home
 from .states import Observation, Plan, State

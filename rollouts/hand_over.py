@@ -13,7 +13,7 @@ import msgspec
 
 from ..endpoints.port import EndpointSpec, EndpointState, VariantSpec
 from ..endpoints.revision import revision_of
-from ..endpoints.traffic import observed
+from ..endpoints.traffic.manual import observed
 from ..errors import Refused
 from ..lease import Lease
 from ..project.specs import Endpoint, Rollout, RolloutStep

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..endpoints import owner
-from ..endpoints.converge import variants_ready
 from ..endpoints.port import Bucket, EndpointState, Window
+from ..endpoints.traffic import owner
+from ..endpoints.traffic.convergence import variants_ready
 from ..errors import IsthmusError, NotFound, NotSettled
 from .capacity import home
 from .convergence import settled_by

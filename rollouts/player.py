@@ -13,7 +13,7 @@ from typing import final
 
 import msgspec
 
-from ..endpoints import split
+from ..endpoints.traffic import split
 from ..errors import Busy, Conflict, OutcomeUnknown, Throttled, Unavailable
 from . import documents, wishes
 from .controller import look

@@ -10,7 +10,7 @@ from ..endpoints.gateway.streams import EXPOSURES
 from ..endpoints.port import Window
 from ..endpoints.router import routed
 from ..endpoints.smoke import example_request, smoke
-from ..endpoints.traffic import observed
+from ..endpoints.traffic.manual import observed
 from ..errors import NotFound, Unavailable
 from ..runtime import Project
 from .ports import Ports

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ..endpoints.split import shown
+from ..endpoints.traffic.split import shown
 from ..project.quantities import duration_text
 from .documents import KeptMinutes
 from .scenario import Scenario

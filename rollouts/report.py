@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from ..endpoints.split import shown
+from ..endpoints.traffic.split import shown
 from ..project.guardrails import METRICS
 from ..project.specs import Guardrail
 from ..reports import page, plots

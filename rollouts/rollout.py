@@ -17,10 +17,10 @@ from typing import Literal
 
 import msgspec
 
-from ..endpoints import owner
 from ..endpoints.port import EndpointState
 from ..endpoints.router import routed
-from ..endpoints.traffic import observed
+from ..endpoints.traffic import owner
+from ..endpoints.traffic.manual import observed
 from ..errors import IsthmusError, NotFound, Refused
 from ..pipelines.document import local_path
 from ..runtime import Project

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from ..endpoints import split
+from ..endpoints.traffic import split
 from ..errors import Invalid, ProjectError
 from ..project import yaml
 from ..project.files import read_yaml

@@ -8,8 +8,8 @@ from ..endpoints.gateway.inputs import was_adopted
 from ..endpoints.port import EndpointSpec, EndpointState, VariantState
 from ..endpoints.resolving import declared, resolve
 from ..endpoints.revision import revision_of
-from ..endpoints.split import shown
-from ..endpoints.traffic import observed
+from ..endpoints.traffic.manual import observed
+from ..endpoints.traffic.split import shown
 from ..errors import Busy, Invalid, NotFound, ProjectError, Refused
 from ..project.names import did_you_mean
 from ..project.specs import Rollout

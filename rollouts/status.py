@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from ..endpoints.port import EndpointState
-from ..endpoints.split import shown
+from ..endpoints.traffic.split import shown
 from ..lease import LENGTH
 from .states import Check, Entry, Plan, State
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from ..endpoints.gateway.sticky import STEP
-from ..endpoints.split import representable
+from ..endpoints.traffic.split import representable
 from ..errors import Problem, Unsupported
 from ..project.quantities import duration_text
 from ..project.report import problem_at

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ...endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from ...endpoints.revision import revision_of_variants
-from ...endpoints.split import HUNDRED
+from ...endpoints.traffic.split import HUNDRED
 from ...storage import Phase
 from . import deployed
 from .deployed import Seen

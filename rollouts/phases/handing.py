@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ...endpoints.converge import variants_ready
+from ...endpoints.traffic.convergence import variants_ready
 from ..actions import Apply, SetAlias
 from ..capacity import final, home, is_sized
 from ..convergence import is_converged, is_served, next_minute, settled_by, version_of

@@ -7,9 +7,9 @@ from itertools import islice
 
 import pytest
 
-from isthmus.endpoints.converge import converged, variants_ready
 from isthmus.endpoints.port import VariantSpec
 from isthmus.endpoints.revision import revision_of
+from isthmus.endpoints.traffic.convergence import converged, variants_ready
 from isthmus.errors import Busy, Conflict, Invalid, ModelError, NotFound, Unsupported
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
 

@@ -15,13 +15,13 @@ import msgspec
 import pytest
 
 import isthmus as im
-from isthmus.endpoints import owner
 from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.gateway.assignment import bucket
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.resolving import declared, resolve, under
 from isthmus.endpoints.router import routed
-from isthmus.endpoints.traffic import intent, traffic
+from isthmus.endpoints.traffic import owner
+from isthmus.endpoints.traffic.manual import intent, traffic
 from isthmus.errors import Conflict, Denied, Invalid, ModelError, NotFound, Refused, Unsupported
 from isthmus.events.port import Rejected
 from isthmus.lifecycle.destroy import destroy

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.endpoints import owner
 from isthmus.endpoints.port import EndpointState, VariantState
+from isthmus.endpoints.traffic import owner
 from isthmus.errors import Conflict, Refused
 from isthmus.storage import Versioned, state_conflict
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.adapters.local.router import Router
-from isthmus.endpoints.converge import converged
 from isthmus.endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from isthmus.endpoints.revision import revision_of
-from isthmus.endpoints.split import checked, completed, parsed
+from isthmus.endpoints.traffic.convergence import converged
+from isthmus.endpoints.traffic.split import checked, completed, parsed
 from isthmus.errors import Invalid, Unsupported
 
 NAMES = ("champion", "challenger")

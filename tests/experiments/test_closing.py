@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 from msgspec.structs import replace
 
-from isthmus.endpoints import owner
-from isthmus.endpoints import traffic as traffic_room
 from isthmus.endpoints.gateway.assignment import Assigner
-from isthmus.endpoints.traffic import traffic
+from isthmus.endpoints.traffic import manual as traffic_room
+from isthmus.endpoints.traffic import owner
+from isthmus.endpoints.traffic.manual import traffic
 from isthmus.errors import NotFound, Refused
 from isthmus.experiments import experiment
 from isthmus.project.rule_specs import Condition

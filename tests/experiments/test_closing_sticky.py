@@ -13,12 +13,12 @@ import pytest
 from msgspec.structs import replace
 
 import isthmus
-from isthmus.endpoints import owner
-from isthmus.endpoints import traffic as traffic_room
 from isthmus.endpoints.gateway import sticky
 from isthmus.endpoints.gateway.assignment import Assigner
 from isthmus.endpoints.router import routed
 from isthmus.endpoints.smoke import Smoke
+from isthmus.endpoints.traffic import manual as traffic_room
+from isthmus.endpoints.traffic import owner
 from isthmus.errors import IsthmusError, NotFound
 from isthmus.experiments import experiment, runs
 from isthmus.formats import decode

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from isthmus.endpoints import owner
+from isthmus.endpoints.traffic import owner
 from isthmus.errors import Conflict, IsthmusError
 from isthmus.experiments import buckets, experiment, runs
 

@@ -6,11 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 import isthmus
-from isthmus.endpoints import owner
 from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.gateway.assignment import Assigner
 from isthmus.endpoints.smoke import Smoke
-from isthmus.endpoints.traffic import traffic
+from isthmus.endpoints.traffic import owner
+from isthmus.endpoints.traffic.manual import traffic
 from isthmus.errors import Invalid, NotFound, ProjectError, Refused, Unavailable
 from isthmus.experiments import experiment, runs, standing
 from isthmus.experiments.answers import history_text

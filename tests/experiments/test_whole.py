@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 
 import isthmus
-from isthmus.endpoints import owner
 from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.gateway.gateway import Gateway
+from isthmus.endpoints.traffic import owner
 from isthmus.errors import Refused
 from isthmus.experiments import experiment
 from isthmus.experiments.audit import audit

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from isthmus.endpoints import owner
+from isthmus.endpoints.traffic import owner
 from isthmus.errors import Denied, Throttled
 from isthmus.project.specs import Guardrail, RolloutStep
 from isthmus.rollouts import controller

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from isthmus.endpoints.split import checked
+from isthmus.endpoints.traffic.split import checked
 from isthmus.errors import Conflict, Invalid, Refused
 from isthmus.formats import decode
 from isthmus.rollouts import documents, moves

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 import isthmus
 from isthmus.cli.console import Console
-from isthmus.endpoints import owner
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
+from isthmus.endpoints.traffic import owner
 from isthmus.errors import Busy, Invalid, NotFound, Refused, Unavailable
 from isthmus.rollouts import controller, documents, rollout
 from isthmus.rollouts.player import play

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import msgspec
 
-from ...endpoints import owner, rule_hits
+from ...endpoints import rule_hits
 from ...endpoints.minutes import settled_window
 from ...endpoints.port import Bucket, EndpointState, VariantState, Window
 from ...endpoints.router import routed
 from ...endpoints.rule_hits import RuleHits
-from ...endpoints.split import shown
+from ...endpoints.traffic import owner
+from ...endpoints.traffic.split import shown
 from ...endpoints.unit_counts import unit_counts
 from ...errors import NotFound
 from ...project.names import did_you_mean

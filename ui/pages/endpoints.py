@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from ...endpoints import owner
 from ...endpoints.listing import Listing, listing
 from ...endpoints.port import EndpointState
-from ...endpoints.split import shown
+from ...endpoints.traffic import owner
+from ...endpoints.traffic.split import shown
 from ...reports import page as kit
 from ...runtime import Project
 from ..reads import Reads, Unread

@@ -14,8 +14,8 @@ import yaml
 import isthmus
 from isthmus.adapters.sagemaker import adoption
 from isthmus.endpoints.adoption import adopt, describe
-from isthmus.endpoints.converge import variants_ready
 from isthmus.endpoints.port import Window
+from isthmus.endpoints.traffic.convergence import variants_ready
 from isthmus.errors import Busy, Refused, Unsupported
 from isthmus.lifecycle.validate import validate
 from isthmus.rollouts.rollout import start, tick

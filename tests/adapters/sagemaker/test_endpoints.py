@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.endpoints.converge import converged, variants_ready
 from isthmus.endpoints.port import TrafficMinute, Window
 from isthmus.endpoints.revision import revision_of
+from isthmus.endpoints.traffic.convergence import converged, variants_ready
 from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled, Unavailable
 from isthmus.localstack.client import Stack
 from isthmus.target import Profile

@@ -13,8 +13,8 @@ from msgspec import structs
 
 from isthmus.adapters.sagemaker import names, variants
 from isthmus.adapters.sagemaker.variants import Known, Planned
-from isthmus.endpoints.converge import converged, variants_ready
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
+from isthmus.endpoints.traffic.convergence import converged, variants_ready
 from isthmus.pipelines.port import ModelVersion
 from isthmus.project.names import NAME
 

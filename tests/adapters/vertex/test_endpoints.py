@@ -10,8 +10,8 @@ import pytest
 from isthmus.adapters import targets
 from isthmus.adapters.vertex import deployed, removal
 from isthmus.adapters.vertex.session import CONTROL, of
-from isthmus.endpoints.converge import variants_ready
 from isthmus.endpoints.port import VariantSpec
+from isthmus.endpoints.traffic.convergence import variants_ready
 from isthmus.errors import Busy, Conflict, Invalid, IsthmusError, OutcomeUnknown, Unsupported
 from isthmus.storage import wait
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, until, variant

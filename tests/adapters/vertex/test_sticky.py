@@ -9,7 +9,7 @@ from isthmus.adapters import targets
 from isthmus.adapters.vertex import deployed, prices
 from isthmus.adapters.vertex.names import dashed, endpoint_id, is_of_variant
 from isthmus.adapters.vertex.session import of
-from isthmus.endpoints.converge import variants_ready
+from isthmus.endpoints.traffic.convergence import variants_ready
 from isthmus.errors import Busy, Conflict, IsthmusError, ModelError, NotFound
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, until, variant
 

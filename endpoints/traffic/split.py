@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 
-from ..errors import Invalid, Unsupported
+from ...errors import Invalid, Unsupported
 
 HUNDRED = Decimal(100)
 

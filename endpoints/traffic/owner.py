@@ -12,10 +12,10 @@ from typing import Literal
 
 import msgspec
 
-from ..errors import Refused
-from ..formats import StoredDocument, decode
-from ..storage import StateStore
-from .port import EndpointState
+from ...errors import Refused
+from ...formats import StoredDocument, decode
+from ...storage import StateStore
+from ..port import EndpointState
 
 ABANDONED = timedelta(minutes=15)  # a hand's change that is not seen after so long will not come: `traffic` itself waits no longer
 

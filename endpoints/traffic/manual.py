@@ -10,12 +10,12 @@ from decimal import Decimal
 
 import msgspec
 
-from ..errors import Conflict, NotFound
-from ..runtime import Project
-from ..storage import wait
+from ...errors import Conflict, NotFound
+from ...runtime import Project
+from ...storage import wait
+from ..port import EndpointState
+from ..router import resolution, routed
 from . import owner
-from .port import EndpointState
-from .router import resolution, routed
 from .split import checked, completed, representable, shown
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from .port import EndpointSpec, EndpointState
-from .revision import revision_of
+from ..port import EndpointSpec, EndpointState
+from ..revision import revision_of
 
 
 def variants_ready(spec: EndpointSpec, state: EndpointState | None) -> bool:
