@@ -60,7 +60,7 @@ def table(here: Place, meaning: Analysis, fields: Sequence[Field], running: Runn
             return 0
 
         select(here, meaning, fields, running, write)
-        return cursor.execute("SELECT * FROM temp.main._answer").to_arrow_table()
+        return cursor.sql("SELECT * FROM temp.main._answer").to_arrow_table()
 
 
 def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError) -> Any:
@@ -159,7 +159,7 @@ def rows_of(here: Place, source: Source, most: int) -> list[dict[str, Any]]:
 
 
 def _python(cursor: Any, sql: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = cursor.execute(sql).to_arrow_table().to_pylist()
+    rows: list[dict[str, Any]] = cursor.sql(sql).to_arrow_table().to_pylist()
     return rows
 
 
