@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from .errors import Busy
+from .errors import Busy, Unsupported
 from .storage import make_private
 from .target import attribute
 from .times import utc_milliseconds
@@ -47,6 +47,20 @@ class Project:
     def wall(self) -> datetime:
         """The target's clock (this machine's, unless it is moved), for what really happens now: leases. UTC, whole milliseconds."""
         return utc_milliseconds(self.target.clock())
+
+    @cached_property
+    def native(self) -> Any:
+        """The provider's own objects by the names of this project: `.endpoint("ranker")`, `.model("ranker", 3)`, `.pipeline("r3")`,
+        `.feature_group("item_history")`, `.session`; on SageMaker also `.wr`. Imported now. Unsupported where the target has no provider.
+        """
+        adapter = self.target.adapter
+        if not adapter.native:
+            raise Unsupported(
+                f"target {self.target.name} ({adapter.name}) has no objects of a provider's own",
+                capability="native",
+                remedy="project.target.native is what its ports stand on",
+            )
+        return attribute(adapter.native)(self.target)
 
     def sweep(self) -> None:
         """Remove what writers that were killed left behind, where the target keeps its things in our own files. Under the lock."""

@@ -108,6 +108,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     sweep: str = ""  # "module:attribute": (Target) -> None, removes what killed writers left; "": nothing is left
     examine: str = ""  # "module:attribute": (Target) -> Examination; "": its provider guards what is stored
     adopt: str = ""  # "module:attribute": (Target) -> endpoints.adoption.Adopter; "": endpoints that stand there cannot be taken over
+    native: str = ""  # "module:attribute": (Target) -> the provider's own objects by our names (`project.native`); "": it has none
     fixed: str = ""  # "module:attribute": (Target, str) -> str, in what an endpoint differs from its profile for good; "": nothing
     remote: bool = True  # commands go to a cloud: they say where, ask before traffic moves, and look less often
 

@@ -42,4 +42,5 @@ ADAPTER = Adapter(
     scan_price=f"{__name__}.prices:scanning",
     count_price=f"{__name__}.prices:counting",
     adopt=f"{__name__}.adoption:SageMakerAdopter",
+    native=f"{__name__}.native:SageMakerObjects",
 )

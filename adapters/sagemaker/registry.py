@@ -64,15 +64,11 @@ class SageMakerRegistry:
         return self._version(model, there, self._aliases(group))
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
-        name = dashed(self._aws.project, model)
-        group = self._group(name)
-        packages = self._list(name) if group else ()
-        aliases = self._aliases(group) if group else {}
-        number = ref if isinstance(ref, int) else aliases.get(ref)
-        found = next((each for each in packages if each["ModelPackageVersion"] == number), None)
-        if found is None:
-            raise _absent(model, ref, packages, aliases)
-        return self._version(model, found, aliases)
+        return self._version(model, *self._found(model, ref))
+
+    def arn(self, model: str, ref: int | str) -> str:
+        """The package of a version, by number or alias. NotFound."""
+        return str(self._found(model, ref)[0]["ModelPackageArn"])
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         name = dashed(self._aws.project, model)
@@ -108,6 +104,18 @@ class SageMakerRegistry:
             self._aws.client("sagemaker").update_model_package(
                 ModelPackageArn=found["ModelPackageArn"], ModelApprovalStatus=_APPROVALS[approval], **more
             )
+
+    def _found(self, model: str, ref: int | str) -> tuple[dict[str, Any], Mapping[str, int]]:
+        """A version's summary, and the model's aliases. NotFound."""
+        name = dashed(self._aws.project, model)
+        group = self._group(name)
+        packages = self._list(name) if group else ()
+        aliases = self._aliases(group) if group else {}
+        number = ref if isinstance(ref, int) else aliases.get(ref)
+        summary = next((package for package in packages if package["ModelPackageVersion"] == number), None)
+        if summary is None:
+            raise _absent(model, ref, packages, aliases)
+        return summary, aliases
 
     def _group(self, name: str) -> _Group | None:
         try:

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, final
+from urllib.parse import urlsplit
 
 from ...errors import Denied, Invalid
 from ...target import Target
@@ -206,28 +207,33 @@ def _offline_keys(endpoint_url: str) -> dict[str, str | None]:
     }
 
 
-def _session(endpoint_url: str | None, region: str | None) -> Any:
+def _session(stack: str | None, region: str | None) -> Any:
     import boto3
     import botocore.session
 
     plain = botocore.session.Session()
     plain.register_component("data_loader", _loader())
-    if endpoint_url is None:
+    if stack is None:
         return boto3.Session(botocore_session=plain, region_name=region)
-    backend.refuse_what_is_not_there(endpoint_url, plain)
+    backend.refuse_what_is_not_there(stack, plain)
+    led = partial(_led, stack=stack)
 
     class Offline(boto3.Session):  # type: ignore[misc]  # boto3 has no types
-        """Every client goes to the local stack, those that a library makes of this session included."""
+        """Every client goes to the local stack, those that a library makes of this session included, by AWS's own address, too."""
 
         def client(self, *args: Any, **more: Any) -> Any:
-            more["endpoint_url"] = more.get("endpoint_url") or endpoint_url
-            return super().client(*args, **more)
+            return super().client(*args, **more | {"endpoint_url": led(more.get("endpoint_url"))})
 
         def resource(self, *args: Any, **more: Any) -> Any:
-            more["endpoint_url"] = more.get("endpoint_url") or endpoint_url
-            return super().resource(*args, **more)
+            return super().resource(*args, **more | {"endpoint_url": led(more.get("endpoint_url"))})
 
-    return Offline(botocore_session=plain, region_name=region or _OFFLINE_REGION, **_offline_keys(endpoint_url))
+    return Offline(botocore_session=plain, region_name=region or _OFFLINE_REGION, **_offline_keys(stack))
+
+
+def _led(asked: str | None, stack: str) -> str:
+    """Where a client goes: the sagemaker SDK asks STS by its regional address."""
+    host = urlsplit(asked or "").hostname or ""
+    return stack if not asked or host.endswith((".amazonaws.com", ".amazonaws.com.cn")) else asked
 
 
 @cache

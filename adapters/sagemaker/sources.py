@@ -17,7 +17,7 @@ from .session import Aws, of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_WRANGLER = Packages(modules=("awswrangler",), install="isthmus[sagemaker]")
+WRANGLER = Packages(modules=("awswrangler",), install="isthmus[sagemaker]")
 
 
 @final
@@ -34,7 +34,7 @@ class AwsSources:
 
     def rows(self, table: str) -> Iterator[pa.Table]:
         """Athena unloads the table as Parquet into the project's scratch/; its files are read one after another."""
-        require(_WRANGLER, f"athena://{table}")
+        require(WRANGLER, f"athena://{table}")
         import awswrangler as wr
         import pyarrow as pa
 

@@ -53,4 +53,5 @@ ADAPTER = Adapter(
     estimate=f"{__name__}.prices:estimate",
     count_price=f"{__name__}.prices:count_price",
     fixed=f"{__name__}.endpoints:fixed",
+    native=f"{__name__}.native:VertexObjects",
 )

@@ -85,7 +85,7 @@ class VertexFeatures:
                     "labels": self._session.labels(KIND, view.name),
                 },
             }
-            path = _view_path(self._session, view.name)
+            path = view_path(self._session, view.name)
             self._make("CreateFeatureView", path, lambda: self._session.features.create_feature_view(request=request))
 
     def _make(self, operation: str, path: str, create: Callable[[], Any]) -> None:
@@ -190,7 +190,7 @@ class VertexFeatures:
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
         features = {view: self._reader(view) for view in wanted}
-        paths = {view: _view_path(self._session, view) for view in wanted}
+        paths = {view: view_path(self._session, view) for view in wanted}
         answers = feature_values.fetch(self._session, feature_values.by_view({paths[view]: keys for view, keys in wanted.items()}))
         for view, keys in wanted.items():
             if any((paths[view], key) not in answers for key in keys):
@@ -219,7 +219,7 @@ class VertexFeatures:
 def remove(session: Session, view: str) -> None:
     """The Inventory's: the feature view, then its source. Absent is success."""
     with suppress(NotFound), translated(f"deleting feature view {view}", effect=True):
-        session.features.delete_feature_view(request={"name": _view_path(session, view)})
+        session.features.delete_feature_view(request={"name": view_path(session, view)})
     catalogue.remove(session, _source(view))
 
 
@@ -264,7 +264,7 @@ def _store_path(session: Session) -> str:
     return f"{session.parent}/featureOnlineStores/isthmus_{session.name}"
 
 
-def _view_path(session: Session, view: str) -> str:
+def view_path(session: Session, view: str) -> str:
     return f"{_store_path(session)}/featureViews/{view}"
 
 
@@ -279,6 +279,6 @@ def _store(session: Session) -> Any:
 def _feature_view(session: Session, view: str) -> Any:
     try:
         with session.reading("GetFeatureView", view):
-            return session.features.get_feature_view(request={"name": _view_path(session, view)})
+            return session.features.get_feature_view(request={"name": view_path(session, view)})
     except NotFound:
         return None

@@ -116,6 +116,11 @@ class Session:
         return f"projects/{self.project}/locations/{self.location}"
 
     @property
+    def credentials(self) -> Any:
+        """Nobody's, offline. Denied when there are none."""
+        return self._admitted()[0]
+
+    @property
     def service_account(self) -> str | None:
         """The identity of jobs and endpoints; None: the project's default one."""
         return self.profile.options.get("service_account")

@@ -10,6 +10,8 @@ import pytest
 from isthmus import installed
 from isthmus.adapters import targets
 from isthmus.errors import Invalid, MissingDependency, Unsupported
+from isthmus.project.specs import Description, ProjectSpec
+from isthmus.runtime import Project
 from isthmus.target import Adapter, CallLog, Packages, Profile
 
 
@@ -137,3 +139,10 @@ print([name for name in {absent!r} if name in sys.modules])
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_target_without_a_provider_has_no_objects_of_one():
+    project = Project(Description(spec=ProjectSpec(name="conf"), folder=".", places={}), targets.load(profile()))
+    with pytest.raises(Unsupported, match=r"target laptop \(local\) has no objects of a provider's own") as refusal:
+        _ = project.native
+    assert refusal.value.capability == "native"
