@@ -7,6 +7,7 @@ not fit goes to the dead letter topic, or is tried again [docs: pubsub/docs/bigq
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _LATEST = 1.0  # seconds after which rows are written though nobody reads
 _BATCH = 10_000
+_LEASE = 86_400.0  # seconds: none of these ends while a busy machine writes
 _METADATA = ("subscription_name", "message_id", "publish_time", "attributes")
 
 
@@ -55,19 +57,26 @@ def attach(call: Call, subscription: Subscription) -> None:
 
 def write(call: Call, subscription: Subscription) -> None:
     """Append what waits, and acknowledge it."""
-    from ..bigquery import access, decode
-
     backlog = subscription.backlog
     deliveries: list[Delivery] = []
-    while batch := backlog.take(_BATCH, subscription):
+    while batch := backlog.take(_BATCH, subscription, deadline=_LEASE):
         deliveries += batch
-    config = subscription.message.bigquery_config
+    try:
+        _append(call, subscription, deliveries)
+    finally:
+        backlog.modify([delivery.ack_id for delivery in deliveries], 0)  # what is neither written nor refused comes again
+        if backlog.unacknowledged():
+            _try_again(call, subscription)
+
+
+def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) -> None:
+    from ..bigquery import access, decode
+
+    backlog, config = subscription.backlog, subscription.message.bigquery_config
     try:
         fields = access.table_schema(call, config.table)
     except GcpError:  # the table is gone: they wait until it is there again
         config.state = types.BigQueryConfig.State.NOT_FOUND
-        backlog.modify([delivery.ack_id for delivery in deliveries], 0)
-        _try_again(call, subscription)
         return
     config.state = types.BigQueryConfig.State.ACTIVE
     rows, written, unfit = [], [], []
@@ -80,14 +89,9 @@ def write(call: Call, subscription: Subscription) -> None:
         except decode.Wrong:
             unfit.append(delivery.ack_id)
     backlog.reject(unfit)
-    try:
+    with suppress(GcpError):  # the table has changed meanwhile
         access.append_rows(call, config.table, rows, ignore_unknown=config.drop_unknown_fields)
-    except GcpError:  # the table has changed meanwhile
-        backlog.modify(written, 0)
-    else:
         backlog.acknowledge(written)
-    if backlog.unacknowledged():
-        _try_again(call, subscription)
 
 
 def _try_again(call: Call, subscription: Subscription) -> None:

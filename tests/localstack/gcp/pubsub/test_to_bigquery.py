@@ -1,12 +1,22 @@
 """Subscriptions that write into BigQuery, with Google's own clients."""
 
 import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.pubsub_v1 import PublisherClient, SubscriberClient
+from google.pubsub_v1.types import BigQueryConfig, PubsubMessage
+
+from isthmus.localstack.clock import Clock
+from isthmus.localstack.gcp.bigquery import access
+from isthmus.localstack.gcp.late_rows import LateRows
+from isthmus.localstack.gcp.pubsub import to_bigquery
+from isthmus.localstack.gcp.pubsub.backlog import Backlog, Rules
+from isthmus.localstack.gcp.pubsub.hub import Subscription
 
 PROJECT = "projects/shop-project"
 TOPIC, DEAD, SUBSCRIPTION = f"{PROJECT}/topics/clicks", f"{PROJECT}/topics/dead", f"{PROJECT}/subscriptions/clicks-table"
@@ -90,3 +100,45 @@ def test_the_table_must_be_there_and_the_subscription_is_not_pulled(gcp, publish
         subscriber.create_subscription(request={"name": f"{PROJECT}/subscriptions/other", "topic": TOPIC, "bigquery_config": config})
     with pytest.raises(exceptions.FailedPrecondition):
         subscriber.pull(subscription=SUBSCRIPTION, max_messages=1)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """`slow.write()` appends to a table that takes a minute; `slow.rows` is what it has, `slow.late` who writes before the next read."""
+    clock, written = Clock("manual"), []
+    backlog = Backlog(clock, Rules(ack_deadline=10, retention=10**6), lambda _message, _attempts: False)
+    message = PubsubMessage.pb()(data=b'{"event_id": "a"}')
+    message.publish_time.FromDatetime(datetime.now(UTC))
+    backlog.add([message])
+    config = BigQueryConfig(table=TABLE, use_table_schema=True)
+    subscription = Subscription(SimpleNamespace(bigquery_config=config, name=SUBSCRIPTION), backlog, lambda _attributes: True)
+    late = LateRows()
+    call = SimpleNamespace(store=lambda _kind: late)
+    slow = SimpleNamespace(rows=written, backlog=backlog, late=late, error=None, write=lambda: to_bigquery.write(call, subscription))
+
+    def append(_call, _table, rows, **_):
+        clock.advance(60)
+        if slow.error is not None:
+            raise slow.error
+        written.extend(rows)
+
+    monkeypatch.setattr(access, "table_schema", lambda _call, _table: ())
+    monkeypatch.setattr(access, "append_rows", append)
+    monkeypatch.setattr("isthmus.localstack.gcp.bigquery.decode.record", lambda row, _fields, **_: row)
+    return slow
+
+
+def test_rows_that_are_written_for_longer_than_a_lease_are_written_once(slow):
+    slow.write()
+    slow.late.settle()
+    assert slow.rows == [{"event_id": "a"}]
+    assert not slow.backlog.unacknowledged()
+
+
+def test_rows_whose_writer_breaks_come_again(slow):
+    slow.error = RuntimeError("disk")
+    with pytest.raises(RuntimeError):
+        slow.write()
+    slow.error = None
+    slow.late.settle()
+    assert slow.rows == [{"event_id": "a"}]
