@@ -19,7 +19,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from isthmus.adapters import targets
-from isthmus.adapters.local.http import Client
+from isthmus.adapters.local.endpoints.http import Client
 from isthmus.errors import Unavailable
 from isthmus.target import Profile
 from isthmus.tests.conformance.toy_models import endpoint, model_folder, register, remove_endpoints, settled, variant

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 import isthmus
-from isthmus.adapters.local.http import Client
+from isthmus.adapters.local.endpoints.http import Client
 from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.gateway.inputs import manifest_of, union, view_keys

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Self
 
 from isthmus.adapters import targets
-from isthmus.adapters.local import supervision
-from isthmus.adapters.local.endpoint_rows import Address
+from isthmus.adapters.local.endpoints import supervision
+from isthmus.adapters.local.endpoints.rows import Address
 from isthmus.errors import ModelError, OutcomeUnknown, Unavailable
 from isthmus.target import Profile, Target
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, variant

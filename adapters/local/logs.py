@@ -8,7 +8,7 @@ from typing import final
 from ...errors import Invalid, NotFound
 from ...storage import LogPage
 from ...target import Target
-from .endpoint_rows import endpoint_folder
+from .endpoints.rows import endpoint_folder
 from .home import home
 
 CHUNK = 65_536

@@ -16,9 +16,9 @@ from ...endpoints.port import Bucket, Window
 from ...errors import NotSettled
 from ...target import Target
 from ...times import from_epoch
-from .endpoint_rows import endpoint_folder
+from .endpoints.request_log import files
+from .endpoints.rows import endpoint_folder
 from .home import home
-from .request_log import files
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

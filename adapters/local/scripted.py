@@ -10,9 +10,9 @@ from ...endpoints import hosting
 from ...endpoints.port import TrafficMinute
 from ...target import Target
 from ...times import epoch_milliseconds
-from .endpoint_rows import endpoint_folder
+from .endpoints.request_log import file_name, rendered
+from .endpoints.rows import endpoint_folder
 from .home import home
-from .request_log import file_name, rendered
 
 
 @final

@@ -17,11 +17,11 @@ from typing import final
 
 from ...endpoints import hosting
 from ...target import Target
-from . import supervision
-from .endpoint_rows import SCHEMA, Address, EndpointRow, endpoint_folder, read
+from .endpoints import supervision
+from .endpoints.rows import SCHEMA, Address, EndpointRow, endpoint_folder, read
+from .endpoints.serving import arguments
 from .files import make_folder
 from .home import database, home, prepare
-from .serving import arguments
 
 _UNIT = """[Unit]
 Description=Isthmus endpoint {name} of {project}

@@ -23,15 +23,15 @@ import msgspec
 
 from ...endpoints.revision import identity, revision_of_variants
 from ...formats import decode
-from . import supervision
-from .balancer import RETURN_WAIT, TIMEOUT, Balancer
-from .endpoint_rows import Address, EndpointRow, Report, RunningServer, endpoint_folder, read, steps
+from .endpoints import supervision
+from .endpoints.balancer import RETURN_WAIT, TIMEOUT, Balancer
+from .endpoints.model_server import ModelServer
+from .endpoints.request_log import KEPT, RequestLog
+from .endpoints.router import CONNECTIONS, Router
+from .endpoints.rows import Address, EndpointRow, Report, RunningServer, endpoint_folder, read, steps
+from .endpoints.variant import Variant
 from .home import database
-from .model_server import ModelServer
 from .processes import alive, kill_now, members, start_time
-from .request_log import KEPT, RequestLog
-from .router import CONNECTIONS, Router
-from .variant import Variant
 
 POLL = 0.5  # seconds; the host also says at once when it wrote
 SERVER = "isthmus.endpoints.server"

@@ -7,9 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...target import Examination, Target
-from . import batches, catalogue, contents, files, relations
+from . import files
 from .home import home
 from .sqlite import Database
+from .warehouse import batches, catalogue, contents, relations
 
 
 def sweep(target: Target) -> None:

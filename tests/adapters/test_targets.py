@@ -121,8 +121,8 @@ def test_a_port_is_built_once_on_first_touch(tmp_path):
 @pytest.mark.parametrize(
     ("touch", "absent"),
     [
-        ("target.name", ["sqlite3", "duckdb", "pyarrow", "starlette", "numpy", "isthmus.adapters.local.warehouse"]),
-        ("target.state.get('k')", ["duckdb", "pyarrow", "starlette", "numpy", "isthmus.adapters.local.warehouse"]),
+        ("target.name", ["sqlite3", "duckdb", "pyarrow", "starlette", "numpy", "isthmus.adapters.local.warehouse.warehouse"]),
+        ("target.state.get('k')", ["duckdb", "pyarrow", "starlette", "numpy", "isthmus.adapters.local.warehouse.warehouse"]),
         ("list(target.inventory.list('conf'))", ["duckdb", "pyarrow", "starlette", "numpy"]),
         ("target.blobs.put(target.blobs.root + '/runs/x', b'')", ["duckdb", "pyarrow", "starlette", "numpy"]),
         ("target.warehouse", ["duckdb", "pyarrow", "numpy"]),

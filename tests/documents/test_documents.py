@@ -18,7 +18,7 @@ from isthmus.tests.test_architecture import FILES, ROOT
 HERE = Path(__file__).parent
 KINDS = {  # the file in each release's folder -> what reads it
     "artifact": "pipelines.artifacts:Manifest",
-    "batch": "adapters.local.contents:Contents",
+    "batch": "adapters.local.warehouse.contents:Contents",
     "cache": "pipelines.cache:_Entry",
     "data": "pipelines.records:Data",
     "bigquery_view": "adapters.vertex.online:_View",
@@ -55,7 +55,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "state_traffic": "endpoints.owner:Owner",
     "state_view": "feature_store.watermarks:Watermark",
     "step": "pipelines.document:StepResult",
-    "supervisor": "adapters.local.endpoint_rows:Address",
+    "supervisor": "adapters.local.endpoints.rows:Address",
     "table": "adapters.common.tables:Document",
     "version_replay": "experiments.version_replay:VersionReplay",
 }

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.adapters.local.router import Router
+from isthmus.adapters.local.endpoints.router import Router
 from isthmus.endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from isthmus.endpoints.revision import revision_of
 from isthmus.endpoints.traffic.convergence import converged

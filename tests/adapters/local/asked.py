@@ -1,6 +1,6 @@
 """A request to a balancer of a client that waits for its answer, without a socket."""
 
-from isthmus.adapters.local.exchange import Exchange
+from isthmus.adapters.local.endpoints.backend import Exchange
 from isthmus.endpoints.connections import Request
 
 

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.local import contents, files, upkeep
+from isthmus.adapters.local import files, upkeep
+from isthmus.adapters.local.warehouse import contents
 from isthmus.errors import Invalid
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import TableSpec
@@ -117,7 +118,7 @@ def unnoted(home, local):
     process = processes.start(
         home,
         """
-        from isthmus.adapters.local import contents
+        from isthmus.adapters.local.warehouse import contents
         from isthmus.tests.adapters.local.test_at_rest import rows
         contents.note = lambda *_, **__: stay()
         target.warehouse.append("clicks_raw", rows(30), batch="third")

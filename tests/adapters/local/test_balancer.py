@@ -3,8 +3,8 @@
 import asyncio
 import time
 
-from isthmus.adapters.local.balancer import Balancer
-from isthmus.adapters.local.exchange import Backend
+from isthmus.adapters.local.endpoints.backend import Backend
+from isthmus.adapters.local.endpoints.balancer import Balancer
 from isthmus.tests.adapters.local.asked import ask
 
 

@@ -140,7 +140,7 @@ def test_a_compaction_killed_after_publishing_shows_each_event_once(home, local)
     process = processes.start(
         home,
         """
-        from isthmus.adapters.local import spool
+        from isthmus.adapters.local.events import spool
         spool.COMPACT = 10
         spool.remove = lambda *a, **k: stay()
         now = datetime(2026, 1, 1, tzinfo=UTC)

@@ -18,8 +18,8 @@ import pytest
 from scipy.stats import chisquare
 
 from isthmus.adapters import targets
-from isthmus.adapters.local import supervision
-from isthmus.adapters.local.http import Client
+from isthmus.adapters.local.endpoints import supervision
+from isthmus.adapters.local.endpoints.http import Client
 from isthmus.endpoints.port import Window
 from isthmus.errors import Busy, Invalid, IsthmusError, ModelError, NotFound, OutcomeUnknown, Unavailable
 from isthmus.storage import wait

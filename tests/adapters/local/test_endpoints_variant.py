@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from isthmus.adapters.local import model_server
-from isthmus.adapters.local.balancer import Balancer
-from isthmus.adapters.local.variant import Variant
+from isthmus.adapters.local.endpoints import model_server
+from isthmus.adapters.local.endpoints.balancer import Balancer
+from isthmus.adapters.local.endpoints.variant import Variant
 from isthmus.endpoints.port import VariantSpec
 from isthmus.tests.adapters.local import asked
 from isthmus.tests.conformance.toy_models import model_folder

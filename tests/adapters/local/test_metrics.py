@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.adapters import targets
-from isthmus.adapters.local.request_log import file_name, rendered
+from isthmus.adapters.local.endpoints.request_log import file_name, rendered
 from isthmus.endpoints.port import Window
 from isthmus.target import Profile
 from isthmus.times import epoch_milliseconds

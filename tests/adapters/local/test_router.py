@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 import pytest
 import uvloop
 
-from isthmus.adapters.local.exchange import Answer
-from isthmus.adapters.local.router import Router
+from isthmus.adapters.local.endpoints.backend import Answer
+from isthmus.adapters.local.endpoints.router import Router
 from isthmus.endpoints import connection as http
 from isthmus.endpoints import connections
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.local import supervision
-from isthmus.adapters.local.endpoint_rows import Address
-from isthmus.adapters.local.http import Client
+from isthmus.adapters.local.endpoints import supervision
+from isthmus.adapters.local.endpoints.http import Client
+from isthmus.adapters.local.endpoints.request_log import RequestLog, file_name
+from isthmus.adapters.local.endpoints.rows import Address
+from isthmus.adapters.local.endpoints.serving import Serving, serving
 from isthmus.adapters.local.processes import members
-from isthmus.adapters.local.request_log import RequestLog, file_name
-from isthmus.adapters.local.serving import Serving, serving
 from isthmus.errors import NotFound, OutcomeUnknown, Unavailable
 from isthmus.target import Profile
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant

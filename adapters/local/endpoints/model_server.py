@@ -15,14 +15,14 @@ from signal import SIGKILL
 from time import monotonic
 from typing import BinaryIO
 
-from ...endpoints.port import VariantSpec
-from ...endpoints.revision import identity
-from ...storage import Phase
+from ....endpoints.port import VariantSpec
+from ....endpoints.revision import identity
+from ....storage import Phase
+from ..processes import start_time
+from .backend import Backend
 from .balancer import Balancer
 from .child import Started, TakenOver, stop
-from .endpoint_rows import RunningServer, registered_digest
-from .exchange import Backend
-from .processes import start_time
+from .rows import RunningServer, registered_digest
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds between restarts; doubles while a process answers nobody and lives less than a minute
 HEALTHY = 60.0

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from ...endpoints.port import EndpointSpec, VariantSpec
-from ...formats import StoredDocument, decoder
-from ...storage import Phase
+from ....endpoints.port import EndpointSpec, VariantSpec
+from ....formats import StoredDocument, decoder
+from ....storage import Phase
 
 SCHEMA = """CREATE TABLE IF NOT EXISTS endpoints (
   name TEXT PRIMARY KEY, instance TEXT NOT NULL, version INTEGER NOT NULL, port INTEGER NOT NULL,

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from ..common.conform import arrow_schema, in_time_order
-from ..common.tables import PARTITION, SPOOL, Document
-from . import batches, contents
-from .files import make_folder
-from .sqlite import Database
+from ...common.conform import arrow_schema, in_time_order
+from ...common.tables import PARTITION, SPOOL, Document
+from ..files import make_folder
+from ..sqlite import Database
+from ..warehouse import batches, contents
 
 if TYPE_CHECKING:
     import pyarrow as pa

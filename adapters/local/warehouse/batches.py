@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..common.conform import by_date
-from ..common.tables import PARTITION, Document
-from . import files
+from ...common.conform import by_date
+from ...common.tables import PARTITION, Document
+from .. import files
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import final
 
-from ...errors import NotFound
-from ...events.port import Column, Rejected, Row, StreamSpec
-from ...feature_store.port import TableSpec
-from ...storage import Phase, Resource
-from ...target import Target
-from ...times import epoch_milliseconds
-from ..common.event_values import TIME, check_stream, encoded, event_values, rules_of
-from ..common.tables import Document
-from . import catalogue, contents, inventory, spool, warehouse
-from .errors import translated
-from .sqlite import Database
+from ....errors import NotFound
+from ....events.port import Column, Rejected, Row, StreamSpec
+from ....feature_store.port import TableSpec
+from ....storage import Phase, Resource
+from ....target import Target
+from ....times import epoch_milliseconds
+from ...common.event_values import TIME, check_stream, encoded, event_values, rules_of
+from ...common.tables import Document
+from .. import inventory
+from ..errors import translated
+from ..sqlite import Database
+from ..warehouse import catalogue, contents, warehouse
+from . import spool
 
 
 class _Ticket:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from time import monotonic
 
-from .exchange import Answer, Backend, Exchange, failure
+from .backend import Answer, Backend, Exchange, failure
 
 TIMEOUT = 60.0  # seconds of a prediction, SageMaker's limit
 RETURN_WAIT = 2.0  # seconds that a request waits when no process of its variant runs

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ...endpoints.port import EndpointState, VariantState
-from ...endpoints.revision import revision_of
-from ...storage import Phase
-from .endpoint_rows import EndpointRow, Report, VariantReport, instances
+from ....endpoints.port import EndpointState, VariantState
+from ....endpoints.revision import revision_of
+from ....storage import Phase
+from .rows import EndpointRow, Report, VariantReport, instances
 
 
 def absent(name: str) -> EndpointState:

@@ -12,20 +12,21 @@ from typing import final
 
 import msgspec
 
-from ...endpoints import hosting
-from ...endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec
-from ...errors import Busy, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable
-from ...events.port import Row
-from ...storage import Resource
-from ...target import Target
-from . import inventory, supervision
-from .endpoint_rows import SCHEMA, Address, EndpointRow, Report, endpoint_folder, read, write
-from .endpoint_states import absent, dead, seen
-from .files import remove_tree, temporary_name
-from .home import home
+from ....endpoints import hosting
+from ....endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec
+from ....errors import Busy, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable
+from ....events.port import Row
+from ....storage import Resource
+from ....target import Target
+from .. import inventory
+from ..files import remove_tree, temporary_name
+from ..home import home
+from ..sqlite import Database
+from . import supervision
 from .http import Client, Response
+from .rows import SCHEMA, Address, EndpointRow, Report, endpoint_folder, read, write
 from .serving import arguments, serving
-from .sqlite import Database
+from .states import absent, dead, seen
 
 GRACE = 15.0  # seconds beyond the longest that a request may take, which its router tells
 
@@ -274,7 +275,7 @@ def _failed(endpoint: str, response: Response) -> Exception:
 
 
 def _whole(folder: Path) -> bool:
-    from ...pipelines.predictor import whole
+    from ....pipelines.predictor import whole
 
     try:
         whole(folder)

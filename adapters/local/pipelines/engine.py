@@ -11,14 +11,14 @@ from contextlib import suppress
 
 import msgspec
 
-from ...pipelines.document import folder_of, local_path
-from ...pipelines.port import PipelineRun, RunState
-from ...storage import located
-from ...target import Target
-from . import pipeline_table as table
-from .errors import translated
-from .home import home
-from .sqlite import Database
+from ....pipelines.document import folder_of, local_path
+from ....pipelines.port import PipelineRun, RunState
+from ....storage import located
+from ....target import Target
+from ..errors import translated
+from ..home import home
+from ..sqlite import Database
+from . import table
 
 
 class LocalPipelineEngine:
@@ -83,7 +83,7 @@ class LocalPipelineEngine:
         with (place / "runner.log").open("ab") as log:
             self._runners.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "isthmus.adapters.local.runner", str(self._home), run.run_id],
+                    [sys.executable, "-m", "isthmus.adapters.local.pipelines.runner", str(self._home), run.run_id],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, final
 
-from ...errors import Invalid, NotFound
-from ...feature_store.port import Params, SqlProblem, TableSpec, TableState
-from ...storage import Resource
-from ...target import Target
-from ..common import results
-from ..common.conform import check_columns, conform, in_time_order
-from ..common.relations import quoted
-from ..common.tables import Document, check_batch_name, check_spec, evolved, without_stream
-from . import batches, catalogue, contents, files, inventory, spool
+from ....errors import Invalid, NotFound
+from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
+from ....storage import Resource
+from ....target import Target
+from ...common import results
+from ...common.conform import check_columns, conform, in_time_order
+from ...common.relations import quoted
+from ...common.tables import Document, check_batch_name, check_spec, evolved, without_stream
+from .. import files, inventory
+from ..errors import translated
+from ..events import spool
+from ..home import home
+from ..sqlite import Database
+from . import batches, catalogue, contents
 from .engine import Engine
-from .errors import translated
-from .home import home
-from .sqlite import Database
 
 if TYPE_CHECKING:
     import duckdb
@@ -104,7 +106,7 @@ class LocalWarehouse:
         return self._engine.query(self._documents(), sql, params)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        from .sql import check
+        from ..sql import check
 
         return check(sql)
 

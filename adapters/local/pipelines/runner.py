@@ -1,4 +1,4 @@
-"""`python -m isthmus.adapters.local.runner HOME RUN_ID`: run the steps of one run as processes, in order, one for each CPU at once.
+"""`python -m isthmus.adapters.local.pipelines.runner HOME RUN_ID`: the steps of one run as processes, in order, one for each CPU at once.
 
 States go to SQLite as they change. SIGTERM cancels: steps get SIGTERM, later SIGKILL. When this process is killed its steps notice (see
 pipelines/supervision.py) and stop.
@@ -16,18 +16,18 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from ...errors import Invalid
-from ...formats import Kind, decode
-from ...pipelines.conditions import holds, text
-from ...pipelines.document import StepFailure, StepResult, folder_of, local_path
-from ...pipelines.port import PipelineRun, StepPhase, StepSpec
-from ...pipelines.supervision import VARIABLE
-from ...storage import below
-from ...target import Profile, Target
-from . import ADAPTER
-from . import pipeline_table as table
-from .home import database, home
-from .processes import me
+from ....errors import Invalid
+from ....formats import Kind, decode
+from ....pipelines.conditions import holds, text
+from ....pipelines.document import StepFailure, StepResult, folder_of, local_path
+from ....pipelines.port import PipelineRun, StepPhase, StepSpec
+from ....pipelines.supervision import VARIABLE
+from ....storage import below
+from ....target import Profile, Target
+from .. import ADAPTER
+from ..home import database, home
+from ..processes import me
+from . import table
 
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL, and beyond a step's own time limit
 _ENDED: tuple[StepPhase, ...] = ("done", "failed", "skipped", "cancelled")

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, final
 
 import msgspec
 
-from ...errors import Invalid, IsthmusError, LimitExceeded
-from ...target import Target
-from ..common import results
-from ..common.queries import bound, placed, sql_error, sql_invalid
-from ..common.relations import needed, quoted
-from ..common.tables import Document
-from . import batches, contents, files, relations, spool
-from .errors import FULL
-from .home import home
-from .sqlite import Database
+from ....errors import Invalid, IsthmusError, LimitExceeded
+from ....target import Target
+from ...common import results
+from ...common.queries import bound, placed, sql_error, sql_invalid
+from ...common.relations import needed, quoted
+from ...common.tables import Document
+from .. import files
+from ..errors import FULL
+from ..events import spool
+from ..home import home
+from ..sqlite import Database
+from . import batches, contents, relations
 
 if TYPE_CHECKING:
     import duckdb

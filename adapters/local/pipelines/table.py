@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ...pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepState
-from ...times import utc_milliseconds
-from .processes import alive
-from .sqlite import transaction
+from ....pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepState
+from ....times import utc_milliseconds
+from ..processes import alive
+from ..sqlite import transaction
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pipeline_runs (

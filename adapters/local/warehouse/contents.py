@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from ...formats import StoredDocument, decode
+from ....formats import StoredDocument, decode
+from ..sqlite import Database
 from .batches import Batch, list_batch
-from .sqlite import Database
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS warehouse_batches "

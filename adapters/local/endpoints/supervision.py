@@ -16,12 +16,12 @@ from pathlib import Path
 
 import msgspec
 
-from ...errors import Invalid, OutcomeUnknown, Refused, Unavailable
-from ...formats import decode, decoder
-from .endpoint_rows import Address, EndpointRow, Report, endpoint_folder
-from .files import make_folder, remove_tree, replacing
+from ....errors import Invalid, OutcomeUnknown, Refused, Unavailable
+from ....formats import decode, decoder
+from ..files import make_folder, remove_tree, replacing
+from ..processes import kill_now
 from .http import Client
-from .processes import kill_now
+from .rows import Address, EndpointRow, Report, endpoint_folder
 
 BACKLOG = 1024  # connections that wait until they are taken up, also while the supervisor is started again
 PORTS = range(8801, 8900)  # looked through for a free one; else the system gives any

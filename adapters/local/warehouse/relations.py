@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ...events.column_types import sql_type
-from ..common import relations
-from ..common.relations import quoted
-from ..common.tables import PARTITION, Document
-from .spool import SEQUENCE
+from ....events.column_types import sql_type
+from ...common import relations
+from ...common.relations import quoted
+from ...common.tables import PARTITION, Document
+from ..events.spool import SEQUENCE
 
 
 def spool_table(document: Document) -> str:

@@ -8,7 +8,7 @@ from asyncio.subprocess import Process
 from contextlib import suppress
 from signal import SIGKILL, SIGTERM, Signals
 
-from .processes import alive
+from ..processes import alive
 
 LOOK = 0.2  # seconds, where the system cannot tell by itself that a process has ended
 

@@ -7,11 +7,11 @@ from asyncio.subprocess import PIPE
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ...endpoints.port import VariantSpec
-from ...storage import Phase
+from ....endpoints.port import VariantSpec
+from ....storage import Phase
 from .balancer import Balancer
-from .endpoint_rows import RunningServer, VariantReport, instances
 from .model_server import ModelServer
+from .rows import RunningServer, VariantReport, instances
 
 
 class Variant:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httptools
 
-from ...errors import OutcomeUnknown, Unavailable
+from ....errors import OutcomeUnknown, Unavailable
 
 KEPT = 240.0  # seconds that an idle connection is used again; the other side closes it after an hour
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import httptools
 import msgspec
 
-from ...endpoints.connections import Failure, Request
-
-if TYPE_CHECKING:
-    from .balancer import Balancer
+from ....endpoints.connections import Failure, Request
 
 AGAIN = 0.1  # seconds until a process that refused a connection is tried again
 
@@ -47,10 +44,26 @@ class Exchange:
         self.begun = monotonic()
 
 
+class Queue(Protocol):
+    """What a process hears requests from, and tells how it is: a variant's balancer."""
+
+    variant: str
+    extra: bytes  # lines of every answer's head
+    max_answer: int  # bytes
+
+    def ready(self, backend: Backend) -> None: ...
+
+    def leave(self, backend: Backend) -> None: ...
+
+    def went(self, backend: Backend) -> None: ...
+
+    def failure(self, status: int, error: str, message: str, code: str) -> Answer: ...
+
+
 class Backend:
     """One process of a variant. `open` it when the process is ready, `close` it when it is gone or about to go."""
 
-    def __init__(self, balancer: Balancer, *, hung: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, balancer: Queue, *, hung: Callable[[], None] = lambda: None) -> None:
         self.balancer = balancer
         self.hung = hung  # called when the process works at one request for longer than the time-out
         self.port: int | None = None  # None: no process is ready

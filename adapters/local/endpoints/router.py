@@ -14,11 +14,11 @@ from functools import cached_property
 from random import Random
 from time import monotonic
 
-from ...endpoints.connection import Connection
-from ...endpoints.connections import Connections, Request
-from ...endpoints.door import Refusal, door, refusal
+from ....endpoints.connection import Connection
+from ....endpoints.connections import Connections, Request
+from ....endpoints.door import Refusal, door, refusal
+from .backend import Answer, Exchange, failure
 from .balancer import Balancer
-from .exchange import Answer, Exchange, failure
 
 TARGET = b"x-amzn-sagemaker-target-variant"
 INSTANCE = b"x-isthmus-instance"

@@ -1,0 +1,1 @@
+"""The warehouse of this machine: Parquet files in folders, read by DuckDB."""
