@@ -52,7 +52,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "state_project": "lifecycle.applied:Applied",
     "state_promotion": "pipelines.models:Promotion",
     "state_table": "feature_store.tables:_Loaded",
-    "state_traffic": "endpoints.owner:Owner",
+    "state_traffic": "endpoints.traffic.owner:Owner",
     "state_view": "feature_store.watermarks:Watermark",
     "step": "pipelines.document:StepResult",
     "supervisor": "adapters.local.endpoints.rows:Address",
