@@ -53,7 +53,7 @@ _open = click.option(
     "--open",
     "any_key",
     is_flag=True,
-    help="aws: take any access key, and unsigned requests: any user of this machine may then run commands as you.",
+    help="Take any access key or token, and requests without one: any user of this machine may then run commands as you.",
 )
 _moto_answers = click.option(
     "--moto-answers",
@@ -251,7 +251,7 @@ def _headline(running: RunningStack, options: Mapping[str, Any]) -> str:
     return (
         f"{own.TITLE} on {running.url.removeprefix('http://')}   {own.SERVICES}   {own.summary(running.url)}"
         f"{'   --moto-answers: what nobody executed is made up' if options['moto_answers'] else ''}"
-        f"{'   --open: any key of any user of this machine' if options['any_key'] or options['moto_answers'] else ''}"
+        f"{'   --open: anybody on this machine, with any key' if options['any_key'] or options['moto_answers'] else ''}"
     )
 
 

@@ -22,6 +22,11 @@ def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
     return owner not in (None, os.getuid(), 0, _NOBODY)
 
 
+def is_own(peer: tuple[str, int], port: int) -> bool:
+    """Whether the client at this address, connected to our port, is known to be ours, or root's. False where nobody says whose it is."""
+    return _owner(peer, port) in (os.getuid(), 0)
+
+
 def _owner(peer: tuple[str, int], port: int) -> int | None:
     """The user of the socket at this address; None where it is not known. The kernel is asked for this socket: its list takes 5 ms."""
     try:

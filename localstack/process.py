@@ -83,7 +83,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
     parser.add_argument("--query-memory", type=_size, default="1GB", metavar="SIZE", help="what one query may use (default: 1GB)")
     parser.add_argument("--handlers", action="append", default=[], metavar="MODULE", help="a module with handlers of your own; repeatable")
     parser.add_argument("--ready", type=Path, metavar="FILE", help="written once the stack listens: its url and pid")
-    parser.add_argument("--open", dest="any_key", action="store_true", help="aws: take any access key, and unsigned requests")
+    parser.add_argument("--open", dest="any_key", action="store_true", help="take any access key or token, and requests without one")
     parser.add_argument(
         "--moto-answers",
         action="store_true",
@@ -198,7 +198,7 @@ def serve(
         if options.moto_answers:
             sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: --moto-answers is on\n")
         if options.any_key:
-            sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} takes any key of any user of this machine: --open is on\n")
+            sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} takes any key or token of any user of this machine: --open is on\n")
         sys.stderr.flush()
         listening()
         os.read(ended, 1)

@@ -3,7 +3,7 @@ and docs/offline-gcp.md show them.
 
 Settings in pytest's configuration: `aws_stack_clock` (instant, the default; real; manual), `aws_stack_images` (lines NAME=COMMAND),
 `aws_stack_open` (false; true: any access key is taken) and `aws_stack_moto_answers` (false; true: what moto makes up is answered where
-nothing here executes); `gcp_stack_clock`, `gcp_stack_images`.
+nothing here executes); `gcp_stack_clock`, `gcp_stack_images`, `gcp_stack_open` (false; true: any token is taken).
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for fixture in ("aws_stack", "gcp_stack"):
         parser.addini(f"{fixture}_clock", f"the clock of {fixture}: instant, real or manual", default="instant")
         parser.addini(f"{fixture}_images", f"what container images are to {fixture}: NAME=COMMAND", type="linelist", default=[])
-    parser.addini("aws_stack_open", "whether aws_stack takes any access key", type="bool", default=False)
+        parser.addini(f"{fixture}_open", f"whether {fixture} takes any access key or token", type="bool", default=False)
     parser.addini("aws_stack_moto_answers", "whether aws_stack answers what moto makes up", type="bool", default=False)
 
 
 @pytest.fixture(scope="session")
 def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
     """One stack process a session, started by the first test that asks for it."""
-    wanted = {name: bool(pytestconfig.getini(f"aws_stack_{ini}")) for name, ini in (("any_key", "open"), ("moto_answers", "moto_answers"))}
-    with _started("aws", pytestconfig, **wanted) as running:
+    with _started("aws", pytestconfig, moto_answers=bool(pytestconfig.getini("aws_stack_moto_answers"))) as running:
         yield running
 
 
@@ -61,7 +60,7 @@ def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
     return _emptied(gcp_stack_process, monkeypatch)
 
 
-def _started(cloud: str, config: pytest.Config, *, any_key: bool = False, moto_answers: bool = False) -> RunningStack:
+def _started(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
     from .jobs.images import anchored
     from .run import start
 
@@ -75,7 +74,7 @@ def _started(cloud: str, config: pytest.Config, *, any_key: bool = False, moto_a
         cloud,
         clock=str(config.getini(f"{cloud}_stack_clock")),
         images=images,
-        any_key=any_key,
+        any_key=bool(config.getini(f"{cloud}_stack_open")),
         moto_answers=moto_answers,
     )
 

@@ -109,8 +109,8 @@ def start(
 
     `images`: container image -> the command that it is here. `handlers`: modules with handlers of your own. `env`: more variables for it.
     `query_memory`: what one query may use, such as 256MB. `loud`: its complaints go to our stderr instead of its log.
-    `any_key`: it takes any access key, and unsigned requests, of every user of this machine. `moto_answers`: where nothing here executes,
-    what moto makes up is answered; implies `any_key`. `home`: where it keeps what it holds (default: nowhere).
+    `any_key`: it takes any access key or token, and requests without one, of every user of this machine. `moto_answers`: where nothing here
+    executes, what moto makes up is answered; implies `any_key`. `home`: where it keeps what it holds (default: nowhere).
     `allow_hosts`: genuine hosts to which its door lets through. ValueError for what this cloud has not.
     """
     owned = Owned.temporary("isthmus-stack-")

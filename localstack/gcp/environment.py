@@ -10,7 +10,7 @@ import msgspec
 
 TITLE = "GCP"
 PORT = 4600
-OPTIONS: frozenset[str] = frozenset()
+OPTIONS = frozenset({"any_key"})
 SERVICES = "aiplatform storage bigquery pubsub firestore monitoring logging resourcemanager"
 STACK = "GCP_ENDPOINT_URL"  # ours: Google's SDKs have no variable for all services. `isthmus ... --offline` uses the stack that it names
 PROJECT = "offline-project"

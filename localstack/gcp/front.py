@@ -21,6 +21,7 @@ from ..minutes import Minutes
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
 from . import handler_modules, table
+from .callers import Callers
 from .environment import PROJECT, STACK, Environment
 from .keys import Keys
 from .policy import Used
@@ -68,14 +69,14 @@ class Front:
             "GET policy": self.used.policy,
         }
         self._keys: Keys | None = None
-        self._port = 0
+        self._callers: Callers | None = None
 
     # What process.serve and control ask for.
 
     def begin(self) -> None:
         """The stack knows its URL."""
-        self._port = int(self.stack.url.rpartition(":")[2])
         self._keys = Keys(self.stack.home / "keys", f"{self.stack.url}/token")
+        self._callers = Callers(self.stack, self._keys.account_key)
 
     def close(self) -> None:
         self.stack.state.stop()
@@ -115,6 +116,12 @@ class Front:
         if self._keys is None:
             raise RuntimeError("the stack does not listen yet")
         return self._keys
+
+    @property
+    def callers(self) -> Callers:
+        if self._callers is None:
+            raise RuntimeError("the stack does not listen yet")
+        return self._callers
 
     def environment(self) -> Environment:
         door = {

@@ -16,6 +16,7 @@ import grpc.aio
 
 from ..wsgi import Cut
 from . import handler_modules, table
+from .callers import peer_of
 from .front import asked_of, handler_of
 from .registry import Call, GcpError
 
@@ -98,8 +99,9 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
         async def answer(content: bytes, context: Any) -> bytes:
             try:
+                headers = _admitted(front, context)
                 message = _message(method, content)
-                asked = asked_of(method, message, _headers(context))
+                asked = asked_of(method, message, headers)
                 result: bytes = (await front.answer(asked, handler_of(method), message)).SerializeToString()
             except (GcpError, Cut) as error:
                 await _abort(context, error)
@@ -110,7 +112,12 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def _stream(self, method: table.Method) -> Callable[..., Any]:
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-            stream = _Stream(self._front, method, _headers(context))
+            try:
+                headers = _admitted(self._front, context)
+            except GcpError as error:
+                await _abort(context, error)
+                raise
+            stream = _Stream(self._front, method, headers)
             reading = asyncio.create_task(stream.read(requests))
             self._front.stack.state.spawn(stream.work)
             try:
@@ -193,6 +200,18 @@ def _message(method: table.Method, content: bytes) -> Any:
         return method.request.FromString(content)
     except DecodeError as error:
         raise GcpError("INVALID_ARGUMENT", f"Request contains an invalid argument: {error}") from error
+
+
+def _admitted(front: Front, context: Any) -> Mapping[str, str]:
+    """A call's headers. GcpError: who asks may not."""
+    headers = _headers(context)
+
+    def is_own() -> bool:
+        return front.callers.is_own(peer_of(context.peer()), int(front.grpc_address.rpartition(":")[2]))
+
+    if (refused := front.callers.refusal(headers.get("authorization", ""), is_own)) is not None:
+        raise refused
+    return headers
 
 
 def _headers(context: Any) -> Mapping[str, str]:

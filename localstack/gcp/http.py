@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import httptools
-import msgspec
 
+from ..peers import is_other_user
 from ..tunnel import through
 from ..wsgi import Cut
 from . import door
 from .registry import HttpAnswer, HttpRequest
+from .transcoding import refusal
 
 if TYPE_CHECKING:
     from .front import Front
@@ -31,7 +32,8 @@ _CONTROL = ThreadPoolExecutor(4, thread_name_prefix="control")  # whatever the h
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "host.docker.internal", "")
 _LINE_BREAKS = re.compile(r"[\r\n\0]")  # in a header's value they would end it
-_TOKEN = msgspec.json.encode({"access_token": "offline", "expires_in": 3600, "token_type": "Bearer"})
+_CHALLENGE = ("WWW-Authenticate", 'Bearer realm="https://accounts.google.com/"')
+_STRANGER = "this stack belongs to another user of this machine"
 
 
 class Connection(asyncio.Protocol):
@@ -46,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
+        self._own: bool | None = None  # whether it is known to be this user's, once somebody has asked
         self._begin()
 
     def _begin(self) -> None:
@@ -158,11 +161,27 @@ class Connection(asyncio.Protocol):
             text = b"this is a local GCP stack for programs on this machine; it does not answer web pages or other host names\n"
             return HttpAnswer(status=403, headers=(("Content-Type", "text/plain"),), body=text)
         if request.path.startswith("/_stack/"):
-            peer = self._transport.get_extra_info("peername") if self._transport is not None else None
-            return await self._loop.run_in_executor(_CONTROL, self._front.control, request, peer)
+            return await self._loop.run_in_executor(_CONTROL, self._front.control, request, self._peer())
         if request.path == "/token" and request.method == "POST":
-            return HttpAnswer(headers=(("Content-Type", "application/json"),), body=_TOKEN)
+            return self._front.callers.token(request)
+        refused = self._front.callers.refusal(request.headers.get("authorization", ""), self._is_own)
+        if refused is not None:
+            done = refusal(refused)
+            return HttpAnswer(status=done.status, headers=(*done.headers, _CHALLENGE), body=done.body)
         return await self._front.http(request)
+
+    def _is_own(self) -> bool:
+        """Asked once a connection: it stays whose it is."""
+        if self._own is None:
+            self._own = self._front.callers.is_own(self._peer(), self._port())
+        return self._own
+
+    def _peer(self) -> tuple[str, int] | None:
+        address = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return address[:2] if address else None
+
+    def _port(self) -> int:
+        return int(self._front.stack.url.rpartition(":")[2])
 
     async def _write(self, request: HttpRequest, answer: HttpAnswer, *, keep: bool) -> None:
         if self._transport is None:
@@ -206,13 +225,18 @@ class Connection(asyncio.Protocol):
         host, _, port = self._target.decode("latin-1").lower().partition(":")
         if self._parser.get_method() != b"CONNECT" or self._inside or self._transport is None:
             self._refuse(400, "no upgrade of this connection is known here")
+        elif not self._front.stack.any_key and is_other_user(self._peer(), self._port()):
+            self._refuse(403, _STRANGER)
         elif host in self._front.stack.allow_hosts:
             self._leave(through, host, port)
         elif not door.leads_here(host):
             sys.stderr.write(f"the door of the GCP stack let nobody through to {host}\n")
             self._refuse(403, f"{host} is not a host of the offline GCP; isthmus stack up gcp --allow-host {host} lets it pass")
+        elif port not in ("443", ""):
+            self._transport.abort()
         else:
-            self._leave(door.open_to, host, port, self._front, partial(Connection, self._front, self._loop, inside=True))
+            inside = partial(Connection, self._front, self._loop, inside=True)
+            self._leave(door.open_to, host, self._front, inside, self._front.callers.way_to_grpc(self._is_own()))
 
     def _leave(self, to: Callable[..., Any], *arguments: object) -> None:
         """The connection is somebody else's from now on."""

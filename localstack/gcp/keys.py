@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -15,14 +16,19 @@ class Keys(Authority):
 
     def __init__(self, folder: Path, token_uri: str) -> None:
         super().__init__(folder, "Isthmus offline GCP", ["h2", "http/1.1"])
-        self.account = self.write("service-account.json", _account(token_uri))
+        self.account_key = _new_key()
+        self.account = self.write("service-account.json", _account(self.account_key, token_uri))
 
 
-def _account(token_uri: str) -> bytes:
-    from cryptography.hazmat.primitives import serialization
+def _new_key() -> Any:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _account(key: Any, token_uri: str) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return msgspec.json.encode(
         {

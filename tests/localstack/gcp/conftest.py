@@ -35,6 +35,13 @@ class Gcp(Stack):
 
         return grpc.insecure_channel(self.grpc_address, options=[("grpc.max_receive_message_length", 64 << 20)])
 
+    def credentials(self):
+        """Of the stack's own account, without a token yet."""
+        from google.oauth2 import service_account
+
+        file = environment.of(self.url).door["GOOGLE_APPLICATION_CREDENTIALS"]
+        return service_account.Credentials.from_service_account_file(file, scopes=["https://www.googleapis.com/auth/cloud-platform"])
+
     def client(self, kind, *, rest=False):
         """A GAPIC client, such as EndpointServiceClient, with nobody's credentials."""
         from google.auth.credentials import AnonymousCredentials

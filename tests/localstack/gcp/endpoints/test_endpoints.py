@@ -10,6 +10,7 @@ import requests
 from google.api import httpbody_pb2
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import Request
 from google.cloud import aiplatform_v1 as ai
 from google.cloud import bigquery
 from google.protobuf import field_mask_pb2, struct_pb2
@@ -178,9 +179,10 @@ def test_a_raw_body_goes_there_and_back_and_a_stream_comes_in_parts(gcp):
     parts = kit.prediction.stream_raw_predict(endpoint=endpoint, http_body=httpbody_pb2.HttpBody(data=stream))
     assert b"".join(part.data for part in parts) == b"one\ntwo\n"
     url = f"{gcp.url}/v1/{endpoint}"
-    raw = requests.post(
-        f"{url}:rawPredict", data=b'{"instances": ["headers"]}', headers={"X-Mine": "7", "Authorization": "secret"}, timeout=30
-    )
+    ours = gcp.credentials()
+    ours.refresh(Request())
+    headers = {"X-Mine": "7", "Authorization": f"Bearer {ours.token}"}
+    raw = requests.post(f"{url}:rawPredict", data=b'{"instances": ["headers"]}', headers=headers, timeout=30)
     assert raw.headers["X-Vertex-AI-Deployed-Model-Id"] == "1"
     assert raw.headers["X-Vertex-AI-Model"].startswith(PARENT.replace("shop-project", endpoint.split("/")[1]))
     assert raw.json()["predictions"][0]["x-mine"] == "7"
