@@ -19,7 +19,7 @@ from ..jobs import container as containers
 from ..state import State
 from .connections import Answer, Connections, NotReached, TimedOut
 
-_DRAIN = 60.0  # seconds that requests under way get, as SageMaker's own limit
+_DRAIN = 60.0  # seconds that requests under way get, as SageMaker's own limit; more where they were given more
 _GRACE = 10  # between SIGTERM and SIGKILL
 _AGAIN = 1.0  # seconds between two starts of a process that does not come up
 
@@ -83,6 +83,7 @@ class ModelServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: Log | None = None
         self._busy = 0
+        self._until = 0.0  # until when one of them may go on (of time.monotonic)
         self._retired = False
         self._reviving = False
         self._again: Callable[[], str | None] | None = None
@@ -103,12 +104,15 @@ class ModelServer:
 
     def predict(self, body: bytes, headers: tuple[tuple[str, str], ...] = (), *, seconds: float | None = None) -> Answer:
         """One request, sent once. NotReached or TimedOut when there is no whole answer, within `seconds` or the usual time."""
-        connections = self.connections if seconds is None else Connections(self.connections.port, timeout=seconds)
+        if seconds is None:
+            return self.connections.ask("POST", self._contract.predict, body, headers)
+        with self._changed:
+            self._until = max(self._until, time.monotonic() + seconds)
+        connections = Connections(self.connections.port, timeout=seconds)
         try:
             return connections.ask("POST", self._contract.predict, body, headers)
         finally:
-            if seconds is not None:
-                connections.close()
+            connections.close()
 
     def enter(self) -> bool:
         """False: it has gone; pick again."""
@@ -176,7 +180,7 @@ class ModelServer:
     def _end(self) -> None:
         deadline = time.monotonic() + _DRAIN
         with self._changed:
-            while self._busy and (left := deadline - time.monotonic()) > 0:
+            while self._busy and (left := max(deadline, self._until) - time.monotonic()) > 0:
                 self._changed.wait(left)
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError):

@@ -1,13 +1,16 @@
 """The model server under a contract that is not SageMaker's: as another cloud's stack calls it."""
 
+import os
 import sys
 import threading
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from isthmus.localstack.jobs import bound
+from isthmus.localstack.serving import model_server as serving
 from isthmus.localstack.serving.connections import Connections, NotReached
 from isthmus.localstack.serving.model_server import Contract, ModelServer, Program
 from isthmus.localstack.state import State
@@ -114,6 +117,30 @@ def test_the_models_own_variables_win_over_the_contracts(state, tmp_path):
     server = model_server(state, tmp_path / "one", SERVER, Lines(), STORAGE=str(other))
     assert server.start(fill, 30) is None
     assert b" 0.75 " in server.predict(b"body").body
+
+
+def test_a_request_that_was_given_longer_than_the_drain_is_answered_by_a_server_that_is_given_up(state, tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "_DRAIN", 0.0)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    code = SERVER.replace("        body =", "        open(os.environ['GATE']).read()\n        body =")
+    server = model_server(state, tmp_path / "one", code, Lines(), GATE=str(gate))
+    assert server.start(fill, 30) is None
+    assert server.enter()
+
+    def ask():
+        try:
+            return server.predict(b"body", seconds=60)
+        finally:
+            server.leave()
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask)
+        wait = server._changed.wait
+        with gate.open("w") as closed:  # once the container reads it
+            monkeypatch.setattr(server._changed, "wait", lambda left: (closed.close(), wait(left)))  # once the server drains
+            server.retire()
+            assert answer.result(60).status == 200
 
 
 def test_a_container_that_ends_at_once_is_told_with_its_code(state, tmp_path):

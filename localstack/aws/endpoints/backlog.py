@@ -54,7 +54,6 @@ class Backlog:
         self.processed: list[UnderWay] = []
         self.changed = threading.Condition(threading.RLock())
         self.watched = False  # a thread looks after it
-        self.closed = False
 
     @property
     def requests(self) -> list[Request]:
@@ -67,11 +66,14 @@ class Backlog:
             first, of.decided = not of.decided, True
         return first
 
-    def leave(self, of: UnderWay) -> None:
+    def leave(self, of: UnderWay) -> bool:
+        """False: it has left before."""
         with self.changed:
-            if of in self.processed:
-                self.processed.remove(of)
+            if of not in self.processed:
+                return False
+            self.processed.remove(of)
             self.changed.notify_all()
+            return True
 
 
 class Backlogs:
@@ -91,7 +93,6 @@ class Backlogs:
             backlog = self._of.pop(endpoint, None)
         if backlog is not None:
             with backlog.changed:
-                backlog.closed = True
                 backlog.waiting.clear()
                 backlog.changed.notify_all()
 
@@ -103,8 +104,8 @@ def settings(endpoint: Endpoint) -> dict[str, Any] | None:
 
 
 def note(ctx: Context, endpoint: Endpoint) -> None:
-    """Tell CloudWatch how the queue stands."""
-    if settings(endpoint) is None:
+    """Tell CloudWatch how the queue stands. Of a deleted endpoint `drop` has."""
+    if settings(endpoint) is None or endpoint.routing is None:
         return
     backlog = ctx.store(Backlogs).of(endpoint.name)
     with backlog.changed:

@@ -69,25 +69,23 @@ def time_out(ctx: Context, endpoint: Endpoint, queue: Backlog, of: UnderWay) -> 
 
 
 def _end(ctx: Context, endpoint: Endpoint, queue: Backlog, of: UnderWay) -> None:
-    if of in queue.processed:
+    if queue.leave(of):
         spent = (ctx.clock.now() - of.request.received).total_seconds()
         queues.record(ctx, endpoint.name, of.variant.name, InvocationsProcessed=1, TotalProcessingTime=spent * 1e3)
-        queue.leave(of)
-    if not queue.closed:
-        backlog.note(ctx, endpoint)
+    backlog.note(ctx, endpoint)
 
 
 def _answer(ctx: Context, endpoint: Endpoint, of: UnderWay) -> Answer:
     """Failure when the input cannot be read, or the model does not give it."""
     began = time.perf_counter()
-    given = _input(ctx, of.request)
+    source = _input(ctx, of.request)
     asked = time.perf_counter()
     queues.record(ctx, endpoint.name, of.variant.name, RequestDownloadLatency=(asked - began) * 1e6)
     headers = of.request.headers
     if "content-type" not in dict(headers):
-        headers = (("content-type", given.kind), *headers)
+        headers = (("content-type", source.kind), *headers)
     try:
-        answer = of.server.predict(given.body, headers, seconds=of.request.timeout.total_seconds())
+        answer = of.server.predict(source.body, headers, seconds=of.request.timeout.total_seconds())
     except (NotReached, TimedOut) as error:
         of.server.revive()
         queues.record(ctx, endpoint.name, of.variant.name, Invocation4XXErrors=0, Invocation5XXErrors=1)
@@ -106,12 +104,10 @@ def _input(ctx: Context, request: Request) -> Input:
     if request.source is None:
         return Input(request.body, "application/octet-stream")
     bucket, key = split(request.source)
-    client = ctx.client("s3")
     try:
-        size = client.head_object(Bucket=bucket, Key=key)["ContentLength"]
-        if size > _MOST:
+        stored = ctx.client("s3").get_object(Bucket=bucket, Key=key)
+        if (size := stored["ContentLength"]) > _MOST:
             raise Failure(f"ClientError: the input {request.source} has {size:,} bytes; 1 GB is the most.", RequestDownloadFailures=1)
-        stored = client.get_object(Bucket=bucket, Key=key)
         return Input(stored["Body"].read(), stored.get("ContentType") or "application/octet-stream")
     except (ClientError, BotoCoreError) as error:
         raise Failure(f"ClientError: Failed to download {request.source}: {error}", RequestDownloadFailures=1) from error
