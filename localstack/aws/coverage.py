@@ -62,8 +62,14 @@ MADE_UP: dict[str, frozenset[str]] = {
     "glue": _words("CreateSession StartCrawler StartJobRun StartTrigger StartWorkflowRun"),
     "application-autoscaling": _words("PutScheduledAction"),
     "batch": _words("SubmitJob"),
+    "bedrock": _words("CreateModelCustomizationJob"),
+    "bedrock-runtime": _words("InvokeModel"),
     "codebuild": _words("StartBuild"),
-    "comprehend": _words("DetectKeyPhrases DetectPiiEntities DetectSentiment StartFlywheelIteration"),
+    "comprehend": _words(
+        "DetectKeyPhrases DetectPiiEntities DetectSentiment StartDocumentClassificationJob StartDominantLanguageDetectionJob "
+        "StartEntitiesDetectionJob StartEventsDetectionJob StartFlywheelIteration StartKeyPhrasesDetectionJob StartPiiEntitiesDetectionJob "
+        "StartSentimentDetectionJob StartTargetedSentimentDetectionJob StartTopicsDetectionJob"
+    ),
     "datasync": _words("StartTaskExecution"),
     "dms": _words("StartReplicationTask"),
     "ec2": _words("RunInstances StartInstances"),
@@ -84,6 +90,7 @@ MADE_UP: dict[str, frozenset[str]] = {
     "rekognition": _words("CompareFaces DetectCustomLabels DetectLabels DetectText StartFaceSearch StartTextDetection"),
     "ssm": _words("SendCommand"),
     "stepfunctions": _words("StartExecution StartSyncExecution"),
+    "timestream-query": _words("Query"),
     "textract": _words("DetectDocumentText StartDocumentAnalysis StartDocumentTextDetection"),
     "transcribe": _words("StartMedicalTranscriptionJob StartTranscriptionJob"),
 }

@@ -23,6 +23,7 @@ from moto.core.parse import PROTOCOL_PARSERS, RequestParserError
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
+from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
 from ..wsgi import Answer
@@ -42,23 +43,27 @@ SIGNED_AS = {
     "email": "ses",
     "tagging": "resourcegroupstaggingapi",
 }
-# All of SageMaker's services sign as `sagemaker`; only the paths tell them apart.
-_SAGEMAKER_PATHS = (
-    ("/endpoints/", "sagemaker-runtime"),
-    ("/FeatureGroup/", "sagemaker-featurestore-runtime"),
-    ("/BatchGetRecord", "sagemaker-featurestore-runtime"),
-    ("/BatchWriteRecord", "sagemaker-featurestore-runtime"),
-    ("/ListRecords", "sagemaker-featurestore-runtime"),
-    ("/BatchPutMetrics", "sagemaker-metrics"),
-    ("/BatchGetMetrics", "sagemaker-metrics"),
-)
+# Services that sign alike, and only their paths tell apart.
+_PATHS = {
+    "sagemaker": (
+        ("/endpoints/", "sagemaker-runtime"),
+        ("/FeatureGroup/", "sagemaker-featurestore-runtime"),
+        ("/BatchGetRecord", "sagemaker-featurestore-runtime"),
+        ("/BatchWriteRecord", "sagemaker-featurestore-runtime"),
+        ("/ListRecords", "sagemaker-featurestore-runtime"),
+        ("/BatchPutMetrics", "sagemaker-metrics"),
+        ("/BatchGetMetrics", "sagemaker-metrics"),
+    ),
+    "bedrock": (("/model/", "bedrock-runtime"),),
+}
 
 
 def understand(environ: dict[str, Any]) -> Incoming:
     """Who asks what. The body is read once and can be read again from environ["wsgi.input"]."""
     access_key, region, signed = credential(environ)
     account = access_key if len(access_key) == 12 and access_key.isdigit() else ACCOUNT
-    service = _service(signed, environ.get("PATH_INFO", ""))
+    target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+    service = _service(signed, environ.get("PATH_INFO", ""), target)
     incoming = Incoming(environ=environ, account=account, region=region, caller=Caller(access_key, _token(environ)), service=service)
     environ.setdefault("RAW_URI", environ.get("REQUEST_URI") or environ.get("PATH_INFO", "/"))
     if account != ACCOUNT:
@@ -77,7 +82,6 @@ def understand(environ: dict[str, Any]) -> Incoming:
         model, incoming.url_params = router.match(request)
         incoming.model, incoming.operation = model, str(model.name)
     except (NotFound, NotImplementedError, DataNotFoundError):  # no such operation, protocol or service
-        target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         incoming.operation = target or f"{request.method} {request.path}"
     return incoming
 
@@ -152,7 +156,7 @@ def check_body(incoming: Incoming) -> None:
 
 def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
     """The answer to what is not even understood, in the shape that its kind of request has."""
-    incoming = Incoming(environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=_service(credential(environ)[2], ""))
+    incoming = Incoming(environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=_service(credential(environ)[2], "", ""))
     return _plain_refusal(incoming, error)
 
 
@@ -234,10 +238,11 @@ def _token(environ: Mapping[str, Any]) -> str:
     return str(environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query)
 
 
-def _service(signed: str, path: str) -> str:
-    if signed == "sagemaker" and path not in ("", "/"):
-        return next((name for start, name in _SAGEMAKER_PATHS if path.startswith(start)), signed)
-    return SIGNED_AS.get(signed, signed)
+def _service(signed: str, path: str, target: str) -> str:
+    if signed == "timestream":  # two services, and one path for all of their operations
+        return "timestream-query" if target in get_service_model("timestream-query").operation_names else "timestream-write"
+    of_path = (name for start, name in _PATHS.get(signed, ()) if path.startswith(start))
+    return next(of_path, SIGNED_AS.get(signed, signed))
 
 
 def buffered(environ: dict[str, Any]) -> None:

@@ -152,6 +152,8 @@ MADE_UP = {
     ("glue", "start_job_run"): {"JobName": "copy"},
     ("lambda", "invoke"): {"FunctionName": "tick"},
     ("stepfunctions", "start_execution"): {"stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:nightly"},
+    ("bedrock-runtime", "invoke_model"): {"modelId": "anthropic.claude", "body": b"{}"},
+    ("timestream-query", "query"): {"QueryString": "SELECT 1"},
     ("comprehend", "detect_sentiment"): {"Text": "good", "LanguageCode": "en"},
     ("ec2", "run_instances"): {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1},
 }
