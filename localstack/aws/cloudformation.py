@@ -33,7 +33,7 @@ def _watch_nested() -> None:
             raise _refused({kind})
         return class_of(kind)
 
-    parsing.resource_class_from_type = known  # type: ignore[assignment]
+    parsing.resource_class_from_type = known  # type: ignore[assignment]  # it raises where moto's never does
 
 
 @handles("cloudformation", "CreateStack", "UpdateStack", "CreateChangeSet", "CreateStackSet", "UpdateStackSet", executes=False)

@@ -32,7 +32,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def found(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
+def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
     """What Describe says of each; of a component, its trials as Parents too."""
     backend: Any = sagemaker_backends[ctx.account][ctx.region]
     for name in list(getattr(backend, _KEPT[kind])):

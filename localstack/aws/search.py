@@ -68,9 +68,9 @@ _FOUND: dict[str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]] = {
     "ModelPackageGroup": ("ModelPackageGroupArn", _package_groups),
     "Pipeline": ("PipelineArn", _pipelines),
     "PipelineExecution": ("PipelineExecutionArn", _executions),
-    "Experiment": ("ExperimentArn", lambda ctx: experiments.found(ctx, "Experiment")),
-    "ExperimentTrial": ("TrialArn", lambda ctx: experiments.found(ctx, "Trial")),
-    "ExperimentTrialComponent": ("TrialComponentArn", lambda ctx: experiments.found(ctx, "TrialComponent")),
+    "Experiment": ("ExperimentArn", lambda ctx: experiments.descriptions(ctx, "Experiment")),
+    "ExperimentTrial": ("TrialArn", lambda ctx: experiments.descriptions(ctx, "Trial")),
+    "ExperimentTrialComponent": ("TrialComponentArn", lambda ctx: experiments.descriptions(ctx, "TrialComponent")),
 }
 _OWN = frozenset({"Tags", "Metrics", "Parents"})  # a name's first part that is no member of the resource
 

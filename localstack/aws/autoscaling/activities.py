@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ..endpoints.records import Endpoint, Variant, find
+from ..endpoints.records import Variant, find
 from ..registry import Context, handles
 from .records import SERVICE, Activity, Scaling, Target, common, ours, page
 
@@ -22,23 +22,22 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         return ctx.forward()
     settle(ctx)
     wanted = params.get("ResourceId")
-    found = [activity for activity in reversed(ctx.store(Scaling).activities) if wanted in (None, activity.resource)]
-    return page(found, params, "ScalingActivities", _described)
+    activities = [activity for activity in reversed(ctx.store(Scaling).activities) if wanted in (None, activity.resource)]
+    return page(activities, params, "ScalingActivities", _described)
 
 
-def live(ctx: Context, target: Target) -> tuple[Endpoint, Variant] | None:
+def live(ctx: Context, target: Target) -> Variant | None:
     """What is scaled; None: it is not there, or is being changed."""
     endpoint = find(ctx, target.endpoint)
-    variant = endpoint.fleet.variants.get(target.variant) if endpoint is not None else None
-    return None if endpoint is None or variant is None or endpoint.status != "InService" else (endpoint, variant)
+    return endpoint.fleet.variants.get(target.variant) if endpoint is not None and endpoint.status == "InService" else None
 
 
 def keep_within(ctx: Context, target: Target) -> None:
     """A count that is beyond the target's numbers is changed to the nearest."""
-    found = live(ctx, target)
-    if found is None:
+    variant = live(ctx, target)
+    if variant is None:
         return
-    count = found[1].desired_count
+    count = variant.desired_count
     if count < target.least:
         change(ctx, target, count, target.least, f"minimum capacity was set to {target.least}")
     elif count > target.most:

@@ -16,7 +16,6 @@ from . import activities
 from .records import Policy, Scaling, Target
 
 _COOLDOWN = 300  # seconds, where a policy does not say
-_ENDLESS = float("inf")
 
 
 def triggered(ctx: Context, arn: str, firing: Firing) -> None:
@@ -27,10 +26,10 @@ def triggered(ctx: Context, arn: str, firing: Firing) -> None:
     if policy is None or target is None or firing.value is None:
         return
     activities.settle(ctx)
-    found = activities.live(ctx, target)
-    if found is None:
+    variant = activities.live(ctx, target)
+    if variant is None:
         return
-    count = found[1].desired_count
+    count = variant.desired_count
     wanted = _wanted(ctx, policy, target, firing, count)
     within = min(max(wanted, target.least), target.most)
     if within != count and (within > count) == (wanted > count) and not _suspended(target, out=within > count):
@@ -91,7 +90,7 @@ def _stepped(ctx: Context, policy: Policy, target: Target, firing: Firing, count
 def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[str, Any] | None:
     """Whose interval the breach is in: its lower bound belongs to it above the threshold, its upper bound below."""
     for step in steps:
-        lower, upper = step.get("MetricIntervalLowerBound", -_ENDLESS), step.get("MetricIntervalUpperBound", _ENDLESS)
+        lower, upper = step.get("MetricIntervalLowerBound", -math.inf), step.get("MetricIntervalUpperBound", math.inf)
         if lower < breach <= upper if below else lower <= breach < upper:
             return step
     return None

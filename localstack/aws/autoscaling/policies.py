@@ -50,7 +50,7 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         store.policies[resource, name] = policy
     for alarm in _alarms(policy):
         ctx.client("cloudwatch").put_metric_alarm(**alarm)
-    return {"PolicyARN": arn, "Alarms": _told(ctx, policy)}
+    return {"PolicyARN": arn, "Alarms": _named(ctx, policy)}
 
 
 @handles(SERVICE, "DescribeScalingPolicies")
@@ -112,9 +112,8 @@ def _check_steps(settings: dict[str, Any]) -> None:
         raise refused("StepScalingPolicyConfiguration needs an AdjustmentType and StepAdjustments.")
     if "MinAdjustmentMagnitude" in settings and settings["AdjustmentType"] != "PercentChangeInCapacity":
         raise refused("MinAdjustmentMagnitude can only be specified with PercentChangeInCapacity.")
-    infinity = float("inf")
     steps = settings["StepAdjustments"]
-    bounds = sorted((step.get("MetricIntervalLowerBound", -infinity), step.get("MetricIntervalUpperBound", infinity)) for step in steps)
+    bounds = sorted((step.get("MetricIntervalLowerBound", -math.inf), step.get("MetricIntervalUpperBound", math.inf)) for step in steps)
     if any(lower >= upper for lower, upper in bounds):
         raise refused("MetricIntervalLowerBound must be less than MetricIntervalUpperBound.")
     if any(first[1] != second[0] for first, second in pairwise(bounds)):
@@ -169,7 +168,7 @@ def _query(query: dict[str, Any]) -> dict[str, Any]:
     return {**query, "MetricStat": {**query["MetricStat"], "Period": _PERIOD}} if "MetricStat" in query else query
 
 
-def _told(ctx: Context, policy: Policy) -> list[dict[str, str]]:
+def _named(ctx: Context, policy: Policy) -> list[dict[str, str]]:
     return [{"AlarmName": name, "AlarmARN": f"arn:aws:cloudwatch:{ctx.region}:{ctx.account}:alarm:{name}"} for name in policy.alarms]
 
 
@@ -180,6 +179,6 @@ def _described(ctx: Context, policy: Policy) -> dict[str, Any]:
         **common(policy.resource),
         "PolicyType": policy.kind,
         _CONFIGURATION[policy.kind]: policy.settings,
-        "Alarms": _told(ctx, policy),
+        "Alarms": _named(ctx, policy),
         "CreationTime": policy.created,
     }

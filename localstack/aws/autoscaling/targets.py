@@ -43,9 +43,9 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if not ours(ctx, params):
         return ctx.forward()
     wanted = params.get("ResourceIds") or None
-    found = [target for target in list(ctx.store(Scaling).targets.values()) if wanted is None or target.resource in wanted]
+    targets = [target for target in list(ctx.store(Scaling).targets.values()) if wanted is None or target.resource in wanted]
     role = f"arn:aws:iam::{ctx.account}:{_ROLE}"
-    return page(found, params, "ScalableTargets", lambda target: _described(target, role))
+    return page(targets, params, "ScalableTargets", lambda target: _described(target, role))
 
 
 @handles(SERVICE, "DeregisterScalableTarget")

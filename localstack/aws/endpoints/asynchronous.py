@@ -107,8 +107,9 @@ def _watch(ctx: Context, endpoint: Endpoint, queue: Backlog) -> None:
         backlog.look(queue)
 
 
-def check(config: dict[str, Any] | None, params: dict[str, Any]) -> None:
+def check(params: dict[str, Any]) -> None:
     """AwsError for an AsyncInferenceConfig that the service refuses, and for what is not done here."""
+    config = params.get("AsyncInferenceConfig")
     if config is None:
         return
     output = config["OutputConfig"]

@@ -19,7 +19,7 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     arn = checks.arn(ctx, "endpoint-config", name)
     checks.variants(params["ProductionVariants"], params.get("ShadowProductionVariants") or ())
     checks.capture(params.get("DataCaptureConfig"))
-    asynchronous.check(params.get("AsyncInferenceConfig"), params)
+    asynchronous.check(params)
     for variant in (*params["ProductionVariants"], *(params.get("ShadowProductionVariants") or ())):
         _model(ctx, variant["ModelName"])
     store = ctx.store(Endpoints)
