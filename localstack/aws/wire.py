@@ -240,7 +240,8 @@ def _token(environ: Mapping[str, Any]) -> str:
 
 def _service(signed: str, path: str, target: str) -> str:
     if signed == "timestream":  # two services, and one path for all of their operations
-        return "timestream-query" if target in get_service_model("timestream-query").operation_names else "timestream-write"
+        operations: Any = get_service_model("timestream-query").operation_names
+        return "timestream-query" if target in operations else "timestream-write"
     of_path = (name for start, name in _PATHS.get(signed, ()) if path.startswith(start))
     return next(of_path, SIGNED_AS.get(signed, signed))
 
