@@ -156,7 +156,8 @@ def check_body(incoming: Incoming) -> None:
 
 def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
     """The answer to what is not even understood, in the shape that its kind of request has."""
-    incoming = Incoming(environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=_service(credential(environ)[2], "", ""))
+    service = _service(credential(environ)[2], "", "")
+    incoming = Incoming(environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=service)
     return _plain_refusal(incoming, error)
 
 
