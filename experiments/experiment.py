@@ -140,7 +140,7 @@ def _claimed(project: Project, wanted: FrozenRun) -> FrozenRun:
 def _tried(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
     """A few requests as each arm's units will be answered, or by each of two variants. Unavailable: one does not answer all."""
     endpoint, answers = frozen.definition.layer.endpoint, dict[str, Smoke]()
-    for arm in frozen.arms[1:] if frozen.definition.experiment.interleave else frozen.arms:
+    for arm in frozen.shippable:
         parameters = {name: value for name, value in arm.parameters.items() if name not in OF_EVERY_ENDPOINT}
         defaults = {name: parameter.default for name, parameter in project.spec.endpoints[endpoint].parameters.items()}
         answers[arm.name] = smoke_arm(project, endpoint, arm.parameters.get("variant"), defaults | parameters)

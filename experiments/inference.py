@@ -26,8 +26,8 @@ NEW = 0.001  # of the plan (without one, of the units before): a look that adds 
 class Horizon(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked at, and how often. `units`: of all arms, complete. `looks`: those of each recorded look, this one last.
 
-    `information`: of each look one over the variance of the logarithm of a rate. The 5 % are spent by units; how alike two looks are goes
-    by this, which grows faster than units where these go on acting. Empty: it grows as the units do.
+    `information`: of each look one over the variance of what is compared. The 5 % are spent by units; how alike two looks are goes by
+    this, which grows faster than units where these go on acting. Empty: it grows as the units do.
     """
 
     inference: Inference

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ..endpoints.gateway.log_rows import is_interleaved
 from ..endpoints.gateway.streams import EXPOSURES, RANKINGS
 from ..project.reach import EXPOSURE_ID
 from ..runtime import Project
@@ -109,7 +110,7 @@ def _answer(row: Mapping[str, Any], places: list[Place]) -> Answer:
     return Answer(
         moment=row["event_timestamp"].replace(tzinfo=UTC),
         unit=row["unit"],
-        interleaved="+" in row["variant"],
+        interleaved=is_interleaved(row["variant"]),
         entity=row["entity"],
         candidates=msgspec.json.decode(row["candidates"]),
         slots=row["slots"],

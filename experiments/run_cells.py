@@ -49,6 +49,10 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         """ValueError: there is no unit."""
         return min(cell.first for cell in self.cells)
 
+    def days(self, until: datetime) -> list[date]:
+        """From the first day on, those that are over by `until`."""
+        return [self.first_day + at * _DAY for at in range((until.date() - self.first_day).days)]
+
     def units(self) -> dict[str, int]:
         """Of each arm, also those whose windows are open."""
         return {arm: sum(count for _, count in self._came(arm)) for arm in self.arms}

@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from ..project.experiment_specs import Experiment, Metric
 from ..times import midnight
 from . import effects as over
+from . import ratio
 from .assessment import Compared, Told, compared, decide, tell
 from .guardrails import Arm, guard
 from .inference import ONCE, TUNED_FOR, Horizon
 from .multiple_tests import holm
-from .ratio import Difference, Point, interval, known, points
+from .ratio import Difference, Point, interval, points
 from .run_cells import RunCells
 from .run_figures import DayEffect, Effect, MetricArms, Range, Role, Segments, Trend, ranged
 from .run_looks import Looks
@@ -65,8 +66,9 @@ def arms_of(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> tuple[Metri
     )
 
 
-def planned(experiment: Experiment, sums: Mapping[str, Mapping[str, Sums]]) -> int | None:
+def planned(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> int | None:
     """Units of all arms that the slowest deciding metric needs. None: there is no plan, or too little to say; nothing varies, either."""
+    experiment = plain.experiment
     if experiment.plan is None:
         return None
     effect = float(experiment.plan.minimum_effect) / 100
@@ -82,21 +84,32 @@ def _saved(arms: Mapping[str, Sums]) -> float:
     return min((pair.saved for pair in pairs), default=0.0)
 
 
-def horizon(plain: Plain, looks: Looks, name: str, arms: Mapping[str, Sums], *, units: int, moment: datetime) -> Horizon:
-    """Of a metric. Of a plan that is not sized yet the bound is infinite: nothing has been spent of it."""
+def known(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> dict[str, float]:
+    """By metric that decides or guards, one over the variance of what is compared; absent: a rate is not positive, or nothing varies."""
+    of = {name: ratio.known(arms) for name, arms in sums.items() if plain.role(name) != "also"}
+    return {name: information for name, information in of.items() if information}
+
+
+def horizons(plain: Plain, looks: Looks, now: Mapping[str, float], *, units: int, moment: datetime) -> dict[str, Horizon]:
+    """By metric. `now`: what is known of each at the `moment`, as `known` says it."""
+    return {name: _horizon(plain, looks, name, now.get(name), units=units, moment=moment) for name in plain.metrics}
+
+
+def _horizon(plain: Plain, looks: Looks, name: str, now: float | None, *, units: int, moment: datetime) -> Horizon:
+    """Of a plan that is not sized yet the bound is infinite: nothing has been spent of it."""
     if plain.experiment.plan is None:
         return Horizon(inference="always", units=units)
     if looks.planned is None:
         return Horizon(inference="planned", units=units, planned=TUNED_FOR, looks=(0,))
     before = looks.before(moment)
-    known_at = [*(looks.information.get(look.until, {}).get(name) for look in before), known(arms)]
-    information = tuple(at for at in known_at if at)
+    of_looks = [*(looks.information.get(look.until, {}).get(name) for look in before), now]
+    information = tuple(of for of in of_looks if of)
     return Horizon(
         inference="planned",
         units=units,
         planned=looks.planned,
         looks=(*(look.units for look in before), units),
-        information=information if len(information) == len(known_at) else (),  # looks of an older version do not say it
+        information=information if len(information) == len(of_looks) else (),  # looks of an older version do not say it
     )
 
 
@@ -142,15 +155,15 @@ def _effect(metric: str, arm: str, role: Role, plain: Plain, difference: Differe
 
 def over_time(plain: Plain, cells: RunCells, looks: Looks, until: datetime) -> tuple[DayEffect, ...]:
     """What a look at the end of each day would have said of the first deciding metric, after the looks that were taken by then."""
-    days = (until.date() - cells.first_day).days
-    return tuple(effect for at in range(days) for effect in _end_of_day(plain, cells, looks, cells.first_day + timedelta(days=at)))
+    return tuple(effect for day in cells.days(until) for effect in _end_of_day(plain, cells, looks, day))
 
 
 def _end_of_day(plain: Plain, cells: RunCells, looks: Looks, day: date) -> Iterator[DayEffect]:
     ends = midnight(day + timedelta(days=1))
     arms = cells.at(plain.first, ends, plain.window)
     units = sum(of_arm.units for of_arm in arms.values())
-    multiple = horizon(plain, looks, plain.first.name, arms, units=units, moment=ends).multiple() if units else 0.0
+    horizon = _horizon(plain, looks, plain.first.name, ratio.known(arms), units=units, moment=ends)
+    multiple = horizon.multiple() if units else 0.0
     for arm, pair in compared(arms).items():
         yield DayEffect(day=day.isoformat(), arm=arm, units=_of_both(arms, arm), relative=_relative(pair, multiple))
 
@@ -165,7 +178,7 @@ def _relative(pair: Compared | None, multiple: float) -> Range | None:
 
 def trends(plain: Plain, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
     """Of the first deciding metric: each day since a unit's first exposure by itself, of the units that have had it whole."""
-    most = min(_MOST_DAYS, plain.first.within.days if plain.first.within else _MOST_DAYS, (until.date() - cells.first_day).days)
+    most = min(_MOST_DAYS, plain.first.within.days if plain.first.within else _MOST_DAYS, len(cells.days(until)))
     by_day = {day: cells.on(plain.first, day, until) for day in range(most)}
     return tuple(_trend(arm, by_day) for arm in cells.arms[1:])
 

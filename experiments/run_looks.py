@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from types import MappingProxyType
 
 import msgspec
 from msgspec.structs import replace
@@ -27,7 +26,7 @@ class Look(msgspec.Struct, frozen=True, array_like=True):
 class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
     """`planned`: units of all arms that the smallest effect of the plan needs, by the first look that could tell. None: none yet.
 
-    `information`: by a look's `until` and metric, one over the variance of what it compared (ratio.known); looks of before do not say it.
+    `information`: by a look's `until` and metric, one over the variance of what it compared; looks of before do not say it.
     """
 
     planned: int | None = None
@@ -53,7 +52,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
         last = self.looks[-1] if self.looks else None
         return last if last is not None and not _is_new(units, last.units, self.planned) else None
 
-    def with_look(self, look: Look, planned: int | None, information: Mapping[str, float] = MappingProxyType({})) -> Looks:
+    def with_look(self, look: Look, planned: int | None, information: Mapping[str, float]) -> Looks:
         """The same data again are no new look, nor is what a look after it has seen."""
         after = replace(self, planned=self.planned or planned)
         last = self.looks[-1].units if self.looks else 0

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -13,11 +14,12 @@ from ..errors import Invalid, NotFound, Refused
 from ..runtime import Project
 from ..storage import StateStore
 from ..times import midnight, utc_milliseconds
-from . import ratio, run_cells, run_judging, run_looks, run_store, runs, split, verdict, wins
+from . import run_cells, run_judging, run_looks, run_store, runs, split, verdict, wins
 from .conclusion import Age, Conclusion, Shown, conclude
+from .inference import Horizon
 from .monitors import by_arm
 from .run_cells import Reading, RunCells
-from .run_figures import Effect, RunResults
+from .run_figures import DayEffect, Effect, MetricArms, RunResults
 from .run_judging import Plain
 from .run_looks import Look, Looks
 from .run_sql import won
@@ -26,6 +28,7 @@ from .sizing import days_left
 from .split import Split
 from .startable import defined
 from .sums import Sums, rests_on_few
+from .wins import Arms
 
 _RECENT = 7  # days from which it is told how many units come
 
@@ -69,6 +72,20 @@ def _cells(project: Project, run: FrozenRun, plain: Plain, of: Reading) -> RunCe
     if plain.experiment.interleave:
         return run_cells.read_wins(project, run, plain.first, of)
     return run_cells.read(project, run, tuple(plain.metrics.values()), of, daily=(plain.first.name,))
+
+
+class _Judging(Protocol):
+    """From sums, by metric and arm, to figures: run_judging.py, or wins.py."""
+
+    def planned(self, plain: Plain, sums: Arms) -> int | None: ...
+    def known(self, plain: Plain, sums: Arms) -> dict[str, float]: ...
+    def arms_of(self, plain: Plain, sums: Arms) -> tuple[MetricArms, ...]: ...
+    def effects(self, plain: Plain, sums: Arms, at: Mapping[str, Horizon]) -> tuple[Effect, ...]: ...
+    def over_time(self, plain: Plain, cells: RunCells, looks: Looks, until: datetime) -> tuple[DayEffect, ...]: ...
+
+
+def _judging(plain: Plain) -> _Judging:
+    return wins if plain.experiment.interleave else run_judging
 
 
 def last(project: Project, name: str, *, despite_split: bool = False) -> RunResults:
@@ -117,11 +134,8 @@ def _not_after(looks: Looks, moment: datetime) -> datetime:
 def _looked(plain: Plain, cells: RunCells, until: datetime, looks: Looks) -> Looks:
     """With this look; of a look at an earlier time what was looked at later is not known."""
     sums = plain.sums(cells, until)
-    units = _complete(sums[plain.first.name])
-    if plain.experiment.interleave:
-        return looks.with_look(Look(until=until, units=units), wins.planned(plain, sums), wins.known(plain, sums))
-    information = {name: known for name, arms in sums.items() if plain.role(name) != "also" and (known := ratio.known(arms))}
-    return looks.with_look(Look(until=until, units=units), run_judging.planned(plain.experiment, sums), information)
+    judging, look = _judging(plain), Look(until=until, units=_complete(sums[plain.first.name]))
+    return looks.with_look(look, judging.planned(plain, sums), judging.known(plain, sums))
 
 
 def _complete(arms: Mapping[str, Sums]) -> int:
@@ -159,8 +173,9 @@ def _results(project: Project, on: _Basis) -> RunResults:
     plan, layer = plain.experiment.plan, on.run.definition.layer
     sums = plain.sums(cells, until)
     complete, a_day = _complete(sums[plain.first.name]), _a_day(cells, until)
-    judging = wins if plain.experiment.interleave else run_judging
-    effects, metrics = _effects(plain, sums, looks, complete, until), judging.arms_of(plain, sums)
+    judging = _judging(plain)
+    horizons = run_judging.horizons(plain, looks, judging.known(plain, sums), units=complete, moment=until)
+    effects, metrics = judging.effects(plain, sums, horizons), judging.arms_of(plain, sums)
     age = _age(on, a_day)
     of_segments = _by_segment(project, on)
     return RunResults(
@@ -200,13 +215,6 @@ def _results(project: Project, on: _Basis) -> RunResults:
     )
 
 
-def _effects(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], looks: Looks, units: int, until: datetime) -> tuple[Effect, ...]:
-    if plain.experiment.interleave:
-        return wins.effects(plain, sums, wins.horizon(plain, sums, looks, moment=until))
-    horizons = {name: run_judging.horizon(plain, looks, name, arms, units=units, moment=until) for name, arms in sums.items()}
-    return run_judging.effects(plain, sums, horizons)
-
-
 def _by_segment(project: Project, on: _Basis) -> RunCells | None:
     """One more query, where the experiment has segments."""
     if not on.plain.experiment.segments:
@@ -222,7 +230,7 @@ def _warnings(sums: Mapping[str, Mapping[str, Sums]]) -> tuple[str, ...]:
 
 def _a_day(cells: RunCells, until: datetime) -> float:
     """Units that came in one of the last whole days; on the first day those of its part."""
-    whole = min(_RECENT, (until.date() - cells.first_day).days)
+    whole = min(_RECENT, len(cells.days(until)))
     if not whole:
         return sum(cells.units().values())
     recent = [counts for day, counts in cells.by_first_day().items() if 0 < (until.date() - day).days <= whole]

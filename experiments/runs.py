@@ -58,6 +58,11 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
     def aims(self) -> bool:
         return any("variant" in arm.parameters for arm in self.arms)
 
+    @property
+    def shippable(self) -> tuple[LiveArm, ...]:
+        """The arms; of an interleaving its two variants."""
+        return self.arms[1:] if self.definition.experiment.interleave else self.arms
+
 
 class StoredLive(msgspec.Struct, frozen=True, kw_only=True):
     live: Live

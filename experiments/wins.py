@@ -16,13 +16,12 @@ from msgspec.structs import replace
 from ..pipelines.statistics import Estimate
 from ..project.experiment_specs import INTERLEAVED, Metric
 from ..times import midnight
-from . import run_judging
 from .conclusion import Age, Conclusion
 from .inference import ALPHA, ONCE, Horizon
 from .ratio import Difference, interval
 from .run_cells import RunCells
 from .run_figures import DayEffect, Effect, MetricArms, ranged
-from .run_judging import Plain
+from .run_judging import Plain, horizons
 from .run_looks import Looks
 from .sizing import POWER
 from .sums import Sums
@@ -77,10 +76,10 @@ def planned(plain: Plain, sums: Arms) -> int | None:
     return math.ceil(z**2 * of.linear("y") / (float(plan.minimum_effect) / 100) ** 2) or None
 
 
-def effects(plain: Plain, sums: Arms, at: Horizon) -> tuple[Effect, ...]:
+def effects(plain: Plain, sums: Arms, at: Mapping[str, Horizon]) -> tuple[Effect, ...]:
     """One: the second variant against the first."""
     of, (_, treatment), goal = _all(plain, sums), plain.experiment.interleave or ("", ""), plain.first.goal
-    seen, once = (compared(of, horizon.multiple()) for horizon in (at, ONCE))
+    seen, once = (compared(of, horizon.multiple()) for horizon in (at[plain.first.name], ONCE))
     effect = Effect(metric=WINS, arm=treatment, role="decides", goal=goal, side=side(seen, goal))
     if seen is None or once is None:
         return (effect,)
@@ -97,27 +96,16 @@ def known(plain: Plain, sums: Arms) -> dict[str, float]:
     return {plain.first.name: 1 / variance} if variance > 0 else {}
 
 
-def horizon(plain: Plain, sums: Arms, looks: Looks, *, moment: datetime) -> Horizon:
-    """As of a run with arms, by the information that the preference has."""
-    name, units = plain.first.name, _all(plain, sums).units
-    at = run_judging.horizon(plain, looks, name, sums[name], units=units, moment=moment)
-    of_looks = [*(looks.information.get(look.until, {}).get(name) for look in looks.before(moment)), known(plain, sums).get(name)]
-    information = tuple(of for of in of_looks if of)
-    complete = len(information) == len(at.looks) and looks.planned is not None
-    return replace(at, information=information if complete else ())
-
-
 def over_time(plain: Plain, cells: RunCells, looks: Looks, until: datetime) -> tuple[DayEffect, ...]:
     """The preference that a look at the end of each day would have shown, after the looks that were taken by then."""
-    days = (until.date() - cells.first_day).days
-    return tuple(_end_of_day(plain, cells, looks, cells.first_day + timedelta(days=at)) for at in range(days))
+    return tuple(_end_of_day(plain, cells, looks, day) for day in cells.days(until))
 
 
 def _end_of_day(plain: Plain, cells: RunCells, looks: Looks, day: date) -> DayEffect:
     ends = midnight(day + timedelta(days=1))
     sums = plain.sums(cells, ends)
     units = _all(plain, sums).units
-    (effect,) = effects(plain, sums, horizon(plain, sums, looks, moment=ends))
+    (effect,) = effects(plain, sums, horizons(plain, looks, known(plain, sums), units=units, moment=ends))
     return DayEffect(day=day.isoformat(), arm=effect.arm, units=units, relative=effect.relative)
 
 

@@ -79,7 +79,7 @@ class Breaker:
         while not ending.wait(self._between):
             problem = self._problem(endpoint, unit)
             with self._lock:
-                if ending.is_set() or ending is not self._ending:
+                if ending.is_set():
                     return
                 self.away = problem
                 if problem is None:

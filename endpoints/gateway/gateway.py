@@ -174,13 +174,11 @@ class Gateway:
             moment=self.project.now(),
             endpoint=self.endpoint.name,
             unit=asked.unit,
-            variant="+".join([of.variant for of in rivals]),
-            version="+".join([of.version for of in rivals]),
+            by=tuple([(of.variant, of.version) for of in rivals]),
             entity=asked.entity,
             explored=outcome.explored,
             decision=decision,
             config=assigner.version,
-            rivals=tuple([(of.variant, of.version) for of in rivals]) if beside else (),
         )
         uncounted = self._counting.add(question.counted, asked.unit, candidates, places, answered.moment)
         rows = self._rows(question, answered, outcome, rivals)
@@ -228,9 +226,9 @@ class Gateway:
         if "rankings" in self._streams or assigner.assigns:
             spent = 1000 * (time.perf_counter() - question.began)
             overruled = outcome.overruled
-            said = log_rows.said(asked.context, self._watched)
+            attributes = log_rows.said(asked.context, self._watched)
             orders = [of.candidates.best for of in rivals]
-            row = log_rows.ranking(answered, asked, orders, overruled, said, explore=outcome.explore, milliseconds=spent)
+            row = log_rows.ranking(answered, asked, orders, overruled, attributes, explore=outcome.explore, milliseconds=spent)
             rows["rankings"] = [row]
         rows["assignments"] = self._arms.unlogged(assigner, answered.decision, asked.unit, answered.moment, asked.context)
         return rows

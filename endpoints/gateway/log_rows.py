@@ -16,6 +16,7 @@ from .ranking import Shown
 from .request import RankRequest
 
 _encode = msgspec.json.Encoder().encode
+_AND = "+"  # in no variant's name
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,13 +26,19 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     moment: datetime  # the project's clock
     endpoint: str
     unit: str
-    variant: str
-    version: str  # model@version
+    by: tuple[tuple[str, str], ...]  # variant and model@version that ranked it; of an interleaved answer both
     entity: str
     explored: bool
     decision: Decision
     config: int | None  # version of the live document; None: nobody knew it
-    rivals: tuple[tuple[str, str], ...] = ()  # of an interleaved answer: variant and version of each; `variant` and `version` join them
+
+    @property
+    def variant(self) -> str:
+        return _AND.join([variant for variant, _ in self.by])
+
+    @property
+    def version(self) -> str:
+        return _AND.join([version for _, version in self.by])
 
     def shared(self) -> dict[str, object]:
         """The columns that exposures and rankings share."""
@@ -72,10 +79,15 @@ def exposures(answered: Answered, places: Iterable[Shown]) -> list[Row]:
 def _picked(answered: Answered, place: Shown) -> dict[str, object]:
     """Of an interleaved answer: whose pick the item is, and whom a click on it counts for."""
     duel = answered.decision.duel
-    if not answered.rivals or duel is None:
+    if len(answered.by) == 1 or duel is None:
         return {}
-    variant, version = answered.rivals[place.by]
+    variant, version = answered.by[place.by]
     return {"variant": variant, "version": version, "credit": credit(duel.run, variant) if place.credited else None}
+
+
+def is_interleaved(variant: str) -> bool:
+    """By the column of `rankings`: whether one order was made of two variants'."""
+    return _AND in variant
 
 
 def credit(run: str, variant: str) -> str:

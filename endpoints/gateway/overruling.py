@@ -59,18 +59,15 @@ def interleaved(
     coin: Coin,
 ) -> Drawn:
     """The same candidates as both variants scored them. What is drawn at random credits nobody. The `rulebook` is drawable."""
-    every = [steps(rules, candidates, parameters) if rules else None for candidates in rivals]
-    first, second = (
-        of[0][-1].arrangement if of else unruled(candidates.best, candidates.slots) for of, candidates in zip(every, rivals, strict=True)
-    )
+    (own, eligible), (other, _) = (steps(rules, candidates, parameters) for candidates in rivals)
     explored = explore > 0 and rng.random() < explore
-    places = tuple(_places(rivals, first, second, explore=explore, coin=coin, rng=rng if explored else None))
-    done = told(every[0][0], rivals[0].items, explored=True) if every[0] else []  # of two orders none is that which a rule changed
+    places = _places(rivals, own[-1].arrangement, other[-1].arrangement, explore=explore, coin=coin, rng=rng if explored else None)
+    done = told(own, rivals[0].items, explored=True)  # of two orders none is that which a rule changed
     return Drawn(
         places=tuple(sorted(places, key=lambda place: place.position)),
         explored=explored,
         explore=explore,
-        overruled=Overruled(rulebook.digest, every[0][1] if every[0] else None, tuple([text for _, text in done])),
+        overruled=Overruled(rulebook.digest, eligible if rules else None, tuple([text for _, text in done])),
         names=tuple([name for name, _ in done]),
     )
 
@@ -85,8 +82,8 @@ def _places(
         if rng is None:
             picks, begins = drafted(lane, other, coin, begins=begins)
         else:
-            drawn_ = zip(range(len(lane.places)), permuted(lane, rng), strict=False)
-            picks = [Pick(number=number, candidate=at, by=0, credited=False) for number, at in drawn_]
+            shuffled = permuted(lane, rng)[: len(lane.places)]
+            picks = [Pick(number=number, candidate=at, by=0, credited=False) for number, at in enumerate(shuffled)]
         for pick in picks:
             at, quota = pick.candidate, lane.quotas.get(pick.candidate, 1)
             share = propensity(is_best=likely.get((pick.number, at), 0.0), explore=explore, candidates=lane.members, quota=quota)

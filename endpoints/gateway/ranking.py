@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
+from typing import TypeGuard
 
 import msgspec
 
@@ -58,9 +59,8 @@ def unruled(best: Sequence[int], slots: int) -> Arrangement:
 def propensity(*, is_best: float, explore: float, candidates: int, quota: float = 1) -> float:
     """Probability that this item is shown at this place: (1-e) when it is arranged there, and e (q/n) / m by a random order.
 
-    `is_best`: whether it is arranged there, or how likely that is.
-
-    `candidates`: m, those that a draw puts in order; `quota`: q/n, the share of the item's group that is drawn.
+    `is_best`: whether it is arranged there, or how likely that is. `candidates`: m, those that a draw puts in
+    order; `quota`: q/n, the share of the item's group that is drawn.
     """
     return round((1 - explore) * is_best + explore * quota / candidates, 12)  # 0.9625, not 0.9624999999999999, in every log
 
@@ -104,12 +104,18 @@ def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[fl
     """A ranker answers one finite number an item. ModelError, naming the model, when it does not."""
     if len(predictions) != items:
         raise _wrong(f"{who} answered {len(predictions):,} scores for {items:,} items")
-    if set(map(type, predictions)) <= {float} and all(map(math.isfinite, predictions)):  # type: ignore[arg-type]
-        return list(predictions)  # type: ignore[arg-type]
+    if _are_floats(predictions) and all(map(math.isfinite, predictions)):
+        return list(predictions)
+    scores = []
     for at, value in enumerate(predictions):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise _wrong(f"{who} answered {repr(value)[:80]} for item {at}: a score is a finite number")
-    return [float(value) for value in predictions]  # type: ignore[arg-type]  # checked above
+        scores.append(float(value))
+    return scores
+
+
+def _are_floats(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
+    return set(map(type, values)) <= {float}
 
 
 def _wrong(words: str) -> ModelError:

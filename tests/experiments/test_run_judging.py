@@ -33,10 +33,10 @@ def judged(control, treatment, metric=BOUGHT, plan=PLAN):
     experiment = Experiment(name="test", layer="home", arms=ARMS, metric=(metric.name,), plan=plan)
     sums = {metric.name: {"control": control, "treatment": treatment}}
     units = control.units + treatment.units
-    looks = Looks().with_look(Look(until=NOW, units=units), run_judging.planned(experiment, sums))
     plain = Plain(experiment=experiment, metrics={metric.name: metric})
-    horizon = run_judging.horizon(plain, looks, metric.name, sums[metric.name], units=units, moment=NOW)
-    (effect,) = run_judging.effects(plain, sums, {metric.name: horizon})
+    looks = Looks().with_look(Look(until=NOW, units=units), run_judging.planned(plain, sums), {})
+    horizons = run_judging.horizons(plain, looks, run_judging.known(plain, sums), units=units, moment=NOW)
+    (effect,) = run_judging.effects(plain, sums, horizons)
     return effect, looks
 
 

@@ -34,7 +34,7 @@ class State:
 
 def look(units, planned=1000, *, hours=0):
     at = Look(until=NOON + timedelta(hours=hours), units=units)
-    return lambda looks: looks.with_look(at, planned)
+    return lambda looks: looks.with_look(at, planned, {})
 
 
 def recorded(state, change):

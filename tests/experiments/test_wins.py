@@ -152,17 +152,17 @@ def test_as_many_units_as_are_planned_show_the_plans_preference_four_times_in_fi
 )
 def test_the_verdict_names_the_order_that_is_preferred(preference, word, of):
     sums = {"clicks": {INTERLEAVED: world(random.Random(7), 2_000, preference)}}
-    (effect,) = effects(PLAIN, sums, Horizon(inference="always", units=2_000))
+    (effect,) = effects(PLAIN, sums, {"clicks": Horizon(inference="always", units=2_000)})
     seen = conclude(PLAIN, effect, Age(days=2), unsound=None)
     assert (seen.word, seen.of) == (word, of)
     assert effect.relative.value == pytest.approx(preference, abs=0.06)
     turned = replace(PLAIN, metrics={"clicks": replace(PLAIN.first, goal="minimise")})
-    (other,) = effects(turned, sums, Horizon(inference="always", units=2_000))
+    (other,) = effects(turned, sums, {"clicks": Horizon(inference="always", units=2_000)})
     assert {conclude(turned, other, Age(days=2), unsound=None).of, seen.of} == ({"champion", "challenger"} if preference else {""})
 
 
 def test_too_few_units_or_clicks_show_nothing():
     few = {"clicks": {INTERLEAVED: world(random.Random(8), 50, 0.9)}}
-    (effect,) = effects(PLAIN, few, ONCE)
+    (effect,) = effects(PLAIN, few, {"clicks": ONCE})
     assert (effect.absolute, effect.side, planned(PLAIN, few)) == (None, "open", None)
     assert conclude(PLAIN, effect, Age(days=20, over=True), unsound=None).word == "undecided"

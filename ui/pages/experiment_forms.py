@@ -66,8 +66,7 @@ def _stop(name: str) -> Form:
 
 
 def _ship(name: str, run: FrozenRun) -> Form:
-    shipping = run.arms[1:] if run.definition.experiment.interleave else run.arms
-    arms = tuple((arm.name, arm.name) for arm in shipping)
+    arms = tuple((arm.name, arm.name) for arm in run.shippable)
     arm = Field(name="arm", label="Arm", kind="choice", choices=arms, value=run.arms[-1].name, required=True)
     return Form(
         action=f"{path(name)}/ship",
