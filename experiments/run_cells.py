@@ -17,7 +17,7 @@ from ..project.experiment_specs import Metric
 from ..project.specs import ProjectSpec
 from ..runtime import Project
 from ..times import utc_milliseconds
-from .run_sql import ENDPOINT_UNITS, RUN_UNITS, cells_sql, parameters, segment_units, shifted, sums_of
+from .run_sql import ENDPOINT_UNITS, RUN_UNITS, UNSHIFTED, Shift, cells_sql, parameters, past_shifted, segment_units, shifted, sums_of
 from .runs import FrozenRun, first_day
 from .sums import NOTHING, Number, Sums
 
@@ -190,7 +190,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[Metric, ...]
     units: str = RUN_UNITS
     daily: frozenset[str] = frozenset()
-    shifts: dict[str, float] = {}
+    shifts: dict[str, Shift] = {}
     credits: dict[str, str] = {}  # of an interleaved run, by parameter
 
 
@@ -249,14 +249,15 @@ def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
     return int(value) if counted else float(value)
 
 
-def _sums(metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, float]) -> Sums:
+def _sums(metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]) -> Sums:
     of_unit: dict[str, Any] = {} if metric.denominator else {"d": units, "yd": values["y"], "dd": units, "dx": values.get("x", 0)}
     columns = {name: value for name, value in values.items() if name not in ("uu", "uv", "vv")}
     sums: dict[str, Any] = of_unit | columns
-    return Sums(units=units, **sums, shift=(shifts.get(metric.name, 0), 0, 0))
+    y, x = shifts.get(metric.name, UNSHIFTED)
+    return Sums(units=units, **sums, shift=(y, 0, x))
 
 
-def _step(metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, float]) -> Sums:
+def _step(metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]) -> Sums:
     return Sums(
         units=units,
         y=values["y"],
@@ -264,13 +265,18 @@ def _step(metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapp
         yy=values["uu"],
         yd=values.get("uv", 0),
         dd=values.get("vv", 0),
-        shift=(shifts.get(metric.name, 0), 0, 0),
+        shift=(shifts.get(metric.name, UNSHIFTED)[0], 0, 0),
     )
 
 
-def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, float]:
-    due = [metric.name for metric in metrics if shifted(metric) and any(_total(cells, metric, arm).shift_due for arm in cells.arms)]
-    return {name: sum((c.sums[name] for c in cells.cells), NOTHING).mean("y") for name in due}
+def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
+    of_floats = [metric for metric in metrics if shifted(metric) or past_shifted(metric)]
+    due = [metric for metric in of_floats if any(_total(cells, metric, arm).shift_due for arm in cells.arms)]
+    return {metric.name: _means(metric, sum((c.sums[metric.name] for c in cells.cells), NOTHING)) for metric in due}
+
+
+def _means(metric: Metric, everyone: Sums) -> Shift:
+    return (everyone.mean("y") if shifted(metric) else 0.0, everyone.mean("x") if past_shifted(metric) else 0.0)
 
 
 def _total(cells: RunCells, metric: Metric, arm: str) -> Sums:

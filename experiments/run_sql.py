@@ -41,6 +41,8 @@ _CREDITS = (
 _SO_FAR = "OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
 
 Role = Literal["y", "d", "x"]
+Shift = tuple[float, float]  # what is taken from a unit's y and x
+UNSHIFTED: Shift = (0, 0)
 
 
 def cells_sql(
@@ -51,7 +53,8 @@ def cells_sql(
     `unit`: the endpoint's attribute. `units`: RUN_UNITS, what `segment_units` gives, or ENDPOINT_UNITS. `daily`: metrics whose days are
     to be compared by themselves. `credited`: of metrics that `won` gives. Parameters: $run (or $endpoint), $until (not included), $since,
     $earliest: dates from which on assignments and events are read; of an objective $known, when its outcomes are known; of a metric that is
-    `shifted` $shift<i>; of what is credited $control_credit and $treatment_credit, as exposures have them.
+    `shifted` $shift<i>, of one whose `past_shifted` $shift<i>_x; of what is credited $control_credit and $treatment_credit, as exposures
+    have them.
     """
     measures = [_Measure(at, metric, role, credited) for at, metric in enumerate(metrics) for role in _roles(metric)]
     sources = dict.fromkeys(measure.source for measure in measures)
@@ -88,9 +91,10 @@ def segment_units(attributes: Sequence[str]) -> str:
     )
 
 
-def parameters(metrics: Sequence[Metric], *, known: datetime, shifts: Mapping[str, float]) -> dict[str, object]:
+def parameters(metrics: Sequence[Metric], *, known: datetime, shifts: Mapping[str, Shift]) -> dict[str, object]:
     """Of the metrics; the others are the caller's."""
-    moved: dict[str, object] = {f"shift{at}": float(shifts.get(m.name, 0.0)) for at, m in enumerate(metrics) if shifted(m)}
+    moved: dict[str, object] = {f"shift{at}": float(shifts.get(m.name, UNSHIFTED)[0]) for at, m in enumerate(metrics) if shifted(m)}
+    moved |= {f"shift{at}_x": float(shifts.get(m.name, UNSHIFTED)[1]) for at, m in enumerate(metrics) if past_shifted(m)}
     return moved | ({"known": known} if any(metric.objective for metric in metrics) else {})
 
 
@@ -108,6 +112,11 @@ def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
 def shifted(metric: Metric) -> bool:
     """Only a sum of an attribute may have a mean so far above its spread that sums of squares lose it."""
     return metric.kind == "sum" and metric.numerator.attribute is not None
+
+
+def past_shifted(metric: Metric) -> bool:
+    """The same of the time before, whose total of an attribute is one of a unit whatever the metric is."""
+    return metric.before is not None and metric.numerator.attribute is not None
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -175,7 +184,7 @@ class _Measure(msgspec.Struct, frozen=True):
     def step(self) -> str:
         """With what it was before the day as `<name>_0`: on a unit's first day nothing, as it did not count."""
         if self.role == "x":
-            return self.name
+            return f"{self.name} - $shift{self.at}_x AS {self.name}" if past_shifted(self.metric) else self.name
         before = f"CASE WHEN day = first_day THEN {self.zero} ELSE {self._counted(f'{self.name} - {self.name}_1')} END"
         return f"{self._counted(self.name)} AS {self.name}, {before} AS {self.name}_0"
 

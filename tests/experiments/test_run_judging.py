@@ -118,24 +118,32 @@ def test_an_old_log_is_read_from_its_beginning_and_a_live_one_from_the_day_befor
 
 
 class FarFromZero:
-    """A warehouse whose 1,000 units add ten million each, and differ by one; sums are of what is left of the shift that is asked for."""
+    """A warehouse whose 1,000 units add ten million each, and differ by one; sums are of what is left of the shifts that are asked for.
+
+    In the time before they added twenty million each, and half of them two more: not the half that adds one more now.
+    """
 
     values = np.arange(1000) % 2 + 1e7
+    past = np.arange(1000) // 500 * 2 + 2e7
 
     def observe(self, _table):
         return self
 
     def query(self, _sql, asked):
-        y = self.values - asked["shift0"]
+        y, x = self.values - asked["shift0"], self.past - asked["shift0_x"]
         row = {"arm": "all", "other": "all", "segment": "", "first_day": "2026-02-01", "day": "2026-02-01", "units": len(y)}
-        return pa.Table.from_pylist([row | {"m0_y": float(y.sum()), "m0_yy": float((y * y).sum())}])
+        sums = {"y": y, "yy": y * y, "x": x, "xx": x * x, "yx": y * x}
+        return pa.Table.from_pylist([row | {f"m0_{name}": float(of.sum()) for name, of in sums.items()}])
 
 
 def test_what_an_endpoint_did_is_asked_again_where_the_squares_of_large_values_lose_their_digits(monkeypatch):
     monkeypatch.setattr(run_cells, "cells_sql", lambda *_, **__: "")
-    metric = Metric(name="revenue", kind="sum", numerator=Total(event="purchase", attribute="amount"))
+    metric = Metric(name="revenue", kind="sum", numerator=Total(event="purchase", attribute="amount"), before=timedelta(days=2))
     spec = SimpleNamespace(now=None, objectives={}, endpoints={"ranker": SimpleNamespace(unit="visitor_id")})
     project = SimpleNamespace(spec=spec, target=SimpleNamespace(warehouse=FarFromZero()))
     sums = run_cells.read_endpoint(project, "ranker", metric, NOW).at(metric, NOW, None)["all"]
     assert sums.covariance("y", "y") == pytest.approx(0.25, rel=2e-3)
     assert sums.mean("y") == pytest.approx(1e7 + 0.5)
+    assert sums.covariance("x", "x") == pytest.approx(1, rel=2e-3)
+    assert sums.mean("x") == pytest.approx(2e7 + 1)
+    assert sums.linear("x") == pytest.approx(0, abs=1e-6), "what they did before says nothing of what they do now"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.experiments.run_sql import cells_sql, parameters, segment_units, shifted, sums_of
+from isthmus.experiments.run_sql import cells_sql, parameters, past_shifted, segment_units, shifted, sums_of
 from isthmus.feature_store import sql as neutral
 from isthmus.project.experiment_specs import Metric, Total
 from isthmus.project.specs import Event, ProjectSpec
@@ -105,7 +105,8 @@ def queried(log, shift: float, values=None) -> list[dict[str, object]]:
         end = START + 30 * DAY
         asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
         answer = connection.execute(
-            SQL if values is None else BY_SEGMENT, asked | parameters(METRICS, known=end, shifts={"revenue": shift})
+            SQL if values is None else BY_SEGMENT,
+            asked | parameters(METRICS, known=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}),
         )
         names = [column[0] for column in answer.description]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
@@ -170,6 +171,7 @@ def of_unit(metric: Metric, log, unit: str, first: datetime, until: datetime, sh
     y = y - shift if shifted(metric) else y
     d = sum(value for at, value in rows[metric.denominator.event] if first <= at < end) if metric.denominator else 1
     x = sum(value for at, value in numerator if metric.before and midnight - metric.before <= at < first)
+    x = x - shift if past_shifted(metric) else x
     every = {"y": y, "yy": y * y, "d": d, "yd": y * d, "dd": d * d, "x": x, "xx": x * x, "yx": x * y, "dx": x * d}
     return {name: every[name] for name in sums_of(metric)}
 

@@ -74,7 +74,7 @@ def wins_sql():
 
 def run_sql(**how):
     """A run's query over a fuller shop: its totals, days by themselves, the time before, a shift."""
-    return _literal(cells_of_run(SHOP, METRICS, unit="visitor_id", daily=("ctr", "basket"), **how), {"shift3": "2.5"})
+    return _literal(cells_of_run(SHOP, METRICS, unit="visitor_id", daily=("ctr", "basket"), **how), {"shift3": "2.5", "shift4_x": "1.5"})
 
 
 def _literal(sql, own):

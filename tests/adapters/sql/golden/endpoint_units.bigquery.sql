@@ -281,7 +281,7 @@ WITH units AS (
     CASE WHEN day = first_day THEN CAST(0 AS FLOAT64) ELSE m4_y - m4_y_1 END AS m4_y_0,
     m4_d AS m4_d,
     CASE WHEN day = first_day THEN 0 ELSE m4_d - m4_d_1 END AS m4_d_0,
-    m4_x
+    m4_x - 1.5 AS m4_x
   FROM running
   JOIN units
     ON units.id = running.id
