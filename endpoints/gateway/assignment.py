@@ -16,6 +16,7 @@ from typing import Any, Literal, final
 
 import mmh3
 import msgspec
+from msgspec.structs import replace
 
 from ...project.rule_specs import Condition
 from ...project.specs import BUCKETS, OF_EVERY_ENDPOINT
@@ -66,6 +67,21 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     logged: str | None  # the settings as JSON, in the order of their names; None: there are none
     logged_arms: str | None  # the arms, alike
     duel: Duel | None = None  # then `variant` is the first of the two, for who cannot ask both
+
+    def undrawn(self) -> Decision:
+        """Of a unit of a duel whose answer somebody else ranks: by the first variant, and compared with nobody's."""
+        if self.duel is None:
+            return self
+        run = self.duel.run
+        arms = {name: arm for name, arm in self.arms.items() if name != run}
+        return replace(
+            self,
+            assignments=tuple(assigned for assigned in self.assignments if assigned.run != run),
+            arms=arms,
+            sources={name: source for name, source in self.sources.items() if source.run != run},
+            logged_arms=_json(arms),
+            duel=None,
+        )
 
 
 def bucket(purpose: Purpose, salt: str, unit: str) -> int:

@@ -240,19 +240,20 @@ class Gateway:
         """
         unit, context = asked_of(request, self._shape)
         assigner = self._arms.now()
-        decision = assigner.decide(unit, context)
+        decided = assigner.decide(unit, context)
+        decision = decided.undrawn()
         return Assigned(
             assignments=dict(decision.arms),
             parameters=dict(decision.settings),
             config=assigner.version,
-            problems=self._log(assigner, decision, unit, context) if log else (),
+            problems=(*_undrawn(decided.duel), *(self._log(assigner, decision, unit, context) if log else ())),
         )
 
     def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[Decision, int | None]:
         """The same for the flags of OpenFeature: what else is in the `context` is not looked at. With the version of what is known."""
         name, attributes = unit_of(unit, self._shape), context_of(context, self._shape)
         assigner = self._arms.now()
-        decision = assigner.decide(name, attributes)
+        decision = assigner.decide(name, attributes).undrawn()
         self._log(assigner, decision, name, attributes)
         return decision, assigner.version
 
@@ -279,6 +280,13 @@ class Gateway:
         inputs = self._models.now().inputs
         if request is not None:
             self._models.rows(parsed(request, self._shape), inputs)
+
+
+def _undrawn(duel: Duel | None) -> tuple[str, ...]:
+    if duel is None:
+        return ()
+    first, second = duel.variants
+    return (f"{duel.run} makes one order of {first}'s and {second}'s, which only /rank can: {first} is given, and counts for neither",)
 
 
 def _halved(duel: Duel, variant: str) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from isthmus.endpoints.gateway import ofrep
 from isthmus.endpoints.gateway.draft import coins, drafted
 from isthmus.endpoints.gateway.live_document import LiveArm
 from isthmus.endpoints.gateway.ranking import unruled
@@ -151,6 +152,22 @@ def test_an_explanation_says_that_it_is_one_of_the_two_orders():
         explanation = opened.gateway.explain({"visitor_id": "visitor-1", "item_id": ITEMS, "slots": 4})
         (problem,) = explanation.problems
         assert problem == "order_duel.1 interleaves champion and challenger for this unit; this is the order of champion alone"
+
+
+def test_who_ranks_elsewhere_gets_the_first_variant_is_told_and_is_not_compared():
+    with Duel() as opened:
+        assigned = opened.gateway.assign({"visitor_id": "visitor-1"})
+        assert (assigned.assignments, assigned.parameters["variant"]) == ({}, "champion")
+        (problem,) = assigned.problems
+        assert problem == (
+            "order_duel.1 makes one order of champion's and challenger's, which only /rank can: champion is given, and counts for neither"
+        )
+        decision, config = opened.gateway.evaluate("visitor-1", {})
+        flag = ofrep.flag("ranker.variant", opened.gateway.endpoint, decision, config)
+        assert (flag.value, flag.variant, flag.reason) == ("champion", "default", "STATIC")
+        assert opened.rows["assignments"] == []
+        opened.ask(visitor_id="visitor-1")
+        assert [row["arm"] for row in opened.rows["assignments"]] == ["interleaved"]
 
 
 def test_a_document_that_interleaves_what_its_arms_do_not_name_is_damaged():
