@@ -1,6 +1,7 @@
 """Whether the log's arms are those of the hash: every logged assignment of a run is computed once more, from what was frozen at its start.
 
-What is missing is counted, too: a number of `rankings.sequence` that no row of its gateway has is an answer that was lost.
+Of an interleaved run so is every draft (draft_audit.py). What is missing is counted, too: a number of `rankings.sequence` that no row of
+its gateway has is an answer that was lost.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from ..endpoints.gateway.live_document import Change, Ranges
 from ..endpoints.gateway.streams import ASSIGNMENTS, RANKINGS
 from ..errors import NotFound
 from ..runtime import Project
-from . import buckets, runs
+from . import buckets, draft_audit, runs
+from .draft_audit import Drafts
 from .runs import FrozenRun
 from .startable import never_ran
 
@@ -51,16 +53,19 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     gateways: int | None = None  # processes that answered since the run began; None: answers are not logged
     answers: int = 0
     lost: int = 0
+    drafts: Drafts | None = None  # of a run that interleaves
 
     @property
     def sound(self) -> bool:
-        return not (self.differ or self.outside or self.twice)
+        return not (self.differ or self.outside or self.twice or (self.drafts and self.drafts.differ))
 
     def __str__(self) -> str:
         head = f"{self.run}   {self.units:,} units, {self.differ:,} differ from the hash, {self.outside:,} outside their buckets"
         lines = [f"{head}, {self.twice:,} in two arms", *(f"  {example}" for example in self.examples)]
         if self.gateways is not None:
             lines.append(f"  answers   {self.answers:,} logged by {self.gateways:,} gateway processes, {self.lost:,} lost")
+        if self.drafts is not None:
+            lines += [f"  drafts    {self.drafts}", *(f"  {example}" for example in self.drafts.examples)]
         return "\n".join(lines)
 
 
@@ -74,7 +79,10 @@ def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
     frozen = runs.frozen(project.target.state, changes[-1].run)
     first = runs.first_day(frozen, project.spec).isoformat()
     judged = judge(_units(project, frozen.run, first, chunk), frozen, changes)
-    return msgspec.structs.replace(judged, **_answers(project, frozen.definition.layer.endpoint, first))
+    answers = _answers(project, frozen.definition.layer.endpoint, first)
+    interleaves = bool(answers) and frozen.definition.experiment.interleave is not None
+    drafts = draft_audit.audit(project, frozen, first, page=min(chunk, draft_audit.PAGE)) if interleaves else None
+    return msgspec.structs.replace(judged, **answers, drafts=drafts)
 
 
 def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[Change]) -> Audit:

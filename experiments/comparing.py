@@ -8,9 +8,10 @@ from pathlib import Path
 from ..errors import Invalid
 from ..runtime import Project
 from ..times import utc_milliseconds
-from . import powering, run_powering, run_report, run_results
+from . import duel_powering, powering, run_powering, run_report, run_results
 from . import report as page_of_log
 from . import results as of_log
+from .duel_powering import DuelPower
 from .powering import Power
 from .results import Results
 from .run_figures import RunResults
@@ -44,10 +45,18 @@ def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
     return run_report.report(project, name, despite_split=despite_split)
 
 
-def power(project: Project, name: str, *, units_per_day: int | None = None, days: int = 14, control: float | None = None) -> Power:
-    """How many units an effect needs, and how many days. Raises as powering.power and run_powering.power; Invalid: its log has one."""
+def power(
+    project: Project, name: str, *, units_per_day: int | None = None, days: int = 14, control: float | None = None
+) -> Power | DuelPower:
+    """How many units an effect needs, and how many days; of two orders that are interleaved at the least.
+
+    Raises as powering.power, run_powering.power and duel_powering.power; Invalid: its log has one.
+    """
     if name in project.spec.analyses:
         if control is not None:
             raise Invalid(f"{name} is analysed from its log, which says the control", remedy="leave --control out")
         return powering.power(project, name, units_per_day=units_per_day, days=days)
+    experiment = project.spec.experiments.get(name)
+    if experiment is not None and experiment.interleave is not None:
+        return duel_powering.power(project, name, units_per_day=units_per_day, days=days, control=control)
     return run_powering.power(project, name, units_per_day=units_per_day, days=days, control=control)

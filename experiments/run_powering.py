@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from ..errors import Invalid, Refused
+from ..errors import Invalid
 from ..project.experiment_specs import Experiment, Metric
 from ..runtime import Project
 from . import run_cells
@@ -43,21 +43,16 @@ def power(
     """`control`: the share that the first deciding metric has; None: by the log. `units_per_day`: of all arms together, else by the log.
 
     `known`: what `past` answered, where somebody remembers it. NotFound: no such experiment. Invalid: the endpoint has served nobody, its
-    units have no outcome, or the metric is no share. Refused: it interleaves.
+    units have no outcome, or the metric is no share. Of one that interleaves: duel_powering.py.
     """
     definition = defined(project, name)
-    if definition.experiment.interleave:
-        raise Refused(
-            f"experiments.{name}: how often only one of two variants picks an item is not known before they meet",
-            remedy="plan: {minimum_effect: 8%} is sized by the first look at its run",
-        )
     experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]
     known = (known or past(project, metric, definition.layer.endpoint)) if control is None else _of_rate(control, metric)
     if not (known.sums.y and known.sums.total("d")):
         raise Invalid(
             f"experiments.{name}: {metric.name} is 0 {known.source}: nothing to plan with", remedy="--control 0.4% --units 8000/day"
         )
-    a_day, window = units_per_day or _share_of(known.a_day, experiment), metric.within.days if metric.within else 0
+    a_day, window = units_per_day or share_of(known.a_day, experiment), metric.within.days if metric.within else 0
     needed = partial(_planned, experiment, known)
     return Power(
         experiment=name,
@@ -89,7 +84,8 @@ def past(project: Project, metric: Metric, endpoint: str) -> Past:
     )
 
 
-def _share_of(a_day: float | None, experiment: Experiment) -> int | None:
+def share_of(a_day: float | None, experiment: Experiment) -> int | None:
+    """Of the endpoint's units in a day those of the experiment, when it starts."""
     return None if a_day is None else int(a_day * float(experiment.share) / 100)
 
 

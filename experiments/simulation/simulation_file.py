@@ -228,7 +228,10 @@ def _check_arms(file: _File) -> None:
     """Effects and losses are those of arms of the experiment, on events that the simulation has."""
     experiment = file.spec.experiments.get(file.values.get("experiment", ""))
     if experiment is not None and experiment.interleave is not None:
-        file.wrong("experiment", f"{experiment.name} interleaves, which is not simulated yet", "name an experiment with arms")
+        words = f"{experiment.name} interleaves: every unit sees both variants' picks, so no arm does better or is lost"
+        for key in ("effects", "broken"):
+            if key in file.values:
+                file.wrong(key, words, "leave it out; chances by the item are a world's: world: MODULE")
         return
     effects: dict[str, dict[str, float]] = file.values.get("effects", {})
     named = [(f"effects.{arm}", arm) for arm in effects]

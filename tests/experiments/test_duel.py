@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections import Counter
 from datetime import timedelta
@@ -16,11 +17,12 @@ import isthmus
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.port import Reply
 from isthmus.endpoints.smoke import Smoke
-from isthmus.errors import NotFound, Refused
+from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.events.ingest import ingest
 from isthmus.experiments import experiment, run_report
 from isthmus.experiments.audit import audit
 from isthmus.experiments.comparing import power, results
+from isthmus.experiments.draft_audit import Drafts
 from isthmus.experiments.standing import listed, status
 from isthmus.pipelines.predictor import MANIFEST
 from isthmus.tests.cli.running import isthmus as command
@@ -136,14 +138,26 @@ def test_the_console_shows_stored_results_the_run_and_its_page(duel):
     assert "interleaves" in page
 
 
-def test_an_audit_finds_every_unit_in_the_one_arm(duel):
-    judged = audit(duel.project, "order_duel")
+@pytest.mark.parametrize("chunk", [97, 10_000])
+def test_an_audit_finds_every_unit_in_the_one_arm_and_makes_every_draft_again(duel, chunk):
+    judged = audit(duel.project, "order_duel", chunk=chunk)
     assert (judged.sound, judged.units, judged.lost) == (True, VISITORS, 0)
+    assert judged.drafts == Drafts(drafted=VISITORS * 3 // 2)
+    assert "  drafts    600 made again of both orders and the coins (0 under rules, 0 drawn at random, 0 by one" in str(judged)
 
 
-def test_power_is_refused_by_name(duel):
-    with pytest.raises(Refused, match="not known before they meet"):
-        power(duel.project, "order_duel")
+def test_power_says_the_least_by_the_clicks_of_the_endpoints_units_as_if_each_counted(duel):
+    seen = power(duel.project, "order_duel", days=30)
+    assert seen.a_unit == duel.clicks.total() / VISITORS
+    (own,) = [need for need in seen.needs if need.effect == 0.2]
+    assert own.events == 197, "(1.96 + 0.84)^2 / 0.2^2"
+    assert own.units == pytest.approx(197 / seen.a_unit, abs=1)
+    assert (seen.days, seen.needs[0].days) == (30, 2 + math.ceil(seen.needs[0].units / (VISITORS / 5))), "and the window of 2 days"
+    said = power(duel.project, "order_duel", control=0.5, units_per_day=100)
+    assert (said.needs[0].units, said.needs[0].days) == (2 * said.needs[0].events, 2 + math.ceil(2 * said.needs[0].events / 100))
+    assert "events that count" in str(said)
+    with pytest.raises(Invalid, match="clicks is 0 as --control says"):
+        power(duel.project, "order_duel", control=0.0)
 
 
 def test_the_next_run_counts_nothing_of_the_one_before(duel):

@@ -24,10 +24,11 @@ pytestmark = pytest.mark.slow
 NOW = datetime(2024, 1, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
 SECTION = """
-layers: {quiet: {endpoint: ranker}, split: {endpoint: ranker}}
+layers: {quiet: {endpoint: ranker}, split: {endpoint: ranker}, both: {endpoint: ranker}}
 experiments:
   same:   {layer: quiet, arms: {control: {}, treatment: {}}, metric: ctr, plan: {minimum_effect: 30%}}
   broken: {layer: split, arms: {control: {}, treatment: {}}, metric: ctr}
+  duel:   {layer: both, interleave: [champion, challenger], metric: ctr, plan: {minimum_effect: 30%}}
 """
 WORLD = """\
 experiment: same
@@ -47,12 +48,39 @@ bots: {share: 5%, requests: 10}
 """
 BROKEN = WORLD.replace("experiment: same", "experiment: broken") + "broken: {arm: treatment, loses: 60%}\n"  # 150 : 60 is 338,154 : 1
 
+DUEL = """\
+experiment: duel
+days: 1
+visitors: 100
+sessions: 2
+candidates: 4
+slots: 3
+seed: 20261128
+world: liking
+events:
+  impression: {}
+  click: {of: impression, chance: likes, after: 30s}
+"""
+LIKING = """\
+def visitors(random, count, prefix):
+    return [{"visitor_id": f"{prefix}{number}", "segment_id": "a", "sessions": 1 + number % 2} for number in range(count)]
+
+
+def items(random):
+    return [{"item_id": number} for number in (1, 2, 3, 4)]
+
+
+def likes(visitor, item, position):
+    return item["item_id"] / 8
+"""
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     folder = mini.filled(tmp_path_factory.mktemp("simulated"))
     description = folder / "project.yaml"
     unit = "      segment_id: {type: string}\n      visitor_id: {type: string, required: false}\n"
+    unit += "      exposure_id: {type: string, required: false}\n"
     description.write_text(description.read_text().replace("      segment_id: {type: string}\n", unit) + SECTION)
     with mini.opened(folder) as project:
         mini.register(project, "popular")
@@ -60,6 +88,8 @@ def project(tmp_path_factory):
         isthmus.apply(project)
         (folder / "week.yaml").write_text(WORLD)
         (folder / "broken.yaml").write_text(BROKEN)
+        (folder / "duel.yaml").write_text(DUEL)
+        (folder / "liking.py").write_text(LIKING)
         with pytest.raises(NotFound, match="ranker is not up on local"):
             simulate(project, folder / "week.yaml")
         deploy(project, "ranker")
@@ -140,6 +170,20 @@ def test_a_second_simulation_goes_on_where_the_clock_stands(project, week):
         with pytest.raises(Refused, match="Every figure would be biased"):
             experiment_results(clock.on_simulated_clock(again), "broken")
         assert clock.stored(again.target.blobs).effects == {"same.1": {}, "broken.1": {}}
+
+
+def test_of_two_orders_that_are_opposite_people_prefer_the_one_whose_first_item_they_like(project, week):
+    """The champion begins with item 4, the challenger with item 1."""
+    with mini.opened(project.folder) as again:
+        seen = simulate(again, project.folder / "duel.yaml")
+        judged = audit(clock.on_simulated_clock(again), "duel")
+    assert (seen.played.failed, seen.played.rejected) == ({}, {})
+    assert (seen.results.conclusion.word, seen.results.conclusion.of) == ("prefers", "champion")
+    (truth,) = seen.truths
+    assert (truth.true, truth.arm) == (None, "challenger"), "it follows from what the items are, not from a number of the file"
+    assert truth.high < 0
+    assert (judged.sound, judged.lost, judged.units) == (True, 0, seen.played.units)
+    assert (judged.drafts.drafted + judged.drafts.explored, judged.drafts.ruled + judged.drafts.alone) == (seen.played.requests, 0)
 
 
 def experiment_results(project, name):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from isthmus.experiments.conclusion import Age
+from isthmus.experiments.duel_powering import events
 from isthmus.experiments.inference import ONCE, Horizon
 from isthmus.experiments.run_judging import Plain
 from isthmus.experiments.run_sql import cells_sql, won
@@ -144,6 +145,13 @@ def test_as_many_units_as_are_planned_show_the_plans_preference_four_times_in_fi
     rng = random.Random(6)
     number = planned(PLAIN, {"clicks": {INTERLEAVED: world(rng, 20_000, 0.0)}})
     share = excluded(rng, number, 0.1, 400)
+    assert abs(share - 0.8) < 4 * (0.8 * 0.2 / 400) ** 0.5
+
+
+def test_as_many_events_as_power_says_show_the_preference_four_times_in_five():
+    number, rng = events(0.2), random.Random(9)
+    wins = (sum(rng.random() < 0.6 for _ in range(number)) for _ in range(400))
+    share = sum(abs(2 * won_ / number - 1) > 1.96 * (0.96 / number) ** 0.5 for won_ in wins) / 400
     assert abs(share - 0.8) < 4 * (0.8 * 0.2 / 400) ** 0.5
 
 
