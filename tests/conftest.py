@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from isthmus.tests.localstack import forked
+
 # Hundreds of short processes are started here. Each would compile pandas, moto and the rest anew where the environment keeps Python from
 # writing bytecode, and leave it among users' files where it does not. So would every worker, for all that its tests import.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -21,6 +23,7 @@ sys.dont_write_bytecode = False
 
 settings.register_profile("isthmus", deadline=None)  # an example may take long because the machine is busy
 settings.load_profile("isthmus")
+forked.install()
 
 collect_ignore = []
 collect_ignore_glob = []

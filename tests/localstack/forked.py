@@ -1,0 +1,196 @@
+"""Stacks of the tests that are forked from one process which has imported what each would import: that is most of a start's CPU.
+
+Such a stack is a process like `python -m isthmus.localstack.aws`: with its own pid, arguments, environment, folder, streams and exit code.
+The genuine start is judged by test_life.py, and by all that starts `isthmus` or a stack apart.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+
+from isthmus.localstack import run
+
+MOTO = ("athena", "dynamodb", "firehose", "glue", "iam", "kinesis", "logs", "s3", "sagemaker", "sts")  # what most tests come to ask
+_MESSAGE = 1 << 20  # bytes
+_EXIT = 4  # bytes of an exit code
+
+
+class Start(msgspec.Struct, frozen=True):
+    arguments: list[str]
+    environment: dict[str, str]
+    folder: str
+
+
+class Forked:
+    """As much of subprocess.Popen as a RunningStack asks for."""
+
+    def __init__(self, command, *, stdin, stdout, stderr, env):
+        _, dash, package, *arguments = command
+        assert (dash, stdin) == ("-m", subprocess.PIPE)
+        self.args = command
+        self.returncode = None
+        reading, writing = os.pipe()
+        self._ended, ending = os.pipe()
+        streams = [reading, stdout.fileno(), 2 if stderr is None else stderr.fileno()]
+        self.pid = _template(package.rpartition(".")[2]).fork(Start(arguments, dict(env), str(Path.cwd())), [*streams, ending])
+        os.close(reading)
+        os.close(ending)
+        self.stdin = os.fdopen(writing, "wb")
+
+    def poll(self):
+        return self._look(0)
+
+    def wait(self, timeout=None):
+        if self._look(timeout) is None:
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def _look(self, timeout):
+        if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
+            self.returncode = int.from_bytes(os.read(self._ended, _EXIT), "big", signed=True)
+            os.close(self._ended)
+        return self.returncode
+
+
+class _Template:
+    """The process from which the stacks of a cloud are forked. It ends with this one."""
+
+    def __init__(self, cloud):
+        self._lock = threading.Lock()
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen([sys.executable, "-m", __name__, cloud, str(theirs.fileno())], pass_fds=[theirs.fileno()])
+        atexit.register(self._close)
+
+    def fork(self, start, descriptors):
+        with self._lock:
+            socket.send_fds(self._socket, [msgspec.json.encode(start)], descriptors)
+            return int(self._socket.recv(64))
+
+    def _close(self):
+        self._socket.close()
+        self._process.wait()
+
+
+_template = cache(_Template)
+
+
+def install():
+    """From now on `run.start` forks the stacks of this process."""
+    run.subprocess = SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
+
+
+def serve(cloud, starter):
+    """Fork a stack for each message of the starter, and tell it how each ended, until it is gone."""
+    main = importlib.import_module(f"isthmus.localstack.{cloud}.__main__").main
+    {"aws": _import_aws, "gcp": _import_gcp}[cloud]()
+    assert threading.active_count() == 1, threading.enumerate()
+    gc.collect()
+    gc.freeze()  # pages that no collection writes to stay shared
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake)
+    endings = {}
+    while True:
+        ready, _, _ = select.select([starter, woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+            _tell(endings)
+        if starter in ready:
+            message, descriptors, _, _ = socket.recv_fds(starter, _MESSAGE, 4)
+            if not message:
+                return
+            *streams, ending = descriptors
+            if (pid := os.fork()) == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for number, descriptor in enumerate(streams):
+                    os.dup2(descriptor, number)
+                for descriptor in (*descriptors, *endings.values(), starter.fileno(), woken, wake):
+                    os.close(descriptor)
+                _become(main, msgspec.json.decode(message, type=Start))
+            for descriptor in streams:
+                os.close(descriptor)
+            endings[pid] = ending
+            starter.send(str(pid).encode())
+
+
+def _tell(endings):
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            with contextlib.suppress(BrokenPipeError), os.fdopen(endings.pop(ended[0]), "wb", buffering=0) as ending:
+                ending.write(os.waitstatus_to_exitcode(ended[1]).to_bytes(_EXIT, "big", signed=True))
+
+
+def _become(main, start):
+    """The stack, with nothing of the template's own. It does not come back."""
+    from isthmus.localstack.process import leave
+
+    code = 1
+    try:
+        os.environ.clear()
+        os.environ.update(start.environment)
+        os.chdir(start.folder)
+        sys.path[0] = start.folder
+        tempfile.tempdir = None
+        time.tzset()
+        if moto := sys.modules.get("moto.moto_api._internal"):
+            moto.mock_random.seed()  # or all stacks would give the same ids
+        code = main(start.arguments)
+    except SystemExit as leaving:
+        code = leaving.code
+    except BaseException:  # noqa: BLE001  as an interpreter does
+        traceback.print_exc()
+    leave(code)
+
+
+def _import_aws():
+    from moto.backends import get_backend
+
+    from isthmus.localstack.aws import front, handler_modules, http  # noqa: F401
+
+    handler_modules.load()
+    for service in MOTO:
+        get_backend(service)
+
+
+def _import_gcp():
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # as the stack itself says, before it imports Arrow
+    from isthmus.localstack.gcp import front, handler_modules, late_packages, server, table  # noqa: F401
+
+    late_packages.install(api.module for api in table.APIS if api.module)
+    late_packages.install = lambda _packages: None
+    table.load(table.APIS[0])
+    for package in handler_modules.MODULES:
+        handler_modules.load(package)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
