@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from typing import Any
 
 from ...errors import Unavailable, Unsupported
 
@@ -15,9 +16,18 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the do
 
 def address(url: str) -> dict[str, str]:
     """Where the stack at `url` takes gRPC, as a profile's options. Unsupported for a server that is not ours: none has all services."""
+    return {"grpc_address": str(_asked(url, "grpc_address"))}
+
+
+def account(url: str) -> str:
+    """The file with the key of the account of the stack at `url`. Unsupported, Unavailable."""
+    return str(_asked(url, "door")["GOOGLE_APPLICATION_CREDENTIALS"])
+
+
+def _asked(url: str, member: str) -> Any:
     try:
         with _direct.open(f"{url.rstrip('/')}/_stack/environment", timeout=_SECONDS) as answer:
-            return {"grpc_address": str(json.loads(answer.read())["grpc_address"])}
+            return json.loads(answer.read())[member]
     except (urllib.error.HTTPError, ValueError, KeyError, TypeError) as error:
         raise Unsupported(f"what answers at {url} is not a GCP stack of Isthmus", capability="offline", remedy=_REMEDY) from error
     except OSError as error:

@@ -15,7 +15,7 @@ import msgspec
 from ...errors import AlreadyExists, Invalid
 from ...target import Target
 from ..common.sessions import one_for_each
-from . import backend, credentials, names
+from . import backend, credentials, names, stack_account
 from .errors import transient, translated
 
 CONTROL = 15  # seconds that a call may take which changes an endpoint: well within the lease of who asks for it
@@ -202,7 +202,9 @@ class Session:
         """The credentials, and the project that they name."""
         with self._lock:
             if self._credentials is None:
-                self._credentials = _nobody() if self.offline else credentials.default(self.profile.name)
+                self._credentials = (
+                    (stack_account.credentials(self.endpoint_url), None) if self.endpoint_url else credentials.default(self.profile.name)
+                )
             return self._credentials
 
     def _opened(self, service: str, host: str | None) -> Any:
@@ -210,7 +212,9 @@ class Session:
         client: Any = getattr(import_module(entry.module), entry.client)
         if self.endpoint_url is not None:
             address = self.grpc_address or backend.address(self.endpoint_url)["grpc_address"]
-            return client(transport=client.get_transport_class("grpc")(channel=_channel(address)))
+            return client(
+                transport=client.get_transport_class("grpc")(channel=stack_account.with_token(_channel(address), self._admitted()[0]))
+            )
         host = host or (f"{self.location}-aiplatform.googleapis.com" if entry.regional else None)
         return client(credentials=self._admitted()[0], client_options={"api_endpoint": host} if host else None)
 
@@ -256,12 +260,6 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
         raise Invalid(f"target {target}: its bucket is {text!r}", remedy="set `bucket: gs://name` in profiles.yaml")
     name, _, prefix = text[5:].strip("/").partition("/")
     return name, f"{prefix}/{project}" if prefix else project
-
-
-def _nobody() -> tuple[Any, str | None]:
-    from google.auth.credentials import AnonymousCredentials
-
-    return AnonymousCredentials(), None
 
 
 @cache

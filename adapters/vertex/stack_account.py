@@ -1,0 +1,50 @@
+"""Whose calls a local stack takes: on Linux it sees whose process asks; elsewhere a token of its own account tells it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from ...errors import Denied
+from . import backend
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+def credentials(url: str) -> Any:
+    """Nobody's, where the stack needs none. Denied: its account's key is another user's file."""
+    if sys.platform == "linux":
+        from google.auth.credentials import AnonymousCredentials
+
+        return AnonymousCredentials()
+    from google.oauth2.service_account import Credentials
+
+    try:
+        return Credentials.from_service_account_file(backend.account(url), scopes=[_SCOPE])
+    except OSError as error:
+        raise Denied(
+            f"the GCP stack at {url} is another user's: {error}", remedy="use a stack of your own, or let it start with --open"
+        ) from error
+
+
+def with_token(channel: Any, of: Any) -> Any:
+    """A channel whose calls bring a token of the credentials; of nobody's none."""
+    from google.auth.credentials import AnonymousCredentials
+
+    if isinstance(of, AnonymousCredentials):
+        return channel
+    import grpc
+    from google.auth.transport.requests import Request
+
+    request = Request()
+
+    class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
+        def intercept_unary_unary(self, continuation: Any, details: Any, message: Any) -> Any:
+            headers: dict[str, str] = {}
+            of.before_request(request, "POST", "", headers)
+            metadata = [*(details.metadata or ()), *((name.lower(), value) for name, value in headers.items())]
+            return continuation(details._replace(metadata=metadata), message)
+
+        intercept_unary_stream = intercept_unary_unary
+
+    return grpc.intercept_channel(channel, Bearer())
