@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from .registry import AwsError
@@ -11,9 +11,9 @@ T = TypeVar("T")
 _LONGEST = 18  # digits: no list is as long
 
 
-def start(params: dict[str, Any], refusal: AwsError) -> int:
-    """Where the page that is asked for begins. Raises `refusal` for a token that no answer had."""
-    token = str(params.get("NextToken") or 0)
+def start(params: Mapping[str, Any], refusal: AwsError, key: str = "NextToken") -> int:
+    """Where the page that is asked for begins. Raises `refusal` for a token that no answer had. `key`: what the service calls it."""
+    token = str(params.get(key) or 0)
     if not (token.isascii() and token.isdigit()) or len(token) > _LONGEST:
         raise refusal
     return int(token)

@@ -107,8 +107,7 @@ def _check_names(expression: dict[str, Any], kind: str) -> None:
 
 
 def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
-    found = ctx.store(tags.Tags).of.get(arn, {})
-    return [{"Key": key, "Value": value} for key, value in found.items()]
+    return tags.listed(ctx.store(tags.Tags).of.get(arn, {}))
 
 
 def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:

@@ -6,11 +6,12 @@ from typing import Any
 
 from moto.kinesis.models import kinesis_backends
 
-from . import tags
+from . import paging, tags
 from .moto_server import SERIAL
 from .registry import AwsError, Context, handles
 
 _SERVICE = "resourcegroupstaggingapi"
+_PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
 
 
 @handles(_SERVICE, "GetResources")
@@ -19,6 +20,7 @@ def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     Kinesis is not in moto's.
     """
     _check(params)
+    start = _start(params)
     kinds: list[str] = params.get("ResourceTypeFilters") or []
     filters: list[dict[str, Any]] = params.get("TagFilters") or []
     ours = ctx.store(tags.Tags)
@@ -27,19 +29,15 @@ def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     known |= {stream.arn: dict(stream.tags) for stream in list(kinesis_backends[ctx.account][ctx.region].streams.values())}
     found = {item["ResourceARN"]: item["Tags"] for item in _of_moto(ctx, params) if item["ResourceARN"] not in known}
     found |= {
-        arn: _listed(held)
+        arn: tags.listed(held)
         for arn, held in known.items()
         if held and _wanted(arn, kinds, params.get("ResourceARNList")) and _carries(held, filters)
     }
-    start = int(params.get("PaginationToken") or 0)
     page = _fitting(list(found.items())[start:], params.get("ResourcesPerPage", 50), params.get("TagsPerPage"))
     return {
         "ResourceTagMappingList": [{"ResourceARN": arn, "Tags": held} for arn, held in page],
         "PaginationToken": str(start + len(page)) if start + len(page) < len(found) else "",
     }
-
-
-_PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
 
 
 def _check(params: dict[str, Any]) -> None:
@@ -52,8 +50,10 @@ def _check(params: dict[str, Any]) -> None:
     for key, low, high in (("TagsPerPage", 100, 500), ("ResourcesPerPage", 1, 100)):
         if key in params and not low <= params[key] <= high:
             raise AwsError("InvalidParameterException", f"{key} must be between {low} and {high}")
-    if not (params.get("PaginationToken") or "0").isdigit():
-        raise AwsError("PaginationTokenExpiredException", "Token does not exist")
+
+
+def _start(params: dict[str, Any]) -> int:
+    return paging.start(params, AwsError("PaginationTokenExpiredException", "Token does not exist"), "PaginationToken")
 
 
 def _fitting(items: list[tuple[str, Any]], most: int, most_tags: int | None) -> list[tuple[str, Any]]:
@@ -68,7 +68,7 @@ def _fitting(items: list[tuple[str, Any]], most: int, most_tags: int | None) -> 
 
 def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
     """All of moto's pages, and nothing changes between them: moto goes on with the very iterator."""
-    asked = {key: value for key, value in params.items() if key not in ("PaginationToken", "ResourcesPerPage", "TagsPerPage")}
+    asked = {key: value for key, value in params.items() if key not in _PAGING}
     made: list[dict[str, Any]] = []
     token = ""
     with SERIAL:
@@ -90,10 +90,6 @@ def _carries(held: dict[str, str], filters: list[dict[str, Any]]) -> bool:
     return all(f["Key"] in held and (not f.get("Values") or held[f["Key"]] in f["Values"]) for f in filters)
 
 
-def _listed(held: dict[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in held.items()]
-
-
 def _is_ours(arn: str) -> bool:
     return arn.split(":")[2] == "sagemaker"
 
@@ -104,7 +100,7 @@ def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
             tags.of(ctx, arn)
-            tags.put(ctx, arn, _listed(params["Tags"]))
+            tags.put(ctx, arn, tags.listed(params["Tags"]))
     return ctx.moto(_SERVICE, "TagResources", {**params, "ResourceARNList": others}) if others else {}
 
 
@@ -143,7 +139,7 @@ def _every(ctx: Context) -> list[dict[str, Any]]:
 
 
 def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]:
-    start = int(params.get("PaginationToken") or 0)
+    start = _start(params)
     more = str(start + 100) if start + 100 < len(values) else ""
     return {key: values[start : start + 100], "PaginationToken": more}
 

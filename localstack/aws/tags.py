@@ -56,12 +56,12 @@ def add_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     arn = params["ResourceArn"]
     of(ctx, arn)
     put(ctx, arn, params["Tags"])
-    return {"Tags": _listed(of(ctx, arn))}
+    return {"Tags": listed(of(ctx, arn))}
 
 
 @handles("sagemaker", "ListTags")
 def list_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    every = _listed(of(ctx, params["ResourceArn"]))
+    every = listed(of(ctx, params["ResourceArn"]))
     page, more = paging.page(every, params, _MOST, AwsError("ValidationException", "Invalid pagination token."))
     return {"Tags": page, **more}
 
@@ -74,5 +74,6 @@ def delete_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
+def listed(tags: dict[str, str]) -> list[dict[str, str]]:
+    """Tags as the APIs list them."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -109,6 +109,15 @@ def _all(connection):
     return answer
 
 
+_METRIC_DATA = {
+    "MetricDataQueries": [
+        {"Id": "a", "MetricStat": {"Metric": {"Namespace": "mine", "MetricName": "m"}, "Period": 60, "Stat": "Sum"}},
+    ],
+    "StartTime": 0,
+    "EndTime": 60,
+}
+
+
 @pytest.mark.parametrize("token", ["abc", "-1", "1" * 5_000, "\N{ARABIC-INDIC DIGIT ONE}"])
 @pytest.mark.parametrize(
     ("service", "operation", "more", "code"),
@@ -120,10 +129,15 @@ def _all(connection):
         ("sagemaker", "list_feature_groups", {}, "ValidationException"),
         ("sagemaker", "list_training_jobs", {}, "ValidationException"),
         ("sagemaker", "list_endpoints", {}, "ValidationException"),
+        ("cloudwatch", "get_metric_data", _METRIC_DATA, "InvalidNextToken"),
+        ("resourcegroupstaggingapi", "get_resources", {}, "PaginationTokenExpiredException"),
+        ("resourcegroupstaggingapi", "get_tag_keys", {}, "PaginationTokenExpiredException"),
+        ("resourcegroupstaggingapi", "get_tag_values", {"Key": "team"}, "PaginationTokenExpiredException"),
     ],
 )
 def test_a_token_that_no_answer_had_is_refused(aws, token, service, operation, more, code):
     client = aws(service)
+    name = "PaginationToken" if service == "resourcegroupstaggingapi" else "NextToken"
     with pytest.raises(ClientError) as refusal:
-        getattr(client, operation)(NextToken=token, **more)
+        getattr(client, operation)(**{name: token}, **more)
     assert refusal.value.response["Error"]["Code"] == code

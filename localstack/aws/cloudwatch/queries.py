@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from .. import paging
 from ..registry import AwsError, Context, handles
 from . import reading, sagemaker
 from .expressions import Refused, evaluate
@@ -45,7 +46,7 @@ def get_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if all(_is_motos(query) for query in queries):
         return ctx.forward()
     start, end = _window(params)
-    found = _series(ctx, queries, start, end)
+    found = compute(ctx, queries, start, end)
     partial = any(reading.young(ctx, q["MetricStat"]["Metric"]["Namespace"], end) for q in queries if "MetricStat" in q)
     descending = params.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     results = []
@@ -97,11 +98,7 @@ def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def compute(ctx: Context, queries: list[dict[str, Any]], start: datetime, end: datetime) -> dict[str, dict[datetime, float]]:
-    """Every query's series by its Id; for alarms on metric math."""
-    return _series(ctx, queries, start, end)
-
-
-def _series(ctx: Context, queries: list[dict[str, Any]], start: datetime, end: datetime) -> dict[str, dict[datetime, float]]:
+    """Every query's series by its Id."""
     found: dict[str, dict[datetime, float]] = {}
     for query in queries:
         if "MetricStat" in query:
@@ -164,10 +161,7 @@ def _page(
 ) -> dict[str, Any]:
     """So many datapoints of each query that the page holds MaxDatapoints; the token is where the next page begins in each."""
     each = max(1, min(params.get("MaxDatapoints") or _MOST, _MOST) // max(len(results), 1))
-    token = params.get("NextToken") or "0"
-    if not token.isdigit():
-        raise AwsError("InvalidNextToken", "The NextToken is not valid.")
-    begin = int(token)
+    begin = paging.start(params, AwsError("InvalidNextToken", "The NextToken is not valid."))
     page, more = [], False
     for query, rows in results:
         part = rows[begin : begin + each]
