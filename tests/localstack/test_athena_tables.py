@@ -127,6 +127,43 @@ def test_a_number_of_json_that_its_type_cannot_hold_fails_by_name(aws):
         assert "HIVE_BAD_DATA: Error parsing a column" in aws.reason("SELECT * FROM j")
 
 
+def test_a_boolean_of_json_is_true_only_when_it_says_so(aws):
+    create(aws, "j", "a boolean", "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'", f"LOCATION 's3://{BUCKET}/j/'")
+    put(aws, "j/f", b'{"a": true}\n{"a": "TRUE"}\n{"a": false}\n{"a": "false"}\n{"a": null}\n')
+    assert aws.rows("SELECT * FROM j") == [("true",), ("true",), ("false",), ("false",), (None,)]
+
+
+def test_a_delimiter_is_one_character_or_its_number_and_an_empty_one_is_hives(aws):
+    for name, written, cells in (("e", "", b"1\x01x"), ("n", "9", b"1\tx"), ("m", "||", b"1|x")):
+        create(aws, name, "a int, b string", f"ROW FORMAT DELIMITED FIELDS TERMINATED BY '{written}' LOCATION 's3://{BUCKET}/{name}/'")
+        put(aws, f"{name}/f", cells + b"\n")
+        assert aws.rows(f"SELECT * FROM {name}") == [("1", "x")]
+        aws.rows(f"INSERT INTO {name} VALUES (2, 'y')")
+        assert aws.rows(f"SELECT * FROM {name} ORDER BY a") == [("1", "x"), ("2", "y")]
+
+
+def test_an_option_that_says_nothing_fails_by_its_name(aws):
+    place = f"LOCATION 's3://{BUCKET}/logs/'"
+    put(aws, "logs/dt=1/f", b"1\n")
+    create(aws, "h", "a int", TEXT, place, "TBLPROPERTIES ('skip.header.line.count'='abc')")
+    assert aws.reason("SELECT * FROM h") == "HIVE_INVALID_METADATA: Invalid value for skip.header.line.count property: abc"
+    serde = "ROW FORMAT SERDE 'org.apache.hadoop.hive.serde2.OpenCSVSerde' WITH SERDEPROPERTIES ('separatorChar'='')"
+    create(aws, "c", "a string", serde, place)
+    assert aws.reason("SELECT * FROM c").startswith("NOT_SUPPORTED: CSV not supported")
+    for number, (name, wrong, more) in enumerate(
+        [
+            ("digits", "xx", "'projection.dt.range'='1,3'"),
+            ("interval", "0", "'projection.dt.range'='1,3'"),
+            ("range", "1", "'projection.dt.interval'='1'"),
+        ]
+    ):
+        properties = f"'projection.enabled'='true', 'projection.dt.type'='integer', 'projection.dt.{name}'='{wrong}', {more}"
+        create(aws, f"p{number}", "a int", "PARTITIONED BY (dt int)", TEXT, place, f"TBLPROPERTIES ({properties})")
+        reason = aws.reason(f"SELECT * FROM p{number}")
+        assert reason.startswith(f"INVALID_TABLE_PROPERTY: projection.dt.{name} has to be ")
+        assert reason.endswith(f"not '{wrong}'")
+
+
 def test_orc_is_read_by_place_or_by_name_and_written(aws):
     sink = io.BytesIO()
     orc.write_table(pa.table({"b": ["x", None], "a": pa.array([1, 2], pa.int64())}), sink)

@@ -12,6 +12,7 @@ from ..hive import files, types, writes
 from ..hive.catalog import Catalog, Column, Table, view_input
 from ..hive.errors import QueryFailed
 from ..hive.result import Result
+from ..hive.text import lazy
 from ..registry import Context
 from . import ddl, engine, prepared, results, session
 from .language import statements
@@ -232,7 +233,7 @@ def _format_of_table(table: Table) -> writes.Format:
         return writes.Format("JSON", "NONE")
     if "opencsv" in serde:
         raise QueryFailed("NOT_SUPPORTED", "Cannot write to a table with OpenCSVSerde")
-    return writes.Format("TEXTFILE", "NONE", table.serde_parameters.get("field.delim", "\x01"))
+    return writes.Format("TEXTFILE", "NONE", lazy(table.serde_parameters).delimiters[0])
 
 
 def _fitted(result: Result, table: Table, targets: tuple[str, ...]) -> Result:

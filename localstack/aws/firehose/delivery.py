@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ..hive import files, types
+from ..hive import json_lines, types
 from ..hive.errors import QueryFailed
 from . import jq, prefix
 
@@ -141,12 +141,13 @@ def _parquet(schema: tuple[tuple[str, str, str], ...], codec: str, records: list
     import pyarrow.parquet as pq
 
     kinds = {name: types.arrow(kind) for name, kind, _ in schema}
+    reads = {name: json_lines.reader(kind, "record") for name, kind in kinds.items()}
     rows: list[dict[str, object]] = []
     for record in records:
         try:
             found = json.loads(record.data)
             by_key = {key.lower(): value for key, value in found.items()}
-            row = {name: files.json_value(by_key.get(key.lower()), kinds[name], "record") for name, _, key in schema}
+            row = {name: reads[name](by_key.get(key.lower())) for name, _, key in schema}
             pa.table({name: pa.array([value], kinds[name]) for name, value in row.items()})
         except (ValueError, AttributeError, QueryFailed, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             code = (

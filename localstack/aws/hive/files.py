@@ -5,24 +5,19 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from .. import objects
-from . import text, types
+from . import json_lines, text, types
 from .catalog import Column, Table
 from .errors import NotRun, QueryFailed
 from .partitions import Part
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
-
 
 # Columns that every table has and no star shows (Athena, "$path"; Trino's Hive connector, "Metadata columns"), from an object.
 HIDDEN: dict[str, Callable[[objects.Found], object]] = {
@@ -121,15 +116,23 @@ def _reader(table: Table) -> Reader:
     if "orc" in serde.rpartition(".")[2] or ".orc." in form:
         return lambda data, uri, columns: _orc(table, data, uri, columns)
     if "json" in serde:
-        return lambda data, uri, columns: _json(table, _plain(uri, data), uri, columns)
-    options = table.serde_parameters
-    skip = int(table.parameters.get("skip.header.line.count", options.get("skip.header.line.count", "0")))
+        return lambda data, uri, columns: json_lines.rows(table, _plain(uri, data), uri, columns)
+    options, skip = table.serde_parameters, _header(table)
     if "opencsvserde" in serde:
         return lambda data, uri, columns: text.typed(text.quoted(options, _plain(uri, data), skip), uri, table, columns, None)
     if "lazysimpleserde" in serde or not serde:
         lazy = text.lazy(options)
         return lambda data, uri, columns: text.typed(text.delimited(lazy, _plain(uri, data), skip), uri, table, columns, lazy)
     raise NotRun(f"tables with the serde {table.serde}")
+
+
+def _header(table: Table) -> int:
+    """Lines before the rows of a text."""
+    name = "skip.header.line.count"
+    written = table.parameters.get(name, table.serde_parameters.get(name, "0"))
+    if not written.isdecimal():
+        raise QueryFailed("HIVE_INVALID_METADATA", f"Invalid value for {name} property: {written}")
+    return int(written)
 
 
 def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
@@ -193,7 +196,7 @@ def nulls(count: int, kind: pa.DataType) -> Any:
 
 
 def _as_table_says(values: Any, kind: pa.DataType, column: Column, place: str) -> Any:
-    """Files and tables may differ as far as Trino's reader allows: numbers widen; times are cut to milliseconds."""
+    """Files and tables may differ as far as Trino's reader allows: numbers whose value fits; times are cut to milliseconds."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -204,7 +207,7 @@ def _as_table_says(values: Any, kind: pa.DataType, column: Column, place: str) -
         return values.cast(pa.timestamp("ms"), safe=False).cast(pa.timestamp("us"))
     fine = (
         stored == kind
-        or (t.is_integer(stored) and t.is_integer(kind) and stored.bit_width <= max(kind.bit_width, 64))
+        or (t.is_integer(stored) and t.is_integer(kind))
         or (t.is_floating(stored) and t.is_floating(kind))
         or (t.is_decimal(stored) and t.is_decimal(kind))
         or ((t.is_string(stored) or t.is_large_string(stored) or t.is_binary(stored)) and (t.is_string(kind) or t.is_binary(kind)))
@@ -223,64 +226,3 @@ def _as_table_says(values: Any, kind: pa.DataType, column: Column, place: str) -
         f"Field {column.name}'s type {str(stored).upper()} in {place} is incompatible with type {column.type} defined in table schema",
         category=3,
     )
-
-
-def _json(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
-    import pyarrow as pa
-
-    fold = table.serde_parameters.get("case.insensitive", "true").lower() != "false"
-    ignore = table.serde_parameters.get("ignore.malformed.json", "false").lower() == "true"
-    values: dict[str, list[object]] = {column.name: [] for column in columns}
-    count = 0
-    for line in data.decode("utf-8", "replace").split("\n"):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError(line)  # noqa: TRY301, TRY004  it is as malformed as what does not parse
-        except (ValueError, RecursionError) as error:
-            if not ignore:
-                raise QueryFailed("HIVE_CURSOR_ERROR", f"Row is not a valid JSON Object: {uri}", category=3) from error
-            row = {}
-        count += 1
-        by_name = {key.lower(): value for key, value in row.items()} if fold else row
-        for column in columns:
-            key = table.serde_parameters.get(f"mapping.{column.name}", column.name)
-            values[column.name].append(json_value(by_name.get(key.lower() if fold else key), types.arrow(column.type), uri))
-    return pa.table({column.name: pa.array(values[column.name], types.arrow(column.type)) for column in columns})
-
-
-def json_value(value: object, kind: pa.DataType, uri: str) -> object:  # noqa: C901, PLR0911, PLR0912  one line a kind
-    import pyarrow.types as t
-
-    if value is None:
-        return None
-    try:
-        if t.is_string(kind):
-            return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-        if t.is_struct(kind):
-            members = {key.lower(): inner for key, inner in value.items()} if isinstance(value, dict) else {}
-            return {field.name: json_value(members.get(field.name.lower()), field.type, uri) for field in kind}
-        if t.is_list(kind):
-            return [json_value(inner, kind.value_type, uri) for inner in value] if isinstance(value, list) else None
-        if t.is_map(kind):
-            return [(key, json_value(inner, kind.item_type, uri)) for key, inner in value.items()] if isinstance(value, dict) else None
-        if t.is_timestamp(kind) and isinstance(value, (int, float)):
-            return _EPOCH + (timedelta(milliseconds=value) if isinstance(value, int) and abs(value) > 10**11 else timedelta(seconds=value))
-        if t.is_timestamp(kind):
-            moment = datetime.fromisoformat(str(value))
-            return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-        if t.is_date(kind):
-            return date.fromisoformat(str(value))
-        if t.is_boolean(kind):
-            return bool(value)
-        if t.is_binary(kind):
-            return text.binary(str(value))
-        if t.is_integer(kind):
-            return text.whole(str(int(value)), kind.bit_width) if isinstance(value, (int, float, str)) else None
-        if t.is_floating(kind):
-            return float(value) if isinstance(value, (int, float, str)) else None
-        return text.decimal(str(value), kind)
-    except text.WRONG as error:
-        raise QueryFailed("HIVE_BAD_DATA", f"Error parsing a column in the table: {value!r} in {uri}", category=3) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -82,31 +83,13 @@ def _projected(s3: Any, table: Table, now: datetime, fixed: Mapping[str, frozens
 
 def _domain(table: Table, column: Column, now: datetime, fixed: Mapping[str, frozenset[str]]) -> Any:
     """A predicate over the values that are projected for a column."""
-
-    def option(name: str, default: str | None = None) -> str:
-        value = table.parameters.get(f"projection.{column.name}.{name}", default)
-        if value is None:
-            raise QueryFailed(
-                "INVALID_TABLE_PROPERTY",
-                f"Table {table.database}.{table.name} is configured for partition projection, but projection.{column.name}.{name} "
-                "is missing",
-            )
-        return value
-
+    option = partial(_option, table, column)
     kind = option("type").lower()
     if kind == "enum":
         allowed = frozenset(value.strip() for value in option("values").split(","))
         return allowed.__contains__
     if kind == "integer":
-        low, high = (int(part) for part in option("range").split(","))
-        step, digits = int(option("interval", "1")), int(option("digits", "0"))
-        return lambda text: (
-            text.isdigit()
-            and len(text) >= digits
-            and str(int(text)).zfill(digits) == text
-            and low <= int(text) <= high
-            and (int(text) - low) % step == 0
-        )
+        return _integers(table, column)
     if kind == "injected":
         if column.name not in fixed:
             raise QueryFailed(
@@ -120,9 +103,43 @@ def _domain(table: Table, column: Column, now: datetime, fixed: Mapping[str, fro
     raise QueryFailed("INVALID_TABLE_PROPERTY", f"projection.{column.name}.type has to be enum, integer, date or injected; not '{kind}'")
 
 
+def _option(table: Table, column: Column, name: str, default: str | None = None) -> str:
+    value = table.parameters.get(f"projection.{column.name}.{name}", default)
+    if value is None:
+        raise QueryFailed(
+            "INVALID_TABLE_PROPERTY",
+            f"Table {table.database}.{table.name} is configured for partition projection, but projection.{column.name}.{name} is missing",
+        )
+    return value
+
+
+def _integers(table: Table, column: Column) -> Any:
+    def numbers(name: str, count: int, default: str | None = None) -> list[int]:
+        written = _option(table, column, name, default)
+        if not re.fullmatch(",".join([r"\s*-?\d+\s*"] * count), written):
+            what = "a whole number" if count == 1 else f"{count} whole numbers"
+            raise QueryFailed("INVALID_TABLE_PROPERTY", f"projection.{column.name}.{name} has to be {what}, not '{written}'")
+        return [int(part) for part in written.split(",")]
+
+    low, high = numbers("range", 2)
+    (step,), (digits,) = numbers("interval", 1, "1"), numbers("digits", 1, "0")
+    if step < 1:
+        raise QueryFailed("INVALID_TABLE_PROPERTY", f"projection.{column.name}.interval has to be 1 at least, not '{step}'")
+    return lambda text: (
+        text.isdecimal()
+        and len(text) >= digits
+        and str(int(text)).zfill(digits) == text
+        and low <= int(text) <= high
+        and (int(text) - low) % step == 0
+    )
+
+
 def _dates(pattern: str, span: str, now: datetime) -> Any:
     form = joda(pattern).replace("%-", "%")
-    low, high = (_bound(part.strip(), form, now) for part in span.split(","))
+    bounds = [_bound(part.strip(), form, now) for part in span.split(",")]
+    if len(bounds) != 2:
+        raise QueryFailed("INVALID_TABLE_PROPERTY", f"the projection's range '{span}' has to be two dates")
+    low, high = bounds
 
     def fits(text: str) -> bool:
         try:

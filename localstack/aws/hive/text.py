@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Convert = Callable[[str], object]
 WRONG = (ValueError, InvalidOperation, OverflowError)  # what a Convert raises for a text that is not of its type
 _DIGITS = Context(prec=76)
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  Hive's timestamps have no zone
 csv.field_size_limit(1 << 30)  # a cell may be as long as it likes
 _DELIMITERS = tuple(chr(code) for code in range(1, 9))  # Hive's, by depth
 
@@ -38,25 +38,33 @@ class Lazy(msgspec.Struct, frozen=True):
 
 
 def lazy(options: Mapping[str, str]) -> Lazy:
-    written = options.get("field.delim", options.get("serialization.format", _DELIMITERS[0]))
-    field = _DELIMITERS[0] if written == "1" else written
-    items, keys = (
-        options.get("collection.delim", options.get("colelction.delim", _DELIMITERS[1])),
-        options.get("mapkey.delim", _DELIMITERS[2]),
-    )
-    return Lazy((field, items, keys, *_DELIMITERS[3:]), options.get("serialization.null.format", "\\N"), options.get("escape.delim"))
+    field = _character(options.get("field.delim", options.get("serialization.format")), _DELIMITERS[0])
+    items = _character(options.get("collection.delim", options.get("colelction.delim")), _DELIMITERS[1])
+    keys = _character(options.get("mapkey.delim"), _DELIMITERS[2])
+    escape = _character(options["escape.delim"], "\\") if "escape.delim" in options else None
+    return Lazy((field, items, keys, *_DELIMITERS[3:]), options.get("serialization.null.format", "\\N"), escape)
+
+
+def _character(written: str | None, default: str) -> str:
+    """A delimiter is one character: the first, or that whose number is written. Without any it is the default (Hive's LazyUtils)."""
+    if not written:
+        return default
+    return chr(int(written)) if re.fullmatch("[0-9]{1,3}", written) and int(written) < 128 else written[0]
 
 
 def quoted(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[str | None]]:
     """OpenCSVSerde's lines."""
     quote, escape = options.get("quoteChar", '"'), options.get("escapeChar", "\\")
-    reader = csv.reader(
-        io.StringIO(data.decode("utf-8", "replace"), newline=""),
-        delimiter=options.get("separatorChar", ","),
-        quotechar=quote[:1] or None,
-        escapechar=escape[:1] if escape[:1] != quote[:1] else None,
-        doublequote=True,
-    )
+    try:
+        reader = csv.reader(
+            io.StringIO(data.decode("utf-8", "replace"), newline=""),
+            delimiter=options.get("separatorChar", ",")[:1],
+            quotechar=quote[:1] or None,
+            escapechar=escape[:1] if escape[:1] != quote[:1] else None,
+            doublequote=True,
+        )
+    except (TypeError, ValueError) as error:
+        raise QueryFailed("NOT_SUPPORTED", f"CSV not supported: {error}") from error
     for index, line in enumerate(reader):
         if index >= skip and line:
             yield list(line)
@@ -131,7 +139,7 @@ def _boolean(text: str) -> bool:
 def _moment(text: str, *, iso: bool) -> datetime:
     if iso or not text.lstrip("-").isdigit():
         return datetime.fromisoformat(text).replace(tzinfo=None)
-    return _EPOCH + timedelta(milliseconds=int(text))
+    return EPOCH + timedelta(milliseconds=int(text))
 
 
 def binary(text: str) -> bytes:
