@@ -9,6 +9,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "athena.executions",
     "athena.metadata",
     "athena.prepared",
+    "athena.workgroups",
     "autoscaling.activities",
     "autoscaling.deciding",
     "autoscaling.policies",

@@ -206,9 +206,20 @@ def test_a_statement_is_prepared_executed_and_deallocated_in_sql(aws):
     for refused in ("EXECUTE my_select USING 1, 2", "PREPARE p FROM SHOW TABLES", "PREPARE p FROM DROP TABLE t"):
         with pytest.raises(aws.athena.exceptions.InvalidRequestException):
             aws.start(refused)
-    for statement in ("EXECUTE other", "PREPARE p FROM SELECT 1", "DROP TABLE t"):
+    for statement in ("EXECUTE other", "PREPARE p FROM SELECT 1", "DROP TABLE t", "this is no SQL", "SELECT FROM"):
         with pytest.raises(aws.athena.exceptions.InvalidRequestException):
             aws.athena.create_prepared_statement(StatementName="other", WorkGroup="primary", QueryStatement=statement)
+    with pytest.raises(aws.athena.exceptions.InvalidRequestException, match="WorkGroup nowhere is not found"):
+        aws.athena.create_prepared_statement(StatementName="other", WorkGroup="nowhere", QueryStatement="SELECT 1")
+
+
+def test_an_insert_is_prepared_in_sql(aws):
+    create(aws, "t", "a int", TEXT, f"LOCATION 's3://{BUCKET}/t/'")
+    aws.rows("PREPARE add_row FROM INSERT INTO t SELECT ?")
+    aws.rows("EXECUTE add_row USING 7")
+    assert aws.rows("SELECT a FROM t") == [("7",)]
+    with pytest.raises(aws.athena.exceptions.InvalidRequestException):
+        aws.start("PREPARE p FROM INSERT INTO t SELECT FROM")
 
 
 def test_a_catalog_of_the_same_account_is_the_same_glue_by_another_name(aws):

@@ -8,16 +8,14 @@ from typing import Any
 
 from .. import objects, paging
 from ..hive.catalog import CATALOG
-from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
-from . import ddl, outcome, prepared, results
+from . import ddl, outcome, prepared, results, workgroups
 from .catalogs import refused
 from .execution import FINAL, QUEUED, Execution, Executions, begin, cancel
 from .language import allowed, check, parameters, statements
 from .language.errors import Malformed
 from .running import Running
 
-_MANAGED = "ManagedQueryResultsConfiguration"
 _ENGINE = {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena engine version 3"}
 
 
@@ -78,7 +76,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
         query=text,
         context=context,
         configuration=configuration,
-        managed=None if output else settings[_MANAGED],
+        managed=None if output else settings[workgroups.MANAGED],
         workgroup=workgroup,
         parameters=list(params.get("ExecutionParameters") or ()),
         submitted=ctx.clock.now(),
@@ -90,32 +88,22 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
 
 def _parse(statement: statements.Statement) -> None:
     """What does not parse is refused now; what parses and is wrong fails later."""
+    if isinstance(statement, statements.Prepare):
+        statement = statements.preparable(statement.query)
     if isinstance(statement, statements.Ddl):
         ddl.check(statement.text)
         return
     query = getattr(statement, "query", None)
     if query is not None:
-        try:
-            check.accepted(query)
-        except QueryFailed:
-            return
+        check.syntax(query)
 
 
 def _settings(ctx: Context, workgroup: str) -> dict[str, Any]:
-    try:
-        found = ctx.moto("athena", "GetWorkGroup", {"WorkGroup": workgroup}).get("WorkGroup")
-    except AwsError:
-        found = None
-    if not found:
-        raise refused(f"WorkGroup {workgroup} is not found.")
-    if found.get("State") == "DISABLED":
+    group = workgroups.find(ctx, workgroup)
+    if group.state == "DISABLED":
         raise refused(f"WorkGroup {workgroup} is disabled.")
-    configuration: dict[str, Any] = found.get("Configuration", {})
+    configuration: dict[str, Any] = group.configuration
     return configuration
-
-
-def is_managed(settings: dict[str, Any]) -> bool:
-    return bool((settings.get(_MANAGED) or {}).get("Enabled"))
 
 
 def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool]:
@@ -123,7 +111,7 @@ def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool
     of_group = settings.get("ResultConfiguration", {}).get("OutputLocation")
     enforced = bool(settings.get("EnforceWorkGroupConfiguration")) and of_group is not None
     given = (params.get("ResultConfiguration") or {}).get("OutputLocation")
-    if is_managed(settings):
+    if workgroups.is_managed(settings):
         if given:
             raise refused("OutputLocation cannot be given in a workgroup with managed query results")
         return "", True
@@ -186,7 +174,7 @@ def _described(execution: Execution) -> dict[str, Any]:
         "StatementType": statement_type,
         "SubstatementType": substatement,
         "ResultConfiguration": execution.configuration,
-        **({_MANAGED: execution.managed} if execution.managed else {}),
+        **({workgroups.MANAGED: execution.managed} if execution.managed else {}),
         "ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": execution.reuse},
         "QueryExecutionContext": execution.context,
         "Status": status,

@@ -1,4 +1,4 @@
-"""The catalogue through Athena's own API, and the workgroups' changes."""
+"""The catalogue through Athena's own API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from botocore.exceptions import ClientError
-from moto.athena.models import athena_backends
 
 from .. import paging
 from ..hive.catalog import Catalog
@@ -62,52 +61,6 @@ def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         raise _metadata(error) from error
     expected = re.compile(params.get("Expression") or ".*")
     return _page("TableMetadataList", [table for table in found if expected.fullmatch(table["Name"])], params)
-
-
-def _check_results(configuration: dict[str, Any]) -> None:
-    managed = (configuration.get("ManagedQueryResultsConfiguration") or {}).get("Enabled")
-    if managed and (configuration.get("ResultConfiguration") or {}).get("OutputLocation"):
-        raise refused("A workgroup cannot have an OutputLocation when ManagedQueryResultsConfiguration is enabled.")
-
-
-@handles("athena", "CreateWorkGroup")
-def create_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto's, with the check of where results go."""
-    _check_results(params.get("Configuration") or {})
-    ctx.forward()
-    return {}
-
-
-@handles("athena", "UpdateWorkGroup")
-def update_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Moto keeps workgroups and cannot change them."""
-    group = athena_backends[ctx.account][ctx.region].work_groups.get(params["WorkGroup"])
-    if group is None:
-        raise refused(f"WorkGroup {params['WorkGroup']} is not found.")
-    updates = params.get("ConfigurationUpdates", {})
-    results = dict(group.configuration.get("ResultConfiguration") or {})
-    given = updates.get("ResultConfigurationUpdates", {})
-    for key in ("OutputLocation", "EncryptionConfiguration", "AclConfiguration", "ExpectedBucketOwner"):
-        if given.get(f"Remove{key}"):
-            results.pop(key, None)
-        if key in given:
-            results[key] = given[key]
-    kept = {key: value for key, value in updates.items() if not key.endswith("Updates") and not key.startswith("Remove")}
-    managed = {
-        **(group.configuration.get("ManagedQueryResultsConfiguration") or {}),
-        **updates.get("ManagedQueryResultsConfigurationUpdates", {}),
-    }
-    changed = {
-        **group.configuration,
-        **kept,
-        "ResultConfiguration": results,
-        **({"ManagedQueryResultsConfiguration": managed} if managed else {}),
-    }
-    _check_results(changed)
-    group.configuration = changed
-    group.description = params.get("Description", group.description)
-    group.state = params.get("State", group.state)
-    return {}
 
 
 def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:

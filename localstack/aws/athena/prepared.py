@@ -11,8 +11,9 @@ import msgspec
 from .. import paging
 from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
+from . import workgroups
 from .catalogs import refused
-from .language import statements
+from .language import check, statements
 from .language.errors import Malformed
 
 
@@ -84,8 +85,9 @@ def update_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 
 def _made(ctx: Context, params: dict[str, Any]) -> Prepared:
+    workgroups.find(ctx, params["WorkGroup"])
     try:
-        statements.preparable(params["QueryStatement"])
+        check.syntax(statements.preparable(params["QueryStatement"]).query)
     except Malformed as error:
         raise refused(str(error)) from error
     return Prepared(params["StatementName"], params["QueryStatement"], params["WorkGroup"], params.get("Description", ""), ctx.clock.now())

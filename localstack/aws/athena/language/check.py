@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ WRITTEN = "written"  # in a question mark's meta: where in the text it is
 
 def _mark(parser: Any) -> exp.Placeholder:
     mark = exp.Placeholder()
-    mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  the parser's own way to the token that it is at
+    mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  sqlglot has no other way to the token that was read
     return mark
 
 
@@ -73,6 +74,12 @@ def accepted(text: str) -> exp.Query:
     if conditional != sum(token.token_type == TokenType.JOIN for token in tokens):
         raise Malformed("mismatched input '<EOF>'. Expecting: 'ON' or 'USING' after JOIN", at=position(text, len(text)))
     return tree
+
+
+def syntax(text: str) -> None:
+    """Malformed for what does not parse. What parses and is wrong is no matter."""
+    with suppress(QueryFailed):
+        accepted(text)
 
 
 def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:

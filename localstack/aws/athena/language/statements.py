@@ -232,7 +232,9 @@ def read(text: str) -> Statement:  # noqa: C901, PLR0911  one line a statement
     if words.accept("PREPARE"):
         name_ = words.identifier()
         words.expect("FROM")
-        return Prepare(name_, preparable(words.rest().strip()))
+        query = words.rest().strip()
+        preparable(query)
+        return Prepare(name_, query)
     if words.accept("EXECUTE"):
         return _execute(words)
     if words.accept("DEALLOCATE", "PREPARE"):
@@ -240,11 +242,12 @@ def read(text: str) -> Statement:  # noqa: C901, PLR0911  one line a statement
     return Select(words.rest())
 
 
-def preparable(text: str) -> str:
+def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
     """Malformed for what cannot be prepared."""
-    if not isinstance(read(text), (Select, Insert, CreateTableAs, Unload)):
+    statement = read(text)
+    if not isinstance(statement, (Select, Insert, CreateTableAs, Unload)):
         raise Malformed("PREPARE takes SELECT, INSERT INTO, CREATE TABLE AS and UNLOAD only", at=(1, 1))
-    return text
+    return statement
 
 
 def _execute(words: Words) -> Execute:
