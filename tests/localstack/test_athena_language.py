@@ -1,6 +1,6 @@
 """What is in Athena's language and what is not, and what each thing is in DuckDB: pure, without a stack."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import duckdb
 import pytest
@@ -122,6 +122,12 @@ def test_a_function_that_athena_has_and_the_stack_does_not_says_so():
         value("SELECT soundex('Robert')")
 
 
+@pytest.mark.parametrize("name", ["current_user", "current_time"])
+def test_what_duckdb_would_tell_of_itself_is_refused(name):
+    with pytest.raises(NotRun, match=f"does not run {name}; Athena does"):
+        value(f"SELECT {name}")
+
+
 MEANINGS = [
     ("7 / 2", 3),
     ("-7 / 2", -3),
@@ -169,6 +175,8 @@ MEANINGS = [
     (r"U&'Hello winter \2603 !'", "Hello winter \u2603 !"),
     (r"U&'x!2603!!\' UESCAPE '!'", "x\u2603!\\"),
     (r"U&'\+01F600'", "\U0001f600"),
+    ("localtime", time(7, 8, 9, 123000)),
+    ("current_catalog", "awsdatacatalog"),
     ("date '2024-03-01' - date '2024-02-01'", timedelta(days=29)),
 ]
 

@@ -10,7 +10,7 @@ import msgspec
 from sqlglot import expressions as exp
 from sqlglot.errors import ErrorLevel, UnsupportedError
 
-from ...hive.catalog import Catalog, Table
+from ...hive.catalog import CATALOG, Catalog, Table
 from ...hive.errors import NotRun, QueryFailed
 from ...hive.files import HIDDEN
 from . import check, functions, scopes
@@ -212,6 +212,23 @@ def _instant(_node: exp.Expr, noted: _Noted) -> exp.Expr:
     return exp.cast(functions.raw(_millis(noted.now) + "+00"), "timestamptz")
 
 
+def _time(_node: exp.Expr, noted: _Noted) -> exp.Expr:
+    return exp.cast(functions.raw(_millis(noted.now).partition(" ")[2]), "time")
+
+
+def _catalog(_node: exp.Expr, _noted: _Noted) -> exp.Expr:
+    return exp.cast(functions.raw(CATALOG), "varchar")
+
+
+def _not_run(name: str) -> Callable[[exp.Expr, _Noted], None]:
+    """DuckDB would tell its own."""
+
+    def refuse(node: exp.Expr, noted: _Noted) -> None:
+        raise NotRun(name, at=check.place(noted.text, node))
+
+    return refuse
+
+
 def _zone(node: exp.Expr, noted: _Noted) -> exp.Expr:
     zone = functions.text_of(node.args["zone"], "a time zone")
     if zone.upper() not in ("UTC", "ETC/UTC", "GMT", "Z"):
@@ -247,40 +264,59 @@ def _tried(node: exp.Expr) -> bool:
     return False
 
 
-def _cast(node: exp.Expr, noted: _Noted) -> exp.Expr | None:  # noqa: C901, PLR0911  one line a kind
-    """TIMESTAMP is timestamp(3); VARCHAR(n) cuts; a timestamp as text has its milliseconds; a text as JSON is a JSON string."""
-    if not isinstance(node, exp.Cast):
+def _cast(node: Any, noted: _Noted) -> exp.Expr | None:
+    rule = _CASTS.get(node.to.this)
+    return rule(node, noted) if rule is not None else None
+
+
+def _as_decimal(node: exp.Cast, _noted: _Noted) -> None:
+    """DECIMAL '1.50' has two digits; of a cast to DECIMAL there are none."""
+    if not node.to.expressions:
+        literal = isinstance(node.this, exp.Literal) and node.this.is_string
+        scale = len(str(node.this.this).partition(".")[2]) if literal else 0
+        node.set("to", exp.DataType.build(f"decimal(38, {scale})"))
+
+
+def _as_json(node: exp.Cast, _noted: _Noted) -> exp.Expr:
+    """A text is a JSON string."""
+    literal = isinstance(node.this, exp.Literal) and node.this.is_string
+    return functions.call("to_json", exp.cast(node.this.copy(), "varchar") if literal else node.this.copy())
+
+
+def _as_timestamp(node: exp.Cast, _noted: _Noted) -> exp.Expr | None:
+    """timestamp(3)."""
+    node.set("to", exp.DataType.build("timestamp"))
+    if isinstance(node.this, exp.Literal):
         return None
-    to = node.to.this
-    literal = isinstance(node.this, exp.Literal)
-    if to == exp.DataType.Type.DECIMAL and not node.to.expressions:
-        node.set("to", exp.DataType.build(f"decimal(38, {_scale(node.this)})"))
-        return None
-    if to == exp.DataType.Type.JSON:
-        return functions.call("to_json", exp.cast(node.this.copy(), "varchar") if literal and node.this.is_string else node.this.copy())
-    if to == exp.DataType.Type.TIMESTAMP:
-        node.set("to", exp.DataType.build("timestamp"))
-        if literal:
-            return None
-        inner = type(node)(this=node.this.copy(), to=exp.DataType(this=exp.DataType.Type.TIMESTAMP_MS))
-        return exp.cast(inner, "timestamp")
-    if to == exp.DataType.Type.TIMESTAMPTZ:
-        node.set("to", exp.DataType.build("timestamptz"))
-    elif to in (exp.DataType.Type.VARCHAR, exp.DataType.Type.CHAR):
-        size = node.to.expressions
-        node.set("to", exp.DataType.build("varchar"))
-        if noted.left == JSON:
-            return functions.call("trino_json_text", node.this.copy())
-        if noted.left == TIMESTAMP:
-            return functions.filled("strftime($1, '%Y-%m-%d %H:%M:%S.%g')", [node.this.copy()])
-        if size and not literal:
-            return functions.call("substr", node.copy(), exp.Literal.number(1), size[0].this.copy())
+    inner = type(node)(this=node.this.copy(), to=exp.DataType(this=exp.DataType.Type.TIMESTAMP_MS))
+    return exp.cast(inner, "timestamp")
+
+
+def _as_instant(node: exp.Cast, _noted: _Noted) -> None:
+    node.set("to", exp.DataType.build("timestamptz"))
+
+
+def _as_varchar(node: exp.Cast, noted: _Noted) -> exp.Expr | None:
+    """VARCHAR(n) cuts; a timestamp has its milliseconds."""
+    size = node.to.expressions
+    node.set("to", exp.DataType.build("varchar"))
+    if noted.left == JSON:
+        return functions.call("trino_json_text", node.this.copy())
+    if noted.left == TIMESTAMP:
+        return functions.filled("strftime($1, '%Y-%m-%d %H:%M:%S.%g')", [node.this.copy()])
+    if size and not isinstance(node.this, exp.Literal):
+        return functions.call("substr", node.copy(), exp.Literal.number(1), size[0].this.copy())
     return None
 
 
-def _scale(node: exp.Expr) -> int:
-    """DECIMAL '1.50' has two digits; of a cast to DECIMAL there are none."""
-    return len(str(node.this).partition(".")[2]) if isinstance(node, exp.Literal) and node.is_string else 0
+_CASTS: dict[Any, Callable[[exp.Cast, _Noted], exp.Expr | None]] = {
+    exp.DataType.Type.DECIMAL: _as_decimal,
+    exp.DataType.Type.JSON: _as_json,
+    exp.DataType.Type.TIMESTAMP: _as_timestamp,
+    exp.DataType.Type.TIMESTAMPTZ: _as_instant,
+    exp.DataType.Type.VARCHAR: _as_varchar,
+    exp.DataType.Type.CHAR: _as_varchar,
+}
 
 
 def _json(node: exp.Expr, _noted: _Noted) -> exp.Expr:
@@ -302,6 +338,10 @@ _RULES: dict[type[exp.Expr], Callable[[Any, _Noted], exp.Expr | None]] = {
     exp.CurrentTimestamp: _instant,
     exp.CurrentDate: _today,
     exp.Localtimestamp: _local,
+    exp.Localtime: _time,
+    exp.CurrentTime: _not_run("current_time"),
+    exp.CurrentUser: _not_run("current_user"),
+    exp.CurrentCatalog: _catalog,
     exp.AtTimeZone: _zone,
     exp.ParseJSON: _json,
 }
