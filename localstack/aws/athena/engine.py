@@ -14,6 +14,7 @@ from ..hive.errors import QueryFailed
 from ..hive.result import Result
 from ..registry import Context
 from .language import translate
+from .language.lengths import Length
 from .running import Exhausted, Running
 
 if TYPE_CHECKING:
@@ -67,10 +68,18 @@ def _answer(
     connection.execute(f"EXPLAIN {translated.probe}").fetchall()
     if query.describes:
         described = connection.execute(f"DESCRIBE {translated.sql}").fetchall()
-        return Result(names=tuple(d[0] for d in described), types=tuple(str(d[1]) for d in described), rows=None)
+        return Result(names=tuple(d[0] for d in described), types=_limited([str(d[1]) for d in described], translated.lengths), rows=None)
     relation = connection.sql(translated.sql)
-    names, kinds = tuple(relation.columns), tuple(str(kind) for kind in relation.types)
+    names, kinds = tuple(relation.columns), _limited([str(kind) for kind in relation.types], translated.lengths)
     return Result(names=names, types=kinds, rows=_result(relation, running, query.cell), scanned=scanned, read_rows=read_rows)
+
+
+def _limited(kinds: list[str], lengths: Sequence[Length]) -> tuple[str, ...]:
+    """DuckDB's types, and VARCHAR(n), which it does not have."""
+    if len(lengths) != len(kinds):
+        return tuple(kinds)
+    limited = zip(kinds, lengths, strict=True)
+    return tuple(f"VARCHAR({max(1, n)})" if kind == "VARCHAR" and n is not None else kind for kind, n in limited)
 
 
 def _gathered(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]:

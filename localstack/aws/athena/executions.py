@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import objects, paging
 from ..hive.catalog import CATALOG
-from ..registry import AwsError, Context, handles
+from ..registry import Context, handles
 from . import ddl, outcome, prepared, results, workgroups
 from .catalogs import refused
 from .execution import FINAL, QUEUED, Execution, Executions, begin, cancel

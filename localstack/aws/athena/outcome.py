@@ -8,13 +8,12 @@ from typing import Any
 import msgspec
 
 from .. import objects
-from ..hive import files, types, writes
-from ..hive.catalog import Catalog, Column, Table, view_input
+from ..hive import types, writes
+from ..hive.catalog import Catalog, Table, view_input
 from ..hive.errors import QueryFailed
 from ..hive.result import Result
-from ..hive.text import lazy
 from ..registry import Context
-from . import ddl, engine, prepared, results, session
+from . import ddl, engine, inserting, prepared, results, session
 from .language import statements
 from .results import Row
 from .running import Running
@@ -213,75 +212,14 @@ def _insert(ctx: Context, running: Running, asked: Asked, statement: statements.
     for column in statement.columns:
         if column not in names:
             raise QueryFailed("COLUMN_NOT_FOUND", f"Insert column name does not exist in target table: {column}", at=(1, 1))
-    form = _format_of_table(table)
+    form = inserting.format_of(table)
     result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form)))
-    fitted = _fitted(result, table, statement.columns or tuple(names))
+    fitted = inserting.fitted(result, table, statement.columns or tuple(names))
     keys = tuple(column.name for column in table.partitions)
     written = writes.write(ctx.client("s3"), fitted, table.location, form, partitioned_by=keys, now=ctx.clock.now(), keep=_kept(running))
     if table.parameters.get("projection.enabled") != "true":
         _add_partitions(catalog, table, written)
     return _wrote(result, written)
-
-
-def _format_of_table(table: Table) -> writes.Format:
-    serde = table.serde.lower()
-    if "parquet" in serde:
-        return writes.Format("PARQUET", "SNAPPY")
-    if "orc" in serde.rpartition(".")[2]:
-        return writes.Format("ORC", "ZLIB")
-    if "json" in serde:
-        return writes.Format("JSON", "NONE")
-    if "opencsv" in serde:
-        raise QueryFailed("NOT_SUPPORTED", "Cannot write to a table with OpenCSVSerde")
-    return writes.Format("TEXTFILE", "NONE", lazy(table.serde_parameters).delimiters[0])
-
-
-def _fitted(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
-    """The rows in the table's columns and types; what is not given is null."""
-    import pyarrow as pa
-
-    if len(targets) != len(result.names):
-        raise QueryFailed(
-            "TYPE_MISMATCH",
-            f"Insert query has {len(result.names)} expression(s) but expected {len(targets)} target column(s). "
-            f"Mismatch at column {min(len(targets), len(result.names)) + 1}",
-            at=(1, 1),
-        )
-    arrays = []
-    for column in table.every:
-        wanted = types.arrow(column.type)
-        if column.name not in targets:
-            arrays.append(files.nulls(result.rows.num_rows, wanted))
-            continue
-        index = targets.index(column.name)
-        if not _assignable(result.types[index], column):
-            raise QueryFailed(
-                "TYPE_MISMATCH",
-                f"Insert query has mismatched column types: Table: [{column.type}], Query: [{types.athena(result.types[index])}]",
-                at=(1, 1),
-            )
-        try:
-            arrays.append(result.rows.column(index).cast(wanted))
-        except pa.ArrowInvalid as error:
-            raise QueryFailed("INVALID_CAST_ARGUMENT", str(error)) from error
-    return Result(
-        names=tuple(column.name for column in table.every),
-        types=tuple(types.duckdb(column.type) for column in table.every),
-        rows=pa.table(arrays, names=[f"c{i}" for i in range(len(arrays))]),
-    )
-
-
-_WIDENS = ("tinyint", "smallint", "integer", "bigint", "decimal", "float", "double")
-
-
-def _assignable(duck: str, column: Column) -> bool:
-    """Trino coerces on insert: numbers to wider ones, anything to itself, an untyped null to all."""
-    given, wanted = types.athena(duck), types.athena(types.duckdb(column.type))
-    if given in (wanted, "unknown"):
-        return True
-    if given in _WIDENS and wanted in _WIDENS:
-        return _WIDENS.index(given) <= _WIDENS.index(wanted) or (given == "double" and wanted == "float")
-    return (given, wanted) == ("date", "timestamp")
 
 
 def _view(ctx: Context, running: Running, asked: Asked, statement: statements.CreateView) -> Outcome:

@@ -38,8 +38,8 @@ def athena(duck: str) -> str:
 
 
 def precision(duck: str) -> tuple[int, int]:
-    match = re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", duck)
-    return (int(match.group(1)), int(match.group(2))) if match else (_PRECISION.get(athena(duck), 0), 0)
+    match = re.fullmatch(r"(?:DECIMAL|VARCHAR)\((\d+)(?:,\s*(\d+))?\)", duck)
+    return (int(match.group(1)), int(match.group(2) or 0)) if match else (_PRECISION.get(athena(duck), 0), 0)
 
 
 def glue(duck: str) -> str:
@@ -51,7 +51,7 @@ def glue(duck: str) -> str:
     if duck.startswith(("STRUCT(", "TUPLE(")):
         fields = [part.partition(" ") for part in _parts(duck[7:-1])]
         return "struct<" + ",".join(f"{name.strip(chr(34))}:{glue(kind.strip())}" for name, _, kind in fields) + ">"
-    if duck.startswith("DECIMAL"):
+    if duck.startswith(("DECIMAL", "VARCHAR(")):
         return duck.lower().replace(" ", "")
     name = athena(duck)
     if name in ("unknown", "time", "interval day to second", "timestamp with time zone"):

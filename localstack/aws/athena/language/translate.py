@@ -15,6 +15,7 @@ from ...hive.errors import NotRun, QueryFailed
 from ...hive.files import HIDDEN
 from . import check, functions, scopes
 from .infer import DATE, DOUBLE, JSON, TIMESTAMP, Kind, Types
+from .lengths import Length, Lengths
 from .parameters import bind
 
 PRELUDE = (
@@ -36,6 +37,7 @@ class Translated(msgspec.Struct, frozen=True, kw_only=True):
     columns: frozenset[str] | None  # the names that `sql` mentions; None with a star, which reads all
     hidden: frozenset[str]  # of HIDDEN, what `sql` mentions
     fixed: dict[str, frozenset[str]]  # columns that are compared with constants, for injected partitions
+    lengths: tuple[Length, ...]  # of the result's columns; empty: not known
 
 
 def translate(text: str, catalog: Catalog, database: str, now: datetime, parameters: Sequence[str] = ()) -> Translated:
@@ -49,11 +51,21 @@ def translate(text: str, catalog: Catalog, database: str, now: datetime, paramet
     _hide(query, known.read, hidden)
     _name_columns(query)
     columns = _columns(query)
+    lengths = tuple(length for _, length in Lengths(known.read).of(query) or ())
     types = Types(known.kinds, query)
     _rewrite(text, query, types, now)
     _texts(query)
     probe = _written(_strict(query.copy()))
-    return Translated(text=text, sql=_written(query), probe=probe, tables=known.read, columns=columns, hidden=hidden, fixed=fixed)
+    return Translated(
+        text=text,
+        sql=_written(query),
+        probe=probe,
+        tables=known.read,
+        columns=columns,
+        hidden=hidden,
+        fixed=fixed,
+        lengths=lengths,
+    )
 
 
 class _Known(msgspec.Struct, frozen=True):

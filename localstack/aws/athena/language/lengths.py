@@ -1,0 +1,162 @@
+"""How long a text of a result may be: the n of Trino's varchar(n), which DuckDB's types do not have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from sqlglot import expressions as exp
+
+from ...hive.catalog import Table
+
+Length = int | None  # None: no limit, or no text
+Columns = list[tuple[str, Length]]  # by name, in their order
+Sources = dict[str, Columns | None]  # by alias; None: not known
+_WRAPPERS = (exp.Alias, exp.Paren, exp.Window, exp.Trim, exp.Substring, exp.IgnoreNulls, exp.RespectNulls, exp.Filter)
+_AS_FIRST = frozenset(("lower", "upper", "ltrim", "rtrim", "reverse", "substr", "nullif", "min", "max", "arbitrary", "any_value",
+                       "first_value", "last_value", "lag", "lead"))  # fmt: skip
+_AS_WIDEST = frozenset({"coalesce", "greatest", "least"})
+
+
+def declared(kind: str) -> Length:
+    """The n of varchar(n)."""
+    match = re.fullmatch(r"varchar\((\d+)\)", kind.lower())
+    return int(match.group(1)) if match else None
+
+
+class Lengths:
+    """`tables`: those of a query, by the names that they have in it."""
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self._tables = tables
+        self._ctes: dict[int, Columns | None] = {}
+
+    def of(self, query: exp.Expr) -> Columns | None:
+        """A limit for each column of a query's result. None where it cannot be said how many there are."""
+        if isinstance(query, exp.Subquery):
+            return self.of(query.this)
+        if isinstance(query, exp.SetOperation):
+            return _union(self.of(query.left), self.of(query.right))
+        return self._selected(query) if isinstance(query, exp.Select) else None
+
+    def _selected(self, select: exp.Select) -> Columns | None:
+        sources = self._sources(select)
+        columns: Columns = []
+        for item in select.expressions:
+            more = _starred(item, select, sources) if _is_star(item) else [(item.alias_or_name.lower(), _length(item, sources))]
+            if more is None:
+                return None
+            columns += more
+        return columns
+
+    def _sources(self, select: exp.Select) -> Sources:
+        from_ = select.args.get("from_") or select.args.get("from")
+        joined = [join.this for join in select.args.get("joins") or ()]
+        sources = [*([from_.this] if from_ is not None else []), *joined]
+        return {source.alias_or_name.lower(): _renamed(self._columns(source), source) for source in sources}
+
+    def _columns(self, source: exp.Expr) -> Columns | None:
+        if isinstance(source, exp.Values):
+            rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in source.expressions]
+            return [("", _of_all(cells, {})) for cells in zip(*rows, strict=False)]
+        if isinstance(source, exp.Table):
+            table = self._tables.get(source.name)
+            return [(column.name, declared(column.type)) for column in table.every] if table is not None else self._of_cte(_cte(source))
+        return self.of(source) if isinstance(source, exp.Subquery) else None
+
+    def _of_cte(self, cte: exp.CTE | None) -> Columns | None:
+        if cte is None:
+            return None
+        if id(cte) not in self._ctes:
+            self._ctes[id(cte)] = _renamed(self.of(cte.this), cte)
+        return self._ctes[id(cte)]
+
+
+def _union(left: Columns | None, right: Columns | None) -> Columns | None:
+    if left is None or right is None or len(left) != len(right):
+        return None
+    return [(name, _widest((length, other))) for (name, length), (_, other) in zip(left, right, strict=True)]
+
+
+def _is_star(item: exp.Expr) -> bool:
+    return isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star))
+
+
+def _starred(item: exp.Expr, select: exp.Select, sources: Sources) -> Columns | None:
+    if any(join.args.get("using") or join.args.get("method") for join in select.args.get("joins") or ()):
+        return None  # columns that are joined by name stand once
+    table = item.table.lower() if isinstance(item, exp.Column) else ""
+    some = [sources.get(table)] if table else list(sources.values())
+    return None if None in some else [column for columns in some for column in columns or ()]
+
+
+def _renamed(columns: Columns | None, source: exp.Expr) -> Columns | None:
+    """`AS t (a, b)`."""
+    alias = source.args.get("alias")
+    names = [column.name.lower() for column in alias.columns] if isinstance(alias, exp.TableAlias) else []
+    if columns is None or not names:
+        return columns
+    return [(name, length) for name, (_, length) in zip(names, columns, strict=False)]
+
+
+def _cte(source: exp.Table) -> exp.CTE | None:
+    """The common table expression that the source names. None within a recursive one."""
+    around = list(_ancestors(source))
+    named = (cte for node in around for cte in _ctes(node) if cte.alias.lower() == source.name.lower())
+    found = next(named, None)
+    return None if any(node is found for node in around) else found
+
+
+def _ctes(node: exp.Expr) -> list[exp.CTE]:
+    with_ = node.args.get("with_") or node.args.get("with")
+    return list(with_.expressions) if isinstance(with_, exp.With) else []
+
+
+def _ancestors(node: exp.Expr) -> Iterator[exp.Expr]:
+    parent = node.parent
+    while parent is not None:
+        yield parent
+        parent = parent.parent
+
+
+def _widest(lengths: Iterable[Length]) -> Length:
+    """No limit as soon as one has none."""
+    every = list(lengths)
+    return None if None in every else max((length for length in every if length is not None), default=None)
+
+
+def _of_all(nodes: Iterable[exp.Expr], sources: Sources) -> Length:
+    return _widest(_length(node, sources) for node in nodes if not isinstance(node, exp.Null))
+
+
+def _length(node: exp.Expr, sources: Sources) -> Length:  # noqa: PLR0911  one line a kind
+    if isinstance(node, exp.Literal):
+        return len(node.this) if node.is_string else None
+    if isinstance(node, exp.Cast):
+        return declared(node.to.sql(dialect="trino"))
+    if isinstance(node, exp.Column):
+        return _of_column(node, sources)
+    if isinstance(node, _WRAPPERS):
+        return _length(node.this, sources)
+    if isinstance(node, exp.Case):
+        branches = [branch.args["true"] for branch in node.args["ifs"]]
+        return _of_all([*branches, node.args.get("default") or exp.Null()], sources)
+    if isinstance(node, exp.Anonymous):
+        return _of_function(str(node.this).lower(), node.expressions, sources)
+    return None
+
+
+def _of_column(column: exp.Column, sources: Sources) -> Length:
+    table, name = column.table.lower(), column.name.lower()
+    there = [columns for source, columns in sources.items() if table in ("", source)]
+    if None in there:
+        return None
+    return next((length for columns in there for other, length in columns or () if other == name), None)
+
+
+def _of_function(name: str, arguments: list[exp.Expr], sources: Sources) -> Length:
+    if name in _AS_FIRST:
+        return _length(arguments[0], sources) if arguments else None
+    if name == "if":
+        return _of_all(arguments[1:], sources)
+    return _of_all(arguments, sources) if name in _AS_WIDEST else None
