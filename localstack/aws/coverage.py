@@ -60,7 +60,6 @@ MOTO_EXECUTES: dict[str, frozenset[str]] = {
 MADE_UP: dict[str, frozenset[str]] = {
     "sagemaker": _words("CreateAutoMLJobV2 CreateCluster CreateCompilationJob CreateDomain CreateNotebookInstance StartNotebookInstance"),
     "glue": _words("CreateSession StartCrawler StartJobRun StartTrigger StartWorkflowRun"),
-    "application-autoscaling": _words("PutScheduledAction"),
     "batch": _words("SubmitJob"),
     "bedrock": _words("CreateModelCustomizationJob"),
     "bedrock-runtime": _words("InvokeModel"),
@@ -101,7 +100,8 @@ NOTES = {
         "processes are a variant's instances, however many there are; a job on several instances is refused."
     ),
     "application-autoscaling": (
-        "Of variants' DesiredInstanceCount alone; of the other namespaces targets are stored, and policies refused. How much a tracked "
+        "Of variants' DesiredInstanceCount alone; of the other namespaces targets are stored, policies and scheduled actions refused. "
+        "How much a tracked "
         "metric changes a count is ours (count x metric / target, rounded up): AWS's way is not published."
     ),
 }

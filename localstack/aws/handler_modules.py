@@ -13,6 +13,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "autoscaling.activities",
     "autoscaling.deciding",
     "autoscaling.policies",
+    "autoscaling.scheduled",
     "autoscaling.targets",
     "cloudformation",
     "cloudwatch.alarms",

@@ -314,5 +314,4 @@ def test_what_cannot_be_scaled_is_refused_by_name(kit):
     assert "gap" in refused(kit.put, "StepScaling", AdjustmentType="ChangeInCapacity", StepAdjustments=[step(1, 0, 1), step(2, 2)])[1]
     table = {"ServiceNamespace": "dynamodb", "ResourceId": "table/t", "ScalableDimension": "dynamodb:table:ReadCapacityUnits"}
     assert refused(kit.scaling.put_scaling_policy, PolicyName="p", **table)[0] == "NotImplemented"
-    action = {"ScheduledActionName": "a", "Schedule": "rate(1 hour)", **kit.resource}
-    assert refused(kit.scaling.put_scheduled_action, **action)[0] == "NotImplemented"
+    assert refused(kit.scaling.put_scheduled_action, ScheduledActionName="a", Schedule="rate(1 hour)", **table)[0] == "NotImplemented"

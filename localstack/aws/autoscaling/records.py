@@ -56,12 +56,27 @@ class Activity(msgspec.Struct, kw_only=True):
     message: str = ""
 
 
+class Scheduled(msgspec.Struct, frozen=True, kw_only=True):
+    """A scheduled action."""
+
+    name: str
+    arn: str
+    resource: str
+    schedule: str
+    zone: str | None
+    start: datetime | None
+    end: datetime | None
+    numbers: dict[str, int]  # MinCapacity, MaxCapacity or both
+    created: datetime
+
+
 class Scaling:
     """The store."""
 
     def __init__(self) -> None:
         self.targets: dict[str, Target] = {}  # by resource
         self.policies: dict[tuple[str, str], Policy] = {}  # by resource and name
+        self.scheduled: dict[tuple[str, str], Scheduled] = {}  # by resource and name
         self.activities: list[Activity] = []  # the latest last
         self.lock = threading.RLock()
 

@@ -25,12 +25,14 @@ def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """A new one, or new numbers for one that there is. A count beyond the numbers is changed at once."""
     if not ours(ctx, params):
         return ctx.forward()
-    endpoint, variant = _live(ctx, params["ResourceId"])
+    endpoint, _ = _live(ctx, params["ResourceId"])
     store = ctx.store(Scaling)
     with store.lock:
         before = store.targets.get(params["ResourceId"])
         target = _target(ctx, params, before)
-        _check(endpoint, variant, target, params)
+        check(ctx, target)
+        if params.get("RoleARN") and ":role/" not in params["RoleARN"]:
+            raise refused(f"RoleARN '{params['RoleARN']}' is no role.")
         store.targets[target.resource] = target
     if before is None and backlog.settings(endpoint) is None:
         variants.emit_zeros(ctx, target.endpoint, target.variant)
@@ -50,7 +52,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DeregisterScalableTarget")
 def deregister(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Its policies go with it; the count stays as it is."""
+    """Its policies and scheduled actions go with it; the count stays as it is."""
     if not ours(ctx, params):
         return ctx.forward()
     if not drop(ctx, params["ResourceId"]):
@@ -68,6 +70,8 @@ def drop(ctx: Context, resource: str) -> bool:
         policies = store.of(resource)
         for policy in policies:
             del store.policies[resource, policy.name]
+        for key in [key for key in store.scheduled if key[0] == resource]:
+            del store.scheduled[key]
     variants.emit_zeros(ctx, target.endpoint, target.variant, until_now=True)
     if alarms := [name for policy in policies for name in policy.alarms]:
         ctx.client("cloudwatch").delete_alarms(AlarmNames=alarms)
@@ -129,7 +133,9 @@ def _target(ctx: Context, params: dict[str, Any], before: Target | None) -> Targ
     )
 
 
-def _check(endpoint: Endpoint, variant: Variant, target: Target, params: dict[str, Any]) -> None:
+def check(ctx: Context, target: Target) -> None:
+    """AwsError for a variant that is not scaled, and for numbers that it cannot have."""
+    endpoint, variant = _live(ctx, target.resource)
     machine = variant.config.get("InstanceType") or ""
     floor = 0 if backlog.settings(endpoint) is not None else 1
     if variant.serverless:
@@ -143,8 +149,6 @@ def _check(endpoint: Endpoint, variant: Variant, target: Target, params: dict[st
         raise refused(f"MinCapacity must be at least {floor} for {NAMESPACE} endpoints of this kind, not {target.least}.")
     if target.most < max(target.least, 1):
         raise refused(f"MaxCapacity must be at least MinCapacity ({target.least}) and 1, not {target.most}.")
-    if params.get("RoleARN") and ":role/" not in params["RoleARN"]:
-        raise refused(f"RoleARN '{params['RoleARN']}' is no role.")
 
 
 def _described(target: Target, role: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 
-from ..autoscaling import targets
+from ..autoscaling import scheduled
 from ..autoscaling.records import Scaling
 from ..cloudwatch import alarms
 from ..endpoints import lifecycle
@@ -118,5 +118,5 @@ _AGAIN: dict[type, Callable[[Context, Any], None]] = {
     Endpoints: _endpoints,
     Groups: _groups,
     streams.Streams: _streams,
-    Scaling: targets.resume,
+    Scaling: scheduled.resume,
 }
